@@ -1,0 +1,145 @@
+-- sandbox: reads a config file that somebody sent, without trusting it.
+--
+-- A config is Lua source that returns one flat table. It runs with nothing but a few numeric
+-- functions, without string methods (their metatable is emptied for the while), in a coroutine of
+-- its own, under a hook at every single instruction that counts steps and memory. The collector is
+-- stopped meanwhile, so that garbage counts too.
+local sandbox = {}
+
+local MAX_BYTES = 64 * 1024 -- of source
+local MAX_STEPS = 20000     -- Lua instructions; a plain config of every key takes about 150
+local MAX_KILOBYTES = 128   -- allocated while it runs
+local MAX_KEYS = 1000
+local MAX_STRING = 1024
+
+local ENOENT, ENOTDIR = 2, 20
+
+-- One line fit for a terminal: control characters become '?', and what is long is cut.
+function sandbox.printable(text, limit)
+  limit = limit or 200
+  text = string.gsub(text, "[%c\127]", "?")
+  if #text > limit then text = string.sub(text, 1, limit - 3) .. "..." end
+  return text
+end
+
+local function fail(code, path, message)
+  error({ code = code, message = sandbox.printable(path .. ": " .. message, 400) }, 0)
+end
+
+-- Coercing a long string of digits to a number is slow and is one instruction, so strings are kept
+-- from math's functions.
+local function numeric(name)
+  local f = math[name]
+  return function(...)
+    for i = 1, select("#", ...) do
+      if type((select(i, ...))) ~= "number" then error("math." .. name .. " takes numbers", 2) end
+    end
+    return f(...)
+  end
+end
+
+local function environment()
+  local env = { math = { pi = math.pi, huge = math.huge } }
+  for _, name in ipairs({ "abs", "ceil", "floor", "max", "min", "sqrt" }) do
+    env.math[name] = numeric(name)
+  end
+  return env
+end
+
+-- Runs chunk contained. Returns true and its result, or false and a message.
+local function run(chunk)
+  local string_meta, kept = getmetatable(""), {}
+  local count, was_running = collectgarbage, collectgarbage("isrunning")
+  local steps, base = 0, 0
+  local function hook()
+    steps = steps + 1
+    if steps > MAX_STEPS then error("runs for too long; a config only returns a table", 0) end
+    if count("count") - base > MAX_KILOBYTES then
+      error("takes too much memory; a config only returns a table", 0)
+    end
+  end
+  local thread = coroutine.create(chunk)
+  debug.sethook(thread, hook, "", 1)
+  for k, v in pairs(string_meta) do kept[k] = v end
+  for k in pairs(kept) do string_meta[k] = nil end
+  collectgarbage("stop")
+  base = collectgarbage("count")
+  local ok, result = coroutine.resume(thread)
+  if was_running then collectgarbage("restart") end
+  for k, v in pairs(kept) do string_meta[k] = v end
+  return ok, result
+end
+
+local function read_source(path)
+  local file, message, errno = io.open(path, "rb")
+  if not file then
+    local missing = errno == ENOENT or errno == ENOTDIR
+    message = string.gsub(message, "^.*: ", "")
+    if missing then
+      fail(66, path, "no such config; configs/ holds those that there are")
+    end
+    fail(74, path, "cannot be opened: " .. message)
+  end
+  local text, read_message = file:read(MAX_BYTES + 1)
+  file:close()
+  if read_message then fail(74, path, "cannot be read: " .. read_message) end
+  text = text or ""
+  if #text > MAX_BYTES then
+    fail(64, path, "longer than 64 KB; a config is a short table")
+  end
+  return text
+end
+
+local function is_plain(value)
+  local kind = type(value)
+  return kind == "boolean" or kind == "number" or kind == "string"
+end
+
+-- Copies the result: string keys, plain values, nothing nested (so nothing deep and no cycle).
+local function copy_result(path, result)
+  if type(result) ~= "table" then
+    fail(64, path, "returns " .. (result == nil and "nothing" or "a " .. type(result)) ..
+      "; wanted a table: return { n_layer = 4, ... }")
+  end
+  local names = {}
+  for key in next, result do
+    if type(key) ~= "string" then
+      fail(64, path, "holds a value without a name; wanted name = value throughout")
+    end
+    names[#names + 1] = key
+    if #names > MAX_KEYS then fail(64, path, "holds more than " .. MAX_KEYS .. " keys") end
+  end
+  table.sort(names) -- the same complaint from run to run
+  local copy = {}
+  for _, name in ipairs(names) do
+    local value = rawget(result, name)
+    local shown = sandbox.printable(name, 40)
+    if not is_plain(value) then
+      fail(64, path, ("%s is a %s; wanted a number, a string, true or false"):format(
+        shown, type(value)))
+    end
+    if type(value) == "string" and #value > MAX_STRING then
+      fail(64, path, ("%s is a string of %d bytes; wanted at most %d"):format(
+        shown, #value, MAX_STRING))
+    end
+    copy[name] = value
+  end
+  return copy
+end
+
+-- Loads the config at path and returns its table of string keys and plain values. Raises
+-- { code = 64 | 66 | 74, message = one line }.
+function sandbox.load(path)
+  local text = read_source(path)
+  local chunk, message = load(text, "=?", "t", environment())
+  local ok, result = false, message
+  if chunk then ok, result = run(chunk) end
+  if not ok then
+    -- Lua's own messages open with the chunk's name and the line.
+    local line, rest = string.match(tostring(result), "^%?:(%d+): (.*)$")
+    fail(64, line and path .. ":" .. line or path, sandbox.printable(rest or tostring(result)))
+  end
+  return copy_result(path, result)
+end
+
+return sandbox

@@ -1,0 +1,439 @@
+-- test_config: the schema, what a config may say, every complaint about one, the shipped configs.
+local check = require "tests.gen.check"
+local config = require "gen.config"
+
+-- A folder of our own for configs and a data set of 65 characters.
+local root = os.tmpname()
+os.remove(root)
+assert(os.execute("mkdir -p '" .. root .. "/data/shakespeare_char'"))
+
+local function write(name, text)
+  local path = root .. "/" .. name
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+  return path
+end
+
+write("data/shakespeare_char/meta.json", '{"vocab_size": 65}')
+local warnings = {}
+local options = {
+  data_dir = root .. "/data",
+  warn = function(line) warnings[#warnings + 1] = line end,
+}
+
+-- The config of this source with these assignments. isa is stated: tests do not ask the machine.
+local function load_text(text, ...)
+  return config.load({ write("x.lua", text) }, { "isa=generic", ... }, options)
+end
+local function load_shipped(name, ...)
+  return config.load({ "configs/" .. name .. ".lua" }, { "isa=generic", ... }, options)
+end
+-- An expected message, as the pattern that finds it literally.
+local function literal(text) return (text:gsub("%p", "%%%0")) end
+local function refused(text, message, ...)
+  local assignments = { ... }
+  return function()
+    check.raises(function() load_text(text, table.unpack(assignments)) end, 64, literal(message))
+  end
+end
+
+-- ---- the schema ----
+
+check.test("every key of the schema is complete", function()
+  local seen = {}
+  for _, key in ipairs(config.keys) do
+    check.equal(seen[key.name], nil, key.name)
+    seen[key.name] = true
+    check.equal(type(key.baked), "boolean", key.name .. ".baked")
+    check.equal(type(key.changes_results), "boolean", key.name .. ".changes_results")
+    -- Set as it is into C strings, terminals and Markdown.
+    if not key.help or key.help == "" or key.help:find('[%c"\\|%%`]') then
+      error(key.name .. ": help is " .. tostring(key.help))
+    end
+    if key.default == nil and not key.shown and not key.derived then
+      error(key.name .. " has neither a default nor words for it")
+    end
+  end
+end)
+
+check.test("defaults are nanoGPT's", function()
+  local c = load_text("return {}")
+  local defaults = {
+    model = "gpt", n_layer = 12, n_head = 12, n_embd = 768, block_size = 1024, batch_size = 12,
+    bias = false, qkv_bias = false, lm_head_bias = false, tie_weights = true,
+    activation = "gelu_erf", attn_scale = "head", dropout_embd = true, init = "nanogpt",
+    optimizer = "adamw", decay_params = "matrices", dtype = "float32", backend = "cpu",
+    dropout = 0.0, out_dir = "", dataset = "shakespeare_char", eval_interval = 2000,
+    log_interval = 1, eval_iters = 200, eval_only = false, always_save_checkpoint = true,
+    init_from = "auto", gradient_accumulation_steps = 40, learning_rate = 6e-4,
+    max_iters = 600000, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, eps = 1e-8,
+    grad_clip = 1.0, decay_lr = true, warmup_iters = 2000, lr_decay_iters = 600000,
+    min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0,
+    has_dropout = false, vocab_size = 65, n_ff = 3072, head_size = 64, name = "x",
+    source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic",
+  }
+  for name, value in pairs(defaults) do check.equal(c[name], value, name) end
+  for _, key in ipairs(config.keys) do
+    if defaults[key.name] == nil then error(key.name .. " has no expected default here") end
+  end
+end)
+
+check.test("baked and run keys part the schema", function()
+  check.equal(#config.run_keys() + #config.baked_keys(), #config.keys)
+  for _, key in ipairs(config.run_keys()) do check.equal(key.baked, false, key.name) end
+  for _, key in ipairs(config.baked_keys()) do
+    check.equal(key.baked, true, key.name)
+    check.equal(key.changes_results, true, key.name)
+  end
+end)
+
+check.test("which run keys change results", function()
+  for name, wanted in pairs({ seed = true, learning_rate = true, dropout = true, dataset = true,
+    eval_interval = true, max_iters = false, threads = false, out_dir = false, data_dir = false,
+    log_interval = false, checkpoint_interval = false, init_from = false }) do
+    check.equal(config.key(name).changes_results, wanted, name)
+  end
+end)
+
+check.test("the table lists each key once", function()
+  local text = config.markdown()
+  for _, key in ipairs(config.keys) do
+    local _, count = text:gsub("\n| `" .. key.name .. "` |", "")
+    check.equal(count, key.derived and 0 or 1, key.name)
+  end
+  for line in text:gmatch("[^\n]+") do
+    local _, bars = line:gsub("|", "")
+    check.equal(bars, 6, line)
+  end
+end)
+
+-- ---- what comes out ----
+
+check.test("later files and assignments win", function()
+  local a = write("a.lua", "return { n_layer = 2, n_head = 2, n_embd = 8, vocab_size = 5 }")
+  local b = write("b.lua", "return { n_layer = 3, n_head = 4 }")
+  local c = config.load({ a, b }, { "n_layer=4", "n_layer=5" }, options)
+  check.equal(c.n_layer, 5)
+  check.equal(c.n_head, 4)
+  check.equal(c.n_embd, 8)
+  check.equal(c.name, "a")
+  check.equal(c.source, a)
+  check.equal(c.head_size, 2)
+  check.equal(c.n_ff, 32)
+end)
+
+check.test("assignments and options may be left out", function()
+  local c = config.load({ write("a.lua", "return { vocab_size = 5 }") })
+  check.equal(c.vocab_size, 5)
+  check.equal(c.isa == "native", false)
+end)
+
+check.test("assignments have types", function()
+  local c = load_text("return {}", "n_layer=4.0", "learning_rate=1", "dropout=5e-1", "bias=True",
+    "decay_lr=false", "eval_only=1", "max_iters=1e3", "out_dir=a=b", "init_from=out/x/ckpt")
+  check.equal(c.n_layer, 4)
+  check.equal(c.learning_rate, 1.0)
+  check.equal(c.dropout, 0.5)
+  check.equal(c.bias, true)
+  check.equal(c.decay_lr, false)
+  check.equal(c.eval_only, true)
+  check.equal(c.max_iters, 1000)
+  check.equal(c.out_dir, "a=b")
+  check.equal(c.init_from, "out/x/ckpt")
+end)
+
+check.test("whole floats are whole numbers", function()
+  check.equal(load_text("return { n_layer = 8 / 2 }").n_layer, 4)
+end)
+
+check.test("qkv_bias follows bias unless stated", function()
+  check.equal(load_text("return { bias = true }").qkv_bias, true)
+  check.equal(load_text("return { bias = true, qkv_bias = false }").qkv_bias, false)
+  check.equal(load_text("return { qkv_bias = true }").qkv_bias, true)
+end)
+
+check.test("a bigram has no transformer's keys", function()
+  local text = "return { model = 'bigram', block_size = 8 }"
+  local c = load_text(text, "n_layer=3", "bias=true", "activation=relu", "n_head=5")
+  for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, head_size = 0,
+    bias = false, qkv_bias = false, tie_weights = false, activation = "gelu_erf" }) do
+    check.equal(c[name], value, name)
+  end
+  check.equal(config.baked_text(c), config.baked_text(load_text(text)))
+  check.equal(config.baked_text(c), "model=bigram block_size=8 vocab_size=65 batch_size=12 " ..
+    "has_dropout=false init=nanogpt optimizer=adamw decay_params=matrices dtype=float32 " ..
+    "backend=cpu isa=generic")
+end)
+
+check.test("the baked text", function()
+  check.equal(config.baked_text(load_shipped("shakespeare_char")),
+    "model=gpt n_layer=6 n_head=6 n_embd=384 block_size=256 vocab_size=65 batch_size=64 " ..
+    "bias=false qkv_bias=false lm_head_bias=false tie_weights=true activation=gelu_erf " ..
+    "attn_scale=head has_dropout=true dropout_embd=true init=nanogpt optimizer=adamw " ..
+    "decay_params=matrices dtype=float32 backend=cpu isa=generic")
+end)
+
+check.test("the hash is the SHA-256 of the baked text and the generator", function()
+  local c = load_shipped("shakespeare_char")
+  local path = write("baked", config.baked_text(c) .. "\ngenerator")
+  local pipe = io.popen("sha256sum '" .. path .. "'")
+  check.equal(config.hash(c, "generator"), pipe:read("a"):sub(1, 12))
+  pipe:close()
+  check.equal(config.hash(c, "'; echo $(x) `y`"):match("^%x+$") ~= nil, true)
+end)
+
+check.test("the hash changes with every baked key, and with no run key", function()
+  local base = "return { n_layer = 2, n_head = 2, n_embd = 8, block_size = 4, dropout = 0.1 }"
+  local hash = config.hash(load_text(base), "g")
+  check.equal(#hash, 12)
+  check.equal(config.hash(load_text(base), "g"), hash)
+  check.equal(config.hash(load_text(base), "h") ~= hash, true)
+  for _, words in ipairs({ "model=bigram dropout=0", "n_layer=3", "n_head=4", "n_embd=10",
+    "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
+    "lm_head_bias=true", "tie_weights=false", "activation=relu", "attn_scale=embd",
+    "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
+    "dropout=0" }) do
+    local list = {}
+    for word in words:gmatch("%S+") do list[#list + 1] = word end
+    check.equal(config.hash(load_text(base, table.unpack(list)), "g") ~= hash, true, words)
+  end
+  for _, key in ipairs(config.run_keys()) do
+    local value = ({ int = "7", float = "0.25", bool = "true", string = "x" })[key.type]
+    if key.name == "data_dir" then value = root .. "/data" end
+    if key.name == "dataset" then value = "shakespeare_char" end
+    check.equal(config.hash(load_text(base, key.name .. "=" .. value), "g"), hash, key.name)
+  end
+end)
+
+check.test("where dropout is off, its places say nothing", function()
+  check.equal(config.baked_text(load_text("return { dropout_embd = false }")),
+    config.baked_text(load_text("return {}")))
+end)
+
+check.test("instruction sets", function()
+  local function isa(flags, machine)
+    return config.isa_of("processor\t: 0\nflags\t\t: " .. flags .. "\nbugs\t:\n", machine)
+  end
+  check.equal(isa("fpu avx2 fma avx512f avx512dq avx512bw avx512vl avx512cd", "x86_64"), "avx512")
+  check.equal(isa("fpu avx2 fma avx512f avx512dq avx512bw avx512vl", "x86_64"), "avx2")
+  check.equal(isa("fpu avx2", "x86_64"), "generic")
+  check.equal(isa("fpu avx2 fma4", "x86_64"), "generic")
+  check.equal(config.isa_of("Features : fp asimd\n", "aarch64"), "neon")
+  check.equal(config.isa_of("", ""), "generic")
+end)
+
+-- ---- nanoGPT's other keys ----
+
+check.test("nanoGPT's keys that mean nothing are passed over, with a line each", function()
+  warnings = {}
+  local c = load_text("return { device = 'cpu', compile = false, wandb_log = true }",
+    "wandb_project=x", "wandb_run_name=y", "backend=nccl")
+  check.equal(c.backend, "cpu")
+  check.equal(c.device, nil)
+  check.equal(#warnings, 6)
+  check.equal(warnings[1], root .. "/x.lua: compile = false means nothing here: every trainer " ..
+    "is compiled for its config")
+  check.equal(warnings[6], "SET: backend = 'nccl' means nothing here: one process trains; its " ..
+    "threads are set with threads")
+end)
+
+-- ---- what is refused ----
+
+local place = root .. "/x.lua: "
+local function whole(from, to) return ("a whole number from %d to %d"):format(from, to) end
+
+local refusals = {
+  -- source, message, assignments
+  { "return { n_embed = 4 }", place .. "unknown key 'n_embed'; did you mean 'n_embd'?" },
+  { "return { n_heads = 4 }", place .. "unknown key 'n_heads'; did you mean 'n_head'?" },
+  { "return { blok_size = 4 }", place .. "unknown key 'blok_size'; did you mean 'block_size'?" },
+  { "return { N_LAYER = 4 }", place .. "unknown key 'N_LAYER'; did you mean 'n_layer'?" },
+  { "return { lr = 4 }", place .. "unknown key 'lr'; did you mean 'learning_rate'?" },
+  { "return { colour = 4 }", place .. "unknown key 'colour'; README.md lists all keys" },
+  { "return { ['\\27[31m'] = 4 }", place .. "unknown key '?[31m'; README.md lists all keys" },
+  { "return { ['%s%d'] = 4 }", place .. "unknown key '%s%d'; README.md lists all keys" },
+  { "return {}", "SET: unknown key 'n_embed'; did you mean 'n_embd'?", "n_embed=4" },
+  { "return {}", "SET: 'n_layer' is no key=value", "n_layer" },
+  { "return {}", "SET: unknown key ''; README.md lists all keys", "=4" },
+  { "return { n_layer = '4' }", place .. "n_layer = '4' is a string; wanted " .. whole(1, 1024) },
+  { "return { n_layer = true }",
+    place .. "n_layer = true is a boolean; wanted " .. whole(1, 1024) },
+  { "return {}", "SET: n_layer = 'abc' is a string; wanted " .. whole(1, 1024), "n_layer=abc" },
+  { "return {}", "SET: n_layer = '' is a string; wanted " .. whole(1, 1024), "n_layer=" },
+  { "return {}", "SET: n_layer = '0x10' is a string; wanted", "n_layer=0x10" },
+  { "return {}", "SET: learning_rate = 'nan' is a string; wanted", "learning_rate=nan" },
+  { "return { bias = 1 }", place .. "bias = 1 is a number; wanted true or false" },
+  { "return {}", "SET: bias = 'yes' is a string; wanted true or false", "bias=yes" },
+  { "return { dataset = 4 }", place .. "dataset = 4 is a number; wanted a string" },
+  { "return { activation = 4 }", place .. "activation = 4; wanted one of gelu_erf, gelu_tanh" },
+  { "return { activation = 'gelu' }",
+    place .. "activation = 'gelu'; wanted one of gelu_erf, gelu_tanh, relu, silu" },
+  { "return { model = 'rnn' }", place .. "model = 'rnn'; wanted one of gpt, bigram" },
+  { "return { isa = 'sse' }", place .. "isa = 'sse'; wanted one of native, avx512, avx2" },
+  { "return { n_head = 5, n_embd = 384 }", place .. "n_head = 5 does not divide n_embd = 384" },
+  { "return { n_head = 6, n_embd = 384 }", "SET: n_head = 6 does not divide n_embd = 100",
+    "n_embd=100" },
+  { "return { n_embd = 100 }", place .. "n_head = 12 does not divide n_embd = 100" },
+  { "return { n_layer = 0 }", place .. "n_layer = 0; wanted " .. whole(1, 1024) },
+  { "return { n_head = -4 }", place .. "n_head = -4; wanted " .. whole(1, 1024) },
+  { "return { n_layer = 4.5 }", place .. "n_layer = 4.5; wanted " .. whole(1, 1024) },
+  { "return { n_layer = 0 / 0 }", place .. "n_layer = nan; wanted " .. whole(1, 1024) },
+  { "return { n_layer = math.huge }", place .. "n_layer = inf; wanted " .. whole(1, 1024) },
+  { "return { n_layer = -math.huge }", place .. "n_layer = -inf; wanted " .. whole(1, 1024) },
+  { "return { n_layer = 1e300 }", place .. "n_layer = 1e+300; wanted " .. whole(1, 1024) },
+  { "return { n_layer = 1025 }", place .. "n_layer = 1025; wanted " .. whole(1, 1024) },
+  { "return { n_embd = 1e9 }", place .. "n_embd = 1000000000; wanted " .. whole(1, 65536) },
+  { "return { block_size = 0 }", place .. "block_size = 0; wanted " .. whole(1, 1048576) },
+  { "return { batch_size = 0 }", place .. "batch_size = 0; wanted " .. whole(1, 65536) },
+  { "return { vocab_size = 65537 }", place .. "vocab_size = 65537; wanted " .. whole(1, 65536) },
+  { "return { vocab_size = 0 }", place .. "vocab_size = 0; wanted " .. whole(1, 65536) },
+  { "return { batch_size = 65536, block_size = 1048576 }",
+    place .. "batch_size = 65536 times block_size = 1048576 is more than 16777216 tokens" },
+  { "return { dropout = 1 }", place .. "dropout = 1; wanted a number from 0 to below 1" },
+  { "return { dropout = -0.1 }", place .. "dropout = -0.1; wanted a number from 0 to below 1" },
+  { "return { dropout = 0 / 0 }", place .. "dropout = nan; wanted a number from 0 to below 1" },
+  { "return { beta1 = 1.0 }", place .. "beta1 = 1; wanted a number from 0 to below 1" },
+  { "return { beta2 = -1 }", place .. "beta2 = -1; wanted a number from 0 to below 1" },
+  { "return { eps = 0 }", place .. "eps = 0; wanted a number above 0 to 1" },
+  { "return { learning_rate = -1 }", place .. "learning_rate = -1; wanted a number from 0" },
+  { "return { learning_rate = math.huge }", place .. "learning_rate = inf; wanted a number" },
+  { "return { learning_rate = 0 / 0 }", place .. "learning_rate = nan; wanted a number" },
+  { "return { weight_decay = -1 }", place .. "weight_decay = -1; wanted a number from 0" },
+  { "return { grad_clip = -1 }", place .. "grad_clip = -1; wanted a number from 0" },
+  { "return { max_iters = -1 }", place .. "max_iters = -1; wanted a whole number from 0" },
+  { "return { eval_interval = 0 }", place .. "eval_interval = 0; wanted a whole number from 1" },
+  { "return { eval_iters = 0 }", place .. "eval_iters = 0; wanted a whole number from 1" },
+  { "return { log_interval = 0 }", place .. "log_interval = 0; wanted a whole number from 1" },
+  { "return { gradient_accumulation_steps = 0 }",
+    place .. "gradient_accumulation_steps = 0; wanted a whole number from 1" },
+  { "return { seed = -1 }", place .. "seed = -1; wanted a whole number from 0" },
+  { "return { seed = 1.5 }", place .. "seed = 1.5; wanted a whole number from 0" },
+  { "return { threads = -1 }", place .. "threads = -1; wanted a whole number from 0" },
+  { "return { has_dropout = true }", place .. "has_dropout follows from dropout; set that one" },
+  { "return { dtype = 'bfloat16' }",
+    place .. "dtype = bfloat16, but the cpu backend computes in float32; leave dtype out" },
+  { "return {}", "SET: dtype = float16, but the cpu backend computes in float32; leave dtype out",
+    "dtype=float16" },
+  { "return { dtype = 'int8' }", place .. "dtype = 'int8'; wanted float32" },
+  { "return { backend = 'cuda' }",
+    place .. "backend = cuda is not in this build; use backend=cpu" },
+  { "return { backend = 'tpu' }", place .. "backend = 'tpu'; wanted one of cpu, cuda" },
+  { "return { dataset = '../x' }", place .. "dataset = '../x'; wanted a folder's name" },
+  { "return { dataset = 'a b' }", place .. "dataset = 'a b'; wanted a folder's name" },
+  { "return { dataset = '' }", place .. "dataset = ''; wanted a folder's name" },
+  { "return { init_from = '' }", place .. "init_from is empty; wanted a string" },
+  { "return { out_dir = 'a\\nb' }", place .. "out_dir = 'a?b' has control characters" },
+  { "return { out_dir = 'a\\0b' }", place .. "out_dir = 'a?b' has control characters" },
+  { "return { model = 'bigram', dropout = 0.5 }",
+    place .. "dropout = 0.5, but model = bigram has nothing to drop; set dropout=0" },
+  { "return { n_layer = {} }", place .. "n_layer is a table; wanted a number, a string" },
+}
+for _, case in ipairs(refusals) do
+  check.test(case[1] .. " " .. (case[3] or ""), refused(case[1], case[2], case[3]))
+end
+
+check.test("BACKEND=cuda names its place", function()
+  check.raises(function()
+    config.load({ "configs/gpt2.lua" }, nil, { backend = "cuda" })
+  end, 64, "^BACKEND: backend = cuda is not in this build; use backend=cpu$")
+end)
+
+check.test("the largest vocabulary is taken", function()
+  check.equal(load_text("return { vocab_size = 65536 }").vocab_size, 65536)
+end)
+
+check.test("no config, a missing one, one with a name that make cannot take", function()
+  check.raises(function() config.load() end, 64, "^config: none is named")
+  check.raises(function() config.load({}) end, 64, "^config: none is named")
+  check.raises(function() config.load({ root .. "/none.lua" }) end, 66, "none.lua: no such config")
+  check.raises(function() config.load({ root .. "/a b.lua" }) end, 64, "rename the file$")
+  check.raises(function() config.load({ root .. "/$(x).lua" }) end, 64, "rename the file$")
+  check.raises(function() config.load({ root .. "/a\n/b.lua" }) end, 64, "rename the file$")
+end)
+
+-- ---- the data set's vocabulary ----
+
+check.test("a missing data set is code 66 and names the command", function()
+  check.raises(function() load_text("return { dataset = 'mytext' }") end, 66,
+    "data/mytext/meta.json: missing, and vocab_size comes from it; make it with " ..
+    "`make data DATASET=mytext` or state vocab_size$")
+  check.equal(load_text("return { dataset = 'mytext', vocab_size = 9 }").vocab_size, 9)
+end)
+
+for name, text in pairs({
+  ["empty"] = "", ["no JSON"] = "vocab", ["cut"] = '{"vocab_size": 6', ["a list"] = "[65]",
+  ["a number"] = "65", ["without the size"] = "{}", ["a string"] = '{"vocab_size": "65"}',
+  ["zero"] = '{"vocab_size": 0}', ["negative"] = '{"vocab_size": -1}',
+  ["a fraction"] = '{"vocab_size": 6.5}', ["too large"] = '{"vocab_size": 65537}',
+  ["huge"] = '{"vocab_size": 1e999}', ["null"] = '{"vocab_size": null}',
+  ["nested deeply"] = ("["):rep(300000), ["two roots"] = '{"vocab_size": 65} {}',
+}) do
+  check.test("a meta.json that is bad: " .. name, function()
+    os.execute("mkdir -p '" .. root .. "/data/bad'")
+    write("data/bad/meta.json", text)
+    check.raises(function() load_text("return { dataset = 'bad' }") end, 65,
+      "data/bad/meta.json: .*; make it again with `make data DATASET=bad`$")
+  end)
+end
+
+-- ---- the shipped configs ----
+
+local shipped = {
+  shakespeare_char = "n_layer=6 n_head=6 n_embd=384 block_size=256 batch_size=64 dropout=0.2 " ..
+    "learning_rate=0.001 max_iters=5000 lr_decay_iters=5000 min_lr=0.0001 beta2=0.99 " ..
+    "warmup_iters=100 gradient_accumulation_steps=1 eval_interval=250 eval_iters=200 " ..
+    "log_interval=10 always_save_checkpoint=false bias=false vocab_size=65",
+  shakespeare_char_cpu = "n_layer=4 n_head=4 n_embd=128 block_size=64 batch_size=12 dropout=0.0 " ..
+    "learning_rate=0.001 max_iters=2000 lr_decay_iters=2000 min_lr=0.0001 beta2=0.99 " ..
+    "warmup_iters=100 gradient_accumulation_steps=1 eval_interval=250 eval_iters=20 " ..
+    "log_interval=1 always_save_checkpoint=false has_dropout=false",
+  gpt2 = "n_layer=12 n_head=12 n_embd=768 block_size=1024 batch_size=12 vocab_size=50304 " ..
+    "gradient_accumulation_steps=40 dropout=0.0 bias=false dataset=shakespeare",
+  gpt2_medium = "n_layer=24 n_head=16 n_embd=1024 vocab_size=50304",
+  gpt2_large = "n_layer=36 n_head=20 n_embd=1280 vocab_size=50304",
+  gpt2_xl = "n_layer=48 n_head=25 n_embd=1600 vocab_size=50304",
+  grid_base = "n_layer=4 n_head=4 n_embd=128 block_size=64 batch_size=16 vocab_size=50304 " ..
+    "bias=false dropout=0.2 learning_rate=0.001 min_lr=0.0001 warmup_iters=100 " ..
+    "lr_decay_iters=5000 beta2=0.99 gradient_accumulation_steps=1 eval_interval=100",
+  notebook_baseline = "n_layer=6 n_head=6 n_embd=384 block_size=256 batch_size=32 dropout=0.2 " ..
+    "max_iters=5000 activation=relu tie_weights=false lm_head_bias=true bias=true " ..
+    "qkv_bias=false attn_scale=embd dropout_embd=false init=pytorch optimizer=adamw " ..
+    "decay_params=all learning_rate=0.0003 decay_lr=false beta1=0.9 beta2=0.999 " ..
+    "weight_decay=0.01 grad_clip=0.0 eval_interval=500 eval_iters=200 " ..
+    "gradient_accumulation_steps=1",
+  notebook_small = "n_layer=4 n_head=4 n_embd=64 block_size=128 batch_size=32 dropout=0.1 " ..
+    "max_iters=3000 attn_scale=embd decay_lr=false",
+  lecture = "n_layer=6 n_head=6 n_embd=384 block_size=256 batch_size=64 dropout=0.2 " ..
+    "max_iters=5000 attn_scale=head dropout_embd=false init=pytorch decay_lr=false",
+  bigram = "model=bigram block_size=8 batch_size=32 max_iters=3000 init=pytorch " ..
+    "learning_rate=0.01 decay_lr=false weight_decay=0.01 decay_params=all grad_clip=0.0",
+}
+
+for name, words in pairs(shipped) do
+  check.test("configs/" .. name .. ".lua", function()
+    local c = load_shipped(name)
+    check.equal(c.name, name)
+    for key, value in words:gmatch("(%S+)=(%S+)") do check.equal(tostring(c[key]), value, key) end
+    local file = assert(io.open("configs/" .. name .. ".lua"))
+    check.equal(file:read(3), "-- ", "its first line says where the numbers come from")
+    file:close()
+  end)
+end
+
+check.test("every config in configs/ is tested here", function()
+  local pipe = io.popen("ls configs")
+  local count = 0
+  for line in pipe:lines() do
+    local name = line:match("^(.*)%.lua$")
+    if name then
+      count = count + 1
+      if not shipped[name] then error(name .. " is not") end
+    end
+  end
+  pipe:close()
+  check.equal(count, 11)
+end)
+
+os.execute("rm -rf '" .. root .. "'")
+check.finish()
