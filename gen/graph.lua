@@ -1,0 +1,306 @@
+-- The graph: tensors with every size known, and nodes in the order in which they run.
+--
+-- Appending an op binds its shape letters to the sizes of what it is given and refuses what does not
+-- fit. The graph prints as text, one op a line, and reads it back: that text is the dump of every
+-- pass, the golden file, and the language of the pass tests.
+--
+--   tensor: name, dims, type ("f32" | "i32"), kind ("param" | "input" | "value" | "grad"), region
+--   node:   op (its definition), inputs, outputs (tensors, in the op's order; false where an optional
+--           input is absent), attrs, dims (letter -> size), layer (or nil), phase, at (file:line)
+local op = require("gen.op")
+
+local graph = {}
+graph.__index = graph
+
+function graph.new()
+  return setmetatable({
+    tensors = {},   -- name -> tensor
+    params = {},    -- parameters, in nanoGPT's order
+    nodes = {},     -- in the order in which they run
+    phase = "forward",
+    layer = nil,    -- the layer that is being built
+    at = nil,       -- the source line, where it is not the caller's
+  }, graph)
+end
+
+-- ---- tensors -------------------------------------------------------------------------------------
+
+-- The layer that a name belongs to, "block.3.fc.y" or "transformer.h.3.ln_1.weight"; nil for none.
+function graph.layer_of(name)
+  return math.tointeger(tonumber(name:match("block%.(%d+)%.") or name:match("transformer%.h%.(%d+)%.")))
+end
+
+function graph:tensor(name, dims, fields)
+  if self.tensors[name] then error(("two tensors are named '%s'"):format(name), 0) end
+  local tensor = { name = name, dims = dims, type = "f32", kind = "value" }
+  for key, value in pairs(fields or {}) do tensor[key] = value end
+  self.tensors[name] = tensor
+  return tensor
+end
+
+-- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform") and init_value.
+function graph:param(name, dims, fields)
+  local tensor = self:tensor(name, dims, fields)
+  tensor.kind = "param"
+  tensor.layer = self.layer
+  self.params[#self.params + 1] = tensor
+  tensor.index = #self.params
+  return tensor
+end
+
+-- A second name for a parameter in checkpoints: a tied head's.
+function graph:param_copy(name, param)
+  self.params[#self.params + 1] = { name = name, dims = param.dims, kind = "param", copy_of = param }
+end
+
+function graph:input(name, dims, type)
+  return self:tensor(name, dims, { kind = "input", type = type })
+end
+
+-- The gradient that all backward ops of a parameter add to.
+function graph:param_grad(param)
+  local name = "d." .. param.name
+  return self.tensors[name]
+    or self:tensor(name, param.dims, { kind = "grad", of = param, layer = param.layer })
+end
+
+function graph.count(tensor)
+  local count = 1
+  for _, size in ipairs(tensor.dims) do count = count * size end
+  return count
+end
+
+function graph.shape_text(dims)
+  return table.concat(dims, "x")
+end
+
+-- ---- nodes ---------------------------------------------------------------------------------------
+
+-- The line of the model that asked for an op: the outermost one, not that of a helper of the model's.
+local function caller_line()
+  local at
+  for level = 3, 20 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then break end
+    local path = info.source:match("(gen/models/[%w_]+%.lua)$")
+    if path then at = path .. ":" .. info.currentline end
+  end
+  return at
+end
+
+local function fail(node_at, definition, message)
+  error(("%s%s: %s"):format(node_at and node_at .. ": " or "", definition.name, message), 0)
+end
+
+local function bind(dims, definition, operand, tensor, at)
+  if #tensor.dims ~= #operand.letters then
+    fail(at, definition, ("%s is (%s) but should have %d axes (%s)"):format(operand[1],
+      table.concat(tensor.dims, ", "), #operand.letters, operand[2]))
+  end
+  for axis, letter in ipairs(operand.letters) do
+    local size = tensor.dims[axis]
+    if dims[letter] and dims[letter] ~= size then
+      fail(at, definition, ("%s is (%s) but axis %d should be %s = %d"):format(operand[1],
+        table.concat(tensor.dims, ", "), axis, letter, dims[letter]))
+    end
+    dims[letter] = size
+  end
+end
+
+-- Appends an op. names: the names of its outputs, or one stem, to which each output's own name is
+-- joined. inputs: tensors in the op's order. Returns the outputs.
+function graph:append(op_name, names, inputs, attrs)
+  local definition = op.all[op_name]
+  if not definition then error(("no op is named '%s'"):format(op_name), 0) end
+  local at = self.at or caller_line()
+  local node = { op = definition, inputs = {}, outputs = {}, attrs = {}, dims = {}, at = at,
+    phase = self.phase, layer = self.layer, epilogue = {} }
+
+  for name, default in pairs(definition.attrs) do
+    local value = (attrs or {})[name]
+    if value == nil then value = default end
+    if value == false then fail(at, definition, ("attribute '%s' is missing"):format(name)) end
+    node.attrs[name] = value
+  end
+  for name in pairs(attrs or {}) do
+    if definition.attrs[name] == nil then
+      fail(at, definition, ("unknown attribute '%s'"):format(name))
+    end
+  end
+
+  for i, operand in ipairs(definition.inputs) do
+    local tensor = inputs[i] or false
+    if not tensor and not operand.optional then
+      fail(at, definition, ("input '%s' is missing"):format(operand[1]))
+    end
+    if tensor then bind(node.dims, definition, operand, tensor, at) end
+    node.inputs[i] = tensor
+  end
+  if definition.derive then
+    local message = definition.derive(node.dims, node.attrs)
+    if message then fail(at, definition, message) end
+  end
+
+  for i, operand in ipairs(definition.outputs) do
+    local given = type(names) == "table" and names[i]
+    if operand.accumulate then
+      if given then bind(node.dims, definition, operand, given, at) end
+      node.outputs[i] = given or false
+    else
+      local sizes = {}
+      for axis, letter in ipairs(operand.letters) do
+        sizes[axis] = node.dims[letter] or fail(at, definition, ("no size for %s"):format(letter))
+      end
+      local name = given or names .. "." .. operand[1]
+      node.outputs[i] = self:tensor(name, sizes, { layer = self.layer, producer = node })
+    end
+  end
+  self.nodes[#self.nodes + 1] = node
+  return table.unpack(node.outputs)
+end
+
+-- ---- text ----------------------------------------------------------------------------------------
+
+local function attr_text(value)
+  if math.type(value) == "float" then return ("%.9g"):format(value) end
+  return tostring(value)
+end
+
+local function sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+local function tensor_text(tensor)
+  return tensor.name .. ":" .. graph.shape_text(tensor.dims)
+end
+
+local function append_attrs(words, attrs)
+  for _, key in ipairs(sorted_keys(attrs)) do
+    words[#words + 1] = key .. "=" .. attr_text(attrs[key])
+  end
+end
+
+-- One pointwise op in a kernel's store: "+gelu_erf", "+keep:block.0.fc.y", "+add block.0.x".
+local function epilogue_text(step)
+  if step.keep then return "+keep " .. tensor_text(step.keep) end
+  local words = { "+" .. step.op.name }
+  for _, tensor in ipairs(step.operands) do words[#words + 1] = tensor.name end
+  append_attrs(words, step.attrs)
+  return table.concat(words, " ")
+end
+
+function graph.node_text(node)
+  local outputs, words = {}, {}
+  for i, tensor in ipairs(node.outputs) do
+    if tensor then
+      outputs[#outputs + 1] = (node.op.outputs[i].accumulate and "+" or "") .. tensor_text(tensor)
+    end
+  end
+  words[1] = table.concat(outputs, ", ") .. " = " .. node.op.name
+  for i, tensor in ipairs(node.inputs) do
+    words[#words + 1] = tensor and tensor.name or "-"
+    if not tensor and not node.op.inputs[i].optional then error("absent input") end
+  end
+  append_attrs(words, node.attrs)
+  for _, step in ipairs(node.epilogue) do words[#words + 1] = epilogue_text(step) end
+  if node.block then
+    words[#words + 1] = ("block=%d*%d"):format(node.block.count, node.block.rows)
+  end
+  if node.at then words[#words + 1] = " @" .. node.at end
+  return table.concat(words, " ")
+end
+
+-- The whole graph as text: inputs, parameters, then the nodes by phase. `suffix(tensor)` may add a
+-- word to each declared tensor (an address, say).
+function graph:text(suffix)
+  local lines = {}
+  for _, name in ipairs(sorted_keys(self.tensors)) do
+    local tensor = self.tensors[name]
+    if tensor.kind == "input" then
+      lines[#lines + 1] = ("%s = input type=%s"):format(tensor_text(tensor), tensor.type)
+    end
+  end
+  for _, tensor in ipairs(self.params) do
+    if tensor.copy_of then
+      lines[#lines + 1] = ("%s = copy %s"):format(tensor_text(tensor), tensor.copy_of.name)
+    else
+      lines[#lines + 1] = ("%s = param init=%s init_value=%s"):format(tensor_text(tensor),
+        tensor.init, attr_text(tensor.init_value or 0.0))
+    end
+  end
+  local phase
+  for _, node in ipairs(self.nodes) do
+    if node.phase ~= phase then
+      phase = node.phase
+      lines[#lines + 1] = ("-- %s"):format(phase)
+    end
+    lines[#lines + 1] = graph.node_text(node)
+  end
+  if suffix then
+    lines[#lines + 1] = "-- addresses"
+    for _, line in ipairs(suffix(self)) do lines[#lines + 1] = line end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local function attr_value(text)
+  if text == "true" then return true end
+  if text == "false" then return false end
+  return tonumber(text) or text
+end
+
+local function parse_dims(text)
+  local dims = {}
+  for size in text:gmatch("%d+") do dims[#dims + 1] = math.tointeger(tonumber(size)) end
+  return dims
+end
+
+-- Reads a graph as printed before fusion (no epilogues, no blocks).
+function graph.parse(text)
+  local g = graph.new()
+  for line in text:gmatch("[^\n]+") do
+    local phase = line:match("^%-%- (%w+)")
+    local body, at = line:match("^(.-)%s+@(%S+)$")
+    body = body or line
+    local left, op_name, rest = body:match("^%s*(.-) = (%S+)%s*(.*)$")
+    if phase then
+      g.phase = phase
+    elseif left then
+      local inputs, attrs, outputs = {}, {}, {}
+      for word in rest:gmatch("%S+") do
+        local key, value = word:match("^([%w_]+)=(.+)$")
+        if key then
+          attrs[key] = attr_value(value)
+        elseif word == "-" then
+          inputs[#inputs + 1] = false
+        else
+          inputs[#inputs + 1] = g.tensors[word] or error(("%s: '%s' is not defined"):format(line, word), 0)
+        end
+      end
+      for plus, name, dims in left:gmatch("(%+?)([%w_.]+):([%dx]+)") do
+        if op_name == "input" then
+          g:input(name, parse_dims(dims), attrs.type)
+        elseif op_name == "param" then
+          g:param(name, parse_dims(dims), attrs)
+        elseif op_name == "copy" then
+          g:param_copy(name, inputs[1])
+        elseif plus == "+" then
+          outputs[#outputs + 1] = g:param_grad(g.tensors[name:match("^d%.(.+)$")])
+        else
+          outputs[#outputs + 1] = name
+        end
+      end
+      if not ({ input = true, param = true, copy = true })[op_name] then
+        g.at = at
+        g:append(op_name, outputs, inputs, attrs)
+      end
+    end
+  end
+  g.at, g.phase = nil, "forward"
+  return g
+end
+
+return graph

@@ -1,0 +1,111 @@
+-- gpt: GPT-2 as nanoGPT writes it, and what people vary in it. A model is a forward pass over graph
+-- ops; everything else (gradients, fusion, memory, code) follows from it.
+--
+-- forward(g, c, rows) builds the pass for `rows` rows of tokens: B * T in training; in the sampler the
+-- tokens that one call takes at most, and then (c.decode) only the last of them has logits.
+local gpt = {}
+
+-- The initial values of the linear layers' weights and biases.
+local function initial(c)
+  local normal = { init = "normal", init_value = 0.02 }
+  local zeros = { init = "zeros" }
+  local nanogpt = c.init == "nanogpt"
+  local function uniform(fan_in)
+    return { init = "uniform", init_value = 1 / math.sqrt(fan_in) }
+  end
+  return {
+    embedding = nanogpt and normal or { init = "normal", init_value = 1.0 },
+    weight = function(fan_in) return nanogpt and normal or uniform(fan_in) end,
+    -- The projections onto the residual stream, of which there are two a layer.
+    projection = function(fan_in)
+      if not nanogpt then return uniform(fan_in) end
+      return { init = "normal", init_value = 0.02 / math.sqrt(2 * c.n_layer) }
+    end,
+    bias = function(fan_in) return nanogpt and zeros or uniform(fan_in) end,
+  }
+end
+
+function gpt.forward(g, c, rows)
+  local C, F, V, T = c.n_embd, c.n_ff, c.vocab_size, c.block_size
+  local init = initial(c)
+  local site = 0
+
+  local function dropout(x, name)
+    if not c.has_dropout then return x end
+    site = site + 1
+    return g:append("dropout", { name }, { x }, { site = site })
+  end
+
+  -- y = x w^T + b; name is nanoGPT's, stem this graph's.
+  local function linear(x, name, stem, C_in, C_out, weight, with_bias)
+    local w = g:param(name .. ".weight", { C_out, C_in }, weight)
+    local y = g:append("matmul", { stem }, { x, w })
+    if not with_bias then return y end
+    local b = g:param(name .. ".bias", { C_out }, init.bias(C_in))
+    return g:append("bias", { stem .. ".biased" }, { y, b })
+  end
+
+  local function layernorm(x, name, stem)
+    local scale = g:param(name .. ".weight", { C }, { init = "ones" })
+    local shift = c.bias and g:param(name .. ".bias", { C }, { init = "zeros" })
+    return (g:append("layernorm", stem, { x, scale, shift }))
+  end
+
+  local scale = 1 / math.sqrt(c.attn_scale == "head" and c.head_size or C)
+  local function attention(qkv, block)
+    local attrs = { T = T, H = c.n_head, scale = scale }
+    if c.decode then
+      local cache = g:tensor(block .. ".cache", { 2, T, C }, { kind = "state" })
+      return (g:append("attention_decode", block .. ".attention", { qkv, cache }, attrs))
+    end
+    if c.has_dropout then
+      site = site + 1
+      attrs.site = site
+    end
+    return (g:append("attention", block .. ".attention", { qkv }, attrs))
+  end
+
+  local tokens = g:input("tokens", { rows }, "i32")
+  local wte = g:param("transformer.wte.weight", { V, C }, init.embedding)
+  local wpe = g:param("transformer.wpe.weight", { T, C }, init.embedding)
+  local x = g:append("embed", { c.has_dropout and c.dropout_embd and "embedded" or "block.0.x" },
+    { tokens, wte, wpe }, { T = T })
+  if c.dropout_embd then x = dropout(x, "block.0.x") end
+
+  for layer = 0, c.n_layer - 1 do
+    g.layer = layer
+    local name, block = ("transformer.h.%d"):format(layer), ("block.%d"):format(layer)
+
+    local h = layernorm(x, name .. ".ln_1", block .. ".ln_1")
+    h = linear(h, name .. ".attn.c_attn", block .. ".qkv", C, 3 * C, init.weight(C), c.qkv_bias)
+    h = attention(h, block)
+    h = linear(h, name .. ".attn.c_proj", block .. ".projected", C, C, init.projection(C), c.bias)
+    x = g:append("add", { block .. ".x_mid" }, { dropout(h, block .. ".projected.kept"), x })
+
+    h = layernorm(x, name .. ".ln_2", block .. ".ln_2")
+    h = linear(h, name .. ".mlp.c_fc", block .. ".fc", C, F, init.weight(C), c.bias)
+    h = g:append(c.activation, { block .. ".activated" }, { h })
+    h = linear(h, name .. ".mlp.c_proj", block .. ".narrowed", F, C, init.projection(F), c.bias)
+    x = g:append("add", { ("block.%d.x"):format(layer + 1) },
+      { dropout(h, block .. ".narrowed.kept"), x })
+    g.layer = nil
+  end
+
+  x = layernorm(x, "transformer.ln_f", "ln_f")
+  if c.decode then x = g:append("last_row", { "last" }, { x }) end
+  local head
+  if c.tie_weights then
+    head = wte
+    g:param_copy("lm_head.weight", wte)
+  else
+    head = g:param("lm_head.weight", { V, C }, init.weight(C))
+  end
+  local logits = g:append("matmul", { "logits" }, { x, head })
+  if c.lm_head_bias then
+    local bias = g:param("lm_head.bias", { V }, init.bias(C))
+    logits = g:append("bias", { "logits.biased" }, { logits, bias })
+  end
+  return logits
+end
+
+return gpt

@@ -1,0 +1,29 @@
+-- activation: the pointwise functions of the feed-forward layer and their derivatives, which are
+-- functions of the same name in runtime/vec.h.
+local ops = {}
+
+-- Operations of one element, about: polynomial, division, selects.
+local cost = { gelu_erf = 30, gelu_tanh = 30, relu = 1, silu = 20 }
+
+for _, name in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
+  ops[#ops + 1] = {
+    name = name,
+    inputs = { { "x", "N C" } },
+    outputs = { { "y", "N C" } },
+    expr = name .. "(x)",
+    flops = function(d) return cost[name] * d.N * d.C end,
+    backward = function(g, node, dy)
+      return g:append(name .. "_backward", { "d." .. node.inputs[1].name }, { dy, node.inputs[1] })
+    end,
+  }
+  ops[#ops + 1] = {
+    name = name .. "_backward",
+    inputs = { { "dy", "N C" }, { "pre", "N C" } },
+    outputs = { { "dx", "N C" } },
+    inplace = { dx = "dy" },
+    expr = ("dy * %s_grad(pre)"):format(name),
+    flops = function(d) return (cost[name] + 1) * d.N * d.C end,
+  }
+end
+
+return ops

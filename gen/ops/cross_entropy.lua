@@ -1,0 +1,40 @@
+-- cross_entropy: each row's loss, log(sum(exp(logits))) - logits[target], 0 where the target is -1.
+local function flops(d) return 25 * d.N * d.V end
+
+local cross_entropy = {
+  name = "cross_entropy",
+  inputs = { { "logits", "N V" }, { "targets", "N" } },
+  outputs = { { "losses", "N" } },
+  template = { "cross_entropy", "cross_entropy" },
+  flops = flops,
+}
+
+-- The gradient of the mean needs nothing from above: each row's is scaled by the run's loss_scale.
+function cross_entropy.backward(g, node)
+  local logits, targets = table.unpack(node.inputs)
+  return (g:append("cross_entropy_backward", { "d." .. logits.name, "train." .. node.outputs[1].name },
+    { logits, targets }))
+end
+
+-- cross_entropy_backward: reads each row once; the losses and dlogits = (softmax - onehot) * loss_scale.
+local cross_entropy_backward = {
+  name = "cross_entropy_backward",
+  inputs = { { "logits", "N V" }, { "targets", "N" } },
+  outputs = { { "dlogits", "N V" }, { "losses", "N" } },
+  inplace = { dlogits = "logits" },
+  template = { "cross_entropy", "cross_entropy_backward" },
+  takes_model = true,
+  flops = flops,
+}
+
+-- mean_loss: the mean over the targets that count, added in row order, into struct model.
+local mean_loss = {
+  name = "mean_loss",
+  inputs = { { "losses", "N" }, { "targets", "N" } },
+  outputs = {},
+  template = { "cross_entropy", "mean_loss" },
+  takes_model = true,
+  flops = function(d) return d.N end,
+}
+
+return { cross_entropy, cross_entropy_backward, mean_loss }

@@ -1,0 +1,34 @@
+-- layernorm: gives each row of x zero mean and unit variance, then scales and shifts it.
+local layernorm = {
+  name = "layernorm",
+  inputs = { { "x", "N C" }, { "scale", "C" }, { "shift", "C", optional = true } },
+  outputs = { { "y", "N C" }, { "mean", "N", optional = true },
+    { "rstd", "N", optional = true } },
+  attrs = { eps = 1e-5 },
+  template = { "layernorm", "layernorm" },
+  flops = function(d) return 8 * d.N * d.C end,
+}
+
+function layernorm.backward(g, node, dy)
+  local x, scale, shift = table.unpack(node.inputs)
+  local _, mean, rstd = table.unpack(node.outputs)
+  return (g:append("layernorm_backward",
+    { "d." .. x.name, g:param_grad(scale), shift and g:param_grad(shift),
+      "d." .. x.name .. ".partial" },
+    { dy, x, scale, mean, rstd }))
+end
+
+local layernorm_backward = {
+  name = "layernorm_backward",
+  inputs = { { "dy", "N C" }, { "x", "N C" }, { "scale", "C" }, { "mean", "N" }, { "rstd", "N" } },
+  outputs = { { "dx", "N C" }, { "dscale", "C", accumulate = true },
+    { "dshift", "C", accumulate = true }, { "partial", "P Two C" } },
+  -- P partial sums of dscale and dshift, added in order: the same for any number of threads.
+  derive = function(d) d.P, d.Two = math.min(d.N, 16), 2 end,
+  inplace = { dx = "dy" },
+  epilogue = true,
+  template = { "layernorm", "layernorm_backward" },
+  flops = function(d) return 16 * d.N * d.C end,
+}
+
+return { layernorm, layernorm_backward }

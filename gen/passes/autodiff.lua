@@ -1,0 +1,56 @@
+-- autodiff: appends the backward pass. Each op's rule gives the gradients of its inputs; where a
+-- tensor is used more than once they are added. Parameters' gradients are accumulated by the ops
+-- themselves.
+local autodiff = {}
+
+-- A name for a partial gradient: ops propose "d.x"; the second and later proposals for x get the
+-- name of the op beside it, so that names stay alike in all layers.
+local function unique_append(g, node)
+  local append = g.append
+  return function(self, op_name, names, inputs, attrs)
+    if type(names) == "table" and type(names[1]) == "string" and g.tensors[names[1]] then
+      names[1] = names[1] .. "." .. node.op.name
+    end
+    return append(self, op_name, names, inputs, attrs)
+  end
+end
+
+function autodiff.run(g)
+  local forward = {}
+  for i, node in ipairs(g.nodes) do forward[i] = node end
+
+  local grads = {} -- tensor -> its gradient so far
+  g.phase = "backward"
+  for i = #forward, 1, -1 do
+    local node = forward[i]
+    local given, any = {}, node.op.name == "cross_entropy"
+    for o, output in ipairs(node.outputs) do
+      given[o] = grads[output] or false
+      any = any or grads[output]
+    end
+    if any and node.op.backward then
+      g.at, g.layer = node.at, node.layer
+      g.append = unique_append(g, node)
+      local results = { node.op.backward(g, node, table.unpack(given)) }
+      g.append = nil
+      for k, input in ipairs(node.inputs) do
+        local grad = results[k]
+        if grad and input and input.kind == "value" then
+          local before = grads[input]
+          grads[input] = before
+            and g:append("add", { "d." .. input.name .. ".sum" }, { grad, before }) or grad
+        end
+      end
+    end
+  end
+
+  for _, node in ipairs(forward) do
+    if node.op.name == "mean_loss" then
+      g.at = node.at
+      g:append("mean_loss", {}, { g.tensors["train.losses"], node.inputs[2] })
+    end
+  end
+  g.at, g.layer, g.phase = nil, nil, "forward"
+end
+
+return autodiff

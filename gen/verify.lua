@@ -1,0 +1,119 @@
+-- verify: what must hold after every pass. A failure is our own fault and says which pass broke what.
+local graph = require("gen.graph")
+
+local verify = {}
+
+local function check(pass, condition, format, ...)
+  if not condition then error({ code = 70, message = ("gen/passes/%s.lua: "):format(pass) .. format:format(...) }) end
+end
+
+local function operands(node)
+  local list = {}
+  for _, tensor in ipairs(node.inputs) do if tensor then list[#list + 1] = tensor end end
+  for _, step in ipairs(node.epilogue) do
+    for _, tensor in ipairs(step.operands or {}) do list[#list + 1] = tensor end
+  end
+  return list
+end
+
+-- A value is defined before it is used, once.
+local function check_order(g, pass)
+  local defined = {}
+  for _, node in ipairs(g.nodes) do
+    for _, tensor in ipairs(operands(node)) do
+      check(pass, tensor.kind ~= "value" and tensor.kind ~= "packed" or defined[tensor],
+        "%s reads %s before it is written", node.op.name, tensor.name)
+    end
+    for _, step in ipairs(node.epilogue) do
+      if step.keep then defined[step.keep] = true end
+    end
+    for i, tensor in ipairs(node.outputs) do
+      if tensor then
+        check(pass, node.op.outputs[i].accumulate or not defined[tensor], "%s is written twice", tensor.name)
+        defined[tensor] = true
+      end
+    end
+  end
+end
+
+-- Operands still have the sizes that their op's letters say (a block of rows has its own N).
+local function check_shapes(g, pass)
+  for _, node in ipairs(g.nodes) do
+    for i, operand in ipairs(node.op.inputs) do
+      local tensor = node.inputs[i]
+      if tensor and tensor.kind ~= "packed" then
+        for axis, letter in ipairs(operand.letters) do
+          local size = tensor.dims[axis]
+          if node.sliced and node.sliced[tensor] and axis == 1 then
+            check(pass, size == node.block.rows * node.block.count, "%s: %s is not cut into whole blocks",
+              node.op.name, tensor.name)
+          else
+            check(pass, size == node.dims[letter], "%s: %s is (%s) but %s = %s", node.op.name, tensor.name,
+              table.concat(tensor.dims, ", "), letter, tostring(node.dims[letter]))
+          end
+        end
+      end
+    end
+  end
+end
+
+local function check_grads(g, pass)
+  if g.decode then return end
+  local written = {}
+  for _, node in ipairs(g.nodes) do
+    for _, tensor in ipairs(node.outputs) do
+      if tensor and tensor.kind == "grad" then
+        check(pass, graph.shape_text(tensor.dims) == graph.shape_text(tensor.of.dims),
+          "%s is not of its parameter's shape", tensor.name)
+        written[tensor.of] = true
+      end
+    end
+  end
+  for _, param in ipairs(g.params) do
+    check(pass, param.copy_of or written[param], "%s has no gradient", param.name)
+  end
+end
+
+-- No two live tensors overlap, but for one made from the other in place.
+local function check_addresses(g, pass)
+  local placed = {}
+  for tensor, life in pairs(g.lives) do
+    placed[#placed + 1] = { tensor = tensor, first = life.first, last = life.last, from = tensor.offset,
+      to = tensor.offset + graph.count(tensor) }
+  end
+  table.sort(placed, function(a, b)
+    if a.from ~= b.from then return a.from < b.from end
+    return a.tensor.name < b.tensor.name
+  end)
+  for i, a in ipairs(placed) do
+    for j = i + 1, #placed do
+      local b = placed[j]
+      if b.from >= a.to then break end
+      -- In place: b begins where a ends, at the same address.
+      local in_place = a.from == b.from and (a.last <= b.first or b.last <= a.first
+        or (a.first == b.first and a.last == b.last))
+      check(pass, in_place or a.last < b.first or b.last < a.first, "%s and %s overlap while both live",
+        a.tensor.name, b.tensor.name)
+    end
+  end
+end
+
+-- Every index of a kernel fits the 32-bit or pointer-sized type it is computed in: rows and columns
+-- are int, their product is size_t.
+local function check_indices(g, pass)
+  for _, tensor in pairs(g.tensors) do
+    for _, size in ipairs(tensor.dims) do
+      check(pass, size < 2 ^ 31, "%s has an axis of %d, more than an int holds", tensor.name, size)
+    end
+  end
+end
+
+function verify.run(g, pass)
+  check_order(g, pass)
+  check_shapes(g, pass)
+  check_indices(g, pass)
+  if pass ~= "build" then check_grads(g, pass) end
+  if g.lives then check_addresses(g, pass) end
+end
+
+return verify
