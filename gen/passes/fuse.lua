@@ -1,0 +1,205 @@
+-- fuse: pointwise ops move into the store of the kernel that produces their input, sums over rows
+-- into the product that reads the same rows, and the LM head runs in blocks of rows.
+local graph = require("gen.graph")
+
+local fuse = {}
+
+-- Rows of logits that are held at a time: about this many bytes, in whole blocks that divide N.
+local LOGITS_BYTES = 32 << 20
+local SMALLEST_BLOCK = 96 -- rows; fewer would make each block's products too thin
+
+local function uses(g)
+  local map = {}
+  for position, node in ipairs(g.nodes) do
+    for _, tensor in ipairs(node.inputs) do
+      if tensor then
+        map[tensor] = map[tensor] or {}
+        map[tensor][#map[tensor] + 1] = position
+      end
+    end
+    for _, step in ipairs(node.epilogue) do
+      for _, tensor in ipairs(step.operands or {}) do
+        map[tensor] = map[tensor] or {}
+        map[tensor][#map[tensor] + 1] = position
+      end
+    end
+  end
+  return map
+end
+
+local function positions_of_producers(g)
+  local map = {}
+  for position, node in ipairs(g.nodes) do
+    for _, tensor in ipairs(node.outputs) do
+      if tensor then map[tensor] = map[tensor] or position end
+    end
+  end
+  return map
+end
+
+local function is_pointwise(node)
+  return node.op.expr ~= nil
+end
+
+-- The input of a pointwise node that streams through it: the first, or, where the op commutes, the
+-- one that is produced last.
+local function streamed_input(node, produced)
+  if node.op.commutes then
+    local first, second = produced[node.inputs[1]] or 0, produced[node.inputs[2]] or 0
+    if second > first then return 2 end
+  end
+  return 1
+end
+
+-- Tries to move pointwise node `position` into its producer. True where it did.
+local function absorb(g, position, produced, used)
+  local node = g.nodes[position]
+  local s = streamed_input(node, produced)
+  local stream = node.inputs[s]
+  local producer = g.nodes[produced[stream] or 0]
+  if not producer or not producer.op.epilogue or producer.outputs[1] ~= stream
+    or producer.phase ~= node.phase then return false end
+  local operands = {}
+  for i, tensor in ipairs(node.inputs) do
+    if i ~= s then
+      if (produced[tensor] or 0) >= produced[stream] then return false end
+      operands[#operands + 1] = tensor
+    end
+  end
+
+  if #used[stream] > 1 then
+    -- Others read it as it was before this op: it is stored on the way. They must come later.
+    producer.epilogue[#producer.epilogue + 1] = { keep = stream }
+    producer.kept = producer.kept or {}
+    producer.kept[#producer.kept + 1] = stream
+  else
+    g.tensors[stream.name] = nil
+  end
+  producer.epilogue[#producer.epilogue + 1] =
+    { op = node.op, operands = operands, attrs = node.attrs, streamed = s }
+  producer.outputs[1] = node.outputs[1]
+  producer.outputs[1].producer = producer
+  table.remove(g.nodes, position)
+  return true
+end
+
+local function fuse_pointwise(g)
+  local position = 1
+  while position <= #g.nodes do
+    local node = g.nodes[position]
+    if not (is_pointwise(node) and absorb(g, position, positions_of_producers(g), uses(g))) then
+      position = position + 1
+    end
+  end
+end
+
+-- dbias is summed while dw's kernel reads the same dy.
+local function fuse_bias_grads(g)
+  local dw_of = {}
+  for _, node in ipairs(g.nodes) do
+    if node.op.name == "matmul_dw" then dw_of[node.inputs[1]] = node end
+  end
+  for position = #g.nodes, 1, -1 do
+    local node = g.nodes[position]
+    local dw = node.op.name == "bias_grad" and dw_of[node.inputs[1]]
+    if dw then
+      dw.outputs[2] = node.outputs[1]
+      table.remove(g.nodes, position)
+    end
+  end
+end
+
+-- The largest divisor of n that is at most `limit`.
+local function divisor_below(n, limit)
+  for rows = math.min(n, limit), 1, -1 do
+    if n % rows == 0 then return rows end
+  end
+end
+
+local function block_rows(n, v)
+  local limit = math.max(SMALLEST_BLOCK, LOGITS_BYTES // (4 * v))
+  local rows = divisor_below(n, limit)
+  -- A poor divisor (a prime N) would make thin blocks: then all rows at once.
+  return rows * 4 >= math.min(n, limit) and rows or n
+end
+
+-- Marks a node as running once per block of rows, and its value tensors of N rows as read or written
+-- a block at a time.
+local function into_block(node, block, shrunk)
+  node.block = block
+  node.sliced = {}
+  for _, list in ipairs({ node.inputs, node.outputs }) do
+    for _, tensor in ipairs(list) do
+      if tensor and tensor.dims[1] == block.rows * block.count and tensor.kind ~= "grad"
+        and tensor.kind ~= "param" and not shrunk[tensor] then
+        node.sliced[tensor] = true
+      end
+    end
+  end
+  node.dims.N = block.rows
+end
+
+-- The LM head: logits = matmul(x, w), the loss, dlogits, dx and dw run block by block, once for
+-- evaluations (up to the losses) and once in training (all of it), so that logits are never held for
+-- more than a block. In training the backward pass makes its own.
+local function block_head(g)
+  local position, head
+  for i, node in ipairs(g.nodes) do
+    if node.op.name == "matmul" and node.outputs[1].name:find("^logits") then position, head = i, node end
+  end
+  if not head or not g.tensors.losses then return end
+  local n, logits = head.dims.N, head.outputs[1]
+  local rows = block_rows(n, head.dims.O)
+  local eval = { rows = rows, count = n // rows, id = "eval" }
+  local train = { rows = rows, count = n // rows, id = "train" }
+
+  local function shrink(tensor)
+    tensor.dims = { rows, tensor.dims[2] }
+    return tensor
+  end
+  local again = graph.tensor(g, "train." .. logits.name, { rows, logits.dims[2] })
+  local shrunk = { [shrink(logits)] = true, [again] = true }
+  local repeated = { op = head.op, inputs = { table.unpack(head.inputs) }, outputs = { again },
+    attrs = head.attrs, dims = {}, at = head.at, phase = "backward", epilogue = head.epilogue }
+  for letter, size in pairs(head.dims) do repeated.dims[letter] = size end
+
+  head.phase = "loss"
+  table.insert(g.nodes, position + 3, repeated) -- behind cross_entropy and mean_loss
+  for _, node in ipairs(g.nodes) do
+    if node.op.name == "cross_entropy_backward" then
+      node.inputs[1] = again
+      shrunk[shrink(node.outputs[1])] = true
+    end
+  end
+  for _, node in ipairs(g.nodes) do
+    local reads = node.inputs[1]
+    if node == head or node.op.name == "cross_entropy" then
+      into_block(node, eval, shrunk)
+    elseif node == repeated or (reads and shrunk[reads] and node.phase == "backward") then
+      into_block(node, train, shrunk)
+    end
+  end
+end
+
+-- Optional results that nobody reads are not computed.
+local function drop_unread(g)
+  local used = uses(g)
+  for _, node in ipairs(g.nodes) do
+    for i, operand in ipairs(node.op.outputs) do
+      local tensor = node.outputs[i]
+      if tensor and operand.optional and not used[tensor] then
+        node.outputs[i] = false
+        g.tensors[tensor.name] = nil
+      end
+    end
+  end
+end
+
+function fuse.run(g)
+  fuse_pointwise(g)
+  fuse_bias_grads(g)
+  block_head(g)
+  drop_unread(g)
+end
+
+return fuse
