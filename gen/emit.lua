@@ -1,0 +1,421 @@
+-- emit: a planned graph becomes text. It decides nothing: names, addresses, order and fusions are the
+-- graph's. What is here is how a function that calls kernels reads.
+local graph = require("gen.graph")
+local kernels = require("gen.kernels")
+local template = require("gen.template")
+
+local emit = {}
+
+local WIDTH = 100
+
+-- ---- C names of tensors --------------------------------------------------------------------------
+
+-- "block.3.x", seen from layer 3 -> "x"; from layer 2 -> "x_next"; from outside the layers -> "x_3".
+local function c_name(tensor, layer)
+  local name = tensor.name
+  local own = graph.layer_of(name)
+  name = name:gsub("block%.%d+%.", "", 1):gsub("transformer%.h%.%d+%.", "", 1):gsub("transformer%.", "", 1)
+  name = name:gsub("^pack_dx%.(.*)", "%1_packed_dx"):gsub("^pack%.(.*)", "%1_packed")
+  name = name:gsub("%.", "_")
+  if layer and own == layer + 1 then name = name .. "_next" end
+  if own and not layer then name = name .. "_" .. own end
+  return name
+end
+
+-- The (B, T)-like letters are not known of a tensor on its own: its sizes stand in the comment.
+local function shape_comment(tensor)
+  return "(" .. table.concat(tensor.dims, ", ") .. ")"
+end
+
+local region_base = {
+  params = "m->params", grads = "m->grads", packed = "m->packed", acts = "m->acts", memory = "s->memory",
+}
+
+-- An address: base + first + l * stride. address_of(tensor) is { region, offset }.
+local function address_text(region, offset, stride, direction)
+  if region == "weight" then
+    return stride == 0 and ("s->weight[%d]"):format(offset) or ("s->weight[%d + l]"):format(offset)
+  end
+  local text = region_base[region]
+  if offset ~= 0 then text = text .. " + " .. offset end
+  if stride ~= 0 then
+    text = ("%s %s (size_t)l * %d"):format(text, stride < 0 and "-" or "+", math.abs(stride))
+  end
+  return text, direction
+end
+
+-- ---- one run of nodes: the buffers it needs, then its calls ---------------------------------------
+
+local Writer = {}
+Writer.__index = Writer
+
+local function new_writer(emitter, layer, strides)
+  return setmetatable({ emitter = emitter, layer = layer, strides = strides, declared = {}, taken = {},
+    buffers = {}, lines = {} }, Writer)
+end
+
+-- The C name of a tensor in this function, declared on first use.
+function Writer:buffer(tensor, const)
+  local entry = self.declared[tensor]
+  if tensor.kind == "output" then return "logits" end
+  if tensor.kind == "input" then
+    return self.emitter.decode and tensor.name or "m->" .. tensor.name
+  end
+  if not entry then
+    local name = c_name(tensor, self.layer)
+    assert(not self.taken[name], "two buffers are named " .. name)
+    self.taken[name] = true
+    entry = { name = name, tensor = tensor, const = true }
+    self.declared[tensor] = entry
+    self.buffers[#self.buffers + 1] = entry
+  end
+  entry.const = entry.const and const
+  return entry.name
+end
+
+local function wrap_call(indent, head, args, tail)
+  local line, lines, hang = indent .. head, {}, indent .. (" "):rep(#head)
+  for i, arg in ipairs(args) do
+    local text = arg .. (i < #args and "," or tail)
+    if #line + 1 + #text > WIDTH and line ~= hang then
+      lines[#lines + 1] = line
+      line = hang .. text
+    else
+      line = line .. ((line == hang or line:sub(-1) == "(") and "" or " ") .. text
+    end
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+function Writer:call(node, indent)
+  local k = self.emitter:kernel(node)
+  local args = {}
+  if k.takes_model then args[1] = "m" end
+  for _, operand in ipairs(k.operands) do
+    local text = self:buffer(operand.tensor, operand.const)
+    if node.sliced and node.sliced[operand.tensor] and node.block.count > 1 then
+      local width = operand.tensor.dims[2]
+      text = text .. (width and (" + (size_t)row * %d"):format(width) or " + row")
+    end
+    args[#args + 1] = text
+  end
+  if k.site then args[#args + 1] = self:site_text(node, k.site) end
+  if self.emitter.decode then
+    if k.op.takes_pos then args[#args + 1] = "pos" end
+    args[#args + 1] = node.dims.N == 1 and self.emitter.rows > 1 and "1" or "rows"
+  elseif k.op.scratch then
+    args[#args + 1] = "scratch"
+    self.needs_scratch = true
+  end
+  table.insert(args, 1, k.name)
+  if node.at and node.at ~= self.last_at then
+    self.lines[#self.lines + 1] = ("%s// %s"):format(indent, node.at)
+    self.last_at = node.at
+  end
+  self.lines[#self.lines + 1] = wrap_call(indent, "RUN(", args, ");")
+end
+
+function Writer:site_text(node, site)
+  local stride = self.strides and self.strides.site[node] or 0
+  local base = site - stride * (self.layer or 0)
+  return stride == 0 and ("%du"):format(site) or ("(uint32_t)(%d + l * %d)"):format(base, stride)
+end
+
+function Writer:address(tensor)
+  local stride = self.strides and self.strides.of[tensor] or 0
+  return address_text(tensor.region, tensor.offset - stride * (self.layer or 0), stride)
+end
+
+-- Declarations, in order of first use, with shapes.
+function Writer:declarations()
+  local lines = {}
+  for _, entry in ipairs(self.buffers) do
+    local head = ("    %sfloat *%s = %s;"):format(entry.const and "const " or "", entry.name,
+      self:address(entry.tensor))
+    lines[#lines + 1] = ("%s // %s"):format(head, shape_comment(entry.tensor))
+  end
+  if self.needs_scratch then
+    lines[#lines + 1] = "    void *scratch = model_scratch(m, thread);"
+  end
+  return lines
+end
+
+-- ---- the layers of a loop ------------------------------------------------------------------------
+
+local function node_tensors(node)
+  local list = {}
+  for i = 1, #node.op.outputs do list[#list + 1] = node.outputs[i] or false end
+  for i = 1, #node.op.inputs do list[#list + 1] = node.inputs[i] or false end
+  for _, step in ipairs(node.epilogue) do
+    if step.keep then list[#list + 1] = step.keep end
+    for _, tensor in ipairs(step.operands or {}) do list[#list + 1] = tensor end
+  end
+  return list
+end
+
+local function node_site(node)
+  for _, step in ipairs(node.epilogue) do
+    if step.attrs and step.attrs.site then return step.attrs.site end
+  end
+  return node.attrs.site or 0
+end
+
+-- How far each address of the first layer's nodes moves from one layer to the next; every layer must
+-- agree.
+local function layer_strides(layers)
+  local strides = { of = {}, site = {} }
+  local first = layers[1]
+  local function set(map, key, value, what)
+    if map[key] == nil then map[key] = value end
+    if map[key] ~= value then
+      error({ code = 70, message = ("gen/emit.lua: %s is not at equal distances in all layers"):format(what) })
+    end
+  end
+  for l = 2, #layers do
+    local step = layers[l].layer - first.layer
+    assert(#layers[l] == #first, "layers differ in their ops")
+    for n, node in ipairs(first) do
+      local other = layers[l][n]
+      assert(kernels.name(node) == kernels.name(other), "layers differ in their kernels")
+      local mine, theirs = node_tensors(node), node_tensors(other)
+      for t, tensor in ipairs(mine) do
+        if tensor and tensor.offset then
+          set(strides.of, tensor, (theirs[t].offset - tensor.offset) // step, tensor.name)
+        end
+      end
+      set(strides.site, node, (node_site(other) - node_site(node)) // step, node.op.name)
+    end
+  end
+  return strides
+end
+
+-- ---- the emitter ---------------------------------------------------------------------------------
+
+local Emitter = {}
+Emitter.__index = Emitter
+
+local function new_emitter(g, c, isa)
+  return setmetatable({ g = g, c = c, isa = isa, decode = g.decode, rows = g.rows, kernels = {}, by_name = {} },
+    Emitter)
+end
+
+function Emitter:kernel(node)
+  local name = kernels.name(node)
+  local k = self.by_name[name]
+  if not k then
+    k = kernels.text(node, self.c.backend, self.isa, self.decode)
+    k.calls = 0
+    self.by_name[name] = k
+    self.kernels[#self.kernels + 1] = k
+    return k
+  end
+  -- The same kernel on this node's own tensors.
+  local described = kernels.describe(node.op.expr and kernels.standalone(node) or node, self.isa, self.decode)
+  described.name = name
+  return described
+end
+
+local signature = {
+  train = { "struct model *m", "int l", "int thread", "int threads" },
+  decode = { "struct sampler *s", "const int32_t *tokens", "int l", "int rows", "int pos", "int thread" },
+}
+
+local function layer_function(emitter, name, layers)
+  local first = layers[1]
+  local writer = new_writer(emitter, first.layer, #layers > 1 and layer_strides(layers) or nil)
+  for _, node in ipairs(first) do writer:call(node, "    ") end
+  local head = emitter.decode
+    and ("static void %s(struct sampler *s, int l, int rows, int pos, int thread) {"):format(name)
+    or ("static void %s(struct model *m, int l, int thread, int threads) {"):format(name)
+  local lines = { head }
+  if #layers == 1 then lines[#lines + 1] = "    (void)l;" end
+  for _, line in ipairs(writer:declarations()) do lines[#lines + 1] = line end
+  lines[#lines + 1] = ""
+  for _, line in ipairs(writer.lines) do lines[#lines + 1] = line end
+  lines[#lines + 1] = "}"
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- The functions of one phase: those of its repeating layers, and the body that calls them.
+function Emitter:phase(phase)
+  local items = self.g.schedule[phase] or {}
+  local before = {}
+  local writer = new_writer(self, nil, nil)
+  for _, item in ipairs(items) do
+    if item.node then
+      writer:call(item.node, "    ")
+    elseif item.block then
+      if item.block.count > 1 then
+        writer.lines[#writer.lines + 1] = ("    for (int row = 0; row < %d; row += %d) {"):format(
+          item.block.rows * item.block.count, item.block.rows)
+      end
+      for _, node in ipairs(item.nodes) do writer:call(node, item.block.count > 1 and "        " or "    ") end
+      if item.block.count > 1 then writer.lines[#writer.lines + 1] = "    }" end
+    else
+      local layers = item.layers
+      local name = phase .. "_layer" .. (#before > 0 and "_" .. phase or "")
+      if phase == "prepare" then name = layers[1][1].op.name .. "_layer" end
+      before[#before + 1] = layer_function(self, name, layers)
+      local from, to = layers[1].layer, layers[#layers].layer
+      local loop = from <= to and ("    for (int l = %d; l < %d; l++) {"):format(from, to + 1)
+        or ("    for (int l = %d; l >= %d; l--) {"):format(from, to)
+      writer.lines[#writer.lines + 1] = loop
+      writer.lines[#writer.lines + 1] = self.decode and ("        %s(s, l, rows, pos, thread);"):format(name)
+        or ("        %s(m, l, thread, threads);"):format(name)
+      writer.lines[#writer.lines + 1] = "    }"
+      writer.last_at = nil
+    end
+  end
+  local body = writer:declarations()
+  if #body > 0 then body[#body + 1] = "" end
+  for _, line in ipairs(writer.lines) do body[#body + 1] = line end
+  return { functions = table.concat(before, "\n"), body = table.concat(body, "\n") }
+end
+
+-- How often each kernel runs in one training step, for the comment above it.
+function Emitter:count_calls()
+  for _, node in ipairs(self.g.nodes) do
+    local k = self.by_name[kernels.name(node)]
+    if k and (self.decode or node.phase ~= "loss") then
+      k.calls = k.calls + (node.block and node.block.count or 1)
+    end
+  end
+end
+
+local function scaled(number, unit)
+  for _, step in ipairs({ { 1e12, "T" }, { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } }) do
+    if number >= step[1] then return ("%.1f %s%s"):format(number / step[1], step[2], unit) end
+  end
+  return ("%.0f %s"):format(number, unit)
+end
+emit.scaled = scaled
+
+function Emitter:kernel_texts()
+  local texts = {}
+  for _, k in ipairs(self.kernels) do
+    local often = k.calls == 0 and "In evaluations." or k.calls == 1 and "Called once a step."
+      or ("Called %d times a step."):format(k.calls)
+    local cost = self.decode and "" or (" %s; %s, %s each."):format(often, scaled(k.flops, "FLOP"),
+      scaled(k.bytes, "B")):gsub("%.;", ":", 1)
+    texts[#texts + 1] = ("// %s, from %s:%d.%s\n%s"):format(k.name, k.path, k.line, cost, k.text)
+  end
+  return table.concat(texts, "\n")
+end
+
+-- ---- files ---------------------------------------------------------------------------------------
+
+function emit.c_string(text)
+  return '"' .. text:gsub('[%c"\\\x7f-\xff]', function(byte) return ("\\%03o"):format(byte:byte()) end) .. '"'
+end
+
+local function frame(path, k)
+  return template.load(path)[path:match("([%w_]+)%.%w+$")](k)
+end
+
+-- The parameters with layers folded: one entry for "transformer.h.%d.ln_1.weight".
+local function param_table(g, c)
+  local entries, by_name = {}, {}
+  for _, param in ipairs(g.params) do
+    local layer = graph.layer_of(param.name)
+    local name = layer and param.name:gsub("%.%d+%.", ".%%d.", 1) or param.name
+    local entry = by_name[name]
+    if not entry then
+      local owner = param.copy_of or param
+      entry = {
+        name = name, layers = 1, offset = owner.offset, stride = 0, dims = param.dims,
+        copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
+        init_value = kernels.f32(owner.init_value or 0.0),
+        decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
+      }
+      by_name[name] = entry
+      entries[#entries + 1] = entry
+    else
+      if entry.layers == 1 then entry.stride = param.offset - entry.offset end
+      entry.layers = entry.layers + 1
+    end
+  end
+  return entries
+end
+
+-- Counts that people know: all parameters, and nanoGPT's count without position embeddings.
+local function totals(entries)
+  local all, nanogpt = 0, 0
+  for _, entry in ipairs(entries) do
+    if not entry.copy then
+      all = all + entry.count * entry.layers
+      if entry.name ~= "transformer.wpe.weight" then nanogpt = nanogpt + entry.count * entry.layers end
+    end
+  end
+  return all, nanogpt
+end
+
+local function mebibytes(floats)
+  return ("%.1f MiB"):format(floats * 4 / 2 ^ 20)
+end
+
+local function flops_of_step(g)
+  local total = 0
+  for _, node in ipairs(g.nodes) do
+    if node.phase ~= "loss" then
+      total = total + kernels.describe(node.op.expr and kernels.standalone(node) or node, g.isa, false).flops
+        * (node.block and node.block.count or 1)
+    end
+  end
+  return total
+end
+
+-- What model.h, train.c and sample.c say of the model.
+function emit.facts(g, c, hash, command)
+  local entries = param_table(g, c)
+  local all, nanogpt = totals(entries)
+  local rows = c.batch_size * c.block_size
+  local sizes = g.sizes
+  local title = c.model == "bigram" and ("bigram, vocabulary %d"):format(c.vocab_size)
+    or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
+      c.n_embd, c.block_size, c.vocab_size)
+  return {
+    c = c, hash = hash, command = command, title = title, entries = entries,
+    config = emit.c_string(c.baked_text), string = emit.c_string,
+    num_params = all, num_params_nanogpt = nanogpt,
+    flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,
+    step_flops = scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
+      scaled((6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size) * rows, "FLOP"),
+    state_floats = sizes.params, packed_floats = sizes.packed, acts_floats = sizes.acts,
+    acts_mib = mebibytes(sizes.acts), unplanned_mib = mebibytes(sizes.unplanned),
+    params_mib = mebibytes(sizes.params), packed_mib = mebibytes(sizes.packed),
+    tile = kernels.tile(c.backend, g.isa), isa = g.isa,
+  }
+end
+
+function emit.model_h(facts)
+  return frame("templates/model.h", facts)
+end
+
+function emit.train_c(g, c, facts)
+  local emitter = new_emitter(g, c, g.isa)
+  local k = setmetatable({}, { __index = facts })
+  for _, phase in ipairs({ "prepare", "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
+  emitter:count_calls()
+  k.kernel_texts = emitter:kernel_texts()
+  k.kernels = emitter.kernels
+  k.scratch = {}
+  for _, kernel in ipairs(emitter.kernels) do
+    if kernel.op.scratch then k.scratch[#k.scratch + 1] = kernel.name end
+  end
+  return frame("templates/train.c", k)
+end
+
+function emit.sample_c(g, c, facts)
+  local emitter = new_emitter(g, c, g.isa)
+  local k = setmetatable({}, { __index = facts })
+  k.forward = emitter:phase("forward")
+  emitter:count_calls()
+  k.kernel_texts = emitter:kernel_texts()
+  k.memory_floats = g.sizes.state + g.sizes.acts
+  k.rows = g.rows
+  k.logits = g.logits
+  return frame("templates/sample.c", k)
+end
+
+return emit

@@ -1,0 +1,287 @@
+-- kernels: from a planned node to what its template needs: a name, a signature, sizes, and the C of the
+-- pointwise ops in its store. One kernel serves all nodes of the same op, sizes and fusion.
+local graph = require("gen.graph")
+local template = require("gen.template")
+
+local kernels = {}
+
+local WIDTH = 100
+
+-- Letters in the order in which they are declared; others (derived sizes) follow.
+local LETTERS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
+
+-- Text of a C float: shortest that reads back the same.
+function kernels.f32(value)
+  local text = ("%.9g"):format(value)
+  if not text:find("[.e]") then text = text .. ".0" end
+  return text .. "f"
+end
+
+-- ---- names ---------------------------------------------------------------------------------------
+
+-- The letters of a node's operands, each once, in the order in which they first appear.
+local function letters_of(node)
+  if node.op.named_by then return node.op.named_by end
+  local list, seen = {}, {}
+  for _, operands in ipairs({ node.op.inputs, node.op.outputs }) do
+    for _, operand in ipairs(operands) do
+      for _, letter in ipairs(operand.letters) do
+        if not seen[letter] and #letter == 1 and node.dims[letter] then
+          seen[letter] = true
+          list[#list + 1] = letter
+        end
+      end
+    end
+  end
+  return list
+end
+
+function kernels.name(node)
+  local sizes = {}
+  for _, letter in ipairs(letters_of(node)) do sizes[#sizes + 1] = node.dims[letter] end
+  local words = { node.op.name, graph.shape_text(sizes) }
+  if node.op.name == "matmul_dw" and node.outputs[2] then words[#words + 1] = "dbias" end
+  if (node.attrs.site or 0) ~= 0 and not node.op.expr then words[#words + 1] = "dropout" end
+  for _, step in ipairs(node.epilogue) do
+    words[#words + 1] = step.keep and "keep" or step.op.name
+  end
+  return table.concat(words, "_")
+end
+
+-- ---- operands ------------------------------------------------------------------------------------
+
+-- What the kernel is given, in the order of its parameters: { name, tensor, const } or, for numbers,
+-- { name, type, value }.
+local function operand_list(node)
+  local list, taken = {}, {}
+  local function add(name, tensor, const)
+    local unique, n = name, 1
+    while taken[unique] do
+      n = n + 1
+      unique = name .. n
+    end
+    taken[unique] = true
+    list[#list + 1] = { name = unique, tensor = tensor, const = const }
+    return unique
+  end
+
+  if node.op.takes_model then taken.m = true end
+  for i, operand in ipairs(node.op.outputs) do
+    if node.outputs[i] then add(operand[1], node.outputs[i], false) end
+  end
+  local step_names = {}
+  for s, step in ipairs(node.epilogue) do
+    if step.keep then step_names[s] = { add("kept", step.keep, false) } end
+  end
+  for i, operand in ipairs(node.op.inputs) do
+    local tensor = node.inputs[i]
+    if tensor then
+      local const = tensor.kind ~= "state"
+      add(tensor.kind == "packed" and "packed" or operand[1], tensor, const)
+    end
+  end
+  for s, step in ipairs(node.epilogue) do
+    if step.op then
+      step_names[s] = {}
+      local o = 0
+      for i, operand in ipairs(step.op.inputs) do
+        if i ~= step.streamed then
+          o = o + 1
+          local name = i == 1 and step.op.inputs[2][1] or operand[1] -- swapped: "addend" either way
+          step_names[s][operand[1]] = add(name, step.operands[o], true)
+        end
+      end
+    end
+  end
+  return list, step_names
+end
+
+local function replace_word(text, word, by)
+  return (text:gsub("%f[%w_]" .. word .. "%f[^%w_]", (by:gsub("%%", "%%%%"))))
+end
+
+-- The C of one pointwise op on `value`: its expression with its operands loaded.
+local function step_statement(step, names)
+  if step.keep then return ("vec_store_n(%s + at, value, lanes)"):format(names[1]) end
+  local text = step.op.expr
+  for i, operand in ipairs(step.op.inputs) do
+    if i == step.streamed then
+      text = replace_word(text, operand[1], "value")
+    else
+      local at = #operand.letters == 1 and "col" or "at"
+      text = replace_word(text, operand[1], ("vec_load_n(%s + %s, lanes)"):format(names[operand[1]], at))
+    end
+  end
+  return "value = " .. text
+end
+
+local function uses_dropout(node)
+  for _, step in ipairs(node.epilogue) do
+    if step.op and step.op.name == "dropout" then return step.attrs.site end
+  end
+  return nil
+end
+
+-- ---- signatures ----------------------------------------------------------------------------------
+
+-- "head name(" and parameters, broken at 100 columns and aligned behind the parenthesis.
+local function wrapped(head, words)
+  local indent, lines, line = (" "):rep(#head), {}, head
+  for i, word in ipairs(words) do
+    local text = word .. (i < #words and "," or ")")
+    local room = line == head or line == indent
+    if not room and #line + 1 + #text > WIDTH - 2 then
+      lines[#lines + 1] = line
+      line = indent .. text
+    else
+      line = line .. (room and "" or " ") .. text
+    end
+  end
+  lines[#lines + 1] = line
+  return table.concat(lines, "\n")
+end
+
+local function parameter_words(k)
+  local words = {}
+  if k.takes_model then words[1] = k.op.name == "mean_loss" and "struct model *m" or "const struct model *m" end
+  for _, operand in ipairs(k.operands) do
+    local type = operand.tensor.type == "i32" and "int32_t" or "float"
+    words[#words + 1] = (operand.const and "const " or "") .. type .. " *" .. operand.name
+  end
+  if k.site then words[#words + 1] = "uint32_t site" end
+  return words
+end
+
+-- ---- kernels -------------------------------------------------------------------------------------
+
+local function bytes_of(node)
+  local total, seen = 0, {}
+  local function add(tensor)
+    if not tensor or seen[tensor] then return end
+    seen[tensor] = true
+    local bytes = 4 * graph.count(tensor)
+    if node.sliced and node.sliced[tensor] then bytes = bytes // node.block.count end
+    total = total + bytes
+  end
+  for i, tensor in ipairs(node.inputs) do
+    -- Of a table, the rows that are looked up; at most as many as there are.
+    if tensor and node.op.name == "embed" and i > 1 then
+      total = total + 4 * math.min(graph.count(tensor), node.dims.N * node.dims.C)
+    else
+      add(tensor)
+    end
+  end
+  for i, tensor in ipairs(node.outputs) do
+    if tensor then
+      add(tensor)
+      if node.op.outputs[i].accumulate then total = total + 4 * graph.count(tensor) end -- read too
+    end
+  end
+  for _, step in ipairs(node.epilogue) do
+    add(step.keep)
+    for _, tensor in ipairs(step.operands or {}) do add(tensor) end
+  end
+  return total
+end
+
+local function flops_of(node)
+  local total = node.op.flops(node.dims, node.attrs)
+  local cols = node.op.product and node.dims[node.op.product.cols] or node.dims.C
+  for _, step in ipairs(node.epilogue) do
+    if step.op then total = total + step.op.flops({ N = node.dims.N, C = cols }) end
+  end
+  return total
+end
+
+local function dims_text(dims)
+  local words, seen = {}, {}
+  for _, letter in ipairs(LETTERS) do
+    if dims[letter] then
+      words[#words + 1] = letter .. " = " .. dims[letter]
+      seen[letter] = true
+    end
+  end
+  return table.concat(words, ", ")
+end
+
+-- What a template function is given for a node. The fields are the template's vocabulary:
+--   name, op, dims (text for an enum), d (letter -> size), attrs (C text), uses (operand -> true),
+--   epilogue (statements on `value`, in order), sign(head, name, extra), arg_names, rows, ...
+function kernels.describe(node, isa, decode)
+  local operands, step_names = operand_list(node)
+  local site = uses_dropout(node) or ((node.attrs.site or 0) ~= 0 and node.attrs.site) or nil
+  local k = {
+    name = kernels.name(node), op = node.op, node = node, operands = operands,
+    d = node.dims, dims = dims_text(node.dims),
+    attrs = {}, uses = {}, epilogue = {},
+    site = site, epilogue_uses_dropout = uses_dropout(node) ~= nil,
+    takes_model = node.op.takes_model or site ~= nil,
+    rows = decode and "rows" or "N",
+    thread_params = (decode and "int rows, " or "") .. "int thread, int threads",
+    tile_rows = isa.tile_rows, tile_vecs = isa.tile_vecs, vec = isa.vec,
+    flops = flops_of(node), bytes = bytes_of(node),
+  }
+  for key, value in pairs(node.attrs) do
+    k.attrs[key] = math.type(value) == "float" and kernels.f32(value) or value
+  end
+  for _, operand in ipairs(operands) do k.uses[operand.name] = true end
+  k.uses.dropout = site ~= nil
+  for s, step in ipairs(node.epilogue) do
+    k.epilogue[s] = step_statement(step, step_names[s])
+  end
+  if node.op.product then
+    for key, value in pairs(node.op.product) do k[key] = value end
+  end
+
+  local words = parameter_words(k)
+  function k.sign(head, name, extra)
+    local all = { table.unpack(words) }
+    for word in extra:gmatch("[^,]+") do all[#all + 1] = word:match("^%s*(.-)%s*$") end
+    return wrapped(head .. " " .. name .. "(", all)
+  end
+  local names = {}
+  for i, word in ipairs(words) do names[i] = word:match("([%w_]+)$") end
+  k.arg_names = table.concat(names, ", ")
+  return k
+end
+
+-- A pointwise op that fused into nothing: the same statement, between a load and a store.
+function kernels.standalone(node)
+  local copy = {}
+  for key, value in pairs(node) do copy[key] = value end
+  copy.epilogue = { { op = node.op, operands = { table.unpack(node.inputs, 2) }, attrs = node.attrs,
+    streamed = 1 } }
+  copy.inputs = { node.inputs[1] }
+  return copy
+end
+
+local loaded = {}
+local function load_template(path)
+  loaded[path] = loaded[path] or template.load(path)
+  return loaded[path]
+end
+
+-- The kernel's own text, under a comment that says where it comes from and what it costs.
+function kernels.text(node, backend, isa, decode)
+  local k, file, fn
+  if node.op.expr then
+    local name = kernels.name(node)
+    k = kernels.describe(kernels.standalone(node), isa, decode)
+    k.name, k.stream, k.y = name, node.op.inputs[1][1], node.op.outputs[1][1]
+    k.flops, k.bytes = node.op.flops(node.dims), bytes_of(node)
+    file, fn = "pointwise", "pointwise"
+  else
+    k = kernels.describe(node, isa, decode)
+    file, fn = table.unpack(decode and node.op.decode or node.op.template)
+  end
+  local path = ("templates/%s/%s.c"):format(backend, file)
+  k.path, k.line = path, template.line_of(path, fn)
+  k.text = load_template(path)[fn](k)
+  return k
+end
+
+function kernels.tile(backend, isa)
+  return load_template(("templates/%s/tile.c"):format(backend)).tile(isa)
+end
+
+return kernels

@@ -1,0 +1,158 @@
+-- main: the generator's command line.
+--
+--   lua5.4 gen/main.lua [--backend cpu] [--build build] [--print KEY] CONFIG.lua ... [key=value ...]
+--
+-- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c, sample.c, ir/), which
+-- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h.
+-- A file is written only where its text changed.
+package.path = "./?.lua;./?/init.lua;" .. package.path
+local argparse = require("argparse")
+local build = require("gen.build")
+local config = require("gen.config")
+local emit = require("gen.emit")
+local isas = require("gen.isa")
+local template = require("gen.template")
+
+local function fail(code, message)
+  io.stderr:write(message, "\n")
+  os.exit(code)
+end
+
+-- ---- files ---------------------------------------------------------------------------------------
+
+local made = {}
+local function make_folder(path)
+  if made[path] then return end
+  made[path] = true
+  if not os.execute("mkdir -p '" .. path:gsub("'", "'\\''") .. "' 2>/dev/null") then
+    fail(74, path .. ": this folder cannot be made; free the name or its rights, or use --build")
+  end
+end
+
+local function read_file(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read("a")
+  if file then file:close() end
+  return text
+end
+
+local function write_file(path, text)
+  if read_file(path) == text then return end
+  make_folder(path:match("^(.*)/[^/]*$"))
+  local temporary = path .. ".tmp"
+  local file, message = io.open(temporary, "wb")
+  local ok = file
+  if file then
+    ok, message = file:write(text)
+    local closed, close_message = file:close()
+    if not closed then ok, message = nil, close_message end
+  end
+  if ok then ok, message = os.rename(temporary, path) end
+  if not ok then
+    os.remove(temporary)
+    fail(74, ("%s: cannot be written: %s"):format(path, message))
+  end
+end
+
+-- ---- what a config's run keys become -------------------------------------------------------------
+
+local function c_value(key, value)
+  if key.type == "int" then return ("%d"):format(value) end
+  if key.type == "float" then return ("%.17g"):format(value) end
+  if key.type == "bool" then return tostring(value) end
+  return emit.c_string(value)
+end
+
+-- Bounds that leave their own value out become the next double inside.
+local function bounds(key)
+  if key.type ~= "int" and key.type ~= "float" then return "0", "0" end
+  local min = key.above and key.above + 1e-300 or key.min or -1e300
+  local max = key.below and key.below - 2.0 ^ -53 or key.max or 1e300
+  return ("%.17g"):format(min), ("%.17g"):format(max)
+end
+
+local function run_keys_h()
+  local keys = {}
+  for i, key in ipairs(config.run_keys()) do
+    local min, max = bounds(key)
+    keys[i] = { type = key.type, name = key.name, min = min, max = max,
+      changes_results = key.changes_results or false, help = emit.c_string(key.help) }
+  end
+  return template.load("templates/run_keys.h").run_keys({ keys = keys })
+end
+
+local function defaults_c(c, name)
+  local keys, baked = {}, {}
+  for i, key in ipairs(config.run_keys()) do
+    keys[i] = { name = key.name, value = c_value(key, c[key.name]) }
+  end
+  for word in c.baked_text:gmatch("%S+") do baked[#baked + 1] = word end
+  return template.load("templates/defaults.c").defaults({ name = name, keys = keys, baked = baked,
+    string = emit.c_string })
+end
+
+-- ---- the command ---------------------------------------------------------------------------------
+
+local function parse_arguments()
+  local parser = argparse("gen/main.lua", "Emits a trainer and a sampler for a config.")
+  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
+  parser:option("--backend", "cpu", "cpu")
+  parser:option("--build", "the folder to write to", "build")
+  parser:option("--print", "print a key's value and stop")
+  parser:usage_max_width(100)
+  local ok, args = parser:pparse()
+  if not ok then fail(64, "gen/main.lua: " .. tostring(args):match("[^\n]*")) end
+  local files, assignments = {}, {}
+  for _, word in ipairs(args.words) do
+    local list = word:match("%.lua$") and not word:match("^[%w_]+=") and files or assignments
+    list[#list + 1] = word
+  end
+  if #files == 0 then fail(64, "gen/main.lua: no config; name one, as in configs/shakespeare_char_cpu.lua") end
+  return args, files, assignments
+end
+
+-- NAME: the config's, with each assignment behind it.
+local function build_name(c, assignments)
+  local words = { c.name }
+  for _, assignment in ipairs(assignments) do words[#words + 1] = (assignment:gsub("/", "_")) end
+  return table.concat(words, "-")
+end
+
+local function main()
+  local args, files, assignments = parse_arguments()
+  local c = config.load(files, assignments, { backend = args.backend })
+  if args.print then
+    print(c[args.print])
+    return
+  end
+  c.baked_text = config.baked_text(c)
+  local hash, name = config.hash(c), build_name(c, assignments)
+  local model_dir = ("%s/%s/%s"):format(args.build, hash, c.backend)
+  local name_dir = ("%s/%s/%s"):format(args.build, name, c.backend)
+  local function dump(pass, text) write_file(("%s/ir/%s.txt"):format(model_dir, pass), text) end
+
+  local g = build.train(c, dump)
+  -- How to make it again, from baked keys alone: the same text for every config that shares them.
+  local command = "lua5.4 gen/main.lua CONFIG.lua"
+  local facts = emit.facts(g, c, hash, command)
+  write_file(model_dir .. "/model.h", emit.model_h(facts))
+  write_file(model_dir .. "/train.c", emit.train_c(g, c, facts))
+  write_file(model_dir .. "/sample.c", emit.sample_c(build.sample(c, dump), c, facts))
+
+  write_file(args.build .. "/include/run_keys.h", run_keys_h())
+  write_file(name_dir .. "/defaults.c", defaults_c(c, name))
+  write_file(name_dir .. "/build.mk", table.concat({
+    "# The build of " .. name .. ", for the Makefile's second stage.",
+    "HASH := " .. hash,
+    "MODEL_DIR := " .. model_dir,
+    "ISA := " .. c.isa,
+    "ISA_FLAGS := " .. isas[c.isa].flags,
+    "DATASET := " .. c.dataset,
+  }, "\n") .. "\n")
+end
+
+local ok, problem = xpcall(main, function(problem)
+  if type(problem) == "table" then return problem end
+  return { code = 70, message = tostring(problem) }
+end)
+if not ok then fail(problem.code or 70, problem.message) end

@@ -1,0 +1,86 @@
+-- The template language: C with Lua in its comments.
+--
+--   //// TEXT        a comment of the template; leaves nothing behind
+--   //$ STATEMENT    a line of Lua
+--   $(EXPR)          a value: a string or a number, always a whole C token or more
+--
+-- Every template line becomes one line of one Lua chunk, loaded under the template's path, so that
+-- Lua's own messages name the template's line. An unknown name, a nil value or an unbalanced $(
+-- raises.
+local template = {}
+
+-- One line of a template as one line of Lua.
+local function translate(line, path, number)
+  if line:find("^%s*////") then return "" end
+  local statement = line:match("^%s*//%$%s?(.*)$")
+  if statement then return statement end
+  local parts, at = {}, 1
+  while true do
+    local open = line:find("$(", at, true)
+    if not open then break end
+    if open > at then parts[#parts + 1] = ("%q"):format(line:sub(at, open - 1)) end
+    local group = line:match("^%b()", open + 1)
+    if not group then error(("%s:%d: $( is never closed"):format(path, number), 0) end
+    parts[#parts + 1] = "_value(" .. group:sub(2, -2) .. ")"
+    at = open + 1 + #group
+  end
+  if at <= #line then parts[#parts + 1] = ("%q"):format(line:sub(at)) end
+  return "_line(" .. table.concat(parts, ", ") .. ")"
+end
+
+local function read_lines(path)
+  local file, message = io.open(path, "rb")
+  if not file then error(message, 0) end
+  local lines = {}
+  for line in file:lines() do lines[#lines + 1] = line end
+  file:close()
+  return lines
+end
+
+-- Loads a template. Its functions become fields of the result: t.layernorm(k) returns the text that
+-- the function of that name writes. `given` holds further names that its Lua may use.
+function template.load(path, given)
+  local out = {}
+  local names = {
+    ipairs = ipairs, pairs = pairs, tostring = tostring, string = string, math = math, table = table,
+    _line = function(...) out[#out + 1] = table.concat({ ... }) end,
+    _value = function(v)
+      if type(v) ~= "string" and type(v) ~= "number" then
+        error(("a value is %s, not a string or number"):format(type(v)), 2)
+      end
+      return tostring(v)
+    end,
+  }
+  for name, value in pairs(given or {}) do names[name] = value end
+  setmetatable(names, {
+    __index = function(_, name) error(("unknown name '%s'"):format(name), 2) end,
+  })
+
+  local lines = read_lines(path)
+  for number, line in ipairs(lines) do lines[number] = translate(line, path, number) end
+  local chunk, message = load(table.concat(lines, "\n"), "@" .. path, "t", names)
+  if not chunk then error(message, 0) end
+  chunk()
+
+  local result = {}
+  for name, value in pairs(names) do
+    if type(value) == "function" and not (given or {})[name] then
+      result[name] = function(...)
+        out = {}
+        value(...)
+        return table.concat(out, "\n") .. "\n"
+      end
+    end
+  end
+  return result
+end
+
+-- The line on which `//$ function NAME(` stands, for headers that say where a kernel comes from.
+function template.line_of(path, name)
+  for number, line in ipairs(read_lines(path)) do
+    if line:find("^%s*//%$ function " .. name .. "%(") then return number end
+  end
+  error(("%s: no function '%s' in this template"):format(path, name), 0)
+end
+
+return template

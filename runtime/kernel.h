@@ -1,0 +1,67 @@
+// kernel.h: what emitted kernels stand on: vectors, the register tile's building blocks, and the way in
+// which threads share work. A kernel is called by every thread of a region, with its number and their
+// count. Work is cut into whole items, whose arithmetic does not depend on who does them.
+#ifndef DIECAST_KERNEL_H
+#define DIECAST_KERNEL_H
+
+#include "runtime/runtime.h"
+#include "runtime/vec.h"
+
+struct range {
+    int first, last; // [first, last)
+};
+
+// This thread's share of `items`, neighbours together.
+static inline struct range share(int items, int thread, int threads) {
+    struct range r = {(int)((int64_t)items * thread / threads),
+                      (int)((int64_t)items * (thread + 1) / threads)};
+    return r;
+}
+
+// Waits for all threads of the region.
+static inline void barrier(void) {
+#pragma omp barrier
+}
+
+static inline int int_min(int a, int b) {
+    return a < b ? a : b;
+}
+
+static inline int int_max(int a, int b) {
+    return a > b ? a : b;
+}
+
+#define DIVIDE_UP(a, b) (((a) + (b) - 1) / (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define DROPOUT_CHUNKS(columns) DIVIDE_UP(columns, DROPOUT_CHUNK)
+
+// A row of `columns` floats is read and written a vector at a time; the last one may be partial. Both
+// sizes are constants where these are used, so each access is one instruction or a masked one.
+#define LANES(c, columns) ((columns) % VEC == 0 || (c) + VEC <= (columns) ? VEC : (columns) % VEC)
+
+VEC_INLINE vec row_load(const float *row, int c, const int columns) {
+    return columns % VEC == 0 || c + VEC <= columns ? vec_load(row + c)
+                                                    : vec_load_n(row + c, columns % VEC);
+}
+
+VEC_INLINE void row_store(float *row, int c, const int columns, vec v) {
+    if (columns % VEC == 0 || c + VEC <= columns) {
+        vec_store(row + c, v);
+    } else {
+        vec_store_n(row + c, v, columns % VEC);
+    }
+}
+
+// v with the lanes beyond the row's end set to `fill`.
+VEC_INLINE vec row_only(vec v, int c, const int columns, float fill) {
+    if (columns % VEC == 0 || c + VEC <= columns) {
+        return v;
+    }
+    for (int l = columns % VEC; l < VEC; l++) {
+        v[l] = fill;
+    }
+    return v;
+}
+
+#endif

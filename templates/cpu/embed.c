@@ -1,0 +1,71 @@
+//// embed.c: rows of the token table, plus rows of the position table.
+
+//$ function embed(k)
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims), COLS = C };
+    //$ if k.epilogue_uses_dropout then
+    const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
+    //$ end
+    const struct range mine = share(N, thread, threads);
+    for (int row = mine.first; row < mine.last; row++) {
+        const float *token = wte + (size_t)tokens[row] * C;
+        //$ if k.uses.wpe then
+        const float *position = wpe + (size_t)(row % T) * C;
+        //$ end
+        for (int col = 0; col < C; col += VEC) {
+            vec value = row_load(token, col, C);
+            //$ if k.uses.wpe then
+            value += row_load(position, col, C);
+            //$ end
+            //$ for _, statement in ipairs(k.epilogue) do
+            $(statement);
+            //$ end
+            row_store(y + (size_t)row * C, col, C, value);
+        }
+    }
+}
+//$ end
+
+//// Each thread owns some columns of both tables and adds the rows of dy to them in order.
+//$ function embed_backward(k)
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims), GROUPS = DIVIDE_UP(C, VEC) };
+    const struct range mine = share(GROUPS, thread, threads);
+    for (int n = 0; n < N; n++) {
+        float *dtoken = dwte + (size_t)tokens[n] * C;
+        //$ if k.uses.dwpe then
+        float *dposition = dwpe + (size_t)(n % T) * C;
+        //$ end
+        for (int g = mine.first; g < mine.last; g++) {
+            const int c = g * VEC;
+            const vec d = row_load(dy + (size_t)n * C, c, C);
+            row_store(dtoken, c, C, row_load(dtoken, c, C) + d);
+            //$ if k.uses.dwpe then
+            row_store(dposition, c, C, row_load(dposition, c, C) + d);
+            //$ end
+        }
+    }
+}
+//$ end
+
+//$ function embed_decode(k)
+$(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
+    enum { $(k.dims) };
+    const struct range mine = share(rows, thread, threads);
+    for (int row = mine.first; row < mine.last; row++) {
+        const float *token = wte + (size_t)tokens[row] * C;
+        //$ if k.uses.wpe then
+        const float *position = wpe + (size_t)(pos + row) * C;
+        //$ else
+        (void)pos;
+        //$ end
+        for (int col = 0; col < C; col += VEC) {
+            vec value = row_load(token, col, C);
+            //$ if k.uses.wpe then
+            value += row_load(position, col, C);
+            //$ end
+            row_store(y + (size_t)row * C, col, C, value);
+        }
+    }
+}
+//$ end

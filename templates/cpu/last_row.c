@@ -1,0 +1,9 @@
+//$ function last_row(k)
+$(k.sign("static void", k.name, "int rows, int thread, int threads")) {
+    enum { $(k.dims) };
+    const struct range mine = share(C, thread, threads);
+    for (int c = mine.first; c < mine.last; c++) {
+        y[c] = x[(size_t)(rows - 1) * C + c];
+    }
+}
+//$ end

@@ -1,0 +1,100 @@
+//// layernorm.c: y = (x - mean) * rstd * scale + shift, row by row.
+
+//$ function layernorm(k)
+$(k.sign("static void", k.name, k.thread_params)) {
+    enum { $(k.dims) };
+    const struct range mine = share($(k.rows), thread, threads);
+    for (int n = mine.first; n < mine.last; n++) {
+        const float *xn = x + (size_t)n * C;
+        vec sum = vec_splat(0.0f);
+        for (int c = 0; c < C; c += VEC) {
+            sum += row_load(xn, c, C);
+        }
+        const float mu = vec_sum(sum) / C;
+        vec squares = vec_splat(0.0f);
+        for (int c = 0; c < C; c += VEC) {
+            const vec d = row_only(row_load(xn, c, C) - mu, c, C, 0.0f);
+            squares = vec_fma(d, d, squares);
+        }
+        const float r = 1.0f / sqrtf(vec_sum(squares) / C + $(k.attrs.eps));
+        for (int c = 0; c < C; c += VEC) {
+            const vec normal = (row_load(xn, c, C) - mu) * r;
+            //$ if k.uses.shift then
+            const vec yc = vec_fma(normal, row_load(scale, c, C), row_load(shift, c, C));
+            //$ else
+            const vec yc = normal * row_load(scale, c, C);
+            //$ end
+            row_store(y + (size_t)n * C, c, C, yc);
+        }
+        //$ if k.uses.mean then
+        mean[n] = mu;
+        //$ end
+        //$ if k.uses.rstd then
+        rstd[n] = r;
+        //$ end
+    }
+}
+//$ end
+
+//// With xhat = (x - mean) rstd and g = dy scale, of which y = xhat scale + shift:
+////   dx = rstd (g - mean(g) - xhat mean(g xhat)),  dscale = sum over rows of dy xhat,  dshift = of dy.
+//// The sums over rows are cut into P partial sums (P, 2, C), whatever the number of threads, and these are
+//// added in order.
+//$ function layernorm_backward(k)
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims), COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
+    const struct range mine = share(P, thread, threads);
+    for (int part = mine.first; part < mine.last; part++) {
+        float *dscale_part = partial + (size_t)part * 2 * C, *dshift_part = dscale_part + C;
+        for (int c = 0; c < C; c++) {
+            dscale_part[c] = dshift_part[c] = 0.0f;
+        }
+        const struct range rows = share(N, part, P);
+        for (int row = rows.first; row < rows.last; row++) {
+            const float *dyn = dy + (size_t)row * C, *xn = x + (size_t)row * C;
+            const float mu = mean[row], r = rstd[row];
+            vec sum_g = vec_splat(0.0f), sum_g_xhat = vec_splat(0.0f);
+            for (int c = 0; c < C; c += VEC) {
+                const vec d = row_load(dyn, c, C);
+                const vec g = d * row_load(scale, c, C);
+                const vec xhat = (row_load(xn, c, C) - mu) * r;
+                sum_g += g;
+                sum_g_xhat = vec_fma(g, xhat, sum_g_xhat); // g is 0 beyond the row
+                row_store(dscale_part, c, C, vec_fma(d, xhat, row_load(dscale_part, c, C)));
+                row_store(dshift_part, c, C, row_load(dshift_part, c, C) + d);
+            }
+            const float mean_g = vec_sum(sum_g) / C, mean_g_xhat = vec_sum(sum_g_xhat) / C;
+            for (int col = 0; col < C; col += VEC) {
+                const vec g = row_load(dyn, col, C) * row_load(scale, col, C);
+                const vec xhat = (row_load(xn, col, C) - mu) * r;
+                vec value = (g - mean_g - xhat * mean_g_xhat) * r;
+                //$ if #k.epilogue > 0 then
+                const int lanes = LANES(col, C);
+                const size_t at = (size_t)row * C + (size_t)col;
+                //$ end
+                //$ for _, statement in ipairs(k.epilogue) do
+                $(statement);
+                //$ end
+                row_store(dx + (size_t)row * C, col, C, value);
+            }
+        }
+    }
+    barrier();
+    const struct range columns = share(GROUPS, thread, threads);
+    for (int g = columns.first; g < columns.last; g++) {
+        const int c = g * VEC;
+        vec sum_scale = row_load(dscale, c, C);
+        for (int part = 0; part < P; part++) {
+            sum_scale += row_load(partial + (size_t)part * 2 * C, c, C);
+        }
+        row_store(dscale, c, C, sum_scale);
+        //$ if k.uses.dshift then
+        vec sum_shift = row_load(dshift, c, C);
+        for (int part = 0; part < P; part++) {
+            sum_shift += row_load(partial + (size_t)(part * 2 + 1) * C, c, C);
+        }
+        row_store(dshift, c, C, sum_shift);
+        //$ end
+    }
+}
+//$ end

@@ -1,0 +1,185 @@
+//// matmul.c: products with a weight, forward and backward, and the packing of weights.
+
+//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: the same product with other letters. K is what
+//// is summed over, COLS the columns of the result. The weight comes packed, (PANELS, K, TILE_COLS).
+//$ function matmul(k)
+$(k.sign("VEC_INLINE void", k.name .. "_tile", "int i, int p, const int rows, const int vecs, const int last")) {
+    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols) };
+    vec acc[TILE_ROWS][TILE_VECS];
+    tile_zero(acc, rows, vecs);
+    tile_multiply(acc, rows, vecs, K, $(k.a) + (size_t)i * K, K, 1,
+                  packed + (size_t)p * K * TILE_COLS, TILE_COLS);
+    //$ if k.epilogue_uses_dropout then
+    const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
+    //$ end
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            const int row = i + r, col = p * TILE_COLS + v * VEC, lanes = v == vecs - 1 ? last : VEC;
+            const size_t at = (size_t)row * COLS + (size_t)col;
+            //$ if #k.epilogue == 0 then
+            vec_store_n($(k.y) + at, acc[r][v], lanes);
+            //$ else
+            vec value = acc[r][v];
+            //$ for _, statement in ipairs(k.epilogue) do
+            $(statement);
+            //$ end
+            vec_store_n($(k.y) + at, value, lanes);
+            //$ end
+        }
+    }
+}
+
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
+    // A block of rows stays in the second-level cache while the panels pass by.
+    enum { BLOCK = TILE_ROWS * MAX(1, 65536 / (K * TILE_ROWS)), BLOCKS = DIVIDE_UP(N, BLOCK) };
+    // The larger operand is read once: rows outside where they are more than the weight.
+    enum { ROWS_OUTSIDE = N >= COLS };
+    const struct range mine = share(BLOCKS * PANELS, thread, threads);
+    for (int item = mine.first; item < mine.last; item++) {
+        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
+        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
+        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
+            TILE_CASES($(k.name)_tile, i, p, N, COLS, $(k.arg_names));
+        }
+    }
+}
+//$ end
+
+//// dw (O, C) += dy^T (O, N) x (N, C), summed over rows in order. Both operands are packed a slice of rows
+//// at a time, since their columns are far apart.
+//$ function matmul_dw(k)
+VEC_INLINE void $(k.name)_tile(float *dw, const float *a, const float *b, int depth, int o, int p,
+    const int rows, const int vecs, const int last) {
+    enum { $(k.dims) };
+    float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
+    vec acc[TILE_ROWS][TILE_VECS];
+    tile_load(acc, rows, vecs, last, to, C);
+    tile_multiply(acc, rows, vecs, depth, a, 1, TILE_ROWS, b, TILE_COLS);
+    tile_store(acc, rows, vecs, last, to, C);
+}
+
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims), TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, TILE_COLS) };
+    // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
+    enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
+    const struct range mine = share(TILES, thread, threads);
+    for (int first = mine.first; first < mine.last; first += BLOCK) {
+        const int last = int_min(first + BLOCK, mine.last);
+        for (int n = 0; n < N; n += DEPTH) {
+            const int depth = int_min(DEPTH, N - n);
+            for (int t = first; t < last; t++) {
+                const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
+                if (O % TILE_ROWS == 0 || (t + 1) * TILE_ROWS <= O) {
+                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
+                } else {
+                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, O % TILE_ROWS);
+                }
+                //$ if k.uses.dbias then
+                for (int r = 0; r < int_min(TILE_ROWS, O - t * TILE_ROWS); r++) {
+                    float sum = dbias[t * TILE_ROWS + r];
+                    for (int d = 0; d < depth; d++) {
+                        sum += a[t - first][d * TILE_ROWS + r];
+                    }
+                    dbias[t * TILE_ROWS + r] = sum;
+                }
+                //$ end
+            }
+            for (int p = 0; p < PANELS; p++) {
+                const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
+                if (C % TILE_COLS == 0 || (p + 1) * TILE_COLS <= C) {
+                    tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
+                } else {
+                    tile_pack(b, TILE_COLS, from, C, depth, C % TILE_COLS);
+                }
+                for (int t = first; t < last; t++) {
+                    TILE_CASES($(k.name)_tile, t * TILE_ROWS, p, O, C, dw, a[t - first], b, depth);
+                }
+            }
+        }
+    }
+}
+//$ end
+
+//// packed (P, C, S) = the panels of w (O, C) turned, for y = x w^T.
+//$ function pack(k)
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims) };
+    const struct range mine = share(P, thread, threads);
+    for (int p = mine.first; p < mine.last; p++) {
+        tile_pack_turned(packed + (size_t)p * C * S, S, w + (size_t)p * S * C, C, C,
+                         int_min(S, O - p * S));
+    }
+}
+//$ end
+
+//// packed (P, O, S) = the panels of w (O, C), for dx = dy w.
+//$ function pack_dx(k)
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims) };
+    const struct range mine = share(P, thread, threads);
+    for (int p = mine.first; p < mine.last; p++) {
+        float *to = packed + (size_t)p * O * S;
+        const float *from = w + (size_t)p * S;
+        if (C % S == 0 || (p + 1) * S <= C) {
+            tile_pack(to, S, from, C, O, S);
+        } else {
+            tile_pack(to, S, from, C, O, C % S);
+        }
+    }
+}
+//$ end
+
+//// y (rows, O) = x (rows, C) w^T for the few rows of a sampler's call, w as it lies in the checkpoint:
+//// w is read once, VEC outputs at a time, each a dot product along C.
+//$ function matmul_decode(k)
+$(k.sign("static void", k.name, "int rows, int thread, int threads")) {
+    enum { $(k.dims), GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };
+    const struct range mine = share(GROUPS, thread, threads);
+    for (int g = mine.first; g < mine.last; g++) {
+        const int col = g * VEC, lanes = LANES(col, O);
+        for (int row0 = 0; row0 < rows; row0 += FEW) {
+            const int few = int_min(FEW, rows - row0);
+            float sums[FEW][VEC] = {{0.0f}};
+            for (int l = 0; l < lanes; l++) {
+                const float *w_row = w + (size_t)(col + l) * C;
+                vec acc[FEW];
+                for (int r = 0; r < FEW; r++) {
+                    acc[r] = vec_splat(0.0f);
+                }
+                if (few == FEW) {
+                    for (int c = 0; c < C; c += VEC) {
+                        const vec wc = row_load(w_row, c, C);
+#pragma GCC unroll 4
+                        for (int r = 0; r < FEW; r++) {
+                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
+                        }
+                    }
+                } else {
+                    for (int r = 0; r < few; r++) {
+                        for (int c = 0; c < C; c += VEC) {
+                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C),
+                                             row_load(w_row, c, C), acc[r]);
+                        }
+                    }
+                }
+                for (int r = 0; r < few; r++) {
+                    sums[r][l] = vec_sum(acc[r]);
+                }
+            }
+            for (int r = 0; r < few; r++) {
+                const int row = row0 + r;
+                const size_t at = (size_t)row * O + (size_t)col;
+                vec value = vec_load(sums[r]);
+                //$ for _, statement in ipairs(k.epilogue) do
+                $(statement);
+                //$ end
+                vec_store_n(y + at, value, lanes);
+            }
+        }
+    }
+}
+//$ end

@@ -1,0 +1,21 @@
+//// pointwise.c: an op without a template of its own that found no kernel to fuse into.
+//$ function pointwise(k)
+$(k.sign("static void", k.name, k.thread_params)) {
+    enum { $(k.dims), COLS = C };
+    //$ if k.epilogue_uses_dropout then
+    const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
+    //$ end
+    const struct range mine = share($(k.rows), thread, threads);
+    for (int row = mine.first; row < mine.last; row++) {
+        for (int col = 0; col < C; col += VEC) {
+            const int lanes = LANES(col, C);
+            const size_t at = (size_t)row * C + (size_t)col;
+            vec value = vec_load_n($(k.stream) + at, lanes);
+            //$ for _, statement in ipairs(k.epilogue) do
+            $(statement);
+            //$ end
+            vec_store_n($(k.y) + at, value, lanes);
+        }
+    }
+}
+//$ end

@@ -1,0 +1,49 @@
+//// model.h: the sizes of one model and the table of its parameters; included by train.c and sample.c.
+//$ function model(k)
+// model.h: the sizes of this model and the table of its parameters.
+//
+//   $(k.title)
+//   made by   $(k.command)
+//   build     $(k.hash)
+//
+// Letters: B batch, T context, C width, L layers, H heads, D head size, F feed-forward width,
+// V vocabulary, N = B * T rows, Q = D.
+#ifndef DIECAST_MODEL_H
+#define DIECAST_MODEL_H
+
+#include "runtime/kernel.h"
+
+enum {
+    MODEL_B = $(k.c.batch_size),
+    MODEL_T = $(k.c.block_size),
+    MODEL_C = $(k.c.n_embd),
+    MODEL_L = $(k.c.n_layer),
+    MODEL_H = $(k.c.n_head),
+    MODEL_V = $(k.c.vocab_size),
+};
+
+#define MODEL_HASH "$(k.hash)"
+
+// The baked keys.
+#define MODEL_CONFIG                                                                               \
+    $(k.config)
+
+// Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
+static const struct param model_params[] = {
+//$ for _, p in ipairs(k.entries) do
+    {.name = "$(p.name)",
+     .layers = $(p.layers),
+     .offset = $(p.offset),
+     .stride = $(p.stride),
+     .ndim = $(#p.dims),
+     .dims = {$(p.dims[1]), $(p.dims[2] or 1)},
+     .decay = $(tostring(p.decay)),
+     .copy = $(tostring(p.copy)),
+     .init = INIT_$(p.init),
+     .init_value = $(p.init_value)},
+//$ end
+};
+enum { MODEL_PARAMS = sizeof model_params / sizeof model_params[0] };
+
+#endif
+//$ end

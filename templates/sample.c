@@ -1,0 +1,42 @@
+//// sample.c: the frame of a sampler's model: a few tokens forward through a cache of keys and values.
+//$ function sample(k)
+// sample.c: $(k.title): the forward pass for sampling.
+//
+//   made by      $(k.command)
+//   memory       $(k.memory_floats * 4) bytes beside the weights, which stay in the checkpoint's mapping
+//
+// Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has them;
+// the letters are model.h's, but N is the most tokens that one call takes.
+#include "model.h"
+
+$(k.kernel_texts)
+// ---- the model -----------------------------------------------------------------------------------
+
+// Runs a kernel in all threads and waits for all of them.
+#define RUN(kernel, ...)                                                                           \
+    do {                                                                                           \
+        kernel(__VA_ARGS__, thread, s->threads);                                                   \
+        sampler_wait(s);                                                                           \
+    } while (0)
+
+//$ if k.forward.functions ~= "" then
+$(k.forward.functions)
+//$ end
+void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos, float *logits,
+                     int thread) {
+$(k.forward.body)
+}
+
+const struct sampler_info sampler_info = {
+    .config = MODEL_CONFIG,
+    .block_size = MODEL_T,
+    .vocab_size = MODEL_V,
+    .n_layer = MODEL_L,
+    .n_head = MODEL_H,
+    .n_embd = MODEL_C,
+    .params = model_params,
+    .params_count = MODEL_PARAMS,
+    .max_rows = $(k.rows),
+    .memory_floats = $(k.memory_floats),
+};
+//$ end

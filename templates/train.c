@@ -1,0 +1,92 @@
+//// train.c: the frame of a trainer's model: kernels, then prepare, forward, loss and backward.
+//$ function train(k)
+// train.c: $(k.title).
+//
+//   made by      $(k.command)
+//   parameters   $(k.num_params)
+//   memory       weights, gradients and moments $(k.params_mib) each, packed weights $(k.packed_mib),
+//                activations $(k.acts_mib) ($(k.unplanned_mib) before planning)
+//   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
+//                $(k.c.batch_size) x $(k.c.block_size) tokens
+//
+// In this order: kernels as they are first used, model_prepare, model_forward, model_loss,
+// model_backward, and what the runtime is told. Each buffer is declared with its shape; the comment
+// above a call names the line of the model that asked for it.
+#include "model.h"
+
+$(k.tile)
+$(k.kernel_texts)
+// ---- the model -----------------------------------------------------------------------------------
+
+enum {
+//$ for _, kernel in ipairs(k.kernels) do
+    KERNEL_$(kernel.name),
+//$ end
+    KERNELS,
+};
+
+// Runs a kernel in all threads, waits for all of them, and charges the time to its name.
+#define RUN(kernel, ...)                                                                           \
+    do {                                                                                           \
+        kernel(__VA_ARGS__, thread, threads);                                                      \
+        kernel_done(KERNEL_##kernel, thread);                                                      \
+    } while (0)
+
+//$ for _, phase in ipairs({ "prepare", "forward", "loss", "backward" }) do
+//$ if k[phase].functions ~= "" then
+$(k[phase].functions)
+//$ end
+void model_$(phase)(struct model *m, int thread, int threads) {
+    profile_start(thread);
+//$ if k[phase].body ~= "" then
+$(k[phase].body)
+//$ else
+    (void)m;
+    (void)threads;
+//$ end
+}
+
+//$ end
+// ---- what the runtime is told --------------------------------------------------------------------
+
+static const struct kernel_info model_kernels[KERNELS] = {
+//$ for _, kernel in ipairs(k.kernels) do
+    {"$(kernel.name)", $(string.format("%.0f.0", kernel.flops)), $(string.format("%.0f.0", kernel.bytes))},
+//$ end
+};
+
+//$ if #k.scratch > 0 then
+union model_scratch {
+//$ for _, name in ipairs(k.scratch) do
+    struct $(name)_scratch $(name);
+//$ end
+};
+//$ end
+
+const struct model_info model_info = {
+    .hash = MODEL_HASH,
+    .config = MODEL_CONFIG,
+    .title = $(k.string(k.title)),
+    .batch_size = MODEL_B,
+    .block_size = MODEL_T,
+    .vocab_size = MODEL_V,
+    .n_layer = MODEL_L,
+    .n_head = MODEL_H,
+    .n_embd = MODEL_C,
+    .optimizer = OPTIMIZER_$(k.c.optimizer:upper()),
+    .dropout = $(tostring(k.c.has_dropout)),
+    .params = model_params,
+    .params_count = MODEL_PARAMS,
+    .state_floats = $(k.state_floats),
+    .packed_floats = $(k.packed_floats),
+    .acts_floats = $(k.acts_floats),
+//$ if #k.scratch > 0 then
+    .scratch_bytes = sizeof(union model_scratch),
+//$ end
+    .num_params = $(k.num_params),
+    .num_params_nanogpt = $(k.num_params_nanogpt),
+    .flops_per_token = $(k.flops_per_token).0,
+    .kernels = model_kernels,
+    .kernels_count = KERNELS,
+};
+//$ end
