@@ -1,0 +1,30 @@
+-- Adam with decay on all, no biases but those of queries, keys and values; scores scaled by the
+-- width.
+return {
+  model = "gpt",
+  n_layer = 2,
+  n_head = 5,
+  n_embd = 20,
+  block_size = 13,
+  vocab_size = 33,
+  batch_size = 2,
+  bias = false,
+  qkv_bias = true,
+  lm_head_bias = false,
+  tie_weights = true,
+  activation = "silu",
+  attn_scale = "embd",
+  dropout = 0,
+  dropout_embd = true,
+  init = "nanogpt",
+  optimizer = "adam",
+  decay_params = "all",
+
+  learning_rate = 0.001,
+  weight_decay = 0.1,
+  beta1 = 0.9,
+  beta2 = 0.95,
+  eps = 1e-08,
+  grad_clip = 1,
+  gradient_accumulation_steps = 1,
+}

@@ -1,0 +1,30 @@
+-- The lecture notebook's choices: relu, untied head with bias, scores scaled by the width, decay on
+-- all, no clip.
+return {
+  model = "gpt",
+  n_layer = 2,
+  n_head = 4,
+  n_embd = 24,
+  block_size = 12,
+  vocab_size = 65,
+  batch_size = 4,
+  bias = true,
+  qkv_bias = false,
+  lm_head_bias = true,
+  tie_weights = false,
+  activation = "relu",
+  attn_scale = "embd",
+  dropout = 0,
+  dropout_embd = false,
+  init = "pytorch",
+  optimizer = "adamw",
+  decay_params = "all",
+
+  learning_rate = 0.002,
+  weight_decay = 0.01,
+  beta1 = 0.9,
+  beta2 = 0.999,
+  eps = 1e-08,
+  grad_clip = 0,
+  gradient_accumulation_steps = 1,
+}

@@ -1,0 +1,211 @@
+"""Writes the golden files: golden.py FOLDER [NAME ...], one file per config of configs/.
+
+Everything is computed in float64 from weights that float32 holds exactly, then stored as float32,
+so that what is compared against is right to the last stored digit. The same in float32 goes into
+the metadata: how far PyTorch itself is away.
+"""
+
+import json
+import math
+import pathlib
+import sys
+import zlib
+
+import numpy
+import torch
+
+from config import read_lua, write_line
+from model import create, mean_loss
+
+HERE = pathlib.Path(__file__).parent
+RUN_KEYS = (
+    "learning_rate",
+    "weight_decay",
+    "beta1",
+    "beta2",
+    "eps",
+    "grad_clip",
+    "gradient_accumulation_steps",
+)
+BATCHES = 3  # S: micro-step j takes batch j % S
+UPDATES = 20
+GREEDY = 32  # tokens generated
+MARGIN = 1e-3  # by which the best logit leads at each of them, so that rounding cannot change it
+
+
+def draw_weights(model, random):
+    """Weights that let every path matter: biases are not zero, layernorm scales not one."""
+    for name, weight in model.named_parameters():
+        z = random.standard_normal(tuple(weight.shape))
+        if ".ln_" in name and name.endswith(".weight"):
+            z = 1.0 + 0.2 * z
+        elif weight.dim() == 1:
+            z = 0.2 * z
+        elif "wte" in name or "wpe" in name or "table" in name:
+            z = 0.5 * z
+        else:
+            z = 1.5 / math.sqrt(weight.shape[1]) * z
+        weight.data = torch.from_numpy(z.astype(numpy.float32))
+
+
+def draw_batches(config, ignored, random):
+    """Random tokens (S, B, T), and as targets the ones that follow; some of them -1 if ignored."""
+    B, T, V = config["batch_size"], config["block_size"], config["vocab_size"]
+    text = random.randint(0, V, size=(BATCHES, B, T + 1))
+    tokens, targets = text[:, :, :-1].copy(), text[:, :, 1:].copy()
+    if ignored:
+        targets[random.random_sample(targets.shape) < 0.2] = -1
+        targets[0, 0, :] = -1
+    return torch.from_numpy(tokens), torch.from_numpy(targets)
+
+
+def create_optimizer(model, config):
+    """As nanoGPT groups them: "matrices" decays what has two dimensions."""
+
+    def decays(p):
+        return config["decay_params"] == "all" or p.dim() >= 2
+
+    params = list(model.parameters())
+    groups = [
+        {"params": [p for p in params if decays(p)], "weight_decay": config["weight_decay"]},
+        {"params": [p for p in params if not decays(p)], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if config["optimizer"] == "sgd":
+        return torch.optim.SGD(groups, lr=config["learning_rate"], foreach=False)
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[config["optimizer"]]
+    betas = (config["beta1"], config["beta2"])
+    return kind(groups, lr=config["learning_rate"], betas=betas, eps=config["eps"], foreach=False)
+
+
+def train(model, config, tokens, targets):
+    """The first loss and gradients, then the loss of batch 0 after UPDATES updates."""
+    optimizer = create_optimizer(model, config)
+    accumulation = config["gradient_accumulation_steps"]
+    result, micro_step = {"clipped": 0}, 0
+    for update in range(UPDATES):
+        optimizer.zero_grad()
+        for _ in range(accumulation):
+            batch = micro_step % BATCHES
+            loss = mean_loss(model, tokens[batch], targets[batch])
+            (loss / accumulation).backward()
+            if micro_step == 0:
+                result["loss"] = loss.item()
+            micro_step += 1
+        limit = config["grad_clip"]
+        if update == 0:
+            result["grads"] = {n: p.grad.clone() for n, p in model.named_parameters()}
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit or math.inf).item()
+        result["clipped"] += bool(limit) and norm > limit
+        if update == 0:
+            result["grad_norm"] = norm
+        optimizer.step()
+    with torch.no_grad():
+        result["loss_after"] = mean_loss(model, tokens[0], targets[0]).item()
+    return result
+
+
+@torch.no_grad()
+def generate_greedy(model, block_size, prompt):
+    """The prompt and GREEDY more tokens, each by a full forward pass; and the smallest lead."""
+    text, lead = list(prompt), math.inf
+    for _ in range(GREEDY):
+        logits = model(torch.tensor([text[-block_size:]]))[0, -1]
+        best = logits.topk(2).values
+        lead = min(lead, (best[0] - best[1]).item())
+        text.append(logits.argmax().item())
+    return text, lead
+
+
+def choose_prompt(model, config, random):
+    """A random prompt whose continuation has no close calls."""
+    for _ in range(100):
+        length = min(5, config["block_size"])
+        prompt = random.randint(0, config["vocab_size"], size=length).tolist()
+        text, lead = generate_greedy(model, config["block_size"], prompt)
+        if lead > MARGIN:
+            return text, lead
+    raise SystemExit("no prompt found whose greedy continuation is clear of ties")
+
+
+def worst_gradient(grads, wanted):
+    """The largest L2 error of a tensor, relative as tests/train/test_parity.c measures it."""
+    norm = math.sqrt(sum(g.square().sum().item() for g in wanted.values()))
+    return max(
+        ((grads[n].double() - w).norm() / max(w.norm().item(), 1e-3 * norm)).item()
+        for n, w in wanted.items()
+    )
+
+
+def write_safetensors(path, tensors, metadata):
+    """F32 in the order given. Unlike the library's, the bytes are the same each time."""
+    header, data = {"__metadata__": metadata}, b""
+    for name, tensor in tensors.items():
+        part = numpy.ascontiguousarray(tensor, dtype="<f4").tobytes()
+        offsets = [len(data), len(data) + len(part)]
+        header[name] = {"dtype": "F32", "shape": list(tensor.shape), "data_offsets": offsets}
+        data += part
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-(len(text) + 8) % 64)
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def make_golden(folder, path):
+    name, config = path.stem, read_lua(path)
+    random = numpy.random.RandomState(zlib.crc32(name.encode()))  # its draws never change
+    model = create(config)
+    draw_weights(model, random)
+    weights = {n: p.detach().clone() for n, p in model.named_parameters()}
+    tokens, targets = draw_batches(config, "ignored" in name, random)
+
+    single = train(model, config, tokens, targets)
+    model.double().load_state_dict(weights, strict=False)  # a tied head is no weight of its own
+    with torch.no_grad():
+        logits = model(tokens[0])[0, -1]
+    text, lead = choose_prompt(model, config, random)
+    double = train(model, config, tokens, targets)
+
+    tensors = {f"param.{n}": w.numpy() for n, w in weights.items()}
+    tensors |= {f"grad.{n}": g.numpy() for n, g in double["grads"].items()}
+    tensors |= {"tokens": tokens.numpy(), "targets": targets.numpy()}
+    tensors |= {"logits_last": logits.numpy(), "greedy": numpy.array(text)}
+    metadata = {
+        "format": "diecast golden",
+        "name": name,
+        "config": write_line({k: v for k, v in config.items() if k not in RUN_KEYS}),
+        "updates": str(UPDATES),
+        "greedy_prompt": str(len(text) - GREEDY),
+        "greedy_lead": f"{lead:.3g}",
+        "clipped_updates": str(double["clipped"]),
+    }
+    metadata |= {key: repr(config[key]) for key in RUN_KEYS}
+    metadata |= {k: f"{double[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
+    metadata |= {f"{k}_float32": f"{single[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
+    write_safetensors(folder / f"{name}.safetensors", tensors, metadata)
+
+    def relative(key):
+        return abs(single[key] / double[key] - 1.0)
+
+    print(
+        f"{name}: loss {double['loss']:.6f} -> {double['loss_after']:.6f}, "
+        f"grad norm {double['grad_norm']:.3f}, clipped {double['clipped']}/{UPDATES}, "
+        f"lead {lead:.1e}; float32 is off by: loss {relative('loss'):.1e}, "
+        f"worst grad {worst_gradient(single['grads'], double['grads']):.1e}, "
+        f"after {UPDATES} {relative('loss_after'):.1e}"
+    )
+
+
+def main():
+    if len(sys.argv) < 2:
+        raise SystemExit("usage: golden.py FOLDER [NAME ...]")
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    folder, names = pathlib.Path(sys.argv[1]), sys.argv[2:]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in sorted((HERE / "configs").glob("*.lua")):
+        if not names or path.stem in names:
+            make_golden(folder, path)
+
+
+if __name__ == "__main__":
+    main()

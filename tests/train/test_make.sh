@@ -1,0 +1,154 @@
+#!/bin/sh
+# test_make.sh: the commands as a person types them, in a copy of this folder: what is built anew and
+# what is not, how runs are named, data sets, and the words that are refused.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+mkdir "$copy/tests"
+cp -a Makefile gen templates runtime configs build data "$copy/"
+cp -a tests/setup.sh "$copy/tests/"
+cd "$copy" || exit 74
+rm -rf build/sampler build/tiny*
+unset MAKEFLAGS MAKELEVEL
+
+passed=0
+failed=0
+check() { # name, then a command that must succeed
+    name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "test_make: $name: failed; the last command and its output were:"
+        echo "    make $words"
+        tail -n 25 log
+    fi
+}
+run() { # make's words; output in log, its exit code in code
+    words=$*
+    make "$@" >log 2>&1 </dev/null
+    code=$?
+}
+ends() { [ "$code" = "$1" ]; }
+says() { grep -qF -- "$1" log; }
+silent() { ! grep -qE -- "$1" log; }
+compiled() { # exactly these objects of a model or of defaults, and none of the runtime
+    [ "$(sed -n 's/^  cc   //p' log | sed 's|.*/||' | sort | tr '\n' ' ')" = "$1" ]
+}
+
+cat >tiny.lua <<'END'
+return {
+  n_layer = 2, n_head = 2, n_embd = 16, block_size = 8, batch_size = 2, vocab_size = 65,
+  dataset = "tiny", max_iters = 4, lr_decay_iters = 4, warmup_iters = 1, eval_interval = 2,
+  eval_iters = 2, gradient_accumulation_steps = 1,
+}
+END
+i=0
+while [ $i -lt 60 ]; do
+    echo "The quick brown fox number $i jumps over the lazy dog."
+    i=$((i + 1))
+done >fox.txt
+
+run build CONFIG=tiny.lua
+check "builds" ends 0
+check "four programs" test -x build/tiny/cpu/train -a -x build/tiny/cpu/sample \
+    -a -x build/tiny/cpu/bench -a -x build/tiny/cpu/gradcheck
+check "next command" says 'next: make train CONFIG=tiny.lua'
+run build CONFIG=tiny.lua
+check "nothing is built twice" silent '^  (cc|link) '
+run build CONFIG=tiny.lua SET=learning_rate=0.5
+check "a run key compiles defaults.c alone" compiled 'defaults.o '
+check "the trainer holds it" grep -q 'learning_rate = 0.5' build/tiny-learning_rate=0.5/cpu/defaults.c
+run build CONFIG=tiny.lua SET=n_layer=1
+check "a baked key compiles the model alone" compiled 'defaults.o sample.o train.o '
+run build CONFIG=tiny.lua
+check "and back: nothing" silent '^  (cc|link) '
+hash=$(sed -n 's/^HASH := //p' build/tiny/cpu/build.mk)
+sha256sum build/"$hash"/cpu/*.[ch] build/"$hash"/cpu/ir/* >before
+rm -rf build/"$hash"
+run build CONFIG=tiny.lua
+sha256sum build/"$hash"/cpu/*.[ch] build/"$hash"/cpu/ir/* >after
+check "emitted text is the same from run to run" cmp -s before after
+run ir CONFIG=tiny.lua
+check "ir names the dumps" says "build/$hash/cpu/ir/1-build.txt"
+
+run train CONFIG=tiny.lua
+check "no data, no text: one line" says 'data/tiny/input.txt: no such file; make data DATASET=tiny'
+check "and the program's code" says 'Error 66'
+check "no folder is left" test ! -e data/tiny
+run data DATASET=tiny TEXT=none.txt
+check "a text that is not there" says 'none.txt: no such file'
+run data DATASET=tiny TEXT=fox.txt
+check "data from a text" ends 0
+check "three files" test -s data/tiny/train.bin -a -s data/tiny/val.bin -a -s data/tiny/meta.json
+run data DATASET=tiny TEXT=Makefile
+check "a link to the text may move" ends 0
+run data DATASET=tiny TEXT=fox.txt
+check "and back" ends 0
+run data DATASET=../tiny TEXT=fox.txt
+check "a data set's name is no path" says "'../tiny' is no name"
+run data
+check "a name is wanted" says 'DATASET is missing'
+rm -f data/shakespeare_char/*.bin data/shakespeare_char/input.txt
+cp data/shakespeare_char/meta.json before
+cp fox.txt data/shakespeare_char/input.txt
+run data DATASET=shakespeare_char
+check "another text is not shakespeare_char" says 'data/shakespeare_char/input.txt: sha256 is'
+check "its meta.json is as it was" cmp -s before data/shakespeare_char/meta.json
+
+run train CONFIG=tiny.lua
+check "trains" ends 0
+check "into the config's folder" test -s out/tiny/ckpt.safetensors -a -s out/tiny/state.safetensors
+check "paths are printed" says 'run: out/tiny'
+run train CONFIG=tiny.lua SET="n_layer=1" RUN="--max_iters 2 --seed=7"
+check "SET and RUN name the run" test -s out/tiny-n_layer=1-max_iters=2-seed=7/ckpt.safetensors
+check "what to type next" says 'next: make sample CONFIG=tiny.lua SET="n_layer=1" RUN="--max_iters 2 --seed=7"'
+run sample CONFIG=tiny.lua SET="n_layer=1" RUN="--max_iters 2 --seed=7" START='The q' \
+    SAMPLE='--num_samples=1 --max_new_tokens=5'
+check "the same words find that run" ends 0
+check "and print the prompt" says 'The q'
+run sample CONFIG=tiny.lua START='%$X `a` "b"' SAMPLE='--num_samples=1 --max_new_tokens=5'
+check "a prompt reaches the sampler as it was typed" silent 'X: not found|unexpected|unterminated'
+check "which refuses its characters" says 'Error 6'
+NAME=elsewhere run train CONFIG=tiny.lua NAME=deeper
+check "NAME names the run" test -s out/deeper/ckpt.safetensors
+NAME=elsewhere run train CONFIG=tiny.lua RUN=--seed=8
+check "but not from the environment" test -s out/tiny-seed=8/ckpt.safetensors -a ! -e out/elsewhere
+run train CONFIG=tiny.lua RUN=--n_layer=3
+check "a baked key in RUN names SET" says 'SET="n_layer=3"'
+echo 'One more line.' >>fox.txt
+run train CONFIG=tiny.lua RUN=--seed=9
+check "says that the text has changed" says 'the text has changed since'
+check "and goes on" ends 0
+
+run build CONFIG=nobody
+check "no such config: the list" says 'configs/nobody.lua: no such config; there are: bigram'
+run build CONFIG=tiny.lua SET=n_layer
+check "SET without =" says "SET: 'n_layer' is no key=value"
+run build CONFIG=tiny.lua SET=n_embed=16
+check "a mistyped key" says "did you mean 'n_embd'?"
+run build CONFIG=tiny.lua BACKEND=tpu
+check "BACKEND" says "BACKEND: 'tpu' is not known"
+
+run bench CONFIG=tiny.lua
+check "bench" test -s build/tiny/cpu/bench.json
+run sampler CONFIG=tiny.lua
+sampler=build/tiny-isa=generic/cpu/sampler
+check "sampler" test -x $sampler
+check "it is one static file" sh -c "! readelf -l $sampler | grep -q INTERP"
+check "under 150 KB" test "$(stat -c %s $sampler)" -lt 150000
+$sampler --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 --max_new_tokens=20 \
+    --temperature=0 >before 2>&1
+build/tiny/cpu/sample --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 \
+    --max_new_tokens=20 --temperature=0 >after 2>&1
+check "it says what the other says" cmp -s before after
+run help
+check "help lists every target" sh -c "grep -q '^  train ' log && grep -q '^  CONFIG ' log"
+run clean
+check "clean keeps runs and data" test -s out/tiny/ckpt.safetensors -a -s data/tiny/train.bin \
+    -a ! -e build/tiny -a -e build/.gitignore
+
+echo "test_make: $passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
