@@ -1,0 +1,550 @@
+// runtime.h: all that emitted code and the programs around it may call, a section a file.
+//
+//     emitted train.c   provides  model_info, model_prepare, model_forward, model_loss, model_backward
+//     emitted sample.c  provides  sampler_info, sampler_forward
+//     emitted defaults.c provides run_defaults
+//     the rest of this header is the runtime, which calls those and is called by main.c (train),
+//     sample_main.c (sample), bench.c and gradcheck.c
+//
+// Letters, here and in emitted code: B batch, T context, C width, L layers, H heads, D head size,
+// F feed-forward width, V vocabulary, N = B * T rows.
+#ifndef DIECAST_RUNTIME_H
+#define DIECAST_RUNTIME_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+// ---- log.c: how a program speaks and how it ends -------------------------------------------------
+
+enum exit_code {
+    EXIT_DONE = 0,
+    EXIT_USAGE = 64,    // a flag or a config is wrong
+    EXIT_DATA = 65,     // a file's contents are wrong
+    EXIT_MISSING = 66,  // a file is not there
+    EXIT_INTERNAL = 70, // our own fault
+    EXIT_MEMORY = 71,   // not enough memory (or no usable GPU)
+    EXIT_IO = 74,       // reading or writing failed
+    EXIT_STOPPED = 75,  // stopped by a signal, with a checkpoint: start again to go on
+    EXIT_NUMERICS = 76, // the loss or the gradients stayed non-finite
+};
+
+// Prints one line to stderr (place, what was found, what was wanted, what to do) and exits.
+_Noreturn void die(enum exit_code code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+// Prints one line to stderr and goes on.
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Called once by die() before the exit, if set: takes away temporary files.
+extern void (*die_hook)(void);
+
+// ---- time.c ------------------------------------------------------------------------------------
+
+// Seconds on a clock that never goes back.
+double time_now(void);
+
+// ---- rng.c: Threefry-2x32-20 (Salmon et al., 2011), a counter-based generator --------------------
+// Every random number is a function of (seed, stream, counter): nothing is carried along, so a
+// resumed run, another number of threads or another backend draws the same ones.
+
+enum rng_stream {
+    RNG_TRAIN = 0,      // offsets of training batches
+    RNG_EVAL_TRAIN = 1, // offsets of evaluation batches, training split
+    RNG_EVAL_VAL = 2,   // offsets of evaluation batches, validation split
+    RNG_INIT = 3,       // initial weights
+    RNG_SAMPLE = 4,     // the sampler's choices
+    RNG_DROPOUT = 5,    // keys of dropout masks
+    RNG_BENCH = 6,      // made-up tokens
+};
+
+// 64 random bits: the block cipher's output for key (k0, k1) and counter (c0, c1), as
+// word 0 | word 1 << 32.
+uint64_t rng_bits(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1);
+// An integer in [0, bound), bound > 0: the high half of bits * bound.
+uint64_t rng_below(uint64_t bits, uint64_t bound);
+// A double in [0, 1), from the high 53 bits.
+double rng_uniform(uint64_t bits);
+// A standard normal (Box-Muller, in double) from one 64-bit draw.
+double rng_normal(uint64_t bits);
+
+// ---- model: what emitted train.c provides --------------------------------------------------------
+
+enum init_kind { INIT_ZEROS, INIT_ONES, INIT_NORMAL, INIT_UNIFORM };
+
+// One parameter, or one per layer of the same shape at equal distances. The table lists every
+// tensor once, in nanoGPT's state dict order with the layers folded together.
+struct param {
+    const char *name; // nanoGPT's; "%d" stands for the layer where layers > 1 or the name has one
+    int layers;       // instances: n_layer where the name has "%d", else 1
+    int64_t offset;   // of instance 0 in params, in floats (grads, m and v have the same layout)
+    int64_t stride;   // from one instance to the next, in floats
+    int ndim;         // 1 or 2
+    int64_t dims[2];  // (out, in) for a weight, (count) for a vector (dims[1] is 1)
+    bool decay;       // weight decay applies
+    bool copy; // a second name for memory that an earlier entry owns (a tied lm_head.weight):
+               // saved and shape-checked, never counted, initialised or updated
+    enum init_kind init;
+    float init_value; // the standard deviation, or the bound of ±bound
+};
+
+// One emitted kernel, for bench's table. calls is counted at run time.
+struct kernel_info {
+    const char *name; // as in train.c: matmul_768x128x512_bias_gelu_erf
+    double flops;     // per call
+    double bytes;     // per call: each operand read once, each result written once
+};
+
+enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_ADAM, OPTIMIZER_SGD };
+
+struct model_info {
+    const char *hash;   // of all baked keys: the name of the build folder
+    const char *config; // the baked keys, "key=value key=value ...", no quotes, no escapes
+    const char *title;  // one line for people: "gpt 4 layers, 4 heads, 128 wide, ..."
+    int batch_size, block_size, vocab_size, n_layer, n_head, n_embd;
+    enum optimizer_kind optimizer;
+    bool dropout; // dropout is built in
+    const struct param *params;
+    int params_count;           // entries of the table
+    int64_t state_floats;       // length of params, and of grads, m and v: sum of all, with padding
+    int64_t packed_floats;      // length of packed: weights in the layout their matmuls read
+    int64_t acts_floats;        // length of acts: activations and their gradients
+    size_t scratch_bytes;       // memory of its own that a kernel wants for each thread
+    int64_t num_params;         // all
+    int64_t num_params_nanogpt; // without position embeddings, as nanoGPT counts
+    double flops_per_token;     // 6 N + 12 L H Q T with nanoGPT's N
+    const struct kernel_info *kernels;
+    int kernels_count;
+};
+
+// A model in memory. All arrays are in one allocation (memory.c).
+struct model {
+    float *params, *grads, *m,
+        *v;                  // state_floats each; m and v are NULL where the optimizer has none
+    float *packed;           // packed_floats
+    float *acts;             // acts_floats
+    int32_t *tokens;         // (B, T), each in [0, V)
+    int32_t *targets;        // (B, T), each in [0, V), or -1: not counted
+    float loss_scale;        // 1 / (targets that count * accumulation): d loss / d row's loss
+    float dropout;           // probability; 0 in evaluations
+    uint32_t dropout_key[2]; // for this micro-step
+    double loss;             // out: mean over the targets that count
+    char *scratch;           // info->scratch_bytes (rounded up to pages) for each thread
+    void *memory;            // the one allocation
+    size_t memory_bytes;
+};
+
+extern const struct model_info model_info;
+// Each of these is called by every thread of one parallel region, with its number and their count;
+// results do not depend on the count. They end with a barrier.
+// params -> packed. Call after params changed and before model_forward.
+void model_prepare(struct model *m, int thread, int threads);
+// tokens, params, packed -> acts, all but the loss.
+void model_forward(struct model *m, int thread, int threads);
+// After model_forward: targets -> loss. For evaluations.
+void model_loss(struct model *m, int thread, int threads);
+// After model_forward: targets -> loss, and grads += d loss / d params (scaled by loss_scale).
+void model_backward(struct model *m, int thread, int threads);
+
+// ---- params.c ----------------------------------------------------------------------------------
+
+enum { PARAM_NAME = 128 };
+// prefix and the tensor's name, with the layer's number where the table says "%d".
+void param_name(const struct param *param, int layer, const char *prefix, char name[PARAM_NAME]);
+
+// ---- memory.c ----------------------------------------------------------------------------------
+
+// Bytes of the one allocation for this model with the threads that parallel_threads set: the printed
+// plan. with_optimizer leaves out m and v where false.
+size_t model_plan_bytes(const struct model_info *info, bool with_optimizer);
+// Allocates and zeroes. Dies with EXIT_MEMORY, naming the size wanted and the size there is.
+void model_create(struct model *m, const struct model_info *info, bool with_optimizer);
+void model_destroy(struct model *m);
+// This thread's scratch memory; for emitted code.
+void *model_scratch(const struct model *m, int thread);
+// Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
+void model_init(struct model *m, const struct model_info *info, uint64_t seed);
+
+// ---- parallel.c: one parallel region at a time ---------------------------------------------------
+
+typedef void parallel_fn(void *context, int thread, int threads);
+// Sets the number of threads; 0 takes what the machine and OMP_NUM_THREADS give. Returns it.
+int parallel_threads(int threads);
+// The number that is set.
+int parallel_count(void);
+// Runs fn once in each thread and waits for all.
+void parallel_run(parallel_fn *fn, void *context);
+// Within a region: waits until all of its threads are here.
+void parallel_barrier(void);
+
+// ---- profile.c: where the time goes --------------------------------------------------------------
+
+extern bool profile_on; // set by bench
+// Called by emitted code after each kernel, by all threads: a barrier, and where profile_on the
+// time since the last call is charged to kernel.
+void kernel_done(int kernel, int thread);
+void profile_start(int thread);
+void profile_read(double *seconds, int64_t *calls, int kernels_count); // totals so far, per kernel
+void profile_reset(void);
+
+// ---- optimizer.c: AdamW, Adam and SGD, as torch.optim computes them -------------------------------
+
+struct optimizer_step {
+    double learning_rate, beta1, beta2, eps, weight_decay;
+    int64_t t;    // 1 for the first update
+    double scale; // gradients are multiplied by this first: the clip factor
+};
+// Sets grads to 0. Called by every thread of a parallel region; no barrier.
+void optimizer_zero(struct model *m, const struct model_info *info, int thread, int threads);
+// The global L2 norm of grads, summed in a fixed order, in double. One parallel region.
+double optimizer_grad_norm(const struct model *m, const struct model_info *info);
+// One update of params, m and v. One parallel region.
+void optimizer_update(struct model *m, const struct model_info *info,
+                      const struct optimizer_step *step);
+
+// ---- options.c: run keys, the settings that are not baked ----------------------------------------
+// run_keys.h is generated from the schema (gen/config.lua):
+//     RUN_KEY(type, name, min, max, changes_results, "help")
+// type is one of int, float, bool, string; min and max are the smallest and largest value allowed
+// (0, 0 for bool and string); changes_results says whether the key enters options_text. defaults.c
+// holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data set.
+
+#define RUN_TYPE_int int64_t
+#define RUN_TYPE_float double
+#define RUN_TYPE_bool bool
+#define RUN_TYPE_string const char *
+struct run {
+#define RUN_KEY(type, name, min, max, changes_results, help) RUN_TYPE_##type name;
+#include "run_keys.h"
+#undef RUN_KEY
+};
+extern const struct run run_defaults;
+extern const char *const run_config_name;  // the config's name, and its folder in out/
+extern const char *const run_baked_keys[]; // "n_layer=4", ..., NULL: what the flags cannot change
+
+// Reads --key=value, --key value, True/False/1/0 into run, which holds the defaults. --help prints
+// the table and exits 0. Unknown or baked keys, bad values: dies with EXIT_USAGE, with a suggestion.
+// Strings in run point into argv. nanoGPT's keys without a meaning here are passed over, with a line.
+void options_parse(struct run *run, int argc, char **argv);
+// The keys that change results, as "key=value key=value ...", for checkpoints. Caller frees.
+char *options_text(const struct run *run);
+
+// ---- pairs.c: "key=value key=value ...", the text of model_info.config and of options_text --------
+
+struct pair {
+    const char *key, *value; // slices of the text
+    int key_length, value_length;
+};
+// Takes the next pair off *text. False at the end.
+bool pairs_next(const char **text, struct pair *pair);
+bool pairs_find(const char *text, const char *key, int key_length, struct pair *pair);
+// Calls differ for each key whose value is not the same in both, in the order of `now`, then those
+// that only `then` has; a missing value is "nothing". Returns how many.
+int pairs_compare(const char *then, const char *now,
+                  void (*differ)(void *context, const struct pair *then, const struct pair *now),
+                  void *context);
+
+// ---- text.c: numbers for people ------------------------------------------------------------------
+
+struct text {
+    char s[32];
+};
+struct text text_count(int64_t n);    // 16,384
+struct text text_bytes(double bytes); // 45.3 MB
+struct text text_seconds(double s);   // 3m20s
+
+// ---- json.c: strict JSON on top of jsmn's tokens -------------------------------------------------
+
+struct json; // a parsed document; strings are slices of the text, escapes refused where read
+// Parses text[0..length). Returns NULL and sets *error to a static message where JSON is violated
+// (anything RFC 8259 refuses, duplicate keys, or nesting deeper than 32).
+struct json *json_parse(const char *text, size_t length, const char **error);
+void json_free(struct json *json);
+// Values are token indices; 0 is the root, -1 is none.
+int json_get(const struct json *json, int object, const char *key);      // a member's value, or -1
+int json_count(const struct json *json, int value);                      // members or elements
+int json_member(const struct json *json, int object, int i, int *value); // i-th key and its value
+int json_element(const struct json *json, int array, int i);
+bool json_is_object(const struct json *json, int value);
+bool json_is_array(const struct json *json, int value);
+// Copies a string without escapes; NULL where the value is no string or has an escape. Caller frees.
+char *json_string(const struct json *json, int value);
+// A non-negative integer below 2^63; false where it is anything else.
+bool json_integer(const struct json *json, int value, int64_t *out);
+
+// ---- tokenizer.c ---------------------------------------------------------------------------------
+// A tokenizer is one string, kept in meta.json and in checkpoints, that needs no escaping:
+//     "char 0a 20 21 ..."   token i is the i-th code point, in hexadecimal, rising
+
+struct tokenizer {
+    char *text; // the string
+    int vocab_size;
+    uint32_t *codepoint; // (vocab_size), rising
+};
+// False with *error set (static message) where text is malformed.
+bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char **error);
+void tokenizer_free(struct tokenizer *tokenizer);
+// UTF-8 to ids; at most strlen(text) of them into ids. Returns the count, or -1 with *where at the
+// offset of the first byte that is no UTF-8 or the first character outside the vocabulary.
+int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
+                         int32_t *ids, size_t *where);
+// Writes id's bytes (1 to 4) and returns how many.
+int tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, char bytes[4]);
+// One line for people: "char, 65 characters, 6f2a…" (the XXH3 of text).
+void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]);
+// One code point from UTF-8 (no overlong forms, surrogates, or beyond U+10FFFF). Returns its length
+// in bytes, or 0 where text starts with none.
+int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint);
+
+// ---- data.c: token files, as nanoGPT writes them: raw little-endian uint16 ------------------------
+
+struct split {
+    char *path;
+    const uint16_t *tokens; // memory-mapped
+    size_t count;
+};
+struct data {
+    char *dir;
+    struct split train, val;
+    struct tokenizer tokenizer;
+};
+// Maps dir/train.bin and dir/val.bin and reads dir/meta.json. Dies: 66 a file is missing, 65 it is
+// empty, of odd size, shorter than block_size + 1, or its vocabulary is larger than vocab_size.
+void data_open(struct data *data, const char *dir, int vocab_size, int block_size);
+void data_close(struct data *data);
+// Batch `index` of a stream: B offsets drawn uniformly, tokens (B, T) and targets (B, T) = the next
+// ones. A function of (seed, stream, index) alone. Dies 65 on an id >= vocab_size, saying where.
+void data_batch(const struct split *split, uint64_t seed, enum rng_stream stream, uint64_t index,
+                int B, int T, int vocab_size, int32_t *tokens, int32_t *targets);
+
+// ---- safetensors.c: one strict reader and a writer -----------------------------------------------
+
+struct tensor_view {
+    char *name;
+    int ndim;
+    int64_t dims[4];
+    const float *data; // into the mapping; F32 only
+    size_t bytes;
+    char hash[17]; // XXH3-64 of the bytes in hex from the metadata "xxh3.NAME", or ""
+};
+struct safetensors {
+    char *path;
+    void *map;
+    size_t map_bytes;
+    int count;
+    struct tensor_view *tensors; // in file order
+    int metadata_count;          // pairs
+    char **metadata;             // key, value, key, value ..., sorted by key
+};
+// Maps a file. Returns false with one line in error (place first) and *code set to 65, 66 or 74
+// where the file is missing, truncated, has an absurd header length, broken JSON, overlapping,
+// unordered, out-of-range or duplicate tensors, holes, or a dtype other than F32.
+bool safetensors_open(struct safetensors *file, const char *path, char error[512],
+                      enum exit_code *code);
+void safetensors_close(struct safetensors *file);
+const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
+const char *safetensors_metadata(const struct safetensors *file, const char *key); // or NULL
+// Checks every stored XXH3 against the bytes. False with one line in error.
+bool safetensors_verify(const struct safetensors *file, char error[512]);
+
+struct tensor_out {
+    char name[128];
+    int ndim;
+    int64_t dims[4];
+    const float *data;
+};
+// Writes all tensors, the metadata (metadata_count pairs: key, value, key, value ...; values with no
+// quote, backslash or control character) and the tensors' hashes to path.tmp, fsyncs, renames,
+// fsyncs the folder. The header is padded with spaces so that data starts at a multiple of 64.
+// False with one line in error; the old file is then untouched and no temporary file is left.
+bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
+                       const char *const *metadata, int metadata_count, char error[512]);
+
+// ---- checkpoint.c --------------------------------------------------------------------------------
+
+struct progress {    // where a run stands, kept in both checkpoints' metadata
+    int64_t iter;    // the next iteration to run
+    int64_t updates; // optimizer updates so far (Adam's t)
+    int64_t skipped; // updates skipped for non-finite numbers, in all
+    int64_t bad_in_a_row;
+    double best_val_loss, train_loss, val_loss; // of the last evaluation; 1e9 and NaN before one
+    bool finished;
+};
+// ckpt.safetensors: the weights, nanoGPT's names and shapes. state.safetensors: those, and
+// "adam.m.NAME", "adam.v.NAME". Metadata: format "diecast", model_info.config as "config",
+// options_text as "run", model_info.hash as "build", the tokenizer, progress.
+// Die with EXIT_IO where writing fails; the file that was there is then still whole.
+void checkpoint_save_weights(const char *path, const struct model *m, const struct model_info *info,
+                             const struct progress *progress, const char *run_text,
+                             const char *tokenizer);
+void checkpoint_save_state(const char *path, const struct model *m, const struct model_info *info,
+                           const struct progress *progress, const char *run_text,
+                           const char *tokenizer);
+// Reads weights (and moments where the file has them and m->m is there) with shape checks; a longer
+// wpe is cropped. Returns whether there were moments. Dies 65, 66.
+bool checkpoint_load(const char *path, struct model *m, const struct model_info *info,
+                     struct progress *progress, const char *tokenizer);
+
+// What a checkpoint says of itself, without its tensors. Files of another make have none of it: texts
+// are then "", and progress is that of a fresh run.
+struct checkpoint_header {
+    char *config, *run, *tokenizer;
+    struct progress progress;
+};
+// Dies 65, 66, 74.
+void checkpoint_read_header(const char *path, struct checkpoint_header *header);
+void checkpoint_free_header(struct checkpoint_header *header);
+struct progress progress_fresh(void);
+
+// ---- step.c: one training step and one evaluation batch, for main.c and bench.c -------------------
+
+// A micro-step on m's tokens and targets: grads += their gradients, over `micro_steps` in all. The
+// first one of a step packs the weights and zeroes grads. m->loss is the batch's loss.
+void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first);
+// m->loss on m's tokens and targets, with m->dropout as it is. `prepare` where params changed before.
+void step_loss(struct model *m, bool prepare);
+// Clips (where grad_clip > 0) and updates. Returns the norm of the gradients before the clip; where it
+// is not finite, params and moments are as they were. t is the number of this update, from 1.
+double step_update(struct model *m, const struct model_info *info, const struct run *run,
+                   double learning_rate, int64_t t);
+
+// ---- schedule.c ----------------------------------------------------------------------------------
+
+// nanoGPT's get_lr: a linear warm-up, a cosine down to min_lr, or learning_rate throughout.
+double schedule_learning_rate(const struct run *run, int64_t iter);
+// One line for each setting that people rarely mean.
+void schedule_warn(const struct run *run, const struct model_info *info, size_t train_tokens);
+
+// ---- folder.c: where a run's files lie -------------------------------------------------------------
+
+struct folder {
+    char *out, *data;             // out/NAME and data/DATASET
+    char *ckpt, *state, *metrics; // in out
+};
+void folder_name(struct folder *folder, const struct run *run);
+// Makes out, takes its lock (one process at a time; dies with EXIT_IO where another has it) and
+// removes what a killed process left half-written.
+void folder_lock(const struct folder *folder);
+// Before a run starts anew: files of the run before become ckpt.previous.safetensors and so on.
+void folder_set_aside(const struct folder *folder);
+void folder_free(struct folder *folder);
+
+// ---- start.c: where a run begins -------------------------------------------------------------------
+
+// Follows init_from: fills m's weights (and moments) and progress, or says why not and exits. Returns
+// whether it goes on from the folder's state.
+bool start_run(struct model *m, const struct model_info *info, const struct run *run,
+               const struct folder *folder, const char *tokenizer, struct progress *progress);
+
+// ---- stop.c: signals -------------------------------------------------------------------------------
+
+// SIGINT, SIGTERM and SIGUSR1 ask for a stop; a second one ends the process at once. A write beyond
+// the file size limit fails instead of killing.
+void stop_listen(void);
+bool stop_asked(void);
+
+// ---- metrics.c: metrics.jsonl, one JSON object a line ----------------------------------------------
+
+struct metrics {
+    FILE *file;
+    char *path;
+};
+// Opens for appending, cut back to the lines of iterations before iter. Dies with EXIT_IO.
+void metrics_open(struct metrics *metrics, const char *path, int64_t iter);
+// loss is the mean over the step's micro-steps. Figures that are not finite become null.
+void metrics_step(struct metrics *metrics, int64_t iter, double loss, double learning_rate,
+                  double grad_norm, bool skipped, double seconds, double tokens);
+void metrics_evaluation(struct metrics *metrics, int64_t iter, double train_loss, double val_loss,
+                        double seconds);
+void metrics_close(struct metrics *metrics);
+
+// ---- meter.c: the line on a terminal that says how far a run is ------------------------------------
+
+// Shows `line` on stderr, over the last one, where that is a terminal; a few times a second at most.
+void meter_show(const char *format, ...) __attribute__((format(printf, 1, 2)));
+// Call before anything else is printed.
+void meter_clear(void);
+
+// ---- preview.c: a short sample in the middle of training -------------------------------------------
+
+void preview_print(const struct model *m, const struct model_info *info,
+                   const struct tokenizer *tokenizer, uint64_t seed, int64_t iter);
+
+// ---- sampler: what emitted sample.c provides -----------------------------------------------------
+
+struct sampler_info {
+    const char *config; // the baked keys
+    int block_size, vocab_size, n_layer, n_head, n_embd;
+    const struct param *params; // names and shapes as in model_info; offset and stride unused
+    int params_count;
+    int max_rows;          // tokens that one sampler_forward call takes at most
+    int64_t memory_floats; // KV cache and activations
+};
+struct sampler {
+    const float **weight; // one per tensor instance: params[0] layer 0, layer 1, ..., params[1] ...
+    float *memory;   // memory_floats: KV cache first, then activations; 64-byte aligned, zeroed
+    void *block;     // the allocation around memory
+    float *logits;   // (V)
+    int32_t *window; // (T), the tokens whose keys and values are in the cache
+    int vocab_size;  // the tokenizer's: ids from here to V are padding and never chosen
+    int threads;
+    struct sampler_team *team; // NULL with one thread
+};
+extern const struct sampler_info sampler_info;
+// Runs `count` (1..max_rows) tokens at positions pos.. through the model, adding them to the KV
+// cache; logits (V) of the last one. Called by each of s->threads threads. pos + count <= T.
+void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int pos, float *logits,
+                     int thread);
+
+// ---- sampler.c: from tokens to tokens; libc, libm and pthreads alone ------------------------------
+
+// Allocates all of s for sampler_info and starts threads - 1 threads (fewer where the system gives
+// no more: s->threads says), which live until sampler_destroy: s must not move before. The caller
+// then fills s->weight, and lowers s->vocab_size where its tokenizer has fewer entries than V. Dies
+// with EXIT_MEMORY.
+void sampler_create(struct sampler *s, int threads);
+void sampler_destroy(struct sampler *s);
+// Waits until all threads of s are here. Returns at once with one thread.
+void sampler_wait(struct sampler *s);
+
+struct sampling {
+    double temperature; // 0 is greedy
+    int top_k;          // 0 is off
+    double top_p;       // 1 is off
+    uint64_t seed;
+};
+// Generates max_new_tokens after ids (count >= 1) as nanoGPT's generate does: the context is
+// cropped to the last block_size tokens, and recomputed as it slides. Calls emit(context, id).
+// Token i is drawn with number i of the sample's own stream, so that samples are independent.
+void sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+                      const struct sampling *sampling, uint32_t sample,
+                      void (*emit)(void *context, int32_t id), void *context);
+
+// ---- sampler_choose.c: from logits to a token ----------------------------------------------------
+
+// Chooses a token from logits (V), which it overwrites, with random bits `draw`. Equal logits are
+// told apart by the lower id; a NaN is never chosen.
+int sampler_choose(float *logits, int vocab_size, const struct sampling *sampling, uint64_t draw);
+
+// ---- sampler_open.c: a checkpoint, open for sampling ----------------------------------------------
+
+struct sampler_file {
+    struct safetensors tensors; // the weights are read in place
+    struct tokenizer tokenizer;
+};
+// Maps the checkpoint, checks names and shapes against sampler_info (a longer wpe is cropped;
+// moments are passed over), reads its tokenizer and creates s. Warns in one line of a config that
+// differs. The weights stay in the file.
+// False with one line in error and *code set to 65, 66 or 74.
+bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
+                  char error[512], enum exit_code *code);
+void sampler_close(struct sampler_file *file, struct sampler *s);
+
+// ---- peak.c: what this machine can do, measured ---------------------------------------------------
+
+// Floating-point operations a second, in billions, a multiply-add counted as two: best of some tens of
+// milliseconds, all threads at once.
+double peak_gflops(int threads);
+// Bytes a second, in billions, read by all threads together from `bytes` of memory that they share out.
+double peak_read_gbs(int threads, size_t bytes);
+
+#endif

@@ -1,0 +1,298 @@
+// test_data.c: token files and batches: what they give, and every way in which they can be wrong.
+// Links runtime/data.c, json.c, tokenizer.c, rng.c, log.c.
+#include "tests/runtime/suite.h"
+
+#define TOKENIZER "char 61 62 63 64"
+
+static void write_meta(const char *tokenizer, int vocab_size, long train, long val) {
+    char text[512];
+    snprintf(text, sizeof text,
+             "{\"dataset\":\"abcd\",\"tokenizer\":\"%s\",\"vocab_size\":%d,\"train_tokens\":%ld,"
+             "\"val_tokens\":%ld,\"text_sha256\":\"00\"}",
+             tokenizer, vocab_size, train, val);
+    suite_write_text("meta.json", text);
+}
+
+// 100 and 20 tokens: 0 1 2 3 0 1 2 3 ...
+static void write_good(void) {
+    uint16_t tokens[100];
+    for (int i = 0; i < 100; i++) {
+        tokens[i] = (uint16_t)(i % 4);
+    }
+    suite_write("train.bin", tokens, 200);
+    suite_write("val.bin", tokens, 40);
+    write_meta(TOKENIZER, 4, 100, 20);
+}
+
+struct sizes {
+    int vocab_size, block_size;
+};
+
+static void open_data(void *context) {
+    const struct sizes *sizes = context;
+    struct data data;
+    data_open(&data, suite_dir, sizes->vocab_size, sizes->block_size);
+    data_close(&data);
+}
+
+static struct sizes usual = {4, 8};
+static char dataset[64]; // the command that the messages name
+
+static const char *remedy(void) {
+    snprintf(dataset, sizeof dataset, "make data DATASET=%s", strrchr(suite_dir, '/') + 1);
+    return dataset;
+}
+
+// ---- what they give -----------------------------------------------------------------------------
+
+START_TEST(opens_what_is_good) {
+    write_good();
+    struct data data;
+    data_open(&data, suite_dir, 4, 19); // 19 + 1 tokens are all that val has
+    ck_assert_uint_eq(data.train.count, 100);
+    ck_assert_uint_eq(data.val.count, 20);
+    ck_assert_int_eq(data.train.tokens[99], 3);
+    ck_assert_str_eq(data.tokenizer.text, TOKENIZER);
+    ck_assert_str_eq(data.val.path, suite_path("val.bin"));
+    data_close(&data);
+    data_open(&data, suite_dir, 50304, 8); // a model may know more tokens than the data has
+    data_close(&data);
+}
+END_TEST
+
+START_TEST(batches_are_windows_of_the_tokens) {
+    uint16_t tokens[1000];
+    for (int i = 0; i < 1000; i++) {
+        tokens[i] = (uint16_t)i;
+    }
+    const struct split split = {.path = "made up", .tokens = tokens, .count = 1000};
+    enum { B = 5, T = 17 };
+    int32_t x[B * T], y[B * T];
+    for (uint64_t index = 0; index < 200; index++) {
+        data_batch(&split, 1337, RNG_TRAIN, index, B, T, 1000, x, y);
+        for (int b = 0; b < B; b++) {
+            ck_assert_int_ge(x[b * T], 0);
+            ck_assert_int_lt(x[b * T], 1000 - T);
+            for (int t = 0; t < T; t++) {
+                ck_assert_int_eq(x[b * T + t], x[b * T] + t);
+                ck_assert_int_eq(y[b * T + t], x[b * T] + t + 1);
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(every_offset_and_no_other_is_drawn) {
+    enum { COUNT = 12, T = 4 };
+    uint16_t tokens[COUNT];
+    for (int i = 0; i < COUNT; i++) {
+        tokens[i] = (uint16_t)i;
+    }
+    const struct split split = {.path = "made up", .tokens = tokens, .count = COUNT};
+    int32_t x[T], y[T];
+    int drawn[COUNT] = {0};
+    for (uint64_t index = 0; index < 8000; index++) {
+        data_batch(&split, 7, RNG_EVAL_VAL, index, 1, T, COUNT, x, y);
+        drawn[x[0]]++;
+    }
+    for (int i = 0; i < COUNT; i++) { // 0..7: the last target is the last token
+        ck_assert_int_ge(drawn[i], i < COUNT - T ? 850 : 0);
+        ck_assert_int_le(drawn[i], i < COUNT - T ? 1150 : 0);
+    }
+    // The shortest split there can be: T + 1 tokens, one offset.
+    const struct split shortest = {.path = "made up", .tokens = tokens, .count = T + 1};
+    data_batch(&shortest, 7, RNG_TRAIN, 3, 1, T, COUNT, x, y);
+    ck_assert_int_eq(x[0], 0);
+    ck_assert_int_eq(y[T - 1], T);
+}
+END_TEST
+
+START_TEST(a_batch_depends_on_seed_stream_and_index_alone) {
+    uint16_t tokens[5000];
+    for (int i = 0; i < 5000; i++) {
+        tokens[i] = (uint16_t)i;
+    }
+    const struct split split = {.path = "made up", .tokens = tokens, .count = 5000};
+    int32_t a[8], b[8], targets[8];
+    data_batch(&split, 1, RNG_TRAIN, 5, 4, 2, 5000, a, targets);
+    data_batch(&split, 1, RNG_TRAIN, 5, 4, 2, 5000, b, targets);
+    ck_assert_mem_eq(a, b, sizeof a);
+    data_batch(&split, 2, RNG_TRAIN, 5, 4, 2, 5000, b, targets);
+    ck_assert_mem_ne(a, b, sizeof a);
+    data_batch(&split, 1, RNG_EVAL_TRAIN, 5, 4, 2, 5000, b, targets);
+    ck_assert_mem_ne(a, b, sizeof a);
+    data_batch(&split, 1, RNG_TRAIN, 6, 4, 2, 5000, b, targets);
+    ck_assert_mem_ne(a, b, sizeof a);
+    // Written down once, so that no later change moves the batches of runs that are under way.
+    data_batch(&split, 1337, RNG_TRAIN, 0, 4, 2, 5000, a, targets);
+    for (int row = 0; row < 4; row++) {
+        ck_assert_int_eq(a[2 * row],
+                         (int32_t)rng_below(rng_bits(1337, 0, (uint32_t)row, 0), 5000 - 2));
+    }
+    // Rows beyond 2^32 have counters of their own.
+    data_batch(&split, 1337, RNG_TRAIN, 1ull << 40, 4, 2, 5000, b, targets);
+    ck_assert_mem_ne(a, b, sizeof a);
+}
+END_TEST
+
+// 12 GiB of which all but a few bytes are holes.
+START_TEST(files_beyond_four_billion_tokens) {
+    enum { T = 16 };
+    const size_t count = 6442450944; // tokens
+    write_good();
+    write_meta(TOKENIZER, 4, (long)count, 20);
+    int file = open(suite_path("train.bin"), O_RDWR | O_TRUNC);
+    ck_assert_int_eq(ftruncate(file, (off_t)(2 * count)), 0);
+    uint64_t index = 0, offset = 0; // the first batch that starts beyond 2^32 tokens
+    while (offset <= UINT32_MAX) {
+        offset = rng_below(rng_bits(1337, RNG_TRAIN, (uint32_t)++index, 0), count - T);
+    }
+    uint16_t pattern[T + 1];
+    for (int t = 0; t <= T; t++) {
+        pattern[t] = (uint16_t)(t % 3 + 1);
+    }
+    ck_assert_int_eq(pwrite(file, pattern, sizeof pattern, (off_t)(2 * offset)), sizeof pattern);
+    close(file);
+
+    struct data data;
+    data_open(&data, suite_dir, 4, T);
+    ck_assert_uint_eq(data.train.count, count);
+    int32_t x[T], y[T];
+    data_batch(&data.train, 1337, RNG_TRAIN, index, 1, T, 4, x, y);
+    for (int t = 0; t < T; t++) {
+        ck_assert_int_eq(x[t], pattern[t]);
+        ck_assert_int_eq(y[t], pattern[t + 1]);
+    }
+    ck_assert_int_eq(data.train.tokens[count - 1], 0);
+    data_close(&data);
+}
+END_TEST
+
+// ---- how they can be wrong ----------------------------------------------------------------------
+
+START_TEST(missing_files) {
+    static const char *const names[] = {"train.bin", "val.bin", "meta.json"};
+    for (int i = 0; i < 3; i++) {
+        write_good();
+        unlink(suite_path(names[i]));
+        suite_dies(open_data, &usual, EXIT_MISSING, suite_path(names[i]), remedy());
+    }
+}
+END_TEST
+
+START_TEST(folders_in_place_of_files) {
+    static const char *const names[] = {"train.bin", "meta.json"};
+    for (int i = 0; i < 2; i++) {
+        write_good();
+        unlink(suite_path(names[i]));
+        ck_assert_int_eq(mkdir(suite_path(names[i]), 0777), 0);
+        suite_dies(open_data, &usual, EXIT_DATA, suite_path(names[i]), "regular file");
+        rmdir(suite_path(names[i]));
+    }
+}
+END_TEST
+
+START_TEST(empty_odd_and_short_files) {
+    static const char *const names[] = {"train.bin", "val.bin"};
+    uint16_t tokens[8] = {0};
+    for (int i = 0; i < 2; i++) {
+        write_good();
+        suite_write(names[i], "", 0);
+        suite_dies(open_data, &usual, EXIT_DATA, suite_path(names[i]), "empty", remedy());
+        suite_write(names[i], "abc", 3);
+        suite_dies(open_data, &usual, EXIT_DATA, suite_path(names[i]), "3 bytes", remedy());
+        suite_write(names[i], tokens, 16); // 8 tokens; 8 + 1 are wanted
+        suite_dies(open_data, &usual, EXIT_DATA, suite_path(names[i]), "8 tokens", "block_size=8",
+                   "at least 9");
+    }
+}
+END_TEST
+
+START_TEST(sizes_that_meta_does_not_say) {
+    write_good();
+    write_meta(TOKENIZER, 4, 99, 20);
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("train.bin"), suite_path("meta.json"),
+               "100", "99", remedy());
+    write_meta(TOKENIZER, 4, 100, 21);
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("val.bin"), suite_path("meta.json"), "20",
+               "21", remedy());
+}
+END_TEST
+
+START_TEST(a_vocabulary_larger_than_the_trainers) {
+    write_good();
+    struct sizes sizes = {3, 8};
+    suite_dies(open_data, &sizes, EXIT_DATA, suite_path("meta.json"), "vocabulary is 4", "is 3",
+               "vocab_size=4");
+}
+END_TEST
+
+START_TEST(broken_meta) {
+    static const struct {
+        const char *text;
+        const char *word;
+    } cases[] = {
+        {"", "JSON"},
+        {"{", "JSON"},
+        {"[]", "object"},
+        {"{}", "'tokenizer'"},
+        {"{\"tokenizer\":7}", "'tokenizer'"},
+        {"{\"tokenizer\":\"char\\u002061\",\"vocab_size\":1}", "'tokenizer'"},
+        {"{\"tokenizer\":\"char 62 61\",\"vocab_size\":2}", "rise"},
+        {"{\"tokenizer\":\"bpe\",\"vocab_size\":2}", "tokenizer"},
+        {"{\"tokenizer\":\"char 61 62\"}", "'vocab_size'"},
+        {"{\"tokenizer\":\"char 61 62\",\"vocab_size\":\"2\"}", "'vocab_size'"},
+        {"{\"tokenizer\":\"char 61 62\",\"vocab_size\":3}", "3"},
+        {"{\"tokenizer\":\"char 61 62\",\"vocab_size\":2}", "'train_tokens'"},
+        {"{\"tokenizer\":\"char 61 62\",\"vocab_size\":2,\"train_tokens\":100}", "'val_tokens'"},
+        {"{\"tokenizer\":\"char 61 62\",\"vocab_size\":2,\"train_tokens\":-1,\"val_tokens\":20}",
+         "'train_tokens'"},
+    };
+    write_good();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        suite_write_text("meta.json", cases[i].text);
+        suite_dies(open_data, &usual, EXIT_DATA, suite_path("meta.json"), cases[i].word, remedy());
+    }
+    int file = open(suite_path("meta.json"), O_WRONLY);
+    ck_assert_int_eq(ftruncate(file, 1 << 30), 0);
+    close(file);
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("meta.json"), "bytes");
+}
+END_TEST
+
+static void draw_all(void *context) {
+    int32_t x[4], y[4];
+    for (uint64_t index = 0; index < 1000; index++) {
+        data_batch(context, 1, RNG_TRAIN, index, 1, 4, 10, x, y);
+    }
+}
+
+START_TEST(ids_beyond_the_vocabulary) {
+    uint16_t tokens[40] = {0};
+    struct split split = {.path = "folder/train.bin", .tokens = tokens, .count = 40};
+    tokens[31] = 9;
+    ck_assert_int_eq(suite_run(draw_all, &split).code, 0);
+    tokens[31] = 10;
+    suite_dies(draw_all, &split, EXIT_DATA, "folder/train.bin", "token 31 is 10", "has 10");
+    tokens[31] = 65535;
+    suite_dies(draw_all, &split, EXIT_DATA, "token 31 is 65535");
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        opens_what_is_good,
+        batches_are_windows_of_the_tokens,
+        every_offset_and_no_other_is_drawn,
+        a_batch_depends_on_seed_stream_and_index_alone,
+        files_beyond_four_billion_tokens,
+        missing_files,
+        folders_in_place_of_files,
+        empty_odd_and_short_files,
+        sizes_that_meta_does_not_say,
+        a_vocabulary_larger_than_the_trainers,
+        broken_meta,
+        ids_beyond_the_vocabulary,
+    };
+    return suite_main("data", tests, sizeof tests / sizeof *tests);
+}

@@ -1,0 +1,284 @@
+// test_prepare.c: from a text to token files, and the texts and folders it refuses. prepare.c is a
+// program, so it is included here, and runs in a process of its own each time.
+// Links runtime/data.c, json.c, tokenizer.c, rng.c, log.c.
+#include "tests/runtime/suite.h"
+
+int prepare_main(int argc, char **argv);
+#define main prepare_main
+#include "runtime/prepare.c"
+#undef main
+
+#include <sys/resource.h>
+
+#define SHA "--sha256=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+// Runs prepare with these arguments, NULL at the end.
+static void prepare(void *context) {
+    char **argv = context;
+    int argc = 0;
+    while (argv[argc]) {
+        argc++;
+    }
+    exit(prepare_main(argc, argv));
+}
+
+// The arguments for text.txt and the folder out.
+static char **arguments(void) {
+    static char text[800], folder[800];
+    static char *argv[] = {"prepare", text, folder, "--name=abc", SHA, NULL};
+    snprintf(text, sizeof text, "--text=%s", suite_path("text.txt"));
+    snprintf(folder, sizeof folder, "--out=%s", suite_path("out"));
+    return argv;
+}
+
+static void succeeds(void) {
+    struct ending ending = suite_run(prepare, arguments());
+    ck_assert_msg(ending.code == 0, "%s", ending.text);
+    ck_assert_str_eq(ending.text, "");
+}
+
+static void tokens_are(const char *name, const uint16_t *wanted, size_t count) {
+    size_t length;
+    char *bytes = suite_read(name, &length);
+    ck_assert_uint_eq(length, 2 * count);
+    ck_assert_mem_eq(bytes, wanted, length);
+    free(bytes);
+}
+
+static bool leftovers(void) {
+    return suite_exists("out/train.bin.tmp") || suite_exists("out/val.bin.tmp") ||
+           suite_exists("out/meta.json.tmp");
+}
+
+// ---- what it makes ------------------------------------------------------------------------------
+
+START_TEST(characters_are_sorted_and_split) {
+    suite_write_text("text.txt", "b\na\xc3\xa9 b\xf0\x9f\x98\x80\xe2\x82\xac"
+                                 "a\n\n"); // 11 characters
+    succeeds();
+    tokens_are("out/train.bin", (uint16_t[]){3, 0, 2, 4, 1, 3, 6, 5, 2}, 9);
+    tokens_are("out/val.bin", (uint16_t[]){0, 0}, 2);
+    size_t length;
+    char *meta = suite_read("out/meta.json", &length);
+    ck_assert_str_eq(meta, "{\n"
+                           "  \"dataset\": \"abc\",\n"
+                           "  \"tokenizer\": \"char 0a 20 61 62 e9 20ac 1f600\",\n"
+                           "  \"vocab_size\": 7,\n"
+                           "  \"train_tokens\": 9,\n"
+                           "  \"val_tokens\": 2,\n"
+                           "  \"text_sha256\": "
+                           "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n"
+                           "}\n");
+    free(meta);
+    ck_assert(!leftovers());
+}
+END_TEST
+
+START_TEST(the_split_is_pythons) {
+    // int(n * 0.9): rounding of the product must not move a character.
+    static const struct {
+        int characters, train;
+    } cases[] = {{2, 1}, {3, 2}, {9, 8}, {10, 9}, {11, 9}, {70, 63}, {190, 171}, {1000, 900}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[1001];
+        memset(text, 'x', sizeof text);
+        suite_write("text.txt", text, (size_t)cases[i].characters);
+        succeeds();
+        size_t train, val;
+        free(suite_read("out/train.bin", &train));
+        free(suite_read("out/val.bin", &val));
+        ck_assert_uint_eq(train, 2 * (size_t)cases[i].train);
+        ck_assert_uint_eq(val, 2 * (size_t)(cases[i].characters - cases[i].train));
+    }
+}
+END_TEST
+
+START_TEST(byte_order_mark_and_zero_are_characters) {
+    suite_write("text.txt",
+                "\xef\xbb\xbf"
+                "a\0\r\n",
+                7);
+    succeeds();
+    tokens_are("out/train.bin", (uint16_t[]){4, 3, 0, 2}, 4);
+    tokens_are("out/val.bin", (uint16_t[]){1}, 1);
+}
+END_TEST
+
+START_TEST(data_takes_what_is_made) {
+    // Longer than the buffer, which ends within both splits.
+    enum { CHARACTERS = 800000 };
+    char *text = malloc(CHARACTERS);
+    for (uint32_t i = 0; i < CHARACTERS; i++) {
+        text[i] = (char)('a' + rng_below(rng_bits(1, 2, i, 0), 26));
+    }
+    suite_write("text.txt", text, CHARACTERS);
+    succeeds();
+    struct data data;
+    data_open(&data, suite_path("out"), 26, 256);
+    ck_assert_uint_eq(data.train.count, 720000);
+    ck_assert_uint_eq(data.val.count, 80000);
+    for (size_t i = 0; i < CHARACTERS; i++) {
+        uint16_t id = i < 720000 ? data.train.tokens[i] : data.val.tokens[i - 720000];
+        ck_assert_int_eq(id, text[i] - 'a');
+    }
+    data_close(&data);
+    free(text);
+}
+END_TEST
+
+// Writes the first `count` code points that UTF-8 has, from U+0001 on.
+static void write_code_points(int count) {
+    char *text = malloc((size_t)count * 4);
+    size_t length = 0;
+    uint32_t c = 1;
+    for (int i = 0; i < count; i++, c++) {
+        c = c == 0xd800 ? 0xe000 : c;
+        struct tokenizer one = {.vocab_size = 1, .codepoint = &c};
+        length += (size_t)tokenizer_decode(&one, 0, text + length);
+    }
+    suite_write("text.txt", text, length);
+    free(text);
+}
+
+START_TEST(as_many_characters_as_fit_into_two_bytes) {
+    write_code_points(65536);
+    succeeds();
+    struct data data;
+    data_open(&data, suite_path("out"), 65536, 256);
+    ck_assert_int_eq(data.tokenizer.vocab_size, 65536);
+    ck_assert_int_eq(data.train.tokens[0], 0);
+    ck_assert_int_eq(data.val.tokens[data.val.count - 1], 65535);
+    data_close(&data);
+    write_code_points(65537);
+    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "65537", "65536");
+}
+END_TEST
+
+START_TEST(same_text_same_bytes) {
+    suite_write_text("text.txt", "to be or not to be\n");
+    succeeds();
+    size_t first_length, second_length;
+    char *first = suite_read("out/meta.json", &first_length);
+    succeeds(); // over the files that are there
+    char *second = suite_read("out/meta.json", &second_length);
+    ck_assert_str_eq(first, second);
+    free(first);
+    free(second);
+}
+END_TEST
+
+// ---- what it refuses ----------------------------------------------------------------------------
+
+START_TEST(texts_that_are_none) {
+    suite_dies(prepare, arguments(), EXIT_MISSING, suite_path("text.txt"));
+    suite_write("text.txt", "", 0);
+    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "empty");
+    suite_write("text.txt", "\xe2\x82\xac", 3);
+    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "single character");
+    unlink(suite_path("text.txt"));
+    ck_assert_int_eq(mkdir(suite_path("text.txt"), 0777), 0);
+    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "regular file");
+    ck_assert(!suite_exists("out"));
+}
+END_TEST
+
+START_TEST(no_utf8_is_named_by_offset_and_line) {
+    char place[800];
+    suite_write("text.txt", "abc\nd\xc3\xa9\n\xff\n", 10);
+    snprintf(place, sizeof place, "%s:3:", suite_path("text.txt"));
+    suite_dies(prepare, arguments(), EXIT_DATA, place, "offset 8", "0xff");
+    suite_write("text.txt", "\xe9t\xe9", 3); // Latin-1
+    snprintf(place, sizeof place, "%s:1:", suite_path("text.txt"));
+    suite_dies(prepare, arguments(), EXIT_DATA, place, "offset 0", "0xe9");
+    suite_write("text.txt", "a\nb\xe2\x82", 5); // ends within a character
+    snprintf(place, sizeof place, "%s:2:", suite_path("text.txt"));
+    suite_dies(prepare, arguments(), EXIT_DATA, place, "offset 3");
+    ck_assert(!suite_exists("out"));
+}
+END_TEST
+
+START_TEST(wrong_arguments) {
+    char *none[] = {"prepare", NULL};
+    suite_dies(prepare, none, EXIT_USAGE, "--text=");
+    char *unknown[] = {"prepare", "--txt=a", NULL};
+    suite_dies(prepare, unknown, EXIT_USAGE, "'--txt=a'");
+    char *lines[] = {"prepare", "--\n\x1b[2Jx\xc2\x9b", NULL}; // must not break or steer the line
+    suite_dies(prepare, lines, EXIT_USAGE, "'--??[2Jx?");
+    char *empty[] = {"prepare", "--text=a", "--out=", "--name=x", SHA, NULL};
+    suite_dies(prepare, empty, EXIT_USAGE, "--out=");
+    char *name[] = {"prepare", "--text=a", "--out=b", "--name=x\"y", SHA, NULL};
+    suite_dies(prepare, name, EXIT_USAGE, "x\"y");
+    char *hash[] = {"prepare", "--text=a", "--out=b", "--name=x", "--sha256=123", NULL};
+    suite_dies(prepare, hash, EXIT_USAGE, "'123'");
+}
+END_TEST
+
+START_TEST(folders_that_cannot_be_written) {
+    suite_write_text("text.txt", "some text");
+    suite_write_text("out", "a file");
+    suite_dies(prepare, arguments(), EXIT_IO, suite_path("out"));
+    unlink(suite_path("out"));
+    char **argv = arguments();
+    argv[2] = "--out=/proc";
+    suite_dies(prepare, argv, EXIT_IO, "/proc/train.bin");
+    argv[2] = "--out=/no/such/folder";
+    suite_dies(prepare, argv, EXIT_IO, "/no/such/folder");
+}
+END_TEST
+
+// A disk that fills up at any of the three files leaves the three old ones, and nothing else.
+START_TEST(a_full_disk_leaves_the_old_files) {
+    static const char *const names[] = {"out/train.bin", "out/val.bin", "out/meta.json"};
+    suite_write_text("text.txt", "abcabcabca");
+    succeeds();
+    suite_write_text("text.txt", "xyzxyzxyzxyzxyzxyzxyz");
+    for (int i = 0; i < 3; i++) {
+        char temporary[64];
+        snprintf(temporary, sizeof temporary, "%s.tmp", names[i]);
+        ck_assert_int_eq(symlink("/dev/full", suite_path(temporary)), 0);
+        suite_dies(prepare, arguments(), EXIT_IO, suite_path(names[i]), strerror(ENOSPC));
+        ck_assert(!leftovers());
+        tokens_are("out/train.bin", (uint16_t[]){0, 1, 2, 0, 1, 2, 0, 1, 2}, 9);
+        tokens_are("out/val.bin", (uint16_t[]){0}, 1);
+        size_t length;
+        char *meta = suite_read("out/meta.json", &length);
+        ck_assert_ptr_nonnull(strstr(meta, "char 61 62 63"));
+        free(meta);
+    }
+}
+END_TEST
+
+static void prepare_within_limit(void *context) {
+    struct rlimit limit = {.rlim_cur = 1000, .rlim_max = 1000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    prepare(context);
+}
+
+START_TEST(a_file_size_limit_is_an_error) {
+    char text[10000];
+    memset(text, 'a', sizeof text);
+    suite_write("text.txt", text, sizeof text);
+    suite_dies(prepare_within_limit, arguments(), EXIT_IO, suite_path("out/train.bin"),
+               strerror(EFBIG));
+    ck_assert(!leftovers());
+    ck_assert(!suite_exists("out/train.bin"));
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        characters_are_sorted_and_split,
+        the_split_is_pythons,
+        byte_order_mark_and_zero_are_characters,
+        data_takes_what_is_made,
+        as_many_characters_as_fit_into_two_bytes,
+        same_text_same_bytes,
+        texts_that_are_none,
+        no_utf8_is_named_by_offset_and_line,
+        wrong_arguments,
+        folders_that_cannot_be_written,
+        a_full_disk_leaves_the_old_files,
+        a_file_size_limit_is_an_error,
+    };
+    return suite_main("prepare", tests, sizeof tests / sizeof *tests);
+}
