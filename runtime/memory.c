@@ -1,0 +1,179 @@
+// memory.c: one allocation for a whole model, and its initial weights.
+//
+//     params | grads | m | v | packed | acts | tokens | targets | scratch of each thread
+//
+// Each part starts at a page. The size is known before anything is touched, and held against what
+// the machine has.
+#include "runtime/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 9, MEMORY_CHUNK = 16384 };
+
+static size_t memory_whole_pages(size_t bytes) {
+    return (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
+}
+
+// Offsets of the parts, in bytes, and behind the last one the size of all.
+static void memory_layout(const struct model_info *info, bool with_optimizer,
+                          size_t offset[MEMORY_PARTS + 1]) {
+    size_t state = (size_t)info->state_floats * sizeof(float);
+    bool moments = with_optimizer && info->optimizer != OPTIMIZER_SGD;
+    size_t ids = (size_t)info->batch_size * (size_t)info->block_size * sizeof(int32_t);
+    const size_t bytes[MEMORY_PARTS] = {
+        state,
+        state,
+        moments ? state : 0,
+        moments ? state : 0,
+        (size_t)info->packed_floats * sizeof(float),
+        (size_t)info->acts_floats * sizeof(float),
+        ids,
+        ids,
+        memory_whole_pages(info->scratch_bytes) * (size_t)parallel_count(),
+    };
+    offset[0] = 0;
+    for (int i = 0; i < MEMORY_PARTS; i++) {
+        offset[i + 1] = offset[i] + memory_whole_pages(bytes[i]);
+    }
+}
+
+size_t model_plan_bytes(const struct model_info *info, bool with_optimizer) {
+    size_t offset[MEMORY_PARTS + 1];
+    memory_layout(info, with_optimizer, offset);
+    return offset[MEMORY_PARTS];
+}
+
+// A file's first number after `key`, in bytes of `unit`; false where there is none.
+static bool memory_read_number(const char *path, const char *key, size_t unit, size_t *out) {
+    FILE *file = fopen(path, "r");
+    if (!file) {
+        return false;
+    }
+    char line[256];
+    bool found = false;
+    size_t key_length = strlen(key);
+    while (!found && fgets(line, sizeof line, file)) {
+        unsigned long long number;
+        if (!strncmp(line, key, key_length) && sscanf(line + key_length, "%llu", &number) == 1) {
+            *out = (size_t)number * unit;
+            found = true;
+        }
+    }
+    fclose(file);
+    return found;
+}
+
+// What could be allocated now: the kernel's estimate, or the container's limit where that is lower.
+static size_t memory_available(void) {
+    size_t available = (size_t)-1, limit;
+    if (!memory_read_number("/proc/meminfo", "MemAvailable:", 1024, &available)) {
+        long pages = sysconf(_SC_PHYS_PAGES);
+        available = pages > 0 ? (size_t)pages * (size_t)sysconf(_SC_PAGESIZE) : available;
+    }
+    static const char *const limits[] = {"/sys/fs/cgroup/memory.max",
+                                         "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
+    for (int i = 0; i < 2; i++) {
+        if (memory_read_number(limits[i], "", 1, &limit) && limit < available) {
+            available = limit;
+        }
+    }
+    return available;
+}
+
+void model_create(struct model *m, const struct model_info *info, bool with_optimizer) {
+    size_t offset[MEMORY_PARTS + 1];
+    memory_layout(info, with_optimizer, offset);
+    size_t bytes = offset[MEMORY_PARTS], available = memory_available();
+    void *memory = MAP_FAILED;
+    if (bytes <= available) {
+        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    if (memory == MAP_FAILED) {
+        die(EXIT_MEMORY,
+            "memory: this model takes %s (%zu bytes) and %s are available; build one with a "
+            "smaller "
+            "batch_size, block_size, n_layer or n_embd",
+            text_bytes((double)bytes).s, bytes, text_bytes((double)available).s);
+    }
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    char *base = memory;
+    bool moments = offset[3] > offset[2];
+    *m = (struct model){
+        .params = (float *)(base + offset[0]),
+        .grads = (float *)(base + offset[1]),
+        .m = moments ? (float *)(base + offset[2]) : NULL,
+        .v = moments ? (float *)(base + offset[3]) : NULL,
+        .packed = (float *)(base + offset[4]),
+        .acts = (float *)(base + offset[5]),
+        .tokens = (int32_t *)(base + offset[6]),
+        .targets = (int32_t *)(base + offset[7]),
+        .scratch = base + offset[8],
+        .memory = memory,
+        .memory_bytes = bytes,
+    };
+}
+
+void *model_scratch(const struct model *m, int thread) {
+    return m->scratch + memory_whole_pages(model_info.scratch_bytes) * (size_t)thread;
+}
+
+void model_destroy(struct model *m) {
+    munmap(m->memory, m->memory_bytes);
+    *m = (struct model){0};
+}
+
+struct memory_init {
+    struct model *m;
+    const struct model_info *info;
+    uint64_t seed;
+};
+
+static float memory_init_value(const struct param *param, uint64_t bits) {
+    switch (param->init) {
+    case INIT_ZEROS:
+        return 0;
+    case INIT_ONES:
+        return 1;
+    case INIT_NORMAL:
+        return (float)(param->init_value * rng_normal(bits));
+    case INIT_UNIFORM:
+        return (float)(param->init_value * (2 * rng_uniform(bits) - 1));
+    }
+    return 0;
+}
+
+// Tensors are cut in chunks, which go to the threads in turn. Bit 24 and up of the counter's second
+// word take what an element's index has beyond 32 bits.
+static void memory_init_run(void *context, int thread, int threads) {
+    const struct memory_init *init = context;
+    uint32_t tensor = 0;
+    int64_t chunk = 0;
+    for (int i = 0; i < init->info->params_count; i++) {
+        const struct param *param = &init->info->params[i];
+        int64_t count = param->dims[0] * param->dims[1];
+        for (int layer = 0; layer < param->layers; layer++, tensor++) {
+            if (param->copy) {
+                continue;
+            }
+            float *out = init->m->params + param->offset + layer * param->stride;
+            for (int64_t from = 0; from < count; from += MEMORY_CHUNK, chunk++) {
+                if (chunk % threads != thread) {
+                    continue;
+                }
+                int64_t to = from + MEMORY_CHUNK < count ? from + MEMORY_CHUNK : count;
+                for (int64_t e = from; e < to; e++) {
+                    uint32_t high = (uint32_t)(e >> 32) << 24 | tensor;
+                    out[e] = memory_init_value(
+                        param, rng_bits((uint32_t)init->seed, RNG_INIT, (uint32_t)e, high));
+                }
+            }
+        }
+    }
+}
+
+void model_init(struct model *m, const struct model_info *info, uint64_t seed) {
+    parallel_run(memory_init_run, &(struct memory_init){m, info, seed});
+}

@@ -1,0 +1,215 @@
+// optimizer.c: AdamW, Adam and SGD, as torch.optim computes them, in float.
+//
+// Tensors are cut in chunks of a fixed size, and thread t takes chunks t, t + threads, ...: a value's
+// arithmetic does not depend on who does it, and the norm is a sum of one partial per chunk in order.
+#include "runtime/runtime.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "runtime/vec.h"
+
+enum { OPTIMIZER_CHUNK = 16384, NORM_LANES = 8 };
+
+// A walk over all chunks of all tensors, in the table's order. Copies have none.
+struct chunk {
+    int param, layer;
+    int64_t start;       // within the tensor
+    int64_t index;       // among all chunks
+    int64_t from, count; // the chunk's place in params, in floats
+    bool decay;
+};
+
+static struct chunk chunk_before_first(void) {
+    return (struct chunk){.start = -OPTIMIZER_CHUNK, .index = -1};
+}
+
+static bool chunk_next(struct chunk *c, const struct model_info *info) {
+    c->start += OPTIMIZER_CHUNK;
+    while (c->param < info->params_count) {
+        const struct param *param = &info->params[c->param];
+        int64_t size = param->dims[0] * param->dims[1];
+        if (!param->copy && c->layer < param->layers && c->start < size) {
+            int64_t left = size - c->start;
+            c->from = param->offset + c->layer * param->stride + c->start;
+            c->count = left < OPTIMIZER_CHUNK ? left : OPTIMIZER_CHUNK;
+            c->decay = param->decay;
+            c->index++;
+            return true;
+        }
+        c->start = 0;
+        if (param->copy || ++c->layer >= param->layers) {
+            c->layer = 0;
+            c->param++;
+        }
+    }
+    return false;
+}
+
+void optimizer_zero(struct model *m, const struct model_info *info, int thread, int threads) {
+    for (int64_t from = (int64_t)thread * OPTIMIZER_CHUNK; from < info->state_floats;
+         from += (int64_t)threads * OPTIMIZER_CHUNK) {
+        int64_t left = info->state_floats - from;
+        int64_t count = left < OPTIMIZER_CHUNK ? left : OPTIMIZER_CHUNK;
+        memset(m->grads + from, 0, (size_t)count * sizeof(float));
+    }
+}
+
+// ---- the norm ------------------------------------------------------------------------------------
+
+struct norm_job {
+    const struct model *m;
+    const struct model_info *info;
+    double *partial; // one per chunk
+};
+
+// The squares' sum, in double: NORM_LANES sums side by side, added in order at the end.
+static double norm_chunk(const float *x, int64_t count) {
+    float f __attribute__((vector_size(NORM_LANES * sizeof(float))));
+    double sum __attribute__((vector_size(NORM_LANES * sizeof(double)))) = {0};
+    int64_t i = 0;
+    for (; i + NORM_LANES <= count; i += NORM_LANES) {
+        memcpy(&f, x + i, sizeof f);
+        __typeof__(sum) wide = __builtin_convertvector(f, __typeof__(sum));
+        sum += wide * wide;
+    }
+    double total = 0;
+    for (int lane = 0; lane < NORM_LANES; lane++) {
+        total += sum[lane];
+    }
+    for (; i < count; i++) {
+        total += (double)x[i] * x[i];
+    }
+    return total;
+}
+
+static void norm_run(void *context, int thread, int threads) {
+    const struct norm_job *job = context;
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, job->info);) {
+        if (c.index % threads == thread) {
+            job->partial[c.index] = norm_chunk(job->m->grads + c.from, c.count);
+        }
+    }
+}
+
+double optimizer_grad_norm(const struct model *m, const struct model_info *info) {
+    int64_t chunks = 0;
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
+        chunks++;
+    }
+    double *partial = malloc((size_t)(chunks + 1) * sizeof *partial);
+    if (!partial) {
+        die(EXIT_MEMORY, "optimizer: no memory for %lld partial sums", (long long)chunks);
+    }
+    parallel_run(norm_run, &(struct norm_job){m, info, partial});
+    double total = 0;
+    for (int64_t i = 0; i < chunks; i++) {
+        total += partial[i];
+    }
+    free(partial);
+    return sqrt(total);
+}
+
+// ---- the update ----------------------------------------------------------------------------------
+
+// The step's numbers, worked out in double as PyTorch does, then rounded to float once.
+struct update {
+    enum optimizer_kind kind;
+    float scale;         // of the gradients
+    float keep;          // AdamW: what decay leaves of a weight
+    float l2;            // Adam and SGD: decay added to the gradient
+    float rate;          // SGD: the learning rate
+    float mean_weight;   // 1 - beta1
+    float square_keep;   // beta2
+    float square_weight; // 1 - beta2
+    float root;          // sqrt(1 - beta2^t)
+    float step;          // learning rate / (1 - beta1^t)
+    float eps;
+};
+
+struct update_job {
+    struct model *m;
+    const struct model_info *info;
+    struct update decayed, plain;
+};
+
+static struct update update_numbers(enum optimizer_kind kind, const struct optimizer_step *s,
+                                    bool decay) {
+    double weight_decay = decay ? s->weight_decay : 0;
+    return (struct update){
+        .kind = kind,
+        .scale = (float)s->scale,
+        .keep = (float)(1 - s->learning_rate * weight_decay),
+        .l2 = (float)weight_decay,
+        .rate = (float)s->learning_rate,
+        .mean_weight = (float)(1 - s->beta1),
+        .square_keep = (float)s->beta2,
+        .square_weight = (float)(1 - s->beta2),
+        .root = (float)sqrt(1 - pow(s->beta2, (double)s->t)),
+        .step = (float)(s->learning_rate / (1 - pow(s->beta1, (double)s->t))),
+        .eps = (float)s->eps,
+    };
+}
+
+VEC_INLINE void update_adam(const struct update *u, vec *p, vec g, vec *m, vec *v) {
+    if (u->kind == OPTIMIZER_ADAMW) {
+        *p *= u->keep;
+    } else {
+        g += u->l2 * *p;
+    }
+    *m += u->mean_weight * (g - *m);
+    *v = u->square_keep * *v + u->square_weight * g * g;
+    *p -= u->step * (*m / (vec_sqrt(*v) / u->root + u->eps));
+}
+
+static void update_adam_chunk(const struct update *u, float *p, const float *g, float *m, float *v,
+                              int64_t count) {
+    for (int64_t i = 0; i < count; i += VEC) {
+        if (i + VEC <= count) {
+            vec weight = vec_load(p + i), mean = vec_load(m + i), square = vec_load(v + i);
+            update_adam(u, &weight, vec_load(g + i) * u->scale, &mean, &square);
+            vec_store(p + i, weight);
+            vec_store(m + i, mean);
+            vec_store(v + i, square);
+        } else {
+            int n = (int)(count - i);
+            vec weight = vec_load_n(p + i, n), mean = vec_load_n(m + i, n),
+                square = vec_load_n(v + i, n);
+            update_adam(u, &weight, vec_load_n(g + i, n) * u->scale, &mean, &square);
+            vec_store_n(p + i, weight, n);
+            vec_store_n(m + i, mean, n);
+            vec_store_n(v + i, square, n);
+        }
+    }
+}
+
+static void update_sgd_chunk(const struct update *u, float *p, const float *g, int64_t count) {
+    for (int64_t i = 0; i < count; i++) {
+        p[i] -= u->rate * (g[i] * u->scale + u->l2 * p[i]);
+    }
+}
+
+static void update_run(void *context, int thread, int threads) {
+    const struct update_job *job = context;
+    struct model *m = job->m;
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, job->info);) {
+        if (c.index % threads != thread) {
+            continue;
+        }
+        const struct update *u = c.decay ? &job->decayed : &job->plain;
+        float *p = m->params + c.from;
+        const float *g = m->grads + c.from;
+        if (u->kind == OPTIMIZER_SGD) {
+            update_sgd_chunk(u, p, g, c.count);
+        } else {
+            update_adam_chunk(u, p, g, m->m + c.from, m->v + c.from, c.count);
+        }
+    }
+}
+
+void optimizer_update(struct model *m, const struct model_info *info,
+                      const struct optimizer_step *step) {
+    parallel_run(update_run,
+                 &(struct update_job){m, info, update_numbers(info->optimizer, step, true),
+                                      update_numbers(info->optimizer, step, false)});
+}

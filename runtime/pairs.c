@@ -1,0 +1,52 @@
+// pairs.c: texts of the form "key=value key=value ...": the baked keys of a trainer, the run keys of
+// a run. Values hold no spaces.
+#include "runtime/runtime.h"
+
+#include <string.h>
+
+bool pairs_next(const char **text, struct pair *pair) {
+    const char *s = *text + strspn(*text, " ");
+    int length = (int)strcspn(s, " ");
+    *text = s + length;
+    if (length == 0) {
+        return false;
+    }
+    const char *equals = memchr(s, '=', (size_t)length);
+    pair->key = s;
+    pair->key_length = equals ? (int)(equals - s) : length;
+    pair->value = equals ? equals + 1 : s + length;
+    pair->value_length = (int)(s + length - pair->value);
+    return true;
+}
+
+bool pairs_find(const char *text, const char *key, int key_length, struct pair *pair) {
+    while (pairs_next(&text, pair)) {
+        if (pair->key_length == key_length && !memcmp(pair->key, key, (size_t)key_length)) {
+            return true;
+        }
+    }
+    *pair = (struct pair){key, "nothing", key_length, 7};
+    return false;
+}
+
+int pairs_compare(const char *then, const char *now,
+                  void (*differ)(void *context, const struct pair *then, const struct pair *now),
+                  void *context) {
+    int count = 0;
+    struct pair ours, theirs;
+    for (const char *rest = now; pairs_next(&rest, &ours);) {
+        bool found = pairs_find(then, ours.key, ours.key_length, &theirs);
+        if (!found || theirs.value_length != ours.value_length ||
+            memcmp(theirs.value, ours.value, (size_t)ours.value_length)) {
+            differ(context, &theirs, &ours);
+            count++;
+        }
+    }
+    for (const char *rest = then; pairs_next(&rest, &theirs);) {
+        if (!pairs_find(now, theirs.key, theirs.key_length, &ours)) {
+            differ(context, &theirs, &ours);
+            count++;
+        }
+    }
+    return count;
+}

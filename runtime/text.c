@@ -1,0 +1,42 @@
+// text.c: numbers as people like to read them.
+#include "runtime/runtime.h"
+
+struct text text_count(int64_t n) {
+    struct text text;
+    char digits[24];
+    int length = snprintf(digits, sizeof digits, "%lld", (long long)n), out = 0;
+    for (int i = 0; i < length; i++) {
+        int left = length - i; // digits from here on
+        if (i > 0 && left % 3 == 0 && digits[i - 1] != '-') {
+            text.s[out++] = ',';
+        }
+        text.s[out++] = digits[i];
+    }
+    text.s[out] = 0;
+    return text;
+}
+
+struct text text_bytes(double bytes) {
+    static const char *const unit[] = {"bytes", "kB", "MB", "GB", "TB", "PB", "EB"};
+    struct text text;
+    int i = 0;
+    while (bytes >= 1000 && i < 6) {
+        bytes /= 1000;
+        i++;
+    }
+    snprintf(text.s, sizeof text.s, i == 0 ? "%.0f %s" : "%.1f %s", bytes, unit[i]);
+    return text;
+}
+
+struct text text_seconds(double seconds) {
+    struct text text;
+    long long s = seconds < 1e9 ? (long long)(seconds + 0.5) : 1000000000;
+    if (s < 60) {
+        snprintf(text.s, sizeof text.s, "%llds", s);
+    } else if (s < 3600) {
+        snprintf(text.s, sizeof text.s, "%lldm%02llds", s / 60, s % 60);
+    } else {
+        snprintf(text.s, sizeof text.s, "%lldh%02lldm", s / 3600, s / 60 % 60);
+    }
+    return text;
+}
