@@ -18,11 +18,6 @@ static inline struct range share(int items, int thread, int threads) {
     return r;
 }
 
-// Waits for all threads of the region.
-static inline void barrier(void) {
-#pragma omp barrier
-}
-
 static inline int int_min(int a, int b) {
     return a < b ? a : b;
 }
@@ -31,7 +26,7 @@ static inline int int_max(int a, int b) {
     return a > b ? a : b;
 }
 
-#define DIVIDE_UP(a, b) (((a) + (b) - 1) / (b))
+#define DIVIDE_UP(a, b) (((a) + (b)-1) / (b))
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define DROPOUT_CHUNKS(columns) DIVIDE_UP(columns, DROPOUT_CHUNK)

@@ -1,0 +1,362 @@
+// checkpoint.c: a run on disk: its weights under nanoGPT's names, Adam's moments, and where it stands.
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct progress progress_fresh(void) {
+    return (struct progress){.best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN};
+}
+
+// ---- the tensors of a model, in the order of nanoGPT's state dict --------------------------------
+
+struct tensor_at {
+    const struct param *param;
+    int layer;
+};
+
+// All of layer 0, then all of layer 1, where the table has each tensor's layers together.
+static struct tensor_at *checkpoint_tensors(const struct model_info *info, int *count) {
+    size_t most = 0;
+    for (int i = 0; i < info->params_count; i++) {
+        most += (size_t)info->params[i].layers;
+    }
+    struct tensor_at *tensors = malloc((most + 1) * sizeof *tensors);
+    if (!tensors) {
+        die(EXIT_MEMORY, "checkpoint: no memory for a list of %zu tensors", most);
+    }
+    *count = 0;
+    for (int i = 0, end; i < info->params_count; i = end) {
+        int layers = info->params[i].layers;
+        bool layered = strstr(info->params[i].name, "%d");
+        end = i + 1;
+        while (layered && end < info->params_count && strstr(info->params[end].name, "%d")) {
+            end++;
+        }
+        for (int layer = 0; layer < layers; layer++) {
+            for (int k = i; k < end; k++) {
+                tensors[(*count)++] = (struct tensor_at){&info->params[k], layer};
+            }
+        }
+    }
+    return tensors;
+}
+
+static float *checkpoint_place(float *base, const struct tensor_at *t) {
+    return base + t->param->offset + t->layer * t->param->stride;
+}
+
+// ---- writing -------------------------------------------------------------------------------------
+
+static struct tensor_out checkpoint_out(const struct tensor_at *t, const char *prefix,
+                                        float *base) {
+    struct tensor_out out = {.ndim = t->param->ndim,
+                             .dims = {t->param->dims[0], t->param->dims[1]},
+                             .data = checkpoint_place(base, t)};
+    param_name(t->param, t->layer, prefix, out.name);
+    return out;
+}
+
+static void checkpoint_save(const char *path, const struct model *m, const struct model_info *info,
+                            const struct progress *p, const char *run_text, const char *tokenizer,
+                            bool moments) {
+    int count, outs = 0;
+    struct tensor_at *tensors = checkpoint_tensors(info, &count);
+    struct tensor_out *out = malloc(((size_t)count * 3 + 1) * sizeof *out);
+    if (!out) {
+        die(EXIT_MEMORY, "checkpoint: no memory for a list of %d tensors", count);
+    }
+    for (int i = 0; i < count; i++) {
+        out[outs++] = checkpoint_out(&tensors[i], "", m->params);
+    }
+    for (int i = 0; i < count && moments; i++) {
+        if (!tensors[i].param->copy) {
+            out[outs++] = checkpoint_out(&tensors[i], "adam.m.", m->m);
+            out[outs++] = checkpoint_out(&tensors[i], "adam.v.", m->v);
+        }
+    }
+    char number[7][32];
+    snprintf(number[0], 32, "%" PRId64, p->iter);
+    snprintf(number[1], 32, "%" PRId64, p->updates);
+    snprintf(number[2], 32, "%" PRId64, p->skipped);
+    snprintf(number[3], 32, "%" PRId64, p->bad_in_a_row);
+    snprintf(number[4], 32, "%.17g", p->best_val_loss);
+    snprintf(number[5], 32, "%.17g", p->train_loss);
+    snprintf(number[6], 32, "%.17g", p->val_loss);
+    const char *const metadata[] = {
+        "format",        "diecast",
+        "config",        info->config,
+        "run",           run_text,
+        "build",         info->hash,
+        "tokenizer",     tokenizer,
+        "iter",          number[0],
+        "updates",       number[1],
+        "skipped",       number[2],
+        "bad_in_a_row",  number[3],
+        "best_val_loss", number[4],
+        "train_loss",    number[5],
+        "val_loss",      number[6],
+        "finished",      p->finished ? "true" : "false",
+    };
+    char error[512];
+    int pairs = (int)(sizeof metadata / sizeof metadata[0] / 2);
+    if (!safetensors_write(path, out, outs, metadata, pairs, error)) {
+        die(EXIT_IO, "%s", error);
+    }
+    free(out);
+    free(tensors);
+}
+
+void checkpoint_save_weights(const char *path, const struct model *m, const struct model_info *info,
+                             const struct progress *progress, const char *run_text,
+                             const char *tokenizer) {
+    checkpoint_save(path, m, info, progress, run_text, tokenizer, false);
+}
+
+void checkpoint_save_state(const char *path, const struct model *m, const struct model_info *info,
+                           const struct progress *progress, const char *run_text,
+                           const char *tokenizer) {
+    checkpoint_save(path, m, info, progress, run_text, tokenizer, m->m != NULL);
+}
+
+// ---- reading -------------------------------------------------------------------------------------
+
+static void checkpoint_open(struct safetensors *file, const char *path) {
+    char error[512];
+    enum exit_code code;
+    if (!safetensors_open(file, path, error, &code)) {
+        die(code, "%s", error);
+    }
+}
+
+// A whole number, 0 or above.
+static int64_t checkpoint_count(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
+    char *end = NULL;
+    errno = 0;
+    long long value = text ? strtoll(text, &end, 10) : 0;
+    if (text && (*text < '0' || *text > '9' || *end || errno || value > INT64_MAX / 2)) {
+        die(EXIT_DATA, "%s: metadata %s is '%s', not a count; the file is damaged", file->path, key,
+            text);
+    }
+    return value;
+}
+
+static double checkpoint_number(const struct safetensors *file, const char *key, double missing) {
+    const char *text = safetensors_metadata(file, key);
+    char *end = NULL;
+    double value = text ? strtod(text, &end) : missing;
+    if (text && (!*text || *end)) {
+        die(EXIT_DATA, "%s: metadata %s is '%s', not a number; the file is damaged", file->path,
+            key, text);
+    }
+    return value;
+}
+
+static struct progress checkpoint_progress(const struct safetensors *file) {
+    struct progress fresh = progress_fresh();
+    const char *finished = safetensors_metadata(file, "finished");
+    return (struct progress){
+        .iter = checkpoint_count(file, "iter"),
+        .updates = checkpoint_count(file, "updates"),
+        .skipped = checkpoint_count(file, "skipped"),
+        .bad_in_a_row = checkpoint_count(file, "bad_in_a_row"),
+        .best_val_loss = checkpoint_number(file, "best_val_loss", fresh.best_val_loss),
+        .train_loss = checkpoint_number(file, "train_loss", fresh.train_loss),
+        .val_loss = checkpoint_number(file, "val_loss", fresh.val_loss),
+        .finished = finished && !strcmp(finished, "true"),
+    };
+}
+
+static char *checkpoint_text(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
+    char *copy = strdup(text ? text : "");
+    if (!copy) {
+        die(EXIT_MEMORY, "checkpoint: no memory for a line of text");
+    }
+    return copy;
+}
+
+void checkpoint_read_header(const char *path, struct checkpoint_header *header) {
+    struct safetensors file;
+    checkpoint_open(&file, path);
+    *header = (struct checkpoint_header){
+        .config = checkpoint_text(&file, "config"),
+        .run = checkpoint_text(&file, "run"),
+        .tokenizer = checkpoint_text(&file, "tokenizer"),
+        .progress = checkpoint_progress(&file),
+    };
+    safetensors_close(&file);
+}
+
+void checkpoint_free_header(struct checkpoint_header *header) {
+    free(header->config);
+    free(header->run);
+    free(header->tokenizer);
+}
+
+static void checkpoint_describe(const char *text, char line[96]) {
+    struct tokenizer tokenizer;
+    const char *error;
+    if (tokenizer_parse(&tokenizer, text, &error)) {
+        tokenizer_describe(&tokenizer, line);
+        tokenizer_free(&tokenizer);
+    } else {
+        snprintf(line, 96, "one that cannot be read (%s)", error);
+    }
+}
+
+static void checkpoint_check_tokenizer(const struct safetensors *file, const char *data) {
+    const char *own = safetensors_metadata(file, "tokenizer");
+    if (own && data && strcmp(own, data)) {
+        char theirs[96], ours[96];
+        checkpoint_describe(own, theirs);
+        checkpoint_describe(data, ours);
+        die(EXIT_DATA,
+            "%s: its tokenizer is %s, the data's is %s; train on the data it was made from, or "
+            "start "
+            "anew with --init_from=scratch",
+            file->path, theirs, ours);
+    }
+}
+
+static void checkpoint_print_dims(int ndim, const int64_t *dims, char text[96]) {
+    int length = snprintf(text, 96, "(");
+    for (int i = 0; i < ndim && i < 4; i++) {
+        length +=
+            snprintf(text + length, (size_t)(96 - length), "%s%" PRId64, i ? ", " : "", dims[i]);
+    }
+    snprintf(text + length, (size_t)(96 - length), ")");
+}
+
+struct checkpoint_hint {
+    char set[256];  // key=value key=value ...
+    char text[288]; // what to do
+};
+
+static void checkpoint_add_hint(void *context, const struct pair *then, const struct pair *now) {
+    struct checkpoint_hint *hint = context;
+    static const char *const shapes[] = {"model",    "n_layer",    "n_head",
+                                         "n_embd",   "block_size", "bias",
+                                         "qkv_bias", "vocab_size", "lm_head_bias"};
+    (void)now;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        if (strlen(shapes[i]) == (size_t)then->key_length &&
+            !strncmp(shapes[i], then->key, (size_t)then->key_length) && then->value_length) {
+            size_t length = strlen(hint->set);
+            snprintf(hint->set + length, sizeof hint->set - length, "%s%.*s=%.*s",
+                     length ? " " : "", then->key_length, then->key, then->value_length,
+                     then->value);
+        }
+    }
+}
+
+// What to build for this file, from the baked keys in which it differs.
+static struct checkpoint_hint checkpoint_hint(const struct safetensors *file,
+                                              const struct model_info *info) {
+    struct checkpoint_hint hint = {"", ""};
+    const char *config = safetensors_metadata(file, "config");
+    if (config) {
+        pairs_compare(config, info->config, checkpoint_add_hint, &hint);
+    }
+    if (*hint.set) {
+        snprintf(hint.text, sizeof hint.text, "build one with SET=\"%s\"", hint.set);
+    } else {
+        snprintf(hint.text, sizeof hint.text, "take a checkpoint of this trainer's model");
+    }
+    return hint;
+}
+
+// The tensor named prefix + t's name, if its shape is what this trainer wants: (T, C) may be longer.
+static const struct tensor_view *checkpoint_find(const struct safetensors *file,
+                                                 const struct model_info *info,
+                                                 const struct tensor_at *t, const char *prefix) {
+    char name[PARAM_NAME], theirs[96], ours[96];
+    param_name(t->param, t->layer, prefix, name);
+    const struct tensor_view *view = safetensors_find(file, name);
+    checkpoint_print_dims(t->param->ndim, t->param->dims, ours);
+    if (!view) {
+        die(EXIT_DATA, "%s: has no %s, this trainer wants it as %s; %s", file->path, name, ours,
+            checkpoint_hint(file, info).text);
+    }
+    bool same = view->ndim == t->param->ndim;
+    for (int i = 0; same && i < view->ndim; i++) {
+        bool longer = i == 0 && view->dims[0] > t->param->dims[0] &&
+                      !strcmp(t->param->name, "transformer.wpe.weight");
+        same = view->dims[i] == t->param->dims[i] || longer;
+    }
+    if (!same) {
+        checkpoint_print_dims(view->ndim, view->dims, theirs);
+        die(EXIT_DATA, "%s: %s is %s, this trainer wants %s; %s", file->path, name, theirs, ours,
+            checkpoint_hint(file, info).text);
+    }
+    return view;
+}
+
+// Whether a tensor of the file is one of the model's, or a moment of one.
+static bool checkpoint_known(const char *name, const struct tensor_at *tensors, int count) {
+    bool moment = !strncmp(name, "adam.m.", 7) || !strncmp(name, "adam.v.", 7);
+    for (int i = 0; i < count; i++) {
+        char own[PARAM_NAME];
+        param_name(tensors[i].param, tensors[i].layer, "", own);
+        if (!strcmp(own, name + (moment ? 7 : 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void checkpoint_copy(const struct safetensors *file, const struct model_info *info,
+                            const struct tensor_at *t, const char *prefix, float *base) {
+    const struct tensor_view *view = checkpoint_find(file, info, t, prefix);
+    size_t bytes = (size_t)(t->param->dims[0] * t->param->dims[1]) * sizeof(float);
+    float *place = checkpoint_place(base, t);
+    if (!t->param->copy) {
+        memcpy(place, view->data, bytes);
+    } else if (memcmp(place, view->data, bytes)) {
+        die(EXIT_DATA,
+            "%s: %s has values of its own, this trainer ties it to transformer.wte.weight; build "
+            "one "
+            "with an untied head",
+            file->path, view->name);
+    }
+}
+
+bool checkpoint_load(const char *path, struct model *m, const struct model_info *info,
+                     struct progress *progress, const char *tokenizer) {
+    struct safetensors file;
+    checkpoint_open(&file, path);
+    checkpoint_check_tokenizer(&file, tokenizer);
+    int count;
+    struct tensor_at *tensors = checkpoint_tensors(info, &count);
+    bool moments = false;
+    for (int i = 0; i < count; i++) {
+        checkpoint_find(&file, info, &tensors[i], "");
+    }
+    for (int i = 0; i < file.count; i++) {
+        moments = moments || !strncmp(file.tensors[i].name, "adam.", 5);
+        if (!checkpoint_known(file.tensors[i].name, tensors, count)) {
+            die(EXIT_DATA, "%s: this trainer has no %s; %s", path, file.tensors[i].name,
+                checkpoint_hint(&file, info).text);
+        }
+    }
+    char error[512];
+    if (!safetensors_verify(&file, error)) {
+        die(EXIT_DATA, "%s", error);
+    }
+    moments = moments && m->m;
+    for (int i = 0; i < count; i++) {
+        checkpoint_copy(&file, info, &tensors[i], "", m->params);
+        if (moments && !tensors[i].param->copy) {
+            checkpoint_copy(&file, info, &tensors[i], "adam.m.", m->m);
+            checkpoint_copy(&file, info, &tensors[i], "adam.v.", m->v);
+        }
+    }
+    *progress = checkpoint_progress(&file);
+    free(tensors);
+    safetensors_close(&file);
+    return moments;
+}

@@ -1,0 +1,111 @@
+// folder.c: where a run's files lie, and the lock that keeps the folder to one process.
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// a + b + c, in memory of its own.
+static char *folder_join(const char *a, const char *b, const char *c) {
+    size_t size = strlen(a) + strlen(b) + strlen(c) + 1;
+    char *path = malloc(size);
+    if (!path) {
+        die(EXIT_MEMORY, "folder: no memory for a path");
+    }
+    snprintf(path, size, "%s%s%s", a, b, c);
+    return path;
+}
+
+void folder_name(struct folder *folder, const struct run *run) {
+    bool own_out = *run->out_dir;
+    folder->out = folder_join(own_out ? "" : "out/", own_out ? run->out_dir : run_config_name, "");
+    folder->data = folder_join(*run->data_dir ? run->data_dir : "data", "/", run->dataset);
+    folder->ckpt = folder_join(folder->out, "/ckpt", ".safetensors");
+    folder->state = folder_join(folder->out, "/state", ".safetensors");
+    folder->metrics = folder_join(folder->out, "/metrics", ".jsonl");
+}
+
+void folder_free(struct folder *folder) {
+    free(folder->out);
+    free(folder->data);
+    free(folder->ckpt);
+    free(folder->state);
+    free(folder->metrics);
+}
+
+static _Noreturn void folder_fail(const char *path, const char *what) {
+    die(EXIT_IO, "%s: %s: %s; name another folder with --out_dir", path, what, strerror(errno));
+}
+
+// Makes a folder and those above it.
+static void folder_make(const char *path) {
+    char *part = folder_join(path, "", "");
+    for (char *c = part + 1;; c++) {
+        if (*c == '/' || *c == 0) {
+            char end = *c;
+            *c = 0;
+            if (mkdir(part, 0777) && errno != EEXIST) {
+                folder_fail(part, "cannot make this folder");
+            }
+            *c = end;
+            if (!end) {
+                break;
+            }
+        }
+    }
+    free(part);
+}
+
+void folder_lock(const struct folder *folder) {
+    folder_make(folder->out);
+    char *path = folder_join(folder->out, "/lock", "");
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock < 0) {
+        folder_fail(path, "cannot open the lock");
+    }
+    char pid[16] = "";
+    if (flock(lock, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK) {
+            folder_fail(path, "cannot lock");
+        }
+        ssize_t length = read(lock, pid, sizeof pid - 1);
+        pid[length > 0 ? strspn(pid, "0123456789") : 0] = 0;
+        die(EXIT_IO,
+            "%s: process %s trains in this folder; wait for its end or take another folder with "
+            "NAME=... or --out_dir",
+            folder->out, *pid ? pid : "(unknown)");
+    }
+    // the descriptor stays open, and so the lock is held, until the process ends, however it ends
+    int length = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (ftruncate(lock, 0) || write(lock, pid, (size_t)length) != length) {
+        folder_fail(path, "cannot write");
+    }
+    free(path);
+
+    const char *const written[] = {folder->ckpt, folder->state};
+    for (int i = 0; i < 2; i++) {
+        char *half = folder_join(written[i], ".tmp", "");
+        unlink(half);
+        free(half);
+    }
+}
+
+void folder_set_aside(const struct folder *folder) {
+    const char *const path[] = {folder->state, folder->ckpt, folder->metrics};
+    for (int i = 0; i < 3; i++) {
+        const char *dot = strrchr(path[i], '.');
+        char *stem = strndup(path[i], (size_t)(dot - path[i]));
+        char *previous = stem ? folder_join(stem, ".previous", dot) : NULL;
+        if (!rename(path[i], previous)) {
+            printf("%s: of the run before; now %s\n", path[i], previous);
+        } else if (errno != ENOENT) {
+            folder_fail(path[i], "cannot rename this file of the run before");
+        }
+        free(stem);
+        free(previous);
+    }
+}

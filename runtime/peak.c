@@ -1,0 +1,104 @@
+// peak.c: what this machine can do at most, measured: multiply-adds and reads.
+#include "runtime/kernel.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum { PEAK_ROUNDS = 8, PEAK_ACCUMULATORS = VEC == 16 ? 24 : 12 };
+
+struct peak_job {
+    int64_t steps; // of every accumulator, a round
+    const float *memory;
+    size_t vectors; // of memory, for all threads together
+    double best;    // seconds of the fastest round
+    volatile float sink;
+};
+
+static void peak_round_done(struct peak_job *job, int thread, double *last) {
+    parallel_barrier();
+    if (thread == 0) {
+        double now = time_now();
+        job->best = now - *last < job->best ? now - *last : job->best;
+        *last = now;
+    }
+    parallel_barrier();
+}
+
+static void peak_multiply_add(void *context, int thread, int threads) {
+    (void)threads;
+    struct peak_job *job = context;
+    vec acc[PEAK_ACCUMULATORS];
+    for (int i = 0; i < PEAK_ACCUMULATORS; i++) {
+        acc[i] = vec_splat((float)i);
+    }
+    const vec factor = vec_splat(0.999f), addend = vec_splat(0.001f);
+    double last = 0;
+    for (int round = 0; round <= PEAK_ROUNDS; round++) { // the first one warms up
+        for (int64_t s = 0; round && s < job->steps; s++) {
+#pragma GCC unroll 24
+            for (int i = 0; i < PEAK_ACCUMULATORS; i++) {
+                acc[i] = vec_fma(acc[i], factor, addend);
+            }
+        }
+        peak_round_done(job, thread, &last);
+    }
+    for (int i = 1; i < PEAK_ACCUMULATORS; i++) {
+        acc[0] += acc[i];
+    }
+    if (vec_sum(acc[0]) == 12345.0f) {
+        job->sink = 1.0f; // keeps the sums from being optimised away
+    }
+}
+
+double peak_gflops(int threads) {
+    struct peak_job job = {.steps = 100000, .best = 1e9};
+    parallel_run(peak_multiply_add, &job);
+    double flops = 2.0 * VEC * PEAK_ACCUMULATORS * (double)job.steps * threads;
+    return flops / job.best * 1e-9;
+}
+
+static void peak_read(void *context, int thread, int threads) {
+    struct peak_job *job = context;
+    enum { STREAMS = 8 };
+    const size_t share_of = job->vectors / (size_t)threads / STREAMS * STREAMS;
+    const float *from = job->memory + (size_t)thread * share_of * VEC;
+    vec acc[STREAMS];
+    for (int i = 0; i < STREAMS; i++) {
+        acc[i] = vec_splat(0.0f);
+    }
+    double last = 0;
+    for (int round = 0; round <= PEAK_ROUNDS; round++) {
+        for (int64_t s = 0; s < job->steps; s++) {
+            for (size_t v = 0; v < share_of; v += STREAMS) {
+#pragma GCC unroll 8
+                for (int i = 0; i < STREAMS; i++) {
+                    acc[i] += vec_load(from + (v + (size_t)i) * VEC);
+                }
+            }
+        }
+        peak_round_done(job, thread, &last);
+    }
+    for (int i = 1; i < STREAMS; i++) {
+        acc[0] += acc[i];
+    }
+    if (vec_sum(acc[0]) == 12345.0f) {
+        job->sink = 1.0f;
+    }
+}
+
+double peak_read_gbs(int threads, size_t bytes) {
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        return 0;
+    }
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    for (size_t i = 0; i < bytes; i += 4096) {
+        ((char *)memory)[i] = 1; // a page of its own, not the shared one of zeros
+    }
+    struct peak_job job = {.memory = memory, .vectors = bytes / sizeof(vec), .best = 1e9};
+    job.steps = (int64_t)((size_t)(64 << 20) / bytes) + 1;
+    parallel_run(peak_read, &job);
+    munmap(memory, bytes);
+    const size_t per_thread = job.vectors / (size_t)threads / 8 * 8;
+    return (double)(per_thread * sizeof(vec)) * threads * (double)job.steps / job.best * 1e-9;
+}

@@ -1,0 +1,51 @@
+// preview.c: a short sample in the middle of training, through the sampler's own forward pass.
+#include "runtime/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PREVIEW_TOKENS = 200, PREVIEW_TOP_K = 200 };
+
+static void preview_emit(void *context, int32_t id) {
+    char bytes[4];
+    int length = tokenizer_decode(context, id, bytes);
+    fwrite(bytes, 1, (size_t)length, stdout);
+}
+
+// The trainer's tensors, in the order of the sampler's table.
+static void preview_weights(struct sampler *s, const struct model *m,
+                            const struct model_info *info) {
+    int count = 0;
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        const struct param *wanted = &sampler_info.params[i], *found = NULL;
+        for (int k = 0; k < info->params_count; k++) {
+            found = strcmp(info->params[k].name, wanted->name) ? found : &info->params[k];
+        }
+        if (!found) {
+            die(EXIT_INTERNAL, "preview: the trainer has no %s", wanted->name);
+        }
+        for (int layer = 0; layer < wanted->layers; layer++) {
+            s->weight[count++] = m->params + found->offset + layer * found->stride;
+        }
+    }
+}
+
+void preview_print(const struct model *m, const struct model_info *info,
+                   const struct tokenizer *tokenizer, uint64_t seed, int64_t iter) {
+    struct sampler s;
+    sampler_create(&s, 1);
+    preview_weights(&s, m, info);
+    if (tokenizer->vocab_size < s.vocab_size) {
+        s.vocab_size = tokenizer->vocab_size;
+    }
+    int32_t start = 0;
+    size_t where;
+    tokenizer_encode(tokenizer, "\n", 1, &start, &where); // token 0 where there is no newline
+    struct sampling sampling = {
+        .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed};
+    printf("sample at iter %lld:\n", (long long)iter);
+    sampler_generate(&s, &start, 1, PREVIEW_TOKENS, &sampling, (uint32_t)iter, preview_emit,
+                     (void *)tokenizer);
+    printf("\n---------------\n");
+    sampler_destroy(&s);
+}

@@ -1,0 +1,213 @@
+// sample_main.c: the sampler as a program: a checkpoint and a prompt in, text out.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // for sched_getaffinity
+#endif
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "runtime/runtime.h"
+#include "runtime/sample_flags.h"
+
+enum {
+    MOST_PROMPT_BYTES = 64 << 20,
+    MOST_THREADS = 8,            // unless --threads asks for more
+    WEIGHTS_PER_THREAD = 1 << 18 // fewer are read sooner than another thread is told to
+};
+
+struct prompt {
+    const char *place; // for messages: the flag or the file
+    enum exit_code code;
+    char *text;
+    size_t length;
+    int32_t *ids;
+    int64_t count;
+};
+
+struct output {
+    const struct tokenizer *tokenizer;
+    bool live; // somebody is watching: show each token at once
+};
+
+// A reader that went away needs no message.
+static _Noreturn void output_failed(void) {
+    int problem = errno;
+    if (problem != EPIPE) {
+        warn("stdout: cannot write: %s; make room and start again", strerror(problem));
+    }
+    _exit(EXIT_IO);
+}
+
+static void output_write(const char *text, size_t length) {
+    if (fwrite(text, 1, length, stdout) != length) {
+        output_failed();
+    }
+}
+
+static void output_flush(void) {
+    if (fflush(stdout) != 0) {
+        output_failed();
+    }
+}
+
+static void output_token(void *context, int32_t id) {
+    const struct output *output = context;
+    char bytes[4];
+    int length = tokenizer_decode(output->tokenizer, id, bytes);
+    output_write(bytes, (size_t)length);
+    if (output->live) {
+        output_flush();
+    }
+}
+
+static void read_file(struct prompt *prompt, const char *path) {
+    FILE *file = fopen(path, "rb");
+    if (file == NULL) {
+        die(errno == ENOENT ? EXIT_MISSING : EXIT_IO, "%s: cannot read the prompt: %s", path,
+            strerror(errno));
+    }
+    for (;;) {
+        char *longer = realloc(prompt->text, prompt->length + 65536);
+        if (longer == NULL) {
+            die(EXIT_MEMORY, "%s: no memory for the prompt; give less", path);
+        }
+        prompt->text = longer;
+        size_t got = fread(prompt->text + prompt->length, 1, 65536, file);
+        prompt->length += got;
+        if (prompt->length > MOST_PROMPT_BYTES) {
+            die(EXIT_DATA, "%s: more than %d bytes of prompt; give less", path, MOST_PROMPT_BYTES);
+        }
+        if (got == 0) {
+            break;
+        }
+    }
+    if (ferror(file)) {
+        die(EXIT_IO, "%s: cannot read the prompt: %s", path, strerror(errno));
+    }
+    fclose(file);
+}
+
+static void prompt_read(struct prompt *prompt, const char *start) {
+    *prompt = (struct prompt){.place = "--start", .code = EXIT_USAGE};
+    if (strncmp(start, "FILE:", 5) == 0) {
+        prompt->place = start + 5;
+        prompt->code = EXIT_DATA;
+        read_file(prompt, start + 5);
+    } else {
+        prompt->text = strdup(start);
+        prompt->length = strlen(start);
+    }
+    if (prompt->length == 0) {
+        die(prompt->code, "%s: an empty prompt; give one character at least", prompt->place);
+    }
+    prompt->ids = malloc(prompt->length * sizeof *prompt->ids);
+    if (prompt->text == NULL || prompt->ids == NULL) {
+        die(EXIT_MEMORY, "%s: no memory for the prompt; give less", prompt->place);
+    }
+}
+
+static void prompt_encode(struct prompt *prompt, const struct tokenizer *tokenizer) {
+    size_t where;
+    prompt->count = tokenizer_encode(tokenizer, prompt->text, prompt->length, prompt->ids, &where);
+    if (prompt->count >= 0) {
+        return;
+    }
+    size_t line = 1, column = 1;
+    for (size_t i = 0; i < where; i++) {
+        if (prompt->text[i] == '\n') {
+            line++;
+            column = 1;
+        } else if ((prompt->text[i] & 0xc0) != 0x80) {
+            column++;
+        }
+    }
+    const unsigned char *found = (const unsigned char *)prompt->text + where;
+    uint32_t codepoint;
+    int bytes = utf8_decode(found, prompt->length - where, &codepoint);
+    if (bytes == 0) {
+        die(prompt->code, "%s: line %zu, character %zu: byte 0x%02x is no UTF-8; give UTF-8 text",
+            prompt->place, line, column, *found);
+    }
+    char vocabulary[96];
+    tokenizer_describe(tokenizer, vocabulary);
+    die(prompt->code,
+        "%s: line %zu, character %zu: '%.*s' (U+%04X) is not in the vocabulary (%s); leave it out",
+        prompt->place, line, column, bytes, found, (unsigned)codepoint, vocabulary);
+}
+
+// As many threads as the model keeps busy, at most one for each processor that we may use.
+static int choose_threads(void) {
+    int64_t weights = 0;
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        const struct param *param = &sampler_info.params[i];
+        weights += param->layers * param->dims[0] * (param->ndim > 1 ? param->dims[1] : 1);
+    }
+    cpu_set_t set;
+    int64_t threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    if (threads > MOST_THREADS) {
+        threads = MOST_THREADS;
+    }
+    if (threads > weights / WEIGHTS_PER_THREAD) {
+        threads = weights / WEIGHTS_PER_THREAD;
+    }
+    return threads < 1 ? 1 : (int)threads;
+}
+
+static void verify(const struct safetensors *file) {
+    char error[512];
+    if (!safetensors_verify(file, error)) {
+        die(EXIT_DATA, "%s", error);
+    }
+    int hashes = 0;
+    for (int i = 0; i < file->count; i++) {
+        hashes += file->tensors[i].hash[0] != '\0';
+    }
+    warn("%s: %d of %d tensors have a hash; all of these agree", file->path, hashes, file->count);
+}
+
+int main(int argc, char **argv) {
+    signal(SIGPIPE, SIG_IGN); // a write then fails instead
+    struct sample_flags flags;
+    sample_flags_parse(&flags, argc, argv);
+    struct prompt prompt;
+    prompt_read(&prompt, flags.start);
+
+    struct sampler_file file;
+    struct sampler sampler;
+    char error[512];
+    enum exit_code code;
+    int threads = flags.threads > 0 ? (int)flags.threads : choose_threads();
+    if (!sampler_open(&file, &sampler, flags.checkpoint, threads, error, &code)) {
+        die(code, "%s", error);
+    }
+    if (flags.verify) {
+        verify(&file.tensors);
+    }
+    prompt_encode(&prompt, &file.tokenizer);
+
+    struct sampling sampling = {
+        .temperature = flags.temperature,
+        .top_k = (int)flags.top_k,
+        .top_p = flags.top_p,
+        .seed = (uint64_t)flags.seed,
+    };
+    struct output output = {.tokenizer = &file.tokenizer, .live = isatty(STDOUT_FILENO) != 0};
+    for (int64_t i = 0; i < flags.num_samples; i++) {
+        output_write(prompt.text, prompt.length);
+        if (output.live) {
+            output_flush();
+        }
+        sampler_generate(&sampler, prompt.ids, prompt.count, flags.max_new_tokens, &sampling,
+                         (uint32_t)i, output_token, &output);
+        output_write("\n---------------\n", 17);
+        output_flush();
+    }
+    output_flush();
+    sampler_close(&file, &sampler);
+    free(prompt.text);
+    free(prompt.ids);
+    return EXIT_DONE;
+}
