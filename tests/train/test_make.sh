@@ -104,7 +104,7 @@ check "into the config's folder" test -s out/tiny/ckpt.safetensors -a -s out/tin
 check "paths are printed" says 'run: out/tiny'
 run train CONFIG=tiny.lua SET="n_layer=1" RUN="--max_iters 2 --seed=7"
 check "SET and RUN name the run" test -s out/tiny-n_layer=1-max_iters=2-seed=7/ckpt.safetensors
-check "what to type next" says 'next: make sample CONFIG=tiny.lua SET="n_layer=1" RUN="--max_iters 2 --seed=7"'
+check "what to type next" says 'next: make sample CONFIG=tiny.lua SET="n_layer=1" RUN="--max_iters=2 --seed=7"'
 run sample CONFIG=tiny.lua SET="n_layer=1" RUN="--max_iters 2 --seed=7" START='The q' \
     SAMPLE='--num_samples=1 --max_new_tokens=5'
 check "the same words find that run" ends 0
@@ -140,9 +140,9 @@ check "sampler" test -x $sampler
 check "it is one static file" sh -c "! readelf -l $sampler | grep -q INTERP"
 check "under 150 KB" test "$(stat -c %s $sampler)" -lt 150000
 $sampler --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 --max_new_tokens=20 \
-    --temperature=0 >before 2>&1
+    --temperature=0 >before 2>log
 build/tiny/cpu/sample --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 \
-    --max_new_tokens=20 --temperature=0 >after 2>&1
+    --max_new_tokens=20 --temperature=0 >after 2>log
 check "it says what the other says" cmp -s before after
 run help
 check "help lists every target" sh -c "grep -q '^  train ' log && grep -q '^  CONFIG ' log"

@@ -1,0 +1,270 @@
+# Makefile: every command a person types; `make help` lists them.
+#
+# A command runs in two stages. Stage one turns the words CONFIG, SET, RUN and NAME into folders and
+# calls the generator. Stage two is this file again with BUILD_NAME set: it reads the build.mk that
+# the generator wrote and compiles.
+#
+#     build/HASH/BACKEND/    emitted text and its objects: what depends on baked keys alone
+#     build/NAME/BACKEND/    defaults.c and the programs of one config (NAME: config-key=value…)
+#     build/runtime/ISA/     the runtime's objects, once per instruction set
+#     build/asan/…           the same folders again: built with ASan and UBSan (SANITIZE=1)
+#     build/werror-CC/…      and with -Werror (WERROR=1)
+#     out/NAME/              what a run writes; `make clean` keeps it
+
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+MAKEOVERRIDES =
+.SUFFIXES:
+.DELETE_ON_ERROR:
+Q := $(if $(V),,@)
+
+# Words count when they are typed behind make, not when the environment happens to hold one.
+WORDS := CONFIG SET RUN NAME START SAMPLE BENCH DATASET TEXT ISA BACKEND SANITIZE WERROR \
+    PROGRAMS TESTS BUILD BUILD_NAME
+$(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
+# Text for the shell alone: nothing in it is make's to expand.
+start := $(if $(filter undefined,$(origin START)),,--start="$$START")
+override START := $(value START)
+override TEXT := $(value TEXT)
+export START TEXT
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+GEN ?= lua5.4 gen/main.lua
+CONFIG ?= shakespeare_char_cpu
+BACKEND ?= cpu
+BUILD ?= build
+PROGRAMS ?= train sample bench gradcheck
+CFLAGS = -std=gnu11 -O3 -ffp-contract=off -fopenmp -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
+CFLAGS += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+CFLAGS += $(if $(WERROR),-Werror)
+comma := ,
+
+ifndef BUILD_NAME
+# ---- stage one: words to folders ----------------------------------------------------------------
+
+$(if $(findstring ',$(CONFIG)$(SET)$(RUN)$(NAME)),$(error CONFIG, SET, RUN, NAME: no quotes))
+$(if $(word 2,$(NAME)),$(error NAME=$(NAME): wanted one word))
+space := $(subst ,, )
+quoted = $(foreach w,$1,'$w')
+# "--a=1 --b 2" to "-a=1 -b=2"
+flags = $(subst $(space)=,=,$(foreach w,$1,$(if $(filter --%,$w),$(patsubst --%,-%,$w),=$w)))
+joined = $(subst /,_,$(subst $(space),,$1))
+
+config_files := $(foreach c,$(CONFIG),$(if $(filter %.lua,$c),$c,configs/$c.lua))
+build_name := $(basename $(notdir $(firstword $(config_files))))$(call joined,$(SET:%=-%))
+bin := $(BUILD)/$(build_name)/$(BACKEND)
+run_flags := $(call flags,$(RUN))
+# How a run is entered does not name it: resuming finds the folder that it resumes.
+naming_flags := $(filter-out $(addprefix -init_from=,auto resume scratch),$(run_flags))
+run_name := $(or $(NAME),$(build_name)$(call joined,$(filter-out -out_dir=%,$(naming_flags))))
+run_flag = $(patsubst -$1=%,%,$(lastword $(filter -$1=%,$(run_flags))))
+run_dir := $(or $(call run_flag,out_dir),out/$(run_name))
+gen_words := $(call quoted,$(config_files) $(SET))
+# The words again, for the line that says what to type next.
+build_words = CONFIG=$(CONFIG)$(if $(SET), SET="$(SET)")
+run_words = $(if $(naming_flags), RUN="$(naming_flags:-%=--%)")$(if $(NAME), NAME=$(NAME))
+words = $(build_words)$(run_words)
+next = @printf 'next: %s\n' '$(strip $1)'
+# A key of the trainer: from RUN, else from the config. vocab_size=1: no data set is read for it.
+key = $(or $(call run_flag,$1),$$($(GEN) --print $1 $(gen_words) vocab_size=1 2>/dev/null))
+generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(gen_words)
+jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
+    CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) PROGRAMS='$(PROGRAMS)' V=$(V)
+
+.PHONY: help setup demo test train sample build bench ir sampler sampler-build amalgamation data \
+    parity golden format clean check-words setup-check generate
+
+help: ## this list
+	@echo 'make TARGET [WORD=value ...]'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | sort | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@echo 'words'
+	@sed -n 's/^#= \([A-Z=0-9]*\) */  \1|/p' Makefile | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+#= CONFIG    a name in configs/, or the path of any .lua file; shakespeare_char_cpu where left out
+#= SET       "key=value ..." over the config: any key
+#= RUN       "--key=value ..." for the trainer: run keys
+#= NAME      the run's folder in out/; else the config's name with -key=value of SET and RUN
+#= START     the sampler's prompt, or FILE:path
+#= SAMPLE    "--temperature=0.5 ..." more flags for the sampler
+#= BENCH     "--threads=2 ..." flags for bench
+#= DATASET   make data: the data set's name
+#= TEXT      make data: the text's path, UTF-8
+#= TESTS     make test: "word ...", only the tests whose line has one of the words
+#= ISA       make sampler: the instruction set; generic where left out
+#= CC        the C compiler: gcc (default) or clang
+#= V=1       show every command
+
+setup: ## install what building and running needs (apt-get)
+	$(Q)tests/setup.sh build
+
+demo: setup build/prepare ## set up, get the text, generate, compile, train, sample: about two minutes
+	$(Q)set -e; set=; code=0; \
+	[ -f data/shakespeare_char/input.txt ] || tests/setup.sh fetch || true; \
+	why=$$(data/prepare.sh --if-missing shakespeare_char 2>&1) || code=$$?; \
+	if [ $$code = 66 ] && tests/setup.sh kjv && data/prepare.sh --if-missing kjv; then \
+	    echo 'demo: Tiny Shakespeare could not be downloaded; training on the King James Bible'; \
+	    set=dataset=kjv; \
+	else echo "$$why"; [ $$code = 0 ] || exit $$code; fi; \
+	$(MAKE) train CONFIG=shakespeare_char_cpu SET="$$set" RUN=--init_from=scratch; \
+	$(MAKE) sample CONFIG=shakespeare_char_cpu SET="$$set" SAMPLE=--num_samples=1
+
+# One line for words that cannot work, before anything runs.
+check-words: setup-check
+	@for c in $(call quoted,$(config_files)); do [ -f "$$c" ] || { \
+	    echo "$$c: no such config; there are: $(sort $(basename $(notdir $(wildcard configs/*.lua))))" >&2; \
+	    exit 66; }; done
+	@for w in $(call quoted,$(SET)); do case $$w in [a-z]*=?*) ;; \
+	    *) echo "SET: '$$w' is no key=value, as in SET=\"n_layer=6 dropout=0.1\"" >&2; exit 64;; esac; done
+	@[ $(BACKEND) = cpu ] || { echo "BACKEND: '$(BACKEND)' is not known; there is: cpu" >&2; exit 64; }
+
+generate: check-words
+	$(generate)
+
+build: generate ## generate and compile CONFIG, no run
+	$(compile) programs
+	$(call next,make train $(words))
+
+train: check-words build/prepare ## train CONFIG; makes its data set first where it is missing
+	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
+	case $$dataset-$$folder in -*) ;; *-|*-data) data/prepare.sh --if-missing $$dataset ;; esac
+	$(generate)
+	$(compile) programs
+	@echo 'run: $(run_dir)'
+	$(Q)exec $(bin)/train --out_dir=$(call quoted,$(run_dir)) $(call quoted,$(RUN))
+	$(call next,make sample $(words) START="...")
+
+sample: generate ## text from the run that the same words trained; START="..."
+	$(compile) programs
+	@echo 'checkpoint: $(run_dir)/ckpt.safetensors'
+	$(Q)exec $(bin)/sample --checkpoint=$(call quoted,$(run_dir)/ckpt.safetensors) \
+	    $(start) $(SAMPLE)
+	$(call next,make sample $(words) START="..." SAMPLE="--temperature=0.5")
+
+bench: generate ## time CONFIG's step and each of its kernels; needs no data set
+	$(compile) programs
+	$(Q)exec $(bin)/bench $(BENCH)
+	$(call next,make train $(words))
+
+ir: generate ## the graph after each pass
+	$(compile) show-ir
+	$(call next,make build $(build_words))
+
+sampler: ## CONFIG's sampler as one static file to ship; ISA=... for a newer instruction set
+	$(Q)tests/setup.sh --check musl
+	@$(MAKE) sampler-build CONFIG='$(CONFIG)' SET='$(strip $(SET) isa=$(or $(ISA),generic))' BACKEND=$(BACKEND)
+sampler-build: generate
+	$(compile) sampler
+
+amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
+	$(Q)lua5.4 gen/amalgamate.lua $(gen_words)
+
+data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt
+	$(Q)data/prepare.sh '$(DATASET)' "$$TEXT"
+	$(call next,make train$(if $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)"))
+
+# What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
+prepare_parts := $(addprefix runtime/,prepare.c log.c tokenizer.c)
+build/prepare: $(prepare_parts) runtime/runtime.h | build/include/run_keys.h
+	$(Q)$(CC) $(CFLAGS) -o $@ $(prepare_parts)
+build/include/run_keys.h: | setup-check
+	$(Q)$(GEN) configs/shakespeare_char_cpu.lua
+setup-check:
+	@tests/setup.sh --check build
+
+test: ## install what is missing and run every test that needs no GPU
+	$(Q)tests/setup.sh test
+	$(Q)MAKEFLAGS= MAKELEVEL= lua5.4 tests/run.lua $(TESTS)
+
+parity: ## rebuild the PyTorch goldens and load our checkpoint in PyTorch; needs Python and a network
+	$(Q)tests/reference/parity.sh
+
+golden: ## rewrite tests/golden; review the diff
+	$(Q)lua5.4 tests/golden/test_golden.lua --update
+
+format: ## clang-format on all C
+	$(Q)tests/format.sh
+
+clean: ## remove what was built; out/ and data/ stay
+	$(Q)find build -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +
+
+else
+# ---- stage two: compile one config --------------------------------------------------------------
+
+include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
+variant := $(if $(SANITIZE),/asan)$(if $(WERROR),/werror-$(CC))
+model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
+bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
+runtime := build$(variant)/runtime/$(ISA)
+mains := main bench gradcheck sample_main prepare
+parts := $(filter-out $(mains),$(basename $(notdir $(wildcard runtime/*.c))))
+library := $(runtime)/libdiecast.a
+defaults := $(bin)/defaults.o
+compile = $(if $(V),,@echo "  cc   $@";)$(CC) $(CFLAGS)
+link = $(if $(V),,@echo "  link $@";)$(CC) $(CFLAGS) -o $@
+
+.PHONY: programs show-ir sampler FORCE
+programs: $(addprefix $(bin)/,$(PROGRAMS))
+	@echo 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
+
+# Another compiler or other flags make the objects anew.
+$(runtime)/flags: FORCE
+	@mkdir -p $(@D) $(model) $(bin)
+	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
+
+$(runtime)/%.o: runtime/%.c $(runtime)/flags
+	$(compile) -MMD -MP -c -o $@ $<
+
+$(model)/%.o: $(MODEL_DIR)/%.c $(runtime)/flags
+	$(compile) -MMD -MP -c -o $@ $<
+
+# No -MMD here: make would read the '=' in this folder's name as an assignment.
+$(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c runtime/runtime.h build/include/run_keys.h \
+    $(runtime)/flags
+	$(compile) -c -o $@ $<
+
+$(library): $(parts:%=$(runtime)/%.o)
+	@rm -f $@ && ar rcD $@ $^
+
+$(bin)/train: $(runtime)/main.o $(model)/train.o $(model)/sample.o $(defaults) $(library)
+	$(link) $^ -lm
+
+$(bin)/bench: $(runtime)/bench.o $(model)/train.o $(defaults) $(library)
+	$(link) $^ -lm
+
+$(bin)/gradcheck: $(runtime)/gradcheck.o $(model)/train.o $(defaults) $(library)
+	$(link) $^ -lm
+
+# Links without OpenMP: the sampler needs libc, libm and pthreads alone.
+$(bin)/sample: private CFLAGS := $(filter-out -fopenmp,$(CFLAGS))
+$(bin)/sample: $(runtime)/sample_main.o $(model)/sample.o $(library)
+	$(link) $^ -lm -lpthread
+
+-include $(wildcard $(runtime)/*.d $(model)/*.d)
+
+# A test of a whole model, tests/train/test_X.c, is linked with that model.
+$(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(library)
+	$(link) $^ -lm
+
+# A unit test is linked with the runtime and with the files of tests/ that its "// Links …" names.
+build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/ops/* runtime/*.h)
+	@mkdir -p $(@D)
+	$(link) $< $$(sed -n '/^\/\/ Links/p' $< | grep -o 'tests/[a-z_/]*\.c') $(library) \
+	    $$(pkg-config --cflags --libs check) -lm
+
+# One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
+sampler_parts := sample_main sample_flags sampler sampler_choose sampler_open
+sampler_parts += safetensors json pairs params tokenizer rng log
+sampler: $(bin)/sampler
+	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
+	@echo 'next: $(bin)/sampler --checkpoint=out/NAME/ckpt.safetensors --start="..."'
+$(bin)/sampler: $(MODEL_DIR)/sample.c $(sampler_parts:%=runtime/%.c) $(wildcard runtime/*.h) \
+    $(runtime)/flags
+	@mkdir -p build/include/musl && cp /usr/include/jsmn.h /usr/include/xxhash.h build/include/musl
+	$(Q)musl-gcc -static -s $(filter-out -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -Ibuild/include/musl \
+	    -ffunction-sections -fdata-sections -Wl,--gc-sections -o $@ $(filter %.c,$^) -lm -lpthread
+
+show-ir:
+	@ls $(MODEL_DIR)/ir/*.txt
+
+endif

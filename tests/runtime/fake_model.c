@@ -1,0 +1,346 @@
+// fake_model.c: a model small enough to read, in the place of an emitted train.c and sample.c: rows do
+// not see one another, and a layer is x + tanh(W x + b).
+//
+//     x[0]   = dropout(wte[token] + wpe[position])
+//     x[l+1] = x[l] + tanh(W[l] x[l] + b[l])
+//     logits = wte (x[L] * ln_f)            wte as model_prepare packed it
+//
+// Forward, a thread takes whole rows. Backward, rows again, up to what they add to the weights; then
+// each weight's sum over rows, in order, by one thread.
+#include "tests/runtime/fake_model.h"
+
+#include <math.h>
+#include <signal.h>
+#include <string.h>
+
+enum { B = FAKE_B, T = FAKE_T, C = FAKE_C, L = FAKE_L, V = FAKE_V, N = FAKE_N };
+
+int fake_signal_at = -1, fake_signal, fake_nan_from, fake_nan_to;
+int fake_forwards, fake_backwards;
+double fake_wrong_gradient = 1;
+
+// ---- what emitted files say of themselves --------------------------------------------------------
+
+enum {
+    WTE = 0,
+    WPE = WTE + V * C,
+    MIX = WPE + T * C,
+    MIX_BIAS = MIX + C * C,
+    LAYER = C * C + C, // from one layer's mix to the next
+    LN_F = MIX + L * LAYER,
+    STATE = LN_F + C,
+
+    X = 0,                      // (L + 1, N, C)
+    H = X + (L + 1) * N * C,    // (L, N, C): tanh(...)
+    DH = H + L * N * C,         // (L, N, C): d loss / d (W x + b)
+    DX = DH + L * N * C,        // (N, C): of x[0], before dropout
+    DZ = DX + N * C,            // (N, C): of x[L] * ln_f
+    DLOGITS = DZ + N * C,       // (N, V)
+    ROW_LOSS = DLOGITS + N * V, // (N)
+    ACTS = ROW_LOSS + N,
+};
+
+#define WEIGHT .ndim = 2, .decay = true, .init = INIT_NORMAL
+static const struct param fake_params[] = {
+    {.name = "transformer.wte.weight",
+     .layers = 1,
+     .offset = WTE,
+     .dims = {V, C},
+     WEIGHT,
+     .init_value = 0.5f},
+    {.name = "transformer.wpe.weight",
+     .layers = 1,
+     .offset = WPE,
+     .dims = {T, C},
+     WEIGHT,
+     .init_value = 0.1f},
+    {.name = "transformer.h.%d.mix.weight",
+     .layers = L,
+     .offset = MIX,
+     .stride = LAYER,
+     .dims = {C, C},
+     WEIGHT,
+     .init_value = 0.3f},
+    {.name = "transformer.h.%d.mix.bias",
+     .layers = L,
+     .offset = MIX_BIAS,
+     .stride = LAYER,
+     .ndim = 1,
+     .dims = {C, 1},
+     .init = INIT_UNIFORM,
+     .init_value = 0.1f},
+    {.name = "transformer.ln_f.weight",
+     .layers = 1,
+     .offset = LN_F,
+     .ndim = 1,
+     .dims = {C, 1},
+     .init = INIT_ONES},
+    {.name = "lm_head.weight", .layers = 1, .offset = WTE, .ndim = 2, .dims = {V, C}, .copy = true},
+};
+enum { PARAMS = sizeof fake_params / sizeof fake_params[0] };
+
+static const struct kernel_info fake_kernels[] = {{"fake_rows", 1, 1}};
+
+#define FAKE_CONFIG                                                                                \
+    "model=fake n_layer=2 n_head=1 n_embd=8 block_size=8 batch_size=4 vocab_size=16 dropout=True"
+
+const struct model_info model_info = {
+    .hash = "fa4e",
+    .config = FAKE_CONFIG,
+    .title = "fake 2 layers, 8 wide",
+    .batch_size = B,
+    .block_size = T,
+    .vocab_size = V,
+    .n_layer = L,
+    .n_head = 1,
+    .n_embd = C,
+    .optimizer = OPTIMIZER_ADAMW,
+    .dropout = true,
+    .params = fake_params,
+    .params_count = PARAMS,
+    .state_floats = STATE,
+    .packed_floats = V * C,
+    .acts_floats = ACTS,
+    .num_params = STATE,
+    .num_params_nanogpt = STATE - T * C,
+    .flops_per_token = 6 * STATE,
+    .kernels = fake_kernels,
+    .kernels_count = 1,
+};
+
+const struct sampler_info sampler_info = {
+    .config = FAKE_CONFIG,
+    .block_size = T,
+    .vocab_size = V,
+    .n_layer = L,
+    .n_head = 1,
+    .n_embd = C,
+    .params = fake_params,
+    .params_count = PARAMS,
+    .max_rows = 1,
+    .memory_floats = 2 * C,
+};
+
+const char *const run_config_name = "fake";
+const char *const run_baked_keys[] = {"model=fake",   "n_layer=2",    "n_head=1",      "n_embd=8",
+                                      "block_size=8", "batch_size=4", "vocab_size=16", NULL};
+const struct run run_defaults = {
+    .out_dir = "",
+    .dataset = "letters",
+    .data_dir = "",
+    .init_from = "auto",
+    .eval_interval = 10,
+    .log_interval = 1,
+    .eval_iters = 3,
+    .gradient_accumulation_steps = 2,
+    .learning_rate = 1e-2,
+    .max_iters = 30,
+    .weight_decay = 0.1,
+    .beta1 = 0.9,
+    .beta2 = 0.99,
+    .eps = 1e-8,
+    .grad_clip = 1,
+    .decay_lr = true,
+    .warmup_iters = 4,
+    .lr_decay_iters = 30,
+    .min_lr = 1e-3,
+    .seed = 1337,
+    .dropout = 0.1,
+};
+
+// ---- rows ----------------------------------------------------------------------------------------
+
+// What dropout multiplies element c of row n by.
+static float mask(const struct model *m, int n, int c) {
+    if (m->dropout == 0) {
+        return 1;
+    }
+    uint64_t bits = rng_bits(m->dropout_key[0], m->dropout_key[1], (uint32_t)(n * C + c), 0);
+    return rng_uniform(bits) < m->dropout ? 0 : 1 / (1 - m->dropout);
+}
+
+// out (rows) = matrix (rows, C) x
+static void multiply(float *out, const float *matrix, const float *x, int rows) {
+    for (int r = 0; r < rows; r++) {
+        out[r] = 0;
+        for (int c = 0; c < C; c++) {
+            out[r] += matrix[r * C + c] * x[c];
+        }
+    }
+}
+
+// One row from token to x[L]; next are (C) each, L + 1 and L of them, `step` floats apart.
+static void forward_row(const float *mix, const float *x0, float *x, float *h, int step) {
+    memcpy(x, x0, C * sizeof *x);
+    for (int l = 0; l < L; l++) {
+        const float *in = x + l * step, *bias = mix + l * LAYER + C * C;
+        float *out = x + (l + 1) * step, *kept = h + l * step;
+        multiply(kept, mix + l * LAYER, in, C);
+        for (int c = 0; c < C; c++) {
+            kept[c] = tanhf(kept[c] + bias[c]);
+            out[c] = in[c] + kept[c];
+        }
+    }
+}
+
+void model_prepare(struct model *m, int thread, int threads) {
+    for (int v = thread; v < V; v += threads) {
+        memcpy(m->packed + v * C, m->params + WTE + v * C, C * sizeof(float));
+    }
+    kernel_done(0, thread);
+}
+
+void model_forward(struct model *m, int thread, int threads) {
+    for (int n = thread; n < N; n += threads) {
+        float x0[C];
+        for (int c = 0; c < C; c++) {
+            x0[c] = mask(m, n, c) *
+                    (m->params[WTE + m->tokens[n] * C + c] + m->params[WPE + n % T * C + c]);
+        }
+        forward_row(m->params + MIX, x0, m->acts + X + n * C, m->acts + H + n * C, N * C);
+    }
+    fake_forwards += thread == 0;
+    kernel_done(0, thread);
+}
+
+// Row n's loss, 0 where its target does not count; z (C) and probabilities (V) on the way.
+static float row_loss(const struct model *m, int n, float *z, float *probability) {
+    const float *x = m->acts + X + L * N * C + n * C;
+    for (int c = 0; c < C; c++) {
+        z[c] = x[c] * m->params[LN_F + c];
+    }
+    multiply(probability, m->packed, z, V);
+    float largest = probability[0], sum = 0;
+    for (int v = 1; v < V; v++) {
+        largest = probability[v] > largest ? probability[v] : largest;
+    }
+    for (int v = 0; v < V; v++) {
+        probability[v] = expf(probability[v] - largest);
+        sum += probability[v];
+    }
+    for (int v = 0; v < V; v++) {
+        probability[v] /= sum;
+    }
+    return m->targets[n] < 0 ? 0 : -logf(probability[m->targets[n]]);
+}
+
+// By thread 0 alone, after a barrier.
+static void mean_loss(struct model *m) {
+    double total = 0;
+    int counted = 0;
+    for (int n = 0; n < N; n++) {
+        total += m->acts[ROW_LOSS + n];
+        counted += m->targets[n] >= 0;
+    }
+    m->loss = counted ? total / counted : 0;
+}
+
+void model_loss(struct model *m, int thread, int threads) {
+    for (int n = thread; n < N; n += threads) {
+        float z[C], probability[V];
+        m->acts[ROW_LOSS + n] = row_loss(m, n, z, probability);
+    }
+    kernel_done(0, thread);
+    if (thread == 0) {
+        mean_loss(m);
+    }
+    kernel_done(0, thread);
+}
+
+static void backward_row(struct model *m, int n) {
+    float z[C], dx[C], *dlogits = m->acts + DLOGITS + n * V;
+    m->acts[ROW_LOSS + n] = row_loss(m, n, z, dlogits);
+    for (int v = 0; v < V; v++) {
+        dlogits[v] -= v == m->targets[n];
+        dlogits[v] *= m->targets[n] < 0 ? 0 : m->loss_scale;
+    }
+    for (int c = 0; c < C; c++) {
+        float dz = 0;
+        for (int v = 0; v < V; v++) {
+            dz += dlogits[v] * m->packed[v * C + c];
+        }
+        m->acts[DZ + n * C + c] = dz;
+        dx[c] = dz * m->params[LN_F + c];
+    }
+    for (int l = L - 1; l >= 0; l--) {
+        const float *h = m->acts + H + l * N * C + n * C, *w = m->params + MIX + l * LAYER;
+        float *dh = m->acts + DH + l * N * C + n * C;
+        for (int c = 0; c < C; c++) {
+            dh[c] = dx[c] * (1 - h[c] * h[c]);
+        }
+        for (int r = 0; r < C; r++) {
+            for (int c = 0; c < C; c++) {
+                dx[c] += dh[r] * w[r * C + c];
+            }
+        }
+    }
+    for (int c = 0; c < C; c++) {
+        m->acts[DX + n * C + c] = dx[c] * mask(m, n, c);
+    }
+}
+
+// What row n adds to element i of params.
+static float row_gradient(const struct model *m, int i, int n) {
+    const float *x = m->acts + X + n * C, *last = x + L * N * C;
+    int c = i % C;
+    if (i < WPE) {
+        int v = i / C;
+        float sum = m->acts[DLOGITS + n * V + v] * last[c] * m->params[LN_F + c];
+        sum += m->tokens[n] == v ? m->acts[DX + n * C + c] : 0;
+        return sum * (float)fake_wrong_gradient;
+    }
+    if (i < MIX) {
+        return n % T == (i - WPE) / C ? m->acts[DX + n * C + c] : 0;
+    }
+    if (i >= LN_F) {
+        return m->acts[DZ + n * C + c] * last[c];
+    }
+    int l = (i - MIX) / LAYER, place = (i - MIX) % LAYER;
+    const float *dh = m->acts + DH + l * N * C + n * C;
+    return place < C * C ? dh[place / C] * x[l * N * C + place % C] : dh[place - C * C];
+}
+
+void model_backward(struct model *m, int thread, int threads) {
+    for (int n = thread; n < N; n += threads) {
+        backward_row(m, n);
+    }
+    kernel_done(0, thread);
+    for (int i = thread; i < STATE; i += threads) {
+        for (int n = 0; n < N; n++) {
+            m->grads[i] += row_gradient(m, i, n);
+        }
+    }
+    if (thread == 0) {
+        mean_loss(m);
+        if (fake_backwards >= fake_nan_from && fake_backwards < fake_nan_to) {
+            m->loss = NAN;
+        }
+        if (fake_backwards++ == fake_signal_at) {
+            raise(fake_signal);
+        }
+    }
+    kernel_done(0, thread);
+}
+
+// Weights come in the table's order: wte, wpe, each layer's mix, each layer's bias, ln_f, lm_head.
+void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int pos, float *logits,
+                     int thread) {
+    if (thread == 0) {
+        const float *wte = s->weight[0], *wpe = s->weight[1], *ln_f = s->weight[2 + 2 * L];
+        float *x = s->memory, *h = x + C;
+        for (int c = 0; c < C; c++) {
+            x[c] = wte[tokens[count - 1] * C + c] + wpe[(pos + count - 1) * C + c];
+        }
+        for (int l = 0; l < L; l++) {
+            multiply(h, s->weight[2 + l], x, C);
+            for (int c = 0; c < C; c++) {
+                x[c] += tanhf(h[c] + s->weight[2 + L + l][c]);
+            }
+        }
+        for (int c = 0; c < C; c++) {
+            x[c] *= ln_f[c];
+        }
+        multiply(logits, wte, x, V);
+    }
+    sampler_wait(s);
+}

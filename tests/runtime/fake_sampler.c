@@ -1,0 +1,76 @@
+// fake_sampler.c: a model small enough to follow by hand, in the place of an emitted sample.c. Each
+// layer mixes a row, keeps the result in the cache and adds a sum over the cache that weighs
+// positions by their distance, so that logits depend on every token, its position and its order: a
+// cache that is filled wrongly, or not at all, changes them.
+#include <math.h>
+
+#include "tests/runtime/fake_sampler.h"
+
+#define SHAPE(rows, columns) .ndim = 2, .dims = {rows, columns}
+static const struct param fake_params[] = {
+    {.name = "transformer.wte.weight", .layers = 1, SHAPE(FAKE_V, FAKE_C)},
+    {.name = "transformer.wpe.weight", .layers = 1, SHAPE(FAKE_T, FAKE_C)},
+    {.name = "transformer.h.%d.mix.weight", .layers = FAKE_L, SHAPE(FAKE_C, FAKE_C)},
+    {.name = "transformer.ln_f.weight", .layers = 1, .ndim = 1, .dims = {FAKE_C, 1}},
+    {.name = "lm_head.weight", .layers = 1, SHAPE(FAKE_V, FAKE_C), .copy = true},
+};
+
+const struct sampler_info sampler_info = {
+    .config = FAKE_CONFIG,
+    .block_size = FAKE_T,
+    .vocab_size = FAKE_V,
+    .n_layer = FAKE_L,
+    .n_head = 1,
+    .n_embd = FAKE_C,
+    .params = fake_params,
+    .params_count = sizeof fake_params / sizeof fake_params[0],
+    .max_rows = FAKE_ROWS,
+    .memory_floats = (FAKE_L * FAKE_T + FAKE_ROWS) * FAKE_C,
+};
+
+struct fake_call fake_calls[FAKE_CALLS];
+int fake_calls_count;
+
+void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int pos, float *logits,
+                     int thread) {
+    enum { T = FAKE_T, C = FAKE_C, V = FAKE_V, L = FAKE_L };
+    const float *wte = s->weight[0], *wpe = s->weight[1], *ln_f = s->weight[2 + L];
+    float *cache = s->memory;     // (L, T, C)
+    float *x = cache + L * T * C; // (max_rows, C)
+    if (thread == 0 && fake_calls_count < FAKE_CALLS) {
+        fake_calls[fake_calls_count++] = (struct fake_call){.count = count, .pos = pos};
+    }
+    for (int r = thread; r < count; r += s->threads) {
+        for (int c = 0; c < C; c++) {
+            x[r * C + c] = wte[tokens[r] * C + c] + wpe[(pos + r) * C + c];
+        }
+    }
+    for (int l = 0; l < L; l++) {
+        const float *mix = s->weight[2 + l]; // (C, C)
+        float *kept = cache + l * T * C;     // (T, C)
+        for (int r = thread; r < count; r += s->threads) {
+            for (int c = 0; c < C; c++) {
+                float sum = 0;
+                for (int i = 0; i < C; i++) {
+                    sum += mix[c * C + i] * x[r * C + i];
+                }
+                kept[(pos + r) * C + c] = tanhf(sum);
+            }
+        }
+        sampler_wait(s);
+        for (int r = thread; r < count; r += s->threads) {
+            for (int c = 0; c < C; c++) {
+                for (int j = 0; j <= pos + r; j++) {
+                    x[r * C + c] += kept[j * C + c] / (float)(1 + pos + r - j);
+                }
+            }
+        }
+    }
+    sampler_wait(s);
+    for (int v = thread; v < V; v += s->threads) {
+        logits[v] = 0;
+        for (int c = 0; c < C; c++) {
+            logits[v] += x[(count - 1) * C + c] * ln_f[c] * wte[v * C + c];
+        }
+    }
+}

@@ -1,0 +1,593 @@
+// test_loop.c: the trainer's loop, from the command line to the files that it leaves, on a fake model:
+// stopping and going on, what it refuses, and what a damaged run leaves behind.
+// links: tests/runtime/fake_model.c
+#include "tests/runtime/fake_model.h"
+#include "tests/runtime/suite.h"
+
+#include <math.h>
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+
+#define main train_main
+#include "runtime/main.c"
+#undef main
+
+enum { MICRO_STEPS = 2, ITERS = 31 }; // of run_defaults: 0 to max_iters
+
+// ---- data and trainers ---------------------------------------------------------------------------
+
+// A text with a pattern to learn: a letter, the next one, and now and then another one.
+static void write_data(const char *name, const char *tokenizer) {
+    enum { TRAIN = 2000, VAL = 400 };
+    uint16_t tokens[TRAIN + VAL];
+    for (uint32_t i = 0; i < TRAIN + VAL; i++) {
+        uint64_t random = rng_bits(3, RNG_BENCH, i, 0);
+        uint16_t next = i ? (uint16_t)((tokens[i - 1] + 1) % FAKE_V) : 0;
+        tokens[i] = rng_below(random, 4) ? next : (uint16_t)rng_below(random << 32, FAKE_V);
+    }
+    char path[64], meta[512];
+    ck_assert_int_eq(mkdir(suite_path(name), 0777), 0);
+    snprintf(path, sizeof path, "%s/train.bin", name);
+    suite_write(path, tokens, TRAIN * sizeof *tokens);
+    snprintf(path, sizeof path, "%s/val.bin", name);
+    suite_write(path, tokens + TRAIN, VAL * sizeof *tokens);
+    snprintf(path, sizeof path, "%s/meta.json", name);
+    snprintf(meta, sizeof meta,
+             "{\"dataset\": \"letters\", \"tokenizer\": \"%s\", \"vocab_size\": %d, "
+             "\"train_tokens\": %d, \"val_tokens\": %d}\n",
+             tokenizer, FAKE_V, TRAIN, VAL);
+    suite_write_text(path, meta);
+}
+
+struct trial {
+    const char *out;      // folder of the run
+    const char *flags[8]; // and more, up to NULL
+    int signal, signal_at;
+    int nan_from, nan_to;
+    rlim_t file_limit; // 0: none
+};
+
+static void run_trial(void *context) {
+    const struct trial *trial = context;
+    char out[800], data[600];
+    snprintf(out, sizeof out, "--out_dir=%s", suite_path(trial->out));
+    snprintf(data, sizeof data, "--data_dir=%s", suite_dir);
+    char *argv[16] = {"train", "--dataset=data", data, out};
+    int argc = 4;
+    for (int i = 0; i < 8 && trial->flags[i]; i++) {
+        argv[argc++] = (char *)trial->flags[i];
+    }
+    ck_assert_ptr_nonnull(freopen(suite_path("stdout"), "w", stdout));
+    unsetenv("MAKELEVEL"); // make test sets it
+    fake_signal = trial->signal;
+    fake_signal_at = trial->signal ? trial->signal_at : -1;
+    fake_nan_from = trial->nan_from;
+    fake_nan_to = trial->nan_to;
+    if (trial->file_limit) {
+        struct rlimit limit = {trial->file_limit, trial->file_limit};
+        if (setrlimit(RLIMIT_FSIZE, &limit)) { // no ck_assert: Check writes to a file of its own
+            _exit(99);
+        }
+    }
+    exit(train_main(argc, argv));
+}
+
+// Runs a trainer, which must end with this code. What it said is in `stdout` and in the result.
+static struct ending train(struct trial trial, int code) {
+    struct ending ending = suite_run(run_trial, &trial);
+    ck_assert_msg(ending.code == code, "%s ended with %d, not %d: %s", trial.out, ending.code, code,
+                  ending.text);
+    return ending;
+}
+
+// A run straight through, to compare with.
+static void train_straight(void) {
+    write_data("data", FAKE_TOKENIZER);
+    train((struct trial){.out = "straight", .flags = {"--threads=1"}}, EXIT_DONE);
+}
+
+// ---- comparing -----------------------------------------------------------------------------------
+
+static char *read_file(const char *folder, const char *name, size_t *length) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return suite_read(path, length);
+}
+
+static bool has_file(const char *folder, const char *name) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return suite_exists(path);
+}
+
+static void same_file(const char *a_folder, const char *b_folder, const char *name) {
+    size_t a_length, b_length;
+    char *a = read_file(a_folder, name, &a_length), *b = read_file(b_folder, name, &b_length);
+    ck_assert_msg(a_length == b_length && !memcmp(a, b, a_length), "%s differs in %s and %s", name,
+                  a_folder, b_folder);
+    free(a);
+    free(b);
+}
+
+// metrics.jsonl without what depends on the clock, which each line ends with.
+static char *read_metrics(const char *folder) {
+    size_t length;
+    char *text = read_file(folder, "metrics.jsonl", &length), *out = text;
+    for (const char *line = text; *line;) {
+        const char *end = strchr(line, '\n'), *clock = strstr(line, ",\"ms\":");
+        ck_assert_msg(end && clock && clock < end, "a line without time or end: %s", line);
+        memmove(out, line, (size_t)(clock - line));
+        out += clock - line;
+        *out++ = '\n';
+        line = end + 1;
+    }
+    *out = 0;
+    return text;
+}
+
+static void same_run(const char *a, const char *b) {
+    same_file(a, b, "ckpt.safetensors");
+    same_file(a, b, "state.safetensors");
+    char *a_metrics = read_metrics(a), *b_metrics = read_metrics(b);
+    ck_assert_str_eq(a_metrics, b_metrics);
+    free(a_metrics);
+    free(b_metrics);
+}
+
+static int count_words(const char *text, const char *word) {
+    int count = 0;
+    for (const char *at = text; (at = strstr(at, word)); at += strlen(word)) {
+        count++;
+    }
+    return count;
+}
+
+static void stdout_has(const char *word) {
+    size_t length;
+    char *text = suite_read("stdout", &length);
+    ck_assert_msg(strstr(text, word) != NULL, "no '%s' in: %s", word, text);
+    free(text);
+}
+
+// ---- a run straight through ----------------------------------------------------------------------
+
+START_TEST(trains) {
+    train_straight();
+    size_t length;
+    char *text = suite_read("stdout", &length);
+    float train_loss, val_loss, last_train, last_val;
+    const char *first = strstr(text, "\nstep 0: train loss "), *last = strstr(text, "\nstep 30: ");
+    ck_assert(first && last);
+    ck_assert_int_eq(
+        sscanf(first, "\nstep 0: train loss %f, val loss %f\n", &train_loss, &val_loss), 2);
+    ck_assert_int_eq(
+        sscanf(last, "\nstep 30: train loss %f, val loss %f\n", &last_train, &last_val), 2);
+    ck_assert_float_gt(val_loss, 2.5f);
+    ck_assert_float_lt(last_val, val_loss - 0.3f);
+    ck_assert_float_lt(last_train, train_loss - 0.3f);
+    ck_assert_int_eq(count_words(text, "\niter "), ITERS);
+    ck_assert_int_eq(count_words(text, ", mfu -100.00%\n"), 5);        // then there is a figure
+    ck_assert_int_eq(count_words(text, "\nsaving checkpoint to "), 3); // never at iteration 0
+    ck_assert(strstr(text, "\ntokens per iteration will be: 64\n"));
+    ck_assert(strstr(text, "\nnumber of parameters: 0.00M\n"));
+    free(text);
+
+    char *metrics = read_metrics("straight");
+    ck_assert_int_eq(count_words(metrics, "\n"), ITERS + 4);
+    ck_assert_int_eq(count_words(metrics, "\"skipped\":false"), ITERS);
+    ck_assert_int_eq(strncmp(metrics, "{\"iter\":0,\"train_loss\":", 23), 0);
+    ck_assert(strstr(metrics, "\n{\"iter\":0,\"loss\":"));
+    ck_assert(strstr(metrics, ",\"lr\":0.002,\"grad_norm\":")); // 1e-2 * 1 / (4 + 1)
+    free(metrics);
+}
+END_TEST
+
+START_TEST(threads_do_not_change_results) {
+    train_straight();
+    train((struct trial){.out = "two", .flags = {"--threads=2"}}, EXIT_DONE);
+    train((struct trial){.out = "four", .flags = {"--threads", "4"}}, EXIT_DONE);
+    same_run("straight", "two");
+    same_run("straight", "four");
+}
+END_TEST
+
+// Goes through stdout: each evaluation after iteration 0 is saved if and only if it is the best.
+static int check_saves(bool always) {
+    size_t length;
+    char *text = suite_read("stdout", &length);
+    double best = HUGE_VAL, val_loss;
+    int iter, saves = 0;
+    for (const char *at = text; (at = strstr(at, "\nstep ")); at++) {
+        ck_assert_int_eq(sscanf(at, "\nstep %d: train loss %*f, val loss %lf", &iter, &val_loss),
+                         2);
+        bool saved = !strncmp(strchr(at + 1, '\n'), "\nsaving checkpoint to ", 22);
+        ck_assert_int_eq(saved, iter > 0 && (always || val_loss < best));
+        best = val_loss < best ? val_loss : best;
+        saves += saved;
+    }
+    free(text);
+    return saves;
+}
+
+START_TEST(saves_by_the_rule) {
+    write_data("data", FAKE_TOKENIZER);
+    // nothing is learnt, so that evaluations go up and down
+    const char *const still = "--learning_rate=0", *const flat = "--decay_lr=False";
+    train((struct trial){.out = "best", .flags = {still, flat, "--eval_interval=2"}}, EXIT_DONE);
+    int saves = check_saves(false);
+    ck_assert_int_gt(saves, 0);
+    ck_assert_int_lt(saves, 15);
+    train((struct trial){.out = "always",
+                         .flags = {still, flat, "--eval_interval=2", "--always_save_checkpoint=1"}},
+          EXIT_DONE);
+    ck_assert_int_eq(check_saves(true), 15);
+    train((struct trial){.out = "none", .flags = {"--eval_interval=50"}}, EXIT_DONE);
+    ck_assert(!has_file("none", "ckpt.safetensors"));
+    stdout_has("/sample --checkpoint="); // with the state, then
+}
+END_TEST
+
+START_TEST(samples_on_the_way) {
+    train_straight();
+    train((struct trial){.out = "sampled", .flags = {"--sample_interval=12"}}, EXIT_DONE);
+    stdout_has("\nsample at iter 12:\n");
+    stdout_has("\nsample at iter 24:\n");
+    same_run("straight", "sampled");
+}
+END_TEST
+
+START_TEST(eval_only_writes_nothing) {
+    train_straight();
+    train((struct trial){.out = "none", .flags = {"--eval_only=True"}}, EXIT_DONE);
+    ck_assert(!suite_exists("none"));
+    stdout_has("\nstep 0: train loss ");
+    // where there is a run, it is that one's weights that are evaluated
+    size_t length, after;
+    char *before = read_file("straight", "metrics.jsonl", &length);
+    train((struct trial){.out = "straight", .flags = {"--eval_only=True"}}, EXIT_DONE);
+    stdout_has("\nstep 31: train loss ");
+    char *metrics = read_file("straight", "metrics.jsonl", &after);
+    ck_assert_str_eq(before, metrics);
+    free(before);
+    free(metrics);
+}
+END_TEST
+
+// ---- stopping and going on -----------------------------------------------------------------------
+
+// Stops by `number` in iteration `iter`, goes on with other threads, and compares.
+static void stop_and_go(int number, int iter, const char *threads, const char *later) {
+    const char *out = "stopped";
+    char command[900];
+    snprintf(command, sizeof command, "rm -rf '%s'", suite_path(out));
+    ck_assert_int_eq(system(command), 0);
+    train(
+        (struct trial){
+            .out = out, .flags = {threads}, .signal = number, .signal_at = iter * MICRO_STEPS},
+        EXIT_STOPPED);
+    char line[64];
+    snprintf(line, sizeof line, "stopped before iteration %d;", iter + 1);
+    stdout_has(line);
+    train((struct trial){.out = out, .flags = {later}}, EXIT_DONE);
+    same_run("straight", out);
+}
+
+START_TEST(resume_is_exact) {
+    train_straight();
+    stop_and_go(SIGTERM, 0, "--threads=1", "--threads=1");
+    stop_and_go(SIGTERM, 7, "--threads=1", "--threads=1");
+    stop_and_go(SIGINT, 9, "--threads=2", "--threads=2");
+    stop_and_go(SIGUSR1, 10, "--threads=4", "--threads=4");
+    stop_and_go(SIGTERM, 17, "--threads=1", "--threads=4");
+}
+END_TEST
+
+START_TEST(resume_often) {
+    train_straight();
+    for (int start = 0; start < ITERS - 4; start += 4) { // 4 iterations at a time
+        train((struct trial){.out = "often",
+                             .flags = {"--threads=2"},
+                             .signal = SIGTERM,
+                             .signal_at = 3 * MICRO_STEPS},
+              EXIT_STOPPED);
+    }
+    train((struct trial){.out = "often"}, EXIT_DONE);
+    same_run("straight", "often");
+}
+END_TEST
+
+START_TEST(stop_in_the_last_iteration_is_the_end) {
+    train_straight();
+    train((struct trial){.out = "late", .signal = SIGTERM, .signal_at = 30 * MICRO_STEPS},
+          EXIT_DONE);
+    same_run("straight", "late");
+}
+END_TEST
+
+START_TEST(a_killed_run_goes_on_from_its_last_state) {
+    train_straight();
+    struct trial trial = {.out = "killed",
+                          .flags = {"--checkpoint_interval=6"},
+                          .signal = SIGKILL,
+                          .signal_at = 22 * MICRO_STEPS};
+    train(trial, 256 + SIGKILL);
+    // Iterations up to 21 are in metrics.jsonl; the state is that of 18; half a line and half a
+    // checkpoint are left too.
+    FILE *metrics = fopen(suite_path("killed/metrics.jsonl"), "a");
+    fputs("{\"iter\":22,\"lo", metrics);
+    fclose(metrics);
+    suite_write_text("killed/state.safetensors.tmp", "half");
+    train((struct trial){.out = "killed"}, EXIT_DONE);
+    stdout_has("iteration 18\n");
+    same_run("straight", "killed");
+    ck_assert(!suite_exists("killed/state.safetensors.tmp"));
+}
+END_TEST
+
+// ---- what may go wrong ---------------------------------------------------------------------------
+
+START_TEST(a_full_disk_leaves_the_old_files) {
+    write_data("data", FAKE_TOKENIZER);
+    struct trial trial = {.out = "full", .signal = SIGTERM, .signal_at = 12 * MICRO_STEPS};
+    train(trial, EXIT_STOPPED);
+    size_t state_length, ckpt_length, length;
+    char *state = read_file("full", "state.safetensors", &state_length);
+    char *ckpt = read_file("full", "ckpt.safetensors", &ckpt_length);
+    struct ending ending =
+        train((struct trial){.out = "full", .file_limit = ckpt_length - 1}, EXIT_IO);
+    ck_assert(strstr(ending.text, "ckpt.safetensors"));
+    char *after = read_file("full", "ckpt.safetensors", &length);
+    ck_assert_uint_eq(length, ckpt_length);
+    ck_assert_mem_eq(after, ckpt, length);
+    free(after);
+
+    ending = train((struct trial){.out = "full", .file_limit = state_length - 1}, EXIT_IO);
+    ck_assert(strstr(ending.text, "state.safetensors"));
+    after = read_file("full", "state.safetensors", &length);
+    ck_assert_uint_eq(length, state_length);
+    ck_assert_mem_eq(after, state, length);
+    ck_assert(!has_file("full", "state.safetensors.tmp"));
+    ck_assert(!has_file("full", "ckpt.safetensors.tmp"));
+    free(after);
+    free(state);
+    free(ckpt);
+
+    // and with room again, the run ends as if nothing had been
+    train((struct trial){.out = "full"}, EXIT_DONE);
+    train((struct trial){.out = "straight"}, EXIT_DONE);
+    same_run("straight", "full");
+}
+END_TEST
+
+START_TEST(metrics_on_a_full_disk) {
+    write_data("data", FAKE_TOKENIZER);
+    struct ending ending = train((struct trial){.out = "full", .file_limit = 500}, EXIT_IO);
+    ck_assert(strstr(ending.text, "metrics.jsonl: cannot write"));
+    ck_assert_int_eq(count_words(ending.text, "\n"), 1);
+}
+END_TEST
+
+START_TEST(an_unwritable_folder) {
+    write_data("data", FAKE_TOKENIZER);
+    suite_write_text("file", "");
+    struct ending ending = train((struct trial){.out = "file/run"}, EXIT_IO);
+    ck_assert(strstr(ending.text, "file/run: cannot make this folder: Not a directory"));
+    ck_assert_int_eq(count_words(ending.text, "\n"), 1);
+}
+END_TEST
+
+START_TEST(bad_numbers_are_skipped) {
+    write_data("data", FAKE_TOKENIZER);
+    // iterations 5, 6 and 7
+    struct trial trial = {.out = "nan", .nan_from = 5 * MICRO_STEPS, .nan_to = 8 * MICRO_STEPS};
+    struct ending ending = train(trial, EXIT_DONE);
+    ck_assert_int_eq(count_words(ending.text, "update skipped"), 3);
+    ck_assert(strstr(ending.text, "iter 7: loss nan"));
+    char *metrics = read_metrics("nan");
+    ck_assert_int_eq(count_words(metrics, "\"skipped\":true"), 3);
+    ck_assert_int_eq(count_words(metrics, "\"loss\":null"), 3);
+    free(metrics);
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("nan/state.safetensors"), &header);
+    ck_assert_int_eq(header.progress.updates, ITERS - 3);
+    ck_assert_int_eq(header.progress.skipped, 3);
+    ck_assert_int_eq(header.progress.bad_in_a_row, 0);
+    checkpoint_free_header(&header);
+}
+END_TEST
+
+START_TEST(ten_bad_steps_end_the_run) {
+    write_data("data", FAKE_TOKENIZER);
+    struct trial trial = {.out = "bad",
+                          .flags = {"--checkpoint_interval=4"},
+                          .nan_from = 13 * MICRO_STEPS,
+                          .nan_to = 1000};
+    struct ending ending = train(trial, EXIT_NUMERICS);
+    ck_assert(strstr(ending.text, "(10 in a row"));
+    ck_assert(!strstr(ending.text, "(11 in a row"));
+    // the last state is that from before the bad steps, and whole
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("bad/state.safetensors"), &header);
+    ck_assert_int_eq(header.progress.iter, 12);
+    ck_assert_int_eq(header.progress.bad_in_a_row, 0);
+    checkpoint_free_header(&header);
+    // with better numbers, it goes on from there and ends as if nothing had been
+    train((struct trial){.out = "bad"}, EXIT_DONE);
+    train((struct trial){.out = "straight"}, EXIT_DONE);
+    same_run("straight", "bad");
+}
+END_TEST
+
+START_TEST(one_process_a_folder) {
+    write_data("data", FAKE_TOKENIZER);
+    ck_assert_int_eq(mkdir(suite_path("busy"), 0777), 0);
+    suite_write_text("busy/lock", "4711\n");
+    int lock = open(suite_path("busy/lock"), O_RDWR | O_CLOEXEC);
+    ck_assert_int_eq(flock(lock, LOCK_EX), 0);
+    struct ending ending = train((struct trial){.out = "busy"}, EXIT_IO);
+    ck_assert(strstr(ending.text, "process 4711 trains in this folder"));
+    ck_assert(!has_file("busy", "metrics.jsonl"));
+    close(lock);
+    train((struct trial){.out = "busy"}, EXIT_DONE);
+}
+END_TEST
+
+// ---- init_from -----------------------------------------------------------------------------------
+
+START_TEST(auto_stops_at_a_finished_run) {
+    train_straight();
+    size_t length, after;
+    char *before = read_file("straight", "state.safetensors", &length);
+    train((struct trial){.out = "straight"}, EXIT_DONE);
+    stdout_has("this run is finished, after 31 iterations");
+    char *state = read_file("straight", "state.safetensors", &after);
+    ck_assert_uint_eq(length, after);
+    ck_assert_mem_eq(before, state, length);
+    free(before);
+    free(state);
+    train((struct trial){.out = "straight", .flags = {"--init_from=resume"}}, EXIT_DONE);
+    stdout_has("nothing to do: 31 iterations are done and max_iters = 30");
+}
+END_TEST
+
+START_TEST(auto_stops_at_another_run) {
+    write_data("data", FAKE_TOKENIZER);
+    train((struct trial){.out = "run", .signal = SIGTERM, .signal_at = 20}, EXIT_STOPPED);
+    struct ending ending = train(
+        (struct trial){.out = "run", .flags = {"--learning_rate=0.02", "--threads=2"}}, EXIT_USAGE);
+    ck_assert(strstr(ending.text, "differs in learning_rate (0.01 there, 0.02 here); "));
+    ck_assert_int_eq(count_words(ending.text, "\n"), 1);
+    // asked to, it goes on all the same, and says what differs
+    train((struct trial){.out = "run",
+                         .flags = {"--learning_rate=0.02", "--seed=4", "--init_from=resume"}},
+          EXIT_DONE);
+    stdout_has(": learning_rate was 0.01, is now 0.02\n");
+    stdout_has(": seed was 1337, is now 4\n");
+    stdout_has("iteration 11\n");
+}
+END_TEST
+
+START_TEST(longer_by_resuming) {
+    train_straight();
+    train((struct trial){.out = "straight", .flags = {"--init_from=resume", "--max_iters=40"}}, 0);
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("straight/state.safetensors"), &header);
+    ck_assert_int_eq(header.progress.iter, 41);
+    ck_assert_int_eq(header.progress.updates, 41);
+    ck_assert(header.progress.finished);
+    checkpoint_free_header(&header);
+}
+END_TEST
+
+START_TEST(scratch_sets_the_old_run_aside) {
+    train_straight();
+    train((struct trial){.out = "run", .flags = {"--seed=5"}}, EXIT_DONE);
+    size_t length, after;
+    char *before = read_file("run", "ckpt.safetensors", &length);
+    train((struct trial){.out = "run", .flags = {"--init_from=scratch"}}, EXIT_DONE);
+    same_run("straight", "run");
+    char *previous = read_file("run", "ckpt.previous.safetensors", &after);
+    ck_assert_uint_eq(length, after);
+    ck_assert_mem_eq(before, previous, length);
+    ck_assert(has_file("run", "state.previous.safetensors"));
+    ck_assert(has_file("run", "metrics.previous.jsonl"));
+    free(before);
+    free(previous);
+}
+END_TEST
+
+START_TEST(from_a_checkpoint) {
+    train_straight();
+    char flag[900];
+    snprintf(flag, sizeof flag, "--init_from=%s", suite_path("straight/state.safetensors"));
+    train((struct trial){.out = "tuned", .flags = {flag, "--max_iters=3"}}, EXIT_DONE);
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("tuned/state.safetensors"), &header);
+    ck_assert_int_eq(header.progress.updates, 4); // counted anew, as iterations are
+    ck_assert_int_eq(header.progress.iter, 4);
+    checkpoint_free_header(&header);
+    float val_loss;
+    size_t length;
+    char *text = suite_read("stdout", &length);
+    ck_assert_int_eq(
+        sscanf(strstr(text, "\nstep 0: "), "\nstep 0: train loss %*f, val loss %f", &val_loss), 1);
+    ck_assert_float_lt(val_loss, 2.4f); // these weights have learnt something
+    free(text);
+    struct ending ending =
+        train((struct trial){.out = "none", .flags = {"--init_from=gpt2"}}, EXIT_MISSING);
+    ck_assert(strstr(ending.text, "--init_from=gpt2: no such file; give auto, scratch, resume"));
+    ending = train((struct trial){.out = "none", .flags = {"--init_from=resume"}}, EXIT_MISSING);
+    ck_assert(strstr(ending.text, "nothing to resume"));
+}
+END_TEST
+
+START_TEST(data_of_another_vocabulary) {
+    train_straight();
+    char command[900];
+    snprintf(command, sizeof command, "rm -r '%s'", suite_path("data"));
+    ck_assert_int_eq(system(command), 0);
+    write_data("data", "char 62 63 64 65 66 67 68 69 6a 6b 6c 6d 6e 6f 70 71");
+    struct ending ending =
+        train((struct trial){.out = "straight", .flags = {"--init_from=resume"}}, EXIT_DATA);
+    ck_assert(strstr(ending.text, "its tokenizer is char, 16 characters"));
+}
+END_TEST
+
+// ---- the learning rate ---------------------------------------------------------------------------
+
+START_TEST(schedule) {
+    struct run run = run_defaults; // lr 1e-2 to 1e-3, warm-up 4, decay to 30
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 0), 1e-2 / 5, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 3), 4e-2 / 5, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 4), 1e-2, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 17), 5.5e-3, 1e-15); // half way
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 30), 1e-3, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 31), 1e-3, 1e-15);
+    run.lr_decay_iters = 4; // no span
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 4), 1e-2, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 5), 1e-3, 1e-15);
+    run.decay_lr = false;
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 0), 1e-2, 1e-15);
+}
+END_TEST
+
+START_TEST(warns_of_traps) {
+    write_data("data", FAKE_TOKENIZER);
+    struct ending ending = train((struct trial){.out = "short", .flags = {"--max_iters=3"}}, 0);
+    ck_assert(strstr(ending.text, "max_iters = 3 is below warmup_iters = 4"));
+    ck_assert(strstr(ending.text, "lr_decay_iters = 30 is far from max_iters = 3"));
+    ck_assert(strstr(ending.text, "eval_interval = 10 is above max_iters = 3"));
+    ending = train((struct trial){.out = "plain"}, 0);
+    ck_assert_str_eq(ending.text, "");
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        trains,
+        threads_do_not_change_results,
+        saves_by_the_rule,
+        samples_on_the_way,
+        eval_only_writes_nothing,
+        resume_is_exact,
+        resume_often,
+        stop_in_the_last_iteration_is_the_end,
+        a_killed_run_goes_on_from_its_last_state,
+        a_full_disk_leaves_the_old_files,
+        metrics_on_a_full_disk,
+        an_unwritable_folder,
+        bad_numbers_are_skipped,
+        ten_bad_steps_end_the_run,
+        one_process_a_folder,
+        auto_stops_at_a_finished_run,
+        auto_stops_at_another_run,
+        longer_by_resuming,
+        scratch_sets_the_old_run_aside,
+        from_a_checkpoint,
+        data_of_another_vocabulary,
+        schedule,
+        warns_of_traps,
+    };
+    return suite_main("loop", tests, sizeof tests / sizeof tests[0]);
+}

@@ -1,0 +1,108 @@
+#!/bin/sh
+# setup.sh: installs with apt-get what a set of commands needs and this machine lacks.
+#
+#     tests/setup.sh build | test | fetch | kjv | musl    installs what is missing, and says what
+#     tests/setup.sh --check build | ...                  only says what is missing, and stops
+#
+# Each need is looked for by what is used of it (a command, a header, a Lua module), so a machine
+# that has it from elsewhere installs nothing. Exit codes: 0 all is there; 69 something is missing
+# and cannot be installed here (no apt-get, no rights, no such package).
+set -u
+
+# package  probe  argument
+needs_build='
+gcc           command gcc
+libc6-dev     header  stdio.h
+lua5.4        command lua5.4
+lua-argparse  lua     argparse
+lua-dkjson    lua     dkjson
+libjsmn-dev   header  jsmn.h
+libxxhash-dev header  xxhash.h'
+needs_fetch='
+curl            command curl
+ca-certificates file    /etc/ssl/certs/ca-certificates.crt'
+needs_musl='
+musl-tools    command musl-gcc
+libjsmn-dev   header  jsmn.h
+libxxhash-dev header  xxhash.h'
+needs_kjv='
+bible-kjv     command bible'
+needs_test='
+pkg-config    command pkg-config
+check         header  check.h
+lua-check     command luacheck
+clang         command clang
+libomp-dev    openmp  clang
+clang-format  command clang-format'
+
+check_only=
+[ "${1-}" = --check ] && check_only=1 && shift
+what=${1-}
+case $what in
+    build) needs=$needs_build ;;
+    fetch) needs=$needs_fetch ;;
+    test) needs=$needs_build$needs_test$needs_musl ;;
+    kjv) needs=$needs_kjv ;;
+    musl) needs=$needs_musl ;;
+    *)
+        echo "tests/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv or musl" >&2
+        exit 64
+        ;;
+esac
+
+header() {
+    for dir in /usr/include "/usr/include/$(uname -m)-linux-gnu" /usr/local/include; do
+        [ -f "$dir/$1" ] && return 0
+    done
+    return 1
+}
+
+present() { # probe argument
+    case $1 in
+        command) command -v "$2" >/dev/null ;;
+        header) header "$2" ;;
+        file) [ -f "$2" ] ;;
+        lua) command -v lua5.4 >/dev/null && lua5.4 -e "require '$2'" 2>/dev/null ;;
+        openmp)
+            command -v "$2" >/dev/null &&
+                printf '#include <omp.h>\nint main(void) { return 0; }\n' |
+                "$2" -fopenmp -x c -o /dev/null - 2>/dev/null
+            ;;
+    esac
+}
+
+missing=$(echo "$needs" | sort -u | while read -r package probe argument; do
+    [ -z "$package" ] || present "$probe" "$argument" || printf '%s ' "$package"
+done)
+missing=${missing% }
+[ -n "$missing" ] || exit 0
+
+stop() {
+    echo "set-up: missing: $missing; $1" >&2
+    exit 69
+}
+command -v apt-get >/dev/null ||
+    stop "there is no apt-get here: install these packages (Debian's names) by other means"
+[ -z "$check_only" ] || stop "'make setup' or 'apt-get install $missing' installs it"
+as_root=
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null || stop "as root: apt-get install $missing"
+    as_root='sudo'
+fi
+
+echo "set-up: installing with ${as_root:+sudo }apt-get: $missing"
+
+log=$(mktemp) || exit 74
+trap 'rm -f "$log"' EXIT
+$as_root apt-get -q -o Acquire::Retries=3 update >"$log" 2>&1 ||
+    echo "set-up: apt-get update: $(grep -m 1 '^[EW]:' "$log")" >&2
+for package in $missing; do
+    apt-cache show "$package" >/dev/null 2>&1 ||
+        stop "there is no package '$package' for this release; install it by other means"
+done
+# shellcheck disable=SC2086 # a list of words
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Acquire::Retries=3 -o DPkg::Lock::Timeout=120 \
+    install --no-install-recommends $missing >"$log" 2>&1 </dev/null || {
+    tail -n 3 "$log" >&2
+    stop "apt-get could not install it"
+}
