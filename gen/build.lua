@@ -12,9 +12,10 @@ local function run_passes(g, names, dump)
   verify.run(g, "build")
   dump("1-build", g:text())
   for i, name in ipairs(names) do
-    require("gen.passes." .. name).run(g)
+    local pass = require("gen.passes." .. name)
+    pass.run(g)
     verify.run(g, name)
-    dump(("%d-%s"):format(i + 1, name), g:text())
+    dump(("%d-%s"):format(i + 1, name), g:text(pass.text))
   end
 end
 
@@ -48,22 +49,6 @@ function build.sample(c, dump)
   g.logits = require("gen.models." .. c.model).forward(g, decode, g.rows)
   g.logits.kind = "output" -- the caller's memory
   run_passes(g, { "fuse", "plan" }, function(name, text) dump("sample-" .. name, text) end)
-  -- The runtime hands weights over one by one, in the order of the table, layers together.
-  local index, order, count = {}, {}, 0
-  for _, param in ipairs(g.params) do
-    local family = param.name:gsub("%.h%.%d+%.", ".h.#.")
-    if not index[family] then
-      index[family] = {}
-      order[#order + 1] = index[family]
-    end
-    table.insert(index[family], param)
-  end
-  for _, family in ipairs(order) do
-    for _, param in ipairs(family) do
-      param.region, param.offset = "weight", count
-      count = count + 1
-    end
-  end
   return g
 end
 

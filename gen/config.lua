@@ -95,7 +95,7 @@ config.keys = {
     help = "added to the root of the second moment" },
   { name = "grad_clip", type = "float", min = 0, max = 1000000000, default = 1.0, results = true,
     help = "largest norm of all gradients together; 0 is off" },
-  { name = "seed", type = "int", min = 0, max = 1 << 53, default = 1337, results = true,
+  { name = "seed", type = "int", min = 0, max = 4294967295, default = 1337, results = true,
     help = "seed of weights, batches and dropout" },
   { name = "eval_interval", type = "int", min = 1, max = 1000000000, default = 2000,
     results = true, help = "iterations from one evaluation to the next" },

@@ -3,6 +3,7 @@
 local graph = require("gen.graph")
 local kernels = require("gen.kernels")
 local template = require("gen.template")
+local wrap = require("gen.wrap")
 
 local emit = {}
 
@@ -10,7 +11,8 @@ local WIDTH = 100
 
 -- ---- C names of tensors --------------------------------------------------------------------------
 
--- "block.3.x", seen from layer 3 -> "x"; from layer 2 -> "x_next"; from outside the layers -> "x_3".
+-- "block.3.x", seen from layer 3 -> "x"; from layer 2 -> "x_next"; from layer 4 -> "x_before"; from
+-- outside the layers -> "x_3".
 local function c_name(tensor, layer)
   local name = tensor.name
   local own = graph.layer_of(name)
@@ -18,6 +20,7 @@ local function c_name(tensor, layer)
   name = name:gsub("^pack_dx%.(.*)", "%1_packed_dx"):gsub("^pack%.(.*)", "%1_packed")
   name = name:gsub("%.", "_")
   if layer and own == layer + 1 then name = name .. "_next" end
+  if layer and own == layer - 1 then name = name .. "_before" end
   if own and not layer then name = name .. "_" .. own end
   return name
 end
@@ -73,21 +76,6 @@ function Writer:buffer(tensor, const)
   return entry.name
 end
 
-local function wrap_call(indent, head, args, tail)
-  local line, lines, hang = indent .. head, {}, indent .. (" "):rep(#head)
-  for i, arg in ipairs(args) do
-    local text = arg .. (i < #args and "," or tail)
-    if #line + 1 + #text > WIDTH and line ~= hang then
-      lines[#lines + 1] = line
-      line = hang .. text
-    else
-      line = line .. ((line == hang or line:sub(-1) == "(") and "" or " ") .. text
-    end
-  end
-  lines[#lines + 1] = line
-  return table.concat(lines, "\n")
-end
-
 function Writer:call(node, indent)
   local k = self.emitter:kernel(node)
   local args = {}
@@ -113,7 +101,7 @@ function Writer:call(node, indent)
     self.lines[#self.lines + 1] = ("%s// %s"):format(indent, node.at)
     self.last_at = node.at
   end
-  self.lines[#self.lines + 1] = wrap_call(indent, "RUN(", args, ");")
+  self.lines[#self.lines + 1] = ("%sRUN(%s);"):format(indent, table.concat(args, ", "))
 end
 
 function Writer:site_text(node, site)
@@ -141,55 +129,6 @@ function Writer:declarations()
   return lines
 end
 
--- ---- the layers of a loop ------------------------------------------------------------------------
-
-local function node_tensors(node)
-  local list = {}
-  for i = 1, #node.op.outputs do list[#list + 1] = node.outputs[i] or false end
-  for i = 1, #node.op.inputs do list[#list + 1] = node.inputs[i] or false end
-  for _, step in ipairs(node.epilogue) do
-    if step.keep then list[#list + 1] = step.keep end
-    for _, tensor in ipairs(step.operands or {}) do list[#list + 1] = tensor end
-  end
-  return list
-end
-
-local function node_site(node)
-  for _, step in ipairs(node.epilogue) do
-    if step.attrs and step.attrs.site then return step.attrs.site end
-  end
-  return node.attrs.site or 0
-end
-
--- How far each address of the first layer's nodes moves from one layer to the next; every layer must
--- agree.
-local function layer_strides(layers)
-  local strides = { of = {}, site = {} }
-  local first = layers[1]
-  local function set(map, key, value, what)
-    if map[key] == nil then map[key] = value end
-    if map[key] ~= value then
-      error({ code = 70, message = ("gen/emit.lua: %s is not at equal distances in all layers"):format(what) })
-    end
-  end
-  for l = 2, #layers do
-    local step = layers[l].layer - first.layer
-    assert(#layers[l] == #first, "layers differ in their ops")
-    for n, node in ipairs(first) do
-      local other = layers[l][n]
-      assert(kernels.name(node) == kernels.name(other), "layers differ in their kernels")
-      local mine, theirs = node_tensors(node), node_tensors(other)
-      for t, tensor in ipairs(mine) do
-        if tensor and tensor.offset then
-          set(strides.of, tensor, (theirs[t].offset - tensor.offset) // step, tensor.name)
-        end
-      end
-      set(strides.site, node, (node_site(other) - node_site(node)) // step, node.op.name)
-    end
-  end
-  return strides
-end
-
 -- ---- the emitter ---------------------------------------------------------------------------------
 
 local Emitter = {}
@@ -200,8 +139,17 @@ local function new_emitter(g, c, isa)
     Emitter)
 end
 
+-- Nodes share a kernel by its name, so a name has to say all that the text depends on.
+local function check_same(k, other)
+  local same = k.arg_names == other.arg_names
+  for key, value in pairs(k.attrs) do same = same and (key == "site" or value == other.attrs[key]) end
+  if not same then
+    error({ code = 70, message = ("gen/kernels.lua: two different kernels are named %s"):format(other.name) })
+  end
+end
+
 function Emitter:kernel(node)
-  local name = kernels.name(node)
+  local name = kernels.name(node, self.decode)
   local k = self.by_name[name]
   if not k then
     k = kernels.text(node, self.c.backend, self.isa, self.decode)
@@ -213,23 +161,19 @@ function Emitter:kernel(node)
   -- The same kernel on this node's own tensors.
   local described = kernels.describe(node.op.expr and kernels.standalone(node) or node, self.isa, self.decode)
   described.name = name
+  check_same(k, described)
   return described
 end
 
-local signature = {
-  train = { "struct model *m", "int l", "int thread", "int threads" },
-  decode = { "struct sampler *s", "const int32_t *tokens", "int l", "int rows", "int pos", "int thread" },
-}
-
-local function layer_function(emitter, name, layers)
-  local first = layers[1]
-  local writer = new_writer(emitter, first.layer, #layers > 1 and layer_strides(layers) or nil)
+-- A function that runs a layer's nodes: of each layer `l` of a loop, or of one layer.
+local function layer_function(emitter, name, item)
+  local first, l = item.layers[1], #item.layers > 1 and " int l," or ""
+  local writer = new_writer(emitter, first.layer, item.strides)
   for _, node in ipairs(first) do writer:call(node, "    ") end
   local head = emitter.decode
-    and ("static void %s(struct sampler *s, int l, int rows, int pos, int thread) {"):format(name)
-    or ("static void %s(struct model *m, int l, int thread, int threads) {"):format(name)
+    and ("static void %s(struct sampler *s,%s int rows, int pos, int thread) {"):format(name, l)
+    or ("static void %s(struct model *m,%s int thread, int threads) {"):format(name, l)
   local lines = { head }
-  if #layers == 1 then lines[#lines + 1] = "    (void)l;" end
   for _, line in ipairs(writer:declarations()) do lines[#lines + 1] = line end
   lines[#lines + 1] = ""
   for _, line in ipairs(writer.lines) do lines[#lines + 1] = line end
@@ -237,10 +181,33 @@ local function layer_function(emitter, name, layers)
   return table.concat(lines, "\n") .. "\n"
 end
 
+-- The call of a layer's function, in a loop where it is of several layers.
+local function layer_call(emitter, name, item)
+  local from, to = item.layers[1].layer, item.layers[#item.layers].layer
+  local args = emitter.decode and { "s", "rows", "pos", "thread" } or { "m", "thread", "threads" }
+  if from == to then return { ("    %s(%s);"):format(name, table.concat(args, ", ")) } end
+  table.insert(args, 2, "l")
+  return {
+    from < to and ("    for (int l = %d; l < %d; l++) {"):format(from, to + 1)
+      or ("    for (int l = %d; l >= %d; l--) {"):format(from, to),
+    ("        %s(%s);"):format(name, table.concat(args, ", ")),
+    "    }",
+  }
+end
+
+-- The first run of layers has the plain name, others that of their first layer.
+local function layer_name(emitter, phase, item, taken)
+  local name = (emitter.decode and "sampler" or phase) .. "_layer"
+  if phase == "prepare" then name = item.layers[1][1].op.name .. "_layer" end
+  if taken[name] then name = name .. "_" .. item.layers[1].layer end
+  taken[name] = true
+  return name
+end
+
 -- The functions of one phase: those of its repeating layers, and the body that calls them.
 function Emitter:phase(phase)
   local items = self.g.schedule[phase] or {}
-  local before = {}
+  local before, taken = {}, {}
   local writer = new_writer(self, nil, nil)
   for _, item in ipairs(items) do
     if item.node then
@@ -253,17 +220,9 @@ function Emitter:phase(phase)
       for _, node in ipairs(item.nodes) do writer:call(node, item.block.count > 1 and "        " or "    ") end
       if item.block.count > 1 then writer.lines[#writer.lines + 1] = "    }" end
     else
-      local layers = item.layers
-      local name = phase .. "_layer" .. (#before > 0 and "_" .. phase or "")
-      if phase == "prepare" then name = layers[1][1].op.name .. "_layer" end
-      before[#before + 1] = layer_function(self, name, layers)
-      local from, to = layers[1].layer, layers[#layers].layer
-      local loop = from <= to and ("    for (int l = %d; l < %d; l++) {"):format(from, to + 1)
-        or ("    for (int l = %d; l >= %d; l--) {"):format(from, to)
-      writer.lines[#writer.lines + 1] = loop
-      writer.lines[#writer.lines + 1] = self.decode and ("        %s(s, l, rows, pos, thread);"):format(name)
-        or ("        %s(m, l, thread, threads);"):format(name)
-      writer.lines[#writer.lines + 1] = "    }"
+      local name = layer_name(self, phase, item, taken)
+      before[#before + 1] = layer_function(self, name, item)
+      for _, line in ipairs(layer_call(self, name, item)) do writer.lines[#writer.lines + 1] = line end
       writer.last_at = nil
     end
   end
@@ -276,7 +235,7 @@ end
 -- How often each kernel runs in one training step, for the comment above it.
 function Emitter:count_calls()
   for _, node in ipairs(self.g.nodes) do
-    local k = self.by_name[kernels.name(node)]
+    local k = self.by_name[kernels.name(node, self.decode)]
     if k and (self.decode or node.phase ~= "loss") then
       k.calls = k.calls + (node.block and node.block.count or 1)
     end
@@ -296,21 +255,42 @@ function Emitter:kernel_texts()
   for _, k in ipairs(self.kernels) do
     local often = k.calls == 0 and "In evaluations." or k.calls == 1 and "Called once a step."
       or ("Called %d times a step."):format(k.calls)
-    local cost = self.decode and "" or (" %s; %s, %s each."):format(often, scaled(k.flops, "FLOP"),
-      scaled(k.bytes, "B")):gsub("%.;", ":", 1)
-    texts[#texts + 1] = ("// %s, from %s:%d.%s\n%s"):format(k.name, k.path, k.line, cost, k.text)
+    local head = ("// %s, from %s:%d."):format(k.name, k.path, k.line)
+    local cost = ("%s; %s, %s each."):format(often, scaled(k.flops, "FLOP"), scaled(k.bytes, "B"))
+      :gsub("%.;", ":", 1)
+    if not self.decode then
+      head = head .. (#head + #cost < WIDTH and " " or "\n// ") .. cost
+    end
+    texts[#texts + 1] = head .. "\n" .. k.text
   end
   return table.concat(texts, "\n")
 end
 
 -- ---- files ---------------------------------------------------------------------------------------
 
+-- A C string literal: bytes that C could take for something else, trigraphs among them, are octal.
 function emit.c_string(text)
-  return '"' .. text:gsub('[%c"\\\x7f-\xff]', function(byte) return ("\\%03o"):format(byte:byte()) end) .. '"'
+  local function octal(byte) return ("\\%03o"):format(byte:byte()) end
+  return '"' .. text:gsub('[%c"\\\x7f-\xff]', octal):gsub("%?%?", "?\\077") .. '"'
 end
 
 local function frame(path, k)
-  return template.load(path)[path:match("([%w_]+)%.%w+$")](k)
+  return wrap.text(template.load(path)[path:match("([%w_]+)%.%w+$")](k))
+end
+
+-- Words as C string literals, one a line of a macro.
+local function macro_strings(text)
+  local lines, line = {}, ""
+  for word in text:gmatch("%S+") do
+    if #line + #word + 1 > 80 then
+      lines[#lines + 1] = emit.c_string(line)
+      line = ""
+    end
+    line = line .. word .. " "
+  end
+  lines[#lines + 1] = emit.c_string((line:gsub(" $", "")))
+  for i = 1, #lines - 1 do lines[i] = lines[i] .. (" "):rep(WIDTH - 5 - #lines[i]) .. "\\" end
+  return table.concat(lines, "\n    ")
 end
 
 -- The parameters with layers folded: one entry for "transformer.h.%d.ln_1.weight".
@@ -376,7 +356,7 @@ function emit.facts(g, c, hash, command)
       c.n_embd, c.block_size, c.vocab_size)
   return {
     c = c, hash = hash, command = command, title = title, entries = entries,
-    config = emit.c_string(c.baked_text), string = emit.c_string,
+    config = macro_strings(c.baked_text), string = emit.c_string,
     num_params = all, num_params_nanogpt = nanogpt,
     flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,
     step_flops = scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
@@ -385,6 +365,7 @@ function emit.facts(g, c, hash, command)
     acts_mib = mebibytes(sizes.acts), unplanned_mib = mebibytes(sizes.unplanned),
     params_mib = mebibytes(sizes.params), packed_mib = mebibytes(sizes.packed),
     tile = kernels.tile(c.backend, g.isa), isa = g.isa,
+    vec_message = ("this model is laid out for %s; compile with '%s'"):format(c.isa, g.isa.flags),
   }
 end
 

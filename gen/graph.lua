@@ -213,9 +213,9 @@ function graph.node_text(node)
   return table.concat(words, " ")
 end
 
--- The whole graph as text: inputs, parameters, then the nodes by phase. `suffix(tensor)` may add a
--- word to each declared tensor (an address, say).
-function graph:text(suffix)
+-- The whole graph as text: inputs, parameters, then the nodes by phase. `more(g)` gives further lines:
+-- what a pass decided that no node shows.
+function graph:text(more)
   local lines = {}
   for _, name in ipairs(sorted_keys(self.tensors)) do
     local tensor = self.tensors[name]
@@ -239,10 +239,7 @@ function graph:text(suffix)
     end
     lines[#lines + 1] = graph.node_text(node)
   end
-  if suffix then
-    lines[#lines + 1] = "-- addresses"
-    for _, line in ipairs(suffix(self)) do lines[#lines + 1] = line end
-  end
+  for _, line in ipairs(more and more(self) or {}) do lines[#lines + 1] = line end
   return table.concat(lines, "\n") .. "\n"
 end
 

@@ -5,8 +5,6 @@ local template = require("gen.template")
 
 local kernels = {}
 
-local WIDTH = 100
-
 -- Letters in the order in which they are declared; others (derived sizes) follow.
 local LETTERS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
 
@@ -36,10 +34,12 @@ local function letters_of(node)
   return list
 end
 
-function kernels.name(node)
+-- The name of a node's kernel; a sampler's have "decode" in it, so that no two of a program are alike.
+function kernels.name(node, decode)
   local sizes = {}
   for _, letter in ipairs(letters_of(node)) do sizes[#sizes + 1] = node.dims[letter] end
   local words = { node.op.name, graph.shape_text(sizes) }
+  if decode and not node.op.name:find("_decode$") then table.insert(words, 2, "decode") end
   if node.op.name == "matmul_dw" and node.outputs[2] then words[#words + 1] = "dbias" end
   if (node.attrs.site or 0) ~= 0 and not node.op.expr then words[#words + 1] = "dropout" end
   for _, step in ipairs(node.epilogue) do
@@ -96,23 +96,20 @@ local function operand_list(node)
   return list, step_names
 end
 
-local function replace_word(text, word, by)
-  return (text:gsub("%f[%w_]" .. word .. "%f[^%w_]", (by:gsub("%%", "%%%%"))))
-end
-
 -- The C of one pointwise op on `value`: its expression with its operands loaded.
 local function step_statement(step, names)
   if step.keep then return ("vec_store_n(%s + at, value, lanes)"):format(names[1]) end
-  local text = step.op.expr
+  local c_of = {}
   for i, operand in ipairs(step.op.inputs) do
     if i == step.streamed then
-      text = replace_word(text, operand[1], "value")
+      c_of[operand[1]] = "value"
     else
       local at = #operand.letters == 1 and "col" or "at"
-      text = replace_word(text, operand[1], ("vec_load_n(%s + %s, lanes)"):format(names[operand[1]], at))
+      c_of[operand[1]] = ("vec_load_n(%s + %s, lanes)"):format(names[operand[1]], at)
     end
   end
-  return "value = " .. text
+  -- All words at once, since what one becomes may contain another.
+  return "value = " .. step.op.expr:gsub("[%a_][%w_]*", c_of)
 end
 
 local function uses_dropout(node)
@@ -123,23 +120,6 @@ local function uses_dropout(node)
 end
 
 -- ---- signatures ----------------------------------------------------------------------------------
-
--- "head name(" and parameters, broken at 100 columns and aligned behind the parenthesis.
-local function wrapped(head, words)
-  local indent, lines, line = (" "):rep(#head), {}, head
-  for i, word in ipairs(words) do
-    local text = word .. (i < #words and "," or ")")
-    local room = line == head or line == indent
-    if not room and #line + 1 + #text > WIDTH - 2 then
-      lines[#lines + 1] = line
-      line = indent .. text
-    else
-      line = line .. (room and "" or " ") .. text
-    end
-  end
-  lines[#lines + 1] = line
-  return table.concat(lines, "\n")
-end
 
 local function parameter_words(k)
   local words = {}
@@ -194,12 +174,9 @@ local function flops_of(node)
 end
 
 local function dims_text(dims)
-  local words, seen = {}, {}
+  local words = {}
   for _, letter in ipairs(LETTERS) do
-    if dims[letter] then
-      words[#words + 1] = letter .. " = " .. dims[letter]
-      seen[letter] = true
-    end
+    if dims[letter] then words[#words + 1] = letter .. " = " .. dims[letter] end
   end
   return table.concat(words, ", ")
 end
@@ -211,7 +188,7 @@ function kernels.describe(node, isa, decode)
   local operands, step_names = operand_list(node)
   local site = uses_dropout(node) or ((node.attrs.site or 0) ~= 0 and node.attrs.site) or nil
   local k = {
-    name = kernels.name(node), op = node.op, node = node, operands = operands,
+    name = kernels.name(node, decode), op = node.op, node = node, operands = operands,
     d = node.dims, dims = dims_text(node.dims),
     attrs = {}, uses = {}, epilogue = {},
     site = site, epilogue_uses_dropout = uses_dropout(node) ~= nil,
@@ -237,7 +214,7 @@ function kernels.describe(node, isa, decode)
   function k.sign(head, name, extra)
     local all = { table.unpack(words) }
     for word in extra:gmatch("[^,]+") do all[#all + 1] = word:match("^%s*(.-)%s*$") end
-    return wrapped(head .. " " .. name .. "(", all)
+    return ("%s %s(%s)"):format(head, name, table.concat(all, ", "))
   end
   local names = {}
   for i, word in ipairs(words) do names[i] = word:match("([%w_]+)$") end
@@ -265,7 +242,7 @@ end
 function kernels.text(node, backend, isa, decode)
   local k, file, fn
   if node.op.expr then
-    local name = kernels.name(node)
+    local name = kernels.name(node, decode)
     k = kernels.describe(kernels.standalone(node), isa, decode)
     k.name, k.stream, k.y = name, node.op.inputs[1][1], node.op.outputs[1][1]
     k.flops, k.bytes = node.op.flops(node.dims), bytes_of(node)

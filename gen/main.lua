@@ -10,48 +10,14 @@ local argparse = require("argparse")
 local build = require("gen.build")
 local config = require("gen.config")
 local emit = require("gen.emit")
+local files = require("gen.files")
 local isas = require("gen.isa")
 local template = require("gen.template")
+local wrap = require("gen.wrap")
 
 local function fail(code, message)
   io.stderr:write(message, "\n")
   os.exit(code)
-end
-
--- ---- files ---------------------------------------------------------------------------------------
-
-local made = {}
-local function make_folder(path)
-  if made[path] then return end
-  made[path] = true
-  if not os.execute("mkdir -p '" .. path:gsub("'", "'\\''") .. "' 2>/dev/null") then
-    fail(74, path .. ": this folder cannot be made; free the name or its rights, or use --build")
-  end
-end
-
-local function read_file(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read("a")
-  if file then file:close() end
-  return text
-end
-
-local function write_file(path, text)
-  if read_file(path) == text then return end
-  make_folder(path:match("^(.*)/[^/]*$"))
-  local temporary = path .. ".tmp"
-  local file, message = io.open(temporary, "wb")
-  local ok = file
-  if file then
-    ok, message = file:write(text)
-    local closed, close_message = file:close()
-    if not closed then ok, message = nil, close_message end
-  end
-  if ok then ok, message = os.rename(temporary, path) end
-  if not ok then
-    os.remove(temporary)
-    fail(74, ("%s: cannot be written: %s"):format(path, message))
-  end
 end
 
 -- ---- what a config's run keys become -------------------------------------------------------------
@@ -87,8 +53,8 @@ local function defaults_c(c, name)
     keys[i] = { name = key.name, value = c_value(key, c[key.name]) }
   end
   for word in c.baked_text:gmatch("%S+") do baked[#baked + 1] = word end
-  return template.load("templates/defaults.c").defaults({ name = name, keys = keys, baked = baked,
-    string = emit.c_string })
+  return wrap.text(template.load("templates/defaults.c").defaults({ name = name, keys = keys,
+    baked = baked, string = emit.c_string }))
 end
 
 -- ---- the command ---------------------------------------------------------------------------------
@@ -98,17 +64,17 @@ local function parse_arguments()
   parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
   parser:option("--backend", "cpu", "cpu")
   parser:option("--build", "the folder to write to", "build")
-  parser:option("--print", "print a key's value and stop")
+  parser:option("--print", "print a key's value, or build_name, and stop")
   parser:usage_max_width(100)
   local ok, args = parser:pparse()
   if not ok then fail(64, "gen/main.lua: " .. tostring(args):match("[^\n]*")) end
-  local files, assignments = {}, {}
+  local configs, assignments = {}, {}
   for _, word in ipairs(args.words) do
-    local list = word:match("%.lua$") and not word:match("^[%w_]+=") and files or assignments
+    local list = word:match("%.lua$") and not word:match("^[%w_]+=") and configs or assignments
     list[#list + 1] = word
   end
-  if #files == 0 then fail(64, "gen/main.lua: no config; name one, as in configs/shakespeare_char_cpu.lua") end
-  return args, files, assignments
+  if #configs == 0 then fail(64, "gen/main.lua: no config; name one, as in configs/shakespeare_char_cpu.lua") end
+  return args, configs, assignments
 end
 
 -- NAME: the config's, with each assignment behind it.
@@ -119,29 +85,30 @@ local function build_name(c, assignments)
 end
 
 local function main()
-  local args, files, assignments = parse_arguments()
-  local c = config.load(files, assignments, { backend = args.backend })
+  local args, configs, assignments = parse_arguments()
+  local c = config.load(configs, assignments, { backend = args.backend })
+  c.build_name = build_name(c, assignments)
   if args.print then
     print(c[args.print])
     return
   end
   c.baked_text = config.baked_text(c)
-  local hash, name = config.hash(c), build_name(c, assignments)
+  local hash, name = config.hash(c), c.build_name
   local model_dir = ("%s/%s/%s"):format(args.build, hash, c.backend)
   local name_dir = ("%s/%s/%s"):format(args.build, name, c.backend)
-  local function dump(pass, text) write_file(("%s/ir/%s.txt"):format(model_dir, pass), text) end
+  local function dump(pass, text) files.write(("%s/ir/%s.txt"):format(model_dir, pass), text) end
 
   local g = build.train(c, dump)
   -- How to make it again, from baked keys alone: the same text for every config that shares them.
   local command = "lua5.4 gen/main.lua CONFIG.lua"
   local facts = emit.facts(g, c, hash, command)
-  write_file(model_dir .. "/model.h", emit.model_h(facts))
-  write_file(model_dir .. "/train.c", emit.train_c(g, c, facts))
-  write_file(model_dir .. "/sample.c", emit.sample_c(build.sample(c, dump), c, facts))
+  files.write(model_dir .. "/model.h", emit.model_h(facts))
+  files.write(model_dir .. "/train.c", emit.train_c(g, c, facts))
+  files.write(model_dir .. "/sample.c", emit.sample_c(build.sample(c, dump), c, facts))
 
-  write_file(args.build .. "/include/run_keys.h", run_keys_h())
-  write_file(name_dir .. "/defaults.c", defaults_c(c, name))
-  write_file(name_dir .. "/build.mk", table.concat({
+  files.write(args.build .. "/include/run_keys.h", run_keys_h())
+  files.write(name_dir .. "/defaults.c", defaults_c(c, name))
+  files.write(name_dir .. "/build.mk", table.concat({
     "# The build of " .. name .. ", for the Makefile's second stage.",
     "HASH := " .. hash,
     "MODEL_DIR := " .. model_dir,

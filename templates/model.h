@@ -22,6 +22,8 @@ enum {
     MODEL_V = $(k.c.vocab_size),
 };
 
+_Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
+
 #define MODEL_HASH "$(k.hash)"
 
 // The baked keys.

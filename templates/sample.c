@@ -1,16 +1,17 @@
 //// sample.c: the frame of a sampler's model: a few tokens forward through a cache of keys and values.
 //$ function sample(k)
-// sample.c: $(k.title): the forward pass for sampling.
+// sample.c: a model's forward pass for sampling.
 //
+//   $(k.title)
 //   made by      $(k.command)
 //   memory       $(k.memory_floats * 4) bytes beside the weights, which stay in the checkpoint's mapping
 //
-// Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has them;
-// the letters are model.h's, but N is the most tokens that one call takes.
+// Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has
+// them; the letters are model.h's, but N is the most tokens that one call takes.
 #include "model.h"
 
 $(k.kernel_texts)
-// ---- the model -----------------------------------------------------------------------------------
+// ---- the model ----------------------------------------------------------------------------------
 
 // Runs a kernel in all threads and waits for all of them.
 #define RUN(kernel, ...)                                                                           \
@@ -26,6 +27,8 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos
                      int thread) {
 $(k.forward.body)
 }
+
+#undef RUN
 
 const struct sampler_info sampler_info = {
     .config = MODEL_CONFIG,

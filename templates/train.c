@@ -16,7 +16,7 @@
 
 $(k.tile)
 $(k.kernel_texts)
-// ---- the model -----------------------------------------------------------------------------------
+// ---- the model ----------------------------------------------------------------------------------
 
 enum {
 //$ for _, kernel in ipairs(k.kernels) do
@@ -47,6 +47,8 @@ $(k[phase].body)
 }
 
 //$ end
+#undef RUN
+
 // ---- what the runtime is told --------------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {

@@ -7,9 +7,10 @@ function bigram.forward(g, c, rows)
   local pytorch = c.init == "pytorch"
   local table_ = g:param("token_embedding_table.weight", { V, V },
     { init = "normal", init_value = pytorch and 1.0 or 0.02 })
-  local logits = g:append("embed", { "logits" }, { tokens, table_ }, { T = c.block_size })
-  if c.decode then logits = g:append("last_row", { "last" }, { logits }) end
-  return logits
+  local inputs = { tokens, table_ }
+  if not c.decode then return (g:append("embed", { "logits" }, inputs, { T = c.block_size })) end
+  local all = g:append("embed", { "looked_up" }, inputs, { T = c.block_size })
+  return (g:append("last_row", { "logits" }, { all }))
 end
 
 return bigram

@@ -48,9 +48,12 @@ local attention_backward = {
 local attention_decode = {
   name = "attention_decode",
   inputs = { { "qkv", "N E" }, { "cache", "Two T C" } },
-  outputs = { { "y", "N C" } },
+  outputs = { { "y", "N C" }, { "weights", "H S" } },
   attrs = { T = false, H = false, scale = false },
-  derive = check,
+  derive = function(d, attrs)
+    d.S = (attrs.T + 15) // 16 * 16 -- a row of weights, in whole vectors of any width
+    return check(d, attrs)
+  end,
   template = { "attention", "attention_decode" },
   named_by = { "T", "H", "D" },
   takes_pos = true,

@@ -8,70 +8,64 @@ local fuse = {}
 local LOGITS_BYTES = 32 << 20
 local SMALLEST_BLOCK = 96 -- rows; fewer would make each block's products too thin
 
+-- How many ops read each tensor.
 local function uses(g)
-  local map = {}
-  for position, node in ipairs(g.nodes) do
+  local count = {}
+  for _, node in ipairs(g.nodes) do
     for _, tensor in ipairs(node.inputs) do
-      if tensor then
-        map[tensor] = map[tensor] or {}
-        map[tensor][#map[tensor] + 1] = position
-      end
+      if tensor then count[tensor] = (count[tensor] or 0) + 1 end
     end
     for _, step in ipairs(node.epilogue) do
-      for _, tensor in ipairs(step.operands or {}) do
-        map[tensor] = map[tensor] or {}
-        map[tensor][#map[tensor] + 1] = position
-      end
+      for _, tensor in ipairs(step.operands or {}) do count[tensor] = (count[tensor] or 0) + 1 end
     end
   end
-  return map
-end
-
-local function positions_of_producers(g)
-  local map = {}
-  for position, node in ipairs(g.nodes) do
-    for _, tensor in ipairs(node.outputs) do
-      if tensor then map[tensor] = map[tensor] or position end
-    end
-  end
-  return map
+  return count
 end
 
 local function is_pointwise(node)
   return node.op.expr ~= nil
 end
 
--- The input of a pointwise node that streams through it: the first, or, where the op commutes, the
--- one that is produced last.
-local function streamed_input(node, produced)
-  if node.op.commutes then
-    local first, second = produced[node.inputs[1]] or 0, produced[node.inputs[2]] or 0
-    if second > first then return 2 end
-  end
-  return 1
+-- Where a tensor is written, as its producer's place among the nodes; 0 for parameters and inputs.
+local function written_at(tensor)
+  return tensor.producer and tensor.producer.place or 0
 end
 
--- Tries to move pointwise node `position` into its producer. True where it did.
-local function absorb(g, position, produced, used)
-  local node = g.nodes[position]
-  local s = streamed_input(node, produced)
+-- The input of a pointwise node that streams through it: the first, or, where the op commutes, the
+-- one that is produced last.
+local function streamed_input(node)
+  local swap = node.op.commutes and written_at(node.inputs[2]) > written_at(node.inputs[1])
+  return swap and 2 or 1
+end
+
+local function has_site(node)
+  for _, step in ipairs(node.epilogue) do
+    if step.attrs and step.attrs.site then return true end
+  end
+  return (node.attrs.site or 0) ~= 0
+end
+
+-- Tries to move a pointwise node into its producer. True where it did.
+local function absorb(g, node, used)
+  local s = streamed_input(node)
   local stream = node.inputs[s]
-  local producer = g.nodes[produced[stream] or 0]
+  local producer = stream.producer
   if not producer or not producer.op.epilogue or producer.outputs[1] ~= stream
     or producer.phase ~= node.phase then return false end
+  -- A kernel is told of one dropout site.
+  if node.attrs.site and has_site(producer) then return false end
   local operands = {}
   for i, tensor in ipairs(node.inputs) do
     if i ~= s then
-      if (produced[tensor] or 0) >= produced[stream] then return false end
+      if written_at(tensor) >= producer.place then return false end
       operands[#operands + 1] = tensor
     end
   end
 
-  if #used[stream] > 1 then
-    -- Others read it as it was before this op: it is stored on the way. They must come later.
+  used[stream] = used[stream] - 1
+  if used[stream] > 0 then
+    -- Others read it as it was before this op: it is stored on the way.
     producer.epilogue[#producer.epilogue + 1] = { keep = stream }
-    producer.kept = producer.kept or {}
-    producer.kept[#producer.kept + 1] = stream
   else
     g.tensors[stream.name] = nil
   end
@@ -79,18 +73,16 @@ local function absorb(g, position, produced, used)
     { op = node.op, operands = operands, attrs = node.attrs, streamed = s }
   producer.outputs[1] = node.outputs[1]
   producer.outputs[1].producer = producer
-  table.remove(g.nodes, position)
   return true
 end
 
 local function fuse_pointwise(g)
-  local position = 1
-  while position <= #g.nodes do
-    local node = g.nodes[position]
-    if not (is_pointwise(node) and absorb(g, position, positions_of_producers(g), uses(g))) then
-      position = position + 1
-    end
+  local used, left = uses(g), {}
+  for place, node in ipairs(g.nodes) do node.place = place end
+  for _, node in ipairs(g.nodes) do
+    if not (is_pointwise(node) and absorb(g, node, used)) then left[#left + 1] = node end
   end
+  g.nodes = left
 end
 
 -- dbias is summed while dw's kernel reads the same dy.

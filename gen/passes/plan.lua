@@ -2,6 +2,7 @@
 -- other, so that a layer is a constant distance from the next; activations and their gradients share
 -- one arena, where two tensors may have the same memory if they are never live at the same time.
 local graph = require("gen.graph")
+local schedule = require("gen.schedule")
 
 local plan = {}
 
@@ -20,6 +21,26 @@ local function place(tensors, region, offset)
     offset = offset + padded(graph.count(tensor))
   end
   return offset
+end
+
+-- The sampler's runtime hands weights over one by one, in the order of the table, layers together: an
+-- address is a number in that list.
+local function place_weights(g)
+  local families, order, count = {}, {}, 0
+  for _, param in ipairs(g.params) do
+    local name = param.name:gsub("%.h%.%d+%.", ".h.#.")
+    if not families[name] then
+      families[name] = {}
+      order[#order + 1] = families[name]
+    end
+    table.insert(families[name], param)
+  end
+  for _, family in ipairs(order) do
+    for _, param in ipairs(family) do
+      param.region, param.offset = "weight", count
+      count = count + 1
+    end
+  end
 end
 
 local function place_params(g)
@@ -49,6 +70,7 @@ local function place_params(g)
   for _, param in ipairs(g.params) do
     if param.copy_of then param.region, param.offset = "params", param.copy_of.offset end
   end
+  if g.decode then place_weights(g) end
   sizes.packed = place(packed, "packed", 0)
   sizes.state = place(states, "memory", 0)
   return sizes
@@ -95,9 +117,11 @@ local function inplace_input(node, position, lives)
     return tensor and tensor.kind == "value" and lives[tensor].last == position
       and graph.count(tensor) == graph.count(node.outputs[1]) and not node.sliced
   end
+  local read = {} -- by the kernel itself, beyond the element that it stores
+  for _, tensor in ipairs(node.inputs) do if tensor then read[tensor] = true end end
   for _, step in ipairs(node.epilogue) do
     for _, tensor in ipairs(step.operands or {}) do
-      if dies_here(tensor) then return tensor end
+      if dies_here(tensor) and not read[tensor] then return tensor end
     end
   end
   for o, operand in ipairs(node.op.outputs) do
@@ -114,15 +138,21 @@ local function inplace_input(node, position, lives)
   return nil
 end
 
-local function storages(g, lives)
+-- "d.block.3.x.sum" and "d.block.4.x", where no second gradient was added, are one name in all layers.
+local function family_name(name)
+  return (name:gsub("block%.%d+%.", "block.#.", 1):gsub("%.sum$", ""))
+end
+
+local function make_storages(g, lives, apart)
   local of, list = {}, {}
   for position, node in ipairs(g.nodes) do
-    local into = node.outputs[1] and node.outputs[1].kind == "value"
+    local out = node.outputs[1]
+    local into = out and out.kind == "value" and not apart[family_name(out.name)]
       and inplace_input(node, position, lives)
     each_tensor(node, function(tensor)
       if tensor.kind ~= "value" or of[tensor] then return end
       local storage
-      if tensor == node.outputs[1] and into then
+      if tensor == out and into then
         storage = of[into]
       else
         storage = { size = padded(graph.count(tensor)), members = {}, lives = {} }
@@ -136,49 +166,113 @@ local function storages(g, lives)
   return list
 end
 
--- ---- families: the storages of one name in all layers ---------------------------------------------
-
-local function overlap(a, b)
-  for _, p in ipairs(a) do
-    for _, q in ipairs(b) do
-      if p.first <= q.last and q.first <= p.last then return true end
+-- Sets each storage's layer: that of all its members, or nil.
+local function find_layers(list)
+  for _, storage in ipairs(list) do
+    storage.layer = graph.layer_of(storage.members[1].name)
+    for _, tensor in ipairs(storage.members) do
+      if graph.layer_of(tensor.name) ~= storage.layer then storage.layer = nil end
     end
   end
+end
+
+-- The names that some storages hold for several layers, but none for all. Addresses of such would move
+-- unevenly from layer to layer.
+local function uneven_names(list)
+  local holder, uneven = {}, {}
+  for _, storage in ipairs(list) do
+    for _, tensor in ipairs(storage.members) do
+      local name = graph.layer_of(tensor.name) and family_name(tensor.name)
+      if name then
+        if holder[name] and holder[name] ~= storage and not (holder[name].layer and storage.layer) then
+          uneven[name] = true
+        end
+        if not holder[name] or not storage.layer then holder[name] = storage end
+      end
+    end
+  end
+  return uneven
+end
+
+local function storages(g, lives)
+  local apart = {}
+  while true do
+    local list = make_storages(g, lives, apart)
+    find_layers(list)
+    local more = false
+    for name in pairs(uneven_names(list)) do
+      more = more or not apart[name]
+      apart[name] = true
+    end
+    if not more then return list end
+  end
+end
+
+-- ---- families: the storages of one name in all layers ---------------------------------------------
+
+-- Intervals in order, those that touch joined.
+local function merged(lives)
+  local sorted, list = { table.unpack(lives) }, {}
+  table.sort(sorted, function(a, b) return a.first < b.first end)
+  for _, life in ipairs(sorted) do
+    local last = list[#list]
+    if last and life.first <= last.last then
+      last.last = math.max(last.last, life.last)
+    else
+      list[#list + 1] = { first = life.first, last = life.last }
+    end
+  end
+  return list
+end
+
+-- Of two merged lists.
+local function overlap(a, b)
+  local i, j = 1, 1
+  while a[i] and b[j] do
+    if a[i].first <= b[j].last and b[j].first <= a[i].last then return true end
+    if a[i].last < b[j].last then i = i + 1 else j = j + 1 end
+  end
   return false
+end
+
+-- Whether no two of these storages are ever live at once.
+local function take_turns(list)
+  local all = {}
+  for _, storage in ipairs(list) do
+    table.move(merged(storage.lives), 1, #storage.lives, #all + 1, all)
+  end
+  table.sort(all, function(a, b) return a.first < b.first end)
+  for i = 2, #all do
+    if all[i].first <= all[i - 1].last then return false end
+  end
+  return true
 end
 
 local function families(list)
   local by_name, all = {}, {}
   for _, storage in ipairs(list) do
-    local name = storage.members[1].name
-    local layer = graph.layer_of(name)
-    local several = false
-    for _, tensor in ipairs(storage.members) do
-      several = several or graph.layer_of(tensor.name) ~= layer
-    end
-    local key = layer and not several and name:gsub("block%.%d+%.", "block.#.", 1) or name
-    storage.layer = layer or 0
+    local name, layer = storage.members[1].name, storage.layer
+    local key = layer and family_name(name) or name
     local family = by_name[key]
     if not family then
-      family = { name = key, size = storage.size, storages = {}, lives = {} }
+      family = { size = storage.size, storages = {}, lives = {} }
       by_name[key] = family
       all[#all + 1] = family
     end
     family.storages[#family.storages + 1] = storage
   end
   for _, family in ipairs(all) do
-    table.sort(family.storages, function(a, b) return a.layer < b.layer end)
+    for order, storage in ipairs(family.storages) do storage.order = order end
+    table.sort(family.storages, function(a, b)
+      if (a.layer or 0) ~= (b.layer or 0) then return (a.layer or 0) < (b.layer or 0) end
+      return a.order < b.order
+    end)
     -- Layers share one slot where their tensors never live together.
-    local shared = true
-    for i, a in ipairs(family.storages) do
-      for j = i + 1, #family.storages do
-        shared = shared and not overlap(a.lives, family.storages[j].lives)
-      end
-    end
-    family.slots = shared and 1 or #family.storages
+    family.slots = take_turns(family.storages) and 1 or #family.storages
     for _, storage in ipairs(family.storages) do
-      for _, life in ipairs(storage.lives) do family.lives[#family.lives + 1] = life end
+      table.move(storage.lives, 1, #storage.lives, #family.lives + 1, family.lives)
     end
+    family.lives = merged(family.lives)
   end
   return all
 end
@@ -221,37 +315,6 @@ local function pack_arena(all, region, base)
   return total
 end
 
--- ---- repeating layers ----------------------------------------------------------------------------
-
--- The nodes as { node = n }, { block = b, nodes = {...} } or { layers = { {nodes of one}, ... } } items.
-local function schedule(nodes)
-  local items = {}
-  for _, node in ipairs(nodes) do
-    local last = items[#items]
-    if node.layer then
-      if not (last and last.layers) then
-        last = { layers = {}, first = node.layer, phase = node.phase }
-        items[#items + 1] = last
-      end
-      local run = last.layers[#last.layers]
-      if not run or run.layer ~= node.layer then
-        run = { layer = node.layer }
-        last.layers[#last.layers + 1] = run
-      end
-      run[#run + 1] = node
-    elseif node.block then
-      if not (last and last.block == node.block) then
-        last = { block = node.block, nodes = {} }
-        items[#items + 1] = last
-      end
-      last.nodes[#last.nodes + 1] = node
-    else
-      items[#items + 1] = { node = node }
-    end
-  end
-  return items
-end
-
 local function phases(g)
   local by_phase = {}
   for _, node in ipairs(g.nodes) do
@@ -259,6 +322,48 @@ local function phases(g)
     table.insert(by_phase[node.phase], node)
   end
   return by_phase
+end
+
+-- What the dump ends with: sizes of the regions in floats, the loops over layers, and every address
+-- with the nodes (counted from 1) from which to which the memory is held.
+function plan.text(g)
+  local lines = { "-- sizes" }
+  for _, name in ipairs({ "params", "packed", "state", "acts", "unplanned" }) do
+    lines[#lines + 1] = ("%s = %d"):format(name, g.sizes[name])
+  end
+  lines[#lines + 1] = "-- schedule"
+  for _, phase in ipairs({ "prepare", "forward", "loss", "backward" }) do
+    local words = {}
+    for _, item in ipairs(g.schedule[phase] or {}) do
+      if item.layers then
+        local first, last = item.layers[1], item.layers[#item.layers]
+        words[#words + 1] = #item.layers == 1 and ("layer %d of %d nodes"):format(first.layer, #first)
+          or ("layers %d..%d of %d nodes"):format(first.layer, last.layer, #first)
+      elseif item.block then
+        words[#words + 1] = ("%d x %d rows of %d nodes"):format(item.block.count, item.block.rows, #item.nodes)
+      else
+        words[#words + 1] = item.node.op.name
+      end
+    end
+    if #words > 0 then lines[#lines + 1] = phase .. ": " .. table.concat(words, ", ") end
+  end
+
+  local placed = {}
+  for _, tensor in pairs(g.tensors) do if tensor.offset then placed[#placed + 1] = tensor end end
+  table.sort(placed, function(a, b)
+    if a.region ~= b.region then return a.region > b.region end
+    if a.offset ~= b.offset then return a.offset < b.offset end
+    local first, second = g.lives[a] and g.lives[a].first or 0, g.lives[b] and g.lives[b].first or 0
+    if first ~= second then return first < second end
+    return a.name < b.name
+  end)
+  lines[#lines + 1] = "-- addresses"
+  for _, tensor in ipairs(placed) do
+    local life = g.lives[tensor]
+    lines[#lines + 1] = ("%s + %d = %s:%s%s"):format(tensor.region, tensor.offset, tensor.name,
+      graph.shape_text(tensor.dims), life and (" nodes %d..%d"):format(life.first, life.last) or "")
+  end
+  return lines
 end
 
 function plan.run(g)
@@ -272,7 +377,7 @@ function plan.run(g)
   g.sizes = sizes
   g.lives = lives
   g.schedule = {}
-  for phase, nodes in pairs(phases(g)) do g.schedule[phase] = schedule(nodes) end
+  for phase, nodes in pairs(phases(g)) do g.schedule[phase] = schedule.items(nodes) end
 end
 
 return plan

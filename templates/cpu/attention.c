@@ -51,12 +51,12 @@ VEC_INLINE void $(k.name)_mix(float *to, int to_stride, bool add, const float *w
 static void $(k.name)_pack(float *to, const float *from, int stride) {
 //$ sizes(k)
     for (int p = 0; p < WIDE / TILE_COLS; p++) {
-        if (D % TILE_COLS == 0 || (p + 1) * TILE_COLS <= D) {
+        if ((p + 1) * TILE_COLS <= D) {
             tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
                       TILE_COLS);
         } else {
             tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
-                      D % TILE_COLS);
+                      (D - 1) % TILE_COLS + 1);
         }
     }
 }
@@ -254,29 +254,29 @@ $(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
     enum { $(k.dims) };
     const struct range mine = share(H, thread, threads);
     for (int h = mine.first; h < mine.last; h++) {
+        float *w = weights + (size_t)h * S;
         for (int row = 0; row < rows; row++) {
             const float *q = qkv + (size_t)row * E + h * D;
             float *keys = cache + h * D, *values = keys + (size_t)T * C; // rows C apart
             const int i = pos + row;
             memcpy(keys + (size_t)i * C, q + C, D * sizeof(float));
             memcpy(values + (size_t)i * C, q + 2 * C, D * sizeof(float));
-            float weights[DIVIDE_UP(T, VEC) * VEC];
             float largest = -INFINITY;
             for (int j = 0; j <= i; j++) {
                 vec dots = vec_splat(0.0f);
                 for (int d = 0; d < D; d += VEC) {
                     dots = vec_fma(row_load(q, d, D), row_load(keys + (size_t)j * C, d, D), dots);
                 }
-                weights[j] = vec_sum(dots) * $(k.attrs.scale);
-                largest = weights[j] > largest ? weights[j] : largest;
+                w[j] = vec_sum(dots) * $(k.attrs.scale);
+                largest = w[j] > largest ? w[j] : largest;
             }
             for (int j = i + 1; j < DIVIDE_UP(i + 1, VEC) * VEC; j++) {
-                weights[j] = -INFINITY;
+                w[j] = -INFINITY;
             }
             vec total = vec_splat(0.0f);
             for (int j = 0; j <= i; j += VEC) {
-                const vec e = vec_exp(vec_load(weights + j) - largest);
-                vec_store(weights + j, e);
+                const vec e = vec_exp(vec_load(w + j) - largest);
+                vec_store(w + j, e);
                 total += e;
             }
             const float scale = 1.0f / vec_sum(total);
@@ -284,7 +284,7 @@ $(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
             for (int d = 0; d < D; d += VEC) {
                 vec sum = vec_splat(0.0f);
                 for (int j = 0; j <= i; j++) {
-                    sum = vec_fma(vec_splat(weights[j]), row_load(values + (size_t)j * C, d, D), sum);
+                    sum = vec_fma(vec_splat(w[j]), row_load(values + (size_t)j * C, d, D), sum);
                 }
                 row_store(to, d, D, sum * scale);
             }

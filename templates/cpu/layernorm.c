@@ -43,6 +43,9 @@ $(k.sign("static void", k.name, k.thread_params)) {
 //$ function layernorm_backward(k)
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
+    //$ if k.epilogue_uses_dropout then
+    const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
+    //$ end
     const struct range mine = share(P, thread, threads);
     for (int part = mine.first; part < mine.last; part++) {
         float *dscale_part = partial + (size_t)part * 2 * C, *dshift_part = dscale_part + C;
@@ -79,7 +82,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
             }
         }
     }
-    barrier();
+    parallel_barrier();
     const struct range columns = share(GROUPS, thread, threads);
     for (int g = columns.first; g < columns.last; g++) {
         const int c = g * VEC;

@@ -32,9 +32,12 @@ $(k.sign("VEC_INLINE void", k.name .. "_tile", "int i, int p, const int rows, co
 }
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // A block of rows stays in the second-level cache while the panels pass by.
-    enum { BLOCK = TILE_ROWS * MAX(1, 65536 / (K * TILE_ROWS)), BLOCKS = DIVIDE_UP(N, BLOCK) };
+    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols) };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
+    // An item is a block of rows times a panel. The block's rows stay in the second-level cache while the
+    // panels pass by; blocks are alike, and small enough for 64 items, so that threads share evenly.
+    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
+    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
     // The larger operand is read once: rows outside where they are more than the weight.
     enum { ROWS_OUTSIDE = N >= COLS };
     const struct range mine = share(BLOCKS * PANELS, thread, threads);
@@ -66,34 +69,35 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
     enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    const struct range mine = share(TILES, thread, threads);
-    for (int first = mine.first; first < mine.last; first += BLOCK) {
-        const int last = int_min(first + BLOCK, mine.last);
+    // Threads share the tiles of O or the panels of C, whichever comes out more even.
+    const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
+    const bool by_panels = most_panels * TILES < most_tiles * PANELS;
+    const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
+    const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
+    for (int first = tiles.first; first < tiles.last; first += BLOCK) {
+        const int last = int_min(first + BLOCK, tiles.last);
         for (int n = 0; n < N; n += DEPTH) {
             const int depth = int_min(DEPTH, N - n);
             for (int t = first; t < last; t++) {
                 const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
-                if (O % TILE_ROWS == 0 || (t + 1) * TILE_ROWS <= O) {
+                if ((t + 1) * TILE_ROWS <= O) {
                     tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
                 } else {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, O % TILE_ROWS);
+                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, (O - 1) % TILE_ROWS + 1);
                 }
                 //$ if k.uses.dbias then
-                for (int r = 0; r < int_min(TILE_ROWS, O - t * TILE_ROWS); r++) {
-                    float sum = dbias[t * TILE_ROWS + r];
-                    for (int d = 0; d < depth; d++) {
-                        sum += a[t - first][d * TILE_ROWS + r];
-                    }
-                    dbias[t * TILE_ROWS + r] = sum;
+                if (panels.first == 0 && panels.last > 0) {
+                    tile_add_rows(dbias + t * TILE_ROWS, a[t - first], depth,
+                                  int_min(TILE_ROWS, O - t * TILE_ROWS));
                 }
                 //$ end
             }
-            for (int p = 0; p < PANELS; p++) {
+            for (int p = panels.first; p < panels.last; p++) {
                 const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
-                if (C % TILE_COLS == 0 || (p + 1) * TILE_COLS <= C) {
+                if ((p + 1) * TILE_COLS <= C) {
                     tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
                 } else {
-                    tile_pack(b, TILE_COLS, from, C, depth, C % TILE_COLS);
+                    tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
                 }
                 for (int t = first; t < last; t++) {
                     TILE_CASES($(k.name)_tile, t * TILE_ROWS, p, O, C, dw, a[t - first], b, depth);
@@ -124,10 +128,10 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     for (int p = mine.first; p < mine.last; p++) {
         float *to = packed + (size_t)p * O * S;
         const float *from = w + (size_t)p * S;
-        if (C % S == 0 || (p + 1) * S <= C) {
+        if ((p + 1) * S <= C) {
             tile_pack(to, S, from, C, O, S);
         } else {
-            tile_pack(to, S, from, C, O, C % S);
+            tile_pack(to, S, from, C, O, (C - 1) % S + 1);
         }
     }
 }

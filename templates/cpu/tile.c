@@ -70,8 +70,19 @@ VEC_INLINE void tile_pack(float *to, const int width, const float *from, ptrdiff
     }
 }
 
+// to (columns) += the sum of the rows of a packed tile, in order.
+__attribute__((unused)) static void tile_add_rows(float *to, const float *packed, int depth, int columns) {
+    for (int c = 0; c < columns; c++) {
+        float sum = to[c];
+        for (int k = 0; k < depth; k++) {
+            sum += packed[k * TILE_ROWS + c];
+        }
+        to[c] = sum;
+    }
+}
+
 // Copies `rows` rows of `depth` floats, turned, into depth rows of `width` floats, 0 behind them.
-static inline void tile_pack_turned(float *to, int width, const float *from, ptrdiff_t stride,
+__attribute__((unused)) static void tile_pack_turned(float *to, int width, const float *from, ptrdiff_t stride,
                                     int depth, int rows) {
     enum { STEP = 16 }; // a block of both sides stays in the first-level cache
     for (int k0 = 0; k0 < depth; k0 += STEP) {

@@ -1,0 +1,155 @@
+-- amalgamate: a trainer as one C file: the runtime, the emitted model, and the two header libraries with
+-- their licences.
+--
+--   lua5.4 gen/amalgamate.lua [--backend cpu] [--build build] CONFIG.lua ... [key=value ...]
+--
+-- The words are gen/main.lua's, which is run first. Writes build/NAME/BACKEND/NAME.c. Files are set one
+-- behind the other, with each #include of the project's or of those libraries replaced by its text where
+-- it first stands; run_keys.h, which says another thing each time, wherever it stands.
+package.path = "./?.lua;" .. package.path
+local argparse = require("argparse")
+local files = require("gen.files")
+local isas = require("gen.isa")
+
+-- Runtime files of the other programs; the trainer is all the rest, main.c last.
+local not_trainer = { bench = true, gradcheck = true, prepare = true, main = true, sample_main = true,
+  sample_flags = true, sampler_open = true }
+local libraries = { ["jsmn.h"] = true, ["xxhash.h"] = true }
+local library_folders = { "/usr/include/", "/usr/local/include/" }
+
+local function fail(code, message)
+  io.stderr:write(message, "\n")
+  os.exit(code)
+end
+
+-- ---- the build that is put together --------------------------------------------------------------
+
+local function generator(args, words)
+  local line = { "lua5.4 gen/main.lua --backend", files.quoted(args.backend), "--build",
+    files.quoted(args.build) }
+  for _, word in ipairs(words) do line[#line + 1] = files.quoted(word) end
+  return table.concat(line, " ")
+end
+
+local function run(command)
+  local ok, _, code = os.execute(command)
+  if not ok then os.exit(code) end
+end
+
+-- What the generator says of a key, for these words and one more.
+local function ask(args, key, more)
+  local words = { "--print", key, table.unpack(args.words) }
+  words[#words + 1] = more
+  local pipe = io.popen(generator(args, words))
+  local answer = pipe:read("l")
+  pipe:close()
+  return answer
+end
+
+local function variables(path)
+  local map = {}
+  for name, value in (files.read(path) or ""):gmatch("([%u_]+) := ([^\n]*)") do map[name] = value end
+  return map
+end
+
+-- ---- one text from many --------------------------------------------------------------------------
+
+local Joined = {}
+Joined.__index = Joined
+
+-- The file behind an #include, or nil where it is the system's.
+function Joined:find(quoted, name)
+  if quoted then
+    for _, folder in ipairs(self.folders) do
+      local text = files.read(folder .. name)
+      if text then return text, name end
+    end
+    fail(70, ("gen/amalgamate.lua: %s is included and is nowhere"):format(name))
+  elseif libraries[name] then
+    for _, folder in ipairs(library_folders) do
+      local text = files.read(folder .. name)
+      if text then return text, name end
+    end
+    fail(66, ("%s%s: no such file; `make setup` installs it"):format(library_folders[1], name))
+  end
+end
+
+function Joined:add(text, name)
+  local lines = self.lines
+  lines[#lines + 1] = ("// ==== %s %s"):format(name, ("="):rep(92 - #name))
+  for line in text:gmatch("([^\n]*)\n") do
+    local open, included = line:match('^%s*#%s*include%s+([<"])([^>"]+)[>"]')
+    local found, path
+    if open then found, path = self:find(open == '"', included) end
+    if not found then
+      lines[#lines + 1] = line
+    elseif not self.done[path] then
+      self.done[path] = path ~= "run_keys.h"
+      self:add(found, path)
+      lines[#lines + 1] = ("// ==== %s, again %s"):format(name, ("="):rep(85 - #name))
+    end
+  end
+end
+
+local function runtime_parts()
+  local list, names = assert(io.popen("LC_ALL=C ls runtime/")), {}
+  for file in list:lines() do
+    local name = file:match("^(.+)%.c$")
+    if name and not not_trainer[name] then names[#names + 1] = name end
+  end
+  list:close()
+  names[#names + 1] = "main"
+  return names
+end
+
+local head = [[
+// %s: a trainer in one file, made with Diecast: %s.
+//
+// This line builds it:
+//
+//     cc -std=gnu11 -O3 -ffp-contract=off %s-fopenmp %s -lm
+//
+// It needs a C compiler with OpenMP, and no library but C's own. With --help it lists its flags. Each
+// part is set behind a line of ====. jsmn and xxHash are others' work: their licences stand at their
+// heads.
+]]
+
+local function main()
+  local parser = argparse("gen/amalgamate.lua", "Writes a trainer as one C file.")
+  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
+  parser:option("--backend", "cpu", "cpu")
+  parser:option("--build", "the folder to write to", "build")
+  local ok, args = parser:pparse()
+  if not ok then fail(64, "gen/amalgamate.lua: " .. tostring(args):match("[^\n]*")) end
+
+  run(generator(args, args.words))
+  local name = ask(args, "build_name")
+  local folder = ("%s/%s/%s/"):format(args.build, name, args.backend)
+  local build = variables(folder .. "build.mk")
+  local native = ask(args, "isa", "isa=native") == build.ISA
+  local flags = native and "-march=native" or isas[build.ISA].flags
+  flags = flags == "" and "" or flags .. " "
+
+  local model_dir = build.MODEL_DIR .. "/"
+  local joined = setmetatable({ lines = {}, done = {},
+    folders = { "", model_dir, args.build .. "/include/" } }, Joined)
+  for _, part in ipairs(runtime_parts()) do
+    local path = ("runtime/%s.c"):format(part)
+    joined:add(files.read(path), path)
+  end
+  joined:add(files.read(model_dir .. "train.c"), "train.c")
+  joined:add(files.read(model_dir .. "sample.c"), "sample.c")
+  joined:add(files.read(folder .. "defaults.c"), "defaults.c")
+
+  local file = name .. ".c"
+  local title = joined.lines[1] and files.read(model_dir .. "train.c"):match("^// train%.c: (.-)%.\n")
+  files.write(folder .. file, head:format(file, title, flags, file) .. table.concat(joined.lines, "\n") .. "\n")
+  print(("built: %s%s, %d lines; it needs no other file"):format(folder, file, #joined.lines))
+  print(("next: cd %s && cc -std=gnu11 -O3 -ffp-contract=off %s-fopenmp %s -lm"):format(folder, flags, file))
+end
+
+local ok, problem = xpcall(main, function(problem)
+  if type(problem) == "table" then return problem end
+  return { code = 70, message = tostring(problem) }
+end)
+if not ok then fail(problem.code or 70, problem.message) end

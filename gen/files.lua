@@ -1,0 +1,47 @@
+-- files: reading and writing whole files; one is written only where its text changed, and is there whole
+-- or not at all.
+local files = {}
+
+local made = {}
+
+local function make_folder(path)
+  if made[path] then return end
+  made[path] = true
+  if not os.execute("mkdir -p " .. files.quoted(path) .. " 2>/dev/null") then
+    error({ code = 74, message = path .. ": this folder cannot be made; free the name or its rights, or use --build" })
+  end
+end
+
+-- A word for the shell.
+function files.quoted(word)
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- The file's text, or nil.
+function files.read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read("a")
+  if file then file:close() end
+  return text
+end
+
+-- Raises { code, message } where the text cannot be written.
+function files.write(path, text)
+  if files.read(path) == text then return end
+  make_folder(path:match("^(.*)/[^/]*$"))
+  local temporary = path .. ".tmp"
+  local file, message = io.open(temporary, "wb")
+  local ok = file
+  if file then
+    ok, message = file:write(text)
+    local closed, close_message = file:close()
+    if not closed then ok, message = nil, close_message end
+  end
+  if ok then ok, message = os.rename(temporary, path) end
+  if not ok then
+    os.remove(temporary)
+    error({ code = 74, message = ("%s: cannot be written: %s"):format(path, message) })
+  end
+end
+
+return files

@@ -1,0 +1,75 @@
+-- wrap: breaks lines of C that are longer than 100 columns where a person would. Values make lines
+-- longer than their template's, so this runs over a whole emitted file; it moves blanks alone.
+local wrap = {}
+
+local WIDTH = 100
+
+-- Reads a line on which the brackets in `open` are open already; they are the columns under which
+-- what is in them goes on. Returns those that are open at its end, and where to break it: behind the last
+-- comma or semicolon within WIDTH, of those in the fewest brackets, with the brackets open there.
+local function scan(line, before)
+  local open, quoted = { table.unpack(before) }, false
+  local best, best_open
+  for i = 1, #line do
+    local c = line:sub(i, i)
+    if c == '"' and line:sub(i - 1, i - 1) ~= "\\" then quoted = not quoted end
+    if not quoted then
+      if c:find("[({%[]") then
+        open[#open + 1] = line:find("%S", i + 1) or i
+      elseif c:find("[)}%]]") then
+        open[#open] = nil
+      elseif c:find("[,;]") and i <= WIDTH and line:sub(i + 1, i + 1) == " "
+        and (not best or #open <= #best_open) then
+        best, best_open = i, { table.unpack(open) }
+      end
+    end
+  end
+  return open, best, best_open
+end
+
+local function fit_comment(start, words)
+  local room = WIDTH - #start
+  local cut = words:sub(1, room + 1):match("^.*()%s") or words:find(" ", 1, true)
+  if #start + #words <= WIDTH or not cut then return start .. words end
+  return start .. words:sub(1, cut - 1) .. "\n" .. fit_comment(start, words:sub(cut + 1))
+end
+
+local function fit(line, open)
+  if #line <= WIDTH then return line end
+  local start, words = line:match("^(%s*//%s*)(.*)$")
+  if start then return fit_comment(start, words) end
+  local indent, code, comment = line:match('^(%s*)(.-%S)%s+(// [^"]*)$')
+  if comment then return fit(indent .. comment, {}) .. "\n" .. fit(indent .. code, open) end
+  local _, best, best_open = scan(line, open)
+  if not best then return line end
+  -- In no brackets: under the first name of "const int a = 1, b = 2".
+  local column = best_open[#best_open] or line:match("^%s*const%s+[%w_]+%s+()")
+    or line:match("^%s*[%w_]+%s+()") or 1
+  return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. line:sub(best + 2), best_open)
+end
+
+-- A statement that its template breaks behind commas is broken anew: its brackets have moved.
+function wrap.text(text)
+  local out, pending = {}, nil
+  for line in text:gmatch("([^\n]*)\n") do
+    if pending then
+      pending = pending .. " " .. line:match("^%s*(.*)$")
+    elseif line:find("^%s*#") or line:find("\\$") then
+      out[#out + 1] = line
+    else
+      pending = line
+    end
+    if pending then
+      local open = scan(pending, {})
+      local in_call = #open > 0 and pending:sub(open[#open] - 1, open[#open] - 1) == "("
+      if not (in_call and pending:find(",$") and not pending:find("//", 1, true)) then
+        out[#out + 1] = fit(pending, {})
+        pending = nil
+      end
+    end
+  end
+  if pending then out[#out + 1] = fit(pending, {}) end
+  return table.concat(out, "\n") .. "\n"
+end
+
+return wrap
