@@ -246,10 +246,10 @@ $(bin)/sample: $(runtime)/sample_main.o $(model)/sample.o $(library)
 $(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(library)
 	$(link) $^ -lm
 
-# A unit test is linked with the runtime and with the files of tests/ that its "// Links …" names.
+# A unit test is linked with the runtime and with the files of tests/ that its "// links:" line names.
 build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/ops/* runtime/*.h)
 	@mkdir -p $(@D)
-	$(link) $< $$(sed -n '/^\/\/ Links/p' $< | grep -o 'tests/[a-z_/]*\.c') $(library) \
+	$(link) $< $$(sed -n '/^\/\/ [Ll]inks/p' $< | grep -o 'tests/[a-z_/]*\.c') $(library) \
 	    $$(pkg-config --cflags --libs check) -lm
 
 # One static file. musl-gcc does not look into /usr/include, where the two header libraries are.

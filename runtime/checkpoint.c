@@ -1,4 +1,5 @@
-// checkpoint.c: a run on disk: its weights under nanoGPT's names, Adam's moments, and where it stands.
+// checkpoint.c: a run on disk: its weights under nanoGPT's names, Adam's moments, and where it
+// stands.
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -11,7 +12,7 @@ struct progress progress_fresh(void) {
     return (struct progress){.best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN};
 }
 
-// ---- the tensors of a model, in the order of nanoGPT's state dict --------------------------------
+// ---- the tensors of a model, in the order of nanoGPT's state dict -------------------------------
 
 struct tensor_at {
     const struct param *param;
@@ -49,7 +50,7 @@ static float *checkpoint_place(float *base, const struct tensor_at *t) {
     return base + t->param->offset + t->layer * t->param->stride;
 }
 
-// ---- writing -------------------------------------------------------------------------------------
+// ---- writing ------------------------------------------------------------------------------------
 
 static struct tensor_out checkpoint_out(const struct tensor_at *t, const char *prefix,
                                         float *base) {
@@ -122,7 +123,7 @@ void checkpoint_save_state(const char *path, const struct model *m, const struct
     checkpoint_save(path, m, info, progress, run_text, tokenizer, m->m != NULL);
 }
 
-// ---- reading -------------------------------------------------------------------------------------
+// ---- reading ------------------------------------------------------------------------------------
 
 static void checkpoint_open(struct safetensors *file, const char *path) {
     char error[512];
@@ -270,7 +271,8 @@ static struct checkpoint_hint checkpoint_hint(const struct safetensors *file,
     return hint;
 }
 
-// The tensor named prefix + t's name, if its shape is what this trainer wants: (T, C) may be longer.
+// The tensor named prefix + t's name, if its shape is what this trainer wants: (T, C) may be
+// longer.
 static const struct tensor_view *checkpoint_find(const struct safetensors *file,
                                                  const struct model_info *info,
                                                  const struct tensor_at *t, const char *prefix) {

@@ -1,16 +1,19 @@
-// gradcheck.c: holds a trainer's gradients against finite differences of its own loss, tensor by tensor.
+// gradcheck.c: holds a trainer's gradients against finite differences of its own loss, tensor by
+// tensor.
 //
-// For a change d of one tensor, the loss should change by the sum of gradient * d. Three kinds of d:
+// For a change d of one tensor, the loss should change by the sum of gradient * d. Three kinds of
+// d:
 //   along    the gradient, in a random half of its entries: a sharp test of their sizes
 //   signs    one size everywhere with random signs: finds gradient that is missing
 //   entries  single ones: that of the largest gradient, and random ones
-// The loss is computed in float, so a change has to be large enough to stand out of rounding, and is
-// then no longer linear. Two step sizes are combined so that the cubic term cancels (Richardson:
+// The loss is computed in float, so a change has to be large enough to stand out of rounding, and
+// is then no longer linear. Two step sizes are combined so that the cubic term cancels (Richardson:
 // (8 f(h) - f(2h)) / 6, with f(h) the loss at +h less the loss at -h).
 //
-// A tensor is right where predicted and measured change differ by less than TOLERANCE of the change's
-// expected size plus NOISE of the loss, which lets float's rounding and the kinks of relu through. The
-// weights are random and larger than a fresh model's, so that all gradients are worth measuring.
+// A tensor is right where predicted and measured change differ by less than TOLERANCE of the
+// change's expected size plus NOISE of the loss, which lets float's rounding and the kinks of relu
+// through. The weights are random and larger than a fresh model's, so that all gradients are worth
+// measuring.
 #include "runtime/runtime.h"
 
 #include <math.h>
@@ -39,8 +42,8 @@ static uint64_t gradcheck_random(struct gradcheck *g) {
     return rng_bits(g->seed, RNG_BENCH, g->draws++, 1);
 }
 
-// The loss at kept + h * d, less the loss at kept - h * d. What counts is the change that float holds:
-// *predicted gets the sum of gradient * (that change).
+// The loss at kept + h * d, less the loss at kept - h * d. What counts is the change that float
+// holds: *predicted gets the sum of gradient * (that change).
 static double gradcheck_difference(struct gradcheck *g, double h, double *predicted) {
     *predicted = 0;
     double loss[2];

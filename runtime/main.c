@@ -1,8 +1,8 @@
 // main.c: the trainer: nanoGPT's loop.
 //
-// An iteration: evaluate where it is time and keep the best weights; then micro-steps, clip, update.
-// Everything random is a function of the seed and the iteration, so that a run which is stopped and
-// started again computes what it would have computed.
+// An iteration: evaluate where it is time and keep the best weights; then micro-steps, clip,
+// update. Everything random is a function of the seed and the iteration, so that a run which is
+// stopped and started again computes what it would have computed.
 #include "runtime/runtime.h"
 
 #include <inttypes.h>
@@ -28,7 +28,7 @@ struct trainer {
     int64_t local_iter;        // steps of this process
 };
 
-// ---- before the first step -----------------------------------------------------------------------
+// ---- before the first step ----------------------------------------------------------------------
 
 static void train_introduce(struct trainer *t, int threads) {
     const struct model_info *info = t->info;
@@ -58,7 +58,7 @@ static void train_introduce(struct trainer *t, int threads) {
     schedule_warn(run, info, t->data.train.count);
 }
 
-// ---- evaluation ----------------------------------------------------------------------------------
+// ---- evaluation ---------------------------------------------------------------------------------
 
 // The mean loss over eval_iters batches of one split. False where a stop was asked in between.
 static bool train_estimate(struct trainer *t, const struct split *split, enum rng_stream stream,
@@ -119,7 +119,7 @@ static bool train_evaluate(struct trainer *t) {
     return true;
 }
 
-// ---- a step --------------------------------------------------------------------------------------
+// ---- a step -------------------------------------------------------------------------------------
 
 static void train_log(struct trainer *t, double loss) {
     const struct run *run = t->run;
@@ -194,7 +194,7 @@ static void train_step(struct trainer *t) {
     train_log(t, m->loss); // of the last micro-step, as nanoGPT's
 }
 
-// ---- the loop ------------------------------------------------------------------------------------
+// ---- the loop -----------------------------------------------------------------------------------
 
 static void train_save_state(struct trainer *t) {
     checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,

@@ -1,5 +1,5 @@
-// meter.c: the line on a terminal that says how far a run is. Plain characters and a carriage return:
-// no colours, and nothing at all where stderr is no terminal.
+// meter.c: the line on a terminal that says how far a run is. Plain characters and a carriage
+// return: no colours, and nothing at all where stderr is no terminal.
 #include "runtime/runtime.h"
 
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 // metrics.c: metrics.jsonl: every step and every evaluation of a run, one JSON object a line, in
-// the order of iterations and with the keys in one order. ms and tokens_per_s are the only figures that
-// depend on the machine; all else is the same however often a run was stopped.
+// the order of iterations and with the keys in one order. ms and tokens_per_s are the only figures
+// that depend on the machine; all else is the same however often a run was stopped.
 #include "runtime/runtime.h"
 
 #include <errno.h>

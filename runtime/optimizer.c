@@ -1,7 +1,8 @@
 // optimizer.c: AdamW, Adam and SGD, as torch.optim computes them, in float.
 //
-// Tensors are cut in chunks of a fixed size, and thread t takes chunks t, t + threads, ...: a value's
-// arithmetic does not depend on who does it, and the norm is a sum of one partial per chunk in order.
+// Tensors are cut in chunks of a fixed size, and thread t takes chunks t, t + threads, ...: a
+// value's arithmetic does not depend on who does it, and the norm is a sum of one partial per chunk
+// in order.
 #include "runtime/runtime.h"
 
 #include <math.h>
@@ -55,7 +56,7 @@ void optimizer_zero(struct model *m, const struct model_info *info, int thread, 
     }
 }
 
-// ---- the norm ------------------------------------------------------------------------------------
+// ---- the norm -----------------------------------------------------------------------------------
 
 struct norm_job {
     const struct model *m;
@@ -110,7 +111,7 @@ double optimizer_grad_norm(const struct model *m, const struct model_info *info)
     return sqrt(total);
 }
 
-// ---- the update ----------------------------------------------------------------------------------
+// ---- the update ---------------------------------------------------------------------------------
 
 // The step's numbers, worked out in double as PyTorch does, then rounded to float once.
 struct update {

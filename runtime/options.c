@@ -83,7 +83,7 @@ static _Noreturn void options_help(const struct run *run) {
     for (int i = 0; i < OPTIONS; i++) {
         char text[32];
         const char *value = option_print(&options[i], run, text);
-        printf("  --%-28s %-7s %-10s %s\n", options[i].name, type[options[i].type],
+        printf("  --%-28s %-7s %-16s %s\n", options[i].name, type[options[i].type],
                *value ? value : "\"\"", options[i].help);
     }
     printf(
@@ -100,7 +100,7 @@ static _Noreturn void options_help(const struct run *run) {
     exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
 }
 
-// ---- suggestions ---------------------------------------------------------------------------------
+// ---- suggestions --------------------------------------------------------------------------------
 
 // Levenshtein's distance between two names of less than 64 characters.
 static int option_distance(const char *a, int a_length, const char *b, int b_length) {
@@ -155,7 +155,7 @@ static _Noreturn void option_unknown(const char *key) {
     die(EXIT_USAGE, "--%s: unknown key '%s'; --help lists all", key, key);
 }
 
-// ---- values --------------------------------------------------------------------------------------
+// ---- values -------------------------------------------------------------------------------------
 
 static void option_range(const struct option *option, const char *text, double value) {
     if (value < option->min || value > option->max) {

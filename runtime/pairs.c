@@ -1,5 +1,5 @@
-// pairs.c: texts of the form "key=value key=value ...": the baked keys of a trainer, the run keys of
-// a run. Values hold no spaces.
+// pairs.c: texts of the form "key=value key=value ...": the baked keys of a trainer, the run keys
+// of a run. Values hold no spaces.
 #include "runtime/runtime.h"
 
 #include <string.h>

@@ -51,8 +51,8 @@ void parallel_run(parallel_fn *fn, void *context) {
     }
 }
 
-// OpenMP's own barrier spins for long before it sleeps, which costs a time slice at every kernel where
-// threads outnumber the free cores. This one gives the core away soon.
+// OpenMP's own barrier spins for long before it sleeps, which costs a time slice at every kernel
+// where threads outnumber the free cores. This one gives the core away soon.
 void parallel_barrier(void) {
     if (parallel_team == 1) {
         return;

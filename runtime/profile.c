@@ -1,5 +1,5 @@
-// profile.c: where the time goes, kernel by kernel. Thread 0 keeps the clock: a kernel is charged what
-// passed from the barrier before it to its own.
+// profile.c: where the time goes, kernel by kernel. Thread 0 keeps the clock: a kernel is charged
+// what passed from the barrier before it to its own.
 #include "runtime/runtime.h"
 
 enum { PROFILE_KERNELS = 1024 };

@@ -1,4 +1,5 @@
-// schedule.c: the learning rate of an iteration, and warnings about settings that people rarely mean.
+// schedule.c: the learning rate of an iteration, and warnings about settings that people rarely
+// mean.
 #include "runtime/runtime.h"
 
 #include <math.h>

@@ -1,4 +1,5 @@
-// step.c: one training step and one evaluation batch: the calls into the model, a parallel region each.
+// step.c: one training step and one evaluation batch: the calls into the model, a parallel region
+// each.
 #include "runtime/runtime.h"
 
 #include <math.h>

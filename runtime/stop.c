@@ -1,4 +1,5 @@
-// stop.c: signals that ask for a stop: the trainer finishes its step and saves; asked twice, it ends.
+// stop.c: signals that ask for a stop: the trainer finishes its step and saves; asked twice, it
+// ends.
 #include "runtime/runtime.h"
 
 #include <signal.h>

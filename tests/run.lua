@@ -10,6 +10,8 @@
 
 local seconds_allowed = 600 -- for one command
 local tail_lines = 30       -- of a failing command's output
+-- gcc 13.2 misaligns 64-byte vectors on the stack that this check of ASan's moves (GCC bug 110027).
+local environment = "ASAN_OPTIONS=detect_stack_use_after_return=0"
 
 local function shell_lines(command)
   local lines = {}
@@ -111,8 +113,8 @@ end
 
 local function run(item)
   local log = os.tmpname()
-  local script = ("timeout -k 10 %d sh -c '%s' >%s 2>&1 </dev/null"):format(seconds_allowed,
-    item.command:gsub("'", "'\\''"), log)
+  local script = ("%s timeout -k 10 %d sh -c '%s' >%s 2>&1 </dev/null"):format(environment,
+    seconds_allowed, item.command:gsub("'", "'\\''"), log)
   local _, how, code = os.execute(script)
   local file = assert(io.open(log))
   local output = file:read("a")

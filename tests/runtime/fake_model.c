@@ -1,12 +1,12 @@
-// fake_model.c: a model small enough to read, in the place of an emitted train.c and sample.c: rows do
-// not see one another, and a layer is x + tanh(W x + b).
+// fake_model.c: a model small enough to read, in the place of an emitted train.c and sample.c: rows
+// do not see one another, and a layer is x + tanh(W x + b).
 //
 //     x[0]   = dropout(wte[token] + wpe[position])
 //     x[l+1] = x[l] + tanh(W[l] x[l] + b[l])
 //     logits = wte (x[L] * ln_f)            wte as model_prepare packed it
 //
-// Forward, a thread takes whole rows. Backward, rows again, up to what they add to the weights; then
-// each weight's sum over rows, in order, by one thread.
+// Forward, a thread takes whole rows. Backward, rows again, up to what they add to the weights;
+// then each weight's sum over rows, in order, by one thread.
 #include "tests/runtime/fake_model.h"
 
 #include <math.h>
@@ -19,7 +19,7 @@ int fake_signal_at = -1, fake_signal, fake_nan_from, fake_nan_to;
 int fake_forwards, fake_backwards;
 double fake_wrong_gradient = 1;
 
-// ---- what emitted files say of themselves --------------------------------------------------------
+// ---- what emitted files say of themselves -------------------------------------------------------
 
 enum {
     WTE = 0,
@@ -148,7 +148,7 @@ const struct run run_defaults = {
     .dropout = 0.1,
 };
 
-// ---- rows ----------------------------------------------------------------------------------------
+// ---- rows ---------------------------------------------------------------------------------------
 
 // What dropout multiplies element c of row n by.
 static float mask(const struct model *m, int n, int c) {

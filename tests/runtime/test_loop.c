@@ -1,5 +1,5 @@
-// test_loop.c: the trainer's loop, from the command line to the files that it leaves, on a fake model:
-// stopping and going on, what it refuses, and what a damaged run leaves behind.
+// test_loop.c: the trainer's loop, from the command line to the files that it leaves, on a fake
+// model: stopping and going on, what it refuses, and what a damaged run leaves behind.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"
@@ -15,7 +15,7 @@
 
 enum { MICRO_STEPS = 2, ITERS = 31 }; // of run_defaults: 0 to max_iters
 
-// ---- data and trainers ---------------------------------------------------------------------------
+// ---- data and trainers --------------------------------------------------------------------------
 
 // A text with a pattern to learn: a letter, the next one, and now and then another one.
 static void write_data(const char *name, const char *tokenizer) {
@@ -87,7 +87,7 @@ static void train_straight(void) {
     train((struct trial){.out = "straight", .flags = {"--threads=1"}}, EXIT_DONE);
 }
 
-// ---- comparing -----------------------------------------------------------------------------------
+// ---- comparing ----------------------------------------------------------------------------------
 
 static char *read_file(const char *folder, const char *name, size_t *length) {
     char path[128];
@@ -150,7 +150,7 @@ static void stdout_has(const char *word) {
     free(text);
 }
 
-// ---- a run straight through ----------------------------------------------------------------------
+// ---- a run straight through ---------------------------------------------------------------------
 
 START_TEST(trains) {
     train_straight();
@@ -254,7 +254,7 @@ START_TEST(eval_only_writes_nothing) {
 }
 END_TEST
 
-// ---- stopping and going on -----------------------------------------------------------------------
+// ---- stopping and going on ----------------------------------------------------------------------
 
 // Stops by `number` in iteration `iter`, goes on with other threads, and compares.
 static void stop_and_go(int number, int iter, const char *threads, const char *later) {
@@ -325,7 +325,7 @@ START_TEST(a_killed_run_goes_on_from_its_last_state) {
 }
 END_TEST
 
-// ---- what may go wrong ---------------------------------------------------------------------------
+// ---- what may go wrong --------------------------------------------------------------------------
 
 START_TEST(a_full_disk_leaves_the_old_files) {
     write_data("data", FAKE_TOKENIZER);
@@ -433,7 +433,7 @@ START_TEST(one_process_a_folder) {
 }
 END_TEST
 
-// ---- init_from -----------------------------------------------------------------------------------
+// ---- init_from ----------------------------------------------------------------------------------
 
 START_TEST(auto_stops_at_a_finished_run) {
     train_straight();
@@ -534,7 +534,7 @@ START_TEST(data_of_another_vocabulary) {
 }
 END_TEST
 
-// ---- the learning rate ---------------------------------------------------------------------------
+// ---- the learning rate --------------------------------------------------------------------------
 
 START_TEST(schedule) {
     struct run run = run_defaults; // lr 1e-2 to 1e-3, warm-up 4, decay to 30

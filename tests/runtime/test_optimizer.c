@@ -1,5 +1,5 @@
-// test_optimizer.c: the optimizers against the same formulas in double, element by element, on tensors
-// that end in the middle of a vector and of a chunk; the norm; any number of threads.
+// test_optimizer.c: the optimizers against the same formulas in double, element by element, on
+// tensors that end in the middle of a vector and of a chunk; the norm; any number of threads.
 #include "tests/runtime/suite.h"
 
 #include <math.h>
@@ -191,7 +191,7 @@ START_TEST(zero) {
 }
 END_TEST
 
-// ---- memory.c ------------------------------------------------------------------------------------
+// ---- memory.c -----------------------------------------------------------------------------------
 
 START_TEST(parts_do_not_overlap) {
     struct model_info info = info_of(OPTIMIZER_ADAMW);

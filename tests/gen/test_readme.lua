@@ -1,0 +1,29 @@
+-- The README's table of config keys is the schema's. `--update` writes it anew.
+local check = require("tests.gen.check")
+local config = require("gen.config")
+
+local OPEN, CLOSE = "<!-- keys: written by `make golden` from gen/config.lua -->\n", "<!-- end of keys -->"
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local text = read("README.md")
+local _, from = text:find(OPEN, 1, true)
+local to = text:find(CLOSE, 1, true)
+
+if arg[1] == "--update" then
+  local file = assert(io.open("README.md", "wb"))
+  file:write(text:sub(1, from), config.markdown(), text:sub(to))
+  file:close()
+  os.exit(0)
+end
+
+check.test("the table of keys is the schema's; make golden rewrites it", function()
+  check.equal(text:sub(from + 1, to - 1), config.markdown())
+end)
+
+check.finish()

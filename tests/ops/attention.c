@@ -1,0 +1,78 @@
+// attention.c: causal attention of a query at a time, a head at a time.
+#include "tests/ops/harness.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double softmax(double *y, const double *x, int count) {
+    double largest = x[0], sum = 0;
+    for (int i = 1; i < count; i++) {
+        largest = x[i] > largest ? x[i] : largest;
+    }
+    for (int i = 0; i < count; i++) {
+        sum += y[i] = exp(x[i] - largest);
+    }
+    for (int i = 0; i < count; i++) {
+        y[i] /= sum;
+    }
+    return largest + log(sum);
+}
+
+// y (D) of query q over keys and values 0 .. i, each `stride` apart; returns the log of the sum of
+// exponentials. row: the query's number among all heads' and batches', for dropout.
+static double attend(const struct op *op, double *y, const double *q, const double *keys,
+                     const double *values, int stride, int i, int64_t row) {
+    const int D = op->d.D, T = op->d.T;
+    double *weights = calloc((size_t)T, sizeof *weights);
+    for (int j = 0; j <= i; j++) {
+        for (int d = 0; d < D; d++) {
+            weights[j] += q[d] * keys[j * stride + d] * op->scale;
+        }
+    }
+    const double lse = softmax(weights, weights, i + 1);
+    memset(y, 0, (size_t)D * sizeof *y);
+    for (int j = 0; j <= i; j++) {
+        const double weight = weights[j] * (op->site ? dropout_factor(op, row, T, j) : 1);
+        for (int d = 0; d < D; d++) {
+            y[d] += weight * values[j * stride + d];
+        }
+    }
+    free(weights);
+    return lse;
+}
+
+reference_fn attention_reference, attention_decode_reference;
+
+// qkv (N, 3C) -> y (N, C), lse (H, N)
+void attention_reference(const struct op *op) {
+    const int B = op->d.B, T = op->d.T, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E;
+    for (int b = 0; b < B; b++) {
+        for (int h = 0; h < H; h++) {
+            const double *qkv = op->in[0] + b * T * E + h * D;
+            for (int i = 0; i < T; i++) {
+                const double lse =
+                    attend(op, op->out[0] + (b * T + i) * C + h * D, qkv + i * E, qkv + C,
+                           qkv + 2 * C, E, i, (int64_t)(b * H + h) * T + i);
+                if (op->out[1]) {
+                    op->out[1][h * op->d.N + b * T + i] = lse;
+                }
+            }
+        }
+    }
+}
+
+// qkv (N, 3C), rows pos and behind -> cache (2, T, C), y (N, C)
+void attention_decode_reference(const struct op *op) {
+    const int N = op->d.N, T = op->d.T, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E;
+    double *keys = (double *)op->in[1], *values = keys + T * C;
+    for (int n = 0; n < N; n++) {
+        const double *qkv = op->in[0] + n * E;
+        memcpy(keys + (op->pos + n) * C, qkv + C, (size_t)C * sizeof *keys);
+        memcpy(values + (op->pos + n) * C, qkv + 2 * C, (size_t)C * sizeof *keys);
+        for (int h = 0; h < H; h++) {
+            attend(op, op->out[0] + n * C + h * D, qkv + h * D, keys + h * D, values + h * D, C,
+                   op->pos + n, 0);
+        }
+    }
+}

@@ -1,0 +1,35 @@
+-- Cases of attention: sizes around the tile's and its blocks', heads of odd sizes, dropout, far scores.
+local sizes = { { 1, 1, 1, 1 }, { 2, 17, 3, 5 }, { 1, 100, 1, 64 }, { 3, 7, 2, 1 }, { 1, 33, 2, 17 },
+  { 2, 65, 1, 5 } }
+
+return function(case)
+  local function attend(size, attrs, spread)
+    local B, T, H, D = table.unpack(size)
+    return function(g, given)
+      local qkv = given("qkv", { B * T, 3 * H * D }, { spread = spread })
+      attrs.T, attrs.H, attrs.scale = T, H, 1 / math.sqrt(D)
+      return (g:append("attention", { "y", "lse" }, { qkv }, attrs))
+    end
+  end
+  for _, size in ipairs(sizes) do
+    local name = ("%dx%dx%dx%d"):format(table.unpack(size))
+    case(name, { tolerance = 3e-6 }, attend(size, {}))
+    case(name .. " with dropout", { tolerance = 3e-6 }, attend(size, { site = 7 }))
+    case(name .. ", no statistics", { tolerance = 2e-6, forward = true }, attend(size, {}))
+  end
+  case("of far scores", { tolerance = 1e-5 }, attend({ 2, 17, 2, 16 }, {}, 6))
+
+  for _, size in ipairs({ { 1, 0, 17, 1, 5 }, { 1, 99, 100, 2, 64 }, { 7, 10, 17, 3, 1 }, { 16, 0, 65, 2, 17 },
+    { 1, 0, 1, 1, 1 } }) do
+    local rows, pos, T, H, D = table.unpack(size)
+    local most = math.min(16, T)
+    case(("decode %d at %d, %dx%dx%d"):format(rows, pos, T, H, D),
+      { tolerance = 1e-6, decode = { rows = rows, pos = pos, most = most } }, function(g, given)
+        local cache = given("cache", { 2, T, H * D }, { kind = "state" })
+        return (g:append("attention_decode", "attention", { given("qkv", { most, 3 * H * D }), cache },
+          { T = T, H = H, scale = 1 / math.sqrt(D) }))
+      end)
+  end
+  case("12x64x4x32", { tolerance = 3e-6, bench = true }, attend({ 12, 64, 4, 32 }, {}))
+  case("1x1024x1x64", { tolerance = 3e-6, bench = true }, attend({ 1, 1024, 1, 64 }, {}))
+end

@@ -1,0 +1,52 @@
+-- Cases of the products with a weight, of its packing, and of the sampler's product.
+local function product(g, given, N, C, O)
+  return g:append("matmul", { "y" }, { given("x", { N, C }), g:param("w", { O, C }, { init = "zeros" }) })
+end
+
+return function(case)
+  -- Tails of rows and columns of every tile; more rows than matmul_dw packs at once; more columns.
+  for _, size in ipairs({ { 1, 1, 1 }, { 7, 17, 5 }, { 13, 5, 65 }, { 7, 100, 17 }, { 13, 65, 100 },
+    { 24, 32, 64 }, { 300, 5, 17 }, { 100, 17, 257 } }) do
+    local N, C, O = table.unpack(size)
+    case(("%dx%dx%d"):format(N, C, O), { tolerance = 1e-6 }, function(g, given)
+      return product(g, given, N, C, O)
+    end)
+  end
+  for _, size in ipairs({ { 7, 17, 5 }, { 13, 65, 100 }, { 300, 5, 17 } }) do
+    local N, C, O = table.unpack(size)
+    case(("%dx%dx%d with dbias"):format(N, C, O), { tolerance = 1e-6 }, function(g, given)
+      local y = product(g, given, N, C, O)
+      return g:append("bias", { "biased" }, { y, g:param("b", { O }, { init = "zeros" }) })
+    end)
+  end
+  for _, panel in ipairs({ 32, 16, 8 }) do
+    for _, name in ipairs({ "pack", "pack_dx" }) do
+      for _, size in ipairs({ { 1, 1 }, { 17, 5 }, { 65, 100 }, { 64, 32 }, { 5, 17 } }) do
+        case(("%s %dx%d to %d"):format(name, size[1], size[2], panel), { tolerance = 0, forward = true },
+          function(g, given)
+            return g:append(name, { "packed" }, { given("w", size) }, { panel = panel })
+          end)
+      end
+    end
+  end
+  for _, size in ipairs({ { 1, 1, 1 }, { 1, 17, 65 }, { 3, 5, 17 }, { 4, 65, 5 }, { 16, 100, 257 } }) do
+    local rows, C, O = table.unpack(size)
+    local decode = { rows = rows, pos = 0, most = 16 }
+    case(("decode %dx%dx%d"):format(rows, C, O), { tolerance = 1e-6, decode = decode }, function(g, given)
+      return product(g, given, 16, C, O)
+    end)
+    case(("decode %dx%dx%d with a store"):format(rows, C, O), { tolerance = 2e-6, decode = decode },
+      function(g, given)
+        local y = product(g, given, 16, C, O)
+        y = g:append("bias", { "biased" }, { y, g:param("b", { O }, { init = "zeros" }) })
+        y = g:append("gelu_erf", { "activated" }, { y })
+        return g:append("add", { "sum" }, { given("residual", { 16, O }), y })
+      end)
+  end
+  for _, size in ipairs({ { 768, 128, 384 }, { 768, 512, 128 }, { 1024, 768, 768 } }) do
+    local N, C, O = table.unpack(size)
+    case(("%dx%dx%d"):format(N, C, O), { tolerance = 3e-6, bench = true }, function(g, given)
+      return product(g, given, N, C, O)
+    end)
+  end
+end

@@ -1,0 +1,90 @@
+#!/bin/sh
+# test_amalgamation.sh: the trainer as one C file: two compilers take it without a warning, its own line
+# builds it, and it trains, samples and saves what the normal build does, byte for byte.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp" build/amalgamated' EXIT
+unset MAKEFLAGS MAKELEVEL
+
+passed=0
+failed=0
+skipped=0
+check() { # name, then a command that must succeed
+    name=$1
+    shift
+    if "$@" >"$tmp/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "test_amalgamation: $name: failed"
+        tail -n 20 "$tmp/log"
+    fi
+}
+silently() { # a command that must succeed and say nothing
+    "$@" >"$tmp/said" 2>&1
+    code=$?
+    cat "$tmp/said"
+    [ $code = 0 ] && [ ! -s "$tmp/said" ]
+}
+
+i=0
+while [ $i -lt 80 ]; do
+    echo "Line $i of a text that two trainers read, and both of them alike."
+    i=$((i + 1))
+done >"$tmp/text"
+sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
+mkdir "$tmp/fox"
+make build/prepare >"$tmp/log" 2>&1 &&
+    build/prepare --text="$tmp/text" --out="$tmp/fox" --name=fox --sha256="$sum" >>"$tmp/log" 2>&1 ||
+    { cat "$tmp/log"; exit 1; }
+cat >"$tmp/amalgamated.lua" <<END
+return {
+  n_layer = 2, n_head = 2, n_embd = 24, block_size = 16, batch_size = 3, dropout = 0.1, bias = true,
+  data_dir = "$tmp", dataset = "fox", max_iters = 20, lr_decay_iters = 20, warmup_iters = 2,
+  eval_interval = 10, eval_iters = 2, gradient_accumulation_steps = 2, sample_interval = 10,
+}
+END
+
+check "normal build" make build CONFIG="$tmp/amalgamated.lua" PROGRAMS=train
+check "one file" make amalgamation CONFIG="$tmp/amalgamated.lua"
+file=build/amalgamated/cpu/amalgamated.c
+check "nothing of the project is left to include" sh -c "! grep -E '^ *# *include *(\"|<(jsmn|xxhash))' $file"
+check "jsmn's licence" grep -q 'Copyright (c) 2010 Serge Zaitsev' $file
+check "xxHash's licence" grep -q 'BSD 2-Clause License' $file
+check "no path of this machine" sh -c "! grep -v data_dir $file | grep -E '$tmp|$PWD'"
+
+# The line in its head, in a folder that holds nothing else.
+line=$(sed -n 's|^//     \(cc .*\)$|\1|p' $file)
+echo "$line" >"$tmp/line"
+check "a line that builds it" grep -q -- '-ffp-contract=off .*-fopenmp amalgamated.c -lm$' "$tmp/line"
+mkdir "$tmp/alone"
+cp $file "$tmp/alone/"
+check "that line" sh -c "cd $tmp/alone && $line"
+flags="-std=gnu11 -O3 -ffp-contract=off $(sed -n 's/.*off \(-march[^ ]*\).*/\1/p' "$tmp/line") -fopenmp"
+for cc in gcc clang; do
+    # shellcheck disable=SC2086 # a list of flags
+    check "no warning of $cc" silently $cc $flags -Wall -Wextra -c -o "$tmp/$cc.o" $file
+done
+
+train() { # program out
+    "$1" --out_dir="$2" --threads=2 >"$2.txt" 2>"$2.err"
+}
+check "the normal trainer runs" train build/amalgamated/cpu/train "$tmp/normal"
+check "the amalgamated one runs" train "$tmp/alone/a.out" "$tmp/one"
+for file in state.safetensors ckpt.safetensors; do
+    check "the same $file" cmp "$tmp/normal/$file" "$tmp/one/$file"
+done
+# Timing fields apart.
+untimed() { sed -E 's/"(ms|tokens_per_s)": ?[0-9.e+]+//g' "$1"; }
+untimed "$tmp/normal/metrics.jsonl" >"$tmp/a"
+untimed "$tmp/one/metrics.jsonl" >"$tmp/b"
+check "the same metrics" cmp "$tmp/a" "$tmp/b"
+check "metrics of 21 iterations" grep -q '"iter": *20' "$tmp/a"
+said() { grep -v 'peak' "$1" | sed -E 's/time [0-9.]+ms, mfu .*//; s/[0-9.]+(ms| ms|s)\b//g' | sed "s|$2||g"; }
+said "$tmp/normal.txt" "$tmp/normal" >"$tmp/a"
+said "$tmp/one.txt" "$tmp/one" >"$tmp/b"
+check "the same lines and samples" diff "$tmp/a" "$tmp/b"
+
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]
