@@ -1,4 +1,5 @@
--- build: from a checked config to planned graphs: the trainer's, and the sampler's from the same model.
+-- build: from a checked config to planned graphs: the trainer's, and the sampler's from the same
+-- model.
 local graph = require("gen.graph")
 local isas = require("gen.isa")
 local passes = require("gen.passes")

@@ -1,8 +1,8 @@
 -- The graph: tensors with every size known, and nodes in the order in which they run.
 --
--- Appending an op binds its shape letters to the sizes of what it is given and refuses what does not
--- fit. The graph prints as text, one op a line, and reads it back: that text is the dump of every
--- pass, the golden file, and the language of the pass tests.
+-- Appending an op binds its shape letters to the sizes of what it is given and refuses what does
+-- not fit. The graph prints as text, one op a line, and reads it back: that text is the dump of
+-- every pass, the golden file, and the language of the pass tests.
 --
 --   tensor: name, dims, type ("f32" | "i32"), kind ("param" | "input" | "value" | "grad"), region
 --   node:   op (its definition), inputs, outputs (tensors, in the op's order; false where an optional
@@ -23,7 +23,7 @@ function graph.new()
   }, graph)
 end
 
--- ---- tensors -------------------------------------------------------------------------------------
+-- ---- tensors ------------------------------------------------------------------------------------
 
 -- The layer that a name belongs to, "block.3.fc.y" or "transformer.h.3.ln_1.weight"; nil for none.
 function graph.layer_of(name)
@@ -74,9 +74,10 @@ function graph.shape_text(dims)
   return table.concat(dims, "x")
 end
 
--- ---- nodes ---------------------------------------------------------------------------------------
+-- ---- nodes --------------------------------------------------------------------------------------
 
--- The line of the model that asked for an op: the outermost one, not that of a helper of the model's.
+-- The line of the model that asked for an op: the outermost one, not that of a helper of the
+-- model's.
 local function caller_line()
   local at
   for level = 3, 20 do
@@ -92,7 +93,8 @@ local function fail(node_at, definition, message)
   error(("%s%s: %s"):format(node_at and node_at .. ": " or "", definition.name, message), 0)
 end
 
-local function bind(dims, definition, operand, tensor, at)
+-- Binds an operand's letters to a tensor's sizes; `from` remembers which operand bound a letter.
+local function bind(dims, from, definition, operand, tensor, at)
   if #tensor.dims ~= #operand.letters then
     fail(at, definition, ("%s is (%s) but should have %d axes (%s)"):format(operand[1],
       table.concat(tensor.dims, ", "), #operand.letters, operand[2]))
@@ -100,10 +102,11 @@ local function bind(dims, definition, operand, tensor, at)
   for axis, letter in ipairs(operand.letters) do
     local size = tensor.dims[axis]
     if dims[letter] and dims[letter] ~= size then
-      fail(at, definition, ("%s is (%s) but axis %d should be %s = %d"):format(operand[1],
-        table.concat(tensor.dims, ", "), axis, letter, dims[letter]))
+      fail(at, definition, ("%s is (%s) but axis %d should be %s = %d%s"):format(operand[1],
+        table.concat(tensor.dims, ", "), axis, letter, dims[letter],
+        from[letter] and ", as in " .. from[letter] or ""))
     end
-    dims[letter] = size
+    dims[letter], from[letter] = size, from[letter] or operand[1]
   end
 end
 
@@ -128,12 +131,13 @@ function graph:append(op_name, names, inputs, attrs)
     end
   end
 
+  local from = {}
   for i, operand in ipairs(definition.inputs) do
     local tensor = inputs[i] or false
     if not tensor and not operand.optional then
       fail(at, definition, ("input '%s' is missing"):format(operand[1]))
     end
-    if tensor then bind(node.dims, definition, operand, tensor, at) end
+    if tensor then bind(node.dims, from, definition, operand, tensor, at) end
     node.inputs[i] = tensor
   end
   if definition.derive then
@@ -144,7 +148,7 @@ function graph:append(op_name, names, inputs, attrs)
   for i, operand in ipairs(definition.outputs) do
     local given = type(names) == "table" and names[i]
     if operand.accumulate then
-      if given then bind(node.dims, definition, operand, given, at) end
+      if given then bind(node.dims, from, definition, operand, given, at) end
       node.outputs[i] = given or false
     else
       local sizes = {}
@@ -159,7 +163,7 @@ function graph:append(op_name, names, inputs, attrs)
   return table.unpack(node.outputs)
 end
 
--- ---- text ----------------------------------------------------------------------------------------
+-- ---- text ---------------------------------------------------------------------------------------
 
 local function attr_text(value)
   if math.type(value) == "float" then return ("%.9g"):format(value) end
@@ -195,10 +199,9 @@ end
 function graph.node_text(node)
   local outputs, words = {}, {}
   for i, tensor in ipairs(node.outputs) do
-    if tensor then
-      outputs[#outputs + 1] = (node.op.outputs[i].accumulate and "+" or "") .. tensor_text(tensor)
-    end
+    outputs[i] = tensor and (node.op.outputs[i].accumulate and "+" or "") .. tensor_text(tensor) or "-"
   end
+  while outputs[#outputs] == "-" do outputs[#outputs] = nil end
   words[1] = table.concat(outputs, ", ") .. " = " .. node.op.name
   for i, tensor in ipairs(node.inputs) do
     words[#words + 1] = tensor and tensor.name or "-"
@@ -213,8 +216,8 @@ function graph.node_text(node)
   return table.concat(words, " ")
 end
 
--- The whole graph as text: inputs, parameters, then the nodes by phase. `more(g)` gives further lines:
--- what a pass decided that no node shows.
+-- The whole graph as text: inputs, parameters, then the nodes by phase. `more(g)` gives further
+-- lines: what a pass decided that no node shows.
 function graph:text(more)
   local lines = {}
   for _, name in ipairs(sorted_keys(self.tensors)) do
@@ -277,8 +280,12 @@ function graph.parse(text)
           inputs[#inputs + 1] = g.tensors[word] or error(("%s: '%s' is not defined"):format(line, word), 0)
         end
       end
-      for plus, name, dims in left:gmatch("(%+?)([%w_.]+):([%dx]+)") do
-        if op_name == "input" then
+      for item in left:gmatch("[^,%s]+") do
+        local plus, name, dims = item:match("^(%+?)([%w_.]+):([%dx]+)$")
+        if not name and item ~= "-" then error(("%s: '%s' is no tensor"):format(line, item), 0) end
+        if not name then
+          outputs[#outputs + 1] = false
+        elseif op_name == "input" then
           g:input(name, parse_dims(dims), attrs.type)
         elseif op_name == "param" then
           g:param(name, parse_dims(dims), attrs)

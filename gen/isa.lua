@@ -1,5 +1,6 @@
--- isa: what a kernel needs to know of an instruction set: the width of a vector in floats, the register
--- tile of matmuls (rows x vectors: as many accumulators as registers hold), and the compiler's flags.
+-- isa: what a kernel needs to know of an instruction set: the width of a vector in floats, the
+-- register tile of matmuls (rows x vectors: as many accumulators as registers hold), and the
+-- compiler's flags.
 return {
   avx512 = { vec = 16, tile_rows = 12, tile_vecs = 2, flags = "-march=x86-64-v4" },
   avx2 = { vec = 8, tile_rows = 6, tile_vecs = 2, flags = "-march=x86-64-v3" },

@@ -1,5 +1,5 @@
--- kernels: from a planned node to what its template needs: a name, a signature, sizes, and the C of the
--- pointwise ops in its store. One kernel serves all nodes of the same op, sizes and fusion.
+-- kernels: from a planned node to what its template needs: a name, a signature, sizes, and the C of
+-- the pointwise ops in its store. One kernel serves all nodes of the same op, sizes and fusion.
 local graph = require("gen.graph")
 local template = require("gen.template")
 
@@ -15,7 +15,7 @@ function kernels.f32(value)
   return text .. "f"
 end
 
--- ---- names ---------------------------------------------------------------------------------------
+-- ---- names --------------------------------------------------------------------------------------
 
 -- The letters of a node's operands, each once, in the order in which they first appear.
 local function letters_of(node)
@@ -34,7 +34,8 @@ local function letters_of(node)
   return list
 end
 
--- The name of a node's kernel; a sampler's have "decode" in it, so that no two of a program are alike.
+-- The name of a node's kernel; a sampler's have "decode" in it, so that no two of a program are
+-- alike.
 function kernels.name(node, decode)
   local sizes = {}
   for _, letter in ipairs(letters_of(node)) do sizes[#sizes + 1] = node.dims[letter] end
@@ -48,10 +49,10 @@ function kernels.name(node, decode)
   return table.concat(words, "_")
 end
 
--- ---- operands ------------------------------------------------------------------------------------
+-- ---- operands -----------------------------------------------------------------------------------
 
--- What the kernel is given, in the order of its parameters: { name, tensor, const } or, for numbers,
--- { name, type, value }.
+-- What the kernel is given, in the order of its parameters: { name, tensor, const } or, for
+-- numbers, { name, type, value }.
 local function operand_list(node)
   local list, taken = {}, {}
   local function add(name, tensor, const)
@@ -119,7 +120,7 @@ local function uses_dropout(node)
   return nil
 end
 
--- ---- signatures ----------------------------------------------------------------------------------
+-- ---- signatures ---------------------------------------------------------------------------------
 
 local function parameter_words(k)
   local words = {}
@@ -132,7 +133,7 @@ local function parameter_words(k)
   return words
 end
 
--- ---- kernels -------------------------------------------------------------------------------------
+-- ---- kernels ------------------------------------------------------------------------------------
 
 local function bytes_of(node)
   local total, seen = 0, {}

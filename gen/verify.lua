@@ -1,10 +1,13 @@
--- verify: what must hold after every pass. A failure is our own fault and says which pass broke what.
+-- verify: what must hold after every pass. A failure is our own fault and says which pass broke
+-- what.
 local graph = require("gen.graph")
 
 local verify = {}
 
 local function check(pass, condition, format, ...)
-  if not condition then error({ code = 70, message = ("gen/passes/%s.lua: "):format(pass) .. format:format(...) }) end
+  if condition then return end
+  local place = pass == "build" and "gen/build.lua" or ("gen/passes/%s.lua"):format(pass)
+  error({ code = 70, message = place .. ": " .. format:format(...) })
 end
 
 local function operands(node)
@@ -74,9 +77,34 @@ local function check_grads(g, pass)
   end
 end
 
+-- Which tensors' memory a node's first output may take: of operands of which the kernel reads no
+-- more than the element that it is about to store, and that nobody reads later.
+local function made_in_place(g)
+  local last_read, allowed = {}, {}
+  for position, node in ipairs(g.nodes) do
+    for _, tensor in ipairs(operands(node)) do last_read[tensor] = position end
+  end
+  for position, node in ipairs(g.nodes) do
+    local out, from = node.outputs[1], {}
+    for _, step in ipairs(node.epilogue) do
+      for _, tensor in ipairs(step.operands or {}) do from[tensor] = true end
+    end
+    for i, operand in ipairs(node.op.inputs) do
+      local tensor = node.inputs[i]
+      if tensor then from[tensor] = out and node.op.inplace[node.op.outputs[1][1]] == operand[1] or nil end
+    end
+    for tensor in pairs(from) do
+      if last_read[tensor] ~= position then from[tensor] = nil end
+    end
+    if out then allowed[out] = from end
+  end
+  return allowed
+end
+
 -- No two live tensors overlap, but for one made from the other in place.
 local function check_addresses(g, pass)
-  local placed = {}
+  local placed, in_place = {}, made_in_place(g)
+  local function made(a, b) return in_place[a.tensor] and in_place[a.tensor][b.tensor] end
   for tensor, life in pairs(g.lives) do
     placed[#placed + 1] = { tensor = tensor, first = life.first, last = life.last, from = tensor.offset,
       to = tensor.offset + graph.count(tensor) }
@@ -89,10 +117,9 @@ local function check_addresses(g, pass)
     for j = i + 1, #placed do
       local b = placed[j]
       if b.from >= a.to then break end
-      -- In place: b begins where a ends, at the same address.
-      local in_place = a.from == b.from and (a.last <= b.first or b.last <= a.first
-        or (a.first == b.first and a.last == b.last))
-      check(pass, in_place or a.last < b.first or b.last < a.first, "%s and %s overlap while both live",
+      local one_place = a.from == b.from and a.to == b.to
+        and (made(b, a) or made(a, b))
+      check(pass, one_place or a.last < b.first or b.last < a.first, "%s and %s overlap while both live",
         a.tensor.name, b.tensor.name)
     end
   end

@@ -1,5 +1,6 @@
-// bench.c: times a config's whole training step and each of its kernels, on made-up tokens, and holds
-// them against what the machine can do, measured in the same run. Writes bench.json beside itself.
+// bench.c: times a config's whole training step and each of its kernels, on made-up tokens, and
+// holds them against what the machine can do, measured in the same run. Writes bench.json beside
+// itself.
 #include "runtime/runtime.h"
 
 #include <math.h>
@@ -33,7 +34,7 @@ static size_t bench_set_bytes(const struct bench *b, int level) {
     return bytes[level];
 }
 
-// ---- steps ---------------------------------------------------------------------------------------
+// ---- steps --------------------------------------------------------------------------------------
 
 static void bench_batch(struct bench *b, int64_t index) {
     const int64_t rows = (int64_t)b->info->batch_size * b->info->block_size;
@@ -145,10 +146,10 @@ static void bench_time_kernels(struct bench *b, int64_t steps) {
     }
 }
 
-// ---- what it means -------------------------------------------------------------------------------
+// ---- what it means ------------------------------------------------------------------------------
 
-// The least time for a row: its operations at the peak, or its bytes at the speed of the level where
-// one call's operands fit.
+// The least time for a row: its operations at the peak, or its bytes at the speed of the level
+// where one call's operands fit.
 static double bench_floor(const struct bench *b, const struct bench_row *row) {
     const double each = row->calls > 0 ? row->bytes / row->calls : 0;
     const int level = each <= (double)bench_set_bytes(b, 0) ? 0 : each <= (32 << 20) ? 1 : 2;

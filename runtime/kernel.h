@@ -1,6 +1,6 @@
-// kernel.h: what emitted kernels stand on: vectors, the register tile's building blocks, and the way in
-// which threads share work. A kernel is called by every thread of a region, with its number and their
-// count. Work is cut into whole items, whose arithmetic does not depend on who does them.
+// kernel.h: what emitted kernels stand on: vectors, the register tile's building blocks, and the
+// way in which threads share work. A kernel is called by every thread of a region, with its number
+// and their count. Work is cut into whole items, whose arithmetic does not depend on who does them.
 #ifndef DIECAST_KERNEL_H
 #define DIECAST_KERNEL_H
 
@@ -31,8 +31,8 @@ static inline int int_max(int a, int b) {
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define DROPOUT_CHUNKS(columns) DIVIDE_UP(columns, DROPOUT_CHUNK)
 
-// A row of `columns` floats is read and written a vector at a time; the last one may be partial. Both
-// sizes are constants where these are used, so each access is one instruction or a masked one.
+// A row of `columns` floats is read and written a vector at a time; the last one may be partial.
+// Both sizes are constants where these are used, so each access is one instruction or a masked one.
 #define LANES(c, columns) ((columns) % VEC == 0 || (c) + VEC <= (columns) ? VEC : (columns) % VEC)
 
 VEC_INLINE vec row_load(const float *row, int c, const int columns) {

@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-// ---- log.c: how a program speaks and how it ends -------------------------------------------------
+// ---- log.c: how a program speaks and how it ends ------------------------------------------------
 
 enum exit_code {
     EXIT_DONE = 0,
@@ -38,12 +38,12 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Called once by die() before the exit, if set: takes away temporary files.
 extern void (*die_hook)(void);
 
-// ---- time.c ------------------------------------------------------------------------------------
+// ---- time.c -------------------------------------------------------------------------------------
 
 // Seconds on a clock that never goes back.
 double time_now(void);
 
-// ---- rng.c: Threefry-2x32-20 (Salmon et al., 2011), a counter-based generator --------------------
+// ---- rng.c: Threefry-2x32-20 (Salmon et al., 2011), a counter-based generator -------------------
 // Every random number is a function of (seed, stream, counter): nothing is carried along, so a
 // resumed run, another number of threads or another backend draws the same ones.
 
@@ -67,7 +67,7 @@ double rng_uniform(uint64_t bits);
 // A standard normal (Box-Muller, in double) from one 64-bit draw.
 double rng_normal(uint64_t bits);
 
-// ---- model: what emitted train.c provides --------------------------------------------------------
+// ---- model: what emitted train.c provides -------------------------------------------------------
 
 enum init_kind { INIT_ZEROS, INIT_ONES, INIT_NORMAL, INIT_UNIFORM };
 
@@ -145,16 +145,16 @@ void model_loss(struct model *m, int thread, int threads);
 // After model_forward: targets -> loss, and grads += d loss / d params (scaled by loss_scale).
 void model_backward(struct model *m, int thread, int threads);
 
-// ---- params.c ----------------------------------------------------------------------------------
+// ---- params.c -----------------------------------------------------------------------------------
 
 enum { PARAM_NAME = 128 };
 // prefix and the tensor's name, with the layer's number where the table says "%d".
 void param_name(const struct param *param, int layer, const char *prefix, char name[PARAM_NAME]);
 
-// ---- memory.c ----------------------------------------------------------------------------------
+// ---- memory.c -----------------------------------------------------------------------------------
 
-// Bytes of the one allocation for this model with the threads that parallel_threads set: the printed
-// plan. with_optimizer leaves out m and v where false.
+// Bytes of the one allocation for this model with the threads that parallel_threads set: the
+// printed plan. with_optimizer leaves out m and v where false.
 size_t model_plan_bytes(const struct model_info *info, bool with_optimizer);
 // Allocates and zeroes. Dies with EXIT_MEMORY, naming the size wanted and the size there is.
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer);
@@ -164,7 +164,7 @@ void *model_scratch(const struct model *m, int thread);
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
 void model_init(struct model *m, const struct model_info *info, uint64_t seed);
 
-// ---- parallel.c: one parallel region at a time ---------------------------------------------------
+// ---- parallel.c: one parallel region at a time --------------------------------------------------
 
 typedef void parallel_fn(void *context, int thread, int threads);
 // Sets the number of threads; 0 takes what the machine and OMP_NUM_THREADS give. Returns it.
@@ -176,7 +176,7 @@ void parallel_run(parallel_fn *fn, void *context);
 // Within a region: waits until all of its threads are here.
 void parallel_barrier(void);
 
-// ---- profile.c: where the time goes --------------------------------------------------------------
+// ---- profile.c: where the time goes -------------------------------------------------------------
 
 extern bool profile_on; // set by bench
 // Called by emitted code after each kernel, by all threads: a barrier, and where profile_on the
@@ -186,7 +186,7 @@ void profile_start(int thread);
 void profile_read(double *seconds, int64_t *calls, int kernels_count); // totals so far, per kernel
 void profile_reset(void);
 
-// ---- optimizer.c: AdamW, Adam and SGD, as torch.optim computes them -------------------------------
+// ---- optimizer.c: AdamW, Adam and SGD, as torch.optim computes them -----------------------------
 
 struct optimizer_step {
     double learning_rate, beta1, beta2, eps, weight_decay;
@@ -201,12 +201,13 @@ double optimizer_grad_norm(const struct model *m, const struct model_info *info)
 void optimizer_update(struct model *m, const struct model_info *info,
                       const struct optimizer_step *step);
 
-// ---- options.c: run keys, the settings that are not baked ----------------------------------------
+// ---- options.c: run keys, the settings that are not baked ---------------------------------------
 // run_keys.h is generated from the schema (gen/config.lua):
 //     RUN_KEY(type, name, min, max, changes_results, "help")
 // type is one of int, float, bool, string; min and max are the smallest and largest value allowed
 // (0, 0 for bool and string); changes_results says whether the key enters options_text. defaults.c
-// holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data set.
+// holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data
+// set.
 
 #define RUN_TYPE_int int64_t
 #define RUN_TYPE_float double
@@ -222,13 +223,14 @@ extern const char *const run_config_name;  // the config's name, and its folder 
 extern const char *const run_baked_keys[]; // "n_layer=4", ..., NULL: what the flags cannot change
 
 // Reads --key=value, --key value, True/False/1/0 into run, which holds the defaults. --help prints
-// the table and exits 0. Unknown or baked keys, bad values: dies with EXIT_USAGE, with a suggestion.
-// Strings in run point into argv. nanoGPT's keys without a meaning here are passed over, with a line.
+// the table and exits 0. Unknown or baked keys, bad values: dies with EXIT_USAGE, with a
+// suggestion. Strings in run point into argv. nanoGPT's keys without a meaning here are passed
+// over, with a line.
 void options_parse(struct run *run, int argc, char **argv);
 // The keys that change results, as "key=value key=value ...", for checkpoints. Caller frees.
 char *options_text(const struct run *run);
 
-// ---- pairs.c: "key=value key=value ...", the text of model_info.config and of options_text --------
+// ---- pairs.c: "key=value key=value ...", the text of model_info.config and of options_text ------
 
 struct pair {
     const char *key, *value; // slices of the text
@@ -243,7 +245,7 @@ int pairs_compare(const char *then, const char *now,
                   void (*differ)(void *context, const struct pair *then, const struct pair *now),
                   void *context);
 
-// ---- text.c: numbers for people ------------------------------------------------------------------
+// ---- text.c: numbers for people -----------------------------------------------------------------
 
 struct text {
     char s[32];
@@ -252,7 +254,7 @@ struct text text_count(int64_t n);    // 16,384
 struct text text_bytes(double bytes); // 45.3 MB
 struct text text_seconds(double s);   // 3m20s
 
-// ---- json.c: strict JSON on top of jsmn's tokens -------------------------------------------------
+// ---- json.c: strict JSON on top of jsmn's tokens ------------------------------------------------
 
 struct json; // a parsed document; strings are slices of the text, escapes refused where read
 // Parses text[0..length). Returns NULL and sets *error to a static message where JSON is violated
@@ -266,12 +268,13 @@ int json_member(const struct json *json, int object, int i, int *value); // i-th
 int json_element(const struct json *json, int array, int i);
 bool json_is_object(const struct json *json, int value);
 bool json_is_array(const struct json *json, int value);
-// Copies a string without escapes; NULL where the value is no string or has an escape. Caller frees.
+// Copies a string without escapes; NULL where the value is no string or has an escape. Caller
+// frees.
 char *json_string(const struct json *json, int value);
 // A non-negative integer below 2^63; false where it is anything else.
 bool json_integer(const struct json *json, int value, int64_t *out);
 
-// ---- tokenizer.c ---------------------------------------------------------------------------------
+// ---- tokenizer.c --------------------------------------------------------------------------------
 // A tokenizer is one string, kept in meta.json and in checkpoints, that needs no escaping:
 //     "char 0a 20 21 ..."   token i is the i-th code point, in hexadecimal, rising
 
@@ -295,7 +298,7 @@ void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]);
 // in bytes, or 0 where text starts with none.
 int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint);
 
-// ---- data.c: token files, as nanoGPT writes them: raw little-endian uint16 ------------------------
+// ---- data.c: token files, as nanoGPT writes them: raw little-endian uint16 ----------------------
 
 struct split {
     char *path;
@@ -316,7 +319,7 @@ void data_close(struct data *data);
 void data_batch(const struct split *split, uint64_t seed, enum rng_stream stream, uint64_t index,
                 int B, int T, int vocab_size, int32_t *tokens, int32_t *targets);
 
-// ---- safetensors.c: one strict reader and a writer -----------------------------------------------
+// ---- safetensors.c: one strict reader and a writer ----------------------------------------------
 
 struct tensor_view {
     char *name;
@@ -352,14 +355,14 @@ struct tensor_out {
     int64_t dims[4];
     const float *data;
 };
-// Writes all tensors, the metadata (metadata_count pairs: key, value, key, value ...; values with no
-// quote, backslash or control character) and the tensors' hashes to path.tmp, fsyncs, renames,
+// Writes all tensors, the metadata (metadata_count pairs: key, value, key, value ...; values with
+// no quote, backslash or control character) and the tensors' hashes to path.tmp, fsyncs, renames,
 // fsyncs the folder. The header is padded with spaces so that data starts at a multiple of 64.
 // False with one line in error; the old file is then untouched and no temporary file is left.
 bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
                        const char *const *metadata, int metadata_count, char error[512]);
 
-// ---- checkpoint.c --------------------------------------------------------------------------------
+// ---- checkpoint.c -------------------------------------------------------------------------------
 
 struct progress {    // where a run stands, kept in both checkpoints' metadata
     int64_t iter;    // the next iteration to run
@@ -384,8 +387,8 @@ void checkpoint_save_state(const char *path, const struct model *m, const struct
 bool checkpoint_load(const char *path, struct model *m, const struct model_info *info,
                      struct progress *progress, const char *tokenizer);
 
-// What a checkpoint says of itself, without its tensors. Files of another make have none of it: texts
-// are then "", and progress is that of a fresh run.
+// What a checkpoint says of itself, without its tensors. Files of another make have none of it:
+// texts are then "", and progress is that of a fresh run.
 struct checkpoint_header {
     char *config, *run, *tokenizer;
     struct progress progress;
@@ -395,26 +398,27 @@ void checkpoint_read_header(const char *path, struct checkpoint_header *header);
 void checkpoint_free_header(struct checkpoint_header *header);
 struct progress progress_fresh(void);
 
-// ---- step.c: one training step and one evaluation batch, for main.c and bench.c -------------------
+// ---- step.c: one training step and one evaluation batch, for main.c and bench.c -----------------
 
 // A micro-step on m's tokens and targets: grads += their gradients, over `micro_steps` in all. The
 // first one of a step packs the weights and zeroes grads. m->loss is the batch's loss.
 void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first);
-// m->loss on m's tokens and targets, with m->dropout as it is. `prepare` where params changed before.
+// m->loss on m's tokens and targets, with m->dropout as it is. `prepare` where params changed
+// before.
 void step_loss(struct model *m, bool prepare);
-// Clips (where grad_clip > 0) and updates. Returns the norm of the gradients before the clip; where it
-// is not finite, params and moments are as they were. t is the number of this update, from 1.
+// Clips (where grad_clip > 0) and updates. Returns the norm of the gradients before the clip; where
+// it is not finite, params and moments are as they were. t is the number of this update, from 1.
 double step_update(struct model *m, const struct model_info *info, const struct run *run,
                    double learning_rate, int64_t t);
 
-// ---- schedule.c ----------------------------------------------------------------------------------
+// ---- schedule.c ---------------------------------------------------------------------------------
 
 // nanoGPT's get_lr: a linear warm-up, a cosine down to min_lr, or learning_rate throughout.
 double schedule_learning_rate(const struct run *run, int64_t iter);
 // One line for each setting that people rarely mean.
 void schedule_warn(const struct run *run, const struct model_info *info, size_t train_tokens);
 
-// ---- folder.c: where a run's files lie -------------------------------------------------------------
+// ---- folder.c: where a run's files lie ----------------------------------------------------------
 
 struct folder {
     char *out, *data;             // out/NAME and data/DATASET
@@ -428,21 +432,21 @@ void folder_lock(const struct folder *folder);
 void folder_set_aside(const struct folder *folder);
 void folder_free(struct folder *folder);
 
-// ---- start.c: where a run begins -------------------------------------------------------------------
+// ---- start.c: where a run begins ----------------------------------------------------------------
 
-// Follows init_from: fills m's weights (and moments) and progress, or says why not and exits. Returns
-// whether it goes on from the folder's state.
+// Follows init_from: fills m's weights (and moments) and progress, or says why not and exits.
+// Returns whether it goes on from the folder's state.
 bool start_run(struct model *m, const struct model_info *info, const struct run *run,
                const struct folder *folder, const char *tokenizer, struct progress *progress);
 
-// ---- stop.c: signals -------------------------------------------------------------------------------
+// ---- stop.c: signals ----------------------------------------------------------------------------
 
 // SIGINT, SIGTERM and SIGUSR1 ask for a stop; a second one ends the process at once. A write beyond
 // the file size limit fails instead of killing.
 void stop_listen(void);
 bool stop_asked(void);
 
-// ---- metrics.c: metrics.jsonl, one JSON object a line ----------------------------------------------
+// ---- metrics.c: metrics.jsonl, one JSON object a line -------------------------------------------
 
 struct metrics {
     FILE *file;
@@ -457,19 +461,20 @@ void metrics_evaluation(struct metrics *metrics, int64_t iter, double train_loss
                         double seconds);
 void metrics_close(struct metrics *metrics);
 
-// ---- meter.c: the line on a terminal that says how far a run is ------------------------------------
+// ---- meter.c: the line on a terminal that says how far a run is ---------------------------------
 
-// Shows `line` on stderr, over the last one, where that is a terminal; a few times a second at most.
+// Shows `line` on stderr, over the last one, where that is a terminal; a few times a second at
+// most.
 void meter_show(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Call before anything else is printed.
 void meter_clear(void);
 
-// ---- preview.c: a short sample in the middle of training -------------------------------------------
+// ---- preview.c: a short sample in the middle of training ----------------------------------------
 
 void preview_print(const struct model *m, const struct model_info *info,
                    const struct tokenizer *tokenizer, uint64_t seed, int64_t iter);
 
-// ---- sampler: what emitted sample.c provides -----------------------------------------------------
+// ---- sampler: what emitted sample.c provides ----------------------------------------------------
 
 struct sampler_info {
     const char *config; // the baked keys
@@ -495,7 +500,7 @@ extern const struct sampler_info sampler_info;
 void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int pos, float *logits,
                      int thread);
 
-// ---- sampler.c: from tokens to tokens; libc, libm and pthreads alone ------------------------------
+// ---- sampler.c: from tokens to tokens; libc, libm and pthreads alone ----------------------------
 
 // Allocates all of s for sampler_info and starts threads - 1 threads (fewer where the system gives
 // no more: s->threads says), which live until sampler_destroy: s must not move before. The caller
@@ -519,13 +524,13 @@ void sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
                       const struct sampling *sampling, uint32_t sample,
                       void (*emit)(void *context, int32_t id), void *context);
 
-// ---- sampler_choose.c: from logits to a token ----------------------------------------------------
+// ---- sampler_choose.c: from logits to a token ---------------------------------------------------
 
 // Chooses a token from logits (V), which it overwrites, with random bits `draw`. Equal logits are
 // told apart by the lower id; a NaN is never chosen.
 int sampler_choose(float *logits, int vocab_size, const struct sampling *sampling, uint64_t draw);
 
-// ---- sampler_open.c: a checkpoint, open for sampling ----------------------------------------------
+// ---- sampler_open.c: a checkpoint, open for sampling --------------------------------------------
 
 struct sampler_file {
     struct safetensors tensors; // the weights are read in place
@@ -539,12 +544,13 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
                   char error[512], enum exit_code *code);
 void sampler_close(struct sampler_file *file, struct sampler *s);
 
-// ---- peak.c: what this machine can do, measured ---------------------------------------------------
+// ---- peak.c: what this machine can do, measured -------------------------------------------------
 
-// Floating-point operations a second, in billions, a multiply-add counted as two: best of some tens of
-// milliseconds, all threads at once.
+// Floating-point operations a second, in billions, a multiply-add counted as two: best of some tens
+// of milliseconds, all threads at once.
 double peak_gflops(int threads);
-// Bytes a second, in billions, read by all threads together from `bytes` of memory that they share out.
+// Bytes a second, in billions, read by all threads together from `bytes` of memory that they share
+// out.
 double peak_read_gbs(int threads, size_t bytes);
 
 #endif

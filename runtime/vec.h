@@ -1,9 +1,9 @@
 // vec.h: one vector of floats, as wide as the instruction set that this file is compiled for.
 //
 // Emitted kernels use GCC's vector extensions (v + w, v * w, v > w) and, for what C has no operator
-// for, the few functions below. This is the only file that knows instruction sets. A multiply-add is
-// written vec_fma and nowhere left to the compiler (-ffp-contract=off), so that the same numbers come
-// out of every compiler and every way of cutting the work.
+// for, the few functions below. This is the only file that knows instruction sets. A multiply-add
+// is written vec_fma and nowhere left to the compiler (-ffp-contract=off), so that the same numbers
+// come out of every compiler and every way of cutting the work.
 #ifndef DIECAST_VEC_H
 #define DIECAST_VEC_H
 
@@ -148,10 +148,11 @@ VEC_INLINE float vec_largest(vec v) {
     return x[0];
 }
 
-// ---- functions that C's library has for one float only -------------------------------------------
+// ---- functions that C's library has for one float only ------------------------------------------
 
 // exp: 2^n * p(r) with |r| <= ln 2 / 2, the polynomial being Taylor's to r^7 with its last
-// coefficients fitted; about 1 ulp in [-87.3, 88.7]. Below that it is 0, above infinity; NaN stays NaN.
+// coefficients fitted; about 1 ulp in [-87.3, 88.7]. Below that it is 0, above infinity; NaN stays
+// NaN.
 VEC_INLINE vec vec_exp(vec x) {
     const vec low = vec_splat(-87.3365448f), high = vec_splat(88.7228394f);
     vec y = vec_min(high, vec_max(low, x)); // a NaN passes both: each returns its second operand
@@ -204,7 +205,7 @@ VEC_INLINE vec vec_sigmoid(vec x) {
     return 1.0f / (1.0f + vec_exp(-x));
 }
 
-// ---- activations and their derivatives -----------------------------------------------------------
+// ---- activations and their derivatives ----------------------------------------------------------
 
 VEC_INLINE vec gelu_erf(vec x) {
     return 0.5f * x * (1.0f + vec_erf(x * 0.70710678f));
@@ -245,12 +246,12 @@ VEC_INLINE vec silu_grad(vec x) {
     return s + x * s * (1.0f - s);
 }
 
-// ---- dropout -------------------------------------------------------------------------------------
+// ---- dropout ------------------------------------------------------------------------------------
 
-// Elements are numbered row by row, a row being padded to a multiple of DROPOUT_CHUNK. Chunk c holds
-// elements 64c .. 64c + 63: lane l of 16 draws 64 bits from Threefry-2x32-20 with counter
-// (16c + l, site), and quarter q of them (16 bits) decides element 64c + 16q + l: kept where the
-// 16 bits are at or above the threshold.
+// Elements are numbered row by row, a row being padded to a multiple of DROPOUT_CHUNK. Chunk c
+// holds elements 64c .. 64c + 63: lane l of 16 draws 64 bits from Threefry-2x32-20 with counter
+// (16c + l, site), and quarter q of them (16 bits) decides element 64c + 16q + l: kept where the 16
+// bits are at or above the threshold.
 enum { DROPOUT_CHUNK = 64, DROPOUT_LANES = 16 };
 
 struct dropout {

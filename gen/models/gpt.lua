@@ -1,8 +1,8 @@
 -- gpt: GPT-2 as nanoGPT writes it, and what people vary in it. A model is a forward pass over graph
 -- ops; everything else (gradients, fusion, memory, code) follows from it.
 --
--- forward(g, c, rows) builds the pass for `rows` rows of tokens: B * T in training; in the sampler the
--- tokens that one call takes at most, and then (c.decode) only the last of them has logits.
+-- forward(g, c, rows) builds the pass for `rows` rows of tokens: B * T in training; in the sampler
+-- the tokens that one call takes at most, and then (c.decode) only the last of them has logits.
 local gpt = {}
 
 -- The initial values of the linear layers' weights and biases.

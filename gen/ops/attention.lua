@@ -43,8 +43,8 @@ local attention_backward = {
   flops = function(d) return 5 * half_square(d) end,
 }
 
--- attention_decode: the sampler's. Appends the rows' keys and values to the cache, two planes of (T, C),
--- and attends to all that it holds.
+-- attention_decode: the sampler's. Appends the rows' keys and values to the cache, two planes of
+-- (T, C), and attends to all that it holds.
 local attention_decode = {
   name = "attention_decode",
   inputs = { { "qkv", "N E" }, { "cache", "Two T C" } },

@@ -16,7 +16,8 @@ function cross_entropy.backward(g, node)
     { logits, targets }))
 end
 
--- cross_entropy_backward: reads each row once; the losses and dlogits = (softmax - onehot) * loss_scale.
+-- cross_entropy_backward: reads each row once; the losses and dlogits = (softmax - onehot) *
+-- loss_scale.
 local cross_entropy_backward = {
   name = "cross_entropy_backward",
   inputs = { { "logits", "N V" }, { "targets", "N" } },

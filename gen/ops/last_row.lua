@@ -1,4 +1,5 @@
--- last_row: the last of the rows that a sampler's call was given, the only one whose logits it wants.
+-- last_row: the last of the rows that a sampler's call was given, the only one whose logits it
+-- wants.
 return {
   name = "last_row",
   inputs = { { "x", "N C" } },

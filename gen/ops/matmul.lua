@@ -1,5 +1,5 @@
--- matmul: y = x w^T, a linear layer's product, w being (out, in) as in nanoGPT's state dict; and the
--- two products of its backward pass. gen/passes/layout.lua replaces w by packed copies of it.
+-- matmul: y = x w^T, a linear layer's product, w being (out, in) as in nanoGPT's state dict; and
+-- the two products of its backward pass. gen/passes/layout.lua replaces w by packed copies of it.
 local function product_flops(d) return 2 * d.N * d.C * d.O end
 
 local matmul = {

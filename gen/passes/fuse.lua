@@ -115,8 +115,8 @@ local function block_rows(n, v)
   return rows * 4 >= math.min(n, limit) and rows or n
 end
 
--- Marks a node as running once per block of rows, and its value tensors of N rows as read or written
--- a block at a time.
+-- Marks a node as running once per block of rows, and its value tensors of N rows as read or
+-- written a block at a time.
 local function into_block(node, block, shrunk)
   node.block = block
   node.sliced = {}
@@ -132,8 +132,8 @@ local function into_block(node, block, shrunk)
 end
 
 -- The LM head: logits = matmul(x, w), the loss, dlogits, dx and dw run block by block, once for
--- evaluations (up to the losses) and once in training (all of it), so that logits are never held for
--- more than a block. In training the backward pass makes its own.
+-- evaluations (up to the losses) and once in training (all of it), so that logits are never held
+-- for more than a block. In training the backward pass makes its own.
 local function block_head(g)
   local position, head
   for i, node in ipairs(g.nodes) do

@@ -1,6 +1,7 @@
--- plan: gives every tensor its place. Parameters, their gradients and packed copies lie one after the
--- other, so that a layer is a constant distance from the next; activations and their gradients share
--- one arena, where two tensors may have the same memory if they are never live at the same time.
+-- plan: gives every tensor its place. Parameters, their gradients and packed copies lie one after
+-- the other, so that a layer is a constant distance from the next; activations and their gradients
+-- share one arena, where two tensors may have the same memory if they are never live at the same
+-- time.
 local graph = require("gen.graph")
 local schedule = require("gen.schedule")
 
@@ -12,7 +13,7 @@ local function padded(count)
   return (count + ALIGN - 1) // ALIGN * ALIGN
 end
 
--- ---- tensors that live as long as the model -------------------------------------------------------
+-- ---- tensors that live as long as the model -----------------------------------------------------
 
 -- Places tensors one after another from `offset`; returns the end.
 local function place(tensors, region, offset)
@@ -23,8 +24,8 @@ local function place(tensors, region, offset)
   return offset
 end
 
--- The sampler's runtime hands weights over one by one, in the order of the table, layers together: an
--- address is a number in that list.
+-- The sampler's runtime hands weights over one by one, in the order of the table, layers together:
+-- an address is a number in that list.
 local function place_weights(g)
   local families, order, count = {}, {}, 0
   for _, param in ipairs(g.params) do
@@ -76,7 +77,7 @@ local function place_params(g)
   return sizes
 end
 
--- ---- lifetimes -----------------------------------------------------------------------------------
+-- ---- lifetimes ----------------------------------------------------------------------------------
 
 local function each_tensor(node, visit)
   for _, tensor in ipairs(node.inputs) do if tensor then visit(tensor) end end
@@ -109,7 +110,7 @@ local function lifetimes(g)
   return lives
 end
 
--- ---- storages: tensors that have the same memory because one is made from the other in place ------
+-- ---- storages: tensors that have the same memory because one is made from the other in place ----
 
 -- The input whose memory the first output of a node may take, or nil.
 local function inplace_input(node, position, lives)
@@ -138,7 +139,8 @@ local function inplace_input(node, position, lives)
   return nil
 end
 
--- "d.block.3.x.sum" and "d.block.4.x", where no second gradient was added, are one name in all layers.
+-- "d.block.3.x.sum" and "d.block.4.x", where no second gradient was added, are one name in all
+-- layers.
 local function family_name(name)
   return (name:gsub("block%.%d+%.", "block.#.", 1):gsub("%.sum$", ""))
 end
@@ -176,8 +178,8 @@ local function find_layers(list)
   end
 end
 
--- The names that some storages hold for several layers, but none for all. Addresses of such would move
--- unevenly from layer to layer.
+-- The names that some storages hold for several layers, but none for all. Addresses of such would
+-- move unevenly from layer to layer.
 local function uneven_names(list)
   local holder, uneven = {}, {}
   for _, storage in ipairs(list) do
@@ -208,7 +210,7 @@ local function storages(g, lives)
   end
 end
 
--- ---- families: the storages of one name in all layers ---------------------------------------------
+-- ---- families: the storages of one name in all layers -------------------------------------------
 
 -- Intervals in order, those that touch joined.
 local function merged(lives)
@@ -277,7 +279,7 @@ local function families(list)
   return all
 end
 
--- ---- offsets: the largest first, each at the lowest place where nothing live is -------------------
+-- ---- offsets: the largest first, each at the lowest place where nothing live is -----------------
 
 local function lowest_gap(family, placed)
   local need = family.size * family.slots

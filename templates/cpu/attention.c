@@ -1,9 +1,9 @@
-//// attention.c: causal attention, a head at a time. K, V, Q and dY of one (batch, head) are packed into
-//// panels for the register tile; weights exist for BLOCK queries at a time; tiles above the diagonal are
-//// skipped. An item of work is one (batch, head).
+//// attention.c: causal attention, a head at a time. K, V, Q and dY of one (batch, head) are packed
+//// into panels for the register tile; weights exist for BLOCK queries at a time; tiles above the
+//// diagonal are skipped. An item of work is one (batch, head).
 
-//// The sizes that forward and backward share, as C has them and as numbers (a struct needs those: an
-//// enum within it would reach beyond it).
+//// The sizes that forward and backward share, as C has them and as numbers (a struct needs those:
+//// an enum within it would reach beyond it).
 //$ function numbers(k)
 //$     local T, D, rows, cols = k.d.T, k.d.D, k.tile_rows, k.tile_vecs * k.vec
 //$     local keys, wide = (T + cols - 1) // cols * cols, (D + cols - 1) // cols * cols
@@ -18,7 +18,8 @@
 
 //// The pieces that forward and backward share.
 //$ function pieces(k)
-// Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D, panel).
+// Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
+// panel).
 VEC_INLINE void $(k.name)_scores(float *to, const float *q, int q_stride, const float *kt, int i,
                                  int p, const int rows, const int vecs, const int last) {
 //$ sizes(k)
@@ -247,8 +248,8 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
 }
 //$ end
 
-//// Rows pos .. pos + rows - 1: their keys and values go into the cache (2, T, C), then each row attends to
-//// all before it. Each head is one thread's.
+//// Rows pos .. pos + rows - 1: their keys and values go into the cache (2, T, C), then each row
+//// attends to all before it. Each head is one thread's.
 //$ function attention_decode(k)
 $(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
     enum { $(k.dims) };

@@ -1,4 +1,5 @@
-//// cross_entropy.c: the loss of each row of logits, and its gradient. A target of -1 does not count.
+//// cross_entropy.c: the loss of each row of logits, and its gradient. A target of -1 does not
+//// count.
 
 //// log(sum(exp(logits))) of one row: its largest logit, and the sum of exp(logit - largest).
 //$ function row_softmax(k)

@@ -38,8 +38,8 @@ $(k.sign("static void", k.name, k.thread_params)) {
 
 //// With xhat = (x - mean) rstd and g = dy scale, of which y = xhat scale + shift:
 ////   dx = rstd (g - mean(g) - xhat mean(g xhat)),  dscale = sum over rows of dy xhat,  dshift = of dy.
-//// The sums over rows are cut into P partial sums (P, 2, C), whatever the number of threads, and these are
-//// added in order.
+//// The sums over rows are cut into P partial sums (P, 2, C), whatever the number of threads, and
+//// these are added in order.
 //$ function layernorm_backward(k)
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), COLS = C, GROUPS = DIVIDE_UP(C, VEC) };

@@ -1,7 +1,8 @@
 //// matmul.c: products with a weight, forward and backward, and the packing of weights.
 
-//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: the same product with other letters. K is what
-//// is summed over, COLS the columns of the result. The weight comes packed, (PANELS, K, TILE_COLS).
+//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: the same product with other letters. K is
+//// what is summed over, COLS the columns of the result. The weight comes packed, (PANELS, K,
+//// TILE_COLS).
 //$ function matmul(k)
 $(k.sign("VEC_INLINE void", k.name .. "_tile", "int i, int p, const int rows, const int vecs, const int last")) {
     enum { $(k.dims), K = $(k.inner), COLS = $(k.cols) };
@@ -34,8 +35,9 @@ $(k.sign("VEC_INLINE void", k.name .. "_tile", "int i, int p, const int rows, co
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), K = $(k.inner), COLS = $(k.cols) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache while the
-    // panels pass by; blocks are alike, and small enough for 64 items, so that threads share evenly.
+    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
+    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
+    // share evenly.
     enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
     enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
     // The larger operand is read once: rows outside where they are more than the weight.
@@ -51,8 +53,8 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 }
 //$ end
 
-//// dw (O, C) += dy^T (O, N) x (N, C), summed over rows in order. Both operands are packed a slice of rows
-//// at a time, since their columns are far apart.
+//// dw (O, C) += dy^T (O, N) x (N, C), summed over rows in order. Both operands are packed a slice
+//// of rows at a time, since their columns are far apart.
 //$ function matmul_dw(k)
 VEC_INLINE void $(k.name)_tile(float *dw, const float *a, const float *b, int depth, int o, int p,
     const int rows, const int vecs, const int last) {
@@ -137,8 +139,8 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 }
 //$ end
 
-//// y (rows, O) = x (rows, C) w^T for the few rows of a sampler's call, w as it lies in the checkpoint:
-//// w is read once, VEC outputs at a time, each a dot product along C.
+//// y (rows, O) = x (rows, C) w^T for the few rows of a sampler's call, w as it lies in the
+//// checkpoint: w is read once, VEC outputs at a time, each a dot product along C.
 //$ function matmul_decode(k)
 $(k.sign("static void", k.name, "int rows, int thread, int threads")) {
     enum { $(k.dims), GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };

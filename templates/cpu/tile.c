@@ -2,8 +2,9 @@
 //$ function tile(k)
 enum { TILE_ROWS = $(k.tile_rows), TILE_VECS = $(k.tile_vecs), TILE_COLS = TILE_VECS * VEC };
 
-// acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a lies at a[i * a_row + k * a_k], a row of
-// b at b + k * b_k. rows and vecs are constants where this is inlined, so acc stays in registers.
+// acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a lies at a[i * a_row + k
+// * a_k], a row of b at b + k * b_k. rows and vecs are constants where this is inlined, so acc
+// stays in registers.
 VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs, int depth,
                               const float *a, ptrdiff_t a_row, ptrdiff_t a_k, const float *b,
                               ptrdiff_t b_k) {
@@ -100,7 +101,8 @@ __attribute__((unused)) static void tile_pack_turned(float *to, int width, const
     }
 }
 
-// Calls tile(..., rows, vecs, last) with the constants of a whole tile, or of the last row or panel.
+// Calls tile(..., rows, vecs, last) with the constants of a whole tile, or of the last row or
+// panel.
 #define TILE_CASES(tile, i, p, ROWS, COLS, ...)                                                    \
     do {                                                                                           \
         enum { LAST_COLS = ((COLS) - 1) % TILE_COLS + 1 };                                         \
