@@ -8,7 +8,6 @@
 
 enum { PARALLEL_SPINS = 2000 }; // some microseconds
 
-static int parallel_team = 1;
 static atomic_int parallel_arrived;
 static atomic_uint parallel_phase;
 
@@ -42,24 +41,16 @@ int parallel_count(void) {
     return omp_get_max_threads();
 }
 
-void parallel_run(parallel_fn *fn, void *context) {
-#pragma omp parallel
-    {
-#pragma omp single
-        parallel_team = omp_get_num_threads();
-        fn(context, omp_get_thread_num(), omp_get_num_threads());
-    }
-}
-
-// OpenMP's own barrier spins for long before it sleeps, which costs a time slice at every kernel
-// where threads outnumber the free cores. This one gives the core away soon.
+// OpenMP's own barriers spin for long before they sleep, which costs a time slice wherever threads
+// outnumber the free cores. This one gives the core away soon.
 void parallel_barrier(void) {
-    if (parallel_team == 1) {
+    const int team = omp_get_num_threads();
+    if (team == 1) {
         return;
     }
     const unsigned phase = atomic_load_explicit(&parallel_phase, memory_order_relaxed);
     const int arrived = atomic_fetch_add_explicit(&parallel_arrived, 1, memory_order_acq_rel);
-    if (arrived + 1 == parallel_team) {
+    if (arrived + 1 == team) {
         atomic_store_explicit(&parallel_arrived, 0, memory_order_relaxed);
         atomic_store_explicit(&parallel_phase, phase + 1, memory_order_release);
         return;
@@ -69,5 +60,13 @@ void parallel_barrier(void) {
         if (++spins > PARALLEL_SPINS) {
             sched_yield();
         }
+    }
+}
+
+void parallel_run(parallel_fn *fn, void *context) {
+#pragma omp parallel
+    {
+        fn(context, omp_get_thread_num(), omp_get_num_threads());
+        parallel_barrier(); // all come to OpenMP's, at the region's end, at once
     }
 }
