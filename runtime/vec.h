@@ -150,16 +150,25 @@ VEC_INLINE float vec_largest(vec v) {
 
 // ---- functions that C's library has for one float only ------------------------------------------
 
-// exp: 2^n * p(r) with |r| <= ln 2 / 2, the polynomial being Taylor's to r^7 with its last
-// coefficients fitted; about 1 ulp in [-87.3, 88.7]. Below that it is 0, above infinity; NaN stays
-// NaN.
+// v * 2^n for whole n: 0 below what a float holds, infinity above.
+VEC_INLINE vec vec_scale(vec v, vec n) {
+#if defined(__AVX512F__)
+    return (vec)_mm512_scalef_ps((__m512)v, (__m512)n);
+#else
+    // 2^(n/2) twice: 2^128 and 2^-150 have no exponent field of their own.
+    vec_int half = (vec_int)(n * 0.5f + 12582912.0f) << 23 >> 23;
+    vec_int other = ((vec_int)(n + 12582912.0f) << 23 >> 23) - half;
+    return v * (vec)((half + 127) << 23) * (vec)((other + 127) << 23);
+#endif
+}
+
+// exp: 2^n p(r) with |r| <= ln 2 / 2, p being Taylor's polynomial to r^7 with its last coefficients
+// fitted; about 1 ulp. exp(-inf) is 0, NaN stays NaN.
 VEC_INLINE vec vec_exp(vec x) {
-    const vec low = vec_splat(-87.3365448f), high = vec_splat(88.7228394f);
-    vec y = vec_min(high, vec_max(low, x)); // a NaN passes both: each returns its second operand
-    const float magic = 12582912.0f;        // 1.5 * 2^23: adding it rounds to an integer
-    vec n = vec_fma(y, vec_splat(1.44269504f), vec_splat(magic));
-    vec_int exponent = (vec_int)n << 23;
-    n -= magic;
+    const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+    // A NaN passes both: each returns its second operand.
+    const vec y = vec_min(vec_splat(89.0f), vec_max(vec_splat(-104.5f), x));
+    const vec n = vec_fma(y, vec_splat(1.44269504f), vec_splat(magic)) - magic;
     vec r = vec_fma(n, vec_splat(-0.693359375f), y); // ln 2 in two parts
     r = vec_fma(n, vec_splat(2.12194440e-4f), r);
     vec p = vec_splat(1.9875691500e-4f);
@@ -169,11 +178,7 @@ VEC_INLINE vec vec_exp(vec x) {
     p = vec_fma(p, r, vec_splat(1.6666665459e-1f));
     p = vec_fma(p, r, vec_splat(5.0000001201e-1f));
     p = vec_fma(p, r * r, r) + 1.0f;
-    // 2^128 does not fit: multiply by 2^(n - 1), then by 2.
-    vec two_to_n = (vec)(exponent - (1 << 23) + (127 << 23));
-    vec result = p * two_to_n * 2.0f;
-    result = vec_select(x < low, vec_splat(0.0f), result);
-    return vec_select(x > high, vec_splat(INFINITY), result);
+    return vec_scale(p, n);
 }
 
 // erf: a rational function of x, odd over even, on [-4, 4], beyond which it is +-1 in float.
