@@ -26,8 +26,8 @@ local function new_graph(c)
   return g
 end
 
--- The training graph; dump(name, text) takes the graph's text after each pass.
-function build.train(c, dump)
+-- The model's forward pass and its loss, before any pass of the compiler.
+function build.forward(c)
   local g = new_graph(c)
   local model = require("gen.models." .. c.model)
   g.rows = c.batch_size * c.block_size
@@ -37,6 +37,12 @@ function build.train(c, dump)
   local losses = g:append("cross_entropy", { "losses" }, { logits, targets })
   g:append("mean_loss", {}, { losses, targets })
   g.phase, g.at = "forward", nil
+  return g
+end
+
+-- The training graph; dump(name, text) takes the graph's text after each pass.
+function build.train(c, dump)
+  local g = build.forward(c)
   run_passes(g, passes, dump)
   return g
 end

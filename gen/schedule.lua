@@ -6,7 +6,7 @@ local graph = require("gen.graph")
 
 local schedule = {}
 
--- What decides a node's kernel.
+-- What decides a node's kernel; dropout sites are numbers that it is called with.
 local function signature(node)
   local words = { node.op.name }
   for i in ipairs(node.op.inputs) do
@@ -16,6 +16,12 @@ local function signature(node)
     words[#words + 1] = node.outputs[i] and graph.shape_text(node.outputs[i].dims) or "-"
   end
   for _, step in ipairs(node.epilogue) do words[#words + 1] = step.keep and "keep" or step.op.name end
+  local attrs = {}
+  for key, value in pairs(node.attrs) do
+    if key ~= "site" then attrs[#attrs + 1] = ("%s=%s"):format(key, value) end
+  end
+  table.sort(attrs)
+  table.move(attrs, 1, #attrs, #words + 1, words)
   return table.concat(words, " ")
 end
 

@@ -15,6 +15,15 @@ local function unique_append(g, node)
   end
 end
 
+-- "d.x.sum", and "d.x.sum3" of three gradients.
+local function sum_name(g, input)
+  local name = "d." .. input.name .. ".sum"
+  if not g.tensors[name] then return name end
+  local count = 3
+  while g.tensors[name .. count] do count = count + 1 end
+  return name .. count
+end
+
 function autodiff.run(g)
   local forward = {}
   for i, node in ipairs(g.nodes) do forward[i] = node end
@@ -38,7 +47,7 @@ function autodiff.run(g)
         if grad and input and input.kind == "value" then
           local before = grads[input]
           grads[input] = before
-            and g:append("add", { "d." .. input.name .. ".sum" }, { grad, before }) or grad
+            and g:append("add", { sum_name(g, input) }, { grad, before }) or grad
         end
       end
     end

@@ -120,15 +120,30 @@ end
 local function into_block(node, block, shrunk)
   node.block = block
   node.sliced = {}
-  for _, list in ipairs({ node.inputs, node.outputs }) do
-    for _, tensor in ipairs(list) do
-      if tensor and tensor.dims[1] == block.rows * block.count and tensor.kind ~= "grad"
-        and tensor.kind ~= "param" and not shrunk[tensor] then
-        node.sliced[tensor] = true
-      end
+  local function slice(tensor)
+    if tensor and tensor.dims[1] == block.rows * block.count and tensor.kind ~= "grad"
+      and tensor.kind ~= "param" and not shrunk[tensor] then
+      node.sliced[tensor] = true
     end
   end
+  for _, tensor in ipairs(node.inputs) do slice(tensor) end
+  for _, tensor in ipairs(node.outputs) do slice(tensor) end
+  for _, step in ipairs(node.epilogue) do
+    slice(step.keep)
+    for _, tensor in ipairs(step.operands or {}) do slice(tensor) end
+  end
   node.dims.N = block.rows
+end
+
+-- The mask of a dropout site is drawn by row number, which a block would count anew.
+local function drops(g, head)
+  for _, node in ipairs(g.nodes) do
+    local reads = node.inputs[1]
+    if (node == head or reads and reads.name == "d." .. head.outputs[1].name) and has_site(node) then
+      return true
+    end
+  end
+  return false
 end
 
 -- The LM head: logits = matmul(x, w), the loss, dlogits, dx and dw run block by block, once for
@@ -141,7 +156,7 @@ local function block_head(g)
   end
   if not head or not g.tensors.losses then return end
   local n, logits = head.dims.N, head.outputs[1]
-  local rows = block_rows(n, head.dims.O)
+  local rows = drops(g, head) and n or block_rows(n, head.dims.O)
   local eval = { rows = rows, count = n // rows, id = "eval" }
   local train = { rows = rows, count = n // rows, id = "train" }
 

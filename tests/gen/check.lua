@@ -48,6 +48,32 @@ function check.raises(fn, code, pattern)
   end
 end
 
+-- fn must raise a string, or a table's message, of one line in which `text` is found as it is.
+function check.fails(fn, text)
+  local ok, err = pcall(fn)
+  if ok then error("nothing was raised, wanted: " .. text, 2) end
+  local message = type(err) == "table" and tostring(err.message) or tostring(err)
+  if message:find("[%c]") then error(("not one plain line: %q"):format(message), 2) end
+  if not message:find(text, 1, true) then
+    error(("message %q, wanted %q"):format(message, text), 2)
+  end
+end
+
+-- Two texts must be the same; says which line is the first to differ.
+function check.same_text(got, wanted, what)
+  if got == wanted then return end
+  local theirs, n = wanted:gmatch("([^\n]*)\n?"), 0
+  for line in got:gmatch("([^\n]*)\n?") do
+    n = n + 1
+    local other = theirs()
+    if line ~= other then
+      error(("%s: line %d differs\n  got    %s\n  wanted %s"):format(what or "text", n, line,
+        other or "(nothing)"), 2)
+    end
+  end
+  error(("%s: got %d lines, wanted more"):format(what or "text", n), 2)
+end
+
 -- Prints the totals and ends the program.
 function check.finish()
   print(("%s: %d passed, %d failed, %d skipped"):format(

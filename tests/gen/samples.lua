@@ -1,0 +1,53 @@
+-- samples: configs for tests of the generator: a few that show every option, and any number of random
+-- ones, the same in each run.
+local config = require "gen.config"
+
+local samples = {}
+
+local function load(assignments)
+  local path = os.tmpname()
+  os.rename(path, path .. "x.lua")
+  local file = assert(io.open(path .. "x.lua", "w"))
+  file:write("return {}")
+  file:close()
+  local words = { "isa=avx2", "vocab_size=37", table.unpack(assignments) }
+  local c = config.load({ path .. "x.lua" }, words, {})
+  os.remove(path .. "x.lua")
+  c.baked_text = config.baked_text(c)
+  return c
+end
+
+-- A checked config from "key=value" words over a tiny one.
+function samples.config(...)
+  return load { "n_layer=2", "n_head=2", "n_embd=16", "block_size=8", "batch_size=3", ... }
+end
+
+-- Multiplicative congruential (Park and Miller): math.random's sequence is not fixed by its manual.
+local function generator(seed)
+  return function(list)
+    seed = seed * 48271 % 2147483647
+    return list[seed % #list + 1]
+  end
+end
+
+-- Calls visit(c, words) for `count` random configs.
+function samples.random(count, visit)
+  local pick = generator(20240229)
+  for _ = 1, count do
+    local head = pick { 1, 2, 3, 5 }
+    local flags = { "true", "false" }
+    local words = {
+      "n_layer=" .. pick { 1, 2, 3, 5 }, "n_head=" .. head, "n_embd=" .. head * pick { 1, 4, 5, 16, 24 },
+      "block_size=" .. pick { 1, 5, 16, 17, 64 }, "batch_size=" .. pick { 1, 2, 3, 12 },
+      "vocab_size=" .. pick { 1, 2, 65, 257, 50304 }, "bias=" .. pick(flags),
+      "qkv_bias=" .. pick(flags), "lm_head_bias=" .. pick(flags), "tie_weights=" .. pick(flags),
+      "dropout_embd=" .. pick(flags), "dropout=" .. pick { "0", "0.1" },
+      "activation=" .. pick { "gelu_erf", "gelu_tanh", "relu", "silu" },
+      "attn_scale=" .. pick { "head", "embd" }, "init=" .. pick { "nanogpt", "pytorch" },
+      "isa=" .. pick { "avx512", "avx2", "neon", "generic" },
+    }
+    visit(load(words), table.concat(words, " "))
+  end
+end
+
+return samples

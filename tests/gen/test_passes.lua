@@ -1,0 +1,62 @@
+-- test_passes: each pass, graph text in and graph text out. A case is a file of tests/gen/passes/:
+--
+--     # what it shows
+--     # passes: autodiff fuse
+--     the graph that goes in
+--     ====
+--     the graph that comes out
+--
+--     lua5.4 tests/gen/test_passes.lua --update     writes what comes out now; review the diff
+local check = require "tests.gen.check"
+local graph = require "gen.graph"
+local isas = require "gen.isa"
+local verify = require "gen.verify"
+
+local folder = "tests/gen/passes/"
+
+local function read(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read("a")
+  file:close()
+  return text
+end
+
+local function run(input, passes)
+  local g = graph.parse(input)
+  g.isa = isas.avx2
+  verify.run(g, "build")
+  local pass
+  for name in passes:gmatch("%S+") do
+    pass = require("gen.passes." .. name)
+    pass.run(g)
+    -- Without autodiff there are no gradients to ask for.
+    verify.run(g, passes:find("autodiff") and name or "build")
+  end
+  return g:text(pass.text)
+end
+
+local function case(path)
+  local text = read(path)
+  local comment, rest = "", text
+  while rest:find("^#") do
+    local line, after = rest:match("^(#[^\n]*\n)(.*)$")
+    comment, rest = comment .. line, after
+  end
+  local input, wanted = rest:match("^(.-\n)====\n(.*)$")
+  input = input or rest
+  local got = run(input, assert(comment:match("# passes: ([%a ]+)\n"), path .. " names no passes"))
+  if arg[1] == "--update" then
+    local file = assert(io.open(path, "wb"))
+    file:write(comment, input, "====\n", got)
+    file:close()
+  end
+  check.same_text(graph.parse(input):text(), input, "the graph that goes in")
+  if arg[1] ~= "--update" then check.same_text(got, wanted or "", "the graph that comes out") end
+end
+
+local list = assert(io.popen("LC_ALL=C ls " .. folder))
+for file in list:lines() do
+  check.test(file, function() case(folder .. file) end)
+end
+list:close()
+check.finish()

@@ -1,0 +1,243 @@
+-- test_plan: the arena of many random models, held against a memory that remembers who wrote last: what a
+-- kernel reads must still be there, in training, in evaluations and in the sampler.
+local check = require "tests.gen.check"
+local build = require "gen.build"
+local graph = require "gen.graph"
+local samples = require "tests.gen.samples"
+
+local COUNT = 60
+
+local function no_dump() end
+
+-- ---- a memory of intervals: each belongs to the tensor that was written there last ----------------
+
+local Memory = {}
+Memory.__index = Memory
+
+local function overlaps(a, b)
+  return a.region == b.region and a.offset < b.offset + graph.count(b)
+    and b.offset < a.offset + graph.count(a)
+end
+
+local function in_arena(tensor)
+  return tensor and tensor.kind ~= "input" and tensor.kind ~= "output"
+end
+
+function Memory:write(tensor)
+  for other in pairs(self.holds) do
+    if overlaps(other, tensor) then self.holds[other] = nil end
+  end
+  self.holds[tensor] = true
+end
+
+function Memory:read(tensor, node)
+  if not self.holds[tensor] then
+    error(("%s reads %s, but its memory holds something else"):format(node.op.name, tensor.name))
+  end
+end
+
+-- Whether a kernel may write `out` where it reads `tensor`: it reads there only the element that it is
+-- about to store.
+local function element_by_element(node, tensor, out)
+  if out ~= node.outputs[1] or out.offset ~= tensor.offset
+    or graph.count(out) ~= graph.count(tensor) then return false end
+  for i, operand in ipairs(node.op.inputs) do
+    if node.inputs[i] == tensor then return node.op.inplace[node.op.outputs[1][1]] == operand[1] end
+  end
+  return true -- an operand of the store alone
+end
+
+function Memory:run(node)
+  local reads, writes = {}, {}
+  for _, tensor in ipairs(node.inputs) do if in_arena(tensor) then reads[#reads + 1] = tensor end end
+  for _, tensor in ipairs(node.outputs) do if in_arena(tensor) then writes[#writes + 1] = tensor end end
+  for _, step in ipairs(node.epilogue) do
+    for _, tensor in ipairs(step.operands or {}) do reads[#reads + 1] = tensor end
+    if step.keep then writes[#writes + 1] = step.keep end
+  end
+  for _, tensor in ipairs(reads) do
+    if tensor.kind == "value" or tensor.kind == "packed" then self:read(tensor, node) end
+    for _, out in ipairs(writes) do
+      if overlaps(tensor, out) and not element_by_element(node, tensor, out) then
+        error(("%s writes %s over %s, which it reads"):format(node.op.name, out.name, tensor.name))
+      end
+    end
+  end
+  for i, a in ipairs(writes) do
+    for j = i + 1, #writes do
+      if overlaps(a, writes[j]) then error(a.name .. " is written over " .. writes[j].name) end
+    end
+  end
+  for _, tensor in ipairs(writes) do self:write(tensor) end
+end
+
+-- Runs the nodes of some phases as the program does: a block's nodes together, as often as there are
+-- blocks of rows (twice shows all that more would).
+local function simulate(g, ...)
+  local memory = setmetatable({ holds = {} }, Memory)
+  local wanted, list = {}, {}
+  for _, phase in ipairs { ... } do wanted[phase] = true end
+  for _, node in ipairs(g.nodes) do if wanted[node.phase] then list[#list + 1] = node end end
+  local i = 1
+  while i <= #list do
+    local last = i
+    while list[i].block and list[last + 1] and list[last + 1].block == list[i].block do last = last + 1 end
+    local times = list[i].block and math.min(2, list[i].block.count) or 1
+    for _ = 1, times do
+      for n = i, last do memory:run(list[n]) end
+    end
+    i = last + 1
+  end
+end
+
+-- ---- what every plan keeps to ---------------------------------------------------------------------
+
+local function check_bounds(g)
+  local size = { params = g.sizes.params, grads = g.sizes.params, packed = g.sizes.packed,
+    acts = g.sizes.acts, memory = g.sizes.state + g.sizes.acts }
+  for _, tensor in pairs(g.tensors) do
+    if size[tensor.region] then
+      local past = tensor.offset + graph.count(tensor) - size[tensor.region]
+      if past > 0 or tensor.offset < 0 then error(tensor.name .. " lies outside of " .. tensor.region) end
+      check.equal(tensor.offset % 16, 0, tensor.name .. "'s place in its cache line")
+    end
+  end
+end
+
+-- In a loop over layers, every tensor of the model's own is at equal distances: by its name, not by what
+-- the schedule says.
+local function check_strides(g)
+  local families = {}
+  for _, param in ipairs(g.params) do
+    local layer = graph.layer_of(param.name)
+    if layer and not param.copy_of then
+      local name = param.name:gsub("%.h%.%d+%.", ".h.#.")
+      families[name] = families[name] or {}
+      families[name][layer] = param.offset
+    end
+  end
+  for name, offsets in pairs(families) do
+    for layer = 2, #offsets do
+      check.equal(offsets[layer] - offsets[layer - 1], offsets[1] - offsets[0], "stride of " .. name)
+    end
+  end
+end
+
+-- The schedule runs each node once, in order; a loop's strides lead to each layer's addresses.
+local function check_schedule(g)
+  local run = {}
+  local function add(node) run[#run + 1] = node end
+  for _, phase in ipairs { "prepare", "forward", "loss", "backward" } do
+    for _, item in ipairs(g.schedule[phase] or {}) do
+      if item.node then add(item.node) end
+      for _, node in ipairs(item.nodes or {}) do add(node) end
+      for _, layer in ipairs(item.layers or {}) do
+        for n, node in ipairs(layer) do
+          add(node)
+          local first = item.layers[1][n]
+          for o, tensor in ipairs(first.outputs) do
+            if tensor and item.strides then
+              check.equal(tensor.offset + item.strides.of[tensor] * (layer.layer - item.layers[1].layer),
+                node.outputs[o].offset, "where the loop finds " .. node.outputs[o].name)
+            end
+          end
+        end
+      end
+    end
+  end
+  check.equal(#run, #g.nodes, "nodes that run")
+  for i, node in ipairs(g.nodes) do
+    if node ~= run[i] then error("node " .. i .. " runs out of order") end
+  end
+end
+
+local function check_all(g)
+  check_bounds(g)
+  check_strides(g)
+  check_schedule(g)
+  if g.sizes.acts > g.sizes.unplanned then
+    error(("the arena is %d, all tensors are %d"):format(g.sizes.acts, g.sizes.unplanned))
+  end
+end
+
+check.test("memory holds what is read", function()
+  local count = 0
+  samples.random(COUNT, function(c, words)
+    local ok, problem = pcall(function()
+      local g = build.train(c, no_dump)
+      check_all(g)
+      simulate(g, "prepare", "forward", "backward")
+      simulate(g, "prepare", "forward", "loss")
+      local s = build.sample(c, no_dump)
+      check_all(s)
+      simulate(s, "forward")
+    end)
+    if not ok then
+      error(words .. ": " .. tostring(type(problem) == "table" and problem.message or problem), 0)
+    end
+    count = count + 1
+  end)
+  check.equal(count, COUNT)
+end)
+
+check.test("the simulation finds a planted overlap", function()
+  local g = build.train(samples.config(), no_dump)
+  g.tensors["block.0.attention.y"].offset = g.tensors["block.0.x"].offset
+  check.raises(function()
+    local ok, problem = pcall(simulate, g, "prepare", "forward", "backward")
+    if not ok then error({ code = 1, message = tostring(problem) }) end
+  end, 1, "its memory holds something else")
+end)
+
+-- ---- what people are promised ---------------------------------------------------------------------
+
+check.test("planning saves memory where there are layers", function()
+  local g = build.train(samples.config("n_layer=6"), no_dump)
+  if g.sizes.acts > 0.7 * g.sizes.unplanned then
+    error(("%d of %d floats are left"):format(g.sizes.acts, g.sizes.unplanned))
+  end
+end)
+
+check.test("another layer costs the same each time", function()
+  local sizes = {}
+  for layers = 3, 6 do sizes[layers] = build.train(samples.config("n_layer=" .. layers), no_dump).sizes.acts end
+  check.equal(sizes[5] - sizes[4], sizes[4] - sizes[3])
+  check.equal(sizes[6] - sizes[5], sizes[4] - sizes[3])
+end)
+
+check.test("layers run as one loop", function()
+  for _, words in ipairs { {}, { "bias=true" }, { "tie_weights=false", "lm_head_bias=true" } } do
+    local g = build.train(samples.config("n_layer=5", table.unpack(words)), no_dump)
+    for _, phase in ipairs { "forward", "backward" } do
+      local loops = 0
+      for _, item in ipairs(g.schedule[phase]) do
+        if item.layers then
+          loops = loops + 1
+          check.equal(#item.layers, 5, "layers of the loop")
+        end
+      end
+      check.equal(loops, 1, "loops of " .. phase)
+    end
+  end
+end)
+
+check.test("with dropout all but the first layer's gradients", function()
+  for _, embd in ipairs { "true", "false" } do
+    local g = build.train(samples.config("n_layer=5", "dropout=0.1", "dropout_embd=" .. embd), no_dump)
+    local loops = {}
+    for _, item in ipairs(g.schedule.backward) do
+      if item.layers then loops[#loops + 1] = #item.layers end
+    end
+    check.equal(table.concat(loops, " "), "4 1", "layers of the loops, dropout_embd=" .. embd)
+  end
+end)
+
+check.test("logits are never held for more than a block of rows", function()
+  local c = samples.config("vocab_size=50304", "batch_size=12", "block_size=128")
+  local g = build.train(c, no_dump)
+  for _, name in ipairs { "logits", "train.logits", "d.logits" } do
+    if g.tensors[name].dims[1] > 1536 // 4 then error(name .. " has all rows") end
+  end
+end)
+
+check.finish()

@@ -1,0 +1,129 @@
+-- test_template: what a template becomes, and that its mistakes are named with its own lines.
+local check = require "tests.gen.check"
+local template = require "gen.template"
+
+local path = os.tmpname()
+
+local function write(text)
+  local file = assert(io.open(path, "wb"))
+  file:write(text)
+  file:close()
+end
+
+-- The text that function `f` of a template with this source writes.
+local function expand(source, k, given)
+  write(source)
+  return template.load(path, given).f(k)
+end
+
+local function gives(source, k, wanted)
+  return function() check.same_text(expand(source, k), wanted) end
+end
+
+local function fails(source, k, message)
+  return function()
+    check.fails(function() expand(source, k) end, (message:gsub("PATH", (path:gsub("%%", "%%%%")))))
+  end
+end
+
+-- ---- what comes out ----
+
+check.test("text stays as it is", gives([==[
+//$ function f()
+#include <stdio.h>
+int x = "a\nb"[0]; // a comment $ % ( \ ]]
+-- end of line
+//$ end
+]==], nil, '#include <stdio.h>\nint x = "a\\nb"[0]; // a comment $ % ( \\ ]]\n-- end of line\n'))
+
+check.test("values, statements, comments", gives([[
+//// of the template alone
+//$ function f(k)
+    //$ for i = 1, 2 do
+        a[$(i)] = $(k.name)($(k.list[i]));
+    //$ end
+//$ end
+]], { name = "g", list = { "x", 2.5 } }, "        a[1] = g(x);\n        a[2] = g(2.5);\n"))
+
+check.test("brackets and calls within a value", gives([[
+//$ function f(k)
+$(string.format("%d", (k.n + 1) * 2))$(k.n)
+//$ end
+]], { n = 3 }, "83\n"))
+
+check.test("a value is not expanded again", gives([[
+//$ function f(k)
+$(k.text)
+//$ end
+]], { text = "$(k.text) //$ error()" }, "$(k.text) //$ error()\n"))
+
+check.test("an empty line stays", gives("//$ function f()\na\n\nb\n//$ end\n", nil, "a\n\nb\n"))
+
+check.test("functions of one template call each other", gives([[
+//$ function inner(n)
+inner $(n)
+//$ end
+//$ function f()
+before
+//$ inner(7)
+after
+//$ end
+]], nil, "before\ninner 7\nafter\n"))
+
+check.test("two expansions do not mix", function()
+  write("//$ function f(k)\n$(k)\n//$ end\n")
+  local loaded = template.load(path)
+  check.equal(loaded.f("a"), "a\n")
+  check.equal(loaded.f("b"), "b\n")
+end)
+
+check.test("given names", function()
+  check.equal(expand("//$ function f()\n$(answer)\n//$ end\n", nil, { answer = 42 }), "42\n")
+end)
+
+check.test("line_of finds a function's line", function()
+  write("//// head\n//$ function pack_dx(k)\n//$ end\n//$ function pack(k)\n//$ end\n")
+  check.equal(template.line_of(path, "pack"), 4)
+  check.fails(function() template.line_of(path, "unpack") end, "no function 'unpack'")
+end)
+
+-- ---- mistakes: the template's own line, in one line ----
+
+check.test("unknown name", fails("//$ function f()\nfine\n$(nothing)\n//$ end\n", nil,
+  "PATH:3: unknown name 'nothing'"))
+check.test("unknown name in a statement", fails("//$ function f()\n//$ if nothing then\n//$ end\n//$ end\n",
+  nil, "PATH:2: unknown name 'nothing'"))
+check.test("no way out of the template", fails("//$ function f()\n$(os.getenv('HOME'))\n//$ end\n", nil,
+  "PATH:2: unknown name 'os'"))
+check.test("nil value", fails("//$ function f(k)\na\nb\nc $(k.missing) d\n//$ end\n", {},
+  "PATH:4: a value is nil, not a string or number"))
+check.test("table value", fails("//$ function f(k)\n$(k)\n//$ end\n", {},
+  "PATH:2: a value is table, not a string or number"))
+check.test("boolean value", fails("//$ function f(k)\n$(k.bias)\n//$ end\n", { bias = false },
+  "PATH:2: a value is boolean, not a string or number"))
+check.test("two values in one", fails("//$ function f(k)\n$(k.a b)\n//$ end\n", {}, "PATH:2: "))
+check.test("$( without an end", fails("//$ function f(k)\n\nx = $(k.a;\n//$ end\n", {},
+  "PATH:3: $( is never closed"))
+check.test("Lua that does not parse", fails("//$ function f(k)\na\n//$ for do\n//$ end\n//$ end\n", {},
+  "PATH:3: <name> expected near 'do'"))
+check.test("a missing end", fails("//$ function f(k)\n//$ if k then\n//$ end\n", {}, "'end' expected"))
+check.test("a function that calls nil", fails("//$ function f(k)\n//$ k.g()\n//$ end\n", {}, "PATH:2: "))
+check.test("no such file", function()
+  check.fails(function() template.load("templates/none.c") end, "templates/none.c: No such file")
+end)
+
+-- ---- the project's own ----
+
+check.test("every template loads", function()
+  local list = assert(io.popen("ls templates/*.[ch] templates/cpu/*.c"))
+  local count = 0
+  for name in list:lines() do
+    template.load(name)
+    count = count + 1
+  end
+  list:close()
+  if count < 10 then error("found only " .. count) end
+end)
+
+os.remove(path)
+check.finish()

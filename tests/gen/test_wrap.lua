@@ -1,0 +1,62 @@
+-- test_wrap: emitted lines are broken at 100 columns as a person would, and what is short stays.
+local check = require "tests.gen.check"
+local wrap = require "gen.wrap"
+
+local function becomes(text, wanted)
+  return function() check.same_text(wrap.text(text), wanted or text) end
+end
+
+check.test("short lines stay", becomes("int a;\n\n    f(a, b);\n// words\n#define X \\\n    1\n"))
+
+check.test("a signature goes on behind its bracket", becomes(
+  "static void a_rather_long_name(float *restrict first, const float *second, const float *third, int fourth) {\n",
+  "static void a_rather_long_name(float *restrict first, const float *second, const float *third,\n" ..
+  "                               int fourth) {\n"))
+
+check.test("a break stands in the fewest brackets", becomes(
+  "    acc[r] = vec_fma(row_load(a_row + (size_t)(row0 + r) * C, c, C), row_load(another_row, c, C), acc[r]);\n",
+  "    acc[r] = vec_fma(row_load(a_row + (size_t)(row0 + r) * C, c, C), row_load(another_row, c, C),\n" ..
+  "                     acc[r]);\n"))
+
+check.test("several lines keep to the same column", becomes(
+  "    call(" .. ("argument, "):rep(25) .. "last);\n",
+  "    call(" .. ("argument, "):rep(8) .. "argument,\n" ..
+  "         " .. ("argument, "):rep(8) .. "argument,\n" ..
+  "         " .. ("argument, "):rep(7) .. "last);\n"))
+
+check.test("a call broken by its template is set anew", becomes(
+  "    longer_name_than_before(one, two,\n            three);\n", "    longer_name_than_before(one, two, three);\n"))
+
+check.test("declarations go on under the first name", becomes(
+  "        const int row = i + r, col = p * TILE_COLS + v * VEC, lanes = v == vecs - 1 ? last : VEC + 0;\n",
+  "        const int row = i + r, col = p * TILE_COLS + v * VEC,\n" ..
+  "                  lanes = v == vecs - 1 ? last : VEC + 0;\n"))
+
+check.test("a comment behind a long line moves above it", becomes(
+  "    const float *attn_c_attn_weight_packed = m->packed + 20608 + (size_t)l * 393216; // (12, 128, 32) f32\n",
+  "    // (12, 128, 32) f32\n" ..
+  "    const float *attn_c_attn_weight_packed = m->packed + 20608 + (size_t)l * 393216;\n"))
+
+check.test("a long comment is broken between words", becomes(
+  "    // " .. ("word "):rep(30) .. "end\n",
+  "    // " .. ("word "):rep(17) .. "word\n    // " .. ("word "):rep(12) .. "end\n"))
+
+check.test("commas within a string are none", becomes(
+  '    print("' .. ("a, "):rep(29) .. '", 1);\n', '    print("' .. ("a, "):rep(29) .. '",\n          1);\n'))
+
+check.test("what cannot be broken stays", becomes(
+  "    " .. ("x"):rep(120) .. ";\n// " .. ("y"):rep(120) .. "\n"))
+
+check.test("preprocessor lines stay", becomes(
+  "#define LONG(a, b) " .. ("f(a, b), "):rep(15) .. "0\n    f(" .. ("a, "):rep(40) .. "\\\n      b)\n"))
+
+check.test("only blanks and line ends change", function()
+  for _, path in ipairs { "runtime/vec.h", "runtime/kernel.h", "runtime/main.c", "runtime/json.c" } do
+    local file = assert(io.open(path, "rb"))
+    local text = file:read("a")
+    file:close()
+    check.equal((wrap.text(text):gsub("%s+", "")), (text:gsub("%s+", "")), path)
+  end
+end)
+
+check.finish()
