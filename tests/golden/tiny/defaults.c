@@ -1,0 +1,58 @@
+// defaults.c: the run keys of tiny and what is baked into its build, for the trainer's flags.
+#include "runtime/runtime.h"
+
+const char *const run_config_name = "tiny";
+
+const struct run run_defaults = {
+    .dropout = 0.10000000000000001,
+    .out_dir = "",
+    .dataset = "shakespeare_char",
+    .data_dir = "data",
+    .init_from = "auto",
+    .max_iters = 100,
+    .gradient_accumulation_steps = 40,
+    .learning_rate = 0.001,
+    .decay_lr = true,
+    .warmup_iters = 2000,
+    .lr_decay_iters = 600000,
+    .min_lr = 6.0000000000000002e-05,
+    .weight_decay = 0.10000000000000001,
+    .beta1 = 0.90000000000000002,
+    .beta2 = 0.94999999999999996,
+    .eps = 1e-08,
+    .grad_clip = 1,
+    .seed = 1337,
+    .eval_interval = 2000,
+    .eval_iters = 200,
+    .eval_only = false,
+    .always_save_checkpoint = true,
+    .checkpoint_interval = 1000,
+    .log_interval = 1,
+    .sample_interval = 0,
+    .threads = 0,
+};
+
+const char *const run_baked_keys[] = {
+    "model=gpt",
+    "n_layer=3",
+    "n_head=2",
+    "n_embd=10",
+    "block_size=6",
+    "vocab_size=17",
+    "batch_size=3",
+    "bias=true",
+    "qkv_bias=true",
+    "lm_head_bias=false",
+    "tie_weights=true",
+    "activation=gelu_erf",
+    "attn_scale=head",
+    "has_dropout=true",
+    "dropout_embd=true",
+    "init=nanogpt",
+    "optimizer=adamw",
+    "decay_params=matrices",
+    "dtype=float32",
+    "backend=cpu",
+    "isa=avx2",
+    NULL,
+};
