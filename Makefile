@@ -157,7 +157,7 @@ sampler-build: generate
 	$(compile) sampler
 
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
-	$(Q)lua5.4 gen/amalgamate.lua $(gen_words)
+	$(Q)lua5.4 gen/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
 
 data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt
 	$(Q)data/prepare.sh '$(DATASET)' "$$TEXT"

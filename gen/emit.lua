@@ -229,7 +229,7 @@ function Emitter:phase(phase)
   local body = writer:declarations()
   if #body > 0 then body[#body + 1] = "" end
   for _, line in ipairs(writer.lines) do body[#body + 1] = line end
-  return { functions = table.concat(before, "\n"), body = table.concat(body, "\n") }
+  return { functions = table.concat(before, "\n"), body = table.concat(body, "\n"):gsub("^    ", "") }
 end
 
 -- How often each kernel runs in one training step, for the comment above it.
@@ -355,7 +355,7 @@ function emit.facts(g, c, hash, command)
     or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
       c.n_embd, c.block_size, c.vocab_size)
   return {
-    c = c, hash = hash, command = command, title = title, entries = entries,
+    c = c, hash = hash, command = command, optimizer = "OPTIMIZER_" .. c.optimizer:upper(), title = title, entries = entries,
     config = macro_strings(c.baked_text), string = emit.c_string,
     num_params = all, num_params_nanogpt = nanogpt,
     flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,

@@ -184,7 +184,7 @@ end
 
 -- What a template function is given for a node. The fields are the template's vocabulary:
 --   name, op, dims (text for an enum), d (letter -> size), attrs (C text), uses (operand -> true),
---   epilogue (statements on `value`, in order), sign(head, name, extra), arg_names, rows, ...
+--   epilogue (statements on `value`, in order), sign(head, name, extra), arg_names, part, rows, ...
 function kernels.describe(node, isa, decode)
   local operands, step_names = operand_list(node)
   local site = uses_dropout(node) or ((node.attrs.site or 0) ~= 0 and node.attrs.site) or nil
@@ -199,6 +199,8 @@ function kernels.describe(node, isa, decode)
     tile_rows = isa.tile_rows, tile_vecs = isa.tile_vecs, vec = isa.vec,
     flops = flops_of(node), bytes = bytes_of(node),
   }
+  -- The names of a kernel's parts: k.part.tile is matmul_768x128x512_tile.
+  k.part = setmetatable({}, { __index = function(_, word) return k.name .. "_" .. word end })
   for key, value in pairs(node.attrs) do
     k.attrs[key] = math.type(value) == "float" and kernels.f32(value) or value
   end

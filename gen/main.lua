@@ -1,6 +1,7 @@
 -- main: the generator's command line.
 --
---   lua5.4 gen/main.lua [--backend cpu] [--build build] [--print KEY] CONFIG.lua ... [key=value ...]
+--   lua5.4 gen/main.lua [--backend cpu] [--build build] [--name NAME] [--print KEY] CONFIG.lua ...
+--                       [key=value ...]
 --
 -- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c, sample.c, ir/), which
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h.
@@ -14,6 +15,8 @@ local files = require("gen.files")
 local isas = require("gen.isa")
 local template = require("gen.template")
 local wrap = require("gen.wrap")
+
+local MOST_NAME = 200 -- characters: a folder's name may have 255
 
 local function fail(code, message)
   io.stderr:write(message, "\n")
@@ -64,6 +67,7 @@ local function parse_arguments()
   parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
   parser:option("--backend", "cpu", "cpu")
   parser:option("--build", "the folder to write to", "build")
+  parser:option("--name", "the name of the build; else the config's with each key=value behind it")
   parser:option("--print", "print a key's value, or build_name, and stop")
   parser:usage_max_width(100)
   local ok, args = parser:pparse()
@@ -77,17 +81,45 @@ local function parse_arguments()
   return args, configs, assignments
 end
 
+-- How to make a build again, from baked keys alone: the same text for every config that shares them.
+local function remake_command(c)
+  local words = { c.model == "bigram" and "configs/bigram.lua" or "configs/gpt2.lua" }
+  for word in c.baked_text:gmatch("%S+") do
+    if word == "has_dropout=true" then
+      words[#words + 1] = "dropout=0.1" -- any will do
+    elseif not word:find("^has_dropout=") and not word:find("^model=") then
+      words[#words + 1] = word
+    end
+  end
+  local lines, line = {}, "lua5.4 gen/main.lua --name again"
+  for _, word in ipairs(words) do
+    if #line + 1 + #word > 80 then
+      lines[#lines + 1] = line
+      line = word
+    else
+      line = line .. " " .. word
+    end
+  end
+  lines[#lines + 1] = line
+  return lines
+end
+
 -- NAME: the config's, with each assignment behind it.
 local function build_name(c, assignments)
   local words = { c.name }
   for _, assignment in ipairs(assignments) do words[#words + 1] = (assignment:gsub("/", "_")) end
-  return table.concat(words, "-")
+  local name = table.concat(words, "-")
+  if #name > MOST_NAME then
+    fail(64, ("SET: the build's name would have %d characters, more than %d; put the keys into a config")
+      :format(#name, MOST_NAME))
+  end
+  return name
 end
 
 local function main()
   local args, configs, assignments = parse_arguments()
   local c = config.load(configs, assignments, { backend = args.backend })
-  c.build_name = build_name(c, assignments)
+  c.build_name = args.name or build_name(c, assignments)
   if args.print then
     print(c[args.print])
     return
@@ -99,9 +131,7 @@ local function main()
   local function dump(pass, text) files.write(("%s/ir/%s.txt"):format(model_dir, pass), text) end
 
   local g = build.train(c, dump)
-  -- How to make it again, from baked keys alone: the same text for every config that shares them.
-  local command = "lua5.4 gen/main.lua CONFIG.lua"
-  local facts = emit.facts(g, c, hash, command)
+  local facts = emit.facts(g, c, hash, remake_command(c))
   files.write(model_dir .. "/model.h", emit.model_h(facts))
   files.write(model_dir .. "/train.c", emit.train_c(g, c, facts))
   files.write(model_dir .. "/sample.c", emit.sample_c(build.sample(c, dump), c, facts))

@@ -1,6 +1,6 @@
 -- The template language: C with Lua in its comments.
 --
---   //// TEXT        a comment of the template; leaves nothing behind
+--   //// TEXT        a comment of the template; leaves nothing behind, nor does // clang-format off
 --   //$ STATEMENT    a line of Lua
 --   $(EXPR)          a value: a string or a number, always a whole C token or more
 --
@@ -11,7 +11,7 @@ local template = {}
 
 -- One line of a template as one line of Lua.
 local function translate(line, path, number)
-  if line:find("^%s*////") then return "" end
+  if line:find("^%s*////") or line:find("^%s*// clang%-format o[nf]+$") then return "" end
   local statement = line:match("^%s*//%$%s?(.*)$")
   if statement then return statement end
   local parts, at = {}, 1

@@ -5,15 +5,15 @@
 const char *const run_config_name = $(k.string(k.name));
 
 const struct run run_defaults = {
-//$ for _, key in ipairs(k.keys) do
+    //$ for _, key in ipairs(k.keys) do
     .$(key.name) = $(key.value),
-//$ end
+    //$ end
 };
 
 const char *const run_baked_keys[] = {
-//$ for _, pair in ipairs(k.baked) do
+    //$ for _, pair in ipairs(k.baked) do
     $(k.string(pair)),
-//$ end
+    //$ end
     NULL,
 };
 //$ end

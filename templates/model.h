@@ -3,7 +3,10 @@
 // model.h: the sizes of this model and the table of its parameters.
 //
 //   $(k.title)
-//   made by   $(k.command)
+//$ for i, line in ipairs(k.command) do
+//$ local label = i == 1 and "  made by   " or "            "
+// $(label)$(line)
+//$ end
 //   build     $(k.hash)
 //
 // Letters: B batch, T context, C width, L layers, H heads, D head size, F feed-forward width,
@@ -27,12 +30,14 @@ _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 #define MODEL_HASH "$(k.hash)"
 
 // The baked keys.
+// clang-format off
 #define MODEL_CONFIG                                                                               \
     $(k.config)
+// clang-format on
 
 // Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
 static const struct param model_params[] = {
-//$ for _, p in ipairs(k.entries) do
+    //$ for _, p in ipairs(k.entries) do
     {.name = "$(p.name)",
      .layers = $(p.layers),
      .offset = $(p.offset),
@@ -41,9 +46,9 @@ static const struct param model_params[] = {
      .dims = {$(p.dims[1]), $(p.dims[2] or 1)},
      .decay = $(tostring(p.decay)),
      .copy = $(tostring(p.copy)),
-     .init = INIT_$(p.init),
+     .init = $("INIT_"..p.init),
      .init_value = $(p.init_value)},
-//$ end
+    //$ end
 };
 enum { MODEL_PARAMS = sizeof model_params / sizeof model_params[0] };
 

@@ -3,7 +3,10 @@
 // sample.c: a model's forward pass for sampling.
 //
 //   $(k.title)
-//   made by      $(k.command)
+//$ for i, line in ipairs(k.command) do
+//$ local label = i == 1 and "  made by      " or "               "
+// $(label)$(line)
+//$ end
 //   memory       $(k.memory_floats * 4) bytes beside the weights, which stay in the checkpoint's mapping
 //
 // Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has
@@ -25,7 +28,7 @@ $(k.forward.functions)
 //$ end
 void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos, float *logits,
                      int thread) {
-$(k.forward.body)
+    $(k.forward.body)
 }
 
 #undef RUN

@@ -2,7 +2,10 @@
 //$ function train(k)
 // train.c: $(k.title).
 //
-//   made by      $(k.command)
+//$ for i, line in ipairs(k.command) do
+//$ local label = i == 1 and "  made by      " or "               "
+// $(label)$(line)
+//$ end
 //   parameters   $(k.num_params)
 //   memory       weights, gradients and moments $(k.params_mib) each, packed weights $(k.packed_mib),
 //                activations $(k.acts_mib) ($(k.unplanned_mib) before planning)
@@ -19,9 +22,9 @@ $(k.kernel_texts)
 // ---- the model ----------------------------------------------------------------------------------
 
 enum {
-//$ for _, kernel in ipairs(k.kernels) do
-    KERNEL_$(kernel.name),
-//$ end
+    //$ for _, kernel in ipairs(k.kernels) do
+    $("KERNEL_"..kernel.name),
+    //$ end
     KERNELS,
 };
 
@@ -36,14 +39,14 @@ enum {
 //$ if k[phase].functions ~= "" then
 $(k[phase].functions)
 //$ end
-void model_$(phase)(struct model *m, int thread, int threads) {
+void $("model_"..phase)(struct model *m, int thread, int threads) {
     profile_start(thread);
-//$ if k[phase].body ~= "" then
-$(k[phase].body)
-//$ else
+    //$ if k[phase].body ~= "" then
+    $(k[phase].body)
+    //$ else
     (void)m;
     (void)threads;
-//$ end
+    //$ end
 }
 
 //$ end
@@ -52,16 +55,17 @@ $(k[phase].body)
 // ---- what the runtime is told --------------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
-//$ for _, kernel in ipairs(k.kernels) do
-    {"$(kernel.name)", $(string.format("%.0f.0", kernel.flops)), $(string.format("%.0f.0", kernel.bytes))},
-//$ end
+    //$ for _, kernel in ipairs(k.kernels) do
+    {"$(kernel.name)", $(string.format("%.0f.0", kernel.flops)),
+     $(string.format("%.0f.0", kernel.bytes))},
+    //$ end
 };
 
 //$ if #k.scratch > 0 then
 union model_scratch {
-//$ for _, name in ipairs(k.scratch) do
-    struct $(name)_scratch $(name);
-//$ end
+    //$ for _, name in ipairs(k.scratch) do
+    struct $(name.."_scratch") $(name);
+    //$ end
 };
 //$ end
 
@@ -75,19 +79,19 @@ const struct model_info model_info = {
     .n_layer = MODEL_L,
     .n_head = MODEL_H,
     .n_embd = MODEL_C,
-    .optimizer = OPTIMIZER_$(k.c.optimizer:upper()),
+    .optimizer = $(k.optimizer),
     .dropout = $(tostring(k.c.has_dropout)),
     .params = model_params,
     .params_count = MODEL_PARAMS,
     .state_floats = $(k.state_floats),
     .packed_floats = $(k.packed_floats),
     .acts_floats = $(k.acts_floats),
-//$ if #k.scratch > 0 then
+    //$ if #k.scratch > 0 then
     .scratch_bytes = sizeof(union model_scratch),
-//$ end
+    //$ end
     .num_params = $(k.num_params),
     .num_params_nanogpt = $(k.num_params_nanogpt),
-    .flops_per_token = $(k.flops_per_token).0,
+    .flops_per_token = $(k.flops_per_token..".0"),
     .kernels = model_kernels,
     .kernels_count = KERNELS,
 };

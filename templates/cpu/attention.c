@@ -10,19 +10,21 @@
 //$     return T, D, keys, wide, T <= 8 * rows and T or 4 * rows
 //$ end
 //$ function sizes(k)
+// clang-format off
     enum { $(k.dims) };
     // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
     enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
     enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
+// clang-format on
 //$ end
 
 //// The pieces that forward and backward share.
 //$ function pieces(k)
 // Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
 // panel).
-VEC_INLINE void $(k.name)_scores(float *to, const float *q, int q_stride, const float *kt, int i,
+VEC_INLINE void $(k.part.scores)(float *to, const float *q, int q_stride, const float *kt, int i,
                                  int p, const int rows, const int vecs, const int last) {
-//$ sizes(k)
+    //$ sizes(k)
     (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
@@ -32,10 +34,10 @@ VEC_INLINE void $(k.name)_scores(float *to, const float *q, int q_stride, const 
 }
 
 // One tile of to (.., D) = or += weights (.., depth) rows (depth, D), weights read along or across.
-VEC_INLINE void $(k.name)_mix(float *to, int to_stride, bool add, const float *weights,
+VEC_INLINE void $(k.part.mix)(float *to, int to_stride, bool add, const float *weights,
                               ptrdiff_t w_row, ptrdiff_t w_k, const float *panel, int depth, int i,
                               int p, const int rows, const int vecs, const int last) {
-//$ sizes(k)
+    //$ sizes(k)
     float *at = to + (size_t)i * to_stride + p * TILE_COLS;
     vec acc[TILE_ROWS][TILE_VECS];
     if (add) {
@@ -49,8 +51,8 @@ VEC_INLINE void $(k.name)_mix(float *to, int to_stride, bool add, const float *w
 }
 
 // (T, D) at a stride -> panels (WIDE / TILE_COLS, T, TILE_COLS)
-static void $(k.name)_pack(float *to, const float *from, int stride) {
-//$ sizes(k)
+static void $(k.part.pack)(float *to, const float *from, int stride) {
+    //$ sizes(k)
     for (int p = 0; p < WIDE / TILE_COLS; p++) {
         if ((p + 1) * TILE_COLS <= D) {
             tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
@@ -63,8 +65,8 @@ static void $(k.name)_pack(float *to, const float *from, int stride) {
 }
 
 // (T, D) at a stride -> turned panels (KEYS / TILE_COLS, D, TILE_COLS)
-static void $(k.name)_pack_turned(float *to, const float *from, int stride) {
-//$ sizes(k)
+static void $(k.part.pack_turned)(float *to, const float *from, int stride) {
+    //$ sizes(k)
     for (int p = 0; p < KEYS / TILE_COLS; p++) {
         tile_pack_turned(to + (size_t)p * D * TILE_COLS, TILE_COLS,
                          from + (size_t)p * TILE_COLS * stride, stride, D,
@@ -73,14 +75,14 @@ static void $(k.name)_pack_turned(float *to, const float *from, int stride) {
 }
 
 // Scores of all queries [first, last) of a block against the keys that they may see.
-static void $(k.name)_block(float *to, const float *q, int q_stride, const float *kt, int first,
+static void $(k.part.block)(float *to, const float *q, int q_stride, const float *kt, int first,
                             int last) {
-//$ sizes(k)
+    //$ sizes(k)
     to -= (size_t)first * KEYS;
     for (int p = 0; p < KEYS / TILE_COLS; p++) {
         for (int i = first; i < last; i += TILE_ROWS) {
             if (p * TILE_COLS <= i + TILE_ROWS - 1) {
-                TILE_CASES($(k.name)_scores, i, p, T, KEYS, to, q, q_stride, kt);
+                TILE_CASES($(k.part.scores), i, p, T, KEYS, to, q, q_stride, kt);
             }
         }
     }
@@ -91,15 +93,15 @@ static void $(k.name)_block(float *to, const float *q, int q_stride, const float
 //$ pieces(k)
 
 //$ local T, D, keys, wide, block = numbers(k)
-struct $(k.name)_scratch {
-    float kt[$(keys * D)];         // KEYS * D, turned panels
-    float v[$(wide * T)];          // WIDE * T, panels
+struct $(k.part.scratch) {
+    float kt[$(keys * D)];          // KEYS * D, turned panels
+    float v[$(wide * T)];           // WIDE * T, panels
     float weights[$(block * keys)]; // BLOCK * KEYS
 };
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
-//$ sizes(k)
-    struct $(k.name)_scratch *s = scratch;
+    //$ sizes(k)
+    struct $(k.part.scratch) *s = scratch;
     const float scale = $(k.attrs.scale);
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
@@ -108,11 +110,11 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     for (int item = mine.first; item < mine.last; item++) {
         const int b = item / H, h = item % H;
         const float *q = qkv + (size_t)b * T * E + h * D; // (T, D), rows E apart
-        $(k.name)_pack_turned(s->kt, q + C, E);
-        $(k.name)_pack(s->v, q + 2 * C, E);
+        $(k.part.pack_turned)(s->kt, q + C, E);
+        $(k.part.pack)(s->v, q + 2 * C, E);
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            $(k.name)_block(s->weights, q, E, s->kt, first, last);
+            $(k.part.block)(s->weights, q, E, s->kt, first, last);
             for (int i = first; i < last; i++) {
                 // Softmax over the keys 0 .. i; 0 behind them, to the end of this row's tiles.
                 float *w = s->weights + (size_t)(i - first) * KEYS;
@@ -146,7 +148,7 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
             for (int i = first; i < last; i += TILE_ROWS) {
                 const int depth = int_min(i + TILE_ROWS, last);
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.name)_mix, i, p, T, D, y + (size_t)b * T * C + h * D, C, false,
+                    TILE_CASES($(k.part.mix), i, p, T, D, y + (size_t)b * T * C + h * D, C, false,
                                s->weights - (size_t)first * KEYS, KEYS, 1, s->v, depth);
                 }
             }
@@ -162,16 +164,16 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
 //$ pieces(k)
 
 //$ local T, D, keys, wide, block = numbers(k)
-struct $(k.name)_scratch {
-    float kt[$(keys * D)], vt[$(keys * D)];               // KEYS * D, turned panels
+struct $(k.part.scratch) {
+    float kt[$(keys * D)], vt[$(keys * D)];                // KEYS * D, turned panels
     float k[$(wide * T)], q[$(wide * T)], dy[$(wide * T)]; // WIDE * T, panels
     float dk[$(T * D)], dv[$(T * D)];
     float weights[$(block * keys)], dscores[$(block * keys)]; // BLOCK * KEYS
 };
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
-//$ sizes(k)
-    struct $(k.name)_scratch *s = scratch;
+    //$ sizes(k)
+    struct $(k.part.scratch) *s = scratch;
     const float scale = $(k.attrs.scale);
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
@@ -182,25 +184,25 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
         const float *q = qkv + (size_t)b * T * E + h * D;
         const float *dyh = dy + (size_t)b * T * C + h * D, *yh = y + (size_t)b * T * C + h * D;
         float *dq = dqkv + (size_t)b * T * E + h * D;
-        $(k.name)_pack_turned(s->kt, q + C, E);
-        $(k.name)_pack_turned(s->vt, q + 2 * C, E);
-        $(k.name)_pack(s->k, q + C, E);
-        $(k.name)_pack(s->q, q, E);
-        $(k.name)_pack(s->dy, dyh, C);
+        $(k.part.pack_turned)(s->kt, q + C, E);
+        $(k.part.pack_turned)(s->vt, q + 2 * C, E);
+        $(k.part.pack)(s->k, q + C, E);
+        $(k.part.pack)(s->q, q, E);
+        $(k.part.pack)(s->dy, dyh, C);
         memset(s->dk, 0, sizeof s->dk);
         memset(s->dv, 0, sizeof s->dv);
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            $(k.name)_block(s->weights, q, E, s->kt, first, last);
-            $(k.name)_block(s->dscores, dyh, C, s->vt, first, last);
+            $(k.part.block)(s->weights, q, E, s->kt, first, last);
+            $(k.part.block)(s->dscores, dyh, C, s->vt, first, last);
             for (int i = first; i < last; i++) {
                 float *w = s->weights + (size_t)(i - first) * KEYS;
                 float *ds = s->dscores + (size_t)(i - first) * KEYS;
                 const int seen = i + 1, end = int_min(KEYS, DIVIDE_UP(last, VEC) * VEC);
                 vec dots = vec_splat(0.0f);
                 for (int d = 0; d < D; d += VEC) {
-                    dots = vec_fma(row_load(dyh + (size_t)i * C, d, D), row_load(yh + (size_t)i * C, d, D),
-                                   dots);
+                    dots = vec_fma(row_load(dyh + (size_t)i * C, d, D),
+                                   row_load(yh + (size_t)i * C, d, D), dots);
                 }
                 const float delta = vec_sum(dots), log_sum = lse[(size_t)h * N + b * T + i];
                 for (int j = seen; j < end; j++) {
@@ -226,17 +228,20 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
             for (int i = first; i < last; i += TILE_ROWS) {
                 const int depth = int_min(i + TILE_ROWS, last);
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.name)_mix, i, p, T, D, dq, E, false, dscores, KEYS, 1, s->k, depth);
+                    TILE_CASES($(k.part.mix), i, p, T, D, dq, E, false, dscores, KEYS, 1, s->k,
+                               depth);
                 }
             }
             // Keys j and behind are seen by queries from j on.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.name)_mix, j, p, T, D, s->dk, D, true, dscores + (size_t)from * KEYS,
-                               1, KEYS, s->q + (size_t)from * TILE_COLS, depth);
-                    TILE_CASES($(k.name)_mix, j, p, T, D, s->dv, D, true, weights + (size_t)from * KEYS,
-                               1, KEYS, s->dy + (size_t)from * TILE_COLS, depth);
+                    TILE_CASES($(k.part.mix), j, p, T, D, s->dk, D, true,
+                               dscores + (size_t)from * KEYS, 1, KEYS,
+                               s->q + (size_t)from * TILE_COLS, depth);
+                    TILE_CASES($(k.part.mix), j, p, T, D, s->dv, D, true,
+                               weights + (size_t)from * KEYS, 1, KEYS,
+                               s->dy + (size_t)from * TILE_COLS, depth);
                 }
             }
         }

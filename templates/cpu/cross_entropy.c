@@ -3,7 +3,7 @@
 
 //// log(sum(exp(logits))) of one row: its largest logit, and the sum of exp(logit - largest).
 //$ function row_softmax(k)
-static void $(k.name)_row(const float *logits, float *largest, float *sum) {
+static void $(k.part.row)(const float *logits, float *largest, float *sum) {
     enum { $(k.dims) };
     vec high = vec_splat(-INFINITY);
     for (int v = 0; v < V; v += VEC) {
@@ -28,7 +28,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V;
         float largest, sum;
-        $(k.name)_row(row, &largest, &sum);
+        $(k.part.row)(row, &largest, &sum);
         losses[n] = targets[n] < 0 ? 0.0f : largest + logf(sum) - row[targets[n]];
     }
 }
@@ -50,7 +50,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
             continue;
         }
         float largest, sum;
-        $(k.name)_row(row, &largest, &sum);
+        $(k.part.row)(row, &largest, &sum);
         losses[n] = largest + logf(sum) - row[targets[n]];
         const float scale = m->loss_scale / sum;
         for (int v = 0; v < V; v += VEC) {

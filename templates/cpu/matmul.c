@@ -4,7 +4,8 @@
 //// what is summed over, COLS the columns of the result. The weight comes packed, (PANELS, K,
 //// TILE_COLS).
 //$ function matmul(k)
-$(k.sign("VEC_INLINE void", k.name .. "_tile", "int i, int p, const int rows, const int vecs, const int last")) {
+//$ local tile_place = "int i, int p, const int rows, const int vecs, const int last"
+$(k.sign("VEC_INLINE void", k.part.tile, tile_place)) {
     enum { $(k.dims), K = $(k.inner), COLS = $(k.cols) };
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
@@ -17,7 +18,8 @@ $(k.sign("VEC_INLINE void", k.name .. "_tile", "int i, int p, const int rows, co
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC, lanes = v == vecs - 1 ? last : VEC;
+            const int row = i + r, col = p * TILE_COLS + v * VEC,
+                      lanes = v == vecs - 1 ? last : VEC;
             const size_t at = (size_t)row * COLS + (size_t)col;
             //$ if #k.epilogue == 0 then
             vec_store_n($(k.y) + at, acc[r][v], lanes);
@@ -47,7 +49,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
         const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
         const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
         for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES($(k.name)_tile, i, p, N, COLS, $(k.arg_names));
+            TILE_CASES($(k.part.tile), i, p, N, COLS, $(k.arg_names));
         }
     }
 }
@@ -56,8 +58,8 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 //// dw (O, C) += dy^T (O, N) x (N, C), summed over rows in order. Both operands are packed a slice
 //// of rows at a time, since their columns are far apart.
 //$ function matmul_dw(k)
-VEC_INLINE void $(k.name)_tile(float *dw, const float *a, const float *b, int depth, int o, int p,
-    const int rows, const int vecs, const int last) {
+VEC_INLINE void $(k.part.tile)(float *dw, const float *a, const float *b, int depth, int o, int p,
+                               const int rows, const int vecs, const int last) {
     enum { $(k.dims) };
     float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
     vec acc[TILE_ROWS][TILE_VECS];
@@ -102,7 +104,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
                     tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
                 }
                 for (int t = first; t < last; t++) {
-                    TILE_CASES($(k.name)_tile, t * TILE_ROWS, p, O, C, dw, a[t - first], b, depth);
+                    TILE_CASES($(k.part.tile), t * TILE_ROWS, p, O, C, dw, a[t - first], b, depth);
                 }
             }
         }
@@ -161,7 +163,8 @@ $(k.sign("static void", k.name, "int rows, int thread, int threads")) {
                         const vec wc = row_load(w_row, c, C);
 #pragma GCC unroll 4
                         for (int r = 0; r < FEW; r++) {
-                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
+                            acc[r] =
+                                vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
                         }
                     }
                 } else {

@@ -5,9 +5,9 @@ enum { TILE_ROWS = $(k.tile_rows), TILE_VECS = $(k.tile_vecs), TILE_COLS = TILE_
 // acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a lies at a[i * a_row + k
 // * a_k], a row of b at b + k * b_k. rows and vecs are constants where this is inlined, so acc
 // stays in registers.
-VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs, int depth,
-                              const float *a, ptrdiff_t a_row, ptrdiff_t a_k, const float *b,
-                              ptrdiff_t b_k) {
+VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs,
+                              int depth, const float *a, ptrdiff_t a_row, ptrdiff_t a_k,
+                              const float *b, ptrdiff_t b_k) {
     for (int k = 0; k < depth; k++) {
         vec bk[TILE_VECS];
 #pragma GCC unroll 4
@@ -72,7 +72,8 @@ VEC_INLINE void tile_pack(float *to, const int width, const float *from, ptrdiff
 }
 
 // to (columns) += the sum of the rows of a packed tile, in order.
-__attribute__((unused)) static void tile_add_rows(float *to, const float *packed, int depth, int columns) {
+__attribute__((unused)) static void tile_add_rows(float *to, const float *packed, int depth,
+                                                  int columns) {
     for (int c = 0; c < columns; c++) {
         float sum = to[c];
         for (int k = 0; k < depth; k++) {
@@ -83,8 +84,8 @@ __attribute__((unused)) static void tile_add_rows(float *to, const float *packed
 }
 
 // Copies `rows` rows of `depth` floats, turned, into depth rows of `width` floats, 0 behind them.
-__attribute__((unused)) static void tile_pack_turned(float *to, int width, const float *from, ptrdiff_t stride,
-                                    int depth, int rows) {
+__attribute__((unused)) static void tile_pack_turned(float *to, int width, const float *from,
+                                                     ptrdiff_t stride, int depth, int rows) {
     enum { STEP = 16 }; // a block of both sides stays in the first-level cache
     for (int k0 = 0; k0 < depth; k0 += STEP) {
         const int k1 = int_min(k0 + STEP, depth);
@@ -105,7 +106,7 @@ __attribute__((unused)) static void tile_pack_turned(float *to, int width, const
 // panel.
 #define TILE_CASES(tile, i, p, ROWS, COLS, ...)                                                    \
     do {                                                                                           \
-        enum { LAST_COLS = ((COLS) - 1) % TILE_COLS + 1 };                                         \
+        enum { LAST_COLS = ((COLS)-1) % TILE_COLS + 1 };                                           \
         enum { LAST_VECS = DIVIDE_UP(LAST_COLS, VEC), LAST = LAST_COLS - (LAST_VECS - 1) * VEC };  \
         const bool rows_whole = (ROWS) % TILE_ROWS == 0 || (i) + TILE_ROWS <= (ROWS);              \
         const bool cols_whole = ((p) + 1) * TILE_COLS <= (COLS);                                   \

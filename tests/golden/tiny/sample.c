@@ -1,7 +1,11 @@
 // sample.c: a model's forward pass for sampling.
 //
 //   gpt, 3 layers, 2 heads, 10 wide, context 6, vocabulary 17
-//   made by      lua5.4 gen/main.lua CONFIG.lua
+//   made by      lua5.4 gen/main.lua --name again configs/gpt2.lua n_layer=3 n_head=2 n_embd=10
+//                block_size=6 vocab_size=17 batch_size=3 bias=true qkv_bias=true
+//                lm_head_bias=false tie_weights=true activation=gelu_erf attn_scale=head
+//                dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
+//                dtype=float32 backend=cpu isa=avx2
 //   memory       3008 bytes beside the weights, which stay in the checkpoint's mapping
 //
 // Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has
@@ -50,7 +54,7 @@ static void layernorm_decode_6x10(float *y, const float *x, const float *scale, 
     }
 }
 
-// matmul_decode_6x10x30_bias, from templates/cpu/matmul.c:144.
+// matmul_decode_6x10x30_bias, from templates/cpu/matmul.c:146.
 static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w, const float *bias,
                                        int rows, int thread, int threads) {
     enum { N = 6, C = 10, O = 30, GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };
@@ -71,8 +75,8 @@ static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w,
                         const vec wc = row_load(w_row, c, C);
 #pragma GCC unroll 4
                         for (int r = 0; r < FEW; r++) {
-                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc,
-                                             acc[r]);
+                            acc[r] =
+                                vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
                         }
                     }
                 } else {
@@ -98,7 +102,7 @@ static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w,
     }
 }
 
-// attention_decode_6x2x5, from templates/cpu/attention.c:253.
+// attention_decode_6x2x5, from templates/cpu/attention.c:258.
 static void attention_decode_6x2x5(float *y, float *weights, const float *qkv, float *cache,
                                    int pos, int rows, int thread, int threads) {
     enum { N = 6, B = 1, T = 6, C = 10, H = 2, D = 5, E = 30, S = 16 };
@@ -142,7 +146,7 @@ static void attention_decode_6x2x5(float *y, float *weights, const float *qkv, f
     }
 }
 
-// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul.c:144.
+// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul.c:146.
 static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -164,8 +168,8 @@ static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float
                         const vec wc = row_load(w_row, c, C);
 #pragma GCC unroll 4
                         for (int r = 0; r < FEW; r++) {
-                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc,
-                                             acc[r]);
+                            acc[r] =
+                                vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
                         }
                     }
                 } else {
@@ -192,7 +196,7 @@ static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float
     }
 }
 
-// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul.c:144.
+// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul.c:146.
 static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const float *w,
                                                 const float *bias, int rows, int thread,
                                                 int threads) {
@@ -214,8 +218,8 @@ static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const 
                         const vec wc = row_load(w_row, c, C);
 #pragma GCC unroll 4
                         for (int r = 0; r < FEW; r++) {
-                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc,
-                                             acc[r]);
+                            acc[r] =
+                                vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
                         }
                     }
                 } else {
@@ -242,7 +246,7 @@ static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const 
     }
 }
 
-// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul.c:144.
+// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul.c:146.
 static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -264,8 +268,8 @@ static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float
                         const vec wc = row_load(w_row, c, C);
 #pragma GCC unroll 4
                         for (int r = 0; r < FEW; r++) {
-                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc,
-                                             acc[r]);
+                            acc[r] =
+                                vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
                         }
                     }
                 } else {
@@ -301,7 +305,7 @@ static void last_row_decode_6x10(float *y, const float *x, int rows, int thread,
     }
 }
 
-// matmul_decode_1x10x17, from templates/cpu/matmul.c:144.
+// matmul_decode_1x10x17, from templates/cpu/matmul.c:146.
 static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int rows, int thread,
                                   int threads) {
     enum { N = 1, C = 10, O = 17, GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };
@@ -322,8 +326,8 @@ static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int 
                         const vec wc = row_load(w_row, c, C);
 #pragma GCC unroll 4
                         for (int r = 0; r < FEW; r++) {
-                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc,
-                                             acc[r]);
+                            acc[r] =
+                                vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
                         }
                     }
                 } else {

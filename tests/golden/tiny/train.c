@@ -1,6 +1,10 @@
 // train.c: gpt, 3 layers, 2 heads, 10 wide, context 6, vocabulary 17.
 //
-//   made by      lua5.4 gen/main.lua CONFIG.lua
+//   made by      lua5.4 gen/main.lua --name again configs/gpt2.lua n_layer=3 n_head=2 n_embd=10
+//                block_size=6 vocab_size=17 batch_size=3 bias=true qkv_bias=true
+//                lm_head_bias=false tie_weights=true activation=gelu_erf attn_scale=head
+//                dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
+//                dtype=float32 backend=cpu isa=avx2
 //   parameters   4240
 //   memory       weights, gradients and moments 0.0 MiB each, packed weights 0.0 MiB,
 //                activations 0.0 MiB (0.1 MiB before planning)
@@ -118,7 +122,7 @@ __attribute__((unused)) static void tile_pack_turned(float *to, int width, const
 // panel.
 #define TILE_CASES(tile, i, p, ROWS, COLS, ...)                                                    \
     do {                                                                                           \
-        enum { LAST_COLS = ((COLS) - 1) % TILE_COLS + 1 };                                         \
+        enum { LAST_COLS = ((COLS)-1) % TILE_COLS + 1 };                                           \
         enum { LAST_VECS = DIVIDE_UP(LAST_COLS, VEC), LAST = LAST_COLS - (LAST_VECS - 1) * VEC };  \
         const bool rows_whole = (ROWS) % TILE_ROWS == 0 || (i) + TILE_ROWS <= (ROWS);              \
         const bool cols_whole = ((p) + 1) * TILE_COLS <= (COLS);                                   \
@@ -133,7 +137,7 @@ __attribute__((unused)) static void tile_pack_turned(float *to, int width, const
         }                                                                                          \
     } while (0)
 
-// pack_17x10x2x16, from templates/cpu/matmul.c:114. Called once a step: 0 FLOP, 2.0 kB each.
+// pack_17x10x2x16, from templates/cpu/matmul.c:116. Called once a step: 0 FLOP, 2.0 kB each.
 static void pack_17x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -143,7 +147,7 @@ static void pack_17x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_30x10x2x16, from templates/cpu/matmul.c:114. Called 3 times a step: 0 FLOP, 2.5 kB each.
+// pack_30x10x2x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 2.5 kB each.
 static void pack_30x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -153,7 +157,7 @@ static void pack_30x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x10x1x16, from templates/cpu/matmul.c:114. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_10x10x1x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -163,7 +167,7 @@ static void pack_10x10x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_40x10x3x16, from templates/cpu/matmul.c:114. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_40x10x3x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_40x10x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -173,7 +177,7 @@ static void pack_40x10x3x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x40x1x16, from templates/cpu/matmul.c:114. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_10x40x1x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_10x40x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -183,7 +187,7 @@ static void pack_10x40x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_dx_17x10x1x16, from templates/cpu/matmul.c:126. Called once a step: 0 FLOP, 1.8 kB each.
+// pack_dx_17x10x1x16, from templates/cpu/matmul.c:128. Called once a step: 0 FLOP, 1.8 kB each.
 static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -198,7 +202,7 @@ static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_30x10x1x16, from templates/cpu/matmul.c:126. Called 3 times a step: 0 FLOP, 3.1 kB each.
+// pack_dx_30x10x1x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 3.1 kB each.
 static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -213,7 +217,7 @@ static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x10x1x16, from templates/cpu/matmul.c:126. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_dx_10x10x1x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -228,7 +232,7 @@ static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_40x10x1x16, from templates/cpu/matmul.c:126. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_dx_40x10x1x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -243,7 +247,7 @@ static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x40x3x16, from templates/cpu/matmul.c:126. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_dx_10x40x3x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_dx_10x40x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -351,7 +355,7 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *packed, 
     }
 }
 
-// attention_3x6x2x5_dropout, from templates/cpu/attention.c:90.
+// attention_3x6x2x5_dropout, from templates/cpu/attention.c:92.
 // Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
 // Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
 // panel).
@@ -439,8 +443,8 @@ static void attention_3x6x2x5_dropout_block(float *to, const float *q, int q_str
 }
 
 struct attention_3x6x2x5_dropout_scratch {
-    float kt[80];         // KEYS * D, turned panels
-    float v[96];          // WIDE * T, panels
+    float kt[80];          // KEYS * D, turned panels
+    float v[96];           // WIDE * T, panels
     float weights[96]; // BLOCK * KEYS
 };
 
@@ -825,7 +829,7 @@ static void matmul_dx_18x17x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x17x10, from templates/cpu/matmul.c:58. Called once a step: 6.1 kFLOP, 3.3 kB each.
+// matmul_dw_18x17x10, from templates/cpu/matmul.c:60. Called once a step: 6.1 kFLOP, 3.3 kB each.
 VEC_INLINE void matmul_dw_18x17x10_tile(float *dw, const float *a, const float *b, int depth, int o,
                                         int p, const int rows, const int vecs, const int last) {
     enum { N = 18, C = 10, O = 17 };
@@ -983,7 +987,7 @@ static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, con
     }
 }
 
-// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:58.
+// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:60.
 // Called 3 times a step: 14.4 kFLOP, 6.9 kB each.
 VEC_INLINE void matmul_dw_18x10x40_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -1082,7 +1086,7 @@ static void matmul_dx_18x40x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:58.
+// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:60.
 // Called 3 times a step: 14.4 kFLOP, 7.1 kB each.
 VEC_INLINE void matmul_dw_18x40x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -1242,7 +1246,7 @@ static void matmul_dx_18x10x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:58.
+// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:60.
 // Called 3 times a step: 3.6 kFLOP, 2.3 kB each.
 VEC_INLINE void matmul_dw_18x10x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -1299,7 +1303,7 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     }
 }
 
-// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:161.
+// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:163.
 // Called 3 times a step: 6.3 kFLOP, 5.9 kB each.
 // Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
 // panel).
@@ -1391,7 +1395,7 @@ static void attention_backward_3x6x2x5_dropout_block(float *to, const float *q, 
 }
 
 struct attention_backward_3x6x2x5_dropout_scratch {
-    float kt[80], vt[80];               // KEYS * D, turned panels
+    float kt[80], vt[80];                // KEYS * D, turned panels
     float k[96], q[96], dy[96]; // WIDE * T, panels
     float dk[30], dv[30];
     float weights[96], dscores[96]; // BLOCK * KEYS
@@ -1520,7 +1524,7 @@ static void matmul_dx_18x30x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:58.
+// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:60.
 // Called 3 times a step: 10.8 kFLOP, 5.5 kB each.
 VEC_INLINE void matmul_dw_18x30x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -2042,42 +2046,78 @@ void model_backward(struct model *m, int thread, int threads) {
 // --------------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
-    {"pack_17x10x2x16", 0.0, 1960.0},
-    {"pack_30x10x2x16", 0.0, 2480.0},
-    {"pack_10x10x1x16", 0.0, 1040.0},
-    {"pack_40x10x3x16", 0.0, 3520.0},
-    {"pack_10x40x1x16", 0.0, 4160.0},
-    {"pack_dx_17x10x1x16", 0.0, 1768.0},
-    {"pack_dx_30x10x1x16", 0.0, 3120.0},
-    {"pack_dx_10x10x1x16", 0.0, 1040.0},
-    {"pack_dx_40x10x1x16", 0.0, 4160.0},
-    {"pack_dx_10x40x3x16", 0.0, 3520.0},
-    {"embed_18x17x10x6_dropout", 1080.0, 1712.0},
-    {"layernorm_18x10", 1440.0, 1664.0},
-    {"matmul_18x10x30_bias", 11340.0, 4280.0},
-    {"attention_3x6x2x5_dropout", 2520.0, 3024.0},
-    {"matmul_18x10x10_bias_dropout_add", 4860.0, 2840.0},
-    {"matmul_18x10x40_bias_keep_gelu_erf", 36720.0, 8560.0},
-    {"matmul_18x40x10_bias_dropout_add", 15660.0, 6920.0},
-    {"matmul_18x10x17", 6120.0, 3224.0},
-    {"cross_entropy_18x17", 7650.0, 1368.0},
-    {"mean_loss_18", 18.0, 144.0},
-    {"cross_entropy_backward_18x17", 7650.0, 2592.0},
-    {"matmul_dx_18x17x10", 6120.0, 3032.0},
-    {"matmul_dw_18x17x10", 6120.0, 3304.0},
-    {"layernorm_backward_18x10x16_keep_dropout", 3780.0, 4504.0},
-    {"matmul_dx_18x10x40_gelu_erf_backward", 36720.0, 8400.0},
-    {"matmul_dw_18x10x40_dbias", 14400.0, 6880.0},
-    {"matmul_dx_18x40x10", 14400.0, 6160.0},
-    {"matmul_dw_18x40x10_dbias", 14400.0, 7120.0},
-    {"layernorm_backward_18x10x16_add_keep_dropout", 3960.0, 5224.0},
-    {"matmul_dx_18x10x10", 3600.0, 2080.0},
-    {"matmul_dw_18x10x10_dbias", 3600.0, 2320.0},
-    {"attention_backward_3x6x2x5_dropout", 6300.0, 5904.0},
-    {"matmul_dx_18x30x10", 10800.0, 4800.0},
-    {"matmul_dw_18x30x10_dbias", 10800.0, 5520.0},
-    {"layernorm_backward_18x10x16_add_dropout", 3960.0, 4504.0},
-    {"embed_backward_18x10x17x6", 360.0, 2632.0},
+    {"pack_17x10x2x16", 0.0,
+     1960.0},
+    {"pack_30x10x2x16", 0.0,
+     2480.0},
+    {"pack_10x10x1x16", 0.0,
+     1040.0},
+    {"pack_40x10x3x16", 0.0,
+     3520.0},
+    {"pack_10x40x1x16", 0.0,
+     4160.0},
+    {"pack_dx_17x10x1x16", 0.0,
+     1768.0},
+    {"pack_dx_30x10x1x16", 0.0,
+     3120.0},
+    {"pack_dx_10x10x1x16", 0.0,
+     1040.0},
+    {"pack_dx_40x10x1x16", 0.0,
+     4160.0},
+    {"pack_dx_10x40x3x16", 0.0,
+     3520.0},
+    {"embed_18x17x10x6_dropout", 1080.0,
+     1712.0},
+    {"layernorm_18x10", 1440.0,
+     1664.0},
+    {"matmul_18x10x30_bias", 11340.0,
+     4280.0},
+    {"attention_3x6x2x5_dropout", 2520.0,
+     3024.0},
+    {"matmul_18x10x10_bias_dropout_add", 4860.0,
+     2840.0},
+    {"matmul_18x10x40_bias_keep_gelu_erf", 36720.0,
+     8560.0},
+    {"matmul_18x40x10_bias_dropout_add", 15660.0,
+     6920.0},
+    {"matmul_18x10x17", 6120.0,
+     3224.0},
+    {"cross_entropy_18x17", 7650.0,
+     1368.0},
+    {"mean_loss_18", 18.0,
+     144.0},
+    {"cross_entropy_backward_18x17", 7650.0,
+     2592.0},
+    {"matmul_dx_18x17x10", 6120.0,
+     3032.0},
+    {"matmul_dw_18x17x10", 6120.0,
+     3304.0},
+    {"layernorm_backward_18x10x16_keep_dropout", 3780.0,
+     4504.0},
+    {"matmul_dx_18x10x40_gelu_erf_backward", 36720.0,
+     8400.0},
+    {"matmul_dw_18x10x40_dbias", 14400.0,
+     6880.0},
+    {"matmul_dx_18x40x10", 14400.0,
+     6160.0},
+    {"matmul_dw_18x40x10_dbias", 14400.0,
+     7120.0},
+    {"layernorm_backward_18x10x16_add_keep_dropout", 3960.0,
+     5224.0},
+    {"matmul_dx_18x10x10", 3600.0,
+     2080.0},
+    {"matmul_dw_18x10x10_dbias", 3600.0,
+     2320.0},
+    {"attention_backward_3x6x2x5_dropout", 6300.0,
+     5904.0},
+    {"matmul_dx_18x30x10", 10800.0,
+     4800.0},
+    {"matmul_dw_18x30x10_dbias", 10800.0,
+     5520.0},
+    {"layernorm_backward_18x10x16_add_dropout", 3960.0,
+     4504.0},
+    {"embed_backward_18x10x17x6", 360.0,
+     2632.0},
 };
 
 union model_scratch {
