@@ -355,7 +355,8 @@ function emit.facts(g, c, hash, command)
     or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
       c.n_embd, c.block_size, c.vocab_size)
   return {
-    c = c, hash = hash, command = command, optimizer = "OPTIMIZER_" .. c.optimizer:upper(), title = title, entries = entries,
+    c = c, hash = hash, command = command, title = title, entries = entries,
+    optimizer = "OPTIMIZER_" .. c.optimizer:upper(),
     config = macro_strings(c.baked_text), string = emit.c_string,
     num_params = all, num_params_nanogpt = nanogpt,
     flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,

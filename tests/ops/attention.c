@@ -51,9 +51,8 @@ void attention_reference(const struct op *op) {
         for (int h = 0; h < H; h++) {
             const double *qkv = op->in[0] + b * T * E + h * D;
             for (int i = 0; i < T; i++) {
-                const double lse =
-                    attend(op, op->out[0] + (b * T + i) * C + h * D, qkv + i * E, qkv + C,
-                           qkv + 2 * C, E, i, (int64_t)(b * H + h) * T + i);
+                const double lse = attend(op, op->out[0] + (b * T + i) * C + h * D, qkv + i * E,
+                                          qkv + C, qkv + 2 * C, E, i, (int64_t)(b * H + h) * T + i);
                 if (op->out[1]) {
                     op->out[1][h * op->d.N + b * T + i] = lse;
                 }

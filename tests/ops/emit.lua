@@ -88,6 +88,7 @@ end
 -- Lists a case's tensors, each with its index (from 0) and role.
 local function classify(g, steps, dy, described)
   local list, index, stored, made = {}, {}, {}, {}
+  local work = {} -- attention_decode's weights: scratch memory of its own
   local function add(tensor)
     if tensor and not index[tensor] then
       index[tensor] = #list
@@ -96,9 +97,10 @@ local function classify(g, steps, dy, described)
   end
   for _, step in ipairs(steps) do
     for _, tensor in ipairs(step.inputs) do add(tensor) end
-    for _, tensor in ipairs(step.outputs) do
+    for i, tensor in ipairs(step.outputs) do
       add(tensor)
       if tensor then made[tensor] = true end
+      if tensor and step.op.outputs[i][1] == "weights" then work[tensor] = true end
     end
   end
   add(dy)
@@ -117,6 +119,8 @@ local function classify(g, steps, dy, described)
       roles[tensor] = { role = "STATE" }
     elseif given[tensor] then
       roles[tensor] = { role = "GIVEN" }
+    elseif work[tensor] then
+      roles[tensor] = { role = "WORK" }
     elseif made[tensor] then
       roles[tensor] = { role = stored[tensor] and "VALUE" or "INTERMEDIATE", of = index[tensor] }
     elseif tensor.kind == "grad" then
@@ -224,8 +228,8 @@ local function wrapper_text(g, node, k)
   elseif node.op.scratch then
     words[#words + 1] = "c->scratch[thread]"
   end
-  return ("static void call_%s(const struct call_context *c, int thread, int threads) {\n    %s(%s, thread, threads);\n}\n")
-    :format(k.unique, k.unique, table.concat(words, ", "))
+  local head = "static void call_%s(const struct call_context *c, int thread, int threads) {\n"
+  return (head .. "    %s(%s, thread, threads);\n}\n"):format(k.unique, k.unique, table.concat(words, ", "))
 end
 
 -- ---- families ------------------------------------------------------------------------------------
@@ -274,13 +278,14 @@ function Family:add(name, options, build, covered)
     for _, item in ipairs(items) do lines[#lines + 1] = item end
     lines[#lines + 1] = "};"
   end
-  local tensors, step_lines, calls, flops, dropout = {}, {}, {}, 0, false
+  local tensors, step_lines, calls, work, dropout = {}, {}, {}, 0, false
   for i, tensor in ipairs(list) do tensors[i] = tensor_text(g, tensor, roles[tensor]) end
   for i, step in ipairs(steps) do
     step_lines[i] = step_text(index, step)
     self.references[step.op.name:gsub("^matmul_decode$", "matmul")] = true
-    flops = flops + step.op.flops(step.dims, step.attrs)
-    dropout = dropout or (step.attrs.site or 0) ~= 0
+    local has_dropout = (step.attrs.site or 0) ~= 0
+    work = work + step.op.flops(step.dims, step.attrs) * (has_dropout and 20 or 1) -- a cipher an element
+    dropout = dropout or has_dropout
   end
   for i, node in ipairs(g.nodes) do calls[i] = call_text(g, index, node, described[i]) end
   rows("tensor tensors", tensors)
@@ -290,7 +295,7 @@ function Family:add(name, options, build, covered)
   local loss = y or steps[1].outputs[1]
   self.cases[#self.cases + 1] =
     ('    {"%s", %.17g, %.17g, %s, %d, %d, %d, tensors_%d, steps_%d, calls_%d, %d, %d, %d},'):format(name,
-      options.tolerance, flops, dropout, options.decode and options.decode.pos or 0, index[loss],
+      options.tolerance, work, dropout, options.decode and options.decode.pos or 0, index[loss],
       dy and index[dy] or -1, number, number, number, #list, #steps, #calls)
 end
 

@@ -4,10 +4,11 @@
 //     harness            as a Check suite, a test for each case
 //     harness --bench    prints GFLOP/s of each kernel; asserts nothing
 //
-// Each case runs with 1, 2, 4 and 7 threads, and again with each result in the memory of each operand
-// that it may have: all must give the same bytes. Results start as NaN, gradients as random numbers.
-// Memory is exactly as long as its tensor: from malloc, for ASan to watch, or against a page that
-// cannot be touched, behind NaNs that must not change, for what ASan does not see (masked vectors).
+// Each case runs with 1, 2, 4 and 7 threads, and again with each result in the memory of each
+// operand that it may have: all must give the same bytes. Results start as NaN, gradients as random
+// numbers. Memory is exactly as long as its tensor: from malloc, for ASan to watch, or against a
+// page that cannot be touched, behind NaNs that must not change, for what ASan does not see
+// (masked vectors).
 #include "tests/ops/harness.h"
 
 #include <check.h>
@@ -17,13 +18,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static const double DIFFERENCE = 1e-6;  // step of the central differences
+static const double DIFFERENCE = 1e-6;  // step of the central differences, in a tensor's spreads
 static const double WORK_LIMIT = 1e8;   // operations for one tensor's differences
 static const float PROBABILITY = 0.2f;  // of dropout
 static const float LOSS_SCALE = 0.375f; // d loss / d a row's loss
 enum { RANDOM_START = 0, RANDOM_DIRECTION = 1, POISON = 0xff }; // 0xffffffff is a NaN
 
-// ---- random numbers: a function of (case's name, tensor, element) --------------------------------
+// ---- random numbers: a function of (case's name, tensor, element) -------------------------------
 
 static uint64_t random_bits(const struct op_case *c, int tensor, int kind, int element) {
     uint32_t hash = 2166136261u; // FNV-1a
@@ -43,7 +44,8 @@ static void fill_start(const struct op_case *c, int tensor, void *at) {
         if (!random) {
             memset((float *)at + i, POISON, sizeof(float));
         } else if (t->below > 0) {
-            ((int32_t *)at)[i] = (int32_t)rng_below(bits, (uint64_t)t->below + t->ignored) - t->ignored;
+            ((int32_t *)at)[i] =
+                (int32_t)rng_below(bits, (uint64_t)t->below + t->ignored) - t->ignored;
         } else {
             ((float *)at)[i] = (float)(rng_normal(bits) * t->spread);
         }
@@ -53,7 +55,7 @@ static void fill_start(const struct op_case *c, int tensor, void *at) {
     }
 }
 
-// ---- the reference -------------------------------------------------------------------------------
+// ---- the reference ------------------------------------------------------------------------------
 
 struct reference {
     const struct op_case *c;
@@ -123,21 +125,22 @@ static double reference_loss(struct reference *r) {
 // The loss's slope where x moves along a direction of length 1; NULL is along element i.
 static double slope(struct reference *r, int tensor, const double *direction, int i) {
     const int count = direction ? r->c->tensors[tensor].count : 1;
+    const double h = DIFFERENCE * r->c->tensors[tensor].spread;
     double *x = r->at[tensor] + (direction ? 0 : i), loss[2];
     double *before = malloc((size_t)count * sizeof *before);
     memcpy(before, x, (size_t)count * sizeof *before);
     for (int side = 0; side < 2; side++) {
         for (int e = 0; e < count; e++) {
-            x[e] = before[e] + (side ? DIFFERENCE : -DIFFERENCE) * (direction ? direction[e] : 1);
+            x[e] = before[e] + (side ? h : -h) * (direction ? direction[e] : 1);
         }
         loss[side] = reference_loss(r);
     }
     memcpy(x, before, (size_t)count * sizeof *before);
     free(before);
-    return (loss[1] - loss[0]) / (2 * DIFFERENCE);
+    return (loss[1] - loss[0]) / (2 * h);
 }
 
-// ---- memory --------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 
 struct memory {
     char *at;
@@ -146,20 +149,27 @@ struct memory {
     size_t pages_bytes;
 };
 
+static void memory_need(bool there) {
+    if (!there) {
+        perror("harness: memory");
+        abort();
+    }
+}
+
 static struct memory memory_new(size_t bytes, bool in_pages) {
     struct memory memory = {.bytes = bytes};
     if (!in_pages) {
         memory.at = malloc(bytes);
-        ck_assert_ptr_nonnull(memory.at);
+        memory_need(memory.at != NULL);
         return memory;
     }
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
     memory.pages_bytes = (bytes + page - 1) / page * page + page;
-    memory.pages = mmap(NULL, memory.pages_bytes, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    ck_assert(memory.pages != MAP_FAILED);
+    memory.pages =
+        mmap(NULL, memory.pages_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory_need(memory.pages != MAP_FAILED);
     memset(memory.pages, POISON, memory.pages_bytes);
-    ck_assert_int_eq(mprotect(memory.pages + memory.pages_bytes - page, page, PROT_NONE), 0);
+    memory_need(mprotect(memory.pages + memory.pages_bytes - page, page, PROT_NONE) == 0);
     memory.at = memory.pages + memory.pages_bytes - page - bytes;
     return memory;
 }
@@ -178,7 +188,7 @@ static bool memory_free(struct memory *memory) {
     return intact;
 }
 
-// ---- kernels -------------------------------------------------------------------------------------
+// ---- kernels ------------------------------------------------------------------------------------
 
 struct job {
     const struct call *call;
@@ -206,12 +216,13 @@ static struct job job_new(const struct op_case *c, const struct call *call, stru
     return job;
 }
 
-static void job_free(const struct op_case *c, const struct job *job, struct memory *scratch,
-                     int threads) {
+// False where the call wrote before its scratch memory.
+static bool job_free(const struct job *job, struct memory *scratch, int threads) {
+    bool intact = true;
     for (int t = 0; t < threads && job->call->scratch_bytes > 0; t++) {
-        ck_assert_msg(memory_free(&scratch[t]), "%s: %s writes before its scratch memory", c->name,
-                      job->call->name);
+        intact = memory_free(&scratch[t]) && intact;
     }
+    return intact;
 }
 
 // One way of running a case: threads, memory, and the call whose result takes an operand's memory.
@@ -231,23 +242,24 @@ static void run(const struct op_case *c, struct model *m, struct way way, void *
     ck_assert_int_eq(parallel_threads(way.threads), way.threads);
     for (int i = 0; i < c->calls_count; i++) {
         struct memory scratch[OP_THREADS];
-        struct job job =
-            job_new(c, &c->calls[i], m, tensors, scratch, way.threads, way.in_pages);
+        struct job job = job_new(c, &c->calls[i], m, tensors, scratch, way.threads, way.in_pages);
         if (i != way.alias_call) {
             parallel_run(job_run, &job);
         } else {
             // The result in the operand's memory, from where it goes to its own.
             const struct memory *operand = &tensors[way.alias_tensor];
-            const struct memory *result = &tensors[c->calls[i].operands[0]];
+            const int result = c->calls[i].operands[0];
             void *before = malloc(operand->bytes);
             memcpy(before, operand->at, operand->bytes);
             job.context.at[0] = operand->at;
             parallel_run(job_run, &job);
-            memcpy(result->at, operand->at, operand->bytes);
+            memcpy(tensors[result].at, operand->at,
+                   (size_t)c->tensors[result].valid * sizeof(float));
             memcpy(operand->at, before, operand->bytes);
             free(before);
         }
-        job_free(c, &job, scratch, way.threads);
+        ck_assert_msg(job_free(&job, scratch, way.threads),
+                      "%s: %s writes before its scratch memory", c->name, job.call->name);
     }
     for (int k = 0; k < c->tensors_count; k++) {
         results[k] = malloc(tensors[k].bytes);
@@ -282,7 +294,7 @@ static void run_again(const struct op_case *c, struct model *m, struct way way, 
     free_results(c, results);
 }
 
-// ---- what kernels wrote, against the reference ---------------------------------------------------
+// ---- what kernels wrote, against the reference --------------------------------------------------
 
 static void check_given(const struct op_case *c, int tensor, const void *result) {
     const size_t bytes = (size_t)c->tensors[tensor].count * sizeof(float);
@@ -333,13 +345,13 @@ static void check_value(const struct op_case *c, int tensor, const float *result
     free(got);
 }
 
-// A gradient against central differences: every element where that is not too much work; else some, on
-// a stride that meets every lane and column, and a random direction, which no element escapes.
+// A gradient against central differences: every element where that is not too much work; else some,
+// on a stride that meets every lane and column, and a random direction, which no element escapes.
 static void check_gradient(const struct op_case *c, int tensor, const float *result,
                            struct reference *r) {
     const struct tensor *t = &c->tensors[tensor];
     const int count = t->count, stride = 7919; // a prime
-    const double most = fmax(64, WORK_LIMIT / (2 * c->flops));
+    const double most = fmax(64, WORK_LIMIT / (2 * c->work));
     const int checked = count <= most ? count : (int)most;
     float *start = malloc((size_t)count * sizeof *start);
     double *gradient = malloc((size_t)count * sizeof *gradient);
@@ -404,7 +416,7 @@ static void check_results(const struct op_case *c, const struct model *m, void *
     reference_free(&r);
 }
 
-// ---- one case ------------------------------------------------------------------------------------
+// ---- one case -----------------------------------------------------------------------------------
 
 static const struct op_case *case_at(int i) {
     for (int f = 0; f < families_count; f++) {
@@ -446,7 +458,7 @@ START_TEST(case_holds) {
 }
 END_TEST
 
-// ---- dropout: how much is dropped ----------------------------------------------------------------
+// ---- dropout: how much is dropped ---------------------------------------------------------------
 
 // Elements of the first value that are 0, where the case is of dropout alone and large enough.
 START_TEST(dropout_has_its_rate) {
@@ -479,7 +491,7 @@ START_TEST(dropout_has_its_rate) {
 }
 END_TEST
 
-// ---- figures -------------------------------------------------------------------------------------
+// ---- figures ------------------------------------------------------------------------------------
 
 static void bench_case(const struct op_case *c) {
     struct model m = case_model(c->dropout ? PROBABILITY : 0);
@@ -501,7 +513,7 @@ static void bench_case(const struct op_case *c) {
         }
         printf("    %-56s %10.2f us %8.2f GFLOP/s\n", c->calls[i].name, best * 1e6,
                c->calls[i].flops / best * 1e-9);
-        job_free(c, &job, scratch, 1);
+        job_free(&job, scratch, 1);
     }
     for (int k = 0; k < c->tensors_count; k++) {
         memory_free(&tensors[k]);

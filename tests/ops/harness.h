@@ -1,8 +1,8 @@
 // harness.h: what the emitted cases (emit.lua), the references (NAME.c) and harness.c share.
 //
-// A case is a small graph, twice: as the model says it, one reference after another in plain doubles;
-// and as kernels, after autodiff, fusion and layout, one call after another. Both speak of the same
-// tensors.
+// A case is a small graph, twice: as the model says it, one reference after another in plain
+// doubles; and as kernels, after autodiff, fusion and layout, one call after another. Both speak of
+// the same tensors.
 #ifndef DIECAST_OPS_HARNESS_H
 #define DIECAST_OPS_HARNESS_H
 
@@ -10,7 +10,7 @@
 
 enum { OP_INPUTS = 4, OP_OUTPUTS = 4, OP_OPERANDS = 12, OP_ALIASES = 4, OP_THREADS = 7 };
 
-// ---- references ----------------------------------------------------------------------------------
+// ---- references ---------------------------------------------------------------------------------
 
 struct dims {
     int N, B, T, C, H, D, E, O, V, P, S;
@@ -36,7 +36,7 @@ double dropout_factor(const struct op *op, int64_t row, int columns, int column)
 // exp of each of x (count) over their sum, to y; returns the log of that sum. attention.c.
 double softmax(double *y, const double *x, int count);
 
-// ---- emitted tables ------------------------------------------------------------------------------
+// ---- emitted tables -----------------------------------------------------------------------------
 
 enum role {
     GIVEN,        // random; kernels do not change it
@@ -91,7 +91,7 @@ struct call {
 struct op_case {
     const char *name;
     double tolerance; // of a tensor, relative, in L2
-    double flops;     // of the reference's steps
+    double work;      // operations of the reference's steps, about
     bool dropout;     // run with dropout and without
     int pos;
     int loss, seed; // loss = sum of tensor `loss` times tensor `seed`, or times loss_scale (-1)

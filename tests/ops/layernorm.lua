@@ -5,17 +5,17 @@ local function norm(g, x, C, shift)
 end
 
 return function(case)
-  for _, size in ipairs({ { 1, 2 }, { 7, 5 }, { 13, 17 }, { 7, 65 }, { 13, 100 }, { 100, 33 } }) do
+  for _, size in ipairs({ { 1, 17 }, { 7, 5 }, { 13, 17 }, { 7, 65 }, { 13, 100 }, { 100, 33 } }) do
     for _, shift in ipairs({ true, false }) do
       local name = ("%dx%d%s"):format(size[1], size[2], shift and "" or " without shift")
       case(name, { tolerance = 1e-6 }, function(g, given)
         return norm(g, given("x", size), size[2], shift)
       end)
-      case(name .. ", no statistics", { tolerance = 1e-6, forward = true }, function(g, given)
-        return norm(g, given("x", size), size[2], shift)
-      end)
     end
   end
+  case("without statistics", { tolerance = 1e-6, forward = true }, function(g, given)
+    return norm(g, given("x", { 13, 17 }), 17, true)
+  end)
   case("of one column", { tolerance = 1e-6 }, function(g, given)
     return norm(g, given("x", { 7, 1 }), 1, true)
   end)

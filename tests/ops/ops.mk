@@ -1,0 +1,30 @@
+# ops.mk: one instruction set's op harness from what emit.lua wrote; run.sh calls it.
+#
+#     make -f tests/ops/ops.mk BUILD=folder ISA=name ISA_FLAGS=... CHECK_LIBS=... [BENCH=1]
+#
+# Kernels are compiled without optimisation, which takes a third of the time and changes no result;
+# references with it, since differences need many of them.
+.SUFFIXES:
+.DELETE_ON_ERROR:
+CC := gcc
+SANITIZE := -O0 -fsanitize=address,undefined -fno-sanitize-recover=all
+CFLAGS = -std=gnu11 -ffp-contract=off -fopenmp -Wall -Wextra -I. -I$(BUILD)/include
+KERNELS = $(ISA_FLAGS) $(if $(BENCH),-O3,$(SANITIZE))
+out := $(BUILD)/ops/$(ISA)$(if $(BENCH),-bench)
+plain := $(BUILD)/ops/$(CC)
+emitted := $(wildcard $(out)/*.c)
+parts := $(patsubst tests/ops/%.c,%,$(wildcard tests/ops/*.c)) rng parallel time
+
+$(out)/harness: $(emitted:.c=.o) $(parts:%=$(plain)/%.o)
+	$(CC) $(CFLAGS) $(KERNELS) -o $@ $^ $(CHECK_LIBS) -lm
+
+$(out)/%.o: $(out)/%.c runtime/runtime.h runtime/kernel.h runtime/vec.h tests/ops/harness.h
+	$(CC) $(CFLAGS) $(KERNELS) -c -o $@ $<
+
+$(plain)/%.o: tests/ops/%.c runtime/runtime.h tests/ops/harness.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -O2 $(CHECK_CFLAGS) -c -o $@ $<
+
+$(plain)/%.o: runtime/%.c runtime/runtime.h
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -O2 -c -o $@ $<

@@ -1,0 +1,79 @@
+#!/bin/sh
+# run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (all
+# of them where none is named), and adds up the tests. What this machine cannot run is skipped with
+# a line that says why. Writes to build/ops/ISA; BUILD names another folder than build.
+set -eu
+cd "$(dirname "$0")/../.."
+build=${BUILD:-build}
+bench=
+if [ "${1-}" = --bench ]; then
+    bench=1
+    shift
+fi
+[ $# -gt 0 ] || set -- avx512 avx2 neon generic
+
+cross=aarch64-linux-gnu-gcc
+cross_works() {
+    command -v qemu-aarch64 >/dev/null && command -v $cross >/dev/null &&
+        printf '#include <check.h>\nint main(void) { return !srunner_create(0); }\n' |
+        $cross -x c -o /dev/null - -lcheck 2>/dev/null
+}
+
+# How a program for an instruction set runs here: "here", "qemu", or why it does not.
+how_runs() {
+    case $1-$(uname -m) in
+        generic-* | neon-aarch64) echo here ;;
+        avx512-x86_64) grep -qw avx512vl /proc/cpuinfo && echo here || echo 'not on this machine' ;;
+        avx2-x86_64) grep -qw avx2 /proc/cpuinfo && echo here || echo 'not on this machine' ;;
+        neon-x86_64) cross_works && echo qemu || echo "no qemu-aarch64 with $cross and its Check" ;;
+        *) echo "no instruction set of $(uname -m)" ;;
+    esac
+}
+
+# The number before each word in Check's "98%: Checks: 200, Failures: 2, Errors: 1".
+total() {
+    sed -n "s/^[0-9]*%: .*$1: \([0-9]*\).*/\1/p" "$2"
+}
+
+passed=0 failed=0 skipped=0
+lua5.4 gen/main.lua --build "$build" configs/shakespeare_char_cpu.lua # for include/run_keys.h
+for isa in "$@"; do
+    how=$(how_runs "$isa")
+    case $how in
+        here)
+            start=''
+            set -- "CHECK_CFLAGS=$(pkg-config --cflags check)" \
+                "CHECK_LIBS=$(pkg-config --libs check)"
+            ;;
+        qemu)
+            start='qemu-aarch64 -L /usr/aarch64-linux-gnu'
+            set -- CC=$cross SANITIZE=-O1 CHECK_LIBS=-lcheck
+            ;;
+        *)
+            echo "ops $isa: skipped: $how"
+            skipped=$((skipped + 1))
+            continue
+            ;;
+    esac
+    out=$build/ops/$isa${bench:+-bench}
+    mkdir -p "$out"
+    lua5.4 tests/ops/emit.lua "$isa" "$out" ${bench:+--bench}
+    flags=$(lua5.4 -e "print(require('gen.isa')['$isa'].flags)")
+    MAKEFLAGS='' make -s -j2 -f tests/ops/ops.mk BUILD="$build" ISA="$isa" ISA_FLAGS="$flags" \
+        BENCH=$bench "$@"
+    if [ -n "$bench" ]; then
+        $start "$out/harness" --bench
+        continue
+    fi
+    code=0
+    $start "$out/harness" >"$out/log" 2>&1 || code=$?
+    checks=$(total Checks "$out/log")
+    bad=$(($(total Failures "$out/log") + $(total Errors "$out/log")))
+    [ $code = 0 ] || [ $bad -gt 0 ] || bad=1
+    passed=$((passed + ${checks:-0} - bad))
+    failed=$((failed + bad))
+    echo "ops $isa:"
+    cat "$out/log"
+done
+[ -n "$bench" ] || echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ]

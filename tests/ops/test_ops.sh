@@ -1,0 +1,3 @@
+#!/bin/sh
+# test_ops.sh: the op harness, for every instruction set that this machine can run.
+exec "$(dirname "$0")/run.sh"
