@@ -14,24 +14,26 @@ $(k.sign("VEC_INLINE void", k.part.tile, tile_place)) {
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
-#pragma GCC unroll 16
+    //$ if #k.epilogue == 0 then
+    tile_store(acc, rows, vecs, last, $(k.y) + (size_t)i * COLS + p * TILE_COLS, COLS);
+    //$ else
+    // By way of memory: unrolled, the code below would be long and short of registers.
+    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
+    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
+            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int lanes = v == vecs - 1 ? last : VEC;
             const size_t at = (size_t)row * COLS + (size_t)col;
-            //$ if #k.epilogue == 0 then
-            vec_store_n($(k.y) + at, acc[r][v], lanes);
-            //$ else
-            vec value = acc[r][v];
+            vec value = vec_load(done + r * TILE_COLS + v * VEC);
             //$ for _, statement in ipairs(k.epilogue) do
             $(statement);
             //$ end
             vec_store_n($(k.y) + at, value, lanes);
-            //$ end
         }
     }
+    //$ end
 }
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
@@ -73,9 +75,10 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
     enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever comes out more even.
+    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do: a
+    // tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = most_panels * TILES < most_tiles * PANELS;
+    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {

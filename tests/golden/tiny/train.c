@@ -137,7 +137,7 @@ __attribute__((unused)) static void tile_pack_turned(float *to, int width, const
         }                                                                                          \
     } while (0)
 
-// pack_17x10x2x16, from templates/cpu/matmul.c:116. Called once a step: 0 FLOP, 2.0 kB each.
+// pack_17x10x2x16, from templates/cpu/matmul.c:119. Called once a step: 0 FLOP, 2.0 kB each.
 static void pack_17x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -147,7 +147,7 @@ static void pack_17x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_30x10x2x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 2.5 kB each.
+// pack_30x10x2x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 2.5 kB each.
 static void pack_30x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -157,7 +157,7 @@ static void pack_30x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x10x1x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_10x10x1x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -167,7 +167,7 @@ static void pack_10x10x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_40x10x3x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_40x10x3x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_40x10x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -177,7 +177,7 @@ static void pack_40x10x3x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x40x1x16, from templates/cpu/matmul.c:116. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_10x40x1x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_10x40x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -187,7 +187,7 @@ static void pack_10x40x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_dx_17x10x1x16, from templates/cpu/matmul.c:128. Called once a step: 0 FLOP, 1.8 kB each.
+// pack_dx_17x10x1x16, from templates/cpu/matmul.c:131. Called once a step: 0 FLOP, 1.8 kB each.
 static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -202,7 +202,7 @@ static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_30x10x1x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 3.1 kB each.
+// pack_dx_30x10x1x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 3.1 kB each.
 static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -217,7 +217,7 @@ static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x10x1x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_dx_10x10x1x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -232,7 +232,7 @@ static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_40x10x1x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_dx_40x10x1x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -247,7 +247,7 @@ static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x40x3x16, from templates/cpu/matmul.c:128. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_dx_10x40x3x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_dx_10x40x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -320,14 +320,16 @@ VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float 
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
+    // By way of memory: unrolled, the code below would be long and short of registers.
+    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
+    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
+            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int lanes = v == vecs - 1 ? last : VEC;
             const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = acc[r][v];
+            vec value = vec_load(done + r * TILE_COLS + v * VEC);
             value = value + vec_load_n(bias + col, lanes);
             vec_store_n(y + at, value, lanes);
         }
@@ -517,14 +519,16 @@ VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, flo
     tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
-#pragma GCC unroll 16
+    // By way of memory: unrolled, the code below would be long and short of registers.
+    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
+    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
+            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int lanes = v == vecs - 1 ? last : VEC;
             const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = acc[r][v];
+            vec value = vec_load(done + r * TILE_COLS + v * VEC);
             value = value + vec_load_n(bias + col, lanes);
             value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
             value = value + vec_load_n(addend + at, lanes);
@@ -568,14 +572,16 @@ VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, c
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
+    // By way of memory: unrolled, the code below would be long and short of registers.
+    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
+    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
+            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int lanes = v == vecs - 1 ? last : VEC;
             const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = acc[r][v];
+            vec value = vec_load(done + r * TILE_COLS + v * VEC);
             value = value + vec_load_n(bias + col, lanes);
             vec_store_n(kept + at, value, lanes);
             value = gelu_erf(value);
@@ -620,14 +626,16 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
     tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
-#pragma GCC unroll 16
+    // By way of memory: unrolled, the code below would be long and short of registers.
+    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
+    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
+            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int lanes = v == vecs - 1 ? last : VEC;
             const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = acc[r][v];
+            vec value = vec_load(done + r * TILE_COLS + v * VEC);
             value = value + vec_load_n(bias + col, lanes);
             value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
             value = value + vec_load_n(addend + at, lanes);
@@ -668,16 +676,7 @@ VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *pack
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec_store_n(y + at, acc[r][v], lanes);
-        }
-    }
+    tile_store(acc, rows, vecs, last, y + (size_t)i * COLS + p * TILE_COLS, COLS);
 }
 
 static void matmul_18x10x17(float *y, const float *x, const float *packed, int thread,
@@ -796,16 +795,7 @@ VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float 
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec_store_n(dx + at, acc[r][v], lanes);
-        }
-    }
+    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
 }
 
 static void matmul_dx_18x17x10(float *dx, const float *dy, const float *packed, int thread,
@@ -829,7 +819,7 @@ static void matmul_dx_18x17x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x17x10, from templates/cpu/matmul.c:60. Called once a step: 6.1 kFLOP, 3.3 kB each.
+// matmul_dw_18x17x10, from templates/cpu/matmul.c:62. Called once a step: 6.1 kFLOP, 3.3 kB each.
 VEC_INLINE void matmul_dw_18x17x10_tile(float *dw, const float *a, const float *b, int depth, int o,
                                         int p, const int rows, const int vecs, const int last) {
     enum { N = 18, C = 10, O = 17 };
@@ -847,9 +837,11 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, int t
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
     enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever comes out more even.
+    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
+    // a
+    // tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = most_panels * TILES < most_tiles * PANELS;
+    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -951,14 +943,16 @@ VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
+    // By way of memory: unrolled, the code below would be long and short of registers.
+    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
+    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
+            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int lanes = v == vecs - 1 ? last : VEC;
             const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = acc[r][v];
+            vec value = vec_load(done + r * TILE_COLS + v * VEC);
             value = value * gelu_erf_grad(vec_load_n(pre + at, lanes));
             vec_store_n(dx + at, value, lanes);
         }
@@ -987,7 +981,7 @@ static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, con
     }
 }
 
-// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:60.
+// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:62.
 // Called 3 times a step: 14.4 kFLOP, 6.9 kB each.
 VEC_INLINE void matmul_dw_18x10x40_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -1007,9 +1001,11 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
     enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever comes out more even.
+    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
+    // a
+    // tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = most_panels * TILES < most_tiles * PANELS;
+    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -1053,16 +1049,7 @@ VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float 
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec_store_n(dx + at, acc[r][v], lanes);
-        }
-    }
+    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
 }
 
 static void matmul_dx_18x40x10(float *dx, const float *dy, const float *packed, int thread,
@@ -1086,7 +1073,7 @@ static void matmul_dx_18x40x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:60.
+// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:62.
 // Called 3 times a step: 14.4 kFLOP, 7.1 kB each.
 VEC_INLINE void matmul_dw_18x40x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -1106,9 +1093,11 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
     enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever comes out more even.
+    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
+    // a
+    // tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = most_panels * TILES < most_tiles * PANELS;
+    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -1213,16 +1202,7 @@ VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float 
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec_store_n(dx + at, acc[r][v], lanes);
-        }
-    }
+    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
 }
 
 static void matmul_dx_18x10x10(float *dx, const float *dy, const float *packed, int thread,
@@ -1246,7 +1226,7 @@ static void matmul_dx_18x10x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:60.
+// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:62.
 // Called 3 times a step: 3.6 kFLOP, 2.3 kB each.
 VEC_INLINE void matmul_dw_18x10x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -1266,9 +1246,11 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
     enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever comes out more even.
+    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
+    // a
+    // tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = most_panels * TILES < most_tiles * PANELS;
+    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -1491,16 +1473,7 @@ VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float 
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
                   TILE_COLS);
-#pragma GCC unroll 16
-    for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC,
-                      lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec_store_n(dx + at, acc[r][v], lanes);
-        }
-    }
+    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
 }
 
 static void matmul_dx_18x30x10(float *dx, const float *dy, const float *packed, int thread,
@@ -1524,7 +1497,7 @@ static void matmul_dx_18x30x10(float *dx, const float *dy, const float *packed, 
     }
 }
 
-// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:60.
+// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:62.
 // Called 3 times a step: 10.8 kFLOP, 5.5 kB each.
 VEC_INLINE void matmul_dw_18x30x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
                                               int o, int p, const int rows, const int vecs,
@@ -1544,9 +1517,11 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
     enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever comes out more even.
+    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
+    // a
+    // tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = most_panels * TILES < most_tiles * PANELS;
+    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
