@@ -81,12 +81,13 @@ end
 -- for use, and with ASan and UBSan.
 for _, path in ipairs(files("tests/reference/configs/*.lua")) do
   local name = path:match("([^/]+)%.lua$")
-  local build = "make build BUILD=build/reference PROGRAMS=\"test_parity gradcheck\" CONFIG=" .. path
+  local build = "make build BUILD=build/reference PROGRAMS=\"test_parity test_greedy gradcheck\" CONFIG=" .. path
   for _, variant in ipairs { { "", "" }, { "asan/", " SANITIZE=1" } } do
     local bin = ("build/reference/%s%s/cpu/"):format(variant[1], name)
     local golden = "tests/reference/golden/" .. name .. ".safetensors"
     add(("parity %s%s"):format(name, variant[2]),
       build .. variant[2] .. " && " .. bin .. "test_parity " .. golden)
+    add(("greedy %s%s"):format(name, variant[2]), bin .. "test_greedy " .. golden)
     add(("gradcheck %s%s"):format(name, variant[2]), bin .. "gradcheck")
   end
 end

@@ -1,0 +1,133 @@
+// test_greedy.c: one emitted sampler against PyTorch's plain forward passes over the whole context.
+//
+//     test_greedy GOLDEN.safetensors     a golden file of the same config, from tests/reference
+//
+// The logits behind the first sequence, taken in pieces through the cache of keys and values, and 32
+// greedy tokens, which go beyond the context's end in most goldens; with 1, 2 and 4 threads.
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/runtime.h"
+
+static const double LOGITS_LIMIT = 1e-5; // relative, in L2
+
+static const struct tensor_view *greedy_tensor(const struct safetensors *file, const char *name) {
+    const struct tensor_view *view = safetensors_find(file, name);
+    if (!view) {
+        die(EXIT_DATA, "%s: no tensor %s", file->path, name);
+    }
+    return view;
+}
+
+static void greedy_weights(struct sampler *s, const struct safetensors *file) {
+    int count = 0;
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        const struct param *param = &sampler_info.params[i];
+        for (int layer = 0; layer < param->layers; layer++) {
+            char name[PARAM_NAME];
+            param_name(param->copy ? &sampler_info.params[0] : param, layer, "param.", name);
+            s->weight[count++] = greedy_tensor(file, name)->data;
+        }
+    }
+}
+
+// The logits behind tokens (T), in pieces of `piece` rows.
+static double greedy_logits_error(struct sampler *s, const float *tokens,
+                                  const struct tensor_view *wanted, int piece) {
+    const int T = sampler_info.block_size, V = sampler_info.vocab_size;
+    int32_t *ids = malloc((size_t)T * sizeof(int32_t));
+    float *logits = malloc((size_t)V * sizeof(float));
+    for (int t = 0; t < T; t++) {
+        ids[t] = (int32_t)tokens[t];
+    }
+    for (int t = 0; t < T; t += piece) {
+        sampler_forward(s, ids + t, t + piece < T ? piece : T - t, t, logits, 0);
+    }
+    double difference = 0, size = 0;
+    for (int v = 0; v < V; v++) {
+        difference += pow((double)logits[v] - wanted->data[v], 2);
+        size += pow(wanted->data[v], 2);
+    }
+    free(ids);
+    free(logits);
+    return sqrt(difference / size);
+}
+
+struct greedy_said {
+    int32_t ids[256];
+    int count;
+};
+
+static void greedy_emit(void *context, int32_t id) {
+    struct greedy_said *said = context;
+    if (said->count < 256) {
+        said->ids[said->count++] = id;
+    }
+}
+
+// How many greedy tokens are PyTorch's, before the first that is not.
+static int greedy_agreed(struct sampler *s, const float *tokens, int prompt, int count) {
+    int32_t ids[256];
+    for (int i = 0; i < prompt; i++) {
+        ids[i] = (int32_t)tokens[i];
+    }
+    struct greedy_said said = {.count = 0};
+    const struct sampling sampling = {.temperature = 0, .top_k = 0, .top_p = 1, .seed = 1};
+    sampler_generate(s, ids, prompt, count - prompt, &sampling, 0, greedy_emit, &said);
+    int agreed = 0;
+    while (agreed < said.count && said.ids[agreed] == (int32_t)tokens[prompt + agreed]) {
+        agreed++;
+    }
+    return agreed;
+}
+
+int main(int argc, char **argv) {
+    if (argc != 2) {
+        die(EXIT_USAGE, "test_greedy: wanted one golden file");
+    }
+    struct safetensors file;
+    char error[512];
+    enum exit_code code;
+    if (!safetensors_open(&file, argv[1], error, &code)) {
+        die(code, "%s", error);
+    }
+    const struct tensor_view *wanted = greedy_tensor(&file, "logits_last");
+    const struct tensor_view *tokens = greedy_tensor(&file, "tokens");
+    const struct tensor_view *greedy = greedy_tensor(&file, "greedy");
+    const char *prompt_text = safetensors_metadata(&file, "greedy_prompt");
+    const int prompt = prompt_text ? atoi(prompt_text) : 0;
+    const int count = (int)(greedy->bytes / sizeof(float));
+    if (prompt < 1 || count <= prompt || count > 256) {
+        die(EXIT_DATA, "%s: greedy has %d tokens, %d of them the prompt", file.path, count, prompt);
+    }
+
+    int problems = 0;
+    double worst = 0;
+    for (int threads = 1; threads <= 4; threads *= 2) {
+        struct sampler s;
+        sampler_create(&s, threads);
+        greedy_weights(&s, &file);
+        if (threads == 1) {
+            for (int piece = 1; piece <= sampler_info.max_rows; piece++) {
+                double off = greedy_logits_error(&s, tokens->data, wanted, piece);
+                worst = off > worst || isnan(off) ? off : worst;
+            }
+        }
+        const int agreed = greedy_agreed(&s, greedy->data, prompt, count);
+        if (agreed != count - prompt) {
+            printf("%d threads: token %d of %d is not PyTorch's\n", threads, agreed,
+                   count - prompt);
+            problems++;
+        }
+        sampler_destroy(&s);
+    }
+    if (!(worst <= LOGITS_LIMIT)) {
+        printf("logits are off by %.1e, limit %.0e\n", worst, LOGITS_LIMIT);
+        problems++;
+    }
+    printf("%s: logits %.1e, %d greedy tokens: %s\n", argv[1], worst, count - prompt,
+           problems ? "WRONG" : "ok");
+    safetensors_close(&file);
+    return problems ? 1 : 0;
+}

@@ -1,0 +1,93 @@
+#!/bin/sh
+# test_resume.sh: a model with dropout trains to the same bytes straight through and stopped and started
+# again, on 1, 2 and 4 threads; a killed process loses nothing but the steps since its last state.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset MAKEFLAGS MAKELEVEL
+
+passed=0
+failed=0
+check() { # name, then a command that must succeed
+    name=$1
+    shift
+    if "$@" >"$tmp/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "test_resume: $name: failed"
+        tail -n 20 "$tmp/log"
+    fi
+}
+
+i=0
+while [ $i -lt 200 ]; do
+    echo "Step $i of a run is the same step, whoever was stopped before it and wherever."
+    i=$((i + 1))
+done >"$tmp/text"
+mkdir "$tmp/fox"
+sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
+{ make build/prepare && make build CONFIG=tests/train/resume.lua PROGRAMS=train &&
+    build/prepare --text="$tmp/text" --out="$tmp/fox" --name=fox --sha256="$sum"; } >"$tmp/log" 2>&1 ||
+    { cat "$tmp/log"; exit 1; }
+
+train() { # folder, threads, flags
+    out=$1
+    threads=$2
+    shift 2
+    build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/$out" --threads="$threads" "$@" >"$tmp/$out.log" 2>&1
+}
+steps() { # of a run, so far
+    if [ -f "$tmp/$1/metrics.jsonl" ]; then grep -c grad_norm "$tmp/$1/metrics.jsonl"; else echo 0; fi
+}
+# Starts a run, sends it a signal once it has done so many steps, and waits; its exit code in code.
+interrupted() { # folder, threads, steps, signal
+    train "$1" "$2" &
+    waited=0
+    while [ "$(steps "$1")" -lt "$3" ] && [ $waited -lt 600 ]; do
+        sleep 0.05
+        waited=$((waited + 1))
+    done
+    pkill -"$4" -f -- "--out_dir=$tmp/$1 "
+    wait $!
+    code=$?
+}
+same_run() { # as the run that went straight through
+    cmp "$tmp/straight/state.safetensors" "$tmp/$1/state.safetensors" &&
+        cmp "$tmp/straight/ckpt.safetensors" "$tmp/$1/ckpt.safetensors" &&
+        timeless "$tmp/straight/metrics.jsonl" >"$tmp/a" && timeless "$tmp/$1/metrics.jsonl" >"$tmp/b" &&
+        cmp "$tmp/a" "$tmp/b"
+}
+timeless() {
+    sed 's/, *"\(ms\|tokens_per_s\)": *[0-9.e+-]*//g' "$1"
+}
+last_loss_is_lower() {
+    awk -F'[:,]' '/"loss"/ { if (!first) first = $4; last = $4 } END { exit !(last < first - 0.5) }' \
+        "$tmp/straight/metrics.jsonl"
+}
+
+check "straight through on one thread" train straight 1
+check "it learns" last_loss_is_lower
+check "every step is in metrics.jsonl" test "$(steps straight)" = 401
+check "two threads" train two 2
+check "two threads give the same bytes" same_run two
+check "four threads" train four 4
+check "four threads give the same bytes" same_run four
+
+interrupted stopped 2 30 TERM
+check "SIGTERM ends with 75" test "$code" = 75
+first=$(steps stopped)
+check "after some steps, not all: $first" test "$first" -ge 30 -a "$first" -lt 401
+interrupted stopped 4 200 INT
+check "SIGINT too, after going on" test "$code" = 75 -a "$(steps stopped)" -gt "$first"
+check "goes on to the end on one thread" train stopped 1
+check "stopped twice, the same bytes" same_run stopped
+
+train killed 2 --checkpoint_interval=40 --max_iters=80
+interrupted killed 1 150 KILL
+check "a killed run goes on from its last state" train killed 2
+check "killed, the same bytes" same_run killed
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
