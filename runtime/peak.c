@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { PEAK_ROUNDS = 8, PEAK_ACCUMULATORS = VEC == 16 ? 24 : 12 };
+enum { PEAK_ROUNDS = 24, PEAK_ACCUMULATORS = VEC == 16 ? 24 : 12 };
 
 struct peak_job {
     int64_t steps; // of every accumulator, a round
@@ -51,7 +51,7 @@ static void peak_multiply_add(void *context, int thread, int threads) {
 }
 
 double peak_gflops(int threads) {
-    struct peak_job job = {.steps = 100000, .best = 1e9};
+    struct peak_job job = {.steps = 600000, .best = 1e9};
     parallel_run(peak_multiply_add, &job);
     double flops = 2.0 * VEC * PEAK_ACCUMULATORS * (double)job.steps * threads;
     return flops / job.best * 1e-9;
