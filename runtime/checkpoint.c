@@ -246,7 +246,8 @@ static void checkpoint_add_hint(void *context, const struct pair *then, const st
     (void)now;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
         if (strlen(shapes[i]) == (size_t)then->key_length &&
-            !strncmp(shapes[i], then->key, (size_t)then->key_length) && then->value_length) {
+            !strncmp(shapes[i], then->key, (size_t)then->key_length) &&
+            then->value != pairs_nothing) {
             size_t length = strlen(hint->set);
             snprintf(hint->set + length, sizeof hint->set - length, "%s%.*s=%.*s",
                      length ? " " : "", then->key_length, then->key, then->value_length,

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+const char pairs_nothing[] = "nothing";
+
 bool pairs_next(const char **text, struct pair *pair) {
     const char *s = *text + strspn(*text, " ");
     int length = (int)strcspn(s, " ");
@@ -25,7 +27,7 @@ bool pairs_find(const char *text, const char *key, int key_length, struct pair *
             return true;
         }
     }
-    *pair = (struct pair){key, "nothing", key_length, 7};
+    *pair = (struct pair){key, pairs_nothing, key_length, (int)strlen(pairs_nothing)};
     return false;
 }
 

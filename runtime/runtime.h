@@ -239,8 +239,9 @@ struct pair {
 // Takes the next pair off *text. False at the end.
 bool pairs_next(const char **text, struct pair *pair);
 bool pairs_find(const char *text, const char *key, int key_length, struct pair *pair);
+extern const char pairs_nothing[]; // the value of a key that a text does not have
 // Calls differ for each key whose value is not the same in both, in the order of `now`, then those
-// that only `then` has; a missing value is "nothing". Returns how many.
+// that only `then` has; a missing value is pairs_nothing. Returns how many.
 int pairs_compare(const char *then, const char *now,
                   void (*differ)(void *context, const struct pair *then, const struct pair *now),
                   void *context);

@@ -42,13 +42,20 @@ static bool open_is_key(const struct pair *pair, const char *key) {
     return pair->key_length == (int)strlen(key) && memcmp(pair->key, key, strlen(key)) == 0;
 }
 
-// Where a model was trained does not matter to where it is sampled.
+// Where and how a model was trained does not matter to where it is sampled.
 static void open_add_difference(void *context, const struct pair *then, const struct pair *now) {
+    static const char *const training[] = {"isa",         "backend",     "batch_size",
+                                           "init",        "optimizer",   "decay_params",
+                                           "has_dropout", "dropout_embd"};
     struct open_difference *difference = context;
-    if (open_is_key(now, "isa") || open_is_key(now, "backend")) {
-        return;
+    for (size_t i = 0; i < sizeof training / sizeof *training; i++) {
+        if (open_is_key(now, training[i])) {
+            return;
+        }
     }
-    open_add_pair(difference->theirs, then);
+    if (then->value != pairs_nothing) {
+        open_add_pair(difference->theirs, then);
+    }
     open_add_pair(difference->ours, now);
 }
 
