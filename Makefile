@@ -98,7 +98,7 @@ help: ## this list
 setup: ## install what building and running needs (apt-get)
 	$(Q)tests/setup.sh build
 
-demo: setup build/prepare ## set up, get the text, generate, compile, train, sample: about two minutes
+demo: setup build/prepare ## set up, get the text, generate, compile, train, sample: about a minute
 	$(Q)set -e; set=; code=0; \
 	[ -f data/shakespeare_char/input.txt ] || tests/setup.sh fetch || true; \
 	why=$$(data/prepare.sh --if-missing shakespeare_char 2>&1) || code=$$?; \

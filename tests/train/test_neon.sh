@@ -1,0 +1,36 @@
+#!/bin/sh
+# test_neon.sh: emitted code for aarch64's NEON against the golden files, under qemu. Skipped where the
+# cross compiler or qemu-aarch64 is not installed.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+cc=aarch64-linux-gnu-gcc
+for need in $cc qemu-aarch64; do
+    command -v $need >/dev/null || { echo "test_neon: $need is not installed: skipped"; exit 77; }
+done
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+cp /usr/include/jsmn.h /usr/include/xxhash.h "$tmp"
+
+passed=0
+failed=0
+for name in wide notebook ignored_untied one_token bigram; do
+    golden=tests/reference/golden/$name.safetensors
+    lua5.4 gen/main.lua --name $name --build "$tmp" tests/reference/configs/$name.lua isa=neon || exit 1
+    model=$(sed -n 's/^MODEL_DIR := //p' "$tmp/$name/cpu/build.mk")
+    for test in test_parity test_greedy; do
+        # static, so that qemu needs no libraries; the linker's remark about dlopen is libgomp's
+        if $cc -std=gnu11 -O2 -ffp-contract=off -fopenmp -Wall -Wextra -Werror -static -march=armv8-a \
+            -I. -I"$tmp/include" -I"$tmp" "$model/train.c" "$model/sample.c" tests/train/$test.c \
+            "$tmp/$name/cpu/defaults.c" $(ls runtime/*.c | grep -vE \
+            '/(main|bench|gradcheck|sample_main|prepare)\.c$') -lm -o "$tmp/program" 2>"$tmp/log" &&
+            qemu-aarch64 "$tmp/program" $golden >>"$tmp/log" 2>&1; then
+            passed=$((passed + 1))
+        else
+            failed=$((failed + 1))
+            echo "test_neon: $name, $test: failed"
+            tail -n 20 "$tmp/log"
+        fi
+    done
+done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
