@@ -43,14 +43,15 @@ steps() { # of a run, so far
 }
 # Starts a run, sends it a signal once it has done so many steps, and waits; its exit code in code.
 interrupted() { # folder, threads, steps, signal
-    train "$1" "$2" &
+    build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/$1" --threads="$2" >"$tmp/$1.log" 2>&1 &
+    pid=$!
     waited=0
     while [ "$(steps "$1")" -lt "$3" ] && [ $waited -lt 600 ]; do
         sleep 0.05
         waited=$((waited + 1))
     done
-    pkill -"$4" -f -- "--out_dir=$tmp/$1 "
-    wait $!
+    kill -"$4" $pid
+    wait $pid
     code=$?
 }
 same_run() { # as the run that went straight through
