@@ -251,8 +251,13 @@ end
 emit.scaled = scaled
 
 function Emitter:kernel_texts()
-  local texts = {}
+  local texts, shared = {}, {}
   for _, k in ipairs(self.kernels) do
+    if k.common_text and not shared[k.common_name] then
+      shared[k.common_name] = true
+      texts[#texts + 1] = ("// %s, from %s:%d: what kernels of these sizes share.\n%s"):format(
+        k.common_name, k.path, k.common_line, k.common_text)
+    end
     local often = k.calls == 0 and "In evaluations." or k.calls == 1 and "Called once a step."
       or ("Called %d times a step."):format(k.calls)
     local head = ("// %s, from %s:%d."):format(k.name, k.path, k.line)

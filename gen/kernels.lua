@@ -34,12 +34,16 @@ local function letters_of(node)
   return list
 end
 
+local function sizes_text(node)
+  local sizes = {}
+  for _, letter in ipairs(letters_of(node)) do sizes[#sizes + 1] = node.dims[letter] end
+  return graph.shape_text(sizes)
+end
+
 -- The name of a node's kernel; a sampler's have "decode" in it, so that no two of a program are
 -- alike.
 function kernels.name(node, decode)
-  local sizes = {}
-  for _, letter in ipairs(letters_of(node)) do sizes[#sizes + 1] = node.dims[letter] end
-  local words = { node.op.name, graph.shape_text(sizes) }
+  local words = { node.op.name, sizes_text(node) }
   if decode and not node.op.name:find("_decode$") then table.insert(words, 2, "decode") end
   if node.op.name == "matmul_dw" and node.outputs[2] then words[#words + 1] = "dbias" end
   if (node.attrs.site or 0) ~= 0 and not node.op.expr then words[#words + 1] = "dropout" end
@@ -201,6 +205,10 @@ function kernels.describe(node, isa, decode)
   }
   -- The names of a kernel's parts: k.part.tile is matmul_768x128x512_tile.
   k.part = setmetatable({}, { __index = function(_, word) return k.name .. "_" .. word end })
+  if node.op.common then
+    k.common_name = node.op.common .. "_" .. sizes_text(node)
+    k.common = setmetatable({}, { __index = function(_, word) return k.common_name .. "_" .. word end })
+  end
   for key, value in pairs(node.attrs) do
     k.attrs[key] = math.type(value) == "float" and kernels.f32(value) or value
   end
@@ -257,6 +265,10 @@ function kernels.text(node, backend, isa, decode)
   local path = ("templates/%s/%s.c"):format(backend, file)
   k.path, k.line = path, template.line_of(path, fn)
   k.text = load_template(path)[fn](k)
+  if k.common then
+    k.common_line = template.line_of(path, k.op.common)
+    k.common_text = load_template(path)[k.op.common](k)
+  end
   return k
 end
 

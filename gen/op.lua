@@ -16,6 +16,7 @@
 --   template   { file, function }: templates/BACKEND/file.c and the function in it
 --   decode     the same, for the sampler's variant, where it has one
 --   product    of a matrix product: the names of its operands' roles in the template
+--   common     a template function whose text kernels of the same sizes share
 --   named_by   letters for the kernel's name, where not those of its operands
 --   takes_model, takes_pos, scratch: the kernel is also given struct model, the sampler's position, or
 --              memory of its own for each thread

@@ -228,10 +228,11 @@ VEC_INLINE vec gelu_tanh(vec x) {
 }
 
 VEC_INLINE vec gelu_tanh_grad(vec x) {
-    vec u = 0.79788456f * x * (1.0f + 0.044715f * x * x);
-    vec t = vec_tanh(u);
-    vec du = 0.79788456f * (1.0f + 3.0f * 0.044715f * x * x);
-    return 0.5f * (1.0f + t) + 0.5f * x * (1.0f - t * t) * du;
+    // Beyond +-10 the tanh is flat in float; the cube of a large x would overflow. A NaN passes.
+    const vec z = vec_min(vec_splat(10.0f), vec_max(vec_splat(-10.0f), x));
+    const vec t = vec_tanh(0.79788456f * z * (1.0f + 0.044715f * z * z));
+    const vec du = 0.79788456f * (1.0f + 3.0f * 0.044715f * z * z);
+    return 0.5f * (1.0f + t) + 0.5f * z * (1.0f - t * t) * du;
 }
 
 VEC_INLINE vec relu(vec x) {

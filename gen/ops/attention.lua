@@ -21,6 +21,7 @@ local attention = {
   derive = check,
   template = { "attention", "attention" },
   named_by = { "B", "T", "H", "D" },
+  common = "heads",
   scratch = true,
   flops = function(d) return 2 * half_square(d) end,
 }
@@ -39,6 +40,7 @@ local attention_backward = {
   derive = check,
   template = { "attention", "attention_backward" },
   named_by = { "B", "T", "H", "D" },
+  common = "heads",
   scratch = true,
   flops = function(d) return 5 * half_square(d) end,
 }

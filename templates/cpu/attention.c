@@ -18,12 +18,12 @@
 // clang-format on
 //$ end
 
-//// The pieces that forward and backward share.
-//$ function pieces(k)
+//// What forward and backward share: emitted once for each set of sizes.
+//$ function heads(k)
 // Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
 // panel).
-VEC_INLINE void $(k.part.scores)(float *to, const float *q, int q_stride, const float *kt, int i,
-                                 int p, const int rows, const int vecs, const int last) {
+VEC_INLINE void $(k.common.scores)(float *to, const float *q, int q_stride, const float *kt, int i,
+                                   int p, const int rows, const int vecs, const int last) {
     //$ sizes(k)
     (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
@@ -34,9 +34,9 @@ VEC_INLINE void $(k.part.scores)(float *to, const float *q, int q_stride, const 
 }
 
 // One tile of to (.., D) = or += weights (.., depth) rows (depth, D), weights read along or across.
-VEC_INLINE void $(k.part.mix)(float *to, int to_stride, bool add, const float *weights,
-                              ptrdiff_t w_row, ptrdiff_t w_k, const float *panel, int depth, int i,
-                              int p, const int rows, const int vecs, const int last) {
+VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool add, const float *weights,
+                                ptrdiff_t w_row, ptrdiff_t w_k, const float *panel, int depth,
+                                int i, int p, const int rows, const int vecs, const int last) {
     //$ sizes(k)
     float *at = to + (size_t)i * to_stride + p * TILE_COLS;
     vec acc[TILE_ROWS][TILE_VECS];
@@ -51,7 +51,7 @@ VEC_INLINE void $(k.part.mix)(float *to, int to_stride, bool add, const float *w
 }
 
 // (T, D) at a stride -> panels (WIDE / TILE_COLS, T, TILE_COLS)
-static void $(k.part.pack)(float *to, const float *from, int stride) {
+static void $(k.common.pack)(float *to, const float *from, int stride) {
     //$ sizes(k)
     for (int p = 0; p < WIDE / TILE_COLS; p++) {
         if ((p + 1) * TILE_COLS <= D) {
@@ -65,7 +65,7 @@ static void $(k.part.pack)(float *to, const float *from, int stride) {
 }
 
 // (T, D) at a stride -> turned panels (KEYS / TILE_COLS, D, TILE_COLS)
-static void $(k.part.pack_turned)(float *to, const float *from, int stride) {
+static void $(k.common.pack_turned)(float *to, const float *from, int stride) {
     //$ sizes(k)
     for (int p = 0; p < KEYS / TILE_COLS; p++) {
         tile_pack_turned(to + (size_t)p * D * TILE_COLS, TILE_COLS,
@@ -75,14 +75,14 @@ static void $(k.part.pack_turned)(float *to, const float *from, int stride) {
 }
 
 // Scores of all queries [first, last) of a block against the keys that they may see.
-static void $(k.part.block)(float *to, const float *q, int q_stride, const float *kt, int first,
-                            int last) {
+static void $(k.common.block)(float *to, const float *q, int q_stride, const float *kt, int first,
+                              int last) {
     //$ sizes(k)
     to -= (size_t)first * KEYS;
     for (int p = 0; p < KEYS / TILE_COLS; p++) {
         for (int i = first; i < last; i += TILE_ROWS) {
             if (p * TILE_COLS <= i + TILE_ROWS - 1) {
-                TILE_CASES($(k.part.scores), i, p, T, KEYS, to, q, q_stride, kt);
+                TILE_CASES($(k.common.scores), i, p, T, KEYS, to, q, q_stride, kt);
             }
         }
     }
@@ -90,8 +90,6 @@ static void $(k.part.block)(float *to, const float *q, int q_stride, const float
 //$ end
 
 //$ function attention(k)
-//$ pieces(k)
-
 //$ local T, D, keys, wide, block = numbers(k)
 struct $(k.part.scratch) {
     float kt[$(keys * D)];          // KEYS * D, turned panels
@@ -110,11 +108,11 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     for (int item = mine.first; item < mine.last; item++) {
         const int b = item / H, h = item % H;
         const float *q = qkv + (size_t)b * T * E + h * D; // (T, D), rows E apart
-        $(k.part.pack_turned)(s->kt, q + C, E);
-        $(k.part.pack)(s->v, q + 2 * C, E);
+        $(k.common.pack_turned)(s->kt, q + C, E);
+        $(k.common.pack)(s->v, q + 2 * C, E);
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            $(k.part.block)(s->weights, q, E, s->kt, first, last);
+            $(k.common.block)(s->weights, q, E, s->kt, first, last);
             for (int i = first; i < last; i++) {
                 // Softmax over the keys 0 .. i; 0 behind them, to the end of this row's tiles.
                 float *w = s->weights + (size_t)(i - first) * KEYS;
@@ -148,7 +146,7 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
             for (int i = first; i < last; i += TILE_ROWS) {
                 const int depth = int_min(i + TILE_ROWS, last);
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.part.mix), i, p, T, D, y + (size_t)b * T * C + h * D, C, false,
+                    TILE_CASES($(k.common.mix), i, p, T, D, y + (size_t)b * T * C + h * D, C, false,
                                s->weights - (size_t)first * KEYS, KEYS, 1, s->v, depth);
                 }
             }
@@ -161,8 +159,6 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
 //// Dropout's mask M multiplies P in Y and dV, and dP.
 //$ function attention_backward(k)
-//$ pieces(k)
-
 //$ local T, D, keys, wide, block = numbers(k)
 struct $(k.part.scratch) {
     float kt[$(keys * D)], vt[$(keys * D)];                // KEYS * D, turned panels
@@ -184,17 +180,17 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
         const float *q = qkv + (size_t)b * T * E + h * D;
         const float *dyh = dy + (size_t)b * T * C + h * D, *yh = y + (size_t)b * T * C + h * D;
         float *dq = dqkv + (size_t)b * T * E + h * D;
-        $(k.part.pack_turned)(s->kt, q + C, E);
-        $(k.part.pack_turned)(s->vt, q + 2 * C, E);
-        $(k.part.pack)(s->k, q + C, E);
-        $(k.part.pack)(s->q, q, E);
-        $(k.part.pack)(s->dy, dyh, C);
+        $(k.common.pack_turned)(s->kt, q + C, E);
+        $(k.common.pack_turned)(s->vt, q + 2 * C, E);
+        $(k.common.pack)(s->k, q + C, E);
+        $(k.common.pack)(s->q, q, E);
+        $(k.common.pack)(s->dy, dyh, C);
         memset(s->dk, 0, sizeof s->dk);
         memset(s->dv, 0, sizeof s->dv);
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            $(k.part.block)(s->weights, q, E, s->kt, first, last);
-            $(k.part.block)(s->dscores, dyh, C, s->vt, first, last);
+            $(k.common.block)(s->weights, q, E, s->kt, first, last);
+            $(k.common.block)(s->dscores, dyh, C, s->vt, first, last);
             for (int i = first; i < last; i++) {
                 float *w = s->weights + (size_t)(i - first) * KEYS;
                 float *ds = s->dscores + (size_t)(i - first) * KEYS;
@@ -228,7 +224,7 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
             for (int i = first; i < last; i += TILE_ROWS) {
                 const int depth = int_min(i + TILE_ROWS, last);
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.part.mix), i, p, T, D, dq, E, false, dscores, KEYS, 1, s->k,
+                    TILE_CASES($(k.common.mix), i, p, T, D, dq, E, false, dscores, KEYS, 1, s->k,
                                depth);
                 }
             }
@@ -236,10 +232,10 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.part.mix), j, p, T, D, s->dk, D, true,
+                    TILE_CASES($(k.common.mix), j, p, T, D, s->dk, D, true,
                                dscores + (size_t)from * KEYS, 1, KEYS,
                                s->q + (size_t)from * TILE_COLS, depth);
-                    TILE_CASES($(k.part.mix), j, p, T, D, s->dv, D, true,
+                    TILE_CASES($(k.common.mix), j, p, T, D, s->dv, D, true,
                                weights + (size_t)from * KEYS, 1, KEYS,
                                s->dy + (size_t)from * TILE_COLS, depth);
                 }

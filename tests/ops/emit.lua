@@ -257,6 +257,10 @@ function Family:kernel(g, node, covered)
   for _, step in ipairs(node.epilogue) do
     if step.op then covered[step.op.name .. " fused"] = true end
   end
+  if k.common and not self.by_name[k.common_name] then
+    self.by_name[k.common_name] = true
+    self.texts[#self.texts + 1] = k.common_text
+  end
   if not self.by_name[k.unique] then
     self.by_name[k.unique] = k.text
     local text = k.unique == base and k.text or k.text:gsub("%f[%w_]" .. base, k.unique)

@@ -44,6 +44,17 @@ START_TEST(test_not_a_number_passes_activations) {
 }
 END_TEST
 
+START_TEST(test_derivatives_are_flat_far_out) {
+    for (float x = 20.0f; x < 1e30f; x *= 1e5f) {
+        ck_assert_float_eq(gelu_erf_grad(vec_splat(x))[0], 1.0f);
+        ck_assert_float_eq(gelu_tanh_grad(vec_splat(x))[0], 1.0f);
+        ck_assert_float_eq(gelu_erf_grad(vec_splat(-x))[0], 0.0f);
+        ck_assert_float_eq(gelu_tanh_grad(vec_splat(-x))[0], 0.0f);
+    }
+    ck_assert(isnan(gelu_tanh_grad(vec_splat(NAN))[0]));
+}
+END_TEST
+
 START_TEST(test_partial_loads_and_stores) {
     for (int n = 1; n <= VEC; n++) {
         float from[VEC], to[VEC];
@@ -65,6 +76,6 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {test_exp, test_erf_and_tanh, test_not_a_number_passes_activations,
-                                  test_partial_loads_and_stores};
+                                  test_derivatives_are_flat_far_out, test_partial_loads_and_stores};
     return suite_main("vec", tests, sizeof tests / sizeof *tests);
 }

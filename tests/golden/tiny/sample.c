@@ -102,7 +102,7 @@ static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w,
     }
 }
 
-// attention_decode_6x2x5, from templates/cpu/attention.c:258.
+// attention_decode_6x2x5, from templates/cpu/attention.c:254.
 static void attention_decode_6x2x5(float *y, float *weights, const float *qkv, float *cache,
                                    int pos, int rows, int thread, int threads) {
     enum { N = 6, B = 1, T = 6, C = 10, H = 2, D = 5, E = 30, S = 16 };

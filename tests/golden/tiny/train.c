@@ -357,13 +357,11 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *packed, 
     }
 }
 
-// attention_3x6x2x5_dropout, from templates/cpu/attention.c:92.
-// Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
+// heads_3x6x2x5, from templates/cpu/attention.c:22: what kernels of these sizes share.
 // Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
 // panel).
-VEC_INLINE void attention_3x6x2x5_dropout_scores(float *to, const float *q, int q_stride,
-                                                 const float *kt, int i, int p, const int rows,
-                                                 const int vecs, const int last) {
+VEC_INLINE void heads_3x6x2x5_scores(float *to, const float *q, int q_stride, const float *kt,
+                                     int i, int p, const int rows, const int vecs, const int last) {
     enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
     // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
     enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
@@ -377,10 +375,9 @@ VEC_INLINE void attention_3x6x2x5_dropout_scores(float *to, const float *q, int 
 }
 
 // One tile of to (.., D) = or += weights (.., depth) rows (depth, D), weights read along or across.
-VEC_INLINE void attention_3x6x2x5_dropout_mix(float *to, int to_stride, bool add,
-                                              const float *weights, ptrdiff_t w_row, ptrdiff_t w_k,
-                                              const float *panel, int depth, int i, int p,
-                                              const int rows, const int vecs, const int last) {
+VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool add, const float *weights,
+                                  ptrdiff_t w_row, ptrdiff_t w_k, const float *panel, int depth,
+                                  int i, int p, const int rows, const int vecs, const int last) {
     enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
     // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
     enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
@@ -398,7 +395,7 @@ VEC_INLINE void attention_3x6x2x5_dropout_mix(float *to, int to_stride, bool add
 }
 
 // (T, D) at a stride -> panels (WIDE / TILE_COLS, T, TILE_COLS)
-static void attention_3x6x2x5_dropout_pack(float *to, const float *from, int stride) {
+static void heads_3x6x2x5_pack(float *to, const float *from, int stride) {
     enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
     // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
     enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
@@ -415,7 +412,7 @@ static void attention_3x6x2x5_dropout_pack(float *to, const float *from, int str
 }
 
 // (T, D) at a stride -> turned panels (KEYS / TILE_COLS, D, TILE_COLS)
-static void attention_3x6x2x5_dropout_pack_turned(float *to, const float *from, int stride) {
+static void heads_3x6x2x5_pack_turned(float *to, const float *from, int stride) {
     enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
     // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
     enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
@@ -428,8 +425,8 @@ static void attention_3x6x2x5_dropout_pack_turned(float *to, const float *from, 
 }
 
 // Scores of all queries [first, last) of a block against the keys that they may see.
-static void attention_3x6x2x5_dropout_block(float *to, const float *q, int q_stride,
-                                            const float *kt, int first, int last) {
+static void heads_3x6x2x5_block(float *to, const float *q, int q_stride, const float *kt, int first,
+                                int last) {
     enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
     // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
     enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
@@ -438,12 +435,14 @@ static void attention_3x6x2x5_dropout_block(float *to, const float *q, int q_str
     for (int p = 0; p < KEYS / TILE_COLS; p++) {
         for (int i = first; i < last; i += TILE_ROWS) {
             if (p * TILE_COLS <= i + TILE_ROWS - 1) {
-                TILE_CASES(attention_3x6x2x5_dropout_scores, i, p, T, KEYS, to, q, q_stride, kt);
+                TILE_CASES(heads_3x6x2x5_scores, i, p, T, KEYS, to, q, q_stride, kt);
             }
         }
     }
 }
 
+// attention_3x6x2x5_dropout, from templates/cpu/attention.c:92.
+// Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
 struct attention_3x6x2x5_dropout_scratch {
     float kt[80];          // KEYS * D, turned panels
     float v[96];           // WIDE * T, panels
@@ -463,11 +462,11 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
     for (int item = mine.first; item < mine.last; item++) {
         const int b = item / H, h = item % H;
         const float *q = qkv + (size_t)b * T * E + h * D; // (T, D), rows E apart
-        attention_3x6x2x5_dropout_pack_turned(s->kt, q + C, E);
-        attention_3x6x2x5_dropout_pack(s->v, q + 2 * C, E);
+        heads_3x6x2x5_pack_turned(s->kt, q + C, E);
+        heads_3x6x2x5_pack(s->v, q + 2 * C, E);
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            attention_3x6x2x5_dropout_block(s->weights, q, E, s->kt, first, last);
+            heads_3x6x2x5_block(s->weights, q, E, s->kt, first, last);
             for (int i = first; i < last; i++) {
                 // Softmax over the keys 0 .. i; 0 behind them, to the end of this row's tiles.
                 float *w = s->weights + (size_t)(i - first) * KEYS;
@@ -497,9 +496,8 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
             for (int i = first; i < last; i += TILE_ROWS) {
                 const int depth = int_min(i + TILE_ROWS, last);
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES(attention_3x6x2x5_dropout_mix, i, p, T, D,
-                               y + (size_t)b * T * C + h * D, C, false,
-                               s->weights - (size_t)first * KEYS, KEYS, 1, s->v, depth);
+                    TILE_CASES(heads_3x6x2x5_mix, i, p, T, D, y + (size_t)b * T * C + h * D, C,
+                               false, s->weights - (size_t)first * KEYS, KEYS, 1, s->v, depth);
                 }
             }
         }
@@ -1285,97 +1283,8 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     }
 }
 
-// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:163.
+// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:161.
 // Called 3 times a step: 6.3 kFLOP, 5.9 kB each.
-// Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
-// panel).
-VEC_INLINE void attention_backward_3x6x2x5_dropout_scores(float *to, const float *q, int q_stride,
-                                                          const float *kt, int i, int p,
-                                                          const int rows, const int vecs,
-                                                          const int last) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    (void)last;
-    vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, D, q + (size_t)i * q_stride, q_stride, 1,
-                  kt + (size_t)p * D * TILE_COLS, TILE_COLS);
-    tile_store(acc, rows, vecs, VEC, to + (size_t)i * KEYS + p * TILE_COLS, KEYS);
-}
-
-// One tile of to (.., D) = or += weights (.., depth) rows (depth, D), weights read along or across.
-VEC_INLINE void attention_backward_3x6x2x5_dropout_mix(float *to, int to_stride, bool add,
-                                                       const float *weights, ptrdiff_t w_row,
-                                                       ptrdiff_t w_k, const float *panel, int depth,
-                                                       int i, int p, const int rows, const int vecs,
-                                                       const int last) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    float *at = to + (size_t)i * to_stride + p * TILE_COLS;
-    vec acc[TILE_ROWS][TILE_VECS];
-    if (add) {
-        tile_load(acc, rows, vecs, last, at, to_stride);
-    } else {
-        tile_zero(acc, rows, vecs);
-    }
-    tile_multiply(acc, rows, vecs, depth, weights + i * w_row, w_row, w_k,
-                  panel + (size_t)p * T * TILE_COLS, TILE_COLS);
-    tile_store(acc, rows, vecs, last, at, to_stride);
-}
-
-// (T, D) at a stride -> panels (WIDE / TILE_COLS, T, TILE_COLS)
-static void attention_backward_3x6x2x5_dropout_pack(float *to, const float *from, int stride) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    for (int p = 0; p < WIDE / TILE_COLS; p++) {
-        if ((p + 1) * TILE_COLS <= D) {
-            tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
-                      TILE_COLS);
-        } else {
-            tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
-                      (D - 1) % TILE_COLS + 1);
-        }
-    }
-}
-
-// (T, D) at a stride -> turned panels (KEYS / TILE_COLS, D, TILE_COLS)
-static void attention_backward_3x6x2x5_dropout_pack_turned(float *to, const float *from,
-                                                           int stride) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    for (int p = 0; p < KEYS / TILE_COLS; p++) {
-        tile_pack_turned(to + (size_t)p * D * TILE_COLS, TILE_COLS,
-                         from + (size_t)p * TILE_COLS * stride, stride, D,
-                         int_min(TILE_COLS, T - p * TILE_COLS));
-    }
-}
-
-// Scores of all queries [first, last) of a block against the keys that they may see.
-static void attention_backward_3x6x2x5_dropout_block(float *to, const float *q, int q_stride,
-                                                     const float *kt, int first, int last) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    to -= (size_t)first * KEYS;
-    for (int p = 0; p < KEYS / TILE_COLS; p++) {
-        for (int i = first; i < last; i += TILE_ROWS) {
-            if (p * TILE_COLS <= i + TILE_ROWS - 1) {
-                TILE_CASES(attention_backward_3x6x2x5_dropout_scores, i, p, T, KEYS, to, q,
-                           q_stride, kt);
-            }
-        }
-    }
-}
-
 struct attention_backward_3x6x2x5_dropout_scratch {
     float kt[80], vt[80];                // KEYS * D, turned panels
     float k[96], q[96], dy[96]; // WIDE * T, panels
@@ -1400,17 +1309,17 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
         const float *q = qkv + (size_t)b * T * E + h * D;
         const float *dyh = dy + (size_t)b * T * C + h * D, *yh = y + (size_t)b * T * C + h * D;
         float *dq = dqkv + (size_t)b * T * E + h * D;
-        attention_backward_3x6x2x5_dropout_pack_turned(s->kt, q + C, E);
-        attention_backward_3x6x2x5_dropout_pack_turned(s->vt, q + 2 * C, E);
-        attention_backward_3x6x2x5_dropout_pack(s->k, q + C, E);
-        attention_backward_3x6x2x5_dropout_pack(s->q, q, E);
-        attention_backward_3x6x2x5_dropout_pack(s->dy, dyh, C);
+        heads_3x6x2x5_pack_turned(s->kt, q + C, E);
+        heads_3x6x2x5_pack_turned(s->vt, q + 2 * C, E);
+        heads_3x6x2x5_pack(s->k, q + C, E);
+        heads_3x6x2x5_pack(s->q, q, E);
+        heads_3x6x2x5_pack(s->dy, dyh, C);
         memset(s->dk, 0, sizeof s->dk);
         memset(s->dv, 0, sizeof s->dv);
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            attention_backward_3x6x2x5_dropout_block(s->weights, q, E, s->kt, first, last);
-            attention_backward_3x6x2x5_dropout_block(s->dscores, dyh, C, s->vt, first, last);
+            heads_3x6x2x5_block(s->weights, q, E, s->kt, first, last);
+            heads_3x6x2x5_block(s->dscores, dyh, C, s->vt, first, last);
             for (int i = first; i < last; i++) {
                 float *w = s->weights + (size_t)(i - first) * KEYS;
                 float *ds = s->dscores + (size_t)(i - first) * KEYS;
@@ -1440,18 +1349,18 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
             for (int i = first; i < last; i += TILE_ROWS) {
                 const int depth = int_min(i + TILE_ROWS, last);
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES(attention_backward_3x6x2x5_dropout_mix, i, p, T, D, dq, E, false,
-                               dscores, KEYS, 1, s->k, depth);
+                    TILE_CASES(heads_3x6x2x5_mix, i, p, T, D, dq, E, false, dscores, KEYS, 1, s->k,
+                               depth);
                 }
             }
             // Keys j and behind are seen by queries from j on.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES(attention_backward_3x6x2x5_dropout_mix, j, p, T, D, s->dk, D, true,
+                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, s->dk, D, true,
                                dscores + (size_t)from * KEYS, 1, KEYS,
                                s->q + (size_t)from * TILE_COLS, depth);
-                    TILE_CASES(attention_backward_3x6x2x5_dropout_mix, j, p, T, D, s->dv, D, true,
+                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, s->dv, D, true,
                                weights + (size_t)from * KEYS, 1, KEYS,
                                s->dy + (size_t)from * TILE_COLS, depth);
                 }
