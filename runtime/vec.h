@@ -8,6 +8,7 @@
 #define DIECAST_VEC_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -24,7 +25,7 @@ enum { VEC = 4 };
 enum { VEC = 4 };
 #endif
 
-// The one typedef of the project: a vector type has no other way to get a name.
+// The typedefs of the project: a vector type has no other way to get a name.
 typedef float vec __attribute__((vector_size(VEC * sizeof(float)), may_alias));
 typedef int32_t vec_int __attribute__((vector_size(VEC * sizeof(int32_t)), may_alias));
 typedef uint32_t vec_uint __attribute__((vector_size(VEC * sizeof(uint32_t)), may_alias));
@@ -146,6 +147,34 @@ VEC_INLINE float vec_largest(vec v) {
         }
     }
     return x[0];
+}
+
+// Four rows of four floats, turned: to[k * to_stride + r] = from[r * from_stride + k].
+VEC_INLINE void vec_turn_4x4(float *to, ptrdiff_t to_stride, const float *from,
+                             ptrdiff_t from_stride) {
+#if defined(__clang__) || __GNUC__ >= 12
+#define VEC_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define VEC_PICK(a, b, ...) __builtin_shuffle(a, b, (four_int){__VA_ARGS__})
+    typedef int32_t four_int __attribute__((vector_size(16)));
+#endif
+    typedef float four __attribute__((vector_size(16)));
+    four a, b, c, d;
+    memcpy(&a, from, sizeof a);
+    memcpy(&b, from + from_stride, sizeof b);
+    memcpy(&c, from + 2 * from_stride, sizeof c);
+    memcpy(&d, from + 3 * from_stride, sizeof d);
+    const four ab_low = VEC_PICK(a, b, 0, 4, 1, 5), ab_high = VEC_PICK(a, b, 2, 6, 3, 7);
+    const four cd_low = VEC_PICK(c, d, 0, 4, 1, 5), cd_high = VEC_PICK(c, d, 2, 6, 3, 7);
+    a = VEC_PICK(ab_low, cd_low, 0, 1, 4, 5);
+    b = VEC_PICK(ab_low, cd_low, 2, 3, 6, 7);
+    c = VEC_PICK(ab_high, cd_high, 0, 1, 4, 5);
+    d = VEC_PICK(ab_high, cd_high, 2, 3, 6, 7);
+    memcpy(to, &a, sizeof a);
+    memcpy(to + to_stride, &b, sizeof b);
+    memcpy(to + 2 * to_stride, &c, sizeof c);
+    memcpy(to + 3 * to_stride, &d, sizeof d);
+#undef VEC_PICK
 }
 
 // ---- functions that C's library has for one float only ------------------------------------------

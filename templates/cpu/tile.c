@@ -86,17 +86,15 @@ __attribute__((unused)) static void tile_add_rows(float *to, const float *packed
 // Copies `rows` rows of `depth` floats, turned, into depth rows of `width` floats, 0 behind them.
 __attribute__((unused)) static void tile_pack_turned(float *to, int width, const float *from,
                                                      ptrdiff_t stride, int depth, int rows) {
-    enum { STEP = 16 }; // a block of both sides stays in the first-level cache
-    for (int k0 = 0; k0 < depth; k0 += STEP) {
-        const int k1 = int_min(k0 + STEP, depth);
-        for (int r = 0; r < rows; r++) {
-            for (int k = k0; k < k1; k++) {
-                to[(size_t)k * width + r] = from[r * stride + k];
-            }
+    for (int k = 0; k < depth; k += 4) {
+        float *at = to + (size_t)k * width;
+        const int fours = depth - k >= 4 ? rows / 4 * 4 : 0;
+        for (int r = 0; r < fours; r += 4) {
+            vec_turn_4x4(at + r, width, from + r * stride + k, stride);
         }
-        for (int k = k0; k < k1; k++) {
-            for (int r = rows; r < width; r++) {
-                to[(size_t)k * width + r] = 0.0f;
+        for (int i = k; i < int_min(k + 4, depth); i++, at += width) {
+            for (int r = fours; r < width; r++) {
+                at[r] = r < rows ? from[r * stride + i] : 0.0f;
             }
         }
     }
