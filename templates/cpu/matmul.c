@@ -73,7 +73,7 @@ VEC_INLINE void $(k.part.tile)(float *dw, const float *a, const float *b, int de
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, TILE_COLS) };
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do: a
     // tile's product with a panel costs about 20, packing the tile 3.

@@ -831,7 +831,7 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, int t
     enum { N = 18, C = 10, O = 17, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -995,7 +995,7 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
     enum { N = 18, C = 40, O = 10, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -1087,7 +1087,7 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
     enum { N = 18, C = 10, O = 40, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -1240,7 +1240,7 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     enum { N = 18, C = 10, O = 10, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -1422,7 +1422,7 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
     enum { N = 18, C = 10, O = 30, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
     // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 256), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
