@@ -72,8 +72,10 @@ VEC_INLINE void $(k.part.tile)(float *dw, const float *a, const float *b, int de
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the caches.
+    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
+    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
+    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do: a
     // tile's product with a panel costs about 20, packing the tile 3.

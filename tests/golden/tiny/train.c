@@ -135,7 +135,7 @@ __attribute__((unused)) static void tile_pack_turned(float *to, int width, const
         }                                                                                          \
     } while (0)
 
-// pack_17x10x2x16, from templates/cpu/matmul.c:119. Called once a step: 0 FLOP, 2.0 kB each.
+// pack_17x10x2x16, from templates/cpu/matmul.c:121. Called once a step: 0 FLOP, 2.0 kB each.
 static void pack_17x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -145,7 +145,7 @@ static void pack_17x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_30x10x2x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 2.5 kB each.
+// pack_30x10x2x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 2.5 kB each.
 static void pack_30x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -155,7 +155,7 @@ static void pack_30x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x10x1x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_10x10x1x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -165,7 +165,7 @@ static void pack_10x10x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_40x10x3x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_40x10x3x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_40x10x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -175,7 +175,7 @@ static void pack_40x10x3x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x40x1x16, from templates/cpu/matmul.c:119. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_10x40x1x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_10x40x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -185,7 +185,7 @@ static void pack_10x40x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_dx_17x10x1x16, from templates/cpu/matmul.c:131. Called once a step: 0 FLOP, 1.8 kB each.
+// pack_dx_17x10x1x16, from templates/cpu/matmul.c:133. Called once a step: 0 FLOP, 1.8 kB each.
 static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -200,7 +200,7 @@ static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_30x10x1x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 3.1 kB each.
+// pack_dx_30x10x1x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 3.1 kB each.
 static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -215,7 +215,7 @@ static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x10x1x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_dx_10x10x1x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -230,7 +230,7 @@ static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_40x10x1x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_dx_40x10x1x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -245,7 +245,7 @@ static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x40x3x16, from templates/cpu/matmul.c:131. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_dx_10x40x3x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_dx_10x40x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -830,8 +830,11 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, int t
                                int threads) {
     enum { N = 18, C = 10, O = 17, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
+    // caches.
+    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
+    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
+    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -994,8 +997,11 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
                                      int thread, int threads) {
     enum { N = 18, C = 40, O = 10, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
+    // caches.
+    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
+    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
+    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -1086,8 +1092,11 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
                                      int thread, int threads) {
     enum { N = 18, C = 10, O = 40, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
+    // caches.
+    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
+    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
+    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -1239,8 +1248,11 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
                                      int thread, int threads) {
     enum { N = 18, C = 10, O = 10, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
+    // caches.
+    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
+    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
+    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
@@ -1421,8 +1433,11 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
                                      int thread, int threads) {
     enum { N = 18, C = 10, O = 30, TILES = DIVIDE_UP(O, TILE_ROWS),
            PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // a holds BLOCK tiles of DEPTH rows and stays in the second-level cache, b in the first.
-    enum { DEPTH = MIN(N, 128), BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
+    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
+    // caches.
+    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
+    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
+    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
     // a
