@@ -77,10 +77,11 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
     enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do: a
-    // tile's product with a panel costs about 20, packing the tile 3.
+    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
+    // a tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
+    const bool by_panels =
+        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {

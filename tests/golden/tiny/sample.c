@@ -54,7 +54,7 @@ static void layernorm_decode_6x10(float *y, const float *x, const float *scale, 
     }
 }
 
-// matmul_decode_6x10x30_bias, from templates/cpu/matmul.c:151.
+// matmul_decode_6x10x30_bias, from templates/cpu/matmul.c:152.
 static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w, const float *bias,
                                        int rows, int thread, int threads) {
     enum { N = 6, C = 10, O = 30, GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };
@@ -146,7 +146,7 @@ static void attention_decode_6x2x5(float *y, float *weights, const float *qkv, f
     }
 }
 
-// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul.c:151.
+// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul.c:152.
 static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -196,7 +196,7 @@ static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float
     }
 }
 
-// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul.c:151.
+// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul.c:152.
 static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const float *w,
                                                 const float *bias, int rows, int thread,
                                                 int threads) {
@@ -246,7 +246,7 @@ static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const 
     }
 }
 
-// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul.c:151.
+// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul.c:152.
 static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -305,7 +305,7 @@ static void last_row_decode_6x10(float *y, const float *x, int rows, int thread,
     }
 }
 
-// matmul_decode_1x10x17, from templates/cpu/matmul.c:151.
+// matmul_decode_1x10x17, from templates/cpu/matmul.c:152.
 static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int rows, int thread,
                                   int threads) {
     enum { N = 1, C = 10, O = 17, GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };

@@ -135,7 +135,7 @@ __attribute__((unused)) static void tile_pack_turned(float *to, int width, const
         }                                                                                          \
     } while (0)
 
-// pack_17x10x2x16, from templates/cpu/matmul.c:121. Called once a step: 0 FLOP, 2.0 kB each.
+// pack_17x10x2x16, from templates/cpu/matmul.c:122. Called once a step: 0 FLOP, 2.0 kB each.
 static void pack_17x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -145,7 +145,7 @@ static void pack_17x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_30x10x2x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 2.5 kB each.
+// pack_30x10x2x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 2.5 kB each.
 static void pack_30x10x2x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 2, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -155,7 +155,7 @@ static void pack_30x10x2x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x10x1x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_10x10x1x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -165,7 +165,7 @@ static void pack_10x10x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_40x10x3x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_40x10x3x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_40x10x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -175,7 +175,7 @@ static void pack_40x10x3x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_10x40x1x16, from templates/cpu/matmul.c:121. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_10x40x1x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_10x40x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -185,7 +185,7 @@ static void pack_10x40x1x16(float *packed, const float *w, int thread, int threa
     }
 }
 
-// pack_dx_17x10x1x16, from templates/cpu/matmul.c:133. Called once a step: 0 FLOP, 1.8 kB each.
+// pack_dx_17x10x1x16, from templates/cpu/matmul.c:134. Called once a step: 0 FLOP, 1.8 kB each.
 static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 17, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -200,7 +200,7 @@ static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_30x10x1x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 3.1 kB each.
+// pack_dx_30x10x1x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 3.1 kB each.
 static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 30, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -215,7 +215,7 @@ static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x10x1x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 1.0 kB each.
+// pack_dx_10x10x1x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 1.0 kB each.
 static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 10, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -230,7 +230,7 @@ static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_40x10x1x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 4.2 kB each.
+// pack_dx_40x10x1x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 4.2 kB each.
 static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 10, O = 40, P = 1, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -245,7 +245,7 @@ static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int th
     }
 }
 
-// pack_dx_10x40x3x16, from templates/cpu/matmul.c:133. Called 3 times a step: 0 FLOP, 3.5 kB each.
+// pack_dx_10x40x3x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 3.5 kB each.
 static void pack_dx_10x40x3x16(float *packed, const float *w, int thread, int threads) {
     enum { C = 40, O = 10, P = 3, S = 16 };
     const struct range mine = share(P, thread, threads);
@@ -837,10 +837,10 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, int t
     enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a
-    // tile's product with a panel costs about 20, packing the tile 3.
+    // a tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
+    const bool by_panels =
+        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -1004,10 +1004,10 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
     enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a
-    // tile's product with a panel costs about 20, packing the tile 3.
+    // a tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
+    const bool by_panels =
+        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -1099,10 +1099,10 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
     enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a
-    // tile's product with a panel costs about 20, packing the tile 3.
+    // a tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
+    const bool by_panels =
+        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -1255,10 +1255,10 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a
-    // tile's product with a panel costs about 20, packing the tile 3.
+    // a tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
+    const bool by_panels =
+        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
@@ -1440,10 +1440,10 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
     enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
     _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
     // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a
-    // tile's product with a panel costs about 20, packing the tile 3.
+    // a tile's product with a panel costs about 20, packing the tile 3.
     const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels = TILES * (20 * most_panels + 3) < most_tiles * (20 * PANELS + 3);
+    const bool by_panels =
+        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
     const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
     const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
     for (int first = tiles.first; first < tiles.last; first += BLOCK) {
