@@ -1,8 +1,8 @@
 -- build: from a checked config to planned graphs: the trainer's, and the sampler's from the same
 -- model.
 local graph = require("gen.graph")
-local isas = require("gen.isa")
 local passes = require("gen.passes")
+local target = require("gen.target")
 local verify = require("gen.verify")
 
 local build = {}
@@ -20,15 +20,16 @@ local function run_passes(g, names, dump)
   end
 end
 
-local function new_graph(c)
+local function new_graph(t)
   local g = graph.new()
-  g.isa = isas[c.isa]
+  g.target = t
   return g
 end
 
 -- The model's forward pass and its loss, before any pass of the compiler.
 function build.forward(c)
-  local g = new_graph(c)
+  local g = new_graph(target.of(c))
+  g.recompute, g.logits_rows, g.decay_all = c.recompute, c.logits_rows, c.decay_params == "all"
   local model = require("gen.models." .. c.model)
   g.rows = c.batch_size * c.block_size
   local logits = model.forward(g, c, g.rows)
@@ -47,9 +48,9 @@ function build.train(c, dump)
   return g
 end
 
--- The sampler's graph: a few rows through a cache, weights where the checkpoint has them.
+-- The sampler's graph, for the CPU whatever trains: a few rows through a cache, weights where the checkpoint has them.
 function build.sample(c, dump)
-  local g = new_graph(c)
+  local g = new_graph(target.cpu(c.isa))
   local decode = setmetatable({ decode = true, has_dropout = false }, { __index = c })
   g.decode = true
   g.rows = math.min(c.block_size, SAMPLER_ROWS)

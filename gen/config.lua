@@ -16,7 +16,8 @@ local MAX_META_BYTES = 8 * 1024 * 1024
 -- ---- the schema ---------------------------------------------------------------------------------
 
 -- min and max are inclusive; `above` and `below` are not. `shown` is the default in words where the
--- value alone says too little. gpt = true: the key says nothing about a bigram model.
+-- value alone says too little. gpt = true: the key says nothing about a bigram model; cuda = true: nor
+-- about a trainer for the CPU.
 config.keys = {
   { name = "model", type = "enum", values = { "gpt", "bigram" }, default = "gpt", baked = true,
     help = "the model: a GPT, or one table of which token follows which" },
@@ -55,10 +56,24 @@ config.keys = {
     baked = true, help = "the optimizer" },
   { name = "decay_params", type = "enum", values = { "matrices", "all" }, default = "matrices",
     baked = true, help = "what weight decay applies to: matrices and embeddings, or everything" },
-  { name = "dtype", type = "enum", values = { "float32" }, default = "float32", baked = true,
-    help = "what is computed in; the cpu backend knows float32 alone" },
+  { name = "recompute", type = "enum", values = { "none", "gelu", "block" }, default = "none",
+    baked = true, help = "what the backward pass makes again instead of keeping it: nothing, the " ..
+      "activated values, or whole blocks from their input" },
+  { name = "logits_rows", type = "int", min = 0, max = MAX_TOKENS, default = 0, baked = true,
+    help = "rows of logits held at a time; 0 is 8,192 on cuda and 32 MiB on the cpu" },
+  { name = "dtype", type = "enum", values = { "float32", "bfloat16", "float16" },
+    shown = "bfloat16 on cuda, float32 on the cpu", baked = true,
+    help = "what activations and products are computed in; the cpu backend knows float32 alone" },
+  { name = "tf32", type = "bool", default = false, baked = true, cuda = true,
+    help = "float32 products may round their factors to TF32" },
+  { name = "attention", type = "enum", values = { "mma", "hopper" }, default = "mma", baked = true,
+    cuda = true, help = "attention's kernels: for every GPU from sm_80 on, or Hopper's own" },
+  { name = "arch", type = "enum", values = { "native", "all", "sm_80", "sm_86", "sm_87", "sm_89",
+    "sm_90a", "sm_100a", "sm_103a", "sm_120a" }, default = "native", baked = true, cuda = true,
+    help = "the GPU that is compiled for; native is this machine's, or, where it has none, all: " ..
+      "sm_80, sm_90a, and PTX for newer ones" },
   { name = "backend", type = "enum", values = { "cpu", "cuda" }, default = "cpu", baked = true,
-    help = "what the trainer runs on; this build emits cpu" },
+    help = "what the trainer runs on" },
   { name = "isa", type = "enum", values = { "native", "avx512", "avx2", "neon", "generic" },
     default = "native", baked = true, help = "instruction set; native is this machine's" },
 
@@ -240,10 +255,6 @@ local function check_enum(key, value, place)
   for _, known in ipairs(key.values) do
     if value == known then return value end
   end
-  if key.name == "dtype" and (value == "bfloat16" or value == "float16") then
-    fail(USAGE, place, "dtype = %s, but the cpu backend computes in float32; leave dtype out",
-      value)
-  end
   fail(USAGE, place, "%s = %s; wanted %s", key.name, show(value), wanted(key))
 end
 
@@ -312,6 +323,24 @@ local function place_of(draft, ...)
   return place
 end
 
+-- The architecture of this machine's GPU as nvcc names it, or "all" where none is found.
+function config.arch_of(capability)
+  local major, minor = (capability or ""):match("^(%d+)%.(%d+)")
+  if not major then return "all" end
+  local name = ("sm_%s%s"):format(major, minor)
+  for _, known in ipairs(by_name.arch.values) do
+    if known == name or known == name .. "a" then return known end
+  end
+  return "all"
+end
+
+local function native_arch()
+  local pipe = io.popen("nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null", "r")
+  local line = pipe and pipe:read("l")
+  if pipe then pipe:close() end
+  return config.arch_of(line)
+end
+
 -- The instruction set of a machine, from /proc/cpuinfo's text and `uname -m`.
 function config.isa_of(cpuinfo, machine)
   if machine == "aarch64" or machine == "arm64" then return "neon" end
@@ -374,8 +403,9 @@ local function name_of(path)
 end
 
 local function check_together(c, draft)
-  if c.backend == "cuda" then
-    fail(USAGE, place_of(draft, "backend"), "backend = cuda is not in this build; use backend=cpu")
+  if c.backend == "cpu" and c.dtype and c.dtype ~= "float32" then
+    fail(USAGE, place_of(draft, "dtype"),
+      "dtype = %s, but the cpu backend computes in float32; leave dtype out or take backend=cuda", c.dtype)
   end
   if c.batch_size * c.block_size > MAX_TOKENS then
     fail(USAGE, place_of(draft, "batch_size", "block_size"),
@@ -410,6 +440,8 @@ local function derive(c)
   c.n_ff = 4 * c.n_embd
   c.head_size = c.n_head > 0 and c.n_embd // c.n_head or 0
   if c.isa == "native" then c.isa = native_isa() end
+  c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
+  if c.backend == "cuda" and c.arch == "native" then c.arch = native_arch() end
 end
 
 -- Loads the configs at `paths` and the "key=value" strings of `assignments`, later ones winning,
@@ -479,7 +511,7 @@ end
 function config.baked_text(c)
   local words = {}
   for _, key in ipairs(config.baked_keys()) do
-    local says_nothing = key.gpt and c.model == "bigram" or
+    local says_nothing = key.gpt and c.model == "bigram" or key.cuda and c.backend == "cpu" or
       key.name == "dropout_embd" and not c.has_dropout
     if not says_nothing then words[#words + 1] = key.name .. "=" .. tostring(c[key.name]) end
   end

@@ -1,7 +1,9 @@
 -- emit: a planned graph becomes text. It decides nothing: names, addresses, order and fusions are the
 -- graph's. What is here is how a function that calls kernels reads.
 local graph = require("gen.graph")
+local isas = require("gen.isa")
 local kernels = require("gen.kernels")
+local target = require("gen.target")
 local template = require("gen.template")
 local wrap = require("gen.wrap")
 
@@ -18,6 +20,7 @@ local function c_name(tensor, layer)
   local own = graph.layer_of(name)
   name = name:gsub("block%.%d+%.", "", 1):gsub("transformer%.h%.%d+%.", "", 1):gsub("transformer%.", "", 1)
   name = name:gsub("^pack_dx%.(.*)", "%1_packed_dx"):gsub("^pack%.(.*)", "%1_packed")
+  name = name:gsub("^image%.(.*)", "%1_image")
   name = name:gsub("%.", "_")
   if layer and own == layer + 1 then name = name .. "_next" end
   if layer and own == layer - 1 then name = name .. "_before" end
@@ -30,21 +33,30 @@ local function shape_comment(tensor)
   return "(" .. table.concat(tensor.dims, ", ") .. ")"
 end
 
-local region_base = {
-  params = "m->params", grads = "m->grads", packed = "m->packed", acts = "m->acts", memory = "s->memory",
+-- How the functions of a program are called and what they are given.
+local dialects = {
+  train = { model = "m", params = "struct model *m,%s int thread, int threads",
+    args = { "m", "thread", "threads" } },
+  cuda = { model = "gpu", params = "struct gpu *gpu,%s", args = { "gpu" } },
+  decode = { model = "s", params = "struct sampler *s,%s int rows, int pos, int thread",
+    args = { "s", "rows", "pos", "thread" } },
 }
 
--- An address: base + first + l * stride. address_of(tensor) is { region, offset }.
-local function address_text(region, offset, stride, direction)
+-- An address: region + offset + l * stride. Offsets and strides are in floats; an image's are in its
+-- own elements.
+local function address_text(dialect, tensor, offset, stride)
+  local region = tensor.region
   if region == "weight" then
     return stride == 0 and ("s->weight[%d]"):format(offset) or ("s->weight[%d + l]"):format(offset)
   end
-  local text = region_base[region]
+  local text = dialect.model .. "->" .. region
+  if tensor.image_of then text = "(elem *)" .. text end
   if offset ~= 0 then text = text .. " + " .. offset end
   if stride ~= 0 then
     text = ("%s %s (size_t)l * %d"):format(text, stride < 0 and "-" or "+", math.abs(stride))
   end
-  return text, direction
+  if tensor.type ~= "f32" and not tensor.image_of then text = "(elem *)(" .. text .. ")" end
+  return text
 end
 
 -- ---- one run of nodes: the buffers it needs, then its calls ---------------------------------------
@@ -62,7 +74,7 @@ function Writer:buffer(tensor, const)
   local entry = self.declared[tensor]
   if tensor.kind == "output" then return "logits" end
   if tensor.kind == "input" then
-    return self.emitter.decode and tensor.name or "m->" .. tensor.name
+    return self.emitter.decode and tensor.name or self.emitter.dialect.model .. "->" .. tensor.name
   end
   if not entry then
     local name = c_name(tensor, self.layer)
@@ -76,23 +88,34 @@ function Writer:buffer(tensor, const)
   return entry.name
 end
 
+-- Whether what is in a gradient counts: not before its first writer in a step's first micro-step.
+local function beta_text(node, number)
+  if node.op.name == "mean_loss" then return "gpu->beta" end
+  local first = node.first_writer[number]
+  if not first then return "1.0f" end
+  return node.block and node.block.count > 1 and "row == 0 ? gpu->beta : 1.0f" or "gpu->beta"
+end
+
 function Writer:call(node, indent)
   local k = self.emitter:kernel(node)
-  local args = {}
-  if k.takes_model then args[1] = "m" end
+  local args, cuda = {}, self.emitter.cuda
+  if k.takes_model then args[1] = cuda and "gpu->state" or "m" end
   for _, operand in ipairs(k.operands) do
     local text = self:buffer(operand.tensor, operand.const)
     if node.sliced and node.sliced[operand.tensor] and node.block.count > 1 then
       local width = operand.tensor.dims[2]
+      width = width and not operand.tensor.dense and target.width(self.emitter.target, width) or width
       text = text .. (width and (" + (size_t)row * %d"):format(width) or " + row")
     end
     args[#args + 1] = text
   end
   if k.site then args[#args + 1] = self:site_text(node, k.site) end
+  for i in ipairs(k.betas) do args[#args + 1] = beta_text(node, i) end
+  if cuda and node.workspace then args[#args + 1] = self:buffer(node.workspace, false) end
   if self.emitter.decode then
     if k.op.takes_pos then args[#args + 1] = "pos" end
     args[#args + 1] = node.dims.N == 1 and self.emitter.rows > 1 and "1" or "rows"
-  elseif k.op.scratch then
+  elseif k.op.scratch and not cuda then
     args[#args + 1] = "scratch"
     self.needs_scratch = true
   end
@@ -112,15 +135,15 @@ end
 
 function Writer:address(tensor)
   local stride = self.strides and self.strides.of[tensor] or 0
-  return address_text(tensor.region, tensor.offset - stride * (self.layer or 0), stride)
+  return address_text(self.emitter.dialect, tensor, tensor.offset - stride * (self.layer or 0), stride)
 end
 
 -- Declarations, in order of first use, with shapes.
 function Writer:declarations()
   local lines = {}
   for _, entry in ipairs(self.buffers) do
-    local head = ("    %sfloat *%s = %s;"):format(entry.const and "const " or "", entry.name,
-      self:address(entry.tensor))
+    local head = ("    %s%s *%s = %s;"):format(entry.const and "const " or "",
+      kernels.c_type(self.emitter.target, entry.tensor), entry.name, self:address(entry.tensor))
     lines[#lines + 1] = ("%s // %s"):format(head, shape_comment(entry.tensor))
   end
   if self.needs_scratch then
@@ -134,9 +157,10 @@ end
 local Emitter = {}
 Emitter.__index = Emitter
 
-local function new_emitter(g, c, isa)
-  return setmetatable({ g = g, c = c, isa = isa, decode = g.decode, rows = g.rows, kernels = {}, by_name = {} },
-    Emitter)
+local function new_emitter(g)
+  local cuda = g:backend() == "cuda"
+  return setmetatable({ g = g, target = g.target, cuda = cuda, decode = g.decode, rows = g.rows,
+    dialect = dialects[g.decode and "decode" or cuda and "cuda" or "train"], kernels = {}, by_name = {} }, Emitter)
 end
 
 -- Nodes share a kernel by its name, so a name has to say all that the text depends on.
@@ -152,14 +176,14 @@ function Emitter:kernel(node)
   local name = kernels.name(node, self.decode)
   local k = self.by_name[name]
   if not k then
-    k = kernels.text(node, self.c.backend, self.isa, self.decode)
+    k = kernels.text(node, self.target, self.decode)
     k.calls = 0
     self.by_name[name] = k
     self.kernels[#self.kernels + 1] = k
     return k
   end
   -- The same kernel on this node's own tensors.
-  local described = kernels.describe(node.op.expr and kernels.standalone(node) or node, self.isa, self.decode)
+  local described = kernels.describe(node.op.expr and kernels.standalone(node) or node, self.target, self.decode)
   described.name = name
   check_same(k, described)
   return described
@@ -167,13 +191,12 @@ end
 
 -- A function that runs a layer's nodes: of each layer `l` of a loop, or of one layer.
 local function layer_function(emitter, name, item)
-  local first, l = item.layers[1], #item.layers > 1 and " int l," or ""
+  local first, l = item.layers[1], #item.layers > 1 and " int l" or ""
+  if l ~= "" and not emitter.cuda then l = l .. "," end
   local writer = new_writer(emitter, first.layer, item.strides)
   for _, node in ipairs(first) do writer:call(node, "    ") end
-  local head = emitter.decode
-    and ("static void %s(struct sampler *s,%s int rows, int pos, int thread) {"):format(name, l)
-    or ("static void %s(struct model *m,%s int thread, int threads) {"):format(name, l)
-  local lines = { head }
+  local params = emitter.dialect.params:format(l):gsub(",$", "")
+  local lines = { ("static void %s(%s) {"):format(name, params) }
   for _, line in ipairs(writer:declarations()) do lines[#lines + 1] = line end
   lines[#lines + 1] = ""
   for _, line in ipairs(writer.lines) do lines[#lines + 1] = line end
@@ -184,7 +207,7 @@ end
 -- The call of a layer's function, in a loop where it is of several layers.
 local function layer_call(emitter, name, item)
   local from, to = item.layers[1].layer, item.layers[#item.layers].layer
-  local args = emitter.decode and { "s", "rows", "pos", "thread" } or { "m", "thread", "threads" }
+  local args = { table.unpack(emitter.dialect.args) }
   if from == to then return { ("    %s(%s);"):format(name, table.concat(args, ", ")) } end
   table.insert(args, 2, "l")
   return {
@@ -308,7 +331,9 @@ local function param_table(g, c)
     if not entry then
       local owner = param.copy_of or param
       entry = {
-        name = name, layers = 1, offset = owner.offset, stride = 0, dims = param.dims,
+        name = name, layers = 1, offset = owner.host_offset, stride = 0, dims = param.dims,
+        device_offset = owner.offset, device_stride = 0,
+        device_pitch = target.width(g.target, param.dims[#param.dims]),
         copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
         init_value = kernels.f32(owner.init_value or 0.0),
         decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
@@ -316,7 +341,10 @@ local function param_table(g, c)
       by_name[name] = entry
       entries[#entries + 1] = entry
     else
-      if entry.layers == 1 then entry.stride = param.offset - entry.offset end
+      if entry.layers == 1 then
+        entry.stride = param.host_offset - entry.offset
+        entry.device_stride = param.offset - entry.device_offset
+      end
       entry.layers = entry.layers + 1
     end
   end
@@ -343,7 +371,7 @@ local function flops_of_step(g)
   local total = 0
   for _, node in ipairs(g.nodes) do
     if node.phase ~= "loss" then
-      total = total + kernels.describe(node.op.expr and kernels.standalone(node) or node, g.isa, false).flops
+      total = total + kernels.describe(node.op.expr and kernels.standalone(node) or node, g.target, false).flops
         * (node.block and node.block.count or 1)
     end
   end
@@ -367,11 +395,11 @@ function emit.facts(g, c, hash, command)
     flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,
     step_flops = scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
       scaled((6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size) * rows, "FLOP"),
-    state_floats = sizes.params, packed_floats = sizes.packed, acts_floats = sizes.acts,
+    state_floats = sizes.host, packed_floats = sizes.packed, acts_floats = sizes.acts,
     acts_mib = mebibytes(sizes.acts), unplanned_mib = mebibytes(sizes.unplanned),
     params_mib = mebibytes(sizes.params), packed_mib = mebibytes(sizes.packed),
-    tile = kernels.tile(c.backend, g.isa), isa = g.isa,
-    vec_message = ("this model is laid out for %s; compile with '%s'"):format(c.isa, g.isa.flags),
+    isa = isas[c.isa],
+    vec_message = ("this model is laid out for %s; compile with '%s'"):format(c.isa, isas[c.isa].flags),
   }
 end
 
@@ -379,9 +407,9 @@ function emit.model_h(facts)
   return frame("templates/model.h", facts)
 end
 
-function emit.train_c(g, c, facts)
-  local emitter = new_emitter(g, c, g.isa)
-  local k = setmetatable({}, { __index = facts })
+function emit.train_c(g, facts)
+  local emitter = new_emitter(g)
+  local k = setmetatable({ tile = kernels.tile(g.target) }, { __index = facts })
   for _, phase in ipairs({ "prepare", "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
@@ -393,8 +421,52 @@ function emit.train_c(g, c, facts)
   return frame("templates/train.c", k)
 end
 
-function emit.sample_c(g, c, facts)
-  local emitter = new_emitter(g, c, g.isa)
+-- The kernels of all parameters at once, which no node asks for: FLOP and bytes are of one call.
+local function whole_kernels(g, c)
+  local floats, half = g.sizes.params, g:elem() ~= "f32"
+  local moments = c.optimizer == "sgd" and 0 or 2
+  local k = { state_floats = floats, decay_floats = g.sizes.decayed, optimizer = c.optimizer, dtype = g:elem(),
+    sms = g.target.sms, N = g.rows, V = c.vocab_size }
+  local image = half and 2 or 0
+  local list = {
+    { "step", "step_take", 0, 24 * g.rows },
+    { "optimizer", "grad_norm", 2 * floats, 4 * floats },
+    { "optimizer", "update", 14 * floats, (12 + 8 * moments + image) * floats },
+    half and { "matmul", "cast", 0, 6 * floats } or nil,
+  }
+  for i, item in ipairs(list) do
+    local file, fn, flops, bytes = table.unpack(item)
+    local name = fn == "update" and c.optimizer or fn
+    local kernel = setmetatable({ name = name, flops = flops, bytes = bytes, calls = 1, op = {} }, { __index = k })
+    kernel.text = kernels.whole(file, fn, kernel)
+    list[i] = kernel
+  end
+  return list
+end
+
+local elem_types = { bf16 = "bf16", f16 = "f16", f32 = "float" }
+
+function emit.train_cu(g, c, facts)
+  local emitter = new_emitter(g)
+  local k = setmetatable({ products = {}, elem_type = elem_types[g:elem()] }, { __index = facts })
+  for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
+  emitter:count_calls()
+  for _, kernel in ipairs(whole_kernels(g, c)) do table.insert(emitter.kernels, kernel) end
+  k.kernel_texts = emitter:kernel_texts()
+  k.kernels = emitter.kernels
+  for _, kernel in ipairs(k.kernels) do
+    if kernel.op.product or kernel.op.name == "matmul_dw" then table.insert(k.products, kernel) end
+    k.hopper = k.hopper or kernel.path:find("hopper") ~= nil
+  end
+  k.device_floats = g.sizes.params
+  k.packed_floats = g:elem() == "f32" and 0 or g.sizes.params // 2
+  k.image_text = k.packed_floats == 0 and "read as they are" or
+    ("their image in %s %s"):format(c.dtype, mebibytes(k.packed_floats))
+  return frame("templates/train.cu", k)
+end
+
+function emit.sample_c(g, facts)
+  local emitter = new_emitter(g)
   local k = setmetatable({}, { __index = facts })
   k.forward = emitter:phase("forward")
   emitter:count_calls()

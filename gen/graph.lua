@@ -4,9 +4,12 @@
 -- not fit. The graph prints as text, one op a line, and reads it back: that text is the dump of
 -- every pass, the golden file, and the language of the pass tests.
 --
---   tensor: name, dims, type ("f32" | "i32"), kind ("param" | "input" | "value" | "grad"), region
+--   tensor: name, dims, type ("f32" | "bf16" | "f16" | "i32"), kind ("param" | "input" | "value" |
+--           "grad" | "packed" | "state" | "output"), dense (rows have no padding), region
 --   node:   op (its definition), inputs, outputs (tensors, in the op's order; false where an optional
 --           input is absent), attrs, dims (letter -> size), layer (or nil), phase, at (file:line)
+--
+-- g.target says what the graph is emitted for (gen/target.lua); nil is a CPU, in float32.
 local op = require("gen.op")
 
 local graph = {}
@@ -38,6 +41,10 @@ function graph:tensor(name, dims, fields)
   return tensor
 end
 
+-- The type of activations, and what runs the graph.
+function graph:elem() return self.target and self.target.elem or "f32" end
+function graph:backend() return self.target and self.target.backend or "cpu" end
+
 -- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform") and init_value.
 function graph:param(name, dims, fields)
   local tensor = self:tensor(name, dims, fields)
@@ -54,7 +61,7 @@ function graph:param_copy(name, param)
 end
 
 function graph:input(name, dims, type)
-  return self:tensor(name, dims, { kind = "input", type = type })
+  return self:tensor(name, dims, { kind = "input", type = type, dense = true })
 end
 
 -- The gradient that all backward ops of a parameter add to.
@@ -147,7 +154,9 @@ function graph:append(op_name, names, inputs, attrs)
 
   for i, operand in ipairs(definition.outputs) do
     local given = type(names) == "table" and names[i]
-    if operand.accumulate then
+    if operand.cpu and self:backend() ~= "cpu" then
+      node.outputs[i] = false
+    elseif operand.accumulate then
       if given then bind(node.dims, from, definition, operand, given, at) end
       node.outputs[i] = given or false
     else
@@ -156,11 +165,33 @@ function graph:append(op_name, names, inputs, attrs)
         sizes[axis] = node.dims[letter] or fail(at, definition, ("no size for %s"):format(letter))
       end
       local name = given or names .. "." .. operand[1]
-      node.outputs[i] = self:tensor(name, sizes, { layer = self.layer, producer = node })
+      node.outputs[i] = self:tensor(name, sizes, { layer = self.layer, producer = node,
+        type = operand.type or self:elem(), dense = operand.type ~= nil })
     end
   end
   self.nodes[#self.nodes + 1] = node
   return table.unpack(node.outputs)
+end
+
+-- The pointwise ops in a node's load and in its store, and what it keeps on the way, in the order in
+-- which they run.
+function graph.steps(node)
+  local prologue, epilogue, i = node.prologue or {}, node.epilogue, 0
+  return function()
+    i = i + 1
+    return prologue[i] or epilogue[i - #prologue]
+  end
+end
+
+-- Calls visit for every tensor that a node reads or writes.
+function graph.each_tensor(node, visit)
+  for i = 1, #node.op.inputs do if node.inputs[i] then visit(node.inputs[i]) end end
+  for i = 1, #node.op.outputs do if node.outputs[i] then visit(node.outputs[i]) end end
+  for step in graph.steps(node) do
+    if step.keep then visit(step.keep) end
+    for _, tensor in ipairs(step.operands or {}) do visit(tensor) end
+  end
+  if node.workspace then visit(node.workspace) end
 end
 
 -- ---- text ---------------------------------------------------------------------------------------
@@ -208,6 +239,9 @@ function graph.node_text(node)
     if not tensor and not node.op.inputs[i].optional then error("absent input") end
   end
   append_attrs(words, node.attrs)
+  if node.prologue then words[#words + 1] = "load" end
+  for _, step in ipairs(node.prologue or {}) do words[#words + 1] = epilogue_text(step) end
+  if node.prologue and #node.epilogue > 0 then words[#words + 1] = "store" end
   for _, step in ipairs(node.epilogue) do words[#words + 1] = epilogue_text(step) end
   if node.block then
     words[#words + 1] = ("block=%d*%d"):format(node.block.count, node.block.rows)

@@ -1,12 +1,14 @@
 -- kernels: from a planned node to what its template needs: a name, a signature, sizes, and the C of
 -- the pointwise ops in its store. One kernel serves all nodes of the same op, sizes and fusion.
 local graph = require("gen.graph")
+local layout = require("gen.passes.layout")
+local target = require("gen.target")
 local template = require("gen.template")
 
 local kernels = {}
 
 -- Letters in the order in which they are declared; others (derived sizes) follow.
-local LETTERS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
+local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
 
 -- Text of a C float: shortest that reads back the same.
 function kernels.f32(value)
@@ -46,8 +48,12 @@ function kernels.name(node, decode)
   local words = { node.op.name, sizes_text(node) }
   if decode and not node.op.name:find("_decode$") then table.insert(words, 2, "decode") end
   if node.op.name == "matmul_dw" and node.outputs[2] then words[#words + 1] = "dbias" end
+  for i, operand in ipairs(node.op.outputs) do
+    if operand.optional and not node.outputs[i] and not decode then words[#words + 1] = "no_" .. operand[1] end
+  end
   if (node.attrs.site or 0) ~= 0 and not node.op.expr then words[#words + 1] = "dropout" end
-  for _, step in ipairs(node.epilogue) do
+  if node.prologue then words[#words + 1] = "of" end
+  for step in graph.steps(node) do
     words[#words + 1] = step.keep and "keep" or step.op.name
   end
   return table.concat(words, "_")
@@ -75,25 +81,26 @@ local function operand_list(node)
     if node.outputs[i] then add(operand[1], node.outputs[i], false) end
   end
   local step_names = {}
-  for s, step in ipairs(node.epilogue) do
-    if step.keep then step_names[s] = { add("kept", step.keep, false) } end
+  for step in graph.steps(node) do
+    if step.keep then step_names[step] = { add("kept", step.keep, false) } end
   end
   for i, operand in ipairs(node.op.inputs) do
     local tensor = node.inputs[i]
     if tensor then
       local const = tensor.kind ~= "state"
-      add(tensor.kind == "packed" and "packed" or operand[1], tensor, const)
+      local panels = tensor.kind == "packed" and not tensor.image_of
+      add(panels and "packed" or operand[1], tensor, const)
     end
   end
-  for s, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     if step.op then
-      step_names[s] = {}
+      step_names[step] = {}
       local o = 0
       for i, operand in ipairs(step.op.inputs) do
         if i ~= step.streamed then
           o = o + 1
           local name = i == 1 and step.op.inputs[2][1] or operand[1] -- swapped: "addend" either way
-          step_names[s][operand[1]] = add(name, step.operands[o], true)
+          step_names[step][operand[1]] = add(name, step.operands[o], true)
         end
       end
     end
@@ -101,9 +108,12 @@ local function operand_list(node)
   return list, step_names
 end
 
--- The C of one pointwise op on `value`: its expression with its operands loaded.
-local function step_statement(step, names)
-  if step.keep then return ("vec_store_n(%s + at, value, lanes)"):format(names[1]) end
+-- The C of one pointwise op on the vector `value`: its expression with its operands loaded.
+local function cpu_statements(list, step, names)
+  if step.keep then
+    list[#list + 1] = ("vec_store_n(%s + at, value, lanes)"):format(names[1])
+    return
+  end
   local c_of = {}
   for i, operand in ipairs(step.op.inputs) do
     if i == step.streamed then
@@ -114,27 +124,105 @@ local function step_statement(step, names)
     end
   end
   -- All words at once, since what one becomes may contain another.
-  return "value = " .. step.op.expr:gsub("[%a_][%w_]*", c_of)
+  list[#list + 1] = "value = " .. step.op.expr:gsub("[%a_][%w_]*", c_of)
 end
 
-local function uses_dropout(node)
-  for _, step in ipairs(node.epilogue) do
+-- The same on CUDA: the operands' vectors, then the expression for each of the eight elements.
+local function cuda_statements(list, step, names)
+  if step.keep then
+    list[#list + 1] = ("vec_store(%s + at, value)"):format(names[1])
+    return
+  end
+  local c_of = { col = "col + i" }
+  for i, operand in ipairs(step.op.inputs) do
+    if i == step.streamed then
+      c_of[operand[1]] = "value.v[i]"
+    else
+      local name = names[operand[1]]
+      list[#list + 1] = ("const struct vec %s_vec = vec_load(%s + %s)"):format(name, name,
+        #operand.letters == 1 and "col" or "at")
+      c_of[operand[1]] = name .. "_vec.v[i]"
+    end
+  end
+  list[#list + 1] = "for (int i = 0; i < VEC; i++) value.v[i] = " ..
+    step.op.expr:gsub("[%a_][%w_]*", c_of)
+end
+
+local statements_of = { cpu = cpu_statements, cuda = cuda_statements }
+
+local function statements(steps, step_names, backend)
+  local list = {}
+  for _, step in ipairs(steps) do statements_of[backend](list, step, step_names[step]) end
+  return list
+end
+
+local function dropout_site(steps)
+  for _, step in ipairs(steps) do
     if step.op and step.op.name == "dropout" then return step.attrs.site end
   end
   return nil
 end
 
+-- What the store of a product of cuBLASLt's does, by the names of its operands.
+local function gemm_store(node, step_names)
+  local store = {}
+  for _, step in ipairs(node.epilogue) do
+    local names = step_names[step]
+    local name = step.op and step.op.name
+    if step.keep then
+      store.kept = names[1]
+    elseif name == "bias" then
+      store.bias = names.bias
+    elseif name == "add" then
+      store.residual = names.addend or names.x
+    elseif name == "gelu_tanh" then
+      store.activation = name
+    elseif name == "gelu_tanh_backward" then
+      store.dgelu = names.pre
+    end
+  end
+  return store
+end
+
 -- ---- signatures ---------------------------------------------------------------------------------
 
+local c_types = {
+  cpu = { f32 = "float", i32 = "int32_t" },
+  cuda = { f32 = "float", i32 = "int32_t", bf16 = "elem", f16 = "elem" },
+}
+
+-- The C type of a tensor's elements.
+function kernels.c_type(t, tensor)
+  return c_types[t.backend][tensor.type]
+end
+
 local function parameter_words(k)
-  local words = {}
-  if k.takes_model then words[1] = k.op.name == "mean_loss" and "struct model *m" or "const struct model *m" end
+  local words, cuda = {}, k.target.backend == "cuda"
+  if k.takes_model then
+    words[1] = (k.op.name == "mean_loss" and "" or "const ") ..
+      (cuda and "struct step_state *state" or "struct model *m")
+  end
   for _, operand in ipairs(k.operands) do
-    local type = operand.tensor.type == "i32" and "int32_t" or "float"
-    words[#words + 1] = (operand.const and "const " or "") .. type .. " *" .. operand.name
+    words[#words + 1] = (operand.const and "const " or "") .. kernels.c_type(k.target, operand.tensor) ..
+      " *" .. operand.name
   end
   if k.site then words[#words + 1] = "uint32_t site" end
+  for _, name in ipairs(k.betas) do words[#words + 1] = "float " .. name end
+  if cuda and k.node.workspace then words[#words + 1] = "float *workspace" end
   return words
+end
+
+-- On CUDA: of each gradient that a kernel adds to, whether what was there counts (1) or not (0).
+local function beta_names(node, t)
+  if t.backend == "cpu" then return {} end
+  local names = {}
+  for i, operand in ipairs(node.op.outputs) do
+    if operand.accumulate and node.outputs[i] and (node.op.betas or #names == 0) then
+      names[#names + 1] = #names == 0 and "beta" or "beta" .. #names + 1
+    end
+  end
+  if node.op.name == "mean_loss" then names[1] = "beta" end
+  return names
 end
 
 -- ---- kernels ------------------------------------------------------------------------------------
@@ -144,14 +232,14 @@ local function bytes_of(node)
   local function add(tensor)
     if not tensor or seen[tensor] then return end
     seen[tensor] = true
-    local bytes = 4 * graph.count(tensor)
+    local bytes = target.bytes(tensor) * graph.count(tensor)
     if node.sliced and node.sliced[tensor] then bytes = bytes // node.block.count end
     total = total + bytes
   end
   for i, tensor in ipairs(node.inputs) do
     -- Of a table, the rows that are looked up; at most as many as there are.
     if tensor and node.op.name == "embed" and i > 1 then
-      total = total + 4 * math.min(graph.count(tensor), node.dims.N * node.dims.C)
+      total = total + target.bytes(tensor) * math.min(graph.count(tensor), node.dims.N * node.dims.C)
     else
       add(tensor)
     end
@@ -162,7 +250,7 @@ local function bytes_of(node)
       if node.op.outputs[i].accumulate then total = total + 4 * graph.count(tensor) end -- read too
     end
   end
-  for _, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     add(step.keep)
     for _, tensor in ipairs(step.operands or {}) do add(tensor) end
   end
@@ -172,7 +260,7 @@ end
 local function flops_of(node)
   local total = node.op.flops(node.dims, node.attrs)
   local cols = node.op.product and node.dims[node.op.product.cols] or node.dims.C
-  for _, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     if step.op then total = total + step.op.flops({ N = node.dims.N, C = cols }) end
   end
   return total
@@ -189,15 +277,26 @@ end
 -- What a template function is given for a node. The fields are the template's vocabulary:
 --   name, op, dims (text for an enum), d (letter -> size), attrs (C text), uses (operand -> true),
 --   epilogue (statements on `value`, in order), sign(head, name, extra), arg_names, part, rows, ...
-function kernels.describe(node, isa, decode)
+--   On the CPU also rows, thread_params, tile_rows, tile_vecs, vec; on CUDA prologue, dtype, store (of
+--   a product), betas, sign_launch().
+function kernels.describe(node, t, decode)
   local operands, step_names = operand_list(node)
-  local site = uses_dropout(node) or ((node.attrs.site or 0) ~= 0 and node.attrs.site) or nil
+  local prologue, isa = node.prologue or {}, t.isa or {}
+  local in_prologue, in_epilogue = dropout_site(prologue), dropout_site(node.epilogue)
+  local own_site = (node.attrs.site or 0) ~= 0 and node.attrs.site or nil
+  local site = in_prologue or in_epilogue or own_site
+  local cuda_product = t.backend == "cuda" and node.op.product
+  local d = t.backend == "cuda" and layout.sizes(t, node) or node.dims
   local k = {
     name = kernels.name(node, decode), op = node.op, node = node, operands = operands,
-    d = node.dims, dims = dims_text(node.dims),
-    attrs = {}, uses = {}, epilogue = {},
-    site = site, epilogue_uses_dropout = uses_dropout(node) ~= nil,
+    target = t, dtype = t.elem, d = d, dims = dims_text(d),
+    attrs = {}, uses = {},
+    prologue = statements(prologue, step_names, t.backend),
+    epilogue = cuda_product and {} or statements(node.epilogue, step_names, t.backend),
+    store = cuda_product and gemm_store(node, step_names) or nil,
+    site = site, epilogue_uses_dropout = in_epilogue ~= nil, prologue_uses_dropout = in_prologue ~= nil,
     takes_model = node.op.takes_model or site ~= nil,
+    betas = beta_names(node, t),
     rows = decode and "rows" or "N",
     thread_params = (decode and "int rows, " or "") .. "int thread, int threads",
     tile_rows = isa.tile_rows, tile_vecs = isa.tile_vecs, vec = isa.vec,
@@ -214,9 +313,6 @@ function kernels.describe(node, isa, decode)
   end
   for _, operand in ipairs(operands) do k.uses[operand.name] = true end
   k.uses.dropout = site ~= nil
-  for s, step in ipairs(node.epilogue) do
-    k.epilogue[s] = step_statement(step, step_names[s])
-  end
   if node.op.product then
     for key, value in pairs(node.op.product) do k[key] = value end
   end
@@ -226,6 +322,9 @@ function kernels.describe(node, isa, decode)
     local all = { table.unpack(words) }
     for word in extra:gmatch("[^,]+") do all[#all + 1] = word:match("^%s*(.-)%s*$") end
     return ("%s %s(%s)"):format(head, name, table.concat(all, ", "))
+  end
+  function k.sign_launch()
+    return ("static void %s_launch(struct gpu *gpu, %s)"):format(k.name, table.concat(words, ", "))
   end
   local names = {}
   for i, word in ipairs(words) do names[i] = word:match("([%w_]+)$") end
@@ -238,7 +337,7 @@ function kernels.standalone(node)
   local copy = {}
   for key, value in pairs(node) do copy[key] = value end
   copy.epilogue = { { op = node.op, operands = { table.unpack(node.inputs, 2) }, attrs = node.attrs,
-    streamed = 1 } }
+    streamed = 1 }, table.unpack(node.epilogue) }
   copy.inputs = { node.inputs[1] }
   return copy
 end
@@ -250,21 +349,23 @@ local function load_template(path)
 end
 
 -- The kernel's own text, under a comment that says where it comes from and what it costs.
-function kernels.text(node, backend, isa, decode)
+function kernels.text(node, t, decode)
   local k, file, fn
   if node.op.expr then
     local name = kernels.name(node, decode)
-    k = kernels.describe(kernels.standalone(node), isa, decode)
+    k = kernels.describe(kernels.standalone(node), t, decode)
     k.name, k.stream, k.y = name, node.op.inputs[1][1], node.op.outputs[1][1]
-    k.flops, k.bytes = node.op.flops(node.dims), bytes_of(node)
+    k.flops, k.bytes = flops_of(node) + node.op.flops(node.dims), bytes_of(node)
     file, fn = "pointwise", "pointwise"
   else
-    k = kernels.describe(node, isa, decode)
-    file, fn = table.unpack(decode and node.op.decode or node.op.template)
+    k = kernels.describe(node, t, decode)
+    local variant = node.op.variant and node.op.variant(t, node.dims)
+    file, fn = table.unpack(decode and node.op.decode or variant or node.op.template)
   end
-  local path = ("templates/%s/%s.c"):format(backend, file)
+  local path = ("templates/%s/%s"):format(t.backend, file .. (t.backend == "cpu" and ".c" or ".cu"))
   k.path, k.line = path, template.line_of(path, fn)
   k.text = load_template(path)[fn](k)
+  k.common = load_template(path)[k.op.common] and k.common -- of this backend's template
   if k.common then
     k.common_line = template.line_of(path, k.op.common)
     k.common_text = load_template(path)[k.op.common](k)
@@ -272,8 +373,17 @@ function kernels.text(node, backend, isa, decode)
   return k
 end
 
-function kernels.tile(backend, isa)
-  return load_template(("templates/%s/tile.c"):format(backend)).tile(isa)
+function kernels.tile(t)
+  return load_template("templates/cpu/tile.c").tile(t.isa)
+end
+
+-- A kernel of all parameters (the optimizer's, the image's), which no node asks for: k has name,
+-- state_floats and what else its template reads.
+function kernels.whole(file, fn, k)
+  local path = "templates/cuda/" .. file .. ".cu"
+  k.path, k.line = path, template.line_of(path, fn)
+  k.part = setmetatable({}, { __index = function(_, word) return k.name .. "_" .. word end })
+  return load_template(path)[fn](k)
 end
 
 return kernels

@@ -1,9 +1,10 @@
 -- main: the generator's command line.
 --
---   lua5.4 gen/main.lua [--backend cpu] [--build build] [--name NAME] [--print KEY] CONFIG.lua ...
+--   lua5.4 gen/main.lua [--backend cpu|cuda] [--build build] [--name NAME] [--print KEY] CONFIG.lua ...
 --                       [key=value ...]
 --
--- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c, sample.c, ir/), which
+-- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c or train.cu, sample.c,
+-- ir/), which
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h.
 -- A file is written only where its text changed.
 package.path = "./?.lua;./?/init.lua;" .. package.path
@@ -65,7 +66,7 @@ end
 local function parse_arguments()
   local parser = argparse("gen/main.lua", "Emits a trainer and a sampler for a config.")
   parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
-  parser:option("--backend", "cpu", "cpu")
+  parser:option("--backend", "cpu or cuda", "cpu")
   parser:option("--build", "the folder to write to", "build")
   parser:option("--name", "the name of the build; else the config's with each key=value behind it")
   parser:option("--print", "print a key's value, or build_name, and stop")
@@ -104,6 +105,15 @@ local function remake_command(c)
   return lines
 end
 
+-- nvcc's flags for an architecture; all: what most have, and PTX for those that come.
+local function arch_flags(arch)
+  local function code(virtual, real) return ("-gencode arch=compute_%s,code=%s"):format(virtual, real) end
+  if arch == "all" then
+    return table.concat({ code("80", "sm_80"), code("90a", "sm_90a"), code("80", "compute_80") }, " ")
+  end
+  return code(arch:match("^sm_(%w+)$") or "80", arch)
+end
+
 -- NAME: the config's, with each assignment behind it.
 local function build_name(c, assignments)
   local words = { c.name }
@@ -133,8 +143,12 @@ local function main()
   local g = build.train(c, dump)
   local facts = emit.facts(g, c, hash, remake_command(c))
   files.write(model_dir .. "/model.h", emit.model_h(facts))
-  files.write(model_dir .. "/train.c", emit.train_c(g, c, facts))
-  files.write(model_dir .. "/sample.c", emit.sample_c(build.sample(c, dump), c, facts))
+  if c.backend == "cuda" then
+    files.write(model_dir .. "/train.cu", emit.train_cu(g, c, facts))
+  else
+    files.write(model_dir .. "/train.c", emit.train_c(g, facts))
+  end
+  files.write(model_dir .. "/sample.c", emit.sample_c(build.sample(c, dump), facts))
 
   files.write(args.build .. "/include/run_keys.h", run_keys_h())
   files.write(name_dir .. "/defaults.c", defaults_c(c, name))
@@ -145,6 +159,8 @@ local function main()
     "ISA := " .. c.isa,
     "ISA_FLAGS := " .. isas[c.isa].flags,
     "DATASET := " .. c.dataset,
+    "ARCH := " .. c.arch,
+    "ARCH_FLAGS := " .. arch_flags(c.arch),
   }, "\n") .. "\n")
 end
 

@@ -3,7 +3,9 @@
 -- A file in gen/ops/ returns one op or a list of ops of one family. An op is a table:
 --   name       its word in graphs, in kernels and in profilers
 --   inputs     { { name, "N C" [, optional = true] }, ... }: shapes as letters, bound when appended
---   outputs    { { name, "N C" [, accumulate = true] }, ... }: accumulate adds to a parameter gradient
+--   outputs    { { name, "N C" [, accumulate = true] [, type = "f32"] [, cpu = true] }, ... }:
+--              accumulate adds to a parameter gradient; a type where it is not that of activations;
+--              cpu: not on other backends
 --   attrs      names and defaults of attributes; `false` means: must be given
 --   derive     function(d, attrs): sets letters of outputs that no input has, checks the others
 --   flops      function(d, attrs): floating-point operations of one call
@@ -15,11 +17,16 @@
 --   inplace    { output = input }: the output may have the input's memory where that is dead after
 --   template   { file, function }: templates/BACKEND/file.c and the function in it
 --   decode     the same, for the sampler's variant, where it has one
+--   variant    function(target, d): the same, where it depends on the target; nil is `template`
 --   product    of a matrix product: the names of its operands' roles in the template
 --   common     a template function whose text kernels of the same sizes share
 --   named_by   letters for the kernel's name, where not those of its operands
---   takes_model, takes_pos, scratch: the kernel is also given struct model, the sampler's position, or
---              memory of its own for each thread
+--   takes_model, takes_pos, scratch: the kernel is also given struct model (struct step_state on
+--              CUDA), the sampler's position, or memory of its own for each thread
+--   workspace  on CUDA: function(d): floats of memory that the kernel wants while it runs
+--   betas      on CUDA: the accumulating outputs do not all have the same first writer: each has a
+--              beta of its own
+--   prologue   on CUDA: its first input's load takes pointwise ops (see gen/passes/fuse.lua)
 local op = {}
 
 -- The families: the files of gen/ops/, in the order of their names.

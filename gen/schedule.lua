@@ -15,7 +15,7 @@ local function signature(node)
   for i in ipairs(node.op.outputs) do
     words[#words + 1] = node.outputs[i] and graph.shape_text(node.outputs[i].dims) or "-"
   end
-  for _, step in ipairs(node.epilogue) do words[#words + 1] = step.keep and "keep" or step.op.name end
+  for step in graph.steps(node) do words[#words + 1] = step.keep and "keep" or step.op.name end
   local attrs = {}
   for key, value in pairs(node.attrs) do
     if key ~= "site" then attrs[#attrs + 1] = ("%s=%s"):format(key, value) end
@@ -27,17 +27,12 @@ end
 
 local function node_tensors(node)
   local list = {}
-  for i = 1, #node.op.outputs do list[#list + 1] = node.outputs[i] or nil end
-  for i = 1, #node.op.inputs do list[#list + 1] = node.inputs[i] or nil end
-  for _, step in ipairs(node.epilogue) do
-    if step.keep then list[#list + 1] = step.keep end
-    for _, tensor in ipairs(step.operands or {}) do list[#list + 1] = tensor end
-  end
+  graph.each_tensor(node, function(tensor) list[#list + 1] = tensor end)
   return list
 end
 
 local function node_site(node)
-  for _, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     if step.attrs and step.attrs.site then return step.attrs.site end
   end
   return node.attrs.site or 0

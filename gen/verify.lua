@@ -1,6 +1,7 @@
 -- verify: what must hold after every pass. A failure is our own fault and says which pass broke
 -- what.
 local graph = require("gen.graph")
+local target = require("gen.target")
 
 local verify = {}
 
@@ -13,7 +14,7 @@ end
 local function operands(node)
   local list = {}
   for _, tensor in ipairs(node.inputs) do if tensor then list[#list + 1] = tensor end end
-  for _, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     for _, tensor in ipairs(step.operands or {}) do list[#list + 1] = tensor end
   end
   return list
@@ -24,10 +25,10 @@ local function check_order(g, pass)
   local defined = {}
   for _, node in ipairs(g.nodes) do
     for _, tensor in ipairs(operands(node)) do
-      check(pass, tensor.kind ~= "value" and tensor.kind ~= "packed" or defined[tensor],
+      check(pass, tensor.kind ~= "value" and tensor.kind ~= "packed" or tensor.image_of or defined[tensor],
         "%s reads %s before it is written", node.op.name, tensor.name)
     end
-    for _, step in ipairs(node.epilogue) do
+    for step in graph.steps(node) do
       if step.keep then defined[step.keep] = true end
     end
     for i, tensor in ipairs(node.outputs) do
@@ -86,7 +87,7 @@ local function made_in_place(g)
   end
   for position, node in ipairs(g.nodes) do
     local out, from = node.outputs[1], {}
-    for _, step in ipairs(node.epilogue) do
+    for step in graph.steps(node) do
       for _, tensor in ipairs(step.operands or {}) do from[tensor] = true end
     end
     for i, operand in ipairs(node.op.inputs) do
@@ -107,7 +108,7 @@ local function check_addresses(g, pass)
   local function made(a, b) return in_place[a.tensor] and in_place[a.tensor][b.tensor] end
   for tensor, life in pairs(g.lives) do
     placed[#placed + 1] = { tensor = tensor, first = life.first, last = life.last, from = tensor.offset,
-      to = tensor.offset + graph.count(tensor) }
+      to = tensor.offset + target.floats(g.target, tensor) }
   end
   table.sort(placed, function(a, b)
     if a.from ~= b.from then return a.from < b.from end

@@ -14,7 +14,7 @@
 #ifndef DIECAST_MODEL_H
 #define DIECAST_MODEL_H
 
-#include "runtime/kernel.h"
+#include "runtime/runtime.h"
 
 enum {
     MODEL_B = $(k.c.batch_size),
@@ -25,8 +25,6 @@ enum {
     MODEL_V = $(k.c.vocab_size),
 };
 
-_Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
-
 #define MODEL_HASH "$(k.hash)"
 
 // The baked keys.
@@ -36,12 +34,20 @@ _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 // clang-format on
 
 // Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
+//$ if k.c.backend == "cuda" then
+// On the device rows are `device_pitch` floats apart: padded.
+//$ end
 static const struct param model_params[] = {
     //$ for _, p in ipairs(k.entries) do
     {.name = "$(p.name)",
      .layers = $(p.layers),
      .offset = $(p.offset),
      .stride = $(p.stride),
+     //$ if k.c.backend == "cuda" then
+     .device_offset = $(p.device_offset),
+     .device_stride = $(p.device_stride),
+     .device_pitch = $(p.device_pitch),
+     //$ end
      .ndim = $(#p.dims),
      .dims = {$(p.dims[1]), $(p.dims[2] or 1)},
      .decay = $(tostring(p.decay)),

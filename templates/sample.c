@@ -13,6 +13,10 @@
 // them; the letters are model.h's, but N is the most tokens that one call takes.
 #include "model.h"
 
+#include "runtime/kernel.h"
+
+_Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
+
 $(k.kernel_texts)
 // ---- the model ----------------------------------------------------------------------------------
 

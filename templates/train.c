@@ -17,6 +17,10 @@
 // above a call names the line of the model that asked for it.
 #include "model.h"
 
+#include "runtime/kernel.h"
+
+_Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
+
 $(k.tile)
 $(k.kernel_texts)
 // ---- the model ----------------------------------------------------------------------------------
@@ -89,6 +93,7 @@ const struct model_info model_info = {
     //$ if #k.scratch > 0 then
     .scratch_bytes = sizeof(union model_scratch),
     //$ end
+    .dtype = "float32",
     .num_params = $(k.num_params),
     .num_params_nanogpt = $(k.num_params_nanogpt),
     .flops_per_token = $(k.flops_per_token..".0"),

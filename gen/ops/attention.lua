@@ -13,13 +13,60 @@ end
 -- Half of the T x T square, two products forward and five backward.
 local function half_square(d) return d.B * d.H * d.T * (d.T + 1) * d.D end
 
+-- On CUDA, heads that tensor cores take (templates/cuda/attention.cu) and those that do not.
+local function on_tensor_cores(d) return d.D % 8 == 0 and d.D <= 128 end
+
+-- Which template: on CUDA, multiply-adds where tensor cores do not serve, and Hopper's own kernels
+-- where they are asked for and serve this head size.
+local function variant(pass)
+  return function(target, d)
+    if target.backend ~= "cuda" then return nil end
+    if target.elem == "f32" or not on_tensor_cores(d) then
+      return { "attention_fma", "attention_fma" .. pass }
+    end
+    if target.attention == "hopper" and (d.D == 64 or d.D == 128) then
+      return { "attention_hopper", "attention_hopper" .. pass }
+    end
+    return nil
+  end
+end
+
+-- The floats that backward wants on CUDA, and in how many groups it cuts the blocks of 128 keys of
+-- a (batch, head): delta (H, N), and on tensor cores a dQ (T, D) in float, its sides in whole blocks,
+-- for each multiprocessor or, with more than one group, for each group. Costs are in blocks of
+-- 128 x 128 scores: a block of keys has one for each block of queries that sees it, and half of one
+-- to start.
+local function workspace(d)
+  local statistics = d.H * d.N
+  if not on_tensor_cores(d) then return statistics, 1 end
+  local heads, blocks = d.B * d.H, (d.T + 127) // 128
+  local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64)
+  local groups, least = 1, math.huge
+  for count = 1, blocks do
+    local heaviest = 0
+    for group = 0, count - 1 do
+      local cost = 0
+      for round = 0, (blocks - 1) // count do
+        local block = round * count + (round % 2 == 0 and group or count - 1 - group)
+        if block < blocks then cost = cost + blocks - block + 0.5 end
+      end
+      heaviest = math.max(heaviest, cost)
+    end
+    local cost = (heads * count + d.sms - 1) // d.sms * heaviest
+    if count > 1 then cost = cost + 0.5 + heads * count * d.T * 1e-5 end -- to add the groups up
+    if cost < least then groups, least = count, cost end
+  end
+  return statistics + dq * (groups > 1 and heads * groups or math.min(heads, d.sms)), groups
+end
+
 local attention = {
   name = "attention",
   inputs = { { "qkv", "N E" } },
-  outputs = { { "y", "N C" }, { "lse", "H N", optional = true } },
+  outputs = { { "y", "N C" }, { "lse", "H N", optional = true, type = "f32" } },
   attrs = { T = false, H = false, scale = false, site = 0 },
   derive = check,
   template = { "attention", "attention" },
+  variant = variant(""),
   named_by = { "B", "T", "H", "D" },
   common = "heads",
   scratch = true,
@@ -39,6 +86,8 @@ local attention_backward = {
   attrs = { T = false, H = false, scale = false, site = 0 },
   derive = check,
   template = { "attention", "attention_backward" },
+  variant = variant("_backward"),
+  workspace = workspace,
   named_by = { "B", "T", "H", "D" },
   common = "heads",
   scratch = true,

@@ -4,7 +4,7 @@ local function flops(d) return 25 * d.N * d.V end
 local cross_entropy = {
   name = "cross_entropy",
   inputs = { { "logits", "N V" }, { "targets", "N" } },
-  outputs = { { "losses", "N" } },
+  outputs = { { "losses", "N", type = "f32" } },
   template = { "cross_entropy", "cross_entropy" },
   flops = flops,
 }
@@ -21,7 +21,7 @@ end
 local cross_entropy_backward = {
   name = "cross_entropy_backward",
   inputs = { { "logits", "N V" }, { "targets", "N" } },
-  outputs = { { "dlogits", "N V" }, { "losses", "N" } },
+  outputs = { { "dlogits", "N V" }, { "losses", "N", type = "f32" } },
   inplace = { dlogits = "logits" },
   template = { "cross_entropy", "cross_entropy_backward" },
   takes_model = true,

@@ -32,6 +32,9 @@ local embed_backward = {
   attrs = { T = false, V = false },
   derive = function(d, attrs) d.T, d.V = attrs.T, attrs.V end,
   template = { "embed", "embed_backward" },
+  betas = true,
+  -- On CUDA, for each 64 rows, two rows of sums and a token.
+  workspace = function(d) return (d.N + 63) // 64 * (2 * d.C_LD + 1) end,
   flops = function(d) return 2 * d.N * d.C end,
 }
 

@@ -46,7 +46,7 @@ local function pack_op(name, columns, rows)
   return {
     name = name,
     inputs = { { "w", "O C" } },
-    outputs = { { "packed", "P " .. rows .. " S" } },
+    outputs = { { "packed", "P " .. rows .. " S", type = "f32" } },
     attrs = { panel = false },
     derive = function(d, attrs)
       d.S = attrs.panel

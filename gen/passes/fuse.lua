@@ -1,5 +1,8 @@
 -- fuse: pointwise ops move into the store of the kernel that produces their input, sums over rows
 -- into the product that reads the same rows, and the LM head runs in blocks of rows.
+--
+-- On CUDA a product is cuBLASLt's, whose store takes few ops; what it does not take moves into the
+-- load of the layernorm that reads it, or stays a kernel, one for a chain of pointwise ops.
 local graph = require("gen.graph")
 
 local fuse = {}
@@ -8,6 +11,9 @@ local fuse = {}
 local LOGITS_BYTES = 32 << 20
 local SMALLEST_BLOCK = 96 -- rows; fewer would make each block's products too thin
 
+-- On CUDA: each block reads and writes all of dW, so it has more rows.
+local CUDA_LOGITS_ROWS = 8192
+
 -- How many ops read each tensor.
 local function uses(g)
   local count = {}
@@ -15,7 +21,7 @@ local function uses(g)
     for _, tensor in ipairs(node.inputs) do
       if tensor then count[tensor] = (count[tensor] or 0) + 1 end
     end
-    for _, step in ipairs(node.epilogue) do
+    for step in graph.steps(node) do
       for _, tensor in ipairs(step.operands or {}) do count[tensor] = (count[tensor] or 0) + 1 end
     end
   end
@@ -39,10 +45,31 @@ local function streamed_input(node)
 end
 
 local function has_site(node)
-  for _, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     if step.attrs and step.attrs.site then return true end
   end
   return (node.attrs.site or 0) ~= 0
+end
+
+-- Which op may follow which in the store of a product of cuBLASLt's: "" is the product itself.
+-- GELU is its tanh form, and not in float32.
+local gemm_stores = {
+  matmul = { [""] = { bias = true, add = true, gelu_tanh = "half" },
+    bias = { add = true, gelu_tanh = "half" } },
+  matmul_dx = { [""] = { add = true, gelu_tanh_backward = "half" } },
+}
+
+-- Whether the producer's store takes this op behind what it has already.
+local function store_takes(g, producer, node, kept)
+  if g:backend() == "cpu" then return producer.op.epilogue end
+  if not producer.op.product then return producer.op.epilogue or is_pointwise(producer) end
+  local after = gemm_stores[producer.op.name]
+  local last = producer.epilogue[#producer.epilogue]
+  local takes = after and after[last and last.op and last.op.name or last and "kept" or ""]
+  takes = takes and takes[node.op.name]
+  -- What others read of it is stored by GELU alone, as its aux.
+  if kept and node.op.name ~= "gelu_tanh" then return false end
+  return takes == true or takes == "half" and g:elem() ~= "f32"
 end
 
 -- Tries to move a pointwise node into its producer. True where it did.
@@ -50,8 +77,8 @@ local function absorb(g, node, used)
   local s = streamed_input(node)
   local stream = node.inputs[s]
   local producer = stream.producer
-  if not producer or not producer.op.epilogue or producer.outputs[1] ~= stream
-    or producer.phase ~= node.phase then return false end
+  if not producer or producer.outputs[1] ~= stream or producer.phase ~= node.phase
+    or not store_takes(g, producer, node, used[stream] > 1) then return false end
   -- A kernel is told of one dropout site.
   if node.attrs.site and has_site(producer) then return false end
   local operands = {}
@@ -85,6 +112,43 @@ local function fuse_pointwise(g)
   g.nodes = left
 end
 
+-- A layernorm's load takes the pointwise kernel that makes its input: dropout and the residual.
+local function fuse_prologues(g)
+  local used = uses(g)
+  for position, node in ipairs(g.nodes) do
+    local maker = node.op.prologue and node.inputs[1].producer
+    if maker and is_pointwise(maker) and maker.phase == node.phase then
+      local first, read_between
+      for at = position - 1, 1, -1 do
+        if g.nodes[at] == maker then first = at break end
+        for _, tensor in ipairs(g.nodes[at].inputs) do
+          read_between = read_between or tensor == maker.outputs[1]
+        end
+      end
+      if first and not read_between then
+        local s = streamed_input(maker)
+        local stream, operands = maker.inputs[s], {}
+        for i, tensor in ipairs(maker.inputs) do
+          if i ~= s then operands[#operands + 1] = tensor end
+        end
+        node.prologue = { { op = maker.op, operands = operands, attrs = maker.attrs, streamed = s } }
+        for _, step in ipairs(maker.epilogue) do table.insert(node.prologue, step) end
+        if used[node.inputs[1]] > 1 then
+          table.insert(node.prologue, { keep = node.inputs[1] })
+          node.inputs[1].producer = node
+        else
+          g.tensors[node.inputs[1].name] = nil
+        end
+        node.inputs[1] = stream
+        maker.gone = true
+      end
+    end
+  end
+  local left = {}
+  for _, node in ipairs(g.nodes) do if not node.gone then left[#left + 1] = node end end
+  g.nodes = left
+end
+
 -- dbias is summed while dw's kernel reads the same dy.
 local function fuse_bias_grads(g)
   local dw_of = {}
@@ -108,8 +172,10 @@ local function divisor_below(n, limit)
   end
 end
 
-local function block_rows(n, v)
-  local limit = math.max(SMALLEST_BLOCK, LOGITS_BYTES // (4 * v))
+local function block_rows(g, n, v)
+  local limit = g:backend() == "cpu" and math.max(SMALLEST_BLOCK, LOGITS_BYTES // (4 * v))
+    or CUDA_LOGITS_ROWS
+  if (g.logits_rows or 0) > 0 then limit = g.logits_rows end
   local rows = divisor_below(n, limit)
   -- A poor divisor (a prime N) would make thin blocks: then all rows at once.
   return rows * 4 >= math.min(n, limit) and rows or n
@@ -156,7 +222,7 @@ local function block_head(g)
   end
   if not head or not g.tensors.losses then return end
   local n, logits = head.dims.N, head.outputs[1]
-  local rows = drops(g, head) and n or block_rows(n, head.dims.O)
+  local rows = drops(g, head) and n or block_rows(g, n, head.dims.O)
   local eval = { rows = rows, count = n // rows, id = "eval" }
   local train = { rows = rows, count = n // rows, id = "train" }
 
@@ -164,7 +230,7 @@ local function block_head(g)
     tensor.dims = { rows, tensor.dims[2] }
     return tensor
   end
-  local again = graph.tensor(g, "train." .. logits.name, { rows, logits.dims[2] })
+  local again = graph.tensor(g, "train." .. logits.name, { rows, logits.dims[2] }, { type = logits.type })
   local shrunk = { [shrink(logits)] = true, [again] = true }
   local repeated = { op = head.op, inputs = { table.unpack(head.inputs) }, outputs = { again },
     attrs = head.attrs, dims = {}, at = head.at, phase = "backward", epilogue = head.epilogue }
@@ -204,7 +270,7 @@ end
 
 function fuse.run(g)
   fuse_pointwise(g)
-  fuse_bias_grads(g)
+  if g:backend() == "cpu" then fuse_bias_grads(g) else fuse_prologues(g) end
   block_head(g)
   drop_unread(g)
 end

@@ -4,24 +4,49 @@
 -- time.
 local graph = require("gen.graph")
 local schedule = require("gen.schedule")
+local target = require("gen.target")
 
 local plan = {}
 
-local ALIGN = 16 -- floats: a cache line
-
-local function padded(count)
-  return (count + ALIGN - 1) // ALIGN * ALIGN
+-- Floats that a tensor takes, up to where the next one may begin.
+local function room(g, tensor)
+  local align = g.target.align
+  return (target.floats(g.target, tensor) + align - 1) // align * align
 end
 
 -- ---- tensors that live as long as the model -----------------------------------------------------
 
 -- Places tensors one after another from `offset`; returns the end.
-local function place(tensors, region, offset)
+local function place(g, tensors, region, offset)
   for _, tensor in ipairs(tensors) do
     tensor.region, tensor.offset = region, offset
-    offset = offset + padded(graph.count(tensor))
+    offset = offset + room(g, tensor)
   end
   return offset
+end
+
+-- Where parameters lie in the host's memory, which checkpoints are written from: without padding, a
+-- cache line apart. Returns the floats of all.
+local function place_on_host(params)
+  local offset = 0
+  for _, param in ipairs(params) do
+    param.host_offset = offset
+    offset = offset + (graph.count(param) + 15) // 16 * 16
+  end
+  return offset
+end
+
+-- On CUDA the parameters that weight decay applies to lie first, so that the optimizer tells them
+-- by their place. Returns how many floats they take.
+local function decayed_first(g, params)
+  local first, rest, floats = {}, {}, 0
+  for _, param in ipairs(params) do
+    local decayed = g.decay_all or #param.dims > 1
+    if decayed then floats = floats + room(g, param) end
+    table.insert(decayed and first or rest, param)
+  end
+  table.move(rest, 1, #rest, #first + 1, first)
+  return first, floats
 end
 
 -- The sampler's runtime hands weights over one by one, in the order of the table, layers together:
@@ -45,7 +70,7 @@ local function place_weights(g)
 end
 
 local function place_params(g)
-  local own, grads, packed, states = {}, {}, {}, {}
+  local own, grads, packed, states, images = {}, {}, {}, {}, {}
   for _, param in ipairs(g.params) do
     if not param.copy_of then
       own[#own + 1] = param
@@ -55,6 +80,9 @@ local function place_params(g)
   end
   for _, node in ipairs(g.nodes) do
     if node.phase == "prepare" then packed[#packed + 1] = node.outputs[1] end
+    graph.each_tensor(node, function(tensor)
+      if tensor.image_of then images[tensor] = true end
+    end)
     for _, tensor in ipairs(node.inputs) do
       if tensor and tensor.kind == "state" then states[#states + 1] = tensor end
     end
@@ -66,27 +94,21 @@ local function place_params(g)
     return a.name < b.name
   end)
   local sizes = {}
-  sizes.params = place(own, "params", 0)
+  sizes.host = place_on_host(own)
+  if g:backend() == "cuda" then own, sizes.decayed = decayed_first(g, own) end
+  sizes.params = place(g, own, "params", 0)
+  for image in pairs(images) do image.region, image.offset = "packed", image.image_of.offset end
   for _, grad in ipairs(grads) do grad.region, grad.offset = "grads", grad.of.offset end
   for _, param in ipairs(g.params) do
     if param.copy_of then param.region, param.offset = "params", param.copy_of.offset end
   end
   if g.decode then place_weights(g) end
-  sizes.packed = place(packed, "packed", 0)
-  sizes.state = place(states, "memory", 0)
+  sizes.packed = place(g, packed, "packed", 0)
+  sizes.state = place(g, states, "memory", 0)
   return sizes
 end
 
 -- ---- lifetimes ----------------------------------------------------------------------------------
-
-local function each_tensor(node, visit)
-  for _, tensor in ipairs(node.inputs) do if tensor then visit(tensor) end end
-  for _, tensor in ipairs(node.outputs) do if tensor then visit(tensor) end end
-  for _, step in ipairs(node.epilogue) do
-    if step.keep then visit(step.keep) end
-    for _, tensor in ipairs(step.operands or {}) do visit(tensor) end
-  end
-end
 
 -- first and last position of each tensor; a block of rows runs as one.
 local function lifetimes(g)
@@ -99,7 +121,7 @@ local function lifetimes(g)
   end
   local lives = {}
   for position, node in ipairs(g.nodes) do
-    each_tensor(node, function(tensor)
+    graph.each_tensor(node, function(tensor)
       if tensor.kind ~= "value" then return end
       local life = lives[tensor] or { first = position, last = position }
       lives[tensor] = life
@@ -113,10 +135,11 @@ end
 -- ---- storages: tensors that have the same memory because one is made from the other in place ----
 
 -- The input whose memory the first output of a node may take, or nil.
-local function inplace_input(node, position, lives)
+local function inplace_input(g, node, position, lives)
   local function dies_here(tensor)
     return tensor and tensor.kind == "value" and lives[tensor].last == position
-      and graph.count(tensor) == graph.count(node.outputs[1]) and not node.sliced
+      and room(g, tensor) == room(g, node.outputs[1]) and tensor.type == node.outputs[1].type
+      and not node.sliced
   end
   local read = {} -- by the kernel itself, beyond the element that it stores
   for _, tensor in ipairs(node.inputs) do if tensor then read[tensor] = true end end
@@ -150,14 +173,14 @@ local function make_storages(g, lives, apart)
   for position, node in ipairs(g.nodes) do
     local out = node.outputs[1]
     local into = out and out.kind == "value" and not apart[family_name(out.name)]
-      and inplace_input(node, position, lives)
-    each_tensor(node, function(tensor)
+      and inplace_input(g, node, position, lives)
+    graph.each_tensor(node, function(tensor)
       if tensor.kind ~= "value" or of[tensor] then return end
       local storage
       if tensor == out and into then
         storage = of[into]
       else
-        storage = { size = padded(graph.count(tensor)), members = {}, lives = {} }
+        storage = { size = room(g, tensor), members = {}, lives = {} }
         list[#list + 1] = storage
       end
       of[tensor] = storage
@@ -317,6 +340,21 @@ local function pack_arena(all, region, base)
   return total
 end
 
+-- Marks, of each gradient that a node adds to, whether it is the first in a step to do so.
+local function find_first_writers(g)
+  local written = {}
+  for _, node in ipairs(g.nodes) do
+    node.first_writer = {}
+    for i, operand in ipairs(node.op.outputs) do
+      local grad = operand.accumulate and node.outputs[i]
+      if grad then
+        table.insert(node.first_writer, not written[grad])
+        written[grad] = true
+      end
+    end
+  end
+end
+
 local function phases(g)
   local by_phase = {}
   for _, node in ipairs(g.nodes) do
@@ -375,7 +413,8 @@ function plan.run(g)
   local region = g.decode and "memory" or "acts"
   sizes.acts = pack_arena(all, region, sizes.state)
   sizes.unplanned = 0
-  for tensor in pairs(lives) do sizes.unplanned = sizes.unplanned + padded(graph.count(tensor)) end
+  for tensor in pairs(lives) do sizes.unplanned = sizes.unplanned + room(g, tensor) end
+  find_first_writers(g)
   g.sizes = sizes
   g.lives = lives
   g.schedule = {}

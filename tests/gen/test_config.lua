@@ -64,6 +64,7 @@ check.test("defaults are nanoGPT's", function()
     bias = false, qkv_bias = false, lm_head_bias = false, tie_weights = true,
     activation = "gelu_erf", attn_scale = "head", dropout_embd = true, init = "nanogpt",
     optimizer = "adamw", decay_params = "matrices", dtype = "float32", backend = "cpu",
+    recompute = "none", logits_rows = 0, tf32 = false, attention = "mma", arch = "native",
     dropout = 0.0, out_dir = "", dataset = "shakespeare_char", eval_interval = 2000,
     log_interval = 1, eval_iters = 200, eval_only = false, always_save_checkpoint = true,
     init_from = "auto", gradient_accumulation_steps = 40, learning_rate = 6e-4,
@@ -162,8 +163,8 @@ check.test("a bigram has no transformer's keys", function()
   end
   check.equal(config.baked_text(c), config.baked_text(load_text(text)))
   check.equal(config.baked_text(c), "model=bigram block_size=8 vocab_size=65 batch_size=12 " ..
-    "has_dropout=false init=nanogpt optimizer=adamw decay_params=matrices dtype=float32 " ..
-    "backend=cpu isa=generic")
+    "has_dropout=false init=nanogpt optimizer=adamw decay_params=matrices recompute=none " ..
+    "logits_rows=0 dtype=float32 backend=cpu isa=generic")
 end)
 
 check.test("the baked text", function()
@@ -171,7 +172,7 @@ check.test("the baked text", function()
     "model=gpt n_layer=6 n_head=6 n_embd=384 block_size=256 vocab_size=65 batch_size=64 " ..
     "bias=false qkv_bias=false lm_head_bias=false tie_weights=true activation=gelu_erf " ..
     "attn_scale=head has_dropout=true dropout_embd=true init=nanogpt optimizer=adamw " ..
-    "decay_params=matrices dtype=float32 backend=cpu isa=generic")
+    "decay_params=matrices recompute=none logits_rows=0 dtype=float32 backend=cpu isa=generic")
 end)
 
 check.test("the hash is the SHA-256 of the baked text and the generator", function()
@@ -315,9 +316,9 @@ local refusals = {
     place .. "dtype = bfloat16, but the cpu backend computes in float32; leave dtype out" },
   { "return {}", "SET: dtype = float16, but the cpu backend computes in float32; leave dtype out",
     "dtype=float16" },
-  { "return { dtype = 'int8' }", place .. "dtype = 'int8'; wanted float32" },
-  { "return { backend = 'cuda' }",
-    place .. "backend = cuda is not in this build; use backend=cpu" },
+  { "return { dtype = 'int8' }", place .. "dtype = 'int8'; wanted one of float32, bfloat16, float16" },
+  { "return { arch = 'sm_70' }", place .. "arch = 'sm_70'; wanted one of native, all, sm_80" },
+  { "return { recompute = 'all' }", place .. "recompute = 'all'; wanted one of none, gelu, block" },
   { "return { backend = 'tpu' }", place .. "backend = 'tpu'; wanted one of cpu, cuda" },
   { "return { dataset = '../x' }", place .. "dataset = '../x'; wanted a folder's name" },
   { "return { dataset = 'a b' }", place .. "dataset = 'a b'; wanted a folder's name" },
@@ -333,10 +334,23 @@ for _, case in ipairs(refusals) do
   check.test(case[1] .. " " .. (case[3] or ""), refused(case[1], case[2], case[3]))
 end
 
-check.test("BACKEND=cuda names its place", function()
-  check.raises(function()
-    config.load({ "configs/gpt2.lua" }, nil, { backend = "cuda" })
-  end, 64, "^BACKEND: backend = cuda is not in this build; use backend=cpu$")
+check.test("on cuda the type is bfloat16 unless stated, and the GPU has a say", function()
+  local function on_cuda(...)
+    return config.load({ "configs/gpt2.lua" }, { "isa=generic", "arch=all", ... }, { backend = "cuda" })
+  end
+  check.equal(on_cuda().dtype, "bfloat16")
+  check.equal(on_cuda("dtype=float16").dtype, "float16")
+  check.equal(on_cuda("dtype=float32").dtype, "float32")
+  check.equal(config.baked_text(on_cuda()):match("dtype=.*"),
+    "dtype=bfloat16 tf32=false attention=mma arch=all backend=cuda isa=generic")
+end)
+
+check.test("a GPU's architecture is named as nvcc names it", function()
+  for capability, arch in pairs({ ["8.0"] = "sm_80", ["8.9"] = "sm_89", ["9.0"] = "sm_90a", ["10.0"] = "sm_100a",
+    ["12.0"] = "sm_120a", ["7.5"] = "all", ["99.0"] = "all", ["No devices"] = "all" }) do
+    check.equal(config.arch_of(capability), arch, capability)
+  end
+  check.equal(config.arch_of(nil), "all")
 end)
 
 check.test("the largest vocabulary is taken", function()

@@ -36,8 +36,8 @@ local function emit_all(c)
   local facts = emit.facts(g, c, config.hash(c), "this test")
   return {
     ["model.h"] = emit.model_h(facts),
-    ["train.c"] = emit.train_c(g, c, facts),
-    ["sample.c"] = emit.sample_c(build.sample(c, no_dump), c, facts),
+    ["train.c"] = emit.train_c(g, facts),
+    ["sample.c"] = emit.sample_c(build.sample(c, no_dump), facts),
   }
 end
 
@@ -174,7 +174,7 @@ check.test("one name for two kernels is refused", function()
   for _, node in ipairs(g.nodes) do
     if node.outputs[1] and node.outputs[1].name:find("ln_2%.y") then node.attrs.eps = 1e-3 end
   end
-  check.raises(function() emit.train_c(g, c, facts) end, 70, "two different kernels are named layernorm_24x16")
+  check.raises(function() emit.train_c(g, facts) end, 70, "two different kernels are named layernorm_24x16")
 end)
 
 local flags = "-std=gnu11 -ffp-contract=off -fopenmp -Wall -Wextra -Werror -fsyntax-only -I. -I" .. root ..

@@ -9,7 +9,7 @@
 --     lua5.4 tests/gen/test_passes.lua --update     writes what comes out now; review the diff
 local check = require "tests.gen.check"
 local graph = require "gen.graph"
-local isas = require "gen.isa"
+local target = require "gen.target"
 local verify = require "gen.verify"
 
 local folder = "tests/gen/passes/"
@@ -23,7 +23,7 @@ end
 
 local function run(input, passes)
   local g = graph.parse(input)
-  g.isa = isas.avx2
+  g.target = target.cpu("avx2")
   verify.run(g, "build")
   local pass
   for name in passes:gmatch("%S+") do

@@ -5,15 +5,15 @@
 //             block_size=6 vocab_size=17 batch_size=3 bias=true qkv_bias=true
 //             lm_head_bias=false tie_weights=true activation=gelu_erf attn_scale=head
 //             dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
-//             dtype=float32 backend=cpu isa=avx2
-//   build     0448284dca88
+//             recompute=none logits_rows=0 dtype=float32 backend=cpu isa=avx2
+//   build     906e664657f0
 //
 // Letters: B batch, T context, C width, L layers, H heads, D head size, F feed-forward width,
 // V vocabulary, N = B * T rows, Q = D.
 #ifndef DIECAST_MODEL_H
 #define DIECAST_MODEL_H
 
-#include "runtime/kernel.h"
+#include "runtime/runtime.h"
 
 enum {
     MODEL_B = 3,
@@ -24,16 +24,15 @@ enum {
     MODEL_V = 17,
 };
 
-_Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
-
-#define MODEL_HASH "0448284dca88"
+#define MODEL_HASH "906e664657f0"
 
 // The baked keys.
 #define MODEL_CONFIG                                                                               \
     "model=gpt n_layer=3 n_head=2 n_embd=10 block_size=6 vocab_size=17 batch_size=3 "              \
     "bias=true qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_erf "             \
     "attn_scale=head has_dropout=true dropout_embd=true init=nanogpt optimizer=adamw "             \
-    "decay_params=matrices dtype=float32 backend=cpu isa=avx2"
+    "decay_params=matrices recompute=none logits_rows=0 dtype=float32 backend=cpu "                \
+    "isa=avx2"
 
 // Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
 static const struct param model_params[] = {

@@ -5,12 +5,16 @@
 //                block_size=6 vocab_size=17 batch_size=3 bias=true qkv_bias=true
 //                lm_head_bias=false tie_weights=true activation=gelu_erf attn_scale=head
 //                dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
-//                dtype=float32 backend=cpu isa=avx2
+//                recompute=none logits_rows=0 dtype=float32 backend=cpu isa=avx2
 //   memory       3008 bytes beside the weights, which stay in the checkpoint's mapping
 //
 // Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has
 // them; the letters are model.h's, but N is the most tokens that one call takes.
 #include "model.h"
+
+#include "runtime/kernel.h"
+
+_Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
 
 // embed_decode_6x17x10x6, from templates/cpu/embed.c:51.
 static void embed_decode_6x17x10x6(float *y, const int32_t *tokens, const float *wte,

@@ -4,7 +4,7 @@
 //                block_size=6 vocab_size=17 batch_size=3 bias=true qkv_bias=true
 //                lm_head_bias=false tie_weights=true activation=gelu_erf attn_scale=head
 //                dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
-//                dtype=float32 backend=cpu isa=avx2
+//                recompute=none logits_rows=0 dtype=float32 backend=cpu isa=avx2
 //   parameters   4240
 //   memory       weights, gradients and moments 0.0 MiB each, packed weights 0.0 MiB,
 //                activations 0.0 MiB (0.1 MiB before planning)
@@ -15,6 +15,10 @@
 // model_backward, and what the runtime is told. Each buffer is declared with its shape; the comment
 // above a call names the line of the model that asked for it.
 #include "model.h"
+
+#include "runtime/kernel.h"
+
+_Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
 
 enum { TILE_ROWS = 6, TILE_VECS = 2, TILE_COLS = TILE_VECS * VEC };
 
@@ -2040,6 +2044,7 @@ const struct model_info model_info = {
     .packed_floats = 10672,
     .acts_floats = 10864,
     .scratch_bytes = sizeof(union model_scratch),
+    .dtype = "float32",
     .num_params = 4240,
     .num_params_nanogpt = 4180,
     .flops_per_token = 27240.0,

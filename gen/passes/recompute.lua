@@ -1,0 +1,62 @@
+-- recompute: trades memory for time. What the backward pass would read from the forward pass is
+-- made again there, from less:
+--
+--   gelu    the feed-forward layer's activated values, from what went into the activation
+--   block   all that a layer made, from the layer's input
+--
+-- A node is made again as it was: same parameters, same dropout sites, so the same values.
+local recompute = {}
+
+local activations = { gelu_erf = true, gelu_tanh = true, relu = true, silu = true }
+
+-- Which forward nodes are made again, by g.recompute.
+local function again_node(g, node)
+  if g.recompute == "gelu" then return activations[node.op.name] end
+  return node.layer ~= nil
+end
+
+-- A second tensor like this one, for the backward pass.
+local function twin(g, tensor, producer)
+  local copy = g:tensor(tensor.name:gsub("^block%.%d+%.", "%0again.", 1), tensor.dims,
+    { type = tensor.type, dense = tensor.dense, layer = tensor.layer, producer = producer })
+  return copy
+end
+
+-- The nodes that make `tensor` again, in order, added to `list`; returns its twin.
+local function make_again(g, tensor, twins, list)
+  local node = tensor.producer
+  if twins[tensor] then return twins[tensor] end
+  if not node or node.phase ~= "forward" or not again_node(g, node) then return tensor end
+  -- A layer's input is kept: the values of the layer before are not made again.
+  local clone = { op = node.op, inputs = {}, outputs = {}, attrs = node.attrs, dims = {}, at = node.at,
+    phase = "backward", layer = node.layer, epilogue = {} }
+  for letter, size in pairs(node.dims) do clone.dims[letter] = size end
+  for i, input in ipairs(node.inputs) do
+    local own = input and input.producer and input.producer.layer == node.layer
+    clone.inputs[i] = own and make_again(g, input, twins, list) or input
+  end
+  for i, output in ipairs(node.outputs) do
+    clone.outputs[i] = output and twin(g, output, clone)
+    if output then twins[output] = clone.outputs[i] end
+  end
+  list[#list + 1] = clone
+  return twins[tensor]
+end
+
+function recompute.run(g)
+  if (g.recompute or "none") == "none" then return end
+  local twins, nodes = {}, {}
+  for _, node in ipairs(g.nodes) do
+    if node.phase == "backward" and node.layer then
+      for i, input in ipairs(node.inputs) do
+        -- What the next layer reads is that layer's input, and stays.
+        local kept = input and input.producer and input.producer.layer ~= node.layer
+        if input and not kept then node.inputs[i] = make_again(g, input, twins, nodes) end
+      end
+    end
+    nodes[#nodes + 1] = node
+  end
+  g.nodes = nodes
+end
+
+return recompute

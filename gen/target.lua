@@ -1,0 +1,69 @@
+-- target: what a graph is emitted for, as far as passes and kernels need to know it.
+--
+--   both   backend; elem: the type of activations ("bf16", "f16", "f32"); align: of tensors, in
+--          floats
+--   cpu    isa: the instruction set's sizes, from gen/isa.lua
+--   cuda   sms: the multiprocessors that work is cut for; vocab, tf32, attention. Rows of tensors
+--          are padded: target.width
+local isas = require("gen.isa")
+
+local target = {}
+
+local elem_of = { bfloat16 = "bf16", float16 = "f16", float32 = "f32" }
+local bytes_of = { bf16 = 2, f16 = 2, f32 = 4, i32 = 4 }
+
+-- The CPU, by the name of its instruction set.
+function target.cpu(isa_name)
+  return { backend = "cpu", elem = "f32", isa = isas[isa_name], align = 16 }
+end
+
+-- A CUDA device. options: elem, vocab (the size that is padded as the vocabulary), tf32, attention.
+function target.cuda(options)
+  return {
+    backend = "cuda", elem = options.elem, vocab = options.vocab, tf32 = options.tf32 or false,
+    attention = options.attention or "mma",
+    sms = 132,  -- an H100's or H200's; other devices take the same cut, for the same sums
+    align = 64, -- floats: 256 bytes, what cudaMalloc gives
+  }
+end
+
+-- What a checked config's trainer runs on.
+function target.of(c)
+  if c.backend == "cpu" then return target.cpu(c.isa) end
+  return target.cuda({ elem = elem_of[c.dtype], vocab = c.vocab_size, tf32 = c.tf32,
+    attention = c.attention })
+end
+
+-- Elements from one row of a tensor to the next, for rows of `size`: on CUDA rounded up to 8, so
+-- that rows are 16-byte aligned in every type, or to 128 for the vocabulary, so that the head's
+-- product has whole tiles.
+function target.width(t, size)
+  if t.backend == "cpu" then return size end
+  local to = size == t.vocab and 128 or 8
+  return (size + to - 1) // to * to
+end
+
+-- Bytes of one element of a tensor.
+function target.bytes(tensor)
+  return bytes_of[tensor.type]
+end
+
+-- Floats of memory that a tensor takes, padding included. Statistics, workspaces and ids have no
+-- padding; a parameter's rows are padded too where they are the vocabulary.
+function target.floats(t, tensor)
+  local count = 1
+  for axis, size in ipairs(tensor.dims) do
+    local padded = size
+    if t.backend == "cuda" and not tensor.dense then
+      if axis == #tensor.dims then
+        padded = target.width(t, size)
+      elseif tensor.kind == "param" or tensor.kind == "grad" then
+        padded = size == t.vocab and target.width(t, size) or size
+      end
+    end
+    count = count * padded
+  end
+  return (count * bytes_of[tensor.type] + 3) // 4
+end
+
+return target
