@@ -79,7 +79,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
             out[outs++] = checkpoint_out(&tensors[i], "adam.v.", m->v);
         }
     }
-    char number[7][32];
+    char number[9][32];
     snprintf(number[0], 32, "%" PRId64, p->iter);
     snprintf(number[1], 32, "%" PRId64, p->updates);
     snprintf(number[2], 32, "%" PRId64, p->skipped);
@@ -87,23 +87,44 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
     snprintf(number[4], 32, "%.17g", p->best_val_loss);
     snprintf(number[5], 32, "%.17g", p->train_loss);
     snprintf(number[6], 32, "%.17g", p->val_loss);
+    snprintf(number[7], 32, "%.17g", p->loss_scale);
+    snprintf(number[8], 32, "%" PRId64, p->loss_scale_steps);
     const char *const metadata[] = {
-        "format",        "diecast",
-        "config",        info->config,
-        "run",           run_text,
-        "build",         info->hash,
-        "tokenizer",     tokenizer,
-        "iter",          number[0],
-        "updates",       number[1],
-        "skipped",       number[2],
-        "bad_in_a_row",  number[3],
-        "best_val_loss", number[4],
-        "train_loss",    number[5],
-        "val_loss",      number[6],
-        "finished",      p->finished ? "true" : "false",
+        "format",
+        "diecast",
+        "config",
+        info->config,
+        "run",
+        run_text,
+        "build",
+        info->hash,
+        "tokenizer",
+        tokenizer,
+        "iter",
+        number[0],
+        "updates",
+        number[1],
+        "skipped",
+        number[2],
+        "bad_in_a_row",
+        number[3],
+        "best_val_loss",
+        number[4],
+        "train_loss",
+        number[5],
+        "val_loss",
+        number[6],
+        "finished",
+        p->finished ? "true" : "false",
+        "loss_scale",
+        number[7],
+        "loss_scale_steps",
+        number[8],
+        "products",
+        m->products, // last: only what a device has
     };
     char error[512];
-    int pairs = (int)(sizeof metadata / sizeof metadata[0] / 2);
+    int pairs = (int)(sizeof metadata / sizeof metadata[0] / 2) - !m->products;
     if (!safetensors_write(path, out, outs, metadata, pairs, error)) {
         die(EXIT_IO, "%s", error);
     }
@@ -169,6 +190,8 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
         .train_loss = checkpoint_number(file, "train_loss", fresh.train_loss),
         .val_loss = checkpoint_number(file, "val_loss", fresh.val_loss),
         .finished = finished && !strcmp(finished, "true"),
+        .loss_scale = checkpoint_number(file, "loss_scale", 0),
+        .loss_scale_steps = checkpoint_count(file, "loss_scale_steps"),
     };
 }
 
@@ -188,6 +211,7 @@ void checkpoint_read_header(const char *path, struct checkpoint_header *header) 
         .config = checkpoint_text(&file, "config"),
         .run = checkpoint_text(&file, "run"),
         .tokenizer = checkpoint_text(&file, "tokenizer"),
+        .products = checkpoint_text(&file, "products"),
         .progress = checkpoint_progress(&file),
     };
     safetensors_close(&file);
@@ -197,6 +221,7 @@ void checkpoint_free_header(struct checkpoint_header *header) {
     free(header->config);
     free(header->run);
     free(header->tokenizer);
+    free(header->products);
 }
 
 static void checkpoint_describe(const char *text, char line[96]) {

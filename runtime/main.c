@@ -1,8 +1,10 @@
 // main.c: the trainer: nanoGPT's loop.
 //
 // An iteration: evaluate where it is time and keep the best weights; then micro-steps, clip,
-// update. Everything random is a function of the seed and the iteration, so that a run which is
-// stopped and started again computes what it would have computed.
+// update. An iteration is submitted, and settled when its result is read: at once on the CPU, one
+// iteration later on a device, which so never waits. Everything random is a function of the seed
+// and the iteration, so that a run which is stopped and started again computes what it would have
+// computed.
 #include "runtime/runtime.h"
 
 #include <inttypes.h>
@@ -11,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BAD_STEPS = 10, MFU_AFTER = 5 };
+enum { BAD_STEPS = 10, BAD_STEPS_SCALED = 40, MFU_AFTER = 5 };
 
 struct trainer {
     const struct run *run;
@@ -23,9 +25,14 @@ struct trainer {
     struct progress progress;
     char *run_text;
     double tokens_per_iter, peak_flops;
+    char peak_text[256];       // what computes, and how fast it could
     double started, last_time; // of this process, of the last step's end
     double mfu;                // running mean, -1 before there is one
-    int64_t local_iter;        // steps of this process
+    int64_t local_iter;        // steps of this process whose results are in
+    int64_t submitted;         // the next iteration to compute; progress.iter is the next to settle
+    double submit_time;        // when the oldest step that is not settled began
+    double step_seconds;       // of the steps that mfu counts,
+    int64_t step_count;        // and how many
 };
 
 // ---- before the first step ----------------------------------------------------------------------
@@ -35,7 +42,7 @@ static void train_introduce(struct trainer *t, int threads) {
     const struct run *run = t->run;
     int64_t tokens = run->gradient_accumulation_steps * info->batch_size * info->block_size;
     t->tokens_per_iter = (double)tokens;
-    t->peak_flops = peak_gflops(threads) * 1e9;
+    t->peak_flops = step_peak(&t->m, t->peak_text);
     char tokenizer[96];
     tokenizer_describe(&t->data.tokenizer, tokenizer);
     printf("%s: %s\n", run_config_name, info->title);
@@ -51,10 +58,8 @@ static void train_introduce(struct trainer *t, int threads) {
            text_count(info->num_params).s, text_count(info->num_params_nanogpt).s);
     printf("planned memory: %s, threads: %d\n",
            text_bytes((double)model_plan_bytes(info, !run->eval_only)).s, threads);
-    printf(
-        "mfu: 6N + 12LHQT = %.2f MFLOP a token, of a multiply-add peak of %.1f GFLOP/s, measured "
-        "now\n",
-        info->flops_per_token / 1e6, t->peak_flops / 1e9);
+    printf("mfu: 6N + 12LHQT = %.2f MFLOP a token, of %s\n", info->flops_per_token / 1e6,
+           t->peak_text);
     schedule_warn(run, info, t->data.train.count);
 }
 
@@ -65,7 +70,6 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
                            bool prepare, double *mean) {
     const struct model_info *info = t->info;
     int64_t batches = t->run->eval_iters;
-    double total = 0;
     t->m.dropout = 0;
     for (int64_t k = 0; k < batches; k++) {
         if (stop_asked()) {
@@ -74,12 +78,11 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
         data_batch(split, (uint64_t)t->run->seed, stream,
                    (uint64_t)(t->progress.iter * batches + k), info->batch_size, info->block_size,
                    info->vocab_size, t->m.tokens, t->m.targets);
-        step_loss(&t->m, prepare && k == 0);
-        total += t->m.loss;
+        step_loss(&t->m, info, prepare && k == 0, k == 0);
         meter_show("iter %" PRId64 ": evaluating, %" PRId64 " of %" PRId64 " batches",
                    t->progress.iter, k + 1 + (stream == RNG_EVAL_VAL ? batches : 0), 2 * batches);
     }
-    *mean = total / (double)batches;
+    *mean = step_total(&t->m) / (double)batches;
     return true;
 }
 
@@ -94,6 +97,7 @@ static void train_keep_best(struct trainer *t) {
         p->best_val_loss = p->val_loss;
         if (p->iter > 0) {
             printf("saving checkpoint to %s\n", t->folder.out);
+            step_fetch(&t->m, t->info);
             checkpoint_save_weights(t->folder.ckpt, &t->m, t->info, p, t->run_text,
                                     t->data.tokenizer.text);
         }
@@ -127,7 +131,7 @@ static void train_log(struct trainer *t, double loss) {
     t->last_time = now;
     int64_t iter = t->progress.iter;
     if (iter % run->log_interval == 0) {
-        if (t->local_iter >= MFU_AFTER) {
+        if (t->local_iter >= MFU_AFTER && t->peak_flops > 0) {
             double mfu = t->info->flops_per_token * t->tokens_per_iter / seconds / t->peak_flops;
             t->mfu = t->mfu < 0 ? mfu : 0.9 * t->mfu + 0.1 * mfu;
         }
@@ -141,33 +145,35 @@ static void train_log(struct trainer *t, double loss) {
                text_seconds(each * (double)(run->max_iters - iter)).s);
 }
 
-// An update was skipped: say so, and give up after BAD_STEPS in a row.
-static void train_skipped(struct trainer *t, double loss, double norm) {
+// An update was skipped: say so, and give up after many in a row. In float16 the loss scaler skips
+// on its way down, once for each halving.
+static void train_skipped(struct trainer *t, const struct step_result *result, double loss) {
     struct progress *p = &t->progress;
+    bool scaled = !strcmp(t->info->dtype, "float16");
     p->skipped++;
     p->bad_in_a_row++;
     meter_clear();
-    warn("iter %" PRId64 ": loss %g, gradient norm %g: update skipped (%" PRId64
+    warn("iter %" PRId64 ": loss %g, gradient norm %g%s: update skipped (%" PRId64
          " in a row, %" PRId64 " in all)",
-         p->iter, loss, norm, p->bad_in_a_row, p->skipped);
-    if (p->bad_in_a_row >= BAD_STEPS) {
+         p->iter, loss, result->norm, scaled ? ", loss scale halved" : "", p->bad_in_a_row,
+         p->skipped);
+    if (p->bad_in_a_row >= (scaled ? BAD_STEPS_SCALED : BAD_STEPS)) {
         die(EXIT_NUMERICS,
-            "iter %" PRId64 ": no finite loss in %d steps; the checkpoints in %s are as they were; "
+            "iter %" PRId64
+            ": no finite loss in %lld steps; the checkpoints in %s are as they were; "
             "lower --learning_rate or set --grad_clip",
-            p->iter, BAD_STEPS, t->folder.out);
+            p->iter, (long long)p->bad_in_a_row, t->folder.out);
     }
 }
 
-static void train_step(struct trainer *t) {
+// Hands iteration t->submitted to what computes.
+static void train_submit(struct trainer *t) {
     const struct run *run = t->run;
     const struct model_info *info = t->info;
     struct model *m = &t->m;
-    struct progress *p = &t->progress;
     int64_t micro_steps = run->gradient_accumulation_steps;
-    double start = time_now(), total = 0;
-    double learning_rate = schedule_learning_rate(run, p->iter);
     for (int64_t micro = 0; micro < micro_steps; micro++) {
-        uint64_t index = (uint64_t)(p->iter * micro_steps + micro);
+        uint64_t index = (uint64_t)(t->submitted * micro_steps + micro);
         data_batch(&t->data.train, (uint64_t)run->seed, RNG_TRAIN, index, info->batch_size,
                    info->block_size, info->vocab_size, m->tokens, m->targets);
         uint64_t key =
@@ -176,56 +182,112 @@ static void train_step(struct trainer *t) {
         m->dropout_key[0] = (uint32_t)key;
         m->dropout_key[1] = (uint32_t)(key >> 32);
         step_gradients(m, info, (int)micro_steps, micro == 0);
-        total += m->loss;
     }
-    double norm = NAN;
-    if (isfinite(total)) {
-        norm = step_update(m, info, run, learning_rate, p->updates + 1);
+    step_update(m, info, run, schedule_learning_rate(run, t->submitted), t->progress.updates + 1);
+    t->submitted++;
+}
+
+// Takes in the oldest result: iteration t->progress.iter is over.
+static void train_settle(struct trainer *t) {
+    const struct run *run = t->run;
+    struct progress *p = &t->progress;
+    const struct step_result result = step_wait(&t->m);
+    double now = time_now(), seconds = now - t->submit_time;
+    t->submit_time = now; // of the next one, where that is under way
+    if (t->local_iter >= MFU_AFTER) {
+        t->step_seconds += seconds;
+        t->step_count++;
     }
-    bool skipped = !isfinite(norm);
-    metrics_step(&t->metrics, p->iter, total / (double)micro_steps, learning_rate, norm, skipped,
-                 time_now() - start, t->tokens_per_iter);
-    if (skipped) {
-        train_skipped(t, total / (double)micro_steps, norm);
+    double loss = result.total / (double)run->gradient_accumulation_steps;
+    metrics_step(&t->metrics, p->iter, loss, schedule_learning_rate(run, p->iter), result.norm,
+                 result.skipped, seconds, t->tokens_per_iter);
+    if (result.skipped) {
+        train_skipped(t, &result, loss);
     } else {
-        p->updates++;
         p->bad_in_a_row = 0;
     }
-    train_log(t, m->loss); // of the last micro-step, as nanoGPT's
+    p->updates = result.t;
+    p->loss_scale = result.scale;
+    p->loss_scale_steps = result.good;
+    train_log(t, result.last); // of the last micro-step, as nanoGPT's
+    p->iter++;
+    t->local_iter++;
+}
+
+static void train_settle_all(struct trainer *t) {
+    while (step_pending(&t->m) > 0) {
+        train_settle(t);
+    }
 }
 
 // ---- the loop -----------------------------------------------------------------------------------
 
 static void train_save_state(struct trainer *t) {
+    step_fetch(&t->m, t->info);
     checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,
                           t->data.tokenizer.text);
 }
 
-// Runs to the end or to a stop, and says which: true at the end.
+static bool train_is_due(int64_t iter, int64_t interval) {
+    return interval > 0 && iter > 0 && iter % interval == 0;
+}
+
+// Runs to the end or to a stop, and says which: true at the end. Where something looks at the
+// weights, all steps before are settled first.
 static bool train_loop(struct trainer *t) {
     const struct run *run = t->run;
     struct progress *p = &t->progress;
     t->started = t->last_time = time_now();
-    while (p->iter <= run->max_iters) {
-        if (p->iter % run->eval_interval == 0 && !train_evaluate(t)) {
-            return false;
+    t->submitted = p->iter;
+    while (t->submitted <= run->max_iters) {
+        if (t->submitted % run->eval_interval == 0) {
+            train_settle_all(t);
+            if (!train_evaluate(t)) {
+                return false;
+            }
         }
-        if (run->sample_interval > 0 && p->iter > 0 && p->iter % run->sample_interval == 0) {
+        if (train_is_due(t->submitted, run->sample_interval)) {
+            train_settle_all(t);
+            step_fetch(&t->m, t->info);
             meter_clear();
             preview_print(&t->m, t->info, &t->data.tokenizer, (uint64_t)run->seed, p->iter);
         }
-        train_step(t);
-        p->iter++;
-        t->local_iter++;
+        if (step_pending(&t->m) == 0) {
+            t->submit_time = time_now();
+        }
+        train_submit(t);
+        while (step_pending(&t->m) > step_ahead(&t->m)) {
+            train_settle(t);
+        }
         if (stop_asked()) {
+            train_settle_all(t);
             return p->iter > run->max_iters;
         }
-        if (run->checkpoint_interval > 0 && p->iter % run->checkpoint_interval == 0 &&
-            p->bad_in_a_row == 0) {
-            train_save_state(t);
+        if (train_is_due(t->submitted, run->checkpoint_interval)) {
+            train_settle_all(t);
+            if (p->bad_in_a_row == 0) {
+                train_save_state(t);
+            }
         }
     }
+    train_settle_all(t);
     return true;
+}
+
+// How much of the peak the steps reached, by nanoGPT's count and by llm.c's, which takes all
+// parameters and half of attention's square.
+static void train_print_mfu(const struct trainer *t) {
+    const struct model_info *info = t->info;
+    if (t->step_count == 0 || t->peak_flops <= 0) {
+        return;
+    }
+    double tokens_per_s = t->tokens_per_iter * (double)t->step_count / t->step_seconds;
+    double llmc = 6.0 * (double)info->num_params +
+                  6.0 * info->n_layer * (double)info->n_embd * info->block_size;
+    printf("mfu over %" PRId64 " steps: %.2f%% by 6N + 12LHQT, %.2f%% by 6N + 6LCT with all "
+           "parameters; %.0f tokens/s; of %s\n",
+           t->step_count, 100 * tokens_per_s * info->flops_per_token / t->peak_flops,
+           100 * tokens_per_s * llmc / t->peak_flops, tokens_per_s, t->peak_text);
 }
 
 // Where the results lie and what to type next.
@@ -237,6 +299,7 @@ static void train_farewell(const struct trainer *t) {
         printf(", best val loss %.4f", p->best_val_loss);
     }
     printf(", %s\n", text_seconds(time_now() - t->started).s);
+    train_print_mfu(t);
     bool best = !access(folder->ckpt, F_OK);
     if (best) {
         printf("weights: %s\n", folder->ckpt);
@@ -244,8 +307,10 @@ static void train_farewell(const struct trainer *t) {
     printf("state:   %s\nmetrics: %s\n", folder->state, folder->metrics);
     const char *make = getenv("MAKELEVEL"); // make says its own next command, in its own words
     if (!make || !*make) {
-        printf("next:    build/%s/cpu/sample --checkpoint=%s\n", run_config_name,
-               best ? folder->ckpt : folder->state);
+        struct pair backend;
+        pairs_find(t->info->config, "backend", 7, &backend);
+        printf("next:    build/%s/%.*s/sample --checkpoint=%s\n", run_config_name,
+               backend.value_length, backend.value, best ? folder->ckpt : folder->state);
     }
 }
 
@@ -265,6 +330,7 @@ int main(int argc, char **argv) {
     }
     train_introduce(&t, threads);
     start_run(&t.m, t.info, &run, &t.folder, t.data.tokenizer.text, &t.progress);
+    step_begin(&t.m, t.info, &t.progress);
     t.run_text = options_text(&run);
 
     int code = EXIT_DONE;

@@ -1,4 +1,4 @@
-// memory.c: one allocation for a whole model, and its initial weights.
+// memory.c: one allocation for a whole model.
 //
 //     params | grads | m | v | packed | acts | tokens | targets | scratch of each thread
 //
@@ -11,7 +11,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 9, MEMORY_CHUNK = 16384 };
+enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 9 };
 
 static size_t memory_whole_pages(size_t bytes) {
     return (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
@@ -123,57 +123,4 @@ void *model_scratch(const struct model *m, int thread) {
 void model_destroy(struct model *m) {
     munmap(m->memory, m->memory_bytes);
     *m = (struct model){0};
-}
-
-struct memory_init {
-    struct model *m;
-    const struct model_info *info;
-    uint64_t seed;
-};
-
-static float memory_init_value(const struct param *param, uint64_t bits) {
-    switch (param->init) {
-    case INIT_ZEROS:
-        return 0;
-    case INIT_ONES:
-        return 1;
-    case INIT_NORMAL:
-        return (float)(param->init_value * rng_normal(bits));
-    case INIT_UNIFORM:
-        return (float)(param->init_value * (2 * rng_uniform(bits) - 1));
-    }
-    return 0;
-}
-
-// Tensors are cut in chunks, which go to the threads in turn. Bit 24 and up of the counter's second
-// word take what an element's index has beyond 32 bits.
-static void memory_init_run(void *context, int thread, int threads) {
-    const struct memory_init *init = context;
-    uint32_t tensor = 0;
-    int64_t chunk = 0;
-    for (int i = 0; i < init->info->params_count; i++) {
-        const struct param *param = &init->info->params[i];
-        int64_t count = param->dims[0] * param->dims[1];
-        for (int layer = 0; layer < param->layers; layer++, tensor++) {
-            if (param->copy) {
-                continue;
-            }
-            float *out = init->m->params + param->offset + layer * param->stride;
-            for (int64_t from = 0; from < count; from += MEMORY_CHUNK, chunk++) {
-                if (chunk % threads != thread) {
-                    continue;
-                }
-                int64_t to = from + MEMORY_CHUNK < count ? from + MEMORY_CHUNK : count;
-                for (int64_t e = from; e < to; e++) {
-                    uint32_t high = (uint32_t)(e >> 32) << 24 | tensor;
-                    out[e] = memory_init_value(
-                        param, rng_bits((uint32_t)init->seed, RNG_INIT, (uint32_t)e, high));
-                }
-            }
-        }
-    }
-}
-
-void model_init(struct model *m, const struct model_info *info, uint64_t seed) {
-    parallel_run(memory_init_run, &(struct memory_init){m, info, seed});
 }

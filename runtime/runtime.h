@@ -16,6 +16,11 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#ifdef __cplusplus
+#define _Noreturn [[noreturn]]
+extern "C" {
+#endif
+
 // ---- log.c: how a program speaks and how it ends ------------------------------------------------
 
 enum exit_code {
@@ -78,11 +83,13 @@ struct param {
     int layers;       // instances: n_layer where the name has "%d", else 1
     int64_t offset;   // of instance 0 in params, in floats (grads, m and v have the same layout)
     int64_t stride;   // from one instance to the next, in floats
-    int ndim;         // 1 or 2
-    int64_t dims[2];  // (out, in) for a weight, (count) for a vector (dims[1] is 1)
-    bool decay;       // weight decay applies
-    bool copy; // a second name for memory that an earlier entry owns (a tied lm_head.weight):
-               // saved and shape-checked, never counted, initialised or updated
+    int64_t device_offset, device_stride; // the same on a CUDA device
+    int64_t device_pitch;                 // there: floats from one row to the next
+    int ndim;                             // 1 or 2
+    int64_t dims[2]; // (out, in) for a weight, (count) for a vector (dims[1] is 1)
+    bool decay;      // weight decay applies
+    bool copy;       // a second name for memory that an earlier entry owns (a tied lm_head.weight):
+                     // saved and shape-checked, never counted, initialised or updated
     enum init_kind init;
     float init_value; // the standard deviation, or the bound of ±bound
 };
@@ -109,6 +116,8 @@ struct model_info {
     int64_t packed_floats;      // length of packed: weights in the layout their matmuls read
     int64_t acts_floats;        // length of acts: activations and their gradients
     size_t scratch_bytes;       // memory of its own that a kernel wants for each thread
+    int64_t device_floats;      // on a CUDA device: length of params there, with its padding
+    const char *dtype;          // what is computed in: "float32", ...
     int64_t num_params;         // all
     int64_t num_params_nanogpt; // without position embeddings, as nanoGPT counts
     double flops_per_token;     // 6 N + 12 L H Q T with nanoGPT's N
@@ -116,20 +125,35 @@ struct model_info {
     int kernels_count;
 };
 
+// How one optimizer step went.
+struct step_result {
+    double total;    // the sum of its micro-batches' losses
+    double last;     // the loss of the last one
+    double norm;     // of the gradients, before the clip; NaN where the loss is not finite
+    double scale;    // float16: the loss scaler's factor during the step; else 1
+    int64_t t;       // updates so far, this one too
+    int64_t good;    // float16: updates since the factor last changed
+    int32_t skipped; // not finite: parameters and moments are as they were
+};
+
 // A model in memory. All arrays are in one allocation (memory.c).
 struct model {
     float *params, *grads, *m,
-        *v;                  // state_floats each; m and v are NULL where the optimizer has none
-    float *packed;           // packed_floats
-    float *acts;             // acts_floats
-    int32_t *tokens;         // (B, T), each in [0, V)
-    int32_t *targets;        // (B, T), each in [0, V), or -1: not counted
-    float loss_scale;        // 1 / (targets that count * accumulation): d loss / d row's loss
-    float dropout;           // probability; 0 in evaluations
-    uint32_t dropout_key[2]; // for this micro-step
-    double loss;             // out: mean over the targets that count
-    char *scratch;           // info->scratch_bytes (rounded up to pages) for each thread
-    void *memory;            // the one allocation
+        *v;                    // state_floats each; m and v are NULL where the optimizer has none
+    float *packed;             // packed_floats
+    float *acts;               // acts_floats
+    int32_t *tokens;           // (B, T), each in [0, V)
+    int32_t *targets;          // (B, T), each in [0, V), or -1: not counted
+    float loss_scale;          // 1 / (targets that count * accumulation): d loss / d row's loss
+    float dropout;             // probability; 0 in evaluations
+    uint32_t dropout_key[2];   // for this micro-step
+    double loss;               // out: mean over the targets that count
+    double total;              // of the micro-batches or evaluation batches so far
+    struct step_result result; // of the last step,
+    int pending;               // where 1: not read yet
+    char *scratch;             // info->scratch_bytes (rounded up to pages) for each thread
+    const char *products;      // on a device: how the algorithms of its products were chosen
+    void *memory;              // the one allocation
     size_t memory_bytes;
 };
 
@@ -161,6 +185,9 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
 void model_destroy(struct model *m);
 // This thread's scratch memory; for emitted code.
 void *model_scratch(const struct model *m, int thread);
+
+// ---- init.c -------------------------------------------------------------------------------------
+
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
 void model_init(struct model *m, const struct model_info *info, uint64_t seed);
 
@@ -370,6 +397,8 @@ struct progress {    // where a run stands, kept in both checkpoints' metadata
     int64_t updates; // optimizer updates so far (Adam's t)
     int64_t skipped; // updates skipped for non-finite numbers, in all
     int64_t bad_in_a_row;
+    double loss_scale;        // float16: the loss scaler's factor; 0 before it was set
+    int64_t loss_scale_steps; // updates since it last changed
     double best_val_loss, train_loss, val_loss; // of the last evaluation; 1e9 and NaN before one
     bool finished;
 };
@@ -392,6 +421,7 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
 // texts are then "", and progress is that of a fresh run.
 struct checkpoint_header {
     char *config, *run, *tokenizer;
+    char *products; // on a device: how the algorithms of its products were chosen
     struct progress progress;
 };
 // Dies 65, 66, 74.
@@ -399,18 +429,35 @@ void checkpoint_read_header(const char *path, struct checkpoint_header *header);
 void checkpoint_free_header(struct checkpoint_header *header);
 struct progress progress_fresh(void);
 
-// ---- step.c: one training step and one evaluation batch, for main.c and bench.c -----------------
+// ---- step.c, on a CUDA device gpu_step.c: training steps and evaluation batches -----------------
+// On the CPU each call has done its work when it returns. On a device it is queued: results are
+// read late, with step_wait and step_total, so that the device never waits for the host.
 
-// A micro-step on m's tokens and targets: grads += their gradients, over `micro_steps` in all. The
-// first one of a step packs the weights and zeroes grads. m->loss is the batch's loss.
+// What the run computes on, and its peak in floating-point operations a second, or 0 where that is
+// not known; `line` says it for people.
+double step_peak(const struct model *m, char line[256]);
+// m's weights (and moments) were filled by the host: what computes gets them, and goes on behind
+// progress->updates updates.
+void step_begin(struct model *m, const struct model_info *info, const struct progress *progress);
+// A micro-step on m's tokens and targets: grads += their gradients, over `micro_steps` in all; the
+// first one of a step begins anew. m->tokens and m->targets may point elsewhere afterwards.
 void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first);
-// m->loss on m's tokens and targets, with m->dropout as it is. `prepare` where params changed
-// before.
-void step_loss(struct model *m, bool prepare);
-// Clips (where grad_clip > 0) and updates. Returns the norm of the gradients before the clip; where
-// it is not finite, params and moments are as they were. t is the number of this update, from 1.
-double step_update(struct model *m, const struct model_info *info, const struct run *run,
-                   double learning_rate, int64_t t);
+// Clips (where grad_clip > 0) and updates, or skips where the loss or the norm is not finite. t is
+// the number of this update, from 1, on the CPU; a device counts for itself.
+void step_update(struct model *m, const struct model_info *info, const struct run *run,
+                 double learning_rate, int64_t t);
+// Results that were not read yet, and how many of them there may be before step_wait is due.
+int step_pending(const struct model *m);
+int step_ahead(const struct model *m);
+// The result of the oldest step that was not read yet.
+struct step_result step_wait(struct model *m);
+// One evaluation batch, with m->dropout as it is: adds to the total, which the first one begins.
+// `prepare` where params changed on the host before.
+void step_loss(struct model *m, const struct model_info *info, bool prepare, bool first);
+// The total of the losses since the first one; m->loss is the last.
+double step_total(struct model *m);
+// Makes m's params (and moments) on the host those of now, for a checkpoint or a sample.
+void step_fetch(struct model *m, const struct model_info *info);
 
 // ---- schedule.c ---------------------------------------------------------------------------------
 
@@ -553,5 +600,10 @@ double peak_gflops(int threads);
 // Bytes a second, in billions, read by all threads together from `bytes` of memory that they share
 // out.
 double peak_read_gbs(int threads, size_t bytes);
+
+#ifdef __cplusplus
+}
+#undef _Noreturn
+#endif
 
 #endif

@@ -58,6 +58,10 @@ static void start_resume(const struct start *s) {
     char *own = options_text(s->run);
     pairs_compare(header.config, s->info->config, start_print_difference, s->folder->out);
     pairs_compare(header.run, own, start_print_difference, s->folder->out);
+    if (s->m->products && *header.products && strcmp(header.products, s->m->products)) {
+        printf("%s: products ran %s, now run %s: sums may round otherwise\n", s->folder->out,
+               header.products, s->m->products);
+    }
     free(own);
     checkpoint_free_header(&header);
 

@@ -88,6 +88,7 @@ const struct model_info model_info = {
     .hash = "fa4e",
     .config = FAKE_CONFIG,
     .title = "fake 2 layers, 8 wide",
+    .dtype = "float32",
     .batch_size = B,
     .block_size = T,
     .vocab_size = V,
