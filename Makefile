@@ -7,6 +7,8 @@
 #     build/HASH/BACKEND/    emitted text and its objects: what depends on baked keys alone
 #     build/NAME/BACKEND/    defaults.c and the programs of one config (NAME: config-key=value…)
 #     build/runtime/ISA/     the runtime's objects, once per instruction set
+#     build/runtime/cuda/    those that drive a GPU
+#     build/emulated/…       CUDA trainers for this machine's CPU (EMULATED=1): for tests
 #     build/asan/…           the same folders again: built with ASan and UBSan (SANITIZE=1)
 #     build/werror-CC/…      and with -Werror (WERROR=1)
 #     out/NAME/              what a run writes; `make clean` keeps it
@@ -18,8 +20,8 @@ MAKEOVERRIDES =
 Q := $(if $(V),,@)
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
-WORDS := CONFIG SET RUN NAME START SAMPLE BENCH DATASET TEXT ISA BACKEND SANITIZE WERROR \
-    PROGRAMS TESTS BUILD BUILD_NAME
+WORDS := CONFIG SET RUN NAME START SAMPLE BENCH DATASET TEXT ISA BACKEND SANITIZE WERROR EMULATED \
+    PROGRAMS TESTS BUILD BUILD_NAME OUT
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 # Text for the shell alone: nothing in it is make's to expand.
 start := $(if $(filter undefined,$(origin START)),,--start="$$START")
@@ -34,7 +36,7 @@ GEN ?= lua5.4 gen/main.lua
 CONFIG ?= shakespeare_char_cpu
 BACKEND ?= cpu
 BUILD ?= build
-PROGRAMS ?= train sample bench gradcheck
+PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),gradcheck,tune)
 CFLAGS = -std=gnu11 -O3 -ffp-contract=off -fopenmp -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
 CFLAGS += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
 CFLAGS += $(if $(WERROR),-Werror)
@@ -62,7 +64,7 @@ run_flag = $(patsubst -$1=%,%,$(lastword $(filter -$1=%,$(run_flags))))
 run_dir := $(or $(call run_flag,out_dir),out/$(run_name))
 gen_words := $(call quoted,$(config_files) $(SET))
 # The words again, for the line that says what to type next.
-build_words = CONFIG=$(CONFIG)$(if $(SET), SET="$(SET)")
+build_words = CONFIG=$(CONFIG)$(if $(SET), SET="$(SET)")$(if $(filter-out cpu,$(BACKEND)), BACKEND=$(BACKEND))
 run_words = $(if $(naming_flags), RUN="$(naming_flags:-%=--%)")$(if $(NAME), NAME=$(NAME))
 words = $(build_words)$(run_words)
 next = @printf 'next: %s\n' '$(strip $1)'
@@ -71,10 +73,11 @@ key = $(or $(call run_flag,$1),$$($(GEN) --print $1 $(gen_words) vocab_size=1 2>
 generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(gen_words)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
-    CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) PROGRAMS='$(PROGRAMS)' V=$(V)
+    CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
+    PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test train sample build bench ir sampler sampler-build amalgamation data \
-    parity golden format clean check-words setup-check generate
+    parity golden format clean check-words setup-check generate tune cuda-all gpu-kit gpu-check gpu-bench
 
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
@@ -92,6 +95,8 @@ help: ## this list
 #= TEXT      make data: the text's path, UTF-8
 #= TESTS     make test: "word ...", only the tests whose line has one of the words
 #= ISA       make sampler: the instruction set; generic where left out
+#= BACKEND   cpu where left out, or cuda
+#= OUT       gpu-check, gpu-bench: where results go; tests/bench/results where left out
 #= CC        the C compiler: gcc (default) or clang
 #= V=1       show every command
 
@@ -116,7 +121,9 @@ check-words: setup-check
 	    exit 66; }; done
 	@for w in $(call quoted,$(SET)); do case $$w in [a-z]*=?*) ;; \
 	    *) echo "SET: '$$w' is no key=value, as in SET=\"n_layer=6 dropout=0.1\"" >&2; exit 64;; esac; done
-	@[ $(BACKEND) = cpu ] || { echo "BACKEND: '$(BACKEND)' is not known; there is: cpu" >&2; exit 64; }
+	@case '$(BACKEND)' in cpu|cuda) ;; *) \
+	    echo "BACKEND: '$(BACKEND)' is not known; there are: cpu, cuda" >&2; exit 64;; esac
+	@[ '$(BACKEND)$(EMULATED)' != cuda ] || tests/setup.sh --check cuda
 
 generate: check-words
 	$(generate)
@@ -146,9 +153,26 @@ bench: generate ## time CONFIG's step and each of its kernels; needs no data set
 	$(Q)exec $(bin)/bench $(BENCH)
 	$(call next,make train $(words))
 
+tune: generate ## time cuBLASLt's algorithms for CONFIG's products on this GPU; BACKEND=cuda
+	$(compile) programs
+	$(Q)exec $(bin)/tune
+	$(call next,make train $(words))
+
 ir: generate ## the graph after each pass
 	$(compile) show-ir
 	$(call next,make build $(build_words))
+
+cuda-all: ## compile every shipped config for sm_80 and sm_90a with nvcc; no GPU needed
+	$(Q)tests/cuda/compile.sh $(basename $(notdir $(wildcard configs/*.lua)))
+
+gpu-kit: ## build all that gpu-check and gpu-bench run, to be carried to a machine with a GPU
+	$(Q)tests/cuda/gpu/kit.sh
+
+gpu-check: ## the tests of the CUDA backend on a GPU; OUT=folder
+	$(Q)tests/cuda/gpu/check.sh "$(or $(OUT),tests/bench/results)"
+
+gpu-bench: ## CONFIG's speed on a GPU, beside PyTorch's; OUT=folder
+	$(Q)tests/cuda/gpu/bench.sh '$(CONFIG)' "$(or $(OUT),tests/bench/results)"
 
 sampler: ## CONFIG's sampler as one static file to ship; ISA=... for a newer instruction set
 	$(Q)tests/setup.sh --check musl
@@ -192,12 +216,13 @@ else
 # ---- stage two: compile one config --------------------------------------------------------------
 
 include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
-variant := $(if $(SANITIZE),/asan)$(if $(WERROR),/werror-$(CC))
+variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/werror-$(CC))
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
-mains := main bench gradcheck sample_main prepare
-parts := $(filter-out $(mains),$(basename $(notdir $(wildcard runtime/*.c))))
+mains := main bench gradcheck sample_main prepare gpu_bench gemm_tune
+device_parts := gpu gpu_memory gpu_step gpu_profile gemm
+parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a
 defaults := $(bin)/defaults.o
 compile = $(if $(V),,@echo "  cc   $@";)$(CC) $(CFLAGS)
@@ -206,6 +231,46 @@ link = $(if $(V),,@echo "  link $@";)$(CC) $(CFLAGS) -o $@
 .PHONY: programs show-ir sampler FORCE
 programs: $(addprefix $(bin)/,$(PROGRAMS))
 	@echo 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
+
+ifeq ($(BACKEND),cuda)
+# train.cu for the GPU by nvcc, or, EMULATED, for the CPU by a C++ compiler and tests/cuda/emulator.
+ifdef EMULATED
+emulator := tests/cuda/emulator
+device := $(runtime)/emulated
+device_flags := -I$(emulator)
+cxx := $(if $(filter clang,$(CC)),clang++,g++)
+emulator_objects := $(patsubst $(emulator)/%.cpp,$(device)/%.o,$(wildcard $(emulator)/*.cpp))
+device_libraries := -lstdc++
+cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas -I. -Ibuild/include $(device_flags) \
+    $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined) $(if $(WERROR),-Werror)
+
+$(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(runtime)/flags
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  c++  $@";)$(cxx) $(cxx_flags) -c -o $@ $<
+
+$(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h $(emulator)/*.h) $(runtime)/flags
+	$(if $(V),,@echo "  c++  $@";)$(cxx) $(cxx_flags) -x c++ -c -o $@ $<
+else
+nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
+cuda := $(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))
+device := build$(variant)/runtime/cuda
+device_flags := -I$(cuda)/include
+device_libraries := -L$(cuda)/lib64 -Wl,-rpath,$(cuda)/lib64 -lcublasLt -lcudart_static -lstdc++ -lpthread -ldl -lrt
+nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_FLAGS) \
+    $(if $(WERROR),-Werror all-warnings)
+
+$(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h) $(runtime)/flags
+	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); $(nvcc) $(nvcc_flags) -c -o $@ $< && \
+	    echo "        $$(($$(date +%s) - start)) s for $(ARCH)"
+endif
+
+$(device)/%.o: runtime/%.c $(runtime)/flags
+	@mkdir -p $(@D)
+	$(compile) $(device_flags) -MMD -MP -c -o $@ $<
+-include $(wildcard $(device)/*.d)
+
+device_objects := $(device_parts:%=$(device)/%.o) $(emulator_objects)
+endif
 
 # Another compiler or other flags make the objects anew.
 $(runtime)/flags: FORCE
@@ -226,11 +291,15 @@ $(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c runtime/runtime.h buil
 $(library): $(parts:%=$(runtime)/%.o)
 	@rm -f $@ && ar rcD $@ $^
 
-$(bin)/train: $(runtime)/main.o $(model)/train.o $(model)/sample.o $(defaults) $(library)
-	$(link) $^ -lm
+$(bin)/train: $(runtime)/main.o $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
 
-$(bin)/bench: $(runtime)/bench.o $(model)/train.o $(defaults) $(library)
-	$(link) $^ -lm
+bench_main := $(if $(filter cuda,$(BACKEND)),$(device)/gpu_bench,$(runtime)/bench)
+$(bin)/bench: $(bench_main).o $(model)/train.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
+
+$(bin)/tune: $(device)/gemm_tune.o $(model)/train.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
 
 $(bin)/gradcheck: $(runtime)/gradcheck.o $(model)/train.o $(defaults) $(library)
 	$(link) $^ -lm
@@ -243,8 +312,8 @@ $(bin)/sample: $(runtime)/sample_main.o $(model)/sample.o $(library)
 -include $(wildcard $(runtime)/*.d $(model)/*.d)
 
 # A test of a whole model, tests/train/test_X.c, is linked with that model.
-$(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(library)
-	$(link) $^ -lm
+$(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
 
 # A unit test is linked with the runtime and with the files of tests/ that its "// links:" line names.
 build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/ops/* runtime/*.h)

@@ -2,7 +2,7 @@
 # setup.sh: installs with apt-get what a set of commands needs and this machine lacks.
 #
 #     tests/setup.sh build | test | fetch | kjv | musl    installs what is missing, and says what
-#     tests/setup.sh --check build | ...                  only says what is missing, and stops
+#     tests/setup.sh --check build | cuda | ...           only says what is missing, and stops
 #
 # Each need is looked for by what is used of it (a command, a header, a Lua module), so a machine
 # that has it from elsewhere installs nothing. Exit codes: 0 all is there; 69 something is missing
@@ -33,7 +33,10 @@ check         header  check.h
 lua-check     command luacheck
 clang         command clang
 libomp-dev    openmp  clang
-clang-format  command clang-format'
+clang-format  command clang-format
+g++           command g++'
+needs_cuda='
+nvidia-cuda-toolkit nvcc nvcc'
 
 check_only=
 [ "${1-}" = --check ] && check_only=1 && shift
@@ -44,8 +47,9 @@ case $what in
     test) needs=$needs_build$needs_test$needs_musl ;;
     kjv) needs=$needs_kjv ;;
     musl) needs=$needs_musl ;;
+    cuda) needs=$needs_cuda ;;
     *)
-        echo "tests/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv or musl" >&2
+        echo "tests/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv, musl or cuda" >&2
         exit 64
         ;;
 esac
@@ -60,6 +64,7 @@ header() {
 present() { # probe argument
     case $1 in
         command) command -v "$2" >/dev/null ;;
+        nvcc) command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] ;;
         header) header "$2" ;;
         file) [ -f "$2" ] ;;
         lua) command -v lua5.4 >/dev/null && lua5.4 -e "require '$2'" 2>/dev/null ;;
@@ -83,6 +88,8 @@ stop() {
 }
 command -v apt-get >/dev/null ||
     stop "there is no apt-get here: install these packages (Debian's names) by other means"
+[ "$what" != cuda ] ||
+    stop "install NVIDIA's CUDA toolkit, 12.4 or newer (nvcc and cuBLASLt); BACKEND=cpu does without it"
 [ -z "$check_only" ] || stop "'make setup' or 'apt-get install $missing' installs it"
 as_root=
 if [ "$(id -u)" != 0 ]; then
