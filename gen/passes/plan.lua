@@ -144,7 +144,9 @@ local function inplace_input(g, node, position, lives)
   local read = {} -- by the kernel itself, beyond the element that it stores
   for _, tensor in ipairs(node.inputs) do if tensor then read[tensor] = true end end
   for _, step in ipairs(node.epilogue) do
-    for _, tensor in ipairs(step.operands or {}) do
+    -- cuBLASLt may read the aux of a GELU's derivative after it has stored elsewhere in its tile.
+    local apart = g:backend() == "cuda" and node.op.product and step.op and step.op.name ~= "add"
+    for _, tensor in ipairs(not apart and step.operands or {}) do
       if dies_here(tensor) and not read[tensor] then return tensor end
     end
   end

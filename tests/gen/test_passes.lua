@@ -21,9 +21,18 @@ local function read(path)
   return text
 end
 
-local function run(input, passes)
+-- settings: words such as target=cuda:bf16:65 (the type of activations, the vocabulary), recompute=gelu.
+local function run(input, passes, settings)
   local g = graph.parse(input)
-  g.target = target.cpu("avx2")
+  local elem, vocab = settings:match("target=cuda:(%w+):(%d+)")
+  g.target = elem and target.cuda({ elem = elem, vocab = tonumber(vocab) }) or target.cpu("avx2")
+  g.recompute = settings:match("recompute=(%w+)")
+  for _, node in ipairs(g.nodes) do
+    node.layer = g.recompute and node.outputs[1] and graph.layer_of(node.outputs[1].name)
+  end
+  for _, tensor in pairs(g.tensors) do
+    if tensor.kind == "value" and not tensor.dense then tensor.type = g:elem() end
+  end
   verify.run(g, "build")
   local pass
   for name in passes:gmatch("%S+") do
@@ -44,7 +53,8 @@ local function case(path)
   end
   local input, wanted = rest:match("^(.-\n)====\n(.*)$")
   input = input or rest
-  local got = run(input, assert(comment:match("# passes: ([%a ]+)\n"), path .. " names no passes"))
+  local got = run(input, assert(comment:match("# passes: ([%a ]+)\n"), path .. " names no passes"),
+    comment:match("# settings: ([^\n]+)") or "")
   if arg[1] == "--update" then
     local file = assert(io.open(path, "wb"))
     file:write(comment, input, "====\n", got)

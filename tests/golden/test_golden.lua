@@ -1,5 +1,5 @@
 -- test_golden: what the generator makes of small configs, held against what is stored beside this file:
--- the dump of each pass and, of tiny, the emitted C.
+-- the dump of each pass and, of tiny and cuda, the emitted text.
 --
 --     lua5.4 tests/golden/test_golden.lua [--update]     --update (make golden) stores what it makes now
 local check = require "tests.gen.check"
@@ -8,6 +8,7 @@ local files = require "gen.files"
 local stored = {
   { name = "tiny", emitted = { "model.h", "train.c", "sample.c" }, own = { "defaults.c" } },
   { name = "plain", emitted = {}, own = {} },
+  { name = "cuda", backend = "cuda", emitted = { "model.h", "train.cu" }, own = {} },
 }
 local shown = 12 -- lines of a difference
 
@@ -22,10 +23,12 @@ end
 local function generate(golden)
   local build = os.tmpname()
   os.remove(build)
-  local ok = os.execute(("lua5.4 gen/main.lua --build %s tests/golden/%s.lua"):format(build, golden.name))
+  local backend = golden.backend or "cpu"
+  local ok = os.execute(("lua5.4 gen/main.lua --backend %s --build %s tests/golden/%s.lua"):format(backend, build,
+    golden.name))
   local texts = {}
   if ok then
-    local own = ("%s/%s/cpu/"):format(build, golden.name)
+    local own = ("%s/%s/%s/"):format(build, golden.name, backend)
     local model = (files.read(own .. "build.mk") or ""):match("MODEL_DIR := ([^\n]+)") .. "/"
     for _, file in ipairs(golden.emitted) do texts[file] = files.read(model .. file) end
     for _, file in ipairs(golden.own) do texts[file] = files.read(own .. file) end
