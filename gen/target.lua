@@ -30,7 +30,10 @@ end
 -- What a checked config's trainer runs on.
 function target.of(c)
   if c.backend == "cpu" then return target.cpu(c.isa) end
-  return target.cuda({ elem = elem_of[c.dtype], vocab = c.vocab_size, tf32 = c.tf32,
+  local C, V = c.n_embd, c.vocab_size
+  -- A size says whose it is: a vocabulary as large as another width is padded as that.
+  local shared = V == C or V == 3 * C or V == c.n_ff
+  return target.cuda({ elem = elem_of[c.dtype], vocab = not shared and V or nil, tf32 = c.tf32,
     attention = c.attention })
 end
 

@@ -41,7 +41,7 @@ enum {
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         gpu_kernel_begin(gpu, KERNEL_##kernel);                                                    \
-        kernel##_launch(gpu, ##__VA_ARGS__);                                                        \
+        kernel##_launch(gpu, ##__VA_ARGS__);                                                       \
         gpu_kernel_end(gpu, KERNEL_##kernel);                                                      \
     } while (0)
 

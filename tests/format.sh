@@ -11,7 +11,7 @@ if [ "$found" != 14 ]; then
     exit 77
 fi
 list() {
-    find runtime templates tests -name golden -prune -o -name '*.[ch]' -type f -print
+    find runtime templates tests -name golden -prune -o -type f \( -name '*.[ch]' -o -name '*.cpp' -o -name '*.cu' -o -name '*.cuh' \) -print
 }
 if [ "${1-}" = --check ]; then
     list | LC_ALL=C sort | xargs clang-format --dry-run -Werror

@@ -89,7 +89,7 @@ stop() {
 command -v apt-get >/dev/null ||
     stop "there is no apt-get here: install these packages (Debian's names) by other means"
 [ "$what" != cuda ] ||
-    stop "install NVIDIA's CUDA toolkit, 12.4 or newer (nvcc and cuBLASLt); BACKEND=cpu does without it"
+    stop "install NVIDIA's CUDA toolkit (nvcc and cuBLASLt; 13.0 was tried); BACKEND=cpu does without it"
 [ -z "$check_only" ] || stop "'make setup' or 'apt-get install $missing' installs it"
 as_root=
 if [ "$(id -u)" != 0 ]; then

@@ -3,8 +3,9 @@
 //// The host copies batches into two staging slots in turn: struct step_input, then tokens, targets and
 //// order (N) each. A captured graph cannot know which slot is next: state->micro counts.
 //$ function step_take(k)
-KERNEL(256) step_take(struct step_state *state, int32_t *tokens, int32_t *targets, int32_t *order,
-                      const char *slot0, const char *slot1) {
+KERNEL(256)
+step_take(struct step_state *state, int32_t *tokens, int32_t *targets, int32_t *order,
+          const char *slot0, const char *slot1) {
     constexpr int N = $(k.N);
     const char *slot = state->micro % 2 == 0 ? slot0 : slot1;
     const int32_t *batch = (const int32_t *)(slot + STEP_INPUT_BYTES);
