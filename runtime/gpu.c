@@ -36,7 +36,11 @@ void gpu_open(struct gpu *gpu) {
         error = cudaErrorNoDevice;
     }
     if (error != cudaSuccess) {
-        die(EXIT_MEMORY, "GPU: %s; %s", cudaGetErrorString(error), gpu_advice(error));
+        int driver = 0;
+        cudaDriverGetVersion(&driver);
+        die(EXIT_MEMORY, "GPU: %s; %s",
+            driver == 0 ? "no NVIDIA driver is installed" : cudaGetErrorString(error),
+            gpu_advice(driver == 0 ? cudaErrorNoDevice : error));
     }
     CUDA_CHECK(cudaSetDevice(0));
     struct cudaDeviceProp device;

@@ -1,0 +1,104 @@
+// gemm.h: matrix products on the device through cuBLASLt, every shape a constant of the program;
+// for emitted train.cu (C++), gemm.c, gpu_step.c and gemm_tune.c.
+//
+// A product is in row-major terms, as everywhere here:
+//
+//     out (rows, cols) = a (rows, inner) b (inner, cols)
+//
+//     y (N, O)  = x (N, C) w^T        rows N, cols O, inner C, b_turned: w lies as (O, C)
+//     dx (N, C) = dy (N, O) w         rows N, cols C, inner O
+//     dw (O, C) = dy^T x (N, C)       rows O, cols C, inner N, a_turned: dy lies as (N, O)
+//
+// `turned` says that the operand lies in memory with its axes exchanged; *_ld is the distance in
+// elements from one row to the next as it lies. Sums are in float whatever the types.
+#ifndef DIECAST_GEMM_H
+#define DIECAST_GEMM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+// As in C, what a designated initializer leaves out is 0, and that is meant.
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+extern "C" {
+#endif
+
+struct gpu;
+
+enum gemm_type {
+    GEMM_BF16,
+    GEMM_F16,
+    GEMM_F32,  // float, multiplied as float
+    GEMM_TF32, // float in memory; the multiplier sees 10 bits of each mantissa
+};
+
+// Every pointer that gemm_run is given is a multiple of this many bytes, and so is the distance
+// between rows; it is what a bf16 row of 8 columns takes, and all that tensor cores ask for.
+enum { GEMM_ALIGN = 16 };
+// What cuBLASLt may use beside, as NVIDIA advises for Hopper (and 4 MiB for older devices).
+enum { GEMM_WORKSPACE = 32 << 20, GEMM_WORKSPACE_ALIGN = 256 };
+
+struct gemm {
+    const char *name;              // of the emitted kernel
+    int64_t rows, cols, inner;     // out (rows, cols) = a (rows, inner) b (inner, cols)
+    int64_t out_ld, a_ld, b_ld;    // from row to row, in elements
+    bool a_turned, b_turned;       // a lies as (inner, rows); b lies as (cols, inner)
+    enum gemm_type type, out_type; // of a and b; of out and all of gemm_extra (never GEMM_TF32)
+
+    // What happens to the sums before they are stored, in this order. Operands of (rows, cols)
+    // have rows out_ld apart.
+    bool accumulate; // + beta * what out holds; with nothing else
+    bool residual;   // + residual (rows, cols); beside bias at most
+    bool bias;       // + bias (cols)
+    bool dgelu;      // * gelu'(pre (rows, cols)); with nothing else
+    bool gelu;       // gelu in its tanh approximation
+    bool kept;       // and what went into gelu is stored to kept (rows, cols) too
+
+    struct gemm_plan *plan; // gemm_create's
+};
+
+// The operands that only some products have; the others are NULL.
+struct gemm_extra {
+    const void *bias, *residual, *pre;
+    void *kept;
+};
+
+// ---- in a program ---------------------------------------------------------------------------
+
+// cuBLASLt on the current device, with gpu->workspace, which must be there already. The
+// algorithms that `tune` measured are looked for in the folder tune (NULL: nowhere).
+struct gemm_context *gemm_context_create(const struct gpu *gpu, const char *tune);
+void gemm_context_destroy(struct gemm_context *context);
+// How the algorithms of the products made so far were chosen, one word for a checkpoint:
+// "heuristic", or "tuned:" and 16 hex digits that stand for all of them.
+const char *gemm_context_choice(const struct gemm_context *context);
+
+// Makes a product ready to run, once; dies with EXIT_MEMORY where cuBLASLt can't do it.
+void gemm_create(struct gemm_context *context, struct gemm *gemm);
+void gemm_destroy(struct gemm *gemm);
+
+// Puts the product on gpu->stream, which may be in capture. extra may be NULL. beta: of a product
+// that accumulates, 0 or 1 (0: out is not read); of any other 0.
+void gemm_run(struct gpu *gpu, const struct gemm *gemm, void *out, const void *a, const void *b,
+              const struct gemm_extra *extra, float beta);
+
+// ---- for gemm_tune.c ------------------------------------------------------------------------
+
+// All products of the program, each once: emitted train.cu provides them.
+extern struct gemm *const model_gemms[];
+extern const int model_gemms_count;
+
+enum { GEMM_CHOICES = 8 };
+// How many algorithms the heuristic names for a product, best first; and which of them runs.
+int gemm_choices(const struct gemm *gemm);
+void gemm_choose(struct gemm *gemm, int choice);
+// Remembers the choices in force of these products in the tune file of this device, driver and
+// cuBLASLt; what it says of other shapes stays. Returns the file's path.
+const char *gemm_tune_save(struct gemm_context *context, struct gemm *const *gemms, int count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,79 @@
+#!/bin/sh
+# test_gemm.sh: matrix products (runtime/gemm.c) and their tuning (runtime/gemm_tune.c) against the
+# stand-in for cuBLASLt, with gcc and g++ alone. GPU=1 takes the CUDA libraries and the device.
+#
+#     tests/cuda/test_gemm.sh        CC, CXX, CUDA (/usr/local/cuda), SANITIZE=1
+set -eu
+cd "$(dirname "$0")/../.."
+CC=${CC:-gcc} CXX=${CXX:-g++} CUDA=${CUDA:-/usr/local/cuda}
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/diecast-gemm-XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+: > "$scratch/run_keys.h" # runtime.h's, of a config; nothing here reads one
+flags="-O2 -Wall -Wextra -Werror -I. -I$scratch"
+if [ "${SANITIZE-}" ]; then
+    flags="$flags -g -fsanitize=address,undefined -fno-sanitize-recover=all"
+fi
+if [ "${GPU-}" ]; then
+    include="-I$CUDA/include"
+    libraries="-L$CUDA/lib64 -lcublasLt -lcudart -Wl,-rpath,$CUDA/lib64"
+else
+    include=-Itests/cuda/emulator
+    libraries=
+    for file in emulator cuda_runtime cublasLt; do
+        $CXX -std=c++17 $flags $include -c tests/cuda/emulator/$file.cpp -o "$scratch/$file.o"
+        libraries="$libraries $scratch/$file.o"
+    done
+fi
+for file in runtime/gemm runtime/gemm_tune runtime/gpu runtime/log runtime/rng \
+    tests/cuda/test_gemm tests/cuda/test_gemm_model; do
+    $CC -std=gnu11 $flags $include -c $file.c -o "$scratch/${file##*/}.o"
+done
+cd "$scratch"
+parts="gemm.o gpu.o log.o rng.o"
+$CXX $flags test_gemm.o $parts $libraries -lm -o test_gemm
+$CXX $flags gemm_tune.o test_gemm_model.o $parts $libraries -lm -o tune
+
+passed=0 failed=0
+check() { # check WHAT COMMAND...: the command succeeds
+    what=$1
+    shift
+    if "$@" > said 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "not so: $what"
+        cat said
+    fi
+}
+check "tune runs and says nothing but its table" \
+    sh -c './tune folder/of/tune > table 2> errors && ! test -s errors'
+for name in forward backward weight; do
+    check "the table has a line for $name" \
+        grep -Eq "^$name +[0-9.]+ +[0-9.]+ +[1-8] of [1-8]$" table
+done
+check "its last line names the file" sh -c 'test -f "$(tail -n 1 table)"'
+check "the file is named by device, driver and library" \
+    sh -c 'ls folder/of/tune | grep -Eq "^[A-Za-z0-9_.-]+-driver[0-9]+-cublaslt[0-9]+\.txt$"'
+check "the file begins with a header" \
+    sh -c 'cat folder/of/tune/* | head -n 1 | grep -q "^diecast-tune 1 device "'
+check "and has a line for each product" sh -c 'test "$(cat folder/of/tune/* | wc -l)" = 4'
+check "tune runs again" sh -c './tune folder/of/tune > again 2> errors && ! test -s errors'
+check "and the file is as long as before" sh -c 'test "$(cat folder/of/tune/* | wc -l)" = 4'
+check "a flag that is none ends tune with 64" sh -c './tune --help; test $? = 64'
+check "a folder that cannot be made ends tune with 74" \
+    sh -c ': > file; ./tune file/below; test $? = 74'
+
+# The rest counts itself.
+./test_gemm "$scratch/tuned" > out && code=0 || code=$?
+grep -v ' passed, ' out || true
+set -- $(tail -n 1 out | tr -d ,)
+if [ "${2-}" != passed ] || { [ $code != 0 ] && [ "$3" = 0 ]; }; then
+    echo "test_gemm ended with $code"
+    tail -n 3 out
+    set -- 0 passed 1 failed
+fi
+passed=$((passed + $1))
+failed=$((failed + $3))
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
