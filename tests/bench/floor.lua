@@ -1,0 +1,423 @@
+-- floor: how fast a CUDA training step could be at given rates: each kernel's FLOP and bytes, the
+-- larger of the two times, how often it runs, and the sum. Arithmetic alone: it measures nothing.
+--
+--   lua5.4 tests/bench/floor.lua [--NAME=NUMBER ...] CONFIG.lua [key=value ...]    one config's kernels
+--   lua5.4 tests/bench/floor.lua --all                                             the tables of cuda.md
+--   lua5.4 tests/bench/floor.lua --sizes CONFIG.lua [key=value ...]                its sizes, as JSON
+--
+-- --NAME=NUMBER sets one of `rates`. Letters as everywhere: B batch, T context, N = B T rows, C width, L layers,
+-- H heads, D head size, F feed-forward width, V vocabulary; A micro-steps in an update.
+package.path = "./?.lua;./?/init.lua;" .. package.path
+local config = require("gen.config")
+
+-- TFLOP/s of products and of causal attention (half the square counted), TB/s of memory, the dense bf16 peak that
+-- MFU is a share of, the device's memory and multiprocessors, and microseconds lost between two kernels.
+local rates = {
+  product = 790, memory = 4.3, attention = 380, attention_backward = 300, peak = 989,
+  gigabytes = 141, sms = 132, gap = 0,
+}
+local attention_kinds = {
+  { name = "Hopper", attention = 380, attention_backward = 300 },
+  { name = "mma.sync", attention = 200, attention_backward = 140 },
+}
+
+local TOKENS = 524288      -- in an update, but for shakespeare_char
+local HEAD_ROWS = 8192     -- rows of logits that are held at a time
+local TILE = { 128, 256 }  -- of a large product's output, by one block of threads
+local WORKSPACE = 32 << 20 -- cuBLASLt's
+local ACT, F32 = 2, 4      -- bytes of an activation (bf16), and of a parameter, gradient or moment
+
+local function padded(count, to) return (count + to - 1) // to * to end
+local function divided(a, b) return (a + b - 1) // b end
+
+-- ---- sizes ---------------------------------------------------------------------------------------
+
+-- What the arithmetic needs of a checked config, with parameters counted in both ways.
+local function sizes_of(c)
+  local d = { name = c.name, B = c.batch_size, T = c.block_size, C = c.n_embd, L = c.n_layer, H = c.n_head,
+    D = c.head_size, F = c.n_ff, V = c.vocab_size, A = c.gradient_accumulation_steps, tied = c.tie_weights,
+    bias = c.bias, qkv_bias = c.qkv_bias, dropout = c.has_dropout, activation = c.activation }
+  assert(c.model == "gpt", "floor: a GPT alone")
+  d.N, d.V_LD = d.B * d.T, padded(d.V, 128)
+  local layer = (4 * d.C + 2 * d.F) * d.C + 2 * d.C
+  if d.bias then layer = layer + 2 * d.C + 2 * d.C + d.F end
+  if d.qkv_bias then layer = layer + 3 * d.C end
+  local tables = d.V * d.C * (d.tied and 1 or 2) + (c.lm_head_bias and d.V or 0)
+  d.params = tables + d.T * d.C + d.L * layer + d.C * (d.bias and 2 or 1)
+  -- nanoGPT, model.py: all parameters but wpe, and the whole attention square.
+  d.flop_nanogpt = 6 * (d.params - d.T * d.C) + 12 * d.L * d.H * d.D * d.T
+  -- llm.c, train_gpt2.cu: all parameters, wpe and the padding of the vocabulary among them, and half the square.
+  d.flop_llmc = 6 * (d.params + (d.V_LD - d.V) * d.C * (d.tied and 1 or 2)) + 6 * d.L * d.C * d.T
+  return d
+end
+
+-- ---- kernels -------------------------------------------------------------------------------------
+
+-- The kernels of one micro-step, in order of first use, each { name, calls, flop, bytes, rate, tiles, forward }: flop
+-- and bytes of one call; calls may be a fraction, since the last two run once in A micro-steps.
+local function kernels_of(d)
+  local list = {}
+  local N, C, F, L = d.N, d.C, d.F, d.L
+  local row = N * C * ACT -- bytes of one (N, C) tensor
+  -- Of a float gradient: written, and read in all micro-steps but the first.
+  local function gradient(count) return count * F32 * (1 + (d.A - 1) / d.A) end
+
+  local function add(name, calls, fields)
+    fields.name, fields.calls = name, calls
+    fields.flop, fields.bytes = fields.flop or 0, fields.bytes or 0
+    list[#list + 1] = fields
+  end
+  local function product(name, calls, rows, inner, cols, bytes, forward)
+    add(name, calls, { flop = 2 * rows * inner * cols, bytes = bytes, rate = "product", forward = forward,
+      tiles = divided(rows, TILE[1]) * divided(cols, TILE[2]) })
+  end
+  -- y (N, O) = x (N, I) w^T; `more` rows' worth of bytes for what the store reads and writes beside.
+  local function linear(name, I, O, more)
+    product("matmul " .. name, L, N, I, O, (N * (I + O + more) + I * O) * ACT, true)
+  end
+  local function linear_backward(name, I, O, more)
+    product("matmul_dx " .. name, L, N, O, I, (N * (I + O + more) + I * O) * ACT)
+    product("matmul_dw " .. name, L, O, N, I, N * (I + O) * ACT + gradient(I * O))
+  end
+
+  local fused = d.activation == "gelu_tanh" -- cuBLASLt's epilogue; all others are a kernel of their own
+  local residual = d.dropout and 0 or C     -- read by the product's store, else by the layernorm
+  local V_rows = math.min(d.V, N)           -- rows of wte that a batch can touch
+  add("embed", 1, { bytes = row + (V_rows + d.T) * C * F32, forward = true })
+  -- With dropout on the residual branch all layernorms but the first add it: they read two tensors and write two.
+  local plain = d.dropout and 1 or 2 * L + 1
+  add("layernorm", plain, { bytes = 2 * row, forward = true })
+  if d.dropout then add("layernorm after dropout and residual", 2 * L, { bytes = 4 * row, forward = true }) end
+  linear("qkv", C, 3 * C, 0)
+  -- Two products over the half square; five backward.
+  local half = d.B * d.H * d.D * d.T * (d.T + 1)
+  add("attention", L, { flop = 2 * half, bytes = 4 * row + N * d.H * F32, rate = "attention", forward = true })
+  linear("attention out", C, C, residual)
+  linear("fc" .. (fused and ", gelu" or ""), C, F, fused and F or 0)
+  if not fused then add(d.activation, L, { bytes = 2 * N * F * ACT, forward = true }) end
+  linear("mlp out", F, C, residual)
+
+  -- The head: blocks of rows, each with four kernels; dlogits take the logits' place. Evaluations read logits once.
+  local rows = math.min(HEAD_ROWS, N)
+  local blocks = N / rows
+  local logits, x, w = rows * d.V_LD * ACT, rows * C * ACT, d.V_LD * C
+  product("matmul logits", blocks, rows, C, d.V_LD, x + logits + w * ACT, true)
+  add("cross_entropy_backward", blocks, { bytes = 2 * logits })
+  product("matmul_dx logits", blocks, rows, d.V_LD, C, x + logits + w * ACT)
+  -- dwte is read by all blocks but the first of an update.
+  product("matmul_dw logits", blocks, d.V_LD, rows, C, x + logits + w * F32 * (2 - 1 / (blocks * d.A)))
+
+  -- dy and x in, dx out; within the blocks the residual's gradient is read too, and dropout writes a second dx.
+  local keep = d.dropout and 1 or 0
+  add("layernorm_backward ln_f", 1, { bytes = (3 + keep) * row })
+  linear_backward("mlp out", F, C, fused and F or 0)
+  if not fused then add(d.activation .. "_backward", L, { bytes = 3 * N * F * ACT }) end
+  linear_backward("fc", C, F, 0)
+  add("layernorm_backward", 2 * L, { bytes = (4 + keep) * row })
+  linear_backward("attention out", C, C, 0)
+  add("attention_backward", L,
+    { flop = 5 * half, bytes = 8 * row + 2 * N * d.H * F32, rate = "attention_backward" })
+  linear_backward("qkv", C, 3 * C, 0)
+  if d.bias then
+    add("bias_grad", 2 * L, { bytes = row })
+    add("bias_grad fc", L, { bytes = N * F * ACT })
+  end
+  if d.qkv_bias then add("bias_grad qkv", L, { bytes = 3 * row }) end
+  local dwte = d.tied and 2 * V_rows * C * F32 or gradient(d.V * C)
+  add("embed_backward", 1, { bytes = row + dwte + gradient(d.T * C) })
+
+  add("norm of the gradients", 1 / d.A, { bytes = d.params * F32 })
+  -- AdamW reads p, g, m, v; writes p, m, v and the bf16 image.
+  add("update", 1 / d.A, { bytes = d.params * (7 * F32 + ACT) })
+  return list
+end
+
+-- Milliseconds of one call, and what holds it: "FLOP" or "bytes".
+local function time_of(k, at)
+  local compute = k.rate and k.flop / (at[k.rate] * 1e9) or 0
+  local memory = k.bytes / (at.memory * 1e9)
+  return math.max(compute, memory) + at.gap / 1e3, compute >= memory and "FLOP" or "bytes"
+end
+
+-- ---- memory --------------------------------------------------------------------------------------
+
+-- Bytes of a step without recompute, about: what plan.lua would have to place, before anything shares more than that.
+local function memory_of(d)
+  local row = d.N * d.C * ACT
+  local states = 4 * F32 * d.params + ACT * d.params -- parameters, gradients, two moments; the bf16 image
+  -- Kept of a layer: x, ln_1, qkv (3), attention, x_mid, ln_2, fc and its activation; statistics and lse.
+  local F = d.F / d.C
+  local layer = (8 + 2 * F) * row + d.N * (4 + d.H) * F32
+  local head = math.min(HEAD_ROWS, d.N) * d.V_LD * ACT + 2 * row
+  -- Alive at once in the backward pass: the residual's gradient, an incoming one, and the widest pair of a layer's.
+  local working = (2 + F) * row
+  return { states = states, activations = d.L * layer + head + working, workspace = WORKSPACE,
+    total = states + d.L * layer + head + working + WORKSPACE }
+end
+
+-- ---- sums ----------------------------------------------------------------------------------------
+
+local families = {
+  { "layer products", "^matmul" }, { "attention", "^attention$" }, { "attention_backward", "^attention_backward" },
+  { "layernorm", "^layernorm" }, { "cross-entropy", "^cross_entropy" }, { "embedding", "^embed" },
+  { "norm, update", "^norm" }, { "norm, update", "^update" }, { "bias gradients", "^bias" },
+}
+
+local function family_of(k)
+  if k.name:find("^matmul.*logits") then return "head products" end
+  for _, pair in ipairs(families) do
+    if k.name:find(pair[2]) then return pair[1] end
+  end
+  return "activation"
+end
+
+local function sum_of(d, at)
+  local s = { ms = 0, forward = 0, launches = 0, families = {} }
+  for _, k in ipairs(kernels_of(d)) do
+    local ms = time_of(k, at) * k.calls
+    s.ms, s.launches = s.ms + ms, s.launches + k.calls
+    if k.forward then s.forward = s.forward + ms end
+    local family = family_of(k)
+    s.families[family] = (s.families[family] or 0) + ms
+  end
+  -- An evaluation's cross-entropy only reads the logits.
+  s.forward = s.forward + d.N * d.V_LD * ACT / (at.memory * 1e9)
+  s.tokens_per_s = d.N / s.ms * 1e3
+  s.mfu_llmc = 100 * d.flop_llmc * s.tokens_per_s / (at.peak * 1e12)
+  s.mfu_nanogpt = 100 * d.flop_nanogpt * s.tokens_per_s / (at.peak * 1e12)
+  return s
+end
+
+-- ---- text ----------------------------------------------------------------------------------------
+
+local function thousands(x)
+  local text = ("%.0f"):format(x):reverse():gsub("(%d%d%d)", "%1,"):reverse()
+  return (text:gsub("^,", ""))
+end
+
+local function print_kernels(d, at)
+  local s = sum_of(d, at)
+  print("| kernel | calls | GFLOP | MB | waves | held by | µs a call | ms | share |")
+  print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+  for _, k in ipairs(kernels_of(d)) do
+    local ms, by = time_of(k, at)
+    local calls = k.calls < 1 and ("1/%d"):format(d.A) or ("%d"):format(math.ceil(k.calls))
+    print(("| %s | %s | %s | %.1f | %s | %s | %.1f | %.2f | %.1f%% |"):format(k.name, calls,
+      k.flop > 0 and ("%.1f"):format(k.flop / 1e9) or "", k.bytes / 1e6,
+      k.tiles and ("%.2f"):format(k.tiles / at.sms) or "", by, ms * 1e3, ms * k.calls, 100 * ms * k.calls / s.ms))
+  end
+  print(("| **a micro-step of %s tokens** | %d | | | | | | **%.2f** | |"):format(thousands(d.N),
+    math.ceil(s.launches), s.ms))
+end
+
+local function print_facts(d, at)
+  local s, m = sum_of(d, at), memory_of(d)
+  print(("%s: %s parameters; B = %d, T = %d, L = %d, H = %d, D = %d, C = %d, V = %d; %d x %s tokens an update.")
+    :format(d.name, thousands(d.params), d.B, d.T, d.L, d.H, d.D, d.C, d.V, d.A, thousands(d.N)))
+  print(("An update %.1f ms, %s tokens/s; MFU %.1f%% (llm.c: %.2f MFLOP a token), %.1f%% (nanoGPT: %.2f).")
+    :format(s.ms * d.A, thousands(s.tokens_per_s), s.mfu_llmc, d.flop_llmc / 1e6, s.mfu_nanogpt,
+      d.flop_nanogpt / 1e6))
+  print(("Memory without recompute about %.1f GB of %d: parameters, gradients, moments, image %.1f; activations %.1f.")
+    :format(m.total / 1e9, at.gigabytes, m.states / 1e9, m.activations / 1e9))
+end
+
+-- ---- what is asked -------------------------------------------------------------------------------
+
+-- The four configs at the micro-batch that the tables are for.
+local asked = {
+  { "gpt2", 64 }, { "gpt2_medium", 64 }, { "gpt2_xl", 32 }, { "shakespeare_char", 64 },
+}
+
+local function load(path, assignments)
+  return sizes_of(config.load({ path }, assignments))
+end
+
+local function sizes_at(name, batch, activation)
+  local block = config.load({ "configs/" .. name .. ".lua" }).block_size
+  local words = { "batch_size=" .. batch, "activation=" .. activation }
+  if name ~= "shakespeare_char" then
+    words[3] = "gradient_accumulation_steps=" .. math.max(1, TOKENS // (batch * block))
+  end
+  return load("configs/" .. name .. ".lua", words)
+end
+
+local function at_kind(kind)
+  return setmetatable({ attention = kind.attention, attention_backward = kind.attention_backward },
+    { __index = rates })
+end
+
+local function print_summary()
+  print("| config | B | activation | attention | ms a micro-step | ms an update | tokens/s | MFU, llm.c | nanoGPT |")
+  print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+  for _, pair in ipairs(asked) do
+    for _, activation in ipairs({ "gelu_tanh", "gelu_erf" }) do
+      for _, kind in ipairs(attention_kinds) do
+        local d = sizes_at(pair[1], pair[2], activation)
+        local s = sum_of(d, at_kind(kind))
+        print(("| %s | %d | %s | %s | %.2f | %.1f | %s | %.1f%% | %.1f%% |"):format(d.name, d.B, activation,
+          kind.name, s.ms, s.ms * d.A, thousands(s.tokens_per_s), s.mfu_llmc, s.mfu_nanogpt))
+      end
+    end
+  end
+end
+
+local function print_families()
+  local names = { "layer products", "head products", "attention", "attention_backward", "layernorm",
+    "cross-entropy", "embedding", "norm, update" }
+  print("| config, attention | " .. table.concat(names, " | ") .. " | sum | launches |")
+  print(("| --- "):rep(#names + 3) .. "|")
+  for _, pair in ipairs(asked) do
+    for _, kind in ipairs(attention_kinds) do
+      local s = sum_of(sizes_at(pair[1], pair[2], "gelu_tanh"), at_kind(kind))
+      local words = {}
+      for i, name in ipairs(names) do words[i] = ("%.2f"):format(s.families[name] or 0) end
+      print(("| %s, %s | %s | %.2f | %d |"):format(pair[1], kind.name, table.concat(words, " | "), s.ms,
+        math.ceil(s.launches)))
+    end
+  end
+end
+
+local function print_memory()
+  print("| config | B | states | activations | sum, GB | fits in " .. rates.gigabytes .. " |")
+  print("| --- | --- | --- | --- | --- | --- |")
+  for _, pair in ipairs(asked) do
+    for _, batch in ipairs({ 16, 32, 64, 128 }) do
+      local m = memory_of(sizes_at(pair[1], batch, "gelu_tanh"))
+      print(("| %s | %d | %.1f | %.1f | %.1f | %s |"):format(pair[1], batch, m.states / 1e9, m.activations / 1e9,
+        m.total / 1e9, m.total < rates.gigabytes * 1e9 and "yes" or "no"))
+    end
+  end
+end
+
+-- What the products of a micro-step would take if each ran in whole waves of large tiles: the last wave of blocks as
+-- long as a full one. Splitting the inner sum among blocks (split-K), or smaller tiles, is what avoids it.
+local function print_waves()
+  print("| config | layers: y and dx | in whole waves | layers: dw | in whole waves | head | in whole waves |")
+  print(("| --- "):rep(7) .. "|")
+  for _, pair in ipairs(asked) do
+    local d = sizes_at(pair[1], pair[2], "gelu_tanh")
+    local plain, whole = {}, {}
+    for _, k in ipairs(kernels_of(d)) do
+      if k.tiles then
+        local family = k.name:find("logits", 1, true) and "head" or k.name:find("^matmul_dw") and "dw" or "y"
+        local ms, waves = time_of(k, rates) * k.calls, k.tiles / rates.sms
+        plain[family] = (plain[family] or 0) + ms
+        whole[family] = (whole[family] or 0) + math.max(ms, k.calls * k.flop / (rates.product * 1e9)
+          * math.ceil(waves) / waves)
+      end
+    end
+    print(("| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f |"):format(pair[1], plain.y, whole.y, plain.dw, whole.dw,
+      plain.head, whole.head))
+  end
+end
+
+-- The rate that all products together have to reach for a share of the peak by llm.c's formula, all else at its floor.
+local targets = { { "gpt2", 64, 52, 60 }, { "gpt2_medium", 64, 53, 60 }, { "gpt2_xl", 32, 57, 62 } }
+
+local function print_needed()
+  print("| config | activation | attention | for | ms a micro-step | less all but products | TFLOP/s of the products |")
+  print(("| --- "):rep(7) .. "|")
+  for _, target in ipairs(targets) do
+    for _, activation in ipairs({ "gelu_tanh", "gelu_erf" }) do
+      for i, kind in ipairs({ attention_kinds[2], attention_kinds[1] }) do -- required of the one, wanted of the other
+        local d, share = sizes_at(target[1], target[2], activation), target[2 + i]
+        local flop = 0
+        for _, k in ipairs(kernels_of(d)) do
+          if k.rate == "product" then flop = flop + k.flop * k.calls end
+        end
+        local s = sum_of(d, at_kind(kind))
+        local ms = d.N * d.flop_llmc / (share / 100 * rates.peak * 1e9)
+        local left = ms - (s.ms - s.families["layer products"] - s.families["head products"])
+        print(("| %s | %s | %s | %d%% | %.1f | %.1f | %.0f |"):format(d.name, activation, kind.name, share, ms, left,
+          flop / left / 1e9))
+      end
+    end
+  end
+end
+
+-- shakespeare_char's whole run: its iterations, and evaluations of both splits at 0, eval_interval, …, max_iters.
+local function print_run()
+  local c = config.load({ "configs/shakespeare_char.lua" })
+  local passes = (c.max_iters // c.eval_interval + 1) * 2 * c.eval_iters
+  print("| activation | attention | ms a step | steps, s | ms a forward pass | evaluations, s | sum, s |")
+  print("| --- | --- | --- | --- | --- | --- | --- |")
+  for _, activation in ipairs({ "gelu_tanh", "gelu_erf" }) do
+    for _, kind in ipairs(attention_kinds) do
+      local s = sum_of(sizes_at(c.name, c.batch_size, activation), at_kind(kind))
+      local steps, evaluations = s.ms * c.max_iters / 1e3, s.forward * passes / 1e3
+      print(("| %s | %s | %.2f | %.1f | %.2f | %.1f | %.1f |"):format(activation, kind.name, s.ms, steps,
+        s.forward, evaluations, steps + evaluations))
+    end
+  end
+end
+
+local function print_all()
+  local function head(text) print(("\n### %s\n"):format(text)) end
+  head("Steps")
+  print_summary()
+  head("Where the time goes: ms a micro-step, gelu_tanh")
+  print_families()
+  head("How fast the products have to be")
+  print_needed()
+  head("Products in whole waves: ms a micro-step, tiles of 128 x 256, 132 multiprocessors")
+  print_waves()
+  head("Memory without recompute, GB")
+  print_memory()
+  head("shakespeare_char: 5,000 iterations with evaluations")
+  print_run()
+  for _, pair in ipairs(asked) do
+    for _, activation in ipairs({ "gelu_tanh", "gelu_erf" }) do
+      if activation == "gelu_tanh" or pair[1] == "gpt2" then
+        local d = sizes_at(pair[1], pair[2], activation)
+        head(("%s, B = %d, %s, Hopper attention"):format(pair[1], pair[2], activation))
+        print_facts(d, rates)
+        print()
+        print_kernels(d, rates)
+      end
+    end
+  end
+end
+
+-- What tests/cuda/gpu/ needs to know of a config on a machine without Lua.
+local function print_sizes(path, assignments)
+  local c = config.load({ path }, assignments, { backend = "cuda" })
+  local d, text = sizes_of(c), {}
+  for _, key in ipairs(config.keys) do
+    local value = c[key.name]
+    if type(value) == "number" or type(value) == "boolean" or type(value) == "string" then text[key.name] = value end
+  end
+  text.name, text.params = c.name, d.params
+  text.flop_per_token_nanogpt, text.flop_per_token_llmc = d.flop_nanogpt, d.flop_llmc
+  print(require("dkjson").encode(text, { indent = true }))
+end
+
+local function main()
+  local paths, assignments, mode = {}, {}, "kernels"
+  for _, word in ipairs(arg) do
+    local name, number = word:match("^%-%-([%w_]+)=([%d.]+)$")
+    if word == "--all" or word == "--sizes" then
+      mode = word
+    elseif name and rates[name] and tonumber(number) then
+      rates[name] = tonumber(number)
+    elseif word:find("^%-%-") then
+      error(("floor: '%s' is not known; wanted --all, --sizes or --NAME=NUMBER with a name of `rates`"):format(word), 0)
+    else
+      local list = word:find("=", 1, true) and assignments or paths
+      list[#list + 1] = word
+    end
+  end
+  if mode == "--all" then return print_all() end
+  if not paths[1] then error("floor: no config; name one, as in configs/gpt2.lua, or say --all", 0) end
+  if mode == "--sizes" then return print_sizes(paths[1], assignments) end
+  local d = load(paths[1], assignments)
+  print_facts(d, rates)
+  print()
+  print_kernels(d, rates)
+end
+
+local ok, problem = pcall(main)
+if not ok then
+  io.stderr:write(type(problem) == "table" and problem.message or tostring(problem), "\n")
+  os.exit(type(problem) == "table" and problem.code or 64)
+end
+
