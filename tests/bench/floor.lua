@@ -2,7 +2,7 @@
 -- larger of the two times, how often it runs, and the sum. Arithmetic alone: it measures nothing.
 --
 --   lua5.4 tests/bench/floor.lua [--NAME=NUMBER ...] CONFIG.lua [key=value ...]    one config's kernels
---   lua5.4 tests/bench/floor.lua --all                                             the tables of cuda.md
+--   lua5.4 tests/bench/floor.lua --all                                             the tables of README.md
 --   lua5.4 tests/bench/floor.lua --sizes CONFIG.lua [key=value ...]                its sizes, as JSON
 --
 -- --NAME=NUMBER sets one of `rates`. Letters as everywhere: B batch, T context, N = B T rows, C width, L layers,
