@@ -1,0 +1,221 @@
+//// cross_entropy.cu: the loss of each row of logits, and its gradient. A target of -1 does not count.
+
+//// How a row of V_LD logits is cut: a warp has it up to 256 vectors, else a block that is large
+//// enough for eight vectors a thread. `held`: it stays in registers between its two visits, packed.
+//// `ahead`: so few blocks fit a multiprocessor that each copies its next row into shared memory
+//// (99 KiB, the least that any has) while it works on one. Rows that are neither are read twice, the
+//// second time from the cache.
+//$ function cut(k)
+//$     local vecs, words = k.d.V_LD // 8, k.dtype == "f32" and 8 or 4
+//$     local lanes = vecs <= 256 and 32 or math.min(1024, (vecs + 255) // 256 * 32)
+//$     local per = (vecs + lanes - 1) // lanes
+//$     local threads = lanes == 32 and 256 or lanes
+//$     local ahead = lanes > 512 and words == 4 and k.d.V_LD * 2 + 256 <= 99 * 1024
+//$     local held = ahead or lanes <= 512 and per * words <= 64
+//$     return threads, lanes, per, held, ahead
+//$ end
+
+//// Floor: the logits read once.
+//$ function cross_entropy(k)
+//$ local threads, lanes, per = cut(k)
+$(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int LANES = $(lanes), VECS = V_LD / VEC, PER = $(per);
+    //$ if lanes > 32 then
+    SHARED(float, part, [2][WARP]);
+    //$ end
+    const int lane = (int)threadIdx.x % LANES;
+    const int n = (int)((blockIdx.x * blockDim.x + threadIdx.x) / LANES);
+    if (n >= N) {
+        return;
+    }
+    const elem *row = logits + (size_t)n * V_LD;
+    struct softmax sums = softmax_none();
+#pragma unroll 4
+    for (int p = 0; p < PER; p++) {
+        const int i = p * LANES + lane;
+        if ((p + 1) * LANES <= VECS || i < VECS) {
+            const struct vec x = vec_load(row + i * VEC);
+            softmax_add(&sums, V == V_LD ? x : vec_first(x, V - i * VEC, -INFINITY));
+        }
+    }
+    //$ if lanes > 32 then
+    sums = softmax_block(sums, part);
+    //$ else
+    sums = softmax_warp(sums);
+    //$ end
+    if (lane == 0) {
+        const int target = targets[n];
+        losses[n] = target < 0 ? 0.0f : sums.largest + logf(sums.sum) - to_f32(row[target]);
+    }
+}
+
+$(k.sign_launch()) {
+    constexpr int ROWS = $(threads // lanes); // of a block
+    LAUNCH($(k.name), divide_up($(k.d.N), ROWS), $(threads), 0, gpu->stream, $(k.arg_names));
+}
+//$ end
+
+//// dlogits may be logits. Floor: the logits read once, dlogits written once. Blocks (or warps) take
+//// every gridDim-th row.
+//$ function cross_entropy_backward(k)
+//$ local threads, lanes, per, held, ahead = cut(k)
+$(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int LANES = $(lanes), VECS = V_LD / VEC, PER = $(per), GROUPS = $(threads // lanes);
+    //$ if lanes > 32 then
+    SHARED(float, part, [2][WARP]);
+    //$ end
+    //$ if ahead then
+    SHARED_DYNAMIC(elem, next); // this thread's vectors of the next row are its own to read
+    //$ end
+    const int lane = (int)threadIdx.x % LANES, step = (int)gridDim.x * GROUPS;
+    const int first = (int)blockIdx.x * GROUPS + (int)threadIdx.x / LANES;
+    const float loss_scale = state->in.loss_scale * (float)state->scale;
+    //$ if ahead then
+    elem *ahead = next + lane * VEC;
+    const auto fetch = [&](int n) {
+        const elem *from = logits + (size_t)n * V_LD + lane * VEC;
+#pragma unroll
+        for (int p = 0; p < PER; p++) {
+            const int i = p * LANES + lane;
+            if ((p + 1) * LANES <= VECS || i < VECS) {
+                cp_async16(ahead + p * LANES * VEC, from + p * LANES * VEC, true);
+            }
+        }
+        cp_async_commit();
+    };
+    if (first < N) {
+        fetch(first);
+    }
+    //$ end
+    for (int n = first; n < N; n += step) {
+        const int target = targets[n];
+        // Before any thread writes: the sum's barriers come between.
+        float at_target = 0.0f;
+        if (lane == 0 && target >= 0) {
+            at_target = to_f32(logits[(size_t)n * V_LD + target]);
+        }
+        //$ if ahead then
+        cp_async_wait<0>();
+        const elem *from = ahead;
+        //$ else
+        const elem *from = logits + (size_t)n * V_LD + lane * VEC;
+        //$ end
+        //$ if held then
+        struct packed<elem> kept[PER];
+        //$ end
+        //$ if held and not ahead then
+#pragma unroll
+        for (int p = 0; p < PER; p++) {
+            if ((p + 1) * LANES <= VECS || p * LANES + lane < VECS) {
+                kept[p] = packed_load(from + p * LANES * VEC);
+            }
+        }
+        //$ end
+        struct softmax sums = softmax_none();
+#pragma unroll $(held and per or 4)
+        for (int p = 0; p < PER; p++) {
+            const int i = p * LANES + lane;
+            if ((p + 1) * LANES <= VECS || i < VECS) {
+                //$ if held and not ahead then
+                const struct vec x = packed_vec<elem>(kept[p]);
+                //$ else
+                const struct vec x = vec_load(from + p * LANES * VEC);
+                //$ end
+                softmax_add(&sums, V == V_LD ? x : vec_first(x, V - i * VEC, -INFINITY));
+            }
+        }
+        //$ if lanes > 32 then
+        sums = softmax_block(sums, part);
+        //$ else
+        sums = softmax_warp(sums);
+        //$ end
+        //$ if ahead then
+#pragma unroll
+        for (int p = 0; p < PER; p++) {
+            if ((p + 1) * LANES <= VECS || p * LANES + lane < VECS) {
+                kept[p] = packed_load(from + p * LANES * VEC);
+            }
+        }
+        if (n + step < N) {
+            fetch(n + step);
+        }
+        //$ end
+        if (lane == 0) {
+            losses[n] = target < 0 ? 0.0f : sums.largest + logf(sums.sum) - at_target;
+        }
+        const float scale = target < 0 ? 0.0f : loss_scale / sums.sum;
+        elem *to = dlogits + (size_t)n * V_LD + lane * VEC;
+#pragma unroll $(held and per or 4)
+        for (int p = 0; p < PER; p++) {
+            const int i = p * LANES + lane, col = i * VEC;
+            if ((p + 1) * LANES <= VECS || i < VECS) {
+                //$ if held then
+                struct vec d = packed_vec<elem>(kept[p]);
+                //$ else
+                struct vec d = vec_load(from + p * LANES * VEC);
+                //$ end
+#pragma unroll
+                for (int e = 0; e < VEC; e++) {
+                    d.v[e] = exp_fast(d.v[e] - sums.largest) * scale;
+                }
+                if (target >= 0 && target / VEC == i) {
+#pragma unroll
+                    for (int e = 0; e < VEC; e++) {
+                        d.v[e] -= col + e == target ? loss_scale : 0.0f;
+                    }
+                }
+                const int count = target < 0 ? 0 : V == V_LD ? VEC : V - col; // what is not 0
+                vec_store(to + p * LANES * VEC, vec_first(d, count, 0.0f));
+            }
+        }
+    }
+}
+
+$(k.sign_launch()) {
+    //$ if ahead then
+    // One block a multiprocessor, its shared memory as large as a row.
+    LAUNCH($(k.name), int_min(gpu->sms, $(k.d.N)), $(threads), $(k.d.V_LD) * sizeof(elem),
+           gpu->stream, $(k.arg_names));
+    //$ else
+    constexpr int ROWS = $(threads // lanes); // of a block
+    LAUNCH($(k.name), divide_up($(k.d.N), ROWS), $(threads), 0, gpu->stream, $(k.arg_names));
+    //$ end
+}
+//$ end
+
+//// The mean over the targets that count, and the sum over the step's micro-batches: beta is 0 in
+//// the first. One block; added in double, in one order.
+//$ function mean_loss(k)
+$(k.sign("KERNEL(1024)", k.name, "")) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    SHARED(double, sums, [1024]);
+    SHARED(int, counts, [1024]);
+    const int me = (int)threadIdx.x;
+    double sum = 0.0;
+    int counted = 0;
+#pragma unroll 8
+    for (int n = me; n < N; n += 1024) {
+        sum += losses[n];
+        counted += targets[n] >= 0;
+    }
+    sums[me] = sum;
+    counts[me] = counted;
+    for (int half = 512; half > 0; half /= 2) {
+        block_sync();
+        if (me < half) {
+            sums[me] += sums[me + half];
+            counts[me] += counts[me + half];
+        }
+    }
+    if (me == 0) {
+        state->loss = sums[0] / counts[0];
+        state->total = beta == 0.0f ? state->loss : state->total + state->loss;
+    }
+}
+
+$(k.sign_launch()) {
+    LAUNCH($(k.name), 1, 1024, 0, gpu->stream, $(k.arg_names));
+}
+//$ end

@@ -1,0 +1,194 @@
+//// optimizer.cu: the norm of the gradients and the update, one launch each over all parameters.
+
+//// Floor: the gradients read once. A fixed number of blocks; the last one to arrive adds their sums
+//// in order and works out what the update is told.
+//$ function grad_norm(k)
+//$ local blocks = math.max(1, math.min(4 * k.sms, (k.state_floats + 8191) // 8192))
+// The step's numbers, in double as PyTorch does, rounded to float once; the float16 scaler; the
+// step's entry in the ring. `squares` is of gradients that are multiplied by the scaler's factor.
+DEVICE void optimizer_numbers(struct step_state *state, double squares) {
+    const struct step_settings *set = &state->set;
+    const double norm = sqrt(squares) / state->scale;
+    const bool skip = !isfinite(norm) || !isfinite(state->total);
+    const struct step_result result = {.total = state->total,
+                                       .last = state->loss,
+                                       .norm = norm,
+                                       .scale = state->scale,
+                                       .t = state->t + !skip,
+                                       .good = state->good,
+                                       .skipped = skip};
+    state->skip = skip;
+    if (!skip) {
+        const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
+        const double t = (double)(state->t + 1);
+        state->t++;
+        state->grad_scale = (float)((clip < 1 ? clip : 1) / state->scale);
+        state->keep_decayed = (float)(1 - set->learning_rate * set->weight_decay);
+        state->l2_decayed = (float)set->weight_decay;
+        state->rate = (float)set->learning_rate;
+        state->mean_weight = (float)(1 - set->beta1);
+        state->square_keep = (float)set->beta2;
+        state->square_weight = (float)(1 - set->beta2);
+        state->root = (float)sqrt(1 - pow(set->beta2, t));
+        state->step = (float)(set->learning_rate / (1 - pow(set->beta1, t)));
+        state->eps = (float)set->eps;
+    }
+    //$ if k.dtype == "f16" then
+    // As PyTorch's GradScaler: half after a step that was skipped, twice after 2000 that were not.
+    if (skip) {
+        state->scale *= 0.5;
+        state->good = 0;
+    } else if (++state->good == 2000) {
+        state->scale *= 2;
+        state->good = 0;
+    }
+    //$ end
+    state->ring[state->steps % STEP_RING] = result;
+    state->ring[state->steps % STEP_RING].good = state->good;
+    state->steps++;
+}
+
+KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *partial) {
+    constexpr int BLOCKS = $(blocks), THREADS = 512, AT_ONCE = 8;
+    constexpr int64_t FOURS = $(k.state_floats // 4);
+    SHARED(double, sums, [THREADS]);
+    SHARED(uint32_t, arrived, [1]);
+    const int me = (int)threadIdx.x;
+    // In float over AT_ONCE accesses of four, then in double.
+    double sum = 0.0;
+    for (int64_t i = (int64_t)blockIdx.x * AT_ONCE * THREADS + me; i < FOURS;
+         i += (int64_t)BLOCKS * AT_ONCE * THREADS) {
+        struct four g[AT_ONCE];
+#pragma unroll
+        for (int a = 0; a < AT_ONCE; a++) {
+            const int64_t at = i + a * THREADS;
+            g[a] = at < FOURS ? four_load(grads + at * 4) : four{};
+        }
+        float squares = 0.0f;
+#pragma unroll
+        for (int a = 0; a < AT_ONCE; a++) {
+            squares += (g[a].v[0] * g[a].v[0] + g[a].v[1] * g[a].v[1]) +
+                       (g[a].v[2] * g[a].v[2] + g[a].v[3] * g[a].v[3]);
+        }
+        sum += squares;
+    }
+    // The block's sum, twice: of its threads, then, in the last block, of all blocks.
+    for (int pass = 0;; pass++) {
+        sums[me] = sum;
+        for (int half = THREADS / 2; half > 0; half /= 2) {
+            block_sync();
+            if (me < half) {
+                sums[me] += sums[me + half];
+            }
+        }
+        if (pass == 1) {
+            break;
+        }
+        if (me == 0) {
+            partial[blockIdx.x] = sums[0];
+            fence_device();
+            arrived[0] = atomic_add(&state->blocks_done, 1);
+        }
+        block_sync();
+        if (arrived[0] != BLOCKS - 1) {
+            return;
+        }
+        fence_device();
+        sum = 0.0;
+        for (int b = me; b < BLOCKS; b += THREADS) {
+            sum += partial[b];
+        }
+    }
+    if (me == 0) {
+        state->blocks_done = 0;
+        optimizer_numbers(state, sums[0]);
+    }
+}
+
+static void grad_norm_launch(struct gpu *gpu) {
+    // The sums of the blocks lie where no product runs meanwhile.
+    LAUNCH(grad_norm, $(blocks), 512, 0, gpu->stream, gpu->state, gpu->grads,
+           (double *)gpu->workspace);
+}
+//$ end
+
+//// Floor: parameters and moments read and written, gradients read, the image of the parameters
+//// written in the type of activations: 28 bytes a parameter (SGD: 12) and the image. A thread takes
+//// two accesses of four floats. Decayed parameters lie in front.
+//$ function update(k)
+//$ local adam, image = k.optimizer ~= "sgd", k.dtype ~= "f32"
+//$ local params = "const struct step_state *state, float *params, const float *grads"
+//$ local args = "gpu->state, gpu->params, gpu->grads"
+//$ if adam then
+//$     params, args = params .. ", float *means, float *squares", args .. ", gpu->m, gpu->v"
+//$ end
+//$ if image then params, args = params .. ", elem *image", args .. ", (elem *)gpu->packed" end
+KERNEL(256) $(k.name)($(params)) {
+    constexpr int AT_ONCE = 2;
+    constexpr int64_t FOURS = $(k.state_floats // 4), DECAYED = $(k.decay_floats // 4);
+    if (state->skip) {
+        return;
+    }
+    const int64_t first = (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
+    struct four p[AT_ONCE], g[AT_ONCE];
+    //$ if adam then
+    struct four m[AT_ONCE], v[AT_ONCE];
+    //$ end
+#pragma unroll
+    for (int a = 0; a < AT_ONCE; a++) {
+        const int64_t i = first + a * (int)blockDim.x;
+        if (i < FOURS) {
+            p[a] = four_load(params + i * 4);
+            g[a] = four_load(grads + i * 4);
+            //$ if adam then
+            m[a] = four_load(means + i * 4);
+            v[a] = four_load(squares + i * 4);
+            //$ end
+        }
+    }
+#pragma unroll
+    for (int a = 0; a < AT_ONCE; a++) {
+        const int64_t i = first + a * (int)blockDim.x;
+        if (i >= FOURS) {
+            break;
+        }
+        //$ if k.optimizer == "adamw" then
+        const float keep = i < DECAYED ? state->keep_decayed : 1.0f;
+        //$ else
+        const float l2 = i < DECAYED ? state->l2_decayed : 0.0f;
+        //$ end
+#pragma unroll
+        for (int e = 0; e < 4; e++) {
+            float weight = p[a].v[e], gradient = g[a].v[e] * state->grad_scale;
+            //$ if k.optimizer == "sgd" then
+            weight -= state->rate * (gradient + l2 * weight);
+            //$ else
+            //$ if k.optimizer == "adamw" then
+            weight *= keep;
+            //$ else
+            gradient += l2 * weight;
+            //$ end
+            const float mean = m[a].v[e] + state->mean_weight * (gradient - m[a].v[e]);
+            const float square =
+                state->square_keep * v[a].v[e] + state->square_weight * gradient * gradient;
+            weight -= state->step * (mean / (sqrtf(square) / state->root + state->eps));
+            m[a].v[e] = mean;
+            v[a].v[e] = square;
+            //$ end
+            p[a].v[e] = weight;
+        }
+        four_store(params + i * 4, p[a]);
+        //$ if adam then
+        four_store(means + i * 4, m[a]);
+        four_store(squares + i * 4, v[a]);
+        //$ end
+        //$ if image then
+        four_round(image + i * 4, p[a]);
+        //$ end
+    }
+}
+
+static void $(k.name.."_launch")(struct gpu *gpu) {
+    LAUNCH($(k.name), divide_up($(k.state_floats // 4), 2 * 256), 256, 0, gpu->stream, $(args));
+}
+//$ end
