@@ -32,13 +32,13 @@ local function variant(pass)
 end
 
 -- The floats that backward wants on CUDA, and in how many groups it cuts the blocks of 128 keys of
--- a (batch, head): delta (H, N), and on tensor cores a dQ (T, D) in float, its sides in whole blocks,
--- for each multiprocessor or, with more than one group, for each group. Costs are in blocks of
--- 128 x 128 scores: a block of keys has one for each block of queries that sees it, and half of one
--- to start.
-local function workspace(d)
+-- a (batch, head): delta (H, N), and on tensor cores a dQ (T, D) in float, its sides in whole
+-- blocks, for each multiprocessor or, with more than one group, for each group. Costs are in blocks
+-- of 128 x 128 scores: a block of keys has one for each block of queries that sees it, and half of
+-- one to start.
+local function workspace(d, target)
   local statistics = d.H * d.N
-  if not on_tensor_cores(d) then return statistics, 1 end
+  if not on_tensor_cores(d) or target and target.elem == "f32" then return statistics, 1 end
   local heads, blocks = d.B * d.H, (d.T + 127) // 128
   local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64)
   local groups, least = 1, math.huge

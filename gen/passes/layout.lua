@@ -68,7 +68,7 @@ end
 -- Memory that a kernel wants while it runs.
 local function give_workspaces(g)
   for _, node in ipairs(g.nodes) do
-    local floats = node.op.workspace and node.op.workspace(layout.sizes(g.target, node))
+    local floats = node.op.workspace and node.op.workspace(layout.sizes(g.target, node), g.target)
     if floats and floats > 0 then
       node.workspace = g:tensor(("%s.%s.workspace"):format(node.inputs[1].name, node.op.name),
         { floats }, { dense = true, layer = node.layer })

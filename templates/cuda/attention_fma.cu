@@ -1,0 +1,361 @@
+//// attention_fma.cu: causal attention by multiply-adds in float: for float32, and for heads whose
+//// size the tensor cores' version (attention.cu) does not take. Any D, any T.
+////
+//// All products have one shape: a tile (64, 64) += a^T b with a and b (depth, 64) in shared
+//// memory, a thread holding 4 x 4 of it. Scores are never in global memory: as in flash attention,
+//// a block visits the keys (or queries) of its tile block by block. A block writes at most 64
+//// columns of its output; a wider head has several blocks, each of which makes all scores again.
+
+//$ function sizes(k)
+// clang-format off
+    [[maybe_unused]] constexpr int $(k.dims);
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
+    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
+    // other banks.
+    [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
+    [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
+    [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
+// clang-format on
+//$ end
+
+//$ function heads(k)
+// Rows of `from` (.., D), `stride` apart, as a tile's columns: to (DEPTH, TILE) = columns `column`
+// and on, turned. 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column
+// 4 l + q, so that the four that a thread reads at once share one draw of dropout's bits.
+template <bool INTERLEAVED>
+DEVICE void $(k.common.load_turned)(float *to, const elem *from, int stride, int rows, int column) {
+    //$ sizes(k)
+    // A warp takes 4 rows of 8 columns: whole sectors of global memory, 32 banks of shared memory.
+    for (int i = threadIdx.x; i < TILE * DEPTH; i += 256) {
+        const int c = i / 32 % (DEPTH / 8) * 8 + i % 8, outer = i / (4 * DEPTH), inner = i / 8 % 4;
+        const int row = INTERLEAVED ? outer + 16 * inner : 4 * outer + inner;
+        const bool in = row < rows && column + c < D;
+        to[c * STRIDE + 4 * outer + inner] =
+            in ? to_f32(from[(size_t)row * stride + column + c]) : 0.0f;
+    }
+}
+
+// The same rows as they lie: to (TILE, TILE) = columns `column` and on.
+DEVICE void $(k.common.load_rows)(float *to, const elem *from, int stride, int rows, int column) {
+    //$ sizes(k)
+    for (int i = threadIdx.x; i < TILE * TILE; i += 256) {
+        const int row = i / TILE, c = i % TILE;
+        const bool in = row < rows && column + c < D;
+        to[row * STRIDE + c] = in ? to_f32(from[(size_t)row * stride + column + c]) : 0.0f;
+    }
+}
+
+// acc, rows 4 y + i and columns 4 x + j of a tile, += a^T b; a, b (depth, TILE).
+DEVICE void $(k.common.multiply)(float (&acc)[4][4], const float *a, const float *b, int depth) {
+    //$ sizes(k)
+    const int y = threadIdx.x / 16, x = threadIdx.x % 16;
+    for (int k = 0; k < depth; k++) {
+        const struct four left = four_load(a + k * STRIDE + 4 * y);
+        const struct four right = four_load(b + k * STRIDE + 4 * x);
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                acc[i][j] += left.v[i] * right.v[j];
+            }
+        }
+    }
+}
+
+// s[i][j] = a's row 4 y + i times b's row x + 16 j, all D columns: a being queries or dY, b keys or
+// values in qkv; the first `a_rows` and `b_rows` rows exist. tiles (2, DEPTH, TILE) is written once
+// all threads have met.
+DEVICE void $(k.common.scores)(float (&s)[4][4], float *tiles, const elem *a, int a_stride,
+                               int a_rows, const elem *b, int b_rows) {
+    //$ sizes(k)
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            s[i][j] = 0.0f;
+        }
+    }
+    for (int column = 0; column < D; column += DEPTH) {
+        block_sync();
+        $(k.common.load_turned)<false>(tiles, a, a_stride, a_rows, column);
+        $(k.common.load_turned)<true>(tiles + DEPTH * STRIDE, b, E_LD, b_rows, column);
+        block_sync();
+        $(k.common.multiply)(s, tiles, tiles + DEPTH * STRIDE, DEPTH);
+    }
+}
+
+// The largest or the sum over the 16 threads that hold a row of scores.
+DEVICE float $(k.common.row)(float value, bool sum) {
+    for (int mask = 8; mask > 0; mask /= 2) {
+        const float other = warp_shfl_xor(value, mask);
+        value = sum ? value + other : fmaxf(value, other);
+    }
+    return value;
+}
+//$ end
+
+//// Work: 2 products of B H D T^2 / 2 multiply-adds, 2 B H T^2 D FLOP; of memory, qkv once and y
+//// once, K and V again from the second-level cache for each 64 queries. Multiply-adds limit, and
+//// shared memory about as much: 16 of them for two reads of 16 bytes.
+//$ function attention_fma(k)
+$(k.sign("KERNEL(256)", k.name, "")) {
+    //$ sizes(k)
+    SHARED(float, tiles, [TILE * STRIDE]);   // (2, DEPTH, TILE) of Q and K, then (TILE, TILE) of V
+    SHARED(float, weights, [TILE * STRIDE]); // (keys, queries)
+    const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
+    // The heaviest blocks, of the last queries, come first.
+    const int slice = blockIdx.x % SLICES, item = blockIdx.x / SLICES % (B * H);
+    const int first = (BLOCKS - 1 - (int)blockIdx.x / (SLICES * B * H)) * TILE;
+    const int b = item / H, h = item % H;
+    const elem *q = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+    //$ if k.uses.dropout then
+    const struct dropout drop = dropout_make(state);
+    //$ end
+    float acc[4][4] = {}, highest[4], total[4] = {};
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        highest[i] = -INFINITY;
+    }
+    for (int key = 0; key < T && key <= first; key += TILE) {
+        const elem *queries = q + (size_t)first * E_LD, *keys = q + C + (size_t)key * E_LD;
+        float s[4][4];
+        $(k.common.scores)(s, tiles, queries, E_LD, T - first, keys, T - key);
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int query = first + 4 * y_part + i;
+            float high = -INFINITY;
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                s[i][j] = key + x_part + 16 * j <= query ? s[i][j] : -INFINITY;
+                high = fmaxf(high, s[i][j]);
+            }
+            high = fmaxf(highest[i], $(k.common.row)(high, false));
+            const float keep = exp2_fast((highest[i] - high) * ($(k.attrs.scale) * LOG2_E));
+            highest[i] = high;
+            total[i] *= keep;
+            //$ if k.uses.dropout then
+            const uint32_t chunk = (uint32_t)(item * T + query) * DROPOUT_CHUNKS(T) + key / TILE;
+            const struct dropout_bits bits = dropout_draw(&drop, site, chunk * 16 + x_part);
+            //$ end
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                acc[i][j] *= keep;
+                s[i][j] = exp2_fast((s[i][j] - high) * ($(k.attrs.scale) * LOG2_E));
+                total[i] += s[i][j];
+                //$ if k.uses.dropout then
+                s[i][j] *= dropout_quarter(&drop, bits, j);
+                //$ end
+            }
+        }
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                weights[(x_part + 16 * j) * STRIDE + 4 * y_part + i] = s[i][j];
+            }
+        }
+        block_sync();
+        $(k.common.load_rows)(tiles, keys + C, E_LD, T - key, slice * TILE);
+        block_sync();
+        $(k.common.multiply)(acc, weights, tiles, TILE);
+    }
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const int query = first + 4 * y_part + i;
+        const float sum = $(k.common.row)(total[i], true);
+        if (query < T) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                const int d = slice * TILE + 4 * x_part + j;
+                if (d < D) {
+                    y[((size_t)b * T + query) * C_LD + h * D + d] = from_f32<elem>(acc[i][j] / sum);
+                }
+            }
+            //$ if k.uses.lse then
+            if (slice == 0 && x_part == 0) {
+                lse[(size_t)h * N + b * T + query] = highest[i] * $(k.attrs.scale) + logf(sum);
+            }
+            //$ end
+        }
+    }
+}
+
+$(k.sign_launch()) {
+    //$ sizes(k)
+    LAUNCH($(k.name), BLOCKS * SLICES * B * H, 256, 0, gpu->stream, $(k.arg_names));
+}
+//$ end
+
+//// With P = softmax(scale Q K^T), Y = P V:
+////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
+//// Dropout's mask M multiplies P in Y and dV, and dP. A block that owns queries makes dQ, another
+//// that owns keys makes dK and dV: the scores are made twice, 7 products for 5, and nothing is
+//// added by more than one block.
+//$ function attention_fma_backward(k)
+// delta (H, N) = rowsum(dY Y): a warp for each row of a head.
+KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
+    //$ sizes(k)
+    const int row = blockIdx.x * 8 + threadIdx.x / 32, n = row / H, h = row % H;
+    float sum = 0.0f;
+    for (int d = threadIdx.x % 32; row < N * H && d < D; d += 32) {
+        const size_t at = (size_t)n * C_LD + h * D + d;
+        sum += to_f32(dy[at]) * to_f32(y[at]);
+    }
+    sum = warp_sum(sum);
+    if (row < N * H && threadIdx.x % 32 == 0) {
+        delta[(size_t)h * N + n] = sum;
+    }
+}
+
+// P and dS / scale of this thread's queries first + 4 y + i and keys key + x + 16 j; P is masked.
+// queries, dys: rows of Q and dY from `first` on; keys: rows of K from `key` on, V's C elements
+// behind; lse, delta: (T).
+DEVICE void $(k.part.scores)(float (&p)[4][4], float (&ds)[4][4], float *tiles, const elem *queries,
+                             const elem *dys, const elem *keys, const float *lse,
+                             const float *delta, int first, int key, int item,
+                             const struct step_state *state, uint32_t site) {
+    //$ sizes(k)
+    const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
+    $(k.common.scores)(p, tiles, queries, E_LD, T - first, keys, T - key);
+    $(k.common.scores)(ds, tiles, dys, C_LD, T - first, keys + C, T - key);
+    //$ if k.uses.dropout then
+    const struct dropout drop = dropout_make(state);
+    //$ else
+    (void)item, (void)state, (void)site;
+    //$ end
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const int query = first + 4 * y_part + i;
+        const float log_sum = query < T ? lse[query] : 0.0f, mean = query < T ? delta[query] : 0.0f;
+        //$ if k.uses.dropout then
+        const uint32_t chunk = (uint32_t)(item * T + query) * DROPOUT_CHUNKS(T) + key / TILE;
+        const struct dropout_bits bits = dropout_draw(&drop, site, chunk * 16 + x_part);
+        //$ end
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const int column = key + x_part + 16 * j;
+            const bool seen = column <= query && query < T;
+            const float weight =
+                seen ? exp2_fast((p[i][j] * $(k.attrs.scale) - log_sum) * LOG2_E) : 0.0f;
+            //$ if k.uses.dropout then
+            const float mask = dropout_quarter(&drop, bits, j);
+            p[i][j] = weight * mask;
+            ds[i][j] = weight * (ds[i][j] * mask - mean);
+            //$ else
+            p[i][j] = weight;
+            ds[i][j] = weight * (ds[i][j] - mean);
+            //$ end
+        }
+    }
+}
+
+// factor times rows first + 4 y + i and columns column + 4 x + j of dQ, dK or dV.
+DEVICE void $(k.part.store)(elem *to, const float (&acc)[4][4], float factor, int first,
+                            int column) {
+    //$ sizes(k)
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const int row = first + 4 * (threadIdx.x / 16) + i;
+            const int d = column + 4 * (threadIdx.x % 16) + j;
+            if (row < T && d < D) {
+                to[(size_t)row * E_LD + d] = from_f32<elem>(acc[i][j] * factor);
+            }
+        }
+    }
+}
+
+//$ local state = k.uses.dropout and "state, site" or "nullptr, 0"
+// dQ of TILE queries.
+$(k.sign("KERNEL(256)", k.part.queries, "")) {
+    //$ sizes(k)
+    (void)y; // delta, in the workspace, has it
+    SHARED(float, tiles, [TILE * STRIDE]);
+    SHARED(float, dscores, [TILE * STRIDE]); // (keys, queries)
+    const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
+    const int slice = blockIdx.x % SLICES, item = blockIdx.x / SLICES % (B * H);
+    const int first = (BLOCKS - 1 - (int)blockIdx.x / (SLICES * B * H)) * TILE;
+    const int b = item / H, h = item % H;
+    const elem *q = qkv + (size_t)b * T * E_LD + h * D;
+    const elem *dyh = dy + (size_t)b * T * C_LD + h * D;
+    const size_t stats = (size_t)h * N + (size_t)b * T;
+    float acc[4][4] = {};
+    for (int key = 0; key < T && key <= first; key += TILE) {
+        const elem *keys = q + C + (size_t)key * E_LD;
+        float p[4][4], ds[4][4];
+        // clang-format off
+        $(k.part.scores)(p, ds, tiles, q + (size_t)first * E_LD, dyh + (size_t)first * C_LD, keys,
+                         lse + stats, workspace + stats, first, key, item, $(state));
+        // clang-format on
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                dscores[(x_part + 16 * j) * STRIDE + 4 * y_part + i] = ds[i][j];
+            }
+        }
+        block_sync();
+        $(k.common.load_rows)(tiles, keys, E_LD, T - key, slice * TILE);
+        block_sync();
+        $(k.common.multiply)(acc, dscores, tiles, TILE);
+    }
+    elem *to = dqkv + (size_t)b * T * E_LD + h * D;
+    $(k.part.store)(to, acc, $(k.attrs.scale), first, slice * TILE);
+}
+
+// dK and dV of TILE keys.
+$(k.sign("KERNEL(256)", k.part.keys, "")) {
+    //$ sizes(k)
+    (void)y; // delta, in the workspace, has it
+    SHARED(float, tiles, [TILE * STRIDE]);
+    SHARED(float, weights, [TILE * STRIDE]); // (queries, keys)
+    const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
+    const int slice = blockIdx.x % SLICES, item = blockIdx.x / SLICES % (B * H);
+    const int key = (int)blockIdx.x / (SLICES * B * H) * TILE;
+    const int b = item / H, h = item % H;
+    const elem *q = qkv + (size_t)b * T * E_LD + h * D;
+    const elem *dyh = dy + (size_t)b * T * C_LD + h * D;
+    const size_t stats = (size_t)h * N + (size_t)b * T;
+    float dk[4][4] = {}, dv[4][4] = {};
+    for (int first = key; first < T; first += TILE) {
+        const elem *queries = q + (size_t)first * E_LD, *dys = dyh + (size_t)first * C_LD;
+        float p[4][4], ds[4][4];
+        // clang-format off
+        $(k.part.scores)(p, ds, tiles, queries, dys, q + C + (size_t)key * E_LD, lse + stats,
+                         workspace + stats, first, key, item, $(state));
+        // clang-format on
+        for (int product = 0; product < 2; product++) {
+            block_sync();
+#pragma unroll
+            for (int i = 0; i < 4; i++) {
+#pragma unroll
+                for (int j = 0; j < 4; j++) {
+                    weights[(4 * y_part + i) * STRIDE + x_part + 16 * j] =
+                        product == 0 ? p[i][j] : ds[i][j];
+                }
+            }
+            if (product == 0) {
+                $(k.common.load_rows)(tiles, dys, C_LD, T - first, slice * TILE);
+                block_sync();
+                $(k.common.multiply)(dv, weights, tiles, TILE);
+            } else {
+                $(k.common.load_rows)(tiles, queries, E_LD, T - first, slice * TILE);
+                block_sync();
+                $(k.common.multiply)(dk, weights, tiles, TILE);
+            }
+        }
+    }
+    elem *to = dqkv + (size_t)b * T * E_LD + h * D;
+    $(k.part.store)(to + C, dk, $(k.attrs.scale), key, slice * TILE);
+    $(k.part.store)(to + 2 * C, dv, 1.0f, key, slice * TILE);
+}
+
+$(k.sign_launch()) {
+    //$ sizes(k)
+    constexpr int GRID = BLOCKS * SLICES * B * H;
+    LAUNCH($(k.part.delta), (N * H + 7) / 8, 256, 0, gpu->stream, workspace, dy, y);
+    LAUNCH($(k.part.queries), GRID, 256, 0, gpu->stream, $(k.arg_names));
+    LAUNCH($(k.part.keys), GRID, 256, 0, gpu->stream, $(k.arg_names));
+}
+//$ end
