@@ -407,6 +407,11 @@ local function check_together(c, draft)
     fail(USAGE, place_of(draft, "dtype"),
       "dtype = %s, but the cpu backend computes in float32; leave dtype out or take backend=cuda", c.dtype)
   end
+  if c.backend == "cuda" and c.attention == "hopper" and c.arch ~= "sm_90a" and c.arch ~= "native" then
+    fail(USAGE, place_of(draft, "attention", "arch"),
+      "attention = hopper, but arch = %s; Hopper's kernels run on sm_90a alone: leave arch out or take " ..
+      "attention=mma", c.arch)
+  end
   if c.batch_size * c.block_size > MAX_TOKENS then
     fail(USAGE, place_of(draft, "batch_size", "block_size"),
       "batch_size = %d times block_size = %d is more than %d tokens; take a smaller batch_size " ..
@@ -441,7 +446,10 @@ local function derive(c)
   c.head_size = c.n_head > 0 and c.n_embd // c.n_head or 0
   if c.isa == "native" then c.isa = native_isa() end
   c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
-  if c.backend == "cuda" and c.arch == "native" then c.arch = native_arch() end
+  if c.backend == "cuda" and c.arch == "native" then
+    -- Hopper's own kernels run on nothing else.
+    c.arch = c.attention == "hopper" and "sm_90a" or native_arch()
+  end
 end
 
 -- Loads the configs at `paths` and the "key=value" strings of `assignments`, later ones winning,

@@ -341,6 +341,9 @@ check.test("on cuda the type is bfloat16 unless stated, and the GPU has a say", 
   check.equal(on_cuda().dtype, "bfloat16")
   check.equal(on_cuda("dtype=float16").dtype, "float16")
   check.equal(on_cuda("dtype=float32").dtype, "float32")
+  check.equal(on_cuda("attention=hopper", "arch=native").arch, "sm_90a")
+  check.raises(function() on_cuda("attention=hopper") end, 64,
+    "^SET: attention = hopper, but arch = all; Hopper's kernels run on sm_90a alone")
   check.equal(config.baked_text(on_cuda()):match("dtype=.*"),
     "dtype=bfloat16 tf32=false attention=mma arch=all backend=cuda isa=generic")
 end)
