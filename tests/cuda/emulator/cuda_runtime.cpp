@@ -1,0 +1,1157 @@
+// cuda_runtime.cpp: the device that cuda_runtime_api.h speaks of: its memory,
+// streams, events, graphs.
+//
+// Work on a stream is queued and runs as late as is legal: when the host waits
+// for it, or when work that waits for it runs. So a missing wait between two
+// streams, or a pinned buffer that is written before its copy has run, gives
+// wrong numbers here every time. Which of several streams runs first is the
+// schedule's word; at random, work also runs early.
+//
+// Device memory is closed to the CPU but while queued work runs: the host that
+// follows a device pointer ends with an error, as it does with a real device.
+#include <algorithm>
+#include <deque>
+#include <map>
+#include <memory>
+#include <set>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "emulator.h"
+#include "memory.h"
+#include "nvtx3/nvToolsExt.h"
+
+enum { ALIGN = 256, RED_ZONE = 256 };
+
+#define AT_HERE                                                                                    \
+    { "cuda_runtime.cpp", __LINE__ }
+
+static cudaError_t last_error;
+
+static cudaError_t result(cudaError_t error) {
+    if (error != cudaSuccess && error != cudaErrorNotReady)
+        last_error = error;
+    return error;
+}
+
+static long environment(const char *name, long fallback) {
+    const char *word = getenv(name);
+    if (!word)
+        return fallback;
+    char *end;
+    const long n = strtol(word, &end, 10);
+    if (end == word || *end || n < 0)
+        emulator_fail({"environment", 0}, "%s=%s: wanted a number", name, word);
+    return n;
+}
+
+// ---- device memory
+// ------------------------------------------------------------------------------
+
+// What lives as long as the program is never destroyed: exit handlers still use the device.
+// A freed block's addresses are not used again until there is no room left, so that to touch it is an
+// error.
+struct device_memory {
+    unsigned char *low, *next, *high; // what is reserved; where the next block goes
+    size_t total, used;
+    std::map<unsigned char *, size_t> blocks, freed; // their bytes
+    unsigned char *hit, *hit_end;                    // the block that was found last
+    int open;
+};
+static auto &memory = *new struct device_memory();
+
+static void on_fault(int number, siginfo_t *info, void *context);
+static struct sigaction fault_before;
+
+static void memory_start(void) {
+    if (memory.low)
+        return;
+    memory.total = (size_t)environment("EMULATOR_MEMORY", 4096) << 20;
+    const size_t room = std::max<size_t>(memory.total * 4, (size_t)16 << 30);
+    void *p = mmap(nullptr, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        emulator_fail(AT_HERE, "no room for device memory");
+    memory.low = memory.next = (unsigned char *)p;
+    memory.high = memory.low + room;
+
+    static unsigned char stack[64 * 1024];
+    stack_t other = {};
+    other.ss_sp = stack;
+    other.ss_size = sizeof stack;
+    sigaltstack(&other, nullptr);
+    struct sigaction action = {};
+    action.sa_sigaction = on_fault;
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK;
+    sigaction(SIGSEGV, &action, &fault_before);
+}
+
+static bool on_device(const void *p) {
+    return memory.low && (const unsigned char *)p >= memory.low &&
+           (const unsigned char *)p < memory.high;
+}
+
+// The last of some blocks that begins at or before p; false where there is none.
+static bool block_below(const std::map<unsigned char *, size_t> &blocks, const void *p,
+                        unsigned char **block, size_t *bytes) {
+    auto it = blocks.upper_bound((unsigned char *)p);
+    if (it == blocks.begin())
+        return false;
+    --it;
+    *block = it->first;
+    *bytes = it->second;
+    return true;
+}
+
+bool emulator_device_holds(const void *p, size_t bytes) {
+    unsigned char *from = (unsigned char *)p, *block;
+    size_t size;
+    if (from >= memory.hit && from + bytes <= memory.hit_end)
+        return true;
+    if (!on_device(p) || !block_below(memory.blocks, p, &block, &size) ||
+        from + bytes > block + size)
+        return false;
+    memory.hit = block;
+    memory.hit_end = block + size;
+    return true;
+}
+
+std::string emulator_device_why(const void *p, size_t bytes) {
+    unsigned char *from = (unsigned char *)p, *block;
+    size_t size;
+    char text[160];
+    if (!p)
+        return "a null pointer";
+    if (!on_device(p))
+        return "not device memory";
+    if (block_below(memory.freed, p, &block, &size) && from < block + size)
+        return "device memory that was freed";
+    if (!block_below(memory.blocks, p, &block, &size))
+        return "out of bounds: before the first block of device memory";
+    const ptrdiff_t at = from - block;
+    if ((size_t)at + bytes <= size)
+        snprintf(text, sizeof text, "byte %td of a block of %zu", at, size);
+    else
+        snprintf(text, sizeof text, "out of bounds: bytes %td to %td of a block of %zu", at,
+                 at + (ptrdiff_t)bytes, size);
+    return text;
+}
+
+static void on_fault(int number, siginfo_t *info, void *context) {
+    if (on_device(info->si_addr)) {
+        char text[300];
+        const int n = snprintf(
+            text, sizeof text, "%s: %s%p: %s\n", emulator_grid.name ? emulator_grid.name : "host",
+            memory.open ? "no block at " : "the host reads or writes device memory at ",
+            info->si_addr, emulator_device_why(info->si_addr, 1).c_str());
+        if (write(2, text, (size_t)n) < 0)
+            _exit(71);
+        _exit(70);
+    }
+    if (emulator_in_guard(info->si_addr)) {
+        static const char text[] = "emulator: a thread's stack has overflowed\n";
+        if (write(2, text, sizeof text - 1) < 0)
+            _exit(71);
+        _exit(70);
+    }
+    sigaction(SIGSEGV, &fault_before,
+              nullptr); // the access happens again, under the other rules
+    (void)number, (void)context;
+}
+
+// All live blocks, with their red zones and what lies between them.
+static void memory_protect(int how) {
+    if (memory.blocks.empty())
+        return;
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const auto &first = *memory.blocks.begin(), &last = *memory.blocks.rbegin();
+    const uintptr_t from = (uintptr_t)(first.first - RED_ZONE) & ~(page - 1);
+    const uintptr_t to =
+        ((uintptr_t)(last.first + last.second + RED_ZONE) + page - 1) & ~(page - 1);
+    if (mprotect((void *)from, to - from, how))
+        emulator_fail(AT_HERE, "mprotect failed");
+}
+
+static void memory_open(void) {
+    if (memory.open++ == 0)
+        memory_protect(PROT_READ | PROT_WRITE);
+}
+
+static void memory_close(void) {
+    if (--memory.open == 0)
+        memory_protect(PROT_NONE);
+}
+
+void emulator_device_check(struct emulator_place at) {
+    for (const auto &block : memory.blocks) {
+        const long above = emulator_red_written(block.first + block.second, RED_ZONE);
+        const long below = emulator_red_written(block.first - RED_ZONE, RED_ZONE);
+        if (above >= 0)
+            emulator_fail(at,
+                          "written out of bounds: %ld bytes behind a block of %zu in device memory",
+                          above, block.second);
+        if (below >= 0)
+            emulator_fail(at,
+                          "written out of bounds: %ld bytes before a block of %zu in device memory",
+                          RED_ZONE - below, block.second);
+    }
+}
+
+// ---- what the queue holds
+// -----------------------------------------------------------------------
+
+typedef std::function<void()> work_t;
+
+struct point { // work number `number` of a stream, from 1; all before it
+    struct CUstream_st *stream;
+    uint64_t number;
+};
+
+struct queued {
+    work_t work;
+    std::vector<struct point> after;
+};
+
+struct graph_node {
+    work_t work;
+    std::vector<size_t> after; // nodes
+};
+
+struct capture {
+    cudaStream_t origin;
+    enum cudaStreamCaptureMode mode;
+    bool invalid;
+    std::vector<struct graph_node> nodes;
+};
+
+struct CUstream_st {
+    bool blocking, destroyed; // blocking: keeps order with the default stream
+    std::deque<struct queued> queue;
+    uint64_t issued, done;
+    std::shared_ptr<struct capture> capture;
+    std::set<size_t> last; // nodes that the next captured one comes after
+};
+
+struct CUevent_st {
+    bool timing, recorded, destroyed;
+    struct point at;
+    std::shared_ptr<double> seconds;
+    std::shared_ptr<struct capture> capture; // it was recorded in
+    std::set<size_t> nodes;
+};
+
+struct CUgraph_st {
+    std::vector<struct graph_node> nodes;
+};
+
+struct CUgraphExec_st {
+    std::shared_ptr<const std::vector<struct graph_node>> nodes;
+};
+
+static auto &default_stream = *new CUstream_st({true, false, {}, 0, 0, nullptr, {}});
+static auto &streams = *new std::vector<cudaStream_t>{&default_stream}; // all that there were
+static auto &events = *new std::vector<cudaEvent_t>();
+static auto &graphs = *new std::set<cudaGraph_t>();
+static auto &execs = *new std::set<cudaGraphExec_t>();
+
+static cudaStream_t stream_of(cudaStream_t stream) { // null: no such stream
+    if (!stream)
+        return &default_stream;
+    for (cudaStream_t s : streams)
+        if (s == stream && !s->destroyed)
+            return s;
+    return nullptr;
+}
+
+static bool event_is(cudaEvent_t event) {
+    return event && std::find(events.begin(), events.end(), event) != events.end() &&
+           !event->destroyed;
+}
+
+// Some capture that is under way, of the blocking streams or of all.
+static struct capture *capturing(bool only_blocking) {
+    for (cudaStream_t s : streams)
+        if (s->capture && (s->blocking || !only_blocking))
+            return s->capture.get();
+    return nullptr;
+}
+
+// ---- running
+// ------------------------------------------------------------------------------------
+
+static int running; // work calls no work
+
+static void run_next(cudaStream_t stream);
+
+static void run_to(struct point point) {
+    while (point.stream->done < point.number) {
+        if (emulator_order_now() == EMULATOR_RANDOM && streams.size() > 1) {
+            cudaStream_t other = streams[emulator_random() % streams.size()];
+            if (other != point.stream && emulator_random() & 1 && !other->queue.empty())
+                run_next(other);
+            if (point.stream->done >= point.number)
+                return;
+        }
+        run_next(point.stream);
+    }
+}
+
+static void run_next(cudaStream_t stream) {
+    struct queued next = std::move(stream->queue.front());
+    // what it waits for may want the stream's earlier work, never this
+    stream->queue.pop_front();
+    for (const struct point &before : next.after)
+        run_to(before);
+    running++;
+    memory_open();
+    next.work();
+    emulator_device_check(AT_HERE);
+    memory_close();
+    running--;
+    stream->done++;
+}
+
+static void run_all(void) {
+    std::vector<cudaStream_t> order = streams;
+    if (emulator_order_now() == EMULATOR_DESCENDING)
+        std::reverse(order.begin(), order.end());
+    memory_open(); // once for all of it
+    for (cudaStream_t s : order)
+        run_to({s, s->issued});
+    memory_close();
+}
+
+static void run_stream(cudaStream_t stream) {
+    memory_open();
+    run_to({stream, stream->issued});
+    memory_close();
+}
+
+// The error of work on a stream that cannot have it now, or cudaSuccess.
+static cudaError_t enqueue(cudaStream_t stream, work_t work) {
+    if (running)
+        emulator_fail(AT_HERE, "work on a stream was asked for from inside of such work");
+    cudaStream_t s = stream_of(stream);
+    if (!s)
+        return cudaErrorInvalidResourceHandle;
+    if (s->capture) {
+        struct capture *c = s->capture.get();
+        if (c->invalid)
+            return cudaErrorStreamCaptureInvalidated;
+        c->nodes.push_back({std::move(work), {s->last.begin(), s->last.end()}});
+        s->last = {c->nodes.size() - 1};
+        return cudaSuccess;
+    }
+    if (s == &default_stream && capturing(true)) {
+        capturing(true)->invalid = true;
+        return cudaErrorStreamCaptureImplicit;
+    }
+    struct queued q = {std::move(work), {}};
+    // the default stream runs after all blocking streams' earlier work, and they
+    // after its
+    if (s == &default_stream) {
+        for (cudaStream_t other : streams)
+            if (other != s && other->blocking && other->done < other->issued)
+                q.after.push_back({other, other->issued});
+    } else if (s->blocking && default_stream.done < default_stream.issued)
+        q.after.push_back({&default_stream, default_stream.issued});
+    s->queue.push_back(std::move(q));
+    s->issued++;
+    return cudaSuccess;
+}
+
+void emulator_enqueue(cudaStream_t stream, std::function<void()> work) {
+    const cudaError_t error = enqueue(stream, std::move(work));
+    if (error != cudaSuccess)
+        emulator_fail(AT_HERE, "work on a stream: %s", cudaGetErrorName(error));
+}
+
+// ---- errors, devices
+// ----------------------------------------------------------------------------
+
+static const struct {
+    cudaError_t error;
+    const char *name, *text;
+} error_names[] = {
+    {cudaSuccess, "cudaSuccess", "no error"},
+    {cudaErrorInvalidValue, "cudaErrorInvalidValue", "invalid argument"},
+    {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation", "out of memory"},
+    {cudaErrorInitializationError, "cudaErrorInitializationError", "initialization error"},
+    {cudaErrorInvalidConfiguration, "cudaErrorInvalidConfiguration",
+     "invalid configuration argument"},
+    {cudaErrorInvalidMemcpyDirection, "cudaErrorInvalidMemcpyDirection",
+     "invalid copy direction for memcpy"},
+    {cudaErrorInsufficientDriver, "cudaErrorInsufficientDriver",
+     "CUDA driver version is insufficient for CUDA runtime version"},
+    {cudaErrorNoDevice, "cudaErrorNoDevice", "no CUDA-capable device is detected"},
+    {cudaErrorInvalidDevice, "cudaErrorInvalidDevice", "invalid device ordinal"},
+    {cudaErrorNoKernelImageForDevice, "cudaErrorNoKernelImageForDevice",
+     "no kernel image is available for execution on the device"},
+    {cudaErrorInvalidResourceHandle, "cudaErrorInvalidResourceHandle", "invalid resource handle"},
+    {cudaErrorSymbolNotFound, "cudaErrorSymbolNotFound", "named symbol not found"},
+    {cudaErrorNotReady, "cudaErrorNotReady", "device not ready"},
+    {cudaErrorIllegalAddress, "cudaErrorIllegalAddress",
+     "an illegal memory access was encountered"},
+    {cudaErrorLaunchFailure, "cudaErrorLaunchFailure", "unspecified launch failure"},
+    {cudaErrorNotSupported, "cudaErrorNotSupported", "operation not supported"},
+    {cudaErrorStreamCaptureUnsupported, "cudaErrorStreamCaptureUnsupported",
+     "operation not permitted when stream is capturing"},
+    {cudaErrorStreamCaptureInvalidated, "cudaErrorStreamCaptureInvalidated",
+     "operation failed due to a previous error during capture"},
+    {cudaErrorStreamCaptureMerge, "cudaErrorStreamCaptureMerge",
+     "operation would result in a merge of separate capture sequences"},
+    {cudaErrorStreamCaptureUnmatched, "cudaErrorStreamCaptureUnmatched",
+     "capture was not ended in the same stream as it began"},
+    {cudaErrorStreamCaptureUnjoined, "cudaErrorStreamCaptureUnjoined",
+     "capturing stream has unjoined work"},
+    {cudaErrorStreamCaptureIsolation, "cudaErrorStreamCaptureIsolation",
+     "dependency created on uncaptured work in another stream"},
+    {cudaErrorStreamCaptureImplicit, "cudaErrorStreamCaptureImplicit",
+     "operation would make the legacy stream depend on a capturing blocking "
+     "stream"},
+    {cudaErrorCapturedEvent, "cudaErrorCapturedEvent",
+     "operation not permitted on an event last recorded in a capturing stream"},
+};
+
+const char *cudaGetErrorName(cudaError_t error) {
+    for (const auto &e : error_names)
+        if (e.error == error)
+            return e.name;
+    return "cudaErrorUnknown";
+}
+
+const char *cudaGetErrorString(cudaError_t error) {
+    for (const auto &e : error_names)
+        if (e.error == error)
+            return e.text;
+    return "unknown error";
+}
+
+cudaError_t cudaGetLastError(void) {
+    const cudaError_t error = last_error;
+    last_error = cudaSuccess;
+    return error;
+}
+
+cudaError_t cudaPeekAtLastError(void) {
+    return last_error;
+}
+
+static int driver_version(void) {
+    return (int)environment("EMULATOR_DRIVER", CUDART_VERSION);
+}
+
+static cudaError_t device_there(void) {
+    if (environment("EMULATOR_DEVICES", 1) == 0)
+        return cudaErrorNoDevice;
+    if (driver_version() / 1000 < CUDART_VERSION / 1000)
+        return cudaErrorInsufficientDriver;
+    memory_start();
+    return cudaSuccess;
+}
+
+#define NEED_DEVICE()                                                                              \
+    do {                                                                                           \
+        const cudaError_t none = device_there();                                                   \
+        if (none != cudaSuccess)                                                                   \
+            return result(none);                                                                   \
+    } while (0)
+
+cudaError_t cudaGetDeviceCount(int *count) {
+    *count = 0;
+    NEED_DEVICE();
+    *count = (int)environment("EMULATOR_DEVICES", 1);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int *device) {
+    NEED_DEVICE();
+    *device = 0;
+    return cudaSuccess;
+}
+
+cudaError_t cudaSetDevice(int device) {
+    NEED_DEVICE();
+    return result(device == 0 ? cudaSuccess : cudaErrorInvalidDevice);
+}
+
+cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *prop, int device) {
+    NEED_DEVICE();
+    if (device != 0)
+        return result(cudaErrorInvalidDevice);
+    *prop = {};
+    snprintf(prop->name, sizeof prop->name, "emulated");
+    prop->totalGlobalMem = memory.total;
+    prop->sharedMemPerBlock = 48 * 1024;
+    prop->warpSize = EMULATOR_WARP;
+    prop->maxThreadsPerBlock = 1024;
+    prop->major = emulator_arch() / 10;
+    prop->minor = emulator_arch() % 10;
+    prop->multiProcessorCount = 4;
+    prop->memoryBusWidth = 64;
+    prop->l2CacheSize = 1 << 20;
+    prop->sharedMemPerBlockOptin = emulator_shared_limit();
+    prop->sharedMemPerMultiprocessor = emulator_shared_limit() + 1024;
+    return cudaSuccess;
+}
+
+cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
+    struct cudaDeviceProp prop;
+    const cudaError_t error = cudaGetDeviceProperties(&prop, device);
+    if (error != cudaSuccess)
+        return error;
+    switch (attribute) {
+    case cudaDevAttrMaxThreadsPerBlock:
+        *value = prop.maxThreadsPerBlock;
+        break;
+    case cudaDevAttrMaxSharedMemoryPerBlock:
+        *value = (int)prop.sharedMemPerBlock;
+        break;
+    case cudaDevAttrWarpSize:
+        *value = prop.warpSize;
+        break;
+    case cudaDevAttrClockRate:
+    case cudaDevAttrMemoryClockRate:
+        *value = 1000000; // kHz
+        break;
+    case cudaDevAttrMultiProcessorCount:
+        *value = prop.multiProcessorCount;
+        break;
+    case cudaDevAttrGlobalMemoryBusWidth:
+        *value = prop.memoryBusWidth;
+        break;
+    case cudaDevAttrL2CacheSize:
+        *value = prop.l2CacheSize;
+        break;
+    case cudaDevAttrComputeCapabilityMajor:
+        *value = prop.major;
+        break;
+    case cudaDevAttrComputeCapabilityMinor:
+        *value = prop.minor;
+        break;
+    case cudaDevAttrMaxSharedMemoryPerMultiprocessor:
+        *value = (int)prop.sharedMemPerMultiprocessor;
+        break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+        *value = (int)prop.sharedMemPerBlockOptin;
+        break;
+    default:
+        return result(cudaErrorInvalidValue);
+    }
+    return cudaSuccess;
+}
+
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = environment("EMULATOR_DEVICES", 1) == 0 ? 0 : driver_version();
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+
+// Waiting for a device with a capture under way breaks the capture.
+static cudaError_t may_wait(void) {
+    if (!capturing(false))
+        return cudaSuccess;
+    capturing(false)->invalid = true;
+    return cudaErrorStreamCaptureUnsupported;
+}
+
+cudaError_t cudaDeviceSynchronize(void) {
+    NEED_DEVICE();
+    const cudaError_t error = may_wait();
+    if (error == cudaSuccess)
+        run_all();
+    return result(error);
+}
+
+cudaError_t cudaMemGetInfo(size_t *free_bytes, size_t *total_bytes) {
+    NEED_DEVICE();
+    *free_bytes = memory.total - memory.used;
+    *total_bytes = memory.total;
+    return cudaSuccess;
+}
+
+static std::map<std::string, void *> &driver_functions(void) { // registered before main
+    static auto &functions = *new std::map<std::string, void *>();
+    return functions;
+}
+
+void emulator_driver_function(const char *name, void *function) {
+    driver_functions()[name] = function;
+}
+
+cudaError_t cudaGetDriverEntryPoint(const char *symbol, void **function, unsigned long long flags,
+                                    enum cudaDriverEntryPointQueryResult *found) {
+    NEED_DEVICE();
+    (void)flags;
+    auto it = driver_functions().find(symbol);
+    *function = it == driver_functions().end() ? nullptr : it->second;
+    if (found)
+        *found = *function ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
+    return result(*function || found ? cudaSuccess : cudaErrorSymbolNotFound);
+}
+
+cudaError_t cudaGetDriverEntryPointByVersion(const char *symbol, void **function,
+                                             unsigned int version, unsigned long long flags,
+                                             enum cudaDriverEntryPointQueryResult *found) {
+    if ((int)version > driver_version() && found) {
+        *function = nullptr;
+        *found = cudaDriverEntryPointVersionNotSufficent;
+        return cudaSuccess;
+    }
+    return cudaGetDriverEntryPoint(symbol, function, flags, found);
+}
+
+cudaError_t cudaFuncSetAttribute(const void *function, enum cudaFuncAttribute attribute,
+                                 int value) {
+    NEED_DEVICE();
+    const bool fits = attribute != cudaFuncAttributeMaxDynamicSharedMemorySize ||
+                      (value >= 0 && (size_t)value <= emulator_shared_limit());
+    return result(function && fits ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+// ---- allocation and copies
+// ----------------------------------------------------------------------
+
+static cudaError_t may_allocate(void) {
+    struct capture *c = capturing(false);
+    if (!c || c->mode == cudaStreamCaptureModeRelaxed)
+        return cudaSuccess;
+    c->invalid = true;
+    return cudaErrorStreamCaptureUnsupported;
+}
+
+extern "C" cudaError_t cudaMalloc(void **p, size_t bytes) {
+    *p = nullptr;
+    NEED_DEVICE();
+    const cudaError_t error = may_allocate();
+    if (error != cudaSuccess)
+        return result(error);
+    if (bytes == 0)
+        return cudaSuccess;
+    const size_t rounded = (bytes + ALIGN - 1) / ALIGN * ALIGN + 2 * RED_ZONE;
+    if (bytes > memory.total - memory.used)
+        return result(cudaErrorMemoryAllocation);
+    if (rounded > (size_t)(memory.high - memory.next) && memory.blocks.empty()) {
+        memory.next = memory.low;
+        memory.freed.clear();
+    }
+    if (rounded > (size_t)(memory.high - memory.next))
+        emulator_fail(AT_HERE, "the room for device memory, freed blocks included, is used up");
+    unsigned char *block = memory.next + RED_ZONE;
+    memory.next += rounded;
+    memory.used += bytes;
+    memory.blocks[block] = bytes;
+    memory_open();
+    emulator_guard(block, bytes, false);
+    memset(block, 0xff, bytes);
+    emulator_red_set(block - RED_ZONE, RED_ZONE);
+    emulator_red_set(block + bytes, rounded - RED_ZONE - bytes);
+    memory_close();
+    *p = block;
+    return cudaSuccess;
+}
+
+cudaError_t cudaFree(void *p) {
+    NEED_DEVICE();
+    if (!p)
+        return cudaSuccess;
+    cudaError_t error = may_allocate();
+    if (error != cudaSuccess)
+        return result(error);
+    auto it = memory.blocks.find((unsigned char *)p);
+    if (it == memory.blocks.end())
+        return result(cudaErrorInvalidValue);
+    error = may_wait();
+    if (error != cudaSuccess)
+        return result(error);
+    run_all();
+    const size_t bytes = it->second;
+    memory_open();
+    emulator_device_check(AT_HERE);
+    memset(p, 0xff, bytes);
+    emulator_guard(p, bytes, true);
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE); // whole pages of it go back
+    const uintptr_t from = ((uintptr_t)p + page - 1) & ~(page - 1);
+    const uintptr_t to = ((uintptr_t)p + bytes) & ~(page - 1);
+    if (to > from)
+        madvise((void *)from, to - from, MADV_DONTNEED);
+    memory_close();
+    memory.freed[it->first] = bytes;
+    memory.blocks.erase(it);
+    memory.used -= bytes;
+    memory.hit = memory.hit_end = nullptr;
+    return cudaSuccess;
+}
+
+static auto &pinned = *new std::map<unsigned char *, size_t>();
+
+extern "C" cudaError_t cudaHostAlloc(void **p, size_t bytes, unsigned int flags) {
+    *p = nullptr;
+    NEED_DEVICE();
+    (void)flags;
+    const cudaError_t error = may_allocate();
+    if (error != cudaSuccess)
+        return result(error);
+    if (bytes == 0)
+        return cudaSuccess;
+    if (posix_memalign(p, 4096, bytes))
+        return result(cudaErrorMemoryAllocation);
+    memset(*p, 0xff, bytes);
+    pinned[(unsigned char *)*p] = bytes;
+    return cudaSuccess;
+}
+
+extern "C" cudaError_t cudaMallocHost(void **p, size_t bytes) {
+    return cudaHostAlloc(p, bytes, cudaHostAllocDefault);
+}
+
+cudaError_t cudaFreeHost(void *p) {
+    NEED_DEVICE();
+    if (!p)
+        return cudaSuccess;
+    if (!pinned.count((unsigned char *)p))
+        return result(cudaErrorInvalidValue);
+    const cudaError_t error = may_wait();
+    if (error != cudaSuccess)
+        return result(error);
+    run_all();
+    pinned.erase((unsigned char *)p);
+    free(p);
+    return cudaSuccess;
+}
+
+static bool is_pinned(const void *p) {
+    auto it = pinned.upper_bound((unsigned char *)p);
+    if (it == pinned.begin())
+        return false;
+    --it;
+    return (unsigned char *)p < it->first + it->second;
+}
+
+struct copy {
+    unsigned char *to;
+    const unsigned char *from;
+    size_t to_pitch, from_pitch, width, height;
+};
+
+// Bytes from the first to the last.
+static size_t span(size_t pitch, size_t width, size_t height) {
+    return pitch * (height - 1) + width;
+}
+
+static bool end_fits(const void *p, size_t bytes) {
+    if (on_device(p))
+        return emulator_device_holds(p, bytes);
+    if (!p)
+        return false;
+    auto it = pinned.upper_bound((unsigned char *)p);
+    return !is_pinned(p) || (--it, (unsigned char *)p + bytes <= it->first + it->second);
+}
+
+static void copy_run(const struct copy *c) {
+    for (size_t i = 0; i < c->height; i++)
+        memmove(c->to + i * c->to_pitch, c->from + i * c->from_pitch, c->width);
+}
+
+// A copy of pageable memory to the device takes the bytes at once; one from the
+// device to pageable memory, and every copy that is not Async and ends or
+// begins on the host, is done when it returns.
+static cudaError_t copy_enqueue(struct copy c, enum cudaMemcpyKind kind, cudaStream_t stream,
+                                bool async) {
+    NEED_DEVICE();
+    if (c.width == 0 || c.height == 0)
+        return cudaSuccess;
+    if (c.to_pitch < c.width || c.from_pitch < c.width)
+        return result(cudaErrorInvalidValue);
+    const bool to_device = on_device(c.to), from_device = on_device(c.from);
+    if (kind != cudaMemcpyDefault &&
+        (to_device != (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice) ||
+         from_device != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice)))
+        return result(cudaErrorInvalidValue);
+    if (!end_fits(c.to, span(c.to_pitch, c.width, c.height)) ||
+        !end_fits(c.from, span(c.from_pitch, c.width, c.height)))
+        return result(cudaErrorInvalidValue);
+    cudaStream_t s = stream_of(stream);
+    if (!s)
+        return result(cudaErrorInvalidResourceHandle);
+    const bool both_device = to_device && from_device;
+    const bool wait = !async ? !both_device : !to_device && !is_pinned(c.to) && !s->capture;
+    if (async && !s->capture && !from_device && !is_pinned(c.from)) {
+        std::vector<unsigned char> bytes(c.width * c.height);
+        for (size_t i = 0; i < c.height; i++)
+            memcpy(&bytes[i * c.width], c.from + i * c.from_pitch, c.width);
+        const struct copy from = c;
+        return result(enqueue(stream, [from, bytes]() {
+            struct copy kept = from;
+            kept.from = bytes.data();
+            kept.from_pitch = kept.width;
+            copy_run(&kept);
+        }));
+    }
+    const cudaError_t error = enqueue(stream, [c]() { copy_run(&c); });
+    if (error == cudaSuccess && wait)
+        run_stream(s);
+    return result(error);
+}
+
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind,
+                            cudaStream_t stream) {
+    return copy_enqueue({(unsigned char *)to, (const unsigned char *)from, bytes, bytes, bytes, 1},
+                        kind, stream, true);
+}
+
+cudaError_t cudaMemcpy(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind) {
+    return copy_enqueue({(unsigned char *)to, (const unsigned char *)from, bytes, bytes, bytes, 1},
+                        kind, nullptr, false);
+}
+
+cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                              size_t width, size_t height, enum cudaMemcpyKind kind,
+                              cudaStream_t stream) {
+    return copy_enqueue(
+        {(unsigned char *)to, (const unsigned char *)from, to_pitch, from_pitch, width, height},
+        kind, stream, true);
+}
+
+cudaError_t cudaMemcpy2D(void *to, size_t to_pitch, const void *from, size_t from_pitch,
+                         size_t width, size_t height, enum cudaMemcpyKind kind) {
+    return copy_enqueue(
+        {(unsigned char *)to, (const unsigned char *)from, to_pitch, from_pitch, width, height},
+        kind, nullptr, false);
+}
+
+cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t stream) {
+    NEED_DEVICE();
+    if (bytes == 0)
+        return cudaSuccess;
+    if (!emulator_device_holds(p, bytes))
+        return result(cudaErrorInvalidValue);
+    return result(enqueue(stream, [p, value, bytes]() { memset(p, value, bytes); }));
+}
+
+cudaError_t cudaMemset(void *p, int value, size_t bytes) {
+    return cudaMemsetAsync(p, value, bytes, nullptr);
+}
+
+// ---- streams and events
+// -------------------------------------------------------------------------
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) {
+    NEED_DEVICE();
+    if (flags > cudaStreamNonBlocking)
+        return result(cudaErrorInvalidValue);
+    *stream = new CUstream_st();
+    (*stream)->blocking = flags == cudaStreamDefault;
+    streams.push_back(*stream);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreate(cudaStream_t *stream) {
+    return cudaStreamCreateWithFlags(stream, cudaStreamDefault);
+}
+
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned int flags, int priority) {
+    (void)priority;
+    return cudaStreamCreateWithFlags(stream, flags);
+}
+
+// What is queued on it still runs, when somebody waits for it.
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+    if (!stream || !stream_of(stream))
+        return result(cudaErrorInvalidResourceHandle);
+    stream->destroyed = true;
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+    cudaStream_t s = stream_of(stream);
+    if (!s)
+        return result(cudaErrorInvalidResourceHandle);
+    if (s->capture || (s == &default_stream && capturing(true))) {
+        (s->capture ? s->capture.get() : capturing(true))->invalid = true;
+        return result(s->capture ? cudaErrorStreamCaptureUnsupported
+                                 : cudaErrorStreamCaptureImplicit);
+    }
+    if (s == &default_stream) // it keeps order with all blocking streams
+        for (cudaStream_t other : streams)
+            if (other->blocking)
+                run_stream(other);
+    run_stream(s);
+    return cudaSuccess;
+}
+
+// Somebody who asks again and again gets there: each question lets one piece of
+// work run.
+static cudaError_t query(struct point point) {
+    if (point.stream->done >= point.number)
+        return cudaSuccess;
+    memory_open();
+    run_next(point.stream);
+    memory_close();
+    return result(cudaErrorNotReady);
+}
+
+cudaError_t cudaStreamQuery(cudaStream_t stream) {
+    cudaStream_t s = stream_of(stream);
+    if (!s)
+        return result(cudaErrorInvalidResourceHandle);
+    if (s->capture) {
+        s->capture->invalid = true;
+        return result(cudaErrorStreamCaptureUnsupported);
+    }
+    return query({s, s->issued});
+}
+
+cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void *data) {
+    NEED_DEVICE();
+    return result(enqueue(stream, [function, data]() { function(data); }));
+}
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
+    NEED_DEVICE();
+    *event = new CUevent_st();
+    (*event)->timing = !(flags & cudaEventDisableTiming);
+    events.push_back(*event);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventCreate(cudaEvent_t *event) {
+    return cudaEventCreateWithFlags(event, cudaEventDefault);
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+    if (!event_is(event))
+        return result(cudaErrorInvalidResourceHandle);
+    event->destroyed = true;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+    cudaStream_t s = stream_of(stream);
+    if (!s || !event_is(event))
+        return result(cudaErrorInvalidResourceHandle);
+    if (s->capture) {
+        event->capture = s->capture;
+        event->nodes = s->last;
+        event->recorded = true;
+        return cudaSuccess;
+    }
+    std::shared_ptr<double> seconds = std::make_shared<double>(0);
+    const cudaError_t error = enqueue(stream, [seconds]() {
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        *seconds = (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    });
+    if (error != cudaSuccess)
+        return result(error);
+    event->capture = nullptr;
+    event->recorded = true;
+    event->seconds = seconds;
+    event->at = {s, s->issued};
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags) {
+    (void)flags;
+    cudaStream_t s = stream_of(stream);
+    if (!s || !event_is(event))
+        return result(cudaErrorInvalidResourceHandle);
+    if (!event->recorded)
+        return cudaSuccess;
+    if (event->capture) {
+        bool under_way = false;
+        for (cudaStream_t other : streams)
+            under_way = under_way || other->capture == event->capture;
+        if (!under_way)
+            return result(cudaErrorCapturedEvent);
+        if (s->capture && s->capture != event->capture)
+            return result(cudaErrorStreamCaptureMerge);
+        if (s == &default_stream)
+            return result(cudaErrorStreamCaptureImplicit);
+        if (!s->capture) { // the stream joins the capture
+            s->capture = event->capture;
+            s->last.clear();
+        }
+        s->last.insert(event->nodes.begin(), event->nodes.end());
+        return cudaSuccess;
+    }
+    if (s->capture) {
+        s->capture->invalid = true;
+        return result(cudaErrorStreamCaptureIsolation);
+    }
+    const cudaError_t error = enqueue(stream, []() {});
+    if (error == cudaSuccess)
+        s->queue.back().after.push_back(event->at);
+    return result(error);
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+    if (!event_is(event))
+        return result(cudaErrorInvalidResourceHandle);
+    if (!event->recorded)
+        return cudaSuccess;
+    if (event->capture)
+        return result(cudaErrorCapturedEvent);
+    memory_open();
+    run_to(event->at);
+    memory_close();
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+    if (!event_is(event))
+        return result(cudaErrorInvalidResourceHandle);
+    if (event->capture)
+        return result(cudaErrorCapturedEvent);
+    return event->recorded ? query(event->at) : cudaSuccess;
+}
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t start, cudaEvent_t end) {
+    if (!event_is(start) || !event_is(end) || !start->recorded || !end->recorded ||
+        !start->timing || !end->timing || start->capture || end->capture)
+        return result(cudaErrorInvalidResourceHandle);
+    if (start->at.stream->done < start->at.number || end->at.stream->done < end->at.number)
+        return result(cudaErrorNotReady);
+    *ms = (float)((*end->seconds - *start->seconds) * 1e3);
+    return cudaSuccess;
+}
+
+// ---- graphs
+// -------------------------------------------------------------------------------------
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
+    NEED_DEVICE();
+    cudaStream_t s = stream_of(stream);
+    if (!s)
+        return result(cudaErrorInvalidResourceHandle);
+    if (s == &default_stream)
+        return result(cudaErrorStreamCaptureUnsupported);
+    if (s->capture)
+        return result(cudaErrorInvalidValue);
+    s->capture = std::make_shared<struct capture>();
+    s->capture->origin = s;
+    s->capture->mode = mode;
+    s->last.clear();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
+    *graph = nullptr;
+    cudaStream_t s = stream_of(stream);
+    if (!s)
+        return result(cudaErrorInvalidResourceHandle);
+    if (!s->capture)
+        return result(cudaErrorInvalidValue);
+    std::shared_ptr<struct capture> c = s->capture;
+    if (c->origin != s)
+        return result(cudaErrorStreamCaptureUnmatched);
+    // all that was captured must come before what the stream would do next
+    std::set<size_t> joined = s->last;
+    for (size_t i = c->nodes.size(); i-- > 0;)
+        if (joined.count(i))
+            joined.insert(c->nodes[i].after.begin(), c->nodes[i].after.end());
+    for (cudaStream_t other : streams)
+        if (other->capture == c)
+            other->capture = nullptr;
+    if (c->invalid)
+        return result(cudaErrorStreamCaptureInvalidated);
+    if (joined.size() != c->nodes.size())
+        return result(cudaErrorStreamCaptureUnjoined);
+    *graph = new CUgraph_st{c->nodes};
+    graphs.insert(*graph);
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t stream, enum cudaStreamCaptureStatus *status) {
+    cudaStream_t s = stream_of(stream);
+    if (!s)
+        return result(cudaErrorInvalidResourceHandle);
+    *status = !s->capture           ? cudaStreamCaptureStatusNone
+              : s->capture->invalid ? cudaStreamCaptureStatusInvalidated
+                                    : cudaStreamCaptureStatusActive;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                 unsigned long long flags) {
+    NEED_DEVICE();
+    (void)flags;
+    if (!graphs.count(graph))
+        return result(cudaErrorInvalidValue);
+    *exec =
+        new CUgraphExec_st{std::make_shared<const std::vector<struct graph_node>>(graph->nodes)};
+    execs.insert(*exec);
+    return cudaSuccess;
+}
+
+// Each node after those that it waits for; which first, the schedule says.
+static void graph_run(const std::vector<struct graph_node> &nodes) {
+    std::vector<bool> done(nodes.size());
+    for (size_t left = nodes.size(); left > 0; left--) {
+        std::vector<size_t> ready;
+        for (size_t i = 0; i < nodes.size(); i++)
+            if (!done[i] && std::all_of(nodes[i].after.begin(), nodes[i].after.end(),
+                                        [&](size_t before) { return done[before]; }))
+                ready.push_back(i);
+        const enum emulator_order order = emulator_order_now();
+        const size_t i = order == EMULATOR_ASCENDING    ? ready.front()
+                         : order == EMULATOR_DESCENDING ? ready.back()
+                                                        : ready[emulator_random() % ready.size()];
+        nodes[i].work();
+        done[i] = true;
+    }
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream) {
+    NEED_DEVICE();
+    if (!execs.count(exec))
+        return result(cudaErrorInvalidValue);
+    std::shared_ptr<const std::vector<struct graph_node>> nodes = exec->nodes;
+    return result(enqueue(stream, [nodes]() { graph_run(*nodes); }));
+}
+
+cudaError_t cudaGraphUpload(cudaGraphExec_t exec, cudaStream_t stream) {
+    return result(execs.count(exec) && stream_of(stream) ? cudaSuccess : cudaErrorInvalidValue);
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    if (!graphs.erase(graph))
+        return result(cudaErrorInvalidValue);
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec) {
+    if (!execs.erase(exec))
+        return result(cudaErrorInvalidValue);
+    delete exec; // queued launches hold the nodes
+    return cudaSuccess;
+}
+
+// ---- NVTX
+// ---------------------------------------------------------------------------------------
+
+static int ranges;
+
+int nvtxRangePushA(const char *name) {
+    if (!name)
+        emulator_fail(AT_HERE, "nvtxRangePushA without a name");
+    return ranges++;
+}
+
+int nvtxRangePop(void) {
+    if (ranges == 0)
+        emulator_fail(AT_HERE, "nvtxRangePop without a push");
+    return --ranges;
+}
+
+void nvtxMarkA(const char *name) {
+    (void)name;
+}
