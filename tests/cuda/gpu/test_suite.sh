@@ -1,0 +1,213 @@
+#!/bin/sh
+# test_suite.sh: the GPU suite's own scripts, on a machine without a GPU: what they say where there is none, and, with
+# a made-up nvidia-smi, compute-sanitizer and kit of shell scripts, that they count right, write what they promise and
+# notice what is wrong.
+set -u
+cd "$(dirname "$0")/../../.." || exit 74
+command -v python3 >/dev/null || { echo "test_suite: python3: not found"; exit 77; }
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+failed=0
+check() { # name, then a command that must succeed
+    name=$1
+    shift
+    if "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "test_suite: $name: failed"
+        tail -n 20 "$tmp/log"
+    fi
+}
+program() { # path; the text on stdin
+    mkdir -p "$(dirname "$1")"
+    { echo '#!/bin/sh'; cat; } >"$1"
+    chmod +x "$1"
+}
+says() { # a line of the log
+    grep -qx "$1" "$tmp/log"
+}
+suite() { # script, arguments
+    script=$1
+    shift
+    PATH=$tmp/bin:$PATH KIT=$tmp/kit TMPDIR=$tmp "tests/cuda/gpu/$script" "$@" >"$tmp/log" 2>&1 </dev/null
+    code=$?
+}
+
+# ---- no GPU, no kit ------------------------------------------------------------------------------
+
+program "$tmp/bin/nvidia-smi" <<'END'
+exit 9
+END
+for script in check.sh bench.sh; do
+    suite $script gpt2 "$tmp/out"
+    check "$script without a GPU" test $code = 77 -a "$(wc -l <"$tmp/log")" = 1
+done
+
+program "$tmp/bin/nvidia-smi" <<'END'
+used=$(cat "$FAKE/used" 2>/dev/null || echo 500)
+case "$*" in
+    *-lms*) while :; do echo "1500, 2000, 400.5, 50, 99"; sleep 0.05; done ;;
+    *gpu=name,*) printf 'name, driver_version, memory.total [MiB], power.limit [W], clocks.max.sm [MHz]\n'
+        echo 'NVIDIA Made Up 9000, 999.1, 100000, 700.00, 1980' ;;
+    *gpu=name*) echo 'NVIDIA Made Up 9000' ;;
+    *compute_cap*) echo 9.0 ;;
+    *driver_version*) echo 999.1 ;;
+    *memory.used*) echo "$used" ;;
+esac
+END
+export FAKE="$tmp"
+
+# ---- a kit in which all is well ------------------------------------------------------------------
+
+mkdir -p "$tmp/kit/data/fox"
+cat >"$tmp/kit/kit.txt" <<'END'
+arch sm_90a
+ops bf16 ops
+parity tiny float32 parity golden
+train small train
+bench toy 2 4 bench/toy-2-mma/bench
+bench toy 4 2 bench/toy-4-hopper/bench
+bench toy 8 1 bench/toy-8-mma/bench
+END
+program "$tmp/kit/ops" <<'END'
+echo '100%: Checks: 12, Failures: 0, Errors: 0'
+END
+program "$tmp/kit/parity" <<'END'
+echo "tiny: loss rel 1.0e-08, worst grad 1.0e-07, after 20 1.0e-07: ok"
+END
+# A run of 160 steps that can be stopped and goes on.
+cat >"$tmp/train" <<'END'
+last=159
+for word in "$@"; do
+    case $word in
+        --out_dir=*) out=${word#*=} ;;
+        --max_iters=*) last=${word#*=} ;;
+    esac
+done
+mkdir -p "$out"
+touch "$out/metrics.jsonl"
+trap 'exit 75' TERM
+i=$(wc -l <"$out/metrics.jsonl")
+while [ "$i" -le "$last" ]; do
+    echo "{\"iter\":$i,\"loss\":$((300 - i)),\"grad_norm\":1}" >>"$out/metrics.jsonl"
+    echo "iter $i: loss $((300 - i))"
+    [ "$i" -lt 100 ] || sleep 0.02
+    i=$((i + 1))
+done
+END
+# shellcheck disable=SC2016 # for the program to expand
+{ cat "$tmp/train"; echo 'sum <"$out/metrics.jsonl" | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } |
+    program "$tmp/kit/train"
+cat >"$tmp/bench" <<'END'
+for word in "$@"; do
+    case $word in
+        --json=*) json=${word#*=} ;;
+        --accumulation=*) a=${word#*=} ;;
+    esac
+done
+batch=$(basename "$(dirname "$0")" | sed 's/toy-\([0-9]*\).*/\1/')
+[ "$batch" != 8 ] || { echo "bench: 100 GB are planned, 90 are there"; exit 71; }
+echo 2500 >"$FAKE/used"
+sleep 0.4
+cat >"$json" <<DONE
+{
+  "ms_median": $((10 * a)).5,
+  "tokens_per_s": $((batch * 1000)).25,
+  "plan_bytes": 2000000000, "peak_bf16_tflops": 700,
+  "kernels": [{"name": "matmul_1x2x3", "calls": 4, "ms": 1.5, "flop": 1e9, "bytes": 1e6}]
+}
+DONE
+rm "$FAKE/used"
+END
+for build in 2-mma 4-hopper 8-mma; do
+    program "$tmp/kit/bench/toy-$build/bench" <"$tmp/bench"
+    lua5.4 tests/bench/floor.lua --sizes tests/cuda/gpu/small.lua "batch_size=${build%-*}" \
+        "attention=${build#*-}" >"$tmp/kit/bench/toy-$build/sizes.json"
+done
+program "$tmp/bin/compute-sanitizer" <<'END'
+while [ "${1#-}" != "$1" ]; do shift 1; [ -x "$1" ] && break; done
+while [ ! -x "$1" ] || [ -d "$1" ]; do shift; done
+"$@"
+echo '========= ERROR SUMMARY: 0 errors'
+END
+
+tar -czf "$tmp/kit.tar.gz" -C "$tmp" kit # as it is carried
+rm -r "$tmp/kit"
+suite check.sh "$tmp/out"
+check "check.sh passes" test $code = 0
+check "its sum" says '19 passed, 0 failed, 0 skipped'
+check "its report" cmp -s "$tmp/log" "$tmp/out/gpu-check.txt"
+check "a stopped run" grep -q '^ok .*stopped after 1[0-9][0-9] steps and gone on' "$tmp/log"
+check "memory" grep -q '^ok .*planned 1907 MiB, the device shows 2000 MiB' "$tmp/log"
+
+suite bench.sh toy "$tmp/out"
+json=$tmp/out/Made-Up-9000-$(date -u +%Y-%m-%d).json
+check "bench.sh passes" test $code = 0
+check "what does not fit" grep -q 'B = 8, mma attention: does not fit: bench: 100 GB are planned' "$tmp/log"
+check "the best micro-batch" grep -q '2 micro-steps of 4;' "$tmp/log"
+facts() {
+    python3 - "$json" <<'END'
+import json, sys
+sys.dont_write_bytecode = True
+data = json.load(open(sys.argv[1]))
+r = data["results"]["toy"]
+want = r["config"]["flop_per_token_llmc"] * 4000.25 / 1e12 / 700
+assert abs(r["derived"]["ours_share_of_product"] / want - 1) < 1e-12, r["derived"]
+assert r["ours_clocks"]["watts"]["median"] == 400.5 and r["batch_size"] == 4, r
+assert [c["tokens_per_s"] for c in r["candidates"]] == [2000.25, 4000.25, 0.0], r["candidates"]
+# PyTorch's part, which is not run here.
+sys.path.insert(0, "tests/cuda/gpu")
+import report
+r["torch"] = {"tokens_per_s": 2000.125, "ms_median": 41, "batch_size": 2, "accumulation": 4, "sdpa": "flash",
+    "asked_batch_size": 4, "sdpa_ms": {"flash": 1.5}, "torch": "9", "compile": "yes", "product_tflops": 650}
+r["derived"] = report.derive(r, data["device"])
+assert r["derived"]["speedup"] == 2 and r["derived"]["torch_tflops_llmc"] == r["derived"]["ours_tflops_llmc"] / 2
+text = report.markdown(data)
+assert "| 2.00 | 1500" in text and "| toy | PyTorch | 4 x 2 |" in text and "of 4 did not fit PyTorch" in text, text
+assert r["warm"] >= 10 and r["steps"] >= 25 and r["tokens"].startswith("made-up"), r
+END
+}
+check "its JSON, and what follows" facts
+check "its Markdown" grep -q '^| toy | Diecast | 2 x 4 | .* | 20.50 |' "${json%.json}.md"
+# shellcheck disable=SC2016 # no command
+check "the kernels" grep -q '^| `matmul_1x2x3` | 4 | 1.500 | 100.0% |' "${json%.json}.md"
+check "and its attention" grep -q 'gelu_erf, hopper attention' "${json%.json}.md"
+ATTENTION=mma suite bench.sh toy "$tmp/out"
+check "of one attention" grep -q '4 micro-steps of 2;' "$tmp/log"
+suite bench.sh other "$tmp/out"
+check "a config that the kit lacks" test $code = 66
+
+# ---- and one in which all is wrong ---------------------------------------------------------------
+
+rm "$tmp/kit.tar.gz"
+program "$tmp/kit/ops" <<'END'
+echo '83%: Checks: 12, Failures: 1, Errors: 1'
+exit 1
+END
+program "$tmp/kit/parity" <<'END'
+exit 1
+END
+# shellcheck disable=SC2016 # for the program to expand
+{ cat "$tmp/train"; echo 'echo $$ | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } |
+    program "$tmp/kit/train"
+sed 's/2000000000/4000000000/' "$tmp/bench" | program "$tmp/kit/bench/toy-2-mma/bench"
+program "$tmp/bin/compute-sanitizer" <<'END'
+echo '========= ERROR SUMMARY: 0 errors'
+END
+suite check.sh "$tmp/out"
+check "check.sh fails" test $code = 1
+check "what is wrong is counted" says '11 passed, 8 failed, 0 skipped'
+program "$tmp/bin/compute-sanitizer" <<'END'
+echo '========= Error: Device not supported. Please refer to the list of devices.'
+exit 1
+END
+suite check.sh "$tmp/out"
+check "a sanitizer that refuses is skipped" says '11 passed, 6 failed, 2 skipped'
+sed -i 's/sm_90a/sm_100a/' "$tmp/kit/kit.txt"
+suite check.sh "$tmp/out"
+check "a kit for another device" test $code = 66
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
