@@ -13,7 +13,8 @@ local isas = require("gen.isa")
 
 -- Runtime files of the other programs; the trainer is all the rest, main.c last.
 local not_trainer = { bench = true, gradcheck = true, prepare = true, main = true, sample_main = true,
-  sample_flags = true, sampler_open = true }
+  sample_flags = true, sampler_open = true, gpu = true, gpu_memory = true, gpu_step = true, gpu_profile = true,
+  gpu_bench = true, gemm = true, gemm_tune = true }
 local libraries = { ["jsmn.h"] = true, ["xxhash.h"] = true }
 local library_folders = { "/usr/include/", "/usr/local/include/" }
 
@@ -121,6 +122,9 @@ local function main()
   parser:option("--build", "the folder to write to", "build")
   local ok, args = parser:pparse()
   if not ok then fail(64, "gen/amalgamate.lua: " .. tostring(args):match("[^\n]*")) end
+  if args.backend ~= "cpu" then
+    fail(64, ("backend %s: an amalgamation is of the CPU's trainer; leave BACKEND out"):format(args.backend))
+  end
 
   run(generator(args, args.words))
   local name = ask(args, "build_name")

@@ -16,6 +16,11 @@ local function half_square(d) return d.B * d.H * d.T * (d.T + 1) * d.D end
 -- On CUDA, heads that tensor cores take (templates/cuda/attention.cu) and those that do not.
 local function on_tensor_cores(d) return d.D % 8 == 0 and d.D <= 128 end
 
+-- Whether Hopper's own kernels are asked for and serve this head size (of those that tensor cores take).
+local function on_hopper(target, d)
+  return target.attention == "hopper" and (d.D == 64 or d.D == 128)
+end
+
 -- Which template: on CUDA, multiply-adds where tensor cores do not serve, and Hopper's own kernels
 -- where they are asked for and serve this head size.
 local function variant(pass)
@@ -24,21 +29,24 @@ local function variant(pass)
     if target.elem == "f32" or not on_tensor_cores(d) then
       return { "attention_fma", "attention_fma" .. pass }
     end
-    if target.attention == "hopper" and (d.D == 64 or d.D == 128) then
-      return { "attention_hopper", "attention_hopper" .. pass }
-    end
-    return nil
+    return on_hopper(target, d) and { "attention_hopper", "attention_hopper" .. pass } or nil
   end
 end
 
 -- The floats that backward wants on CUDA, and in how many groups it cuts the blocks of 128 keys of
--- a (batch, head): delta (H, N), and on tensor cores a dQ (T, D) in float, its sides in whole
--- blocks, for each multiprocessor or, with more than one group, for each group. Costs are in blocks
--- of 128 x 128 scores: a block of keys has one for each block of queries that sees it, and half of
--- one to start.
+-- a (batch, head). delta (H, N), and on tensor cores a dQ (T, D) in float, its sides in whole
+-- blocks, for each multiprocessor or, with more than one group, for each group; Hopper's: lse and
+-- delta in whole tiles, and a dQ for each multiprocessor. Costs are in blocks of 128 x 128 scores: a
+-- block of keys has one for each block of queries that sees it, and half of one to start.
 local function workspace(d, target)
   local statistics = d.H * d.N
-  if not on_tensor_cores(d) or target and target.elem == "f32" then return statistics, 1 end
+  if not on_tensor_cores(d) or target.elem == "f32" then return statistics, 1 end
+  if on_hopper(target, d) then
+    local rows = d.D == 64 and 128 or 64 -- of a tile
+    local width = (d.T + rows - 1) // rows * rows
+    local heads = d.B * d.H
+    return heads * width * 2 + math.min(heads, d.sms) * width * d.D, 1
+  end
   local heads, blocks = d.B * d.H, (d.T + 127) // 128
   local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64)
   local groups, least = 1, math.huge

@@ -33,7 +33,7 @@
 //$ end
 //$ function backward_sizes(k)
 // clang-format off
-//$     local floats, groups = k.op.workspace(k.d)
+//$     local floats, groups = k.op.workspace(k.d, k.target)
     //$ sizes(k)
     [[maybe_unused]] constexpr int QUERIES = D <= 64 ? 64 : 32, KEYS = 128, THREADS = 256;
     [[maybe_unused]] constexpr int BLOCKS = (T + QUERIES - 1) / QUERIES;
@@ -407,7 +407,7 @@ $(k.sign_launch()) {
 //// each, 2.3 cycles of shared memory for one that takes sm_80's tensor cores 2 and Hopper's 1.6.
 //// 32 keys to a warp would halve that, but their dK, dV and scores do not fit 255 registers.
 //$ function attention_backward(k)
-//$ local _, groups = k.op.workspace(k.d)
+//$ local _, groups = k.op.workspace(k.d, k.target)
 // delta (H, N) = rowsum(dY Y): LANES lanes for each row of a head.
 KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
     //$ sizes(k)

@@ -305,7 +305,7 @@ $(k.sign("KERNEL(256)", k.part.queries, "")) {
 }
 
 // dK and dV of TILE keys.
-$(k.sign("KERNEL(256)", k.part.keys, "")) {
+$(k.sign(k.uses.dropout and "KERNEL_BLOCKS(256, 1)" or "KERNEL(256)", k.part.keys, "")) {
     //$ sizes(k)
     (void)y; // delta, in the workspace, has it
     SHARED(float, tiles, [TILE * STRIDE]);

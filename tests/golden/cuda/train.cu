@@ -1442,10 +1442,11 @@ E_LD = 112;
 }
 
 // dK and dV of TILE keys.
-KERNEL(256) attention_backward_2x24x2x18_dropout_keys(const struct step_state *state, elem *dqkv,
-                                                      const elem *dy, const elem *qkv,
-                                                      const elem *y, const float *lse,
-                                                      uint32_t site, float *workspace) {
+KERNEL_BLOCKS(256, 1) attention_backward_2x24x2x18_dropout_keys(const struct step_state *state,
+                                                                elem *dqkv, const elem *dy,
+                                                                const elem *qkv, const elem *y,
+                                                                const float *lse, uint32_t site,
+                                                                float *workspace) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
 E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a

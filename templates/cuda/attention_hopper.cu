@@ -1,0 +1,716 @@
+//// attention_hopper.cu: causal attention on Hopper (sm_90a), forward and backward, for heads of 64
+//// and 128 columns in 16-bit elements. The same mathematics, order of operands and dropout bits as
+//// attention.cu's; products are wgmma's, copies the copy engine's.
+////
+//// A block has three warp groups, which run different code:
+////
+////     loads      one thread fetches tiles into a ring of shared memory, ahead of
+////     works 0    64 rows of the block's tile in registers, and
+////     works 1    the other 64; the three meet in mbarriers alone: `full` counts the bytes that
+////                arrive, `empty` the warps that are done with them.
+////
+//// A block is launched with 168 registers a thread, 64,512 in all: the loading group gives away
+//// all but 24, the working groups take 240 each. One such block fills a multiprocessor, so blocks
+//// stay and go from item to item, the loads always an item ahead.
+////
+//// Tensor maps show a matrix (rows, columns) as (B, T, columns): a tile that reaches beyond a
+//// sequence is filled with zeros, never with the next sequence, and stored without its tail. So
+//// the only mask is the diagonal's.
+
+//// Forward, 128 queries against 128 keys at a time, from the diagonal down. A thread holds 64
+//// scores, 32 registers of weights in 16 bits and D / 2 sums. What one working group's two
+//// resources do:
+////
+////     products   S1 . . | S2  Y1 . . . . | S3  Y2 . . . . | Y3
+////     functions  . . e1 | . . . . e2 . . | . . . . e3 . . |
+////
+//// S: scores; e: exponentials, maxima, sums; Y: weights times values. The next scores start before
+//// the last weights meet their values, so exponentials run beside Y; and the groups take turns in
+//// issuing (barriers 1 and 2), so that the exponentials of one run beside the products of the
+//// other. With D = 64 a score costs 256 FLOP, 1/16 of a clock of a multiprocessor's tensor cores,
+//// and one exponential, 1/16 of a clock too: half of the peak is the limit if they take turns.
+//// Tiles of 128 x 128: work above the diagonal is an eighth at T = 1024, and a tile of keys serves
+//// both groups. Shared memory: queries 32 KiB and a ring of four (D = 64), or 64 KiB and a ring of
+//// two (D = 128): 160 KiB and 192 KiB.
+
+//// An item is 128 queries of one head. Within a section of heads, whose keys and values stay in
+//// the second-level cache (16 MiB), the longest go first, dealt out to the blocks in turn.
+//$ function attention_hopper(k)
+//$ local D, SUMS, STAGES = k.d.D, k.d.D // 2, 256 // k.d.D
+//$ local section = math.max(1, 2 ^ 24 // (4 * k.d.T * D) | 0)
+//$ local head = "HOPPER_KERNEL(384) " .. k.name .. "(TENSOR_MAP(qkv_map), TENSOR_MAP(y_map)"
+//$     .. (k.uses.lse and ", float *lse" or "")
+//$     .. (k.uses.dropout and ", const struct step_state *state, uint32_t site)" or ")")
+struct $(k.part.shared) {
+    elem q[2][2][$(64 * D)];        // two items' queries, each group's 64: tiles (D / 64, 64, 64)
+    elem k[$(STAGES)][$(128 * D)];  // a ring of keys: tiles (D / 64, 128, 64)
+    elem v[$(STAGES)][$(128 * D)];  // and of values
+    uint64_t q_full[2], q_empty[2]; // mbarriers
+    uint64_t k_full[$(STAGES)], k_empty[$(STAGES)];
+    uint64_t v_full[$(STAGES)], v_empty[$(STAGES)];
+};
+
+struct $(k.part.item) {
+    int b, h, tile; // sequence, head, which 128 queries
+};
+
+DEVICE struct $(k.part.item) $(k.part.item_at)(int item) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int TILES = divide_up(T, 128), SECTION = $(section);
+    const int first = item / (SECTION * TILES) * SECTION;
+    const int heads = int_min(SECTION, B * H - first), within = item - first * TILES;
+    const int head = first + within % heads;
+    return {head / H, head % H, TILES - 1 - within / heads};
+}
+
+// The loading thread.
+//$ local shared = "struct " .. k.part.shared .. " *s"
+DEVICE void $(k.part.load)($(shared), const tensor_map *qkv) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int ITEMS = B * H * divide_up(T, 128), STAGES = $(STAGES);
+    int used = 0; // stages of the ring, so far
+    for (int item = (int)blockIdx.x, n = 0; item < ITEMS; item += (int)gridDim.x, n++) {
+        const struct $(k.part.item) at = $(k.part.item_at)(item);
+        const int two = n % 2;
+        mbarrier_wait(&s->q_empty[two], n / 2 % 2 ^ 1);
+        mbarrier_expect(&s->q_full[two], 128 * D * (int)sizeof(elem));
+        for (int group = 0; group < 2; group++) {
+            tiles_load(s->q[two][group], qkv, &s->q_full[two], 64, D, at.h * D,
+                       at.tile * 128 + group * 64, at.b);
+        }
+        for (int key = at.tile; key >= 0; key--, used++) {
+            const int stage = used % STAGES, again = used / STAGES % 2 ^ 1;
+            mbarrier_wait(&s->k_empty[stage], again);
+            mbarrier_expect(&s->k_full[stage], 128 * D * (int)sizeof(elem));
+            tiles_load(s->k[stage], qkv, &s->k_full[stage], 128, D, C + at.h * D, key * 128, at.b);
+            mbarrier_wait(&s->v_empty[stage], again);
+            mbarrier_expect(&s->v_full[stage], 128 * D * (int)sizeof(elem));
+            tiles_load(s->v[stage], qkv, &s->v_full[stage], 128, D, 2 * C + at.h * D, key * 128,
+                       at.b);
+        }
+    }
+}
+
+// Starts scores (64, 128) = q (64, D) k (128, D)^T.
+DEVICE void $(k.part.scores)(float (&scores)[64], const elem *q, const elem *k) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    const uint64_t a = wgmma_rows(q), b = wgmma_rows(k);
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+        const int box = step / 4, within = step % 4 * 32;
+        wgmma_m64k16<elem, BY_ROWS, BY_ROWS>(scores, wgmma_step(a, box * 64 * 128 + within),
+                                             wgmma_step(b, box * 128 * 128 + within), step > 0);
+    }
+    wgmma_commit();
+}
+
+// Starts sums (64, D) = or += weights (64, 128) v (128, D).
+DEVICE void $(k.part.mix)(float (&sums)[$(SUMS)], const uint32_t (&weights)[8][4], const elem *v,
+                          bool add) {
+    const uint64_t b = wgmma_columns(v, 128);
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < 8; step++) {
+        wgmma_m64k16<elem, BY_COLUMNS>(sums, weights[step], wgmma_step(b, step * 2048),
+                                       add || step > 0);
+    }
+    wgmma_commit();
+}
+
+// Scores become exp(scale (score - largest so far)); `factor` is what earlier ones are to be
+// multiplied by since the largest has grown. `sum` is of this thread's columns alone.
+DEVICE void $(k.part.softmax)(float (&x)[64], float (&largest)[2], float (&sum)[2],
+                              float (&factor)[2]) {
+    constexpr float SCALE = $(k.attrs.scale) * 1.44269504f;
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        float even = x[2 * r], odd = x[2 * r + 1];
+#pragma unroll
+        for (int i = 4; i < 64; i += 4) {
+            even = fmaxf(even, x[i + 2 * r]);
+            odd = fmaxf(odd, x[i + 2 * r + 1]);
+        }
+        float high = fmaxf(largest[r], fmaxf(even, odd));
+        high = fmaxf(high, warp_shfl_xor(high, 1));
+        high = fmaxf(high, warp_shfl_xor(high, 2));
+        factor[r] = exp2_fast((largest[r] - high) * SCALE);
+        largest[r] = high;
+        const float shift = high * SCALE;
+        even = odd = 0.0f;
+#pragma unroll
+        for (int i = 0; i < 64; i += 4) {
+            x[i + 2 * r] = exp2_fast(x[i + 2 * r] * SCALE - shift);
+            x[i + 2 * r + 1] = exp2_fast(x[i + 2 * r + 1] * SCALE - shift);
+            even += x[i + 2 * r];
+            odd += x[i + 2 * r + 1];
+        }
+        sum[r] = sum[r] * factor[r] + (even + odd);
+    }
+}
+
+//$ if k.uses.dropout then
+// Drops weights of the keys 128 key and on. The four quarters of a draw are this thread's columns
+// l, 16 + l, 32 + l and 48 + l of a chunk. `row`: of the thread's first row among all queries.
+DEVICE void $(k.part.drop)(float (&x)[64], const struct dropout *drop, uint32_t site, uint32_t row,
+                           int key) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    const int t = (int)(threadIdx.x % 4);
+#pragma unroll
+    for (int draw = 0; draw < 16; draw++) {
+        const int r = draw / 8, chunk = draw / 4 % 2, high = draw / 2 % 2, odd = draw % 2;
+        const uint32_t counter =
+            ((row + 8 * r) * DROPOUT_CHUNKS(T) + 2 * key + chunk) * DROPOUT_LANES;
+        const struct dropout_bits bits = dropout_draw(drop, site, counter + 8 * high + 2 * t + odd);
+#pragma unroll
+        for (int quarter = 0; quarter < 4; quarter++) {
+            x[(8 * chunk + 2 * quarter + high) * 4 + 2 * r + odd] *=
+                dropout_quarter(drop, bits, quarter);
+        }
+    }
+}
+
+//$ end
+$(head) {
+    HOPPER_BODY();
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int ITEMS = B * H * divide_up(T, 128), STAGES = $(STAGES);
+    SHARED_DYNAMIC_1024(struct $(k.part.shared), s);
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < 2; i++) {
+            mbarrier_init(&s->q_full[i], 1);
+            mbarrier_init(&s->q_empty[i], 2); // a thread of each group
+        }
+        for (int i = 0; i < STAGES; i++) {
+            mbarrier_init(&s->k_full[i], 1);
+            mbarrier_init(&s->k_empty[i], 8); // a thread of each warp
+            mbarrier_init(&s->v_full[i], 1);
+            mbarrier_init(&s->v_empty[i], 8);
+        }
+        mbarrier_fence_init();
+    }
+    block_sync();
+    if (threadIdx.x < WARP_GROUP) {
+        registers_give<24>();
+        if (threadIdx.x == 0) {
+            $(k.part.load)(s, &qkv_map);
+        }
+        return;
+    }
+    registers_take<240>();
+
+    const int group = warp_group() - 1, thread = (int)(threadIdx.x % WARP_GROUP);
+    const int lane = thread % WARP, t = lane % 4;
+    const int mine = group * 64 + thread / WARP * 16 + lane / 4; // first row in the tile; and + 8
+    const int turn = 1 + group, other = 2 - group;
+    //$ if k.uses.dropout then
+    const struct dropout drop = dropout_make(state);
+    //$ end
+    float scores[64], sums[$(SUMS)];
+    uint32_t weights[8][4];
+    int used = 0;
+    if (group == 1) {
+        barrier_arrive(other, 2 * WARP_GROUP); // group 0 begins
+    }
+    for (int item = (int)blockIdx.x, n = 0; item < ITEMS; item += (int)gridDim.x, n++) {
+        const struct $(k.part.item) at = $(k.part.item_at)(item);
+        const int two = n % 2, query = at.tile * 128 + mine;
+        elem *const q = s->q[two][group];
+        float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f}, factor[2];
+
+        // The diagonal's tile: keys behind the query count nothing.
+        int stage = used % STAGES, round = used / STAGES % 2;
+        mbarrier_wait(&s->q_full[two], n / 2 % 2);
+        mbarrier_wait(&s->k_full[stage], round);
+        $(k.part.scores)(scores, q, s->k[stage]);
+        wgmma_wait<0>();
+        wgmma_landed(scores);
+        if (lane == 0) {
+            mbarrier_arrive(&s->k_empty[stage]);
+        }
+#pragma unroll
+        for (int i = 0; i < 64; i++) {
+            if (i / 4 * 8 + 2 * t + i % 2 > mine + i % 4 / 2 * 8) {
+                scores[i] = -INFINITY;
+            }
+        }
+        $(k.part.softmax)(scores, largest, sum, factor);
+        //$ if k.uses.dropout then
+        const uint32_t row = (uint32_t)((at.b * H + at.h) * T + query);
+        $(k.part.drop)(scores, &drop, site, row, at.tile);
+        //$ end
+        weights_pack<elem>(weights, scores);
+        mbarrier_wait(&s->v_full[stage], round);
+
+        for (int key = at.tile - 1; key >= 0; key--) {
+            const int before = stage;
+            used++;
+            stage = used % STAGES;
+            round = used / STAGES % 2;
+            mbarrier_wait(&s->k_full[stage], round);
+            barrier_sync(turn, 2 * WARP_GROUP);
+            $(k.part.scores)(scores, q, s->k[stage]);
+            $(k.part.mix)(sums, weights, s->v[before], key < at.tile - 1);
+            barrier_arrive(other, 2 * WARP_GROUP);
+            wgmma_wait<1>();
+            wgmma_landed(scores);
+            if (lane == 0) {
+                mbarrier_arrive(&s->k_empty[stage]);
+            }
+            $(k.part.softmax)(scores, largest, sum, factor);
+            //$ if k.uses.dropout then
+            $(k.part.drop)(scores, &drop, site, row, key);
+            //$ end
+            // The exponentials are to run beside the product, but the compiler may begin to wait as
+            // soon as it likes. Not so before this wait, for the next product's values.
+            registers_pin(scores);
+            mbarrier_wait(&s->v_full[stage], round);
+            wgmma_wait<0>();
+            wgmma_landed(sums);
+            if (lane == 0) {
+                mbarrier_arrive(&s->v_empty[before]);
+            }
+#pragma unroll
+            for (int i = 0; i < D / 2; i++) {
+                sums[i] *= factor[i % 4 / 2];
+            }
+            weights_pack<elem>(weights, scores);
+        }
+        $(k.part.mix)(sums, weights, s->v[stage], at.tile > 0);
+        wgmma_wait<0>();
+        wgmma_landed(sums);
+        if (lane == 0) {
+            mbarrier_arrive(&s->v_empty[stage]);
+        }
+        used++;
+
+        // y takes the place of the group's queries, once all of its warps are done with them.
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            sum[r] += warp_shfl_xor(sum[r], 1);
+            sum[r] += warp_shfl_xor(sum[r], 2);
+            factor[r] = 1.0f / sum[r];
+            //$ if k.uses.lse then
+            if (t == 0 && query + 8 * r < T) {
+                lse[(size_t)at.h * N + at.b * T + query + 8 * r] =
+                    largest[r] * $(k.attrs.scale) + logf(sum[r]);
+            }
+            //$ end
+        }
+        barrier_sync(3 + group, WARP_GROUP);
+        const uint32_t to = tile_address(q, mine % 64, 2 * t);
+#pragma unroll
+        for (int i = 0; i < D / 2; i += 2) {
+            const int piece = i / 4 % 8, box = i / 32, r = i % 4 / 2;
+            shared_store_pair((to ^ piece * 16) + box * 64 * 128 + r * 1024,
+                              pack2<elem>(sums[i] * factor[r], sums[i + 1] * factor[r]));
+        }
+        fence_proxy_async();
+        barrier_sync(3 + group, WARP_GROUP);
+        if (thread == 0) {
+            tiles_store(&y_map, q, 64, 64, D, at.h * D, at.tile * 128 + group * 64, at.b);
+            tma_store_commit();
+            tma_store_wait<0>();
+            mbarrier_arrive(&s->q_empty[two]);
+        }
+    }
+    if (group == 0) {
+        barrier_sync(turn, 2 * WARP_GROUP); // the turn that group 1 gave last
+    }
+}
+
+$(k.sign_launch()) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    const tensor_map qkv_map = tensor_map_make(qkv, E, T, B, E_LD);
+    const tensor_map y_map = tensor_map_make(y, C, T, B, C_LD);
+    //$ local names = (k.uses.lse and ", lse" or "") .. (k.uses.dropout and ", state, site" or "")
+    //$ local maps = "qkv_map, y_map" .. names
+    LAUNCH($(k.name), int_min($(k.d.sms), B * H * divide_up(T, 128)), 384,
+           sizeof(struct $(k.part.shared)), gpu->stream, $(maps));
+}
+//$ end
+
+//// Backward. With P = exp(scale Q K^T - lse), which forward's lse gives without a maximum:
+////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - delta),  dQ = scale dS K,  dK = scale dS^T Q,
+//// delta = rowsum(dY Y). Dropout's mask M multiplies P in dV, and dP.
+////
+//// A block owns a whole head, so it alone adds to its dQ, in the order of the keys: no atomics,
+//// the same bytes every time. It holds 128 keys, 64 a group, and visits ROWS queries at a time
+//// from the diagonal on: 128, or 64 where D = 128, so that registers suffice. All that has a row a
+//// key is computed turned, as (keys, queries): P^T and dS^T then are operands in registers. A step
+//// of one group, without dropout:
+////
+////     products   S^T . . | dP^T . . | dV . . . | meet  dQ . . | dK . . | S^T . .
+////     the rest   . . . . | P        | dS, to shared memory  . | dQ out | . . . .
+////
+////     S^T = K Q^T, dP^T = V dY^T: (64, ROWS);  dV += P^T dY, dK += dS^T Q: (64, D);
+////     dQ += dS K: a 64 x 64 piece of (ROWS, D), over the keys of both groups
+////
+//// dS^T of both groups meets in shared memory, in two buffers, so that one meeting a step is
+//// enough: who comes to it is done with the buffer before. Between the steps that add to it dQ
+//// lies in the workspace in the order of registers, each thread's own 32 floats: no thread waits
+//// for another there, and a block's 4 T D bytes stay in the second-level cache. The tile on the
+//// diagonal is the last to add, and writes dQ out.
+////
+//// Registers: S 64 + dP 64 + dK 32 + dV 32 (D = 64), or 32 + 32 + 64 + 64 (D = 128); the 16-bit
+//// operands and dQ's 32 come when S and dP go. Shared memory: 192 KiB and 224 KiB.
+//// What limits: a step of 128 x 128 scores is 2,560 clocks of products (D = 64) beside 1,024 of
+//// exponentials and about as many of other arithmetic, of which P of one group can run beside
+//// dP of the other and dS beside dV; and, where B H is not much more than the multiprocessors,
+//// whole heads as the unit of work.
+
+//$ function attention_hopper_backward(k)
+//$ local D, SUMS, ROWS = k.d.D, k.d.D // 2, k.d.D == 64 and 128 or 64
+//$ local SCORES, STEPS = ROWS // 2, ROWS // 16
+//$ local blocks = math.min(k.d.sms, k.d.B * k.d.H)
+//$ local head = "HOPPER_KERNEL(384) " .. k.name .. "(TENSOR_MAP(qkv_map), TENSOR_MAP(dy_map), "
+//$     .. "TENSOR_MAP(dqkv_map), elem *dqkv, const float *rows, float *partial"
+//$     .. (k.uses.dropout and ", const struct step_state *state, uint32_t site)" or ")")
+struct $(k.part.shared) {
+    elem k[2][$(128 * D)], v[2][$(128 * D)];    // tiles (D / 64, 128, 64); then dK and dV
+    elem q[2][$(ROWS * D)], dy[2][$(ROWS * D)]; // tiles (D / 64, ROWS, 64)
+    elem ds[2][$(128 * ROWS)];                  // dS^T: tiles (ROWS / 64, 128 keys, 64 queries)
+    float rows[2][2][$(ROWS)];                  // lse in powers of 2, delta
+    uint8_t kept[2][$(ROWS)][4][2];             // dropout: (group, query, quarter, half) of 64 keys
+    uint64_t kv_full[2], kv_empty[2], full[2], empty[2];
+};
+
+// rows (B H, tiles, 2, ROWS): lse in powers of 2, and delta; infinity and 0 behind a sequence's
+// end, so that weights there are 0. A thread reads 8 columns. Floor: dy and y read once.
+KERNEL(256) $(k.part.rows)(float *rows, const elem *dy, const elem *y, const float *lse) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), LANES = D / VEC;
+    const int at = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    const int row = at / (C / VEC), column = at % (C / VEC) * VEC;
+    const int b = row / (TILES * ROWS), i = row % (TILES * ROWS), h = column / D;
+    float sum = 0.0f;
+    if (i < T) {
+        const size_t from = ((size_t)b * T + i) * C_LD + column;
+        sum = vec_sum(vec_load_once(dy + from) * vec_load_once(y + from));
+    }
+#pragma unroll
+    for (int mask = LANES / 2; mask > 0; mask /= 2) {
+        sum += warp_shfl_xor(sum, mask);
+    }
+    if (at % LANES == 0) {
+        float *to = rows + ((size_t)(b * H + h) * TILES + i / ROWS) * 2 * ROWS + i % ROWS;
+        to[0] = i < T ? lse[(size_t)h * N + b * T + i] * 1.44269504f : INFINITY;
+        to[ROWS] = sum;
+    }
+}
+
+// The loading thread.
+//$ local shared = "struct " .. k.part.shared .. " *s"
+DEVICE void $(k.part.load)($(shared), const tensor_map *qkv, const tensor_map *dy,
+                           const float *rows) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS);
+    int keys = 0, used = 0; // tiles so far: of keys, of queries
+    for (int item = (int)blockIdx.x; item < B * H; item += (int)gridDim.x) {
+        const int b = item / H, h = item % H;
+        for (int key = 0; key < divide_up(T, 128); key++, keys++) {
+            const int slot = keys % 2;
+            mbarrier_wait(&s->kv_empty[slot], keys / 2 % 2 ^ 1);
+            mbarrier_expect(&s->kv_full[slot], 2 * 128 * D * (int)sizeof(elem));
+            tiles_load(s->k[slot], qkv, &s->kv_full[slot], 128, D, C + h * D, key * 128, b);
+            tiles_load(s->v[slot], qkv, &s->kv_full[slot], 128, D, 2 * C + h * D, key * 128, b);
+            for (int i = key * (128 / ROWS); i < TILES; i++, used++) {
+                const int stage = used % 2;
+                mbarrier_wait(&s->empty[stage], used / 2 % 2 ^ 1);
+                mbarrier_expect(&s->full[stage],
+                                (int)(2 * ROWS * D * sizeof(elem) + 2 * ROWS * sizeof(float)));
+                tiles_load(s->q[stage], qkv, &s->full[stage], ROWS, D, h * D, i * ROWS, b);
+                tiles_load(s->dy[stage], dy, &s->full[stage], ROWS, D, h * D, i * ROWS, b);
+                bulk_load(s->rows[stage], rows + ((size_t)item * TILES + i) * 2 * ROWS,
+                          2 * ROWS * (int)sizeof(float), &s->full[stage]);
+            }
+        }
+    }
+}
+
+// Starts x (64, ROWS) = keys (64, D) queries (ROWS, D)^T, keys being part of 128.
+DEVICE void $(k.part.scores)(float (&x)[$(SCORES)], const elem *keys, const elem *queries) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    const uint64_t a = wgmma_rows(keys), b = wgmma_rows(queries);
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < D / 16; step++) {
+        const int box = step / 4, within = step % 4 * 32;
+        wgmma_m64k16<elem, BY_ROWS, BY_ROWS>(x, wgmma_step(a, box * 128 * 128 + within),
+                                             wgmma_step(b, box * $(ROWS) * 128 + within), step > 0);
+    }
+    wgmma_commit();
+}
+
+// Starts sums (64, D) = or += weights (64, ROWS) rows (ROWS, D).
+DEVICE void $(k.part.mix)(float (&sums)[$(SUMS)], const uint32_t (&weights)[$(STEPS)][4],
+                          const elem *rows, bool add) {
+    const uint64_t b = wgmma_columns(rows, $(ROWS));
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < $(STEPS); step++) {
+        wgmma_m64k16<elem, BY_COLUMNS>(sums, weights[step], wgmma_step(b, step * 2048),
+                                       add || step > 0);
+    }
+    wgmma_commit();
+}
+
+// The end of a step's dQ (64, 64), whose first row is query `query` and first column `column`: to
+// memory where the diagonal was the last to add, else to the workspace.
+DEVICE void $(k.part.put)(const float (&dq)[32], elem *dqkv, float *partial, bool last, int b,
+                          int query, int column) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    const int thread = (int)(threadIdx.x % WARP_GROUP), lane = thread % WARP;
+    if (!last) {
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            four_store(partial + i * 2 * WARP_GROUP * 4,
+                       {{dq[4 * i], dq[4 * i + 1], dq[4 * i + 2], dq[4 * i + 3]}});
+        }
+        return;
+    }
+    constexpr float SCALE = $(k.attrs.scale);
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        const int row = query + thread / WARP * 16 + lane / 4 + 8 * r;
+        if (row < T) {
+            elem *to = dqkv + ((size_t)b * T + row) * E_LD + column + lane % 4 * 2;
+#pragma unroll
+            for (int i = 0; i < 8; i++) {
+                global_store_pair(to + 8 * i, dq[4 * i + 2 * r] * SCALE,
+                                  dq[4 * i + 2 * r + 1] * SCALE);
+            }
+        }
+    }
+}
+
+// A thread's part of dK or dV (64 keys, D), times `scale`, to tiles (D / 64, 128, 64) from its
+// group's first row on.
+DEVICE void $(k.part.keep)(elem *to, const float (&sums)[$(SUMS)], float scale) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    const int thread = (int)(threadIdx.x % WARP_GROUP), lane = thread % WARP;
+    const uint32_t at = tile_address(to, thread / WARP * 16 + lane / 4, lane % 4 * 2);
+#pragma unroll
+    for (int i = 0; i < D / 2; i += 2) {
+        const int piece = i / 4 % 8, box = i / 32, r = i % 4 / 2;
+        shared_store_pair((at ^ piece * 16) + box * 128 * 128 + r * 1024,
+                          pack2<elem>(sums[i] * scale, sums[i + 1] * scale));
+    }
+}
+
+//$ if k.uses.dropout then
+// The group's share of the mask: 64 keys of ROWS queries, one bit each. A thread here holds one
+// quarter of each draw alone, so draws are made once and shared. `row`: of the tile's first query
+// among all; `chunk`: which 64 keys.
+DEVICE void $(k.part.draw)(uint8_t (*kept)[4][2], const struct dropout *drop, uint32_t site,
+                           uint32_t row, int chunk) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    const int thread = (int)(threadIdx.x % WARP_GROUP), query = thread % $(ROWS);
+    const uint32_t counter = ((row + query) * DROPOUT_CHUNKS(T) + chunk) * DROPOUT_LANES;
+    for (int half = thread / $(ROWS); half < 2; half += WARP_GROUP / $(ROWS)) {
+        uint32_t bits[4] = {0, 0, 0, 0};
+#pragma unroll
+        for (int l = 0; l < 8; l++) {
+            const struct dropout_bits draw = dropout_draw(drop, site, counter + 8 * half + l);
+#pragma unroll
+            for (int quarter = 0; quarter < 4; quarter++) {
+                bits[quarter] |= (dropout_quarter(drop, draw, quarter) != 0.0f ? 1u : 0u) << l;
+            }
+        }
+#pragma unroll
+        for (int quarter = 0; quarter < 4; quarter++) {
+            kept[query][quarter][half] = (uint8_t)bits[quarter];
+        }
+    }
+}
+
+//$ end
+$(head) {
+    HOPPER_BODY();
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), KEYS = divide_up(T, 128);
+    constexpr float SCALE = $(k.attrs.scale) * 1.44269504f;
+    SHARED_DYNAMIC_1024(struct $(k.part.shared), s);
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < 2; i++) {
+            mbarrier_init(&s->kv_full[i], 1);
+            mbarrier_init(&s->kv_empty[i], 2); // a thread of each group
+            mbarrier_init(&s->full[i], 1);
+            mbarrier_init(&s->empty[i], 8); // a thread of each warp
+        }
+        mbarrier_fence_init();
+    }
+    block_sync();
+    if (threadIdx.x < WARP_GROUP) {
+        registers_give<24>();
+        if (threadIdx.x == 0) {
+            $(k.part.load)(s, &qkv_map, &dy_map, rows);
+        }
+        return;
+    }
+    registers_take<240>();
+
+    const int group = warp_group() - 1, thread = (int)(threadIdx.x % WARP_GROUP);
+    const int lane = thread % WARP, t = lane % 4;
+    const int mine = group * 64 + thread / WARP * 16 + lane / 4; // first key in the tile; and + 8
+    // The group's piece of dQ: 64 queries, or 64 columns.
+    const int piece_row = ROWS == 128 ? group * 64 : 0, piece_column = ROWS == 128 ? 0 : group * 64;
+    partial += (size_t)blockIdx.x * TILES * ROWS * D + (group * WARP_GROUP + thread) * 4;
+    //$ if k.uses.dropout then
+    const struct dropout drop = dropout_make(state);
+    //$ end
+    float p[$(SCORES)], ds[$(SCORES)], dk[$(SUMS)], dv[$(SUMS)], dq[32];
+    uint32_t p_pairs[$(STEPS)][4], ds_pairs[$(STEPS)][4];
+    int keys = 0, used = 0;
+    for (int item = (int)blockIdx.x; item < B * H; item += (int)gridDim.x) {
+        const int b = item / H, h = item % H;
+        for (int key = 0; key < KEYS; key++, keys++) {
+            const int slot = keys % 2, first = key * (128 / ROWS);
+            elem *const k = s->k[slot], *const v = s->v[slot];
+            mbarrier_wait(&s->kv_full[slot], keys / 2 % 2);
+            for (int i = first; i < TILES; i++, used++) {
+                const int stage = used % 2;
+                const elem *const q = s->q[stage], *const dy = s->dy[stage];
+                mbarrier_wait(&s->full[stage], used / 2 % 2);
+                $(k.part.scores)(p, k + group * 64 * 64, q);
+                $(k.part.scores)(ds, v + group * 64 * 64, dy);
+                //$ if k.uses.dropout then
+                const uint32_t row = (uint32_t)(item * T + i * ROWS);
+                $(k.part.draw)(s->kept[group], &drop, site, row, 2 * key + group);
+                barrier_sync(3 + group, WARP_GROUP);
+                //$ end
+
+                wgmma_wait<1>();
+                wgmma_landed(p);
+                if (i < first + 128 / ROWS) { // the diagonal: queries before the key see nothing
+#pragma unroll
+                    for (int j = 0; j < ROWS / 2; j++) {
+                        const int query = (i - first) * ROWS + j / 4 * 8 + 2 * t + j % 2;
+                        if (mine + j % 4 / 2 * 8 > query) {
+                            p[j] = -INFINITY;
+                        }
+                    }
+                }
+                //$ if k.uses.dropout then
+                wgmma_wait<0>();
+                wgmma_landed(ds);
+#pragma unroll
+                for (int j = 0; j < ROWS / 2; j += 2) {
+                    const int query = j / 4 * 8 + 2 * t;
+                    float kept[2];
+#pragma unroll
+                    for (int e = 0; e < 2; e++) {
+                        const uint8_t bits = s->kept[group][query + e][thread / WARP][j % 4 / 2];
+                        const float mask = bits >> (lane / 4) & 1 ? drop.scale : 0.0f;
+                        const float weight =
+                            exp2_fast(p[j + e] * SCALE - s->rows[stage][0][query + e]);
+                        ds[j + e] = weight * (ds[j + e] * mask - s->rows[stage][1][query + e]);
+                        kept[e] = weight * mask;
+                    }
+                    p_pairs[j / 8][j % 8 / 2] = pack2<elem>(kept[0], kept[1]);
+                    ds_pairs[j / 8][j % 8 / 2] = pack2<elem>(ds[j], ds[j + 1]);
+                }
+                $(k.part.mix)(dv, p_pairs, dy, i > first);
+                //$ else
+                // dV starts before dP is looked at; dS takes the weights as dV does, rounded.
+#pragma unroll
+                for (int j = 0; j < ROWS / 2; j += 2) {
+                    const float *row = s->rows[stage][0] + j / 4 * 8 + 2 * t;
+                    p_pairs[j / 8][j % 8 / 2] = pack2<elem>(exp2_fast(p[j] * SCALE - row[0]),
+                                                            exp2_fast(p[j + 1] * SCALE - row[1]));
+                }
+                $(k.part.mix)(dv, p_pairs, dy, i > first);
+                wgmma_wait<1>();
+                wgmma_landed(ds);
+#pragma unroll
+                for (int j = 0; j < ROWS / 2; j += 2) {
+                    const float *delta = s->rows[stage][1] + j / 4 * 8 + 2 * t;
+                    const uint32_t pair = p_pairs[j / 8][j % 8 / 2];
+                    ds_pairs[j / 8][j % 8 / 2] =
+                        pack2<elem>(pair_at<elem>(pair, 0) * (ds[j] - delta[0]),
+                                    pair_at<elem>(pair, 1) * (ds[j + 1] - delta[1]));
+                }
+                //$ end
+                elem *const meet = s->ds[used % 2];
+                const uint32_t to = tile_address(meet, mine, 2 * t);
+#pragma unroll
+                for (int j = 0; j < ROWS / 4; j++) {
+                    const int piece = j / 2 % 8, box = j / 16, r = j % 2;
+                    shared_store_pair((to ^ piece * 16) + box * 128 * 128 + r * 1024,
+                                      ds_pairs[j / 4][j % 4]);
+                }
+                fence_proxy_async();
+                // dQ so far. Zeros where there is none: the compiler takes sums that a product may
+                // or may not overwrite for alive, and there are no registers for them.
+                float *const so_far = partial + (size_t)i * ROWS * D;
+#pragma unroll
+                for (int j = 0; j < 8; j++) {
+                    struct four from = {};
+                    if (key > 0) {
+                        from = four_load(so_far + j * 2 * WARP_GROUP * 4);
+                    }
+#pragma unroll
+                    for (int e = 0; e < 4; e++) {
+                        dq[4 * j + e] = from.v[e];
+                    }
+                }
+                barrier_sync(1, 2 * WARP_GROUP);
+                const uint64_t a = wgmma_columns(meet + piece_row / 64 * 128 * 64, 128);
+                const uint64_t c = wgmma_columns(k + piece_column / 64 * 128 * 64, 128);
+                wgmma_fence();
+#pragma unroll
+                for (int step = 0; step < 8; step++) {
+                    wgmma_m64k16<elem, BY_COLUMNS, BY_COLUMNS>(dq, wgmma_step(a, step * 2048),
+                                                               wgmma_step(c, step * 2048), true);
+                }
+                wgmma_commit();
+                $(k.part.mix)(dk, ds_pairs, q, i > first);
+                wgmma_wait<1>(); // all but dK
+                wgmma_landed(dq);
+                $(k.part.put)
+                (dq, dqkv, so_far, i / (128 / ROWS) == key, b, i * ROWS + piece_row,
+                 h * D + piece_column);
+                wgmma_wait<0>();
+                if (lane == 0) {
+                    mbarrier_arrive(&s->empty[stage]);
+                }
+            }
+            wgmma_landed(dk);
+            wgmma_landed(dv);
+
+            // dK and dV take the place of k and v, once both groups are done with them.
+            barrier_sync(2, 2 * WARP_GROUP);
+            $(k.part.keep)(k + group * 64 * 64, dk, $(k.attrs.scale));
+            $(k.part.keep)(v + group * 64 * 64, dv, 1.0f);
+            fence_proxy_async();
+            barrier_sync(3 + group, WARP_GROUP);
+            if (thread == 0) {
+                tiles_store(&dqkv_map, k + group * 64 * 64, 128, 64, D, C + h * D,
+                            key * 128 + group * 64, b);
+                tiles_store(&dqkv_map, v + group * 64 * 64, 128, 64, D, 2 * C + h * D,
+                            key * 128 + group * 64, b);
+                tma_store_commit();
+                tma_store_wait<0>();
+                mbarrier_arrive(&s->kv_empty[slot]);
+            }
+        }
+    }
+}
+
+//// Workspace: rows, B H TILES 2 ROWS floats; then each block's T D floats of dQ, T in whole tiles.
+$(k.sign_launch()) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), BLOCKS = $(blocks);
+    constexpr size_t STATISTICS = (size_t)B * H * TILES * 2 * ROWS;
+    static_assert(STATISTICS + (size_t)BLOCKS * TILES * ROWS * D <= $(k.node.workspace.dims[1]),
+                  "the op's workspace is too small for this kernel");
+    float *const rows = workspace, *const partial = rows + STATISTICS;
+    const tensor_map qkv_map = tensor_map_make(qkv, E, T, B, E_LD);
+    const tensor_map dy_map = tensor_map_make(dy, C, T, B, C_LD);
+    const tensor_map dqkv_map = tensor_map_make(dqkv, E, T, B, E_LD);
+    LAUNCH($(k.part.rows), B * TILES * ROWS / 64 * (C / 32), 256, 0, gpu->stream, rows, dy, y, lse);
+    //$ local names = k.uses.dropout and ", state, site" or ""
+    //$ local maps = "qkv_map, dy_map, dqkv_map, dqkv, rows, partial" .. names
+    LAUNCH($(k.name), BLOCKS, 384, sizeof(struct $(k.part.shared)), gpu->stream, $(maps));
+}
+//$ end

@@ -1,0 +1,3 @@
+#!/bin/sh
+# test_compile.sh: compile.sh under the name by which run.lua finds tests.
+exec "$(dirname "$0")/compile.sh" "$@"
