@@ -237,7 +237,7 @@ ifeq ($(BACKEND),cuda)
 ifdef EMULATED
 emulator := tests/cuda/emulator
 device := $(runtime)/emulated
-device_flags := -I$(emulator)
+device_flags := -I$(emulator) -DGEMM_WORKSPACE_MIB=1
 cxx := $(if $(filter clang,$(CC)),clang++,g++)
 emulator_objects := $(patsubst $(emulator)/%.cpp,$(device)/%.o,$(wildcard $(emulator)/*.cpp))
 device_libraries := -lstdc++

@@ -37,7 +37,10 @@ enum gemm_type {
 // between rows; it is what a bf16 row of 8 columns takes, and all that tensor cores ask for.
 enum { GEMM_ALIGN = 16 };
 // What cuBLASLt may use beside, as NVIDIA advises for Hopper (and 4 MiB for older devices).
-enum { GEMM_WORKSPACE = 32 << 20, GEMM_WORKSPACE_ALIGN = 256 };
+#ifndef GEMM_WORKSPACE_MIB
+#define GEMM_WORKSPACE_MIB 32
+#endif
+enum { GEMM_WORKSPACE = GEMM_WORKSPACE_MIB << 20, GEMM_WORKSPACE_ALIGN = 256 };
 
 struct gemm {
     const char *name;              // of the emitted kernel

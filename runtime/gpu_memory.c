@@ -170,6 +170,9 @@ void model_destroy(struct model *m) {
         munmap(m->m, bytes);
         munmap(m->v, bytes);
     }
+    if (m->grads) {
+        munmap(m->grads, bytes);
+    }
     *gpu = (struct gpu){0};
     *m = (struct model){0};
 }
@@ -214,7 +217,9 @@ static void gpu_copy_all(struct model *m, const struct model_info *info,
 void step_begin(struct model *m, const struct model_info *info, const struct progress *progress) {
     struct gpu *gpu = &gpu_model;
     bool scaled = !strcmp(info->dtype, "float16");
-    double scale = progress->loss_scale > 1 ? progress->loss_scale : FIRST_LOSS_SCALE;
+    // 0 where nothing scaled before; 1 is what other types leave.
+    bool was_scaled = progress->loss_scale > 0 && progress->loss_scale != 1;
+    double scale = was_scaled ? progress->loss_scale : FIRST_LOSS_SCALE;
     struct step_state state = {
         .t = progress->updates,
         .scale = scaled ? scale : 1,
@@ -231,6 +236,21 @@ void step_begin(struct model *m, const struct model_info *info, const struct pro
 void step_fetch(struct model *m, const struct model_info *info) {
     gpu_copy_all(m, info, TO_HOST);
     CUDA_CHECK(cudaStreamSynchronize(gpu_model.stream));
+}
+
+void step_fetch_grads(struct model *m, const struct model_info *info) {
+    struct gpu *gpu = &gpu_model;
+    double scale;
+    if (!m->grads) {
+        m->grads = gpu_host_floats(info->state_floats);
+    }
+    gpu_copy(info, m->grads, gpu->grads, TO_HOST);
+    CUDA_CHECK(cudaMemcpyAsync(&scale, (char *)gpu->state + offsetof(struct step_state, scale),
+                               sizeof scale, cudaMemcpyDeviceToHost, gpu->stream));
+    CUDA_CHECK(cudaStreamSynchronize(gpu->stream));
+    for (int64_t i = 0; i < info->state_floats; i++) {
+        m->grads[i] = (float)(m->grads[i] / scale); // exact: a power of two
+    }
 }
 
 double step_peak(const struct model *m, char line[256]) {

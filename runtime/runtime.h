@@ -458,6 +458,9 @@ void step_loss(struct model *m, const struct model_info *info, bool prepare, boo
 double step_total(struct model *m);
 // Makes m's params (and moments) on the host those of now, for a checkpoint or a sample.
 void step_fetch(struct model *m, const struct model_info *info);
+// Makes m's grads on the host those of the micro-steps since the first one, before step_update; for
+// tests.
+void step_fetch_grads(struct model *m, const struct model_info *info);
 
 // ---- schedule.c ---------------------------------------------------------------------------------
 

@@ -1,5 +1,9 @@
 -- Cases of attention: sizes around the tile's and its blocks', heads of odd sizes, dropout, far scores.
 local plain = { { 1, 1, 1, 1 }, { 1, 100, 1, 64 }, { 3, 7, 2, 1 } }
+-- CUDA: heads that fill the tensor cores' tiles, or not, and sequences around the blocks' sizes.
+local plain_cuda = { { 2, 7, 2, 8 }, { 1, 65, 2, 20 }, { 1, 100, 2, 32 }, { 3, 1, 2, 64 }, { 2, 130, 2, 64 },
+  { 1, 65, 1, 80 }, { 1, 64, 1, 128 }, { 1, 130, 67, 8 } }
+local dropped_cuda = { { 2, 64, 1, 16 }, { 1, 33, 1, 40 }, { 1, 130, 1, 64 }, { 1, 100, 1, 128 } }
 local dropped = { { 2, 17, 3, 5 }, { 1, 33, 2, 17 }, { 1, 65, 1, 33 } }
 
 return function(case)
@@ -15,6 +19,10 @@ return function(case)
   for _, size in ipairs(plain) do case(name(size), { tolerance = 3e-6 }, attend(size, {})) end
   for _, size in ipairs(dropped) do
     case(name(size) .. " with dropout", { tolerance = 3e-6 }, attend(size, { site = 7 }))
+  end
+  for _, size in ipairs(plain_cuda) do case(name(size), { tolerance = 3e-6, backend = "cuda" }, attend(size, {})) end
+  for _, size in ipairs(dropped_cuda) do
+    case(name(size) .. " with dropout", { tolerance = 3e-6, backend = "cuda" }, attend(size, { site = 7 }))
   end
   case("without statistics", { tolerance = 2e-6, forward = true }, attend({ 3, 7, 2, 1 }, {}))
   case("of far scores", { tolerance = 1e-5 }, attend({ 2, 17, 2, 5 }, {}, 6))

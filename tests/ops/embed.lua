@@ -10,13 +10,22 @@ return function(case)
     { 2, 17, 100, 5 } }) do
     local B, T, C, V = table.unpack(size)
     for _, positions in ipairs({ true, false }) do
-      case(("%dx%dx%d of %d%s"):format(B, T, C, V, positions and "" or " alone"), { tolerance = 1e-6 },
+      case(("%dx%dx%d of %d%s"):format(B, T, C, V, positions and "" or " alone"), { tolerance = 1e-6, vocab = V },
         function(g, given)
           local tokens = given("tokens", { B * T }, { type = "i32", below = V })
           local wte, wpe = tables(g, V, positions and T, C)
           return g:append("embed", { "y" }, { tokens, wte, wpe }, { T = T })
         end)
     end
+  end
+  -- Tokens of which a few, or one, fill the batch.
+  for _, size in ipairs({ { 2, 100, 65, 1 }, { 10, 100, 17, 1 }, { 10, 100, 17, 2 } }) do
+    local B, T, C, below = table.unpack(size)
+    case(("%dx%dx%d, %d tokens"):format(B, T, C, below), { tolerance = 1e-6 }, function(g, given)
+      local tokens = given("tokens", { B * T }, { type = "i32", below = below })
+      local wte, wpe = tables(g, 65, T, C)
+      return g:append("embed", { "y" }, { tokens, wte, wpe }, { T = T })
+    end)
   end
   case("with dropout", { tolerance = 1e-6 }, function(g, given)
     local wte, wpe = tables(g, 65, 17, 65)

@@ -1,7 +1,12 @@
--- emit: the op harness's cases as C: the kernels of every case of tests/ops/NAME.lua for one
--- instruction set, and the tables that harness.c runs.
+-- emit: the op harness's cases: the kernels of every case of tests/ops/NAME.lua for one target, and
+-- the tables that harness.c runs.
 --
---   lua5.4 tests/ops/emit.lua ISA FOLDER [--bench]
+--   lua5.4 tests/ops/emit.lua TARGET FOLDER [--bench] [FAMILY ...]
+--
+-- TARGET is an instruction set ("avx2"): FOLDER/NAME.c is a family's kernels and tables. Or it is
+-- cuda:TYPE[:ATTENTION] ("cuda:bf16", "cuda:bf16:hopper"): the kernels are FOLDER/NAME.cu, and those
+-- of no graph in FOLDER/whole.cu. `--bench` adds cases for figures. Where families are
+-- named, only those are emitted.
 --
 -- A case file returns function(case): it calls case(name, options, build) for each of its cases, and
 -- build(g, given) appends a small forward graph and returns its result. given(name, dims, fields)
@@ -10,17 +15,20 @@
 --   forward     true: no backward pass
 --   decode      { rows = , pos = , most = }: the sampler's kernels, called with some of `most` rows
 --   bench       true: only emitted with --bench
+--   backend     "cpu" or "cuda": only emitted for it; the sampler's are a CPU's
+--   vocab       the size that CUDA pads as the vocabulary's
+--   accumulates { tensor name, ... }: parameters whose gradient has another writer before this graph's
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local autodiff = require("gen.passes.autodiff")
 local fuse = require("gen.passes.fuse")
 local graph = require("gen.graph")
-local isas = require("gen.isa")
 local kernels = require("gen.kernels")
 local layout = require("gen.passes.layout")
 local op = require("gen.op")
+local target = require("gen.target")
+local template = require("gen.template")
 local verify = require("gen.verify")
 
-local BACKEND = "cpu"
 local DIMS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
 
 -- ---- one case: a graph, its forward pass kept for the reference, and its kernels ------------------
@@ -47,20 +55,22 @@ local function forward_steps(g)
   return steps
 end
 
-local function build_case(isa, options, build)
+local function build_case(t, options, build)
   local g = graph.new()
-  g.isa, g.decode = isa, options.decode
+  g.target, g.decode = t, options.decode
   local inputs = {}
   local function given(name, dims, fields)
-    inputs[#inputs + 1] = g:tensor(name, dims, fields)
-    return inputs[#inputs]
+    local tensor = g:tensor(name, dims, fields)
+    if tensor.type == "i32" then tensor.dense = true else tensor.type = g:elem() end
+    inputs[#inputs + 1] = tensor
+    return tensor
   end
   local y = build(g, given)
   local steps = forward_steps(g)
   local backward, dy = not options.forward and not g.decode, nil
   if backward then
     if y then
-      dy = g:input("dy", { table.unpack(y.dims) })
+      dy = g:tensor("dy", { table.unpack(y.dims) }, { kind = "input", type = g:elem() })
       local position = append_loss(g, y, dy)
       autodiff.run(g)
       table.remove(g.nodes, position)
@@ -117,6 +127,8 @@ local function classify(g, steps, dy, described)
   for _, tensor in ipairs(list) do
     if tensor.kind == "state" then
       roles[tensor] = { role = "STATE" }
+    elseif tensor.image_of then
+      roles[tensor] = { role = "GIVEN", of = index[tensor.image_of] }
     elseif given[tensor] then
       roles[tensor] = { role = "GIVEN" }
     elseif work[tensor] then
@@ -131,6 +143,7 @@ local function classify(g, steps, dy, described)
     end
   end
   for _, tensor in ipairs(list) do
+    if tensor.image_of then roles[tensor.image_of].rounded = true end
     local gradient = given[tensor] and gradient_of(g, tensor)
     if gradient and index[gradient] and roles[gradient].role == "WORK" then
       roles[gradient] = { role = "GRADIENT", of = index[tensor] }
@@ -141,8 +154,44 @@ end
 
 -- Products of given tensors stay near 1 where a weight's rows have length 1.
 local function spread_of(tensor)
+  tensor = tensor.image_of or tensor
   if tensor.spread then return tensor.spread end
   return tensor.kind == "param" and #tensor.dims == 2 and 1 / math.sqrt(tensor.dims[2]) or 1
+end
+
+-- How often numbers are rounded to the type of activations on the way to each tensor: once where one
+-- is stored, and in attention's factors.
+local factors = { attention = 1, attention_backward = 2 }
+
+local function roundings_of(g)
+  local count = {}
+  if g:elem() == "f32" then return count end
+  for _, node in ipairs(g.nodes) do
+    local most = 0
+    local function reads(tensor) most = math.max(most, tensor and count[tensor] or 0) end
+    local function writes(tensor)
+      if tensor then count[tensor] = math.max(count[tensor] or 0, most + (tensor.type == g:elem() and 1 or 0)) end
+    end
+    for _, tensor in ipairs(node.inputs) do reads(tensor) end
+    for step in graph.steps(node) do
+      for _, tensor in ipairs(step.operands or {}) do reads(tensor) end
+    end
+    most = most + (factors[node.op.name] or 0)
+    for _, tensor in ipairs(node.outputs) do writes(tensor) end
+    for step in graph.steps(node) do writes(step.keep) end
+  end
+  return count
+end
+
+-- Elements of a row and rows, with padding, and whether that padding is 0.
+local function padding_of(t, tensor)
+  local columns = tensor.dims[#tensor.dims]
+  local rows = graph.count(tensor) // columns
+  if t.backend == "cpu" or tensor.dense then return columns, rows, false end
+  local weight = tensor.kind == "param" or tensor.kind == "grad" or tensor.kind == "packed"
+  if weight and #tensor.dims == 2 and rows == t.vocab then rows = target.width(t, rows) end
+  local of_logits = tensor.name == "dy" or tensor.producer and tensor.producer.op.name == "cross_entropy_backward"
+  return target.width(t, columns), rows, weight or (of_logits and columns == t.vocab) or false
 end
 
 -- ---- C text --------------------------------------------------------------------------------------
@@ -161,16 +210,18 @@ local function dims_text(dims)
   return "{" .. table.concat(words, ", ") .. "}"
 end
 
-local function tensor_text(g, tensor, role)
+local function tensor_text(g, tensor, role, roundings)
   local count = graph.count(tensor)
   local valid = count
   local decode = g.decode
   if decode and tensor.dims[1] == decode.most and tensor.kind == "value" then
     valid = count // decode.most * decode.rows
   end
-  return ('    {"%s", %s, %d, %d, %d, %d, %s, %d, %s, %.17g},'):format(tensor.name, role.role, count, valid,
-    tensor.dims[#tensor.dims], role.of or -1, role.accumulate or false, tensor.below or 0,
-    tensor.ignored or false, spread_of(tensor))
+  local width, rows, zero = padding_of(g.target, tensor)
+  return ('    {"%s", %s, %s, %d, %d, %d, %d, %d, %s, %d, %s, %s, %d, %s, %.17g, %d},'):format(tensor.name,
+    role.role, tensor.type:upper(), count, valid, tensor.dims[#tensor.dims], width, rows, zero,
+    role.of or -1, role.accumulate or false, role.rounded or false, tensor.below or 0,
+    tensor.ignored or false, spread_of(tensor), roundings[tensor] or 0)
 end
 
 local function step_text(index, step)
@@ -181,7 +232,7 @@ end
 
 -- Tensors whose memory the first result may have: those that it is declared to take, and those that
 -- only the store reads.
-local function aliases_of(node)
+local function aliases_of(t, node)
   local list, read = {}, {}
   local first = node.outputs[1]
   for i, tensor in ipairs(node.inputs) do
@@ -189,15 +240,17 @@ local function aliases_of(node)
     if first and node.op.inplace[node.op.outputs[1][1]] == node.op.inputs[i][1] then list[#list + 1] = tensor end
   end
   for _, step in ipairs(node.epilogue) do
-    for _, tensor in ipairs(step.operands or {}) do
-      if not read[tensor] and #tensor.dims == 2 then list[#list + 1] = tensor end
+    -- cuBLASLt may have its C in place, a residual, but does not say so of what GELU's derivative reads.
+    local library = t.backend == "cuda" and node.op.product and step.op and step.op.name ~= "add"
+    for _, tensor in ipairs(not library and step.operands or {}) do
+      if not read[tensor] and #tensor.dims == 2 and tensor.type == first.type then list[#list + 1] = tensor end
     end
   end
   return list
 end
 
 local function site_of(node)
-  for _, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     if step.attrs and step.attrs.site then return step.attrs.site end
   end
   return node.attrs.site or 0
@@ -208,16 +261,28 @@ local function call_rows(g, node)
   return node.dims.N == 1 and node.op.name ~= "last_row" and 1 or g.decode.rows
 end
 
-local function call_text(g, index, node, k)
-  local tensors = {}
+local function call_text(g, family, index, node, k, written)
+  local tensors, first = {}, {}
   for i, operand in ipairs(k.operands) do tensors[i] = operand.tensor end
-  return ('    {"%s", call_%s, %.17g, %du, %d, %s, %s, %s},'):format(k.unique, k.unique, k.flops, site_of(node),
-    call_rows(g, node), node.op.scratch and not g.decode and ("sizeof(struct %s_scratch)"):format(k.unique) or "0",
-    indices(index, tensors, 12), indices(index, aliases_of(node), 4))
+  for i, operand in ipairs(node.op.outputs) do
+    local grad = operand.accumulate and node.outputs[i]
+    if grad then
+      first[#first + 1] = tostring(not written[grad])
+      written[grad] = true
+    end
+  end
+  if node.op.name == "mean_loss" then first[1] = "true" end
+  local scratch = node.op.scratch and not g.decode and ("sizeof(struct %s_scratch)"):format(k.unique) or "0"
+  if g:backend() == "cuda" then scratch = node.workspace and tostring(4 * graph.count(node.workspace)) or "0" end
+  local tokens = node.op.name == "embed_backward" and index[node.inputs[2]] or -1
+  return ('    {"%s", %s, %.17g, %.17g, %du, %d, %s, %d, {%s}, %s, %s},'):format(k.unique,
+    family:wrapper(k), k.flops, k.bytes, site_of(node), call_rows(g, node), scratch, tokens,
+    #first > 0 and table.concat(first, ", ", 1, math.min(#first, 2)) or "false",
+    indices(index, tensors, 12), indices(index, aliases_of(g.target, node), 4))
 end
 
 -- A kernel behind the one signature that harness.c calls.
-local function wrapper_text(g, node, k)
+local function wrapper_cpu(g, node, k, name)
   local words = {}
   if k.takes_model then words[1] = "c->m" end
   for i = 1, #k.operands do words[#words + 1] = ("c->at[%d]"):format(i - 1) end
@@ -226,27 +291,56 @@ local function wrapper_text(g, node, k)
     if node.op.takes_pos then words[#words + 1] = "c->pos" end
     words[#words + 1] = "c->rows"
   elseif node.op.scratch then
-    words[#words + 1] = "c->scratch[thread]"
+    words[#words + 1] = "c->scratch"
   end
-  local head = "static void call_%s(const struct call_context *c, int thread, int threads) {\n"
-  return (head .. "    %s(%s, thread, threads);\n}\n"):format(k.unique, k.unique, table.concat(words, ", "))
+  return ("static void %s(const struct call_context *c) {\n    %s(%s, c->thread, c->threads);\n}\n"):format(
+    name, k.unique, table.concat(words, ", "))
+end
+
+local function wrapper_cuda(_, node, k, name)
+  local words = { "c->gpu" }
+  if k.takes_model then words[2] = "c->gpu->state" end
+  for i, operand in ipairs(k.operands) do
+    words[#words + 1] = ("(%s *)c->at[%d]"):format(kernels.c_type(k.target, operand.tensor), i - 1)
+  end
+  if k.site then words[#words + 1] = "c->site" end
+  for i in ipairs(k.betas) do words[#words + 1] = ("c->beta[%d]"):format(i - 1) end
+  if node.workspace then words[#words + 1] = "(float *)c->scratch" end
+  return ('extern "C" void %s(const struct call_context *c) {\n    %s_launch(%s);\n}\n'):format(name, k.unique,
+    table.concat(words, ", "))
 end
 
 -- ---- families ------------------------------------------------------------------------------------
 
+local CUDA_HEAD = [[
+#include "runtime/gemm.h"
+#include "runtime/gpu.h"
+#include "runtime/kernel.cuh"
+#include "runtime/kernel_math.cuh"
+#include "tests/ops/call.h"
+
+typedef %s elem; // the type of activations
+]]
+
 local Family = {}
 Family.__index = Family
 
-local function new_family(name, isa, bench)
-  return setmetatable({ name = name, isa = isa, bench = bench, texts = {}, tables = {}, cases = {}, by_name = {},
-    references = {} }, Family)
+-- target_of(vocab) is what a case is emitted for.
+local function new_family(name, target_of, bench)
+  return setmetatable({ name = name, target_of = target_of, target = target_of(), bench = bench, texts = {},
+    tables = {}, cases = {}, by_name = {}, wrappers = {}, gemms = {}, references = {} }, Family)
+end
+
+-- The name of a kernel's wrapper: another program part's on CUDA, so that families must not share it.
+function Family:wrapper(k)
+  return self.target.backend == "cpu" and "call_" .. k.unique or ("call_%s_%s"):format(self.name, k.unique)
 end
 
 -- The kernel of a node, emitted once. Kernels of one program that have the same name are the same;
 -- those of two cases need not be (a layernorm with a shift and one without): they get a number.
 function Family:kernel(g, node, covered)
   local decode = g.decode ~= nil
-  local k = kernels.text(node, BACKEND, self.isa, decode)
+  local k = kernels.text(node, g.target, decode)
   local base, n = k.name, 1
   k.unique = base
   while self.by_name[k.unique] and self.by_name[k.unique] ~= k.text do
@@ -254,7 +348,7 @@ function Family:kernel(g, node, covered)
     k.unique = ("%s_%d"):format(base, n)
   end
   covered[node.op.name .. (decode and node.op.decode and " decode" or "")] = true
-  for _, step in ipairs(node.epilogue) do
+  for step in graph.steps(node) do
     if step.op then covered[step.op.name .. " fused"] = true end
   end
   if k.common and not self.by_name[k.common_name] then
@@ -264,14 +358,19 @@ function Family:kernel(g, node, covered)
   if not self.by_name[k.unique] then
     self.by_name[k.unique] = k.text
     local text = k.unique == base and k.text or k.text:gsub("%f[%w_]" .. base, k.unique)
-    self.texts[#self.texts + 1] = text .. "\n" .. wrapper_text(g, node, k)
+    local wrapper = k.target.backend == "cpu" and wrapper_cpu or wrapper_cuda
+    self.texts[#self.texts + 1] = text .. "\n" .. wrapper(g, node, k, self:wrapper(k))
+    self.wrappers[#self.wrappers + 1] = self:wrapper(k)
+    self.gemms[#self.gemms + 1] = text:match("static struct gemm ([%w_]+)")
+    self.hopper = self.hopper or k.path:find("hopper") ~= nil
   end
   return k
 end
 
 function Family:add(name, options, build, covered)
   if options.bench and not self.bench then return end
-  local g, steps, y, dy = build_case(self.isa, options, build)
+  if (options.decode and "cpu" or options.backend or self.target.backend) ~= self.target.backend then return end
+  local g, steps, y, dy = build_case(self.target_of(options.vocab), options, build)
   local described = {}
   for i, node in ipairs(g.nodes) do described[i] = self:kernel(g, node, covered) end
   local list, index, roles = classify(g, steps, dy, described)
@@ -283,7 +382,9 @@ function Family:add(name, options, build, covered)
     lines[#lines + 1] = "};"
   end
   local tensors, step_lines, calls, work, dropout = {}, {}, {}, 0, false
-  for i, tensor in ipairs(list) do tensors[i] = tensor_text(g, tensor, roles[tensor]) end
+  local roundings, written = roundings_of(g), {}
+  for _, param in ipairs(options.accumulates or {}) do written[g.tensors["d." .. param]] = true end
+  for i, tensor in ipairs(list) do tensors[i] = tensor_text(g, tensor, roles[tensor], roundings) end
   for i, step in ipairs(steps) do
     step_lines[i] = step_text(index, step)
     self.references[step.op.name:gsub("^matmul_decode$", "matmul")] = true
@@ -291,14 +392,14 @@ function Family:add(name, options, build, covered)
     work = work + step.op.flops(step.dims, step.attrs) * (has_dropout and 20 or 1) -- a cipher an element
     dropout = dropout or has_dropout
   end
-  for i, node in ipairs(g.nodes) do calls[i] = call_text(g, index, node, described[i]) end
+  for i, node in ipairs(g.nodes) do calls[i] = call_text(g, self, index, node, described[i], written) end
   rows("tensor tensors", tensors)
   rows("step steps", step_lines)
   rows("call calls", calls)
   self.tables[#self.tables + 1] = table.concat(lines, "\n")
-  local loss = y or steps[1].outputs[1]
+  local loss = y or g.tensors.losses
   self.cases[#self.cases + 1] =
-    ('    {"%s", %.17g, %.17g, %s, %d, %d, %d, tensors_%d, steps_%d, calls_%d, %d, %d, %d},'):format(name,
+    ('    {"%s", %.17g, %.17g, %s, %d, %d, %d, tensors_%d, steps_%d, calls_%d, %d, %d, %d, GEMMS},'):format(name,
       options.tolerance, work, dropout, options.decode and options.decode.pos or 0, index[loss],
       dy and index[dy] or -1, number, number, number, #list, #steps, #calls)
 end
@@ -310,19 +411,98 @@ local function sorted(set)
   return list
 end
 
-function Family:text()
+-- The cases' tables.
+function Family:tables_text()
   local references = sorted(self.references)
+  local gemms = #self.gemms > 0 and ("%s_gemms, %d"):format(self.name, #self.gemms) or "NULL, 0"
+  return table.concat({
+    "reference_fn " .. table.concat(references, "_reference, ") .. "_reference;\n",
+    table.concat(self.tables, "\n"),
+    ("\nconst struct op_case %s_cases[] = {"):format(self.name),
+    (table.concat(self.cases, "\n"):gsub("GEMMS", gemms)),
+    "};",
+  }, "\n") .. "\n"
+end
+
+-- A CPU's family: one file.
+function Family:text_cpu()
   return table.concat({
     ("// cases of %s, emitted by tests/ops/emit.lua."):format(self.name),
     '#include "runtime/kernel.h"',
     '#include "tests/ops/harness.h"\n',
-    kernels.tile(BACKEND, self.isa),
+    kernels.tile(self.target),
     table.concat(self.texts, "\n"),
-    "reference_fn " .. table.concat(references, "_reference, ") .. "_reference;\n",
-    table.concat(self.tables, "\n"),
-    ("\nconst struct op_case %s_cases[] = {"):format(self.name),
-    table.concat(self.cases, "\n"),
+    self:tables_text(),
+  }, "\n")
+end
+
+-- CUDA's: the kernels in C++, behind wrappers in C, and the tables in C.
+function Family:texts_cuda()
+  local kernel_words = {
+    ("// Kernels of %s, emitted by tests/ops/emit.lua."):format(self.name),
+    CUDA_HEAD:format(self.target.elem == "f32" and "float" or self.target.elem),
+    self.hopper and '#include "runtime/hopper.cuh"\n' or "",
+    table.concat(self.texts, "\n"),
+  }
+  local table_words = {
+    ("// cases of %s, emitted by tests/ops/emit.lua."):format(self.name),
+    '#include "tests/ops/harness.h"\n',
+    "call_fn " .. table.concat(self.wrappers, ",\n    ") .. ";",
+  }
+  if #self.gemms > 0 then
+    kernel_words[#kernel_words + 1] = ('extern "C" {\nextern struct gemm *const %s_gemms[];\n' ..
+      "struct gemm *const %s_gemms[] = {\n    &%s,\n};\n}"):format(self.name, self.name,
+      table.concat(self.gemms, ",\n    &"))
+    table_words[#table_words + 1] = ("extern struct gemm *const %s_gemms[];"):format(self.name)
+  end
+  table_words[#table_words + 1] = self:tables_text()
+  return table.concat(kernel_words, "\n") .. "\n", table.concat(table_words, "\n")
+end
+
+-- ---- CUDA's kernels that no graph asks for ---------------------------------------------------------
+
+-- For each optimizer those of a model of so many floats, of which the first are decayed, and rows.
+local wholes = {
+  { optimizer = "adamw", state_floats = 20480, decay_floats = 12288, N = 300, V = 65 },
+  { optimizer = "adam", state_floats = 64, decay_floats = 64, N = 1, V = 5 },
+  { optimizer = "sgd", state_floats = 8256, decay_floats = 128, N = 257, V = 1000 },
+}
+
+local function whole_texts(t)
+  local half = t.elem ~= "f32"
+  local list = { take = { "step", "step_take" }, norm = { "optimizer", "grad_norm" },
+    update = { "optimizer", "update" }, cast = half and { "matmul", "cast" } or nil }
+  local kernel_words = { "// Kernels of no graph, emitted by tests/ops/emit.lua.",
+    CUDA_HEAD:format(t.elem == "f32" and "float" or t.elem) }
+  local rows, declared = {}, {}
+  for i, whole in ipairs(wholes) do
+    local wrappers, names = {}, {}
+    kernel_words[#kernel_words + 1] = ("namespace %s {\n"):format(whole.optimizer)
+    for _, word in ipairs({ "take", "norm", "update", "cast" }) do
+      names[word] = "NULL"
+      if list[word] then
+        local file, fn = table.unpack(list[word])
+        local k = setmetatable({ name = word == "update" and whole.optimizer or fn, dtype = t.elem, sms = t.sms },
+          { __index = whole })
+        kernel_words[#kernel_words + 1] = kernels.whole(file, fn, k)
+        names[word] = ("whole_%s_%s"):format(whole.optimizer, word)
+        wrappers[#wrappers + 1] = ('extern "C" void %s(struct gpu *gpu) {\n    %s::%s_launch(gpu%s);\n}\n'):format(
+          names[word], whole.optimizer, k.name, word == "cast" and ", (elem *)gpu->packed, gpu->params" or "")
+        declared[#declared + 1] = names[word]
+      end
+    end
+    kernel_words[#kernel_words + 1] = "} // namespace\n\n" .. table.concat(wrappers, "\n")
+    rows[i] = ('    {"%s", %d, %d, %d, %s, %s, %s, %s},'):format(whole.optimizer, whole.state_floats,
+      whole.decay_floats, whole.N, names.take, names.norm, names.update, names.cast)
+  end
+  return table.concat(kernel_words, "\n"), table.concat({
+    "// Cases of kernels of no graph, emitted by tests/ops/emit.lua.",
+    '#include "tests/ops/harness.h"\n',
+    ("void %s(struct gpu *gpu);\n"):format(table.concat(declared, "(struct gpu *gpu),\n    ")),
+    "const struct whole_case whole_cases[] = {",
+    table.concat(rows, "\n"),
     "};",
+    ("const int whole_cases_count = %d;"):format(#rows),
   }, "\n") .. "\n"
 end
 
@@ -338,24 +518,31 @@ local function write_file(path, text)
   assert(file:close())
 end
 
-local function case_files()
+local function case_files(only)
   local names = {}
   local pipe = assert(io.popen("LC_ALL=C ls tests/ops/"))
   for file in pipe:lines() do
     local name = file:match("^(.+)%.lua$")
-    if name and name ~= "emit" then names[#names + 1] = name end
+    if name and name ~= "emit" and (only[name] or not next(only)) then names[#names + 1] = name end
   end
   pipe:close()
   return names
 end
 
+-- Whether a backend has kernels of an op at all.
+local function has_template(t, definition)
+  if t.backend == "cpu" or definition.expr then return true end
+  local file, fn = table.unpack(definition.template)
+  return (pcall(template.line_of, ("templates/cuda/%s.cu"):format(file), fn))
+end
+
 -- Every op is emitted in each of its forms: alone, in a store, and as the sampler's.
-local function check_covered(covered)
-  local missing = {}
+local function check_covered(t, covered)
+  local missing, cpu = {}, t.backend == "cpu"
   for _, name in ipairs(sorted(op.all)) do
     local definition = op.all[name]
-    if not covered[name] then missing[#missing + 1] = name end
-    if definition.decode and not covered[name .. " decode"] then missing[#missing + 1] = name .. " decode" end
+    if has_template(t, definition) and not covered[name] then missing[#missing + 1] = name end
+    if cpu and definition.decode and not covered[name .. " decode"] then missing[#missing + 1] = name .. " decode" end
     if definition.expr and not covered[name .. " fused"] then missing[#missing + 1] = name .. " fused" end
   end
   if #missing > 0 then
@@ -363,11 +550,29 @@ local function check_covered(covered)
   end
 end
 
-local function main(isa_name, folder, bench)
-  local isa = isas[isa_name] or error(("emit: no instruction set '%s'"):format(isa_name), 0)
+-- "avx2", "cuda:bf16", "cuda:bf16:hopper" to a function that makes the target for a vocabulary.
+local function parse_target(name)
+  local elem, attention = name:match("^cuda:(%w+):?(%w*)$")
+  if elem then
+    return function(vocab)
+      return target.cuda({ elem = elem, vocab = vocab, attention = attention ~= "" and attention or nil })
+    end
+  end
+  local t = target.cpu(name)
+  if not t.isa then error(("emit: no target '%s'"):format(name), 0) end
+  return function() return t end
+end
+
+local function main(target_name, folder, ...)
+  local bench, only = false, {}
+  for _, word in ipairs({ ... }) do
+    if word == "--bench" then bench = true else only[word] = true end
+  end
+  local target_of = parse_target(target_name)
+  local t = target_of()
   local covered, externs, rows = {}, {}, {}
-  for i, name in ipairs(case_files()) do
-    local family = new_family(name, isa, bench)
+  for _, name in ipairs(case_files(only)) do
+    local family = new_family(name, target_of, bench)
     require("tests.ops." .. name)(function(case_name, options, build)
       local ok, message = pcall(family.add, family, name .. " " .. case_name, options, build, covered)
       if not ok then
@@ -375,11 +580,21 @@ local function main(isa_name, folder, bench)
           type(message) == "table" and message.message or message), 0)
       end
     end)
-    write_file(("%s/%s.c"):format(folder, name), family:text())
-    externs[i] = ("extern const struct op_case %s_cases[];"):format(name)
-    rows[i] = ('    {"%s", %s_cases, %d},'):format(name, name, #family.cases)
+    if #family.cases > 0 then
+      local text, kernel_text
+      if t.backend == "cpu" then text = family:text_cpu() else kernel_text, text = family:texts_cuda() end
+      write_file(("%s/%s.c"):format(folder, name), text)
+      if kernel_text then write_file(("%s/%s.cu"):format(folder, name), kernel_text) end
+      externs[#externs + 1] = ("extern const struct op_case %s_cases[];"):format(name)
+      rows[#rows + 1] = ('    {"%s", %s_cases, %d},'):format(name, name, #family.cases)
+    end
   end
-  check_covered(covered)
+  if not next(only) then check_covered(t, covered) end
+  if t.backend == "cuda" then
+    local kernel_text, text = whole_texts(t)
+    write_file(folder .. "/whole.cu", kernel_text)
+    write_file(folder .. "/whole.c", text)
+  end
   write_file(folder .. "/families.c", table.concat({
     "// The cases of every op, emitted by tests/ops/emit.lua.",
     '#include "tests/ops/harness.h"\n',
@@ -388,7 +603,8 @@ local function main(isa_name, folder, bench)
     table.concat(rows, "\n"),
     "};",
     ("const int families_count = %d;"):format(#rows),
+    ("const enum format elem_format = %s;"):format(t.elem:upper()),
   }, "\n") .. "\n")
 end
 
-main(arg[1], arg[2], arg[3] == "--bench")
+main(table.unpack(arg))

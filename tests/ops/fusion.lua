@@ -23,6 +23,35 @@ return function(case)
       end)
     end
   end
+  for _, size in ipairs({ { 13, 17, 33 }, { 16, 24, 64 } }) do
+    local N, C, F = table.unpack(size)
+    case(("gelu_tanh %dx%dx%d without dropout"):format(N, C, F), { tolerance = 2e-6 }, function(g, given)
+      local x = given("x", { N, C })
+      local h = g:append("gelu_tanh", { "activated" }, { linear(g, x, "wide", C, F) })
+      return g:append("add", { "y" }, { linear(g, h, "narrow", F, C), x })
+    end)
+  end
+  for _, size in ipairs({ { 7, 5, 17 }, { 13, 24, 65 } }) do
+    local N, C, V = table.unpack(size)
+    case(("tied head %dx%d of %d"):format(N, C, V), { tolerance = 3e-6, vocab = V }, function(g, given)
+      local wte = g:param("wte", { V, C }, { init = "zeros", spread = 1 })
+      local targets = given("targets", { N }, { type = "i32", below = V, ignored = true })
+      local x = g:append("embed", { "x" }, { given("tokens", { N }, { type = "i32", below = V }), wte,
+        g:param("wpe", { N, C }, { init = "zeros", spread = 1 }) }, { T = N })
+      local scores = g:append("matmul", { "tied.logits" }, { norm(g, x, "norm", C), wte })
+      g:append("mean_loss", {}, { g:append("cross_entropy", { "losses" }, { scores, targets }), targets })
+    end)
+  end
+  -- CUDA: one kernel for a chain of pointwise ops that no other kernel takes.
+  for _, activation in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
+    case("a chain with " .. activation, { tolerance = 2e-6 }, function(g, given)
+      local x = given("x", { 13, 17 })
+      local h = g:append("bias", { "biased" }, { x, g:param("b", { 17 }, { init = "zeros" }) })
+      h = g:append(activation, { "activated" }, { h })
+      h = g:append("dropout", { "dropped" }, { h }, { site = 6 })
+      return g:append("add", { "y" }, { h, x })
+    end)
+  end
   case("residual steps", { tolerance = 3e-6 }, function(g, given)
     local C = 33
     local x = given("x", { 13, C })

@@ -2,13 +2,22 @@
 //
 // A case is a small graph, twice: as the model says it, one reference after another in plain
 // doubles; and as kernels, after autodiff, fusion and layout, one call after another. Both speak of
-// the same tensors.
+// the same tensors. A backend runs the kernels (backend_cpu.c, backend_cuda.c); all else is the
+// same for every backend.
 #ifndef DIECAST_OPS_HARNESS_H
 #define DIECAST_OPS_HARNESS_H
 
 #include "runtime/runtime.h"
+#include "tests/ops/call.h"
 
-enum { OP_INPUTS = 4, OP_OUTPUTS = 4, OP_OPERANDS = 12, OP_ALIASES = 4, OP_THREADS = 7 };
+enum { OP_INPUTS = 4, OP_OUTPUTS = 4, OP_ALIASES = 4 };
+
+// How a run is set, and what kernels are told of it.
+struct settings {
+    float loss_scale, dropout; // d loss / d a row's loss; a probability
+    uint32_t dropout_key[2];
+    bool overwrite; // gradients are overwritten, not added to (CUDA's beta 0)
+};
 
 // ---- references ---------------------------------------------------------------------------------
 
@@ -23,7 +32,7 @@ struct op {
     double scale, eps;
     int pos;       // the sampler's
     uint32_t site; // of dropout; 0 is none
-    const struct model *m;
+    const struct settings *settings;
     const double *in[OP_INPUTS];
     double *out[OP_OUTPUTS];
     double *loss; // mean_loss's result
@@ -38,6 +47,9 @@ double softmax(double *y, const double *x, int count);
 
 // ---- emitted tables -----------------------------------------------------------------------------
 
+// How a backend stores a tensor's elements. The harness's own are always float or int32_t.
+enum format { F32, BF16, F16, I32 };
+
 enum role {
     GIVEN,        // random; kernels do not change it
     STATE,        // random; read and written (a cache)
@@ -50,14 +62,19 @@ enum role {
 struct tensor {
     const char *name;
     enum role role;
+    enum format format;
     int count;       // elements
     int valid;       // elements that are written: fewer where a sampler's call has few rows
     int columns;     // of a row
-    int of;          // VALUE: whose value it is; GRADIENT: by which tensor
+    int width, rows; // of a row and of the whole with padding: columns and count / columns on a CPU
+    bool zero;       // padding is 0 and stays so; else it is anything, and kernels may write there
+    int of; // VALUE: whose value it is; GRADIENT: by which tensor; GIVEN: whose image, or -1
     bool accumulate; // GRADIENT: added to what was there
+    bool rounded;    // GIVEN: to the type of activations, since another tensor is an image of it
     int below;       // integers in [0, below), or, where `ignored`, in [-1, below); 0: floats
     bool ignored;
     double spread; // GIVEN, STATE: standard deviation
+    int roundings; // to the type of activations on the way to this tensor
 };
 
 struct step {
@@ -68,22 +85,15 @@ struct step {
     int in[OP_INPUTS], out[OP_OUTPUTS]; // tensors, or -1
 };
 
-// What a kernel is called with.
-struct call_context {
-    void *at[OP_OPERANDS];
-    struct model *m;
-    void *scratch[OP_THREADS];
-    uint32_t site;
-    int rows, pos;
-};
-
 struct call {
     const char *name;
-    void (*kernel)(const struct call_context *c, int thread, int threads);
-    double flops;
+    call_fn *kernel;
+    double flops, bytes;
     uint32_t site;
     int rows;
-    size_t scratch_bytes;
+    size_t scratch_bytes;      // a CPU's: of each thread; CUDA's: the workspace
+    int tokens;                // CUDA: the tensor that gpu->order sorts, or -1
+    bool first[OP_BETAS];      // CUDA: no call before it writes this gradient
     int operands[OP_OPERANDS]; // tensors, or -1
     int aliases[OP_ALIASES];   // tensors whose memory the first operand may have; -1: no more
 };
@@ -99,6 +109,8 @@ struct op_case {
     const struct step *steps;
     const struct call *calls;
     int tensors_count, steps_count, calls_count;
+    struct gemm *const *gemms; // CUDA: products of cuBLASLt that its family's calls run
+    int gemms_count;
 };
 
 struct family {
@@ -109,5 +121,47 @@ struct family {
 
 extern const struct family families[];
 extern const int families_count;
+extern const enum format elem_format; // of activations
+
+// ---- harness.c ----------------------------------------------------------------------------------
+
+enum { POISON = 0xff }; // each byte of what nobody has written: a NaN in every format
+
+// Fills memory with what a tensor holds before kernels run: float or int32_t, no padding.
+void fill_start(const struct op_case *c, int tensor, const struct settings *settings, void *at);
+
+// ---- format.c: numbers as a backend stores them -------------------------------------------------
+
+size_t format_bytes(enum format format);
+// How far, relative, rounding to a format may move a number: half a unit in the last place.
+double format_roundoff(enum format format);
+// The value (a float or an int32_t, of 4 bytes) at `from` as `format` at `to`, rounded to nearest
+// even; and back.
+void format_store(enum format format, void *to, const void *from);
+void format_load(enum format format, void *to, const void *from);
+
+// ---- a backend: backend_cpu.c or backend_cuda.c -------------------------------------------------
+
+extern const bool backend_overwrites; // it knows settings.overwrite
+extern const double backend_work;     // operations for the central differences of one tensor
+
+// One way of running a case: the backend's number, and the call whose result takes an operand's
+// memory.
+struct way {
+    int number, alias_call, alias_tensor; // -1: none
+};
+
+// How many there are, and what sets one apart, "with 4 threads".
+int backend_ways(void);
+const char *backend_way(int number);
+// Runs all calls. results: a copy of each tensor for the caller to free, as fill_start fills it.
+// Returns the mean loss, NAN where no call computes it.
+double backend_run(const struct op_case *c, const struct settings *settings, struct way way,
+                   void **results);
+// Adds what a backend has beyond the cases; the suite is Check's.
+struct Suite;
+void backend_add_tests(struct Suite *suite);
+// Prints how long each call takes.
+void backend_bench(const struct op_case *c, const struct settings *settings);
 
 #endif

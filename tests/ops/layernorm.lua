@@ -13,6 +13,20 @@ return function(case)
       end)
     end
   end
+  -- CUDA: two rows a warp, one, and a block.
+  for _, size in ipairs({ { 5, 768 }, { 3, 1600 }, { 3, 2056 } }) do
+    case(("%dx%d"):format(size[1], size[2]), { tolerance = 1e-6, backend = "cuda" }, function(g, given)
+      return norm(g, given("x", size), size[2], true)
+    end)
+  end
+  for _, size in ipairs({ { 13, 17 }, { 5, 768 }, { 3, 2056 } }) do
+    case(("%dx%d of a residual"):format(size[1], size[2]), { tolerance = 2e-6, backend = "cuda" },
+      function(g, given)
+        local x, branch = given("x", size), given("branch", size)
+        local sum = g:append("add", { "sum" }, { g:append("dropout", { "dropped" }, { branch }, { site = 4 }), x })
+        return g:append("add", { "normed" }, { norm(g, sum, size[2], true), sum })
+      end)
+  end
   case("without statistics", { tolerance = 1e-6, forward = true }, function(g, given)
     return norm(g, given("x", { 13, 17 }), 17, true)
   end)

@@ -21,9 +21,11 @@ return function(case)
   end
   for _, name in ipairs({ "pack", "pack_dx" }) do
     for _, size in ipairs({ { 1, 1 }, { 17, 5 }, { 65, 100 }, { 64, 32 }, { 5, 17 } }) do
-      case(("%s %dx%d"):format(name, size[1], size[2]), { tolerance = 0, forward = true }, function(g, given)
-        return g:append(name, { "packed" }, { given("w", size) }, { panel = g.isa.vec * g.isa.tile_vecs })
-      end)
+      case(("%s %dx%d"):format(name, size[1], size[2]), { tolerance = 0, forward = true, backend = "cpu" },
+        function(g, given)
+          local panel = g.target.isa.vec * g.target.isa.tile_vecs
+          return g:append(name, { "packed" }, { given("w", size) }, { panel = panel })
+        end)
     end
   end
   for _, size in ipairs({ { 1, 1, 1 }, { 1, 17, 65 }, { 3, 5, 17 }, { 4, 65, 5 }, { 16, 100, 257 } }) do

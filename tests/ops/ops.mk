@@ -13,7 +13,9 @@ KERNELS = $(ISA_FLAGS) $(if $(BENCH),-O3,$(SANITIZE))
 out := $(BUILD)/ops/$(ISA)$(if $(BENCH),-bench)
 plain := $(BUILD)/ops/$(CC)
 emitted := $(wildcard $(out)/*.c)
-parts := $(patsubst tests/ops/%.c,%,$(wildcard tests/ops/*.c)) rng parallel time
+cuda := backend_cuda whole
+parts := $(filter-out $(cuda),$(patsubst tests/ops/%.c,%,$(wildcard tests/ops/*.c)))
+parts += rng parallel time
 
 $(out)/harness: $(emitted:.c=.o) $(parts:%=$(plain)/%.o)
 	$(CC) $(CFLAGS) $(KERNELS) -o $@ $^ $(CHECK_LIBS) -lm

@@ -2,7 +2,8 @@
 
 Everything is computed in float64 from weights that float32 holds exactly, then stored as float32,
 so that what is compared against is right to the last stored digit. The same in float32 goes into
-the metadata: how far PyTorch itself is away.
+the metadata: how far PyTorch itself is away. NAME.autocast.json says how far it is away where it
+trains in bfloat16 and in float16, as nanoGPT does: with float32 weights, under autocast.
 """
 
 import json
@@ -30,6 +31,9 @@ RUN_KEYS = (
 BATCHES = 3  # S: micro-step j takes batch j % S
 UPDATES = 20
 GREEDY = 32  # tokens generated
+AUTOCAST_TYPES = (torch.bfloat16, torch.float16)
+DRAWS = 8  # of weights that are rounded under autocast
+NEAR = 2.0**-8  # how far from the stored ones, relative: about bfloat16's rounding
 MARGIN = 1e-3  # by which the best logit leads at each of them, so that rounding cannot change it
 
 
@@ -78,30 +82,62 @@ def create_optimizer(model, config):
     return kind(groups, lr=config["learning_rate"], betas=betas, eps=config["eps"], foreach=False)
 
 
-def train(model, config, tokens, targets):
-    """The first loss and gradients, then the loss of batch 0 after UPDATES updates."""
+def losses(model, tokens, targets, dtype):
+    """The loss of each batch."""
+    with torch.no_grad(), autocast(dtype):
+        return [mean_loss(model, *batch).item() for batch in zip(tokens, targets)]
+
+
+def autocast(dtype):
+    """Under it, products are computed in dtype; None is none."""
+    return torch.autocast("cpu", dtype=dtype, enabled=dtype is not None)
+
+
+def scaled_gradients(model, micro_batches, dtype, scale):
+    """Fills .grad from losses multiplied by scale, which is divided out again. Returns the losses."""
+    model.zero_grad()
+    found = []
+    for tokens, targets in micro_batches:
+        with autocast(dtype):
+            loss = mean_loss(model, tokens, targets)
+        (loss / len(micro_batches) * scale).backward()
+        found.append(loss.item())
+    if scale != 1.0:
+        for p in model.parameters():
+            p.grad /= scale
+    return found
+
+
+def train(model, config, tokens, targets, dtype=None):
+    """The first loss and gradients, then the loss of batch 0 after UPDATES updates.
+
+    With a dtype, under autocast: float16 with losses scaled as PyTorch's GradScaler begins, half of
+    that where gradients overflow, and the step then run again.
+    """
     optimizer = create_optimizer(model, config)
     accumulation = config["gradient_accumulation_steps"]
     result, micro_step = {"clipped": 0}, 0
+    scale = 65536.0 if dtype == torch.float16 else 1.0
+    result["losses"] = losses(model, tokens, targets, dtype)
     for update in range(UPDATES):
-        optimizer.zero_grad()
-        for _ in range(accumulation):
-            batch = micro_step % BATCHES
-            loss = mean_loss(model, tokens[batch], targets[batch])
-            (loss / accumulation).backward()
-            if micro_step == 0:
-                result["loss"] = loss.item()
-            micro_step += 1
+        order = [(micro_step + micro) % BATCHES for micro in range(accumulation)]
+        micro_batches = [(tokens[batch], targets[batch]) for batch in order]
+        found = scaled_gradients(model, micro_batches, dtype, scale)
+        while scale > 1.0 and not all(p.grad.isfinite().all() for p in model.parameters()):
+            scale /= 2.0
+            found = scaled_gradients(model, micro_batches, dtype, scale)
+        micro_step += accumulation
         limit = config["grad_clip"]
         if update == 0:
+            result["loss"] = found[0]
             result["grads"] = {n: p.grad.clone() for n, p in model.named_parameters()}
         norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit or math.inf).item()
         result["clipped"] += bool(limit) and norm > limit
         if update == 0:
             result["grad_norm"] = norm
         optimizer.step()
-    with torch.no_grad():
-        result["loss_after"] = mean_loss(model, tokens[0], targets[0]).item()
+    result["losses_after"] = losses(model, tokens, targets, dtype)
+    result["loss_after"] = result["losses_after"][0]
     return result
 
 
@@ -128,13 +164,52 @@ def choose_prompt(model, config, random):
     raise SystemExit("no prompt found whose greedy continuation is clear of ties")
 
 
-def worst_gradient(grads, wanted):
-    """The largest L2 error of a tensor, relative as tests/train/test_parity.c measures it."""
+def gradient_errors(grads, wanted):
+    """Each tensor's L2 error, relative as tests/train/test_parity.c measures it."""
     norm = math.sqrt(sum(g.square().sum().item() for g in wanted.values()))
-    return max(
-        ((grads[n].double() - w).norm() / max(w.norm().item(), 1e-3 * norm)).item()
+    return {
+        n: ((grads[n].double() - w).norm() / max(w.norm().item(), 1e-3 * norm)).item()
         for n, w in wanted.items()
-    )
+    }
+
+
+def billionths(x):
+    """What lists and tables hold, as whole numbers."""
+    if isinstance(x, dict):
+        return {key: billionths(value) for key, value in x.items()}
+    return [billionths(value) for value in x] if isinstance(x, list) else round(x * 1e9)
+
+
+def autocast_distances(model, config, weights, batches, double, random):
+    """How far each type under autocast is from float64: the root mean square over weights near the
+    stored ones, since what rounding does to one loss or to a small tensor is a matter of luck.
+    """
+    table = {key: double[key] for key in ("losses", "losses_after")}
+    squares = {str(dtype).removeprefix("torch."): [] for dtype in AUTOCAST_TYPES}
+    for draw in range(DRAWS):
+        near = {
+            n: w * (1 + NEAR * draw_normal(random, w)) if draw > 0 else w
+            for n, w in weights.items()
+        }
+        if draw > 0:
+            model.double().load_state_dict(near, strict=False)
+            double = train(model, config, *batches)
+        for dtype in AUTOCAST_TYPES:
+            model.float().load_state_dict(near, strict=False)
+            low = train(model, config, *batches, dtype)
+            found = gradient_errors(low["grads"], double["grads"])
+            for key in ("losses", "losses_after"):
+                apart = [got / wanted - 1.0 for got, wanted in zip(low[key], double[key])]
+                found[key] = numpy.sqrt(numpy.mean(numpy.square(apart)))
+            squares[str(dtype).removeprefix("torch.")].append(found)
+    for dtype, draws in squares.items():
+        mean = {k: numpy.sqrt(numpy.mean([d[k] ** 2 for d in draws])) for k in draws[0]}
+        table[dtype] = {key: mean.pop(key) for key in ("losses", "losses_after")} | {"grads": mean}
+    return table
+
+
+def draw_normal(random, like):
+    return torch.from_numpy(random.standard_normal(tuple(like.shape)).astype(numpy.float32))
 
 
 def write_safetensors(path, tensors, metadata):
@@ -182,6 +257,11 @@ def make_golden(folder, path):
     metadata |= {k: f"{double[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
     metadata |= {f"{k}_float32": f"{single[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
     write_safetensors(folder / f"{name}.safetensors", tensors, metadata)
+    if config["model"] != "bigram":  # it has no product: autocast changes nothing
+        batches = (tokens, targets)
+        table = autocast_distances(model, config, weights, batches, double, random)
+        text = json.dumps({"billionths": billionths(table)}, indent=1)
+        (folder / f"{name}.autocast.json").write_text(text + "\n")
 
     def relative(key):
         return abs(single[key] / double[key] - 1.0)
@@ -190,7 +270,7 @@ def make_golden(folder, path):
         f"{name}: loss {double['loss']:.6f} -> {double['loss_after']:.6f}, "
         f"grad norm {double['grad_norm']:.3f}, clipped {double['clipped']}/{UPDATES}, "
         f"lead {lead:.1e}; float32 is off by: loss {relative('loss'):.1e}, "
-        f"worst grad {worst_gradient(single['grads'], double['grads']):.1e}, "
+        f"worst grad {max(gradient_errors(single['grads'], double['grads']).values()):.1e}, "
         f"after {UPDATES} {relative('loss_after'):.1e}"
     )
 

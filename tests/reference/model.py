@@ -47,7 +47,8 @@ class Attention(nn.Module):
         )
         scores = (q @ k.transpose(2, 3)) * self.scale  # (B, H, T, T)
         future = torch.ones(T, T, dtype=torch.bool).triu(1)
-        weights = scores.masked_fill(future, -math.inf).softmax(dim=3)
+        wide = torch.promote_types(scores.dtype, torch.float32)  # as autocast has it on a GPU
+        weights = scores.masked_fill(future, -math.inf).softmax(dim=3, dtype=wide)
         return self.c_proj((weights @ v).transpose(1, 2).reshape(B, T, C))
 
 

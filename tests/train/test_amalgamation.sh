@@ -54,6 +54,14 @@ check "jsmn's licence" grep -q 'Copyright (c) 2010 Serge Zaitsev' $file
 check "xxHash's licence" grep -q 'BSD 2-Clause License' $file
 check "no path of this machine" sh -c "! grep -v data_dir $file | grep -E '$tmp|$PWD'"
 
+refused() { # with one line, and exit code 64
+    lua5.4 gen/amalgamate.lua --backend cuda "$tmp/amalgamated.lua" >"$tmp/said" 2>&1
+    code=$?
+    cat "$tmp/said"
+    [ $code = 64 ] && [ "$(wc -l <"$tmp/said")" = 1 ] && grep -q "CPU's trainer; leave BACKEND out" "$tmp/said"
+}
+check "none of a CUDA trainer" refused
+
 # The line in its head, in a folder that holds nothing else.
 line=$(sed -n 's|^//     \(cc .*\)$|\1|p' $file)
 echo "$line" >"$tmp/line"

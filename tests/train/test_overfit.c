@@ -4,27 +4,33 @@
 
 enum { UPDATES = 300 };
 
+static void fill_batch(struct model *m, const struct model_info *info) {
+    for (int i = 0; i < info->batch_size * info->block_size; i++) {
+        m->tokens[i] =
+            (int32_t)rng_below(rng_bits(1, 2, (uint32_t)i, 0), (uint64_t)info->vocab_size);
+        m->targets[i] =
+            (int32_t)rng_below(rng_bits(1, 3, (uint32_t)i, 0), (uint64_t)info->vocab_size);
+    }
+}
+
 int main(void) {
     parallel_threads(2);
     const struct model_info *info = &model_info;
     struct model m;
     model_create(&m, info, true);
     model_init(&m, info, 1337);
-    for (int i = 0; i < info->batch_size * info->block_size; i++) {
-        m.tokens[i] =
-            (int32_t)rng_below(rng_bits(1, 2, (uint32_t)i, 0), (uint64_t)info->vocab_size);
-        m.targets[i] =
-            (int32_t)rng_below(rng_bits(1, 3, (uint32_t)i, 0), (uint64_t)info->vocab_size);
-    }
+    const struct progress progress = progress_fresh();
+    step_begin(&m, info, &progress);
     struct run run = run_defaults;
     run.grad_clip = 1.0;
     run.beta2 = 0.99;
     double first = 0, last = 0;
     for (int t = 1; t <= UPDATES; t++) {
+        fill_batch(&m, info);
         step_gradients(&m, info, 1, true);
-        first = t == 1 ? m.loss : first;
-        last = m.loss;
         step_update(&m, info, &run, 3e-3, t);
+        last = step_wait(&m).last;
+        first = t == 1 ? last : first;
     }
     // ln 65 = 4.17 before anything is learnt.
     const bool right = first > 4.0 && first < 4.4 && last < 0.02;

@@ -1,0 +1,50 @@
+// check.h: stands in for the Check library on a machine that has none: as much of its interface as
+// the tests here use, with Check's last line. Tests run in this process, one after another, which
+// suits a device that a forked child could not use; a crash therefore ends the program before that
+// line is printed.
+#ifndef DIECAST_CHECK_H
+#define DIECAST_CHECK_H
+
+typedef struct Suite Suite;
+typedef struct TCase TCase;
+typedef struct SRunner SRunner;
+typedef void check_test(int _i);
+enum print_output { CK_NORMAL };
+
+#define START_TEST(name) static void name(__attribute__((unused)) int _i)
+#define END_TEST
+
+Suite *suite_create(const char *name);
+TCase *tcase_create(const char *name);
+void suite_add_tcase(Suite *suite, TCase *tcase);
+void tcase_set_timeout(TCase *tcase, double seconds); // does nothing
+// `test` for each _i in [first, end).
+void tcase_add_loop_test(TCase *tcase, check_test *test, int first, int end);
+#define tcase_add_test(tcase, test) tcase_add_loop_test(tcase, test, 0, 1)
+
+SRunner *srunner_create(Suite *suite);
+void srunner_run_all(SRunner *runner, enum print_output output);
+int srunner_ntests_failed(SRunner *runner);
+void srunner_free(SRunner *runner);
+
+// Prints where and why, and goes on with the next test.
+__attribute__((noreturn, format(printf, 3, 4))) void check_fail(const char *file, int line,
+                                                                const char *format, ...);
+
+#define ck_assert_msg(condition, ...)                                                              \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            check_fail(__FILE__, __LINE__, __VA_ARGS__);                                           \
+        }                                                                                          \
+    } while (0)
+#define ck_assert(condition) ck_assert_msg(condition, "Assertion '%s' failed", #condition)
+#define CHECK_INT(a, op, b)                                                                        \
+    do {                                                                                           \
+        const long long check_a = (a), check_b = (b);                                              \
+        ck_assert_msg(check_a op check_b, "Assertion '%s' failed: %lld, %lld", #a " " #op " " #b,  \
+                      check_a, check_b);                                                           \
+    } while (0)
+#define ck_assert_int_eq(a, b) CHECK_INT(a, ==, b)
+#define ck_assert_int_ge(a, b) CHECK_INT(a, >=, b)
+
+#endif

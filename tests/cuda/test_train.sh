@@ -1,0 +1,295 @@
+#!/bin/sh
+# test_train.sh: whole CUDA trainers, run on the CPU by the emulator: PyTorch's numbers, the CPU
+# backend's losses, resumes, the same bytes under every schedule, recompute, float16's loss scaler,
+# numbers that are not finite, and what is said where there is no device to train on. Needs no GPU
+# and no nvcc.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset MAKEFLAGS MAKELEVEL
+
+passed=0
+failed=0
+check() { # name, then a command that must succeed
+    name=$1
+    shift
+    if "$@" >"$tmp/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "test_train: $name: failed"
+        tail -n 20 "$tmp/log"
+    fi
+}
+
+i=0
+while [ $i -lt 200 ]; do
+    echo "Step $i of a run is the same step, whatever computes it and in whatever order."
+    i=$((i + 1))
+done >"$tmp/text"
+mkdir "$tmp/fox"
+sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
+{ make build/prepare &&
+    build/prepare --text="$tmp/text" --out="$tmp/fox" --name=fox --sha256="$sum"; } >"$tmp/log" 2>&1 ||
+    { cat "$tmp/log"; exit 1; }
+
+# ---- PyTorch's numbers ------------------------------------------------------------------------------
+
+parity() { # type, config
+    make build BUILD=build/reference CONFIG="tests/reference/configs/$2.lua" BACKEND=cuda EMULATED=1 \
+        SET="dtype=$1" PROGRAMS=test_parity &&
+        "build/reference/emulated/$2-dtype=$1/cuda/test_parity" "tests/reference/golden/$2.safetensors"
+}
+for path in tests/reference/configs/*.lua; do
+    config=$(basename "$path" .lua)
+    check "float32 $config" parity float32 "$config"
+done
+# Biases and a tied head; an odd width; one wide head; a large vocabulary; an untied head and
+# accumulation; gradient descent.
+for config in gpt2_small adam_all one_head large_vocabulary ignored_untied sgd; do
+    check "bfloat16 $config" parity bfloat16 "$config"
+done
+check "float16 gpt2_small" parity float16 gpt2_small
+
+# ---- the trainers -------------------------------------------------------------------------------------
+
+# A small model with dropout, biases and two micro-steps; and one whose widths no tile divides.
+cuda() { # SET; the trainer of resume.lua with it is then in $trainer
+    make build CONFIG=tests/train/resume.lua BACKEND=cuda EMULATED=1 PROGRAMS=train SET="$1" >"$tmp/log" 2>&1 ||
+        { cat "$tmp/log"; exit 1; }
+    trainer=build/emulated/resume$(for word in $1; do printf -- '-%s' "$word"; done)/cuda/train
+}
+cpu() {
+    make build CONFIG=tests/train/resume.lua PROGRAMS=train SET="$1" >"$tmp/log" 2>&1 ||
+        { cat "$tmp/log"; exit 1; }
+    trainer=build/resume$(for word in $1; do printf -- '-%s' "$word"; done)/cpu/train
+}
+train() { # trainer, folder, flags
+    program=$1
+    out=$2
+    shift 2
+    "$program" --data_dir="$tmp" --out_dir="$tmp/$out" --eval_interval=4 --eval_iters=2 "$@" >"$tmp/$out.txt" 2>"$tmp/$out.err"
+    code=$?
+    cat "$tmp/$out.txt" "$tmp/$out.err"
+    return $code
+}
+ends_with() { # exit code, then a command
+    wanted=$1
+    shift
+    "$@"
+    code=$?
+    [ $code = "$wanted" ]
+}
+timeless() {
+    sed 's/, *"\(ms\|tokens_per_s\)": *[0-9.e+-]*//g' "$tmp/$1/metrics.jsonl"
+}
+same_metrics() { # two folders
+    timeless "$1" >"$tmp/a"
+    timeless "$2" >"$tmp/b"
+    cmp "$tmp/a" "$tmp/b"
+}
+same_bytes() { # two folders
+    cmp "$tmp/$1/state.safetensors" "$tmp/$2/state.safetensors" && same_metrics "$1" "$2"
+}
+# Each loss of two runs within 1e-5 of the other's, each norm within 1e-4, nothing else different;
+# and so many steps in all.
+agree() { # two folders, steps
+    timeless "$1" >"$tmp/a"
+    timeless "$2" >"$tmp/b"
+    lua5.4 - "$tmp/a" "$tmp/b" "$3" <<'LUA'
+local a, b, steps = io.open(arg[1]):read("a"), io.open(arg[2]):read("a"), 0
+local limits = { loss = 1e-5, train_loss = 1e-5, val_loss = 1e-5, grad_norm = 1e-4 }
+local function numbers(text)
+  local list = {}
+  for key, value in text:gmatch('"([%w_]+)":([^,}]+)') do list[#list + 1] = { key, value } end
+  return list
+end
+local x, y = numbers(a), numbers(b)
+assert(#x == #y, "another number of figures")
+for i, pair in ipairs(x) do
+  local key, one, other = pair[1], pair[2], y[i][2]
+  assert(key == y[i][1], "another order of figures")
+  if limits[key] then
+    local apart = math.abs(tonumber(one) / tonumber(other) - 1)
+    assert(apart <= limits[key], ("%s: %s and %s are %.1e apart"):format(key, one, other, apart))
+  else
+    assert(one == other, ("%s: %s and %s"):format(key, one, other))
+  end
+  if key == "grad_norm" then steps = steps + 1 end
+end
+assert(steps == tonumber(arg[3]), steps .. " steps")
+LUA
+}
+
+cuda dtype=float32
+exact=$trainer
+cuda dtype=bfloat16
+rounded=$trainer
+
+# ---- the CPU backend's losses, and its checkpoints ----------------------------------------------------
+
+odd="n_embd=100 n_head=5 block_size=100 n_layer=1 batch_size=2 dropout=0.1"
+cpu ""
+plain=$trainer
+check "the CPU's trainer" train "$plain" cpu --max_iters=11
+check "float32" train "$exact" exact --max_iters=11
+check "the CPU's losses" agree cpu exact 12
+cpu "$odd"
+check "the CPU's trainer, odd sizes" train "$trainer" cpu_odd --max_iters=3
+cuda "$odd dtype=float32"
+check "float32, odd sizes" train "$trainer" odd --max_iters=3
+check "the CPU's losses, odd sizes" agree cpu_odd odd 4
+
+for to in cpu cuda; do
+    if [ $to = cpu ]; then first=$exact second=$plain; else first=$plain second=$exact; fi
+    check "a run to be gone on with on $to" train "$first" to_$to --max_iters=5
+    check "goes on on $to" train "$second" to_$to --max_iters=11 --init_from=resume
+    check "goes on on $to from iteration 6" grep -q 'goes on from .*, iteration 6$' "$tmp/to_$to.txt"
+    check "goes on on $to with the same losses" agree cpu to_$to 12
+done
+
+# ---- the same bytes ---------------------------------------------------------------------------------
+
+check "bfloat16" train "$rounded" straight --max_iters=11
+it_learns() {
+    awk -F'[:,]' '/grad_norm/ { if (!first) first = $4; last = $4 } END { exit !(last < first) }' \
+        "$tmp/$1/metrics.jsonl"
+}
+check "bfloat16 learns" it_learns straight
+check "bfloat16 again" train "$rounded" again --max_iters=11
+check "the same bytes again" same_bytes straight again
+for schedule in descending random:1; do
+    export EMULATOR_SCHEDULE=$schedule
+    check "bfloat16 $schedule" train "$rounded" $schedule --max_iters=11
+    unset EMULATOR_SCHEDULE
+    check "the same bytes $schedule" same_bytes straight $schedule
+done
+check "a run to be stopped" train "$rounded" stopped --max_iters=5
+check "goes on" train "$rounded" stopped --max_iters=11 --init_from=resume
+check "stopped, the same bytes" same_bytes straight stopped
+
+# A signal comes while steps are under way: they are settled first.
+$rounded --data_dir="$tmp" --out_dir="$tmp/signal" --eval_interval=4 --eval_iters=2 --max_iters=11 \
+    >"$tmp/signal.txt" 2>&1 &
+pid=$!
+waited=0
+while ! grep -qs grad_norm "$tmp/signal/metrics.jsonl" && [ $waited -lt 600 ]; do
+    sleep 0.05
+    waited=$((waited + 1))
+done
+kill -TERM $pid
+wait $pid
+code=$?
+check "SIGTERM ends with 75" test $code = 75
+check "goes on after it" train "$rounded" signal --max_iters=11
+check "stopped by a signal, the same bytes" same_bytes straight signal
+
+for recompute in gelu block; do
+    cuda "dtype=bfloat16 recompute=$recompute"
+    check "recompute=$recompute" train "$trainer" $recompute --max_iters=11
+    check "recompute=$recompute: the same losses" same_metrics straight $recompute
+done
+
+# ---- float16: the loss scaler -----------------------------------------------------------------------
+
+# The header of a state with another value of a key of its metadata.
+edit() { # folder, key, value
+    lua5.4 - "$tmp/$1/state.safetensors" "$2" "$3" <<'LUA'
+local file = assert(io.open(arg[1], "rb"))
+local length = string.unpack("<I8", file:read(8))
+local header, data = file:read(length), file:read("a")
+file:close()
+local count
+header, count = header:gsub(('"%s":"[^"]*"'):format(arg[2]), ('"%s":"%s"'):format(arg[2], arg[3]))
+assert(count == 1, arg[2])
+header = header:gsub(" +$", "")
+header = header .. (" "):rep(-(#header + 8) % 64)
+file = assert(io.open(arg[1], "wb"))
+file:write(string.pack("<I8", #header), header, data)
+file:close()
+LUA
+}
+states() { # folder, key, value: the state says so
+    head -c 6000 "$tmp/$1/state.safetensors" | grep -aoE "\"$2\": ?\"[^\"]*\"" | grep -E ": ?\"$3\""
+}
+skipped_steps() { # folder
+    grep -c '"skipped":true' "$tmp/$1/metrics.jsonl"
+}
+
+cuda dtype=float16
+half=$trainer
+check "float16" train "$half" half --max_iters=2
+check "float16 begins with 65536" states half loss_scale 65536
+check "float16 counts updates" states half loss_scale_steps 3
+for out in high high_stopped; do
+    cp -r "$tmp/half" "$tmp/$out"
+    edit $out loss_scale 1099511627776
+done
+check "from a scale that overflows" train "$half" high --max_iters=35 --init_from=resume
+n=$(skipped_steps high)
+check "the scale comes down: $n skipped" test "$n" -ge 5
+scale=$(lua5.4 -e "print(1099511627776 >> $n)")
+check "by half each time, to $scale" states high loss_scale "$scale"
+check "and training goes on" states high loss_scale_steps $((33 - n))
+check "skipped steps are counted" states high skipped "$n"
+check "skipped steps are no updates" states high updates $((36 - n))
+check "stopped on the way down" train "$half" high_stopped --max_iters=6 --init_from=resume
+check "there: 4 skipped" states high_stopped skipped 4
+check "there: the next scale" states high_stopped loss_scale 68719476736
+check "goes on on the way down" train "$half" high_stopped --max_iters=35 --init_from=resume
+check "stopped on the way down, the same bytes" same_bytes high high_stopped
+cp -r "$tmp/half" "$tmp/grown"
+edit grown loss_scale_steps 1998
+check "2000 good updates" train "$half" grown --max_iters=5 --init_from=resume
+check "twice the scale after them" states grown loss_scale 131072
+check "and counts anew" states grown loss_scale_steps 1
+
+# ---- numbers that are not finite --------------------------------------------------------------------
+
+weights() { # folder: the sums of its tensors
+    head -c 16000 "$tmp/$1/state.safetensors" | grep -aoE '"xxh3[^,]*' >"$tmp/$1.sums" && [ -s "$tmp/$1.sums" ]
+}
+# Weights grow a million times a step, until the loss overflows.
+burst() {
+    train "$exact" burst --eval_interval=1000 --warmup_iters=0 --learning_rate=1000 --weight_decay=1000 "$@"
+}
+check "a rate far too high" burst --max_iters=11
+n=$(skipped_steps burst)
+check "steps are skipped: $n" test "$n" -ge 3 -a "$n" -lt 10
+check "weights are there" weights burst
+cp "$tmp/burst.sums" "$tmp/burst.before"
+check "one more" burst --max_iters=12 --init_from=resume
+check "is skipped, and said" test "$(grep -c 'update skipped' "$tmp/burst.err")" = 1
+check "weights, still" weights burst
+check "weights and moments stay" cmp "$tmp/burst.before" "$tmp/burst.sums"
+check "it ends after ten" ends_with 76 burst --max_iters=40 --init_from=resume
+
+# ---- what is refused --------------------------------------------------------------------------------
+
+# Exit code 71 and one line, with these words in it, before the run begins.
+refuses() { # words, NAME=VALUE, trainer
+    (export "$2" && exec "$3" --data_dir="$tmp" --out_dir="$tmp/refused") >"$tmp/said" 2>"$tmp/error"
+    code=$?
+    cat "$tmp/said" "$tmp/error"
+    [ $code = 71 ] && [ "$(wc -l <"$tmp/error")" = 1 ] && grep -q "$1" "$tmp/error" &&
+        [ ! -e "$tmp/refused/metrics.jsonl" ]
+}
+check "no GPU" refuses 'GPU: .*there is no GPU here; BACKEND=cpu needs none' EMULATOR_DEVICES=0 "$exact"
+check "an old driver" refuses 'GPU: .*install a newer driver' EMULATOR_DRIVER=11040 "$exact"
+check "an old GPU" refuses 'compute capability 7.5, this needs 8.0' EMULATOR_ARCH=75 "$exact"
+large="n_embd=100 n_head=5 block_size=100 dtype=float32"
+cuda "$large batch_size=96"
+check "too little memory" refuses 'GPU: this model takes .* are free on the device; batch_size=' \
+    EMULATOR_MEMORY=96 "$trainer"
+fits=$(sed -n 's/.*batch_size=\([0-9]*\).*/\1/p' "$tmp/error")
+check "batch_size=$fits is advised" test "${fits:-0}" -ge 2 -a "${fits:-0}" -lt 96
+cuda "$large batch_size=${fits:-1}"
+export EMULATOR_MEMORY=96
+check "what is advised fits" train "$trainer" fits --max_iters=0 --eval_iters=1 --gradient_accumulation_steps=1
+unset EMULATOR_MEMORY
+check "not even one sequence" refuses 'are free on the device; a smaller n_layer or n_embd' \
+    EMULATOR_MEMORY=8 "$trainer"
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
