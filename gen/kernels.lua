@@ -130,6 +130,8 @@ end
 -- The same on CUDA: the operands' vectors, then the expression for each of the eight elements.
 local function cuda_statements(list, step, names)
   if step.keep then
+    -- What goes on is what was kept: made again from it, all behind it is the same.
+    list[#list + 1] = "value = vec_round<elem>(value)"
     list[#list + 1] = ("vec_store(%s + at, value)"):format(names[1])
     return
   end

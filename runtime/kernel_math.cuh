@@ -21,6 +21,14 @@ HOST_DEVICE constexpr int int_min(int a, int b) {
 
 // ---- vectors ------------------------------------------------------------------------------------
 
+// What vec_load gives after vec_store.
+template <class T> DEVICE struct vec vec_round(struct vec x) {
+    for (int e = 0; e < VEC; e++) {
+        x.v[e] = to_f32(from_f32<T>(x.v[e]));
+    }
+    return x;
+}
+
 DEVICE struct vec operator+(struct vec a, struct vec b) {
     for (int i = 0; i < VEC; i++) {
         a.v[i] += b.v[i];

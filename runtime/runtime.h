@@ -130,7 +130,7 @@ struct step_result {
     double total;    // the sum of its micro-batches' losses
     double last;     // the loss of the last one
     double norm;     // of the gradients, before the clip; NaN where the loss is not finite
-    double scale;    // float16: the loss scaler's factor during the step; else 1
+    double scale;    // float16: the loss scaler's factor for the next step; else 1
     int64_t t;       // updates so far, this one too
     int64_t good;    // float16: updates since the factor last changed
     int32_t skipped; // not finite: parameters and moments are as they were

@@ -10,13 +10,6 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     const struct step_settings *set = &state->set;
     const double norm = sqrt(squares) / state->scale;
     const bool skip = !isfinite(norm) || !isfinite(state->total);
-    const struct step_result result = {.total = state->total,
-                                       .last = state->loss,
-                                       .norm = norm,
-                                       .scale = state->scale,
-                                       .t = state->t + !skip,
-                                       .good = state->good,
-                                       .skipped = skip};
     state->skip = skip;
     if (!skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
@@ -43,8 +36,14 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
         state->good = 0;
     }
     //$ end
+    const struct step_result result = {.total = state->total,
+                                       .last = state->loss,
+                                       .norm = norm,
+                                       .scale = state->scale,
+                                       .t = state->t,
+                                       .good = state->good,
+                                       .skipped = skip};
     state->ring[state->steps % STEP_RING] = result;
-    state->ring[state->steps % STEP_RING].good = state->good;
     state->steps++;
 }
 

@@ -46,8 +46,8 @@ for path in tests/reference/configs/*.lua; do
     check "float32 $config" parity float32 "$config"
 done
 # Biases and a tied head; an odd width; one wide head; a large vocabulary; an untied head and
-# accumulation; gradient descent.
-for config in gpt2_small adam_all one_head large_vocabulary ignored_untied sgd; do
+# accumulation.
+for config in gpt2_small adam_all one_head large_vocabulary ignored_untied; do
     check "bfloat16 $config" parity bfloat16 "$config"
 done
 check "float16 gpt2_small" parity float16 gpt2_small
@@ -56,8 +56,8 @@ check "float16 gpt2_small" parity float16 gpt2_small
 
 # A small model with dropout, biases and two micro-steps; and one whose widths no tile divides.
 cuda() { # SET; the trainer of resume.lua with it is then in $trainer
-    make build CONFIG=tests/train/resume.lua BACKEND=cuda EMULATED=1 PROGRAMS=train SET="$1" >"$tmp/log" 2>&1 ||
-        { cat "$tmp/log"; exit 1; }
+    make build CONFIG=tests/train/resume.lua BACKEND=cuda EMULATED=1 PROGRAMS=train SET="$1" \
+        >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
     trainer=build/emulated/resume$(for word in $1; do printf -- '-%s' "$word"; done)/cuda/train
 }
 cpu() {
@@ -69,7 +69,8 @@ train() { # trainer, folder, flags
     program=$1
     out=$2
     shift 2
-    "$program" --data_dir="$tmp" --out_dir="$tmp/$out" --eval_interval=4 --eval_iters=2 "$@" >"$tmp/$out.txt" 2>"$tmp/$out.err"
+    "$program" --data_dir="$tmp" --out_dir="$tmp/$out" --eval_interval=4 --eval_iters=2 "$@" \
+        >"$tmp/$out.txt" 2>"$tmp/$out.err"
     code=$?
     cat "$tmp/$out.txt" "$tmp/$out.err"
     return $code
@@ -224,20 +225,20 @@ check "float16 begins with 65536" states half loss_scale 65536
 check "float16 counts updates" states half loss_scale_steps 3
 for out in high high_stopped; do
     cp -r "$tmp/half" "$tmp/$out"
-    edit $out loss_scale 1099511627776
+    edit $out loss_scale 1073741824
 done
-check "from a scale that overflows" train "$half" high --max_iters=35 --init_from=resume
+check "from a scale that overflows" train "$half" high --max_iters=16 --init_from=resume
 n=$(skipped_steps high)
 check "the scale comes down: $n skipped" test "$n" -ge 5
-scale=$(lua5.4 -e "print(1099511627776 >> $n)")
+scale=$(lua5.4 -e "print(1073741824 >> $n)")
 check "by half each time, to $scale" states high loss_scale "$scale"
-check "and training goes on" states high loss_scale_steps $((33 - n))
+check "and training goes on" states high loss_scale_steps $((14 - n))
 check "skipped steps are counted" states high skipped "$n"
-check "skipped steps are no updates" states high updates $((36 - n))
+check "skipped steps are no updates" states high updates $((17 - n))
 check "stopped on the way down" train "$half" high_stopped --max_iters=6 --init_from=resume
 check "there: 4 skipped" states high_stopped skipped 4
-check "there: the next scale" states high_stopped loss_scale 68719476736
-check "goes on on the way down" train "$half" high_stopped --max_iters=35 --init_from=resume
+check "there: the next scale" states high_stopped loss_scale 67108864
+check "goes on on the way down" train "$half" high_stopped --max_iters=16 --init_from=resume
 check "stopped on the way down, the same bytes" same_bytes high high_stopped
 cp -r "$tmp/half" "$tmp/grown"
 edit grown loss_scale_steps 1998
@@ -248,18 +249,18 @@ check "and counts anew" states grown loss_scale_steps 1
 # ---- numbers that are not finite --------------------------------------------------------------------
 
 weights() { # folder: the sums of its tensors
-    head -c 16000 "$tmp/$1/state.safetensors" | grep -aoE '"xxh3[^,]*' >"$tmp/$1.sums" && [ -s "$tmp/$1.sums" ]
+    head -c 16000 "$tmp/$1/state.safetensors" | grep -aoE '"xxh3[^,]*' >"$tmp/$1.sums"
 }
-# Weights grow a million times a step, until the loss overflows.
+# Weights grow a million times in the first step, and gradients overflow.
 burst() {
     train "$exact" burst --eval_interval=1000 --warmup_iters=0 --learning_rate=1000 --weight_decay=1000 "$@"
 }
-check "a rate far too high" burst --max_iters=11
+check "a rate far too high" burst --max_iters=5
 n=$(skipped_steps burst)
-check "steps are skipped: $n" test "$n" -ge 3 -a "$n" -lt 10
+check "steps are skipped: $n" test "$n" -ge 3
 check "weights are there" weights burst
 cp "$tmp/burst.sums" "$tmp/burst.before"
-check "one more" burst --max_iters=12 --init_from=resume
+check "one more" burst --max_iters=6 --init_from=resume
 check "is skipped, and said" test "$(grep -c 'update skipped' "$tmp/burst.err")" = 1
 check "weights, still" weights burst
 check "weights and moments stay" cmp "$tmp/burst.before" "$tmp/burst.sums"
@@ -286,10 +287,11 @@ fits=$(sed -n 's/.*batch_size=\([0-9]*\).*/\1/p' "$tmp/error")
 check "batch_size=$fits is advised" test "${fits:-0}" -ge 2 -a "${fits:-0}" -lt 96
 cuda "$large batch_size=${fits:-1}"
 export EMULATOR_MEMORY=96
-check "what is advised fits" train "$trainer" fits --max_iters=0 --eval_iters=1 --gradient_accumulation_steps=1
+check "what is advised fits" train "$trainer" fits --max_iters=0 --eval_iters=1 \
+    --gradient_accumulation_steps=1
 unset EMULATOR_MEMORY
 check "not even one sequence" refuses 'are free on the device; a smaller n_layer or n_embd' \
-    EMULATOR_MEMORY=8 "$trainer"
+    EMULATOR_MEMORY=2 "$trainer"
 
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

@@ -261,6 +261,7 @@ static void check_skipped(const struct whole_case *c, float gradient, double tot
     ck_assert_int_eq(after.steps, 1);
     if (elem_format == F16) { // the loss scaler backs off
         ck_assert(after.scale == before.scale / 2);
+        ck_assert(after.ring[before.steps % STEP_RING].scale == after.scale); // what is saved
         ck_assert_int_eq(after.good, 0);
     } else {
         ck_assert(after.scale == before.scale);

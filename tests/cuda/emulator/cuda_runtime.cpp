@@ -229,6 +229,7 @@ struct capture {
 
 struct CUstream_st {
     bool blocking, destroyed; // blocking: keeps order with the default stream
+    bool waits = false;       // its next work was taken off the queue and waits for other streams
     std::deque<struct queued> queue;
     uint64_t issued, done;
     std::shared_ptr<struct capture> capture;
@@ -251,7 +252,7 @@ struct CUgraphExec_st {
     std::shared_ptr<const std::vector<struct graph_node>> nodes;
 };
 
-static auto &default_stream = *new CUstream_st({true, false, {}, 0, 0, nullptr, {}});
+static auto &default_stream = *new CUstream_st({true, false, false, {}, 0, 0, nullptr, {}});
 static auto &streams = *new std::vector<cudaStream_t>{&default_stream}; // all that there were
 static auto &events = *new std::vector<cudaEvent_t>();
 static auto &graphs = *new std::set<cudaGraph_t>();
@@ -290,7 +291,8 @@ static void run_to(struct point point) {
     while (point.stream->done < point.number) {
         if (emulator_order_now() == EMULATOR_RANDOM && streams.size() > 1) {
             cudaStream_t other = streams[emulator_random() % streams.size()];
-            if (other != point.stream && emulator_random() & 1 && !other->queue.empty())
+            if (other != point.stream && !other->waits && emulator_random() & 1 &&
+                !other->queue.empty())
                 run_next(other);
             if (point.stream->done >= point.number)
                 return;
@@ -303,8 +305,10 @@ static void run_next(cudaStream_t stream) {
     struct queued next = std::move(stream->queue.front());
     // what it waits for may want the stream's earlier work, never this
     stream->queue.pop_front();
+    stream->waits = true;
     for (const struct point &before : next.after)
         run_to(before);
+    stream->waits = false;
     running++;
     memory_open();
     next.work();

@@ -443,6 +443,7 @@ KERNEL_BLOCKS(256, 2) layernorm_48x36_of_dropout_add_keep(const struct step_stat
                 for (int i = 0; i < VEC; i++) value.v[i] = value.v[i] * mask.v[i];
                 const struct vec addend_vec = vec_load(addend + at);
                 for (int i = 0; i < VEC; i++) value.v[i] = value.v[i] + addend_vec.v[i];
+                value = vec_round<elem>(value);
                 vec_store(kept + at, value);
                 held[a][p] = C % VEC == 0 ? value : vec_first(value, C - col, 0.0f);
             }
@@ -851,6 +852,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_keep_dropout(const struct step
                         value.v[e] =
                             (value.v[e] * weight[p].v[e] - mean_g - xhat * mean_g_xhat) * r[a];
                     }
+                    value = vec_round<elem>(value);
                     vec_store(kept + at, value);
                     for (int i = 0; i < VEC; i++) value.v[i] = value.v[i] * mask.v[i];
                     vec_store(dx + at, value);
@@ -1197,6 +1199,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_add_keep_dropout(const struct 
                     }
                     const struct vec addend_vec = vec_load(addend + at);
                     for (int i = 0; i < VEC; i++) value.v[i] = value.v[i] + addend_vec.v[i];
+                    value = vec_round<elem>(value);
                     vec_store(kept + at, value);
                     for (int i = 0; i < VEC; i++) value.v[i] = value.v[i] * mask.v[i];
                     vec_store(dx + at, value);
@@ -1938,13 +1941,6 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     const struct step_settings *set = &state->set;
     const double norm = sqrt(squares) / state->scale;
     const bool skip = !isfinite(norm) || !isfinite(state->total);
-    const struct step_result result = {.total = state->total,
-                                       .last = state->loss,
-                                       .norm = norm,
-                                       .scale = state->scale,
-                                       .t = state->t + !skip,
-                                       .good = state->good,
-                                       .skipped = skip};
     state->skip = skip;
     if (!skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
@@ -1961,8 +1957,14 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
         state->step = (float)(set->learning_rate / (1 - pow(set->beta1, t)));
         state->eps = (float)set->eps;
     }
+    const struct step_result result = {.total = state->total,
+                                       .last = state->loss,
+                                       .norm = norm,
+                                       .scale = state->scale,
+                                       .t = state->t,
+                                       .good = state->good,
+                                       .skipped = skip};
     state->ring[state->steps % STEP_RING] = result;
-    state->ring[state->steps % STEP_RING].good = state->good;
     state->steps++;
 }
 
@@ -2028,7 +2030,7 @@ static void grad_norm_launch(struct gpu *gpu) {
     LAUNCH(grad_norm, 8, 512, 0, gpu->stream, gpu->state, gpu->grads, (double *)gpu->workspace);
 }
 
-// adamw, from templates/cuda/optimizer.cu:118. Called once a step: 820.7 kFLOP, 1.8 MB each.
+// adamw, from templates/cuda/optimizer.cu:117. Called once a step: 820.7 kFLOP, 1.8 MB each.
 KERNEL(256) adamw(const struct step_state *state, float *params, const float *grads, float *means,
                   float *squares, elem *image) {
     constexpr int AT_ONCE = 2;
