@@ -125,7 +125,8 @@ check-words: setup-check
 	    echo "BACKEND: '$(BACKEND)' is not known; there are: cpu, cuda" >&2; exit 64;; esac
 	@[ '$(BACKEND)$(EMULATED)' != cuda ] || tests/setup.sh --check cuda
 
-generate: check-words
+# The runtime's objects are shared by all BUILD folders; so is the header that they include.
+generate: check-words $(if $(filter-out build,$(BUILD)),build/include/run_keys.h)
 	$(generate)
 
 build: generate ## generate and compile CONFIG, no run

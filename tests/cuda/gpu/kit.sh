@@ -7,7 +7,7 @@
 #     CONFIGS="gpt2 ..."   what bench.sh can be asked for
 #     BENCH_SET=...        keys over the gpt2 configs: GELU as GPT-2 has it, which cuBLASLt can do in its store
 #     ATTENTIONS="mma"     the kernels of attention that are built; on sm_90a "mma hopper"
-#     DTYPES="float32"     what is held against the goldens
+#     DTYPES="float32 bfloat16" what is held against the goldens
 #
 # kit.txt lists what is there, one thing a line, with paths from the kit's folder:
 #
@@ -25,7 +25,7 @@ PATH=$PATH:/usr/local/cuda/bin
 arch=${ARCH:-sm_90a}
 configs=${CONFIGS:-gpt2 gpt2_medium gpt2_xl shakespeare_char}
 bench_set=${BENCH_SET-activation=gelu_tanh}
-dtypes=${DTYPES:-float32}
+dtypes=${DTYPES:-float32 bfloat16}
 attentions=${ATTENTIONS:-mma$([ "$arch" != sm_90a ] || echo ' hopper')}
 build=build/gpu
 kit=build/gpu-kit
@@ -99,7 +99,10 @@ mkdir -p "$kit/golden"
 for config in tests/reference/configs/*.lua; do
     name=$(basename "$config" .lua)
     cp "tests/reference/golden/$name.safetensors" "$kit/golden/"
+    autocast=tests/reference/golden/$name.autocast.json # what PyTorch's rounding costs; none where nothing is rounded
+    [ ! -f "$autocast" ] || cp "$autocast" "$kit/golden/"
     for dtype in $dtypes; do
+        [ "$dtype" = float32 ] || [ -f "$autocast" ] || continue
         bin=$(make_programs "$config" "dtype=$dtype" test_parity)
         take "$bin/test_parity" "parity/$name-$dtype" "parity $name $dtype" "golden/$name.safetensors"
     done
