@@ -1,7 +1,6 @@
 // gpu.c: the CUDA device: which one, what it can do, and what to say when a call fails.
 #include "runtime/gpu.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { GPU_OLDEST = 80 }; // compute capability: A100, the first with bf16 and cp.async
@@ -28,8 +27,6 @@ _Noreturn void gpu_fail(const char *call, const char *file, int line, cudaError_
 }
 
 void gpu_open(struct gpu *gpu) {
-    // Kernels are loaded before the first step, not while a graph is captured.
-    setenv("CUDA_MODULE_LOADING", "EAGER", 0);
     int count = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
     if (error == cudaSuccess && count == 0) {

@@ -31,6 +31,7 @@ static struct {
     cudaStream_t copies;
     cudaEvent_t copied[SLOTS]; // the host's slot is free again
     cudaEvent_t taken[SLOTS];  // the device's slot is
+    bool loaded[GRAPHS];       // all of its kernels ran once
     cudaGraphExec_t graphs[GRAPHS];
     int64_t micro;                  // micro-steps so far, as state->micro
     int64_t submitted, read;        // steps
@@ -111,10 +112,12 @@ static void graph_launch_kernels(struct gpu *gpu, enum graph_kind kind) {
     }
 }
 
-// Puts the work on the stream: as a graph, captured on first use, or, where each kernel is timed, one
-// by one.
+// Puts the work on the stream: the first time, and where each kernel is timed, one launch after
+// another; then as a graph. What a first launch may do (load the kernel's code, allocate) a capture
+// may not.
 static void graph_run(struct gpu *gpu, enum graph_kind kind) {
-    if (profile_on) {
+    if (profile_on || !steps.loaded[kind]) {
+        steps.loaded[kind] = true;
         graph_launch_kernels(gpu, kind);
         return;
     }
