@@ -154,7 +154,7 @@ done
 bench --help
 check "--help" test $code = 0
 check "--help names bench's flags and the trainer's" grep -q -- --accumulation=A "$tmp/log"
-EMULATOR_MEMORY=16 bench --steps=1
+EMULATOR_MEMORY=1 bench --steps=1
 check "a plan that does not fit" ends 71
 "$program" --warm=0 --steps=1 --json="$tmp/no/folder" >"$tmp/log" 2>&1
 check "figures that cannot be written" test $? = 74
