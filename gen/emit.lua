@@ -281,7 +281,7 @@ function Emitter:kernel_texts()
       texts[#texts + 1] = ("// %s, from %s:%d: what kernels of these sizes share.\n%s"):format(
         k.common_name, k.path, k.common_line, k.common_text)
     end
-    local often = k.calls == 0 and "In evaluations." or k.calls == 1 and "Called once a step."
+    local often = k.often or k.calls == 0 and "In evaluations." or k.calls == 1 and "Called once a step."
       or ("Called %d times a step."):format(k.calls)
     local head = ("// %s, from %s:%d."):format(k.name, k.path, k.line)
     local cost = ("%s; %s, %s each."):format(often, scaled(k.flops, "FLOP"), scaled(k.bytes, "B"))
@@ -432,12 +432,13 @@ local function whole_kernels(g, c)
     { "step", "step_take", 0, 24 * g.rows },
     { "optimizer", "grad_norm", 2 * floats, 4 * floats },
     { "optimizer", "update", 14 * floats, (12 + 8 * moments + image) * floats },
-    half and { "matmul", "cast", 0, 6 * floats } or nil,
+    half and { "matmul", "cast", 0, 6 * floats, "Called once, where a run begins." } or nil,
   }
   for i, item in ipairs(list) do
-    local file, fn, flops, bytes = table.unpack(item)
+    local file, fn, flops, bytes, often = table.unpack(item)
     local name = fn == "update" and c.optimizer or fn
-    local kernel = setmetatable({ name = name, flops = flops, bytes = bytes, calls = 1, op = {} }, { __index = k })
+    local own = { name = name, flops = flops, bytes = bytes, calls = 1, often = often, op = {} }
+    local kernel = setmetatable(own, { __index = k })
     kernel.text = kernels.whole(file, fn, kernel)
     list[i] = kernel
   end
@@ -460,8 +461,8 @@ function emit.train_cu(g, c, facts)
   end
   k.device_floats = g.sizes.params
   k.packed_floats = g:elem() == "f32" and 0 or g.sizes.params // 2
-  k.image_text = k.packed_floats == 0 and "read as they are" or
-    ("their image in %s %s"):format(c.dtype, mebibytes(k.packed_floats))
+  k.image_text = k.packed_floats == 0 and "products read the weights themselves" or
+    ("the weights' image in %s %s"):format(c.dtype, mebibytes(k.packed_floats))
   return frame("templates/train.cu", k)
 end
 

@@ -156,6 +156,9 @@ function graph:append(op_name, names, inputs, attrs)
     local given = type(names) == "table" and names[i]
     if operand.cpu and self:backend() ~= "cpu" then
       node.outputs[i] = false
+      for _, letter in ipairs(operand.letters) do
+        if not from[letter] then node.dims[letter] = nil end -- it has no other use
+      end
     elseif operand.accumulate then
       if given then bind(node.dims, from, definition, operand, given, at) end
       node.outputs[i] = given or false

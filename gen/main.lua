@@ -88,11 +88,11 @@ local function remake_command(c)
   for word in c.baked_text:gmatch("%S+") do
     if word == "has_dropout=true" then
       words[#words + 1] = "dropout=0.1" -- any will do
-    elseif not word:find("^has_dropout=") and not word:find("^model=") then
+    elseif not word:find("^has_dropout=") and not word:find("^model=") and not word:find("^backend=") then
       words[#words + 1] = word
     end
   end
-  local lines, line = {}, "lua5.4 gen/main.lua --name again"
+  local lines, line = {}, "lua5.4 gen/main.lua --backend " .. c.backend .. " --name again"
   for _, word in ipairs(words) do
     if #line + 1 + #word > 80 then
       lines[#lines + 1] = line

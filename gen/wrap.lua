@@ -44,6 +44,7 @@ local function fit(line, open)
   if not best then return line end
   -- In no brackets: under the first name of "const int a = 1, b = 2".
   local column = best_open[#best_open] or line:match("^%s*const%s+[%w_]+%s+()")
+    or line:match("^%s*%[%[[%w_]+%]%]%s+constexpr%s+[%w_]+%s+()") or line:match("^%s*constexpr%s+[%w_]+%s+()")
     or line:match("^%s*[%w_]+%s+()") or 1
   return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. line:sub(best + 2), best_open)
 end

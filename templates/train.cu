@@ -7,14 +7,15 @@
 // $(label)$(line)
 //$ end
 //   parameters   $(k.num_params)
-//   memory       weights, gradients and moments $(k.params_mib) each in float, $(k.image_text),
-//                activations $(k.acts_mib) ($(k.unplanned_mib) before planning)
+//   memory       weights, gradients and moments $(k.params_mib) each in float,
+//                $(k.image_text), activations
+//                $(k.acts_mib) ($(k.unplanned_mib) before planning)
 //   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //
-// In this order: kernels as they are first used, each with its launcher, device_forward,
-// device_loss, device_backward, device_update, and what the runtime is told. Each buffer is declared with its
-// shape; the comment above a call names the line of the model that asked for it.
+// In this order: kernels as they are first used, each with its launcher; device_forward,
+// device_loss, device_backward, device_update; what the runtime is told. Each buffer is declared
+// with its shape; the comment above a call names the line of the model that asked for it.
 #include "model.h"
 
 #include "runtime/gemm.h"

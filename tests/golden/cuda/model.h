@@ -1,12 +1,12 @@
 // model.h: the sizes of this model and the table of its parameters.
 //
 //   gpt, 3 layers, 2 heads, 36 wide, context 24, vocabulary 65
-//   made by   lua5.4 gen/main.lua --name again configs/gpt2.lua n_layer=3 n_head=2 n_embd=36
-//             block_size=24 vocab_size=65 batch_size=2 bias=true qkv_bias=true
-//             lm_head_bias=false tie_weights=true activation=gelu_tanh attn_scale=head
-//             dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
-//             recompute=none logits_rows=0 dtype=bfloat16 tf32=false attention=mma arch=all
-//             backend=cuda isa=generic
+//   made by   lua5.4 gen/main.lua --backend cuda --name again configs/gpt2.lua n_layer=3
+//             n_head=2 n_embd=36 block_size=24 vocab_size=65 batch_size=2 bias=true
+//             qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_tanh
+//             attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
+//             decay_params=matrices recompute=none logits_rows=0 dtype=bfloat16 tf32=false
+//             attention=mma arch=all isa=generic
 //   build     d855654facea
 //
 // Letters: B batch, T context, C width, L layers, H heads, D head size, F feed-forward width,

@@ -1,22 +1,21 @@
 // train.cu: gpt, 3 layers, 2 heads, 36 wide, context 24, vocabulary 65.
 //
-//   made by      lua5.4 gen/main.lua --name again configs/gpt2.lua n_layer=3 n_head=2 n_embd=36
-//                block_size=24 vocab_size=65 batch_size=2 bias=true qkv_bias=true
-//                lm_head_bias=false tie_weights=true activation=gelu_tanh attn_scale=head
-//                dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
-//                recompute=none logits_rows=0 dtype=bfloat16 tf32=false attention=mma arch=all
-//                backend=cuda isa=generic
+//   made by      lua5.4 gen/main.lua --backend cuda --name again configs/gpt2.lua n_layer=3
+//                n_head=2 n_embd=36 block_size=24 vocab_size=65 batch_size=2 bias=true
+//                qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_tanh
+//                attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
+//                decay_params=matrices recompute=none logits_rows=0 dtype=bfloat16 tf32=false
+//                attention=mma arch=all isa=generic
 //   parameters   51336
-//   memory       weights, gradients and moments 0.2 MiB each in float, their image in bfloat16 0.1
-//   MiB,
-//                activations 0.2 MiB (0.4 MiB before planning)
+//   memory       weights, gradients and moments 0.2 MiB each in float,
+//                the weights' image in bfloat16 0.1 MiB, activations
+//                0.2 MiB (0.4 MiB before planning)
 //   one step     16.9 MFLOP (16.0 MFLOP as nanoGPT counts), a micro-batch of
 //                2 x 24 tokens
 //
-// In this order: kernels as they are first used, each with its launcher, device_forward,
-// device_loss, device_backward, device_update, and what the runtime is told. Each buffer is
-// declared with its
-// shape; the comment above a call names the line of the model that asked for it.
+// In this order: kernels as they are first used, each with its launcher; device_forward,
+// device_loss, device_backward, device_update; what the runtime is told. Each buffer is declared
+// with its shape; the comment above a call names the line of the model that asked for it.
 #include "model.h"
 
 #include "runtime/gemm.h"
@@ -182,7 +181,7 @@ template <bool INTERLEAVED>
 DEVICE void heads_2x24x2x18_load_turned(float *to, const elem *from, int stride, int rows,
                                         int column) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -203,7 +202,7 @@ E_LD = 112;
 DEVICE void heads_2x24x2x18_load_rows(float *to, const elem *from, int stride, int rows,
                                       int column) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -221,7 +220,7 @@ E_LD = 112;
 DEVICE void heads_2x24x2x18_multiply(float (&acc)[4][4], const float *a, const float *b,
                                      int depth) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -248,7 +247,7 @@ E_LD = 112;
 DEVICE void heads_2x24x2x18_scores(float (&s)[4][4], float *tiles, const elem *a, int a_stride,
                                    int a_rows, const elem *b, int b_rows) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -285,7 +284,7 @@ DEVICE float heads_2x24x2x18_row(float value, bool sum) {
 KERNEL(256) attention_2x24x2x18_dropout(const struct step_state *state, elem *y, float *lse,
                                         const elem *qkv, uint32_t site) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -368,7 +367,7 @@ static void attention_2x24x2x18_dropout_launch(struct gpu *gpu, const struct ste
                                                elem *y, float *lse, const elem *qkv,
                                                uint32_t site) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -752,17 +751,16 @@ static void matmul_dw_48x65x36_launch(struct gpu *gpu, float *dw, const elem *dy
     gemm_run(gpu, &matmul_dw_48x65x36_gemm, dw, dy, x, NULL, beta);
 }
 
-// layernorm_backward_48x36x16_keep_dropout, from templates/cuda/layernorm.cu:160.
+// layernorm_backward_48x36_keep_dropout, from templates/cuda/layernorm.cu:160.
 // Called once a step: 36.3 kFLOP, 14.9 kB each.
-KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_keep_dropout(const struct step_state *state,
-                                                               elem *dx, float *dscale,
-                                                               float *dshift, elem *kept,
-                                                               const elem *dy, const elem *x,
-                                                               const float *scale,
-                                                               const float *mean, const float *rstd,
-                                                               uint32_t site, float beta,
-                                                               float *workspace) {
-    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, P = 16, COLS = C;
+KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_keep_dropout(const struct step_state *state,
+                                                            elem *dx, float *dscale, float *dshift,
+                                                            elem *kept, const elem *dy,
+                                                            const elem *x, const float *scale,
+                                                            const float *mean, const float *rstd,
+                                                            uint32_t site, float beta,
+                                                            float *workspace) {
+    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, COLS = C;
     constexpr int BLOCKS = 12, GROUPS = 8, WARPS = 1, PER = 1;
     constexpr int LANES = WARPS * WARP, AT_ONCE = 2, VECS = divide_up(C, VEC);
     // Of the rows under way: sums of g and of g xhat, by warp; two sets, used in turn.
@@ -887,10 +885,9 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_keep_dropout(const struct step
 }
 
 // The sums of the partial sums (P, 2, C_LD), 32 columns a block.
-KERNEL(COLUMN_SUMS) layernorm_backward_48x36x16_keep_dropout_sum(float *dscale, float *dshift,
-                                                                  const float *partial,
-                                                                 float beta) {
-    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, P = 16;
+KERNEL(COLUMN_SUMS) layernorm_backward_48x36_keep_dropout_sum(float *dscale, float *dshift,
+                                                               const float *partial, float beta) {
+    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40;
     SHARED(float, shared, [COLUMN_SUMS / WARP][WARP]);
     const int col = (int)blockIdx.x * WARP + (int)threadIdx.x % WARP;
     float *to = col < C ? dscale + col : NULL;
@@ -903,17 +900,16 @@ KERNEL(COLUMN_SUMS) layernorm_backward_48x36x16_keep_dropout_sum(float *dscale, 
     }
 }
 
-static void layernorm_backward_48x36x16_keep_dropout_launch(struct gpu *gpu,
-                                                            const struct step_state *state,
-                                                            elem *dx, float *dscale, float *dshift,
-                                                            elem *kept, const elem *dy,
-                                                            const elem *x, const float *scale,
-                                                            const float *mean, const float *rstd,
-                                                            uint32_t site, float beta,
-                                                            float *workspace) {
-    LAUNCH(layernorm_backward_48x36x16_keep_dropout, 12, 256, 0, gpu->stream, state, dx, dscale,
+static void layernorm_backward_48x36_keep_dropout_launch(struct gpu *gpu,
+                                                         const struct step_state *state, elem *dx,
+                                                         float *dscale, float *dshift, elem *kept,
+                                                         const elem *dy, const elem *x,
+                                                         const float *scale, const float *mean,
+                                                         const float *rstd, uint32_t site,
+                                                         float beta, float *workspace) {
+    LAUNCH(layernorm_backward_48x36_keep_dropout, 12, 256, 0, gpu->stream, state, dx, dscale,
            dshift, kept, dy, x, scale, mean, rstd, site, beta, workspace);
-    LAUNCH(layernorm_backward_48x36x16_keep_dropout_sum, divide_up(80, WARP), COLUMN_SUMS, 0,
+    LAUNCH(layernorm_backward_48x36_keep_dropout_sum, divide_up(80, WARP), COLUMN_SUMS, 0,
            gpu->stream, dscale, dshift, workspace, beta);
 }
 
@@ -1095,19 +1091,18 @@ static void matmul_dw_48x144x36_launch(struct gpu *gpu, float *dw, const elem *d
     gemm_run(gpu, &matmul_dw_48x144x36_gemm, dw, dy, x, NULL, beta);
 }
 
-// layernorm_backward_48x36x16_add_keep_dropout, from templates/cuda/layernorm.cu:160.
+// layernorm_backward_48x36_add_keep_dropout, from templates/cuda/layernorm.cu:160.
 // Called 5 times a step: 38.0 kFLOP, 18.4 kB each.
-KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_add_keep_dropout(const struct step_state *state,
-                                                                   elem *dx, float *dscale,
-                                                                   float *dshift, elem *kept,
-                                                                   const elem *dy, const elem *x,
-                                                                   const float *scale,
-                                                                   const float *mean,
-                                                                   const float *rstd,
-                                                                   const elem *addend,
-                                                                   uint32_t site, float beta,
-                                                                   float *workspace) {
-    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, P = 16, COLS = C;
+KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_keep_dropout(const struct step_state *state,
+                                                                elem *dx, float *dscale,
+                                                                float *dshift, elem *kept,
+                                                                const elem *dy, const elem *x,
+                                                                const float *scale,
+                                                                const float *mean,
+                                                                const float *rstd,
+                                                                const elem *addend, uint32_t site,
+                                                                float beta, float *workspace) {
+    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, COLS = C;
     constexpr int BLOCKS = 12, GROUPS = 8, WARPS = 1, PER = 1;
     constexpr int LANES = WARPS * WARP, AT_ONCE = 2, VECS = divide_up(C, VEC);
     // Of the rows under way: sums of g and of g xhat, by warp; two sets, used in turn.
@@ -1234,10 +1229,10 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_add_keep_dropout(const struct 
 }
 
 // The sums of the partial sums (P, 2, C_LD), 32 columns a block.
-KERNEL(COLUMN_SUMS) layernorm_backward_48x36x16_add_keep_dropout_sum(float *dscale, float *dshift,
-                                                                      const float *partial,
-                                                                     float beta) {
-    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, P = 16;
+KERNEL(COLUMN_SUMS) layernorm_backward_48x36_add_keep_dropout_sum(float *dscale, float *dshift,
+                                                                   const float *partial,
+                                                                  float beta) {
+    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40;
     SHARED(float, shared, [COLUMN_SUMS / WARP][WARP]);
     const int col = (int)blockIdx.x * WARP + (int)threadIdx.x % WARP;
     float *to = col < C ? dscale + col : NULL;
@@ -1250,19 +1245,17 @@ KERNEL(COLUMN_SUMS) layernorm_backward_48x36x16_add_keep_dropout_sum(float *dsca
     }
 }
 
-static void layernorm_backward_48x36x16_add_keep_dropout_launch(struct gpu *gpu,
-                                                                const struct step_state *state,
-                                                                elem *dx, float *dscale,
-                                                                float *dshift, elem *kept,
-                                                                const elem *dy, const elem *x,
-                                                                const float *scale,
-                                                                const float *mean,
-                                                                const float *rstd,
-                                                                const elem *addend, uint32_t site,
-                                                                float beta, float *workspace) {
-    LAUNCH(layernorm_backward_48x36x16_add_keep_dropout, 12, 256, 0, gpu->stream, state, dx, dscale,
+static void layernorm_backward_48x36_add_keep_dropout_launch(struct gpu *gpu,
+                                                             const struct step_state *state,
+                                                             elem *dx, float *dscale, float *dshift,
+                                                             elem *kept, const elem *dy,
+                                                             const elem *x, const float *scale,
+                                                             const float *mean, const float *rstd,
+                                                             const elem *addend, uint32_t site,
+                                                             float beta, float *workspace) {
+    LAUNCH(layernorm_backward_48x36_add_keep_dropout, 12, 256, 0, gpu->stream, state, dx, dscale,
            dshift, kept, dy, x, scale, mean, rstd, addend, site, beta, workspace);
-    LAUNCH(layernorm_backward_48x36x16_add_keep_dropout_sum, divide_up(80, WARP), COLUMN_SUMS, 0,
+    LAUNCH(layernorm_backward_48x36_add_keep_dropout_sum, divide_up(80, WARP), COLUMN_SUMS, 0,
            gpu->stream, dscale, dshift, workspace, beta);
 }
 
@@ -1313,7 +1306,7 @@ static void matmul_dw_48x36x36_launch(struct gpu *gpu, float *dw, const elem *dy
 KERNEL(256) attention_backward_2x24x2x18_dropout_delta(float *delta, const elem *dy,
                                                        const elem *y) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -1343,7 +1336,7 @@ DEVICE void attention_backward_2x24x2x18_dropout_scores(float (&p)[4][4], float 
                                                         const struct step_state *state,
                                                         uint32_t site) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -1377,7 +1370,7 @@ E_LD = 112;
 DEVICE void attention_backward_2x24x2x18_dropout_store(elem *to, const float (&acc)[4][4],
                                                        float factor, int first, int column) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -1403,7 +1396,7 @@ KERNEL(256) attention_backward_2x24x2x18_dropout_queries(const struct step_state
                                                          const elem *y, const float *lse,
                                                          uint32_t site, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -1451,7 +1444,7 @@ KERNEL_BLOCKS(256, 1) attention_backward_2x24x2x18_dropout_keys(const struct ste
                                                                 const float *lse, uint32_t site,
                                                                 float *workspace) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -1508,7 +1501,7 @@ static void attention_backward_2x24x2x18_dropout_launch(struct gpu *gpu,
                                                         const elem *y, const float *lse,
                                                         uint32_t site, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
-E_LD = 112;
+                                   E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
     // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
     // other banks.
@@ -1611,16 +1604,16 @@ static void matmul_dw_48x108x36_launch(struct gpu *gpu, float *dw, const elem *d
     gemm_run(gpu, &matmul_dw_48x108x36_gemm, dw, dy, x, NULL, beta);
 }
 
-// layernorm_backward_48x36x16_add_dropout, from templates/cuda/layernorm.cu:160.
+// layernorm_backward_48x36_add_dropout, from templates/cuda/layernorm.cu:160.
 // Called once a step: 38.0 kFLOP, 14.9 kB each.
-KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_add_dropout(const struct step_state *state,
-                                                              elem *dx, float *dscale,
-                                                              float *dshift, const elem *dy,
-                                                              const elem *x, const float *scale,
-                                                              const float *mean, const float *rstd,
-                                                              const elem *addend, uint32_t site,
-                                                              float beta, float *workspace) {
-    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, P = 16, COLS = C;
+KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_dropout(const struct step_state *state, elem *dx,
+                                                           float *dscale, float *dshift,
+                                                           const elem *dy, const elem *x,
+                                                           const float *scale, const float *mean,
+                                                           const float *rstd, const elem *addend,
+                                                           uint32_t site, float beta,
+                                                           float *workspace) {
+    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, COLS = C;
     constexpr int BLOCKS = 12, GROUPS = 8, WARPS = 1, PER = 1;
     constexpr int LANES = WARPS * WARP, AT_ONCE = 2, VECS = divide_up(C, VEC);
     // Of the rows under way: sums of g and of g xhat, by warp; two sets, used in turn.
@@ -1745,9 +1738,9 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36x16_add_dropout(const struct step_
 }
 
 // The sums of the partial sums (P, 2, C_LD), 32 columns a block.
-KERNEL(COLUMN_SUMS) layernorm_backward_48x36x16_add_dropout_sum(float *dscale, float *dshift,
-                                                                 const float *partial, float beta) {
-    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, P = 16;
+KERNEL(COLUMN_SUMS) layernorm_backward_48x36_add_dropout_sum(float *dscale, float *dshift,
+                                                              const float *partial, float beta) {
+    [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40;
     SHARED(float, shared, [COLUMN_SUMS / WARP][WARP]);
     const int col = (int)blockIdx.x * WARP + (int)threadIdx.x % WARP;
     float *to = col < C ? dscale + col : NULL;
@@ -1760,17 +1753,17 @@ KERNEL(COLUMN_SUMS) layernorm_backward_48x36x16_add_dropout_sum(float *dscale, f
     }
 }
 
-static void layernorm_backward_48x36x16_add_dropout_launch(struct gpu *gpu,
-                                                           const struct step_state *state, elem *dx,
-                                                           float *dscale, float *dshift,
-                                                           const elem *dy, const elem *x,
-                                                           const float *scale, const float *mean,
-                                                           const float *rstd, const elem *addend,
-                                                           uint32_t site, float beta,
-                                                           float *workspace) {
-    LAUNCH(layernorm_backward_48x36x16_add_dropout, 12, 256, 0, gpu->stream, state, dx, dscale,
-           dshift, dy, x, scale, mean, rstd, addend, site, beta, workspace);
-    LAUNCH(layernorm_backward_48x36x16_add_dropout_sum, divide_up(80, WARP), COLUMN_SUMS, 0,
+static void layernorm_backward_48x36_add_dropout_launch(struct gpu *gpu,
+                                                        const struct step_state *state, elem *dx,
+                                                        float *dscale, float *dshift,
+                                                        const elem *dy, const elem *x,
+                                                        const float *scale, const float *mean,
+                                                        const float *rstd, const elem *addend,
+                                                        uint32_t site, float beta,
+                                                        float *workspace) {
+    LAUNCH(layernorm_backward_48x36_add_dropout, 12, 256, 0, gpu->stream, state, dx, dscale, dshift,
+           dy, x, scale, mean, rstd, addend, site, beta, workspace);
+    LAUNCH(layernorm_backward_48x36_add_dropout_sum, divide_up(80, WARP), COLUMN_SUMS, 0,
            gpu->stream, dscale, dshift, workspace, beta);
 }
 
@@ -2082,7 +2075,7 @@ static void adamw_launch(struct gpu *gpu) {
            gpu->grads, gpu->m, gpu->v, (elem *)gpu->packed);
 }
 
-// cast, from templates/cuda/matmul.cu:107. Called once a step: 0 FLOP, 351.7 kB each.
+// cast, from templates/cuda/matmul.cu:107. Called once, where a run begins: 0 FLOP, 351.7 kB each.
 KERNEL(256) cast(elem *packed, const float *params) {
     [[maybe_unused]] constexpr size_t COUNT = 58624;
     const size_t at = ((size_t)blockIdx.x * 256 + threadIdx.x) * VEC;
@@ -2116,21 +2109,21 @@ enum {
     KERNEL_cross_entropy_backward_48x65,
     KERNEL_matmul_dx_48x65x36,
     KERNEL_matmul_dw_48x65x36,
-    KERNEL_layernorm_backward_48x36x16_keep_dropout,
+    KERNEL_layernorm_backward_48x36_keep_dropout,
     KERNEL_bias_grad_48x36,
     KERNEL_matmul_dx_48x36x144_gelu_tanh_backward,
     KERNEL_matmul_dw_48x36x144,
     KERNEL_bias_grad_48x144,
     KERNEL_matmul_dx_48x144x36,
     KERNEL_matmul_dw_48x144x36,
-    KERNEL_layernorm_backward_48x36x16_add_keep_dropout,
+    KERNEL_layernorm_backward_48x36_add_keep_dropout,
     KERNEL_matmul_dx_48x36x36,
     KERNEL_matmul_dw_48x36x36,
     KERNEL_attention_backward_2x24x2x18_dropout,
     KERNEL_bias_grad_48x108,
     KERNEL_matmul_dx_48x108x36,
     KERNEL_matmul_dw_48x108x36,
-    KERNEL_layernorm_backward_48x36x16_add_dropout,
+    KERNEL_layernorm_backward_48x36_add_dropout,
     KERNEL_embed_backward_48x36x65x24,
     KERNEL_step_take,
     KERNEL_grad_norm,
@@ -2360,7 +2353,7 @@ static void backward_layer(struct gpu *gpu, int l) {
     RUN(matmul_dx_48x144x36, d_ln_2_y, d_fc_biased, mlp_c_fc_weight_image);
     RUN(matmul_dw_48x144x36, d_mlp_c_fc_weight, d_fc_biased, ln_2_y, gpu->beta);
     // gen/models/gpt.lua:85
-    RUN(layernorm_backward_48x36x16_add_keep_dropout, gpu->state, d_projected_biased, d_ln_2_weight,
+    RUN(layernorm_backward_48x36_add_keep_dropout, gpu->state, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean, ln_2_rstd, d_x_next,
         (uint32_t)(3 + l * 3), gpu->beta, d_ln_2_y_layernorm_backward_workspace);
     // gen/models/gpt.lua:82
@@ -2378,7 +2371,7 @@ static void backward_layer(struct gpu *gpu, int l) {
     RUN(matmul_dx_48x108x36, d_ln_1_y, d_qkv_biased, attn_c_attn_weight_image);
     RUN(matmul_dw_48x108x36, d_attn_c_attn_weight, d_qkv_biased, ln_1_y, gpu->beta);
     // gen/models/gpt.lua:79
-    RUN(layernorm_backward_48x36x16_add_keep_dropout, gpu->state, d_narrowed_biased_before,
+    RUN(layernorm_backward_48x36_add_keep_dropout, gpu->state, d_narrowed_biased_before,
         d_ln_1_weight, d_ln_1_bias, d_x_sum, d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd,
         d_x_mid_sum, (uint32_t)(1 + l * 3), gpu->beta, d_ln_1_y_layernorm_backward_workspace);
 }
@@ -2444,7 +2437,7 @@ static void backward_layer_0(struct gpu *gpu) {
     RUN(matmul_dx_48x144x36, d_ln_2_y, d_fc_biased, mlp_c_fc_weight_image);
     RUN(matmul_dw_48x144x36, d_mlp_c_fc_weight, d_fc_biased, ln_2_y, gpu->beta);
     // gen/models/gpt.lua:85
-    RUN(layernorm_backward_48x36x16_add_keep_dropout, gpu->state, d_projected_biased, d_ln_2_weight,
+    RUN(layernorm_backward_48x36_add_keep_dropout, gpu->state, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean, ln_2_rstd, d_x_sum_next,
         3u, gpu->beta, d_ln_2_y_layernorm_backward_workspace);
     // gen/models/gpt.lua:82
@@ -2461,7 +2454,7 @@ static void backward_layer_0(struct gpu *gpu) {
     RUN(matmul_dx_48x108x36, d_ln_1_y, d_qkv_biased, attn_c_attn_weight_image);
     RUN(matmul_dw_48x108x36, d_attn_c_attn_weight, d_qkv_biased, ln_1_y, gpu->beta);
     // gen/models/gpt.lua:79
-    RUN(layernorm_backward_48x36x16_add_dropout, gpu->state, d_embedded, d_ln_1_weight, d_ln_1_bias,
+    RUN(layernorm_backward_48x36_add_dropout, gpu->state, d_embedded, d_ln_1_weight, d_ln_1_bias,
         d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd, d_x_mid_sum, 1u, gpu->beta,
         d_ln_1_y_layernorm_backward_workspace);
 }
@@ -2496,7 +2489,7 @@ void device_backward(struct gpu *gpu) {
     RUN(matmul_dx_48x65x36, d_ln_f_y, d_logits, wte_weight_image);
     RUN(matmul_dw_48x65x36, d_wte_weight, d_logits, ln_f_y, gpu->beta);
     // gen/models/gpt.lua:94
-    RUN(layernorm_backward_48x36x16_keep_dropout, gpu->state, d_narrowed_biased_2, d_ln_f_weight,
+    RUN(layernorm_backward_48x36_keep_dropout, gpu->state, d_narrowed_biased_2, d_ln_f_weight,
         d_ln_f_bias, d_x_3, d_ln_f_y, x_3, ln_f_weight, ln_f_mean, ln_f_rstd, 10u, gpu->beta,
         d_ln_f_y_layernorm_backward_workspace);
     for (int l = 2; l >= 1; l--) {
@@ -2579,7 +2572,7 @@ static const struct kernel_info model_kernels[KERNELS] = {
      14376.0},
     {"matmul_dw_48x65x36", 224640.0,
      28416.0},
-    {"layernorm_backward_48x36x16_keep_dropout", 36288.0,
+    {"layernorm_backward_48x36_keep_dropout", 36288.0,
      14928.0},
     {"bias_grad_48x36", 1728.0,
      3744.0},
@@ -2593,7 +2586,7 @@ static const struct kernel_info model_kernels[KERNELS] = {
      27648.0},
     {"matmul_dw_48x144x36", 497664.0,
      58752.0},
-    {"layernorm_backward_48x36x16_add_keep_dropout", 38016.0,
+    {"layernorm_backward_48x36_add_keep_dropout", 38016.0,
      18384.0},
     {"matmul_dx_48x36x36", 124416.0,
      9504.0},
@@ -2607,7 +2600,7 @@ static const struct kernel_info model_kernels[KERNELS] = {
      21600.0},
     {"matmul_dw_48x108x36", 373248.0,
      44928.0},
-    {"layernorm_backward_48x36x16_add_dropout", 38016.0,
+    {"layernorm_backward_48x36_add_dropout", 38016.0,
      14928.0},
     {"embed_backward_48x36x65x24", 3456.0,
      29280.0},

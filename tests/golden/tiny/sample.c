@@ -1,11 +1,11 @@
 // sample.c: a model's forward pass for sampling.
 //
 //   gpt, 3 layers, 2 heads, 10 wide, context 6, vocabulary 17
-//   made by      lua5.4 gen/main.lua --name again configs/gpt2.lua n_layer=3 n_head=2 n_embd=10
-//                block_size=6 vocab_size=17 batch_size=3 bias=true qkv_bias=true
-//                lm_head_bias=false tie_weights=true activation=gelu_erf attn_scale=head
-//                dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw decay_params=matrices
-//                recompute=none logits_rows=0 dtype=float32 backend=cpu isa=avx2
+//   made by      lua5.4 gen/main.lua --backend cpu --name again configs/gpt2.lua n_layer=3
+//                n_head=2 n_embd=10 block_size=6 vocab_size=17 batch_size=3 bias=true
+//                qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_erf
+//                attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
+//                decay_params=matrices recompute=none logits_rows=0 dtype=float32 isa=avx2
 //   memory       3008 bytes beside the weights, which stay in the checkpoint's mapping
 //
 // Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has
