@@ -113,7 +113,7 @@ local attention_decode = {
     d.S = (attrs.T + 15) // 16 * 16 -- a row of weights, in whole vectors of any width
     return check(d, attrs)
   end,
-  template = { "attention", "attention_decode" },
+  template = { "attention_decode", "attention_decode" },
   named_by = { "T", "H", "D" },
   takes_pos = true,
   flops = function(d) return 4 * d.N * d.T * d.C end,

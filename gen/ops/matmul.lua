@@ -9,7 +9,7 @@ local matmul = {
   epilogue = true,
   template = { "matmul", "matmul" },
   product = { a = "x", y = "y", inner = "C", cols = "O" },
-  decode = { "matmul", "matmul_decode" },
+  decode = { "matmul_decode", "matmul_decode" },
   flops = product_flops,
 }
 

@@ -58,7 +58,7 @@ static void layernorm_decode_6x10(float *y, const float *x, const float *scale, 
     }
 }
 
-// matmul_decode_6x10x30_bias, from templates/cpu/matmul.c:152.
+// matmul_decode_6x10x30_bias, from templates/cpu/matmul_decode.c:5.
 static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w, const float *bias,
                                        int rows, int thread, int threads) {
     enum { N = 6, C = 10, O = 30, GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };
@@ -106,7 +106,7 @@ static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w,
     }
 }
 
-// attention_decode_6x2x5, from templates/cpu/attention.c:254.
+// attention_decode_6x2x5, from templates/cpu/attention_decode.c:5.
 static void attention_decode_6x2x5(float *y, float *weights, const float *qkv, float *cache,
                                    int pos, int rows, int thread, int threads) {
     enum { N = 6, B = 1, T = 6, C = 10, H = 2, D = 5, E = 30, S = 16 };
@@ -150,7 +150,7 @@ static void attention_decode_6x2x5(float *y, float *weights, const float *qkv, f
     }
 }
 
-// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul.c:152.
+// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul_decode.c:5.
 static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -200,7 +200,7 @@ static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float
     }
 }
 
-// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul.c:152.
+// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul_decode.c:5.
 static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const float *w,
                                                 const float *bias, int rows, int thread,
                                                 int threads) {
@@ -250,7 +250,7 @@ static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const 
     }
 }
 
-// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul.c:152.
+// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul_decode.c:5.
 static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -309,7 +309,7 @@ static void last_row_decode_6x10(float *y, const float *x, int rows, int thread,
     }
 }
 
-// matmul_decode_1x10x17, from templates/cpu/matmul.c:152.
+// matmul_decode_1x10x17, from templates/cpu/matmul_decode.c:5.
 static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int rows, int thread,
                                   int threads) {
     enum { N = 1, C = 10, O = 17, GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };
