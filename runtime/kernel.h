@@ -5,7 +5,12 @@
 #define DIECAST_KERNEL_H
 
 #include "runtime/runtime.h"
+#include "runtime/dropout.h"
 #include "runtime/vec.h"
+#include "runtime/vec_math.h"
+
+// A function of its own, with registers of its own.
+#define APART static __attribute__((noinline))
 
 struct range {
     int first, last; // [first, last)
@@ -18,6 +23,11 @@ static inline struct range share(int items, int thread, int threads) {
     return r;
 }
 
+// A thread's part of a grid of items: some rows of it times some columns.
+struct part {
+    struct range rows, cols;
+};
+
 static inline int int_min(int a, int b) {
     return a < b ? a : b;
 }
@@ -27,9 +37,35 @@ static inline int int_max(int a, int b) {
 }
 
 #define DIVIDE_UP(a, b) (((a) + (b)-1) / (b))
+
+// Cuts a grid into as many parts as there are threads, so that the busiest has least to do; what a
+// column costs before its first item is about one more item.
+static inline struct part part_of(int rows, int cols, int thread, int threads) {
+    int across = 1; // parts side by side in a row of parts
+    int64_t least = INT64_MAX;
+    for (int a = 1; a <= threads; a++) {
+        if (threads % a == 0) {
+            const int64_t cost = (int64_t)DIVIDE_UP(cols, a) * (DIVIDE_UP(rows, threads / a) + 1);
+            across = cost < least ? a : across;
+            least = cost < least ? cost : least;
+        }
+    }
+    struct part part = {share(rows, thread / across, threads / across),
+                        share(cols, thread % across, across)};
+    return part;
+}
 #define MIN(a, b) ((a) < (b) ? (a) : (b))
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define DROPOUT_CHUNKS(columns) DIVIDE_UP(columns, DROPOUT_CHUNK)
+
+// 0, 1, 2, ...
+VEC_INLINE vec_int vec_lanes(void) {
+    vec_int lanes;
+    for (int l = 0; l < VEC; l++) {
+        lanes[l] = l;
+    }
+    return lanes;
+}
 
 // A row of `columns` floats is read and written a vector at a time; the last one may be partial.
 // Both sizes are constants where these are used, so each access is one instruction or a masked one.

@@ -1,5 +1,6 @@
 // kernel_math.cuh: what CUDA kernels compute with: vectors of eight floats, activations, dropout's
-// mask, sums over rows. Plain C++ on top of kernel.cuh; the CPU's counterpart is vec.h.
+// mask, sums over rows. Plain C++ on top of kernel.cuh; the CPU's counterparts are vec_math.h and
+// dropout.h.
 #ifndef DIECAST_KERNEL_MATH_CUH
 #define DIECAST_KERNEL_MATH_CUH
 
@@ -137,7 +138,7 @@ VEC_FUNCTION(silu_grad)
 
 // ---- dropout ------------------------------------------------------------------------------------
 
-// The mask that vec.h describes, bit for bit: elements are numbered row by row, a row being padded
+// The mask that dropout.h describes, bit for bit: elements are numbered row by row, a row being padded
 // to a multiple of DROPOUT_CHUNK. Chunk c holds elements 64c .. 64c + 63: lane l of 16 draws 64
 // bits from Threefry-2x32-20 with counter (16c + l, site), and quarter q of them (16 bits) decides
 // element 64c + 16q + l: kept where the 16 bits are at or above the threshold.
