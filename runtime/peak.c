@@ -7,6 +7,7 @@
 // Rounds are short, so that the best one is the machine at its best, and many, so that threads have
 // spread over the cores.
 enum { PEAK_ROUNDS = 24, PEAK_MULTIPLY_ROUNDS = 144, PEAK_ACCUMULATORS = VEC == 16 ? 24 : 12 };
+enum { PEAK_AHEAD = 1024 }; // floats between what is read and what is asked for
 
 struct peak_job {
     int64_t steps; // of every accumulator, a round
@@ -59,28 +60,44 @@ double peak_gflops(int threads) {
     return flops / job.best * 1e-9;
 }
 
+enum { PEAK_STREAMS = 8 };
+
+// Adds up `vectors` of memory; with `ahead` it asks for what comes later on the way.
+VEC_INLINE void peak_sum(const float *from, size_t vectors, bool ahead, vec acc[PEAK_STREAMS]) {
+    for (size_t v = 0; v < vectors; v += PEAK_STREAMS) {
+#pragma GCC unroll 8
+        for (size_t i = 0; i < PEAK_STREAMS; i++) {
+            const float *at = from + (v + i) * VEC;
+            if (ahead) {
+                __builtin_prefetch(at + PEAK_AHEAD);
+            }
+            acc[i] += vec_load(at);
+        }
+    }
+}
+
+// Rounds leave the fetching to the processor and ask ahead in turns: which is faster depends on the
+// level that is read and on the machine.
 static void peak_read(void *context, int thread, int threads) {
     struct peak_job *job = context;
-    enum { STREAMS = 8 };
-    const size_t share_of = job->vectors / (size_t)threads / STREAMS * STREAMS;
-    const float *from = job->memory + (size_t)thread * share_of * VEC;
-    vec acc[STREAMS];
-    for (int i = 0; i < STREAMS; i++) {
+    const size_t vectors = job->vectors / (size_t)threads / PEAK_STREAMS * PEAK_STREAMS;
+    const float *from = job->memory + (size_t)thread * vectors * VEC;
+    vec acc[PEAK_STREAMS];
+    for (int i = 0; i < PEAK_STREAMS; i++) {
         acc[i] = vec_splat(0.0f);
     }
     double last = 0;
-    for (int round = 0; round <= PEAK_ROUNDS; round++) {
+    for (int round = 0; round <= PEAK_ROUNDS; round++) { // the first one warms up
         for (int64_t s = 0; s < job->steps; s++) {
-            for (size_t v = 0; v < share_of; v += STREAMS) {
-#pragma GCC unroll 8
-                for (int i = 0; i < STREAMS; i++) {
-                    acc[i] += vec_load(from + (v + (size_t)i) * VEC);
-                }
+            if (round % 2) {
+                peak_sum(from, vectors, true, acc);
+            } else {
+                peak_sum(from, vectors, false, acc);
             }
         }
         peak_round_done(job, thread, &last);
     }
-    for (int i = 1; i < STREAMS; i++) {
+    for (int i = 1; i < PEAK_STREAMS; i++) {
         acc[0] += acc[i];
     }
     if (vec_sum(acc[0]) == 12345.0f) {
@@ -101,6 +118,6 @@ double peak_read_gbs(int threads, size_t bytes) {
     job.steps = (int64_t)((size_t)(64 << 20) / bytes) + 1;
     parallel_run(peak_read, &job);
     munmap(memory, bytes);
-    const size_t per_thread = job.vectors / (size_t)threads / 8 * 8;
+    const size_t per_thread = job.vectors / (size_t)threads / PEAK_STREAMS * PEAK_STREAMS;
     return (double)(per_thread * sizeof(vec)) * threads * (double)job.steps / job.best * 1e-9;
 }

@@ -10,7 +10,7 @@ that a run that is stopped still says what it has.
 
 SIZES.json: the config's keys (tests/bench/floor.lua --sizes). TOKENS.bin: raw little-endian uint16.
 Where B does not fit, B is halved and A doubled, and the result says so. --device=cpu is for testing
-this file: it shows nothing about speed.
+this file: it shows nothing about speed; peer_cpu.py, which takes the model from here, does.
 """
 
 import argparse

@@ -1,0 +1,302 @@
+"""A config's training step and the same step in PyTorch, in turns: make bench PEERS=1.
+
+    peers.py [--rounds=R] [--seconds=S] [--worker=FILE] PROGRAM [FLAG ...]
+
+PROGRAM is build/NAME/cpu/bench, FLAGs are its own; bench.json is there from its run, and gets
+"peers". The contenders are ours, PyTorch as installed, and the two fastest ways to tune it among
+{eager, torch.compile} x {as it is, malloc that keeps its memory}, all with fused AdamW, which are
+tried alone first. Then each takes its turn of S seconds, R times over, in one run: so all meet the
+same machine. Medians are over all turns. The honest ratio is against the best.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+
+MALLOC = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": "17179869184",
+    "MALLOC_TOP_PAD_": "268435456",
+    "MALLOC_ARENA_MAX": "1",
+}
+# Of the caller's environment, what changes PyTorch's speed: kept with the result.
+NOTED = ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS", "OMP_NUM_THREADS")
+FINALISTS = 2
+ROUNDS_MS = ("ms_median", "ms_p10", "ms_p90")
+
+
+def fail(code, line):
+    print(f"peers: {line}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+# ---- contenders ----------------------------------------------------------------------------------
+
+
+class Stopped(Exception):
+    pass
+
+
+class Contender:
+    """A program that waits for its turns, and what came of them."""
+
+    def __init__(self, name, command, env=None):
+        self.name, self.command, self.env = name, command, env or {}
+        self.process = self.ready = None
+        self.ms, self.rss = [], 0
+
+    def start(self, says_ready):
+        self.log = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")
+        self.process = subprocess.Popen(
+            self.command,
+            env=os.environ | self.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+        )
+        if says_ready:
+            self.ready = self.answer()
+
+    def answer(self):
+        line = self.process.stdout.readline()
+        try:
+            return json.loads(line)
+        except ValueError:
+            self.process.kill()
+            code = self.process.wait()
+            self.log.seek(0)
+            said = [text for text in self.log.read().splitlines() if text.strip()]
+            raise Stopped(said[-1] if said else f"it ended with {code}") from None
+
+    def turn(self, seconds):
+        with contextlib.suppress(BrokenPipeError):  # its missing answer is noticed
+            self.process.stdin.write(f"{seconds:g}\n")
+            self.process.stdin.flush()
+        answer = self.answer()
+        self.ms += answer["ms"]
+        self.rss = max(self.rss, answer["peak_rss_bytes"])
+
+    def stop(self):
+        if self.process:
+            with contextlib.suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.wait()
+            self.log.close()
+            self.process = None
+
+    def median(self):
+        return statistics.median(self.ms)
+
+    def figures(self):
+        ordered = sorted(self.ms)
+        last = len(ordered) - 1
+        return {
+            "name": self.name,
+            "ms_median": round(self.median(), 4),
+            "ms_p10": round(ordered[round(0.1 * last)], 4),
+            "ms_p90": round(ordered[round(0.9 * last)], 4),
+            "steps": len(ordered),
+            "peak_rss_bytes": self.rss,
+        }
+
+
+def torch_contenders(worker, sizes, threads):
+    """PyTorch as installed, and the ways to tune it."""
+    base = [sys.executable, worker, f"--sizes={sizes}", f"--threads={threads}"]
+    omp = {"OMP_NUM_THREADS": str(threads)}
+    tuned = []
+    for how, flag in (("eager", []), ("torch.compile", ["--compile"])):
+        for more, env in (("", {}), (", malloc", MALLOC)):
+            name = f"{how}, fused AdamW{more}"
+            tuned.append(Contender(name, base + flag + ["--fused"], env | omp))
+    return Contender("as installed", base), tuned
+
+
+def qualify(tuned, seconds, most_bytes):
+    """The fastest of the tuned ones, each alone; as many as fit into memory together."""
+    done = []
+    for one in tuned:
+        try:
+            one.start(True)
+            one.turn(seconds)
+            one.turn(seconds)
+            one.stop()
+            print(f"peers: tried {one.name}: {one.median():.2f} ms")
+            done.append(one)
+        except Stopped as why:
+            print(f"peers: {one.name} is left out: {why}")
+    done.sort(key=Contender.median)
+    tried = [one.figures() for one in done]
+    chosen = []
+    for one in done[:FINALISTS]:
+        most_bytes -= one.rss
+        if chosen and most_bytes < 0:
+            print(f"peers: no memory for {one.name} beside the others")
+            break
+        chosen.append(one)
+        one.ms = []
+    return chosen, tried
+
+
+# ---- bench.json ----------------------------------------------------------------------------------
+
+
+def read_figures(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            figures = json.load(file)
+    except FileNotFoundError:
+        fail(66, f"{path}: is not there; run bench first")
+    except ValueError as error:
+        fail(65, f"{path}: is no JSON ({error}); run bench again")
+    if "device" in figures:
+        fail(64, f"{path}: is of a GPU; make gpu-bench runs PyTorch beside it")
+    if figures.get("program") != "bench":
+        fail(65, f"{path}: was not written by bench; run it again")
+    return figures
+
+
+def keys_of(figures):
+    """The config's keys as JSON has them, for peer_torch.GPT."""
+    keys = {"weight_decay": 0.1, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "dropout_embd": True}
+    words = {"true": True, "false": False}
+    for pair in figures["config"].split():
+        key, value = pair.split("=", 1)
+        keys[key] = int(value) if value.isdigit() else words.get(value, value)
+    keys |= {key: figures[key] for key in ("dropout", "grad_clip")}
+    if keys["model"] != "gpt" or keys["optimizer"] != "adamw":
+        what = f"model={keys['model']} optimizer={keys['optimizer']}"
+        fail(64, f"{what}: the peers know a GPT with AdamW alone")
+    return keys
+
+
+def write_figures(path, figures):
+    """A member a line, and an element of an array a line."""
+    parts = []
+    for key, value in figures.items():
+        if isinstance(value, list):
+            rows = ",\n".join("    " + json.dumps(row) for row in value)
+            parts.append(f"  {json.dumps(key)}: [\n{rows}\n  ]")
+        else:
+            parts.append(f"  {json.dumps(key)}: {json.dumps(value)}")
+    with open(path + ".part", "w", encoding="utf-8") as file:
+        file.write("{\n" + ",\n".join(parts) + "\n}\n")
+    os.replace(path + ".part", path)
+
+
+# ---- the run -------------------------------------------------------------------------------------
+
+
+def available_bytes():
+    with open("/proc/meminfo", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 1 << 62
+
+
+def play(contenders, rounds, seconds):
+    """Turns for all; a contender starts before its first one."""
+    for index in range(rounds):
+        for one in contenders:
+            one.turn(seconds)
+        times = ", ".join(f"{one.name} {one.median():.2f}" for one in contenders)
+        print(f"peers: after round {index + 1}, ms: {times}")
+
+
+def report(figures):
+    peers = figures["peers"]
+    ours = peers[0]["ms_median"]
+    heads = f"{'ms':>9} {'p10':>9} {'p90':>9} {'of peak':>8} {'MiB':>8} {'ours is':>9}"
+    print(f"\n{'in turns':44} {heads}")
+    for one in peers:
+        share = figures["flop_per_step"] / one["ms_median"] * 1e-6 / figures["peak_gflops"]
+        one["share_of_peak"] = round(share, 4)
+        one["ratio"] = round(one["ms_median"] / ours, 3)
+        times = " ".join(f"{one[key]:9.2f}" for key in ROUNDS_MS)
+        ratio = f"{one['ratio']:8.2f}x" if one is not peers[0] else ""
+        name = one["name"] if one is peers[0] else "PyTorch " + one["name"]
+        print(f"{name:44} {times} {share:8.1%} {one['peak_rss_bytes'] / 2**20:8.1f} {ratio}")
+    best = min(peers[1:], key=lambda one: one["ms_median"])
+    figures["ms_in_turns"], figures["torch_ms_installed"] = ours, peers[1]["ms_median"]
+    figures["torch_ms_best"], figures["torch_best"] = best["ms_median"], best["name"]
+    figures["torch_rss_bytes"] = min(one["peak_rss_bytes"] for one in peers[1:])
+    figures["ratio_installed"], figures["ratio_best"] = peers[1]["ratio"], best["ratio"]
+    rate = figures["torch_product_gflops"]
+    print(f"\na product of 1024 rows and columns in PyTorch: {rate} GFLOP/s")
+    print(f"ours against PyTorch as installed: {peers[1]['ratio']:.2f}x")
+    print(f"ours against the best ({best['name']}): {best['ratio']:.2f}x")
+
+
+def compete(options, figures, path):
+    threads = figures["threads"]
+    ours = Contender("ours", [options.program, "--serve", f"--threads={threads}", *options.flags])
+    with tempfile.TemporaryDirectory() as folder:
+        sizes = os.path.join(folder, "sizes.json")
+        with open(sizes, "w", encoding="utf-8") as file:
+            json.dump(keys_of(figures), file)
+        installed, tuned = torch_contenders(options.worker, sizes, threads)
+        contenders = [ours, installed]
+        try:
+            installed.start(True)
+            if installed.ready["params"] != figures["params"]:
+                fail(70, f"{installed.ready['params']} parameters, ours has {figures['params']}")
+            installed.turn(options.seconds)
+            installed.stop()
+            left = available_bytes() - figures["plan_bytes"] - installed.rss
+            finalists, tried = qualify(tuned, options.seconds, left)
+            installed.ms = []
+            contenders += finalists
+            for one in contenders:
+                one.start(one is not ours)
+            play(contenders, options.rounds, options.seconds)
+        except Stopped as why:
+            fail(1, f"a contender stopped: {why}")
+        finally:
+            for one in contenders + tuned:
+                one.stop()
+    figures["torch"] = installed.ready["torch"]
+    figures["torch_capability"] = installed.ready["capability"]
+    figures["torch_product_gflops"] = max(one.ready["product_gflops"] for one in contenders[1:])
+    figures["torch_environment"] = {key: os.environ[key] for key in NOTED if key in os.environ}
+    figures["peers"] = [one.figures() for one in contenders]
+    figures["peers_tried"] = tried
+    report(figures)
+    write_figures(path, figures)
+    print(f"written: {path}")
+
+
+def read_options():
+    here = os.path.dirname(os.path.abspath(__file__))
+    parser = argparse.ArgumentParser(description="Training steps in turns with PyTorch's.")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=1.5, help="of a turn; at least 2 steps")
+    parser.add_argument("--worker", default=os.path.join(here, "peer_cpu.py"))
+    parser.add_argument("program")
+    parser.add_argument("flags", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    if options.rounds < 1 or not 0 < options.seconds <= 3600:
+        parser.error("--rounds is at least 1, --seconds above 0 and up to 3600")
+    return options
+
+
+def main():
+    sys.stdout.reconfigure(line_buffering=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+    options = read_options()
+    path = os.path.join(os.path.dirname(options.program), "bench.json")
+    for flag in options.flags:
+        if flag.startswith("--json="):
+            path = flag[len("--json=") :]
+    compete(options, read_figures(path), path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+-- table: the Markdown table of what bench measured, from tests/bench/results/*.json, into each page
+-- that has a place for it. Of each config, machine and isa the newest result counts.
+--
+--   lua5.4 tests/bench/table.lua [--results=FOLDER] [PAGE.md ...]
+--
+-- Without a page the table goes to stdout. A page has the place between these two lines:
+--     <!-- bench-table -->
+--     <!-- end of bench-table -->
+package.path = "./?.lua;" .. package.path
+local results = require("tests.bench.results")
+
+local OPEN, CLOSE = "<!-- bench-table -->\n", "<!-- end of bench-table -->"
+local MIB = 1 << 20
+
+-- ---- which results -------------------------------------------------------------------------------
+
+local function key_of(figures)
+  return table.concat({ figures.machine, figures.cores, figures.threads, figures.name, figures.isa }, "\n")
+end
+
+-- The newest of each key, in order of machine, isa and size.
+local function chosen(folder)
+  local newest, list = {}, {}
+  for _, path in ipairs(results.list(folder)) do
+    local figures = results.read(path)
+    if figures then
+      local key = key_of(figures)
+      if not newest[key] or newest[key].date < figures.date then newest[key] = figures end
+    end
+  end
+  for _, figures in pairs(newest) do list[#list + 1] = figures end
+  table.sort(list, function(a, b)
+    for _, field in ipairs { "machine", "cores", "threads", "compiler", "isa", "flop_per_step", "name" } do
+      if a[field] ~= b[field] then return a[field] < b[field] end
+    end
+    return false
+  end)
+  return list
+end
+
+-- ---- the table -----------------------------------------------------------------------------------
+
+local function ms(value)
+  return (value < 100 and "%.1f" or "%.0f"):format(value)
+end
+
+local function mib(bytes)
+  return bytes and ("%.0f"):format(bytes / MIB) or "–"
+end
+
+local columns = {
+  { "config", function(f) return (f.name:gsub("%-isa=[^-]*", "", 1)) end },
+  { "isa", function(f) return f.isa end },
+  { "ms (p10–p90)", function(f) return ("%s (%s–%s)"):format(ms(f.ms_median), ms(f.ms_p10), ms(f.ms_p90)) end },
+  { "share of peak", function(f) return ("%.0f%%"):format(100 * f.share_of_peak) end },
+  { "GFLOP/s", function(f) return ("%.0f"):format(f.gflops) end },
+  { "measured peak", function(f) return ("%.0f"):format(f.peak_gflops) end },
+  { "share of floor", function(f) return ("%.0f%%"):format(100 * f.floor_ms / f.ms_median) end },
+  { "in turns: ours, ms", function(f) return f.ms_in_turns and ms(f.ms_in_turns) or "–" end },
+  { "PyTorch as installed, ms", function(f) return f.torch_ms_installed and ms(f.torch_ms_installed) or "–" end },
+  { "PyTorch at its best, ms", function(f) return f.torch_ms_best and ms(f.torch_ms_best) or "–" end },
+  { "ours against the best", function(f) return f.ratio_best and ("%.2f×"):format(f.ratio_best) or "–" end },
+  { "MiB: ours, plan, PyTorch", function(f)
+    return ("%s, %s, %s"):format(mib(f.peak_rss_bytes), mib(f.plan_bytes), mib(f.torch_rss_bytes))
+  end },
+}
+
+local function row(cells)
+  return "| " .. table.concat(cells, " | ") .. " |\n"
+end
+
+-- Neighbours in the list that share a machine and a compiler.
+local function groups_of(list)
+  local groups = {}
+  for _, f in ipairs(list) do
+    local title = ("%s, %d cores, %d threads; %s"):format(f.machine, f.cores, f.threads, f.compiler)
+    local group = groups[#groups]
+    if not group or group.title ~= title then
+      group = { title = title, first = f.date, last = f.date }
+      groups[#groups + 1] = group
+    end
+    group.torch = group.torch or f.torch
+    if f.date < group.first then group.first = f.date end
+    if f.date > group.last then group.last = f.date end
+    group[#group + 1] = f
+  end
+  return groups
+end
+
+-- One table a group, with a line above it that says which.
+local function tables(list)
+  local text, names, rules = {}, {}, {}
+  for i, column in ipairs(columns) do names[i], rules[i] = column[1], "---" end
+  for i, group in ipairs(groups_of(list)) do
+    local first, last = group.first:sub(1, 10), group.last:sub(1, 10)
+    text[#text + 1] = ("%s%s%s; %s:\n\n"):format(i > 1 and "\n" or "", group.title,
+      group.torch and "; PyTorch " .. group.torch or "", first == last and first or first .. " to " .. last)
+    text[#text + 1] = row(names) .. row(rules)
+    for _, figures in ipairs(group) do
+      local cells = {}
+      for j, column in ipairs(columns) do cells[j] = column[2](figures) end
+      text[#text + 1] = row(cells)
+    end
+  end
+  return table.concat(text)
+end
+
+-- ---- pages ---------------------------------------------------------------------------------------
+
+local function insert(path, text)
+  local page = results.read_text(path)
+  local _, from = page:find(OPEN, 1, true)
+  local to = from and page:find(CLOSE, from, true)
+  if not to then
+    results.fail(65, "%s: has no place for the table; wanted the lines '%s' and '%s'", path, OPEN:sub(1, -2), CLOSE)
+  end
+  results.write_text(path, page:sub(1, from) .. text .. page:sub(to))
+  print("written: " .. path)
+end
+
+results.main(function()
+  local folder, pages = "tests/bench/results", {}
+  for _, word in ipairs(arg) do
+    local value = word:match("^%-%-results=(.+)$")
+    if value then
+      folder = value
+    elseif word:find("^%-") then
+      results.fail(64, "table: '%s' is not known; wanted [--results=FOLDER] [PAGE.md ...]", word)
+    else
+      pages[#pages + 1] = word
+    end
+  end
+  local list = chosen(folder)
+  if #list == 0 then results.fail(66, "%s: no results; keep one with make bench CONFIG=x RECORD=1", folder) end
+  local text = tables(list)
+  if #pages == 0 then io.write(text) end
+  for _, page in ipairs(pages) do insert(page, text) end
+end)

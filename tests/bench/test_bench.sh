@@ -1,0 +1,116 @@
+#!/bin/sh
+# test_bench.sh: the CPU's bench program: what bench.json has, its flags, its turns, and what it
+# refuses; scale.lua's flags. Times are only asked to be there.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+passed=0
+failed=0
+check() { # what, then a command that must succeed
+    what=$1
+    shift
+    if "$@" >"$tmp/said" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "test_bench: $what: failed"
+        tail -n 5 "$tmp/said" "$tmp/log"
+    fi
+}
+
+make build CONFIG=tests/train/overfit.lua PROGRAMS=bench >"$tmp/log" 2>&1 || {
+    tail -n 20 "$tmp/log"
+    echo "0 passed, 1 failed, 0 skipped"
+    exit 1
+}
+program=build/overfit/cpu/bench
+bench() { # flags; its exit code in code
+    rm -f "$tmp/json"
+    "$program" --json="$tmp/json" "$@" >"$tmp/log" 2>&1 </dev/null
+    code=$?
+}
+ends() { # exit code: with one line, and no figures
+    test $code = "$1" -a "$(wc -l <"$tmp/log")" = 1 -a ! -e "$tmp/json"
+}
+# Lua conditions on the figures: j.
+cat >"$tmp/figures.lua" <<'END'
+local file = assert(io.open(arg[1]))
+j = assert(require("dkjson").decode(file:read("a")))
+function near(a, b) return math.abs(a / b - 1) < 1e-2 end
+for i = 2, #arg do assert(assert(load("return " .. arg[i]))(), arg[i]) end
+END
+figures() { # conditions
+    lua5.4 "$tmp/figures.lua" "$tmp/json" "$@"
+}
+
+# ---- what it writes ------------------------------------------------------------------------------
+
+bench --seconds=0.05 --threads=1 --grad_clip=2.5
+check "it runs" test $code = 0
+check "numbers above 0" figures '(function()
+    for key in ("cores threads steps params ms_median ms_p10 ms_p90 tokens_per_s flop_per_step gflops peak_gflops " ..
+        "share_of_peak floor_ms share_of_floor read_gbs read_gbs_l2 read_gbs_l3 peak_rss_bytes plan_bytes")
+        :gmatch("%S+") do
+      assert(type(j[key]) == "number" and j[key] > 0, key)
+    end
+    return true
+  end)()'
+check "words" figures 'j.program == "bench"' 'j.name == "overfit"' '#j.machine > 0' '#j.build == 12' \
+    'j.config:find("isa=" .. j.isa, 1, true)' 'j.compiler:find("^gcc %d")' 'j.flags:find("^%-std=gnu11 %-O3 ")' \
+    'j.date:find("^20%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$")'
+check "the run's keys" figures 'j.threads == 1' 'j.dropout == 0' 'j.grad_clip == 2.5'
+check "at least 3 steps" figures 'j.steps >= 3'
+check "times in order" figures 'j.ms_p10 <= j.ms_median' 'j.ms_median <= j.ms_p90'
+check "rates" figures 'near(j.tokens_per_s, 64e3 / j.ms_median)' \
+    'near(j.gflops, j.flop_per_step / j.ms_median / 1e6)' 'near(j.share_of_floor, j.floor_ms / j.ms_median)'
+check "the floor is the sum of the kernels'" figures '(function()
+    local sum = 0
+    for _, kernel in ipairs(j.kernels) do sum = sum + kernel.roofline * kernel.ms end
+    return math.abs(sum - j.floor_ms) < 0.01 * j.floor_ms + 1e-4 * #j.kernels
+  end)()'
+check "memory near the plan" figures 'j.peak_rss_bytes < j.plan_bytes + (16 << 20)'
+check "slowest first" figures '(function()
+    for i = 2, #j.kernels do assert(j.kernels[i].ms <= j.kernels[i - 1].ms) end
+    return #j.kernels > 10
+  end)()'
+check "a table" grep -q '^grad norm and update  *1 ' "$tmp/log"
+"$program" --seconds=0.01 >"$tmp/log" 2>&1
+mv build/overfit/cpu/bench.json "$tmp/json"
+check "beside the program; 7 steps are not asked for so short a time" figures 'j.steps >= 3'
+
+# ---- turns ---------------------------------------------------------------------------------------
+
+printf '0.01\n0.02\n' | "$program" --serve >"$tmp/turns" 2>"$tmp/log"
+check "two turns" test "$(wc -l <"$tmp/turns")" = 2
+tail -n 1 "$tmp/turns" >"$tmp/json"
+check "of at least two steps" figures '#j.ms >= 2' 'j.ms[1] > 0' 'j.peak_rss_bytes > 0'
+echo soon | "$program" --serve >"$tmp/log" 2>&1
+check "a turn that is no number" test $? = 64
+
+# ---- what it refuses -----------------------------------------------------------------------------
+
+for flag in --seconds=0 --seconds=-1 --seconds=x --seconds=nan --seconds= --seconds=1e9 --json= --second=1 \
+    --n_layer=3 word; do
+    bench "$flag"
+    check "$flag" ends 64
+done
+bench --help
+check "--help" test $code = 0
+check "--help names bench's flags" grep -q -- '--seconds=S' "$tmp/log"
+"$program" --seconds=0.01 --json="$tmp/no/folder" >"$tmp/log" 2>&1
+check "figures that cannot be written" test $? = 74
+
+for words in --fast --only=x 'n_embd=1 2' isa; do
+    lua5.4 tests/bench/scale.lua "$words" >"$tmp/log" 2>&1
+    code=$?
+    rm -f "$tmp/json"
+    check "scale.lua $words" ends 64
+done
+lua5.4 tests/bench/scale.lua isa=none >"$tmp/log" 2>&1
+check "scale.lua with a key that is wrong" test $? = 70 -a "$(wc -l <"$tmp/log")" = 1
+make bench-scale SCALE=most >"$tmp/log" 2>&1
+check "SCALE=most" grep -q 'SCALE=most: wanted full' "$tmp/log"
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
