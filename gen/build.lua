@@ -7,7 +7,8 @@ local verify = require("gen.verify")
 
 local build = {}
 
-local SAMPLER_ROWS = 16 -- tokens of a prompt that the sampler takes in one call
+-- Tokens of a prompt that the sampler takes in one call: whole tiles (runtime/product.h).
+local SAMPLER_ROWS = 264
 
 local function run_passes(g, names, dump)
   verify.run(g, "build")

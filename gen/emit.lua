@@ -19,7 +19,6 @@ local function c_name(tensor, layer)
   local name = tensor.name
   local own = graph.layer_of(name)
   name = name:gsub("block%.%d+%.", "", 1):gsub("transformer%.h%.%d+%.", "", 1):gsub("transformer%.", "", 1)
-  name = name:gsub("^pack_dx%.(.*)", "%1_packed_dx"):gsub("^pack%.(.*)", "%1_packed")
   name = name:gsub("^image%.(.*)", "%1_image")
   name = name:gsub("%.", "_")
   if layer and own == layer + 1 then name = name .. "_next" end
@@ -89,11 +88,15 @@ function Writer:buffer(tensor, const)
 end
 
 -- Whether what is in a gradient counts: not before its first writer in a step's first micro-step.
-local function beta_text(node, number)
+local function beta_text(node, number, cuda)
+  local by_rows = node.block and node.block.count > 1
+  if not cuda then
+    if not node.first_writer[number] then return "false" end
+    return by_rows and "m->first && row == 0" or "m->first"
+  end
   if node.op.name == "mean_loss" then return "gpu->beta" end
-  local first = node.first_writer[number]
-  if not first then return "1.0f" end
-  return node.block and node.block.count > 1 and "row == 0 ? gpu->beta : 1.0f" or "gpu->beta"
+  if not node.first_writer[number] then return "1.0f" end
+  return by_rows and "row == 0 ? gpu->beta : 1.0f" or "gpu->beta"
 end
 
 function Writer:call(node, indent)
@@ -103,14 +106,13 @@ function Writer:call(node, indent)
   for _, operand in ipairs(k.operands) do
     local text = self:buffer(operand.tensor, operand.const)
     if node.sliced and node.sliced[operand.tensor] and node.block.count > 1 then
-      local width = operand.tensor.dims[2]
-      width = width and not operand.tensor.dense and target.width(self.emitter.target, width) or width
+      local width = operand.tensor.dims[2] and target.padded(self.emitter.target, operand.tensor)
       text = text .. (width and (" + (size_t)row * %d"):format(width) or " + row")
     end
     args[#args + 1] = text
   end
   if k.site then args[#args + 1] = self:site_text(node, k.site) end
-  for i in ipairs(k.betas) do args[#args + 1] = beta_text(node, i) end
+  for i in ipairs(k.betas) do args[#args + 1] = beta_text(node, i, cuda) end
   if cuda and node.workspace then args[#args + 1] = self:buffer(node.workspace, false) end
   if self.emitter.decode then
     if k.op.takes_pos then args[#args + 1] = "pos" end
@@ -125,6 +127,16 @@ function Writer:call(node, indent)
     self.last_at = node.at
   end
   self.lines[#self.lines + 1] = ("%sRUN(%s);"):format(indent, table.concat(args, ", "))
+end
+
+-- The sampler: before node i runs, the weight of the next product behind it is asked for.
+function Writer:ahead(nodes, i, indent)
+  repeat i = i + 1 until not nodes[i] or nodes[i].op.name == "matmul"
+  local node = nodes[i]
+  if not node or node == self.asked then return end
+  self.asked = node
+  self.lines[#self.lines + 1] = ("%sAHEAD(%s, %d, %d);"):format(indent, self:buffer(node.inputs[2], true),
+    node.dims.O, node.dims.C)
 end
 
 function Writer:site_text(node, site)
@@ -194,7 +206,10 @@ local function layer_function(emitter, name, item)
   local first, l = item.layers[1], #item.layers > 1 and " int l" or ""
   if l ~= "" and not emitter.cuda then l = l .. "," end
   local writer = new_writer(emitter, first.layer, item.strides)
-  for _, node in ipairs(first) do writer:call(node, "    ") end
+  for i, node in ipairs(first) do
+    if emitter.decode then writer:ahead(first, i, "    ") end
+    writer:call(node, "    ")
+  end
   local params = emitter.dialect.params:format(l):gsub(",$", "")
   local lines = { ("static void %s(%s) {"):format(name, params) }
   for _, line in ipairs(writer:declarations()) do lines[#lines + 1] = line end
@@ -221,7 +236,6 @@ end
 -- The first run of layers has the plain name, others that of their first layer.
 local function layer_name(emitter, phase, item, taken)
   local name = (emitter.decode and "sampler" or phase) .. "_layer"
-  if phase == "prepare" then name = item.layers[1][1].op.name .. "_layer" end
   if taken[name] then name = name .. "_" .. item.layers[1].layer end
   taken[name] = true
   return name
@@ -232,8 +246,13 @@ function Emitter:phase(phase)
   local items = self.g.schedule[phase] or {}
   local before, taken = {}, {}
   local writer = new_writer(self, nil, nil)
-  for _, item in ipairs(items) do
+  for i, item in ipairs(items) do
     if item.node then
+      if self.decode then
+        local nodes = {}
+        for j = i, #items do nodes[j] = items[j].node end -- up to a layer's
+        writer:ahead(nodes, i, "    ")
+      end
       writer:call(item.node, "    ")
     elseif item.block then
       if item.block.count > 1 then
@@ -395,9 +414,9 @@ function emit.facts(g, c, hash, command)
     flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,
     step_flops = scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
       scaled((6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size) * rows, "FLOP"),
-    state_floats = sizes.host, packed_floats = sizes.packed, acts_floats = sizes.acts,
+    state_floats = sizes.host, acts_floats = sizes.acts,
     acts_mib = mebibytes(sizes.acts), unplanned_mib = mebibytes(sizes.unplanned),
-    params_mib = mebibytes(sizes.params), packed_mib = mebibytes(sizes.packed),
+    params_mib = mebibytes(sizes.params),
     isa = isas[c.isa],
     vec_message = ("this model is laid out for %s; compile with '%s'"):format(c.isa, isas[c.isa].flags),
   }
@@ -410,7 +429,7 @@ end
 function emit.train_c(g, facts)
   local emitter = new_emitter(g)
   local k = setmetatable({ tile = kernels.tile(g.target) }, { __index = facts })
-  for _, phase in ipairs({ "prepare", "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
+  for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels

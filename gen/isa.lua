@@ -2,7 +2,7 @@
 -- register tile of matmuls (rows x vectors: as many accumulators as registers hold), and the
 -- compiler's flags.
 return {
-  avx512 = { vec = 16, tile_rows = 12, tile_vecs = 2, flags = "-march=x86-64-v4" },
+  avx512 = { vec = 16, tile_rows = 8, tile_vecs = 3, flags = "-march=x86-64-v4" },
   avx2 = { vec = 8, tile_rows = 6, tile_vecs = 2, flags = "-march=x86-64-v3" },
   neon = { vec = 4, tile_rows = 8, tile_vecs = 3, flags = "-march=armv8-a" },
   generic = { vec = 4, tile_rows = 4, tile_vecs = 2, flags = "" },

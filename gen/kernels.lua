@@ -4,6 +4,7 @@ local graph = require("gen.graph")
 local layout = require("gen.passes.layout")
 local target = require("gen.target")
 local template = require("gen.template")
+local tiling = require("gen.tiling")
 
 local kernels = {}
 
@@ -88,8 +89,7 @@ local function operand_list(node)
     local tensor = node.inputs[i]
     if tensor then
       local const = tensor.kind ~= "state"
-      local panels = tensor.kind == "packed" and not tensor.image_of
-      add(panels and "packed" or operand[1], tensor, const)
+      add(operand[1], tensor, const)
     end
   end
   for step in graph.steps(node) do
@@ -158,6 +158,14 @@ local function statements(steps, step_names, backend)
   return list
 end
 
+-- Whether a store's code is long: an activation's polynomial, or a mask's random numbers.
+local function is_long(steps)
+  for _, step in ipairs(steps) do
+    if step.op and (step.op.family == "activation" or step.op.name == "dropout") then return true end
+  end
+  return false
+end
+
 local function dropout_site(steps)
   for _, step in ipairs(steps) do
     if step.op and step.op.name == "dropout" then return step.attrs.site end
@@ -209,21 +217,22 @@ local function parameter_words(k)
       " *" .. operand.name
   end
   if k.site then words[#words + 1] = "uint32_t site" end
-  for _, name in ipairs(k.betas) do words[#words + 1] = "float " .. name end
+  for _, name in ipairs(k.betas) do words[#words + 1] = (cuda and "float " or "bool ") .. name end
   if cuda and k.node.workspace then words[#words + 1] = "float *workspace" end
   return words
 end
 
--- On CUDA: of each gradient that a kernel adds to, whether what was there counts (1) or not (0).
+-- Of each gradient that a kernel adds to: on CUDA `beta`, whether what was there counts (1) or not
+-- (0); on the CPU `first`, whether nothing is there yet.
 local function beta_names(node, t)
-  if t.backend == "cpu" then return {} end
-  local names = {}
+  local names, cuda = {}, t.backend == "cuda"
+  local word = cuda and "beta" or "first"
   for i, operand in ipairs(node.op.outputs) do
     if operand.accumulate and node.outputs[i] and (node.op.betas or #names == 0) then
-      names[#names + 1] = #names == 0 and "beta" or "beta" .. #names + 1
+      names[#names + 1] = #names == 0 and word or word .. #names + 1
     end
   end
-  if node.op.name == "mean_loss" then names[1] = "beta" end
+  if cuda and node.op.name == "mean_loss" then names[1] = "beta" end
   return names
 end
 
@@ -288,7 +297,7 @@ function kernels.describe(node, t, decode)
   local own_site = (node.attrs.site or 0) ~= 0 and node.attrs.site or nil
   local site = in_prologue or in_epilogue or own_site
   local cuda_product = t.backend == "cuda" and node.op.product
-  local d = t.backend == "cuda" and layout.sizes(t, node) or node.dims
+  local d = layout.sizes(t, node)
   local k = {
     name = kernels.name(node, decode), op = node.op, node = node, operands = operands,
     target = t, dtype = t.elem, d = d, dims = dims_text(d),
@@ -301,6 +310,7 @@ function kernels.describe(node, t, decode)
     betas = beta_names(node, t),
     rows = decode and "rows" or "N",
     thread_params = (decode and "int rows, " or "") .. "int thread, int threads",
+    tiling = not decode and tiling.of(t, node) or nil, epilogue_is_long = is_long(node.epilogue),
     tile_rows = isa.tile_rows, tile_vecs = isa.tile_vecs, vec = isa.vec,
     flops = flops_of(node), bytes = bytes_of(node),
   }
@@ -317,6 +327,7 @@ function kernels.describe(node, t, decode)
   k.uses.dropout = site ~= nil
   if node.op.product then
     for key, value in pairs(node.op.product) do k[key] = value end
+    k.inner_ld, k.cols_ld = k.inner .. "_LD", k.cols .. "_LD"
   end
 
   local words = parameter_words(k)

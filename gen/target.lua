@@ -2,7 +2,7 @@
 --
 --   both   backend; elem: the type of activations ("bf16", "f16", "f32"); align: of tensors, in
 --          floats
---   cpu    isa: the instruction set's sizes, from gen/isa.lua
+--   cpu    isa: the instruction set's sizes, from gen/isa.lua; padded: rows of activations are padded
 --   cuda   sms: the multiprocessors that work is cut for; vocab, tf32, attention. Rows of tensors
 --          are padded: target.width
 local isas = require("gen.isa")
@@ -12,9 +12,9 @@ local target = {}
 local elem_of = { bfloat16 = "bf16", float16 = "f16", float32 = "f32" }
 local bytes_of = { bf16 = 2, f16 = 2, f32 = 4, i32 = 4 }
 
--- The CPU, by the name of its instruction set.
-function target.cpu(isa_name)
-  return { backend = "cpu", elem = "f32", isa = isas[isa_name], align = 16 }
+-- The CPU, by the name of its instruction set. The sampler, which has few rows, does not pad them.
+function target.cpu(isa_name, padded)
+  return { backend = "cpu", elem = "f32", isa = isas[isa_name], align = 16, padded = padded }
 end
 
 -- A CUDA device. options: elem, vocab (the size that is padded as the vocabulary), tf32, attention.
@@ -29,7 +29,7 @@ end
 
 -- What a checked config's trainer runs on.
 function target.of(c)
-  if c.backend == "cpu" then return target.cpu(c.isa) end
+  if c.backend == "cpu" then return target.cpu(c.isa, true) end
   local C, V = c.n_embd, c.vocab_size
   -- A size says whose it is: a vocabulary as large as another width is padded as that.
   local shared = V == C or V == 3 * C or V == c.n_ff
@@ -37,11 +37,14 @@ function target.of(c)
     attention = c.attention })
 end
 
--- Elements from one row of a tensor to the next, for rows of `size`: on CUDA rounded up to 8, so
--- that rows are 16-byte aligned in every type, or to 128 for the vocabulary, so that the head's
--- product has whole tiles.
+-- Elements from one row of activations to the next, for rows of `size`. On the CPU an odd number of
+-- cache lines: a product reads a few columns of many rows, and rows a power of two apart would share
+-- few of the first-level cache's sets. On CUDA rounded up to 8, so that rows are 16-byte aligned in
+-- every type, or to 128 for the vocabulary, so that the head's product has whole tiles.
 function target.width(t, size)
-  if t.backend == "cpu" then return size end
+  if t.backend == "cpu" then
+    return t.padded and ((size + 15) // 16 | 1) * 16 or size
+  end
   local to = size == t.vocab and 128 or 8
   return (size + to - 1) // to * to
 end
@@ -51,22 +54,23 @@ function target.bytes(tensor)
   return bytes_of[tensor.type]
 end
 
--- Floats of memory that a tensor takes, padding included. Statistics, workspaces and ids have no
--- padding; a parameter's rows are padded too where they are the vocabulary.
+-- Elements of a tensor's row and rows, padding included. Statistics, workspaces and ids have no
+-- padding, nor have a CPU's parameters; on CUDA a parameter's rows are padded too where they are the
+-- vocabulary.
+function target.padded(t, tensor)
+  local dims = tensor.dims
+  local width, rows = dims[#dims], 1
+  for axis = 1, #dims - 1 do rows = rows * dims[axis] end
+  local weight = tensor.kind == "param" or tensor.kind == "grad" or tensor.kind == "packed"
+  if tensor.dense or t.backend == "cpu" and (weight or #dims < 2) then return width, rows end
+  if weight and #dims == 2 and rows == t.vocab then rows = target.width(t, rows) end
+  return target.width(t, width), rows
+end
+
+-- Floats of memory that a tensor takes, padding included.
 function target.floats(t, tensor)
-  local count = 1
-  for axis, size in ipairs(tensor.dims) do
-    local padded = size
-    if t.backend == "cuda" and not tensor.dense then
-      if axis == #tensor.dims then
-        padded = target.width(t, size)
-      elseif tensor.kind == "param" or tensor.kind == "grad" then
-        padded = size == t.vocab and target.width(t, size) or size
-      end
-    end
-    count = count * padded
-  end
-  return (count * bytes_of[tensor.type] + 3) // 4
+  local width, rows = target.padded(t, tensor)
+  return (width * rows * bytes_of[tensor.type] + 3) // 4
 end
 
 return target

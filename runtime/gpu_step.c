@@ -190,8 +190,7 @@ void step_gradients(struct model *m, const struct model_info *info, int micro_st
     batch_submit(m, info, micro_steps, first ? GRAPH_FIRST : GRAPH_LATER);
 }
 
-void step_loss(struct model *m, const struct model_info *info, bool prepare, bool first) {
-    (void)prepare; // the optimizer keeps the weights' image up to date
+void step_loss(struct model *m, const struct model_info *info, bool first) {
     batch_submit(m, info, 1, first ? GRAPH_LOSS_FIRST : GRAPH_LOSS_LATER);
 }
 
@@ -228,6 +227,12 @@ void step_update(struct model *m, const struct model_info *info, const struct ru
                                sizeof(struct step_result), cudaMemcpyDeviceToHost, gpu->stream));
     CUDA_CHECK(cudaEventRecord(steps.done[entry], gpu->stream));
     steps.submitted++;
+}
+
+void step_finish(struct model *m, const struct model_info *info, const struct run *run,
+                 int micro_steps, bool first, double learning_rate, int64_t t) {
+    step_gradients(m, info, micro_steps, first);
+    step_update(m, info, run, learning_rate, t);
 }
 
 int step_pending(const struct model *m) {

@@ -67,7 +67,7 @@ static void train_introduce(struct trainer *t, int threads) {
 
 // The mean loss over eval_iters batches of one split. False where a stop was asked in between.
 static bool train_estimate(struct trainer *t, const struct split *split, enum rng_stream stream,
-                           bool prepare, double *mean) {
+                           double *mean) {
     const struct model_info *info = t->info;
     int64_t batches = t->run->eval_iters;
     t->m.dropout = 0;
@@ -78,7 +78,7 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
         data_batch(split, (uint64_t)t->run->seed, stream,
                    (uint64_t)(t->progress.iter * batches + k), info->batch_size, info->block_size,
                    info->vocab_size, t->m.tokens, t->m.targets);
-        step_loss(&t->m, info, prepare && k == 0, k == 0);
+        step_loss(&t->m, info, k == 0);
         meter_show("iter %" PRId64 ": evaluating, %" PRId64 " of %" PRId64 " batches",
                    t->progress.iter, k + 1 + (stream == RNG_EVAL_VAL ? batches : 0), 2 * batches);
     }
@@ -108,8 +108,8 @@ static void train_keep_best(struct trainer *t) {
 static bool train_evaluate(struct trainer *t) {
     struct progress *p = &t->progress;
     double start = time_now(), train_loss, val_loss;
-    if (!train_estimate(t, &t->data.train, RNG_EVAL_TRAIN, true, &train_loss) ||
-        !train_estimate(t, &t->data.val, RNG_EVAL_VAL, false, &val_loss)) {
+    if (!train_estimate(t, &t->data.train, RNG_EVAL_TRAIN, &train_loss) ||
+        !train_estimate(t, &t->data.val, RNG_EVAL_VAL, &val_loss)) {
         return false;
     }
     p->train_loss = train_loss;
@@ -181,9 +181,12 @@ static void train_submit(struct trainer *t) {
         m->dropout = (float)run->dropout;
         m->dropout_key[0] = (uint32_t)key;
         m->dropout_key[1] = (uint32_t)(key >> 32);
-        step_gradients(m, info, (int)micro_steps, micro == 0);
+        if (micro + 1 < micro_steps) {
+            step_gradients(m, info, (int)micro_steps, micro == 0);
+        }
     }
-    step_update(m, info, run, schedule_learning_rate(run, t->submitted), t->progress.updates + 1);
+    step_finish(m, info, run, (int)micro_steps, micro_steps == 1,
+                schedule_learning_rate(run, t->submitted), t->progress.updates + 1);
     t->submitted++;
 }
 

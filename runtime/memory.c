@@ -1,6 +1,6 @@
 // memory.c: one allocation for a whole model.
 //
-//     params | grads | m | v | packed | acts | tokens | targets | scratch of each thread
+//     params | grads | m | v | acts | tokens | targets | norms | scratch of each thread
 //
 // Each part starts at a page. The size is known before anything is touched, and held against what
 // the machine has.
@@ -28,10 +28,10 @@ static void memory_layout(const struct model_info *info, bool with_optimizer,
         state,
         moments ? state : 0,
         moments ? state : 0,
-        (size_t)info->packed_floats * sizeof(float),
         (size_t)info->acts_floats * sizeof(float),
         ids,
         ids,
+        (size_t)optimizer_chunks(info) * sizeof(double),
         memory_whole_pages(info->scratch_bytes) * (size_t)parallel_count(),
     };
     offset[0] = 0;
@@ -106,10 +106,10 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
         .grads = (float *)(base + offset[1]),
         .m = moments ? (float *)(base + offset[2]) : NULL,
         .v = moments ? (float *)(base + offset[3]) : NULL,
-        .packed = (float *)(base + offset[4]),
-        .acts = (float *)(base + offset[5]),
-        .tokens = (int32_t *)(base + offset[6]),
-        .targets = (int32_t *)(base + offset[7]),
+        .acts = (float *)(base + offset[4]),
+        .tokens = (int32_t *)(base + offset[5]),
+        .targets = (int32_t *)(base + offset[6]),
+        .norms = (double *)(base + offset[7]),
         .scratch = base + offset[8],
         .memory = memory,
         .memory_bytes = bytes,

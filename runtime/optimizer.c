@@ -10,7 +10,7 @@
 
 #include "runtime/vec.h"
 
-enum { OPTIMIZER_CHUNK = 16384, NORM_LANES = 8 };
+enum { OPTIMIZER_CHUNK = 16384, NORM_LANES = 8, NORM_STREAMS = 4 };
 
 // A walk over all chunks of all tensors, in the table's order. Copies have none.
 struct chunk {
@@ -47,36 +47,29 @@ static bool chunk_next(struct chunk *c, const struct model_info *info) {
     return false;
 }
 
-void optimizer_zero(struct model *m, const struct model_info *info, int thread, int threads) {
-    for (int64_t from = (int64_t)thread * OPTIMIZER_CHUNK; from < info->state_floats;
-         from += (int64_t)threads * OPTIMIZER_CHUNK) {
-        int64_t left = info->state_floats - from;
-        int64_t count = left < OPTIMIZER_CHUNK ? left : OPTIMIZER_CHUNK;
-        memset(m->grads + from, 0, (size_t)count * sizeof(float));
-    }
-}
-
 // ---- the norm -----------------------------------------------------------------------------------
 
-struct norm_job {
-    const struct model *m;
-    const struct model_info *info;
-    double *partial; // one per chunk
-};
+// The squares' sum, in double: NORM_LANES sums side by side in each of NORM_STREAMS, added in order
+// at the end.
+typedef float norm_floats __attribute__((vector_size(NORM_LANES * sizeof(float))));
+typedef double norm_doubles __attribute__((vector_size(NORM_LANES * sizeof(double))));
 
-// The squares' sum, in double: NORM_LANES sums side by side, added in order at the end.
 static double norm_chunk(const float *x, int64_t count) {
-    float f __attribute__((vector_size(NORM_LANES * sizeof(float))));
-    double sum __attribute__((vector_size(NORM_LANES * sizeof(double)))) = {0};
+    norm_doubles sum[NORM_STREAMS] = {{0}};
     int64_t i = 0;
-    for (; i + NORM_LANES <= count; i += NORM_LANES) {
-        memcpy(&f, x + i, sizeof f);
-        __typeof__(sum) wide = __builtin_convertvector(f, __typeof__(sum));
-        sum += wide * wide;
+    for (; i + NORM_STREAMS * NORM_LANES <= count; i += NORM_STREAMS * NORM_LANES) {
+        for (int s = 0; s < NORM_STREAMS; s++) {
+            norm_floats f;
+            memcpy(&f, x + i + s * NORM_LANES, sizeof f);
+            const norm_doubles wide = __builtin_convertvector(f, norm_doubles);
+            sum[s] += wide * wide;
+        }
     }
     double total = 0;
-    for (int lane = 0; lane < NORM_LANES; lane++) {
-        total += sum[lane];
+    for (int s = 0; s < NORM_STREAMS; s++) {
+        for (int lane = 0; lane < NORM_LANES; lane++) {
+            total += sum[s][lane];
+        }
     }
     for (; i < count; i++) {
         total += (double)x[i] * x[i];
@@ -84,30 +77,27 @@ static double norm_chunk(const float *x, int64_t count) {
     return total;
 }
 
-static void norm_run(void *context, int thread, int threads) {
-    const struct norm_job *job = context;
-    for (struct chunk c = chunk_before_first(); chunk_next(&c, job->info);) {
-        if (c.index % threads == thread) {
-            job->partial[c.index] = norm_chunk(job->m->grads + c.from, c.count);
-        }
-    }
-}
-
-double optimizer_grad_norm(const struct model *m, const struct model_info *info) {
+int64_t optimizer_chunks(const struct model_info *info) {
     int64_t chunks = 0;
     for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
         chunks++;
     }
-    double *partial = malloc((size_t)(chunks + 1) * sizeof *partial);
-    if (!partial) {
-        die(EXIT_MEMORY, "optimizer: no memory for %lld partial sums", (long long)chunks);
+    return chunks;
+}
+
+void optimizer_norm_part(struct model *m, const struct model_info *info, int thread, int threads) {
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
+        if (c.index % threads == thread) {
+            m->norms[c.index] = norm_chunk(m->grads + c.from, c.count);
+        }
     }
-    parallel_run(norm_run, &(struct norm_job){m, info, partial});
+}
+
+double optimizer_norm_total(const struct model *m, const struct model_info *info) {
     double total = 0;
-    for (int64_t i = 0; i < chunks; i++) {
-        total += partial[i];
+    for (int64_t i = 0, chunks = optimizer_chunks(info); i < chunks; i++) {
+        total += m->norms[i];
     }
-    free(partial);
     return sqrt(total);
 }
 
@@ -123,15 +113,9 @@ struct update {
     float mean_weight;   // 1 - beta1
     float square_keep;   // beta2
     float square_weight; // 1 - beta2
-    float root;          // sqrt(1 - beta2^t)
+    float root;          // 1 / sqrt(1 - beta2^t)
     float step;          // learning rate / (1 - beta1^t)
     float eps;
-};
-
-struct update_job {
-    struct model *m;
-    const struct model_info *info;
-    struct update decayed, plain;
 };
 
 static struct update update_numbers(enum optimizer_kind kind, const struct optimizer_step *s,
@@ -146,7 +130,7 @@ static struct update update_numbers(enum optimizer_kind kind, const struct optim
         .mean_weight = (float)(1 - s->beta1),
         .square_keep = (float)s->beta2,
         .square_weight = (float)(1 - s->beta2),
-        .root = (float)sqrt(1 - pow(s->beta2, (double)s->t)),
+        .root = (float)(1 / sqrt(1 - pow(s->beta2, (double)s->t))),
         .step = (float)(s->learning_rate / (1 - pow(s->beta1, (double)s->t))),
         .eps = (float)s->eps,
     };
@@ -160,7 +144,7 @@ VEC_INLINE void update_adam(const struct update *u, vec *p, vec g, vec *m, vec *
     }
     *m += u->mean_weight * (g - *m);
     *v = u->square_keep * *v + u->square_weight * g * g;
-    *p -= u->step * (*m / (vec_sqrt(*v) / u->root + u->eps));
+    *p -= u->step * (*m / vec_fma(vec_sqrt(*v), vec_splat(u->root), vec_splat(u->eps)));
 }
 
 static void update_adam_chunk(const struct update *u, float *p, const float *g, float *m, float *v,
@@ -190,14 +174,15 @@ static void update_sgd_chunk(const struct update *u, float *p, const float *g, i
     }
 }
 
-static void update_run(void *context, int thread, int threads) {
-    const struct update_job *job = context;
-    struct model *m = job->m;
-    for (struct chunk c = chunk_before_first(); chunk_next(&c, job->info);) {
+void optimizer_update_part(struct model *m, const struct model_info *info,
+                           const struct optimizer_step *step, int thread, int threads) {
+    const struct update decayed = update_numbers(info->optimizer, step, true);
+    const struct update plain = update_numbers(info->optimizer, step, false);
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
         if (c.index % threads != thread) {
             continue;
         }
-        const struct update *u = c.decay ? &job->decayed : &job->plain;
+        const struct update *u = c.decay ? &decayed : &plain;
         float *p = m->params + c.from;
         const float *g = m->grads + c.from;
         if (u->kind == OPTIMIZER_SGD) {
@@ -206,11 +191,4 @@ static void update_run(void *context, int thread, int threads) {
             update_adam_chunk(u, p, g, m->m + c.from, m->v + c.from, c.count);
         }
     }
-}
-
-void optimizer_update(struct model *m, const struct model_info *info,
-                      const struct optimizer_step *step) {
-    parallel_run(update_run,
-                 &(struct update_job){m, info, update_numbers(info->optimizer, step, true),
-                                      update_numbers(info->optimizer, step, false)});
 }

@@ -1,6 +1,6 @@
 // runtime.h: all that emitted code and the programs around it may call, a section a file.
 //
-//     emitted train.c   provides  model_info, model_prepare, model_forward, model_loss, model_backward
+//     emitted train.c   provides  model_info, model_forward, model_loss, model_backward
 //     emitted sample.c  provides  sampler_info, sampler_forward
 //     emitted defaults.c provides run_defaults
 //     the rest of this header is the runtime, which calls those and is called by main.c (train),
@@ -111,14 +111,14 @@ struct model_info {
     enum optimizer_kind optimizer;
     bool dropout; // dropout is built in
     const struct param *params;
-    int params_count;           // entries of the table
-    int64_t state_floats;       // length of params, and of grads, m and v: sum of all, with padding
-    int64_t packed_floats;      // length of packed: weights in the layout their matmuls read
-    int64_t acts_floats;        // length of acts: activations and their gradients
-    size_t scratch_bytes;       // memory of its own that a kernel wants for each thread
-    int64_t device_floats;      // on a CUDA device: length of params there, with its padding
-    const char *dtype;          // what is computed in: "float32", ...
-    int64_t num_params;         // all
+    int params_count;      // entries of the table
+    int64_t state_floats;  // length of params, and of grads, m and v: sum of all, with padding
+    int64_t packed_floats; // on a device: length of packed, the weights in the type of activations
+    int64_t acts_floats;   // length of acts: activations and their gradients
+    size_t scratch_bytes;  // memory of its own that a kernel wants for each thread
+    int64_t device_floats; // on a CUDA device: length of params there, with its padding
+    const char *dtype;     // what is computed in: "float32", ...
+    int64_t num_params;    // all
     int64_t num_params_nanogpt; // without position embeddings, as nanoGPT counts
     double flops_per_token;     // 6 N + 12 L H Q T with nanoGPT's N
     const struct kernel_info *kernels;
@@ -140,17 +140,18 @@ struct step_result {
 struct model {
     float *params, *grads, *m,
         *v;                    // state_floats each; m and v are NULL where the optimizer has none
-    float *packed;             // packed_floats
     float *acts;               // acts_floats
     int32_t *tokens;           // (B, T), each in [0, V)
     int32_t *targets;          // (B, T), each in [0, V), or -1: not counted
     float loss_scale;          // 1 / (targets that count * accumulation): d loss / d row's loss
+    bool first;                // of a step's micro-steps: gradients have nothing yet
     float dropout;             // probability; 0 in evaluations
     uint32_t dropout_key[2];   // for this micro-step
     double loss;               // out: mean over the targets that count
     double total;              // of the micro-batches or evaluation batches so far
     struct step_result result; // of the last step,
     int pending;               // where 1: not read yet
+    double *norms;             // optimizer_chunks: of gradients, squared
     char *scratch;             // info->scratch_bytes (rounded up to pages) for each thread
     const char *products;      // on a device: how the algorithms of its products were chosen
     void *memory;              // the one allocation
@@ -160,13 +161,12 @@ struct model {
 extern const struct model_info model_info;
 // Each of these is called by every thread of one parallel region, with its number and their count;
 // results do not depend on the count. They end with a barrier.
-// params -> packed. Call after params changed and before model_forward.
-void model_prepare(struct model *m, int thread, int threads);
-// tokens, params, packed -> acts, all but the loss.
+// tokens, params -> acts, all but the loss.
 void model_forward(struct model *m, int thread, int threads);
 // After model_forward: targets -> loss. For evaluations.
 void model_loss(struct model *m, int thread, int threads);
-// After model_forward: targets -> loss, and grads += d loss / d params (scaled by loss_scale).
+// After model_forward: targets -> loss, and grads = or, where not the first micro-step, += d loss / d
+// params (scaled by loss_scale).
 void model_backward(struct model *m, int thread, int threads);
 
 // ---- params.c -----------------------------------------------------------------------------------
@@ -220,13 +220,15 @@ struct optimizer_step {
     int64_t t;    // 1 for the first update
     double scale; // gradients are multiplied by this first: the clip factor
 };
-// Sets grads to 0. Called by every thread of a parallel region; no barrier.
-void optimizer_zero(struct model *m, const struct model_info *info, int thread, int threads);
-// The global L2 norm of grads, summed in a fixed order, in double. One parallel region.
-double optimizer_grad_norm(const struct model *m, const struct model_info *info);
-// One update of params, m and v. One parallel region.
-void optimizer_update(struct model *m, const struct model_info *info,
-                      const struct optimizer_step *step);
+// Tensors are cut in chunks, which threads share. The chunks of a model:
+int64_t optimizer_chunks(const struct model_info *info);
+// The global L2 norm of grads: m->norms = the sum of squares of each of this thread's chunks; and,
+// when all threads have done theirs, the root of their sum, added in order. In double.
+void optimizer_norm_part(struct model *m, const struct model_info *info, int thread, int threads);
+double optimizer_norm_total(const struct model *m, const struct model_info *info);
+// One update of params, m and v: this thread's chunks.
+void optimizer_update_part(struct model *m, const struct model_info *info,
+                           const struct optimizer_step *step, int thread, int threads);
 
 // ---- options.c: run keys, the settings that are not baked ---------------------------------------
 // run_keys.h is generated from the schema (gen/config.lua):
@@ -442,6 +444,9 @@ void step_begin(struct model *m, const struct model_info *info, const struct pro
 // A micro-step on m's tokens and targets: grads += their gradients, over `micro_steps` in all; the
 // first one of a step begins anew. m->tokens and m->targets may point elsewhere afterwards.
 void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first);
+// The last micro-step, as step_gradients, and step_update: on the CPU in one parallel region.
+void step_finish(struct model *m, const struct model_info *info, const struct run *run,
+                 int micro_steps, bool first, double learning_rate, int64_t t);
 // Clips (where grad_clip > 0) and updates, or skips where the loss or the norm is not finite. t is
 // the number of this update, from 1, on the CPU; a device counts for itself.
 void step_update(struct model *m, const struct model_info *info, const struct run *run,
@@ -452,8 +457,7 @@ int step_ahead(const struct model *m);
 // The result of the oldest step that was not read yet.
 struct step_result step_wait(struct model *m);
 // One evaluation batch, with m->dropout as it is: adds to the total, which the first one begins.
-// `prepare` where params changed on the host before.
-void step_loss(struct model *m, const struct model_info *info, bool prepare, bool first);
+void step_loss(struct model *m, const struct model_info *info, bool first);
 // The total of the losses since the first one; m->loss is the last.
 double step_total(struct model *m);
 // Makes m's params (and moments) on the host those of now, for a checkpoint or a sample.
@@ -561,6 +565,10 @@ void sampler_create(struct sampler *s, int threads);
 void sampler_destroy(struct sampler *s);
 // Waits until all threads of s are here. Returns at once with one thread.
 void sampler_wait(struct sampler *s);
+// The same, and meanwhile asks for the memory that this thread reads next: some of what begins where
+// its last sampler_ahead said.
+void sampler_wait_ahead(struct sampler *s, int thread);
+void sampler_ahead(struct sampler *s, int thread, const float *from);
 
 struct sampling {
     double temperature; // 0 is greedy

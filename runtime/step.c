@@ -1,5 +1,5 @@
-// step.c: one training step and one evaluation batch: the calls into the model, a parallel region
-// each.
+// step.c: one training step and one evaluation batch, each one parallel region; with gradient
+// accumulation one for each micro-step.
 #include "runtime/runtime.h"
 
 #include <math.h>
@@ -7,25 +7,53 @@
 struct step_job {
     struct model *m;
     const struct model_info *info;
-    bool prepare;   // params changed
-    bool zero;      // gradients start at 0
-    bool gradients; // else the loss alone
+    bool evaluate;  // the micro-batch's loss alone
+    bool gradients; // its gradients too
+    bool update;    // clip and update, by
+    double grad_clip;
+    struct optimizer_step optimizer; // its scale is found out on the way
 };
 
+// What the norm means, which one thread finds out for all: clip_grad_norm_, 1e-6 and all, or a step
+// that is skipped.
+static void step_judge(struct step_job *job) {
+    struct model *m = job->m;
+    double norm = isfinite(m->total) ? optimizer_norm_total(m, job->info) : NAN;
+    bool skipped = !isfinite(norm);
+    double clip = job->grad_clip > 0 ? job->grad_clip / (norm + 1e-6) : 1;
+    job->optimizer.scale = clip < 1 ? clip : 1;
+    m->result = (struct step_result){
+        .total = m->total,
+        .last = m->loss,
+        .norm = norm,
+        .scale = 1,
+        .t = skipped ? job->optimizer.t - 1 : job->optimizer.t,
+        .skipped = skipped,
+    };
+    m->pending = 1;
+}
+
 static void step_run(void *context, int thread, int threads) {
-    const struct step_job *job = context;
-    profile_start(thread);
-    if (job->prepare) {
-        model_prepare(job->m, thread, threads);
+    struct step_job *job = context;
+    struct model *m = job->m;
+    if (job->evaluate || job->gradients) {
+        profile_start(thread);
+        model_forward(m, thread, threads);
+        (job->gradients ? model_backward : model_loss)(m, thread, threads);
+        if (thread == 0) {
+            m->total = m->first ? m->loss : m->total + m->loss;
+        }
     }
-    if (job->zero) {
-        optimizer_zero(job->m, job->info, thread, threads); // model_forward's barriers come after
-    }
-    model_forward(job->m, thread, threads);
-    if (job->gradients) {
-        model_backward(job->m, thread, threads);
-    } else {
-        model_loss(job->m, thread, threads);
+    if (job->update) {
+        optimizer_norm_part(m, job->info, thread, threads);
+        parallel_barrier();
+        if (thread == 0) {
+            step_judge(job);
+        }
+        parallel_barrier();
+        if (!m->result.skipped) {
+            optimizer_update_part(m, job->info, &job->optimizer, thread, threads);
+        }
     }
 }
 
@@ -48,52 +76,61 @@ void step_fetch_grads(struct model *m, const struct model_info *info) {
     (void)m, (void)info;
 }
 
-void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first) {
+// Tells the model of its micro-batch: how many targets count, and whether gradients begin anew.
+static void step_take(struct model *m, const struct model_info *info, int micro_steps, bool first) {
     int64_t counted = 0, rows = (int64_t)info->batch_size * info->block_size;
     for (int64_t i = 0; i < rows; i++) {
         counted += m->targets[i] >= 0;
     }
     m->loss_scale = counted ? (float)(1 / ((double)counted * micro_steps)) : 0;
-    parallel_run(step_run, &(struct step_job){m, info, first, first, true});
-    m->total = first ? m->loss : m->total + m->loss;
+    m->first = first;
 }
 
-void step_loss(struct model *m, const struct model_info *info, bool prepare, bool first) {
-    parallel_run(step_run, &(struct step_job){.m = m, .info = info, .prepare = prepare});
-    m->total = first ? m->loss : m->total + m->loss;
+static struct step_job step_of_update(struct model *m, const struct model_info *info,
+                                      const struct run *run, double learning_rate, int64_t t) {
+    return (struct step_job){
+        .m = m,
+        .info = info,
+        .update = true,
+        .grad_clip = run->grad_clip,
+        .optimizer =
+            {
+                .learning_rate = learning_rate,
+                .beta1 = run->beta1,
+                .beta2 = run->beta2,
+                .eps = run->eps,
+                .weight_decay = run->weight_decay,
+                .t = t,
+            },
+    };
 }
 
-double step_total(struct model *m) {
-    return m->total;
+void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first) {
+    step_take(m, info, micro_steps, first);
+    parallel_run(step_run, &(struct step_job){.m = m, .info = info, .gradients = true});
 }
 
 void step_update(struct model *m, const struct model_info *info, const struct run *run,
                  double learning_rate, int64_t t) {
-    double norm = isfinite(m->total) ? optimizer_grad_norm(m, info) : NAN;
-    bool skipped = !isfinite(norm);
-    m->result = (struct step_result){
-        .total = m->total,
-        .last = m->loss,
-        .norm = norm,
-        .scale = 1,
-        .t = skipped ? t - 1 : t,
-        .skipped = skipped,
-    };
-    m->pending = 1;
-    if (skipped) {
-        return;
-    }
-    double clip = run->grad_clip > 0 ? run->grad_clip / (norm + 1e-6) : 1; // clip_grad_norm_'s 1e-6
-    struct optimizer_step step = {
-        .learning_rate = learning_rate,
-        .beta1 = run->beta1,
-        .beta2 = run->beta2,
-        .eps = run->eps,
-        .weight_decay = run->weight_decay,
-        .t = t,
-        .scale = clip < 1 ? clip : 1,
-    };
-    optimizer_update(m, info, &step);
+    struct step_job job = step_of_update(m, info, run, learning_rate, t);
+    parallel_run(step_run, &job);
+}
+
+void step_finish(struct model *m, const struct model_info *info, const struct run *run,
+                 int micro_steps, bool first, double learning_rate, int64_t t) {
+    struct step_job job = step_of_update(m, info, run, learning_rate, t);
+    job.gradients = true;
+    step_take(m, info, micro_steps, first);
+    parallel_run(step_run, &job);
+}
+
+void step_loss(struct model *m, const struct model_info *info, bool first) {
+    m->first = first;
+    parallel_run(step_run, &(struct step_job){.m = m, .info = info, .evaluate = true});
+}
+
+double step_total(struct model *m) {
+    return m->total;
 }
 
 int step_pending(const struct model *m) {

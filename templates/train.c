@@ -1,4 +1,4 @@
-//// train.c: the frame of a trainer's model: kernels, then prepare, forward, loss and backward.
+//// train.c: the frame of a trainer's model: kernels, then forward, loss and backward.
 //$ function train(k)
 // train.c: $(k.title).
 //
@@ -7,17 +7,18 @@
 // $(label)$(line)
 //$ end
 //   parameters   $(k.num_params)
-//   memory       weights, gradients and moments $(k.params_mib) each, packed weights $(k.packed_mib),
-//                activations $(k.acts_mib) ($(k.unplanned_mib) before planning)
+//   memory       weights, gradients and moments $(k.params_mib) each, activations $(k.acts_mib)
+//                ($(k.unplanned_mib) before planning)
 //   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //
-// In this order: kernels as they are first used, model_prepare, model_forward, model_loss,
-// model_backward, and what the runtime is told. Each buffer is declared with its shape; the comment
+// In this order: kernels as they are first used, model_forward, model_loss, model_backward, and what
+// the runtime is told. Each buffer is declared with its shape; the comment
 // above a call names the line of the model that asked for it.
 #include "model.h"
 
 #include "runtime/kernel.h"
+#include "runtime/panel.h"
 
 _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 
@@ -39,7 +40,7 @@ enum {
         kernel_done(KERNEL_##kernel, thread);                                                      \
     } while (0)
 
-//$ for _, phase in ipairs({ "prepare", "forward", "loss", "backward" }) do
+//$ for _, phase in ipairs({ "forward", "loss", "backward" }) do
 //$ if k[phase].functions ~= "" then
 $(k[phase].functions)
 //$ end
@@ -88,7 +89,6 @@ const struct model_info model_info = {
     .params = model_params,
     .params_count = MODEL_PARAMS,
     .state_floats = $(k.state_floats),
-    .packed_floats = $(k.packed_floats),
     .acts_floats = $(k.acts_floats),
     //$ if #k.scratch > 0 then
     .scratch_bytes = sizeof(union model_scratch),

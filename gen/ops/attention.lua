@@ -103,14 +103,19 @@ local attention_backward = {
 }
 
 -- attention_decode: the sampler's. Appends the rows' keys and values to the cache, two planes of
--- (T, C), and attends to all that it holds.
+-- (S, C), and attends to all that it holds. Panels of keys, at most 32 wide, need S above T.
+local CACHE_PANEL = 32
+local function cache_rows(T) return (T // CACHE_PANEL + 2) * CACHE_PANEL end
+
 local attention_decode = {
   name = "attention_decode",
-  inputs = { { "qkv", "N E" }, { "cache", "Two T C" } },
-  outputs = { { "y", "N C" }, { "weights", "H S" } },
+  inputs = { { "qkv", "N E" }, { "cache", "Two S C" } },
+  outputs = { { "y", "N C" } },
   attrs = { T = false, H = false, scale = false },
   derive = function(d, attrs)
-    d.S = (attrs.T + 15) // 16 * 16 -- a row of weights, in whole vectors of any width
+    if d.S ~= cache_rows(attrs.T) then
+      return ("the cache has %d rows; for T = %d it needs %d"):format(d.S, attrs.T, cache_rows(attrs.T))
+    end
     return check(d, attrs)
   end,
   template = { "attention_decode", "attention_decode" },

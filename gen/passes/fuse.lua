@@ -8,7 +8,7 @@ local graph = require("gen.graph")
 local fuse = {}
 
 -- Rows of logits that are held at a time: about this many bytes, in whole blocks that divide N.
-local LOGITS_BYTES = 32 << 20
+local LOGITS_BYTES = 56 << 20
 local SMALLEST_BLOCK = 96 -- rows; fewer would make each block's products too thin
 
 -- On CUDA: each block reads and writes all of dW, so it has more rows.

@@ -1,41 +1,13 @@
--- layout: how each weight lies for the products that read it.
+-- layout: how tensors lie for the kernels that read them.
 --
--- On the CPU, as panels, packed once after each update: one copy for y = x w^T, another for
--- dx = dy w. A panel is as wide as the register tile (gen/isa.lua). On CUDA, in an image of all
--- parameters in the type of activations, which the optimizer writes beside them; in float32 the
--- parameters are read themselves.
+-- Rows of activations are padded (target.width). On the CPU weights lie as in a checkpoint: a product
+-- packs the panel that it works on, which costs less than a packed copy in memory. On CUDA products
+-- read weights from an image of all parameters in the type of activations, which the optimizer writes
+-- beside them; in float32 they read the parameters themselves.
 local graph = require("gen.graph")
 local target = require("gen.target")
 
 local layout = {}
-
-local pack_for = { matmul = "pack", matmul_dx = "pack_dx" }
-
-local function pack_panels(g)
-  local panel = g.target.isa.vec * g.target.isa.tile_vecs
-  local packed = {} -- op name -> weight -> its packed copy
-  local nodes, prepare = g.nodes, {}
-  g.nodes = prepare
-  for _, node in ipairs(nodes) do
-    local pack = pack_for[node.op.name]
-    if pack then
-      local w = node.inputs[2]
-      packed[pack] = packed[pack] or {}
-      if not packed[pack][w] then
-        g.phase, g.at, g.layer = "prepare", node.at, w.layer
-        packed[pack][w] = g:append(pack, { pack .. "." .. w.name }, { w }, { panel = panel })
-        packed[pack][w].kind = "packed"
-      end
-      node.inputs[2] = packed[pack][w]
-    end
-  end
-  g.phase, g.at, g.layer = "forward", nil, nil
-  table.sort(prepare, function(a, b)
-    if a.op.name ~= b.op.name then return a.op.name < b.op.name end
-    return a.inputs[1].index < b.inputs[1].index
-  end)
-  for _, node in ipairs(nodes) do prepare[#prepare + 1] = node end
-end
 
 -- The parameters that products and their stores read, in the type of activations.
 local function use_image(g)
@@ -77,12 +49,9 @@ local function give_workspaces(g)
 end
 
 function layout.run(g)
-  if g:backend() == "cpu" then
-    pack_panels(g)
-  else
-    use_image(g)
-    give_workspaces(g)
-  end
+  if g:backend() == "cpu" then return end
+  use_image(g)
+  give_workspaces(g)
 end
 
 return layout

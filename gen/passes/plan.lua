@@ -1,7 +1,6 @@
--- plan: gives every tensor its place. Parameters, their gradients and packed copies lie one after
--- the other, so that a layer is a constant distance from the next; activations and their gradients
--- share one arena, where two tensors may have the same memory if they are never live at the same
--- time.
+-- plan: gives every tensor its place. Parameters and their gradients lie one after the other, so that
+-- a layer is a constant distance from the next; activations and their gradients share one arena, where
+-- two tensors may have the same memory if they are never live at the same time.
 local graph = require("gen.graph")
 local schedule = require("gen.schedule")
 local target = require("gen.target")
@@ -70,7 +69,7 @@ local function place_weights(g)
 end
 
 local function place_params(g)
-  local own, grads, packed, states, images = {}, {}, {}, {}, {}
+  local own, grads, states, images = {}, {}, {}, {}
   for _, param in ipairs(g.params) do
     if not param.copy_of then
       own[#own + 1] = param
@@ -79,7 +78,6 @@ local function place_params(g)
     end
   end
   for _, node in ipairs(g.nodes) do
-    if node.phase == "prepare" then packed[#packed + 1] = node.outputs[1] end
     graph.each_tensor(node, function(tensor)
       if tensor.image_of then images[tensor] = true end
     end)
@@ -87,12 +85,6 @@ local function place_params(g)
       if tensor and tensor.kind == "state" then states[#states + 1] = tensor end
     end
   end
-  -- A layer's packed copies lie together, as its parameters do.
-  table.sort(packed, function(a, b)
-    local la, lb = a.layer or -1, b.layer or -1
-    if la ~= lb then return la < lb end
-    return a.name < b.name
-  end)
   local sizes = {}
   sizes.host = place_on_host(own)
   if g:backend() == "cuda" then own, sizes.decayed = decayed_first(g, own) end
@@ -103,7 +95,6 @@ local function place_params(g)
     if param.copy_of then param.region, param.offset = "params", param.copy_of.offset end
   end
   if g.decode then place_weights(g) end
-  sizes.packed = place(g, packed, "packed", 0)
   sizes.state = place(g, states, "memory", 0)
   return sizes
 end
@@ -370,11 +361,11 @@ end
 -- with the nodes (counted from 1) from which to which the memory is held.
 function plan.text(g)
   local lines = { "-- sizes" }
-  for _, name in ipairs({ "params", "packed", "state", "acts", "unplanned" }) do
+  for _, name in ipairs({ "params", "state", "acts", "unplanned" }) do
     lines[#lines + 1] = ("%s = %d"):format(name, g.sizes[name])
   end
   lines[#lines + 1] = "-- schedule"
-  for _, phase in ipairs({ "prepare", "forward", "loss", "backward" }) do
+  for _, phase in ipairs({ "forward", "loss", "backward" }) do
     local words = {}
     for _, item in ipairs(g.schedule[phase] or {}) do
       if item.layers then

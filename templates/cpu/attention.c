@@ -1,153 +1,161 @@
-//// attention.c: causal attention, a head at a time. K, V, Q and dY of one (batch, head) are packed
-//// into panels for the register tile; weights exist for BLOCK queries at a time; tiles above the
-//// diagonal are skipped. An item of work is one (batch, head).
+//// attention.c: causal attention, one (batch, head) at a time, a block of queries after another.
+//// Scores are held turned, (keys, queries): a vector is as many queries, so that a softmax is a loop
+//// over keys without sums across a vector. Q, K, V and dY are read where they lie, but for those that
+//// the turned scores want turned. What lies above the diagonal is not computed.
 
 //// The sizes that forward and backward share, as C has them and as numbers (a struct needs those:
-//// an enum within it would reach beyond it).
+//// an enum within it would reach beyond it). WIDE: queries of a panel of scores; HEAD: columns of a
+//// panel of D.
 //$ function numbers(k)
-//$     local T, D, rows, cols = k.d.T, k.d.D, k.tile_rows, k.tile_vecs * k.vec
-//$     local keys, wide = (T + cols - 1) // cols * cols, (D + cols - 1) // cols * cols
-//$     return T, D, keys, wide, T <= 8 * rows and T or 4 * rows
+//$     local T, D, wide = k.d.T, k.d.D, 2 * k.vec
+//$     local panels = (T + wide - 1) // wide
+//$     -- Backward: panels of a block, so that two blocks of scores fit into the second-level cache.
+//$     local block = math.max(1, math.min(panels, 128 // wide, 65536 // (T * wide)))
+//$     return T, D, wide, block
 //$ end
 //$ function sizes(k)
 // clang-format off
-    enum { $(k.dims) };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
+    enum { $(k.dims), WIDE = 2 * VEC, HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
 // clang-format on
 //$ end
 
 //// What forward and backward share: emitted once for each set of sizes.
 //$ function heads(k)
-// Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
-// panel).
-VEC_INLINE void $(k.common.scores)(float *to, const float *q, int q_stride, const float *kt, int i,
-                                   int p, const int rows, const int vecs, const int last) {
+// A tile of turned scores (keys, WIDE): to = rows of x (.., D) from key i on, times a turned panel
+// (D, WIDE).
+VEC_INLINE void $(k.common.scores)(float *to, int stride, const float *x, int x_stride,
+                                   const float *turned, int i, int p, const int rows,
+                                   const int vecs, const int last) {
     //$ sizes(k)
-    (void)last;
+    (void)p, (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, D, q + (size_t)i * q_stride, q_stride, 1,
-                  kt + (size_t)p * D * TILE_COLS, TILE_COLS);
-    tile_store(acc, rows, vecs, VEC, to + (size_t)i * KEYS + p * TILE_COLS, KEYS);
+    tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, turned, WIDE, 0);
+    tile_store(acc, rows, vecs, VEC, to + (size_t)i * stride, stride);
 }
 
-// One tile of to (.., D) = or += weights (.., depth) rows (depth, D), weights read along or across.
-VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool add, const float *weights,
-                                ptrdiff_t w_row, ptrdiff_t w_k, const float *panel, int depth,
-                                int i, int p, const int rows, const int vecs, const int last) {
+// A tile of to (.., D) = or += weights (.., depth) x (depth, D), weights read along or across.
+VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const float *weights,
+                                ptrdiff_t w_row, ptrdiff_t w_k, const float *x, int x_stride,
+                                int depth, int i, int p, const int rows, const int vecs,
+                                const int last) {
     //$ sizes(k)
-    float *at = to + (size_t)i * to_stride + p * TILE_COLS;
+    float *at = to + (size_t)i * to_stride + p * HEAD;
     vec acc[TILE_ROWS][TILE_VECS];
-    if (add) {
-        tile_load(acc, rows, vecs, last, at, to_stride);
-    } else {
+    if (begins) {
         tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, at, to_stride);
     }
-    tile_multiply(acc, rows, vecs, depth, weights + i * w_row, w_row, w_k,
-                  panel + (size_t)p * T * TILE_COLS, TILE_COLS);
+    tile_multiply(acc, rows, vecs, last, depth, weights + i * w_row, w_row, w_k, x + p * HEAD,
+                  x_stride, 0);
     tile_store(acc, rows, vecs, last, at, to_stride);
 }
 
-// (T, D) at a stride -> panels (WIDE / TILE_COLS, T, TILE_COLS)
-static void $(k.common.pack)(float *to, const float *from, int stride) {
+// Scores of keys 0 .. keys - 1, whole tiles or all of T: (keys, WIDE) at a stride.
+static void $(k.common.panel)(float *to, int stride, const float *x, int x_stride,
+                              const float *turned, int keys) {
     //$ sizes(k)
-    for (int p = 0; p < WIDE / TILE_COLS; p++) {
-        if ((p + 1) * TILE_COLS <= D) {
-            tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
-                      TILE_COLS);
+    for (int i = 0; i < keys; i += TILE_ROWS) {
+        TILE_CASES($(k.common.scores), i, 0, T, WIDE, 2, to, stride, x, x_stride, turned);
+    }
+}
+
+// Rows i .. i + rows - 1 of to (.., D) = weights (.., depth) x (depth, D): a tile, what a panel of
+// queries has over after its tiles, or what the last one has.
+static void $(k.common.rows)(float *to, int to_stride, const float *weights, int w_k,
+                             const float *x, int x_stride, int depth, int i, int rows) {
+    //$ sizes(k)
+    enum { EDGE = WIDE % TILE_ROWS, TAIL = T % WIDE % TILE_ROWS };
+    for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+        if (rows == TILE_ROWS) {
+            TILE_CASES($(k.common.mix), i, p, TILE_ROWS, D, HEAD / VEC, to, to_stride, true,
+                       weights, 1, w_k, x, x_stride, depth);
+        } else if (EDGE > 0 && rows == EDGE) {
+            TILE_CASES($(k.common.mix), i, p, EDGE, D, HEAD / VEC, to, to_stride, true, weights, 1,
+                       w_k, x, x_stride, depth);
         } else {
-            tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
-                      (D - 1) % TILE_COLS + 1);
+            TILE_CASES($(k.common.mix), i, p, TAIL, D, HEAD / VEC, to, to_stride, true, weights, 1,
+                       w_k, x, x_stride, depth);
         }
     }
 }
 
-// (T, D) at a stride -> turned panels (KEYS / TILE_COLS, D, TILE_COLS)
-static void $(k.common.pack_turned)(float *to, const float *from, int stride) {
+// Turns WIDE rows of x (T, D) from row q on, times `scale`, to (D, WIDE); 0 for rows behind T.
+static void $(k.common.turn)(float *to, const float *x, int stride, int q, float scale) {
     //$ sizes(k)
-    for (int p = 0; p < KEYS / TILE_COLS; p++) {
-        tile_pack_turned(to + (size_t)p * D * TILE_COLS, TILE_COLS,
-                         from + (size_t)p * TILE_COLS * stride, stride, D,
-                         int_min(TILE_COLS, T - p * TILE_COLS));
-    }
-}
-
-// Scores of all queries [first, last) of a block against the keys that they may see.
-static void $(k.common.block)(float *to, const float *q, int q_stride, const float *kt, int first,
-                              int last) {
-    //$ sizes(k)
-    to -= (size_t)first * KEYS;
-    for (int p = 0; p < KEYS / TILE_COLS; p++) {
-        for (int i = first; i < last; i += TILE_ROWS) {
-            if (p * TILE_COLS <= i + TILE_ROWS - 1) {
-                TILE_CASES($(k.common.scores), i, p, T, KEYS, to, q, q_stride, kt);
-            }
-        }
+    pack_turned(to, WIDE, x + (size_t)q * stride, stride, D, int_min(WIDE, T - q));
+    for (int c = 0; c < D * WIDE; c += VEC) {
+        vec_store(to + c, vec_load(to + c) * scale);
     }
 }
 //$ end
 
 //$ function attention(k)
-//$ local T, D, keys, wide, block = numbers(k)
+//$ local T, D, wide = numbers(k)
 struct $(k.part.scratch) {
-    float kt[$(keys * D)];          // KEYS * D, turned panels
-    float v[$(wide * T)];           // WIDE * T, panels
-    float weights[$(block * keys)]; // BLOCK * KEYS
+    float q[$(D * wide)];      // (D, WIDE)
+    float scores[$(T * wide)]; // (T, WIDE)
+    float scale[$(wide)];      // (WIDE)
 };
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     //$ sizes(k)
     struct $(k.part.scratch) *s = scratch;
-    const float scale = $(k.attrs.scale);
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
         const int b = item / H, h = item % H;
-        const float *q = qkv + (size_t)b * T * E + h * D; // (T, D), rows E apart
-        $(k.common.pack_turned)(s->kt, q + C, E);
-        $(k.common.pack)(s->v, q + 2 * C, E);
-        for (int first = 0; first < T; first += BLOCK) {
-            const int last = int_min(first + BLOCK, T);
-            $(k.common.block)(s->weights, q, E, s->kt, first, last);
-            for (int i = first; i < last; i++) {
-                // Softmax over the keys 0 .. i; 0 behind them, to the end of this row's tiles.
-                float *w = s->weights + (size_t)(i - first) * KEYS;
-                const int seen = i + 1, end = int_min(KEYS, DIVIDE_UP(last, VEC) * VEC);
-                for (int j = seen; j < end; j++) {
-                    w[j] = -INFINITY;
+        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+        const float *key = query + C, *value = query + 2 * C;
+        float *to = y + (size_t)b * T * C_LD + h * D;
+        for (int q = 0; q < T; q += WIDE) {
+            const int queries = int_min(WIDE, T - q);
+            const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
+            $(k.common.turn)(s->q, query, E_LD, q, $(k.attrs.scale));
+            $(k.common.panel)(s->scores, WIDE, key, E_LD, s->q, keys);
+            for (int c = 0; c < WIDE; c += VEC) {
+                float *scores = s->scores + c;
+                // Key j is seen by queries j and on.
+                vec largest = vec_splat(-INFINITY), sum = vec_splat(0.0f);
+                for (int j = 0; j < keys; j++) {
+                    vec score = vec_load(scores + j * WIDE);
+                    if (j > q + c) {
+                        score = vec_select(vec_lanes() + (q + c) < j, vec_splat(-INFINITY), score);
+                        vec_store(scores + j * WIDE, score);
+                    }
+                    largest = vec_max(score, largest);
                 }
-                vec high = vec_splat(-INFINITY);
-                for (int j = 0; j < seen; j += VEC) {
-                    high = vec_max(vec_load(w + j), high);
+                for (int j = 0; j < keys; j++) {
+                    const vec e = vec_exp(vec_load(scores + j * WIDE) - largest);
+                    vec_store(scores + j * WIDE, e);
+                    sum += e;
                 }
-                const float largest = vec_largest(high) * scale;
-                vec total = vec_splat(0.0f);
-                for (int j = 0; j < end; j += VEC) {
-                    const vec e = vec_exp(vec_load(w + j) * scale - largest);
-                    vec_store(w + j, e);
-                    total += e;
-                }
-                const float sum = vec_sum(total);
+                vec_store(s->scale + c, 1.0f / sum);
                 //$ if k.uses.lse then
-                lse[(size_t)h * N + b * T + i] = largest + logf(sum);
-                //$ end
-                for (int j = 0; j < end; j += VEC) {
-                    vec e = vec_load(w + j) * (1.0f / sum);
-                    //$ if k.uses.dropout then
-                    e *= dropout_mask(&drop, site, (int64_t)item * T + i, DROPOUT_CHUNKS(T), j);
-                    //$ end
-                    vec_store(w + j, e);
+                if (q + c < T) {
+                    const vec value_lse = largest + vec_log(sum);
+                    vec_store_n(lse + (size_t)h * N + b * T + q + c, value_lse,
+                                int_min(VEC, T - q - c));
                 }
+                //$ end
+                //$ if k.uses.dropout then
+                dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T), scores,
+                               WIDE, keys);
+                //$ end
             }
-            for (int i = first; i < last; i += TILE_ROWS) {
-                const int depth = int_min(i + TILE_ROWS, last);
-                for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.common.mix), i, p, T, D, y + (size_t)b * T * C + h * D, C, false,
-                               s->weights - (size_t)first * KEYS, KEYS, 1, s->v, depth);
+            for (int i = 0; i < queries; i += TILE_ROWS) {
+                const int rows = int_min(TILE_ROWS, queries - i);
+                float *rows_to = to + (size_t)q * C_LD;
+                $(k.common.rows)
+                (rows_to, C_LD, s->scores, WIDE, value, E_LD, q + i + rows, i, rows);
+                for (int row = i; row < i + rows; row++) {
+                    for (int d = 0; d < D; d += VEC) {
+                        const vec yd = row_load(rows_to + (size_t)row * C_LD, d, D);
+                        row_store(rows_to + (size_t)row * C_LD, d, D, yd * s->scale[row]);
+                    }
                 }
             }
         }
@@ -159,16 +167,18 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
 //// Dropout's mask M multiplies P in Y and dV, and dP.
 //$ function attention_backward(k)
-//$ local T, D, keys, wide, block = numbers(k)
+//$ local T, D, wide, block = numbers(k)
+//$ local stride = ((block * wide + 15) // 16 | 1) * 16
 struct $(k.part.scratch) {
-    float kt[$(keys * D)], vt[$(keys * D)];                // KEYS * D, turned panels
-    float k[$(wide * T)], q[$(wide * T)], dy[$(wide * T)]; // WIDE * T, panels
-    float dk[$(T * D)], dv[$(T * D)];
-    float weights[$(block * keys)], dscores[$(block * keys)]; // BLOCK * KEYS
+    float q[$(D * wide)], dy[$(D * wide)];                // (D, WIDE)
+    float weights[$(T * stride)], dscores[$(T * stride)]; // (T, BLOCK), rows STRIDE apart
+    float delta[$(wide)];                                 // (WIDE)
 };
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     //$ sizes(k)
+    // STRIDE: an odd number of cache lines, as rows of activations have.
+    enum { BLOCK = $(block) * WIDE, STRIDE = $(stride) };
     struct $(k.part.scratch) *s = scratch;
     const float scale = $(k.attrs.scale);
     //$ if k.uses.dropout then
@@ -177,73 +187,72 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
         const int b = item / H, h = item % H;
-        const float *q = qkv + (size_t)b * T * E + h * D;
-        const float *dyh = dy + (size_t)b * T * C + h * D, *yh = y + (size_t)b * T * C + h * D;
-        float *dq = dqkv + (size_t)b * T * E + h * D;
-        $(k.common.pack_turned)(s->kt, q + C, E);
-        $(k.common.pack_turned)(s->vt, q + 2 * C, E);
-        $(k.common.pack)(s->k, q + C, E);
-        $(k.common.pack)(s->q, q, E);
-        $(k.common.pack)(s->dy, dyh, C);
-        memset(s->dk, 0, sizeof s->dk);
-        memset(s->dv, 0, sizeof s->dv);
+        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+        const float *key = query + C, *value = query + 2 * C;
+        const float *dyh = dy + (size_t)b * T * C_LD + h * D,
+                    *yh = y + (size_t)b * T * C_LD + h * D;
+        float *dq = dqkv + (size_t)b * T * E_LD + h * D, *dk = dq + C, *dv = dq + 2 * C;
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            $(k.common.block)(s->weights, q, E, s->kt, first, last);
-            $(k.common.block)(s->dscores, dyh, C, s->vt, first, last);
-            for (int i = first; i < last; i++) {
-                float *w = s->weights + (size_t)(i - first) * KEYS;
-                float *ds = s->dscores + (size_t)(i - first) * KEYS;
-                const int seen = i + 1, end = int_min(KEYS, DIVIDE_UP(last, VEC) * VEC);
-                vec dots = vec_splat(0.0f);
-                for (int d = 0; d < D; d += VEC) {
-                    dots = vec_fma(row_load(dyh + (size_t)i * C, d, D),
-                                   row_load(yh + (size_t)i * C, d, D), dots);
+            for (int q = first; q < last; q += WIDE) {
+                const int queries = int_min(WIDE, T - q);
+                const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
+                float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
+                $(k.common.turn)(s->q, query, E_LD, q, scale);
+                $(k.common.turn)(s->dy, dyh, C_LD, q, 1.0f);
+                $(k.common.panel)(weights, STRIDE, key, E_LD, s->q, keys);
+                $(k.common.panel)(dscores, STRIDE, value, E_LD, s->dy, keys);
+                for (int row = q; row < q + WIDE; row++) {
+                    vec dots = vec_splat(0.0f);
+                    for (int d = 0; d < D && row < T; d += VEC) {
+                        const vec g = row_load(dyh + (size_t)row * C_LD, d, D);
+                        const vec v = row_load(yh + (size_t)row * C_LD, d, D);
+                        dots = vec_fma(row_only(g, d, D, 0.0f), v, dots);
+                    }
+                    s->delta[row - q] = vec_sum(dots);
                 }
-                const float delta = vec_sum(dots), log_sum = lse[(size_t)h * N + b * T + i];
-                for (int j = seen; j < end; j++) {
-                    w[j] = -INFINITY;
-                    ds[j] = 0.0f;
-                }
-                for (int j = 0; j < end; j += VEC) {
-                    vec weight = vec_exp(vec_load(w + j) * scale - log_sum);
-                    vec dweight = vec_load(ds + j);
+                for (int c = 0; c < WIDE && q + c < T; c += VEC) {
+                    const vec row_lse =
+                        vec_load_n(lse + (size_t)h * N + b * T + q + c, int_min(VEC, T - q - c));
+                    const vec delta = vec_load(s->delta + c);
                     //$ if k.uses.dropout then
-                    const vec mask =
-                        dropout_mask(&drop, site, (int64_t)item * T + i, DROPOUT_CHUNKS(T), j);
-                    vec_store(w + j, weight * mask);
-                    dweight *= mask;
-                    //$ else
-                    vec_store(w + j, weight);
+                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                                   dscores + c, STRIDE, keys);
                     //$ end
-                    vec_store(ds + j, weight * (dweight - delta) * scale);
+                    for (int j = 0; j < keys; j++) {
+                        vec weight = vec_exp(vec_load(weights + c + j * STRIDE) - row_lse);
+                        if (j > q + c) {
+                            weight = vec_select(vec_lanes() + (q + c) < j, vec_splat(0.0f), weight);
+                        }
+                        const vec dweight = vec_load(dscores + c + j * STRIDE);
+                        vec_store(weights + c + j * STRIDE, weight);
+                        vec_store(dscores + c + j * STRIDE, weight * (dweight - delta) * scale);
+                    }
+                    //$ if k.uses.dropout then
+                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                                   weights + c, STRIDE, keys);
+                    //$ end
+                }
+                for (int i = 0; i < queries; i += TILE_ROWS) {
+                    const int rows = int_min(TILE_ROWS, queries - i);
+                    $(k.common.rows)
+                    (dq + (size_t)q * E_LD, E_LD, dscores, STRIDE, key, E_LD, q + i + rows, i,
+                     rows);
                 }
             }
-            const float *weights = s->weights - (size_t)first * KEYS; // row i is query i
-            const float *dscores = s->dscores - (size_t)first * KEYS;
-            for (int i = first; i < last; i += TILE_ROWS) {
-                const int depth = int_min(i + TILE_ROWS, last);
-                for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.common.mix), i, p, T, D, dq, E, false, dscores, KEYS, 1, s->k,
-                               depth);
-                }
-            }
-            // Keys j and behind are seen by queries from j on.
+            // Keys are seen by queries from themselves on; those of this block for the first time.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
-                for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES($(k.common.mix), j, p, T, D, s->dk, D, true,
-                               dscores + (size_t)from * KEYS, 1, KEYS,
-                               s->q + (size_t)from * TILE_COLS, depth);
-                    TILE_CASES($(k.common.mix), j, p, T, D, s->dv, D, true,
-                               weights + (size_t)from * KEYS, 1, KEYS,
-                               s->dy + (size_t)from * TILE_COLS, depth);
+                const bool begins = j >= first;
+                for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+                    TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dk, E_LD, begins,
+                               s->dscores + (from - first), STRIDE, 1, query + (size_t)from * E_LD,
+                               E_LD, depth);
+                    TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dv, E_LD, begins,
+                               s->weights + (from - first), STRIDE, 1, dyh + (size_t)from * C_LD,
+                               C_LD, depth);
                 }
             }
-        }
-        for (int t = 0; t < T; t++) {
-            memcpy(dq + C + (size_t)t * E, s->dk + (size_t)t * D, D * sizeof(float));
-            memcpy(dq + 2 * C + (size_t)t * E, s->dv + (size_t)t * D, D * sizeof(float));
         }
     }
 }

@@ -26,7 +26,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
-        const float *row = logits + (size_t)n * V;
+        const float *row = logits + (size_t)n * V_LD;
         float largest, sum;
         $(k.part.row)(row, &largest, &sum);
         losses[n] = targets[n] < 0 ? 0.0f : largest + logf(sum) - row[targets[n]];
@@ -42,8 +42,8 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
-        const float *row = logits + (size_t)n * V;
-        float *drow = dlogits + (size_t)n * V;
+        const float *row = logits + (size_t)n * V_LD;
+        float *drow = dlogits + (size_t)n * V_LD;
         if (targets[n] < 0) {
             losses[n] = 0.0f;
             memset(drow, 0, V * sizeof(float));

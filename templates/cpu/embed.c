@@ -20,7 +20,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
             //$ for _, statement in ipairs(k.epilogue) do
             $(statement);
             //$ end
-            row_store(y + (size_t)row * C, col, C, value);
+            row_store(y + (size_t)row * C_LD, col, C, value);
         }
     }
 }
@@ -31,6 +31,10 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), GROUPS = DIVIDE_UP(C, VEC) };
     const struct range mine = share(GROUPS, thread, threads);
+    clear_columns(dwte, first ? V : 0, C, C, mine);
+    //$ if k.uses.dwpe then
+    clear_columns(dwpe, first2 ? T : 0, C, C, mine);
+    //$ end
     for (int n = 0; n < N; n++) {
         float *dtoken = dwte + (size_t)tokens[n] * C;
         //$ if k.uses.dwpe then
@@ -38,7 +42,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
         //$ end
         for (int g = mine.first; g < mine.last; g++) {
             const int c = g * VEC;
-            const vec d = row_load(dy + (size_t)n * C, c, C);
+            const vec d = row_load(dy + (size_t)n * C_LD, c, C);
             row_store(dtoken, c, C, row_load(dtoken, c, C) + d);
             //$ if k.uses.dwpe then
             row_store(dposition, c, C, row_load(dposition, c, C) + d);
@@ -64,7 +68,7 @@ $(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
             //$ if k.uses.wpe then
             value += row_load(position, col, C);
             //$ end
-            row_store(y + (size_t)row * C, col, C, value);
+            row_store(y + (size_t)row * C_LD, col, C, value);
         }
     }
 }

@@ -5,7 +5,7 @@ $(k.sign("static void", k.name, k.thread_params)) {
     enum { $(k.dims) };
     const struct range mine = share($(k.rows), thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
-        const float *xn = x + (size_t)n * C;
+        const float *xn = x + (size_t)n * C_LD;
         vec sum = vec_splat(0.0f);
         for (int c = 0; c < C; c += VEC) {
             sum += row_load(xn, c, C);
@@ -24,7 +24,7 @@ $(k.sign("static void", k.name, k.thread_params)) {
             //$ else
             const vec yc = normal * row_load(scale, c, C);
             //$ end
-            row_store(y + (size_t)n * C, c, C, yc);
+            row_store(y + (size_t)n * C_LD, c, C, yc);
         }
         //$ if k.uses.mean then
         mean[n] = mu;
@@ -54,7 +54,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
         }
         const struct range rows = share(N, part, P);
         for (int row = rows.first; row < rows.last; row++) {
-            const float *dyn = dy + (size_t)row * C, *xn = x + (size_t)row * C;
+            const float *dyn = dy + (size_t)row * C_LD, *xn = x + (size_t)row * C_LD;
             const float mu = mean[row], r = rstd[row];
             vec sum_g = vec_splat(0.0f), sum_g_xhat = vec_splat(0.0f);
             for (int c = 0; c < C; c += VEC) {
@@ -73,12 +73,12 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
                 vec value = (g - mean_g - xhat * mean_g_xhat) * r;
                 //$ if #k.epilogue > 0 then
                 const int lanes = LANES(col, C);
-                const size_t at = (size_t)row * C + (size_t)col;
+                const size_t at = (size_t)row * C_LD + (size_t)col;
                 //$ end
                 //$ for _, statement in ipairs(k.epilogue) do
                 $(statement);
                 //$ end
-                row_store(dx + (size_t)row * C, col, C, value);
+                row_store(dx + (size_t)row * C_LD, col, C, value);
             }
         }
     }
@@ -86,13 +86,13 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     const struct range columns = share(GROUPS, thread, threads);
     for (int g = columns.first; g < columns.last; g++) {
         const int c = g * VEC;
-        vec sum_scale = row_load(dscale, c, C);
+        vec sum_scale = first ? vec_splat(0.0f) : row_load(dscale, c, C);
         for (int part = 0; part < P; part++) {
             sum_scale += row_load(partial + (size_t)part * 2 * C, c, C);
         }
         row_store(dscale, c, C, sum_scale);
         //$ if k.uses.dshift then
-        vec sum_shift = row_load(dshift, c, C);
+        vec sum_shift = first ? vec_splat(0.0f) : row_load(dshift, c, C);
         for (int part = 0; part < P; part++) {
             sum_shift += row_load(partial + (size_t)(part * 2 + 1) * C, c, C);
         }

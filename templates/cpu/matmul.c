@@ -1,32 +1,68 @@
-//// matmul.c: products with a weight, forward and backward, and the packing of weights.
+//// matmul.c: products with a weight, forward and backward.
 
 //// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: the same product with other letters. K is
-//// what is summed over, COLS the columns of the result. The weight comes packed, (PANELS, K,
-//// TILE_COLS).
+//// what is summed over, COLS the columns of the result. Rows of the first operand are read where
+//// they lie; of the weight, a panel (DEPTH, WIDE) at a time is packed into the first-level cache.
 //$ function matmul(k)
-//$ local tile_place = "int i, int p, const int rows, const int vecs, const int last"
-$(k.sign("VEC_INLINE void", k.part.tile, tile_place)) {
-    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols) };
-    vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, $(k.a) + (size_t)i * K, K, 1,
-                  packed + (size_t)p * K * TILE_COLS, TILE_COLS);
+//$ local t = k.tiling
+//$ if k.epilogue_is_long then
+//$ local done = "const float *done, int i, int p, int rows, int cols"
+// What is done to a tile on its way out. Not inlined: its constants would take the registers that
+// the product wants.
+$(k.sign("APART void", k.part.store, done)) {
+    enum { $(k.dims), COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
+    (void)$(k.a), (void)w;
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
+    for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < cols; c += VEC) {
+            const int row = i + r, col = p * WIDE + c, lanes = int_min(VEC, cols - c);
+            const size_t at = (size_t)row * COLS_LD + (size_t)col;
+            vec value = vec_load(done + r * WIDE + c);
+            //$ for _, statement in ipairs(k.epilogue) do
+            $(statement);
+            //$ end
+            vec_store_n($(k.y) + at, value, lanes);
+        }
+    }
+}
+
+//$ end
+//$ local pieces = "const float *panel, int from, int depth, int i, int p, const int rows, const int vecs, const int last"
+$(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
+    enum { $(k.dims), K = $(k.inner), K_LD = $(k.inner_ld) };
+    enum { COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
+    (void)w;
+    float *to = $(k.y) + (size_t)i * COLS_LD + p * WIDE;
+    vec acc[TILE_ROWS][TILE_VECS];
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, $(k.a) + (size_t)i * K_LD + from, K_LD, 1, panel,
+                  WIDE, 0);
     //$ if #k.epilogue == 0 then
-    tile_store(acc, rows, vecs, last, $(k.y) + (size_t)i * COLS + p * TILE_COLS, COLS);
+    tile_store(acc, rows, vecs, last, to, COLS_LD);
     //$ else
-    // By way of memory: unrolled, the code below would be long and short of registers.
-    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
-    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
+    if (from + depth < K) {
+        tile_store(acc, rows, vecs, last, to, COLS_LD);
+        return;
+    }
+    //$ if k.epilogue_is_long then
+    _Alignas(64) float done[TILE_ROWS * WIDE];
+    tile_store(acc, rows, vecs, VEC, done, WIDE);
+    $(k.part.store)($(k.arg_names), done, i, p, rows, (vecs - 1) * VEC + last);
+    //$ else
+#pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int row = i + r, col = p * WIDE + v * VEC;
             const int lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = vec_load(done + r * TILE_COLS + v * VEC);
+            const size_t at = (size_t)row * COLS_LD + (size_t)col;
+            vec value = acc[r][v];
             //$ for _, statement in ipairs(k.epilogue) do
             $(statement);
             //$ end
@@ -34,115 +70,94 @@ $(k.sign("VEC_INLINE void", k.part.tile, tile_place)) {
         }
     }
     //$ end
+    //$ end
 }
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols) };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES($(k.part.tile), i, p, N, COLS, $(k.arg_names));
+    enum { $(k.dims), K = $(k.inner), K_LD = $(k.inner_ld) };
+    enum { COLS = $(k.cols), VECS = $(t.vecs), WIDE = VECS * VEC };
+    enum { DEPTH = $(t.depth), SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = $(t.slices_outside) };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, $(t.block))) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            //$ if k.turned then
+            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+            //$ else
+            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+            //$ end
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows($(k.a) + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES($(k.part.tile), i, p, N, COLS, VECS, $(k.arg_names), panel, from, depth);
+            }
         }
     }
 }
 //$ end
 
-//// dw (O, C) += dy^T (O, N) x (N, C), summed over rows in order. Both operands are packed a slice
-//// of rows at a time, since their columns are far apart.
+//// dw (O, C) += dy^T (O, N) x (N, C), summed over rows in order; not added where it is the first to
+//// be there. Both operands are read where they lie.
 //$ function matmul_dw(k)
-VEC_INLINE void $(k.part.tile)(float *dw, const float *a, const float *b, int depth, int o, int p,
-                               const int rows, const int vecs, const int last) {
-    enum { $(k.dims) };
-    float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
+//$ local t = k.tiling
+VEC_INLINE void $(k.part.tile)(float *dw, const float *dy, const float *x, bool begins, int depth,
+                               int o, int p, const int rows, const int vecs, const int last) {
+    enum { $(k.dims), WIDE = $(t.vecs) * VEC };
+    float *to = dw + (size_t)o * C + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_load(acc, rows, vecs, last, to, C);
-    tile_multiply(acc, rows, vecs, depth, a, 1, TILE_ROWS, b, TILE_COLS);
+    if (begins) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, C);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            __builtin_prefetch(to + (TILE_ROWS + r) * C, 1); // the next tile's
+        }
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + o, 1, O_LD, x + p * WIDE, C_LD, 16);
     tile_store(acc, rows, vecs, last, to, C);
 }
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims), TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the caches.
-    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
-    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
-    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
-    _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a tile's product with a panel costs about 20, packing the tile 3.
-    const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels =
-        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
-    const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
-    const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
-    for (int first = tiles.first; first < tiles.last; first += BLOCK) {
-        const int last = int_min(first + BLOCK, tiles.last);
-        for (int n = 0; n < N; n += DEPTH) {
-            const int depth = int_min(DEPTH, N - n);
-            for (int t = first; t < last; t++) {
-                const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
-                if ((t + 1) * TILE_ROWS <= O) {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
-                } else {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, (O - 1) % TILE_ROWS + 1);
-                }
-                //$ if k.uses.dbias then
-                if (panels.first == 0 && panels.last > 0) {
-                    tile_add_rows(dbias + t * TILE_ROWS, a[t - first], depth,
-                                  int_min(TILE_ROWS, O - t * TILE_ROWS));
-                }
-                //$ end
-            }
-            for (int p = panels.first; p < panels.last; p++) {
-                const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
-                if ((p + 1) * TILE_COLS <= C) {
-                    tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
-                } else {
-                    tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
-                }
-                for (int t = first; t < last; t++) {
-                    TILE_CASES($(k.part.tile), t * TILE_ROWS, p, O, C, dw, a[t - first], b, depth);
+    enum { $(k.dims), VECS = $(t.vecs), WIDE = VECS * VEC };
+    enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
+    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
+    // x's slice meets all of the block's rows while it is in the first-level cache.
+    enum { DEPTH = $(t.depth), ROWS = $(t.block), COLS = $(t.block_cols) };
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
+        const int end = int_min(O, int_min(row + ROWS, mine.rows.last) * TILE_ROWS);
+        for (int col = mine.cols.first; col < mine.cols.last; col += COLS) {
+            const int last = int_min(col + COLS, mine.cols.last);
+            for (int n = 0; n < N; n += DEPTH) {
+                const int depth = int_min(DEPTH, N - n);
+                const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
+                for (int p = col; p < last; p++) {
+                    struct fetch next =
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
+                        fetch_some(&next, WIDE);
+                        TILE_CASES($(k.part.tile), o, p, O, C, VECS, dw, dys, xs, first && n == 0,
+                                   depth);
+                    }
                 }
             }
         }
     }
-}
-//$ end
-
-//// packed (P, C, S) = the panels of w (O, C) turned, for y = x w^T.
-//$ function pack(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims) };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        tile_pack_turned(packed + (size_t)p * C * S, S, w + (size_t)p * S * C, C, C,
-                         int_min(S, O - p * S));
-    }
-}
-//$ end
-
-//// packed (P, O, S) = the panels of w (O, C), for dx = dy w.
-//$ function pack_dx(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims) };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        float *to = packed + (size_t)p * O * S;
-        const float *from = w + (size_t)p * S;
-        if ((p + 1) * S <= C) {
-            tile_pack(to, S, from, C, O, S);
-        } else {
-            tile_pack(to, S, from, C, O, (C - 1) % S + 1);
-        }
-    }
+    //$ if k.uses.dbias then
+    // dbias (O) += the sum of dy's rows, in order.
+    const struct range groups = share(DIVIDE_UP(O, VEC), thread, threads);
+    sum_rows(dbias, dy, N, O, O_LD, first2, groups);
+    //$ end
 }
 //$ end

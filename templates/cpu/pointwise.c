@@ -9,7 +9,7 @@ $(k.sign("static void", k.name, k.thread_params)) {
     for (int row = mine.first; row < mine.last; row++) {
         for (int col = 0; col < C; col += VEC) {
             const int lanes = LANES(col, C);
-            const size_t at = (size_t)row * C + (size_t)col;
+            const size_t at = (size_t)row * C_LD + (size_t)col;
             vec value = vec_load_n($(k.stream) + at, lanes);
             //$ for _, statement in ipairs(k.epilogue) do
             $(statement);

@@ -61,17 +61,29 @@ void attention_reference(const struct op *op) {
     }
 }
 
-// qkv (N, 3C), rows pos and behind -> cache (2, T, C), y (N, C)
+// qkv (N, 3C), rows pos and behind -> cache, y (N, C). The cache has, head by head, S keys in turned
+// panels of WIDTH, then S values.
 void attention_decode_reference(const struct op *op) {
-    const int N = op->d.N, T = op->d.T, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E;
-    double *keys = (double *)op->in[1], *values = keys + T * C;
-    for (int n = 0; n < N; n++) {
-        const double *qkv = op->in[0] + n * E;
-        memcpy(keys + (op->pos + n) * C, qkv + C, (size_t)C * sizeof *keys);
-        memcpy(values + (op->pos + n) * C, qkv + 2 * C, (size_t)C * sizeof *keys);
-        for (int h = 0; h < H; h++) {
-            attend(op, op->out[0] + n * C + h * D, qkv + h * D, keys + h * D, values + h * D, C,
-                   op->pos + n, 0);
+    enum { WIDTH = 32 };
+    const int N = op->d.N, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E, S = op->d.S;
+    double *plain = malloc((size_t)S * 2 * D * sizeof *plain); // (S, 2, D)
+    for (int h = 0; h < H; h++) {
+        double *keys = (double *)op->in[1] + h * S * D, *values = keys + S * C;
+        for (int n = 0; n < N; n++) {
+            const double *qkv = op->in[0] + n * E + h * D;
+            const int i = op->pos + n;
+            for (int d = 0; d < D; d++) {
+                keys[(i / WIDTH * D + d) * WIDTH + i % WIDTH] = qkv[C + d];
+                values[i * D + d] = qkv[2 * C + d];
+            }
+            for (int j = 0; j <= i; j++) {
+                for (int d = 0; d < D; d++) {
+                    plain[(2 * j) * D + d] = keys[(j / WIDTH * D + d) * WIDTH + j % WIDTH];
+                    plain[(2 * j + 1) * D + d] = values[j * D + d];
+                }
+            }
+            attend(op, op->out[0] + n * C + h * D, qkv, plain, plain + D, 2 * D, i, 0);
         }
     }
+    free(plain);
 }

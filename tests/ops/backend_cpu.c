@@ -14,7 +14,7 @@
 
 enum { MOST_THREADS = 7 };
 
-const bool backend_overwrites = false;
+const bool backend_overwrites = true;
 const double backend_work = 1e8;
 
 // ---- memory -------------------------------------------------------------------------------------
@@ -65,6 +65,33 @@ static bool memory_free(struct memory *memory) {
     return intact;
 }
 
+// ---- tensors: rows with padding behind them -------------------------------------------------------
+
+// A tensor's memory, with nothing in it.
+static struct memory tensor_new(const struct tensor *t, bool in_pages) {
+    struct memory memory = memory_new((size_t)t->rows * (size_t)t->width * sizeof(float), in_pages);
+    memset(memory.at, POISON, memory.bytes);
+    return memory;
+}
+
+static char *tensor_at(const struct tensor *t, const struct memory *memory, int i) {
+    return memory->at +
+           ((size_t)(i / t->columns) * (size_t)t->width + (size_t)(i % t->columns)) * sizeof(float);
+}
+
+// From count elements without padding, and back.
+static void tensor_write(const struct tensor *t, const float *dense, struct memory *memory) {
+    for (int i = 0; i < t->count; i++) {
+        memcpy(tensor_at(t, memory, i), dense + i, sizeof *dense);
+    }
+}
+
+static void tensor_read(const struct tensor *t, const struct memory *memory, float *dense) {
+    for (int i = 0; i < t->count; i++) {
+        memcpy(dense + i, tensor_at(t, memory, i), sizeof *dense);
+    }
+}
+
 // ---- kernels ------------------------------------------------------------------------------------
 
 struct job {
@@ -84,10 +111,14 @@ static void job_run(void *context, int thread, int threads) {
 
 // A job on these buffers, one for each tensor.
 static struct job job_new(const struct op_case *c, const struct call *call, struct model *m,
-                          struct memory *tensors, int threads, bool in_pages) {
+                          const struct settings *settings, struct memory *tensors, int threads,
+                          bool in_pages) {
     struct job job = {call, {.m = m, .site = call->site, .rows = call->rows, .pos = c->pos}, {{0}}};
     for (int i = 0; i < OP_OPERANDS; i++) {
         job.context.at[i] = call->operands[i] < 0 ? NULL : tensors[call->operands[i]].at;
+    }
+    for (int i = 0; i < OP_BETAS; i++) {
+        job.context.beta[i] = settings->overwrite && call->first[i] ? 0 : 1;
     }
     for (int t = 0; t < threads && call->scratch_bytes > 0; t++) {
         job.scratch[t] = memory_new(call->scratch_bytes, in_pages);
@@ -136,8 +167,12 @@ static struct memory *tensors_new(const struct op_case *c, const struct settings
                                   bool in_pages) {
     struct memory *tensors = malloc((size_t)c->tensors_count * sizeof *tensors);
     for (int k = 0; k < c->tensors_count; k++) {
-        tensors[k] = memory_new((size_t)c->tensors[k].count * sizeof(float), in_pages);
-        fill_start(c, k, settings, tensors[k].at);
+        const struct tensor *t = &c->tensors[k];
+        float *dense = malloc((size_t)t->count * sizeof *dense);
+        tensors[k] = tensor_new(t, in_pages);
+        fill_start(c, k, settings, dense);
+        tensor_write(t, dense, &tensors[k]);
+        free(dense);
     }
     return tensors;
 }
@@ -150,7 +185,7 @@ double backend_run(const struct op_case *c, const struct settings *settings, str
     struct memory *tensors = tensors_new(c, settings, in_pages);
     ck_assert_int_eq(parallel_threads(threads), threads);
     for (int i = 0; i < c->calls_count; i++) {
-        struct job job = job_new(c, &c->calls[i], &m, tensors, threads, in_pages);
+        struct job job = job_new(c, &c->calls[i], &m, settings, tensors, threads, in_pages);
         if (i != way.alias_call) {
             parallel_run(job_run, &job);
         } else {
@@ -161,8 +196,10 @@ double backend_run(const struct op_case *c, const struct settings *settings, str
             memcpy(before, operand->at, operand->bytes);
             job.context.at[0] = operand->at;
             parallel_run(job_run, &job);
-            memcpy(tensors[result].at, operand->at,
-                   (size_t)c->tensors[result].valid * sizeof(float));
+            for (int k = 0; k < c->tensors[result].valid; k++) {
+                memcpy(tensor_at(&c->tensors[result], &tensors[result], k),
+                       tensor_at(&c->tensors[result], operand, k), sizeof(float));
+            }
             memcpy(operand->at, before, operand->bytes);
             free(before);
         }
@@ -170,8 +207,8 @@ double backend_run(const struct op_case *c, const struct settings *settings, str
                       job.call->name);
     }
     for (int k = 0; k < c->tensors_count; k++) {
-        results[k] = malloc(tensors[k].bytes);
-        memcpy(results[k], tensors[k].at, tensors[k].bytes);
+        results[k] = malloc((size_t)c->tensors[k].count * sizeof(float));
+        tensor_read(&c->tensors[k], &tensors[k], results[k]);
         ck_assert_msg(memory_free(&tensors[k]), "%s: something is written before %s", c->name,
                       c->tensors[k].name);
     }
@@ -186,7 +223,7 @@ void backend_bench(const struct op_case *c, const struct settings *settings) {
     struct model m = model_new(settings);
     struct memory *tensors = tensors_new(c, settings, false);
     for (int i = 0; i < c->calls_count; i++) {
-        struct job job = job_new(c, &c->calls[i], &m, tensors, 1, false);
+        struct job job = job_new(c, &c->calls[i], &m, settings, tensors, 1, false);
         int runs = 0;
         double best = INFINITY;
         for (const double start = time_now(); runs < 3 || time_now() - start < 0.05; runs++) {

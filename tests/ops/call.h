@@ -11,7 +11,7 @@ struct call_context {
     struct model *m;      // a CPU's
     struct gpu *gpu;      // CUDA's
     void *scratch;        // a CPU's: this thread's memory; CUDA's: the kernel's workspace
-    float beta[OP_BETAS]; // CUDA's: of each gradient that has one
+    float beta[OP_BETAS]; // of each gradient that has one: 0, nothing is there yet
     uint32_t site;        // of dropout
     int rows, pos;        // the sampler's
     int thread, threads;  // a CPU's

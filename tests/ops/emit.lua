@@ -193,12 +193,11 @@ end
 -- Elements of a row and rows, with padding, and whether that padding is 0.
 local function padding_of(t, tensor)
   local columns = tensor.dims[#tensor.dims]
-  local rows = graph.count(tensor) // columns
-  if t.backend == "cpu" or tensor.dense then return columns, rows, false end
+  local width, rows = target.padded(t, tensor)
+  if t.backend == "cpu" or tensor.dense then return width, rows, false end
   local weight = tensor.kind == "param" or tensor.kind == "grad" or tensor.kind == "packed"
-  if weight and #tensor.dims == 2 and rows == t.vocab then rows = target.width(t, rows) end
   local of_logits = tensor.name == "dy" or tensor.producer and tensor.producer.op.name == "cross_entropy_backward"
-  return target.width(t, columns), rows, weight or (of_logits and columns == t.vocab) or false
+  return width, rows, weight or (of_logits and columns == t.vocab) or false
 end
 
 -- ---- C text --------------------------------------------------------------------------------------
@@ -294,6 +293,7 @@ local function wrapper_cpu(g, node, k, name)
   if k.takes_model then words[1] = "c->m" end
   for i = 1, #k.operands do words[#words + 1] = ("c->at[%d]"):format(i - 1) end
   if k.site then words[#words + 1] = "c->site" end
+  for i in ipairs(k.betas) do words[#words + 1] = ("c->beta[%d] == 0"):format(i - 1) end
   if g.decode then
     if node.op.takes_pos then words[#words + 1] = "c->pos" end
     words[#words + 1] = "c->rows"
@@ -377,7 +377,7 @@ end
 function Family:add(name, options, build, covered)
   if options.bench and not self.bench then return end
   if (options.decode and "cpu" or options.backend or self.target.backend) ~= self.target.backend then return end
-  local g, steps, y, dy = build_case(self.target_of(options.vocab), options, build)
+  local g, steps, y, dy = build_case(self.target_of(options.vocab, options.decode), options, build)
   local described = {}
   for i, node in ipairs(g.nodes) do described[i] = self:kernel(g, node, covered) end
   local list, index, roles = classify(g, steps, dy, described)
@@ -436,6 +436,8 @@ function Family:text_cpu()
   return table.concat({
     ("// cases of %s, emitted by tests/ops/emit.lua."):format(self.name),
     '#include "runtime/kernel.h"',
+    '#include "runtime/panel.h"',
+    '#include "runtime/product.h"',
     '#include "tests/ops/harness.h"\n',
     kernels.tile(self.target),
     table.concat(self.texts, "\n"),
@@ -565,9 +567,10 @@ local function parse_target(name)
       return target.cuda({ elem = elem, vocab = vocab, attention = attention ~= "" and attention or nil })
     end
   end
-  local t = target.cpu(name)
+  local t = target.cpu(name, true)
   if not t.isa then error(("emit: no target '%s'"):format(name), 0) end
-  return function() return t end
+  local decode = target.cpu(name)
+  return function(_, decodes) return decodes and decode or t end
 end
 
 local function main(target_name, folder, ...)

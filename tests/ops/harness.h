@@ -16,7 +16,7 @@ enum { OP_INPUTS = 4, OP_OUTPUTS = 4, OP_ALIASES = 4 };
 struct settings {
     float loss_scale, dropout; // d loss / d a row's loss; a probability
     uint32_t dropout_key[2];
-    bool overwrite; // gradients are overwritten, not added to (CUDA's beta 0)
+    bool overwrite; // gradients are overwritten, not added to (beta 0)
 };
 
 // ---- references ---------------------------------------------------------------------------------
@@ -66,7 +66,7 @@ struct tensor {
     int count;       // elements
     int valid;       // elements that are written: fewer where a sampler's call has few rows
     int columns;     // of a row
-    int width, rows; // of a row and of the whole with padding: columns and count / columns on a CPU
+    int width, rows; // of a row and of the whole with padding: those of its memory
     bool zero;       // padding is 0 and stays so; else it is anything, and kernels may write there
     int of; // VALUE: whose value it is; GRADIENT: by which tensor; GIVEN: whose image, or -1
     bool accumulate; // GRADIENT: added to what was there
@@ -93,7 +93,7 @@ struct call {
     int rows;
     size_t scratch_bytes;      // a CPU's: of each thread; CUDA's: the workspace
     int tokens;                // CUDA: the tensor that gpu->order sorts, or -1
-    bool first[OP_BETAS];      // CUDA: no call before it writes this gradient
+    bool first[OP_BETAS];      // no call before it writes this gradient
     int operands[OP_OPERANDS]; // tensors, or -1
     int aliases[OP_ALIASES];   // tensors whose memory the first operand may have; -1: no more
 };

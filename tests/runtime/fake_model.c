@@ -3,7 +3,7 @@
 //
 //     x[0]   = dropout(wte[token] + wpe[position])
 //     x[l+1] = x[l] + tanh(W[l] x[l] + b[l])
-//     logits = wte (x[L] * ln_f)            wte as model_prepare packed it
+//     logits = wte (x[L] * ln_f)
 //
 // Forward, a thread takes whole rows. Backward, rows again, up to what they add to the weights;
 // then each weight's sum over rows, in order, by one thread.
@@ -100,7 +100,6 @@ const struct model_info model_info = {
     .params = fake_params,
     .params_count = PARAMS,
     .state_floats = STATE,
-    .packed_floats = V * C,
     .acts_floats = ACTS,
     .num_params = STATE,
     .num_params_nanogpt = STATE - T * C,
@@ -184,13 +183,6 @@ static void forward_row(const float *mix, const float *x0, float *x, float *h, i
     }
 }
 
-void model_prepare(struct model *m, int thread, int threads) {
-    for (int v = thread; v < V; v += threads) {
-        memcpy(m->packed + v * C, m->params + WTE + v * C, C * sizeof(float));
-    }
-    kernel_done(0, thread);
-}
-
 void model_forward(struct model *m, int thread, int threads) {
     for (int n = thread; n < N; n += threads) {
         float x0[C];
@@ -210,7 +202,7 @@ static float row_loss(const struct model *m, int n, float *z, float *probability
     for (int c = 0; c < C; c++) {
         z[c] = x[c] * m->params[LN_F + c];
     }
-    multiply(probability, m->packed, z, V);
+    multiply(probability, m->params + WTE, z, V);
     float largest = probability[0], sum = 0;
     for (int v = 1; v < V; v++) {
         largest = probability[v] > largest ? probability[v] : largest;
@@ -258,7 +250,7 @@ static void backward_row(struct model *m, int n) {
     for (int c = 0; c < C; c++) {
         float dz = 0;
         for (int v = 0; v < V; v++) {
-            dz += dlogits[v] * m->packed[v * C + c];
+            dz += dlogits[v] * m->params[WTE + v * C + c];
         }
         m->acts[DZ + n * C + c] = dz;
         dx[c] = dz * m->params[LN_F + c];
@@ -307,6 +299,7 @@ void model_backward(struct model *m, int thread, int threads) {
     }
     kernel_done(0, thread);
     for (int i = thread; i < STATE; i += threads) {
+        m->grads[i] = m->first ? 0 : m->grads[i];
         for (int n = 0; n < N; n++) {
             m->grads[i] += row_gradient(m, i, n);
         }

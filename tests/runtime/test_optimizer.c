@@ -91,6 +91,27 @@ static double reference(enum optimizer_kind kind, double p, int64_t i, bool deca
     return p;
 }
 
+struct job {
+    struct model *m;
+    const struct model_info *info;
+    const struct optimizer_step *step;
+};
+
+static void update_run(void *context, int thread, int threads) {
+    struct job *job = context;
+    optimizer_update_part(job->m, job->info, job->step, thread, threads);
+}
+
+static void norm_run(void *context, int thread, int threads) {
+    struct job *job = context;
+    optimizer_norm_part(job->m, job->info, thread, threads);
+}
+
+static double grad_norm_of(struct model *m, const struct model_info *info) {
+    parallel_run(norm_run, &(struct job){m, info, NULL});
+    return optimizer_norm_total(m, info);
+}
+
 static void run_optimizer(struct model *m, const struct model_info *info, int threads) {
     ck_assert_int_eq(parallel_threads(threads), threads);
     model_create(m, info, true);
@@ -98,7 +119,7 @@ static void run_optimizer(struct model *m, const struct model_info *info, int th
     for (int t = 1; t <= STEPS; t++) {
         fill_gradients(m, t);
         struct optimizer_step step = step_of(t);
-        optimizer_update(m, info, &step);
+        parallel_run(update_run, &(struct job){m, info, &step});
     }
 }
 
@@ -139,13 +160,13 @@ START_TEST(any_number_of_threads) {
     struct model_info info = info_of(OPTIMIZER_ADAMW);
     struct model one, other;
     run_optimizer(&one, &info, 1);
-    double norm = optimizer_grad_norm(&one, &info);
+    double norm = grad_norm_of(&one, &info);
     for (int threads = 2; threads <= 5; threads++) {
         run_optimizer(&other, &info, threads);
         ck_assert_mem_eq(one.params, other.params, STATE * sizeof(float));
         ck_assert_mem_eq(one.m, other.m, STATE * sizeof(float));
         ck_assert_mem_eq(one.v, other.v, STATE * sizeof(float));
-        ck_assert(optimizer_grad_norm(&other, &info) == norm);
+        ck_assert(grad_norm_of(&other, &info) == norm);
         model_destroy(&other);
     }
     model_destroy(&one);
@@ -163,30 +184,11 @@ START_TEST(grad_norm) {
         sum += used(i) ? (long double)m.grads[i] * m.grads[i] : 0; // each element once, no padding
     }
     double wanted = (double)sqrtl(sum);
-    ck_assert_double_eq_tol(optimizer_grad_norm(&m, &info), wanted, 1e-12 * wanted);
+    ck_assert_double_eq_tol(grad_norm_of(&m, &info), wanted, 1e-12 * wanted);
     m.grads[params[1].offset + C - 1] = INFINITY;
-    ck_assert(isinf(optimizer_grad_norm(&m, &info)));
+    ck_assert(isinf(grad_norm_of(&m, &info)));
     m.grads[params[1].offset + C - 1] = NAN;
-    ck_assert(isnan(optimizer_grad_norm(&m, &info)));
-    model_destroy(&m);
-}
-END_TEST
-
-static void zero_run(void *context, int thread, int threads) {
-    struct model_info info = info_of(OPTIMIZER_ADAMW);
-    optimizer_zero(context, &info, thread, threads);
-}
-
-START_TEST(zero) {
-    struct model_info info = info_of(OPTIMIZER_ADAMW);
-    struct model m;
-    parallel_threads(3);
-    model_create(&m, &info, true);
-    fill_gradients(&m, 1);
-    parallel_run(zero_run, &m);
-    for (int64_t i = 0; i < STATE; i++) {
-        ck_assert(m.grads[i] == 0);
-    }
+    ck_assert(isnan(grad_norm_of(&m, &info)));
     model_destroy(&m);
 }
 END_TEST
@@ -195,13 +197,12 @@ END_TEST
 
 START_TEST(parts_do_not_overlap) {
     struct model_info info = info_of(OPTIMIZER_ADAMW);
-    info.packed_floats = 100;
     info.acts_floats = 3;
     struct model m;
     model_create(&m, &info, true);
-    const char *start[] = {(char *)m.params, (char *)m.grads, (char *)m.m,      (char *)m.v,
-                           (char *)m.packed, (char *)m.acts,  (char *)m.tokens, (char *)m.targets};
-    const int64_t floats[] = {STATE, STATE, STATE, STATE, 100, 3, 1, 1};
+    const char *start[] = {(char *)m.params, (char *)m.grads,  (char *)m.m,       (char *)m.v,
+                           (char *)m.acts,   (char *)m.tokens, (char *)m.targets, (char *)m.norms};
+    const int64_t floats[] = {STATE, STATE, STATE, STATE, 3, 1, 1, 2};
     for (int i = 0; i < 8; i++) {
         const char *next = i < 7 ? start[i + 1] : (char *)m.memory + m.memory_bytes;
         ck_assert_uint_eq((uintptr_t)start[i] % 4096, 0);
@@ -291,7 +292,6 @@ int main(void) {
         sgd,
         any_number_of_threads,
         grad_norm,
-        zero,
         parts_do_not_overlap,
         more_than_there_is,
         initial_weights,

@@ -272,7 +272,7 @@ static void take_batch(struct model *m, const struct golden *golden, int64_t bat
 static void evaluate(struct model *m, const struct golden *golden, double losses[BATCHES]) {
     for (int batch = 0; batch < BATCHES; batch++) {
         take_batch(m, golden, batch);
-        step_loss(m, &model_info, true, true);
+        step_loss(m, &model_info, true);
         losses[batch] = step_total(m);
     }
 }

@@ -6,33 +6,38 @@
 //                attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
 //                decay_params=matrices recompute=none logits_rows=0 dtype=float32 isa=avx2
 //   parameters   4240
-//   memory       weights, gradients and moments 0.0 MiB each, packed weights 0.0 MiB,
-//                activations 0.0 MiB (0.1 MiB before planning)
+//   memory       weights, gradients and moments 0.0 MiB each, activations 0.1 MiB
+//                (0.1 MiB before planning)
 //   one step     623.4 kFLOP (490.3 kFLOP as nanoGPT counts), a micro-batch of
 //                3 x 6 tokens
 //
-// In this order: kernels as they are first used, model_prepare, model_forward, model_loss,
-// model_backward, and what the runtime is told. Each buffer is declared with its shape; the comment
+// In this order: kernels as they are first used, model_forward, model_loss, model_backward, and
+// what
+// the runtime is told. Each buffer is declared with its shape; the comment
 // above a call names the line of the model that asked for it.
 #include "model.h"
 
 #include "runtime/kernel.h"
+#include "runtime/panel.h"
 
 _Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
 
-enum { TILE_ROWS = 6, TILE_VECS = 2, TILE_COLS = TILE_VECS * VEC };
+// The most that a register tile has; a product may take fewer vectors.
+enum { TILE_ROWS = 6, TILE_VECS = 2 };
 
 // acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a lies at a[i * a_row + k
 // * a_k], a row of b at b + k * b_k. rows and vecs are constants where this is inlined, so acc
-// stays in registers.
+// stays in registers. Of b's last vector only `last` lanes are read. Where `ahead` is not 0, what
+// lies that far behind a is fetched for the next tile.
 VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs,
-                              int depth, const float *a, ptrdiff_t a_row, ptrdiff_t a_k,
-                              const float *b, ptrdiff_t b_k) {
+                              const int last, int depth, const float *a, ptrdiff_t a_row,
+                              ptrdiff_t a_k, const float *b, ptrdiff_t b_k, const int ahead) {
     for (int k = 0; k < depth; k++) {
         vec bk[TILE_VECS];
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            bk[v] = vec_load(b + v * VEC);
+            const bool whole = last == VEC || v < vecs - 1;
+            bk[v] = whole ? vec_load(b + v * VEC) : vec_load_n(b + v * VEC, last);
         }
 #pragma GCC unroll 16
         for (int i = 0; i < rows; i++) {
@@ -41,6 +46,9 @@ VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, con
             for (int v = 0; v < vecs; v++) {
                 acc[i][v] = vec_fma(ai, bk[v], acc[i][v]);
             }
+        }
+        if (ahead) {
+            __builtin_prefetch(a + ahead);
         }
         a += a_k;
         b += b_k;
@@ -64,7 +72,9 @@ VEC_INLINE void tile_load(vec acc[TILE_ROWS][TILE_VECS], const int rows, const i
     for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            acc[i][v] = vec_load_n(from + i * stride + v * VEC, v == vecs - 1 ? last : VEC);
+            const bool whole = last == VEC || v < vecs - 1;
+            const float *at = from + i * stride + v * VEC;
+            acc[i][v] = whole ? vec_load(at) : vec_load_n(at, last);
         }
     }
 }
@@ -75,201 +85,41 @@ VEC_INLINE void tile_store(vec acc[TILE_ROWS][TILE_VECS], const int rows, const 
     for (int i = 0; i < rows; i++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            vec_store_n(to + i * stride + v * VEC, acc[i][v], v == vecs - 1 ? last : VEC);
-        }
-    }
-}
-
-// Copies `columns` of each of `depth` rows into rows of `width` floats, 0 behind them.
-VEC_INLINE void tile_pack(float *to, const int width, const float *from, ptrdiff_t stride,
-                          int depth, const int columns) {
-    for (int k = 0; k < depth; k++) {
-        for (int c = 0; c < width; c += VEC) {
-            vec v = c < columns ? row_load(from + k * stride, c, columns) : vec_splat(0.0f);
-            row_store(to + (size_t)k * width, c, width, v);
-        }
-    }
-}
-
-// to (columns) += the sum of the rows of a packed tile, in order.
-__attribute__((unused)) static void tile_add_rows(float *to, const float *packed, int depth,
-                                                  int columns) {
-    for (int c = 0; c < columns; c++) {
-        float sum = to[c];
-        for (int k = 0; k < depth; k++) {
-            sum += packed[k * TILE_ROWS + c];
-        }
-        to[c] = sum;
-    }
-}
-
-// Copies `rows` rows of `depth` floats, turned, into depth rows of `width` floats, 0 behind them.
-__attribute__((unused)) static void tile_pack_turned(float *to, int width, const float *from,
-                                                     ptrdiff_t stride, int depth, int rows) {
-    for (int k = 0; k < depth; k += 4) {
-        float *at = to + (size_t)k * width;
-        const int fours = depth - k >= 4 ? rows / 4 * 4 : 0;
-        for (int r = 0; r < fours; r += 4) {
-            vec_turn_4x4(at + r, width, from + r * stride + k, stride);
-        }
-        for (int i = k; i < int_min(k + 4, depth); i++, at += width) {
-            for (int r = fours; r < width; r++) {
-                at[r] = r < rows ? from[r * stride + i] : 0.0f;
+            float *at = to + i * stride + v * VEC;
+            if (last == VEC || v < vecs - 1) {
+                vec_store(at, acc[i][v]);
+            } else {
+                vec_store_n(at, acc[i][v], last);
             }
         }
     }
 }
 
-// Calls tile(..., rows, vecs, last) with the constants of a whole tile, or of the last row or
-// panel.
-#define TILE_CASES(tile, i, p, ROWS, COLS, ...)                                                    \
+// Calls tile(..., i, p, rows, vecs, last) with the constants of a whole tile, or of the last row
+// or panel; a panel is VECS vectors wide.
+#define TILE_CASES(tile, i, p, ROWS, COLS, VECS, ...)                                              \
     do {                                                                                           \
-        enum { LAST_COLS = ((COLS)-1) % TILE_COLS + 1 };                                           \
+        enum { WIDE_ = (VECS)*VEC, LAST_COLS = ((COLS)-1) % WIDE_ + 1 };                           \
         enum { LAST_VECS = DIVIDE_UP(LAST_COLS, VEC), LAST = LAST_COLS - (LAST_VECS - 1) * VEC };  \
         const bool rows_whole = (ROWS) % TILE_ROWS == 0 || (i) + TILE_ROWS <= (ROWS);              \
-        const bool cols_whole = ((p) + 1) * TILE_COLS <= (COLS);                                   \
+        const bool cols_whole = ((p) + 1) * WIDE_ <= (COLS);                                       \
         if (rows_whole && cols_whole) {                                                            \
-            tile(__VA_ARGS__, i, p, TILE_ROWS, TILE_VECS, VEC);                                    \
+            tile(__VA_ARGS__, i, p, TILE_ROWS, VECS, VEC);                                         \
         } else if (rows_whole) {                                                                   \
             tile(__VA_ARGS__, i, p, TILE_ROWS, LAST_VECS, LAST);                                   \
         } else if (cols_whole) {                                                                   \
-            tile(__VA_ARGS__, i, p, (ROWS) % TILE_ROWS, TILE_VECS, VEC);                           \
+            tile(__VA_ARGS__, i, p, (ROWS) % TILE_ROWS, VECS, VEC);                                \
         } else {                                                                                   \
             tile(__VA_ARGS__, i, p, (ROWS) % TILE_ROWS, LAST_VECS, LAST);                          \
         }                                                                                          \
     } while (0)
-
-// pack_17x10x2x16, from templates/cpu/matmul.c:122. Called once a step: 0 FLOP, 2.0 kB each.
-static void pack_17x10x2x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 17, P = 2, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        tile_pack_turned(packed + (size_t)p * C * S, S, w + (size_t)p * S * C, C, C,
-                         int_min(S, O - p * S));
-    }
-}
-
-// pack_30x10x2x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 2.5 kB each.
-static void pack_30x10x2x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 30, P = 2, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        tile_pack_turned(packed + (size_t)p * C * S, S, w + (size_t)p * S * C, C, C,
-                         int_min(S, O - p * S));
-    }
-}
-
-// pack_10x10x1x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 1.0 kB each.
-static void pack_10x10x1x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 10, P = 1, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        tile_pack_turned(packed + (size_t)p * C * S, S, w + (size_t)p * S * C, C, C,
-                         int_min(S, O - p * S));
-    }
-}
-
-// pack_40x10x3x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 3.5 kB each.
-static void pack_40x10x3x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 40, P = 3, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        tile_pack_turned(packed + (size_t)p * C * S, S, w + (size_t)p * S * C, C, C,
-                         int_min(S, O - p * S));
-    }
-}
-
-// pack_10x40x1x16, from templates/cpu/matmul.c:122. Called 3 times a step: 0 FLOP, 4.2 kB each.
-static void pack_10x40x1x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 40, O = 10, P = 1, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        tile_pack_turned(packed + (size_t)p * C * S, S, w + (size_t)p * S * C, C, C,
-                         int_min(S, O - p * S));
-    }
-}
-
-// pack_dx_17x10x1x16, from templates/cpu/matmul.c:134. Called once a step: 0 FLOP, 1.8 kB each.
-static void pack_dx_17x10x1x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 17, P = 1, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        float *to = packed + (size_t)p * O * S;
-        const float *from = w + (size_t)p * S;
-        if ((p + 1) * S <= C) {
-            tile_pack(to, S, from, C, O, S);
-        } else {
-            tile_pack(to, S, from, C, O, (C - 1) % S + 1);
-        }
-    }
-}
-
-// pack_dx_30x10x1x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 3.1 kB each.
-static void pack_dx_30x10x1x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 30, P = 1, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        float *to = packed + (size_t)p * O * S;
-        const float *from = w + (size_t)p * S;
-        if ((p + 1) * S <= C) {
-            tile_pack(to, S, from, C, O, S);
-        } else {
-            tile_pack(to, S, from, C, O, (C - 1) % S + 1);
-        }
-    }
-}
-
-// pack_dx_10x10x1x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 1.0 kB each.
-static void pack_dx_10x10x1x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 10, P = 1, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        float *to = packed + (size_t)p * O * S;
-        const float *from = w + (size_t)p * S;
-        if ((p + 1) * S <= C) {
-            tile_pack(to, S, from, C, O, S);
-        } else {
-            tile_pack(to, S, from, C, O, (C - 1) % S + 1);
-        }
-    }
-}
-
-// pack_dx_40x10x1x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 4.2 kB each.
-static void pack_dx_40x10x1x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 10, O = 40, P = 1, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        float *to = packed + (size_t)p * O * S;
-        const float *from = w + (size_t)p * S;
-        if ((p + 1) * S <= C) {
-            tile_pack(to, S, from, C, O, S);
-        } else {
-            tile_pack(to, S, from, C, O, (C - 1) % S + 1);
-        }
-    }
-}
-
-// pack_dx_10x40x3x16, from templates/cpu/matmul.c:134. Called 3 times a step: 0 FLOP, 3.5 kB each.
-static void pack_dx_10x40x3x16(float *packed, const float *w, int thread, int threads) {
-    enum { C = 40, O = 10, P = 3, S = 16 };
-    const struct range mine = share(P, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        float *to = packed + (size_t)p * O * S;
-        const float *from = w + (size_t)p * S;
-        if ((p + 1) * S <= C) {
-            tile_pack(to, S, from, C, O, S);
-        } else {
-            tile_pack(to, S, from, C, O, (C - 1) % S + 1);
-        }
-    }
-}
 
 // embed_18x17x10x6_dropout, from templates/cpu/embed.c:3.
 // Called once a step: 1.1 kFLOP, 1.7 kB each.
 static void embed_18x17x10x6_dropout(const struct model *m, float *y, const int32_t *tokens,
                                      const float *wte, const float *wpe, uint32_t site, int thread,
                                      int threads) {
-    enum { N = 18, T = 6, C = 10, V = 17, COLS = C };
+    enum { N = 18, T = 6, C = 10, C_LD = 16, V = 17, V_LD = 48, COLS = C };
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(N, thread, threads);
     for (int row = mine.first; row < mine.last; row++) {
@@ -279,7 +129,7 @@ static void embed_18x17x10x6_dropout(const struct model *m, float *y, const int3
             vec value = row_load(token, col, C);
             value += row_load(position, col, C);
             value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
-            row_store(y + (size_t)row * C, col, C, value);
+            row_store(y + (size_t)row * C_LD, col, C, value);
         }
     }
 }
@@ -287,10 +137,10 @@ static void embed_18x17x10x6_dropout(const struct model *m, float *y, const int3
 // layernorm_18x10, from templates/cpu/layernorm.c:3. Called 7 times a step: 1.4 kFLOP, 1.7 kB each.
 static void layernorm_18x10(float *y, float *mean, float *rstd, const float *x, const float *scale,
                             const float *shift, int thread, int threads) {
-    enum { N = 18, C = 10 };
+    enum { N = 18, C = 10, C_LD = 16 };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
-        const float *xn = x + (size_t)n * C;
+        const float *xn = x + (size_t)n * C_LD;
         vec sum = vec_splat(0.0f);
         for (int c = 0; c < C; c += VEC) {
             sum += row_load(xn, c, C);
@@ -305,7 +155,7 @@ static void layernorm_18x10(float *y, float *mean, float *rstd, const float *x, 
         for (int c = 0; c < C; c += VEC) {
             const vec normal = (row_load(xn, c, C) - mu) * r;
             const vec yc = vec_fma(normal, row_load(scale, c, C), row_load(shift, c, C));
-            row_store(y + (size_t)n * C, c, C, yc);
+            row_store(y + (size_t)n * C_LD, c, C, yc);
         }
         mean[n] = mu;
         rstd[n] = r;
@@ -313,193 +163,207 @@ static void layernorm_18x10(float *y, float *mean, float *rstd, const float *x, 
 }
 
 // matmul_18x10x30_bias, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 11.3 kFLOP, 4.3 kB each.
-VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float *packed,
-                                          const float *bias, int i, int p, const int rows,
-                                          const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 30, K = C, COLS = O };
+// Called 3 times a step: 11.3 kFLOP, 4.2 kB each.
+VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float *w,
+                                          const float *bias, const float *panel, int from,
+                                          int depth, int i, int p, const int rows, const int vecs,
+                                          const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = C, K_LD = C_LD };
+    enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = y + (size_t)i * COLS_LD + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    // By way of memory: unrolled, the code below would be long and short of registers.
-    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
-    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    if (from + depth < K) {
+        tile_store(acc, rows, vecs, last, to, COLS_LD);
+        return;
+    }
+#pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
 #pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC;
+            const int row = i + r, col = p * WIDE + v * VEC;
             const int lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = vec_load(done + r * TILE_COLS + v * VEC);
+            const size_t at = (size_t)row * COLS_LD + (size_t)col;
+            vec value = acc[r][v];
             value = value + vec_load_n(bias + col, lanes);
             vec_store_n(y + at, value, lanes);
         }
     }
 }
 
-static void matmul_18x10x30_bias(float *y, const float *x, const float *packed, const float *bias,
+static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const float *bias,
                                  int thread, int threads) {
-    enum { N = 18, C = 10, O = 30, K = C, COLS = O };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_18x10x30_bias_tile, i, p, N, COLS, y, x, packed, bias);
-        }
-    }
-}
-
-// heads_3x6x2x5, from templates/cpu/attention.c:22: what kernels of these sizes share.
-// Scores of one tile of queries against one panel of keys: to (TILE_ROWS, KEYS) = q (.., D) kt (D,
-// panel).
-VEC_INLINE void heads_3x6x2x5_scores(float *to, const float *q, int q_stride, const float *kt,
-                                     int i, int p, const int rows, const int vecs, const int last) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    (void)last;
-    vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, D, q + (size_t)i * q_stride, q_stride, 1,
-                  kt + (size_t)p * D * TILE_COLS, TILE_COLS);
-    tile_store(acc, rows, vecs, VEC, to + (size_t)i * KEYS + p * TILE_COLS, KEYS);
-}
-
-// One tile of to (.., D) = or += weights (.., depth) rows (depth, D), weights read along or across.
-VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool add, const float *weights,
-                                  ptrdiff_t w_row, ptrdiff_t w_k, const float *panel, int depth,
-                                  int i, int p, const int rows, const int vecs, const int last) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    float *at = to + (size_t)i * to_stride + p * TILE_COLS;
-    vec acc[TILE_ROWS][TILE_VECS];
-    if (add) {
-        tile_load(acc, rows, vecs, last, at, to_stride);
-    } else {
-        tile_zero(acc, rows, vecs);
-    }
-    tile_multiply(acc, rows, vecs, depth, weights + i * w_row, w_row, w_k,
-                  panel + (size_t)p * T * TILE_COLS, TILE_COLS);
-    tile_store(acc, rows, vecs, last, at, to_stride);
-}
-
-// (T, D) at a stride -> panels (WIDE / TILE_COLS, T, TILE_COLS)
-static void heads_3x6x2x5_pack(float *to, const float *from, int stride) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    for (int p = 0; p < WIDE / TILE_COLS; p++) {
-        if ((p + 1) * TILE_COLS <= D) {
-            tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
-                      TILE_COLS);
-        } else {
-            tile_pack(to + (size_t)p * T * TILE_COLS, TILE_COLS, from + p * TILE_COLS, stride, T,
-                      (D - 1) % TILE_COLS + 1);
-        }
-    }
-}
-
-// (T, D) at a stride -> turned panels (KEYS / TILE_COLS, D, TILE_COLS)
-static void heads_3x6x2x5_pack_turned(float *to, const float *from, int stride) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    for (int p = 0; p < KEYS / TILE_COLS; p++) {
-        tile_pack_turned(to + (size_t)p * D * TILE_COLS, TILE_COLS,
-                         from + (size_t)p * TILE_COLS * stride, stride, D,
-                         int_min(TILE_COLS, T - p * TILE_COLS));
-    }
-}
-
-// Scores of all queries [first, last) of a block against the keys that they may see.
-static void heads_3x6x2x5_block(float *to, const float *q, int q_stride, const float *kt, int first,
-                                int last) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
-    to -= (size_t)first * KEYS;
-    for (int p = 0; p < KEYS / TILE_COLS; p++) {
-        for (int i = first; i < last; i += TILE_ROWS) {
-            if (p * TILE_COLS <= i + TILE_ROWS - 1) {
-                TILE_CASES(heads_3x6x2x5_scores, i, p, T, KEYS, to, q, q_stride, kt);
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = C, K_LD = C_LD };
+    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_18x10x30_bias_tile, i, p, N, COLS, VECS, y, x, w, bias, panel,
+                           from, depth);
             }
         }
     }
 }
 
-// attention_3x6x2x5_dropout, from templates/cpu/attention.c:92.
+// heads_3x6x2x5, from templates/cpu/attention.c:23: what kernels of these sizes share.
+// A tile of turned scores (keys, WIDE): to = rows of x (.., D) from key i on, times a turned panel
+// (D, WIDE).
+VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, const float *x, int x_stride,
+                                     const float *turned, int i, int p, const int rows,
+                                     const int vecs, const int last) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+    (void)p, (void)last;
+    vec acc[TILE_ROWS][TILE_VECS];
+    tile_zero(acc, rows, vecs);
+    tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, turned, WIDE, 0);
+    tile_store(acc, rows, vecs, VEC, to + (size_t)i * stride, stride);
+}
+
+// A tile of to (.., D) = or += weights (.., depth) x (depth, D), weights read along or across.
+VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool begins, const float *weights,
+                                  ptrdiff_t w_row, ptrdiff_t w_k, const float *x, int x_stride,
+                                  int depth, int i, int p, const int rows, const int vecs,
+                                  const int last) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+    float *at = to + (size_t)i * to_stride + p * HEAD;
+    vec acc[TILE_ROWS][TILE_VECS];
+    if (begins) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, at, to_stride);
+    }
+    tile_multiply(acc, rows, vecs, last, depth, weights + i * w_row, w_row, w_k, x + p * HEAD,
+                  x_stride, 0);
+    tile_store(acc, rows, vecs, last, at, to_stride);
+}
+
+// Scores of keys 0 .. keys - 1, whole tiles or all of T: (keys, WIDE) at a stride.
+static void heads_3x6x2x5_panel(float *to, int stride, const float *x, int x_stride,
+                                const float *turned, int keys) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+    for (int i = 0; i < keys; i += TILE_ROWS) {
+        TILE_CASES(heads_3x6x2x5_scores, i, 0, T, WIDE, 2, to, stride, x, x_stride, turned);
+    }
+}
+
+// Rows i .. i + rows - 1 of to (.., D) = weights (.., depth) x (depth, D): a tile, what a panel of
+// queries has over after its tiles, or what the last one has.
+static void heads_3x6x2x5_rows(float *to, int to_stride, const float *weights, int w_k,
+                               const float *x, int x_stride, int depth, int i, int rows) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+    enum { EDGE = WIDE % TILE_ROWS, TAIL = T % WIDE % TILE_ROWS };
+    for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+        if (rows == TILE_ROWS) {
+            TILE_CASES(heads_3x6x2x5_mix, i, p, TILE_ROWS, D, HEAD / VEC, to, to_stride, true,
+                       weights, 1, w_k, x, x_stride, depth);
+        } else if (EDGE > 0 && rows == EDGE) {
+            TILE_CASES(heads_3x6x2x5_mix, i, p, EDGE, D, HEAD / VEC, to, to_stride, true, weights,
+                       1, w_k, x, x_stride, depth);
+        } else {
+            TILE_CASES(heads_3x6x2x5_mix, i, p, TAIL, D, HEAD / VEC, to, to_stride, true, weights,
+                       1, w_k, x, x_stride, depth);
+        }
+    }
+}
+
+// Turns WIDE rows of x (T, D) from row q on, times `scale`, to (D, WIDE); 0 for rows behind T.
+static void heads_3x6x2x5_turn(float *to, const float *x, int stride, int q, float scale) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+    pack_turned(to, WIDE, x + (size_t)q * stride, stride, D, int_min(WIDE, T - q));
+    for (int c = 0; c < D * WIDE; c += VEC) {
+        vec_store(to + c, vec_load(to + c) * scale);
+    }
+}
+
+// attention_3x6x2x5_dropout, from templates/cpu/attention.c:94.
 // Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
 struct attention_3x6x2x5_dropout_scratch {
-    float kt[80];          // KEYS * D, turned panels
-    float v[96];           // WIDE * T, panels
-    float weights[96]; // BLOCK * KEYS
+    float q[80];      // (D, WIDE)
+    float scores[96]; // (T, WIDE)
+    float scale[16];      // (WIDE)
 };
 
 static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *lse, const float *qkv,
                                       uint32_t site, void *scratch, int thread, int threads) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
     struct attention_3x6x2x5_dropout_scratch *s = scratch;
-    const float scale = 0.447213595f;
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
         const int b = item / H, h = item % H;
-        const float *q = qkv + (size_t)b * T * E + h * D; // (T, D), rows E apart
-        heads_3x6x2x5_pack_turned(s->kt, q + C, E);
-        heads_3x6x2x5_pack(s->v, q + 2 * C, E);
-        for (int first = 0; first < T; first += BLOCK) {
-            const int last = int_min(first + BLOCK, T);
-            heads_3x6x2x5_block(s->weights, q, E, s->kt, first, last);
-            for (int i = first; i < last; i++) {
-                // Softmax over the keys 0 .. i; 0 behind them, to the end of this row's tiles.
-                float *w = s->weights + (size_t)(i - first) * KEYS;
-                const int seen = i + 1, end = int_min(KEYS, DIVIDE_UP(last, VEC) * VEC);
-                for (int j = seen; j < end; j++) {
-                    w[j] = -INFINITY;
+        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+        const float *key = query + C, *value = query + 2 * C;
+        float *to = y + (size_t)b * T * C_LD + h * D;
+        for (int q = 0; q < T; q += WIDE) {
+            const int queries = int_min(WIDE, T - q);
+            const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
+            heads_3x6x2x5_turn(s->q, query, E_LD, q, 0.447213595f);
+            heads_3x6x2x5_panel(s->scores, WIDE, key, E_LD, s->q, keys);
+            for (int c = 0; c < WIDE; c += VEC) {
+                float *scores = s->scores + c;
+                // Key j is seen by queries j and on.
+                vec largest = vec_splat(-INFINITY), sum = vec_splat(0.0f);
+                for (int j = 0; j < keys; j++) {
+                    vec score = vec_load(scores + j * WIDE);
+                    if (j > q + c) {
+                        score = vec_select(vec_lanes() + (q + c) < j, vec_splat(-INFINITY), score);
+                        vec_store(scores + j * WIDE, score);
+                    }
+                    largest = vec_max(score, largest);
                 }
-                vec high = vec_splat(-INFINITY);
-                for (int j = 0; j < seen; j += VEC) {
-                    high = vec_max(vec_load(w + j), high);
+                for (int j = 0; j < keys; j++) {
+                    const vec e = vec_exp(vec_load(scores + j * WIDE) - largest);
+                    vec_store(scores + j * WIDE, e);
+                    sum += e;
                 }
-                const float largest = vec_largest(high) * scale;
-                vec total = vec_splat(0.0f);
-                for (int j = 0; j < end; j += VEC) {
-                    const vec e = vec_exp(vec_load(w + j) * scale - largest);
-                    vec_store(w + j, e);
-                    total += e;
+                vec_store(s->scale + c, 1.0f / sum);
+                if (q + c < T) {
+                    const vec value_lse = largest + vec_log(sum);
+                    vec_store_n(lse + (size_t)h * N + b * T + q + c, value_lse,
+                                int_min(VEC, T - q - c));
                 }
-                const float sum = vec_sum(total);
-                lse[(size_t)h * N + b * T + i] = largest + logf(sum);
-                for (int j = 0; j < end; j += VEC) {
-                    vec e = vec_load(w + j) * (1.0f / sum);
-                    e *= dropout_mask(&drop, site, (int64_t)item * T + i, DROPOUT_CHUNKS(T), j);
-                    vec_store(w + j, e);
-                }
+                dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T), scores,
+                               WIDE, keys);
             }
-            for (int i = first; i < last; i += TILE_ROWS) {
-                const int depth = int_min(i + TILE_ROWS, last);
-                for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES(heads_3x6x2x5_mix, i, p, T, D, y + (size_t)b * T * C + h * D, C,
-                               false, s->weights - (size_t)first * KEYS, KEYS, 1, s->v, depth);
+            for (int i = 0; i < queries; i += TILE_ROWS) {
+                const int rows = int_min(TILE_ROWS, queries - i);
+                float *rows_to = to + (size_t)q * C_LD;
+                heads_3x6x2x5_rows
+                (rows_to, C_LD, s->scores, WIDE, value, E_LD, q + i + rows, i, rows);
+                for (int row = i; row < i + rows; row++) {
+                    for (int d = 0; d < D; d += VEC) {
+                        const vec yd = row_load(rows_to + (size_t)row * C_LD, d, D);
+                        row_store(rows_to + (size_t)row * C_LD, d, D, yd * s->scale[row]);
+                    }
                 }
             }
         }
@@ -507,28 +371,22 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
 }
 
 // matmul_18x10x10_bias_dropout_add, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 4.9 kFLOP, 2.8 kB each.
-VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, float *y,
-                                                      const float *x, const float *packed,
-                                                      const float *bias, const float *addend,
-                                                      uint32_t site, int i, int p, const int rows,
-                                                      const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 10, K = C, COLS = O };
-    vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
+// Called 3 times a step: 4.9 kFLOP, 2.6 kB each.
+// What is done to a tile on its way out. Not inlined: its constants would take the registers that
+// the product wants.
+APART void matmul_18x10x10_bias_dropout_add_store(const struct model *m, float *y, const float *x,
+                                                  const float *w, const float *bias,
+                                                  const float *addend, uint32_t site,
+                                                  const float *done, int i, int p, int rows,
+                                                  int cols) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)x, (void)w;
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
-    // By way of memory: unrolled, the code below would be long and short of registers.
-    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
-    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC;
-            const int lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = vec_load(done + r * TILE_COLS + v * VEC);
+        for (int c = 0; c < cols; c += VEC) {
+            const int row = i + r, col = p * WIDE + c, lanes = int_min(VEC, cols - c);
+            const size_t at = (size_t)row * COLS_LD + (size_t)col;
+            vec value = vec_load(done + r * WIDE + c);
             value = value + vec_load_n(bias + col, lanes);
             value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
             value = value + vec_load_n(addend + at, lanes);
@@ -537,51 +395,80 @@ VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, flo
     }
 }
 
+VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, float *y,
+                                                      const float *x, const float *w,
+                                                      const float *bias, const float *addend,
+                                                      uint32_t site, const float *panel, int from,
+                                                      int depth, int i, int p, const int rows,
+                                                      const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = C, K_LD = C_LD };
+    enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    vec acc[TILE_ROWS][TILE_VECS];
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    if (from + depth < K) {
+        tile_store(acc, rows, vecs, last, to, COLS_LD);
+        return;
+    }
+    _Alignas(64) float done[TILE_ROWS * WIDE];
+    tile_store(acc, rows, vecs, VEC, done, WIDE);
+    matmul_18x10x10_bias_dropout_add_store(m, y, x, w, bias, addend, site, done, i, p, rows,
+                                           (vecs - 1) * VEC + last);
+}
+
 static void matmul_18x10x10_bias_dropout_add(const struct model *m, float *y, const float *x,
-                                             const float *packed, const float *bias,
-                                             const float *addend, uint32_t site, int thread,
-                                             int threads) {
-    enum { N = 18, C = 10, O = 10, K = C, COLS = O };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_18x10x10_bias_dropout_add_tile, i, p, N, COLS, m, y, x, packed, bias,
-                       addend, site);
+                                             const float *w, const float *bias, const float *addend,
+                                             uint32_t site, int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = C, K_LD = C_LD };
+    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_18x10x10_bias_dropout_add_tile, i, p, N, COLS, VECS, m, y, x, w,
+                           bias, addend, site, panel, from, depth);
+            }
         }
     }
 }
 
 // matmul_18x10x40_bias_keep_gelu_erf, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 36.7 kFLOP, 8.6 kB each.
-VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, const float *x,
-                                                        const float *packed, const float *bias,
-                                                        int i, int p, const int rows,
-                                                        const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 40, K = C, COLS = O };
-    vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    // By way of memory: unrolled, the code below would be long and short of registers.
-    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
-    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
+// Called 3 times a step: 36.7 kFLOP, 8.2 kB each.
+// What is done to a tile on its way out. Not inlined: its constants would take the registers that
+// the product wants.
+APART void matmul_18x10x40_bias_keep_gelu_erf_store(float *y, float *kept, const float *x,
+                                                    const float *w, const float *bias,
+                                                    const float *done, int i, int p, int rows,
+                                                    int cols) {
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)x, (void)w;
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC;
-            const int lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = vec_load(done + r * TILE_COLS + v * VEC);
+        for (int c = 0; c < cols; c += VEC) {
+            const int row = i + r, col = p * WIDE + c, lanes = int_min(VEC, cols - c);
+            const size_t at = (size_t)row * COLS_LD + (size_t)col;
+            vec value = vec_load(done + r * WIDE + c);
             value = value + vec_load_n(bias + col, lanes);
             vec_store_n(kept + at, value, lanes);
             value = gelu_erf(value);
@@ -590,52 +477,81 @@ VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, c
     }
 }
 
+VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, const float *x,
+                                                        const float *w, const float *bias,
+                                                        const float *panel, int from, int depth,
+                                                        int i, int p, const int rows,
+                                                        const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = C, K_LD = C_LD };
+    enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    vec acc[TILE_ROWS][TILE_VECS];
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    if (from + depth < K) {
+        tile_store(acc, rows, vecs, last, to, COLS_LD);
+        return;
+    }
+    _Alignas(64) float done[TILE_ROWS * WIDE];
+    tile_store(acc, rows, vecs, VEC, done, WIDE);
+    matmul_18x10x40_bias_keep_gelu_erf_store(y, kept, x, w, bias, done, i, p, rows,
+                                             (vecs - 1) * VEC + last);
+}
+
 static void matmul_18x10x40_bias_keep_gelu_erf(float *y, float *kept, const float *x,
-                                               const float *packed, const float *bias, int thread,
+                                               const float *w, const float *bias, int thread,
                                                int threads) {
-    enum { N = 18, C = 10, O = 40, K = C, COLS = O };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_18x10x40_bias_keep_gelu_erf_tile, i, p, N, COLS, y, kept, x, packed,
-                       bias);
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = C, K_LD = C_LD };
+    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_18x10x40_bias_keep_gelu_erf_tile, i, p, N, COLS, VECS, y, kept, x,
+                           w, bias, panel, from, depth);
+            }
         }
     }
 }
 
 // matmul_18x40x10_bias_dropout_add, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 15.7 kFLOP, 6.9 kB each.
-VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, float *y,
-                                                      const float *x, const float *packed,
-                                                      const float *bias, const float *addend,
-                                                      uint32_t site, int i, int p, const int rows,
-                                                      const int vecs, const int last) {
-    enum { N = 18, C = 40, O = 10, K = C, COLS = O };
-    vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
+// Called 3 times a step: 15.7 kFLOP, 6.0 kB each.
+// What is done to a tile on its way out. Not inlined: its constants would take the registers that
+// the product wants.
+APART void matmul_18x40x10_bias_dropout_add_store(const struct model *m, float *y, const float *x,
+                                                  const float *w, const float *bias,
+                                                  const float *addend, uint32_t site,
+                                                  const float *done, int i, int p, int rows,
+                                                  int cols) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)x, (void)w;
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
-    // By way of memory: unrolled, the code below would be long and short of registers.
-    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
-    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC;
-            const int lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = vec_load(done + r * TILE_COLS + v * VEC);
+        for (int c = 0; c < cols; c += VEC) {
+            const int row = i + r, col = p * WIDE + c, lanes = int_min(VEC, cols - c);
+            const size_t at = (size_t)row * COLS_LD + (size_t)col;
+            vec value = vec_load(done + r * WIDE + c);
             value = value + vec_load_n(bias + col, lanes);
             value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
             value = value + vec_load_n(addend + at, lanes);
@@ -644,58 +560,108 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
     }
 }
 
+VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, float *y,
+                                                      const float *x, const float *w,
+                                                      const float *bias, const float *addend,
+                                                      uint32_t site, const float *panel, int from,
+                                                      int depth, int i, int p, const int rows,
+                                                      const int vecs, const int last) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, K_LD = C_LD };
+    enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    vec acc[TILE_ROWS][TILE_VECS];
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    if (from + depth < K) {
+        tile_store(acc, rows, vecs, last, to, COLS_LD);
+        return;
+    }
+    _Alignas(64) float done[TILE_ROWS * WIDE];
+    tile_store(acc, rows, vecs, VEC, done, WIDE);
+    matmul_18x40x10_bias_dropout_add_store(m, y, x, w, bias, addend, site, done, i, p, rows,
+                                           (vecs - 1) * VEC + last);
+}
+
 static void matmul_18x40x10_bias_dropout_add(const struct model *m, float *y, const float *x,
-                                             const float *packed, const float *bias,
-                                             const float *addend, uint32_t site, int thread,
-                                             int threads) {
-    enum { N = 18, C = 40, O = 10, K = C, COLS = O };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_18x40x10_bias_dropout_add_tile, i, p, N, COLS, m, y, x, packed, bias,
-                       addend, site);
+                                             const float *w, const float *bias, const float *addend,
+                                             uint32_t site, int thread, int threads) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, K_LD = C_LD };
+    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 546)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_18x40x10_bias_dropout_add_tile, i, p, N, COLS, VECS, m, y, x, w,
+                           bias, addend, site, panel, from, depth);
+            }
         }
     }
 }
 
-// matmul_18x10x17, from templates/cpu/matmul.c:6. Called once a step: 6.1 kFLOP, 3.2 kB each.
-VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *packed, int i, int p,
-                                     const int rows, const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 17, K = C, COLS = O };
+// matmul_18x10x17, from templates/cpu/matmul.c:6. Called once a step: 6.1 kFLOP, 2.6 kB each.
+VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *w, const float *panel,
+                                     int from, int depth, int i, int p, const int rows,
+                                     const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = C, K_LD = C_LD };
+    enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = y + (size_t)i * COLS_LD + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, x + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    tile_store(acc, rows, vecs, last, y + (size_t)i * COLS + p * TILE_COLS, COLS);
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-static void matmul_18x10x17(float *y, const float *x, const float *packed, int thread,
-                            int threads) {
-    enum { N = 18, C = 10, O = 17, K = C, COLS = O };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_18x10x17_tile, i, p, N, COLS, y, x, packed);
+static void matmul_18x10x17(float *y, const float *x, const float *w, int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = C, K_LD = C_LD };
+    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_18x10x17_tile, i, p, N, COLS, VECS, y, x, w, panel, from, depth);
+            }
         }
     }
 }
@@ -703,7 +669,7 @@ static void matmul_18x10x17(float *y, const float *x, const float *packed, int t
 // cross_entropy_18x17, from templates/cpu/cross_entropy.c:22.
 // In evaluations: 7.7 kFLOP, 1.4 kB each.
 static void cross_entropy_18x17_row(const float *logits, float *largest, float *sum) {
-    enum { N = 18, V = 17 };
+    enum { N = 18, V = 17, V_LD = 48 };
     vec high = vec_splat(-INFINITY);
     for (int v = 0; v < V; v += VEC) {
         high = vec_max(row_only(row_load(logits, v, V), v, V, -INFINITY), high);
@@ -719,10 +685,10 @@ static void cross_entropy_18x17_row(const float *logits, float *largest, float *
 
 static void cross_entropy_18x17(float *losses, const float *logits, const int32_t *targets,
                                 int thread, int threads) {
-    enum { N = 18, V = 17 };
+    enum { N = 18, V = 17, V_LD = 48 };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
-        const float *row = logits + (size_t)n * V;
+        const float *row = logits + (size_t)n * V_LD;
         float largest, sum;
         cross_entropy_18x17_row(row, &largest, &sum);
         losses[n] = targets[n] < 0 ? 0.0f : largest + logf(sum) - row[targets[n]];
@@ -749,7 +715,7 @@ static void mean_loss_18(struct model *m, const float *losses, const int32_t *ta
 // cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:38.
 // Called once a step: 7.7 kFLOP, 2.6 kB each.
 static void cross_entropy_backward_18x17_row(const float *logits, float *largest, float *sum) {
-    enum { N = 18, V = 17 };
+    enum { N = 18, V = 17, V_LD = 48 };
     vec high = vec_splat(-INFINITY);
     for (int v = 0; v < V; v += VEC) {
         high = vec_max(row_only(row_load(logits, v, V), v, V, -INFINITY), high);
@@ -766,11 +732,11 @@ static void cross_entropy_backward_18x17_row(const float *logits, float *largest
 static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, float *losses,
                                          const float *logits, const int32_t *targets, int thread,
                                          int threads) {
-    enum { N = 18, V = 17 };
+    enum { N = 18, V = 17, V_LD = 48 };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
-        const float *row = logits + (size_t)n * V;
-        float *drow = dlogits + (size_t)n * V;
+        const float *row = logits + (size_t)n * V_LD;
+        float *drow = dlogits + (size_t)n * V_LD;
         if (targets[n] < 0) {
             losses[n] = 0.0f;
             memset(drow, 0, V * sizeof(float));
@@ -787,88 +753,99 @@ static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, 
     }
 }
 
-// matmul_dx_18x17x10, from templates/cpu/matmul.c:6. Called once a step: 6.1 kFLOP, 3.0 kB each.
-VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float *packed, int i,
-                                        int p, const int rows, const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 17, K = O, COLS = C };
+// matmul_dx_18x17x10, from templates/cpu/matmul.c:6. Called once a step: 6.1 kFLOP, 2.6 kB each.
+VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float *w,
+                                        const float *panel, int from, int depth, int i, int p,
+                                        const int rows, const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, K_LD = O_LD };
+    enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-static void matmul_dx_18x17x10(float *dx, const float *dy, const float *packed, int thread,
+static void matmul_dx_18x17x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, O = 17, K = O, COLS = C };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_dx_18x17x10_tile, i, p, N, COLS, dx, dy, packed);
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, K_LD = O_LD };
+    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1285)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_dx_18x17x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
+                           depth);
+            }
         }
     }
 }
 
-// matmul_dw_18x17x10, from templates/cpu/matmul.c:62. Called once a step: 6.1 kFLOP, 3.3 kB each.
-VEC_INLINE void matmul_dw_18x17x10_tile(float *dw, const float *a, const float *b, int depth, int o,
-                                        int p, const int rows, const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 17 };
-    float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
+// matmul_dw_18x17x10, from templates/cpu/matmul.c:110. Called once a step: 6.1 kFLOP, 3.3 kB each.
+VEC_INLINE void matmul_dw_18x17x10_tile(float *dw, const float *dy, const float *x, bool begins,
+                                        int depth, int o, int p, const int rows, const int vecs,
+                                        const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, WIDE = 2 * VEC };
+    float *to = dw + (size_t)o * C + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_load(acc, rows, vecs, last, to, C);
-    tile_multiply(acc, rows, vecs, depth, a, 1, TILE_ROWS, b, TILE_COLS);
+    if (begins) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, C);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            __builtin_prefetch(to + (TILE_ROWS + r) * C, 1); // the next tile's
+        }
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + o, 1, O_LD, x + p * WIDE, C_LD, 16);
     tile_store(acc, rows, vecs, last, to, C);
 }
 
-static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, int thread,
+static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, bool first, int thread,
                                int threads) {
-    enum { N = 18, C = 10, O = 17, TILES = DIVIDE_UP(O, TILE_ROWS),
-           PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
-    // caches.
-    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
-    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
-    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
-    _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a tile's product with a panel costs about 20, packing the tile 3.
-    const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels =
-        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
-    const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
-    const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
-    for (int first = tiles.first; first < tiles.last; first += BLOCK) {
-        const int last = int_min(first + BLOCK, tiles.last);
-        for (int n = 0; n < N; n += DEPTH) {
-            const int depth = int_min(DEPTH, N - n);
-            for (int t = first; t < last; t++) {
-                const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
-                if ((t + 1) * TILE_ROWS <= O) {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
-                } else {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, (O - 1) % TILE_ROWS + 1);
-                }
-            }
-            for (int p = panels.first; p < panels.last; p++) {
-                const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
-                if ((p + 1) * TILE_COLS <= C) {
-                    tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
-                } else {
-                    tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
-                }
-                for (int t = first; t < last; t++) {
-                    TILE_CASES(matmul_dw_18x17x10_tile, t * TILE_ROWS, p, O, C, dw, a[t - first], b,
-                               depth);
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, VECS = 2, WIDE = VECS * VEC };
+    enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
+    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
+    // x's slice meets all of the block's rows while it is in the first-level cache.
+    enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
+        const int end = int_min(O, int_min(row + ROWS, mine.rows.last) * TILE_ROWS);
+        for (int col = mine.cols.first; col < mine.cols.last; col += COLS) {
+            const int last = int_min(col + COLS, mine.cols.last);
+            for (int n = 0; n < N; n += DEPTH) {
+                const int depth = int_min(DEPTH, N - n);
+                const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
+                for (int p = col; p < last; p++) {
+                    struct fetch next =
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
+                        fetch_some(&next, WIDE);
+                        TILE_CASES(matmul_dw_18x17x10_tile, o, p, O, C, VECS, dw, dys, xs,
+                                   first && n == 0, depth);
+                    }
                 }
             }
         }
@@ -881,9 +858,9 @@ static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, floa
                                                      float *dscale, float *dshift, float *partial,
                                                      float *kept, const float *dy, const float *x,
                                                      const float *scale, const float *mean,
-                                                     const float *rstd, uint32_t site, int thread,
-                                                     int threads) {
-    enum { N = 18, C = 10, P = 16, COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
+                                                     const float *rstd, uint32_t site, bool first,
+                                                     int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, P = 16, COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(P, thread, threads);
     for (int part = mine.first; part < mine.last; part++) {
@@ -893,7 +870,7 @@ static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, floa
         }
         const struct range rows = share(N, part, P);
         for (int row = rows.first; row < rows.last; row++) {
-            const float *dyn = dy + (size_t)row * C, *xn = x + (size_t)row * C;
+            const float *dyn = dy + (size_t)row * C_LD, *xn = x + (size_t)row * C_LD;
             const float mu = mean[row], r = rstd[row];
             vec sum_g = vec_splat(0.0f), sum_g_xhat = vec_splat(0.0f);
             for (int c = 0; c < C; c += VEC) {
@@ -911,10 +888,10 @@ static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, floa
                 const vec xhat = (row_load(xn, col, C) - mu) * r;
                 vec value = (g - mean_g - xhat * mean_g_xhat) * r;
                 const int lanes = LANES(col, C);
-                const size_t at = (size_t)row * C + (size_t)col;
+                const size_t at = (size_t)row * C_LD + (size_t)col;
                 vec_store_n(kept + at, value, lanes);
                 value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
-                row_store(dx + (size_t)row * C, col, C, value);
+                row_store(dx + (size_t)row * C_LD, col, C, value);
             }
         }
     }
@@ -922,12 +899,12 @@ static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, floa
     const struct range columns = share(GROUPS, thread, threads);
     for (int g = columns.first; g < columns.last; g++) {
         const int c = g * VEC;
-        vec sum_scale = row_load(dscale, c, C);
+        vec sum_scale = first ? vec_splat(0.0f) : row_load(dscale, c, C);
         for (int part = 0; part < P; part++) {
             sum_scale += row_load(partial + (size_t)part * 2 * C, c, C);
         }
         row_store(dscale, c, C, sum_scale);
-        vec sum_shift = row_load(dshift, c, C);
+        vec sum_shift = first ? vec_splat(0.0f) : row_load(dshift, c, C);
         for (int part = 0; part < P; part++) {
             sum_shift += row_load(partial + (size_t)(part * 2 + 1) * C, c, C);
         }
@@ -936,209 +913,238 @@ static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, floa
 }
 
 // matmul_dx_18x10x40_gelu_erf_backward, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 36.7 kFLOP, 8.4 kB each.
-VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float *dy,
-                                                          const float *packed, const float *pre,
-                                                          int i, int p, const int rows,
-                                                          const int vecs, const int last) {
-    enum { N = 18, C = 40, O = 10, K = O, COLS = C };
-    vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    // By way of memory: unrolled, the code below would be long and short of registers.
-    _Alignas(64) float done[TILE_ROWS * TILE_COLS];
-    tile_store(acc, rows, vecs, VEC, done, TILE_COLS);
+// Called 3 times a step: 36.7 kFLOP, 8.1 kB each.
+// What is done to a tile on its way out. Not inlined: its constants would take the registers that
+// the product wants.
+APART void matmul_dx_18x10x40_gelu_erf_backward_store(float *dx, const float *dy, const float *w,
+                                                      const float *pre, const float *done, int i,
+                                                      int p, int rows, int cols) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
+    (void)dy, (void)w;
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++) {
-            const int row = i + r, col = p * TILE_COLS + v * VEC;
-            const int lanes = v == vecs - 1 ? last : VEC;
-            const size_t at = (size_t)row * COLS + (size_t)col;
-            vec value = vec_load(done + r * TILE_COLS + v * VEC);
+        for (int c = 0; c < cols; c += VEC) {
+            const int row = i + r, col = p * WIDE + c, lanes = int_min(VEC, cols - c);
+            const size_t at = (size_t)row * COLS_LD + (size_t)col;
+            vec value = vec_load(done + r * WIDE + c);
             value = value * gelu_erf_grad(vec_load_n(pre + at, lanes));
             vec_store_n(dx + at, value, lanes);
         }
     }
 }
 
-static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, const float *packed,
+VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float *dy,
+                                                          const float *w, const float *pre,
+                                                          const float *panel, int from, int depth,
+                                                          int i, int p, const int rows,
+                                                          const int vecs, const int last) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = O, K_LD = O_LD };
+    enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
+    vec acc[TILE_ROWS][TILE_VECS];
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    if (from + depth < K) {
+        tile_store(acc, rows, vecs, last, to, COLS_LD);
+        return;
+    }
+    _Alignas(64) float done[TILE_ROWS * WIDE];
+    tile_store(acc, rows, vecs, VEC, done, WIDE);
+    matmul_dx_18x10x40_gelu_erf_backward_store(dx, dy, w, pre, done, i, p, rows,
+                                               (vecs - 1) * VEC + last);
+}
+
+static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, const float *w,
                                                  const float *pre, int thread, int threads) {
-    enum { N = 18, C = 40, O = 10, K = O, COLS = C };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_dx_18x10x40_gelu_erf_backward_tile, i, p, N, COLS, dx, dy, packed,
-                       pre);
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = O, K_LD = O_LD };
+    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_dx_18x10x40_gelu_erf_backward_tile, i, p, N, COLS, VECS, dx, dy,
+                           w, pre, panel, from, depth);
+            }
         }
     }
 }
 
-// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:62.
+// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:110.
 // Called 3 times a step: 14.4 kFLOP, 6.9 kB each.
-VEC_INLINE void matmul_dw_18x10x40_dbias_tile(float *dw, const float *a, const float *b, int depth,
-                                              int o, int p, const int rows, const int vecs,
-                                              const int last) {
-    enum { N = 18, C = 40, O = 10 };
-    float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
+VEC_INLINE void matmul_dw_18x10x40_dbias_tile(float *dw, const float *dy, const float *x,
+                                              bool begins, int depth, int o, int p, const int rows,
+                                              const int vecs, const int last) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, WIDE = 2 * VEC };
+    float *to = dw + (size_t)o * C + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_load(acc, rows, vecs, last, to, C);
-    tile_multiply(acc, rows, vecs, depth, a, 1, TILE_ROWS, b, TILE_COLS);
+    if (begins) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, C);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            __builtin_prefetch(to + (TILE_ROWS + r) * C, 1); // the next tile's
+        }
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + o, 1, O_LD, x + p * WIDE, C_LD, 16);
     tile_store(acc, rows, vecs, last, to, C);
 }
 
 static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, const float *x,
-                                     int thread, int threads) {
-    enum { N = 18, C = 40, O = 10, TILES = DIVIDE_UP(O, TILE_ROWS),
-           PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
-    // caches.
-    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
-    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
-    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
-    _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a tile's product with a panel costs about 20, packing the tile 3.
-    const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels =
-        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
-    const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
-    const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
-    for (int first = tiles.first; first < tiles.last; first += BLOCK) {
-        const int last = int_min(first + BLOCK, tiles.last);
-        for (int n = 0; n < N; n += DEPTH) {
-            const int depth = int_min(DEPTH, N - n);
-            for (int t = first; t < last; t++) {
-                const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
-                if ((t + 1) * TILE_ROWS <= O) {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
-                } else {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, (O - 1) % TILE_ROWS + 1);
-                }
-                if (panels.first == 0 && panels.last > 0) {
-                    tile_add_rows(dbias + t * TILE_ROWS, a[t - first], depth,
-                                  int_min(TILE_ROWS, O - t * TILE_ROWS));
-                }
-            }
-            for (int p = panels.first; p < panels.last; p++) {
-                const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
-                if ((p + 1) * TILE_COLS <= C) {
-                    tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
-                } else {
-                    tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
-                }
-                for (int t = first; t < last; t++) {
-                    TILE_CASES(matmul_dw_18x10x40_dbias_tile, t * TILE_ROWS, p, O, C, dw,
-                               a[t - first], b, depth);
+                                     bool first, bool first2, int thread, int threads) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, VECS = 2, WIDE = VECS * VEC };
+    enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
+    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
+    // x's slice meets all of the block's rows while it is in the first-level cache.
+    enum { DEPTH = 18, ROWS = 273, COLS = 3 };
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
+        const int end = int_min(O, int_min(row + ROWS, mine.rows.last) * TILE_ROWS);
+        for (int col = mine.cols.first; col < mine.cols.last; col += COLS) {
+            const int last = int_min(col + COLS, mine.cols.last);
+            for (int n = 0; n < N; n += DEPTH) {
+                const int depth = int_min(DEPTH, N - n);
+                const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
+                for (int p = col; p < last; p++) {
+                    struct fetch next =
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
+                        fetch_some(&next, WIDE);
+                        TILE_CASES(matmul_dw_18x10x40_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
+                                   first && n == 0, depth);
+                    }
                 }
             }
         }
     }
+    // dbias (O) += the sum of dy's rows, in order.
+    const struct range groups = share(DIVIDE_UP(O, VEC), thread, threads);
+    sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
 // matmul_dx_18x40x10, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 14.4 kFLOP, 6.2 kB each.
-VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float *packed, int i,
-                                        int p, const int rows, const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 40, K = O, COLS = C };
+// Called 3 times a step: 14.4 kFLOP, 5.2 kB each.
+VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float *w,
+                                        const float *panel, int from, int depth, int i, int p,
+                                        const int rows, const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, K_LD = O_LD };
+    enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-static void matmul_dx_18x40x10(float *dx, const float *dy, const float *packed, int thread,
+static void matmul_dx_18x40x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, O = 40, K = O, COLS = C };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_dx_18x40x10_tile, i, p, N, COLS, dx, dy, packed);
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, K_LD = O_LD };
+    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 546)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_dx_18x40x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
+                           depth);
+            }
         }
     }
 }
 
-// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:62.
+// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:110.
 // Called 3 times a step: 14.4 kFLOP, 7.1 kB each.
-VEC_INLINE void matmul_dw_18x40x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
-                                              int o, int p, const int rows, const int vecs,
-                                              const int last) {
-    enum { N = 18, C = 10, O = 40 };
-    float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
+VEC_INLINE void matmul_dw_18x40x10_dbias_tile(float *dw, const float *dy, const float *x,
+                                              bool begins, int depth, int o, int p, const int rows,
+                                              const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, WIDE = 2 * VEC };
+    float *to = dw + (size_t)o * C + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_load(acc, rows, vecs, last, to, C);
-    tile_multiply(acc, rows, vecs, depth, a, 1, TILE_ROWS, b, TILE_COLS);
+    if (begins) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, C);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            __builtin_prefetch(to + (TILE_ROWS + r) * C, 1); // the next tile's
+        }
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + o, 1, O_LD, x + p * WIDE, C_LD, 16);
     tile_store(acc, rows, vecs, last, to, C);
 }
 
 static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, const float *x,
-                                     int thread, int threads) {
-    enum { N = 18, C = 10, O = 40, TILES = DIVIDE_UP(O, TILE_ROWS),
-           PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
-    // caches.
-    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
-    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
-    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
-    _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a tile's product with a panel costs about 20, packing the tile 3.
-    const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels =
-        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
-    const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
-    const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
-    for (int first = tiles.first; first < tiles.last; first += BLOCK) {
-        const int last = int_min(first + BLOCK, tiles.last);
-        for (int n = 0; n < N; n += DEPTH) {
-            const int depth = int_min(DEPTH, N - n);
-            for (int t = first; t < last; t++) {
-                const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
-                if ((t + 1) * TILE_ROWS <= O) {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
-                } else {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, (O - 1) % TILE_ROWS + 1);
-                }
-                if (panels.first == 0 && panels.last > 0) {
-                    tile_add_rows(dbias + t * TILE_ROWS, a[t - first], depth,
-                                  int_min(TILE_ROWS, O - t * TILE_ROWS));
-                }
-            }
-            for (int p = panels.first; p < panels.last; p++) {
-                const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
-                if ((p + 1) * TILE_COLS <= C) {
-                    tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
-                } else {
-                    tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
-                }
-                for (int t = first; t < last; t++) {
-                    TILE_CASES(matmul_dw_18x40x10_dbias_tile, t * TILE_ROWS, p, O, C, dw,
-                               a[t - first], b, depth);
+                                     bool first, bool first2, int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, VECS = 2, WIDE = VECS * VEC };
+    enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
+    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
+    // x's slice meets all of the block's rows while it is in the first-level cache.
+    enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
+        const int end = int_min(O, int_min(row + ROWS, mine.rows.last) * TILE_ROWS);
+        for (int col = mine.cols.first; col < mine.cols.last; col += COLS) {
+            const int last = int_min(col + COLS, mine.cols.last);
+            for (int n = 0; n < N; n += DEPTH) {
+                const int depth = int_min(DEPTH, N - n);
+                const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
+                for (int p = col; p < last; p++) {
+                    struct fetch next =
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
+                        fetch_some(&next, WIDE);
+                        TILE_CASES(matmul_dw_18x40x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
+                                   first && n == 0, depth);
+                    }
                 }
             }
         }
     }
+    // dbias (O) += the sum of dy's rows, in order.
+    const struct range groups = share(DIVIDE_UP(O, VEC), thread, threads);
+    sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
 // layernorm_backward_18x10x16_add_keep_dropout, from templates/cpu/layernorm.c:43.
@@ -1149,8 +1155,9 @@ static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, 
                                                          const float *dy, const float *x,
                                                          const float *scale, const float *mean,
                                                          const float *rstd, const float *addend,
-                                                         uint32_t site, int thread, int threads) {
-    enum { N = 18, C = 10, P = 16, COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
+                                                         uint32_t site, bool first, int thread,
+                                                         int threads) {
+    enum { N = 18, C = 10, C_LD = 16, P = 16, COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(P, thread, threads);
     for (int part = mine.first; part < mine.last; part++) {
@@ -1160,7 +1167,7 @@ static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, 
         }
         const struct range rows = share(N, part, P);
         for (int row = rows.first; row < rows.last; row++) {
-            const float *dyn = dy + (size_t)row * C, *xn = x + (size_t)row * C;
+            const float *dyn = dy + (size_t)row * C_LD, *xn = x + (size_t)row * C_LD;
             const float mu = mean[row], r = rstd[row];
             vec sum_g = vec_splat(0.0f), sum_g_xhat = vec_splat(0.0f);
             for (int c = 0; c < C; c += VEC) {
@@ -1178,11 +1185,11 @@ static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, 
                 const vec xhat = (row_load(xn, col, C) - mu) * r;
                 vec value = (g - mean_g - xhat * mean_g_xhat) * r;
                 const int lanes = LANES(col, C);
-                const size_t at = (size_t)row * C + (size_t)col;
+                const size_t at = (size_t)row * C_LD + (size_t)col;
                 value = value + vec_load_n(addend + at, lanes);
                 vec_store_n(kept + at, value, lanes);
                 value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
-                row_store(dx + (size_t)row * C, col, C, value);
+                row_store(dx + (size_t)row * C_LD, col, C, value);
             }
         }
     }
@@ -1190,12 +1197,12 @@ static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, 
     const struct range columns = share(GROUPS, thread, threads);
     for (int g = columns.first; g < columns.last; g++) {
         const int c = g * VEC;
-        vec sum_scale = row_load(dscale, c, C);
+        vec sum_scale = first ? vec_splat(0.0f) : row_load(dscale, c, C);
         for (int part = 0; part < P; part++) {
             sum_scale += row_load(partial + (size_t)part * 2 * C, c, C);
         }
         row_store(dscale, c, C, sum_scale);
-        vec sum_shift = row_load(dshift, c, C);
+        vec sum_shift = first ? vec_splat(0.0f) : row_load(dshift, c, C);
         for (int part = 0; part < P; part++) {
             sum_shift += row_load(partial + (size_t)(part * 2 + 1) * C, c, C);
         }
@@ -1203,283 +1210,299 @@ static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, 
     }
 }
 
-// matmul_dx_18x10x10, from templates/cpu/matmul.c:6. Called 3 times a step: 3.6 kFLOP, 2.1 kB each.
-VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float *packed, int i,
-                                        int p, const int rows, const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 10, K = O, COLS = C };
+// matmul_dx_18x10x10, from templates/cpu/matmul.c:6. Called 3 times a step: 3.6 kFLOP, 1.8 kB each.
+VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float *w,
+                                        const float *panel, int from, int depth, int i, int p,
+                                        const int rows, const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = O, K_LD = O_LD };
+    enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-static void matmul_dx_18x10x10(float *dx, const float *dy, const float *packed, int thread,
+static void matmul_dx_18x10x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, O = 10, K = O, COLS = C };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_dx_18x10x10_tile, i, p, N, COLS, dx, dy, packed);
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = O, K_LD = O_LD };
+    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_dx_18x10x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
+                           depth);
+            }
         }
     }
 }
 
-// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:62.
+// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:110.
 // Called 3 times a step: 3.6 kFLOP, 2.3 kB each.
-VEC_INLINE void matmul_dw_18x10x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
-                                              int o, int p, const int rows, const int vecs,
-                                              const int last) {
-    enum { N = 18, C = 10, O = 10 };
-    float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
+VEC_INLINE void matmul_dw_18x10x10_dbias_tile(float *dw, const float *dy, const float *x,
+                                              bool begins, int depth, int o, int p, const int rows,
+                                              const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, WIDE = 2 * VEC };
+    float *to = dw + (size_t)o * C + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_load(acc, rows, vecs, last, to, C);
-    tile_multiply(acc, rows, vecs, depth, a, 1, TILE_ROWS, b, TILE_COLS);
+    if (begins) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, C);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            __builtin_prefetch(to + (TILE_ROWS + r) * C, 1); // the next tile's
+        }
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + o, 1, O_LD, x + p * WIDE, C_LD, 16);
     tile_store(acc, rows, vecs, last, to, C);
 }
 
 static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, const float *x,
-                                     int thread, int threads) {
-    enum { N = 18, C = 10, O = 10, TILES = DIVIDE_UP(O, TILE_ROWS),
-           PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
-    // caches.
-    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
-    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
-    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
-    _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a tile's product with a panel costs about 20, packing the tile 3.
-    const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels =
-        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
-    const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
-    const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
-    for (int first = tiles.first; first < tiles.last; first += BLOCK) {
-        const int last = int_min(first + BLOCK, tiles.last);
-        for (int n = 0; n < N; n += DEPTH) {
-            const int depth = int_min(DEPTH, N - n);
-            for (int t = first; t < last; t++) {
-                const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
-                if ((t + 1) * TILE_ROWS <= O) {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
-                } else {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, (O - 1) % TILE_ROWS + 1);
-                }
-                if (panels.first == 0 && panels.last > 0) {
-                    tile_add_rows(dbias + t * TILE_ROWS, a[t - first], depth,
-                                  int_min(TILE_ROWS, O - t * TILE_ROWS));
-                }
-            }
-            for (int p = panels.first; p < panels.last; p++) {
-                const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
-                if ((p + 1) * TILE_COLS <= C) {
-                    tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
-                } else {
-                    tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
-                }
-                for (int t = first; t < last; t++) {
-                    TILE_CASES(matmul_dw_18x10x10_dbias_tile, t * TILE_ROWS, p, O, C, dw,
-                               a[t - first], b, depth);
+                                     bool first, bool first2, int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, VECS = 2, WIDE = VECS * VEC };
+    enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
+    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
+    // x's slice meets all of the block's rows while it is in the first-level cache.
+    enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
+        const int end = int_min(O, int_min(row + ROWS, mine.rows.last) * TILE_ROWS);
+        for (int col = mine.cols.first; col < mine.cols.last; col += COLS) {
+            const int last = int_min(col + COLS, mine.cols.last);
+            for (int n = 0; n < N; n += DEPTH) {
+                const int depth = int_min(DEPTH, N - n);
+                const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
+                for (int p = col; p < last; p++) {
+                    struct fetch next =
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
+                        fetch_some(&next, WIDE);
+                        TILE_CASES(matmul_dw_18x10x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
+                                   first && n == 0, depth);
+                    }
                 }
             }
         }
     }
+    // dbias (O) += the sum of dy's rows, in order.
+    const struct range groups = share(DIVIDE_UP(O, VEC), thread, threads);
+    sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:161.
+// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:169.
 // Called 3 times a step: 6.3 kFLOP, 5.9 kB each.
 struct attention_backward_3x6x2x5_dropout_scratch {
-    float kt[80], vt[80];                // KEYS * D, turned panels
-    float k[96], q[96], dy[96]; // WIDE * T, panels
-    float dk[30], dv[30];
-    float weights[96], dscores[96]; // BLOCK * KEYS
+    float q[80], dy[80];                // (D, WIDE)
+    float weights[96], dscores[96]; // (T, BLOCK), rows STRIDE apart
+    float delta[16];                                 // (WIDE)
 };
 
 static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqkv, const float *dy,
                                                const float *qkv, const float *y, const float *lse,
                                                uint32_t site, void *scratch, int thread,
                                                int threads) {
-    enum { N = 18, B = 3, T = 6, C = 10, H = 2, D = 5, E = 30 };
-    // KEYS: T in whole panels. WIDE: D in whole panels. BLOCK: queries whose weights are held.
-    enum { KEYS = DIVIDE_UP(T, TILE_COLS) * TILE_COLS, WIDE = DIVIDE_UP(D, TILE_COLS) * TILE_COLS };
-    enum { BLOCK = T <= 8 * TILE_ROWS ? T : 4 * TILE_ROWS };
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+    // STRIDE: an odd number of cache lines, as rows of activations have.
+    enum { BLOCK = 1 * WIDE, STRIDE = 16 };
     struct attention_backward_3x6x2x5_dropout_scratch *s = scratch;
     const float scale = 0.447213595f;
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
         const int b = item / H, h = item % H;
-        const float *q = qkv + (size_t)b * T * E + h * D;
-        const float *dyh = dy + (size_t)b * T * C + h * D, *yh = y + (size_t)b * T * C + h * D;
-        float *dq = dqkv + (size_t)b * T * E + h * D;
-        heads_3x6x2x5_pack_turned(s->kt, q + C, E);
-        heads_3x6x2x5_pack_turned(s->vt, q + 2 * C, E);
-        heads_3x6x2x5_pack(s->k, q + C, E);
-        heads_3x6x2x5_pack(s->q, q, E);
-        heads_3x6x2x5_pack(s->dy, dyh, C);
-        memset(s->dk, 0, sizeof s->dk);
-        memset(s->dv, 0, sizeof s->dv);
+        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+        const float *key = query + C, *value = query + 2 * C;
+        const float *dyh = dy + (size_t)b * T * C_LD + h * D,
+                    *yh = y + (size_t)b * T * C_LD + h * D;
+        float *dq = dqkv + (size_t)b * T * E_LD + h * D, *dk = dq + C, *dv = dq + 2 * C;
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
-            heads_3x6x2x5_block(s->weights, q, E, s->kt, first, last);
-            heads_3x6x2x5_block(s->dscores, dyh, C, s->vt, first, last);
-            for (int i = first; i < last; i++) {
-                float *w = s->weights + (size_t)(i - first) * KEYS;
-                float *ds = s->dscores + (size_t)(i - first) * KEYS;
-                const int seen = i + 1, end = int_min(KEYS, DIVIDE_UP(last, VEC) * VEC);
-                vec dots = vec_splat(0.0f);
-                for (int d = 0; d < D; d += VEC) {
-                    dots = vec_fma(row_load(dyh + (size_t)i * C, d, D),
-                                   row_load(yh + (size_t)i * C, d, D), dots);
+            for (int q = first; q < last; q += WIDE) {
+                const int queries = int_min(WIDE, T - q);
+                const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
+                float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
+                heads_3x6x2x5_turn(s->q, query, E_LD, q, scale);
+                heads_3x6x2x5_turn(s->dy, dyh, C_LD, q, 1.0f);
+                heads_3x6x2x5_panel(weights, STRIDE, key, E_LD, s->q, keys);
+                heads_3x6x2x5_panel(dscores, STRIDE, value, E_LD, s->dy, keys);
+                for (int row = q; row < q + WIDE; row++) {
+                    vec dots = vec_splat(0.0f);
+                    for (int d = 0; d < D && row < T; d += VEC) {
+                        const vec g = row_load(dyh + (size_t)row * C_LD, d, D);
+                        const vec v = row_load(yh + (size_t)row * C_LD, d, D);
+                        dots = vec_fma(row_only(g, d, D, 0.0f), v, dots);
+                    }
+                    s->delta[row - q] = vec_sum(dots);
                 }
-                const float delta = vec_sum(dots), log_sum = lse[(size_t)h * N + b * T + i];
-                for (int j = seen; j < end; j++) {
-                    w[j] = -INFINITY;
-                    ds[j] = 0.0f;
+                for (int c = 0; c < WIDE && q + c < T; c += VEC) {
+                    const vec row_lse =
+                        vec_load_n(lse + (size_t)h * N + b * T + q + c, int_min(VEC, T - q - c));
+                    const vec delta = vec_load(s->delta + c);
+                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                                   dscores + c, STRIDE, keys);
+                    for (int j = 0; j < keys; j++) {
+                        vec weight = vec_exp(vec_load(weights + c + j * STRIDE) - row_lse);
+                        if (j > q + c) {
+                            weight = vec_select(vec_lanes() + (q + c) < j, vec_splat(0.0f), weight);
+                        }
+                        const vec dweight = vec_load(dscores + c + j * STRIDE);
+                        vec_store(weights + c + j * STRIDE, weight);
+                        vec_store(dscores + c + j * STRIDE, weight * (dweight - delta) * scale);
+                    }
+                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                                   weights + c, STRIDE, keys);
                 }
-                for (int j = 0; j < end; j += VEC) {
-                    vec weight = vec_exp(vec_load(w + j) * scale - log_sum);
-                    vec dweight = vec_load(ds + j);
-                    const vec mask =
-                        dropout_mask(&drop, site, (int64_t)item * T + i, DROPOUT_CHUNKS(T), j);
-                    vec_store(w + j, weight * mask);
-                    dweight *= mask;
-                    vec_store(ds + j, weight * (dweight - delta) * scale);
+                for (int i = 0; i < queries; i += TILE_ROWS) {
+                    const int rows = int_min(TILE_ROWS, queries - i);
+                    heads_3x6x2x5_rows
+                    (dq + (size_t)q * E_LD, E_LD, dscores, STRIDE, key, E_LD, q + i + rows, i,
+                     rows);
                 }
             }
-            const float *weights = s->weights - (size_t)first * KEYS; // row i is query i
-            const float *dscores = s->dscores - (size_t)first * KEYS;
-            for (int i = first; i < last; i += TILE_ROWS) {
-                const int depth = int_min(i + TILE_ROWS, last);
-                for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES(heads_3x6x2x5_mix, i, p, T, D, dq, E, false, dscores, KEYS, 1, s->k,
-                               depth);
-                }
-            }
-            // Keys j and behind are seen by queries from j on.
+            // Keys are seen by queries from themselves on; those of this block for the first time.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
-                for (int p = 0; p < WIDE / TILE_COLS; p++) {
-                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, s->dk, D, true,
-                               dscores + (size_t)from * KEYS, 1, KEYS,
-                               s->q + (size_t)from * TILE_COLS, depth);
-                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, s->dv, D, true,
-                               weights + (size_t)from * KEYS, 1, KEYS,
-                               s->dy + (size_t)from * TILE_COLS, depth);
+                const bool begins = j >= first;
+                for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, HEAD / VEC, dk, E_LD, begins,
+                               s->dscores + (from - first), STRIDE, 1, query + (size_t)from * E_LD,
+                               E_LD, depth);
+                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, HEAD / VEC, dv, E_LD, begins,
+                               s->weights + (from - first), STRIDE, 1, dyh + (size_t)from * C_LD,
+                               C_LD, depth);
                 }
             }
-        }
-        for (int t = 0; t < T; t++) {
-            memcpy(dq + C + (size_t)t * E, s->dk + (size_t)t * D, D * sizeof(float));
-            memcpy(dq + 2 * C + (size_t)t * E, s->dv + (size_t)t * D, D * sizeof(float));
         }
     }
 }
 
 // matmul_dx_18x30x10, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 10.8 kFLOP, 4.8 kB each.
-VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float *packed, int i,
-                                        int p, const int rows, const int vecs, const int last) {
-    enum { N = 18, C = 10, O = 30, K = O, COLS = C };
+// Called 3 times a step: 10.8 kFLOP, 4.1 kB each.
+VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float *w,
+                                        const float *panel, int from, int depth, int i, int p,
+                                        const int rows, const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, K_LD = O_LD };
+    enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
+    (void)w;
+    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, K, dy + (size_t)i * K, K, 1, packed + (size_t)p * K * TILE_COLS,
-                  TILE_COLS);
-    tile_store(acc, rows, vecs, last, dx + (size_t)i * COLS + p * TILE_COLS, COLS);
+    if (from == 0) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
+                  0);
+    tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-static void matmul_dx_18x30x10(float *dx, const float *dy, const float *packed, int thread,
+static void matmul_dx_18x30x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, O = 30, K = O, COLS = C };
-    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, TILE_COLS) };
-    // An item is a block of rows times a panel. The block's rows stay in the second-level cache
-    // while the panels pass by; blocks are alike, and small enough for 64 items, so that threads
-    // share evenly.
-    enum { MOST = MAX(1, MIN(65536 / (K * TILE_ROWS), TILES * PANELS / 64)) };
-    enum { BLOCKS = DIVIDE_UP(TILES, MOST), BLOCK = DIVIDE_UP(TILES, BLOCKS) * TILE_ROWS };
-    // The larger operand is read once: rows outside where they are more than the weight.
-    enum { ROWS_OUTSIDE = N >= COLS };
-    const struct range mine = share(BLOCKS * PANELS, thread, threads);
-    for (int item = mine.first; item < mine.last; item++) {
-        const int block = ROWS_OUTSIDE ? item / PANELS : item % BLOCKS;
-        const int p = ROWS_OUTSIDE ? item % PANELS : item / BLOCKS;
-        for (int i = block * BLOCK; i < int_min(N, (block + 1) * BLOCK); i += TILE_ROWS) {
-            TILE_CASES(matmul_dx_18x30x10_tile, i, p, N, COLS, dx, dy, packed);
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, K_LD = O_LD };
+    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
+    enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
+    // the
+    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 729)) };
+    _Alignas(64) float panel[DEPTH * WIDE];
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    const int panels = mine.cols.last - mine.cols.first;
+    for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
+        const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
+        for (int item = 0; item < SLICES * panels; item++) {
+            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
+            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
+            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
+            const int wide = int_min(WIDE, COLS - p * WIDE);
+            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+            for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
+                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
+                TILE_CASES(matmul_dx_18x30x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
+                           depth);
+            }
         }
     }
 }
 
-// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:62.
+// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:110.
 // Called 3 times a step: 10.8 kFLOP, 5.5 kB each.
-VEC_INLINE void matmul_dw_18x30x10_dbias_tile(float *dw, const float *a, const float *b, int depth,
-                                              int o, int p, const int rows, const int vecs,
-                                              const int last) {
-    enum { N = 18, C = 10, O = 30 };
-    float *to = dw + (size_t)o * C + (size_t)p * TILE_COLS;
+VEC_INLINE void matmul_dw_18x30x10_dbias_tile(float *dw, const float *dy, const float *x,
+                                              bool begins, int depth, int o, int p, const int rows,
+                                              const int vecs, const int last) {
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, WIDE = 2 * VEC };
+    float *to = dw + (size_t)o * C + p * WIDE;
     vec acc[TILE_ROWS][TILE_VECS];
-    tile_load(acc, rows, vecs, last, to, C);
-    tile_multiply(acc, rows, vecs, depth, a, 1, TILE_ROWS, b, TILE_COLS);
+    if (begins) {
+        tile_zero(acc, rows, vecs);
+    } else {
+        tile_load(acc, rows, vecs, last, to, C);
+#pragma GCC unroll 16
+        for (int r = 0; r < rows; r++) {
+            __builtin_prefetch(to + (TILE_ROWS + r) * C, 1); // the next tile's
+        }
+    }
+    tile_multiply(acc, rows, vecs, VEC, depth, dy + o, 1, O_LD, x + p * WIDE, C_LD, 16);
     tile_store(acc, rows, vecs, last, to, C);
 }
 
 static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, const float *x,
-                                     int thread, int threads) {
-    enum { N = 18, C = 10, O = 30, TILES = DIVIDE_UP(O, TILE_ROWS),
-           PANELS = DIVIDE_UP(C, TILE_COLS) };
-    // Each slice of DEPTH rows reads and writes all of dw: a longer one where dw is beyond the
-    // caches.
-    enum { DEPTH = MIN(N, (int64_t)O * C > 1 << 20 ? 256 : 128) };
-    // a holds BLOCK tiles of a slice and stays in the second-level cache, b in the first.
-    enum { BLOCK = MIN(TILES, MAX(1, 65536 / (DEPTH * TILE_ROWS))) };
-    _Alignas(64) float a[BLOCK][DEPTH * TILE_ROWS], b[DEPTH * TILE_COLS];
-    // Threads share the tiles of O or the panels of C, whichever leaves the busiest one less to do:
-    // a tile's product with a panel costs about 20, packing the tile 3.
-    const int most_tiles = DIVIDE_UP(TILES, threads), most_panels = DIVIDE_UP(PANELS, threads);
-    const bool by_panels =
-        (int64_t)TILES * (20 * most_panels + 3) < (int64_t)most_tiles * (20 * PANELS + 3);
-    const struct range tiles = by_panels ? share(TILES, 0, 1) : share(TILES, thread, threads);
-    const struct range panels = by_panels ? share(PANELS, thread, threads) : share(PANELS, 0, 1);
-    for (int first = tiles.first; first < tiles.last; first += BLOCK) {
-        const int last = int_min(first + BLOCK, tiles.last);
-        for (int n = 0; n < N; n += DEPTH) {
-            const int depth = int_min(DEPTH, N - n);
-            for (int t = first; t < last; t++) {
-                const float *from = dy + (size_t)n * O + (size_t)t * TILE_ROWS;
-                if ((t + 1) * TILE_ROWS <= O) {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, TILE_ROWS);
-                } else {
-                    tile_pack(a[t - first], TILE_ROWS, from, O, depth, (O - 1) % TILE_ROWS + 1);
-                }
-                if (panels.first == 0 && panels.last > 0) {
-                    tile_add_rows(dbias + t * TILE_ROWS, a[t - first], depth,
-                                  int_min(TILE_ROWS, O - t * TILE_ROWS));
-                }
-            }
-            for (int p = panels.first; p < panels.last; p++) {
-                const float *from = x + (size_t)n * C + (size_t)p * TILE_COLS;
-                if ((p + 1) * TILE_COLS <= C) {
-                    tile_pack(b, TILE_COLS, from, C, depth, TILE_COLS);
-                } else {
-                    tile_pack(b, TILE_COLS, from, C, depth, (C - 1) % TILE_COLS + 1);
-                }
-                for (int t = first; t < last; t++) {
-                    TILE_CASES(matmul_dw_18x30x10_dbias_tile, t * TILE_ROWS, p, O, C, dw,
-                               a[t - first], b, depth);
+                                     bool first, bool first2, int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, VECS = 2, WIDE = VECS * VEC };
+    enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
+    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
+    // x's slice meets all of the block's rows while it is in the first-level cache.
+    enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
+    const struct part mine = part_of(TILES, PANELS, thread, threads);
+    for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
+        const int end = int_min(O, int_min(row + ROWS, mine.rows.last) * TILE_ROWS);
+        for (int col = mine.cols.first; col < mine.cols.last; col += COLS) {
+            const int last = int_min(col + COLS, mine.cols.last);
+            for (int n = 0; n < N; n += DEPTH) {
+                const int depth = int_min(DEPTH, N - n);
+                const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
+                for (int p = col; p < last; p++) {
+                    struct fetch next =
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
+                        fetch_some(&next, WIDE);
+                        TILE_CASES(matmul_dw_18x30x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
+                                   first && n == 0, depth);
+                    }
                 }
             }
         }
     }
+    // dbias (O) += the sum of dy's rows, in order.
+    const struct range groups = share(DIVIDE_UP(O, VEC), thread, threads);
+    sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
 // layernorm_backward_18x10x16_add_dropout, from templates/cpu/layernorm.c:43.
@@ -1488,9 +1511,9 @@ static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float
                                                     float *dshift, float *partial, const float *dy,
                                                     const float *x, const float *scale,
                                                     const float *mean, const float *rstd,
-                                                    const float *addend, uint32_t site, int thread,
-                                                    int threads) {
-    enum { N = 18, C = 10, P = 16, COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
+                                                    const float *addend, uint32_t site, bool first,
+                                                    int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, P = 16, COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(P, thread, threads);
     for (int part = mine.first; part < mine.last; part++) {
@@ -1500,7 +1523,7 @@ static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float
         }
         const struct range rows = share(N, part, P);
         for (int row = rows.first; row < rows.last; row++) {
-            const float *dyn = dy + (size_t)row * C, *xn = x + (size_t)row * C;
+            const float *dyn = dy + (size_t)row * C_LD, *xn = x + (size_t)row * C_LD;
             const float mu = mean[row], r = rstd[row];
             vec sum_g = vec_splat(0.0f), sum_g_xhat = vec_splat(0.0f);
             for (int c = 0; c < C; c += VEC) {
@@ -1518,10 +1541,10 @@ static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float
                 const vec xhat = (row_load(xn, col, C) - mu) * r;
                 vec value = (g - mean_g - xhat * mean_g_xhat) * r;
                 const int lanes = LANES(col, C);
-                const size_t at = (size_t)row * C + (size_t)col;
+                const size_t at = (size_t)row * C_LD + (size_t)col;
                 value = value + vec_load_n(addend + at, lanes);
                 value = value * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col);
-                row_store(dx + (size_t)row * C, col, C, value);
+                row_store(dx + (size_t)row * C_LD, col, C, value);
             }
         }
     }
@@ -1529,12 +1552,12 @@ static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float
     const struct range columns = share(GROUPS, thread, threads);
     for (int g = columns.first; g < columns.last; g++) {
         const int c = g * VEC;
-        vec sum_scale = row_load(dscale, c, C);
+        vec sum_scale = first ? vec_splat(0.0f) : row_load(dscale, c, C);
         for (int part = 0; part < P; part++) {
             sum_scale += row_load(partial + (size_t)part * 2 * C, c, C);
         }
         row_store(dscale, c, C, sum_scale);
-        vec sum_shift = row_load(dshift, c, C);
+        vec sum_shift = first ? vec_splat(0.0f) : row_load(dshift, c, C);
         for (int part = 0; part < P; part++) {
             sum_shift += row_load(partial + (size_t)(part * 2 + 1) * C, c, C);
         }
@@ -1545,15 +1568,18 @@ static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float
 // embed_backward_18x10x17x6, from templates/cpu/embed.c:30.
 // Called once a step: 360 FLOP, 2.6 kB each.
 static void embed_backward_18x10x17x6(float *dwte, float *dwpe, const float *dy,
-                                      const int32_t *tokens, int thread, int threads) {
-    enum { N = 18, T = 6, C = 10, V = 17, GROUPS = DIVIDE_UP(C, VEC) };
+                                      const int32_t *tokens, bool first, bool first2, int thread,
+                                      int threads) {
+    enum { N = 18, T = 6, C = 10, C_LD = 16, V = 17, V_LD = 48, GROUPS = DIVIDE_UP(C, VEC) };
     const struct range mine = share(GROUPS, thread, threads);
+    clear_columns(dwte, first ? V : 0, C, C, mine);
+    clear_columns(dwpe, first2 ? T : 0, C, C, mine);
     for (int n = 0; n < N; n++) {
         float *dtoken = dwte + (size_t)tokens[n] * C;
         float *dposition = dwpe + (size_t)(n % T) * C;
         for (int g = mine.first; g < mine.last; g++) {
             const int c = g * VEC;
-            const vec d = row_load(dy + (size_t)n * C, c, C);
+            const vec d = row_load(dy + (size_t)n * C_LD, c, C);
             row_store(dtoken, c, C, row_load(dtoken, c, C) + d);
             row_store(dposition, c, C, row_load(dposition, c, C) + d);
         }
@@ -1563,16 +1589,6 @@ static void embed_backward_18x10x17x6(float *dwte, float *dwpe, const float *dy,
 // ---- the model ----------------------------------------------------------------------------------
 
 enum {
-    KERNEL_pack_17x10x2x16,
-    KERNEL_pack_30x10x2x16,
-    KERNEL_pack_10x10x1x16,
-    KERNEL_pack_40x10x3x16,
-    KERNEL_pack_10x40x1x16,
-    KERNEL_pack_dx_17x10x1x16,
-    KERNEL_pack_dx_30x10x1x16,
-    KERNEL_pack_dx_10x10x1x16,
-    KERNEL_pack_dx_40x10x1x16,
-    KERNEL_pack_dx_10x40x3x16,
     KERNEL_embed_18x17x10x6_dropout,
     KERNEL_layernorm_18x10,
     KERNEL_matmul_18x10x30_bias,
@@ -1609,122 +1625,64 @@ enum {
         kernel_done(KERNEL_##kernel, thread);                                                      \
     } while (0)
 
-static void pack_layer(struct model *m, int l, int thread, int threads) {
-    float *attn_c_attn_weight_packed = m->packed + 592 + (size_t)l * 3360; // (2, 10, 16)
-    const float *attn_c_attn_weight = m->params + 272 + (size_t)l * 1392; // (30, 10)
-    float *attn_c_proj_weight_packed = m->packed + 912 + (size_t)l * 3360; // (1, 10, 16)
-    const float *attn_c_proj_weight = m->params + 608 + (size_t)l * 1392; // (10, 10)
-    float *mlp_c_fc_weight_packed = m->packed + 1072 + (size_t)l * 3360; // (3, 10, 16)
-    const float *mlp_c_fc_weight = m->params + 768 + (size_t)l * 1392; // (40, 10)
-    float *mlp_c_proj_weight_packed = m->packed + 1552 + (size_t)l * 3360; // (1, 40, 16)
-    const float *mlp_c_proj_weight = m->params + 1216 + (size_t)l * 1392; // (10, 40)
-
-    // gen/models/gpt.lua:80
-    RUN(pack_30x10x2x16, attn_c_attn_weight_packed, attn_c_attn_weight);
-    // gen/models/gpt.lua:82
-    RUN(pack_10x10x1x16, attn_c_proj_weight_packed, attn_c_proj_weight);
-    // gen/models/gpt.lua:86
-    RUN(pack_40x10x3x16, mlp_c_fc_weight_packed, mlp_c_fc_weight);
-    // gen/models/gpt.lua:88
-    RUN(pack_10x40x1x16, mlp_c_proj_weight_packed, mlp_c_proj_weight);
-}
-
-static void pack_dx_layer(struct model *m, int l, int thread, int threads) {
-    float *attn_c_attn_weight_packed_dx = m->packed + 2192 + (size_t)l * 3360; // (1, 30, 16)
-    const float *attn_c_attn_weight = m->params + 272 + (size_t)l * 1392; // (30, 10)
-    float *attn_c_proj_weight_packed_dx = m->packed + 2672 + (size_t)l * 3360; // (1, 10, 16)
-    const float *attn_c_proj_weight = m->params + 608 + (size_t)l * 1392; // (10, 10)
-    float *mlp_c_fc_weight_packed_dx = m->packed + 2832 + (size_t)l * 3360; // (1, 40, 16)
-    const float *mlp_c_fc_weight = m->params + 768 + (size_t)l * 1392; // (40, 10)
-    float *mlp_c_proj_weight_packed_dx = m->packed + 3472 + (size_t)l * 3360; // (3, 10, 16)
-    const float *mlp_c_proj_weight = m->params + 1216 + (size_t)l * 1392; // (10, 40)
-
-    // gen/models/gpt.lua:80
-    RUN(pack_dx_30x10x1x16, attn_c_attn_weight_packed_dx, attn_c_attn_weight);
-    // gen/models/gpt.lua:82
-    RUN(pack_dx_10x10x1x16, attn_c_proj_weight_packed_dx, attn_c_proj_weight);
-    // gen/models/gpt.lua:86
-    RUN(pack_dx_40x10x1x16, mlp_c_fc_weight_packed_dx, mlp_c_fc_weight);
-    // gen/models/gpt.lua:88
-    RUN(pack_dx_10x40x3x16, mlp_c_proj_weight_packed_dx, mlp_c_proj_weight);
-}
-
-void model_prepare(struct model *m, int thread, int threads) {
-    profile_start(thread);
-    float *wte_weight_packed = m->packed; // (2, 10, 16)
-    const float *wte_weight = m->params; // (17, 10)
-    float *wte_weight_packed_dx = m->packed + 320; // (1, 17, 16)
-
-    // gen/models/gpt.lua:103
-    RUN(pack_17x10x2x16, wte_weight_packed, wte_weight);
-    for (int l = 0; l < 3; l++) {
-        pack_layer(m, l, thread, threads);
-    }
-    // gen/models/gpt.lua:103
-    RUN(pack_dx_17x10x1x16, wte_weight_packed_dx, wte_weight);
-    for (int l = 0; l < 3; l++) {
-        pack_dx_layer(m, l, thread, threads);
-    }
-}
-
 static void forward_layer(struct model *m, int l, int thread, int threads) {
-    float *ln_1_y = m->acts + 6720 + (size_t)l * 192; // (18, 10)
-    float *ln_1_mean = m->acts + 10448 + (size_t)l * 32; // (18)
-    float *ln_1_rstd = m->acts + 10544 + (size_t)l * 32; // (18)
-    const float *x = m->acts + 5952 + (size_t)l * 192; // (18, 10)
+    float *ln_1_y = m->acts + 8928 + (size_t)l * 288; // (18, 10)
+    float *ln_1_mean = m->acts + 14480 + (size_t)l * 32; // (18)
+    float *ln_1_rstd = m->acts + 14576 + (size_t)l * 32; // (18)
+    const float *x = m->acts + 7776 + (size_t)l * 288; // (18, 10)
     const float *ln_1_weight = m->params + 240 + (size_t)l * 1392; // (10)
     const float *ln_1_bias = m->params + 256 + (size_t)l * 1392; // (10)
-    float *qkv_biased = m->acts + 4320 + (size_t)l * 544; // (18, 30)
-    const float *attn_c_attn_weight_packed = m->packed + 592 + (size_t)l * 3360; // (2, 10, 16)
+    float *qkv_biased = m->acts + (size_t)l * 864; // (18, 30)
+    const float *attn_c_attn_weight = m->params + 272 + (size_t)l * 1392; // (30, 10)
     const float *attn_c_attn_bias = m->params + 576 + (size_t)l * 1392; // (30)
-    float *attention_y = m->acts + 7296 + (size_t)l * 192; // (18, 10)
-    float *attention_lse = m->acts + 10304 + (size_t)l * 48; // (2, 18)
-    float *x_mid = m->acts + 7872 + (size_t)l * 192; // (18, 10)
-    const float *attn_c_proj_weight_packed = m->packed + 912 + (size_t)l * 3360; // (1, 10, 16)
+    float *attention_y = m->acts + 9792 + (size_t)l * 288; // (18, 10)
+    float *attention_lse = m->acts + 14336 + (size_t)l * 48; // (2, 18)
+    float *x_mid = m->acts + 10656 + (size_t)l * 288; // (18, 10)
+    const float *attn_c_proj_weight = m->params + 608 + (size_t)l * 1392; // (10, 10)
     const float *attn_c_proj_bias = m->params + 720 + (size_t)l * 1392; // (10)
-    float *ln_2_y = m->acts + 8448 + (size_t)l * 192; // (18, 10)
-    float *ln_2_mean = m->acts + 10640 + (size_t)l * 32; // (18)
-    float *ln_2_rstd = m->acts + 10736 + (size_t)l * 32; // (18)
+    float *ln_2_y = m->acts + 11520 + (size_t)l * 288; // (18, 10)
+    float *ln_2_mean = m->acts + 14672 + (size_t)l * 32; // (18)
+    float *ln_2_rstd = m->acts + 14768 + (size_t)l * 32; // (18)
     const float *ln_2_weight = m->params + 736 + (size_t)l * 1392; // (10)
     const float *ln_2_bias = m->params + 752 + (size_t)l * 1392; // (10)
-    float *activated = m->acts + (size_t)l * 720; // (18, 40)
-    float *fc_biased = m->acts + 2160 + (size_t)l * 720; // (18, 40)
-    const float *mlp_c_fc_weight_packed = m->packed + 1072 + (size_t)l * 3360; // (3, 10, 16)
+    float *activated = m->acts + 2592 + (size_t)l * 864; // (18, 40)
+    float *fc_biased = m->acts + 5184 + (size_t)l * 864; // (18, 40)
+    const float *mlp_c_fc_weight = m->params + 768 + (size_t)l * 1392; // (40, 10)
     const float *mlp_c_fc_bias = m->params + 1168 + (size_t)l * 1392; // (40)
-    float *x_next = m->acts + 6144 + (size_t)l * 192; // (18, 10)
-    const float *mlp_c_proj_weight_packed = m->packed + 1552 + (size_t)l * 3360; // (1, 40, 16)
+    float *x_next = m->acts + 8064 + (size_t)l * 288; // (18, 10)
+    const float *mlp_c_proj_weight = m->params + 1216 + (size_t)l * 1392; // (10, 40)
     const float *mlp_c_proj_bias = m->params + 1616 + (size_t)l * 1392; // (10)
     void *scratch = model_scratch(m, thread);
 
     // gen/models/gpt.lua:79
     RUN(layernorm_18x10, ln_1_y, ln_1_mean, ln_1_rstd, x, ln_1_weight, ln_1_bias);
     // gen/models/gpt.lua:80
-    RUN(matmul_18x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight_packed, attn_c_attn_bias);
+    RUN(matmul_18x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight, attn_c_attn_bias);
     // gen/models/gpt.lua:81
     RUN(attention_3x6x2x5_dropout, m, attention_y, attention_lse, qkv_biased, (uint32_t)(2 + l * 3),
         scratch);
     // gen/models/gpt.lua:82
-    RUN(matmul_18x10x10_bias_dropout_add, m, x_mid, attention_y, attn_c_proj_weight_packed,
+    RUN(matmul_18x10x10_bias_dropout_add, m, x_mid, attention_y, attn_c_proj_weight,
         attn_c_proj_bias, x, (uint32_t)(3 + l * 3));
     // gen/models/gpt.lua:85
     RUN(layernorm_18x10, ln_2_y, ln_2_mean, ln_2_rstd, x_mid, ln_2_weight, ln_2_bias);
     // gen/models/gpt.lua:86
-    RUN(matmul_18x10x40_bias_keep_gelu_erf, activated, fc_biased, ln_2_y, mlp_c_fc_weight_packed,
+    RUN(matmul_18x10x40_bias_keep_gelu_erf, activated, fc_biased, ln_2_y, mlp_c_fc_weight,
         mlp_c_fc_bias);
     // gen/models/gpt.lua:88
-    RUN(matmul_18x40x10_bias_dropout_add, m, x_next, activated, mlp_c_proj_weight_packed,
-        mlp_c_proj_bias, x_mid, (uint32_t)(4 + l * 3));
+    RUN(matmul_18x40x10_bias_dropout_add, m, x_next, activated, mlp_c_proj_weight, mlp_c_proj_bias,
+        x_mid, (uint32_t)(4 + l * 3));
 }
 
 void model_forward(struct model *m, int thread, int threads) {
     profile_start(thread);
-    float *x_0 = m->acts + 5952; // (18, 10)
+    float *x_0 = m->acts + 7776; // (18, 10)
     const float *wte_weight = m->params; // (17, 10)
     const float *wpe_weight = m->params + 176; // (6, 10)
-    float *ln_f_y = m->acts + 9344; // (18, 10)
-    float *ln_f_mean = m->acts + 9920; // (18)
-    float *ln_f_rstd = m->acts + 9952; // (18)
-    const float *x_3 = m->acts + 6528; // (18, 10)
+    float *ln_f_y = m->acts + 13248; // (18, 10)
+    float *ln_f_mean = m->acts + 13824; // (18)
+    float *ln_f_rstd = m->acts + 13856; // (18)
+    const float *x_3 = m->acts + 8640; // (18, 10)
     const float *ln_f_weight = m->params + 4416; // (10)
     const float *ln_f_bias = m->params + 4432; // (10)
 
@@ -1739,204 +1697,209 @@ void model_forward(struct model *m, int thread, int threads) {
 
 void model_loss(struct model *m, int thread, int threads) {
     profile_start(thread);
-    float *logits = m->acts + 9024; // (18, 17)
-    const float *ln_f_y = m->acts + 9344; // (18, 10)
-    const float *wte_weight_packed = m->packed; // (2, 10, 16)
-    float *losses = m->acts + 9536; // (18)
+    float *logits = m->acts + 12384; // (18, 17)
+    const float *ln_f_y = m->acts + 13248; // (18, 10)
+    const float *wte_weight = m->params; // (17, 10)
+    float *losses = m->acts + 13536; // (18)
 
     // gen/models/gpt.lua:103
-    RUN(matmul_18x10x17, logits, ln_f_y, wte_weight_packed);
+    RUN(matmul_18x10x17, logits, ln_f_y, wte_weight);
     // gen/build.lua
     RUN(cross_entropy_18x17, losses, logits, m->targets);
     RUN(mean_loss_18, m, losses, m->targets);
 }
 
 static void backward_layer(struct model *m, int l, int thread, int threads) {
-    float *d_fc_biased = m->acts + 2160 + (size_t)l * 720; // (18, 40)
-    const float *d_narrowed_biased = m->acts + 9344; // (18, 10)
-    const float *mlp_c_proj_weight_packed_dx = m->packed + 3472 + (size_t)l * 3360; // (3, 10, 16)
-    const float *fc_biased = m->acts + 2160 + (size_t)l * 720; // (18, 40)
+    float *d_fc_biased = m->acts + 5184 + (size_t)l * 864; // (18, 40)
+    const float *d_narrowed_biased = m->acts + 12896; // (18, 10)
+    const float *mlp_c_proj_weight = m->params + 1216 + (size_t)l * 1392; // (10, 40)
+    const float *fc_biased = m->acts + 5184 + (size_t)l * 864; // (18, 40)
     float *d_mlp_c_proj_weight = m->grads + 1216 + (size_t)l * 1392; // (10, 40)
     float *d_mlp_c_proj_bias = m->grads + 1616 + (size_t)l * 1392; // (10)
-    const float *activated = m->acts + (size_t)l * 720; // (18, 40)
-    float *d_ln_2_y = m->acts + 9344; // (18, 10)
-    const float *mlp_c_fc_weight_packed_dx = m->packed + 2832 + (size_t)l * 3360; // (1, 40, 16)
+    const float *activated = m->acts + 2592 + (size_t)l * 864; // (18, 40)
+    float *d_ln_2_y = m->acts + 12896; // (18, 10)
+    const float *mlp_c_fc_weight = m->params + 768 + (size_t)l * 1392; // (40, 10)
     float *d_mlp_c_fc_weight = m->grads + 768 + (size_t)l * 1392; // (40, 10)
     float *d_mlp_c_fc_bias = m->grads + 1168 + (size_t)l * 1392; // (40)
-    const float *ln_2_y = m->acts + 8448 + (size_t)l * 192; // (18, 10)
-    float *d_projected_biased = m->acts + 9536; // (18, 10)
+    const float *ln_2_y = m->acts + 11520 + (size_t)l * 288; // (18, 10)
+    float *d_projected_biased = m->acts + 13472; // (18, 10)
     float *d_ln_2_weight = m->grads + 736 + (size_t)l * 1392; // (10)
     float *d_ln_2_bias = m->grads + 752 + (size_t)l * 1392; // (10)
-    float *d_x_mid_partial = m->acts + 9024; // (16, 2, 10)
-    float *d_x_mid_sum = m->acts + 9920; // (18, 10)
-    const float *x_mid = m->acts + 7872 + (size_t)l * 192; // (18, 10)
+    float *d_x_mid_partial = m->acts + 12384; // (16, 2, 10)
+    float *d_x_mid_sum = m->acts + 13760; // (18, 10)
+    const float *x_mid = m->acts + 10656 + (size_t)l * 288; // (18, 10)
     const float *ln_2_weight = m->params + 736 + (size_t)l * 1392; // (10)
-    const float *ln_2_mean = m->acts + 10640 + (size_t)l * 32; // (18)
-    const float *ln_2_rstd = m->acts + 10736 + (size_t)l * 32; // (18)
-    const float *d_x_next = m->acts + 9728; // (18, 10)
-    float *d_attention_y = m->acts + 9728; // (18, 10)
-    const float *attn_c_proj_weight_packed_dx = m->packed + 2672 + (size_t)l * 3360; // (1, 10, 16)
+    const float *ln_2_mean = m->acts + 14672 + (size_t)l * 32; // (18)
+    const float *ln_2_rstd = m->acts + 14768 + (size_t)l * 32; // (18)
+    const float *d_x_next = m->acts + 13184; // (18, 10)
+    float *d_attention_y = m->acts + 14048; // (18, 10)
+    const float *attn_c_proj_weight = m->params + 608 + (size_t)l * 1392; // (10, 10)
     float *d_attn_c_proj_weight = m->grads + 608 + (size_t)l * 1392; // (10, 10)
     float *d_attn_c_proj_bias = m->grads + 720 + (size_t)l * 1392; // (10)
-    const float *attention_y = m->acts + 7296 + (size_t)l * 192; // (18, 10)
-    float *d_qkv_biased = m->acts + 9024; // (18, 30)
-    const float *qkv_biased = m->acts + 4320 + (size_t)l * 544; // (18, 30)
-    const float *attention_lse = m->acts + 10304 + (size_t)l * 48; // (2, 18)
-    float *d_ln_1_y = m->acts + 10112; // (18, 10)
-    const float *attn_c_attn_weight_packed_dx = m->packed + 2192 + (size_t)l * 3360; // (1, 30, 16)
+    const float *attention_y = m->acts + 9792 + (size_t)l * 288; // (18, 10)
+    float *d_qkv_biased = m->acts + 12384; // (18, 30)
+    const float *qkv_biased = m->acts + (size_t)l * 864; // (18, 30)
+    const float *attention_lse = m->acts + 14336 + (size_t)l * 48; // (2, 18)
+    float *d_ln_1_y = m->acts + 13472; // (18, 10)
+    const float *attn_c_attn_weight = m->params + 272 + (size_t)l * 1392; // (30, 10)
     float *d_attn_c_attn_weight = m->grads + 272 + (size_t)l * 1392; // (30, 10)
     float *d_attn_c_attn_bias = m->grads + 576 + (size_t)l * 1392; // (30)
-    const float *ln_1_y = m->acts + 6720 + (size_t)l * 192; // (18, 10)
-    float *d_narrowed_biased_before = m->acts + 9344; // (18, 10)
+    const float *ln_1_y = m->acts + 8928 + (size_t)l * 288; // (18, 10)
+    float *d_narrowed_biased_before = m->acts + 12896; // (18, 10)
     float *d_ln_1_weight = m->grads + 240 + (size_t)l * 1392; // (10)
     float *d_ln_1_bias = m->grads + 256 + (size_t)l * 1392; // (10)
-    float *d_x_partial = m->acts + 9024; // (16, 2, 10)
-    float *d_x_sum = m->acts + 9728; // (18, 10)
-    const float *x = m->acts + 5952 + (size_t)l * 192; // (18, 10)
+    float *d_x_partial = m->acts + 12384; // (16, 2, 10)
+    float *d_x_sum = m->acts + 13184; // (18, 10)
+    const float *x = m->acts + 7776 + (size_t)l * 288; // (18, 10)
     const float *ln_1_weight = m->params + 240 + (size_t)l * 1392; // (10)
-    const float *ln_1_mean = m->acts + 10448 + (size_t)l * 32; // (18)
-    const float *ln_1_rstd = m->acts + 10544 + (size_t)l * 32; // (18)
+    const float *ln_1_mean = m->acts + 14480 + (size_t)l * 32; // (18)
+    const float *ln_1_rstd = m->acts + 14576 + (size_t)l * 32; // (18)
     void *scratch = model_scratch(m, thread);
 
     // gen/models/gpt.lua:88
-    RUN(matmul_dx_18x10x40_gelu_erf_backward, d_fc_biased, d_narrowed_biased,
-        mlp_c_proj_weight_packed_dx, fc_biased);
+    RUN(matmul_dx_18x10x40_gelu_erf_backward, d_fc_biased, d_narrowed_biased, mlp_c_proj_weight,
+        fc_biased);
     RUN(matmul_dw_18x10x40_dbias, d_mlp_c_proj_weight, d_mlp_c_proj_bias, d_narrowed_biased,
-        activated);
+        activated, m->first, m->first);
     // gen/models/gpt.lua:86
-    RUN(matmul_dx_18x40x10, d_ln_2_y, d_fc_biased, mlp_c_fc_weight_packed_dx);
-    RUN(matmul_dw_18x40x10_dbias, d_mlp_c_fc_weight, d_mlp_c_fc_bias, d_fc_biased, ln_2_y);
+    RUN(matmul_dx_18x40x10, d_ln_2_y, d_fc_biased, mlp_c_fc_weight);
+    RUN(matmul_dw_18x40x10_dbias, d_mlp_c_fc_weight, d_mlp_c_fc_bias, d_fc_biased, ln_2_y, m->first,
+        m->first);
     // gen/models/gpt.lua:85
     RUN(layernorm_backward_18x10x16_add_keep_dropout, m, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_partial, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean,
-        ln_2_rstd, d_x_next, (uint32_t)(3 + l * 3));
+        ln_2_rstd, d_x_next, (uint32_t)(3 + l * 3), m->first);
     // gen/models/gpt.lua:82
-    RUN(matmul_dx_18x10x10, d_attention_y, d_projected_biased, attn_c_proj_weight_packed_dx);
+    RUN(matmul_dx_18x10x10, d_attention_y, d_projected_biased, attn_c_proj_weight);
     RUN(matmul_dw_18x10x10_dbias, d_attn_c_proj_weight, d_attn_c_proj_bias, d_projected_biased,
-        attention_y);
+        attention_y, m->first, m->first);
     // gen/models/gpt.lua:81
     RUN(attention_backward_3x6x2x5_dropout, m, d_qkv_biased, d_attention_y, qkv_biased, attention_y,
         attention_lse, (uint32_t)(2 + l * 3), scratch);
     // gen/models/gpt.lua:80
-    RUN(matmul_dx_18x30x10, d_ln_1_y, d_qkv_biased, attn_c_attn_weight_packed_dx);
-    RUN(matmul_dw_18x30x10_dbias, d_attn_c_attn_weight, d_attn_c_attn_bias, d_qkv_biased, ln_1_y);
+    RUN(matmul_dx_18x30x10, d_ln_1_y, d_qkv_biased, attn_c_attn_weight);
+    RUN(matmul_dw_18x30x10_dbias, d_attn_c_attn_weight, d_attn_c_attn_bias, d_qkv_biased, ln_1_y,
+        m->first, m->first);
     // gen/models/gpt.lua:79
     RUN(layernorm_backward_18x10x16_add_keep_dropout, m, d_narrowed_biased_before, d_ln_1_weight,
         d_ln_1_bias, d_x_partial, d_x_sum, d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd,
-        d_x_mid_sum, (uint32_t)(1 + l * 3));
+        d_x_mid_sum, (uint32_t)(1 + l * 3), m->first);
 }
 
 static void backward_layer_0(struct model *m, int thread, int threads) {
-    float *d_fc_biased = m->acts + 2160; // (18, 40)
-    const float *d_narrowed_biased = m->acts + 9344; // (18, 10)
-    const float *mlp_c_proj_weight_packed_dx = m->packed + 3472; // (3, 10, 16)
-    const float *fc_biased = m->acts + 2160; // (18, 40)
+    float *d_fc_biased = m->acts + 5184; // (18, 40)
+    const float *d_narrowed_biased = m->acts + 12896; // (18, 10)
+    const float *mlp_c_proj_weight = m->params + 1216; // (10, 40)
+    const float *fc_biased = m->acts + 5184; // (18, 40)
     float *d_mlp_c_proj_weight = m->grads + 1216; // (10, 40)
     float *d_mlp_c_proj_bias = m->grads + 1616; // (10)
-    const float *activated = m->acts; // (18, 40)
-    float *d_ln_2_y = m->acts + 9344; // (18, 10)
-    const float *mlp_c_fc_weight_packed_dx = m->packed + 2832; // (1, 40, 16)
+    const float *activated = m->acts + 2592; // (18, 40)
+    float *d_ln_2_y = m->acts + 12896; // (18, 10)
+    const float *mlp_c_fc_weight = m->params + 768; // (40, 10)
     float *d_mlp_c_fc_weight = m->grads + 768; // (40, 10)
     float *d_mlp_c_fc_bias = m->grads + 1168; // (40)
-    const float *ln_2_y = m->acts + 8448; // (18, 10)
-    float *d_projected_biased = m->acts + 9536; // (18, 10)
+    const float *ln_2_y = m->acts + 11520; // (18, 10)
+    float *d_projected_biased = m->acts + 13472; // (18, 10)
     float *d_ln_2_weight = m->grads + 736; // (10)
     float *d_ln_2_bias = m->grads + 752; // (10)
-    float *d_x_mid_partial = m->acts + 9024; // (16, 2, 10)
-    float *d_x_mid_sum = m->acts; // (18, 10)
-    const float *x_mid = m->acts + 7872; // (18, 10)
+    float *d_x_mid_partial = m->acts + 12384; // (16, 2, 10)
+    float *d_x_mid_sum = m->acts + 2592; // (18, 10)
+    const float *x_mid = m->acts + 10656; // (18, 10)
     const float *ln_2_weight = m->params + 736; // (10)
-    const float *ln_2_mean = m->acts + 10640; // (18)
-    const float *ln_2_rstd = m->acts + 10736; // (18)
-    const float *d_x_sum_next = m->acts + 9728; // (18, 10)
-    float *d_attention_y = m->acts + 9728; // (18, 10)
-    const float *attn_c_proj_weight_packed_dx = m->packed + 2672; // (1, 10, 16)
+    const float *ln_2_mean = m->acts + 14672; // (18)
+    const float *ln_2_rstd = m->acts + 14768; // (18)
+    const float *d_x_sum_next = m->acts + 13184; // (18, 10)
+    float *d_attention_y = m->acts + 14048; // (18, 10)
+    const float *attn_c_proj_weight = m->params + 608; // (10, 10)
     float *d_attn_c_proj_weight = m->grads + 608; // (10, 10)
     float *d_attn_c_proj_bias = m->grads + 720; // (10)
-    const float *attention_y = m->acts + 7296; // (18, 10)
-    float *d_qkv_biased = m->acts + 9024; // (18, 30)
-    const float *qkv_biased = m->acts + 4320; // (18, 30)
-    const float *attention_lse = m->acts + 10304; // (2, 18)
-    float *d_ln_1_y = m->acts + 10112; // (18, 10)
-    const float *attn_c_attn_weight_packed_dx = m->packed + 2192; // (1, 30, 16)
+    const float *attention_y = m->acts + 9792; // (18, 10)
+    float *d_qkv_biased = m->acts + 12384; // (18, 30)
+    const float *qkv_biased = m->acts; // (18, 30)
+    const float *attention_lse = m->acts + 14336; // (2, 18)
+    float *d_ln_1_y = m->acts + 13472; // (18, 10)
+    const float *attn_c_attn_weight = m->params + 272; // (30, 10)
     float *d_attn_c_attn_weight = m->grads + 272; // (30, 10)
     float *d_attn_c_attn_bias = m->grads + 576; // (30)
-    const float *ln_1_y = m->acts + 6720; // (18, 10)
-    float *d_embedded = m->acts; // (18, 10)
+    const float *ln_1_y = m->acts + 8928; // (18, 10)
+    float *d_embedded = m->acts + 2592; // (18, 10)
     float *d_ln_1_weight = m->grads + 240; // (10)
     float *d_ln_1_bias = m->grads + 256; // (10)
-    float *d_x_partial = m->acts + 9024; // (16, 2, 10)
-    const float *x = m->acts + 5952; // (18, 10)
+    float *d_x_partial = m->acts + 12384; // (16, 2, 10)
+    const float *x = m->acts + 7776; // (18, 10)
     const float *ln_1_weight = m->params + 240; // (10)
-    const float *ln_1_mean = m->acts + 10448; // (18)
-    const float *ln_1_rstd = m->acts + 10544; // (18)
+    const float *ln_1_mean = m->acts + 14480; // (18)
+    const float *ln_1_rstd = m->acts + 14576; // (18)
     void *scratch = model_scratch(m, thread);
 
     // gen/models/gpt.lua:88
-    RUN(matmul_dx_18x10x40_gelu_erf_backward, d_fc_biased, d_narrowed_biased,
-        mlp_c_proj_weight_packed_dx, fc_biased);
+    RUN(matmul_dx_18x10x40_gelu_erf_backward, d_fc_biased, d_narrowed_biased, mlp_c_proj_weight,
+        fc_biased);
     RUN(matmul_dw_18x10x40_dbias, d_mlp_c_proj_weight, d_mlp_c_proj_bias, d_narrowed_biased,
-        activated);
+        activated, m->first, m->first);
     // gen/models/gpt.lua:86
-    RUN(matmul_dx_18x40x10, d_ln_2_y, d_fc_biased, mlp_c_fc_weight_packed_dx);
-    RUN(matmul_dw_18x40x10_dbias, d_mlp_c_fc_weight, d_mlp_c_fc_bias, d_fc_biased, ln_2_y);
+    RUN(matmul_dx_18x40x10, d_ln_2_y, d_fc_biased, mlp_c_fc_weight);
+    RUN(matmul_dw_18x40x10_dbias, d_mlp_c_fc_weight, d_mlp_c_fc_bias, d_fc_biased, ln_2_y, m->first,
+        m->first);
     // gen/models/gpt.lua:85
     RUN(layernorm_backward_18x10x16_add_keep_dropout, m, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_partial, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean,
-        ln_2_rstd, d_x_sum_next, 3u);
+        ln_2_rstd, d_x_sum_next, 3u, m->first);
     // gen/models/gpt.lua:82
-    RUN(matmul_dx_18x10x10, d_attention_y, d_projected_biased, attn_c_proj_weight_packed_dx);
+    RUN(matmul_dx_18x10x10, d_attention_y, d_projected_biased, attn_c_proj_weight);
     RUN(matmul_dw_18x10x10_dbias, d_attn_c_proj_weight, d_attn_c_proj_bias, d_projected_biased,
-        attention_y);
+        attention_y, m->first, m->first);
     // gen/models/gpt.lua:81
     RUN(attention_backward_3x6x2x5_dropout, m, d_qkv_biased, d_attention_y, qkv_biased, attention_y,
         attention_lse, 2u, scratch);
     // gen/models/gpt.lua:80
-    RUN(matmul_dx_18x30x10, d_ln_1_y, d_qkv_biased, attn_c_attn_weight_packed_dx);
-    RUN(matmul_dw_18x30x10_dbias, d_attn_c_attn_weight, d_attn_c_attn_bias, d_qkv_biased, ln_1_y);
+    RUN(matmul_dx_18x30x10, d_ln_1_y, d_qkv_biased, attn_c_attn_weight);
+    RUN(matmul_dw_18x30x10_dbias, d_attn_c_attn_weight, d_attn_c_attn_bias, d_qkv_biased, ln_1_y,
+        m->first, m->first);
     // gen/models/gpt.lua:79
     RUN(layernorm_backward_18x10x16_add_dropout, m, d_embedded, d_ln_1_weight, d_ln_1_bias,
-        d_x_partial, d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd, d_x_mid_sum, 1u);
+        d_x_partial, d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd, d_x_mid_sum, 1u, m->first);
 }
 
 void model_backward(struct model *m, int thread, int threads) {
     profile_start(thread);
-    float *train_logits = m->acts + 9024; // (18, 17)
-    const float *ln_f_y = m->acts + 9344; // (18, 10)
-    const float *wte_weight_packed = m->packed; // (2, 10, 16)
-    float *d_logits = m->acts + 9024; // (18, 17)
-    float *train_losses = m->acts + 10832; // (18)
-    float *d_ln_f_y = m->acts + 9536; // (18, 10)
-    const float *wte_weight_packed_dx = m->packed + 320; // (1, 17, 16)
+    float *train_logits = m->acts + 12384; // (18, 17)
+    const float *ln_f_y = m->acts + 13248; // (18, 10)
+    const float *wte_weight = m->params; // (17, 10)
+    float *d_logits = m->acts + 12384; // (18, 17)
+    float *train_losses = m->acts + 14864; // (18)
+    float *d_ln_f_y = m->acts + 13536; // (18, 10)
     float *d_wte_weight = m->grads; // (17, 10)
-    float *d_narrowed_biased_2 = m->acts + 9344; // (18, 10)
+    float *d_narrowed_biased_2 = m->acts + 12896; // (18, 10)
     float *d_ln_f_weight = m->grads + 4416; // (10)
     float *d_ln_f_bias = m->grads + 4432; // (10)
-    float *d_x_partial_3 = m->acts + 9024; // (16, 2, 10)
-    float *d_x_3 = m->acts + 9728; // (18, 10)
-    const float *x_3 = m->acts + 6528; // (18, 10)
+    float *d_x_partial_3 = m->acts + 12384; // (16, 2, 10)
+    float *d_x_3 = m->acts + 13184; // (18, 10)
+    const float *x_3 = m->acts + 8640; // (18, 10)
     const float *ln_f_weight = m->params + 4416; // (10)
-    const float *ln_f_mean = m->acts + 9920; // (18)
-    const float *ln_f_rstd = m->acts + 9952; // (18)
+    const float *ln_f_mean = m->acts + 13824; // (18)
+    const float *ln_f_rstd = m->acts + 13856; // (18)
     float *d_wpe_weight = m->grads + 176; // (6, 10)
-    const float *d_embedded = m->acts; // (18, 10)
+    const float *d_embedded = m->acts + 2592; // (18, 10)
 
     // gen/models/gpt.lua:103
-    RUN(matmul_18x10x17, train_logits, ln_f_y, wte_weight_packed);
+    RUN(matmul_18x10x17, train_logits, ln_f_y, wte_weight);
     // gen/build.lua
     RUN(cross_entropy_backward_18x17, m, d_logits, train_losses, train_logits, m->targets);
     // gen/models/gpt.lua:103
-    RUN(matmul_dx_18x17x10, d_ln_f_y, d_logits, wte_weight_packed_dx);
-    RUN(matmul_dw_18x17x10, d_wte_weight, d_logits, ln_f_y);
+    RUN(matmul_dx_18x17x10, d_ln_f_y, d_logits, wte_weight);
+    RUN(matmul_dw_18x17x10, d_wte_weight, d_logits, ln_f_y, m->first);
     // gen/models/gpt.lua:94
     RUN(layernorm_backward_18x10x16_keep_dropout, m, d_narrowed_biased_2, d_ln_f_weight,
-        d_ln_f_bias, d_x_partial_3, d_x_3, d_ln_f_y, x_3, ln_f_weight, ln_f_mean, ln_f_rstd, 10u);
+        d_ln_f_bias, d_x_partial_3, d_x_3, d_ln_f_y, x_3, ln_f_weight, ln_f_mean, ln_f_rstd, 10u,
+        m->first);
     for (int l = 2; l >= 1; l--) {
         backward_layer(m, l, thread, threads);
     }
     backward_layer_0(m, thread, threads);
     // gen/models/gpt.lua:71
-    RUN(embed_backward_18x10x17x6, d_wte_weight, d_wpe_weight, d_embedded, m->tokens);
+    RUN(embed_backward_18x10x17x6, d_wte_weight, d_wpe_weight, d_embedded, m->tokens, false,
+        m->first);
     // gen/build.lua
     RUN(mean_loss_18, m, train_losses, m->targets);
 }
@@ -1947,42 +1910,22 @@ void model_backward(struct model *m, int thread, int threads) {
 // --------------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
-    {"pack_17x10x2x16", 0.0,
-     1960.0},
-    {"pack_30x10x2x16", 0.0,
-     2480.0},
-    {"pack_10x10x1x16", 0.0,
-     1040.0},
-    {"pack_40x10x3x16", 0.0,
-     3520.0},
-    {"pack_10x40x1x16", 0.0,
-     4160.0},
-    {"pack_dx_17x10x1x16", 0.0,
-     1768.0},
-    {"pack_dx_30x10x1x16", 0.0,
-     3120.0},
-    {"pack_dx_10x10x1x16", 0.0,
-     1040.0},
-    {"pack_dx_40x10x1x16", 0.0,
-     4160.0},
-    {"pack_dx_10x40x3x16", 0.0,
-     3520.0},
     {"embed_18x17x10x6_dropout", 1080.0,
      1712.0},
     {"layernorm_18x10", 1440.0,
      1664.0},
     {"matmul_18x10x30_bias", 11340.0,
-     4280.0},
+     4200.0},
     {"attention_3x6x2x5_dropout", 2520.0,
      3024.0},
     {"matmul_18x10x10_bias_dropout_add", 4860.0,
-     2840.0},
+     2600.0},
     {"matmul_18x10x40_bias_keep_gelu_erf", 36720.0,
-     8560.0},
+     8240.0},
     {"matmul_18x40x10_bias_dropout_add", 15660.0,
-     6920.0},
+     5960.0},
     {"matmul_18x10x17", 6120.0,
-     3224.0},
+     2624.0},
     {"cross_entropy_18x17", 7650.0,
      1368.0},
     {"mean_loss_18", 18.0,
@@ -1990,29 +1933,29 @@ static const struct kernel_info model_kernels[KERNELS] = {
     {"cross_entropy_backward_18x17", 7650.0,
      2592.0},
     {"matmul_dx_18x17x10", 6120.0,
-     3032.0},
+     2624.0},
     {"matmul_dw_18x17x10", 6120.0,
      3304.0},
     {"layernorm_backward_18x10x16_keep_dropout", 3780.0,
      4504.0},
     {"matmul_dx_18x10x40_gelu_erf_backward", 36720.0,
-     8400.0},
+     8080.0},
     {"matmul_dw_18x10x40_dbias", 14400.0,
      6880.0},
     {"matmul_dx_18x40x10", 14400.0,
-     6160.0},
+     5200.0},
     {"matmul_dw_18x40x10_dbias", 14400.0,
      7120.0},
     {"layernorm_backward_18x10x16_add_keep_dropout", 3960.0,
      5224.0},
     {"matmul_dx_18x10x10", 3600.0,
-     2080.0},
+     1840.0},
     {"matmul_dw_18x10x10_dbias", 3600.0,
      2320.0},
     {"attention_backward_3x6x2x5_dropout", 6300.0,
      5904.0},
     {"matmul_dx_18x30x10", 10800.0,
-     4800.0},
+     4080.0},
     {"matmul_dw_18x30x10_dbias", 10800.0,
      5520.0},
     {"layernorm_backward_18x10x16_add_dropout", 3960.0,
@@ -2041,8 +1984,7 @@ const struct model_info model_info = {
     .params = model_params,
     .params_count = MODEL_PARAMS,
     .state_floats = 4448,
-    .packed_floats = 10672,
-    .acts_floats = 10864,
+    .acts_floats = 14896,
     .scratch_bytes = sizeof(union model_scratch),
     .dtype = "float32",
     .num_params = 4240,
