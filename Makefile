@@ -20,8 +20,8 @@ MAKEOVERRIDES =
 Q := $(if $(V),,@)
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
-WORDS := CONFIG SET RUN NAME START SAMPLE BENCH DATASET TEXT ISA BACKEND SANITIZE WERROR EMULATED \
-    PROGRAMS TESTS BUILD BUILD_NAME OUT
+WORDS := CONFIG SET RUN NAME START SAMPLE BENCH PEERS RECORD SCALE DATASET TEXT ISA BACKEND SANITIZE \
+    WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 # Text for the shell alone: nothing in it is make's to expand.
 start := $(if $(filter undefined,$(origin START)),,--start="$$START")
@@ -36,7 +36,7 @@ GEN ?= lua5.4 gen/main.lua
 CONFIG ?= shakespeare_char_cpu
 BACKEND ?= cpu
 BUILD ?= build
-PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),gradcheck,tune)
+PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),sample_bench gradcheck,tune)
 CFLAGS = -std=gnu11 -O3 -ffp-contract=off -fopenmp -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
 CFLAGS += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
 CFLAGS += $(if $(WERROR),-Werror)
@@ -76,12 +76,13 @@ compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test train sample build bench ir sampler sampler-build amalgamation data \
-    parity golden format clean check-words setup-check generate tune cuda-all gpu-kit gpu-check gpu-bench
+.PHONY: help setup demo test train sample build bench bench-table bench-scale ir sampler \
+    sampler-build amalgamation data parity golden format clean check-words setup-check generate \
+    tune cuda-all gpu-kit gpu-check gpu-bench
 
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1|\2/p' Makefile | sort | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | sort | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
 	@echo 'words'
 	@sed -n 's/^#= \([A-Z=0-9]*\) */  \1|/p' Makefile | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
 #= CONFIG    a name in configs/, or the path of any .lua file; shakespeare_char_cpu where left out
@@ -90,7 +91,10 @@ help: ## this list
 #= NAME      the run's folder in out/; else the config's name with -key=value of SET and RUN
 #= START     the sampler's prompt, or FILE:path
 #= SAMPLE    "--temperature=0.5 ..." more flags for the sampler
-#= BENCH     "--threads=2 ..." flags for bench
+#= BENCH     "--threads=2 --seconds=10 ..." flags for bench
+#= PEERS=1   make bench: PyTorch in turns with ours, in a virtual environment
+#= RECORD=1  make bench: keep the figures in tests/bench/results
+#= SCALE     make bench-scale: full for every size
 #= DATASET   make data: the data set's name
 #= TEXT      make data: the text's path, UTF-8
 #= TESTS     make test: "word ...", only the tests whose line has one of the words
@@ -152,7 +156,17 @@ sample: generate ## text from the run that the same words trained; START="..."
 bench: generate ## time CONFIG's step and each of its kernels; needs no data set
 	$(compile) programs
 	$(Q)exec $(bin)/bench $(BENCH)
+	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench $(filter-out --json% --serve,$(BENCH)))
+	$(if $(PEERS),$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH))
+	$(if $(RECORD),$(Q)lua5.4 tests/bench/record.lua $(bin)/bench.json)
 	$(call next,make train $(words))
+
+bench-table: setup-check ## the table of what bench recorded, into both pages that have it
+	$(Q)lua5.4 tests/bench/table.lua README.md tests/bench/README.md
+
+bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for cliffs; SET="isa=..."
+	$(if $(filter-out full,$(SCALE)),$(error SCALE=$(SCALE): wanted full, or nothing))
+	$(Q)lua5.4 tests/bench/scale.lua $(if $(filter full,$(SCALE)),--full) $(call quoted,$(SET))
 
 tune: generate ## time cuBLASLt's algorithms for CONFIG's products on this GPU; BACKEND=cuda
 	$(compile) programs
@@ -221,7 +235,7 @@ variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/wer
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
-mains := main bench gradcheck sample_main prepare gpu_bench gemm_tune
+mains := main bench gradcheck sample_main sample_bench prepare gpu_bench gemm_tune
 device_parts := gpu gpu_memory gpu_step gpu_profile gemm
 parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a
@@ -281,6 +295,10 @@ $(runtime)/flags: FORCE
 $(runtime)/%.o: runtime/%.c $(runtime)/flags
 	$(compile) -MMD -MP -c -o $@ $<
 
+# bench says how it was compiled.
+$(runtime)/bench.o: runtime/bench.c $(runtime)/flags
+	$(compile) '-DBENCH_FLAGS="$(strip $(CFLAGS))"' -MMD -MP -c -o $@ $<
+
 $(model)/%.o: $(MODEL_DIR)/%.c $(runtime)/flags
 	$(compile) -MMD -MP -c -o $@ $<
 
@@ -308,6 +326,9 @@ $(bin)/gradcheck: $(runtime)/gradcheck.o $(model)/train.o $(defaults) $(library)
 # Links without OpenMP: the sampler needs libc, libm and pthreads alone.
 $(bin)/sample: private CFLAGS := $(filter-out -fopenmp,$(CFLAGS))
 $(bin)/sample: $(runtime)/sample_main.o $(model)/sample.o $(library)
+	$(link) $^ -lm -lpthread
+
+$(bin)/sample_bench: $(runtime)/sample_bench.o $(model)/train.o $(model)/sample.o $(defaults) $(library)
 	$(link) $^ -lm -lpthread
 
 -include $(wildcard $(runtime)/*.d $(model)/*.d)

@@ -6,27 +6,38 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "runtime/runtime.h"
 
 enum {
     // How a thread waits: it spins for about as long as a kernel's other threads take, then lets
-    // others run, then sleeps, since whoever reads the output may be in no hurry.
+    // others run (two threads may share a processor for a while), then sleeps, since whoever reads
+    // the output may be in no hurry.
     SAMPLER_SPINS = 4000,
-    SAMPLER_YIELDS = 200,
-    SAMPLER_SLEEP_NS = 50000,
+    SAMPLER_YIELDS = 2000,
     SAMPLER_STACK_BYTES = 256 * 1024, // of each thread, under every libc
     SAMPLER_ALIGNMENT = 64,           // of memory, in bytes: a cache line
+    SAMPLER_AHEAD_BYTES = 256 * 1024, // that a waiting thread asks for at most
+};
+
+// What a thread reads next, of which it asks for the first part while it waits. A cache line each.
+struct sampler_next {
+    _Alignas(SAMPLER_ALIGNMENT) const char *ahead;
+    const char *end;
 };
 
 // The threads that share the work of sampler_forward. Thread 0 is the caller of sampler_generate.
 struct sampler_team {
     atomic_int arrived;             // threads waiting in this round
     atomic_uint round;              // grows by one each time that all have arrived
-    pthread_mutex_t gate;           // held until the team's size is known
+    atomic_int asleep;              // of those that wait
+    pthread_mutex_t gate;           // held until the team's size is known, and to fall asleep
+    pthread_cond_t awake;           // a round has ended
+    int spins;                      // 0 where threads share processors
     pthread_t *thread;              // (threads - 1)
     struct sampler_worker *workers; // (threads - 1)
+    struct sampler_next *next;      // (threads)
 
     const int32_t *tokens; // the job: arguments of sampler_forward
     int count, pos;
@@ -38,23 +49,60 @@ struct sampler_worker {
     int number;
 };
 
-void sampler_wait(struct sampler *s) {
-    if (s->threads == 1) {
-        return;
-    }
+// Waits until all are here. Every try asks for a line of what lies from *ahead to `end`.
+static void sampler_wait_asking(struct sampler *s, const char **ahead, const char *end) {
     struct sampler_team *team = s->team;
     unsigned round = atomic_load(&team->round);
     if (atomic_fetch_add(&team->arrived, 1) == s->threads - 1) {
         atomic_store(&team->arrived, 0);
         atomic_store(&team->round, round + 1);
+        if (atomic_load(&team->asleep) > 0) {
+            pthread_mutex_lock(&team->gate);
+            pthread_cond_broadcast(&team->awake);
+            pthread_mutex_unlock(&team->gate);
+        }
         return;
     }
-    for (int64_t tries = 0; atomic_load(&team->round) == round; tries++) {
-        if (tries >= SAMPLER_SPINS + SAMPLER_YIELDS) {
-            nanosleep(&(struct timespec){.tv_nsec = SAMPLER_SLEEP_NS}, NULL);
-        } else if (tries >= SAMPLER_SPINS) {
+    for (int tries = 0; tries < team->spins + SAMPLER_YIELDS; tries++) {
+        if (atomic_load(&team->round) != round) {
+            return;
+        }
+        if (*ahead < end) {
+            __builtin_prefetch(*ahead, 0, 2);
+            *ahead += SAMPLER_ALIGNMENT;
+        }
+        if (tries >= team->spins) {
             sched_yield();
         }
+    }
+    pthread_mutex_lock(&team->gate);
+    atomic_fetch_add(&team->asleep, 1);
+    while (atomic_load(&team->round) == round) {
+        pthread_cond_wait(&team->awake, &team->gate);
+    }
+    atomic_fetch_sub(&team->asleep, 1);
+    pthread_mutex_unlock(&team->gate);
+}
+
+void sampler_wait(struct sampler *s) {
+    if (s->threads > 1) {
+        const char *nothing = NULL;
+        sampler_wait_asking(s, &nothing, NULL);
+    }
+}
+
+void sampler_wait_ahead(struct sampler *s, int thread) {
+    if (s->threads > 1) {
+        struct sampler_next *next = &s->team->next[thread];
+        sampler_wait_asking(s, &next->ahead, next->end);
+    }
+}
+
+void sampler_ahead(struct sampler *s, int thread, const float *from) {
+    if (s->threads > 1) {
+        struct sampler_next *next = &s->team->next[thread];
+        next->ahead = (const char *)from;
+        next->end = next->ahead + SAMPLER_AHEAD_BYTES;
     }
 }
 
@@ -101,8 +149,16 @@ static void sampler_start(struct sampler *s, int threads) {
     struct sampler_team *team = sampler_allocate(1, sizeof *team);
     team->thread = sampler_allocate((size_t)threads - 1, sizeof *team->thread);
     team->workers = sampler_allocate((size_t)threads - 1, sizeof *team->workers);
+    if (posix_memalign((void **)&team->next, SAMPLER_ALIGNMENT,
+                       (size_t)threads * sizeof *team->next) != 0) {
+        die(EXIT_MEMORY, "sampler: no memory for %d threads; free some", threads);
+    }
+    memset(team->next, 0, (size_t)threads * sizeof *team->next);
     pthread_mutex_init(&team->gate, NULL);
     pthread_mutex_lock(&team->gate);
+    pthread_cond_init(&team->awake, NULL);
+    const bool own = threads <= sysconf(_SC_NPROCESSORS_ONLN);
+    team->spins = own ? SAMPLER_SPINS : 0;
     s->team = team;
 
     pthread_attr_t attributes;
@@ -152,9 +208,11 @@ void sampler_destroy(struct sampler *s) {
         for (int i = 0; i < s->threads - 1; i++) {
             pthread_join(team->thread[i], NULL);
         }
+        pthread_cond_destroy(&team->awake);
         pthread_mutex_destroy(&team->gate);
         free(team->thread);
         free(team->workers);
+        free(team->next);
         free(team);
     }
     free(s->weight);

@@ -20,24 +20,46 @@ static float choose_from_bits(uint32_t bits) {
     return x;
 }
 
-static int choose_largest(const float *logits, int V) {
-    int best = 0;
-    for (int v = 1; v < V; v++) {
-        if (logits[v] > logits[best]) {
-            best = v;
+// Takes NaN and +infinity away. Returns the largest.
+static float choose_clean(float *logits, int V) {
+    enum { LANES = 16 }; // sixteen at a time, which compilers make vectors of
+    float most[LANES];
+    for (int l = 0; l < LANES; l++) {
+        most[l] = -INFINITY;
+    }
+    for (int v = 0; v < V; v += LANES) {
+        const int lanes = V - v < LANES ? V - v : LANES;
+        for (int l = 0; l < lanes; l++) {
+            float x = logits[v + l];
+            x = x > FLT_MAX ? FLT_MAX : x;
+            x = x >= -FLT_MAX ? x : -INFINITY;
+            logits[v + l] = x;
+            most[l] = x > most[l] ? x : most[l];
         }
     }
-    return best;
+    float largest = most[0];
+    for (int l = 1; l < LANES; l++) {
+        largest = most[l] > largest ? most[l] : largest;
+    }
+    return largest;
+}
+
+static int choose_find(const float *logits, int V, float value) {
+    int v = 0;
+    while (v + 1 < V && logits[v] != value) {
+        v++;
+    }
+    return v;
 }
 
 // A token's share before normalisation: 1 for the largest logit.
 static double choose_weigh(float logit, float largest, double temperature) {
-    return exp(((double)logit - (double)largest) / temperature);
+    return logit == -INFINITY ? 0 : exp(((double)logit - (double)largest) / temperature);
 }
 
-// The largest value such that the tokens at or above it weigh `wanted` or more together: each 1
-// where temperature is 0, else its share. Finds the value's bits eight at a time from the top: each
-// pass sorts the tokens that have the bits found so far into 256 bins.
+// The largest value such that the tokens at or above it weigh `wanted` or more together. Finds the
+// value's bits eight at a time from the top: each pass sorts the tokens that have the bits found so
+// far into 256 bins.
 static float choose_threshold(const float *logits, int V, float largest, double temperature,
                               double wanted) {
     uint32_t found = 0;
@@ -51,7 +73,7 @@ static float choose_threshold(const float *logits, int V, float largest, double 
                 continue;
             }
             int bin = bits >> shift & 255;
-            bins[bin] += temperature == 0 ? 1 : choose_weigh(logits[v], largest, temperature);
+            bins[bin] += choose_weigh(logits[v], largest, temperature);
             lowest = bin < lowest ? bin : lowest;
         }
         int bin = 255;
@@ -64,13 +86,29 @@ static float choose_threshold(const float *logits, int V, float largest, double 
     return choose_from_bits(found);
 }
 
-// Keeps the k largest, and whatever equals the smallest of these, as nanoGPT.
-static void choose_top_k(float *logits, int V, int k) {
-    float threshold = choose_threshold(logits, V, 0, 0, k);
-    for (int v = 0; v < V; v++) {
-        if (logits[v] < threshold) {
-            logits[v] = -INFINITY;
+// Keeps the k largest, and whatever equals the smallest of these, as nanoGPT. Halves the range of
+// values that the smallest of them may have, since counting is fast.
+static void choose_top_k(float *logits, int V, int k, float largest) {
+    uint32_t low = choose_to_bits(-INFINITY), high = choose_to_bits(largest);
+    while (low < high) { // k or more are at or above low; fewer are above high
+        const uint32_t middle = high - (high - low) / 2;
+        const float threshold = choose_from_bits(middle);
+        int count = 0;
+        for (int v = 0; v < V; v++) {
+            count += logits[v] >= threshold;
         }
+        if (count >= k) {
+            low = middle;
+        } else {
+            high = middle - 1;
+        }
+        if (count == k) {
+            break;
+        }
+    }
+    const float threshold = choose_from_bits(low);
+    for (int v = 0; v < V; v++) {
+        logits[v] = logits[v] >= threshold ? logits[v] : -INFINITY;
     }
 }
 
@@ -103,19 +141,15 @@ static void choose_top_p(float *logits, int V, float largest, double temperature
 
 int sampler_choose(float *logits, int vocab_size, const struct sampling *sampling, uint64_t draw) {
     const int V = vocab_size;
-    // From here on there is no NaN and no +infinity.
-    for (int v = 0; v < V; v++) {
-        logits[v] = isnan(logits[v]) ? -INFINITY : fminf(logits[v], FLT_MAX);
-    }
-    int best = choose_largest(logits, V);
-    float largest = logits[best];
+    const float largest = choose_clean(logits, V);
+    const int best = choose_find(logits, V, largest);
     double temperature = sampling->temperature;
     if (temperature == 0 || largest == -INFINITY) {
         return best;
     }
 
     if (sampling->top_k > 0 && sampling->top_k < V) {
-        choose_top_k(logits, V, sampling->top_k);
+        choose_top_k(logits, V, sampling->top_k, largest);
     }
     if (sampling->top_p < 1) {
         choose_top_p(logits, V, largest, temperature, sampling->top_p);

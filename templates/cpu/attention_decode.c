@@ -1,46 +1,93 @@
 //// attention_decode.c: the sampler's attention, to the keys and values in its cache.
 
-//// Rows pos .. pos + rows - 1: their keys and values go into the cache (2, T, C), then each row
-//// attends to all before it. Each head is one thread's.
+//// Rows pos .. pos + rows - 1: their keys and values go into the cache, then each row attends to
+//// all up to its own, KEYS at a time: `largest` is a row's largest score so far and `total` the sum
+//// of exp(score - largest), by which y is divided at the end. Each head is one thread's.
+//// The cache has a head's keys as panels of WIDTH, turned (H, S / WIDTH, D, WIDTH), and behind them
+//// the values (H, S, D). S is larger than T, since a tile is read beyond the last value's end.
 //$ function attention_decode(k)
+$(k.sign("static void", k.part.rows, "int pos, int rows, int h")) {
+    enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = 32 };
+    enum { DEPTH = D < (int)PRODUCT_DEPTH ? (int)D : (int)PRODUCT_DEPTH };
+    _Alignas(64) float q[ROWS * DEPTH] = {0}, weights[ROWS * KEYS], sums[ROWS * COLS];
+    const float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
+    float largest[ROWS], total[ROWS], shrink[ROWS];
+    for (int r = 0; r < rows; r++) {
+        largest[r] = -INFINITY;
+        total[r] = 0.0f;
+    }
+    for (int j = 0; j < pos + rows; j += KEYS) {
+        const int count = int_min(KEYS, pos + rows - j);
+        for (int d = 0; d < D; d += DEPTH) {
+            const int depth = int_min(DEPTH, D - d);
+            for (int r = 0; r < rows; r++) {
+                for (int i = 0; i < depth; i++) {
+                    q[r * DEPTH + i] = qkv[(size_t)r * E + h * D + d + i] * $(k.attrs.scale);
+                }
+            }
+            for (int p = 0; p < count; p += COLS) {
+                product_add(weights + p, KEYS, rows, d > 0, q, DEPTH, depth,
+                            keys + ((size_t)(j + p) / WIDTH * D + d) * WIDTH + p % WIDTH, WIDTH);
+            }
+        }
+        for (int r = 0; r < rows; r++) {
+            float *w = weights + r * KEYS;
+            const int seen = int_max(0, int_min(count, pos + r + 1 - j));
+            const int end = DIVIDE_UP(count, VEC) * VEC;
+            for (int i = seen; i < end; i++) {
+                w[i] = -INFINITY;
+            }
+            vec most = vec_splat(largest[r]);
+            for (int i = 0; i < end; i += VEC) {
+                most = vec_max(most, vec_load(w + i));
+            }
+            const float before = largest[r];
+            largest[r] = vec_largest(most);
+            vec sum = vec_splat(0.0f);
+            for (int i = 0; i < end; i += VEC) {
+                const vec e = vec_exp(vec_load(w + i) - largest[r]);
+                vec_store(w + i, e);
+                sum += e;
+            }
+            shrink[r] = j > 0 ? expf(before - largest[r]) : 0.0f;
+            total[r] = total[r] * shrink[r] + vec_sum(sum);
+        }
+        const bool last = j + count == pos + rows;
+        for (int d = 0; d < D; d += COLS) {
+            product_add(sums, COLS, rows, false, weights, KEYS, count, values + (size_t)j * D + d,
+                        D);
+            for (int r = 0; r < rows; r++) {
+                const float scale = last ? 1.0f / total[r] : 1.0f;
+                for (int i = d; i < int_min(d + COLS, D); i += VEC) {
+                    float *to = y + (size_t)r * C + h * D;
+                    vec value = vec_load(sums + r * COLS + i - d);
+                    if (j > 0) {
+                        value = vec_fma(row_load(to, i, D), vec_splat(shrink[r]), value);
+                    }
+                    row_store(to, i, D, value * scale);
+                }
+            }
+        }
+    }
+}
+
 $(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
-    enum { $(k.dims) };
+    enum { $(k.dims), WIDTH = 32 };
     const struct range mine = share(H, thread, threads);
     for (int h = mine.first; h < mine.last; h++) {
-        float *w = weights + (size_t)h * S;
+        float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
         for (int row = 0; row < rows; row++) {
-            const float *q = qkv + (size_t)row * E + h * D;
-            float *keys = cache + h * D, *values = keys + (size_t)T * C; // rows C apart
-            const int i = pos + row;
-            memcpy(keys + (size_t)i * C, q + C, D * sizeof(float));
-            memcpy(values + (size_t)i * C, q + 2 * C, D * sizeof(float));
-            float largest = -INFINITY;
-            for (int j = 0; j <= i; j++) {
-                vec dots = vec_splat(0.0f);
-                for (int d = 0; d < D; d += VEC) {
-                    dots = vec_fma(row_load(q, d, D), row_load(keys + (size_t)j * C, d, D), dots);
-                }
-                w[j] = vec_sum(dots) * $(k.attrs.scale);
-                largest = w[j] > largest ? w[j] : largest;
+            const float *key = qkv + (size_t)row * E + C + h * D;
+            const int j = pos + row;
+            for (int d = 0; d < D; d++) {
+                keys[((size_t)j / WIDTH * D + d) * WIDTH + j % WIDTH] = key[d];
             }
-            for (int j = i + 1; j < DIVIDE_UP(i + 1, VEC) * VEC; j++) {
-                w[j] = -INFINITY;
-            }
-            vec total = vec_splat(0.0f);
-            for (int j = 0; j <= i; j += VEC) {
-                const vec e = vec_exp(vec_load(w + j) - largest);
-                vec_store(w + j, e);
-                total += e;
-            }
-            const float scale = 1.0f / vec_sum(total);
-            float *to = y + (size_t)row * C + h * D;
-            for (int d = 0; d < D; d += VEC) {
-                vec sum = vec_splat(0.0f);
-                for (int j = 0; j <= i; j++) {
-                    sum = vec_fma(vec_splat(w[j]), row_load(values + (size_t)j * C, d, D), sum);
-                }
-                row_store(to, d, D, sum * scale);
-            }
+            memcpy(values + (size_t)j * D, key + C, D * sizeof(float));
+        }
+        for (int row = 0; row < rows; row += PRODUCT_ROWS) {
+            $(k.part.rows)
+            (y + (size_t)row * C, qkv + (size_t)row * E, cache, pos + row,
+             int_min(PRODUCT_ROWS, rows - row), h);
         }
     }
 }

@@ -1,47 +1,20 @@
-//// matmul_decode.c: the sampler's product, for one row of activations or a few.
+//// matmul_decode.c: the sampler's product, for one row of activations or many.
 
-//// y (rows, O) = x (rows, C) w^T for the few rows of a sampler's call, w as it lies in the
-//// checkpoint: w is read once, VEC outputs at a time, each a dot product along C.
+//// y (rows, O) = x (rows, C) w^T, w as it lies in the checkpoint. Each thread has outputs that are
+//// neighbours, a panel after another, and so reads its part of w from one end to the other.
 //$ function matmul_decode(k)
 $(k.sign("static void", k.name, "int rows, int thread, int threads")) {
-    enum { $(k.dims), GROUPS = DIVIDE_UP(O, VEC), FEW = 4 };
-    const struct range mine = share(GROUPS, thread, threads);
-    for (int g = mine.first; g < mine.last; g++) {
-        const int col = g * VEC, lanes = LANES(col, O);
-        for (int row0 = 0; row0 < rows; row0 += FEW) {
-            const int few = int_min(FEW, rows - row0);
-            float sums[FEW][VEC] = {{0.0f}};
-            for (int l = 0; l < lanes; l++) {
-                const float *w_row = w + (size_t)(col + l) * C;
-                vec acc[FEW];
-                for (int r = 0; r < FEW; r++) {
-                    acc[r] = vec_splat(0.0f);
-                }
-                if (few == FEW) {
-                    for (int c = 0; c < C; c += VEC) {
-                        const vec wc = row_load(w_row, c, C);
-#pragma GCC unroll 4
-                        for (int r = 0; r < FEW; r++) {
-                            acc[r] =
-                                vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C), wc, acc[r]);
-                        }
-                    }
-                } else {
-                    for (int r = 0; r < few; r++) {
-                        for (int c = 0; c < C; c += VEC) {
-                            acc[r] = vec_fma(row_load(x + (size_t)(row0 + r) * C, c, C),
-                                             row_load(w_row, c, C), acc[r]);
-                        }
-                    }
-                }
-                for (int r = 0; r < few; r++) {
-                    sums[r][l] = vec_sum(acc[r]);
-                }
-            }
-            for (int r = 0; r < few; r++) {
-                const int row = row0 + r;
+    enum { $(k.dims) };
+    _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
+    const struct range mine = product_share(O, thread, threads);
+    for (int p = mine.first; p < mine.last; p++) {
+        const int from = p * PRODUCT_COLS, to = int_min(from + PRODUCT_COLS, O);
+        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, p + 1 < mine.last);
+        for (int row = 0; row < rows; row++) {
+            for (int col = from; col < to; col += VEC) {
+                const int lanes = LANES(col, O);
                 const size_t at = (size_t)row * O + (size_t)col;
-                vec value = vec_load(sums[r]);
+                vec value = vec_load(sums + row * PRODUCT_COLS + col - from);
                 //$ for _, statement in ipairs(k.epilogue) do
                 $(statement);
                 //$ end

@@ -20,7 +20,7 @@ parts += rng parallel time
 $(out)/harness: $(emitted:.c=.o) $(parts:%=$(plain)/%.o)
 	$(CC) $(CFLAGS) $(KERNELS) -o $@ $^ $(CHECK_LIBS) -lm
 
-$(out)/%.o: $(out)/%.c runtime/runtime.h runtime/kernel.h runtime/vec.h runtime/vec_math.h runtime/dropout.h tests/ops/harness.h
+$(out)/%.o: $(out)/%.c runtime/runtime.h runtime/kernel.h runtime/vec.h runtime/vec_math.h runtime/dropout.h runtime/product.h runtime/panel.h tests/ops/harness.h
 	$(CC) $(CFLAGS) $(KERNELS) -c -o $@ $<
 
 $(plain)/%.o: tests/ops/%.c runtime/runtime.h tests/ops/harness.h
