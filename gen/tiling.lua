@@ -9,7 +9,7 @@
 local tiling = {}
 
 local PANEL_BYTES = { [16] = 36864, [8] = 24576, [4] = 24576 } -- by vector width: most of a first-level cache
-local ROWS_BYTES = 512 * 1024                                  -- of a second-level cache
+local ROWS_BYTES = 384 * 1024                                  -- of a second-level cache
 
 local function divide_up(a, b) return (a + b - 1) // b end
 
@@ -31,7 +31,7 @@ local function product(isa, inner, cols)
   local vecs = panel_vecs(isa, cols)
   local depth = even_depth(inner, PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec))
   local outside = inner > cols
-  local rows = math.max(512, ROWS_BYTES // (4 * (outside and depth or inner)))
+  local rows = math.max(256, ROWS_BYTES // (4 * (outside and depth or inner)))
   return { vecs = vecs, depth = depth, block = divide_up(rows, isa.tile_rows), slices_outside = outside and 1 or 0 }
 end
 

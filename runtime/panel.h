@@ -67,31 +67,38 @@ VEC_INLINE void panel_turn(float *to, ptrdiff_t to_stride, const float *from,
 #endif
 }
 
-// Asks for the first `columns` of some rows, to be in the first-level cache by the time they are read.
-VEC_INLINE void fetch_rows(const float *from, ptrdiff_t stride, int rows, const int columns) {
-    for (int r = 0; r < rows; r++) {
-        for (int c = 0; c < columns; c += 16) {
-            __builtin_prefetch(from + r * stride + c);
-        }
-    }
-}
-
-// Rows to ask for in so many steps, a few at each.
-struct fetch {
-    const float *from;
-    ptrdiff_t stride;
-    int rows, each;
+// A piece of a weight, packed as a panel: (depth, wide) at an offset, columns p * WIDE on, `from` on
+// in the inner sum.
+struct piece {
+    int p, from, depth, wide;
+    size_t offset;
 };
 
-VEC_INLINE struct fetch fetch_of(const float *from, ptrdiff_t stride, int rows, int steps) {
-    return (struct fetch){from, stride, rows, DIVIDE_UP(rows, steps)};
+// Cache lines to ask for beside other work, some at each step: `lines` of each of `rows` rows.
+struct fetch {
+    const float *row;
+    ptrdiff_t stride;
+    int lines, rows, each; // each: lines a step
+    int line;
+};
+
+enum { FETCH_LINE = 16 }; // floats
+
+VEC_INLINE struct fetch fetch_of(const float *from, ptrdiff_t stride, int rows, int columns,
+                                 int steps) {
+    const int lines = DIVIDE_UP(columns, FETCH_LINE);
+    return (struct fetch){from, stride, lines, rows, DIVIDE_UP(rows * lines, steps), 0};
 }
 
-VEC_INLINE void fetch_some(struct fetch *f, const int columns) {
-    const int rows = int_min(f->rows, f->each);
-    fetch_rows(f->from, f->stride, rows, columns);
-    f->from += rows * f->stride;
-    f->rows -= rows;
+VEC_INLINE void fetch_some(struct fetch *f) {
+    for (int i = 0; i < f->each && f->rows > 0; i++) {
+        __builtin_prefetch(f->row + f->line * FETCH_LINE);
+        if (++f->line == f->lines) {
+            f->line = 0;
+            f->row += f->stride;
+            f->rows--;
+        }
+    }
 }
 
 // to (depth, width) = the first `columns` of each of `depth` rows, 0 to the end of a vector.

@@ -1,42 +1,38 @@
 //// cross_entropy.c: the loss of each row of logits, and its gradient. A target of -1 does not
 //// count.
 
-//// log(sum(exp(logits))) of one row: its largest logit, and the sum of exp(logit - largest).
-//$ function row_softmax(k)
-static void $(k.part.row)(const float *logits, float *largest, float *sum) {
+//$ function largest(k)
+static float $(k.part.largest)(const float *row) {
     enum { $(k.dims) };
     vec high = vec_splat(-INFINITY);
     for (int v = 0; v < V; v += VEC) {
-        high = vec_max(row_only(row_load(logits, v, V), v, V, -INFINITY), high);
+        high = vec_max(row_only(row_load(row, v, V), v, V, -INFINITY), high);
     }
-    const float top = vec_largest(high);
-    vec total = vec_splat(0.0f);
-    for (int v = 0; v < V; v += VEC) {
-        total += row_only(vec_exp(row_load(logits, v, V) - top), v, V, 0.0f);
-    }
-    *largest = top;
-    *sum = vec_sum(total);
+    return vec_largest(high);
 }
 //$ end
 
 //$ function cross_entropy(k)
-//$ row_softmax(k)
+//$ largest(k)
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
-        float largest, sum;
-        $(k.part.row)(row, &largest, &sum);
-        losses[n] = targets[n] < 0 ? 0.0f : largest + logf(sum) - row[targets[n]];
+        const float top = $(k.part.largest)(row);
+        vec total = vec_splat(0.0f);
+        for (int v = 0; v < V; v += VEC) {
+            total += row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
+        }
+        losses[n] = targets[n] < 0 ? 0.0f : top + logf(vec_sum(total)) - row[targets[n]];
     }
 }
 //$ end
 
 //// dlogits may be logits.
 //$ function cross_entropy_backward(k)
-//$ row_softmax(k)
+//$ largest(k)
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims) };
@@ -49,12 +45,17 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
             memset(drow, 0, V * sizeof(float));
             continue;
         }
-        float largest, sum;
-        $(k.part.row)(row, &largest, &sum);
-        losses[n] = largest + logf(sum) - row[targets[n]];
-        const float scale = m->loss_scale / sum;
+        const float top = $(k.part.largest)(row), logit = row[targets[n]];
+        vec total = vec_splat(0.0f);
         for (int v = 0; v < V; v += VEC) {
-            row_store(drow, v, V, vec_exp(row_load(row, v, V) - largest) * scale);
+            const vec e = row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
+            row_store(drow, v, V, e);
+            total += e;
+        }
+        const float sum = vec_sum(total), scale = m->loss_scale / sum;
+        losses[n] = top + logf(sum) - logit;
+        for (int v = 0; v < V; v += VEC) {
+            row_store(drow, v, V, row_load(drow, v, V) * scale);
         }
         drow[targets[n]] -= m->loss_scale;
     }

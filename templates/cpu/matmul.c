@@ -73,32 +73,46 @@ $(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
     //$ end
 }
 
-$(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims), K = $(k.inner), K_LD = $(k.inner_ld) };
-    enum { COLS = $(k.cols), VECS = $(t.vecs), WIDE = VECS * VEC };
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece $(k.part.piece)(struct range panels, int item) {
+    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), WIDE = $(t.vecs) * VEC };
     enum { DEPTH = $(t.depth), SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = $(t.slices_outside) };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    //$ local offset = k.turned and "(size_t)p * WIDE * K + from" or "(size_t)from * COLS + p * WIDE"
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          $(offset)};
+}
+
+$(k.sign("static void", k.name, "int thread, int threads")) {
+    enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), VECS = $(t.vecs), WIDE = VECS * VEC };
+    enum { DEPTH = $(t.depth), SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, $(t.block))) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            //$ if k.turned then
-            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
-            //$ else
-            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
-            //$ end
+        for (int item = 0; item < items; item++) {
+            const struct piece at = $(k.part.piece)(mine.cols, item);
+            //$ local copy = k.turned and "pack_turned" or "pack_rows"
+            //$ local stride = k.turned and "K" or "COLS"
+            $(copy)(panel, WIDE, w + at.offset, $(stride), at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                $(k.part.piece)(mine.cols, item + 1 < items ? item + 1 : item);
+            //$ local rows = k.turned and "after.wide, after.depth" or "after.depth, after.wide"
+            struct fetch next =
+                fetch_of(w + after.offset, $(stride), $(rows), DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows($(k.a) + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES($(k.part.tile), i, p, N, COLS, VECS, $(k.arg_names), panel, from, depth);
+                fetch_some(&next);
+                TILE_CASES($(k.part.tile), i, at.p, N, COLS, VECS, $(k.arg_names), panel, at.from,
+                           at.depth);
             }
         }
     }
@@ -143,10 +157,10 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
                     struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
                                  DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next, WIDE);
+                        fetch_some(&next);
                         TILE_CASES($(k.part.tile), o, p, O, C, VECS, dw, dys, xs, first && n == 0,
                                    depth);
                     }

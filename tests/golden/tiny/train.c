@@ -198,31 +198,45 @@ VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float 
     }
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_18x10x30_bias_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = C, COLS = O, WIDE = 2 * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)p * WIDE * K + from};
+}
+
 static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const float *bias,
                                  int thread, int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = C, K_LD = C_LD };
-    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = C, COLS = O, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_18x10x30_bias_piece(mine.cols, item);
+            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_18x10x30_bias_piece(mine.cols, item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, K, after.wide, after.depth,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_18x10x30_bias_tile, i, p, N, COLS, VECS, y, x, w, bias, panel,
-                           from, depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_18x10x30_bias_tile, i, at.p, N, COLS, VECS, y, x, w, bias, panel,
+                           at.from, at.depth);
             }
         }
     }
@@ -423,32 +437,47 @@ VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, flo
                                            (vecs - 1) * VEC + last);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_18x10x10_bias_dropout_add_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = C, COLS = O, WIDE = 2 * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)p * WIDE * K + from};
+}
+
 static void matmul_18x10x10_bias_dropout_add(const struct model *m, float *y, const float *x,
                                              const float *w, const float *bias, const float *addend,
                                              uint32_t site, int thread, int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = C, K_LD = C_LD };
-    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = C, COLS = O, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_18x10x10_bias_dropout_add_piece(mine.cols, item);
+            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_18x10x10_bias_dropout_add_piece(mine.cols,
+                                                       item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, K, after.wide, after.depth,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_18x10x10_bias_dropout_add_tile, i, p, N, COLS, VECS, m, y, x, w,
-                           bias, addend, site, panel, from, depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_18x10x10_bias_dropout_add_tile, i, at.p, N, COLS, VECS, m, y, x,
+                           w, bias, addend, site, panel, at.from, at.depth);
             }
         }
     }
@@ -504,32 +533,47 @@ VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, c
                                              (vecs - 1) * VEC + last);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_18x10x40_bias_keep_gelu_erf_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = C, COLS = O, WIDE = 2 * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)p * WIDE * K + from};
+}
+
 static void matmul_18x10x40_bias_keep_gelu_erf(float *y, float *kept, const float *x,
                                                const float *w, const float *bias, int thread,
                                                int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = C, K_LD = C_LD };
-    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = C, COLS = O, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_18x10x40_bias_keep_gelu_erf_piece(mine.cols, item);
+            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_18x10x40_bias_keep_gelu_erf_piece(mine.cols,
+                                                         item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, K, after.wide, after.depth,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_18x10x40_bias_keep_gelu_erf_tile, i, p, N, COLS, VECS, y, kept, x,
-                           w, bias, panel, from, depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_18x10x40_bias_keep_gelu_erf_tile, i, at.p, N, COLS, VECS, y, kept,
+                           x, w, bias, panel, at.from, at.depth);
             }
         }
     }
@@ -588,32 +632,47 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
                                            (vecs - 1) * VEC + last);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_18x40x10_bias_dropout_add_piece(struct range panels, int item) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, COLS = O, WIDE = 2 * VEC };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)p * WIDE * K + from};
+}
+
 static void matmul_18x40x10_bias_dropout_add(const struct model *m, float *y, const float *x,
                                              const float *w, const float *bias, const float *addend,
                                              uint32_t site, int thread, int threads) {
-    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, K_LD = C_LD };
-    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, COLS = O, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 546)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 410)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_18x40x10_bias_dropout_add_piece(mine.cols, item);
+            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_18x40x10_bias_dropout_add_piece(mine.cols,
+                                                       item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, K, after.wide, after.depth,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_18x40x10_bias_dropout_add_tile, i, p, N, COLS, VECS, m, y, x, w,
-                           bias, addend, site, panel, from, depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_18x40x10_bias_dropout_add_tile, i, at.p, N, COLS, VECS, m, y, x,
+                           w, bias, addend, site, panel, at.from, at.depth);
             }
         }
     }
@@ -638,49 +697,58 @@ VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *w, c
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-static void matmul_18x10x17(float *y, const float *x, const float *w, int thread, int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = C, K_LD = C_LD };
-    enum { COLS = O, VECS = 2, WIDE = VECS * VEC };
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_18x10x17_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = C, COLS = O, WIDE = 2 * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)p * WIDE * K + from};
+}
+
+static void matmul_18x10x17(float *y, const float *x, const float *w, int thread, int threads) {
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = C, COLS = O, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_turned(panel, WIDE, w + (size_t)p * WIDE * K + from, K, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_18x10x17_piece(mine.cols, item);
+            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_18x10x17_piece(mine.cols, item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, K, after.wide, after.depth,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(x + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_18x10x17_tile, i, p, N, COLS, VECS, y, x, w, panel, from, depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_18x10x17_tile, i, at.p, N, COLS, VECS, y, x, w, panel, at.from,
+                           at.depth);
             }
         }
     }
 }
 
-// cross_entropy_18x17, from templates/cpu/cross_entropy.c:22.
+// cross_entropy_18x17, from templates/cpu/cross_entropy.c:15.
 // In evaluations: 7.7 kFLOP, 1.4 kB each.
-static void cross_entropy_18x17_row(const float *logits, float *largest, float *sum) {
+static float cross_entropy_18x17_largest(const float *row) {
     enum { N = 18, V = 17, V_LD = 48 };
     vec high = vec_splat(-INFINITY);
     for (int v = 0; v < V; v += VEC) {
-        high = vec_max(row_only(row_load(logits, v, V), v, V, -INFINITY), high);
+        high = vec_max(row_only(row_load(row, v, V), v, V, -INFINITY), high);
     }
-    const float top = vec_largest(high);
-    vec total = vec_splat(0.0f);
-    for (int v = 0; v < V; v += VEC) {
-        total += row_only(vec_exp(row_load(logits, v, V) - top), v, V, 0.0f);
-    }
-    *largest = top;
-    *sum = vec_sum(total);
+    return vec_largest(high);
 }
 
 static void cross_entropy_18x17(float *losses, const float *logits, const int32_t *targets,
@@ -689,13 +757,16 @@ static void cross_entropy_18x17(float *losses, const float *logits, const int32_
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
-        float largest, sum;
-        cross_entropy_18x17_row(row, &largest, &sum);
-        losses[n] = targets[n] < 0 ? 0.0f : largest + logf(sum) - row[targets[n]];
+        const float top = cross_entropy_18x17_largest(row);
+        vec total = vec_splat(0.0f);
+        for (int v = 0; v < V; v += VEC) {
+            total += row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
+        }
+        losses[n] = targets[n] < 0 ? 0.0f : top + logf(vec_sum(total)) - row[targets[n]];
     }
 }
 
-// mean_loss_18, from templates/cpu/cross_entropy.c:64. Called once a step: 18 FLOP, 144 B each.
+// mean_loss_18, from templates/cpu/cross_entropy.c:65. Called once a step: 18 FLOP, 144 B each.
 static void mean_loss_18(struct model *m, const float *losses, const int32_t *targets, int thread,
                          int threads) {
     enum { N = 18 };
@@ -712,21 +783,15 @@ static void mean_loss_18(struct model *m, const float *losses, const int32_t *ta
     m->loss = sum / counted;
 }
 
-// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:38.
+// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:34.
 // Called once a step: 7.7 kFLOP, 2.6 kB each.
-static void cross_entropy_backward_18x17_row(const float *logits, float *largest, float *sum) {
+static float cross_entropy_backward_18x17_largest(const float *row) {
     enum { N = 18, V = 17, V_LD = 48 };
     vec high = vec_splat(-INFINITY);
     for (int v = 0; v < V; v += VEC) {
-        high = vec_max(row_only(row_load(logits, v, V), v, V, -INFINITY), high);
+        high = vec_max(row_only(row_load(row, v, V), v, V, -INFINITY), high);
     }
-    const float top = vec_largest(high);
-    vec total = vec_splat(0.0f);
-    for (int v = 0; v < V; v += VEC) {
-        total += row_only(vec_exp(row_load(logits, v, V) - top), v, V, 0.0f);
-    }
-    *largest = top;
-    *sum = vec_sum(total);
+    return vec_largest(high);
 }
 
 static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, float *losses,
@@ -742,12 +807,17 @@ static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, 
             memset(drow, 0, V * sizeof(float));
             continue;
         }
-        float largest, sum;
-        cross_entropy_backward_18x17_row(row, &largest, &sum);
-        losses[n] = largest + logf(sum) - row[targets[n]];
-        const float scale = m->loss_scale / sum;
+        const float top = cross_entropy_backward_18x17_largest(row), logit = row[targets[n]];
+        vec total = vec_splat(0.0f);
         for (int v = 0; v < V; v += VEC) {
-            row_store(drow, v, V, vec_exp(row_load(row, v, V) - largest) * scale);
+            const vec e = row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
+            row_store(drow, v, V, e);
+            total += e;
+        }
+        const float sum = vec_sum(total), scale = m->loss_scale / sum;
+        losses[n] = top + logf(sum) - logit;
+        for (int v = 0; v < V; v += VEC) {
+            row_store(drow, v, V, row_load(drow, v, V) * scale);
         }
         drow[targets[n]] -= m->loss_scale;
     }
@@ -772,37 +842,51 @@ VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_dx_18x17x10_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
+    enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)from * COLS + p * WIDE};
+}
+
 static void matmul_dx_18x17x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, K_LD = O_LD };
-    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, COLS = C, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1285)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 964)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_dx_18x17x10_piece(mine.cols, item);
+            pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_dx_18x17x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, COLS, after.depth, after.wide,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_dx_18x17x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
-                           depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_dx_18x17x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
+                           at.from, at.depth);
             }
         }
     }
 }
 
-// matmul_dw_18x17x10, from templates/cpu/matmul.c:110. Called once a step: 6.1 kFLOP, 3.3 kB each.
+// matmul_dw_18x17x10, from templates/cpu/matmul.c:124. Called once a step: 6.1 kFLOP, 3.3 kB each.
 VEC_INLINE void matmul_dw_18x17x10_tile(float *dw, const float *dy, const float *x, bool begins,
                                         int depth, int o, int p, const int rows, const int vecs,
                                         const int last) {
@@ -839,10 +923,10 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, bool 
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
                     struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
                                  DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next, WIDE);
+                        fetch_some(&next);
                         TILE_CASES(matmul_dw_18x17x10_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -959,37 +1043,53 @@ VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float
                                                (vecs - 1) * VEC + last);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_dx_18x10x40_gelu_erf_backward_piece(struct range panels,
+                                                                      int item) {
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = O, COLS = C, WIDE = 2 * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)from * COLS + p * WIDE};
+}
+
 static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, const float *w,
                                                  const float *pre, int thread, int threads) {
-    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = O, K_LD = O_LD };
-    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = O, COLS = C, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_dx_18x10x40_gelu_erf_backward_piece(mine.cols, item);
+            pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_dx_18x10x40_gelu_erf_backward_piece(mine.cols,
+                                                           item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, COLS, after.depth, after.wide,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_dx_18x10x40_gelu_erf_backward_tile, i, p, N, COLS, VECS, dx, dy,
-                           w, pre, panel, from, depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_dx_18x10x40_gelu_erf_backward_tile, i, at.p, N, COLS, VECS, dx,
+                           dy, w, pre, panel, at.from, at.depth);
             }
         }
     }
 }
 
-// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:110.
+// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:124.
 // Called 3 times a step: 14.4 kFLOP, 6.9 kB each.
 VEC_INLINE void matmul_dw_18x10x40_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1027,10 +1127,10 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
                     struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
                                  DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next, WIDE);
+                        fetch_some(&next);
                         TILE_CASES(matmul_dw_18x10x40_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -1063,37 +1163,51 @@ VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_dx_18x40x10_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)from * COLS + p * WIDE};
+}
+
 static void matmul_dx_18x40x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, K_LD = O_LD };
-    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, COLS = C, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 546)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 410)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_dx_18x40x10_piece(mine.cols, item);
+            pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_dx_18x40x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, COLS, after.depth, after.wide,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_dx_18x40x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
-                           depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_dx_18x40x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
+                           at.from, at.depth);
             }
         }
     }
 }
 
-// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:110.
+// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:124.
 // Called 3 times a step: 14.4 kFLOP, 7.1 kB each.
 VEC_INLINE void matmul_dw_18x40x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1131,10 +1245,10 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
                     struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
                                  DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next, WIDE);
+                        fetch_some(&next);
                         TILE_CASES(matmul_dw_18x40x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -1229,37 +1343,51 @@ VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_dx_18x10x10_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = O, COLS = C, WIDE = 2 * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)from * COLS + p * WIDE};
+}
+
 static void matmul_dx_18x10x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = O, K_LD = O_LD };
-    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
+    enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = O, COLS = C, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 2185)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_dx_18x10x10_piece(mine.cols, item);
+            pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_dx_18x10x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, COLS, after.depth, after.wide,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_dx_18x10x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
-                           depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_dx_18x10x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
+                           at.from, at.depth);
             }
         }
     }
 }
 
-// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:110.
+// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:124.
 // Called 3 times a step: 3.6 kFLOP, 2.3 kB each.
 VEC_INLINE void matmul_dw_18x10x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1297,10 +1425,10 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
                     struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
                                  DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next, WIDE);
+                        fetch_some(&next);
                         TILE_CASES(matmul_dw_18x10x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -1421,37 +1549,51 @@ VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
+// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
+// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
+// result's columns.
+static inline struct piece matmul_dx_18x30x10_piece(struct range panels, int item) {
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
+    enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    const int count = panels.last - panels.first;
+    const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
+    const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
+    return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
+                          (size_t)from * COLS + p * WIDE};
+}
+
 static void matmul_dx_18x30x10(float *dx, const float *dy, const float *w, int thread,
                                int threads) {
-    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, K_LD = O_LD };
-    enum { COLS = C, VECS = 2, WIDE = VECS * VEC };
-    enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, COLS = C, VECS = 2,
+           WIDE = VECS * VEC };
+    enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache. Between slices of K
-    // the
-    // second-level cache keeps the rows' slice, with slices outside, or else the result's columns.
-    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 729)) };
+    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 546)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
-    const int panels = mine.cols.last - mine.cols.first;
+    const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
-        for (int item = 0; item < SLICES * panels; item++) {
-            const int slice = SLICES_OUTSIDE ? item / panels : item % SLICES;
-            const int p = mine.cols.first + (SLICES_OUTSIDE ? item % panels : item / SLICES);
-            const int from = slice * DEPTH, depth = int_min(DEPTH, K - from);
-            const int wide = int_min(WIDE, COLS - p * WIDE);
-            pack_rows(panel, WIDE, w + (size_t)from * COLS + p * WIDE, COLS, depth, wide);
+        for (int item = 0; item < items; item++) {
+            const struct piece at = matmul_dx_18x30x10_piece(mine.cols, item);
+            pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
+            // The weight's next panel comes in beside the products with this one.
+            const struct piece after =
+                matmul_dx_18x30x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
+            struct fetch next =
+                fetch_of(w + after.offset, COLS, after.depth, after.wide,
+                         DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_rows(dy + (size_t)(i + TILE_ROWS) * K_LD + from, K_LD, TILE_ROWS, 32);
-                TILE_CASES(matmul_dx_18x30x10_tile, i, p, N, COLS, VECS, dx, dy, w, panel, from,
-                           depth);
+                fetch_some(&next);
+                TILE_CASES(matmul_dx_18x30x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
+                           at.from, at.depth);
             }
         }
     }
 }
 
-// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:110.
+// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:124.
 // Called 3 times a step: 10.8 kFLOP, 5.5 kB each.
 VEC_INLINE void matmul_dw_18x30x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1489,10 +1631,10 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
                     struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0,
+                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
                                  DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next, WIDE);
+                        fetch_some(&next);
                         TILE_CASES(matmul_dw_18x30x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
