@@ -38,14 +38,15 @@ static inline int int_max(int a, int b) {
 
 #define DIVIDE_UP(a, b) (((a) + (b)-1) / (b))
 
-// Cuts a grid into as many parts as there are threads, so that the busiest has least to do; what a
-// column costs before its first item is about one more item.
+// Cuts a grid into as many parts as there are threads, so that the busiest has least to do: its
+// items, one more for each column, which is packed, and 2/5 for each row, which is read.
 static inline struct part part_of(int rows, int cols, int thread, int threads) {
     int across = 1; // parts side by side in a row of parts
     int64_t least = INT64_MAX;
     for (int a = 1; a <= threads; a++) {
         if (threads % a == 0) {
-            const int64_t cost = (int64_t)DIVIDE_UP(cols, a) * (DIVIDE_UP(rows, threads / a) + 1);
+            const int64_t across_of = DIVIDE_UP(cols, a), down = DIVIDE_UP(rows, threads / a);
+            const int64_t cost = 5 * across_of * (down + 1) + 2 * down;
             across = cost < least ? a : across;
             least = cost < least ? cost : least;
         }

@@ -126,8 +126,19 @@ VEC_INLINE vec vec_select(vec_int mask, vec a, vec b) {
     return (vec)((mask & (vec_int)a) | (~mask & (vec_int)b));
 }
 
-// The sum of all lanes, always added in the same order.
+// The sum of all lanes, always added in the same order: the halves, then their halves.
 VEC_INLINE float vec_sum(vec v) {
+#if defined(__AVX2__) && defined(__FMA__)
+#if defined(__AVX512F__)
+    const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256((__m512)v),
+                                       (__m256)_mm512_extractf64x4_pd((__m512d)v, 1));
+#else
+    const __m256 eight = (__m256)v;
+#endif
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+    four = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(four, _mm_movehdup_ps(four)));
+#else
     float x[VEC];
     memcpy(x, &v, sizeof v);
     for (int half = VEC / 2; half > 0; half /= 2) {
@@ -136,6 +147,7 @@ VEC_INLINE float vec_sum(vec v) {
         }
     }
     return x[0];
+#endif
 }
 
 VEC_INLINE float vec_largest(vec v) {
