@@ -135,8 +135,10 @@ local function inplace_input(g, node, position, lives)
   local read = {} -- by the kernel itself, beyond the element that it stores
   for _, tensor in ipairs(node.inputs) do if tensor then read[tensor] = true end end
   for _, step in ipairs(node.epilogue) do
-    -- cuBLASLt may read the aux of a GELU's derivative after it has stored elsewhere in its tile.
-    local apart = g:backend() == "cuda" and node.op.product and step.op and step.op.name ~= "add"
+    -- A CPU's product keeps partial sums where its result goes, before its store reads anything. cuBLASLt may
+    -- read the aux of a GELU's derivative after it has stored elsewhere in its tile.
+    local sums = g:backend() == "cpu" and not g.decode
+    local apart = node.op.product and (sums or g:backend() == "cuda" and step.op and step.op.name ~= "add")
     for _, tensor in ipairs(not apart and step.operands or {}) do
       if dies_here(tensor) and not read[tensor] then return tensor end
     end

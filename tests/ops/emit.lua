@@ -246,9 +246,11 @@ local function aliases_of(t, node)
     if first and node.op.inplace[node.op.outputs[1][1]] == node.op.inputs[i][1] then list[#list + 1] = tensor end
   end
   for _, step in ipairs(node.epilogue) do
-    -- cuBLASLt may have its C in place, a residual, but does not say so of what GELU's derivative reads.
-    local library = t.backend == "cuda" and node.op.product and step.op and step.op.name ~= "add"
-    for _, tensor in ipairs(not library and step.operands or {}) do
+    -- A CPU's product keeps partial sums in its result. cuBLASLt may have its C in place, a residual, but does not
+    -- say so of what GELU's derivative reads.
+    local sums = t.backend == "cpu" and t.padded
+    local apart = node.op.product and (sums or t.backend == "cuda" and step.op and step.op.name ~= "add")
+    for _, tensor in ipairs(not apart and step.operands or {}) do
       if not read[tensor] and #tensor.dims == 2 and tensor.type == first.type then list[#list + 1] = tensor end
     end
   end
