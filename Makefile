@@ -20,7 +20,7 @@ MAKEOVERRIDES =
 Q := $(if $(V),,@)
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
-WORDS := CONFIG SET RUN NAME START SAMPLE BENCH PEERS RECORD SCALE DATASET TEXT ISA BACKEND SANITIZE \
+WORDS := CONFIG SET RUN NAME START SAMPLE BENCH PEERS GENERIC RECORD SCALE DATASET TEXT ISA BACKEND SANITIZE \
     WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 # Text for the shell alone: nothing in it is make's to expand.
@@ -33,6 +33,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 GEN ?= lua5.4 gen/main.lua
+TUNE := lua5.4 gen/tune.lua
 CONFIG ?= shakespeare_char_cpu
 BACKEND ?= cpu
 BUILD ?= build
@@ -76,7 +77,7 @@ compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test train sample build bench bench-table bench-scale ir sampler \
+.PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale ir sampler \
     sampler-build amalgamation data parity golden format clean check-words setup-check generate \
     tune cuda-all gpu-kit gpu-check gpu-bench
 
@@ -93,6 +94,7 @@ help: ## this list
 #= SAMPLE    "--temperature=0.5 ..." more flags for the sampler
 #= BENCH     "--threads=2 --seconds=10 ..." flags for bench
 #= PEERS=1   make bench: PyTorch in turns with ours, in a virtual environment
+#= GENERIC=1 make bench: the same model with its sizes not baked in, in turns with ours
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size
 #= DATASET   make data: the data set's name
@@ -158,8 +160,15 @@ bench: generate ## time CONFIG's step and each of its kernels; needs no data set
 	$(Q)exec $(bin)/bench $(BENCH)
 	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench $(filter-out --json% --serve,$(BENCH)))
 	$(if $(PEERS),$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH))
+	$(if $(GENERIC),$(Q)$(MAKE) bench-generic CONFIG='$(CONFIG)' SET='$(SET)' BENCH='$(BENCH)' BACKEND=$(BACKEND) \
+	    BUILD=$(BUILD) CC='$(CC)')
 	$(if $(RECORD),$(Q)lua5.4 tests/bench/record.lua $(bin)/bench.json)
 	$(call next,make train $(words))
+
+bench-generic:
+	$(Q)$(MAKE) build CONFIG='$(CONFIG)' SET='$(strip $(SET) specialise=false)' PROGRAMS=bench \
+	    BACKEND=$(BACKEND) BUILD=$(BUILD) CC='$(CC)' | grep -v '^next: '
+	$(Q)lua5.4 tests/bench/generic.lua $(bin)/bench '$(BUILD)/$(build_name)-specialise=false/$(BACKEND)/bench' $(BENCH)
 
 bench-table: setup-check ## the table of what bench recorded, into both pages that have it
 	$(Q)lua5.4 tests/bench/table.lua README.md tests/bench/README.md
@@ -168,9 +177,16 @@ bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for c
 	$(if $(filter-out full,$(SCALE)),$(error SCALE=$(SCALE): wanted full, or nothing))
 	$(Q)lua5.4 tests/bench/scale.lua $(if $(filter full,$(SCALE)),--full) $(call quoted,$(SET))
 
-tune: generate ## time cuBLASLt's algorithms for CONFIG's products on this GPU; BACKEND=cuda
+tune: PROGRAMS := $(if $(filter cpu,$(BACKEND)),tune,$(PROGRAMS))
+tune: generate ## time ways to cut CONFIG's products here, or, BACKEND=cuda, cuBLASLt's algorithms
+ifeq ($(BACKEND),cpu)
+	$(Q)$(TUNE) --emit $(bin)/tune-kernels --build $(BUILD) $(gen_words)
+	$(compile) programs
+	$(Q)$(TUNE) --time $(bin)/tune --build $(BUILD) $(gen_words)
+else
 	$(compile) programs
 	$(Q)exec $(bin)/tune
+endif
 	$(call next,make train $(words))
 
 ir: generate ## the graph after each pass
@@ -235,7 +251,7 @@ variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/wer
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
-mains := main bench gradcheck sample_main sample_bench prepare gpu_bench gemm_tune
+mains := main bench gradcheck sample_main sample_bench prepare gpu_bench gemm_tune tune
 device_parts := gpu gpu_memory gpu_step gpu_profile gemm
 parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a
@@ -317,8 +333,20 @@ bench_main := $(if $(filter cuda,$(BACKEND)),$(device)/gpu_bench,$(runtime)/benc
 $(bin)/bench: $(bench_main).o $(model)/train.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 
+ifeq ($(BACKEND),cuda)
 $(bin)/tune: $(device)/gemm_tune.o $(model)/train.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
+else
+# Of each product a file with the kernels of all candidates (gen/tune.lua).
+tune_kernels := $(BUILD)/$(BUILD_NAME)/$(BACKEND)/tune-kernels
+-include $(tune_kernels)/shapes.mk
+$(bin)/tune-kernels/%.o: $(tune_kernels)/%.c $(wildcard runtime/*.h) $(runtime)/flags
+	@mkdir -p $(@D)
+	$(compile) -c -o $@ $<
+
+$(bin)/tune: $(runtime)/tune.o $(TUNE_SHAPES:%=$(bin)/tune-kernels/%.o) $(library)
+	$(link) $^ -lm
+endif
 
 $(bin)/gradcheck: $(runtime)/gradcheck.o $(model)/train.o $(defaults) $(library)
 	$(link) $^ -lm

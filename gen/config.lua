@@ -17,7 +17,7 @@ local MAX_META_BYTES = 8 * 1024 * 1024
 
 -- min and max are inclusive; `above` and `below` are not. `shown` is the default in words where the
 -- value alone says too little. gpt = true: the key says nothing about a bigram model; cuda = true: nor
--- about a trainer for the CPU.
+-- about a trainer for the CPU; cpu = true: nor about one for a GPU.
 config.keys = {
   { name = "model", type = "enum", values = { "gpt", "bigram" }, default = "gpt", baked = true,
     help = "the model: a GPT, or one table of which token follows which" },
@@ -64,6 +64,9 @@ config.keys = {
   { name = "dtype", type = "enum", values = { "float32", "bfloat16", "float16" },
     shown = "bfloat16 on cuda, float32 on the cpu", baked = true,
     help = "what activations and products are computed in; the cpu backend knows float32 alone" },
+  { name = "specialise", type = "bool", default = true, baked = true, cpu = true,
+    help = "sizes are constants in the trainer's kernels; false tells them when they are called, as a " ..
+      "library's are, to compare: cpu backend, the sampler stays as it is" },
   { name = "tf32", type = "bool", default = false, baked = true, cuda = true,
     help = "float32 products may round their factors to TF32" },
   { name = "attention", type = "enum", values = { "mma", "hopper" }, default = "mma", baked = true,
@@ -76,6 +79,9 @@ config.keys = {
     help = "what the trainer runs on" },
   { name = "isa", type = "enum", values = { "native", "avx512", "avx2", "neon", "generic" },
     default = "native", baked = true, help = "instruction set; native is this machine's" },
+  { name = "tiling", type = "string", default = "tuned", baked = true, cpu = true,
+    help = "how products are cut, which changes no result: tuned (by what make tune found here), model (a " ..
+      "cost model's), or a list" },
 
   { name = "dropout", type = "float", min = 0, below = 1, default = 0.0, results = true,
     help = "probability of dropout; a trainer built with 0 takes no other" },
@@ -240,6 +246,9 @@ local function check_string(key, value, place)
   end
   if value:find("[%c\127]") then
     fail(USAGE, place, "%s = %s has control characters; wanted plain text", key.name, show(value))
+  end
+  if key.name == "tiling" and not value:find("^[%w_+-]+$") then
+    fail(USAGE, place, "tiling = %s; wanted tuned, model, or such as matmul_768x128x512-3-128-64-0", show(value))
   end
   if key.name == "dataset" and not value:find("^[%w_][%w_.-]*$") then
     fail(USAGE, place, "dataset = %s; wanted a folder's name: letters, digits, '_', '-', '.'",
@@ -407,6 +416,10 @@ local function check_together(c, draft)
     fail(USAGE, place_of(draft, "dtype"),
       "dtype = %s, but the cpu backend computes in float32; leave dtype out or take backend=cuda", c.dtype)
   end
+  if c.backend == "cuda" and not c.specialise then
+    fail(USAGE, place_of(draft, "specialise"),
+      "specialise = false, but the cuda backend has specialised kernels alone; leave specialise out")
+  end
   if c.backend == "cuda" and c.attention == "hopper" and c.arch ~= "sm_90a" and c.arch ~= "native" then
     fail(USAGE, place_of(draft, "attention", "arch"),
       "attention = hopper, but arch = %s; Hopper's kernels run on sm_90a alone: leave arch out or take " ..
@@ -520,7 +533,8 @@ function config.baked_text(c)
   local words = {}
   for _, key in ipairs(config.baked_keys()) do
     local says_nothing = key.gpt and c.model == "bigram" or key.cuda and c.backend == "cpu" or
-      key.name == "dropout_embd" and not c.has_dropout
+      key.cpu and c.backend == "cuda" or
+      key.name == "dropout_embd" and not c.has_dropout or key.name == "specialise" and c.specialise
     if not says_nothing then words[#words + 1] = key.name .. "=" .. tostring(c[key.name]) end
   end
   return table.concat(words, " ")

@@ -121,6 +121,7 @@ function Writer:call(node, indent)
     args[#args + 1] = "scratch"
     self.needs_scratch = true
   end
+  if not k.specialise then table.insert(args, 1, kernels.sizes_argument(k)) end
   table.insert(args, 1, k.name)
   if node.at and node.at ~= self.last_at then
     self.lines[#self.lines + 1] = ("%s// %s"):format(indent, node.at)
@@ -185,7 +186,7 @@ local function check_same(k, other)
 end
 
 function Emitter:kernel(node)
-  local name = kernels.name(node, self.decode)
+  local name = kernels.name(node, self.target, self.decode)
   local k = self.by_name[name]
   if not k then
     k = kernels.text(node, self.target, self.decode)
@@ -274,12 +275,19 @@ function Emitter:phase(phase)
   return { functions = table.concat(before, "\n"), body = table.concat(body, "\n"):gsub("^    ", "") }
 end
 
--- How often each kernel runs in one training step, for the comment above it.
+-- How often each kernel runs in one training step, for the comment above it. What one costs that serves
+-- several sizes is their mean.
 function Emitter:count_calls()
   for _, node in ipairs(self.g.nodes) do
-    local k = self.by_name[kernels.name(node, self.decode)]
+    local k = self.by_name[kernels.name(node, self.target, self.decode)]
     if k and (self.decode or node.phase ~= "loss") then
-      k.calls = k.calls + (node.block and node.block.count or 1)
+      local count = node.block and node.block.count or 1
+      if not k.specialise then
+        local own = self:kernel(node)
+        k.flops = (k.calls * k.flops + count * own.flops) / (k.calls + count)
+        k.bytes = (k.calls * k.bytes + count * own.bytes) / (k.calls + count)
+      end
+      k.calls = k.calls + count
     end
   end
 end
@@ -303,8 +311,8 @@ function Emitter:kernel_texts()
     local often = k.often or k.calls == 0 and "In evaluations." or k.calls == 1 and "Called once a step."
       or ("Called %d times a step."):format(k.calls)
     local head = ("// %s, from %s:%d."):format(k.name, k.path, k.line)
-    local cost = ("%s; %s, %s each."):format(often, scaled(k.flops, "FLOP"), scaled(k.bytes, "B"))
-      :gsub("%.;", ":", 1)
+    local cost = ("%s; %s, %s each%s."):format(often, scaled(k.flops, "FLOP"), scaled(k.bytes, "B"),
+      k.specialise == false and " on average" or ""):gsub("%.;", ":", 1)
     if not self.decode then
       head = head .. (#head + #cost < WIDTH and " " or "\n// ") .. cost
     end
@@ -328,12 +336,15 @@ end
 -- Words as C string literals, one a line of a macro.
 local function macro_strings(text)
   local lines, line = {}, ""
-  for word in text:gmatch("%S+") do
-    if #line + #word + 1 > 80 then
+  local function add(piece)
+    if #line + #piece > 80 then
       lines[#lines + 1] = emit.c_string(line)
       line = ""
     end
-    line = line .. word .. " "
+    line = line .. piece
+  end
+  for word in text:gmatch("%S+") do
+    for piece in (word .. " "):gmatch("[^+]+%+?") do add(piece) end
   end
   lines[#lines + 1] = emit.c_string((line:gsub(" $", "")))
   for i = 1, #lines - 1 do lines[i] = lines[i] .. (" "):rep(WIDTH - 5 - #lines[i]) .. "\\" end
@@ -428,7 +439,8 @@ end
 
 function emit.train_c(g, facts)
   local emitter = new_emitter(g)
-  local k = setmetatable({ tile = kernels.tile(g.target) }, { __index = facts })
+  local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false },
+    { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()

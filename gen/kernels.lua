@@ -5,6 +5,7 @@ local layout = require("gen.passes.layout")
 local target = require("gen.target")
 local template = require("gen.template")
 local tiling = require("gen.tiling")
+local unspecialise = require("gen.unspecialise")
 
 local kernels = {}
 
@@ -43,10 +44,15 @@ local function sizes_text(node)
   return graph.shape_text(sizes)
 end
 
+-- The sizes in a kernel's name; one that is told them when it is called serves any.
+local function named_sizes(node, t)
+  return t.specialise == false and "any" or sizes_text(node)
+end
+
 -- The name of a node's kernel; a sampler's have "decode" in it, so that no two of a program are
 -- alike.
-function kernels.name(node, decode)
-  local words = { node.op.name, sizes_text(node) }
+function kernels.name(node, t, decode)
+  local words = { node.op.name, named_sizes(node, t) }
   if decode and not node.op.name:find("_decode$") then table.insert(words, 2, "decode") end
   if node.op.name == "matmul_dw" and node.outputs[2] then words[#words + 1] = "dbias" end
   for i, operand in ipairs(node.op.outputs) do
@@ -277,12 +283,27 @@ local function flops_of(node)
   return total
 end
 
-local function dims_text(dims)
-  local words = {}
+-- The letters of a node that C code knows.
+local function declared(dims)
+  local letters = {}
   for _, letter in ipairs(LETTERS) do
-    if dims[letter] then words[#words + 1] = letter .. " = " .. dims[letter] end
+    if dims[letter] then letters[#letters + 1] = letter end
   end
+  return letters
+end
+
+local function dims_text(dims, t)
+  if t.specialise == false then return unspecialise.dims(declared(dims)) end
+  local words = declared(dims)
+  for i, letter in ipairs(words) do words[i] = letter .. " = " .. dims[letter] end
   return table.concat(words, ", ")
+end
+
+-- The sizes as an argument of a kernel that is told them.
+function kernels.sizes_argument(k)
+  local words = declared(k.d)
+  for i, letter in ipairs(words) do words[i] = (".%s = %d"):format(letter, k.d[letter]) end
+  return ("&(struct sizes){%s}"):format(table.concat(words, ", "))
 end
 
 -- What a template function is given for a node. The fields are the template's vocabulary:
@@ -299,8 +320,8 @@ function kernels.describe(node, t, decode)
   local cuda_product = t.backend == "cuda" and node.op.product
   local d = layout.sizes(t, node)
   local k = {
-    name = kernels.name(node, decode), op = node.op, node = node, operands = operands,
-    target = t, dtype = t.elem, d = d, dims = dims_text(d),
+    name = kernels.name(node, t, decode), op = node.op, node = node, operands = operands,
+    target = t, dtype = t.elem, d = d, dims = dims_text(d, t), specialise = t.specialise ~= false,
     attrs = {}, uses = {},
     prologue = statements(prologue, step_names, t.backend),
     epilogue = cuda_product and {} or statements(node.epilogue, step_names, t.backend),
@@ -317,7 +338,7 @@ function kernels.describe(node, t, decode)
   -- The names of a kernel's parts: k.part.tile is matmul_768x128x512_tile.
   k.part = setmetatable({}, { __index = function(_, word) return k.name .. "_" .. word end })
   if node.op.common then
-    k.common_name = node.op.common .. "_" .. sizes_text(node)
+    k.common_name = node.op.common .. "_" .. named_sizes(node, t)
     k.common = setmetatable({}, { __index = function(_, word) return k.common_name .. "_" .. word end })
   end
   for key, value in pairs(node.attrs) do
@@ -365,7 +386,7 @@ end
 function kernels.text(node, t, decode)
   local k, file, fn
   if node.op.expr then
-    local name = kernels.name(node, decode)
+    local name = kernels.name(node, t, decode)
     k = kernels.describe(kernels.standalone(node), t, decode)
     k.name, k.stream, k.y = name, node.op.inputs[1][1], node.op.outputs[1][1]
     k.flops, k.bytes = flops_of(node) + node.op.flops(node.dims), bytes_of(node)
@@ -383,11 +404,17 @@ function kernels.text(node, t, decode)
     k.common_line = template.line_of(path, k.op.common)
     k.common_text = load_template(path)[k.op.common](k)
   end
+  if not k.specialise then
+    local known = {}
+    if k.common then k.common_text = unspecialise.text(k.common_text, k.common_name, known) end
+    k.text = unspecialise.text(k.text, k.name, known)
+  end
   return k
 end
 
 function kernels.tile(t)
-  return load_template("templates/cpu/tile.c").tile(t.isa)
+  local k = setmetatable({ specialise = t.specialise ~= false }, { __index = t.isa })
+  return load_template("templates/cpu/tile.c").tile(k)
 end
 
 -- A kernel of all parameters (the optimizer's, the image's), which no node asks for: k has name,

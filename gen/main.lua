@@ -15,6 +15,7 @@ local emit = require("gen.emit")
 local files = require("gen.files")
 local isas = require("gen.isa")
 local template = require("gen.template")
+local tiling = require("gen.tiling")
 local wrap = require("gen.wrap")
 
 local MOST_NAME = 200 -- characters: a folder's name may have 255
@@ -51,6 +52,16 @@ local function run_keys_h()
   return template.load("templates/run_keys.h").run_keys({ keys = keys })
 end
 
+-- A long list of tilings has a line for each; brackets say that it is one string.
+local function baked_string(pair)
+  if #pair <= 80 then return emit.c_string(pair) end
+  local pieces = {}
+  for piece in pair:gmatch("[^+]+%+?") do
+    pieces[#pieces + 1] = emit.c_string(piece)
+  end
+  return "(" .. table.concat(pieces, "\n     ") .. ")"
+end
+
 local function defaults_c(c, name)
   local keys, baked = {}, {}
   for i, key in ipairs(config.run_keys()) do
@@ -58,7 +69,7 @@ local function defaults_c(c, name)
   end
   for word in c.baked_text:gmatch("%S+") do baked[#baked + 1] = word end
   return wrap.text(template.load("templates/defaults.c").defaults({ name = name, keys = keys,
-    baked = baked, string = emit.c_string }))
+    baked = baked, string = emit.c_string, baked_string = baked_string }))
 end
 
 -- ---- the command ---------------------------------------------------------------------------------
@@ -94,11 +105,16 @@ local function remake_command(c)
   end
   local lines, line = {}, "lua5.4 gen/main.lua --backend " .. c.backend .. " --name again"
   for _, word in ipairs(words) do
-    if #line + 1 + #word > 80 then
-      lines[#lines + 1] = line
-      line = word
-    else
-      line = line .. " " .. word
+    -- A tuned tiling goes on in the next line, without a blank, where one ends in '+'.
+    local first = true
+    for piece in word:gmatch(#word > 80 and "[^+]+%+?" or ".+") do
+      if not first or #line + 1 + #piece > 80 then
+        lines[#lines + 1] = line
+        line = piece
+      else
+        line = line .. " " .. piece
+      end
+      first = false
     end
   end
   lines[#lines + 1] = line
@@ -134,13 +150,16 @@ local function main()
     print(c[args.print])
     return
   end
+  local dumps = {}
+  local g = build.train(c, function(pass, text) dumps[pass] = text end)
+  if c.backend == "cpu" then c.tiling = tiling.resolve(g, c.tiling, c.isa, args.build .. "/tune") end
   c.baked_text = config.baked_text(c)
   local hash, name = config.hash(c), c.build_name
   local model_dir = ("%s/%s/%s"):format(args.build, hash, c.backend)
   local name_dir = ("%s/%s/%s"):format(args.build, name, c.backend)
   local function dump(pass, text) files.write(("%s/ir/%s.txt"):format(model_dir, pass), text) end
 
-  local g = build.train(c, dump)
+  for pass, text in pairs(dumps) do dump(pass, text) end
   local facts = emit.facts(g, c, hash, remake_command(c))
   files.write(model_dir .. "/model.h", emit.model_h(facts))
   if c.backend == "cuda" then

@@ -2,7 +2,8 @@
 --
 --   both   backend; elem: the type of activations ("bf16", "f16", "f32"); align: of tensors, in
 --          floats
---   cpu    isa: the instruction set's sizes, from gen/isa.lua; padded: rows of activations are padded
+--   cpu    isa: the instruction set's sizes, from gen/isa.lua; padded: rows of activations are padded;
+--          specialise: false where kernels are told their sizes when they are called
 --   cuda   sms: the multiprocessors that work is cut for; vocab, tf32, attention. Rows of tensors
 --          are padded: target.width
 local isas = require("gen.isa")
@@ -13,8 +14,9 @@ local elem_of = { bfloat16 = "bf16", float16 = "f16", float32 = "f32" }
 local bytes_of = { bf16 = 2, f16 = 2, f32 = 4, i32 = 4 }
 
 -- The CPU, by the name of its instruction set. The sampler, which has few rows, does not pad them.
-function target.cpu(isa_name, padded)
-  return { backend = "cpu", elem = "f32", isa = isas[isa_name], align = 16, padded = padded }
+function target.cpu(isa_name, padded, specialise)
+  return { backend = "cpu", elem = "f32", isa = isas[isa_name], align = 16, padded = padded,
+    specialise = specialise }
 end
 
 -- A CUDA device. options: elem, vocab (the size that is padded as the vocabulary), tf32, attention.
@@ -29,7 +31,7 @@ end
 
 -- What a checked config's trainer runs on.
 function target.of(c)
-  if c.backend == "cpu" then return target.cpu(c.isa, true) end
+  if c.backend == "cpu" then return target.cpu(c.isa, true, c.specialise) end
   local C, V = c.n_embd, c.vocab_size
   -- A size says whose it is: a vocabulary as large as another width is padded as that.
   local shared = V == C or V == 3 * C or V == c.n_ff

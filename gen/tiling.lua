@@ -1,17 +1,34 @@
--- tiling: how a CPU's products are cut, from their sizes.
+-- tiling: how a CPU's products are cut, from their sizes, or as `make tune` found it.
 --
 --   vecs            vectors in a row of the register tile: a panel's width
 --   depth           of a slice of the inner sum
 --   block           register tiles of rows that a panel meets, one after another
 --   slices_outside  of a product: each slice's panels pass by before the next slice's
+--   block_cols      of a weight's gradient: panels in a block
 --
 -- None of them changes a result: each value is one sum in order, whatever it is cut into.
+--
+-- As text a tiling is "matmul_768x128x512-3-128-64-0": a product's name, then the numbers. The key `tiling` is
+-- "tuned", "model" or such texts joined by '+'; the file of `make tune`, build/tune/PROCESSOR-ISA.lua, is a table
+-- of name to numbers, and holds what every config's products were tuned to on that processor.
+local sandbox = require("gen.sandbox")
+
 local tiling = {}
 
 local PANEL_BYTES = { [16] = 36864, [8] = 24576, [4] = 24576 } -- by vector width: most of a first-level cache
 local ROWS_BYTES = 384 * 1024                                  -- of a second-level cache
+local GRADIENT_DEPTH, GRADIENT_COLS, GRADIENT_FLOATS = 128, 256, 65536
+local MOST_PANEL_BYTES = 256 * 1024                            -- on a thread's stack
+local MOST = 1 << 20                                           -- of a number
+
+local FIELDS = {
+  product = { "vecs", "depth", "block", "slices_outside" },
+  gradient = { "vecs", "depth", "block", "block_cols" },
+}
 
 local function divide_up(a, b) return (a + b - 1) // b end
+
+-- ---- the cost model -----------------------------------------------------------------------------
 
 -- Slices alike in length, each at most `most` and a multiple of 16.
 local function even_depth(inner, most)
@@ -27,30 +44,243 @@ local function panel_vecs(isa, cols)
   return most
 end
 
-local function product(isa, inner, cols)
-  local vecs = panel_vecs(isa, cols)
-  local depth = even_depth(inner, PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec))
-  local outside = inner > cols
-  local rows = math.max(256, ROWS_BYTES // (4 * (outside and depth or inner)))
-  return { vecs = vecs, depth = depth, block = divide_up(rows, isa.tile_rows), slices_outside = outside and 1 or 0 }
+-- `given` may say some of it already: a candidate's.
+local function product(isa, s, given)
+  local vecs = given.vecs or panel_vecs(isa, s.cols)
+  local depth = even_depth(s.inner, given.depth or PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec))
+  local outside = given.slices_outside or (s.inner > s.cols and depth < s.inner and 1 or 0)
+  local rows = math.max(256, ROWS_BYTES // (4 * (outside == 1 and depth or s.inner)))
+  return { vecs = vecs, depth = depth, block = divide_up(rows, isa.tile_rows), slices_outside = outside }
 end
 
-local function gradient(isa, rows, cols)
-  local vecs = math.min(2, divide_up(cols, isa.vec))
-  local depth = even_depth(rows, tonumber(os.getenv("DW_DEPTH") or 128))
-  local wide = math.min(cols, tonumber(os.getenv("DW_COLS") or 256))
-  local high = tonumber(os.getenv("DW_ROWS") or 65536 // wide)
-  return { vecs = vecs, depth = depth, block = divide_up(high, isa.tile_rows),
+local function gradient(isa, s, given)
+  local vecs = given.vecs or math.min(2, divide_up(s.cols, isa.vec))
+  local depth = even_depth(s.inner, given.depth or GRADIENT_DEPTH)
+  local wide = math.min(s.cols, given.wide or GRADIENT_COLS)
+  return { vecs = vecs, depth = depth, block = divide_up(GRADIENT_FLOATS // wide, isa.tile_rows),
     block_cols = divide_up(wide, vecs * isa.vec) }
 end
 
--- Of a node that is a product; nil of others.
-function tiling.of(t, node)
+-- For kernels that are told their sizes: one choice for all of them, as a library's blocks are.
+local function any_product(isa)
+  local vecs = isa.tile_vecs
+  local depth = PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec) // 16 * 16
+  return { vecs = vecs, depth = depth, block = divide_up(ROWS_BYTES // (4 * depth), isa.tile_rows),
+    slices_outside = 1 }
+end
+
+local function any_gradient(isa)
+  return { vecs = 2, depth = GRADIENT_DEPTH, block = divide_up(GRADIENT_FLOATS // GRADIENT_COLS, isa.tile_rows),
+    block_cols = GRADIENT_COLS // (2 * isa.vec) }
+end
+
+-- ---- a product's name and sizes -----------------------------------------------------------------
+
+-- Of a node that is a product: its kind, its name, and its sizes, rows x inner to rows x cols; nil of others.
+function tiling.describe(node)
   local d, letters = node.dims, node.op.product
-  if t.backend ~= "cpu" then return nil end
-  if letters then return product(t.isa, d[letters.inner], d[letters.cols]) end
-  if node.op.name == "matmul_dw" then return gradient(t.isa, d.N, d.C) end
+  local s
+  if letters then
+    s = { kind = "product", rows = d.N, inner = d[letters.inner], cols = d[letters.cols] }
+    s.name = ("%s_%dx%dx%d"):format(node.op.name, s.rows, s.inner, s.cols)
+  elseif node.op.name == "matmul_dw" then
+    s = { kind = "gradient", rows = d.O, inner = d.N, cols = d.C }
+    s.name = ("%s_%dx%dx%d"):format(node.op.name, d.N, d.O, d.C)
+  end
+  return s
+end
+
+local model_of = { product = product, gradient = gradient }
+local any_of = { product = any_product, gradient = any_gradient }
+
+-- What the cost model chooses.
+function tiling.model(t, s) return model_of[s.kind](t.isa, s, {}) end
+
+-- Of a node of a CPU's that is a product: t.tilings (name to tiling) has those that differ from the model.
+function tiling.of(t, node)
+  local s = t.backend == "cpu" and tiling.describe(node)
+  if not s then return nil end
+  if t.specialise == false then return any_of[s.kind](t.isa) end
+  return t.tilings and t.tilings[s.name] or tiling.model(t, s)
+end
+
+-- ---- candidates ---------------------------------------------------------------------------------
+
+-- What `make tune` times: the model's choice first, then others that have a chance, each once.
+function tiling.candidates(t, s)
+  local list, seen = {}, {}
+  local function add(choice)
+    local text = tiling.text(s, choice)
+    if not seen[text] and not tiling.problem(t, s, choice) then list[#list + 1] = choice end
+    seen[text] = true
+  end
+  local model, widest = tiling.model(t, s), math.min(t.isa.tile_vecs, divide_up(s.cols, t.isa.vec))
+  add(model)
+  for vecs = math.min(2, widest), widest do
+    if s.kind == "gradient" then
+      for _, depth in ipairs({ 64, 128, 256 }) do
+        for _, wide in ipairs({ GRADIENT_COLS, 2 * GRADIENT_COLS }) do
+          add(gradient(t.isa, s, { vecs = vecs, depth = depth, wide = wide }))
+        end
+      end
+    else
+      local usual = product(t.isa, s, { vecs = vecs }).depth
+      for _, depth in ipairs({ usual, usual // 2, usual * 2 }) do
+        for outside = 0, s.inner > depth and 1 or 0 do
+          add(product(t.isa, s, { vecs = vecs, depth = math.max(16, depth), slices_outside = outside }))
+        end
+      end
+    end
+  end
+  return list
+end
+
+-- ---- texts --------------------------------------------------------------------------------------
+
+local function fail(code, place, format, ...)
+  error({ code = code, message = sandbox.printable(place .. ": " .. format:format(...), 400) }, 0)
+end
+
+-- "3-128-64-0"
+function tiling.text(s, choice)
+  local words = {}
+  for i, field in ipairs(FIELDS[s.kind]) do words[i] = ("%d"):format(choice[field]) end
+  return table.concat(words, "-")
+end
+
+-- What is wrong with a tiling for a product, or nil.
+function tiling.problem(t, s, choice)
+  local isa = t.isa
+  local highest = { vecs = isa.tile_vecs, depth = s.inner, block = MOST, block_cols = MOST, slices_outside = 1 }
+  for _, field in ipairs(FIELDS[s.kind]) do
+    local low = field == "slices_outside" and 0 or 1
+    if choice[field] < low or choice[field] > highest[field] then
+      return ("%s is %d; wanted %d to %d"):format(field, choice[field], low, highest[field])
+    end
+  end
+  local bytes = 4 * choice.depth * choice.vecs * isa.vec
+  if s.kind == "product" and bytes > MOST_PANEL_BYTES then
+    return ("a panel of %d bytes; wanted at most %d"):format(bytes, MOST_PANEL_BYTES)
+  end
   return nil
+end
+
+-- The tiling that a text of numbers says, checked.
+local function parse(t, s, text, code, place)
+  local choice, i = {}, 0
+  if #text <= 60 and text:find("^%d+%-%d+%-%d+%-%d+$") then
+    for digits in text:gmatch("%d+") do
+      i = i + 1
+      choice[FIELDS[s.kind][i]] = math.tointeger(tonumber(digits)) or MOST + 1
+    end
+  else
+    fail(code, place, "%s is '%s'; wanted four whole numbers, %s", s.name, sandbox.printable(text, 60),
+      table.concat(FIELDS[s.kind], "-"))
+  end
+  local problem = tiling.problem(t, s, choice)
+  if problem then fail(code, place, "%s: %s", s.name, problem) end
+  return choice
+end
+
+-- ---- the file of `make tune` --------------------------------------------------------------------
+
+local function processor()
+  local file = io.open("/proc/cpuinfo", "r")
+  local text = "\n" .. (file and file:read("a") or "")
+  if file then file:close() end
+  return text:match("\nmodel name%s*:%s*([^\n]+)") or text:match("\nCPU part%s*:%s*([^\n]+)") or "unknown"
+end
+
+-- build/tune/AMD_EPYC-avx512.lua
+function tiling.path(folder, isa_name)
+  local name = processor():gsub("%s+$", ""):gsub("[^%w.]+", "_"):sub(1, 100)
+  return ("%s/%s-%s.lua"):format(folder, name, isa_name)
+end
+
+-- The file's table of name to numbers, or nil where there is none.
+function tiling.read(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  file:close()
+  local way_out = "remove it, and `make tune` writes another; or take SET=\"tiling=model\""
+  local ok, entries = pcall(sandbox.load, path)
+  if not ok then fail(65, entries.message or path, "no table of tilings; %s", way_out) end
+  for name, text in pairs(entries) do
+    if not name:find("^matmul[%l_]*_%d+x%d+x%d+$") or type(text) ~= "string" then
+      fail(65, path, "'%s' is no product's numbers; %s", name, way_out)
+    end
+  end
+  return entries
+end
+
+-- The file's text, sorted.
+function tiling.file_text(entries)
+  local lines = {}
+  for name, text in pairs(entries) do lines[#lines + 1] = ("  %s = %q,"):format(name, text) end
+  table.sort(lines)
+  return "-- What `make tune` found: of each product, how it is cut (gen/tiling.lua).\nreturn {\n" ..
+    table.concat(lines, "\n") .. "\n}\n"
+end
+
+-- ---- a graph's ----------------------------------------------------------------------------------
+
+-- The products of a graph, each once, in order.
+function tiling.products(g)
+  local list, seen = {}, {}
+  for _, node in ipairs(g.nodes) do
+    local s = tiling.describe(node)
+    if s and not seen[s.name] then
+      seen[s.name] = true
+      list[#list + 1] = s
+    end
+  end
+  return list
+end
+
+-- The entries of a key's text.
+local function entries_of(text)
+  local entries = {}
+  for word in (text .. "+"):gmatch("([^+]*)%+") do
+    local name, numbers = word:match("^([%l_]+_%d+x%d+x%d+)%-([%d-]+)$")
+    if not name then
+      fail(64, "tiling", "'%s' is no NAME-NUMBERS; wanted tuned, model, or such as matmul_768x128x512-3-128-64-0",
+        sandbox.printable(word, 60))
+    end
+    entries[name] = numbers
+  end
+  return entries
+end
+
+-- What the key's value comes to for this graph: "model", or the tilings that differ from the model's, sorted. They
+-- are put into g.target. `folder` is where `make tune` keeps its files.
+function tiling.resolve(g, value, isa_name, folder)
+  local entries, code, place = {}, 64, "tiling"
+  if g.target.specialise == false then
+    if value ~= "tuned" and value ~= "model" then
+      fail(64, place, "a list, but kernels that are told their sizes are all cut alike; leave tiling or specialise out")
+    end
+  elseif value == "tuned" then
+    code, place = 65, tiling.path(folder, isa_name)
+    entries = tiling.read(place) or entries
+  elseif value ~= "model" then
+    entries = entries_of(value)
+  end
+  local words, own = {}, {}
+  g.target.tilings = {}
+  for _, s in ipairs(tiling.products(g)) do
+    own[s.name] = true
+    local choice = entries[s.name] and parse(g.target, s, entries[s.name], code, place)
+    local text = choice and tiling.text(s, choice)
+    if choice and text ~= tiling.text(s, tiling.model(g.target, s)) then
+      g.target.tilings[s.name] = choice
+      words[#words + 1] = s.name .. "-" .. text
+    end
+  end
+  for name in pairs(value ~= "tuned" and entries or {}) do
+    if not own[name] then fail(64, "tiling", "%s is no product of this model", name) end
+  end
+  table.sort(words)
+  return #words > 0 and table.concat(words, "+") or "model"
 end
 
 return tiling

@@ -44,9 +44,9 @@ static bool open_is_key(const struct pair *pair, const char *key) {
 
 // Where and how a model was trained does not matter to where it is sampled.
 static void open_add_difference(void *context, const struct pair *then, const struct pair *now) {
-    static const char *const training[] = {"isa",         "backend",     "batch_size",
-                                           "init",        "optimizer",   "decay_params",
-                                           "has_dropout", "dropout_embd"};
+    static const char *const training[] = {
+        "isa",         "backend",      "batch_size", "init",       "optimizer", "decay_params",
+        "has_dropout", "dropout_embd", "tiling",     "specialise", "recompute", "logits_rows"};
     struct open_difference *difference = context;
     for (size_t i = 0; i < sizeof training / sizeof *training; i++) {
         if (open_is_key(now, training[i])) {

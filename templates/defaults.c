@@ -12,7 +12,7 @@ const struct run run_defaults = {
 
 const char *const run_baked_keys[] = {
     //$ for _, pair in ipairs(k.baked) do
-    $(k.string(pair)),
+    $(k.baked_string(pair)),
     //$ end
     NULL,
 };

@@ -22,6 +22,21 @@
 
 _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 
+//$ if not k.specialise then
+// The sizes of a kernel's operands, by the letters that it has for them; X_LD is from one row of X
+// to the next.
+struct sizes {
+    int N, B, T, C, C_LD, H, D, E, E_LD, O, O_LD, V, V_LD, P;
+};
+
+// A kernel that is told its sizes: the compiler may not make it one for those of its calls.
+#ifdef __clang__
+#define ANY_SIZES static __attribute__((noinline, used))
+#else
+#define ANY_SIZES static __attribute__((noipa))
+#endif
+
+//$ end
 $(k.tile)
 $(k.kernel_texts)
 // ---- the model ----------------------------------------------------------------------------------

@@ -11,11 +11,13 @@
 //$     local panels = (T + wide - 1) // wide
 //$     -- Backward: panels of a block, so that two blocks of scores fit into the second-level cache.
 //$     local block = math.max(1, math.min(panels, 128 // wide, 65536 // (T * wide)))
+//$     if not k.specialise then block = 128 // wide end
 //$     return T, D, wide, block
 //$ end
 //$ function sizes(k)
 // clang-format off
-    enum { $(k.dims), WIDE = 2 * VEC, HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+//$ local vecs = k.specialise and "MIN(2, DIVIDE_UP(D, VEC))" or "2"
+    enum { $(k.dims), WIDE = 2 * VEC, HEAD = $(vecs) * VEC };
 // clang-format on
 //$ end
 
@@ -66,8 +68,14 @@ static void $(k.common.panel)(float *to, int stride, const float *x, int x_strid
 static void $(k.common.rows)(float *to, int to_stride, const float *weights, int w_k,
                              const float *x, int x_stride, int depth, int i, int rows) {
     //$ sizes(k)
+    //$ if k.specialise then
     enum { EDGE = WIDE % TILE_ROWS, TAIL = T % WIDE % TILE_ROWS };
+    //$ end
     for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+        //$ if not k.specialise then
+        TILE_CASES($(k.common.mix), i, p, i + rows, D, HEAD / VEC, to, to_stride, true, weights, 1,
+                   w_k, x, x_stride, depth);
+        //$ else
         if (rows == TILE_ROWS) {
             TILE_CASES($(k.common.mix), i, p, TILE_ROWS, D, HEAD / VEC, to, to_stride, true,
                        weights, 1, w_k, x, x_stride, depth);
@@ -78,6 +86,7 @@ static void $(k.common.rows)(float *to, int to_stride, const float *weights, int
             TILE_CASES($(k.common.mix), i, p, TAIL, D, HEAD / VEC, to, to_stride, true, weights, 1,
                        w_k, x, x_stride, depth);
         }
+        //$ end
     }
 }
 

@@ -73,6 +73,7 @@ VEC_INLINE void tile_store(vec acc[TILE_ROWS][TILE_VECS], const int rows, const 
     }
 }
 
+//$ if k.specialise then
 // Calls tile(..., i, p, rows, vecs, last) with the constants of a whole tile, or of the last row
 // or panel; a panel is VECS vectors wide.
 #define TILE_CASES(tile, i, p, ROWS, COLS, VECS, ...)                                              \
@@ -91,4 +92,46 @@ VEC_INLINE void tile_store(vec acc[TILE_ROWS][TILE_VECS], const int rows, const 
             tile(__VA_ARGS__, i, p, (ROWS) % TILE_ROWS, LAST_VECS, LAST);                          \
         }                                                                                          \
     } while (0)
+//$ else
+_Static_assert(TILE_ROWS <= 8 && TILE_VECS <= 3, "TILE_CASES below has no more cases");
+
+// tile(..., i, p, rows, vecs, last) with as many vectors as there are, a constant.
+#define TILE_VECS_CASES(tile, i, p, rows, vecs, last, VECS, ...)                                   \
+    do {                                                                                           \
+        if ((VECS) >= 3 && (vecs) == 3) {                                                          \
+            tile(sizes, __VA_ARGS__, i, p, rows, MIN(3, VECS), last);                              \
+        } else if ((VECS) >= 2 && (vecs) == 2) {                                                   \
+            tile(sizes, __VA_ARGS__, i, p, rows, MIN(2, VECS), last);                              \
+        } else {                                                                                   \
+            tile(sizes, __VA_ARGS__, i, p, rows, 1, last);                                         \
+        }                                                                                          \
+    } while (0)
+
+// Calls tile(..., i, p, rows, vecs, last) for a tile of a matrix whose sizes are not constants: a
+// whole one, one with fewer columns, or one with fewer rows, which is cut into 4, 2 and 1 of them.
+#define TILE_CASES(tile, i, p, ROWS, COLS, VECS, ...)                                              \
+    do {                                                                                           \
+        const int rows_ = int_min(TILE_ROWS, (ROWS) - (i));                                        \
+        const int cols_ = int_min((VECS)*VEC, (COLS) - (p) * (VECS)*VEC);                          \
+        const int vecs_ = DIVIDE_UP(cols_, VEC), last_ = cols_ - (vecs_ - 1) * VEC;                \
+        if (rows_ == TILE_ROWS && cols_ == (VECS)*VEC) {                                           \
+            tile(sizes, __VA_ARGS__, i, p, TILE_ROWS, VECS, VEC);                                  \
+        } else if (rows_ == TILE_ROWS) {                                                           \
+            TILE_VECS_CASES(tile, i, p, TILE_ROWS, vecs_, last_, VECS, __VA_ARGS__);               \
+        } else {                                                                                   \
+            int from_ = (i);                                                                       \
+            if (rows_ & 4) {                                                                       \
+                TILE_VECS_CASES(tile, from_, p, 4, vecs_, last_, VECS, __VA_ARGS__);               \
+                from_ += 4;                                                                        \
+            }                                                                                      \
+            if (rows_ & 2) {                                                                       \
+                TILE_VECS_CASES(tile, from_, p, 2, vecs_, last_, VECS, __VA_ARGS__);               \
+                from_ += 2;                                                                        \
+            }                                                                                      \
+            if (rows_ & 1) {                                                                       \
+                TILE_VECS_CASES(tile, from_, p, 1, vecs_, last_, VECS, __VA_ARGS__);               \
+            }                                                                                      \
+        }                                                                                          \
+    } while (0)
+//$ end
 //$ end

@@ -65,14 +65,14 @@ check.test("defaults are nanoGPT's", function()
     activation = "gelu_erf", attn_scale = "head", dropout_embd = true, init = "nanogpt",
     optimizer = "adamw", decay_params = "matrices", dtype = "float32", backend = "cpu",
     recompute = "none", logits_rows = 0, tf32 = false, attention = "mma", arch = "native",
-    dropout = 0.0, out_dir = "", dataset = "shakespeare_char", eval_interval = 2000,
+    specialise = true, dropout = 0.0, out_dir = "", dataset = "shakespeare_char", eval_interval = 2000,
     log_interval = 1, eval_iters = 200, eval_only = false, always_save_checkpoint = true,
     init_from = "auto", gradient_accumulation_steps = 40, learning_rate = 6e-4,
     max_iters = 600000, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, eps = 1e-8,
     grad_clip = 1.0, decay_lr = true, warmup_iters = 2000, lr_decay_iters = 600000,
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0,
     has_dropout = false, vocab_size = 65, n_ff = 3072, head_size = 64, name = "x",
-    source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic",
+    source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
   for name, value in pairs(defaults) do check.equal(c[name], value, name) end
   for _, key in ipairs(config.keys) do
@@ -164,7 +164,7 @@ check.test("a bigram has no transformer's keys", function()
   check.equal(config.baked_text(c), config.baked_text(load_text(text)))
   check.equal(config.baked_text(c), "model=bigram block_size=8 vocab_size=65 batch_size=12 " ..
     "has_dropout=false init=nanogpt optimizer=adamw decay_params=matrices recompute=none " ..
-    "logits_rows=0 dtype=float32 backend=cpu isa=generic")
+    "logits_rows=0 dtype=float32 backend=cpu isa=generic tiling=tuned")
 end)
 
 check.test("the baked text", function()
@@ -172,7 +172,7 @@ check.test("the baked text", function()
     "model=gpt n_layer=6 n_head=6 n_embd=384 block_size=256 vocab_size=65 batch_size=64 " ..
     "bias=false qkv_bias=false lm_head_bias=false tie_weights=true activation=gelu_erf " ..
     "attn_scale=head has_dropout=true dropout_embd=true init=nanogpt optimizer=adamw " ..
-    "decay_params=matrices recompute=none logits_rows=0 dtype=float32 backend=cpu isa=generic")
+    "decay_params=matrices recompute=none logits_rows=0 dtype=float32 backend=cpu isa=generic tiling=tuned")
 end)
 
 check.test("the hash is the SHA-256 of the baked text and the generator", function()
@@ -210,6 +210,15 @@ end)
 check.test("where dropout is off, its places say nothing", function()
   check.equal(config.baked_text(load_text("return { dropout_embd = false }")),
     config.baked_text(load_text("return {}")))
+end)
+
+check.test("kernels that are told their sizes", function()
+  local plain, told = load_text("return {}"), load_text("return { specialise = false }")
+  check.equal(config.baked_text(load_text("return { specialise = true }")), config.baked_text(plain))
+  check.equal(config.baked_text(told):find(" specialise=false", 1, true) ~= nil, true)
+  check.equal(config.hash(told, "g") ~= config.hash(plain, "g"), true)
+  check.raises(function() load_text("return { specialise = false }", "backend=cuda") end, 64,
+    "specialise = false, but the cuda backend has specialised kernels alone; leave specialise out$")
 end)
 
 check.test("instruction sets", function()

@@ -56,5 +56,6 @@ const char *const run_baked_keys[] = {
     "dtype=float32",
     "backend=cpu",
     "isa=avx2",
+    "tiling=model",
     NULL,
 };

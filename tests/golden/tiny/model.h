@@ -6,7 +6,8 @@
 //             qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_erf
 //             attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
 //             decay_params=matrices recompute=none logits_rows=0 dtype=float32 isa=avx2
-//   build     906e664657f0
+//             tiling=model
+//   build     1af2d72cf09f
 //
 // Letters: B batch, T context, C width, L layers, H heads, D head size, F feed-forward width,
 // V vocabulary, N = B * T rows, Q = D.
@@ -24,7 +25,7 @@ enum {
     MODEL_V = 17,
 };
 
-#define MODEL_HASH "906e664657f0"
+#define MODEL_HASH "1af2d72cf09f"
 
 // The baked keys.
 #define MODEL_CONFIG                                                                               \
@@ -32,7 +33,7 @@ enum {
     "bias=true qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_erf "             \
     "attn_scale=head has_dropout=true dropout_embd=true init=nanogpt optimizer=adamw "             \
     "decay_params=matrices recompute=none logits_rows=0 dtype=float32 backend=cpu "                \
-    "isa=avx2"
+    "isa=avx2 tiling=model"
 
 // Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
 static const struct param model_params[] = {

@@ -6,6 +6,7 @@
 //                qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_erf
 //                attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
 //                decay_params=matrices recompute=none logits_rows=0 dtype=float32 isa=avx2
+//                tiling=model
 //   memory       16832 bytes beside the weights, which stay in the checkpoint's mapping
 //
 // Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has

@@ -5,6 +5,7 @@
 //                qkv_bias=true lm_head_bias=false tie_weights=true activation=gelu_erf
 //                attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
 //                decay_params=matrices recompute=none logits_rows=0 dtype=float32 isa=avx2
+//                tiling=model
 //   parameters   4240
 //   memory       weights, gradients and moments 0.0 MiB each, activations 0.1 MiB
 //                (0.1 MiB before planning)
@@ -242,7 +243,7 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const
     }
 }
 
-// heads_3x6x2x5, from templates/cpu/attention.c:23: what kernels of these sizes share.
+// heads_3x6x2x5, from templates/cpu/attention.c:25: what kernels of these sizes share.
 // A tile of turned scores (keys, WIDE): to = rows of x (.., D) from key i on, times a turned panel
 // (D, WIDE).
 VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, const float *x, int x_stride,
@@ -317,7 +318,7 @@ static void heads_3x6x2x5_turn(float *to, const float *x, int stride, int q, flo
     }
 }
 
-// attention_3x6x2x5_dropout, from templates/cpu/attention.c:94.
+// attention_3x6x2x5_dropout, from templates/cpu/attention.c:103.
 // Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
 struct attention_3x6x2x5_dropout_scratch {
     float q[80];      // (D, WIDE)
@@ -637,7 +638,7 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
 // result's columns.
 static inline struct piece matmul_18x40x10_bias_dropout_add_piece(struct range panels, int item) {
     enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, COLS = O, WIDE = 2 * VEC };
-    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
     const int count = panels.last - panels.first;
     const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
     const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
@@ -847,7 +848,7 @@ VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float 
 // result's columns.
 static inline struct piece matmul_dx_18x17x10_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
-    enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
     const int count = panels.last - panels.first;
     const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
     const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
@@ -1168,7 +1169,7 @@ VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float 
 // result's columns.
 static inline struct piece matmul_dx_18x40x10_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
-    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
     const int count = panels.last - panels.first;
     const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
     const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
@@ -1441,7 +1442,7 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:169.
+// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:178.
 // Called 3 times a step: 6.3 kFLOP, 5.9 kB each.
 struct attention_backward_3x6x2x5_dropout_scratch {
     float q[80], dy[80];                // (D, WIDE)
@@ -1554,7 +1555,7 @@ VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float 
 // result's columns.
 static inline struct piece matmul_dx_18x30x10_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
-    enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 1 };
+    enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
     const int count = panels.last - panels.first;
     const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
     const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
@@ -1769,8 +1770,8 @@ enum {
 
 static void forward_layer(struct model *m, int l, int thread, int threads) {
     float *ln_1_y = m->acts + 8928 + (size_t)l * 288; // (18, 10)
-    float *ln_1_mean = m->acts + 14480 + (size_t)l * 32; // (18)
-    float *ln_1_rstd = m->acts + 14576 + (size_t)l * 32; // (18)
+    float *ln_1_mean = m->acts + 14544 + (size_t)l * 32; // (18)
+    float *ln_1_rstd = m->acts + 14640 + (size_t)l * 32; // (18)
     const float *x = m->acts + 7776 + (size_t)l * 288; // (18, 10)
     const float *ln_1_weight = m->params + 240 + (size_t)l * 1392; // (10)
     const float *ln_1_bias = m->params + 256 + (size_t)l * 1392; // (10)
@@ -1778,13 +1779,13 @@ static void forward_layer(struct model *m, int l, int thread, int threads) {
     const float *attn_c_attn_weight = m->params + 272 + (size_t)l * 1392; // (30, 10)
     const float *attn_c_attn_bias = m->params + 576 + (size_t)l * 1392; // (30)
     float *attention_y = m->acts + 9792 + (size_t)l * 288; // (18, 10)
-    float *attention_lse = m->acts + 14336 + (size_t)l * 48; // (2, 18)
+    float *attention_lse = m->acts + 14400 + (size_t)l * 48; // (2, 18)
     float *x_mid = m->acts + 10656 + (size_t)l * 288; // (18, 10)
     const float *attn_c_proj_weight = m->params + 608 + (size_t)l * 1392; // (10, 10)
     const float *attn_c_proj_bias = m->params + 720 + (size_t)l * 1392; // (10)
     float *ln_2_y = m->acts + 11520 + (size_t)l * 288; // (18, 10)
-    float *ln_2_mean = m->acts + 14672 + (size_t)l * 32; // (18)
-    float *ln_2_rstd = m->acts + 14768 + (size_t)l * 32; // (18)
+    float *ln_2_mean = m->acts + 14736 + (size_t)l * 32; // (18)
+    float *ln_2_rstd = m->acts + 14832 + (size_t)l * 32; // (18)
     const float *ln_2_weight = m->params + 736 + (size_t)l * 1392; // (10)
     const float *ln_2_bias = m->params + 752 + (size_t)l * 1392; // (10)
     float *activated = m->acts + 2592 + (size_t)l * 864; // (18, 40)
@@ -1822,8 +1823,8 @@ void model_forward(struct model *m, int thread, int threads) {
     const float *wte_weight = m->params; // (17, 10)
     const float *wpe_weight = m->params + 176; // (6, 10)
     float *ln_f_y = m->acts + 13248; // (18, 10)
-    float *ln_f_mean = m->acts + 13824; // (18)
-    float *ln_f_rstd = m->acts + 13856; // (18)
+    float *ln_f_mean = m->acts + 14112; // (18)
+    float *ln_f_rstd = m->acts + 14144; // (18)
     const float *x_3 = m->acts + 8640; // (18, 10)
     const float *ln_f_weight = m->params + 4416; // (10)
     const float *ln_f_bias = m->params + 4432; // (10)
@@ -1852,50 +1853,50 @@ void model_loss(struct model *m, int thread, int threads) {
 }
 
 static void backward_layer(struct model *m, int l, int thread, int threads) {
-    float *d_fc_biased = m->acts + 5184 + (size_t)l * 864; // (18, 40)
-    const float *d_narrowed_biased = m->acts + 12896; // (18, 10)
+    float *d_fc_biased = m->acts + 12384; // (18, 40)
+    const float *d_narrowed_biased = m->acts + 13248; // (18, 10)
     const float *mlp_c_proj_weight = m->params + 1216 + (size_t)l * 1392; // (10, 40)
     const float *fc_biased = m->acts + 5184 + (size_t)l * 864; // (18, 40)
     float *d_mlp_c_proj_weight = m->grads + 1216 + (size_t)l * 1392; // (10, 40)
     float *d_mlp_c_proj_bias = m->grads + 1616 + (size_t)l * 1392; // (10)
     const float *activated = m->acts + 2592 + (size_t)l * 864; // (18, 40)
-    float *d_ln_2_y = m->acts + 12896; // (18, 10)
+    float *d_ln_2_y = m->acts + 13248; // (18, 10)
     const float *mlp_c_fc_weight = m->params + 768 + (size_t)l * 1392; // (40, 10)
     float *d_mlp_c_fc_weight = m->grads + 768 + (size_t)l * 1392; // (40, 10)
     float *d_mlp_c_fc_bias = m->grads + 1168 + (size_t)l * 1392; // (40)
     const float *ln_2_y = m->acts + 11520 + (size_t)l * 288; // (18, 10)
-    float *d_projected_biased = m->acts + 13472; // (18, 10)
+    float *d_projected_biased = m->acts + 12896; // (18, 10)
     float *d_ln_2_weight = m->grads + 736 + (size_t)l * 1392; // (10)
     float *d_ln_2_bias = m->grads + 752 + (size_t)l * 1392; // (10)
     float *d_x_mid_partial = m->acts + 12384; // (16, 2, 10)
-    float *d_x_mid_sum = m->acts + 13760; // (18, 10)
+    float *d_x_mid_sum = m->acts + 13536; // (18, 10)
     const float *x_mid = m->acts + 10656 + (size_t)l * 288; // (18, 10)
     const float *ln_2_weight = m->params + 736 + (size_t)l * 1392; // (10)
-    const float *ln_2_mean = m->acts + 14672 + (size_t)l * 32; // (18)
-    const float *ln_2_rstd = m->acts + 14768 + (size_t)l * 32; // (18)
-    const float *d_x_next = m->acts + 13184; // (18, 10)
-    float *d_attention_y = m->acts + 14048; // (18, 10)
+    const float *ln_2_mean = m->acts + 14736 + (size_t)l * 32; // (18)
+    const float *ln_2_rstd = m->acts + 14832 + (size_t)l * 32; // (18)
+    const float *d_x_next = m->acts + 13824; // (18, 10)
+    float *d_attention_y = m->acts + 13248; // (18, 10)
     const float *attn_c_proj_weight = m->params + 608 + (size_t)l * 1392; // (10, 10)
     float *d_attn_c_proj_weight = m->grads + 608 + (size_t)l * 1392; // (10, 10)
     float *d_attn_c_proj_bias = m->grads + 720 + (size_t)l * 1392; // (10)
     const float *attention_y = m->acts + 9792 + (size_t)l * 288; // (18, 10)
     float *d_qkv_biased = m->acts + 12384; // (18, 30)
     const float *qkv_biased = m->acts + (size_t)l * 864; // (18, 30)
-    const float *attention_lse = m->acts + 14336 + (size_t)l * 48; // (2, 18)
-    float *d_ln_1_y = m->acts + 13472; // (18, 10)
+    const float *attention_lse = m->acts + 14400 + (size_t)l * 48; // (2, 18)
+    float *d_ln_1_y = m->acts + 14112; // (18, 10)
     const float *attn_c_attn_weight = m->params + 272 + (size_t)l * 1392; // (30, 10)
     float *d_attn_c_attn_weight = m->grads + 272 + (size_t)l * 1392; // (30, 10)
     float *d_attn_c_attn_bias = m->grads + 576 + (size_t)l * 1392; // (30)
     const float *ln_1_y = m->acts + 8928 + (size_t)l * 288; // (18, 10)
-    float *d_narrowed_biased_before = m->acts + 12896; // (18, 10)
+    float *d_narrowed_biased_before = m->acts + 13248; // (18, 10)
     float *d_ln_1_weight = m->grads + 240 + (size_t)l * 1392; // (10)
     float *d_ln_1_bias = m->grads + 256 + (size_t)l * 1392; // (10)
     float *d_x_partial = m->acts + 12384; // (16, 2, 10)
-    float *d_x_sum = m->acts + 13184; // (18, 10)
+    float *d_x_sum = m->acts + 13824; // (18, 10)
     const float *x = m->acts + 7776 + (size_t)l * 288; // (18, 10)
     const float *ln_1_weight = m->params + 240 + (size_t)l * 1392; // (10)
-    const float *ln_1_mean = m->acts + 14480 + (size_t)l * 32; // (18)
-    const float *ln_1_rstd = m->acts + 14576 + (size_t)l * 32; // (18)
+    const float *ln_1_mean = m->acts + 14544 + (size_t)l * 32; // (18)
+    const float *ln_1_rstd = m->acts + 14640 + (size_t)l * 32; // (18)
     void *scratch = model_scratch(m, thread);
 
     // gen/models/gpt.lua:88
@@ -1929,37 +1930,37 @@ static void backward_layer(struct model *m, int l, int thread, int threads) {
 }
 
 static void backward_layer_0(struct model *m, int thread, int threads) {
-    float *d_fc_biased = m->acts + 5184; // (18, 40)
-    const float *d_narrowed_biased = m->acts + 12896; // (18, 10)
+    float *d_fc_biased = m->acts + 12384; // (18, 40)
+    const float *d_narrowed_biased = m->acts + 13248; // (18, 10)
     const float *mlp_c_proj_weight = m->params + 1216; // (10, 40)
     const float *fc_biased = m->acts + 5184; // (18, 40)
     float *d_mlp_c_proj_weight = m->grads + 1216; // (10, 40)
     float *d_mlp_c_proj_bias = m->grads + 1616; // (10)
     const float *activated = m->acts + 2592; // (18, 40)
-    float *d_ln_2_y = m->acts + 12896; // (18, 10)
+    float *d_ln_2_y = m->acts + 13248; // (18, 10)
     const float *mlp_c_fc_weight = m->params + 768; // (40, 10)
     float *d_mlp_c_fc_weight = m->grads + 768; // (40, 10)
     float *d_mlp_c_fc_bias = m->grads + 1168; // (40)
     const float *ln_2_y = m->acts + 11520; // (18, 10)
-    float *d_projected_biased = m->acts + 13472; // (18, 10)
+    float *d_projected_biased = m->acts + 12896; // (18, 10)
     float *d_ln_2_weight = m->grads + 736; // (10)
     float *d_ln_2_bias = m->grads + 752; // (10)
     float *d_x_mid_partial = m->acts + 12384; // (16, 2, 10)
     float *d_x_mid_sum = m->acts + 2592; // (18, 10)
     const float *x_mid = m->acts + 10656; // (18, 10)
     const float *ln_2_weight = m->params + 736; // (10)
-    const float *ln_2_mean = m->acts + 14672; // (18)
-    const float *ln_2_rstd = m->acts + 14768; // (18)
-    const float *d_x_sum_next = m->acts + 13184; // (18, 10)
-    float *d_attention_y = m->acts + 14048; // (18, 10)
+    const float *ln_2_mean = m->acts + 14736; // (18)
+    const float *ln_2_rstd = m->acts + 14832; // (18)
+    const float *d_x_sum_next = m->acts + 13824; // (18, 10)
+    float *d_attention_y = m->acts + 13248; // (18, 10)
     const float *attn_c_proj_weight = m->params + 608; // (10, 10)
     float *d_attn_c_proj_weight = m->grads + 608; // (10, 10)
     float *d_attn_c_proj_bias = m->grads + 720; // (10)
     const float *attention_y = m->acts + 9792; // (18, 10)
     float *d_qkv_biased = m->acts + 12384; // (18, 30)
     const float *qkv_biased = m->acts; // (18, 30)
-    const float *attention_lse = m->acts + 14336; // (2, 18)
-    float *d_ln_1_y = m->acts + 13472; // (18, 10)
+    const float *attention_lse = m->acts + 14400; // (2, 18)
+    float *d_ln_1_y = m->acts + 14112; // (18, 10)
     const float *attn_c_attn_weight = m->params + 272; // (30, 10)
     float *d_attn_c_attn_weight = m->grads + 272; // (30, 10)
     float *d_attn_c_attn_bias = m->grads + 576; // (30)
@@ -1970,8 +1971,8 @@ static void backward_layer_0(struct model *m, int thread, int threads) {
     float *d_x_partial = m->acts + 12384; // (16, 2, 10)
     const float *x = m->acts + 7776; // (18, 10)
     const float *ln_1_weight = m->params + 240; // (10)
-    const float *ln_1_mean = m->acts + 14480; // (18)
-    const float *ln_1_rstd = m->acts + 14576; // (18)
+    const float *ln_1_mean = m->acts + 14544; // (18)
+    const float *ln_1_rstd = m->acts + 14640; // (18)
     void *scratch = model_scratch(m, thread);
 
     // gen/models/gpt.lua:88
@@ -2009,18 +2010,18 @@ void model_backward(struct model *m, int thread, int threads) {
     const float *ln_f_y = m->acts + 13248; // (18, 10)
     const float *wte_weight = m->params; // (17, 10)
     float *d_logits = m->acts + 12384; // (18, 17)
-    float *train_losses = m->acts + 14864; // (18)
+    float *train_losses = m->acts + 14928; // (18)
     float *d_ln_f_y = m->acts + 13536; // (18, 10)
     float *d_wte_weight = m->grads; // (17, 10)
-    float *d_narrowed_biased_2 = m->acts + 12896; // (18, 10)
+    float *d_narrowed_biased_2 = m->acts + 13248; // (18, 10)
     float *d_ln_f_weight = m->grads + 4416; // (10)
     float *d_ln_f_bias = m->grads + 4432; // (10)
     float *d_x_partial_3 = m->acts + 12384; // (16, 2, 10)
-    float *d_x_3 = m->acts + 13184; // (18, 10)
+    float *d_x_3 = m->acts + 13824; // (18, 10)
     const float *x_3 = m->acts + 8640; // (18, 10)
     const float *ln_f_weight = m->params + 4416; // (10)
-    const float *ln_f_mean = m->acts + 13824; // (18)
-    const float *ln_f_rstd = m->acts + 13856; // (18)
+    const float *ln_f_mean = m->acts + 14112; // (18)
+    const float *ln_f_rstd = m->acts + 14144; // (18)
     float *d_wpe_weight = m->grads + 176; // (6, 10)
     const float *d_embedded = m->acts + 2592; // (18, 10)
 
@@ -2126,7 +2127,7 @@ const struct model_info model_info = {
     .params = model_params,
     .params_count = MODEL_PARAMS,
     .state_floats = 4448,
-    .acts_floats = 14896,
+    .acts_floats = 14960,
     .scratch_bytes = sizeof(union model_scratch),
     .dtype = "float32",
     .num_params = 4240,

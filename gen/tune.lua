@@ -1,0 +1,154 @@
+-- tune: the two ends of `make tune` on a CPU: kernels of every candidate of every product of a config, and what the
+-- program of runtime/tune.c says of them.
+--
+--   lua5.4 gen/tune.lua --emit FOLDER   [--build build] CONFIG.lua ... [key=value ...]
+--   lua5.4 gen/tune.lua --time PROGRAM  [--build build] CONFIG.lua ... [key=value ...]
+--
+-- The first writes FOLDER/NAME.c for each product and FOLDER/shapes.c; the second runs the program, prints a line
+-- for each product, and puts the fastest into build/tune/PROCESSOR-ISA.lua (gen/tiling.lua).
+package.path = "./?.lua;" .. package.path
+local argparse = require("argparse")
+local build = require("gen.build")
+local config = require("gen.config")
+local files = require("gen.files")
+local graph = require("gen.graph")
+local kernels = require("gen.kernels")
+local target = require("gen.target")
+local tiling = require("gen.tiling")
+
+local NOISE = 0.97 -- of the model's time: another has to be below it
+
+local function fail(code, message)
+  io.stderr:write(message, "\n")
+  os.exit(code)
+end
+
+-- ---- one product's kernels ----------------------------------------------------------------------
+
+-- A graph of that product alone, for a target; its node.
+local function node_of(t, s)
+  local g = graph.new()
+  g.target = t
+  local op_name = s.name:match("^(.-)_%d")
+  if op_name == "matmul_dw" then
+    local x, dy = g:tensor("x", { s.inner, s.cols }), g:tensor("dy", { s.inner, s.rows })
+    g:append(op_name, { g:param_grad(g:param("w", { s.rows, s.cols })) }, { dy, x })
+  else
+    local turned = op_name == "matmul"
+    local w = g:param("w", turned and { s.cols, s.inner } or { s.inner, s.cols })
+    g:append(op_name, { "y" }, { g:tensor("x", { s.rows, s.inner }), w })
+  end
+  return g.nodes[1]
+end
+
+local function shape_text(t, s)
+  local texts, names = {}, {}
+  local node = node_of(t, s)
+  for i, choice in ipairs(tiling.candidates(t, s)) do
+    local own = setmetatable({ tilings = { [s.name] = choice } }, { __index = t })
+    local k = kernels.text(node, own, false)
+    local name = ("%s_%d"):format(k.name, i)
+    names[i] = ("run_%d"):format(i)
+    texts[i] = ("// %s\n%s\n%s"):format(tiling.text(s, choice), k.text:gsub("%f[%w_]" .. k.name, name),
+      ("static void %s(float *out, const float *a, const float *b, int thread, int threads) {\n" ..
+        "    %s(out, a, b, %sthread, threads);\n}\n"):format(names[i], name, k.betas[1] and "false, " or ""))
+  end
+  local sizes = {}
+  for i, tensor in ipairs({ node.outputs[1], node.inputs[1], node.inputs[2] }) do
+    sizes[i] = target.floats(t, tensor)
+  end
+  return table.concat({
+    ("// %s, cut in %d ways, emitted by gen/tune.lua."):format(s.name, #texts),
+    '#include "runtime/kernel.h"',
+    '#include "runtime/panel.h"',
+    '#include "runtime/tune.h"\n',
+    kernels.tile(t),
+    table.concat(texts, "\n"),
+    ("static tune_fn *const ways[] = {%s};"):format(table.concat(names, ", ")),
+    ('const struct tune_shape tune_%s = {"%s", {%d, %d, %d}, ways, %d};'):format(s.name, s.name, sizes[1], sizes[2],
+      sizes[3], #names),
+  }, "\n") .. "\n"
+end
+
+-- ---- the commands -------------------------------------------------------------------------------
+
+local function emit(g, shapes, folder)
+  local externs, rows = {}, {}
+  for i, s in ipairs(shapes) do
+    files.write(("%s/%s.c"):format(folder, s.name), shape_text(g.target, s))
+    externs[i] = ("extern const struct tune_shape tune_%s;"):format(s.name)
+    rows[i] = ("    &tune_%s,"):format(s.name)
+  end
+  rows[#rows + 1] = "    NULL,"
+  files.write(folder .. "/shapes.c", table.concat({
+    "// The products of a config, emitted by gen/tune.lua.",
+    '#include "runtime/tune.h"\n',
+    table.concat(externs, "\n"),
+    "\nconst struct tune_shape *const tune_shapes[] = {",
+    table.concat(rows, "\n"),
+    "};",
+  }, "\n") .. "\n")
+  local names = {}
+  for i, s in ipairs(shapes) do names[i] = s.name end
+  files.write(folder .. "/shapes.mk", "TUNE_SHAPES := shapes " .. table.concat(names, " ") .. "\n")
+end
+
+-- Reads the program's lines, "NAME SECONDS SECONDS ...", as they come.
+local function time(g, shapes, program, path)
+  local entries = tiling.read(path) or {}
+  local pipe = io.popen(files.quoted(program), "r")
+  print(("%-34s %10s %8s %8s   %s"):format("product, in GFLOP/s", "by model", "best", "gain", "as"))
+  local read = 0
+  for line in pipe:lines() do
+    read = read + 1
+    local s = shapes[read]
+    local list, best, seconds = s and tiling.candidates(g.target, s), 1, {}
+    for word in line:gmatch(" ([%d.e+-]+)") do seconds[#seconds + 1] = tonumber(word) end
+    if not s or line:match("^%S+") ~= s.name or #seconds ~= #list then
+      fail(70, ("%s: '%s' is not what was asked for"):format(program, line))
+    end
+    for i in ipairs(list) do
+      if seconds[i] < seconds[best] and seconds[i] < seconds[1] * NOISE then best = i end
+    end
+    entries[s.name] = tiling.text(s, list[best])
+    local gflop = 2e-9 * s.rows * s.inner * s.cols
+    print(("%-34s %10.1f %8.1f %7.1f%%   %s"):format(s.name, gflop / seconds[1], gflop / seconds[best],
+      100 * (seconds[1] / seconds[best] - 1), best == 1 and "the model" or entries[s.name]))
+    io.stdout:flush()
+  end
+  local ok, _, code = pipe:close()
+  if not ok or read < #shapes then
+    fail(code or 70, ("%s: ended early; nothing is remembered"):format(program))
+  end
+  files.write(path, tiling.file_text(entries))
+  print("remembered: " .. path)
+end
+
+local function main()
+  local parser = argparse("gen/tune.lua", "Times how a config's products can be cut.")
+  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
+  parser:option("--build", "the folder of builds", "build")
+  parser:option("--emit", "the folder that kernels are written to")
+  parser:option("--time", "the program to run")
+  local ok, args = parser:pparse()
+  if not ok then fail(64, "gen/tune.lua: " .. tostring(args):match("[^\n]*")) end
+  local configs, assignments = {}, {}
+  for _, word in ipairs(args.words) do
+    local list = word:match("%.lua$") and not word:match("^[%w_]+=") and configs or assignments
+    list[#list + 1] = word
+  end
+  local c = config.load(configs, assignments, { backend = "cpu" })
+  if not c.specialise then
+    fail(64, "make tune: specialise=false has no cuts to choose, the same serve every size; leave it out")
+  end
+  local g = build.train(c, function() end)
+  local shapes = tiling.products(g)
+  if args.emit then emit(g, shapes, args.emit) end
+  if args.time then time(g, shapes, args.time, tiling.path(args.build .. "/tune", c.isa)) end
+end
+
+local ok, problem = xpcall(main, function(problem)
+  if type(problem) == "table" then return problem end
+  return { code = 70, message = tostring(problem) }
+end)
+if not ok then fail(problem.code or 70, problem.message) end

@@ -1,0 +1,20 @@
+// tune.h: what the kernels that gen/tune.lua emits say to tune.c.
+#ifndef DIECAST_TUNE_H
+#define DIECAST_TUNE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef void tune_fn(float *out, const float *a, const float *b, int thread, int threads);
+
+// A product, and the kernels of all ways to cut it.
+struct tune_shape {
+    const char *name;
+    int64_t floats[3]; // of out, a, b
+    tune_fn *const *ways;
+    int ways_count;
+};
+
+extern const struct tune_shape *const tune_shapes[]; // up to a NULL
+
+#endif

@@ -1,0 +1,170 @@
+#!/bin/sh
+# test_tune.sh: how products are cut: a file of `make tune` gives another build with the same numbers, what is wrong in
+# one is said in a line, and `make tune` writes a file that the next build follows. No time is asserted.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset MAKEFLAGS MAKELEVEL
+
+passed=0
+failed=0
+check() { # name, then a command that must succeed
+    name=$1
+    shift
+    if "$@" >"$tmp/log" 2>&1; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "test_tune: $name: failed"
+        tail -n 20 "$tmp/log"
+    fi
+}
+
+i=0
+while [ $i -lt 200 ]; do
+    echo "Cut $i of a product is the same product, whoever cut it and wherever."
+    i=$((i + 1))
+done >"$tmp/text"
+mkdir "$tmp/fox"
+sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
+{ make build/prepare &&
+    build/prepare --text="$tmp/text" --out="$tmp/fox" --name=fox --sha256="$sum"; } >"$tmp/log" 2>&1 ||
+    { cat "$tmp/log"; exit 1; }
+cat >"$tmp/odd.lua" <<LUA
+return { n_layer = 2, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true, dropout = 0.1,
+  dataset = "fox", data_dir = "$tmp", max_iters = 3, eval_iters = 1, eval_interval = 100, isa = "generic",
+  gradient_accumulation_steps = 2, warmup_iters = 1, lr_decay_iters = 3 }
+LUA
+
+build() { # keys
+    make build CONFIG="$tmp/odd.lua" BUILD="$tmp/build" PROGRAMS=train SET="$*"
+}
+folder() { sed -n 's/^MODEL_DIR := //p' "$tmp/build/odd$1/cpu/build.mk"; }
+baked() { sed -n '/MODEL_CONFIG/,/^$/p' "$(folder "$1")/model.h"; }
+train() { # folder in $tmp, flags
+    out=$1
+    shift
+    "$tmp/build/odd/cpu/train" --out_dir="$tmp/$out" "$@" >"$tmp/$out.log" 2>&1
+}
+weights() { # of a run, without the header, which says what was built
+    size=$(od -An -N8 -tu8 "$1/state.safetensors" | tr -d ' ')
+    tail -c +$((size + 9)) "$1/state.safetensors"
+}
+same_weights() {
+    weights "$tmp/$1" >"$tmp/a" && weights "$tmp/$2" >"$tmp/b" && test -s "$tmp/a" && cmp "$tmp/a" "$tmp/b"
+}
+# Whether the emitted kernels have the numbers of the file, all products of them.
+cat >"$tmp/follows.lua" <<'LUA'
+package.path = "./?.lua;" .. package.path
+local text, entries = require("gen.files").read(arg[2] .. "/train.c"), require("gen.sandbox").load(arg[1])
+local found = 0
+for kernel, numbers in text:gmatch("\nstatic void (matmul[%w_]*)(.-)\n}\n") do
+  local name = kernel:match("^matmul[%l_]*_%d+x%d+x%d+")
+  local piece = text:match("struct piece " .. kernel .. "_piece(.-)\n}\n") or ""
+  found = found + 1
+  local vecs, depth, block, last = (entries[name] or ""):match("^(%d+)-(%d+)-(%d+)-(%d+)$")
+  local own = { vecs, depth, block, last }
+  local emitted = { numbers:match(" VECS = (%d+)"), numbers:match(" DEPTH = (%d+)"),
+    numbers:match("DIVIDE_UP%(TILES, (%d+)%)") or numbers:match(" ROWS = (%d+)"),
+    piece:match("SLICES_OUTSIDE = (%d+)") or numbers:match(" COLS = (%d+) }") }
+  for i = 1, 4 do
+    if not own[i] or own[i] ~= emitted[i] then
+      error(("%s: number %d is %s in the file, %s emitted"):format(name, i, own[i], emitted[i]), 0)
+    end
+  end
+end
+if found < 10 then error("only " .. found .. " products", 0) end
+LUA
+follows() { lua5.4 "$tmp/follows.lua" "$file" "$(folder "")"; }
+
+check "builds" build
+check "without a file, the model's choice" eval 'baked "" | grep -q "tiling=model\""'
+modelled=$(folder "")
+check "trains" train modelled
+file=$(lua5.4 -e "package.path = './?.lua;' .. package.path
+    print(require('gen.tiling').path('$tmp/build/tune', 'generic'))")
+check "the file is named by processor and isa" eval 'case $file in "$tmp/build/tune/"?*-generic.lua) ;; *) false ;; esac'
+
+# One layer's products and the head's, cut as nobody would.
+vocab=$(sed -n 's/.*MODEL_V = \([0-9]*\).*/\1/p' "$modelled/model.h")
+mkdir -p "$tmp/build/tune"
+cat >"$file" <<LUA
+return {
+  matmul_27x20x60 = "1-7-1-0", matmul_27x20x20 = "2-3-2-1", matmul_27x20x80 = "1-20-3-0",
+  matmul_27x80x20 = "2-5-2-1", matmul_27x20x$vocab = "1-19-1-1",
+  matmul_dx_27x60x20 = "1-16-1-1", matmul_dx_27x20x20 = "2-20-9-0", matmul_dx_27x80x20 = "1-3-1-0",
+  matmul_dx_27x20x80 = "2-1-1-1", matmul_dx_27x${vocab}x20 = "1-2-5-0",
+  matmul_dw_27x60x20 = "1-5-2-1", matmul_dw_27x20x20 = "2-27-1-1", matmul_dw_27x20x80 = "1-26-1-2",
+  matmul_dw_27x80x20 = "2-2-3-1", matmul_dw_27x${vocab}x20 = "1-1-1-9",
+  matmul_1x2x3 = "1-1-1-1",
+}
+LUA
+check "builds with a file" build
+check "another build" test "$(folder "")" != "$modelled"
+check "its kernels are cut as the file says" follows
+check "its text names them" eval 'baked "" | grep -q "matmul_27x20x60-1-7-1-0+" &&
+    baked "" | grep -q "matmul_dx_27x80x20-1-3-1-0"'
+check "no other config's" eval '! grep -q 1x2x3 "$(folder "")/model.h"'
+check "nothing is wider than 100 columns" eval \
+    '! grep -n "^.\{101\}" "$(folder "")"/*.[ch] "$tmp/build/odd/cpu/defaults.c"'
+check "trains, with the file" train tuned
+check "the same weights and moments" same_weights modelled tuned
+check "goes on with the model's run, and says so" eval 'cp -r "$tmp/modelled" "$tmp/mixed" &&
+    train mixed --init_from=resume --max_iters=4 && grep -q "tiling was model, is now matmul_" "$tmp/mixed.log"'
+check "the file again, the same build" eval 'tuned=$(folder "") && build && [ "$(folder "")" = "$tuned" ]'
+check "tiling=model takes none" eval 'build tiling=model && [ "$(folder -tiling=model)" = "$modelled" ]'
+
+# The command at the head of train.c, where no file is.
+command=$(sed -n '/made by/,/parameters/p' "$(folder "")/train.c" | sed '$d; s/^.*made by//; s|^// *||' |
+    sed ':a; N; $!ba; s/+\n/+/g; s/\n/ /g')
+check "made again from its head, the same build" eval '$command --build "$tmp/again" &&
+    [ "$(basename "$(dirname "$(folder "")")")" = "$(sed -n "s/^HASH := //p" "$tmp/again/again/cpu/build.mk")" ]'
+
+refused() { # exit code, a text of its one line, then keys
+    wanted=$1
+    says=$2
+    shift 2
+    lua5.4 gen/main.lua --build "$tmp/build" "$tmp/odd.lua" "$@" >"$tmp/said" 2>&1
+    [ $? = "$wanted" ] && [ "$(wc -l <"$tmp/said")" = 1 ] && grep -qF -- "$says" "$tmp/said" ||
+        { cat "$tmp/said"; false; }
+}
+kept=$(cat "$file")
+bad() { # the file's text, a text of the message
+    printf '%s\n' "$1" >"$file"
+    check "refused: $1" refused 65 "$2"
+}
+bad 'return {' 'no table of tilings'
+bad 'return 3' 'no table of tilings'
+bad 'os.exit(0)' 'no table of tilings'
+bad 'while true do end' 'no table of tilings'
+bad 'return { { 1 } }' 'no table of tilings'
+bad 'return { matmul_27x20x60 = 3 }' "'matmul_27x20x60' is no product's numbers"
+bad 'return { system = "1-7-1-0" }' "'system' is no product's numbers"
+bad 'return { matmul_27x20x60 = "1-7-1" }' 'wanted four whole numbers, vecs-depth-block-slices_outside'
+bad 'return { matmul_dw_27x60x20 = "1-7-1-x" }' 'wanted four whole numbers, vecs-depth-block-block_cols'
+bad 'return { matmul_27x20x60 = "0-7-1-0" }' 'vecs is 0; wanted 1 to 2'
+bad 'return { matmul_27x20x60 = "3-7-1-0" }' 'vecs is 3; wanted 1 to 2'
+bad 'return { matmul_27x20x60 = "1-21-1-0" }' 'depth is 21; wanted 1 to 20'
+bad 'return { matmul_27x20x60 = "1-7-0-0" }' 'block is 0'
+bad 'return { matmul_27x20x60 = "1-7-99999999999999999999-0" }' 'block is 1048577'
+bad 'return { matmul_27x20x60 = "1-7-1-2" }' 'slices_outside is 2; wanted 0 to 1'
+check "refused files hinder nobody who takes tiling=model" lua5.4 gen/main.lua --build "$tmp/build" \
+    "$tmp/odd.lua" tiling=model
+echo "$kept" >"$file"
+check "refused: no list" refused 64 'is no NAME-NUMBERS' tiling=best
+check "refused: blanks" refused 64 'wanted tuned, model, or such as' 'tiling=a b'
+check "refused: not this model's" refused 64 'matmul_1x2x3 is no product of this model' tiling=matmul_1x2x3-1-1-1-1
+check "refused: too deep" refused 64 'depth is 200; wanted 1 to 20' tiling=matmul_27x20x60-1-200-1-0
+
+# The command itself: it keeps what other configs' products were tuned to.
+check "make tune" make tune CONFIG="$tmp/odd.lua" BUILD="$tmp/build"
+check "a line for each product" test "$(grep -c '^matmul_[a-z0-9x_]*  *[0-9.]*  *[0-9.]*  *[0-9.]*%' "$tmp/log")" -ge 15
+check "keeps others' entries" grep -q 'matmul_1x2x3 = "1-1-1-1"' "$file"
+check "builds after it" build
+check "that build is cut as the file says" follows
+check "trains, tuned" train measured
+check "the same weights again" same_weights modelled measured
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
