@@ -12,9 +12,9 @@
 //   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //
-// In this order: kernels as they are first used, model_forward, model_loss, model_backward, and what
-// the runtime is told. Each buffer is declared with its shape; the comment
-// above a call names the line of the model that asked for it.
+// In this order: kernels as they are first used, model_forward, model_loss, model_backward, and
+// what the runtime is told. Each buffer is declared with its shape; the comment above a call names
+// the line of the model that asked for it.
 #include "model.h"
 
 #include "runtime/kernel.h"

@@ -13,9 +13,8 @@
 //                3 x 6 tokens
 //
 // In this order: kernels as they are first used, model_forward, model_loss, model_backward, and
-// what
-// the runtime is told. Each buffer is declared with its shape; the comment
-// above a call names the line of the model that asked for it.
+// what the runtime is told. Each buffer is declared with its shape; the comment above a call names
+// the line of the model that asked for it.
 #include "model.h"
 
 #include "runtime/kernel.h"
