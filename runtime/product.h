@@ -4,7 +4,7 @@
 #ifndef DIECAST_PRODUCT_H
 #define DIECAST_PRODUCT_H
 
-#include "runtime/kernel.h"
+#include "runtime/panel.h"
 
 enum {
     PRODUCT_ROWS = VEC == 16 ? 12 : 6, // the register tile: so many rows of two vectors
@@ -80,50 +80,6 @@ VEC_INLINE void product_dots(float *sums, const float *x, const int rows, int la
     }
 }
 
-// Turns VEC rows of 4 floats into 4 rows of VEC.
-VEC_INLINE void product_turn_4(float *to, ptrdiff_t to_row, const float *from, ptrdiff_t row) {
-#if defined(__AVX512F__)
-    __m512 in[4], half[4]; // in[i]: rows i, 4 + i, 8 + i and 12 + i, a quarter each
-    for (int i = 0; i < 4; i++) {
-        const float *at = from + i * row;
-        const __m256 low = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(at)),
-                                                _mm_loadu_ps(at + 4 * row), 1);
-        const __m256 high = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(at + 8 * row)),
-                                                 _mm_loadu_ps(at + 12 * row), 1);
-        in[i] = _mm512_insertf32x8(_mm512_castps256_ps512(low), high, 1);
-    }
-    for (int i = 0; i < 4; i += 2) {
-        half[i] = _mm512_unpacklo_ps(in[i], in[i + 1]);
-        half[i + 1] = _mm512_unpackhi_ps(in[i], in[i + 1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        const __m512d first = _mm512_castps_pd(half[i]), second = _mm512_castps_pd(half[i + 2]);
-        _mm512_storeu_pd(to + (2 * i) * to_row, _mm512_unpacklo_pd(first, second));
-        _mm512_storeu_pd(to + (2 * i + 1) * to_row, _mm512_unpackhi_pd(first, second));
-    }
-#else
-    for (int i = 0; i < VEC; i += 4) {
-        vec_turn_4x4(to + i, to_row, from + i * row, row);
-    }
-#endif
-}
-
-// panel (depth, COLS) = w (cols, depth)^T, rows of w being C apart; what is behind cols is 0.
-__attribute__((unused)) static void product_turn(float *panel, const float *w, ptrdiff_t C,
-                                                 int cols, int depth) {
-    const int whole = cols / VEC * VEC, depth4 = depth / 4 * 4;
-    for (int o = 0; o < whole; o += VEC) {
-        for (int k = 0; k < depth4; k += 4) {
-            product_turn_4(panel + k * PRODUCT_COLS + o, PRODUCT_COLS, w + o * C + k, C);
-        }
-    }
-    for (int k = whole < PRODUCT_COLS ? 0 : depth4; k < depth; k++) {
-        for (int o = k < depth4 ? whole : 0; o < PRODUCT_COLS; o++) {
-            panel[k * PRODUCT_COLS + o] = o < cols ? w[o * C + k] : 0.0f;
-        }
-    }
-}
-
 // sums (rows, COLS) = x (rows, C) w (cols, C)^T in tiles; rows of sums up to a whole tile are
 // written. `more`: behind these columns of w come others, which are asked for meanwhile.
 __attribute__((noinline, unused)) static void
@@ -133,7 +89,7 @@ product_tiles(float *sums, const float *x, int rows, const float *w, int cols, i
     const int tiles = DIVIDE_UP(rows, PRODUCT_ROWS);
     for (int k = 0; k < C; k += PRODUCT_DEPTH) {
         const int depth = int_min(PRODUCT_DEPTH, C - k);
-        product_turn(panel, w + k, C, cols, depth);
+        pack_turned(panel, PRODUCT_COLS, w + k, C, depth, cols);
         const bool last = k + depth == C;
         const float *next = last ? w + (size_t)cols * C : w + k + depth;
         for (int t = 0; t < tiles; t++) {
