@@ -3,22 +3,7 @@
 # refuses; scale.lua's flags. Times are only asked to be there.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-passed=0
-failed=0
-check() { # what, then a command that must succeed
-    what=$1
-    shift
-    if "$@" >"$tmp/said" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_bench: $what: failed"
-        tail -n 5 "$tmp/said" "$tmp/log"
-    fi
-}
-
+. tests/check.sh
 make build CONFIG=tests/train/overfit.lua PROGRAMS=bench >"$tmp/log" 2>&1 || {
     tail -n 20 "$tmp/log"
     echo "0 passed, 1 failed, 0 skipped"
@@ -112,5 +97,4 @@ check "scale.lua with a key that is wrong" test $? = 70 -a "$(wc -l <"$tmp/log")
 make bench-scale SCALE=most >"$tmp/log" 2>&1
 check "SCALE=most" grep -q 'SCALE=most: wanted full' "$tmp/log"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

@@ -3,22 +3,7 @@
 # sums by op, where they go, and what it refuses.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-passed=0
-failed=0
-check() { # what, then a command that must succeed
-    what=$1
-    shift
-    if "$@" >"$tmp/said" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_generic: $what: failed"
-        tail -n 5 "$tmp/said" "$tmp/log"
-    fi
-}
-
+. tests/check.sh
 # A bench: kernels_N for its Nth run, and turns of 10 ms (20 without sizes), the first of them slow.
 mkdir "$tmp/baked" "$tmp/told"
 cat >"$tmp/baked/bench" <<'END'
@@ -121,5 +106,4 @@ touch "$tmp/baked/bench.json"
 compare "$tmp/baked/bench" "$tmp/told/bench"
 check "no figures" refuses 65 "is no JSON object"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

@@ -5,22 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 74
 command -v python3 >/dev/null || { echo "test_peers: python3: not found"; exit 77; }
 export PYTHONDONTWRITEBYTECODE=1
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-passed=0
-failed=0
-check() { # what, then a command that must succeed
-    what=$1
-    shift
-    if "$@" >"$tmp/said" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_peers: $what: failed"
-        tail -n 5 "$tmp/said" "$tmp/log"
-    fi
-}
-
+. tests/check.sh
 # ours: 10 ms, but 30 and 31 in the first turn. The sizes that the others get must be the config's.
 cat >"$tmp/bench" <<'END'
 #!/bin/sh
@@ -121,5 +106,4 @@ check "no figures" refuses 66 "peers: $tmp/none.json: is not there; run bench fi
 PYTHON=false tests/bench/peers.sh "$tmp/bench" >"$tmp/log" 2>&1
 check "a Python without PyTorch" test $? = 66 -a "$(wc -l <"$tmp/log")" = 1
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

@@ -3,22 +3,7 @@
 # times mean nothing: what it writes, how often it says that kernels run, what it refuses.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-passed=0
-failed=0
-check() { # what, then a command that must succeed
-    what=$1
-    shift
-    if "$@" >"$tmp/said" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_bench: $what: FAILED"
-        tail -n 5 "$tmp/said" "$tmp/log"
-    fi
-}
-
+. tests/check.sh
 # Sets program to the bench of a small config with a few more keys.
 program_of() { # key=value ...
     set="dropout=0.1 bias=true block_size=12 batch_size=2 gradient_accumulation_steps=2 $*"
@@ -168,5 +153,4 @@ for keys in float32:f32 float16:f16 'float32 tf32=true:tf32'; do
     check "$keys: its own rate" figures "j.product_type == '${keys#*:}'" 'j.product_tflops > 0'
 done
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

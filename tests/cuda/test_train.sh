@@ -5,34 +5,9 @@
 # and no nvcc.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-unset MAKEFLAGS MAKELEVEL
+. tests/check.sh
 
-passed=0
-failed=0
-check() { # name, then a command that must succeed
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_train: $name: failed"
-        tail -n 20 "$tmp/log"
-    fi
-}
-
-i=0
-while [ $i -lt 200 ]; do
-    echo "Step $i of a run is the same step, whatever computes it and in whatever order."
-    i=$((i + 1))
-done >"$tmp/text"
-mkdir "$tmp/fox"
-sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
-{ make build/prepare &&
-    build/prepare --text="$tmp/text" --out="$tmp/fox" --name=fox --sha256="$sum"; } >"$tmp/log" 2>&1 ||
-    { cat "$tmp/log"; exit 1; }
+data_set fox
 
 # ---- PyTorch's numbers ------------------------------------------------------------------------------
 
@@ -82,12 +57,9 @@ ends_with() { # exit code, then a command
     code=$?
     [ $code = "$wanted" ]
 }
-timeless() {
-    sed 's/, *"\(ms\|tokens_per_s\)": *[0-9.e+-]*//g' "$tmp/$1/metrics.jsonl"
-}
 same_metrics() { # two folders
-    timeless "$1" >"$tmp/a"
-    timeless "$2" >"$tmp/b"
+    untimed "$tmp/$1/metrics.jsonl" >"$tmp/a"
+    untimed "$tmp/$2/metrics.jsonl" >"$tmp/b"
     cmp "$tmp/a" "$tmp/b"
 }
 same_bytes() { # two folders
@@ -96,8 +68,8 @@ same_bytes() { # two folders
 # Each loss of two runs within 1e-5 of the other's, each norm within 1e-4, nothing else different;
 # and so many steps in all.
 agree() { # two folders, steps
-    timeless "$1" >"$tmp/a"
-    timeless "$2" >"$tmp/b"
+    untimed "$tmp/$1/metrics.jsonl" >"$tmp/a"
+    untimed "$tmp/$2/metrics.jsonl" >"$tmp/b"
     lua5.4 - "$tmp/a" "$tmp/b" "$3" <<'LUA'
 local a, b, steps = io.open(arg[1]):read("a"), io.open(arg[2]):read("a"), 0
 local limits = { loss = 1e-5, train_loss = 1e-5, val_loss = 1e-5, grad_norm = 1e-4 }
@@ -293,5 +265,4 @@ unset EMULATOR_MEMORY
 check "not even one sequence" refuses 'are free on the device; a smaller n_layer or n_embd' \
     EMULATOR_MEMORY=2 "$trainer"
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

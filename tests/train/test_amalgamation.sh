@@ -3,24 +3,8 @@
 # builds it, and it trains, samples and saves what the normal build does, byte for byte.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-tmp=$(mktemp -d)
+. tests/check.sh
 trap 'rm -rf "$tmp" build/amalgamated' EXIT
-unset MAKEFLAGS MAKELEVEL
-
-passed=0
-failed=0
-skipped=0
-check() { # name, then a command that must succeed
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_amalgamation: $name: failed"
-        tail -n 20 "$tmp/log"
-    fi
-}
 silently() { # a command that must succeed and say nothing
     "$@" >"$tmp/said" 2>&1
     code=$?
@@ -28,16 +12,7 @@ silently() { # a command that must succeed and say nothing
     [ $code = 0 ] && [ ! -s "$tmp/said" ]
 }
 
-i=0
-while [ $i -lt 80 ]; do
-    echo "Line $i of a text that two trainers read, and both of them alike."
-    i=$((i + 1))
-done >"$tmp/text"
-sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
-mkdir "$tmp/fox"
-make build/prepare >"$tmp/log" 2>&1 &&
-    build/prepare --text="$tmp/text" --out="$tmp/fox" --name=fox --sha256="$sum" >>"$tmp/log" 2>&1 ||
-    { cat "$tmp/log"; exit 1; }
+data_set fox
 cat >"$tmp/amalgamated.lua" <<END
 return {
   n_layer = 2, n_head = 2, n_embd = 24, block_size = 16, batch_size = 3, dropout = 0.1, bias = true,
@@ -82,7 +57,6 @@ for file in state.safetensors ckpt.safetensors; do
     check "the same $file" cmp "$tmp/normal/$file" "$tmp/one/$file"
 done
 # Timing fields apart.
-untimed() { sed -E 's/"(ms|tokens_per_s)": ?[0-9.e+]+//g' "$1"; }
 untimed "$tmp/normal/metrics.jsonl" >"$tmp/a"
 untimed "$tmp/one/metrics.jsonl" >"$tmp/b"
 check "the same metrics" cmp "$tmp/a" "$tmp/b"
@@ -92,5 +66,4 @@ said "$tmp/normal.txt" "$tmp/normal" >"$tmp/a"
 said "$tmp/one.txt" "$tmp/one" >"$tmp/b"
 check "the same lines and samples" diff "$tmp/a" "$tmp/b"
 
-echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+finish

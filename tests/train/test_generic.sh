@@ -3,34 +3,9 @@
 # is in their text, and a model trains to the same bytes with them.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-unset MAKEFLAGS MAKELEVEL
+. tests/check.sh
 
-passed=0
-failed=0
-check() { # name, then a command that must succeed
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_generic: $name: failed"
-        tail -n 20 "$tmp/log"
-    fi
-}
-
-i=0
-while [ $i -lt 200 ]; do
-    echo "Line $i tells a kernel its sizes, 2 by 3 or 5 by 8; what comes out is the same."
-    i=$((i + 1))
-done >"$tmp/text"
-mkdir "$tmp/sizes"
-sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
-{ make build/prepare &&
-    build/prepare --text="$tmp/text" --out="$tmp/sizes" --name=sizes --sha256="$sum"; } >"$tmp/log" 2>&1 ||
-    { cat "$tmp/log"; exit 1; }
+data_set sizes
 
 model_dir() { # specialise
     sed -n 's/^MODEL_DIR := //p' "$tmp/build/$config-specialise=$1/cpu/build.mk"
@@ -42,16 +17,14 @@ train() { # specialise, threads
     "$tmp/build/$config-specialise=$1/cpu/train" --data_dir="$tmp" --out_dir="$tmp/$config-$1" --threads="$2" \
         --init_from=scratch
 }
-weights() { # specialise: the tensors, without the header that says how they were made
-    file=$tmp/$config-$1/state.safetensors
-    header=$(od -An -tu8 -N8 "$file" | tr -d ' ')
-    tail -c "+$((header + 9))" "$file" | sha256sum
+weights() { # specialise
+    tensors "$tmp/$config-$1/state.safetensors" | sha256sum
 }
 same_weights() {
     weights true >"$tmp/a" && weights false >"$tmp/b" && cmp "$tmp/a" "$tmp/b"
 }
 losses() {
-    sed 's/, *"\(ms\|tokens_per_s\)": *[0-9.e+-]*//g' "$tmp/$config-$1/metrics.jsonl" | grep grad_norm
+    untimed "$tmp/$config-$1/metrics.jsonl" | grep grad_norm
 }
 same_losses() {
     losses true >"$tmp/a" && losses false >"$tmp/b" && cmp "$tmp/a" "$tmp/b" && test "$(wc -l <"$tmp/a")" = 4
@@ -98,5 +71,4 @@ check "wide: gradients" "$tmp/build/wide-specialise=true/cpu/gradcheck"
 lua5.4 gen/main.lua --backend cuda --build "$tmp/build" "$tmp/odd.lua" specialise=false >"$tmp/log" 2>&1
 check "cuda has no such kernels: one line" test $? = 64 -a "$(wc -l <"$tmp/log")" = 1
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

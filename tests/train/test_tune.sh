@@ -3,34 +3,9 @@
 # one is said in a line, and `make tune` writes a file that the next build follows. No time is asserted.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-unset MAKEFLAGS MAKELEVEL
+. tests/check.sh
 
-passed=0
-failed=0
-check() { # name, then a command that must succeed
-    name=$1
-    shift
-    if "$@" >"$tmp/log" 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_tune: $name: failed"
-        tail -n 20 "$tmp/log"
-    fi
-}
-
-i=0
-while [ $i -lt 200 ]; do
-    echo "Cut $i of a product is the same product, whoever cut it and wherever."
-    i=$((i + 1))
-done >"$tmp/text"
-mkdir "$tmp/fox"
-sum=$(sha256sum "$tmp/text" | cut -d " " -f 1)
-{ make build/prepare &&
-    build/prepare --text="$tmp/text" --out="$tmp/fox" --name=fox --sha256="$sum"; } >"$tmp/log" 2>&1 ||
-    { cat "$tmp/log"; exit 1; }
+data_set fox
 cat >"$tmp/odd.lua" <<LUA
 return { n_layer = 2, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true, dropout = 0.1,
   dataset = "fox", data_dir = "$tmp", max_iters = 3, eval_iters = 1, eval_interval = 100, isa = "generic",
@@ -47,12 +22,9 @@ train() { # folder in $tmp, flags
     shift
     "$tmp/build/odd/cpu/train" --out_dir="$tmp/$out" "$@" >"$tmp/$out.log" 2>&1
 }
-weights() { # of a run, without the header, which says what was built
-    size=$(od -An -N8 -tu8 "$1/state.safetensors" | tr -d ' ')
-    tail -c +$((size + 9)) "$1/state.safetensors"
-}
-same_weights() {
-    weights "$tmp/$1" >"$tmp/a" && weights "$tmp/$2" >"$tmp/b" && test -s "$tmp/a" && cmp "$tmp/a" "$tmp/b"
+same_weights() { # of two runs
+    tensors "$tmp/$1/state.safetensors" >"$tmp/a" && tensors "$tmp/$2/state.safetensors" >"$tmp/b" &&
+        test -s "$tmp/a" && cmp "$tmp/a" "$tmp/b"
 }
 # Whether the emitted kernels have the numbers of the file, all products of them.
 cat >"$tmp/follows.lua" <<'LUA'
@@ -159,12 +131,11 @@ check "refused: too deep" refused 64 'depth is 200; wanted 1 to 20' tiling=matmu
 
 # The command itself: it keeps what other configs' products were tuned to.
 check "make tune" make tune CONFIG="$tmp/odd.lua" BUILD="$tmp/build"
-check "a line for each product" test "$(grep -c '^matmul_[a-z0-9x_]*  *[0-9.]*  *[0-9.]*  *[0-9.]*%' "$tmp/log")" -ge 15
+check "a line for each product" test "$(grep -c '^matmul_[a-z0-9x_]*  *[0-9.]*  *[0-9.]*  *[0-9.]*%' "$tmp/checked")" -ge 15
 check "keeps others' entries" grep -q 'matmul_1x2x3 = "1-1-1-1"' "$file"
 check "builds after it" build
 check "that build is cut as the file says" follows
 check "trains, tuned" train measured
 check "the same weights again" same_weights modelled measured
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish
