@@ -20,14 +20,19 @@ MAKEOVERRIDES =
 Q := $(if $(V),,@)
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
-WORDS := CONFIG SET RUN NAME START SAMPLE BENCH PEERS GENERIC RECORD SCALE DATASET TEXT ISA BACKEND SANITIZE \
-    WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT
+WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
+    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 # Text for the shell alone: nothing in it is make's to expand.
 start := $(if $(filter undefined,$(origin START)),,--start="$$START")
 override START := $(value START)
 override TEXT := $(value TEXT)
-export START TEXT
+prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
+override PROMPT := $(value PROMPT)
+override TOKENIZER := $(value TOKENIZER)
+override SWEEP := $(value SWEEP)
+override JOBS := $(value JOBS)
+export START TEXT TOKENIZER SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -46,7 +51,7 @@ comma := ,
 ifndef BUILD_NAME
 # ---- stage one: words to folders ----------------------------------------------------------------
 
-$(if $(findstring ',$(CONFIG)$(SET)$(RUN)$(NAME)),$(error CONFIG, SET, RUN, NAME: no quotes))
+$(if $(findstring ',$(CONFIG)$(SET)$(RUN)$(NAME)$(RUNS)),$(error CONFIG, SET, RUN, NAME, RUNS: no quotes))
 $(if $(word 2,$(NAME)),$(error NAME=$(NAME): wanted one word))
 space := $(subst ,, )
 quoted = $(foreach w,$1,'$w')
@@ -78,8 +83,8 @@ compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale ir sampler \
-    sampler-build amalgamation data parity golden format clean check-words setup-check generate \
-    tune cuda-all gpu-kit gpu-check gpu-bench
+    sampler-build amalgamation data unicode parity tokenizer-parity logs-parity golden format clean \
+    check-words setup-check generate tune sweep report cuda-all gpu-kit gpu-check gpu-bench
 
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
@@ -99,6 +104,12 @@ help: ## this list
 #= SCALE     make bench-scale: full for every size
 #= DATASET   make data: the data set's name
 #= TEXT      make data: the text's path, UTF-8
+#= TOKENIZER make data: char or gpt2; where left out as before, char at first, gpt2 for shakespeare
+#= SWEEP     a name in configs/sweeps/, or the path of any .lua file
+#= JOBS      make sweep: runs that train at a time; 2, or 1 where there is one core or a GPU
+#= DRY=1     make sweep: print the plan and stop
+#= RUNS      make report: "out/a out/b ...", folders of runs, side by side
+#= PROMPT    make report: what samples and attention begin with
 #= TESTS     make test: "word ...", only the tests whose line has one of the words
 #= ISA       make sampler: the instruction set; generic where left out
 #= BACKEND   cpu where left out, or cuda
@@ -154,6 +165,17 @@ sample: generate ## text from the run that the same words trained; START="..."
 	$(Q)exec $(bin)/sample --checkpoint=$(call quoted,$(run_dir)/ckpt.safetensors) \
 	    $(start) $(SAMPLE)
 	$(call next,make sample $(words) START="..." SAMPLE="--temperature=0.5")
+
+sweep: setup-check ## all runs of SWEEP, each shape compiled once; start it again and it goes on
+	$(if $(SET)$(RUN)$(NAME),$(error make sweep takes no SET, RUN, NAME: the sweep's file says what its runs set))
+	@CC='$(CC)' exec setpriv --pdeathsig TERM gen/sweep/run.sh "$$SWEEP" --backend='$(BACKEND)' \
+	    $(if $(JOBS),--jobs="$$JOBS") $(if $(DRY),--dry)
+
+report: $(if $(SWEEP)$(RUNS),setup-check,generate) ## one HTML page of SWEEP, of RUNS, or of the run that the same words trained
+	$(Q)tests/setup.sh report
+	$(if $(SWEEP)$(RUNS),,$(compile) programs)
+	$(Q)lua5.4 gen/report.lua --build='$(BUILD)' $(prompt) $(if $(SWEEP),--sweep="$$SWEEP",$(if \
+	    $(RUNS),$(call quoted,$(RUNS)),$(call quoted,$(run_dir))))
 
 bench: generate ## time CONFIG's step and each of its kernels; needs no data set
 	$(compile) programs
@@ -214,13 +236,14 @@ sampler-build: generate
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
 	$(Q)lua5.4 gen/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
 
-data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt
-	$(Q)data/prepare.sh '$(DATASET)' "$$TEXT"
-	$(call next,make train$(if $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)"))
+data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
+	$(Q)data/prepare.sh '$(DATASET)' "$$TEXT" "$$TOKENIZER"
+	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
+	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
 # What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
-prepare_parts := $(addprefix runtime/,prepare.c log.c tokenizer.c)
-build/prepare: $(prepare_parts) runtime/runtime.h | build/include/run_keys.h
+prepare_parts := $(addprefix runtime/,prepare.c gpt2_files.c log.c tokenizer.c pretokenize.c bpe.c)
+build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)$(CC) $(CFLAGS) -o $@ $(prepare_parts)
 build/include/run_keys.h: | setup-check
 	$(Q)$(GEN) configs/shakespeare_char_cpu.lua
@@ -231,8 +254,18 @@ test: ## install what is missing and run every test that needs no GPU
 	$(Q)tests/setup.sh test
 	$(Q)MAKEFLAGS= MAKELEVEL= lua5.4 tests/run.lua $(TESTS)
 
+tokenizer-parity: build/prepare ## hold GPT-2's tokenizer against tiktoken; needs Python and a network
+	$(Q)CC='$(CC)' tests/reference/tokenizer.sh
+
+unicode: ## write runtime/unicode.h anew, from Debian's package unicode-data
+	$(Q)tests/setup.sh unicode
+	$(Q)lua5.4 gen/unicode.lua
+
 parity: ## rebuild the PyTorch goldens and load our checkpoint in PyTorch; needs Python and a network
 	$(Q)tests/reference/parity.sh
+
+logs-parity: ## have TensorBoard itself read a run's event files; needs Python and a network
+	$(Q)tests/reference/tensorboard.sh
 
 golden: ## rewrite tests/golden; review the diff
 	$(Q)lua5.4 tests/golden/test_golden.lua --update
@@ -365,15 +398,16 @@ $(bin)/sample_bench: $(runtime)/sample_bench.o $(model)/train.o $(model)/sample.
 $(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 
-# A unit test is linked with the runtime and with the files of tests/ that its "// links:" line names.
+# A unit test is linked with the runtime, with the files of tests/ that its "// links:" line names, and with the
+# libraries of its "// libraries:" line, as pkg-config knows them.
 build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/ops/* runtime/*.h)
 	@mkdir -p $(@D)
 	$(link) $< $$(sed -n '/^\/\/ [Ll]inks/p' $< | grep -o 'tests/[a-z_/]*\.c') $(library) \
-	    $$(pkg-config --cflags --libs check) -lm
+	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
 
 # One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
 sampler_parts := sample_main sample_flags sampler sampler_choose sampler_open
-sampler_parts += safetensors json pairs params tokenizer rng log
+sampler_parts += safetensors json pairs params tokenizer pretokenize bpe rng log attention json_write replace
 sampler: $(bin)/sampler
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
 	@echo 'next: $(bin)/sampler --checkpoint=out/NAME/ckpt.safetensors --start="..."'

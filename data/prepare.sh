@@ -1,16 +1,22 @@
 #!/bin/sh
 # prepare.sh: makes a data set, data/DATASET/{train.bin, val.bin, meta.json}, with build/prepare.
 #
-#     data/prepare.sh DATASET [TEXT]        anew; TEXT is the path of a UTF-8 text
-#     data/prepare.sh --if-missing DATASET  where it is missing; else says if its text has changed
+#     data/prepare.sh DATASET [TEXT [TOKENIZER]]   anew; TEXT is the path of a UTF-8 text
+#     data/prepare.sh --if-missing DATASET         where it is missing; else says if its text has changed
 #
-# Without TEXT the text is data/DATASET/input.txt, which two data sets can make on their own:
-# shakespeare_char downloads it, kjv takes it from Debian's bible-kjv package.
-# Exit codes: 0 done, 64 usage, 65 the text is wrong, 66 a file is missing, 74 input or output.
+# Without TEXT the text is data/DATASET/input.txt, which three data sets can make on their own:
+# shakespeare_char and shakespeare download it, kjv takes it from Debian's bible-kjv package.
+# TOKENIZER is char or gpt2. Without it shakespeare has GPT-2's tokens, shakespeare_char characters,
+# and any other data set what it had before, else characters. GPT-2's tokens need
+# data/gpt2/vocab.bpe and data/gpt2/encoder.json, which are downloaded where they are missing.
+# Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output.
 set -u
 
 tiny_url=https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt
 tiny_sha256=86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed
+gpt2_url=https://openaipublic.blob.core.windows.net/gpt-2/encodings/main
+gpt2_vocab_bpe_sha256=1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5
+gpt2_encoder_json_sha256=196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783
 
 stop() { # code line
     echo "$2" >&2
@@ -20,13 +26,47 @@ sha256() {
     sha256sum <"$1" | cut -d ' ' -f 1
 }
 
+# Downloads to a file of its own first: the other is there whole or not at all.
+download() { # url file sha256 [what else to do by hand]
+    echo "data: downloading $1"
+    why=$(curl -fsSL --connect-timeout 10 --max-time 120 -o "$part" "$1" 2>&1) ||
+        stop 66 "$2: missing, and the download failed ($(echo "$why" | head -n 1)); put $1 there${4-}"
+    found=$(sha256 "$part")
+    [ "$found" = "$3" ] || stop 65 "$1: sha256 is $found, wanted $3; put the right file at $2"
+    mv "$part" "$2" || exit 74
+}
+# A file of GPT-2's tokenizer: there and right, or downloaded.
+gpt2_file() { # name sha256 [what else to do by hand]
+    file=data/gpt2/$1
+    if [ -f "$file" ]; then
+        found=$(sha256 "$file")
+        [ "$found" = "$2" ] ||
+            stop 65 "$file: sha256 is $found, wanted $2; remove it: it is then downloaded, or put $gpt2_url/$1 there"
+    else
+        mkdir -p data/gpt2 || exit 74
+        part=$file.part
+        download "$gpt2_url/$1" "$file" "$2" "${3-}"
+    fi
+}
+
 if_missing=
 [ "${1-}" = --if-missing ] && if_missing=1 && shift
 dataset=${1-}
 text=${2-}
+tokenizer=${3-}
 case $dataset in
     '') stop 64 "DATASET is missing: make data DATASET=mytext TEXT=path/to/file.txt" ;;
     [.-]* | *[!A-Za-z0-9_.-]*) stop 64 "DATASET: '$dataset' is no name (letters, digits, _ . -)" ;;
+    gpt2) stop 64 "DATASET: data/gpt2 is where GPT-2's tokenizer lies; choose another name" ;;
+esac
+case $tokenizer in
+    '' | char | gpt2) ;;
+    *) stop 64 "TOKENIZER: '$tokenizer' is not known; there are: char, gpt2" ;;
+esac
+case $dataset/$tokenizer in
+    shakespeare/char | shakespeare_char/gpt2)
+        stop 64 "TOKENIZER: shakespeare has GPT-2's tokens, shakespeare_char characters; take that one, or another DATASET"
+        ;;
 esac
 dir=data/$dataset
 input=$dir/input.txt
@@ -43,11 +83,24 @@ if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     exit 0
 fi
 
+case $dataset/$tokenizer in
+    shakespeare/) tokenizer=gpt2 ;;
+    */)
+        tokenizer=char
+        grep -qs '"tokenizer": "bpe gpt2 ' "$dir/meta.json" && tokenizer=gpt2
+        ;;
+esac
+
 part=$dir/input.txt.part
-trap 'rm -f "$part"; rmdir "$dir" 2>/dev/null' EXIT
+trap 'rm -f "$part"; rmdir "$dir" data/gpt2 2>/dev/null' EXIT
 trap 'exit 130' INT TERM
 mkdir -p "$dir" || exit 74
 
+case $dataset in
+    shakespeare_char) twin=shakespeare ;;
+    shakespeare) twin=shakespeare_char ;;
+    *) twin= ;;
+esac
 if [ -n "$text" ]; then
     [ -f "$text" ] || stop 66 "$text: no such file; TEXT is the path of a UTF-8 text"
     if [ -f "$input" ] && [ ! -L "$input" ] && ! cmp -s "$text" "$input"; then
@@ -55,10 +108,12 @@ if [ -n "$text" ]; then
     fi
 elif [ ! -f "$input" ]; then
     case $dataset in
-        shakespeare_char)
-            echo "data: downloading $tiny_url"
-            why=$(curl -fsSL --connect-timeout 10 --max-time 120 -o "$part" "$tiny_url" 2>&1) ||
-                stop 66 "$input: missing, and the download failed ($why); put $tiny_url there"
+        shakespeare_char | shakespeare)
+            if [ -f "data/$twin/input.txt" ] && [ "$(sha256 "data/$twin/input.txt")" = $tiny_sha256 ]; then
+                cat "data/$twin/input.txt" >"$part" || exit 74
+            else
+                download "$tiny_url" "$input" "$tiny_sha256"
+            fi
             ;;
         kjv)
             command -v bible >/dev/null ||
@@ -74,14 +129,18 @@ source=$input
 [ -f "$part" ] && source=$part
 [ -n "$text" ] && source=$text
 hash=$(sha256 "$source")
-if [ "$dataset" = shakespeare_char ] && [ "$hash" != $tiny_sha256 ]; then
+if [ -n "$twin" ] && [ "$hash" != $tiny_sha256 ]; then
     stop 65 "$source: sha256 is $hash, wanted $tiny_sha256; another text is another data set: make data DATASET=mytext TEXT=..."
 fi
 if [ "$source" = "$part" ]; then
     mv "$part" "$input" || exit 74
     source=$input
 fi
-build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" || exit
+if [ "$tokenizer" = gpt2 ]; then
+    gpt2_file vocab.bpe $gpt2_vocab_bpe_sha256 ", and encoder.json of the same folder beside it"
+    gpt2_file encoder.json $gpt2_encoder_json_sha256
+fi
+build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" --tokenizer="$tokenizer" || exit
 if [ -n "$text" ] && [ "$(realpath "$text")" != "$(realpath "$input")" ]; then
     # A link: the text stays where it is, and a change to it is seen.
     ln -sfn "$(realpath "$text")" "$input" || exit 74

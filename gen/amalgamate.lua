@@ -14,7 +14,8 @@ local isas = require("gen.isa")
 -- Runtime files of the other programs; the trainer is all the rest, main.c last.
 local not_trainer = { bench = true, sample_bench = true, gradcheck = true, prepare = true, main = true,
   sample_main = true, sample_flags = true, sampler_open = true, gpu = true, gpu_memory = true, gpu_step = true,
-  gpu_profile = true, gpu_bench = true, gemm = true, gemm_tune = true, tune = true }
+  gpu_profile = true, gpu_bench = true, gemm = true, gemm_tune = true, tune = true, attention = true,
+  gpt2_files = true }
 local libraries = { ["jsmn.h"] = true, ["xxhash.h"] = true }
 local library_folders = { "/usr/include/", "/usr/local/include/" }
 

@@ -131,6 +131,12 @@ config.keys = {
     help = "iterations from one printed loss to the next" },
   { name = "sample_interval", type = "int", min = 0, max = 1000000000, default = 0,
     help = "iterations from one printed sample to the next; 0 is off" },
+  { name = "tensorboard", type = "bool", default = false,
+    help = "also write what is measured as TensorBoard's event files, in out_dir" },
+  { name = "csv", type = "bool", default = false,
+    help = "also write metrics.csv and evaluations.csv in out_dir" },
+  { name = "report", type = "bool", default = false,
+    help = "make out_dir/report.html anew at each evaluation and at the end" },
   { name = "threads", type = "int", min = 0, max = 1024, default = 0,
     help = "threads; 0 takes all of the machine's. Results do not depend on it" },
 }

@@ -63,9 +63,10 @@ end
 local Writer = {}
 Writer.__index = Writer
 
-local function new_writer(emitter, layer, strides)
-  return setmetatable({ emitter = emitter, layer = layer, strides = strides, declared = {}, taken = {},
-    buffers = {}, lines = {} }, Writer)
+-- layer_text: what stands for the layer in C.
+local function new_writer(emitter, layer, strides, layer_text)
+  return setmetatable({ emitter = emitter, layer = layer, strides = strides, layer_text = layer_text,
+    declared = {}, taken = {}, buffers = {}, lines = {} }, Writer)
 end
 
 -- The C name of a tensor in this function, declared on first use.
@@ -115,6 +116,10 @@ function Writer:call(node, indent)
   for i in ipairs(k.betas) do args[#args + 1] = beta_text(node, i, cuda) end
   if cuda and node.workspace then args[#args + 1] = self:buffer(node.workspace, false) end
   if self.emitter.decode then
+    if k.op.gives_weights then
+      args[#args + 1] = ("sampler_layer_weights(s, %s)"):format(self.layer_text)
+      args[#args + 1] = "s->weights_tokens"
+    end
     if k.op.takes_pos then args[#args + 1] = "pos" end
     args[#args + 1] = node.dims.N == 1 and self.emitter.rows > 1 and "1" or "rows"
   elseif k.op.scratch and not cuda then
@@ -206,7 +211,7 @@ end
 local function layer_function(emitter, name, item)
   local first, l = item.layers[1], #item.layers > 1 and " int l" or ""
   if l ~= "" and not emitter.cuda then l = l .. "," end
-  local writer = new_writer(emitter, first.layer, item.strides)
+  local writer = new_writer(emitter, first.layer, item.strides, #item.layers > 1 and "l" or tostring(first.layer))
   for i, node in ipairs(first) do
     if emitter.decode then writer:ahead(first, i, "    ") end
     writer:call(node, "    ")

@@ -23,6 +23,7 @@
 --   named_by   letters for the kernel's name, where not those of its operands
 --   takes_model, takes_pos, scratch: the kernel is also given struct model (struct step_state on
 --              CUDA), the sampler's position, or memory of its own for each thread
+--   gives_weights  the sampler's kernel is also given where its weights are wanted, or NULL
 --   workspace  on CUDA: function(d, target): floats of memory that the kernel wants while it runs
 --   betas      on CUDA: the accumulating outputs do not all have the same first writer: each has a
 --              beta of its own

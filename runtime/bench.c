@@ -142,31 +142,6 @@ static size_t bench_cache(int level, size_t otherwise) {
     return otherwise;
 }
 
-// The processor's name, fit for a string of JSON.
-static void bench_machine(char name[128]) {
-    snprintf(name, 128, "unknown processor");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    if (!file) {
-        return;
-    }
-    char line[256];
-    while (fgets(line, sizeof line, file)) {
-        const char *value = strchr(line, ':');
-        if (value && !strncmp(line, "model name", 10)) {
-            snprintf(name, 128, "%.*s", (int)strcspn(value + 1, "\n"), value + 1);
-            break;
-        }
-    }
-    fclose(file);
-    char *to = name;
-    for (const char *from = name + strspn(name, " "); *from; from++) {
-        if (*from >= ' ' && *from <= '~' && *from != '"' && *from != '\\') {
-            *to++ = *from;
-        }
-    }
-    *to = 0;
-}
-
 // Working sets for which reading speed is measured: half the second level of each core; beyond all
 // of those, within the last level; beyond that.
 static size_t bench_set_bytes(const struct bench *b, int level) {
@@ -494,7 +469,7 @@ int main(int argc, char **argv) {
         return EXIT_DONE;
     }
     printf("%s: %s, %d threads\n", run_config_name, model_info.title, b.threads);
-    bench_machine(b.machine);
+    machine_name(b.machine);
     b.cache[0] = bench_cache(2, 1 << 20);
     b.cache[1] = bench_cache(3, 32 << 20);
 

@@ -27,6 +27,9 @@ void folder_name(struct folder *folder, const struct run *run) {
     folder->ckpt = folder_join(folder->out, "/ckpt", ".safetensors");
     folder->state = folder_join(folder->out, "/state", ".safetensors");
     folder->metrics = folder_join(folder->out, "/metrics", ".jsonl");
+    folder->run_json = folder_join(folder->out, "/run", ".json");
+    folder->steps_csv = folder_join(folder->out, "/metrics", ".csv");
+    folder->evaluations_csv = folder_join(folder->out, "/evaluations", ".csv");
 }
 
 void folder_free(struct folder *folder) {
@@ -35,6 +38,9 @@ void folder_free(struct folder *folder) {
     free(folder->ckpt);
     free(folder->state);
     free(folder->metrics);
+    free(folder->run_json);
+    free(folder->steps_csv);
+    free(folder->evaluations_csv);
 }
 
 static _Noreturn void folder_fail(const char *path, const char *what) {
@@ -86,8 +92,8 @@ void folder_lock(const struct folder *folder) {
     }
     free(path);
 
-    const char *const written[] = {folder->ckpt, folder->state};
-    for (int i = 0; i < 2; i++) {
+    const char *const written[] = {folder->ckpt, folder->state, folder->run_json};
+    for (int i = 0; i < 3; i++) {
         char *half = folder_join(written[i], ".tmp", "");
         unlink(half);
         free(half);
@@ -95,8 +101,9 @@ void folder_lock(const struct folder *folder) {
 }
 
 void folder_set_aside(const struct folder *folder) {
-    const char *const path[] = {folder->state, folder->ckpt, folder->metrics};
-    for (int i = 0; i < 3; i++) {
+    const char *const path[] = {folder->state,    folder->ckpt,      folder->metrics,
+                                folder->run_json, folder->steps_csv, folder->evaluations_csv};
+    for (int i = 0; i < 6; i++) {
         const char *dot = strrchr(path[i], '.');
         char *stem = strndup(path[i], (size_t)(dot - path[i]));
         char *previous = stem ? folder_join(stem, ".previous", dot) : NULL;
@@ -108,4 +115,5 @@ void folder_set_aside(const struct folder *folder) {
         free(stem);
         free(previous);
     }
+    tensorboard_set_aside(folder->out);
 }

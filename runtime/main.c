@@ -22,6 +22,8 @@ struct trainer {
     struct data data;
     struct folder folder;
     struct metrics metrics;
+    struct tensorboard tensorboard;
+    struct report report;
     struct progress progress;
     char *run_text;
     double tokens_per_iter, peak_flops;
@@ -104,6 +106,13 @@ static void train_keep_best(struct trainer *t) {
     }
 }
 
+// A page of the run so far. The time that it takes is no step's.
+static void train_report(struct trainer *t) {
+    const double seconds = report_refresh(&t->report);
+    t->started += seconds;
+    t->last_time += seconds;
+}
+
 // False where a stop was asked; nothing has then changed.
 static bool train_evaluate(struct trainer *t) {
     struct progress *p = &t->progress;
@@ -117,8 +126,11 @@ static bool train_evaluate(struct trainer *t) {
     meter_clear();
     printf("step %" PRId64 ": train loss %.4f, val loss %.4f\n", p->iter, train_loss, val_loss);
     if (!t->run->eval_only) {
-        metrics_evaluation(&t->metrics, p->iter, train_loss, val_loss, time_now() - start);
+        const struct evaluation_record record = {p->iter, train_loss, val_loss, time_now() - start};
+        metrics_evaluation(&t->metrics, &record);
+        tensorboard_evaluation(&t->tensorboard, &record);
         train_keep_best(t);
+        train_report(t);
     }
     return true;
 }
@@ -202,8 +214,19 @@ static void train_settle(struct trainer *t) {
         t->step_count++;
     }
     double loss = result.total / (double)run->gradient_accumulation_steps;
-    metrics_step(&t->metrics, p->iter, loss, schedule_learning_rate(run, p->iter), result.norm,
-                 result.skipped, seconds, t->tokens_per_iter);
+    const double rate = seconds > 0 ? t->tokens_per_iter / seconds : 0;
+    const struct step_record record = {
+        .iter = p->iter,
+        .loss = loss,
+        .learning_rate = schedule_learning_rate(run, p->iter),
+        .grad_norm = result.norm,
+        .skipped = result.skipped,
+        .seconds = seconds,
+        .tokens_per_s = rate,
+        .mfu = t->peak_flops > 0 ? t->info->flops_per_token * rate / t->peak_flops : NAN,
+    };
+    metrics_step(&t->metrics, &record);
+    tensorboard_step(&t->tensorboard, &record);
     if (result.skipped) {
         train_skipped(t, &result, loss);
     } else {
@@ -231,6 +254,23 @@ static void train_save_state(struct trainer *t) {
                           t->data.tokenizer.text);
 }
 
+// A sample of the weights as they are: to the log where asked for, and to TensorBoard.
+static void train_sample(struct trainer *t, bool print) {
+    size_t length;
+    int64_t iter = t->progress.iter;
+    step_fetch(&t->m, t->info);
+    char *text =
+        preview_text(&t->m, t->info, &t->data.tokenizer, (uint64_t)t->run->seed, iter, &length);
+    if (print) {
+        meter_clear();
+        printf("sample at iter %" PRId64 ":\n", iter);
+        fwrite(text, 1, length, stdout);
+        printf("\n---------------\n");
+    }
+    tensorboard_text(&t->tensorboard, iter, text, length);
+    free(text);
+}
+
 static bool train_is_due(int64_t iter, int64_t interval) {
     return interval > 0 && iter > 0 && iter % interval == 0;
 }
@@ -251,9 +291,7 @@ static bool train_loop(struct trainer *t) {
         }
         if (train_is_due(t->submitted, run->sample_interval)) {
             train_settle_all(t);
-            step_fetch(&t->m, t->info);
-            meter_clear();
-            preview_print(&t->m, t->info, &t->data.tokenizer, (uint64_t)run->seed, p->iter);
+            train_sample(t, true);
         }
         if (step_pending(&t->m) == 0) {
             t->submit_time = time_now();
@@ -340,11 +378,31 @@ int main(int argc, char **argv) {
     if (run.eval_only) {
         code = train_evaluate(&t) ? EXIT_DONE : EXIT_STOPPED;
     } else {
-        metrics_open(&t.metrics, t.folder.metrics, t.progress.iter);
+        const struct run_json run_json = {.folder = &t.folder,
+                                          .run = &run,
+                                          .info = t.info,
+                                          .data = &t.data,
+                                          .tokens_per_iter = t.tokens_per_iter,
+                                          .peak_flops = t.peak_flops,
+                                          .hardware = t.peak_text,
+                                          .threads = threads};
+        run_json_write(&run_json);
+        metrics_open(&t.metrics, &t.folder, t.progress.iter, run.csv);
+        if (run.tensorboard) {
+            tensorboard_open(&t.tensorboard, t.folder.out, t.info->config, t.run_text,
+                             run.max_iters, t.progress.iter);
+        }
+        if (run.report) {
+            report_open(&t.report, &t.folder);
+        }
         t.progress.finished = train_loop(&t);
         meter_clear();
         train_save_state(&t);
         if (t.progress.finished) {
+            if (run.tensorboard) {
+                train_sample(&t, false);
+            }
+            train_report(&t);
             train_farewell(&t);
         } else {
             printf("stopped before iteration %" PRId64 "; start it again to go on from %s\n",
@@ -352,6 +410,8 @@ int main(int argc, char **argv) {
             code = EXIT_STOPPED;
         }
         metrics_close(&t.metrics);
+        tensorboard_close(&t.tensorboard, t.progress.finished);
+        report_close(&t.report);
     }
     free(t.run_text);
     folder_free(&t.folder);

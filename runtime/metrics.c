@@ -1,6 +1,6 @@
 // metrics.c: metrics.jsonl: every step and every evaluation of a run, one JSON object a line, in
-// the order of iterations and with the keys in one order. ms and tokens_per_s are the only figures
-// that depend on the machine; all else is the same however often a run was stopped.
+// the order of iterations and with the keys in one order. ms, tokens_per_s and mfu are the only
+// figures that depend on the machine; all else is the same however often a run was stopped.
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -34,10 +34,10 @@ static off_t metrics_keep(FILE *file, int64_t iter) {
     return keep;
 }
 
-void metrics_open(struct metrics *metrics, const char *path, int64_t iter) {
-    metrics->path = strdup(path);
-    metrics->file = fopen(path, "a+");
-    if (!metrics->path || !metrics->file) {
+void metrics_open(struct metrics *metrics, const struct folder *folder, int64_t iter, bool csv) {
+    const char *path = folder->metrics;
+    *metrics = (struct metrics){.file = fopen(path, "a+e"), .path = path};
+    if (!metrics->file) {
         metrics_fail(path, "cannot open it");
     }
     off_t keep = metrics_keep(metrics->file, iter);
@@ -45,49 +45,72 @@ void metrics_open(struct metrics *metrics, const char *path, int64_t iter) {
         metrics_fail(path, "cannot cut it back");
     }
     fseeko(metrics->file, 0, SEEK_END);
+    if (csv) {
+        csv_open(&metrics->csv, folder);
+    }
 }
 
 static void metrics_number(FILE *out, const char *key, double x) {
-    if (isfinite(x)) {
-        fprintf(out, ",\"%s\":%.9g", key, x);
-    } else {
-        fprintf(out, ",\"%s\":null", key);
-    }
+    fprintf(out, ",\"%s\":", key);
+    json_write_number(out, x);
 }
 
-static void metrics_end_line(struct metrics *metrics) {
-    fputs("}\n", metrics->file);
+struct metrics_line {
+    char *text;
+    size_t length;
+};
+
+static FILE *metrics_begin_line(struct metrics_line *line, int64_t iter) {
+    FILE *out = open_memstream(&line->text, &line->length);
+    if (!out) {
+        die(EXIT_MEMORY, "metrics: no memory for a line");
+    }
+    fprintf(out, "{\"iter\":%" PRId64, iter);
+    return out;
+}
+
+static void metrics_end_line(struct metrics *metrics, struct metrics_line *line, FILE *out) {
+    fputs("}\n", out);
+    if (fclose(out)) {
+        die(EXIT_MEMORY, "metrics: no memory for a line");
+    }
+    fwrite(line->text, 1, line->length, metrics->file);
     if (fflush(metrics->file)) {
         metrics_fail(metrics->path, "cannot write");
     }
+    csv_add(&metrics->csv, line->text);
+    free(line->text);
 }
 
-void metrics_step(struct metrics *metrics, int64_t iter, double loss, double learning_rate,
-                  double grad_norm, bool skipped, double seconds, double tokens) {
-    FILE *out = metrics->file;
-    fprintf(out, "{\"iter\":%" PRId64, iter);
-    metrics_number(out, "loss", loss);
-    metrics_number(out, "lr", learning_rate);
-    metrics_number(out, "grad_norm", grad_norm);
-    fprintf(out, ",\"skipped\":%s", skipped ? "true" : "false");
-    fprintf(out, ",\"ms\":%.3f,\"tokens_per_s\":%.0f", seconds * 1e3,
-            seconds > 0 ? tokens / seconds : 0);
-    metrics_end_line(metrics);
+void metrics_step(struct metrics *metrics, const struct step_record *step) {
+    struct metrics_line line;
+    FILE *out = metrics_begin_line(&line, step->iter);
+    metrics_number(out, "loss", step->loss);
+    metrics_number(out, "lr", step->learning_rate);
+    metrics_number(out, "grad_norm", step->grad_norm);
+    fprintf(out, ",\"skipped\":%s", step->skipped ? "true" : "false");
+    fprintf(out, ",\"ms\":%.3f,\"tokens_per_s\":%.0f,\"mfu\":", step->seconds * 1e3,
+            step->tokens_per_s);
+    if (isfinite(step->mfu)) {
+        fprintf(out, "%.4g", step->mfu);
+    } else {
+        fputs("null", out);
+    }
+    metrics_end_line(metrics, &line, out);
 }
 
-void metrics_evaluation(struct metrics *metrics, int64_t iter, double train_loss, double val_loss,
-                        double seconds) {
-    FILE *out = metrics->file;
-    fprintf(out, "{\"iter\":%" PRId64, iter);
-    metrics_number(out, "train_loss", train_loss);
-    metrics_number(out, "val_loss", val_loss);
-    fprintf(out, ",\"ms\":%.3f", seconds * 1e3);
-    metrics_end_line(metrics);
+void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation) {
+    struct metrics_line line;
+    FILE *out = metrics_begin_line(&line, evaluation->iter);
+    metrics_number(out, "train_loss", evaluation->train_loss);
+    metrics_number(out, "val_loss", evaluation->val_loss);
+    fprintf(out, ",\"ms\":%.3f", evaluation->seconds * 1e3);
+    metrics_end_line(metrics, &line, out);
 }
 
 void metrics_close(struct metrics *metrics) {
     if (fclose(metrics->file)) {
         metrics_fail(metrics->path, "cannot write");
     }
-    free(metrics->path);
+    csv_close(&metrics->csv);
 }

@@ -313,6 +313,23 @@ void options_parse(struct run *run, int argc, char **argv) {
     }
 }
 
+void options_write_json(const struct run *run, FILE *out) {
+    for (int i = 0; i < OPTIONS; i++) {
+        const struct option *option = &options[i];
+        char number[32];
+        const char *value = option_print(option, run, number);
+        fprintf(out, "%s\"%s\": ", i ? ", " : "{", option->name);
+        if (option->type == OPTION_string) {
+            json_write_string(out, value, strlen(value));
+        } else if (option->type == OPTION_bool) {
+            fputs(*value == 'T' ? "true" : "false", out);
+        } else {
+            fputs(value, out);
+        }
+    }
+    putc('}', out);
+}
+
 char *options_text(const struct run *run) {
     char *text = NULL;
     size_t size;

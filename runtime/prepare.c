@@ -1,11 +1,14 @@
-// prepare.c: a program that makes a data set of characters from a UTF-8 text:
+// prepare.c: a program that makes a data set from a UTF-8 text:
 //
-//     prepare --text=FILE --out=DIR --name=DATASET --sha256=HEX
+//     prepare --text=FILE --out=DIR --name=DATASET --sha256=HEX [--tokenizer=char|gpt2]
+//             [--gpt2=FOLDER]
 //
-// writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, the text split 90/10, as nanoGPT
-// writes them) and DIR/meta.json. A character is a code point, its id its rank among those in the
-// text. The text is memory-mapped and read twice, so it may be larger than memory. Files appear
-// whole, meta.json last, or not at all.
+// writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, the text's characters split
+// 90/10, as nanoGPT writes them) and DIR/meta.json. A token is a character, which is a code point,
+// its id its rank among those in the text; or it is one of GPT-2's, from FOLDER/vocab.bpe and
+// encoder.json (data/gpt2 where left out), each part of the text encoded for itself, and
+// <|endoftext|> in it as ordinary text. The text is memory-mapped and read twice, so it may be
+// larger than memory. Files appear whole, meta.json last, or not at all.
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -23,10 +26,11 @@ enum {
     PREPARE_CODEPOINTS = 0x110000,
     PREPARE_VOCAB_MAX = 65536, // ids are uint16
     PREPARE_BUFFER = 1 << 16,  // tokens
+    PREPARE_STRIDE = 1 << 20,  // characters
 };
 
 struct prepare_options {
-    const char *text, *out, *name, *sha256;
+    const char *text, *out, *name, *sha256, *tokenizer, *gpt2;
 };
 
 // ---- output files: written under a temporary name, all renamed at the end -----------------------
@@ -89,45 +93,76 @@ static void prepare_rename(void) {
 
 struct prepare_text {
     const char *path;
+    int fd;
+    struct stat status;
     const unsigned char *bytes;
     size_t length;
     uint64_t characters;
-    int vocab_size;
+    size_t *mark; // where each PREPARE_STRIDE-th character starts
     bool *seen;   // (PREPARE_CODEPOINTS)
-    uint16_t *id; // (PREPARE_CODEPOINTS), of those seen
 };
 
 static void prepare_map(struct prepare_text *text, const char *path) {
     text->path = path;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    text->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (text->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         die(EXIT_MISSING, "%s: is not there; put a UTF-8 text in its place", path);
     }
-    struct stat status;
-    if (fd < 0 || fstat(fd, &status) != 0) {
+    if (text->fd < 0 || fstat(text->fd, &text->status) != 0) {
         die(EXIT_IO, "%s: cannot read: %s", path, strerror(errno));
     }
-    if (!S_ISREG(status.st_mode)) {
+    if (!S_ISREG(text->status.st_mode)) {
         die(EXIT_DATA, "%s: is no regular file; a UTF-8 text is wanted", path);
     }
-    if (status.st_size == 0) {
+    if (text->status.st_size == 0) {
         die(EXIT_DATA, "%s: is empty; a UTF-8 text is wanted", path);
     }
-    text->length = (size_t)status.st_size;
-    void *map = mmap(NULL, text->length, PROT_READ, MAP_PRIVATE, fd, 0);
+    text->length = (size_t)text->status.st_size;
+    void *map = mmap(NULL, text->length, PROT_READ, MAP_PRIVATE, text->fd, 0);
     if (map == MAP_FAILED) {
         die(EXIT_IO, "%s: cannot map %zu bytes: %s", path, text->length, strerror(errno));
     }
-    close(fd);
+    madvise(map, text->length, MADV_SEQUENTIAL);
     text->bytes = map;
 }
 
-// First reading: checks the text, counts its characters and ranks them.
-static void prepare_rank(struct prepare_text *text) {
+_Noreturn static void prepare_changed(const struct prepare_text *text) {
+    die(EXIT_IO, "%s: changed while it was read; start again", text->path);
+}
+
+static void prepare_unmap(struct prepare_text *text) {
+    struct stat now;
+    if (fstat(text->fd, &now) != 0 || now.st_size != text->status.st_size ||
+        now.st_mtim.tv_sec != text->status.st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != text->status.st_mtim.tv_nsec) {
+        prepare_changed(text);
+    }
+    munmap((void *)text->bytes, text->length);
+    close(text->fd);
+    free(text->mark);
+    free(text->seen);
+}
+
+_Noreturn static void prepare_no_memory(const struct prepare_text *text) {
+    die(EXIT_MEMORY, "%s: not enough memory to read it", text->path);
+}
+
+static void prepare_mark(struct prepare_text *text, size_t at) {
+    size_t marks = text->characters / PREPARE_STRIDE;
+    if ((marks & (marks - 1)) == 0) { // at each power of two the memory is used up
+        text->mark = realloc(text->mark, (marks ? 2 * marks : 1) * sizeof *text->mark);
+        if (!text->mark) {
+            prepare_no_memory(text);
+        }
+    }
+    text->mark[marks] = at;
+}
+
+// First reading: checks the text, counts its characters and remembers which there are.
+static void prepare_check(struct prepare_text *text) {
     text->seen = calloc(PREPARE_CODEPOINTS, sizeof *text->seen);
-    text->id = calloc(PREPARE_CODEPOINTS, sizeof *text->id);
-    if (!text->seen || !text->id) {
-        die(EXIT_MEMORY, "%s: not enough memory for the characters' ids", text->path);
+    if (!text->seen) {
+        prepare_no_memory(text);
     }
     uint64_t line = 1;
     for (size_t at = 0; at < text->length; text->characters++) {
@@ -140,6 +175,9 @@ static void prepare_rank(struct prepare_text *text) {
                 "iconv for one",
                 text->path, (unsigned long long)line, at, text->bytes[at]);
         }
+        if (text->characters % PREPARE_STRIDE == 0) {
+            prepare_mark(text, at);
+        }
         line += c == '\n';
         text->seen[c] = true;
         at += (size_t)bytes;
@@ -148,51 +186,145 @@ static void prepare_rank(struct prepare_text *text) {
         die(EXIT_DATA, "%s: has a single character; two at least are wanted, one for each split",
             text->path);
     }
+}
+
+// Where in the text its character number `character` starts.
+static size_t prepare_offset(const struct prepare_text *text, uint64_t character) {
+    size_t at = text->mark[character / PREPARE_STRIDE];
+    for (uint64_t i = character % PREPARE_STRIDE; i > 0; i--) {
+        uint32_t c;
+        int bytes = utf8_decode(text->bytes + at, text->length - at, &c);
+        if (bytes == 0) {
+            prepare_changed(text);
+        }
+        at += (size_t)bytes;
+    }
+    return at;
+}
+
+// The tokenizer of the text's characters.
+static char *prepare_characters(const struct prepare_text *text) {
+    int vocab_size = 0;
+    for (int c = 0; c < PREPARE_CODEPOINTS; c++) {
+        vocab_size += text->seen[c];
+    }
+    if (vocab_size > PREPARE_VOCAB_MAX) {
+        die(EXIT_DATA, "%s: has %d distinct characters; %d at most fit into two bytes each",
+            text->path, vocab_size, PREPARE_VOCAB_MAX);
+    }
+    char *string = malloc(8 * (size_t)vocab_size + 8), *at = string; // " 10ffff"
+    if (!string) {
+        prepare_no_memory(text);
+    }
+    at += sprintf(at, "char");
     for (int c = 0; c < PREPARE_CODEPOINTS; c++) {
         if (text->seen[c]) {
-            text->id[c] = (uint16_t)text->vocab_size++; // a wrap is refused right below
+            at += sprintf(at, " %02x", (unsigned)c);
         }
     }
-    if (text->vocab_size > PREPARE_VOCAB_MAX) {
-        die(EXIT_DATA, "%s: has %d distinct characters; %d at most fit into two bytes each",
-            text->path, text->vocab_size, PREPARE_VOCAB_MAX);
+    return string;
+}
+
+// ---- tokens -------------------------------------------------------------------------------------
+
+struct prepare_output {
+    struct prepare_file *file;
+    uint64_t count;
+    size_t held;
+    uint16_t buffer[PREPARE_BUFFER];
+};
+
+static void prepare_flush(struct prepare_output *output) {
+    if (fwrite(output->buffer, sizeof *output->buffer, output->held, output->file->stream) !=
+        output->held) {
+        prepare_cannot_write(output->file);
+    }
+    output->held = 0;
+}
+
+static void prepare_put(struct prepare_output *output, uint16_t id) {
+    output->buffer[output->held++] = id;
+    output->count++;
+    if (output->held == PREPARE_BUFFER) {
+        prepare_flush(output);
     }
 }
 
-// Second reading: writes `characters` ids of what stands at *at, and moves *at behind them.
-static void prepare_tokens(const struct prepare_text *text, size_t *at, uint64_t characters,
-                           struct prepare_file *file) {
-    static uint16_t buffer[PREPARE_BUFFER];
-    size_t held = 0;
-    for (uint64_t i = 0; i < characters; i++) {
-        uint32_t c;
-        int bytes = utf8_decode(text->bytes + *at, text->length - *at, &c);
-        if (bytes == 0 || !text->seen[c]) {
-            die(EXIT_IO, "%s: changed while it was read; start again", text->path);
-        }
-        *at += (size_t)bytes;
-        buffer[held++] = text->id[c];
-        if (held == PREPARE_BUFFER || i == characters - 1) {
-            if (fwrite(buffer, sizeof *buffer, held, file->stream) != held) {
-                prepare_cannot_write(file);
-            }
-            held = 0;
-        }
+static void prepare_put_characters(const struct prepare_text *text, size_t from, size_t to,
+                                   const struct tokenizer *tokenizer,
+                                   struct prepare_output *output) {
+    uint16_t *id = calloc(PREPARE_CODEPOINTS, sizeof *id);
+    if (!id) {
+        prepare_no_memory(text);
     }
+    for (int i = 0; i < tokenizer->vocab_size; i++) {
+        id[tokenizer->codepoint[i]] = (uint16_t)i;
+    }
+    while (from < to) {
+        uint32_t c;
+        int bytes = utf8_decode(text->bytes + from, to - from, &c);
+        if (bytes == 0 || !text->seen[c]) {
+            prepare_changed(text);
+        }
+        from += (size_t)bytes;
+        prepare_put(output, id[c]);
+    }
+    free(id);
+}
+
+static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t to,
+                            const struct tokenizer *tokenizer, struct prepare_output *output) {
+    int32_t *ids = NULL; // of one piece
+    size_t room = 0;
+    while (from < to) {
+        const char *piece = (const char *)text->bytes + from;
+        size_t length = pretokenize(piece, to - from);
+        if (length > BPE_PIECE_MAX) {
+            die(EXIT_DATA,
+                "%s: %zu bytes from offset %zu on have no place to break, as a space between words "
+                "is; %d at most are taken; is this text?",
+                text->path, length, from, BPE_PIECE_MAX);
+        }
+        if (length > room) {
+            room = 2 * length;
+            free(ids);
+            ids = malloc(room * sizeof *ids);
+            if (!ids) {
+                prepare_no_memory(text);
+            }
+        }
+        int64_t count = bpe_encode(tokenizer->bpe, piece, length, ids);
+        for (int64_t i = 0; i < count; i++) {
+            prepare_put(output, (uint16_t)ids[i]);
+        }
+        from += length;
+    }
+    free(ids);
+}
+
+// Second reading: writes the tokens of a part of the text. Returns how many.
+static uint64_t prepare_tokens(const struct prepare_text *text, size_t from, size_t to,
+                               const struct tokenizer *tokenizer, struct prepare_file *file) {
+    static struct prepare_output output;
+    output.file = file;
+    output.count = 0;
+    if (tokenizer->bpe) {
+        prepare_put_bpe(text, from, to, tokenizer, &output);
+    } else {
+        prepare_put_characters(text, from, to, tokenizer, &output);
+    }
+    prepare_flush(&output);
     prepare_finish(file);
+    return output.count;
 }
 
 // One key a line and nothing that changes from run to run: for some data sets git tracks this file.
-static void prepare_meta(const struct prepare_text *text, uint64_t train, uint64_t val,
+static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint64_t val,
                          const struct prepare_options *options, struct prepare_file *file) {
     FILE *out = file->stream;
-    fprintf(out, "{\n  \"dataset\": \"%s\",\n  \"tokenizer\": \"char", options->name);
-    for (int c = 0; c < PREPARE_CODEPOINTS; c++) {
-        if (text->seen[c]) {
-            fprintf(out, " %02x", (unsigned)c);
-        }
-    }
-    fprintf(out, "\",\n  \"vocab_size\": %d,\n", text->vocab_size);
+    fprintf(out, "{\n  \"dataset\": \"%s\",\n", options->name);
+    fprintf(out, "  \"tokenizer\": \"%s\",\n", tokenizer->text);
+    fprintf(out, "  \"vocab_size\": %d,\n", tokenizer->vocab_size);
     fprintf(out, "  \"train_tokens\": %llu,\n", (unsigned long long)train);
     fprintf(out, "  \"val_tokens\": %llu,\n", (unsigned long long)val);
     fprintf(out, "  \"text_sha256\": \"%s\"\n}\n", options->sha256);
@@ -205,31 +337,29 @@ static void prepare_meta(const struct prepare_text *text, uint64_t train, uint64
 // ---- the command line ---------------------------------------------------------------------------
 
 static void prepare_options_read(struct prepare_options *options, int argc, char **argv) {
+    static const char wanted[] =
+        "--text=, --out=, --name= and --sha256= are wanted, --tokenizer= and --gpt2= may be given";
+    *options = (struct prepare_options){.tokenizer = "char", .gpt2 = "data/gpt2"};
     const struct {
         const char *flag;
         const char **value;
-    } flags[4] = {{"--text=", &options->text},
-                  {"--out=", &options->out},
-                  {"--name=", &options->name},
-                  {"--sha256=", &options->sha256}};
+    } flags[] = {{"--text=", &options->text},           {"--out=", &options->out},
+                 {"--name=", &options->name},           {"--sha256=", &options->sha256},
+                 {"--tokenizer=", &options->tokenizer}, {"--gpt2=", &options->gpt2}};
+    enum { FLAGS = sizeof flags / sizeof *flags };
     for (int i = 1; i < argc; i++) {
         int f = 0;
-        while (f < 4 && strncmp(argv[i], flags[f].flag, strlen(flags[f].flag)) != 0) {
+        while (f < FLAGS && strncmp(argv[i], flags[f].flag, strlen(flags[f].flag)) != 0) {
             f++;
         }
-        if (f == 4) {
-            die(EXIT_USAGE,
-                "prepare: unknown argument '%s'; --text=, --out=, --name= and --sha256= "
-                "are wanted",
-                argv[i]);
+        if (f == FLAGS) {
+            die(EXIT_USAGE, "prepare: unknown argument '%s'; %s", argv[i], wanted);
         }
         *flags[f].value = argv[i] + strlen(flags[f].flag);
     }
-    for (int f = 0; f < 4; f++) {
+    for (int f = 0; f < FLAGS; f++) {
         if (!*flags[f].value || !**flags[f].value) {
-            die(EXIT_USAGE,
-                "prepare: %s is missing; --text=, --out=, --name= and --sha256= are wanted",
-                flags[f].flag);
+            die(EXIT_USAGE, "prepare: %s is missing; %s", flags[f].flag, wanted);
         }
     }
     // Both go into meta.json as they are.
@@ -244,36 +374,51 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
         die(EXIT_USAGE, "prepare: '%s' is no SHA-256; 64 hexadecimal digits are wanted",
             options->sha256);
     }
+    if (strcmp(options->tokenizer, "char") != 0 && strcmp(options->tokenizer, "gpt2") != 0) {
+        die(EXIT_USAGE, "prepare: tokenizer '%s' is not known; there are: char, gpt2",
+            options->tokenizer);
+    }
 }
 
 int main(int argc, char **argv) {
-    struct prepare_options options = {0};
+    struct prepare_options options;
     prepare_options_read(&options, argc, argv);
     die_hook = prepare_remove;
     signal(SIGXFSZ, SIG_IGN); // a file size limit is an error as a full disk is one
 
     struct prepare_text text = {0};
+    struct tokenizer tokenizer;
+    const char *error;
+    bool gpt2 = strcmp(options.tokenizer, "gpt2") == 0;
     prepare_map(&text, options.text);
-    prepare_rank(&text);
+    char *string = gpt2 ? gpt2_files_read(options.gpt2) : NULL;
+    prepare_check(&text);
+    string = gpt2 ? string : prepare_characters(&text);
+    if (!tokenizer_parse(&tokenizer, string, &error)) {
+        die(EXIT_DATA, "%s: %s", gpt2 ? options.gpt2 : options.text, error);
+    }
+    free(string);
     // int(n * 0.9), in the double arithmetic that nanoGPT's Python does it in.
-    uint64_t train = (uint64_t)((double)text.characters * 0.9), val = text.characters - train;
+    size_t split = prepare_offset(&text, (uint64_t)((double)text.characters * 0.9));
 
     if (mkdir(options.out, 0777) != 0 && errno != EEXIST) {
         die(EXIT_IO, "%s: cannot make the folder: %s", options.out, strerror(errno));
     }
-    size_t at = 0;
-    prepare_tokens(&text, &at, train, prepare_create(0, options.out, "train.bin"));
-    prepare_tokens(&text, &at, val, prepare_create(1, options.out, "val.bin"));
-    prepare_meta(&text, train, val, &options, prepare_create(2, options.out, "meta.json"));
+    uint64_t train =
+        prepare_tokens(&text, 0, split, &tokenizer, prepare_create(0, options.out, "train.bin"));
+    uint64_t val = prepare_tokens(&text, split, text.length, &tokenizer,
+                                  prepare_create(1, options.out, "val.bin"));
+    prepare_meta(&tokenizer, train, val, &options, prepare_create(2, options.out, "meta.json"));
+    uint64_t characters = text.characters;
+    prepare_unmap(&text);
     prepare_rename();
 
-    printf("%s: %llu characters, %d distinct\n", options.text, (unsigned long long)text.characters,
-           text.vocab_size);
+    char vocabulary[96];
+    tokenizer_describe(&tokenizer, vocabulary);
+    printf("%s: %llu characters\n", options.text, (unsigned long long)characters);
     printf("%s: %llu tokens\n", prepare_files[0].path, (unsigned long long)train);
     printf("%s: %llu tokens\n", prepare_files[1].path, (unsigned long long)val);
-    printf("%s: the vocabulary\n", prepare_files[2].path);
-    free(text.seen);
-    free(text.id);
-    munmap((void *)text.bytes, text.length);
+    printf("%s: the vocabulary: %s\n", prepare_files[2].path, vocabulary);
+    tokenizer_free(&tokenizer);
     return EXIT_DONE;
 }

@@ -1,4 +1,4 @@
-// preview.c: a short sample in the middle of training, through the sampler's own forward pass.
+// preview.c: a short sample from the model that trains, through the sampler's own forward pass.
 #include "runtime/runtime.h"
 
 #include <stdlib.h>
@@ -6,10 +6,18 @@
 
 enum { PREVIEW_TOKENS = 200, PREVIEW_TOP_K = 200 };
 
+struct preview {
+    const struct tokenizer *tokenizer;
+    struct utf8_mend mend;
+    FILE *out;
+};
+
 static void preview_emit(void *context, int32_t id) {
-    char bytes[4];
-    int length = tokenizer_decode(context, id, bytes);
-    fwrite(bytes, 1, (size_t)length, stdout);
+    struct preview *preview = context;
+    size_t length;
+    const char *bytes = tokenizer_decode(preview->tokenizer, id, &length);
+    char text[3 * (TOKENIZER_TOKEN_MAX + 1)];
+    fwrite(text, 1, utf8_mend(&preview->mend, bytes, length, text), preview->out);
 }
 
 // The trainer's tensors, in the order of the sampler's table.
@@ -30,8 +38,13 @@ static void preview_weights(struct sampler *s, const struct model *m,
     }
 }
 
-void preview_print(const struct model *m, const struct model_info *info,
-                   const struct tokenizer *tokenizer, uint64_t seed, int64_t iter) {
+char *preview_text(const struct model *m, const struct model_info *info,
+                   const struct tokenizer *tokenizer, uint64_t seed, int64_t iter, size_t *length) {
+    char *text = NULL;
+    struct preview preview = {.tokenizer = tokenizer, .out = open_memstream(&text, length)};
+    if (!preview.out) {
+        die(EXIT_MEMORY, "preview: no memory for a sample");
+    }
     struct sampler s;
     sampler_create(&s, 1);
     preview_weights(&s, m, info);
@@ -43,9 +56,13 @@ void preview_print(const struct model *m, const struct model_info *info,
     tokenizer_encode(tokenizer, "\n", 1, &start, &where); // token 0 where there is no newline
     struct sampling sampling = {
         .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed};
-    printf("sample at iter %lld:\n", (long long)iter);
+    char rest[3];
     sampler_generate(&s, &start, 1, PREVIEW_TOKENS, &sampling, (uint32_t)iter, preview_emit,
-                     (void *)tokenizer);
-    printf("\n---------------\n");
+                     &preview);
+    fwrite(rest, 1, utf8_mend_end(&preview.mend, rest), preview.out);
     sampler_destroy(&s);
+    if (fclose(preview.out)) {
+        die(EXIT_MEMORY, "preview: no memory for a sample");
+    }
+    return text;
 }

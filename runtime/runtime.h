@@ -258,6 +258,8 @@ extern const char *const run_baked_keys[]; // "n_layer=4", ..., NULL: what the f
 void options_parse(struct run *run, int argc, char **argv);
 // The keys that change results, as "key=value key=value ...", for checkpoints. Caller frees.
 char *options_text(const struct run *run);
+// All keys as one JSON object with typed values.
+void options_write_json(const struct run *run, FILE *out);
 
 // ---- pairs.c: "key=value key=value ...", the text of model_info.config and of options_text ------
 
@@ -304,29 +306,105 @@ char *json_string(const struct json *json, int value);
 // A non-negative integer below 2^63; false where it is anything else.
 bool json_integer(const struct json *json, int value, int64_t *out);
 
-// ---- tokenizer.c --------------------------------------------------------------------------------
-// A tokenizer is one string, kept in meta.json and in checkpoints, that needs no escaping:
-//     "char 0a 20 21 ..."   token i is the i-th code point, in hexadecimal, rising
+// ---- json_write.c: values as JSON text ----------------------------------------------------------
 
+// A string in quotes, escaped where it must be; a byte that is no UTF-8 becomes U+FFFD.
+void json_write_string(FILE *out, const char *text, size_t length);
+// Nine digits, which give a float back; null where it is not finite.
+void json_write_number(FILE *out, double x);
+
+// ---- replace.c: a small file written anew as a whole --------------------------------------------
+
+struct replacement {
+    FILE *file; // write to this
+    char *path, *temporary;
+};
+// Opens path.tmp for what is to become path. Dies with EXIT_IO, also where path is there and is no
+// regular file.
+void replace_begin(struct replacement *r, const char *path);
+// Renames it. Dies with EXIT_IO where anything written since replace_begin failed: the old file is
+// then untouched and no temporary file is left.
+void replace_end(struct replacement *r);
+
+// ---- machine.c ----------------------------------------------------------------------------------
+
+// The processor's name: printable ASCII without quotes and backslashes.
+void machine_name(char name[128]);
+
+// ---- tokenizer.c: text to token ids and back ----------------------------------------------------
+// A tokenizer is one string, kept in meta.json and in checkpoints, that needs no escaping:
+//     "char 0a 20 21 ..."         token i is the i-th code point, in hexadecimal, rising
+//     "bpe gpt2 BYTES MERGES"     GPT-2's byte-pair encoding, all in hexadecimal: tokens 0 to 255
+//                                 are the bytes in BYTES, two digits each; the next ones are made
+//                                 of two earlier tokens each, four digits and four, in MERGES
+//     "bpe gpt2 BYTES MERGES <|endoftext|>"   and the last token stands between texts
+
+#define TOKENIZER_END_OF_TEXT "<|endoftext|>"
+enum { TOKENIZER_TOKEN_MAX = 256 }; // bytes in one token at most
+
+struct bpe;
 struct tokenizer {
     char *text; // the string
     int vocab_size;
-    uint32_t *codepoint; // (vocab_size), rising
+    char *bytes;         // of all tokens, one behind the other
+    uint32_t *offset;    // (vocab_size + 1): where each one starts in bytes, and the end
+    uint32_t *codepoint; // (vocab_size), rising; NULL unless tokens are characters
+    struct bpe *bpe;     // NULL unless tokens are GPT-2's
 };
 // False with *error set (static message) where text is malformed.
 bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char **error);
 void tokenizer_free(struct tokenizer *tokenizer);
-// UTF-8 to ids; at most strlen(text) of them into ids. Returns the count, or -1 with *where at the
-// offset of the first byte that is no UTF-8 or the first character outside the vocabulary.
+// UTF-8 to ids; at most `length` of them into ids. <|endoftext|> in a text is that token, where
+// there is one. Returns the count, or -1 with *where at the offset of the first byte that is no
+// UTF-8 or the first character outside the vocabulary. Dies 65, 71 on a run that bpe_encode does
+// not take.
 int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                          int32_t *ids, size_t *where);
-// Writes id's bytes (1 to 4) and returns how many.
-int tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, char bytes[4]);
-// One line for people: "char, 65 characters, 6f2a…" (the XXH3 of text).
+// The token's bytes, which may be part of a character or of two, in the tokenizer's memory.
+const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size_t *length);
+// One line for people: "char, 65 characters, 6f2a…" or "gpt2, 50257 tokens, …" (the XXH3 of text).
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]);
 // One code point from UTF-8 (no overlong forms, surrogates, or beyond U+10FFFF). Returns its length
 // in bytes, or 0 where text starts with none.
 int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint);
+// Writes a code point as UTF-8 and returns how many bytes it took.
+int utf8_encode(uint32_t codepoint, char bytes[4]);
+
+// Tokens of bytes, as they come, to text that is UTF-8 throughout: a character that is not complete
+// waits for the next token's bytes, and what cannot become one is U+FFFD, once for each longest
+// start of a character, as in Python's decode(errors="replace"). Starts as {0}.
+struct utf8_mend {
+    unsigned char held[4];
+    int count;
+};
+// Writes at most 3 * (length + 1) bytes to text and returns how many.
+size_t utf8_mend(struct utf8_mend *mend, const char *bytes, size_t length, char *text);
+// At the end: what still waits.
+size_t utf8_mend_end(struct utf8_mend *mend, char text[3]);
+
+// ---- pretokenize.c: GPT-2's pieces of text ------------------------------------------------------
+
+// The length in bytes of the piece that UTF-8 text starts with; length > 0.
+size_t pretokenize(const char *text, size_t length);
+
+// ---- bpe.c: byte-pair encoding ------------------------------------------------------------------
+
+enum { BPE_PIECE_MAX = 64 << 20 }; // takes 2 GiB of memory to encode
+// BYTES and what follows of a tokenizer's string: fills vocab_size, bytes, offset and bpe, which
+// tokenizer_free frees, here too. False with *error set.
+bool bpe_parse(struct tokenizer *tokenizer, const char *text, const char **error);
+void bpe_free(struct bpe *bpe);
+// The ids of one piece of text, at most `length` of them; returns how many. Any bytes will do. In
+// n log n. Dies 65 where it is longer than BPE_PIECE_MAX, 71 where memory is short.
+int64_t bpe_encode(const struct bpe *bpe, const char *piece, size_t length, int32_t *ids);
+// The id of <|endoftext|>, or -1.
+int32_t bpe_end_of_text(const struct bpe *bpe);
+
+// ---- gpt2_files.c: GPT-2's tokenizer as it was published, for prepare ---------------------------
+
+// The tokenizer's string of folder/vocab.bpe, whose tokens folder/encoder.json must number in the
+// same way. Dies 65, 66, 71, 74. The caller frees.
+char *gpt2_files_read(const char *folder);
 
 // ---- data.c: token files, as nanoGPT writes them: raw little-endian uint16 ----------------------
 
@@ -476,8 +554,9 @@ void schedule_warn(const struct run *run, const struct model_info *info, size_t 
 // ---- folder.c: where a run's files lie ----------------------------------------------------------
 
 struct folder {
-    char *out, *data;             // out/NAME and data/DATASET
-    char *ckpt, *state, *metrics; // in out
+    char *out, *data;                        // out/NAME and data/DATASET
+    char *ckpt, *state, *metrics, *run_json; // in out
+    char *steps_csv, *evaluations_csv;
 };
 void folder_name(struct folder *folder, const struct run *run);
 // Makes out, takes its lock (one process at a time; dies with EXIT_IO where another has it) and
@@ -501,20 +580,58 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
 void stop_listen(void);
 bool stop_asked(void);
 
+// ---- csv.c: metrics.csv and evaluations.csv, from the lines of metrics.jsonl --------------------
+
+struct csv {
+    FILE *steps, *evaluations; // NULL: nothing is written
+    const char *steps_path, *evaluations_path;
+};
+// Writes both for the lines that metrics.jsonl has. Dies with EXIT_IO, as the next ones do.
+void csv_open(struct csv *csv, const struct folder *folder);
+void csv_add(struct csv *csv, const char *line);
+void csv_close(struct csv *csv);
+
 // ---- metrics.c: metrics.jsonl, one JSON object a line -------------------------------------------
 
 struct metrics {
     FILE *file;
-    char *path;
+    const char *path;
+    struct csv csv;
 };
-// Opens for appending, cut back to the lines of iterations before iter. Dies with EXIT_IO.
-void metrics_open(struct metrics *metrics, const char *path, int64_t iter);
-// loss is the mean over the step's micro-steps. Figures that are not finite become null.
-void metrics_step(struct metrics *metrics, int64_t iter, double loss, double learning_rate,
-                  double grad_norm, bool skipped, double seconds, double tokens);
-void metrics_evaluation(struct metrics *metrics, int64_t iter, double train_loss, double val_loss,
-                        double seconds);
+// What there is to say of a step, and of an evaluation.
+struct step_record {
+    int64_t iter;
+    double loss; // the mean over the step's micro-steps
+    double learning_rate, grad_norm;
+    bool skipped;
+    double seconds, tokens_per_s;
+    double mfu; // a fraction; NaN where the peak is not known
+};
+struct evaluation_record {
+    int64_t iter;
+    double train_loss, val_loss, seconds;
+};
+// Opens for appending, cut back to the lines of iterations before iter; and csv where asked for. Dies
+// with EXIT_IO.
+void metrics_open(struct metrics *metrics, const struct folder *folder, int64_t iter, bool csv);
+// Figures that are not finite become null.
+void metrics_step(struct metrics *metrics, const struct step_record *step);
+void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation);
 void metrics_close(struct metrics *metrics);
+
+// ---- run_json.c: run.json, what a run is --------------------------------------------------------
+
+struct run_json {
+    const struct folder *folder;
+    const struct run *run;
+    const struct model_info *info;
+    const struct data *data;
+    double tokens_per_iter, peak_flops; // step_peak's, 0 where it is not known,
+    const char *hardware;               // and its line
+    int threads;
+};
+// Dies with EXIT_IO.
+void run_json_write(const struct run_json *run_json);
 
 // ---- meter.c: the line on a terminal that says how far a run is ---------------------------------
 
@@ -526,8 +643,63 @@ void meter_clear(void);
 
 // ---- preview.c: a short sample in the middle of training ----------------------------------------
 
-void preview_print(const struct model *m, const struct model_info *info,
-                   const struct tokenizer *tokenizer, uint64_t seed, int64_t iter);
+// The text, UTF-8 but for what the tokenizer has that is none. The caller frees.
+char *preview_text(const struct model *m, const struct model_info *info,
+                   const struct tokenizer *tokenizer, uint64_t seed, int64_t iter, size_t *length);
+
+// ---- report.c: the run's page, made anew as it goes on ------------------------------------------
+
+struct report {
+    char *root, *folder; // the project's and the run's, from /; NULL where no page is made
+    bool warned;         // of a page that was not made, since the last one that was
+};
+// Warns where the program does not lie in a project's build folder.
+void report_open(struct report *report, const struct folder *folder);
+// Runs gen/report.lua and waits for it; warns in one line where that fails. Returns the seconds that
+// it took; 0 where report is all zeros.
+double report_refresh(struct report *report);
+void report_close(struct report *report);
+
+// ---- crc32c.c -----------------------------------------------------------------------------------
+
+uint32_t crc32c(const void *bytes, size_t length);
+
+// ---- proto.c: writes protocol buffers, by field numbers -----------------------------------------
+
+struct proto {
+    unsigned char *bytes;
+    size_t length, capacity;
+};
+void proto_integer(struct proto *p, int field, int64_t n); // int64, int32, bool or an enum
+void proto_double(struct proto *p, int field, double x);
+void proto_float(struct proto *p, int field, float x);
+void proto_bytes(struct proto *p, int field, const void *bytes, size_t length); // or a string
+// A message within: the fields between begin and end are its own.
+size_t proto_begin(struct proto *p, int field);
+void proto_end(struct proto *p, size_t begun);
+void proto_free(struct proto *p);
+
+// ---- tensorboard.c: event files for TensorBoard and for what imports them -----------------------
+
+struct tensorboard {
+    FILE *file; // NULL: nothing is written
+    char *path;
+    struct proto event;
+};
+// Begins an event file in the folder for what follows from iteration iter on; the settings are
+// model_info.config, options_text and max_iters. Dies with EXIT_IO, as the next ones do.
+void tensorboard_open(struct tensorboard *tb, const char *folder, const char *config,
+                      const char *run_text, int64_t max_iters, int64_t iter);
+// train/loss, lr, grad_norm, skipped, ms, tokens_per_s and, where it is known, mfu.
+void tensorboard_step(struct tensorboard *tb, const struct step_record *step);
+// train/eval_loss, val/loss, eval_ms.
+void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_record *evaluation);
+void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, size_t length);
+void tensorboard_close(struct tensorboard *tb, bool finished);
+// Before a run starts anew: event files of the run before are renamed, so that nobody finds them.
+void tensorboard_set_aside(const char *folder);
+// CRC-32C as TFRecords have it.
+uint32_t tensorboard_crc(const void *bytes, size_t length);
 
 // ---- sampler: what emitted sample.c provides ----------------------------------------------------
 
@@ -548,6 +720,8 @@ struct sampler {
     int vocab_size;  // the tokenizer's: ids from here to V are padding and never chosen
     int threads;
     struct sampler_team *team; // NULL with one thread
+    float *weights;            // where attention's weights are wanted; NULL where they are not
+    int weights_tokens;        // of how many tokens
 };
 extern const struct sampler_info sampler_info;
 // Runs `count` (1..max_rows) tokens at positions pos.. through the model, adding them to the KV
@@ -583,6 +757,13 @@ void sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
                       const struct sampling *sampling, uint32_t sample,
                       void (*emit)(void *context, int32_t id), void *context);
 
+// Runs ids (1..block_size of them) through the model; weights (L, H, count, count) gets attention's:
+// what the query of the first index gives to the key of the second. Above the diagonal nothing is
+// written.
+void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights);
+// For emitted code: where one layer's go, or NULL.
+float *sampler_layer_weights(const struct sampler *s, int layer);
+
 // ---- sampler_choose.c: from logits to a token ---------------------------------------------------
 
 // Chooses a token from logits (V), which it overwrites, with random bits `draw`. Equal logits are
@@ -602,6 +783,15 @@ struct sampler_file {
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code);
 void sampler_close(struct sampler_file *file, struct sampler *s);
+
+// ---- attention.c: a prompt's attention weights as JSON ------------------------------------------
+
+// Writes {"prompt", "ids", "tokens", "n_layer", "n_head", "n_tokens", "attention":[L][H][T][T]} for
+// a prompt of `count` ids (1..block_size); nine digits, which give the floats back; 0 above the
+// diagonal. A token's bytes that are no UTF-8 on their own are shown as <0xE2>. Dies with
+// EXIT_MEMORY, EXIT_IO; a file that was there is then still whole.
+void attention_write(const char *path, struct sampler *s, const struct tokenizer *tokenizer,
+                     const char *prompt, size_t length, const int32_t *ids, int count);
 
 // ---- peak.c: what this machine can do, measured -------------------------------------------------
 

@@ -43,6 +43,8 @@ static const struct flag flag_table[] = {
      "0: as many as help; the texts do not depend on it", 0, 256, "a whole number from 0 to 256"},
     {"verify", FLAG_SWITCH, offsetof(struct sample_flags, verify), "False",
      "check the tensors against their hashes first", 0, 0, "True, False, 1 or 0"},
+    {"attention", FLAG_TEXT, offsetof(struct sample_flags, attention), "",
+     "JSON file for the prompt's attention; no text unless --num_samples", 0, 0, "a path"},
 };
 enum { FLAGS = sizeof flag_table / sizeof flag_table[0] };
 
@@ -175,6 +177,7 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
         set_flag(flags, &flag_table[i], flag_table[i].value);
     }
     const char *path = NULL;
+    bool texts = false; // asked for by their number
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help();
@@ -212,7 +215,14 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
         }
         if (flag != NULL) {
             set_flag(flags, flag, value);
+            texts = texts || strcmp(flag->name, "num_samples") == 0;
+            if (*value == '\0' && strcmp(flag->name, "attention") == 0) {
+                die(EXIT_USAGE, "--attention: no path; write --attention=FILE.json");
+            }
         }
+    }
+    if (flags->attention[0] != '\0' && !texts) {
+        flags->num_samples = 0;
     }
     if (path != NULL && flags->checkpoint[0] != '\0') {
         die(EXIT_USAGE, "'%s' beside --checkpoint=%s: wanted one; quote a prompt of several words",

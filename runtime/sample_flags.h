@@ -15,6 +15,7 @@ struct sample_flags {
     int64_t seed;
     int64_t threads; // 0: as many as help
     bool verify;
+    const char *attention; // where to write the prompt's attention weights; empty: nowhere
 };
 
 // Reads --key=value, --key value and a checkpoint's path. --help prints the table and exits 0.

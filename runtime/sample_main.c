@@ -29,6 +29,7 @@ struct prompt {
 
 struct output {
     const struct tokenizer *tokenizer;
+    struct utf8_mend mend;
     bool live; // somebody is watching: show each token at once
 };
 
@@ -54,10 +55,11 @@ static void output_flush(void) {
 }
 
 static void output_token(void *context, int32_t id) {
-    const struct output *output = context;
-    char bytes[4];
-    int length = tokenizer_decode(output->tokenizer, id, bytes);
-    output_write(bytes, (size_t)length);
+    struct output *output = context;
+    size_t length;
+    const char *bytes = tokenizer_decode(output->tokenizer, id, &length);
+    char text[3 * (TOKENIZER_TOKEN_MAX + 1)];
+    output_write(text, utf8_mend(&output->mend, bytes, length, text));
     if (output->live) {
         output_flush();
     }
@@ -168,10 +170,28 @@ static void verify(const struct safetensors *file) {
     warn("%s: %d of %d tensors have a hash; all of these agree", file->path, hashes, file->count);
 }
 
+static void write_attention(const char *path, struct sampler *s, const struct tokenizer *tokenizer,
+                            const struct prompt *prompt) {
+    if (prompt->count > sampler_info.block_size) {
+        die(EXIT_USAGE,
+            "%s: the prompt has %lld tokens, and this model's context has %d; give %d at most",
+            prompt->place, (long long)prompt->count, sampler_info.block_size,
+            sampler_info.block_size);
+    }
+    attention_write(path, s, tokenizer, prompt->text, prompt->length, prompt->ids,
+                    (int)prompt->count);
+    warn("%s: the attention weights of %lld tokens in %d layers of %d heads", path,
+         (long long)prompt->count, sampler_info.n_layer, sampler_info.n_head);
+}
+
 int main(int argc, char **argv) {
     signal(SIGPIPE, SIG_IGN); // a write then fails instead
     struct sample_flags flags;
     sample_flags_parse(&flags, argc, argv);
+    if (flags.attention[0] != '\0' && sampler_info.n_head == 0) {
+        die(EXIT_USAGE, "--attention: this sampler's model is a bigram, which has no attention; "
+                        "take one of a gpt");
+    }
     struct prompt prompt;
     prompt_read(&prompt, flags.start);
 
@@ -188,6 +208,10 @@ int main(int argc, char **argv) {
     }
     prompt_encode(&prompt, &file.tokenizer);
 
+    if (flags.attention[0] != '\0') {
+        write_attention(flags.attention, &sampler, &file.tokenizer, &prompt);
+    }
+
     struct sampling sampling = {
         .temperature = flags.temperature,
         .top_k = (int)flags.top_k,
@@ -202,6 +226,8 @@ int main(int argc, char **argv) {
         }
         sampler_generate(&sampler, prompt.ids, prompt.count, flags.max_new_tokens, &sampling,
                          (uint32_t)i, output_token, &output);
+        char rest[3];
+        output_write(rest, utf8_mend_end(&output.mend, rest));
         output_write("\n---------------\n", 17);
         output_flush();
     }

@@ -230,6 +230,19 @@ static void sampler_fill(struct sampler *s, int count) {
     }
 }
 
+void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights) {
+    memcpy(s->window, ids, (size_t)count * sizeof *ids);
+    s->weights = weights;
+    s->weights_tokens = count;
+    sampler_fill(s, count);
+    s->weights = NULL;
+}
+
+float *sampler_layer_weights(const struct sampler *s, int layer) {
+    const size_t square = (size_t)s->weights_tokens * (size_t)s->weights_tokens;
+    return s->weights ? s->weights + (size_t)layer * (size_t)sampler_info.n_head * square : NULL;
+}
+
 void sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
                       void (*emit)(void *context, int32_t id), void *context) {

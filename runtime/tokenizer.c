@@ -1,5 +1,6 @@
-// tokenizer.c: text to token ids and back. A token is one code point; its id is its rank. Needs
-// libc alone, since the sampler carries it.
+// tokenizer.c: text to token ids and back. A token is one code point and its id its rank, or it is
+// a run of bytes that GPT-2's byte-pair encoding made (bpe.c). Needs libc alone, since the sampler
+// carries it.
 #include "runtime/runtime.h"
 
 #include <stdlib.h>
@@ -37,6 +38,78 @@ int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint) {
     return bytes;
 }
 
+int utf8_encode(uint32_t c, char bytes[4]) {
+    if (c < 0x80) {
+        bytes[0] = (char)c;
+        return 1;
+    }
+    int count = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (int i = count - 1; i > 0; i--) {
+        bytes[i] = (char)(0x80 | (c & 0x3f));
+        c >>= 6;
+    }
+    bytes[0] = (char)((0xf00u >> count) | c); // 110xxxxx, 1110xxxx, 11110xxx
+    return count;
+}
+
+// ---- bytes that are to become UTF-8 -------------------------------------------------------------
+
+// How many bytes of a character's start these could be, at most `held`; 0 where they are none, and
+// -1 where they are a whole character.
+static int utf8_start(const unsigned char *bytes, int held) {
+    uint32_t c;
+    if (utf8_decode(bytes, (size_t)held, &c) == held) {
+        return -1;
+    }
+    // What is cut short can be completed, with the least or the greatest bytes that go on.
+    for (int last = 0x80; last <= 0xbf; last += 0x3f) {
+        unsigned char whole[4] = {(unsigned char)last, (unsigned char)last, (unsigned char)last,
+                                  (unsigned char)last};
+        memcpy(whole, bytes, (size_t)held);
+        if (held < 4 && utf8_decode(whole, 4, &c) > held) {
+            return held;
+        }
+    }
+    return 0;
+}
+
+size_t utf8_mend(struct utf8_mend *mend, const char *bytes, size_t length, char *text) {
+    static const char replacement[3] = {'\xef', '\xbf', '\xbd'}; // U+FFFD
+    size_t written = 0;
+    for (size_t i = 0; i < length; i++) {
+        mend->held[mend->count++] = (unsigned char)bytes[i];
+        int start = utf8_start(mend->held, mend->count);
+        if (start == 0 && mend->count > 1) { // this byte ends a character that is not complete
+            memcpy(text + written, replacement, sizeof replacement);
+            written += sizeof replacement;
+            mend->held[0] = (unsigned char)bytes[i];
+            mend->count = 1;
+            start = utf8_start(mend->held, 1);
+        }
+        if (start < 0) {
+            memcpy(text + written, mend->held, (size_t)mend->count);
+            written += (size_t)mend->count;
+            mend->count = 0;
+        } else if (start == 0) {
+            memcpy(text + written, replacement, sizeof replacement);
+            written += sizeof replacement;
+            mend->count = 0;
+        }
+    }
+    return written;
+}
+
+size_t utf8_mend_end(struct utf8_mend *mend, char text[3]) {
+    if (mend->count == 0) {
+        return 0;
+    }
+    mend->count = 0;
+    memcpy(text, "\xef\xbf\xbd", 3);
+    return 3;
+}
+
+// ---- vocabularies -------------------------------------------------------------------------------
+
 // Reads one code point as tokenizers write them: lower case, two digits or as few as it takes, so
 // that equal vocabularies are equal strings. Returns where it ends, or NULL.
 static const char *tokenizer_hex(const char *text, uint32_t *codepoint) {
@@ -62,47 +135,68 @@ static const char *tokenizer_hex(const char *text, uint32_t *codepoint) {
     return text + digits;
 }
 
-bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char **error) {
-    memset(tokenizer, 0, sizeof *tokenizer);
-    size_t length = strlen(text);
-    if (strncmp(text, "char ", 5) != 0) {
-        *error = "the tokenizer does not start with 'char '";
+// "00 61 20ac", behind "char".
+static bool tokenizer_parse_characters(struct tokenizer *tokenizer, const char *at,
+                                       const char **error) {
+    // A code point takes three bytes at least, with the space before it, and four at most as UTF-8.
+    size_t most = strlen(at) / 3;
+    tokenizer->codepoint = malloc((most + 1) * sizeof *tokenizer->codepoint);
+    tokenizer->offset = malloc((most + 1) * sizeof *tokenizer->offset);
+    tokenizer->bytes = malloc(most * 4 + 1);
+    if (!tokenizer->codepoint || !tokenizer->offset || !tokenizer->bytes) {
+        *error = "not enough memory for the tokenizer";
         return false;
     }
-    // A code point takes three bytes at least, with the space before it.
-    tokenizer->codepoint = malloc(length / 3 * sizeof *tokenizer->codepoint);
-    tokenizer->text = strdup(text);
-    if (!tokenizer->codepoint || !tokenizer->text) {
-        *error = "not enough memory for the tokenizer";
-        goto fail;
-    }
-    const char *at = text + 4;
     uint32_t previous = 0;
     int count = 0;
+    tokenizer->offset[0] = 0;
     while (*at) {
         uint32_t c;
         const char *end = *at == ' ' ? tokenizer_hex(at + 1, &c) : NULL;
         if (!end || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
             *error = "the tokenizer holds something that is no code point";
-            goto fail;
+            return false;
         }
         if (count > 0 && c <= previous) {
             *error = "the tokenizer's code points do not rise";
-            goto fail;
+            return false;
         }
+        uint32_t used = tokenizer->offset[count];
         tokenizer->codepoint[count++] = previous = c;
+        tokenizer->offset[count] = used + (uint32_t)utf8_encode(c, tokenizer->bytes + used);
         at = end;
     }
     tokenizer->vocab_size = count;
     return true;
-fail:
-    tokenizer_free(tokenizer);
-    return false;
+}
+
+bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char **error) {
+    memset(tokenizer, 0, sizeof *tokenizer);
+    bool good;
+    if (strncmp(text, "char ", 5) == 0) {
+        good = tokenizer_parse_characters(tokenizer, text + 4, error);
+    } else if (strncmp(text, "bpe gpt2 ", 9) == 0) {
+        good = bpe_parse(tokenizer, text + 9, error);
+    } else {
+        *error = "the tokenizer starts neither with 'char ' nor with 'bpe gpt2 '";
+        return false;
+    }
+    if (good && !(tokenizer->text = strdup(text))) {
+        *error = "not enough memory for the tokenizer";
+        good = false;
+    }
+    if (!good) {
+        tokenizer_free(tokenizer);
+    }
+    return good;
 }
 
 void tokenizer_free(struct tokenizer *tokenizer) {
     free(tokenizer->text);
+    free(tokenizer->bytes);
+    free(tokenizer->offset);
     free(tokenizer->codepoint);
+    bpe_free(tokenizer->bpe);
     memset(tokenizer, 0, sizeof *tokenizer);
 }
 
@@ -120,8 +214,8 @@ static int32_t tokenizer_id(const struct tokenizer *tokenizer, uint32_t codepoin
     return low < tokenizer->vocab_size && tokenizer->codepoint[low] == codepoint ? low : -1;
 }
 
-int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
-                         int32_t *ids, size_t *where) {
+static int64_t tokenizer_encode_characters(const struct tokenizer *tokenizer, const char *text,
+                                           size_t length, int32_t *ids, size_t *where) {
     int64_t count = 0;
     for (size_t at = 0; at < length;) {
         uint32_t c;
@@ -137,22 +231,59 @@ int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, si
     return count;
 }
 
-int tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, char bytes[4]) {
-    uint32_t c = tokenizer->codepoint[id];
-    if (c < 0x80) {
-        bytes[0] = (char)c;
-        return 1;
+// The length of what stands before the first <|endoftext|>, or of all.
+static size_t tokenizer_ordinary(const struct bpe *bpe, const char *text, size_t length) {
+    enum { SPECIAL = sizeof TOKENIZER_END_OF_TEXT - 1 };
+    const char *at = bpe_end_of_text(bpe) >= 0 ? text : NULL, *end = text + length;
+    while (at && (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
+        if (end - at >= SPECIAL && memcmp(at, TOKENIZER_END_OF_TEXT, SPECIAL) == 0) {
+            return (size_t)(at - text);
+        }
+        at++;
     }
-    int count = c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (int i = count - 1; i > 0; i--) {
-        bytes[i] = (char)(0x80 | (c & 0x3f));
-        c >>= 6;
+    return length;
+}
+
+static int64_t tokenizer_encode_bpe(const struct tokenizer *tokenizer, const char *text,
+                                    size_t length, int32_t *ids, size_t *where) {
+    for (size_t at = 0; at < length;) { // first: what is no UTF-8 gives no ids at all
+        uint32_t c;
+        int bytes = utf8_decode((const unsigned char *)text + at, length - at, &c);
+        if (bytes == 0) {
+            *where = at;
+            return -1;
+        }
+        at += (size_t)bytes;
     }
-    bytes[0] = (char)((0xf00u >> count) | c); // 110xxxxx, 1110xxxx, 11110xxx
+    int64_t count = 0;
+    for (size_t at = 0; at < length;) {
+        size_t end = at + tokenizer_ordinary(tokenizer->bpe, text + at, length - at);
+        while (at < end) {
+            size_t piece = pretokenize(text + at, end - at);
+            count += bpe_encode(tokenizer->bpe, text + at, piece, ids + count);
+            at += piece;
+        }
+        if (end < length) {
+            ids[count++] = bpe_end_of_text(tokenizer->bpe);
+            at += sizeof TOKENIZER_END_OF_TEXT - 1;
+        }
+    }
     return count;
+}
+
+int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
+                         int32_t *ids, size_t *where) {
+    return tokenizer->bpe ? tokenizer_encode_bpe(tokenizer, text, length, ids, where)
+                          : tokenizer_encode_characters(tokenizer, text, length, ids, where);
+}
+
+const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size_t *length) {
+    *length = tokenizer->offset[id + 1] - tokenizer->offset[id];
+    return tokenizer->bytes + tokenizer->offset[id];
 }
 
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]) {
     unsigned long long hash = XXH3_64bits(tokenizer->text, strlen(tokenizer->text));
-    snprintf(line, 96, "char, %d characters, %016llx", tokenizer->vocab_size, hash);
+    snprintf(line, 96, "%s, %d %s, %016llx", tokenizer->bpe ? "gpt2" : "char",
+             tokenizer->vocab_size, tokenizer->bpe ? "tokens" : "characters", hash);
 }

@@ -64,7 +64,7 @@ for _, path in ipairs(files("tests/runtime/test_*.c tests/ops/test_*.c")) do
 end
 
 -- Ops, whole models, and the commands as a person types them.
-for _, folder in ipairs { "runtime", "ops", "train", "bench", "cuda", "cuda/gpu" } do
+for _, folder in ipairs { "runtime", "ops", "train", "bench", "report", "cuda", "cuda/gpu" } do
   for _, path in ipairs(files("tests/" .. folder .. "/test_*.lua")) do add(path, "lua5.4 " .. path) end
   for _, path in ipairs(files("tests/" .. folder .. "/test_*.sh")) do add(path, path) end
 end

@@ -1,8 +1,8 @@
 #!/bin/sh
 # setup.sh: installs with apt-get what a set of commands needs and this machine lacks.
 #
-#     tests/setup.sh build | test | fetch | kjv | musl    installs what is missing, and says what
-#     tests/setup.sh --check build | cuda | ...           only says what is missing, and stops
+#     tests/setup.sh build | test | report | ...    installs what is missing, and says what
+#     tests/setup.sh --check build | cuda | ...     only says what is missing, and stops
 #
 # Each need is looked for by what is used of it (a command, a header, a Lua module), so a machine
 # that has it from elsewhere installs nothing. Exit codes: 0 all is there; 69 something is missing
@@ -25,11 +25,22 @@ needs_musl='
 musl-tools    command musl-gcc
 libjsmn-dev   header  jsmn.h
 libxxhash-dev header  xxhash.h'
+needs_unicode='
+lua5.4          command lua5.4
+unicode-data    file    /usr/share/unicode/UnicodeData.txt'
+needs_report='
+lua5.4        command lua5.4
+lua-argparse  lua     argparse
+lua-dkjson    lua     dkjson
+libjs-chart.js file   /usr/share/javascript/chart.js/chart.min.js'
+needs_browser='
+chromium      browser any'
 needs_kjv='
 bible-kjv     command bible'
 needs_test='
 pkg-config    command pkg-config
 check         header  check.h
+libpcre2-dev  header  pcre2.h
 lua-check     command luacheck
 clang         command clang
 libomp-dev    openmp  clang
@@ -44,12 +55,15 @@ what=${1-}
 case $what in
     build) needs=$needs_build ;;
     fetch) needs=$needs_fetch ;;
-    test) needs=$needs_build$needs_test$needs_musl ;;
+    test) needs=$needs_build$needs_test$needs_musl$needs_report ;;
+    report) needs=$needs_report ;;
+    browser) needs=$needs_browser ;;
     kjv) needs=$needs_kjv ;;
+    unicode) needs=$needs_unicode ;;
     musl) needs=$needs_musl ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "tests/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv, musl or cuda" >&2
+        echo "tests/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv, musl, report, browser, unicode or cuda" >&2
         exit 64
         ;;
 esac
@@ -67,6 +81,12 @@ present() { # probe argument
         nvcc) command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] ;;
         header) header "$2" ;;
         file) [ -f "$2" ] ;;
+        browser)
+            for name in chromium chromium-browser google-chrome google-chrome-stable; do
+                command -v $name >/dev/null && return 0
+            done
+            return 1
+            ;;
         lua) command -v lua5.4 >/dev/null && lua5.4 -e "require '$2'" 2>/dev/null ;;
         openmp)
             command -v "$2" >/dev/null &&

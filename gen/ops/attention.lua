@@ -121,6 +121,7 @@ local attention_decode = {
   template = { "attention_decode", "attention_decode" },
   named_by = { "T", "H", "D" },
   takes_pos = true,
+  gives_weights = true,
   flops = function(d) return 4 * d.N * d.T * d.C end,
 }
 

@@ -1,4 +1,4 @@
-//// attention_decode.c: the sampler's attention, to the keys and values in its cache.
+//// attention_decode.c: the sampler's attention, to the keys and values in its cache; and its weights.
 
 //// Rows pos .. pos + rows - 1: their keys and values go into the cache, then each row attends to
 //// all up to its own, KEYS at a time: `largest` is a row's largest score so far and `total` the sum
@@ -71,7 +71,39 @@ $(k.sign("static void", k.part.rows, "int pos, int rows, int h")) {
     }
 }
 
-$(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
+//// The softmax weights of these rows and of one head, for who asked for them: each a float of what
+//// double gives, so that a row's sum is 1 but for the rounding of its terms.
+static void $(k.part.weights)(float *weights, int tokens, const float *qkv, const float *cache,
+                              int pos, int rows, int h) {
+    enum { $(k.dims), WIDTH = 32 };
+    const float *keys = cache + (size_t)h * S * D;
+    for (int r = 0; r < rows; r++) {
+        const float *q = qkv + (size_t)r * E + h * D;
+        float *row = weights + ((size_t)h * tokens + (pos + r)) * tokens;
+        double largest = -INFINITY, total = 0.0;
+        for (int pass = 0; pass < 2; pass++) {
+            for (int j = 0; j <= pos + r; j++) {
+                const float *key = keys + (size_t)j / WIDTH * D * WIDTH + j % WIDTH;
+                double score = 0.0;
+                for (int d = 0; d < D; d++) {
+                    score += (double)q[d] * key[(size_t)d * WIDTH];
+                }
+                score *= $(k.attrs.scale);
+                if (pass == 1) {
+                    row[j] = (float)(exp(score - largest) / total);
+                } else if (score > largest) {
+                    total = total * exp(largest - score) + 1.0;
+                    largest = score;
+                } else {
+                    total += exp(score - largest);
+                }
+            }
+        }
+    }
+}
+
+//// weights (H, tokens, tokens) of this layer gets its rows, where it is not NULL.
+$(k.sign("static void", k.name, "float *weights, int tokens, int pos, "..k.thread_params)) {
     enum { $(k.dims), WIDTH = 32 };
     const struct range mine = share(H, thread, threads);
     for (int h = mine.first; h < mine.last; h++) {
@@ -88,6 +120,9 @@ $(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
             $(k.part.rows)
             (y + (size_t)row * C, qkv + (size_t)row * E, cache, pos + row,
              int_min(PRODUCT_ROWS, rows - row), h);
+        }
+        if (weights != NULL) {
+            $(k.part.weights)(weights, tokens, qkv, cache, pos, rows, h);
         }
     }
 }

@@ -297,6 +297,10 @@ local function wrapper_cpu(g, node, k, name)
   if k.site then words[#words + 1] = "c->site" end
   for i in ipairs(k.betas) do words[#words + 1] = ("c->beta[%d] == 0"):format(i - 1) end
   if g.decode then
+    if node.op.gives_weights then
+      words[#words + 1] = "NULL"
+      words[#words + 1] = "0"
+    end
     if node.op.takes_pos then words[#words + 1] = "c->pos" end
     words[#words + 1] = "c->rows"
   elseif node.op.scratch then

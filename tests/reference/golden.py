@@ -225,6 +225,12 @@ def write_safetensors(path, tensors, metadata):
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
 
 
+def last_attention(model):
+    """The first sequence's weights in the last forward pass (L, H, T, T); none of a bigram."""
+    layers = getattr(model, "transformer", {"h": []})["h"]
+    return torch.stack([block.attn.weights[0] for block in layers]) if len(layers) else None
+
+
 def make_golden(folder, path):
     name, config = path.stem, read_lua(path)
     random = numpy.random.RandomState(zlib.crc32(name.encode()))  # its draws never change
@@ -237,6 +243,7 @@ def make_golden(folder, path):
     model.double().load_state_dict(weights, strict=False)  # a tied head is no weight of its own
     with torch.no_grad():
         logits = model(tokens[0])[0, -1]
+    attention = last_attention(model)
     text, lead = choose_prompt(model, config, random)
     double = train(model, config, tokens, targets)
 
@@ -244,6 +251,8 @@ def make_golden(folder, path):
     tensors |= {f"grad.{n}": g.numpy() for n, g in double["grads"].items()}
     tensors |= {"tokens": tokens.numpy(), "targets": targets.numpy()}
     tensors |= {"logits_last": logits.numpy(), "greedy": numpy.array(text)}
+    if attention is not None:
+        tensors["attention"] = attention.numpy()
     metadata = {
         "format": "diecast golden",
         "name": name,

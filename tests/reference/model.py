@@ -49,6 +49,7 @@ class Attention(nn.Module):
         future = torch.ones(T, T, dtype=torch.bool).triu(1)
         wide = torch.promote_types(scores.dtype, torch.float32)  # as autocast has it on a GPU
         weights = scores.masked_fill(future, -math.inf).softmax(dim=3, dtype=wide)
+        self.weights = weights.detach()
         return self.c_proj((weights @ v).transpose(1, 2).reshape(B, T, C))
 
 

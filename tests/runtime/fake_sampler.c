@@ -58,6 +58,12 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int po
             }
         }
         sampler_wait(s);
+        float *weights = sampler_layer_weights(s, l);
+        for (int r = thread; r < count && weights; r += s->threads) {
+            for (int j = 0; j <= pos + r; j++) {
+                weights[(pos + r) * s->weights_tokens + j] = (float)(l + 1) / (float)(1 + pos + r);
+            }
+        }
         for (int r = thread; r < count; r += s->threads) {
             for (int c = 0; c < C; c++) {
                 for (int j = 0; j <= pos + r; j++) {

@@ -152,6 +152,31 @@ static void stdout_has(const char *word) {
 
 // ---- a run straight through ---------------------------------------------------------------------
 
+// Each step's mfu is what its milliseconds say, by run.json's figures. Returns how many steps.
+static int check_rates(const char *folder) {
+    size_t length;
+    char *text = read_file(folder, "run.json", &length);
+    double flops = atof(strstr(text, "\"flops_per_token\": ") + 19);
+    double tokens = atof(strstr(text, "\"tokens_per_iter\": ") + 19);
+    double peak = atof(strstr(text, "\"peak_flops\": ") + 14);
+    free(text);
+    text = read_file(folder, "metrics.jsonl", &length);
+    int steps = 0;
+    for (const char *at = text; (at = strstr(at, "\"tokens_per_s\":")); at++, steps++) {
+        const char *line = at;
+        while (line > text && line[-1] != '\n') {
+            line--;
+        }
+        double ms = atof(strstr(line, "\"ms\":") + 5), rate, mfu;
+        ck_assert_int_eq(sscanf(at, "\"tokens_per_s\":%lf,\"mfu\":%lf}\n", &rate, &mfu), 2);
+        double slack = 0.0006 / ms + 1e-3; // ms has three digits
+        ck_assert_double_eq_tol(rate * ms / (1e3 * tokens), 1, slack);
+        ck_assert_double_eq_tol(mfu * ms / 1e3 / (flops * tokens / peak), 1, slack);
+    }
+    free(text);
+    return steps;
+}
+
 START_TEST(trains) {
     train_straight();
     size_t length;
@@ -176,10 +201,62 @@ START_TEST(trains) {
     char *metrics = read_metrics("straight");
     ck_assert_int_eq(count_words(metrics, "\n"), ITERS + 4);
     ck_assert_int_eq(count_words(metrics, "\"skipped\":false"), ITERS);
+    ck_assert_int_eq(check_rates("straight"), ITERS);
     ck_assert_int_eq(strncmp(metrics, "{\"iter\":0,\"train_loss\":", 23), 0);
     ck_assert(strstr(metrics, "\n{\"iter\":0,\"loss\":"));
     ck_assert(strstr(metrics, ",\"lr\":0.002,\"grad_norm\":")); // 1e-2 * 1 / (4 + 1)
     free(metrics);
+}
+END_TEST
+
+// run.json's value at a path of keys, as text.
+static void check_run_json(const char *folder, const char *group, const char *key,
+                           const char *wanted) {
+    size_t length;
+    const char *error;
+    char *text = read_file(folder, "run.json", &length), *found = NULL, number[32];
+    struct json *json = json_parse(text, length, &error);
+    ck_assert_msg(json != NULL, "run.json: %s: %s", error, text);
+    int value = json_get(json, *group ? json_get(json, 0, group) : 0, key);
+    int64_t n;
+    if (json_integer(json, value, &n)) {
+        snprintf(number, sizeof number, "%lld", (long long)n);
+        found = strdup(number);
+    } else {
+        found = json_string(json, value);
+    }
+    ck_assert_msg(found && !strcmp(found, wanted), "%s %s is %s, not %s: %s", group, key, found,
+                  wanted, text);
+    free(found);
+    json_free(json);
+    free(text);
+}
+
+START_TEST(says_what_the_run_is) {
+    write_data("data", FAKE_TOKENIZER);
+    // a name may hold what JSON must not
+    const char *const out = "a {\xc3\xbc \xff}//";
+    train((struct trial){.out = out, .flags = {"--threads=2", "--beta2=0.5"}}, EXIT_DONE);
+    size_t length;
+    char *text = read_file(out, "run.json", &length);
+    ck_assert(!strncmp(text, "{\n  \"format\": 1,\n  \"name\": \"a {", 31));
+    ck_assert(strstr(text, "\"beta2\": 0.5, \"eps\": 1e-08, "));
+    ck_assert(strstr(text, "\"eval_only\": false, "));
+    free(text);
+    check_run_json(out, "", "name", "a {\xc3\xbc \xef\xbf\xbd}");
+    check_run_json(out, "", "config_name", run_config_name);
+    check_run_json(out, "", "hash", model_info.hash);
+    check_run_json(out, "config", "block_size", "8");
+    check_run_json(out, "run", "max_iters", "30");
+    check_run_json(out, "run", "init_from", "auto");
+    check_run_json(out, "", "tokens_per_iter", "64");
+    check_run_json(out, "", "threads", "2");
+    check_run_json(out, "", "train_tokens", "2000");
+    check_run_json(out, "", "val_tokens", "400");
+    // and again where the run goes on, with what is so then
+    train((struct trial){.out = out, .flags = {"--init_from=resume", "--max_iters=40"}}, EXIT_DONE);
+    check_run_json(out, "run", "max_iters", "40");
+    ck_assert(!has_file(out, "run.previous.json"));
 }
 END_TEST
 
@@ -362,9 +439,16 @@ END_TEST
 
 START_TEST(metrics_on_a_full_disk) {
     write_data("data", FAKE_TOKENIZER);
-    struct ending ending = train((struct trial){.out = "full", .file_limit = 500}, EXIT_IO);
+    const char *const late = "--eval_interval=100", *const wide = "--warmup_iters=4";
+    struct ending ending =
+        train((struct trial){.out = "full", .flags = {late, wide}, .file_limit = 3000}, EXIT_IO);
     ck_assert(strstr(ending.text, "metrics.jsonl: cannot write"));
+    // a file that is written as a whole is not there then, and its first half neither
+    ending = train((struct trial){.out = "fuller", .file_limit = 100}, EXIT_IO);
+    ck_assert(strstr(ending.text, "run.json: cannot write: File too large"));
     ck_assert_int_eq(count_words(ending.text, "\n"), 1);
+    ck_assert(!has_file("fuller", "run.json"));
+    ck_assert(!has_file("fuller", "run.json.tmp"));
 }
 END_TEST
 
@@ -492,6 +576,7 @@ START_TEST(scratch_sets_the_old_run_aside) {
     ck_assert_mem_eq(before, previous, length);
     ck_assert(has_file("run", "state.previous.safetensors"));
     ck_assert(has_file("run", "metrics.previous.jsonl"));
+    ck_assert(has_file("run", "run.previous.json"));
     free(before);
     free(previous);
 }
@@ -566,6 +651,7 @@ END_TEST
 int main(void) {
     const TTest *const tests[] = {
         trains,
+        says_what_the_run_is,
         threads_do_not_change_results,
         saves_by_the_rule,
         samples_on_the_way,

@@ -1,6 +1,6 @@
 // test_prepare.c: from a text to token files, and the texts and folders it refuses. prepare.c is a
 // program, so it is included here, and runs in a process of its own each time.
-// Links runtime/data.c, json.c, tokenizer.c, rng.c, log.c.
+// Links runtime/data.c, json.c, gpt2_files.c, tokenizer.c, bpe.c, rng.c, log.c.
 #include "tests/runtime/suite.h"
 
 int prepare_main(int argc, char **argv);
@@ -133,8 +133,7 @@ static void write_code_points(int count) {
     uint32_t c = 1;
     for (int i = 0; i < count; i++, c++) {
         c = c == 0xd800 ? 0xe000 : c;
-        struct tokenizer one = {.vocab_size = 1, .codepoint = &c};
-        length += (size_t)tokenizer_decode(&one, 0, text + length);
+        length += (size_t)utf8_encode(c, text + length);
     }
     suite_write("text.txt", text, length);
     free(text);
@@ -164,6 +163,149 @@ START_TEST(same_text_same_bytes) {
     ck_assert_str_eq(first, second);
     free(first);
     free(second);
+}
+END_TEST
+
+// ---- GPT-2's tokens, of a made-up list ----------------------------------------------------------
+
+// vocab.bpe and encoder.json as they were published write a byte as a character.
+static size_t shown(int byte, char text[4]) {
+    uint32_t c = (uint32_t)byte, hidden = 0x100;
+    bool seen = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+    for (int b = 0; b < byte && !seen; b++) {
+        hidden += b < 0x21 || (b > 0x7e && b < 0xa1) || b == 0xad;
+    }
+    return (size_t)utf8_encode(seen ? c : hidden, text);
+}
+
+// Tokens: 256 bytes, "th" 256, " th" 257, "the" 258 and <|endoftext|> 259.
+static const char merges[] = "#version: 0.2\nt h\n\xc4\xa0 th\nth e\n";
+
+static void write_gpt2(const char *vocab, const char *tail) {
+    mkdir(suite_path("gpt2"), 0777);
+    suite_write_text("gpt2/vocab.bpe", vocab);
+    char json[8192];
+    size_t used = (size_t)sprintf(json, "{");
+    int id = 0;
+    for (int hidden = 0; hidden < 2; hidden++) {
+        for (int byte = 0; byte < 256; byte++) {
+            char text[5] = {0};
+            size_t length = shown(byte, text);
+            uint32_t c;
+            utf8_decode((unsigned char *)text, length, &c);
+            if ((c >= 0x100) != hidden) {
+                continue;
+            }
+            // Escapes of each kind, as Python's json.dumps writes them, and plain UTF-8.
+            if (c == '"' || c == '\\') {
+                used += (size_t)sprintf(json + used, "\"\\%c\": %d, ", (int)c, id++);
+            } else if (c >= 0x80 && c % 3) {
+                used += (size_t)sprintf(json + used, "\"\\u%04x\": %d, ", (unsigned)c, id++);
+            } else {
+                used += (size_t)sprintf(json + used, "\"%s\": %d, ", text, id++);
+            }
+        }
+    }
+    sprintf(json + used, "%s}", tail);
+    suite_write_text("gpt2/encoder.json", json);
+}
+
+static const char numbered[] =
+    "\"th\": 256, \"\\u0120th\": 257, \"the\": 258, \"<|endoftext|>\": 259";
+
+static char **gpt2_arguments(void) {
+    static char folder[800];
+    static char *argv[8];
+    memcpy(argv, arguments(), 5 * sizeof *argv);
+    snprintf(folder, sizeof folder, "--gpt2=%s", suite_path("gpt2"));
+    argv[5] = "--tokenizer=gpt2";
+    argv[6] = folder;
+    return argv;
+}
+
+START_TEST(gpt2_tokens_are_made_of_each_part) {
+    write_gpt2(merges, numbered);
+    // 20 characters, so 18 to train on: the split is within a word.
+    suite_write_text("text.txt", "the the\nth\xc3\xa9 <|e> the");
+    struct ending ending = suite_run(prepare, gpt2_arguments());
+    ck_assert_msg(ending.code == 0, "%s", ending.text);
+    // Ids of bytes: '!' is 0, so 'e' is 68; the space is 220, newline 198.
+    tokens_are("out/train.bin",
+               (uint16_t[]){258, 257, 68, 198, 256, 127, 102, 220, 27, 91, 68, 29, 220, 83}, 14);
+    tokens_are("out/val.bin", (uint16_t[]){71, 68}, 2);
+    size_t length;
+    char *meta = suite_read("out/meta.json", &length);
+    ck_assert_ptr_nonnull(strstr(meta, "\"tokenizer\": \"bpe gpt2 2122"));
+    ck_assert_ptr_nonnull(strstr(meta, " 0053004700dc010001000044 <|endoftext|>\""));
+    free(meta);
+    struct data data;
+    data_open(&data, suite_path("out"), 300, 1);
+    data_close(&data);
+}
+END_TEST
+
+START_TEST(gpt2_files_that_disagree) {
+    static const struct {
+        const char *merges, *numbers, *why;
+    } cases[] = {
+        {"t h\n", numbered, "#version"},
+        {"", numbered, "#version"},
+        {"#version: 0.2\nth e\n", numbered, "vocab.bpe:2: is no merge"},
+        {"#version: 0.2\nt h\nth\n", numbered, "vocab.bpe:3: is no merge"},
+        {"#version: 0.2\nt h\n\nth e\n", numbered, "vocab.bpe:3: is no merge"},
+        {"#version: 0.2\nt h\nt h\n", numbered, "vocab.bpe:3: makes a token that is there"},
+        {merges, "\"th\": 256", "no JSON object of 260 tokens"},
+        {merges, "\"th\": 256, ", "no JSON object of 260 tokens"},
+        {merges, "\"th\": 257, \"\\u0120th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "'th'"},
+        {merges, "\"th\": 256, \"th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "'th'"},
+        {merges, "\"th\": 256, \"\\u012\": 257, \"the\": 258, \"<|endoftext|>\": 259",
+         "encoder.json"},
+        {merges, "\"th\": 256, \"\\u0120th\": \"257\", \"the\": 258, \"<|endoftext|>\": 259", "th"},
+        {merges, "\"th\": 256, \"\\u0120th\": [257], \"the\": 258", "encoder.json"},
+    };
+    suite_write_text("text.txt", "the the");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_gpt2(cases[i].merges, cases[i].numbers);
+        suite_dies(prepare, gpt2_arguments(), EXIT_DATA, suite_path("gpt2"), cases[i].why);
+        ck_assert(!suite_exists("out"));
+    }
+    unlink(suite_path("gpt2/encoder.json"));
+    suite_dies(prepare, gpt2_arguments(), EXIT_MISSING, suite_path("gpt2/encoder.json"));
+}
+END_TEST
+
+START_TEST(gpt2_tokens_of_any_text_come_back) {
+    // Longer than a stride of characters, so that the split is found from a mark.
+    enum { CHARACTERS = 2500000, SPLIT = 2250000 };
+    write_gpt2(merges, numbered);
+    char *text = malloc(CHARACTERS * 2), *back = malloc(CHARACTERS * 2);
+    size_t length = 0, split = 0;
+    for (uint32_t i = 0; i < CHARACTERS; i++) {
+        split = i == SPLIT ? length : split;
+        uint64_t pick = rng_below(rng_bits(3, 4, i, 0), 9);
+        length +=
+            (size_t)utf8_encode(pick == 8 ? 0xe9 : (uint32_t) "the th \n"[pick], text + length);
+    }
+    suite_write("text.txt", text, length);
+    struct ending ending = suite_run(prepare, gpt2_arguments());
+    ck_assert_msg(ending.code == 0, "%s", ending.text);
+    struct data data;
+    data_open(&data, suite_path("out"), 300, 256);
+    const struct split *parts[] = {&data.train, &data.val};
+    size_t at = 0;
+    for (int part = 0; part < 2; part++) {
+        for (size_t i = 0; i < parts[part]->count; i++) {
+            size_t bytes;
+            const char *token = tokenizer_decode(&data.tokenizer, parts[part]->tokens[i], &bytes);
+            memcpy(back + at, token, bytes);
+            at += bytes;
+        }
+        ck_assert_uint_eq(at, part ? length : split);
+    }
+    ck_assert_mem_eq(back, text, length);
+    data_close(&data);
+    free(text);
+    free(back);
 }
 END_TEST
 
@@ -210,6 +352,8 @@ START_TEST(wrong_arguments) {
     suite_dies(prepare, name, EXIT_USAGE, "x\"y");
     char *hash[] = {"prepare", "--text=a", "--out=b", "--name=x", "--sha256=123", NULL};
     suite_dies(prepare, hash, EXIT_USAGE, "'123'");
+    char *kind[] = {"prepare", "--text=a", "--out=b", "--name=x", SHA, "--tokenizer=bpe", NULL};
+    suite_dies(prepare, kind, EXIT_USAGE, "'bpe'", "char, gpt2");
 }
 END_TEST
 
@@ -273,6 +417,9 @@ int main(void) {
         data_takes_what_is_made,
         as_many_characters_as_fit_into_two_bytes,
         same_text_same_bytes,
+        gpt2_tokens_are_made_of_each_part,
+        gpt2_files_that_disagree,
+        gpt2_tokens_of_any_text_come_back,
         texts_that_are_none,
         no_utf8_is_named_by_offset_and_line,
         wrong_arguments,

@@ -657,10 +657,10 @@ static int run_into(const char *to, const char *const *arguments) {
 
 START_TEST(test_main_help) {
     ck_assert_int_eq(run("--help"), EXIT_DONE);
-    const char *const names[] = {"checkpoint",  "start", "num_samples", "max_new_tokens",
-                                 "temperature", "top_k", "top_p",       "seed",
-                                 "threads",     "verify"};
-    for (int i = 0; i < 10; i++) {
+    const char *const names[] = {"checkpoint",  "start",  "num_samples", "max_new_tokens",
+                                 "temperature", "top_k",  "top_p",       "seed",
+                                 "threads",     "verify", "attention"};
+    for (int i = 0; i < 11; i++) {
         char flag[32];
         snprintf(flag, sizeof flag, "\n  --%s ", names[i]);
         ck_assert_msg(strstr(out, flag) != NULL, "--%s", names[i]);
@@ -854,6 +854,53 @@ START_TEST(test_main_write_errors) {
 }
 END_TEST
 
+START_TEST(test_main_attention) {
+    write_good_checkpoint();
+    char flag[1024];
+    snprintf(flag, sizeof flag, "--attention=%s", suite_path("heads.json"));
+    // the weights are l + 1 shared by the tokens so far: fake_sampler.c; \303\251 is e with an acute
+    ck_assert_int_eq(run(path, flag, "--start=a\nb\303\251"), EXIT_DONE);
+    ck_assert_str_eq(out, "");
+    ck_assert_msg(strstr(err, "heads.json: the attention weights of 4 tokens in 2 layers"), "%s",
+                  err);
+    size_t length;
+    char *text = suite_read("heads.json", &length);
+    const char *const start = "{\"prompt\":\"a\\u000ab\303\251\",\n\"ids\":[";
+    ck_assert_msg(strncmp(text, start, strlen(start)) == 0, "%s", text);
+    const char *const end = "],\n\"tokens\":[\"a\",\"\\u000a\",\"b\",\"\303\251\"],\n"
+                            "\"n_layer\":2,\"n_head\":1,\"n_tokens\":4,\n\"attention\":"
+                            "[[[[1,0,0,0],\n[0.5,0.5,0,0],\n[0.333333343,0.333333343,0.333333343,0]"
+                            ",\n[0.25,0.25,0.25,0.25]]],\n"
+                            "[[[2,0,0,0],\n[1,1,0,0],\n[0.666666687,0.666666687,0.666666687,0],\n["
+                            "0.5,0.5,0.5,0.5]]]]}\n";
+    ck_assert_msg(strlen(text) > strlen(end) && strcmp(text + length - strlen(end), end) == 0, "%s",
+                  text);
+    const char *error;
+    struct json *json = json_parse(text, length, &error);
+    ck_assert_ptr_nonnull(json);
+    json_free(json);
+    free(text);
+
+    // what cannot be done leaves the file as it is
+    assert_fails(EXIT_USAGE,
+                 "--start: the prompt has 9 tokens, and this model's context has 8; give 8 at most",
+                 path, flag, "--start=ababababa");
+    assert_fails(EXIT_USAGE, "--attention: no path", path, "--attention=");
+    assert_fails(EXIT_IO, "cannot write", path, "--attention=/nowhere/heads.json", "--start=a");
+    assert_fails(EXIT_IO, "is no regular file", path, "--attention=/dev/null", "--start=a");
+    ck_assert(suite_exists("heads.json"));
+    ck_assert(!suite_exists("heads.json.tmp"));
+    // a text too, where it is asked for; all the context; any number of threads
+    ck_assert_int_eq(
+        run(path, flag, "--start=abababab", "--num_samples=1", "--max_new_tokens=0", "--threads=3"),
+        EXIT_DONE);
+    ck_assert_str_eq(out, "abababab\n---------------\n");
+    text = suite_read("heads.json", &length);
+    ck_assert_ptr_nonnull(strstr(text, "\"n_tokens\":8,"));
+    free(text);
+}
+END_TEST
+
 static void add_test(Suite *suite, const TTest *test, int times) {
     TCase *tcase = tcase_create(test->name);
     tcase_set_timeout(tcase, 120);
@@ -896,6 +943,7 @@ int main(void) {
         {test_main_same_text, 1},
         {test_main_says, 1},
         {test_main_write_errors, 1},
+        {test_main_attention, 1},
     };
     Suite *suite = suite_create("sampler");
     for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++) {

@@ -1,5 +1,5 @@
 // test_tokenizer.c: UTF-8, vocabularies, and text to ids and back.
-// Links runtime/tokenizer.c.
+// Links runtime/tokenizer.c, bpe.c.
 #include "tests/runtime/suite.h"
 
 static int decode(const char *bytes, uint32_t *c) {
@@ -108,7 +108,10 @@ START_TEST(text_goes_there_and_back) {
     char back[64];
     size_t length = 0;
     for (int64_t i = 0; i < count; i++) {
-        length += (size_t)tokenizer_decode(&t, ids[i], back + length);
+        size_t bytes;
+        const char *token = tokenizer_decode(&t, ids[i], &bytes);
+        memcpy(back + length, token, bytes);
+        length += bytes;
     }
     ck_assert_uint_eq(length, strlen(text));
     ck_assert_mem_eq(back, text, length);
@@ -122,12 +125,65 @@ START_TEST(every_code_point_goes_there_and_back) {
         if (c >= 0xd800 && c < 0xe000) {
             continue;
         }
-        struct tokenizer t = {.vocab_size = 1, .codepoint = &c};
         char bytes[4];
-        int length = tokenizer_decode(&t, 0, bytes);
+        int length = utf8_encode(c, bytes);
         uint32_t back;
         ck_assert_int_eq(utf8_decode((unsigned char *)bytes, (size_t)length, &back), length);
         ck_assert_uint_eq(back, c);
+    }
+}
+END_TEST
+
+// ---- bytes that are to become UTF-8 -------------------------------------------------------------
+
+// Mends the bytes in tokens of `step` bytes each.
+static void mend_is(const char *bytes, size_t length, size_t step, const char *wanted) {
+    struct utf8_mend mend = {0};
+    char text[400];
+    size_t made = 0;
+    for (size_t at = 0; at < length; at += step) {
+        size_t token = length - at < step ? length - at : step;
+        size_t wrote = utf8_mend(&mend, bytes + at, token, text + made);
+        ck_assert_uint_le(wrote, 3 * (token + 1));
+        made += wrote;
+    }
+    made += utf8_mend_end(&mend, text + made);
+    ck_assert_uint_eq(utf8_mend_end(&mend, text + made), 0);
+    text[made] = 0;
+    ck_assert_str_eq(text, wanted);
+}
+
+START_TEST(what_is_no_utf8_is_replaced) {
+#define BAD "\xef\xbf\xbd"
+    static const struct {
+        const char *bytes, *text; // as Python's bytes.decode(errors="replace")
+    } cases[] = {
+        {"", ""},
+        {"plain", "plain"},
+        {"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80.", "\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80."},
+        {"\x80", BAD},
+        {"\xff\xfe", BAD BAD},
+        {"a\xc3", "a" BAD},
+        {"a\xc3z", "a" BAD "z"},
+        {"\xe2\x82", BAD},          // one for what could have become a character
+        {"\xe2\x82z", BAD "z"},     //
+        {"\xf0\x9f\x98", BAD},      //
+        {"\xf0\x9f\x98z", BAD "z"}, //
+        {"\xe2\xc3\xa9", BAD "\xc3\xa9"},
+        {"\xe0\x80", BAD BAD}, // overlong
+        {"\xe0\x9f\xbf", BAD BAD BAD},
+        {"\xed\xa0\x80", BAD BAD BAD}, // a surrogate
+        {"\xf4\x90\x80\x80", BAD BAD BAD BAD},
+        {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
+        {"\xc0\xaf", BAD BAD},
+        {"\xf0\x9f\xf0\x9f\x98\x80", BAD "\xf0\x9f\x98\x80"},
+    };
+#undef BAD
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t length = strlen(cases[i].bytes);
+        for (size_t step = 1; step <= 5; step++) {
+            mend_is(cases[i].bytes, length, step, cases[i].text);
+        }
     }
 }
 END_TEST
@@ -174,6 +230,7 @@ int main(void) {
         parse_takes_a_vocabulary,     parse_refuses_what_is_none,
         text_goes_there_and_back,     every_code_point_goes_there_and_back,
         encode_says_where_it_stopped, descriptions_tell_vocabularies_apart,
+        what_is_no_utf8_is_replaced,
     };
     return suite_main("tokenizer", tests, sizeof tests / sizeof *tests);
 }

@@ -2,8 +2,9 @@
 //
 //     test_greedy GOLDEN.safetensors     a golden file of the same config, from tests/reference
 //
-// The logits behind the first sequence, taken in pieces through the cache of keys and values, and 32
-// greedy tokens, which go beyond the context's end in most goldens; with 1, 2 and 4 threads.
+// The logits behind the first sequence, taken in pieces through the cache of keys and values, its
+// attention weights, and 32 greedy tokens, which go beyond the context's end in most goldens; with 1,
+// 2 and 4 threads.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 #include "runtime/runtime.h"
 
 static const double LOGITS_LIMIT = 1e-5; // relative, in L2
+static const double WEIGHT_LIMIT = 1e-5; // of each attention weight
+static const double SUM_LIMIT = 1e-6;    // of a row of them, from 1
 
 static const struct tensor_view *greedy_tensor(const struct safetensors *file, const char *name) {
     const struct tensor_view *view = safetensors_find(file, name);
@@ -52,6 +55,36 @@ static double greedy_logits_error(struct sampler *s, const float *tokens,
     free(ids);
     free(logits);
     return sqrt(difference / size);
+}
+
+struct greedy_attention {
+    double error, sum_error; // the largest
+};
+
+// The attention weights of the first `count` tokens, which do not depend on those behind them.
+static void greedy_attend(struct sampler *s, const float *tokens, const struct tensor_view *wanted,
+                          int count, struct greedy_attention *worst) {
+    const int T = sampler_info.block_size, squares = sampler_info.n_layer * sampler_info.n_head;
+    const size_t square = (size_t)count * (size_t)count;
+    int32_t *ids = malloc((size_t)count * sizeof *ids);
+    float *weights = calloc((size_t)squares * square, sizeof *weights);
+    for (int t = 0; t < count; t++) {
+        ids[t] = (int32_t)tokens[t];
+    }
+    sampler_attention(s, ids, count, weights);
+    for (int row = 0; row < squares * count; row++) {
+        const float *got = weights + (size_t)row * (size_t)count;
+        const float *right = wanted->data + ((size_t)(row / count) * T + row % count) * T;
+        double sum = 0;
+        for (int key = 0; key < count; key++) {
+            double error = fabs((double)got[key] - right[key]);
+            worst->error = !(error <= worst->error) ? error : worst->error; // a NaN too
+            sum += got[key];
+        }
+        worst->sum_error = !(fabs(sum - 1) <= worst->sum_error) ? fabs(sum - 1) : worst->sum_error;
+    }
+    free(ids);
+    free(weights);
 }
 
 struct greedy_said {
@@ -104,6 +137,16 @@ int main(int argc, char **argv) {
 
     int problems = 0;
     double worst = 0;
+    struct greedy_attention attention = {0, 0};
+    const int T = sampler_info.block_size;
+    const struct tensor_view *weights = NULL;
+    if (sampler_info.n_head > 0) {
+        weights = greedy_tensor(&file, "attention");
+        const int64_t dims[4] = {sampler_info.n_layer, sampler_info.n_head, T, T};
+        if (weights->ndim != 4 || memcmp(weights->dims, dims, sizeof dims) != 0) {
+            die(EXIT_DATA, "%s: attention is not (L, H, T, T)", file.path);
+        }
+    }
     for (int threads = 1; threads <= 4; threads *= 2) {
         struct sampler s;
         sampler_create(&s, threads);
@@ -113,6 +156,10 @@ int main(int argc, char **argv) {
                 double off = greedy_logits_error(&s, tokens->data, wanted, piece);
                 worst = off > worst || isnan(off) ? off : worst;
             }
+        }
+        if (weights) {
+            greedy_attend(&s, tokens->data, weights, T, &attention);
+            greedy_attend(&s, tokens->data, weights, T / 2 + 1, &attention);
         }
         const int agreed = greedy_agreed(&s, greedy->data, prompt, count);
         if (agreed != count - prompt) {
@@ -126,8 +173,13 @@ int main(int argc, char **argv) {
         printf("logits are off by %.1e, limit %.0e\n", worst, LOGITS_LIMIT);
         problems++;
     }
-    printf("%s: logits %.1e, %d greedy tokens: %s\n", argv[1], worst, count - prompt,
-           problems ? "WRONG" : "ok");
+    if (!(attention.error <= WEIGHT_LIMIT && attention.sum_error <= SUM_LIMIT)) {
+        printf("attention weights are off by %.1e, limit %.0e, rows' sums by %.1e, limit %.0e\n",
+               attention.error, WEIGHT_LIMIT, attention.sum_error, SUM_LIMIT);
+        problems++;
+    }
+    printf("%s: logits %.1e, attention %.1e, its sums %.1e, %d greedy tokens: %s\n", argv[1], worst,
+           attention.error, attention.sum_error, count - prompt, problems ? "WRONG" : "ok");
     safetensors_close(&file);
     return problems ? 1 : 0;
 }

@@ -29,6 +29,9 @@ const struct run run_defaults = {
     .checkpoint_interval = 1000,
     .log_interval = 1,
     .sample_interval = 0,
+    .tensorboard = false,
+    .csv = false,
+    .report = false,
     .threads = 0,
 };
 

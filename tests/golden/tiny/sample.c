@@ -149,8 +149,38 @@ static void attention_decode_6x2x5_rows(float *y, const float *qkv, float *cache
     }
 }
 
-static void attention_decode_6x2x5(float *y, const float *qkv, float *cache, int pos, int rows,
-                                   int thread, int threads) {
+static void attention_decode_6x2x5_weights(float *weights, int tokens, const float *qkv,
+                                           const float *cache, int pos, int rows, int h) {
+    enum { N = 6, B = 1, T = 6, C = 10, C_LD = 10, H = 2, D = 5, E = 30, E_LD = 30, S = 64,
+           WIDTH = 32 };
+    const float *keys = cache + (size_t)h * S * D;
+    for (int r = 0; r < rows; r++) {
+        const float *q = qkv + (size_t)r * E + h * D;
+        float *row = weights + ((size_t)h * tokens + (pos + r)) * tokens;
+        double largest = -INFINITY, total = 0.0;
+        for (int pass = 0; pass < 2; pass++) {
+            for (int j = 0; j <= pos + r; j++) {
+                const float *key = keys + (size_t)j / WIDTH * D * WIDTH + j % WIDTH;
+                double score = 0.0;
+                for (int d = 0; d < D; d++) {
+                    score += (double)q[d] * key[(size_t)d * WIDTH];
+                }
+                score *= 0.447213595f;
+                if (pass == 1) {
+                    row[j] = (float)(exp(score - largest) / total);
+                } else if (score > largest) {
+                    total = total * exp(largest - score) + 1.0;
+                    largest = score;
+                } else {
+                    total += exp(score - largest);
+                }
+            }
+        }
+    }
+}
+
+static void attention_decode_6x2x5(float *y, const float *qkv, float *cache, float *weights,
+                                   int tokens, int pos, int rows, int thread, int threads) {
     enum { N = 6, B = 1, T = 6, C = 10, C_LD = 10, H = 2, D = 5, E = 30, E_LD = 30, S = 64,
            WIDTH = 32 };
     const struct range mine = share(H, thread, threads);
@@ -168,6 +198,9 @@ static void attention_decode_6x2x5(float *y, const float *qkv, float *cache, int
             attention_decode_6x2x5_rows
             (y + (size_t)row * C, qkv + (size_t)row * E, cache, pos + row,
              int_min(PRODUCT_ROWS, rows - row), h);
+        }
+        if (weights != NULL) {
+            attention_decode_6x2x5_weights(weights, tokens, qkv, cache, pos, rows, h);
         }
     }
 }
@@ -312,7 +345,8 @@ static void sampler_layer(struct sampler *s, int l, int rows, int pos, int threa
     // gen/models/gpt.lua:80
     RUN(matmul_decode_6x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight, attn_c_attn_bias, rows);
     // gen/models/gpt.lua:81
-    RUN(attention_decode_6x2x5, attention_y, qkv_biased, cache, pos, rows);
+    RUN(attention_decode_6x2x5, attention_y, qkv_biased, cache, sampler_layer_weights(s, l),
+        s->weights_tokens, pos, rows);
     AHEAD(mlp_c_fc_weight, 40, 10);
     // gen/models/gpt.lua:82
     RUN(matmul_decode_6x10x10_bias_add, x_mid, attention_y, attn_c_proj_weight, attn_c_proj_bias, x,

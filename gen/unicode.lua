@@ -1,0 +1,147 @@
+-- unicode: which code points are letters, numbers and white space, as C tables, from the Unicode Character
+-- Database that Debian's package unicode-data carries.
+--
+--   lua5.4 gen/unicode.lua [FOLDER]      FOLDER: /usr/share/unicode where left out
+--
+-- Writes runtime/unicode.h, for GPT-2's pre-tokenizer: letters are \p{L} and numbers \p{N}, by
+-- UnicodeData.txt's general category, white space is White_Space of PropList.txt. And
+-- tests/runtime/assigned.h, for its tests: the code points that this version of Unicode gives a meaning to.
+-- Both lie in the tree, so that only a newer Unicode needs this program and the package.
+package.path = "./?.lua;" .. package.path
+local files = require("gen.files")
+
+local folder = arg[1] or "/usr/share/unicode"
+local other, letter, number, space = 0, 1, 2, 3
+
+local function fail(code, format, ...)
+  io.stderr:write(format:format(...), "\n")
+  os.exit(code)
+end
+
+local function lines(name)
+  local path = folder .. "/" .. name
+  local text = files.read(path)
+  if not text then fail(66, "%s: no such file; 'apt-get install unicode-data' brings it", path) end
+  return text:gmatch("[^\n]+"), path
+end
+
+-- "# PropList-15.0.0.txt"
+local function version()
+  local head, path = lines("PropList.txt")
+  local first = head()
+  return first:match("^# PropList%-([%d.]+)%.txt") or fail(65, "%s: its first line names no version", path)
+end
+
+-- class[c], and assigned[c] = true. A big range stands as two lines, its first and its last code point.
+local function categories()
+  local class, assigned, first = {}, {}, nil
+  local each, path = lines("UnicodeData.txt")
+  for line in each do
+    local code, name, category = line:match("^(%x+);([^;]*);(%u%l);")
+    if not code then fail(65, "%s: a line is no code point: %s", path, line) end
+    local c = tonumber(code, 16)
+    local kind = category:sub(1, 1)
+    for i = first or c, c do
+      class[i] = kind == "L" and letter or kind == "N" and number or other
+      assigned[i] = category ~= "Cs" -- surrogates are no text
+    end
+    first = name:find(", First>$") and c or nil
+  end
+  return class, assigned
+end
+
+local function add_white_space(class)
+  local each, path = lines("PropList.txt")
+  local count = 0
+  for line in each do
+    local from, to = line:match("^(%x+)%.%.(%x+)%s*; White_Space")
+    if not from then
+      from = line:match("^(%x+)%s*; White_Space")
+      to = from
+    end
+    for c = tonumber(from or "1", 16), tonumber(to or "0", 16) do
+      class[c] = space
+      count = count + 1
+    end
+  end
+  if count == 0 then fail(65, "%s: no code point is White_Space", path) end
+end
+
+-- Where of(c) changes: { first code point, value }, over all of Unicode.
+local function runs(of)
+  local list, last = {}, nil
+  for c = 0, 0x10ffff do
+    local value = of(c)
+    if value ~= last then
+      list[#list + 1] = { c, value }
+      last = value
+    end
+  end
+  return list
+end
+
+-- Numbers in lines of at most 100 columns.
+local function rows(values)
+  local out, line = {}, "   "
+  for _, value in ipairs(values) do
+    local word = (" 0x%x,"):format(value)
+    if #line + #word > 100 then
+      out[#out + 1] = line
+      line = "   "
+    end
+    line = line .. word
+  end
+  out[#out + 1] = line
+  return table.concat(out, "\n")
+end
+
+local header = [[
+// %s
+// Of Unicode %s; written by gen/unicode.lua.
+#ifndef %s
+#define %s
+
+#include <stdint.h>
+
+// clang-format off
+%s
+// clang-format on
+
+#endif
+]]
+
+local function write(path, what, guard, body)
+  local ok, problem = pcall(files.write, path, header:format(what, version(), guard, guard, body))
+  if not ok then fail(problem.code or 70, "%s", problem.message or problem) end
+  print(path)
+end
+
+local class, assigned = categories()
+add_white_space(class)
+
+local ascii, starts = {}, {}
+for c = 0, 127 do ascii[#ascii + 1] = class[c] or other end
+for _, run in ipairs(runs(function(c) return class[c] or other end)) do
+  starts[#starts + 1] = run[1] << 2 | run[2]
+end
+write("runtime/unicode.h", "unicode.h: what kind of character each code point is, to GPT-2's pre-tokenizer.",
+  "DIECAST_UNICODE_H", ([[
+enum unicode_kind { UNICODE_OTHER, UNICODE_LETTER, UNICODE_NUMBER, UNICODE_SPACE };
+
+static const uint8_t unicode_ascii[128] = {
+%s
+};
+
+// Where the kind changes, rising: the first code point, times four, plus the kind from there on.
+static const uint32_t unicode_runs[%d] = {
+%s
+};]]):format(rows(ascii), #starts, rows(starts)))
+
+local edges = {}
+for _, run in ipairs(runs(function(c) return assigned[c] or false end)) do edges[#edges + 1] = run[1] end
+write("tests/runtime/assigned.h", "assigned.h: the code points that have a meaning, surrogates left out.",
+  "DIECAST_ASSIGNED_H", ([[
+// From the first number on they have one, from the second on none, and so on.
+static const uint32_t assigned_edges[%d] = {
+%s
+};]]):format(#edges, rows(edges)))

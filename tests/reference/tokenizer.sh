@@ -1,0 +1,35 @@
+#!/bin/sh
+# tokenizer.sh [FILE ...]: our GPT-2 tokenizer beside the real tiktoken, id for id: code points, mixed
+# text, runs of spaces, data/shakespeare, this project's own files, and any UTF-8 files named.
+set -eu
+cd "$(dirname "$0")/../.."
+here=tests/reference
+venv=build/venv-tokenizer
+export PYTHONDONTWRITEBYTECODE=1
+
+data/prepare.sh --if-missing shakespeare
+if [ ! -f data/gpt2/vocab.bpe ] || [ ! -f data/gpt2/encoder.json ]; then
+    data/prepare.sh shakespeare # which brings them
+fi
+if [ ! -x "$venv/bin/python" ]; then
+    python3 -m venv "$venv" || {
+        rm -rf "$venv"
+        echo "tokenizer: python3 cannot make a virtual environment; install python3-venv" >&2
+        exit 66
+    }
+fi
+echo "tokenizer: installing or updating tiktoken in $venv"
+if ! "$venv/bin/pip" install --quiet --upgrade -r "$here/requirements-tokenizer.txt"; then
+    # Without a network an environment made earlier still serves.
+    "$venv/bin/python" -c 'import tiktoken' || {
+        echo "tokenizer: pip could not install tiktoken; is there a network?" >&2
+        exit 66
+    }
+fi
+"$venv/bin/python" -c 'from importlib.metadata import version; print("tokenizer: tiktoken", version("tiktoken"))'
+
+${CC:-gcc} -std=gnu11 -O2 -Wall -Wextra -I. -Ibuild/include -o build/encode $here/encode.c runtime/gpt2_files.c \
+    runtime/tokenizer.c runtime/pretokenize.c runtime/bpe.c runtime/log.c
+# An empty cache folder: tiktoken then reads the files that are here.
+TIKTOKEN_CACHE_DIR='' "$venv/bin/python" "$here/tokenizer.py" build/encode data/shakespeare/input.txt README.md \
+    Makefile gen/config.lua runtime/main.c "$here/tokenizer.py" "$@"
