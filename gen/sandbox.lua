@@ -1,9 +1,9 @@
 -- sandbox: reads a config file that somebody sent, without trusting it.
 --
--- A config is Lua source that returns one flat table. It runs with nothing but a few numeric
--- functions, without string methods (their metatable is emptied for the while), in a coroutine of
--- its own, under a hook at every single instruction that counts steps and memory. The collector is
--- stopped meanwhile, so that garbage counts too.
+-- A config is Lua source that returns one flat table; a sweep's holds tables. It runs with nothing but
+-- a few numeric functions, without string methods (their metatable is emptied for the while), in a
+-- coroutine of its own, under a hook at every single instruction that counts steps and memory. The
+-- collector is stopped meanwhile, so that garbage counts too.
 local sandbox = {}
 
 local MAX_BYTES = 64 * 1024 -- of source
@@ -11,6 +11,8 @@ local MAX_STEPS = 20000     -- Lua instructions; a plain config of every key tak
 local MAX_KILOBYTES = 128   -- allocated while it runs
 local MAX_KEYS = 1000
 local MAX_STRING = 1024
+local MAX_NESTED = 4000     -- values of a sweep's tables, all together
+local MAX_DEPTH = 4
 
 local ENOENT, ENOTDIR = 2, 20
 
@@ -70,13 +72,13 @@ local function run(chunk)
   return ok, result
 end
 
-local function read_source(path)
+local function read_source(path, holds)
   local file, message, errno = io.open(path, "rb")
   if not file then
     local missing = errno == ENOENT or errno == ENOTDIR
     message = string.gsub(message, "^.*: ", "")
     if missing then
-      fail(66, path, "no such config; configs/ holds those that there are")
+      fail(66, path, holds)
     end
     fail(74, path, "cannot be opened: " .. message)
   end
@@ -127,10 +129,44 @@ local function copy_result(path, result)
   return copy
 end
 
--- Loads the config at path and returns its table of string keys and plain values. Raises
--- { code = 64 | 66 | 74, message = one line }.
-function sandbox.load(path)
-  local text = read_source(path)
+-- Copies a table of tables: names and places 1, 2, ... as keys, plain values, `depth` tables deep at
+-- most (so that a cycle ends) and MAX_NESTED values in all.
+local function copy_nested(path, value, where, depth, budget)
+  local shown = sandbox.printable(where, 60)
+  if is_plain(value) then
+    if type(value) == "string" and #value > MAX_STRING then
+      fail(64, path, ("%s is a string of %d bytes; wanted at most %d"):format(shown, #value, MAX_STRING))
+    end
+    return value
+  end
+  if type(value) ~= "table" then
+    fail(64, path, ("%s is a %s; wanted a table, a number, a string, true or false"):format(shown, type(value)))
+  end
+  if depth == 0 then fail(64, path, shown .. " holds tables in tables, deeper than a sweep's") end
+  local keys = {}
+  for key in next, value do
+    if type(key) ~= "string" and (math.type(key) ~= "integer" or key < 1) then
+      fail(64, path, shown .. " holds a value without a name and without a place in a list")
+    end
+    keys[#keys + 1] = key
+    budget.left = budget.left - 1
+    if budget.left < 0 then fail(64, path, "holds more than " .. MAX_NESTED .. " values") end
+  end
+  -- The same complaint from run to run.
+  table.sort(keys, function(a, b)
+    if type(a) == type(b) then return a < b end
+    return type(a) == "number"
+  end)
+  local copy = {}
+  for _, key in ipairs(keys) do
+    local name = type(key) == "string" and where .. "." .. key or ("%s[%d]"):format(where, key)
+    copy[key] = copy_nested(path, rawget(value, key), name, depth - 1, budget)
+  end
+  return copy
+end
+
+local function load_contained(path, holds)
+  local text = read_source(path, holds)
   local chunk, message = load(text, "=?", "t", environment())
   local ok, result = false, message
   if chunk then ok, result = run(chunk) end
@@ -139,7 +175,23 @@ function sandbox.load(path)
     local line, rest = string.match(tostring(result), "^%?:(%d+): (.*)$")
     fail(64, line and path .. ":" .. line or path, sandbox.printable(rest or tostring(result)))
   end
-  return copy_result(path, result)
+  return result
+end
+
+-- Loads the config at path and returns its table of string keys and plain values. Raises
+-- { code = 64 | 66 | 74, message = one line }.
+function sandbox.load(path)
+  return copy_result(path, load_contained(path, "no such config; configs/ holds those that there are"))
+end
+
+-- The same for a sweep, whose table holds lists and tables; `holds` is said where there is no file.
+function sandbox.load_nested(path, holds)
+  local result = load_contained(path, holds)
+  if type(result) ~= "table" then
+    fail(64, path, "returns " .. (result == nil and "nothing" or "a " .. type(result)) ..
+      "; wanted a table: return { base = ..., grid = { ... } }")
+  end
+  return copy_nested(path, result, "it", MAX_DEPTH, { left = MAX_NESTED })
 end
 
 return sandbox

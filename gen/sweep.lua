@@ -1,0 +1,172 @@
+-- sweep: the planner behind `make sweep` (gen/sweep/run.sh), and what its steps ask.
+--
+--   lua5.4 gen/sweep.lua --plan SWEEP [--jobs N] [--backend cpu] [--dry]   prints the plan; writes it, unless dry
+--   lua5.4 gen/sweep.lua --finish RUN --code N --folder out/sweeps/SWEEP   a run has ended; says so
+--   lua5.4 gen/sweep.lua --progress --folder out/sweeps/SWEEP              a line for a terminal
+--   lua5.4 gen/sweep.lua --table --folder out/sweeps/SWEEP [--stopped]     the table at the end
+--
+-- In out/sweeps/SWEEP: plan.json (all runs, for the report too), sweep.mk (what is left, for make), prompt.txt,
+-- builds/ (what each compilation said), and a folder for each run:
+--   resolved.json   what it computes: all keys that change results
+--   status.json     how it ended: done, failed, stopped; not there while it is under way
+--   log.txt         what its trainer said; metrics.jsonl, ckpt.safetensors, state.safetensors as of any run
+--   sample-final.txt, sample-best.txt
+package.path = "./?.lua;./?/init.lua;" .. package.path
+local argparse = require("argparse")
+local dkjson = require("dkjson")
+local cost = require("gen.sweep.cost")
+local file = require("gen.sweep.file")
+local files = require("gen.files")
+local folders = require("gen.sweep.folders")
+local plan = require("gen.sweep.plan")
+local results = require("gen.sweep.results")
+local show = require("gen.sweep.show")
+local write = require("gen.sweep.write")
+
+local MOST_JOBS = 256
+
+local function fail(code, message)
+  error({ code = code, message = message }, 0)
+end
+
+-- ---- the plan -----------------------------------------------------------------------------------
+
+local function read_jobs(text, backend)
+  if not text then return backend == "cpu" and math.min(2, cost.cores) or 1 end
+  local jobs = text:find("^%d+$") and tonumber(text)
+  if not jobs or jobs < 1 or jobs > MOST_JOBS then
+    fail(64, ("JOBS=%s: wanted how many runs train at a time, from 1 to %d"):format(text, MOST_JOBS))
+  end
+  return jobs
+end
+
+-- Makes the data sets that are missing, as `make train` does.
+local function prepare_data(p)
+  local seen = {}
+  for _, run in ipairs(p.runs) do
+    local c = run.config
+    if c.data_dir == "data" and not seen[c.dataset] then
+      seen[c.dataset] = true
+      local _, _, code = os.execute("make --no-print-directory build/prepare && data/prepare.sh --if-missing " ..
+        files.quoted(c.dataset))
+      if code ~= 0 then fail(code or 70, ("%s: its data set %s is not there"):format(p.sweep.path, c.dataset)) end
+    end
+  end
+end
+
+-- What all of it costs, and what is left of it.
+local function measure(p, jobs)
+  for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
+  local before = dkjson.decode(files.read(p.folder .. "/plan.json") or "")
+  p.jobs_before = type(before) == "table" and tonumber(before.jobs) or nil
+  p.flops, p.left_flops, p.finished, p.disk = 0, 0, 0, 0
+  local left, builds = {}, {}
+  for _, run in ipairs(p.runs) do
+    local last = run.config.max_iters
+    run.first = run.from and run.from.config.max_iters + 1 or 0
+    run.flops, run.whole_flops = cost.flops(run, run.first, last), cost.flops(run, 0, last)
+    local there = run.has and run.has.folder
+    run.finished = there ~= nil and not run.grown and results.is_done(there)
+    run.left_from = math.max(run.first, there and results.metrics(there).iters or 0)
+    p.flops = p.flops + run.flops
+    p.disk = p.disk + run.shape.disk_bytes
+    if run.finished then
+      p.finished = p.finished + 1
+    else
+      p.left_flops = p.left_flops + cost.flops(run, run.left_from, last)
+      left[#left + 1], builds[run.shape] = run, true
+    end
+  end
+  local shapes = 0
+  for _ in pairs(builds) do shapes = shapes + 1 end
+  p.memory = cost.memory(#left > 0 and left or p.runs, jobs)
+  p.rate, p.rate_from = cost.rate(p, jobs)
+  p.left_seconds = p.rate and cost.seconds(p.left_flops, #left, shapes, p.rate, jobs)
+end
+
+local function make_plan(args)
+  local backend = args.backend
+  local jobs = read_jobs(args.jobs, backend)
+  local threads = math.max(1, cost.cores // jobs)
+  local sweep = file.read(args.plan)
+  -- First without the data sets: what is wrong is said before anything is made.
+  local p = plan.make(sweep, { backend = backend, stand_in = true })
+  if not args.dry then prepare_data(p) end
+  p = plan.make(sweep, { backend = backend })
+  local changed, others = folders.match(p)
+  measure(p, jobs)
+  show.plan(p, jobs, threads)
+  for _, item in ipairs(changed) do
+    if args.dry then print(("%s: changed (%s): to be trained anew"):format(item.run.name, item.difference)) end
+  end
+  if #others > 0 then
+    local list = {}
+    for i, entry in ipairs(others) do list[i] = entry.name end
+    print("no longer in the sweep, left as they are: " .. table.concat(list, ", "))
+  end
+  if args.dry then return end
+  print("")
+  folders.arrange(p, changed, print)
+  write.all(p, jobs, threads)
+end
+
+-- ---- what the steps ask ---------------------------------------------------------------------------
+
+local function read_plan(folder)
+  local text = folder and files.read(folder .. "/plan.json")
+  local p = text and dkjson.decode(text)
+  if type(p) ~= "table" or type(p.runs) ~= "table" then
+    fail(66, tostring(folder) .. "/plan.json: no plan of a sweep; make sweep SWEEP=... writes it")
+  end
+  return p
+end
+
+local function finish(args)
+  local p, code, run = read_plan(args.folder), tonumber(args.code), nil
+  for _, candidate in ipairs(p.runs) do
+    if candidate.name == args.finish then run = candidate end
+  end
+  if not run or not code then fail(64, "gen/sweep.lua: --finish wants a run of the plan, and --code") end
+  local status = { status = code == 0 and "done" or code == 75 and "stopped" or "failed", code = code }
+  if status.status == "failed" then
+    status.line = (results.last_line(run.folder .. "/log.txt") or ""):gsub("[%c\127]", "?")
+  end
+  files.write(run.folder .. "/status.json", dkjson.encode(status, { keyorder = { "status", "code", "line" } }) .. "\n")
+  show.finish(p, run, status)
+end
+
+local function main()
+  local parser = argparse("gen/sweep.lua", "Plans the runs of a sweep, and says how they stand.")
+  parser:option("--plan", "the sweep: a name in configs/sweeps, or the path of a .lua file")
+  parser:option("--jobs", "runs that train at a time")
+  parser:option("--backend", "cpu or cuda", "cpu")
+  parser:flag("--dry", "print the plan and stop")
+  parser:option("--folder", "out/sweeps/SWEEP")
+  parser:option("--finish", "the run that has ended")
+  parser:option("--code", "its exit code")
+  parser:flag("--progress", "print how far all runs are")
+  parser:flag("--table", "print the table at the end")
+  parser:flag("--stopped", "with --table: a stop was asked for")
+  local ok, args = parser:pparse()
+  if not ok then fail(64, "gen/sweep.lua: " .. tostring(args):match("[^\n]*")) end
+  if args.plan then
+    make_plan(args)
+  elseif args.finish then
+    finish(args)
+  elseif args.progress then
+    show.progress(read_plan(args.folder))
+  elseif args.table then
+    os.exit(show.table(read_plan(args.folder), args.stopped))
+  else
+    fail(64, "gen/sweep.lua: wanted --plan, --finish, --progress or --table")
+  end
+end
+
+local ok, problem = xpcall(main, function(problem)
+  if type(problem) == "table" then return problem end
+  return { code = 70, message = tostring(problem) }
+end)
+if not ok then
+  io.stderr:write(problem.message, "\n")
+  os.exit(problem.code or 70)
+end

@@ -1,0 +1,136 @@
+-- cost: what a sweep will take: FLOP, time, memory, disk. FLOP are nanoGPT's 6N + 12LHQT a token; an evaluation's
+-- tokens, without a backward pass, take a third.
+local dkjson = require("dkjson")
+local build = require("gen.build")
+local config = require("gen.config")
+local emit = require("gen.emit")
+local files = require("gen.files")
+local results = require("gen.sweep.results")
+
+local cost = {}
+
+local BUILD_SECONDS = 4  -- of a shape, beside others
+local START_SECONDS = 1  -- of a run: its start, its two samples
+-- Multiply-adds are 2 FLOP; lanes times pipes, for a guess where nothing was measured.
+local FLOP_A_CYCLE = { avx512 = 64, avx2 = 32, neon = 16, generic = 8 }
+local SHARE = 0.7 -- of that; small models on machines that were tried
+
+-- ---- FLOP and bytes -----------------------------------------------------------------------------
+
+-- Facts of a shape from its planned graph: parameters, FLOP a token, bytes of the plan and of a checkpoint.
+function cost.measure_shape(shape)
+  local c = setmetatable({}, { __index = shape.config })
+  c.baked_text = config.baked_text(c)
+  local facts = emit.facts(build.train(c, function() end), c, "", {})
+  local state = 4 * facts.state_floats
+  local moments = c.optimizer == "sgd" and 0 or 2
+  shape.params, shape.params_nanogpt = facts.num_params, facts.num_params_nanogpt
+  shape.flops_per_token = facts.flops_per_token
+  shape.plan_bytes = state * (2 + moments) + 4 * (facts.acts_floats or 0)
+  shape.disk_bytes = state * (2 + moments) -- both checkpoints
+end
+
+local function evaluations(first, last, interval)
+  return last // interval - (first + interval - 1) // interval + 1
+end
+
+-- FLOP of iterations first .. last of a run, with the evaluations in between.
+function cost.flops(run, first, last)
+  local c, each = run.config, run.shape.flops_per_token
+  local batch = c.batch_size * c.block_size
+  local steps = math.max(0, last - first + 1) * c.gradient_accumulation_steps * batch
+  local evaluated = math.max(0, evaluations(first, last, c.eval_interval)) * 2 * c.eval_iters * batch
+  return each * (steps + evaluated / 3)
+end
+
+-- ---- how fast this machine is -------------------------------------------------------------------
+
+local function cores()
+  local pipe = io.popen("nproc 2>/dev/null", "r")
+  local n = pipe and tonumber(pipe:read("l") or "")
+  if pipe then pipe:close() end
+  return n or 1
+end
+
+cost.cores = cores()
+
+-- What the runs of this sweep reached so far, JOBS at a time.
+local function rate_of_runs(runs, jobs)
+  local flops, seconds = 0, 0
+  for _, run in ipairs(runs) do
+    local m = results.metrics(run.folder)
+    if m.steps > 0 then
+      flops = flops + cost.flops(run, 0, m.iters - 1)
+      seconds = seconds + m.seconds
+    end
+  end
+  if seconds < 5 then return nil end
+  return jobs * flops / seconds
+end
+
+-- The median of what `make bench` found here, in FLOP/s.
+local function rate_of_benches()
+  local list = {}
+  local pipe = io.popen("ls build/*/cpu/bench.json 2>/dev/null", "r")
+  for path in pipe:lines() do
+    local ok, bench = pcall(dkjson.decode, files.read(path) or "")
+    local rate = ok and type(bench) == "table" and tonumber(bench.gflops)
+    if rate and rate > 0 then list[#list + 1] = rate * 1e9 end
+  end
+  pipe:close()
+  table.sort(list)
+  return list[#list // 2 + 1], #list
+end
+
+local function rate_of_clock(isa)
+  local text = files.read("/proc/cpuinfo") or ""
+  local mhz = tonumber(text:match("cpu MHz%s*:%s*([%d.]+)")) or 2000
+  return SHARE * mhz * 1e6 * (FLOP_A_CYCLE[isa] or 8) * cost.cores, mhz
+end
+
+-- FLOP/s of all jobs together, and how that is known.
+function cost.rate(p, jobs)
+  local before = rate_of_runs(p.runs, p.jobs_before or jobs)
+  if before then return before, "what its runs reached so far" end
+  if p.backend ~= "cpu" then return nil end
+  local benches, count = rate_of_benches()
+  if benches then return benches, ("%d of make bench's results here"):format(count) end
+  local guess, mhz = rate_of_clock(p.runs[1].config.isa)
+  return guess, ("a guess: %d%% of %d cores at %.1f GHz, %d FLOP a cycle each"):format(100 * SHARE, cost.cores,
+    mhz / 1000, FLOP_A_CYCLE[p.runs[1].config.isa] or 8)
+end
+
+-- Seconds that `todo` runs with `flops` FLOP in all and `shapes` builds take.
+function cost.seconds(flops, todo, shapes, rate, jobs)
+  return flops / rate + (todo * START_SECONDS + shapes * BUILD_SECONDS) / jobs
+end
+
+-- ---- what the machine has -----------------------------------------------------------------------
+
+function cost.memory_available()
+  local text = files.read("/proc/meminfo") or ""
+  local kilobytes = tonumber(text:match("MemAvailable:%s*(%d+)"))
+  local available = kilobytes and kilobytes * 1024
+  local limit = tonumber((files.read("/sys/fs/cgroup/memory.max") or ""):match("^%d+"))
+  if limit and (not available or limit < available) then available = limit end
+  return available
+end
+
+function cost.disk_available()
+  local pipe = io.popen("df -Pk . 2>/dev/null", "r")
+  local kilobytes = tonumber((pipe:read("a")):match("\n%S+%s+%d+%s+%d+%s+(%d+)"))
+  pipe:close()
+  return kilobytes and kilobytes * 1024
+end
+
+-- Bytes of the largest plans that may be in memory at a time.
+function cost.memory(runs, jobs)
+  local plans = {}
+  for i, run in ipairs(runs) do plans[i] = run.shape.plan_bytes end
+  table.sort(plans, function(a, b) return a > b end)
+  local total = 0
+  for i = 1, math.min(jobs, #plans) do total = total + plans[i] end
+  return total
+end
+
+return cost

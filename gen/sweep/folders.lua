@@ -1,0 +1,156 @@
+-- folders: what earlier starts of a sweep have left, and what becomes of it. A run's folder says in resolved.json what
+-- it computes, so a run is known again under another name, and one that changed is seen.
+local dkjson = require("dkjson")
+local config = require("gen.config")
+local files = require("gen.files")
+local plan = require("gen.sweep.plan")
+local results = require("gen.sweep.results")
+
+local folders = {}
+
+local MOVING = "moving-"
+
+local function rename(from, to)
+  local ok, message = os.rename(from, to)
+  if not ok then
+    error({ code = 74, message = ("%s: cannot be renamed to %s: %s"):format(from, to, message) }, 0)
+  end
+end
+
+local function exists(path) return os.rename(path, path) ~= nil end
+
+local function read_identity(folder)
+  local ok, resolved = pcall(dkjson.decode, files.read(folder .. "/resolved.json") or "")
+  return ok and type(resolved) == "table" and type(resolved.run) == "table" and resolved.run or nil
+end
+
+-- Whether anything was trained there.
+local function has_work(folder)
+  return exists(folder .. "/state.safetensors") or exists(folder .. "/metrics.jsonl")
+end
+
+-- Names of run folders there are: those that say what they compute.
+local function list(folder)
+  local found = {}
+  local pipe = io.popen("cd " .. files.quoted(folder) .. " 2>/dev/null && ls -d */resolved.json */state.safetensors " ..
+    "2>/dev/null | LC_ALL=C sort", "r")
+  local seen = {}
+  for line in pipe:lines() do
+    local name = line:match("^(.*)/[^/]*$")
+    if not name:find(".previous", 1, true) and not seen[name] then
+      seen[name] = true
+      local path = folder .. "/" .. name
+      found[#found + 1] = { name = name, folder = path, identity = read_identity(path) }
+    end
+  end
+  pipe:close()
+  return found
+end
+
+-- Where max_iters alone differs and grew, what is there is the beginning of what is wanted.
+local function is_longer(then_, now)
+  local difference = plan.difference(then_, now)
+  return difference:find("^max_iters %S+ → %S+$") ~= nil and now.max_iters > then_.max_iters
+end
+
+-- Finds for each run what is there of it. Fills run.has (an entry of the list, or nil), and returns what else is
+-- there: changed = { { run, entry, difference } } lie under a run's name and are something else; others lie under a
+-- name that the plan has not.
+function folders.match(p)
+  local entries, by_name, taken = list(p.folder), {}, {}
+  for _, entry in ipairs(entries) do by_name[entry.name] = entry end
+  for _, run in ipairs(p.runs) do
+    local entry = by_name[run.name]
+    local difference = entry and entry.identity and plan.difference(entry.identity, run.identity)
+    if difference == "" or difference and is_longer(entry.identity, run.identity) then
+      run.has, taken[entry] = entry, true
+      run.grown = difference ~= "" and difference or nil
+    end
+  end
+  for _, run in ipairs(p.runs) do
+    for _, entry in ipairs(run.has and {} or entries) do
+      if not taken[entry] and entry.identity and plan.difference(entry.identity, run.identity) == "" then
+        run.has, taken[entry] = entry, true
+        break
+      end
+    end
+  end
+  local changed, others = {}, {}
+  for _, run in ipairs(p.runs) do
+    local entry = by_name[run.name]
+    if entry and not taken[entry] then
+      changed[#changed + 1] = { run = run, entry = entry, difference = entry.identity and
+        plan.difference(entry.identity, run.identity) or "it does not say what it is" }
+      taken[entry] = true
+    end
+  end
+  for _, entry in ipairs(entries) do
+    if not taken[entry] then others[#others + 1] = entry end
+  end
+  return changed, others
+end
+
+-- A folder's name that is free: NAME.previous, NAME.previous2, ...
+local function previous(folder)
+  local n = 1
+  while true do
+    local path = folder .. ".previous" .. (n > 1 and n or "")
+    if not exists(path) then return path end
+    n = n + 1
+  end
+end
+
+-- A run that got another name says so in its own file.
+local function rename_within(folder, old, new)
+  local path = folder .. "/run.json"
+  local text = files.read(path)
+  if not text then return end
+  local function plain(word) return (word:gsub("%p", "%%%0")) end
+  local safe = new:gsub("%%", "%%%%")
+  files.write(path, (text:gsub('"' .. plain(old) .. '"', '"' .. safe .. '"')
+    :gsub("/" .. plain(old) .. '"', "/" .. safe .. '"')))
+end
+
+-- Sets aside what changed, gives what moved its new name, and writes into each folder what its run computes.
+function folders.arrange(p, changed, say)
+  for _, item in ipairs(changed) do
+    if has_work(item.entry.folder) then
+      local aside = previous(item.entry.folder)
+      rename(item.entry.folder, aside)
+      say(("%s: changed (%s), so it is trained anew; what was there is now %s"):format(item.run.name, item.difference,
+        aside))
+    end
+  end
+  local moves = {}
+  for _, run in ipairs(p.runs) do
+    if run.has and run.has.name ~= run.name then moves[#moves + 1] = run end
+  end
+  -- By way of names that nobody has: they may change places.
+  for _, run in ipairs(moves) do
+    run.moving = ("%s/%s%s"):format(p.folder, MOVING, run.name)
+    rename(run.has.folder, run.moving)
+  end
+  for _, run in ipairs(moves) do
+    if exists(run.folder) then os.execute("rm -rf " .. files.quoted(run.folder)) end -- nothing was trained there
+    rename(run.moving, run.folder)
+    rename_within(run.folder, run.has.name, run.name)
+    say(("%s: was %s before, and keeps what it has"):format(run.name, run.has.name))
+  end
+  local prompt = files.read(p.folder .. "/prompt.txt")
+  local sampled = prompt == nil or prompt == p.sweep.prompt
+  if not sampled then say("the prompt has changed: what is trained writes its samples anew") end
+  for _, run in ipairs(p.runs) do
+    if not sampled then os.remove(run.folder .. "/status.json") end
+    if run.grown and results.is_done(run.folder) then
+      os.remove(run.folder .. "/status.json")
+      say(("%s: %s, so it goes on from where it ended"):format(run.name, run.grown))
+    end
+    if not exists(run.folder) then os.execute("mkdir -p " .. files.quoted(run.folder)) end
+    local order = { "format", "name", "run" }
+    for _, key in ipairs(config.keys) do order[#order + 1] = key.name end
+    local text = dkjson.encode({ format = 1, name = run.name, run = run.identity }, { keyorder = order })
+    files.write(run.folder .. "/resolved.json", text .. "\n")
+  end
+end
+
+return folders

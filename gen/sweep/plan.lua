@@ -1,0 +1,260 @@
+-- plan: from a sweep file to its runs: names, configs, the shapes to compile, and which run is the beginning of
+-- which.
+--
+-- A run is the beginning of another where all but max_iters is the same: the learning rate follows from
+-- lr_decay_iters, a key of its own, and never from max_iters, so both compute the same until the shorter one ends.
+-- The longer one then goes on from a copy of the shorter one's folder.
+local config = require("gen.config")
+local file = require("gen.sweep.file")
+local names = require("gen.sweep.names")
+local sandbox = require("gen.sandbox")
+
+local plan = {}
+
+local USAGE = 64
+local MOST_RUNS = 1000
+local MOST_BUILD_NAME = 200
+
+-- Keys that change the emitted text but not what a run computes: another machine may resolve them otherwise.
+local of_the_machine = { isa = true, tiling = true, arch = true, specialise = true }
+
+local function fail(format, ...)
+  error({ code = USAGE, message = sandbox.printable(format:format(...), 400) }, 0)
+end
+
+-- ---- combinations -------------------------------------------------------------------------------
+
+-- Lists of { index, settings = { [key] = value }, changed = { key, ... } } in the sweep's order; those of a vary
+-- begin with the base, which changes nothing.
+local function combinations(sweep)
+  local list = {}
+  if sweep.kind == "vary" then
+    list[1] = { index = 0, settings = {}, changed = {} }
+    for _, factor in ipairs(sweep.factors) do
+      for _, value in ipairs(factor.values) do
+        list[#list + 1] = { index = #list, settings = { [factor.key] = value }, changed = { factor.key } }
+      end
+    end
+    return list
+  end
+  local count = 1
+  for _, factor in ipairs(sweep.factors) do
+    count = count * #factor.values
+    if count > MOST_RUNS then fail("%s: the grid has more than %d combinations; take fewer", sweep.path, MOST_RUNS) end
+  end
+  for i = 0, count - 1 do
+    local settings, changed, rest = {}, {}, i
+    for f = #sweep.factors, 1, -1 do
+      local factor = sweep.factors[f]
+      settings[factor.key] = factor.values[rest % #factor.values + 1]
+      rest = rest // #factor.values
+      table.insert(changed, 1, factor.key)
+    end
+    list[i + 1] = { index = i + 1, settings = settings, changed = changed }
+  end
+  return list
+end
+
+-- ---- configs ------------------------------------------------------------------------------------
+
+local function assignment(key, value) return key .. "=" .. file.text(value) end
+
+-- Loads the base with `assignments`; what is wrong with them is said of `who`. Without its data set a run is known
+-- but for its vocab_size: stand_in gives it one.
+local function load_config(sweep, assignments, who, options, stand_in)
+  if stand_in and not sweep.base_stated.vocab_size then
+    assignments = { "vocab_size=1", table.unpack(assignments) }
+  end
+  local ok, result = pcall(config.load, { sweep.base_path }, assignments, { backend = options.backend,
+    warn = function() end })
+  if ok then return result end
+  if type(result) == "table" then
+    result.message = result.message:gsub("^SET: ", (("%s: %s: "):format(sweep.path, who):gsub("%%", "%%%%")))
+  end
+  error(result, 0)
+end
+
+-- What a run computes: each key that changes results, and its length.
+local function identity(c)
+  local values = {}
+  for _, key in ipairs(config.keys) do
+    local counts = key.changes_results or key.name == "max_iters"
+    if counts and not key.derived and not of_the_machine[key.name] then
+      values[key.name] = c[key.name]
+    end
+  end
+  return values
+end
+
+local function identity_text(values, without)
+  local words = {}
+  for _, key in ipairs(config.keys) do
+    if values[key.name] ~= nil and key.name ~= without then
+      words[#words + 1] = key.name .. "=" .. file.text(values[key.name])
+    end
+  end
+  return table.concat(words, " ")
+end
+
+-- ---- shapes -------------------------------------------------------------------------------------
+
+-- What SET has to say, over the base's file, to build for a run: baked keys that differ, dropout where only one of
+-- both has any, and vocab_size where the sweep states it or another data set to take it from.
+local function build_words(sweep, base, c)
+  local words = {}
+  for _, key in ipairs(config.baked_keys()) do
+    local name = key.name
+    if name == "has_dropout" then
+      if c.has_dropout ~= base.has_dropout then words[#words + 1] = assignment("dropout", c.dropout) end
+    elseif name == "vocab_size" then
+      local moved = sweep.states.dataset or sweep.states.data_dir
+      if sweep.states.vocab_size or moved and not sweep.base_stated.vocab_size then
+        words[#words + 1] = assignment(name, c[name])
+      end
+    elseif c[name] ~= base[name] then
+      words[#words + 1] = assignment(name, c[name])
+    end
+  end
+  return words
+end
+
+local function build_name(sweep, words)
+  local name = sweep.base_name
+  for _, word in ipairs(words) do name = name .. "-" .. word:gsub("/", "_") end
+  if #name > MOST_BUILD_NAME then
+    fail("%s: a build's name would have %d characters, more than %d; put what is set for all into the base config",
+      sweep.path, #name, MOST_BUILD_NAME)
+  end
+  return name
+end
+
+-- ---- the plan -----------------------------------------------------------------------------------
+
+local function check_names(sweep, runs)
+  local by_name, by_identity = {}, {}
+  for _, run in ipairs(runs) do
+    local most = names.too_long(run.name)
+    if most then fail("%s: %s: a name of more than %d characters; vary fewer keys", sweep.path, run.name, most) end
+    local twin = by_identity[run.identity_text]
+    if twin then
+      fail("%s: %s is the same run as %s; take one of both out", sweep.path, run.name, twin.name)
+    end
+    if by_name[run.name] then fail("%s: two runs would be called %s", sweep.path, run.name) end
+    by_name[run.name], by_identity[run.identity_text] = run, run
+  end
+end
+
+-- Gives each run `from`, the longest run that is a beginning of it. Returns how many trainings there are.
+local function find_beginnings(runs)
+  local families, trainings = {}, 0
+  for _, run in ipairs(runs) do
+    local text = identity_text(run.identity, "max_iters")
+    if not families[text] then trainings = trainings + 1 end
+    families[text] = families[text] or {}
+    table.insert(families[text], run)
+  end
+  for _, family in pairs(families) do
+    table.sort(family, function(a, b) return a.config.max_iters < b.config.max_iters end)
+    for i = 2, #family do family[i].from = family[i - 1] end
+  end
+  return trainings
+end
+
+local function find_shapes(sweep, base, runs, backend)
+  local shapes, by_text = {}, {}
+  for _, run in ipairs(runs) do
+    local text = config.baked_text(run.config)
+    local shape = by_text[text]
+    if not shape then
+      local words = build_words(sweep, base, run.config)
+      shape = { index = #shapes + 1, words = words, name = build_name(sweep, words), config = run.config, runs = {} }
+      shape.folder = ("build/%s/%s"):format(shape.name, backend)
+      by_text[text], shapes[#shapes + 1] = shape, shape
+    end
+    run.shape = shape
+    table.insert(shape.runs, run)
+  end
+  return shapes
+end
+
+-- The run that others are held against: the base's own settings, else the first.
+local function find_baseline(base, runs)
+  local first = runs[1]
+  for _, run in ipairs(runs) do
+    local same = run.seed == first.seed
+    for key, value in pairs(run.settings) do same = same and base[key] == value end
+    if same then return run end
+  end
+  return first
+end
+
+-- A run's settings as the plan and the report name them: every factor's value.
+local function settings_of(sweep, c)
+  local settings = {}
+  for _, factor in ipairs(sweep.factors) do settings[factor.key] = c[factor.key] end
+  return settings
+end
+
+-- options: backend; stand_in = true plans without the data sets' vocabularies. Returns { sweep, runs, shapes,
+-- trainings, baseline, seeds, forms (short forms of the factors), folder, backend }.
+function plan.make(sweep, options)
+  local set, keys = {}, {}
+  for i, item in ipairs(sweep.set) do set[i] = assignment(item.key, item.value) end
+  for i, factor in ipairs(sweep.factors) do keys[i] = factor.key end
+  -- The base is asked for its own values alone, which are there without its data set.
+  local plain = load_config(sweep, {}, "base", options, true)
+  local base = load_config(sweep, set, "set", options, true)
+  local forms = names.short(keys)
+  local seeds = sweep.seeds or { plain.seed }
+  local combos = combinations(sweep)
+  if #combos * #seeds > MOST_RUNS then
+    fail("%s: %d combinations with %d seeds are more than %d runs; take fewer", sweep.path, #combos, #seeds, MOST_RUNS)
+  end
+  local runs = {}
+  for _, combo in ipairs(combos) do
+    local settings, assignments = {}, { table.unpack(set) }
+    for i, key in ipairs(combo.changed) do
+      settings[i] = names.setting(forms[key], combo.settings[key])
+      assignments[#assignments + 1] = assignment(key, combo.settings[key])
+    end
+    if #settings == 0 then settings[1] = "base" end
+    for _, seed in ipairs(seeds) do
+      local name = names.run(combo.index, combos[#combos].index, settings, #seeds > 1 and seed or nil)
+      local words = { table.unpack(assignments) }
+      words[#words + 1] = assignment("seed", seed)
+      local c = load_config(sweep, words, name, options, options.stand_in)
+      local own = identity(c)
+      runs[#runs + 1] = { name = name, index = #runs + 1, seed = seed, config = c, settings = settings_of(sweep, c),
+        identity = own, identity_text = identity_text(own) }
+    end
+  end
+  check_names(sweep, runs)
+  local p = { sweep = sweep, runs = runs, forms = forms, seeds = seeds, backend = options.backend,
+    folder = "out/sweeps/" .. sweep.name, base_values = settings_of(sweep, base) }
+  for _, run in ipairs(runs) do run.folder = p.folder .. "/" .. run.name end
+  p.trainings = find_beginnings(runs)
+  if options.stand_in then return p end
+  p.shapes = find_shapes(sweep, plain, runs, options.backend)
+  p.baseline = find_baseline(base, runs)
+  return p
+end
+
+-- A file has 14 digits of a number.
+local function as_stored(value)
+  return type(value) == "number" and ("%.14g"):format(value) or tostring(value)
+end
+
+-- What differs between two identities, "max_iters 1000 → 1500, ...", in the order of the schema; "" where nothing
+-- does. A key that one of both lacks is younger than it, and is passed over.
+function plan.difference(then_, now)
+  local words = {}
+  for _, key in ipairs(config.keys) do
+    local a, b = then_[key.name], now[key.name]
+    if a ~= nil and b ~= nil and as_stored(a) ~= as_stored(b) then
+      words[#words + 1] = ("%s %s → %s"):format(key.name, file.text(a), file.text(b))
+    end
+  end
+  return table.concat(words, ", ")
+end
+
+return plan

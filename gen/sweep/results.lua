@@ -1,0 +1,56 @@
+-- results: what runs have written so far: how far each is, its losses, its time, how it ended.
+local dkjson = require("dkjson")
+local files = require("gen.files")
+
+local results = {}
+
+local function number(line, key)
+  return tonumber(line:match('"' .. key .. '":(-?[%d.eE+-]+)'))
+end
+
+-- Reads metrics.jsonl line by line; a half-written last line ends it. Returns { steps, iters (the next iteration),
+-- seconds, evaluations = { { iter, train, val } } (a loss that is not finite is nil), best }, all 0 or empty
+-- without a file.
+function results.metrics(folder)
+  local m = { steps = 0, iters = 0, seconds = 0, evaluations = {} }
+  local file = io.open(folder .. "/metrics.jsonl", "rb")
+  if not file then return m end
+  for line in file:lines() do
+    local iter, ms = number(line, "iter"), number(line, "ms")
+    if not iter or not line:find("}$") then break end
+    m.seconds = m.seconds + (ms or 0) / 1000
+    if line:find('"val_loss"', 1, true) then
+      local e = { iter = iter, train = number(line, "train_loss"), val = number(line, "val_loss") }
+      table.insert(m.evaluations, e)
+      if e.val and (not m.best or e.val < m.best.val) then m.best = e end
+    else
+      m.steps, m.iters = m.steps + 1, iter + 1
+    end
+  end
+  file:close()
+  return m
+end
+
+-- status.json: { status = "done" | "failed" | "stopped", code, line }, or nil where a run has not ended.
+function results.status(folder)
+  local text = files.read(folder .. "/status.json")
+  local ok, status = pcall(dkjson.decode, text or "")
+  return ok and type(status) == "table" and status or nil
+end
+
+-- The last line that a log has, for a message.
+function results.last_line(path)
+  local file = io.open(path, "rb")
+  if not file then return nil end
+  file:seek("set", math.max(0, file:seek("end") - 4096))
+  local text = file:read("a") or ""
+  file:close()
+  return text:match("([^\n]+)\n*$")
+end
+
+function results.is_done(folder)
+  local status = results.status(folder)
+  return status ~= nil and status.status == "done"
+end
+
+return results

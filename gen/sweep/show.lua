@@ -1,0 +1,261 @@
+-- show: what a sweep prints: the plan before, a line while it runs, the table at the end.
+local cost = require("gen.sweep.cost")
+local file = require("gen.sweep.file")
+local results = require("gen.sweep.results")
+
+local show = {}
+
+-- ---- words --------------------------------------------------------------------------------------
+
+function show.count(n)
+  local text = ("%d"):format(n):reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", "")
+  return text
+end
+
+local function scaled(x, unit)
+  local prefixes = { { 1e15, "P" }, { 1e12, "T" }, { 1e9, "G" }, { 1e6, "M" }, { 1e3, "k" } }
+  for _, prefix in ipairs(prefixes) do
+    if x >= prefix[1] then return ("%.3g %s%s"):format(x / prefix[1], prefix[2], unit) end
+  end
+  return ("%.3g %s"):format(x, unit)
+end
+
+-- Whole numbers up to 999 of a unit; %.3g would write 1e+03.
+local function bytes(x)
+  local unit = "B"
+  for _, next_unit in ipairs({ "kB", "MB", "GB", "TB" }) do
+    if x < 1000 then break end
+    x, unit = x / 1000, next_unit
+  end
+  return (x < 10 and "%.1f %s" or "%.0f %s"):format(x, unit)
+end
+
+function show.time(seconds)
+  if seconds < 9.95 then return ("%.1fs"):format(seconds) end
+  local s = math.floor(seconds + 0.5)
+  if s < 60 then return s .. "s" end
+  if s < 3600 then return ("%dm%02ds"):format(s // 60, s % 60) end
+  return ("%dh%02dm"):format(s // 3600, s % 3600 // 60)
+end
+
+local function loss(x) return x and ("%.4f"):format(x) or "-" end
+
+-- Columns of text, numbers to the right; headers[i] with a leading '>' says that.
+local function columns(headers, rows)
+  local widths, right = {}, {}
+  for i, header in ipairs(headers) do
+    right[i] = header:sub(1, 1) == ">"
+    headers[i] = header:gsub("^>", "")
+    widths[i] = utf8.len(headers[i]) or #headers[i]
+    for _, row in ipairs(rows) do widths[i] = math.max(widths[i], utf8.len(row[i]) or #row[i]) end
+  end
+  local function line(row)
+    local cells = {}
+    for i, text in ipairs(row) do
+      local pad = (" "):rep(widths[i] - (utf8.len(text) or #text))
+      cells[i] = right[i] and pad .. text or text .. pad
+    end
+    return (table.concat(cells, "  "):gsub("%s+$", ""))
+  end
+  print(line(headers))
+  for _, row in ipairs(rows) do print(line(row)) end
+end
+
+-- ---- the plan -----------------------------------------------------------------------------------
+
+local function list_factors(p)
+  local words = {}
+  for i, factor in ipairs(p.sweep.factors) do
+    local values = {}
+    for n, value in ipairs(factor.values) do values[n] = file.text(value) end
+    words[i] = factor.key .. " " .. table.concat(values, "|")
+  end
+  return table.concat(words, ", ")
+end
+
+-- What one run still has to do, as the table says it.
+local function standing(run)
+  if run.finished then return "done" end
+  if run.left_from > run.first then return ("goes on at %s"):format(show.count(run.left_from)) end
+  return run.from and "after " .. run.from.name:match("^exp%d+") or ""
+end
+
+local function plural(n, one, many) return ("%d %s"):format(n, n == 1 and one or many) end
+
+-- p has been measured: runs have first, flops, left_from, left_flops, finished; p.rate and how it is known.
+function show.plan(p, jobs, threads)
+  print(("sweep %s: %s around %s: %s"):format(p.sweep.name, p.sweep.kind == "grid" and "all combinations" or
+    "one setting at a time", p.sweep.base_path, list_factors(p)))
+  local set = {}
+  for i, item in ipairs(p.sweep.set) do set[i] = item.key .. "=" .. file.text(item.value) end
+  if #set > 0 then print("set for all: " .. table.concat(set, " ")) end
+  if #p.seeds > 1 then print("seeds: " .. table.concat(p.seeds, ", ")) end
+  print("")
+  local rows = {}
+  for i, run in ipairs(p.runs) do
+    rows[i] = { run.name, tostring(run.shape.index), show.count(run.shape.params), show.count(run.config.max_iters),
+      show.count(run.first), scaled(run.flops, "FLOP"), p.rate and show.time(run.flops / (p.rate / jobs)) or "-",
+      bytes(run.shape.plan_bytes), standing(run) }
+  end
+  columns({ "run", ">shape", ">parameters", ">max_iters", ">from", ">work", ">time", ">memory", "" }, rows)
+  print("")
+  local read_twice = #p.runs - p.trainings
+  print(("runs: %d; distinct shapes to compile: %d; trainings: %d%s"):format(#p.runs, #p.shapes, p.trainings,
+    read_twice > 0 and (" (%s of a longer one: trained once, read twice)"):format(
+      plural(read_twice, "run is the beginning", "runs are beginnings")) or ""))
+  if p.finished > 0 then print(("done already: %d of %d runs"):format(p.finished, #p.runs)) end
+  print(("work: %s%s"):format(scaled(p.left_flops, "FLOP"), p.left_flops < p.flops and
+    (" of %s are left"):format(scaled(p.flops, "FLOP")) or ""))
+  if p.finished < #p.runs then
+    print(("time: %s, %s at a time with %s each, %s"):format(p.rate and "about " .. show.time(p.left_seconds) or
+      "not known before something was trained", plural(jobs, "run", "runs"), plural(threads, "thread", "threads"),
+      p.rate and ("at %s (%s)"):format(scaled(p.rate, "FLOP/s"), p.rate_from) or "no figure of this device"))
+  end
+  local available = p.backend == "cpu" and cost.memory_available() or nil
+  print(("memory: %s for %s%s"):format(bytes(p.memory), plural(math.min(jobs, #p.runs), "run", "runs"), available and
+    (" at a time, of %s available%s"):format(bytes(available), p.memory > available and
+    "; that is not enough: take a smaller JOBS" or "") or ""))
+  local free = cost.disk_available()
+  print(("disk: %s of checkpoints%s"):format(bytes(p.disk), free and (", of %s free%s"):format(bytes(free),
+    p.disk > free and "; that may not be enough" or "") or ""))
+  print("baseline: " .. p.baseline.name)
+end
+
+-- ---- while it runs ------------------------------------------------------------------------------
+
+-- Where all runs of a plan.json stand: { done, failed, best = { name, val, iter }, left (seconds, or nil) }.
+local function totals(plan_json)
+  local t = { done = 0, failed = 0, flops_left = 0 }
+  local flops, seconds = 0, 0
+  for _, run in ipairs(plan_json.runs) do
+    local m, status = results.metrics(run.folder), results.status(run.folder)
+    local ended = status and status.status ~= "stopped"
+    if status and status.status == "done" then t.done = t.done + 1 end
+    if status and status.status == "failed" then t.failed = t.failed + 1 end
+    if m.best and (not t.best or m.best.val < t.best.val) then
+      t.best = { name = run.name, val = m.best.val, iter = m.best.iter }
+    end
+    flops = flops + run.whole_flops * math.min(1, m.iters / run.iters)
+    seconds = seconds + m.seconds
+    if not ended then
+      local own = math.max(1, run.iters - run.first_iter)
+      local over = math.max(0, math.min(own, m.iters - run.first_iter))
+      t.flops_left = t.flops_left + run.flops * (1 - over / own)
+    end
+  end
+  if flops > 0 and seconds > 0 then t.left = t.flops_left / (flops / seconds) / plan_json.jobs end
+  return t
+end
+
+-- "12 of 32 done, best 4.7123 at 900 by exp03-…, 1h20m to go"
+local function summary(plan_json)
+  local t = totals(plan_json)
+  local words = { ("%d of %d runs done"):format(t.done, #plan_json.runs) }
+  if t.failed > 0 then words[#words + 1] = t.failed .. " failed" end
+  if t.best then
+    words[#words + 1] = ("best so far %s at %s, %s"):format(loss(t.best.val), show.count(t.best.iter), t.best.name)
+  end
+  if t.left and t.flops_left > 0 then words[#words + 1] = show.time(t.left) .. " to go" end
+  return table.concat(words, "; ")
+end
+
+local clear = os.getenv("SWEEP_LIVE") == "1" and "\r\27[K" or ""
+
+-- A run has ended.
+function show.finish(plan_json, run, status)
+  local m = results.metrics(run.folder)
+  local how = status.status
+  if how == "done" then
+    how = ("val %s, best %s at %s, %s"):format(loss((m.evaluations[#m.evaluations] or {}).val), loss(m.best and
+      m.best.val), m.best and show.count(m.best.iter) or "-", show.time(m.seconds))
+  elseif how == "failed" then
+    how = ("failed with code %d: %s"):format(status.code, status.line or "its log is empty")
+  else
+    how = ("stopped before iteration %s"):format(show.count(m.iters))
+  end
+  print(("%s%s: %s\n  %s"):format(clear, run.name, how, summary(plan_json)))
+end
+
+function show.progress(plan_json)
+  io.stdout:write(clear, summary(plan_json))
+  io.stdout:flush()
+end
+
+-- ---- the end ------------------------------------------------------------------------------------
+
+-- Why a run has no status: what it waited for.
+local function reason(plan_json, run, by_name)
+  local build = run.build:match("^build/(.*)/[^/]*$")
+  local mark = ("out/sweeps/%s/builds/%s"):format(plan_json.sweep, build)
+  local function there(path)
+    local f = io.open(path, "rb")
+    if f then f:close() end
+    return f ~= nil
+  end
+  if there(mark .. ".txt") and not there(mark .. ".ok") then return "does not build: see " .. mark .. ".txt" end
+  local before = run.continues and by_name[run.continues]
+  local status = before and results.status(before.folder)
+  if status and status.status == "failed" then return ("goes on from %s, which failed"):format(before.name) end
+end
+
+-- Prints the table, best validation loss first, then what failed. Returns the exit code.
+function show.table(plan_json, was_stopped)
+  local rows, failures, unfinished, by_name, code = {}, {}, {}, {}, 0
+  for _, run in ipairs(plan_json.runs) do by_name[run.name] = run end
+  local list = {}
+  for i, run in ipairs(plan_json.runs) do
+    list[i] = { run = run, index = i, m = results.metrics(run.folder), status = results.status(run.folder) }
+  end
+  table.sort(list, function(a, b)
+    local x, y = a.m.best and a.m.best.val or math.huge, b.m.best and b.m.best.val or math.huge
+    if x ~= y then return x < y end
+    return a.index < b.index
+  end)
+  for rank, item in ipairs(list) do
+    local run, m = item.run, item.m
+    local last = m.evaluations[#m.evaluations] or {}
+    local how = item.status and item.status.status or "unfinished"
+    if how ~= "done" then
+      local why = item.status and item.status.status == "failed" and ("code %d: %s"):format(item.status.code,
+        item.status.line or "its log is empty") or not item.status and reason(plan_json, run, by_name)
+      if why then
+        how = "failed"
+        failures[#failures + 1] = { item.index, ("failed: %s: %s"):format(run.name, why) }
+        if code == 0 then code = item.status and item.status.code or 70 end
+      else
+        unfinished[#unfinished + 1] = run.name
+      end
+    end
+    local row = { tostring(rank), run.name }
+    for _, factor in ipairs(plan_json.factors) do row[#row + 1] = file.text(run.settings[factor.key]) end
+    for _, cell in ipairs({ show.count(run.params), loss(m.best and m.best.val),
+      m.best and show.count(m.best.iter) or "-", loss(last.train), loss(last.val), show.time(m.seconds),
+      how == "done" and "" or how }) do
+      row[#row + 1] = cell
+    end
+    rows[rank] = row
+  end
+  local headers = { ">", "run" }
+  for _, factor in ipairs(plan_json.factors) do headers[#headers + 1] = ">" .. factor.key end
+  for _, header in ipairs({ ">parameters", ">best val", ">at", ">final train", ">final val", ">time", "" }) do
+    headers[#headers + 1] = header
+  end
+  io.stdout:write(clear, "\n")
+  columns(headers, rows)
+  print("")
+  table.sort(failures, function(a, b) return a[1] < b[1] end)
+  for _, failure in ipairs(failures) do print(failure[2]) end
+  local done = #plan_json.runs - #failures - #unfinished
+  local folder = "out/sweeps/" .. plan_json.sweep
+  if #unfinished > 0 then
+    print(("%s: %d of %d runs are done; the same command goes on with what is left"):format(
+      was_stopped and "stopped" or "ended", done, #plan_json.runs))
+    return 75
+  end
+  print(("%d of %d runs are done%s; runs in %s"):format(done, #plan_json.runs, #failures > 0 and
+    (", %d failed, and the same command tries them again"):format(#failures) or "", folder))
+  if #failures == 0 then print(("next: make report SWEEP=%s"):format(plan_json.sweep)) end
+  return code
+end
+
+return show

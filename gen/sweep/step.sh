@@ -1,0 +1,83 @@
+#!/bin/sh
+# step.sh: one run of a sweep: trains it, or goes on, and writes its samples. sweep.mk calls it.
+#
+#     gen/sweep/step.sh SWEEP_FOLDER RUN BUILD FROM THREADS TRAINER_FLAG ...
+#
+# FROM is the folder of a finished run that is the beginning of this one, or -. What the trainer says goes to
+# log.txt. Exit code 0 where the run is trained, for those that go on from it; else the trainer's.
+set -u
+sweep=$1 name=$2 build=$3 from=$4 threads=$5
+shift 5
+run=$sweep/$name
+log=$run/log.txt
+rm -f "$run/status.json"
+
+# A stop is the trainer's to answer: it saves, and exits 75.
+pid=
+stopped=
+stop() {
+    stopped=1
+    [ -z "$pid" ] || kill -TERM "$pid" 2>/dev/null
+}
+trap stop TERM HUP INT
+finish() { # code
+    lua5.4 gen/sweep.lua --finish "$name" --code "$1" --folder "$sweep"
+}
+# Runs a command that gets a stop, also where this script is killed, and waits for its end.
+attend() {
+    [ -z "$stopped" ] || return 75
+    setpriv --pdeathsig TERM "$@" &
+    pid=$!
+    # A second signal that came between fork and here would be lost.
+    [ -z "$stopped" ] || kill -TERM "$pid" 2>/dev/null
+    while :; do
+        wait "$pid"
+        code=$?
+        kill -0 "$pid" 2>/dev/null || break
+    done
+    pid=
+    return "$code"
+}
+
+# The shorter run's files, but for what is about that run alone; its state comes last, since a folder without one
+# begins anew.
+copy_beginning() {
+    for path in "$from"/*; do
+        case ${path##*/} in
+            lock | log.txt | run.json | resolved.json | status.json | state.safetensors) continue ;;
+            sample-* | report* | attention* | *.tmp | *previous*) continue ;;
+        esac
+        cp -R "$path" "$run/" || return
+    done
+    cp "$from/state.safetensors" "$run/state.safetensors.tmp" &&
+        mv "$run/state.safetensors.tmp" "$run/state.safetensors" &&
+        echo "begins with what $from has: the same run until there" >>"$log"
+}
+if [ ! -f "$run/state.safetensors" ]; then
+    # What a killed process has written before its first state.
+    for path in "$run"/*; do
+        [ "${path##*/}" = resolved.json ] || rm -rf "$path"
+    done
+    if [ "$from" != - ] && ! copy_beginning 2>>"$log"; then
+        finish 74
+        exit 74
+    fi
+fi
+
+attend "$build/train" --out_dir="$run" --init_from=auto --threads="$threads" "$@" >>"$log" 2>&1
+code=$?
+if [ $code != 0 ]; then
+    finish $code
+    exit $code
+fi
+
+# Text by the final weights and by the best ones.
+sample() { # weights, file
+    [ -f "$run/$1.safetensors" ] || return 0
+    attend "$build/sample" --checkpoint="$run/$1.safetensors" --start="FILE:$sweep/prompt.txt" --num_samples=1 \
+        --max_new_tokens=300 --temperature=1 --top_k=0 --top_p=1 --seed=1337 --threads="$threads" \
+        >"$run/$2.tmp" 2>>"$log" && mv "$run/$2.tmp" "$run/$2"
+}
+sample state sample-final.txt && sample ckpt sample-best.txt
+finish $?
+exit 0

@@ -1,0 +1,396 @@
+-- Sweeps as they are planned: which runs, what they are called, what is compiled and trained once, what is refused,
+-- and what becomes of the folders that an edited sweep finds.
+package.path = "./?.lua;" .. package.path
+local check = require("tests.gen.check")
+local dkjson = require("dkjson")
+local cost = require("gen.sweep.cost")
+local file = require("gen.sweep.file")
+local files = require("gen.files")
+local folders = require("gen.sweep.folders")
+local names = require("gen.sweep.names")
+local plan = require("gen.sweep.plan")
+local results = require("gen.sweep.results")
+local show = require("gen.sweep.show")
+local write = require("gen.sweep.write")
+
+local root = os.tmpname()
+os.remove(root)
+os.execute("mkdir -p " .. root)
+local path = root .. "/try.lua"
+
+local function read(text)
+  local f = assert(io.open(path, "w"))
+  f:write(text)
+  f:close()
+  return file.read(path)
+end
+
+-- A sweep around notebook_small, from the text of its fields; its folder is in /tmp.
+local function made(fields)
+  local p = plan.make(read('return { base = "notebook_small", ' .. fields .. " }"), { backend = "cpu" })
+  p.folder = root .. "/out"
+  for _, run in ipairs(p.runs) do run.folder = p.folder .. "/" .. run.name end
+  return p
+end
+
+local function named(p)
+  local list = {}
+  for i, run in ipairs(p.runs) do list[i] = run.name end
+  return table.concat(list, " ")
+end
+
+local function shipped(name) return plan.make(file.read(name), { backend = "cpu" }) end
+
+-- ---- the shipped ones ---------------------------------------------------------------------------
+
+for _, name in ipairs({ "grid32", "grid32_quick" }) do
+  check.test(name, function()
+    local p = shipped(name)
+    check.equal(#p.runs, 32, "runs")
+    check.equal(#p.shapes, 8, "shapes")
+    check.equal(p.trainings, 16, "trainings")
+    check.equal(#p.runs[1].shape.runs, 4, "runs of the first shape")
+  end)
+end
+
+check.test("grid32's names, order and baseline", function()
+  local p = shipped("grid32")
+  check.equal(p.runs[1].name, "exp01-nh4-ne128-b8-mi1000-d0.1")
+  check.equal(p.runs[2].name, "exp02-nh4-ne128-b8-mi1000-d0.2")
+  check.equal(p.runs[32].name, "exp32-nh8-ne256-b16-mi2000-d0.2")
+  check.equal(p.baseline.name, "exp06-nh4-ne128-b16-mi1000-d0.2")
+  check.equal(p.runs[3].from, p.runs[1], "the run that 3 goes on from")
+  check.equal(p.runs[1].from, nil)
+  check.equal(p.runs[6].shape.name, "grid_base", "the base's own shape needs no SET")
+  check.equal(p.runs[32].shape.name, "grid_base-n_head=8-n_embd=256")
+  check.equal(p.runs[1].shape.name, "grid_base-batch_size=8")
+end)
+
+for _, name in ipairs({ "notebook", "notebook_quick" }) do
+  check.test(name, function()
+    local p = shipped(name)
+    check.equal(#p.runs, 11, "runs")
+    check.equal(#p.shapes, 10, "shapes")
+    check.equal(p.trainings, 11, "trainings")
+    check.equal(named(p), "exp00-base exp01-nh1 exp02-nh8 exp03-nl1 exp04-nl8 exp05-ne32 exp06-ne128 exp07-d0 " ..
+      "exp08-d0.3 exp09-bs32 exp10-bs256")
+    check.equal(p.baseline.name, "exp00-base")
+    check.equal(p.runs[9].shape, p.runs[1].shape, "another dropout is no other shape")
+    check.equal(p.runs[8].shape.name, "notebook_small-dropout=0", "no dropout is")
+  end)
+end
+
+check.test("quick sweeps evaluate each run six times or more", function()
+  for _, name in ipairs({ "grid32_quick", "notebook_quick" }) do
+    for _, run in ipairs(shipped(name).runs) do
+      if run.config.max_iters // run.config.eval_interval + 1 < 6 then error(run.name) end
+    end
+  end
+end)
+
+-- ---- names, seeds, prefixes ---------------------------------------------------------------------
+
+check.test("short forms", function()
+  local forms = names.short({ "n_layer", "gradient_accumulation_steps", "bias", "beta2", "eval_iters",
+    "eval_interval" })
+  check.equal(forms.n_layer, "nl")
+  check.equal(forms.gradient_accumulation_steps, "gas")
+  check.equal(forms.eval_iters, "eval_iters", "two of the same form")
+  check.equal(names.setting(forms.bias, true), "bias_true")
+  check.equal(names.setting(forms.beta2, 0.99), "beta2_0.99")
+  check.equal(names.setting("lr", 3e-5), "lr3e-05")
+  check.equal(names.setting("activation", "gelu/erf"), "activation_gelu_erf")
+  check.equal(names.run(7, 120, { "nh4" }), "exp007-nh4")
+end)
+
+check.test("seeds", function()
+  local p = made('grid = { { "dropout", { 0.1, 0.2 } } }, seeds = { 1, 2 }')
+  check.equal(named(p), "exp01-d0.1-s1 exp01-d0.1-s2 exp02-d0.2-s1 exp02-d0.2-s2")
+  check.equal(p.trainings, 4)
+  check.equal(#p.shapes, 1)
+  check.equal(p.runs[2].config.seed, 2)
+  check.equal(p.baseline.name, "exp01-d0.1-s1")
+  check.equal(named(made('vary = { { "n_head", { 1 } } }, seeds = { 7 }')), "exp00-base exp01-nh1")
+end)
+
+check.test("three lengths are a chain, in whatever order they are listed", function()
+  local p = made('grid = { { "max_iters", { 300, 100, 200 } } }')
+  check.equal(p.trainings, 1)
+  check.equal(p.runs[1].from, p.runs[3])
+  check.equal(p.runs[3].from, p.runs[2])
+  check.equal(p.runs[2].from, nil)
+end)
+
+check.test("another schedule is no beginning", function()
+  local p = made('grid = { { "max_iters", { 100, 200 } }, { "lr_decay_iters", { 100, 200 } } }, ' ..
+    "set = { decay_lr = true }")
+  check.equal(p.trainings, 2)
+  check.equal(p.runs[3].from, p.runs[1])
+  check.equal(p.runs[4].from, p.runs[2])
+end)
+
+check.test("another data set names its vocabulary in the build", function()
+  os.execute("mkdir -p " .. root .. "/tiny")
+  files.write(root .. "/tiny/meta.json", '{"vocab_size": 12}')
+  local p = made(('grid = { { "dropout", { 0.1 } } }, set = { dataset = "tiny", data_dir = "%s" }'):format(root))
+  check.equal(p.shapes[1].name, "notebook_small-vocab_size=12")
+end)
+
+check.test("FLOP of a run that goes on are those it adds", function()
+  local p = made('grid = { { "max_iters", { 100, 200 } } }, set = { eval_interval = 50, eval_iters = 3 }')
+  cost.measure_shape(p.shapes[1])
+  local token = p.shapes[1].flops_per_token
+  local batch = 32 * 128
+  check.equal(p.shapes[1].params, 215873)
+  check.equal(cost.flops(p.runs[1], 0, 100), token * (101 * batch + 3 * 2 * 3 * batch / 3))
+  check.equal(cost.flops(p.runs[2], 101, 200), token * (100 * batch + 2 * 2 * 3 * batch / 3))
+  check.equal(cost.flops(p.runs[2], 201, 200), 0.0)
+end)
+
+-- ---- what is refused ----------------------------------------------------------------------------
+
+local nl = '{ "n_layer", { 1, 2 } }'
+local refused = {
+  { "a number", "return 4", 64, "returns a number; wanted a table" },
+  { "nothing", "", 64, "returns nothing; wanted a table" },
+  { "no base", "return { grid = { " .. nl .. " } }", 64, "has no base" },
+  { "no such base", 'return { base = "nobody", grid = { ' .. nl .. " } }", 66, "configs/nobody.lua: no such config" },
+  { "a cycle", "local t = {} t.t = t return t", 64, "deeper than a sweep's" },
+  { "a function", "return { base = math.floor }", 64, "is a function" },
+  { "too many values", 'local v = {} for i = 1, 1900 do v[i] = i end ' ..
+    'return { base = "bigram", grid = { { "seed", v }, { "seed", v }, { "seed", v } } }', 64, "more than 4000 values" },
+  { "the system", "return os.execute('true')", 64, "global 'os'" },
+}
+for _, case in ipairs({
+  { "neither", "", "has neither grid nor vary" },
+  { "both", "grid = { " .. nl .. " }, vary = { " .. nl .. " }", "has both grid and vary" },
+  { "an empty grid", "grid = {}", "grid is empty" },
+  { "a key without values", 'grid = { { "n_layer", {} } }', "n_layer is empty" },
+  { "a key alone", 'grid = { { "n_layer" } }', 'wanted { "n_layer", { value, ... } }' },
+  { "no list", "grid = { n_layer = { 1 } }", "without names and gaps" },
+  { "a number as grid", "grid = 4", "grid is a number" },
+  { "unknown field", "grid = { " .. nl .. " }, jobs = 2", "unknown field 'jobs'" },
+  { "unknown key", 'grid = { { "n_heads", { 4 } } }', "unknown key 'n_heads'; did you mean 'n_head'?" },
+  { "unknown key in set", "grid = { " .. nl .. " }, set = { dropuot = 0 }", "did you mean 'dropout'?" },
+  { "a list in set", "grid = { " .. nl .. " }, set = { 4 }", "wanted a key's name" },
+  { "text for a number", 'grid = { { "n_head", { "4" } } }', "n_head = 4 is a string; wanted a number" },
+  { "out of range", 'grid = { { "n_head", { 4, 0 } } }', "exp02-nh0: n_head = 0; wanted a whole number" },
+  { "half a head", 'grid = { { "n_head", { 1.5 } } }', "n_head = 1.5; wanted a whole number" },
+  { "not a number", 'grid = { { "dropout", { 0/0 } } }', "dropout = " },
+  { "heads that do not divide", 'grid = { { "n_head", { 4, 5 } }, { "n_embd", { 64 } } }',
+    "exp02-nh5-ne64: n_head = 5 does not divide n_embd = 64" },
+  { "the same value twice", 'grid = { { "n_head", { 4, 4 } } }', "is the same run as exp01-nh4" },
+  { "the base's value again", 'vary = { { "n_head", { 1, 4 } } }', "exp02-nh4 is the same run as exp00-base" },
+  { "a key twice", 'grid = { { "n_head", { 4 } }, { "n_head", { 8 } } }', "n_head is varied twice" },
+  { "varied and set", "grid = { " .. nl .. " }, set = { n_layer = 1 }", "n_layer is varied too" },
+  { "a seed twice", "grid = { " .. nl .. " }, seeds = { 1, 1 }", "seeds: 1 twice" },
+  { "a seed below 0", "grid = { " .. nl .. " }, seeds = { -1 }", "wanted whole numbers" },
+  { "no seeds", "grid = { " .. nl .. " }, seeds = {}", "seeds is empty" },
+  { "seed as a factor", 'grid = { { "seed", { 1, 2 } } }', "seeds = { 1, 2 } lists them" },
+  { "threads", "grid = { " .. nl .. " }, set = { threads = 1 }", "threads is the sweep's own" },
+  { "out_dir", 'grid = { { "out_dir", { "x" } } }', "out_dir is the sweep's own" },
+  { "a derived key", "grid = { { 'has_dropout', { true } } }", "has_dropout follows from dropout" },
+  { "a shell's word", 'grid = { { "dataset", { "$(x)" } } }', "wanted letters, digits" },
+  { "a grid too large", "grid = { { 'max_iters', { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } }, " ..
+    "{ 'eval_iters', { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } }, { 'eval_interval', { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 } }, " ..
+    "{ 'n_layer', { 1, 2 } } }", "more than 1000 combinations" },
+  { "an empty prompt", "grid = { " .. nl .. ' }, prompt = ""', "prompt is empty" },
+}) do
+  refused[#refused + 1] = { case[1], 'return { base = "notebook_small", ' .. case[2] .. " }", 64, case[3] }
+end
+for _, case in ipairs(refused) do
+  check.test("refused: " .. case[1], function()
+    check.raises(function() plan.make(read(case[2]), { backend = "cpu" }) end, case[3],
+      (case[4]:gsub("%p", "%%%0")))
+  end)
+end
+
+check.test("a sweep's name is a folder's", function()
+  check.raises(function() file.read("..") end, 64, "a sweep's name has letters")
+  check.raises(function() file.read("nobody") end, 66, "configs/sweeps/nobody.lua: no such sweep")
+end)
+
+-- ---- what is written ----------------------------------------------------------------------------
+
+local function measured(p)
+  for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
+  for _, run in ipairs(p.runs) do
+    run.first = run.from and run.from.config.max_iters + 1 or 0
+    run.flops, run.whole_flops = cost.flops(run, run.first, run.config.max_iters), cost.flops(run, 0,
+      run.config.max_iters)
+  end
+  return p
+end
+
+check.test("plan.json", function()
+  local p = measured(made('vary = { { "n_head", { 1, 8 } }, { "dropout", { 0.3 } } }'))
+  local read_back = dkjson.decode(write.plan_json(p, 2))
+  check.equal(read_back.format, 1)
+  check.equal(read_back.kind, "vary")
+  check.equal(read_back.base, "notebook_small")
+  check.equal(table.concat(read_back.factors[1].values, " "), "4 1 8", "the base's value first")
+  check.equal(read_back.runs[1].settings.n_head, 4)
+  check.equal(read_back.runs[4].settings.dropout, 0.3)
+  check.equal(read_back.runs[2].build, "build/notebook_small-n_head=1/cpu")
+  check.equal(read_back.baseline, "exp00-base")
+  check.equal(write.plan_json(p, 2), write.plan_json(p, 2), "the same text each time")
+end)
+
+check.test("sweep.mk holds what is left", function()
+  local p = measured(made('grid = { { "n_head", { 1, 4 } }, { "max_iters", { 100, 200 } } }'))
+  local text = write.sweep_mk(p, 2, 1)
+  check.equal(select(2, text:gsub("\nbuild%-%d+:", "")), 2, "builds")
+  check.equal(text:match("\n(run%-2: [^\n]*)"), "run-2: build-1 run-1")
+  if not text:find("'--checkpoint_interval=500'", 1, true) then error("no checkpoint at each evaluation") end
+  p.runs[1].done, p.runs[3].done, p.runs[4].done = true, true, true
+  text = write.sweep_mk(p, 2, 1)
+  check.equal(text:match("\nall: ([^\n]*)"), "try-1 build-1 run-2")
+  check.equal(text:match("\n(run%-2: [^\n]*)"), "run-2: build-1", "what is done is waited for by nobody")
+end)
+
+-- ---- edits --------------------------------------------------------------------------------------
+
+-- Makes the folders of a plan's runs, as trained and done.
+local function train(p)
+  folders.arrange(p, {}, function() end)
+  for _, run in ipairs(p.runs) do
+    files.write(run.folder .. "/metrics.jsonl", '{"iter":0,"loss":1,"ms":10}\n')
+    files.write(run.folder .. "/state.safetensors", run.name)
+    files.write(run.folder .. "/run.json", ('{"name":"%s","run":{"out_dir":"out/sweeps/try/%s"}}'):format(run.name,
+      run.name))
+    files.write(run.folder .. "/status.json", '{"status":"done","code":0}\n')
+  end
+end
+
+-- Plans `fields` over what is there. Returns the plan, what was said, and the names of runs that are done.
+local function again(fields)
+  local p, said, done = made(fields), {}, {}
+  local changed, others = folders.match(p)
+  folders.arrange(p, changed, function(line) said[#said + 1] = line end)
+  for _, run in ipairs(p.runs) do
+    if results.is_done(run.folder) then done[#done + 1] = run.name end
+  end
+  local left = {}
+  for i, entry in ipairs(others) do left[i] = entry.name end
+  return p, table.concat(said, "\n"), table.concat(done, " "), table.concat(left, " ")
+end
+
+local function fresh(fields)
+  os.execute("rm -rf " .. root .. "/out")
+  local p = made(fields)
+  train(p)
+  return p
+end
+
+local two = 'grid = { { "dropout", { 0.1, 0.2 } } }'
+
+check.test("nothing changed, nothing is said", function()
+  fresh(two)
+  local _, said, done = again(two)
+  check.equal(said, "")
+  check.equal(done, "exp01-d0.1 exp02-d0.2")
+end)
+
+check.test("a changed setting sets all aside and says which", function()
+  fresh(two)
+  local _, said, done = again(two .. ", set = { learning_rate = 1e-3 }")
+  check.equal(done, "")
+  if not said:find("exp01-d0.1: changed (learning_rate 0.0003 → 0.001), so it is trained anew", 1, true) then
+    error(said)
+  end
+  check.equal(files.read(root .. "/out/exp02-d0.2.previous/state.safetensors"), "exp02-d0.2", "what was there")
+end)
+
+check.test("what changes no result changes nothing", function()
+  fresh(two)
+  local _, said, done = again(two .. ", set = { log_interval = 7 }")
+  check.equal(said .. done, "exp01-d0.1 exp02-d0.2")
+end)
+
+check.test("a value in between: runs keep their work under their new names", function()
+  fresh(two)
+  local p, said, done, left = again('grid = { { "dropout", { 0.05, 0.1, 0.15, 0.2 } } }')
+  check.equal(done, "exp02-d0.1 exp04-d0.2")
+  check.equal(left, "")
+  check.equal(files.read(p.runs[2].folder .. "/state.safetensors"), "exp01-d0.1")
+  if not said:find("exp04-d0.2: was exp02-d0.2 before", 1, true) then error(said) end
+  check.equal(dkjson.decode(files.read(p.runs[2].folder .. "/run.json")).name, "exp02-d0.1")
+  check.equal(dkjson.decode(files.read(p.runs[2].folder .. "/run.json")).run.out_dir, "out/sweeps/try/exp02-d0.1")
+end)
+
+check.test("another prompt asks for samples alone", function()
+  local p = fresh(two .. ', prompt = "a"')
+  files.write(p.folder .. "/prompt.txt", "a")
+  local _, said, done = again(two .. ', prompt = "b"')
+  check.equal(done, "")
+  check.equal(said, "the prompt has changed: what is trained writes its samples anew")
+  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), "exp01-d0.1")
+end)
+
+check.test("runs that change places", function()
+  fresh(two)
+  local p, _, done = again('grid = { { "dropout", { 0.2, 0.1 } } }')
+  check.equal(done, "exp01-d0.2 exp02-d0.1")
+  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), "exp02-d0.2")
+end)
+
+check.test("runs that are no longer wanted stay", function()
+  fresh(two)
+  local _, said, done, left = again('grid = { { "dropout", { 0.1 } } }')
+  check.equal(said .. done .. left, "exp01-d0.1exp02-d0.2")
+end)
+
+check.test("more iterations go on; fewer begin anew", function()
+  fresh(two)
+  local p, said, done = again(two .. ", set = { max_iters = 5000 }")
+  check.equal(done, "")
+  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), "exp01-d0.1")
+  if not said:find("exp01-d0.1: max_iters 3000 → 5000, so it goes on", 1, true) then error(said) end
+  fresh(two)
+  p = again(two .. ", set = { max_iters = 50 }")
+  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), nil)
+end)
+
+check.test("a folder that does not say what it is is set aside", function()
+  local p = fresh(two)
+  files.write(p.runs[1].folder .. "/resolved.json", "{")
+  local _, said, done = again(two)
+  check.equal(done, "exp02-d0.2")
+  if not said:find("it does not say what it is", 1, true) then error(said) end
+end)
+
+-- ---- what runs wrote ----------------------------------------------------------------------------
+
+check.test("metrics with a NaN and half a line", function()
+  files.write(root .. "/m/metrics.jsonl", table.concat({
+    '{"iter":0,"train_loss":4.25,"val_loss":4.5,"ms":100.5}',
+    '{"iter":0,"loss":4.5,"lr":0.001,"grad_norm":1,"skipped":false,"ms":10.5,"tokens_per_s":5,"mfu":null}',
+    '{"iter":1,"train_loss":null,"val_loss":null,"ms":100}',
+    '{"iter":1,"loss":null,"lr":0.001,"ms":10}',
+    '{"iter":2,"train_loss":2.5,"val_loss":2.75,"ms":100}',
+    '{"iter":2,"loss":2.5,"lr":0.0',
+  }, "\n"))
+  local m = results.metrics(root .. "/m")
+  check.equal(m.iters, 2)
+  check.equal(m.steps, 2)
+  check.equal(#m.evaluations, 3)
+  check.equal(m.evaluations[2].val, nil)
+  check.equal(m.best.val, 2.75)
+  check.equal(m.best.iter, 2)
+  check.equal(("%.4f"):format(m.seconds), "0.3210")
+  check.equal(results.metrics(root .. "/nowhere").iters, 0)
+end)
+
+check.test("words for numbers", function()
+  check.equal(show.count(1234567), "1,234,567")
+  check.equal(show.count(100), "100")
+  check.equal(show.time(7.25), "7.2s")
+  check.equal(show.time(61), "1m01s")
+  check.equal(show.time(7260), "2h01m")
+  check.equal(file.text(0.1), "0.1")
+  check.equal(file.text(1 / 3), "0.3333333333333333")
+  check.equal(file.text(0.0), "0")
+end)
+
+os.execute("rm -rf " .. root)
+check.finish()

@@ -1,0 +1,161 @@
+#!/bin/sh
+# test_sweep.sh: a sweep of small runs, as `make sweep` makes it: stopped, killed and started again it gives the bytes
+# that each run gives alone; a run that fails does not keep the others, and the exit code says so.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+. tests/check.sh
+sweep=test_sweep_$$
+out=out/sweeps/$sweep
+trap 'rm -rf "$tmp" "$out" build/'$sweep'*; rmdir out/sweeps 2>/dev/null' EXIT
+
+says() { grep -qF -- "$1" "$tmp/log"; }
+
+data_set fox
+vocabulary=$(sed -n 's/.*"vocab_size": *\([0-9]*\).*/\1/p' "$tmp/fox/meta.json")
+
+cat >"$tmp/$sweep-base.lua" <<END
+return {
+  dataset = "fox", vocab_size = $vocabulary, n_layer = 2, n_head = 2, n_embd = 32, block_size = 32, batch_size = 4,
+  dropout = 0.1, gradient_accumulation_steps = 1, learning_rate = 3e-3, decay_lr = false, eval_iters = 2,
+  always_save_checkpoint = false,
+}
+END
+plan() { # values of max_iters, of n_head, more of set
+    cat >"$tmp/$sweep.lua" <<END
+return {
+  base = "$tmp/$sweep-base.lua",
+  grid = { { "n_head", { $2 } }, { "max_iters", { $1 } } },
+  set = { data_dir = "$tmp", eval_interval = 200, $3 },
+  prompt = "Line",
+}
+END
+}
+# make sweep in the background; its process in `sweeper`.
+begin() {
+    make sweep SWEEP="$tmp/$sweep.lua" JOBS=2 >"$tmp/log" 2>&1 &
+    sweeper=$!
+}
+ends() { # exit code of the sweep: make says 2 for all, and the real one in words
+    wait $sweeper
+    code=$?
+    case $1 in
+        0) [ $code = 0 ] ;;
+        *) [ $code != 0 ] && says "Error $1" ;;
+    esac
+}
+steps() { # of a run, so far
+    if [ -f "$out/$1/metrics.jsonl" ]; then grep -c grad_norm "$out/$1/metrics.jsonl"; else echo 0; fi
+}
+reaches() { # run, steps
+    waited=0
+    while [ "$(steps "$1")" -lt "$2" ]; do
+        sleep 0.05
+        waited=$((waited + 1))
+        [ $waited -lt 4000 ] || return 1
+    done
+}
+trainer_of() { cat "$out/$1/lock"; }
+parent_of() { sed -n 's/^PPid:[^0-9]*//p' "/proc/$1/status"; }
+gone() { # the process ends within seconds
+    waited=0
+    while kill -0 "$1" 2>/dev/null; do
+        sleep 0.05
+        waited=$((waited + 1))
+        [ $waited -lt 1200 ] || return 1
+    done
+}
+
+# Nothing is written where nothing is to run.
+plan "600, 5000" "2, 4" ""
+make sweep SWEEP="$tmp/$sweep.lua" DRY=1 >"$tmp/log" 2>&1
+check "DRY=1 prints the plan" says "runs: 4; distinct shapes to compile: 2; trainings: 2"
+check "and writes nothing" test ! -e "$out"
+make sweep SWEEP="$tmp/$sweep.lua" JOBS=0 >"$tmp/log" 2>&1
+check "JOBS=0 is refused" says "JOBS=0: wanted"
+plan "600" "2, 3" ""
+make sweep SWEEP="$tmp/$sweep.lua" >"$tmp/log" 2>&1
+check "so are heads that do not divide" says "exp02-nh3-mi600: n_head = 3 does not divide n_embd = 32"
+check "before anything is there" test ! -e "$out"
+plan "600, 5000" "2, 4" ""
+
+# Stopped as a Ctrl-C does, by a signal to make; then a second time by killing make at once.
+begin
+check "trains" reaches exp02-nh2-mi5000 800
+trainer=$(trainer_of exp02-nh2-mi5000)
+kill -TERM $sweeper
+wait $sweeper 2>"$tmp/checked"
+check "a stop is said" says "stopped: "
+check "its trainer ends" gone "$trainer"
+check "and has saved" grep -q "stopped before iteration" "$out/exp02-nh2-mi5000/log.txt"
+check "what it had finished is done" grep -q '"done"' "$out/exp01-nh2-mi600/status.json"
+begin
+check "goes on" reaches exp02-nh2-mi5000 1800
+trainer=$(trainer_of exp02-nh2-mi5000)
+kill -KILL $sweeper
+wait $sweeper 2>"$tmp/checked"
+check "a killed make takes its trainers along" gone "$trainer"
+
+begin
+check "and again" reaches exp02-nh2-mi5000 2300
+trainer=$(trainer_of exp02-nh2-mi5000)
+kill -KILL "$(parent_of "$(parent_of "$trainer")")" # the make that run.sh started
+wait $sweeper
+check "so does that make" gone "$trainer"
+
+# A trainer that is killed is a failure; the others go on, and the next start goes on with it.
+begin
+check "goes on again" reaches exp02-nh2-mi5000 2800
+kill -KILL "$(trainer_of exp02-nh2-mi5000)"
+check "a killed trainer: its code" ends 137
+check "and its name" says "failed: exp02-nh2-mi5000: code 137"
+check "the others are done" says "3 of 4 runs are done, 1 failed"
+begin
+check "started again, all is done" ends 0
+check "a longer run begins with the shorter one" grep -q "^begins with what $out/exp03" "$out/exp04-nh4-mi5000/log.txt"
+check "with nothing trained twice" grep -q "goes on from" "$out/exp02-nh2-mi5000/log.txt"
+check "the table is there" says "4 of 4 runs are done"
+for text in sample-final.txt sample-best.txt; do
+    check "$text" grep -q "^Line" "$out/exp04-nh4-mi5000/$text"
+done
+
+flock "$out/lock" make sweep SWEEP="$tmp/$sweep.lua" >"$tmp/log" 2>&1
+check "a second one at a time is refused" says "$out: this sweep runs already"
+
+# Each folder holds what a training of its own writes.
+separate() { # run, build, max_iters
+    "build/$sweep-base$2/cpu/train" --out_dir="$tmp/alone-$1" --data_dir="$tmp" --max_iters="$3" --eval_interval=200 \
+        --threads=1 >"$tmp/checked" 2>&1 &&
+        cmp "$tmp/alone-$1/state.safetensors" "$out/$1/state.safetensors" &&
+        cmp "$tmp/alone-$1/ckpt.safetensors" "$out/$1/ckpt.safetensors" &&
+        untimed "$tmp/alone-$1/metrics.jsonl" >"$tmp/a" && untimed "$out/$1/metrics.jsonl" >"$tmp/b" &&
+        cmp "$tmp/a" "$tmp/b"
+}
+check "the beginning, alone: the same bytes" separate exp01-nh2-mi600 "" 600
+check "stopped and killed, the same bytes" separate exp02-nh2-mi5000 "" 5000
+check "straight through, the same bytes" separate exp04-nh4-mi5000 -n_head=4 5000
+
+# An edit: one value more, and a data set that is not there for one run.
+before=$(sha256sum "$out/exp04-nh4-mi5000/state.safetensors" | cut -d " " -f 1)
+cat >"$tmp/$sweep.lua" <<END
+return {
+  base = "$tmp/$sweep-base.lua",
+  grid = { { "dataset", { "nowhere", "fox" } }, { "n_head", { 4 } }, { "max_iters", { 600, 5000 } } },
+  set = { data_dir = "$tmp", eval_interval = 200 },
+  prompt = "Line",
+}
+END
+begin
+check "a failing run: its code" ends 66
+check "its name and its last line" says "failed: exp01-data_nowhere-nh4-mi600: code 66: $tmp/nowhere/"
+check "what would go on from it" says "exp02-data_nowhere-nh4-mi5000: goes on from exp01-data_nowhere-nh4-mi600"
+check "what kept its settings is known by them" says "exp04-data_fox-nh4-mi5000: was exp04-nh4-mi5000 before"
+check "and untouched" test "$before" = "$(sha256sum "$out/exp04-data_fox-nh4-mi5000/state.safetensors" | cut -d " " -f 1)"
+check "what is not wanted any more stays" says "left as they are: exp01-nh2-mi600, exp02-nh2-mi5000"
+
+# Another sweep under the same name that does not build.
+plan "700" "4" "isa = \"$(grep -q 'model name' /proc/cpuinfo && echo neon || echo avx2)\""
+begin
+check "what does not build" ends 70
+check "says where its errors are" says "does not build: see $out/builds/"
+
+finish
