@@ -1,0 +1,113 @@
+-- report: one HTML page of a sweep, or of any runs side by side.
+--
+--   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] --sweep NAME
+--   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] RUNFOLDER ...
+--
+-- Reads run.json and metrics.jsonl of each run, has its sampler write samples and attention and its bench measure
+-- kernels (gen/report/README.md), and writes out/reports/NAME.html, and beside it NAME.attention/RUN.json with the
+-- exact weights. --live is for a run that goes on: no bench, and the page can reload itself. The same run
+-- files give the same page.
+package.path = "./?.lua;" .. package.path
+local argparse = require("argparse")
+local attention = require("gen.report.attention")
+local effects = require("gen.report.effects")
+local files = require("gen.files")
+local page = require("gen.report.page")
+local plan = require("gen.report.plan")
+local samples = require("gen.report.samples")
+local speed = require("gen.report.speed")
+local words = require("gen.report.words")
+
+local MOST_FACTORS = 8 -- of runs side by side: beyond, no setting is to blame
+
+local function fail(code, message)
+  io.stderr:write(message, "\n")
+  os.exit(code)
+end
+
+local function parse_arguments()
+  local parser = argparse("gen/report.lua", "Writes one HTML page of a sweep, or of any runs side by side.")
+  parser:argument("folders", "run folders, as out/NAME"):args("*")
+  parser:option("--sweep", "a sweep's name: out/sweeps/NAME")
+  parser:option("--out", "the page to write; out/reports/NAME.html where left out")
+  parser:option("--prompt", "what samples and attention begin with", samples.PROMPT)
+  parser:option("--build", "the folder of builds", "build")
+  parser:flag("--live", "of a run that goes on: no bench, and the page can reload itself")
+  parser:usage_max_width(100)
+  local ok, args = parser:pparse()
+  if not ok then fail(64, "gen/report.lua: " .. tostring(args):match("[^\n]*")) end
+  if args.sweep and #args.folders > 0 then fail(64, "gen/report.lua: --sweep beside run folders; give one of both") end
+  if not args.sweep and #args.folders == 0 then
+    fail(64, "gen/report.lua: of what? give --sweep NAME, or run folders, as out/NAME")
+  end
+  if args.prompt == "" then fail(64, "--prompt: is empty; give one character at least") end
+  return args
+end
+
+-- A run's file of exact weights; a name may hold what a file's cannot.
+local function attention_name(r, taken)
+  local name = r.name:gsub("[^%w_.,=+-]", "_"):gsub("^%.", "_")
+  while taken[name] do name = name .. "_" end
+  taken[name] = true
+  return name .. ".json"
+end
+
+local function prefixes_of(runs)
+  local list = {}
+  for i, short in ipairs(runs) do
+    for _, long in ipairs(runs) do
+      if effects.is_prefix(short, long) then
+        list[#list + 1] = i
+        break
+      end
+    end
+  end
+  return list
+end
+
+local function main()
+  local args = parse_arguments()
+  local p = args.sweep and plan.of_sweep(args.sweep) or plan.of_folders(args.folders)
+  local out = args.out or ("out/reports/%s.html"):format(p.name)
+  local beside = out:gsub("%.html$", "") .. ".attention"
+  for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
+  local order = words.rank(p)
+  local report = { plan = p, order = order, effects = effects.of(p), seeds = effects.over_seeds(p),
+    prefixes = prefixes_of(p.runs), prompt = args.prompt, samples = {}, attention = {}, notes = {}, live = args.live,
+    seed = samples.SEED, characters = samples.CHARACTERS }
+
+  if p.kind == "runs" and #p.factors > MOST_FACTORS then
+    report.effects = {}
+    table.insert(report.notes, ("the runs differ in %d settings: there are no figures by setting"):format(#p.factors))
+  end
+
+  local taken, made = {}, false
+  for i, r in ipairs(p.runs) do
+    report.samples[i] = samples.of(r, args.build, args.prompt)
+    local name = attention_name(r, taken)
+    if (r.has_state or r.has_ckpt) and not made then
+      made = os.execute("mkdir -p " .. files.quoted(beside))
+      if not made then
+        error({ code = 74, message = beside .. ": this folder cannot be made; free the name, or use --out" })
+      end
+    end
+    report.attention[i] = attention.of(r, args.build, args.prompt, beside .. "/" .. name)
+    if report.attention[i] then report.attention[i].file = beside:match("[^/]+$") .. "/" .. name end
+  end
+  report.builds = speed.of(p.runs, args.build, args.live)
+  for _, b in ipairs(report.builds) do
+    if b.problem and not args.live then
+      table.insert(report.notes, ("no kernel figures of %s: %s"):format(b.name, b.problem))
+    end
+  end
+
+  local text = page.text(report)
+  files.write(out:find("/") and out or "./" .. out, text)
+  print(("report: %s, %d kB, %d runs"):format(out, #text // 1000, #p.runs))
+end
+
+local ok, problem = xpcall(main, function(problem)
+  if type(problem) == "table" then return problem end
+  return { code = 70, message = debug.traceback(tostring(problem)) }
+end)
+if not ok then fail(problem.code or 70, problem.message) end

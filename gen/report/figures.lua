@@ -1,0 +1,177 @@
+-- figures: what the page's scripts show, as JSON: curves, tables, effects, builds, attention.
+local json = require("dkjson")
+local plan = require("gen.report.plan")
+local text = require("gen.report.text")
+local words = require("gen.report.words")
+
+local figures = {}
+
+-- ---- JSON ---------------------------------------------------------------------------------------
+
+-- A number of a curve or a table with as many digits as a figure can show.
+local function short(x, digits)
+  if type(x) ~= "number" or math.type(x) == "integer" then return x end
+  local rounded = tonumber(("%." .. (digits or 6) .. "g"):format(x))
+  return math.tointeger(rounded) or rounded
+end
+
+local function short_list(list, digits)
+  local out = {}
+  for i, x in ipairs(list) do out[i] = short(x, digits) end
+  return out
+end
+
+-- Keys in one order, strings as valid UTF-8.
+local function collect(value, keys, seen)
+  if type(value) == "string" then return text.valid(value) end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for k, v in pairs(value) do
+    if type(k) == "string" and not seen[k] then
+      seen[k] = true
+      keys[#keys + 1] = k
+    end
+    copy[type(k) == "string" and text.valid(k) or k] = collect(v, keys, seen)
+  end
+  return setmetatable(copy, getmetatable(value))
+end
+
+-- JSON in which no text can end the script element that it stands in.
+local function encode(value)
+  local keys = {}
+  value = collect(value, keys, {})
+  table.sort(keys)
+  local out = json.encode(value, { keyorder = keys })
+  return (out:gsub("<", "\\u003c"):gsub("\u{2028}", "\\u2028"):gsub("\u{2029}", "\\u2029"))
+end
+
+local function array(list)
+  return setmetatable(list, { __jsontype = "array" })
+end
+
+-- ---- parts -------------------------------------------------------------------------------------
+
+-- "exp01-nh4-…" is exp01 beside a point.
+local function short_names(runs)
+  local numbered = true
+  for _, r in ipairs(runs) do numbered = numbered and r.name:find("^exp%d+%f[-\0]") end
+  for _, r in ipairs(runs) do
+    r.short = numbered and r.name:match("^exp%d+") or text.cut(text.valid(r.name), 24)
+  end
+end
+
+local function evaluation(e)
+  return e and { iter = e.iter, train = short(e.train, 9), val = short(e.val, 9) }
+end
+
+local function run_data(p, r)
+  local base = p.runs[p.baseline or 0]
+  local x, train, val = {}, {}, {}
+  for i, e in ipairs(r.evaluations) do
+    x[i], train[i], val[i] = e.iter, short(e.train, 7) or false, short(e.val, 7) or false
+  end
+  local steps_x = {}
+  for i, at in ipairs(r.steps_x) do steps_x[i] = math.tointeger((at + 0.5) // 1) end
+  local settings = {}
+  for _, f in ipairs(p.factors) do
+    local value = r.settings[f.key]
+    if value ~= nil then settings[f.key] = type(value) == "number" and short(value, 10) or tostring(value) end
+  end
+  return {
+    name = r.name, short = r.short, status = r.status, seed = r.seed, settings = settings, notes = array(r.notes),
+    best = r.best and evaluation(r.best), final = evaluation(r.final), gap = short(r.gap, 9),
+    delta = base and base.best and r.best and r ~= base and short(r.best.val - base.best.val, 9) or nil, rank = r.rank,
+    overfit = { kind = r.overfitting.kind, text = r.overfitting.text, rise = short(r.overfitting.rise, 9) },
+    params = r.num_params_nanogpt, all_params = r.num_params, seconds = short(r.seconds), ms = short(r.ms),
+    tokens_per_s = short(r.tokens_per_s), mfu = short(r.mfu),
+    peak = (r.peak_flops or 0) > 0 and short(r.peak_flops / 1e9) or nil, hardware = r.hardware, threads = r.threads,
+    e = { x = array(x), train = array(train), val = array(val) },
+    s = { x = array(steps_x), y = array(short_list(r.steps_y, 5)), each = r.steps_each },
+  }
+end
+
+local function indexes(list)
+  local out = {}
+  for i, n in ipairs(list) do out[i] = n - 1 end
+  return array(out)
+end
+
+local function shown_value(value)
+  if type(value) == "number" then return short(value, 10) end
+  return tostring(value)
+end
+
+local function effect_data(effects)
+  local out = {}
+  for i, e in ipairs(effects) do
+    local levels = {}
+    for j, l in ipairs(e.levels) do
+      local d = l.difference
+      levels[j] = { value = shown_value(l.value), n = l.n, mean = short(l.mean), sd = short(l.sd), min = short(l.min),
+        max = short(l.max), points = array(short_list(l.points)), is_reference = l.is_reference,
+        difference = d and { n = d.n, mean = short(d.mean), half = short(d.half) },
+        verdict = d and words.verdict(d.distinct) }
+    end
+    out[i] = { key = e.key, runs = indexes(e.runs), levels = array(levels) }
+  end
+  return array(out)
+end
+
+local function seed_data(groups)
+  if not groups then return nil end
+  local out = {}
+  for i, g in ipairs(groups) do
+    local differs = g.delta and not g.is_baseline
+    out[i] = { text = g.text, n = g.stats.n, mean = short(g.stats.mean), sd = short(g.stats.sd),
+      points = array(short_list(g.values)), final = short(g.final.mean), final_sd = short(g.final.sd),
+      delta = differs and short(g.delta) or nil, is_baseline = g.is_baseline,
+      from_baseline = differs and words.verdict(g.from_baseline) or nil,
+      from_best = i > 1 and words.verdict(g.from_best) or nil }
+  end
+  return array(out)
+end
+
+local function build_data(builds)
+  local out = {}
+  for i, b in ipairs(builds) do
+    local f = b.figures
+    if f then
+      for key, value in pairs(f) do f[key] = short(value) end
+      for _, k in ipairs(f.kernels) do
+        for key, value in pairs(k) do k[key] = short(value, 5) end
+      end
+      array(f.kernels)
+    end
+    out[i] = { name = b.name, backend = b.backend, title = b.title, runs = indexes(b.runs), figures = f, plan = b.plan,
+      plan_bytes = b.plan_bytes }
+  end
+  return array(out)
+end
+
+-- The JSON of all but attention.
+function figures.data(report)
+  local p = report.plan
+  short_names(p.runs)
+  local runs, factors = {}, {}
+  for i, r in ipairs(p.runs) do runs[i] = run_data(p, r) end
+  for i, f in ipairs(p.factors) do
+    local values = {}
+    for j, v in ipairs(f.values) do values[j] = shown_value(v) end
+    factors[i] = { key = f.key, values = array(values) }
+  end
+  return encode({ name = p.name, kind = p.kind, sweep = p.sweep or false,
+    baseline = p.baseline and #p.runs > 1 and p.baseline - 1 or nil, several_seeds = #p.seeds > 1,
+    factors = array(factors), runs = array(runs), effects = effect_data(report.effects),
+    seeds = seed_data(report.seeds), builds = build_data(report.builds), common = array(plan.in_common(p)) })
+end
+
+-- The JSON of attention, by run.
+function figures.attention(report)
+  local runs = {}
+  for i in ipairs(report.plan.runs) do
+    runs[i] = report.attention[i] or false
+  end
+  return encode({ runs = array(runs) })
+end
+
+return figures

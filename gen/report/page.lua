@@ -1,0 +1,54 @@
+-- page: the report as one HTML file: the sentences, the figures as JSON, the scripts and styles of templates/report
+-- and the charting library inlined. Nothing in it is loaded from anywhere.
+local figures = require("gen.report.figures")
+local files = require("gen.files")
+local library = require("gen.report.library")
+local prose = require("gen.report.prose")
+local text = require("gen.report.text")
+
+local page = {}
+
+local FOLDER = "templates/report/"
+local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" }
+-- In this order: what a script uses stands before it.
+local SCRIPTS = { "data", "theme", "charts", "plugins", "table", "runs", "curves", "factors", "effects", "losses",
+  "heat", "attention", "speed", "memory", "page" }
+
+local function part(name)
+  return files.read(FOLDER .. name) or
+    error({ code = 66, message = FOLDER .. name .. ": is missing; the report is made in the project's folder" })
+end
+
+local function joined(names, extension)
+  local texts = {}
+  for i, name in ipairs(names) do texts[i] = part(name .. extension) end
+  return table.concat(texts, "\n")
+end
+
+-- report: { plan, order, effects, seeds, builds, prefixes, samples, attention, prompt, notes, live, seed, characters };
+-- samples and attention are lists by run, order is of indexes from the best run on.
+function page.text(report)
+  local p = report.plan
+  local name = text.html(p.title or p.name)
+  local values = {
+    title = name .. " · Diecast",
+    heading = ("%s <small>%s</small>"):format(name, text.html(prose.kind(report))),
+    reload = report.live and '<label><input type="checkbox" id="reload"> reload every 30 s</label>' or "",
+    summary = prose.summary(report),
+    effects = prose.effects_hint(report),
+    samplehint = prose.sample_hint(report),
+    samples = prose.samples(report),
+    notes = prose.notes(report),
+    footer = prose.footer(report),
+    style = joined(STYLES, ".css"),
+    data = figures.data(report),
+    attention = figures.attention(report),
+    library = library.text(),
+    script = "(() => {\n'use strict';\n" .. joined(SCRIPTS, ".js") .. "\n})();",
+  }
+  return (part("page.html"):gsub("{{(%w+)}}", function(key)
+    return values[key] or error({ code = 70, message = FOLDER .. "page.html: {{" .. key .. "}} is not known" })
+  end))
+end
+
+return page

@@ -1,0 +1,202 @@
+-- plan: which runs a report is of, and which settings it studies: a sweep's plan.json, or any folders, where the
+-- settings that differ are the factors.
+local read = require("gen.report.read")
+local run = require("gen.report.run")
+
+local plan = {}
+
+local MOST_PLAN = 16 << 20
+local MOST_RUNS = 4096
+-- Keys that change no result, or that differ from run to run by their nature.
+local NO_FACTOR = { out_dir = true, threads = true, init_from = true, seed = true, log_interval = true,
+  sample_interval = true, checkpoint_interval = true, tensorboard = true, csv = true, report = true,
+  eval_only = true, data_dir = true, isa = true, tiling = true, always_save_checkpoint = true }
+
+local function fail(path, what)
+  error({ code = 65, message = ("%s: %s; run make sweep again, which writes it"):format(path, what) })
+end
+
+-- A value's order among its own: numbers by size, all else by its text.
+local function before(a, b)
+  if type(a) == "number" and type(b) == "number" then return a < b end
+  return tostring(a) < tostring(b)
+end
+
+-- 0.10 as 0.1, 1000.0 as 1000.
+function plan.text(value)
+  if type(value) == "number" then return ("%.10g"):format(value) end
+  return tostring(value)
+end
+
+local function index_of(list, value)
+  for i, other in ipairs(list) do if other == value then return i end end
+end
+
+-- ---- a sweep ------------------------------------------------------------------------------------
+
+-- A path inside out/ or build/ that goes nowhere else.
+local function is_inside(path, folder)
+  return type(path) == "string" and path:find("^" .. folder .. "/[%w_.,=+/-]+$") and not path:find("..", 1, true)
+end
+
+local function factor_list(path, list)
+  local factors = {}
+  for i, f in ipairs(type(list) == "table" and list or {}) do
+    if type(f) ~= "table" or type(f.key) ~= "string" or type(f.values) ~= "table" or #f.values == 0 then
+      fail(path, ("factor %d is no { key, values }"):format(i))
+    end
+    local values = {}
+    for j, value in ipairs(f.values) do
+      if type(value) == "table" then fail(path, ("value %d of %s is a table"):format(j, f.key)) end
+      values[j] = value
+    end
+    factors[i] = { key = f.key, values = values }
+  end
+  return factors
+end
+
+-- A sweep's runs. Raises { code, message } where there is no plan or it holds something else.
+function plan.of_sweep(name)
+  name = name:gsub("^.*/", ""):gsub("%.lua$", "") -- a sweep's file stands for it
+  if not name:find("^[%w_.-]+$") or name:find("..", 1, true) then
+    error({ code = 64, message = ("--sweep: '%s' is no sweep's name; wanted letters, digits, _ . -"):format(
+      name:gsub("%c", "?")) })
+  end
+  local path = ("out/sweeps/%s/plan.json"):format(name)
+  local object, problem = read.object(path, MOST_PLAN)
+  if not object then
+    error({ code = problem == "is missing" and 66 or 65,
+      message = ("%s %s; make sweep SWEEP=%s writes it"):format(path, problem, name) })
+  end
+  if type(object.runs) ~= "table" or #object.runs == 0 then fail(path, "it lists no runs") end
+  if #object.runs > MOST_RUNS then fail(path, ("more than %d runs"):format(MOST_RUNS)) end
+  local factors = factor_list(path, object.factors)
+  local p = { name = name, kind = object.kind == "vary" and "vary" or "grid", base = read.string(object, "base"),
+    sweep = true, factors = factors, runs = {}, seeds = {}, baseline = nil }
+  for i, item in ipairs(object.runs) do
+    local run_name = type(item) == "table" and read.string(item, "name")
+    if not run_name or run_name:find("/", 1, true) then fail(path, ("run %d has no name"):format(i)) end
+    if not is_inside(item.folder, "out") then fail(path, ("the folder of %s is not in out/"):format(run_name)) end
+    local r = run.read(item.folder, run_name)
+    r.settings, r.seed = read.plain(item.settings), read.whole(item, "seed")
+    r.build = is_inside(item.build, "build") and item.build or nil
+    r.max_iters = r.max_iters or read.whole(r.settings, "max_iters")
+    if r.seed and not index_of(p.seeds, r.seed) then p.seeds[#p.seeds + 1] = r.seed end
+    if run_name == object.baseline then p.baseline = i end
+    p.runs[i] = r
+  end
+  return p
+end
+
+-- ---- any runs -----------------------------------------------------------------------------------
+
+local function setting(r, key)
+  local value = r.config[key]
+  if value == nil then value = r.run[key] end
+  return value
+end
+
+-- Keys whose value differs between the runs that state it, sorted.
+local function differing(runs)
+  local keys, seen = {}, {}
+  for _, r in ipairs(runs) do
+    for _, source in ipairs({ r.config, r.run }) do
+      for key, value in pairs(source) do
+        if seen[key] == nil then
+          seen[key] = { value }
+        elseif seen[key][1] ~= value and not seen[key].differs then
+          seen[key].differs = true
+          if not NO_FACTOR[key] then keys[#keys + 1] = key end
+        end
+      end
+    end
+  end
+  table.sort(keys)
+  return keys
+end
+
+-- Names that several runs share get as much of their folder as tells them apart.
+local function tell_apart(runs)
+  local count = {}
+  for _, r in ipairs(runs) do count[r.name] = (count[r.name] or 0) + 1 end
+  for _, r in ipairs(runs) do if count[r.name] > 1 then r.name = r.folder end end
+end
+
+function plan.of_folders(folders)
+  local p = { kind = "runs", factors = {}, runs = {}, seeds = {}, baseline = #folders > 1 and 1 or nil }
+  local seen = {}
+  for _, folder in ipairs(folders) do
+    folder = folder:gsub("(.)/+$", "%1")
+    if not read.exists(folder) then
+      error({ code = 66, message = ("%s: there is no such folder; a run writes out/NAME"):format(folder) })
+    end
+    if not seen[folder] then p.runs[#p.runs + 1] = run.read(folder) end
+    seen[folder] = true
+  end
+  tell_apart(p.runs)
+  p.title = p.runs[1].name
+  if #p.runs == 2 then p.title = ("%s and %s"):format(p.title, p.runs[2].name) end
+  if #p.runs > 2 then p.title = ("%s and %d more"):format(p.title, #p.runs - 1) end
+  p.name = p.title:gsub("[^%w_.,=+-]", "_")
+  for _, key in ipairs(differing(p.runs)) do
+    local values = {}
+    for _, r in ipairs(p.runs) do
+      local value = setting(r, key)
+      if value ~= nil and not index_of(values, value) then values[#values + 1] = value end
+    end
+    table.sort(values, before)
+    p.factors[#p.factors + 1] = { key = key, values = values }
+  end
+  for _, r in ipairs(p.runs) do
+    r.settings, r.seed = {}, read.whole(r.run, "seed")
+    for _, f in ipairs(p.factors) do r.settings[f.key] = setting(r, f.key) end
+    if r.seed and not index_of(p.seeds, r.seed) then p.seeds[#p.seeds + 1] = r.seed end
+  end
+  return p
+end
+
+-- ---- both ---------------------------------------------------------------------------------------
+
+-- What every run that states it has alike, as { key, value } by key; a folder of its own says nothing.
+function plan.in_common(p)
+  local values, keys, varies = {}, {}, { out_dir = true, init_from = true }
+  for _, f in ipairs(p.factors) do varies[f.key] = true end
+  for _, r in ipairs(p.runs) do
+    for _, source in ipairs({ r.config, r.run }) do
+      for key, value in pairs(source) do
+        if values[key] == nil then
+          values[key], keys[#keys + 1] = value, key
+        elseif values[key] ~= value then
+          varies[key] = true
+        end
+      end
+    end
+  end
+  table.sort(keys)
+  local list = {}
+  for _, key in ipairs(keys) do
+    if not varies[key] then list[#list + 1] = { key = key, value = plan.text(values[key]) } end
+  end
+  return list
+end
+
+-- The settings of a run as words, without a seed: "n_head=4 dropout=0.1".
+function plan.settings_text(p, r)
+  local words = {}
+  for _, f in ipairs(p.factors) do
+    local value = r.settings[f.key]
+    if value ~= nil then words[#words + 1] = f.key .. "=" .. plan.text(value) end
+  end
+  return table.concat(words, " ")
+end
+
+-- How many factors a run differs in from another, and the last of them.
+function plan.differences(p, a, b)
+  local count, which = 0, nil
+  for i, f in ipairs(p.factors) do
+    if a.settings[f.key] ~= b.settings[f.key] then count, which = count + 1, i end
+  end
+  return count, which
+end
+
+return plan

@@ -1,0 +1,253 @@
+-- words: what the report says in sentences: what was run, what won and by how much, which runs overfit, what is
+-- missing.
+local plan = require("gen.report.plan")
+local statistics = require("gen.report.statistics")
+
+local words = {}
+
+local TOP = 5
+local LEAST_RISE = 0.005 -- nats: below this nothing is called a rise
+
+-- 12345.6 as "12,346".
+function words.count(n)
+  local text = ("%.0f"):format(n)
+  local sign, digits = text:match("^(-?)(%d+)$")
+  if not digits then return text end
+  digits = digits:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", "")
+  return sign .. digits
+end
+
+function words.loss(x)
+  return x and ("%.4f"):format(x) or "none"
+end
+
+-- A difference with its sign.
+function words.delta(x)
+  return ("%+.4f"):format(x):gsub("^-", "−")
+end
+
+function words.duration(seconds)
+  if seconds < 60 then return ("%.1f s"):format(seconds) end
+  if seconds < 3600 then return ("%.1f min"):format(seconds / 60) end
+  return ("%.1f h"):format(seconds / 3600)
+end
+
+-- "a", "a and b", "a, b and c"; of more than `most`, the first of them and how many more.
+local function listed(items, most)
+  local n, shown = #items, table.move(items, 1, math.min(#items, most or #items), 1, {})
+  if n > #shown then shown[#shown + 1] = ("%d more"):format(n - #shown) end
+  if #shown <= 1 then return shown[1] or "" end
+  return table.concat(shown, ", ", 1, #shown - 1) .. " and " .. shown[#shown]
+end
+
+-- ---- overfitting --------------------------------------------------------------------------------
+
+-- What the validation loss does after its minimum: { kind, text, rise }. kind is overfits, scatters, rises, falls or
+-- unknown. A rise counts where it is beyond what the evaluations scatter: 2 sd of a difference.
+function words.overfitting(r)
+  local list = {}
+  for _, e in ipairs(r.evaluations) do if e.val then list[#list + 1] = e end end
+  local last = list[#list]
+  if #list < 2 then return { kind = "unknown", text = "too few evaluations to tell overfitting" } end
+  local best, vals = r.best, {}
+  for i, e in ipairs(list) do vals[i] = e.val end
+  if last == best then
+    return { kind = "falls", rise = 0,
+      text = ("val is lowest at the last evaluation, iteration %s: no overfitting so far"):format(
+        words.count(last.iter)) }
+  end
+  local rise = last.val - best.val
+  local scatter = statistics.scatter(vals)
+  local least = math.max(LEAST_RISE, scatter and 2 * math.sqrt(2) * scatter or 0)
+  local from = ("from its minimum %s at iteration %s to %s at %s"):format(words.loss(best.val), words.count(best.iter),
+    words.loss(last.val), words.count(last.iter))
+  if rise <= least then
+    return { kind = "scatters", rise = rise, text = ("val rose by %s %s, no more than its evaluations scatter (±%.4f)")
+      :format(words.loss(rise), from, least) }
+  end
+  local fell = best.train and last.train and best.train - last.train
+  if fell and fell > 0 then
+    return { kind = "overfits", rise = rise, text = ("overfits: val rose by %s %s while train fell by %s"):format(
+      words.loss(rise), from, words.loss(fell)) }
+  end
+  return { kind = "rises", rise = rise,
+    text = ("val rose by %s %s, and train did not fall: it got worse, but not by overfitting"):format(words.loss(rise),
+      from) }
+end
+
+-- ---- the order of runs --------------------------------------------------------------------------
+
+-- Indexes of the runs that have a best validation loss, the lowest first; each run gets its rank.
+function words.rank(p)
+  local order = {}
+  for i, r in ipairs(p.runs) do if r.best then order[#order + 1] = i end end
+  table.sort(order, function(a, b)
+    local x, y = p.runs[a].best.val, p.runs[b].best.val
+    if x ~= y then return x < y end
+    return a < b
+  end)
+  for rank, i in ipairs(order) do p.runs[i].rank = rank end
+  return order
+end
+
+-- ---- the summary --------------------------------------------------------------------------------
+
+-- ", peak 258 to 264 GFLOP/s", of the runs that know it.
+local function peaks(runs)
+  local least, most
+  for _, r in ipairs(runs) do
+    local g = (r.peak_flops or 0) > 0 and ("%.0f"):format(r.peak_flops / 1e9)
+    if g and (not least or tonumber(g) < tonumber(least)) then least = g end
+    if g and (not most or tonumber(g) > tonumber(most)) then most = g end
+  end
+  if not least then return "" end
+  return (", peak %s%s GFLOP/s"):format(least, most ~= least and " to " .. most or "")
+end
+
+local function what_was_run(p)
+  local n, lines = #p.runs, {}
+  local factors = {}
+  for i, f in ipairs(p.factors) do
+    local values = {}
+    for j, v in ipairs(f.values) do values[j] = plan.text(v) end
+    factors[i] = ("%s (%s)"):format(f.key, table.concat(values, ", "))
+  end
+  if p.sweep then
+    local seeds = #p.seeds > 1 and (", seeds %s"):format(listed(p.seeds)) or
+      p.seeds[1] and (", seed %d"):format(p.seeds[1]) or ""
+    lines[1] = ("%d runs of %s: %s %s%s."):format(n, p.base or "one config",
+      p.kind == "grid" and "the full grid of" or "one change at a time of", listed(factors), seeds)
+  elseif n == 1 then
+    lines[1] = ("One run, %s."):format(p.runs[1].name)
+  else
+    lines[1] = ("%d runs side by side%s. The baseline is the first, %s."):format(n,
+      #factors > 0 and "; they differ in " .. listed(factors, 8) or "", p.runs[1].name)
+  end
+  local data, machines, seen = {}, {}, {}
+  for _, r in ipairs(p.runs) do
+    local d = r.dataset and ("%s%s%s"):format(r.dataset, r.tokenizer and (" (%s)"):format(r.tokenizer) or "",
+      r.train_tokens and r.val_tokens and (", %s training and %s validation tokens"):format(words.count(r.train_tokens),
+        words.count(r.val_tokens)) or "")
+    if d and not seen[d] then data[#data + 1], seen[d] = d, true end
+    local h = r.hardware
+    if h and not seen[h] then machines[#machines + 1], seen[h] = h, true end
+  end
+  if #data > 0 then lines[#lines + 1] = ("Data: %s."):format(listed(data, 3)) end
+  if #machines > 0 then
+    lines[#lines + 1] = ("Hardware: %s%s."):format(listed(machines, 3), peaks(p.runs))
+  end
+  return lines
+end
+
+-- Settings that the best runs share though the sweep varies them.
+local function in_common(p, order)
+  local shared = {}
+  for _, f in ipairs(p.factors) do
+    local value = p.runs[order[1]].settings[f.key]
+    local same, varies = value ~= nil, #f.values > 1
+    for i = 2, TOP do same = same and p.runs[order[i]].settings[f.key] == value end
+    if same and varies then shared[#shared + 1] = ("%s %s"):format(f.key, plan.text(value)) end
+  end
+  return shared
+end
+
+local function what_won(p, order)
+  local lines = {}
+  if #order == 0 then return { "No run has a validation loss yet." } end
+  local best, worst = p.runs[order[1]], p.runs[order[#order]]
+  local base = p.runs[p.baseline or 0]
+  local text = ("Lowest validation loss: %s by %s at iteration %s"):format(words.loss(best.best.val), best.name,
+    words.count(best.best.iter))
+  if base and base ~= best and base.best then
+    text = text .. (", %s below the baseline %s (%s)"):format(words.loss(base.best.val - best.best.val), base.name,
+      words.loss(base.best.val))
+  elseif base == best and #order > 1 then
+    text = text .. ", which is the baseline"
+  end
+  if worst ~= best then
+    text = text .. (". Highest: %s by %s"):format(words.loss(worst.best.val), worst.name)
+  end
+  lines[1] = text .. "."
+  if p.sweep and p.kind == "grid" and #order > TOP then
+    local shared = in_common(p, order)
+    lines[2] = #shared > 0 and ("The five best runs all have %s."):format(listed(shared))
+      or "The five best runs have no setting in common that the grid varies."
+  end
+  return lines
+end
+
+local function what_overfits(p)
+  local over, counted = {}, 0
+  for _, r in ipairs(p.runs) do
+    if r.overfitting.kind ~= "unknown" then counted = counted + 1 end
+    if r.overfitting.kind == "overfits" then over[#over + 1] = r end
+  end
+  if counted == 0 then return {} end
+  if #p.runs == 1 then
+    local text = p.runs[1].overfitting.text
+    return { text:sub(1, 1):upper() .. text:sub(2) .. "." }
+  end
+  if #over == 0 then
+    return { "No run overfits: no validation loss rose beyond its scatter while the training loss fell." }
+  end
+  table.sort(over, function(a, b)
+    if a.overfitting.rise ~= b.overfitting.rise then return a.overfitting.rise > b.overfitting.rise end
+    return a.name < b.name
+  end)
+  local most = over[1]
+  return { ("Overfitting: %d of %d runs; most %s, whose val rose by %s from its minimum %s at iteration %s to %s at " ..
+    "%s."):format(#over, counted, most.name, words.loss(most.overfitting.rise), words.loss(most.best.val),
+      words.count(most.best.iter), words.loss(most.final.val), words.count(most.final.iter)) }
+end
+
+local function what_is_missing(p)
+  local waiting, unfinished = 0, 0
+  for _, r in ipairs(p.runs) do
+    if r.status == "not started" then waiting = waiting + 1
+    elseif r.status ~= "finished" and r.max_iters then unfinished = unfinished + 1 end
+  end
+  if waiting + unfinished == 0 then return {} end
+  if #p.runs == 1 then
+    return { waiting == 1 and "It has not started." or ("It is not finished: %s."):format(p.runs[1].status) }
+  end
+  return { ("Not all is there. Unfinished: %d of %d runs; not started: %d."):format(unfinished, #p.runs, waiting) }
+end
+
+-- With several seeds: the setting with the lowest mean, and which ones cannot be told from it.
+local function what_seeds_say(groups)
+  local best = groups and groups[1]
+  if not best or not best.stats.sd then return {} end
+  local alike, distinct = {}, 0
+  for i = 2, #groups do
+    if groups[i].from_best == false then alike[#alike + 1] = groups[i].text end
+    if groups[i].from_best then distinct = distinct + 1 end
+  end
+  local lines = { ("Over seeds the lowest mean of the best validation loss is %s ± %.4f (n = %d), by %s."):format(
+    words.loss(best.stats.mean), best.stats.sd, best.stats.n, best.text) }
+  if #alike > 0 then
+    lines[2] = ("Not distinguishable from it (Welch’s t, 95%%): %s."):format(table.concat(alike, "; "))
+  elseif distinct == #groups - 1 and distinct > 0 then
+    lines[2] = "All other settings are told from it (Welch’s t, 95%)."
+  end
+  return lines
+end
+
+-- The summary's sentences, in paragraphs. Call words.rank first; runs carry r.overfitting; seeds is what
+-- effects.over_seeds gave.
+function words.summary(p, order, seeds)
+  local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(seeds), what_overfits(p),
+    what_is_missing(p) }
+  local texts = {}
+  for _, lines in ipairs(paragraphs) do
+    if #lines > 0 then texts[#texts + 1] = table.concat(lines, " ") end
+  end
+  return texts
+end
+
+-- What two means with several seeds come to, as one word for the table.
+function words.verdict(distinct)
+  if distinct == nil then return "too few runs to tell" end
+  return distinct and "distinct" or "not distinguishable"
+end
+
+return words

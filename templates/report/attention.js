@@ -1,0 +1,117 @@
+// attention: the maps of one run, or of two side by side: the mean of each layer, and every head.
+const looking = all_indexes.filter(i => A.runs[i]);
+const maps = []; // those on the page: { canvas, map, title, draw }
+const attention_look = { a: null, b: null, what: 'heads' };
+
+const map_seen = new IntersectionObserver(entries => {
+  for (const entry of entries) if (entry.isIntersecting) entry.target.map.draw();
+}, { rootMargin: '600px' });
+
+function cell_size(n) {
+  return Math.max(4, Math.min(22, Math.floor(265 / n)));
+}
+
+function open_map(item) {
+  const n = item.map.tokens.length, canvas = el('canvas');
+  by_id('large-map').replaceChildren(el('b', {}, item.title), canvas);
+  draw_map(canvas, item.map, Math.max(8, Math.min(36, Math.floor(Math.min(innerWidth * 0.9 - 80, innerHeight * 0.8 - 80) / n))));
+  tip_over(canvas, item.map);
+  by_id('large').item = item;
+  by_id('large').append(tip); // above the dialog
+  by_id('large').showModal();
+}
+
+function save_map(item) {
+  const n = item.map.tokens.length, canvas = el('canvas');
+  draw_map(canvas, item.map, Math.max(12, Math.floor(600 / n)));
+  const image = el('canvas', { width: canvas.width, height: canvas.height + 48 }), c = image.getContext('2d');
+  c.fillStyle = theme.colours().page;
+  c.fillRect(0, 0, image.width, image.height);
+  c.fillStyle = theme.colours().ink;
+  c.font = `600 22px ${Chart.defaults.font.family}`;
+  c.fillText(item.title, 8, 32, image.width - 16);
+  c.drawImage(canvas, 0, 48);
+  download(file_name('attention ' + item.title), image.toDataURL('image/png'));
+}
+
+function add_map(parent, caption, title, map) {
+  const canvas = el('canvas', { role: 'img', 'aria-label': 'attention of ' + title });
+  const item = { canvas, map, title, drawn: false };
+  item.draw = () => {
+    map_seen.unobserve(item.figure);
+    draw_map(canvas, map, cell_size(map.tokens.length));
+    item.drawn = true;
+  };
+  item.figure = el('figure', { click: () => open_map(item) }, el('figcaption', {}, el('b', {}, caption),
+    el('button', { type: 'button', title: 'Save this map as PNG', click: event => { event.stopPropagation(); save_map(item); } }, 'PNG')), canvas);
+  item.figure.map = item;
+  tip_over(canvas, map);
+  parent.append(item.figure);
+  maps.push(item);
+  map_seen.observe(item.figure);
+}
+
+// One column of a row: a run's maps of one layer, or the means of all of its layers.
+function map_column(index, layer) {
+  const a = A.runs[index], run = runs[index], n = a.tokens.length, triangle = n * (n + 1) / 2;
+  const node = el('div', { class: 'maps', 'data-run': run.name, style: `--map:${Math.max(120, cell_size(n) * n + 12)}px` });
+  if (layer === null) {
+    const bytes = unpack(a.means);
+    for (let l = 0; l < a.layers; l++) {
+      add_map(node, `layer ${l}, mean`, `${run.name}, layer ${l}, mean of heads`, { bytes, offset: l * triangle, tokens: a.tokens, scale: 0.5 });
+    }
+  } else if (layer < a.layers && a.weights) {
+    const bytes = unpack(a.weights);
+    for (let head = 0; head < a.heads; head++) {
+      add_map(node, `layer ${layer}, head ${head}`, `${run.name}, layer ${layer}, head ${head}`,
+        { bytes, offset: (layer * a.heads + head) * triangle, tokens: a.tokens, scale: 1 });
+    }
+  }
+  return node;
+}
+
+function map_heading(index) {
+  const a = A.runs[index], run = runs[index];
+  return el('h3', {}, run.name, ' ', el('span', { class: 'soft' }, `${run.best ? 'val ' + format('loss', run.best.val) + ', ' : ''}${a.of} · `,
+    el('a', { href: a.file.split('/').map(encodeURIComponent).join('/') }, 'exact weights')));
+}
+
+function draw_attention() {
+  maps.splice(0).forEach(item => map_seen.unobserve(item.figure));
+  const list = [attention_look.a, attention_look.b].filter(i => i !== null && A.runs[i]);
+  const add_row = (heading, columns) => by_id('attention-maps').append(...(heading ? [el('h3', {}, heading)] : []),
+    el('div', { class: 'pair' }, columns));
+  by_id('attention-maps').replaceChildren();
+  add_row('', list.map(map_heading));
+  add_row('Means of layers', list.map(i => map_column(i, null)));
+  const layers = attention_look.what === 'heads' ? Math.max(...list.map(i => (A.runs[i].weights ? A.runs[i].layers : 0))) : 0;
+  for (let layer = 0; layer < layers; layer++) add_row('Layer ' + layer, list.map(i => map_column(i, layer)));
+}
+
+function scale_bar(end) {
+  const canvas = el('canvas', { width: 180, height: 1, 'aria-hidden': 'true' }), c = canvas.getContext('2d');
+  for (let x = 0; x < 180; x++) {
+    c.fillStyle = `rgb(${heat_colour(x / 179)})`;
+    c.fillRect(x, 0, 1, 1);
+  }
+  return el('span', {}, end === 1 ? 'heads 0' : 'means 0', canvas, end === 1 ? '1' : '0.5 and more');
+}
+
+by_id('attention').hidden = looking.length === 0;
+if (looking.length) {
+  attention_look.a = looking.find(i => runs[i].rank === 1) ?? looking[0];
+  const set = key => value => { attention_look[key] = value === '' ? null : Number(value); draw_attention(); };
+  by_id('attention-controls').append(make_select('run', run_choices(looking), set('a'), attention_look.a).label);
+  if (looking.length > 1) {
+    by_id('attention-controls').append(make_select('beside', [['', 'none'], ...run_choices(looking)], set('b'), '').label);
+  }
+  by_id('attention-controls').append(make_select('maps', [['heads', 'every head'], ['means', 'means of layers']],
+    value => { attention_look.what = value; draw_attention(); }, 'heads').label);
+  by_id('attention-scale').append(el('div', { class: 'scale' }, scale_bar(1), scale_bar(0.5)));
+  draw_attention();
+  theme.listeners.push(() => maps.forEach(item => { if (item.drawn) item.draw(); }));
+  by_id('large-save').addEventListener('click', () => save_map(by_id('large').item));
+  by_id('large-close').addEventListener('click', () => by_id('large').close());
+  by_id('large').addEventListener('click', event => { if (event.target === by_id('large')) by_id('large').close(); });
+  by_id('large').addEventListener('close', () => { tip.hidden = true; document.body.append(tip); });
+}

@@ -1,0 +1,214 @@
+// charts: figures by Chart.js. Each is drawn when it first comes into view, again when the theme changes, and all of
+// them before printing; each can be saved as a PNG.
+const charts = [];
+
+Chart.defaults.animation = false;
+Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+Chart.defaults.font.size = 12;
+Chart.defaults.maintainAspectRatio = false;
+Chart.defaults.plugins.legend.display = false;
+
+const seen = new IntersectionObserver(entries => {
+  for (const entry of entries) if (entry.isIntersecting) entry.target.figure.draw();
+}, { rootMargin: '400px' });
+
+// A figure in `parent`. `build()` gives Chart.js's configuration for the present theme and settings, and may give a
+// legend: [{ text, colour, dashed, dot }]. `height` is in pixels.
+function make_chart(parent, title, height, build) {
+  const canvas = el('canvas', { role: 'img', 'aria-label': title });
+  const box = el('div', { class: 'box', style: `height:${height}px` }, canvas);
+  const legend = el('div', { class: 'legend' });
+  const figure = { title, canvas, chart: null, height };
+  figure.caption = el('b', {}, title);
+  figure.node = el('figure', {}, el('figcaption', {}, figure.caption,
+    el('button', { type: 'button', title: 'Save this figure as PNG', click: () => save_chart(figure) }, 'PNG')), legend, box);
+  figure.draw = () => {
+    seen.unobserve(figure.node);
+    if (figure.chart) figure.chart.destroy();
+    const config = build();
+    figure.legend = config.legend || [];
+    legend.replaceChildren(...figure.legend.map(item => el('span', {},
+      el('i', { class: item.dot ? 'dot' : item.dashed ? 'dashed' : '', style: item.dot ? `background:${item.colour}` : `border-color:${item.colour}` }),
+      item.text)));
+    delete config.legend;
+    figure.chart = new Chart(canvas, config);
+  };
+  figure.redraw = () => { if (figure.chart) figure.draw(); };
+  figure.retitle = text => {
+    figure.title = text;
+    figure.caption.textContent = text;
+    canvas.setAttribute('aria-label', text);
+  };
+  figure.node.figure = figure;
+  charts.push(figure);
+  parent.append(figure.node);
+  seen.observe(figure.node);
+  return figure;
+}
+
+function drop_chart(figure) {
+  seen.unobserve(figure.node);
+  if (figure.chart) figure.chart.destroy();
+  figure.node.remove();
+  charts.splice(charts.indexOf(figure), 1);
+}
+
+theme.listeners.push(() => charts.forEach(figure => figure.redraw()));
+
+const file_name = title => D.name + '-' + title.toLowerCase().replace(/[^a-z0-9.=]+/g, '-').replace(/^-|-$/g, '') + '.png';
+
+// The canvas with its title and legend, on the theme's ground.
+function chart_image(figure) {
+  if (!figure.chart) figure.draw();
+  const source = figure.canvas, scale = source.width / source.clientWidth || 1;
+  const rows = [[]];
+  const probe = document.createElement('canvas').getContext('2d');
+  probe.font = `${12 * scale}px ${Chart.defaults.font.family}`;
+  let x = 0;
+  for (const item of figure.legend) {
+    const width = probe.measureText(item.text).width + 38 * scale;
+    if (x + width > source.width && x > 0) { rows.push([]); x = 0; }
+    rows[rows.length - 1].push([item, x]);
+    x += width;
+  }
+  const head = (26 + (figure.legend.length ? rows.length * 18 : 0)) * scale;
+  const image = el('canvas', { width: source.width, height: source.height + head });
+  const c = image.getContext('2d'), colours = theme.colours();
+  c.fillStyle = colours.page;
+  c.fillRect(0, 0, image.width, image.height);
+  c.fillStyle = colours.ink;
+  c.font = `600 ${13 * scale}px ${Chart.defaults.font.family}`;
+  c.fillText(figure.title, 8 * scale, 18 * scale);
+  c.font = probe.font;
+  rows.forEach((row, i) => row.forEach(([item, at]) => {
+    const y = (38 + i * 18) * scale;
+    c.strokeStyle = c.fillStyle = item.colour;
+    c.lineWidth = 3 * scale;
+    c.setLineDash(item.dashed ? [5 * scale, 3 * scale] : []);
+    c.beginPath();
+    if (item.dot) c.arc(at + 22 * scale, y - 4 * scale, 4 * scale, 0, 7);
+    else c.moveTo(at + 8 * scale, y - 4 * scale);
+    if (item.dot) c.fill();
+    else c.lineTo(at + 26 * scale, y - 4 * scale);
+    if (!item.dot) c.stroke();
+    c.fillStyle = colours.ink;
+    c.fillText(item.text, at + 31 * scale, y);
+  }));
+  c.drawImage(source, 0, head);
+  return image;
+}
+
+function save_chart(figure) {
+  download(file_name(figure.title), chart_image(figure).toDataURL('image/png'));
+}
+
+// ---- axes and values ----------------------------------------------------------------------------
+
+function axis(title, options) {
+  const colours = theme.colours();
+  return Object.assign({
+    title: { display: Boolean(title), text: title, color: colours.soft },
+    grid: { color: colours.grid, borderColor: colours.grid },
+    ticks: { color: colours.soft, maxRotation: 0, autoSkipPadding: 12 },
+  }, options);
+}
+
+function loss_axis(title, logarithmic) {
+  const a = axis(title, { type: logarithmic ? 'logarithmic' : 'linear' });
+  a.ticks.callback = value => +value.toPrecision(4);
+  a.ticks.includeBounds = logarithmic === true;
+  return a;
+}
+
+function iteration_axis(logarithmic) {
+  const a = axis('iteration', logarithmic ? { type: 'logarithmic' } : { type: 'linear', min: 0 });
+  a.ticks.callback = value => formats.short(value);
+  if (logarithmic) {
+    a.ticks.callback = value => (/^[125]/.test(value.toExponential()) ? formats.short(value) : '');
+  }
+  return a;
+}
+
+// Pairs of two lists as points, without gaps for missing values; on a logarithmic axis without 0.
+function points(xs, ys, logarithmic) {
+  const list = [];
+  xs.forEach((x, i) => { if (is_number(ys[i]) && !(logarithmic && x <= 0)) list.push({ x, y: ys[i] }); });
+  return list;
+}
+
+// An exponential moving average, without its start's pull to zero; `weight` of the past.
+function smooth(list, weight) {
+  let sum = 0, of = 0;
+  return list.map(p => {
+    sum = weight * sum + (1 - weight) * p.y;
+    of = weight * of + (1 - weight);
+    return { x: p.x, y: sum / of };
+  });
+}
+
+// Hovering: the nearest point's run, iteration and value; that line is drawn thicker.
+function hover_lines(extra) {
+  return Object.assign({
+    mode: 'nearest', intersect: false,
+  }, extra);
+}
+
+const tooltip = {
+  displayColors: false,
+  callbacks: {
+    title: items => (items.length ? items[0].dataset.label : ''),
+    label: item => `iteration ${format('count', item.parsed.x)}: ${item.parsed.y.toFixed(4)}`,
+  },
+};
+
+function thicken(event, active, chart) {
+  const at = active.length ? active[0].datasetIndex : -1;
+  if (chart.thick === at) return;
+  chart.thick = at;
+  chart.data.datasets.forEach((set, i) => {
+    if (set.own_width === undefined) set.own_width = set.borderWidth;
+    set.borderWidth = i === at ? set.own_width + 1.75 : set.own_width;
+  });
+  chart.update('none');
+}
+
+// The highest value after the first 15% of iterations, so that what comes later has the figure's height.
+function crop_height(datasets) {
+  const last = Math.max(...datasets.flatMap(set => set.data.map(p => p.x)));
+  const late = datasets.filter(set => set.showLine !== false).flatMap(set => {
+    const rest = set.data.filter(p => p.x >= 0.15 * last);
+    return (rest.length ? rest : set.data.slice(-1)).map(p => p.y);
+  });
+  const high = Math.max(...late), low = Math.min(...late);
+  return late.length > 2 && high > low ? high + 0.05 * (high - low) : undefined;
+}
+
+// A figure of lines over iterations.
+function line_config(datasets, options) {
+  const y = loss_axis(options.y || 'loss', options.log_y);
+  if (options.crop) y.max = crop_height(datasets);
+  return {
+    type: 'line',
+    data: { datasets },
+    options: {
+      parsing: false,
+      normalized: true,
+      interaction: hover_lines(),
+      onHover: thicken,
+      layout: { padding: { right: 8 } },
+      elements: { point: { radius: 0, hitRadius: 8, hoverRadius: 4 }, line: { tension: 0 } },
+      plugins: { tooltip: Object.assign({}, tooltip, options.tooltip) },
+      scales: { x: iteration_axis(options.log_x), y },
+    },
+  };
+}
+
+// A diamond at a run's lowest validation loss.
+function best_mark(run, colour, log_x) {
+  if (!run.best || (log_x && run.best.iter <= 0)) return null;
+  return {
+    label: run.name + ', lowest val', data: [{ x: run.best.iter, y: run.best.val }], showLine: false, borderWidth: 1,
+    pointStyle: 'rectRot', pointRadius: 5, pointHoverRadius: 7, borderColor: theme.colours().page, backgroundColor: colour,
+    pointBorderColor: theme.colours().page, pointBackgroundColor: colour,
+  };
+}

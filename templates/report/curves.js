@@ -1,0 +1,164 @@
+// curves: all runs in one figure each for val and train; and run by run, both losses of one.
+const look = { smoothing: 0, log_x: false, log_y: false, by: 'run', steps: false, crop: true };
+
+const loss_words = { val: 'validation loss', train: 'training loss' };
+
+// What a run's colour and its legend's text are, by run or by a factor's value.
+function colouring(list, by) {
+  const factor = D.factors.find(f => f.key === by);
+  if (factor) {
+    const at = run => factor.values.findIndex(v => v === setting(run, by));
+    return {
+      colour: run => (at(run) < 0 ? theme.colours().soft : theme.line(at(run))),
+      legend: factor.values.filter(v => list.some(i => setting(runs[i], by) === v))
+        .map(v => ({ text: `${by} ${value_text(v)}`, colour: theme.line(factor.values.indexOf(v)) })),
+    };
+  }
+  // More runs than there are colours: the best ones have them.
+  const coloured = list.length <= 8 ? list
+    : [...list].filter(i => runs[i].rank).sort((a, b) => runs[a].rank - runs[b].rank).slice(0, 5);
+  const place = new Map(coloured.map((i, n) => [runs[i], n]));
+  const legend = coloured.map((i, n) => ({ text: runs[i].name, colour: theme.line(n) }));
+  if (coloured.length < list.length) legend.push({ text: 'others', colour: theme.colours().faint });
+  return { colour: run => (place.has(run) ? theme.line(place.get(run)) : theme.colours().faint), legend };
+}
+
+// Lines of some runs, val or train; of train the single steps' losses where they are asked for.
+function run_lines(list, which, options) {
+  const { colour, legend } = colouring(list, options.by);
+  const lines = [], marks = [];
+  // What comes first lies on top: the baseline, then the best runs.
+  const order = [...list].sort((a, b) => (runs[b] === baseline) - (runs[a] === baseline)
+    || (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
+  for (const i of order) {
+    const run = runs[i], base = run === baseline && list.length > 1, line_colour = base ? theme.colours().ink : colour(run);
+    const steps = which === 'train' && options.steps;
+    const raw = steps ? points(run.s.x, run.s.y, options.log_x) : points(run.e.x, run.e[which], options.log_x);
+    lines.push({
+      label: run.name + (base ? ' (baseline)' : ''), data: options.smoothing ? smooth(raw, options.smoothing) : raw,
+      borderColor: line_colour, backgroundColor: line_colour, borderWidth: base ? 2.25 : steps ? 1 : 1.5,
+      borderDash: base ? [6, 4] : [], pointRadius: raw.length < 2 ? 3 : 0,
+    });
+    const mark = which === 'val' && options.marks !== false && best_mark(run, line_colour, options.log_x);
+    if (mark) marks.push(mark);
+  }
+  const config = line_config([...marks, ...lines], Object.assign({ y: loss_words[which] }, options));
+  config.legend = baseline && list.length > 1 && list.includes(D.baseline)
+    ? [...legend.filter(item => item.text !== baseline.name), { text: 'baseline: ' + baseline.name, colour: theme.colours().ink, dashed: true }] : legend;
+  if (which === 'val' && marks.length) config.legend = [...config.legend, { text: '◆ lowest val', colour: 'transparent', dot: true }];
+  return config;
+}
+
+function look_controls(parent, changed, with_colour) {
+  const by = [['run', 'run'], ...D.factors.map(f => [f.key, f.key])];
+  const value = el('span', { class: 'mono' }, look.smoothing.toFixed(2));
+  const slider = el('input', { type: 'range', min: 0, max: 0.98, step: 0.02, value: look.smoothing, 'aria-label': 'smoothing',
+    input: () => { look.smoothing = Number(slider.value); value.textContent = look.smoothing.toFixed(2); changed(); } });
+  parent.append(el('label', {}, 'smoothing ', slider, value));
+  if (with_colour && by.length > 1) parent.append(make_select('colour by', by, v => { look.by = v; changed(); }, look.by).label);
+  parent.append(make_check('log iterations', look.log_x, v => { look.log_x = v; changed(); }),
+    make_check('log loss', look.log_y, v => { look.log_y = v; changed(); }),
+    make_check('crop the steep start', look.crop, v => { look.crop = v; changed(); }));
+  if (runs.some(run => run.s.y.length)) {
+    parent.append(make_check('train: loss of steps', look.steps, v => { look.steps = v; changed(); }));
+  }
+}
+
+const measured = all_indexes.filter(i => runs[i].e.x.length || runs[i].s.x.length);
+const curve_figures = [];
+const redraw_curves = () => curve_figures.forEach(figure => figure.redraw());
+
+if (measured.length) {
+  look_controls(by_id('curve-controls'), () => { redraw_curves(); redraw_factors(); redraw_run(); redraw_small(); }, true);
+  for (const which of ['val', 'train']) {
+    curve_figures.push(make_chart(by_id('curve-charts'), `${loss_words[which]}, all runs`, 420,
+      () => run_lines(measured, which, look)));
+  }
+} else {
+  by_id('curves').hidden = true;
+}
+
+// ---- one run ------------------------------------------------------------------------------------
+
+// All small figures have one scale, so that they can be compared.
+function common_range() {
+  const all = measured.flatMap(i => [runs[i].e.val, runs[i].e.train].map(ys => ({ data: points(runs[i].e.x, ys) })))
+    .filter(set => set.data.length);
+  const ys = all.flatMap(set => set.data.map(p => p.y));
+  if (!ys.length) return {};
+  const tops = all.map(set => (look.crop && crop_height([set])) || Math.max(...set.data.map(p => p.y)));
+  return { min: Math.min(...ys), max: Math.max(...tops) };
+}
+
+// Train and val of one run; `small` is without steps and axis titles.
+function one_run_config(run, small) {
+  const options = small ? { log_x: false, log_y: false, smoothing: 0, crop: look.crop } : look;
+  const colours = theme.colours(), train = theme.line(1), val = theme.line(0);
+  const sets = [best_mark(run, val, options.log_x)].filter(Boolean);
+  const add = (label, list, colour, width) => {
+    if (options.smoothing && list.length > 2) {
+      sets.push({ label, data: smooth(list, options.smoothing), borderColor: colour, borderWidth: width });
+      sets.push({ label: label + ', as measured', data: list, borderColor: faded(colour, 0.3), borderWidth: 1 });
+    } else {
+      sets.push({ label, data: list, borderColor: colour, borderWidth: width, pointRadius: list.length < 2 ? 3 : 0,
+        pointBackgroundColor: colour });
+    }
+  };
+  add('val', points(run.e.x, run.e.val, options.log_x), val, 2);
+  add('train', points(run.e.x, run.e.train, options.log_x), train, 2);
+  if (!small && run.s.y.length) {
+    sets.push({ label: run.s.each > 1 ? `steps, means of ${run.s.each}` : 'steps', data: points(run.s.x, run.s.y, options.log_x),
+      borderColor: colours.faint, borderWidth: 1 });
+  }
+  const config = line_config(sets, options);
+  if (small) {
+    Object.assign(config.options.scales.y, common_range());
+    config.options.scales.x.title.display = config.options.scales.y.title.display = false;
+    config.options.scales.x.ticks.font = config.options.scales.y.ticks.font = { size: 10 };
+  } else {
+    config.legend = [{ text: 'val', colour: val }, { text: 'train', colour: train }, { text: 'train, steps', colour: colours.faint }];
+  }
+  return config;
+}
+
+let shown_run = Math.max(0, all_indexes.findIndex(i => runs[i].rank === 1));
+let run_figure = null;
+const small_figures = [];
+const redraw_small = () => small_figures.forEach(figure => figure.redraw());
+const run_picker = make_select('run', run_choices(all_indexes), value => show_run(Number(value)), shown_run);
+
+function run_heading(run) {
+  const settings = D.factors.map(f => `${f.key} ${value_text(setting(run, f.key))}`).join(', ');
+  return run.name + (settings && !D.sweep ? ` · ${settings}` : '');
+}
+
+function redraw_run() {
+  if (run_figure) run_figure.redraw();
+}
+
+function show_run(index, scroll) {
+  shown_run = index;
+  run_picker.select.value = String(index);
+  const run = runs[index];
+  run_figure.retitle(run_heading(run));
+  run_figure.draw();
+  const text = run.overfit.text;
+  by_id('run-words').textContent = text.charAt(0).toUpperCase() + text.slice(1) + '.'
+    + (run.notes.length ? ' Notes: ' + run.notes.join('; ') + '.' : '');
+  if (scroll) by_id('run').scrollIntoView();
+}
+
+if (runs.length > 1) by_id('run-controls').append(run_picker.label);
+run_figure = make_chart(by_id('run-chart'), run_heading(runs[shown_run]), 360, () => one_run_config(runs[shown_run], false));
+show_run(shown_run);
+if (runs.length > 1) {
+  for (const i of measured) {
+    const run = runs[i];
+    const figure = make_chart(by_id('small-charts'), run.name, 170, () => one_run_config(run, true));
+    small_figures.push(figure);
+    if (run.best) figure.caption.append(' ', el('span', { class: 'soft' }, format('loss', run.best.val) +
+      (run.overfit.kind === 'overfits' ? ', overfits' : '')));
+  }
+} else {
+  by_id('small').hidden = true;
+}

@@ -1,0 +1,67 @@
+// data: what the report is of, and small helpers to make elements and to write numbers.
+const D = JSON.parse(document.getElementById('data').textContent);
+const A = JSON.parse(document.getElementById('attention-data').textContent);
+const runs = D.runs;
+const baseline = D.baseline === undefined ? null : runs[D.baseline];
+
+const by_id = id => document.getElementById(id);
+
+// An element: props are attributes, or, for functions, listeners; children are nodes or text.
+function el(tag, props, ...children) {
+  const node = document.createElement(tag);
+  for (const [key, value] of Object.entries(props || {})) {
+    if (typeof value === 'function') node.addEventListener(key, value);
+    else if (value !== false && value !== undefined && value !== null) node.setAttribute(key, value === true ? '' : value);
+  }
+  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  return node;
+}
+
+const is_number = x => typeof x === 'number' && isFinite(x);
+const minus = text => text.replace('-', '−');
+
+// Formats by name: what a column or an axis is of.
+const formats = {
+  text: x => String(x),
+  loss: x => x.toFixed(4),
+  delta: x => minus((x > 0 ? '+' : '') + x.toFixed(4)),
+  count: x => Math.round(x).toLocaleString('en-US'),
+  ms: x => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(3)),
+  percent: x => (100 * x).toFixed(1) + '%',
+  plain: x => String(Number(x.toPrecision(7))),
+  seconds: x => (x < 60 ? x.toFixed(1) + ' s' : x < 3600 ? (x / 60).toFixed(1) + ' min' : (x / 3600).toFixed(2) + ' h'),
+  mega: x => (x / 1e6).toFixed(x < 1e8 ? 2 : 0),
+  mib: x => (x / 1048576).toFixed(1),
+  short: x => (x >= 1e9 ? +(x / 1e9).toPrecision(3) + 'B' : x >= 1e6 ? +(x / 1e6).toPrecision(3) + 'M'
+    : x >= 1e3 ? +(x / 1e3).toPrecision(3) + 'k' : String(+x.toPrecision(3))),
+};
+
+function format(kind, value) {
+  if (value === null || value === undefined || value === false && kind !== 'text') return '–';
+  return typeof value === 'number' && formats[kind] ? formats[kind](value) : String(value);
+}
+
+const setting = (run, key) => (run.settings || {})[key];
+const value_text = value => (value === undefined ? 'not known' : format('plain', value));
+
+// A labelled select; choices are [value, text]. `changed` gets the value.
+function make_select(label, choices, changed, selected) {
+  const select = el('select', { 'aria-label': label, change: () => changed(select.value) },
+    choices.map(([value, text]) => el('option', { value, selected: String(value) === String(selected) }, text)));
+  return { label: el('label', {}, label + ' ', select), select };
+}
+
+function make_check(label, checked, changed) {
+  const box = el('input', { type: 'checkbox', checked, change: () => changed(box.checked) });
+  return el('label', {}, box, ' ' + label);
+}
+
+const run_choices = list => list.map(i => [i, runs[i].name]);
+const all_indexes = runs.map((_, i) => i);
+
+function download(name, href) {
+  const link = el('a', { download: name, href });
+  document.body.append(link);
+  link.click();
+  link.remove();
+}

@@ -1,0 +1,30 @@
+// factors: for each factor a pair of panels, val and train, coloured by it, the baseline among them.
+const factor_figures = [];
+let alike = false; // of a grid only the runs whose other settings are the baseline's
+
+function factor_runs(effect) {
+  if (!alike || !baseline) return effect.runs;
+  return effect.runs.filter(i => D.factors.every(f => f.key === effect.key || setting(runs[i], f.key) === setting(baseline, f.key)));
+}
+
+function redraw_factors() {
+  factor_figures.forEach(figure => figure.redraw());
+}
+
+if (D.factors.length && measured.length > 1) {
+  if (D.kind === 'grid' && baseline) {
+    by_id('factor-controls').append(make_check('only runs with the baseline’s other settings', alike,
+      value => { alike = value; redraw_factors(); }));
+  }
+  for (const effect of D.effects) {
+    if (effect.runs.filter(i => measured.includes(i)).length < 2) continue;
+    by_id('factor-charts').append(el('h3', {}, effect.key));
+    const row = el('div', { class: 'row' });
+    by_id('factor-charts').append(row);
+    for (const which of ['val', 'train']) {
+      factor_figures.push(make_chart(row, `${loss_words[which]} by ${effect.key}`, 300,
+        () => run_lines(factor_runs(effect).filter(i => measured.includes(i)), which, Object.assign({}, look, { by: effect.key }))));
+    }
+  }
+}
+by_id('factors').hidden = factor_figures.length === 0;

@@ -1,0 +1,83 @@
+// heat: heat maps of causal attention on canvas. Of row t there are t + 1 weights; what lies above the diagonal is
+// masked and stays empty.
+
+// Viridis at ninths: even to the eye, and in grey.
+const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
+
+// The colour of x, 0 to 1.
+function heat_colour(x) {
+  const at = Math.max(0, Math.min(1, x)) * 8, i = Math.min(7, Math.floor(at)), f = at - i;
+  return VIRIDIS[i].map((v, k) => Math.round(v + f * (VIRIDIS[i + 1][k] - v)));
+}
+
+function unpack(base64) {
+  const text = atob(base64), bytes = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
+  return bytes;
+}
+
+// A token with its white space made visible.
+const visible = token => (token === '' ? '∅' : token.replace(/ /g, '␣').replace(/\r\n?|\n/g, '⏎').replace(/\t/g, '⇥'));
+
+// Of a map { bytes, offset, tokens, scale }: the weight of row t and column s.
+function weight_at(map, t, s) {
+  return map.bytes[map.offset + t * (t + 1) / 2 + s] / 255;
+}
+
+// Draws a map with cells of `size` pixels and tokens on both axes; returns where the cells begin.
+function draw_map(canvas, map, size) {
+  const n = map.tokens.length, colours = theme.colours(), names = map.tokens.map(visible);
+  const font = Math.max(6, Math.min(12, size)), ratio = Math.min(3, (window.devicePixelRatio || 1));
+  const c = canvas.getContext('2d');
+  const face = `${font}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace`;
+  c.font = face;
+  const widest = Math.min(90, Math.max(...names.map(name => c.measureText(name).width)));
+  const left = Math.ceil(widest) + 5, top = Math.ceil(widest) + 5, side = n * size;
+  canvas.width = Math.round((left + side + 1) * ratio);
+  canvas.height = Math.round((top + side + 1) * ratio);
+  canvas.style.width = left + side + 1 + 'px';
+  c.setTransform(ratio, 0, 0, ratio, 0, 0);
+  c.fillStyle = colours.page;
+  c.fillRect(0, 0, canvas.width, canvas.height);
+  for (let t = 0; t < n; t++) {
+    for (let s = 0; s <= t; s++) {
+      c.fillStyle = `rgb(${heat_colour(weight_at(map, t, s) / map.scale)})`;
+      c.fillRect(left + s * size, top + t * size, size, size);
+    }
+  }
+  c.strokeStyle = colours.grid;
+  c.lineWidth = 1;
+  c.strokeRect(left - 0.5, top - 0.5, side + 1, side + 1);
+  c.fillStyle = colours.soft;
+  c.font = face;
+  c.textBaseline = 'middle';
+  for (let i = 0; i < n; i++) {
+    c.textAlign = 'right';
+    c.fillText(names[i], left - 3, top + (i + 0.5) * size, widest);
+    c.save();
+    c.translate(left + (i + 0.5) * size, top - 3);
+    c.rotate(-Math.PI / 2);
+    c.textAlign = 'left';
+    c.fillText(names[i], 0, 0, widest);
+    c.restore();
+  }
+  canvas.cells = { left, top, size, n };
+}
+
+const tip = el('div', { class: 'tip', hidden: true });
+document.body.append(tip);
+
+// What is under the pointer, in words.
+function tip_over(canvas, map) {
+  canvas.addEventListener('pointermove', event => {
+    const g = canvas.cells, shrink = canvas.clientWidth / (g.left + g.n * g.size + 1);
+    const s = Math.floor((event.offsetX / shrink - g.left) / g.size), t = Math.floor((event.offsetY / shrink - g.top) / g.size);
+    tip.hidden = !(t >= 0 && t < g.n && s >= 0 && s <= t);
+    if (tip.hidden) return;
+    tip.textContent = `${visible(map.tokens[t])} (${t + 1}) looks at ${visible(map.tokens[s])} (${s + 1}): ${weight_at(map, t, s).toFixed(3)}`;
+    const x = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8);
+    tip.style.left = Math.max(4, x) + 'px';
+    tip.style.top = event.clientY + 18 + 'px';
+  });
+  canvas.addEventListener('pointerleave', () => { tip.hidden = true; });
+}

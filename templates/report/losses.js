@@ -1,0 +1,89 @@
+// losses: parameters against val loss, and bars of train and val loss.
+const sized = all_indexes.filter(i => runs[i].best && (runs[i].params || runs[i].all_params));
+const size_look = { key: 'params', loss: 'best', by: (D.factors[0] || {}).key || 'run' };
+
+by_id('sizes').hidden = sized.length < 2;
+if (sized.length > 1) {
+  const figure = make_chart(by_id('size-chart'), 'parameters and validation loss', 460, () => {
+    const { colour, legend } = colouring(sized, size_look.by);
+    const y = run => (size_look.loss === 'best' ? run.best.val : run.final && run.final.val);
+    const list = sized.map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0);
+    const xs = list.map(run => run[size_look.key]), low = Math.min(...xs), high = Math.max(...xs);
+    const colours = list.map(run => (run === baseline ? theme.colours().ink : colour(run)));
+    const x = axis(size_look.key === 'params' ? 'parameters by nanoGPT’s count (log)' : 'parameters in all (log)',
+      { type: 'logarithmic', min: low * 0.8, max: high * 1.6, afterBuildTicks: scale => {
+        const nice = [];
+        for (let p = 10 ** Math.floor(Math.log10(low * 0.8)); p <= high * 2; p *= 10) for (const k of [1, 1.5, 2, 3, 5, 7]) nice.push(p * k);
+        const inside = nice.filter(v => v >= low * 0.8 && v <= high * 1.6);
+        scale.ticks = (inside.length > 1 ? inside : [...new Set(xs)]).map(value => ({ value }));
+      } });
+    x.ticks.callback = value => formats.short(value);
+    return {
+      type: 'scatter',
+      data: { datasets: [{
+        label: 'runs', data: list.map(run => ({ x: run[size_look.key], y: y(run) })), backgroundColor: colours, borderColor: theme.colours().page,
+        pointRadius: list.map(run => (run === baseline ? 6 : 5)), pointStyle: list.map(run => (run === baseline ? 'rect' : 'circle')),
+        names: list.map(run => run.short),
+      }] },
+      options: {
+        parsing: false,
+        layout: { padding: { right: 8 } },
+        interaction: { mode: 'nearest', intersect: false },
+        plugins: { tooltip: { displayColors: false, callbacks: {
+          title: items => (items.length ? list[items[0].dataIndex].name : ''),
+          label: item => `${formats.count(item.parsed.x)} parameters, val ${item.parsed.y.toFixed(4)}`,
+        } } },
+        scales: { x, y: loss_axis(size_look.loss === 'best' ? 'lowest validation loss' : 'final validation loss') },
+      },
+      legend: [...legend.map(item => Object.assign({ dot: true }, item)), ...(baseline ? [{ text: '■ baseline', colour: 'transparent', dot: true }] : [])],
+    };
+  });
+  const change = key => value => { size_look[key] = value; figure.redraw(); };
+  by_id('size-controls').append(
+    make_select('count', [['params', 'nanoGPT’s'], ['all_params', 'all']], change('key'), 'params').label,
+    make_select('loss', [['best', 'lowest val'], ['final', 'final val']], change('loss'), 'best').label);
+  if (D.factors.length) {
+    by_id('size-controls').append(make_select('colour by', D.factors.map(f => [f.key, f.key]), change('by'), size_look.by).label);
+  }
+}
+
+// ---- bars ---------------------------------------------------------------------------------------
+
+const barred = all_indexes.filter(i => runs[i].final);
+const bar_look = { at: 'final', sort: 'rank' };
+
+by_id('bars').hidden = barred.length === 0;
+if (barred.length) {
+  const figure = make_chart(by_id('bar-chart'), 'train and val loss', 70 + 34 * barred.length, () => {
+    const list = [...barred];
+    if (bar_look.sort === 'rank') list.sort((a, b) => (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
+    const of = (run, which) => { const e = bar_look.at === 'final' ? run.final : run.best || {}; return is_number(e[which]) ? e[which] : null; };
+    const narrow = innerWidth < 640;
+    const set = (which, n) => ({
+      label: which, data: list.map(i => of(runs[i], which)), backgroundColor: theme.line(n), barPercentage: 0.95, categoryPercentage: 0.78,
+      values: list.map(i => { const v = of(runs[i], which); return v === null ? 'none' : v.toFixed(4); }),
+    });
+    const colours = theme.colours();
+    return {
+      type: 'bar',
+      data: { labels: list.map(i => runs[i].name), datasets: [set('train', 1), set('val', 0)] },
+      options: {
+        indexAxis: 'y',
+        layout: { padding: { right: 52 } },
+        interaction: { mode: 'nearest', axis: 'y', intersect: false },
+        plugins: { tooltip: { callbacks: { label: item => `${item.dataset.label} ${item.parsed.x.toFixed(4)}` } } },
+        scales: {
+          x: Object.assign(loss_axis('loss'), { beginAtZero: true }),
+          y: axis('', { ticks: { color: colours.soft, autoSkip: false, font: { size: 11 }, callback(v) {
+            const run = runs[list[v]], text = narrow ? run.short : run.name;
+            return (text.length > 44 ? text.slice(0, 43) + '…' : text) + (run === baseline ? ' *' : '');
+          } } }),
+        },
+      },
+      legend: [{ text: 'train', colour: theme.line(1), dot: true }, { text: 'val', colour: theme.line(0), dot: true }],
+    };
+  });
+  const change = key => value => { bar_look[key] = value; figure.redraw(); };
+  by_id('bar-controls').append(make_select('losses', [['final', 'at the last evaluation'], ['best', 'at the lowest val']], change('at'), 'final').label);
+  if (barred.length > 1) by_id('bar-controls').append(make_select('order', [['rank', 'lowest val first'], ['plan', 'as listed']], change('sort'), 'rank').label);
+}

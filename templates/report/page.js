@@ -1,0 +1,38 @@
+// page: contents, printing, and the live page's reload.
+for (const section of document.querySelectorAll('main section')) {
+  if (!section.hidden) by_id('contents').append(el('a', { href: '#' + section.id }, section.querySelector('h2').textContent));
+}
+
+// Paper is white, and has no place for what is drawn later.
+function draw_all() {
+  charts.forEach(figure => { if (!figure.chart) figure.draw(); });
+  maps.forEach(item => { if (!item.drawn) item.draw(); });
+}
+addEventListener('beforeprint', () => {
+  theme.printing = true;
+  theme.apply();
+  draw_all();
+  charts.forEach(figure => figure.chart.resize());
+});
+addEventListener('afterprint', () => {
+  theme.printing = false;
+  theme.apply();
+});
+by_id('print').addEventListener('click', () => print());
+
+if (by_id('reload')) {
+  let timer = 0;
+  const set = () => {
+    clearTimeout(timer);
+    if (by_id('reload').checked) timer = setTimeout(() => location.reload(), 30000);
+  };
+  try { by_id('reload').checked = sessionStorage.getItem('reload') === 'on'; } catch { /* no storage for this page */ }
+  by_id('reload').addEventListener('change', () => {
+    try { sessionStorage.setItem('reload', by_id('reload').checked ? 'on' : 'off'); } catch { /* as above */ }
+    set();
+  });
+  set();
+}
+
+// For whoever wants to look at the page from a console.
+window.report = { D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image };

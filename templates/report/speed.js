@@ -1,0 +1,52 @@
+// speed: of each build the step and the share of the peak, and its kernels.
+const timed = D.builds.filter(b => b.figures);
+
+const build_label = b => b.name + (b.runs.length < runs.length && runs.length > 1 ? ` (${b.runs.length} runs)` : '');
+
+by_id('speed').hidden = timed.length === 0 && !runs.some(run => run.ms);
+if (!by_id('speed').hidden) {
+  const rows = D.builds.map(b => {
+    const own = b.runs.map(i => runs[i]).filter(run => run.ms), f = b.figures || {};
+    const mean = key => { const l = own.map(run => run[key]).filter(is_number); return l.length ? l.reduce((x, y) => x + y) / l.length : undefined; };
+    return { name: b.name, backend: b.backend, runs: b.runs.length, own: mean('ms'), own_mfu: mean('mfu'), ms: f.ms_median, p10: f.ms_p10, p90: f.ms_p90,
+      share: f.share_of_peak, gflops: f.gflops, peak: f.peak_gflops, floor: f.share_of_floor, tokens: f.tokens_per_s, threads: f.threads, machine: f.machine };
+  });
+  make_table(by_id('speed-table'), used_columns([
+    { key: 'name', title: 'build', kind: 'text' },
+    { key: 'backend', title: 'backend', kind: 'text' },
+    { key: 'runs', title: 'runs', kind: 'plain' },
+    { key: 'own', title: 'runs’ ms/step', kind: 'ms', hint: 'mean of the runs’ medians' },
+    { key: 'own_mfu', title: 'runs’ MFU', kind: 'percent', hint: hint_of_mfu },
+    { key: 'ms', title: 'bench ms/step', kind: 'ms', hint: 'median of a step in bench, on made-up tokens' },
+    { key: 'p10', title: 'p10', kind: 'ms' },
+    { key: 'p90', title: 'p90', kind: 'ms' },
+    { key: 'share', title: 'of peak', kind: 'percent', hint: 'of the multiply-add peak measured in the same bench' },
+    { key: 'gflops', title: 'GFLOP/s', kind: 'ms' },
+    { key: 'peak', title: 'peak', kind: 'ms', hint: 'GFLOP/s' },
+    { key: 'floor', title: 'of floor', kind: 'percent', hint: 'the sum of the kernels’ rooflines by the step’s time' },
+    { key: 'tokens', title: 'bench tokens/s', kind: 'count' },
+    { key: 'threads', title: 'threads', kind: 'plain' },
+    { key: 'machine', title: 'machine', kind: 'text' },
+  ], rows), rows, {});
+}
+
+function show_kernels(at) {
+  const b = timed[at], f = b.figures;
+  by_id('speed-words').textContent = `${b.name}: each kernel of a step, measured by bench with ${format('plain', f.threads)} threads. `
+    + 'Roofline is the least time for its operations and bytes, by the time it took.';
+  make_table(by_id('kernel-table'), used_columns([
+    { key: 'name', title: 'kernel', kind: 'text' },
+    { key: 'calls', title: 'calls', kind: 'plain', hint: 'a step' },
+    { key: 'ms', title: 'ms/step', kind: 'ms' },
+    { key: 'share', title: 'share', kind: 'percent' },
+    { key: 'flop', title: 'MFLOP', kind: 'mega', hint: 'a step' },
+    { key: 'bytes', title: 'MB', kind: 'mega', hint: 'a step' },
+    { key: 'roofline', title: 'roofline', kind: 'percent' },
+  ], f.kernels), f.kernels, {});
+}
+
+if (timed.length) {
+  const change = value => { tables.pop(); show_kernels(Number(value)); };
+  if (timed.length > 1) by_id('speed-controls').append(make_select('kernels of', timed.map((b, i) => [i, build_label(b)]), change, 0).label);
+  show_kernels(0);
+}

@@ -1,0 +1,413 @@
+-- The report's reading and computing: runs that are whole and runs that are not, thinning, statistics, effects, words,
+-- attention as bytes, and the page's text. How it looks in a browser is tests/report's.
+local check = require("tests.gen.check")
+local attention = require("gen.report.attention")
+local effects = require("gen.report.effects")
+local files = require("gen.files")
+local fixture = require("tests.report.fixture")
+local library = require("gen.report.library")
+local plan = require("gen.report.plan")
+local run = require("gen.report.run")
+local statistics = require("gen.report.statistics")
+local text = require("gen.report.text")
+local thin = require("gen.report.thin")
+local words = require("gen.report.words")
+
+local function near(got, wanted, what, tolerance)
+  if not got or math.abs(got - wanted) > (tolerance or 1e-9) then
+    error(("%s: got %s, wanted %s"):format(what or "value", tostring(got), tostring(wanted)), 2)
+  end
+end
+
+local function has(list, pattern)
+  for _, line in ipairs(list) do if line:find(pattern) then return end end
+  error(("no line of %q has %q"):format(table.concat(list, " | "), pattern), 2)
+end
+
+local root = fixture.project()
+
+-- ---- a run's folder -----------------------------------------------------------------------------
+
+-- A run of these lines of metrics.jsonl, without run.json.
+local function run_of(lines, name)
+  local folder = root .. "/out/" .. (name or "lines")
+  files.write(folder .. "/metrics.jsonl", lines)
+  return run.read(folder)
+end
+
+local function evaluation(iter, train, val)
+  return ('{"iter":%d,"train_loss":%s,"val_loss":%s,"ms":10}\n'):format(iter, train, val)
+end
+
+local function step(iter, loss)
+  return ('{"iter":%d,"loss":%s,"lr":0.1,"grad_norm":1,"skipped":false,"ms":2.5,"tokens_per_s":9,"mfu":null}\n')
+    :format(iter, loss)
+end
+
+check.test("a whole run: best, final, gap, time, speed", function()
+  fixture.run(root, "out/whole", { name = "whole", settings = {} })
+  local r = run.read(root .. "/out/whole/")
+  check.equal(r.name, "whole")
+  check.equal(r.status, "finished")
+  check.equal(#r.evaluations, 11)
+  check.equal(r.steps_count, 1001)
+  check.equal(#r.notes, 0)
+  near(r.gap, r.final.val - r.final.train)
+  near(r.tokens_per_s, 16 * 64 / r.ms * 1000)
+  near(r.mfu, r.flops_per_token * r.tokens_per_s / 5e11)
+  check.equal(r.max_iters, 1000)
+  for _, e in ipairs(r.evaluations) do if e.val < r.best.val then error("not the best") end end
+end)
+
+check.test("a last line that is cut is passed over, and said", function()
+  local r = run_of(evaluation(0, 4, 4.1) .. step(0, 4) .. '{"iter":1,"loss":3.', "cut")
+  check.equal(#r.evaluations, 1)
+  check.equal(r.steps_count, 1)
+  has(r.notes, "^metrics.jsonl ends within line 3; it is passed over")
+  has(r.notes, "run.json is missing")
+  has(r.notes, "one evaluation only")
+end)
+
+check.test("lines that are no JSON, no objects, without an iteration, or going back", function()
+  local r = run_of(step(0, 4) .. "nonsense\n[1]\n{}\n" .. '{"iter":-1,"loss":1}\n{"iter":1.5,"loss":1}\n"x"\n' ..
+    step(0, 9) .. ("["):rep(2000) .. "\n" .. step(1, 3), "bad")
+  check.equal(r.steps_count, 2)
+  has(r.notes, "^line 2 of metrics.jsonl is not readable; 8 lines in all")
+end)
+
+check.test("losses that are no numbers", function()
+  local r = run_of(evaluation(0, 4, 4.1) .. step(0, 4) .. step(1, "null") .. evaluation(2, "null", "null") ..
+    step(2, "null"), "nan")
+  check.equal(r.best.iter, 0)
+  check.equal(r.final.val, nil)
+  check.equal(r.gap, nil)
+  has(r.notes, "a loss is not a number, first at iteration 1 %(3 lines%)")
+  check.equal(words.overfitting(r).kind, "unknown")
+end)
+
+check.test("the quick way through a step's line and the JSON parser agree", function()
+  local lines = {}
+  for i, loss in ipairs({ "4", "3.25", "1e-05", "-2.5", "null", "1e999", "1-2", "3.5" }) do
+    lines[i] = step(i, loss):gsub("null}", i % 2 == 0 and "0.25}" or "null}"):gsub("2.5,", i .. ".125,", 1)
+  end
+  local quick = run_of(table.concat(lines), "quick")
+  local parsed = run_of(table.concat(lines):gsub("{", "{ "), "parsed")
+  check.equal(quick.steps_count, 7) -- 1-2 is no number, and no JSON
+  for _, key in ipairs({ "steps_count", "ms", "mfu", "seconds", "last_iter" }) do
+    check.equal(quick[key], parsed[key], key)
+  end
+  check.equal(table.concat(quick.notes, " "), table.concat(parsed.notes, " "))
+  for i, y in ipairs(quick.steps_y) do check.equal(y, parsed.steps_y[i], "loss " .. i) end
+end)
+
+check.test("no lines, no file, no folder", function()
+  has(run_of("", "empty").notes, "metrics.jsonl is empty")
+  check.equal(run.read(root .. "/out/empty").status, "not started")
+  assert(os.execute("mkdir -p " .. root .. "/out/bare"))
+  has(run.read(root .. "/out/bare").notes, "metrics.jsonl is missing")
+  local r = run.read(root .. "/out/nowhere")
+  has(r.notes, "not started: there is no folder")
+  check.equal(#r.notes, 1)
+end)
+
+check.test("an endless line ends the reading", function()
+  local r = run_of(step(0, 4) .. ("x"):rep(200000) .. "\n" .. step(1, 3), "endless")
+  check.equal(r.steps_count, 1)
+  has(r.notes, "a line of more than 65536 bytes, line 2")
+end)
+
+check.test("run.json that is broken, or of other types", function()
+  files.write(root .. "/out/whole2/run.json", "{")
+  has(run.read(root .. "/out/whole2").notes, "run.json is no JSON")
+  files.write(root .. "/out/whole2/run.json", '[1,2]')
+  run.read(root .. "/out/whole2")
+  files.write(root .. "/out/whole2/run.json", '{"config":3,"run":{"max_iters":"x","a":{}},"num_params":-4,"title":[]}')
+  local r = run.read(root .. "/out/whole2")
+  check.equal(r.num_params, nil)
+  check.equal(r.max_iters, nil)
+  check.equal(r.run.a, nil)
+end)
+
+-- ---- curves -------------------------------------------------------------------------------------
+
+check.test("a short curve stays as it is", function()
+  local t = thin.new(4)
+  for i = 1, 4 do t:add(i, i * 10) end
+  local xs, ys, each = t:points()
+  check.equal(table.concat(xs, " "), "1.0 2.0 3.0 4.0")
+  check.equal(table.concat(ys, " "), "10.0 20.0 30.0 40.0")
+  check.equal(each, 1)
+end)
+
+check.test("a long one has means of neighbours, and no more points than asked for", function()
+  for _, n in ipairs({ 5, 8, 9, 1000, 1001, 4097 }) do
+    local t = thin.new(8)
+    for i = 1, n do t:add(i, 2 * i) end
+    local xs, ys, each = t:points()
+    if #xs > 8 or #xs < 3 then error(("%d points of %d"):format(#xs, n)) end
+    near(xs[1], (each + 1) / 2, "first of " .. n)
+    for i in ipairs(xs) do near(ys[i], 2 * xs[i], "point " .. i) end
+  end
+end)
+
+check.test("a value that is missing does not count for the mean", function()
+  local t = thin.new(2)
+  for i, y in ipairs({ 1, false, 3, 4, false, false, false, false }) do t:add(i, y or nil) end
+  local _, ys, each = t:points()
+  check.equal(each, 4)
+  near(ys[1], 8 / 3)
+  check.equal(ys[2], false)
+end)
+
+-- ---- statistics ---------------------------------------------------------------------------------
+
+check.test("mean, sd, range", function()
+  local s = statistics.of({ 2, 4, 4, 4, 5, 5, 7, 9 })
+  near(s.mean, 5)
+  near(s.sd, math.sqrt(32 / 7))
+  check.equal(s.min, 2)
+  check.equal(s.max, 9)
+  check.equal(statistics.of({ 1 }).sd, nil)
+  check.equal(statistics.of({}).mean, nil)
+end)
+
+-- t of the first pair is -2.85 with 27.9 degrees of freedom, of the second -0.71 with 3.8.
+check.test("Welch's test", function()
+  local a = { 27.5, 21.0, 19.0, 23.6, 17.0, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19.0, 21.7, 21.4 }
+  local b = { 27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8, 22.0, 24.8, 20.2, 21.9, 22.1, 22.9, 30.5, 24.4 }
+  check.equal(statistics.welch(a, b), true)
+  check.equal(statistics.welch({ 1.0, 1.2, 1.1 }, { 1.05, 1.3, 1.15 }), false)
+  check.equal(statistics.welch({ 1 }, { 2, 3 }), nil)
+  check.equal(statistics.welch({ 1, 1 }, { 2, 2 }), true)
+end)
+
+check.test("pairs", function()
+  local p = statistics.paired({ 0.9, 1.1, 1.0, 1.2 })
+  near(p.mean, 1.05)
+  near(p.half, 3.182 * statistics.of({ 0.9, 1.1, 1.0, 1.2 }).sd / 2)
+  check.equal(p.distinct, true)
+  check.equal(statistics.paired({ 1, -1, 1, -1 }).distinct, false)
+  check.equal(statistics.paired({ 1, 1 }).distinct, nil)
+end)
+
+-- ---- overfitting --------------------------------------------------------------------------------
+
+local function judged(trains, vals)
+  local lines = {}
+  for i, val in ipairs(vals) do lines[i] = evaluation((i - 1) * 100, trains[i], val) end
+  return words.overfitting(run_of(table.concat(lines), "judged"))
+end
+
+check.test("overfitting is told from scatter, from divergence and from a run that still falls", function()
+  local train = { 5, 4, 3.5, 3.2, 3, 2.8, 2.6, 2.4 }
+  local over = judged(train, { 5, 4.4, 4.2, 4.1, 4.15, 4.25, 4.35, 4.45 })
+  check.equal(over.kind, "overfits")
+  near(over.rise, 0.35)
+  check.equal(over.text, "overfits: val rose by 0.3500 from its minimum 4.1000 at iteration 300 to 4.4500 at 700 " ..
+    "while train fell by 0.8000")
+  check.equal(judged(train, { 5, 4.4, 4.2, 4.1, 4.0, 3.9, 3.85, 3.8 }).kind, "falls")
+  check.equal(judged(train, { 5, 4.4, 4.1, 4.2, 4.1, 4.2, 4.09, 4.15 }).kind, "scatters")
+  check.equal(judged({ 5, 4, 3, 3, 3, 3, 4, 5 }, { 5, 4, 3.5, 3.4, 3.4, 3.4, 4.4, 5.4 }).kind, "rises")
+end)
+
+-- ---- plans and effects --------------------------------------------------------------------------
+
+local function in_root(path)
+  return root .. "/" .. path
+end
+
+-- plan.of_sweep reads below the present folder: run a function's text in the project instead.
+local function plan_of(name)
+  local original = io.open
+  rawset(io, "open", function(path, mode) -- luacheck: ignore
+    return original(path:sub(1, 1) == "/" and path or in_root(path), mode)
+  end)
+  local ok, p = pcall(plan.of_sweep, name)
+  rawset(io, "open", original) -- luacheck: ignore
+  if not ok then error(p, 0) end
+  return p
+end
+
+fixture.sweep(root, "grid", "grid", { { key = "n_head", values = { 4, 8 } },
+  { key = "n_embd", values = { 128, 256 } }, { key = "max_iters", values = { 200, 400 } },
+  { key = "dropout", values = { 0.1, 0.2 } } }, { 1 })
+fixture.sweep(root, "vary", "vary", { { key = "n_head", values = { 4, 8 } },
+  { key = "n_embd", values = { 128, 256 } } }, { 1, 2, 3 })
+
+check.test("main effects: mean over the others, differences of pairs", function()
+  local p = plan_of("grid")
+  check.equal(#p.runs, 16)
+  local order = words.rank(p)
+  check.equal(p.runs[order[1]].rank, 1)
+  local list = effects.of(p)
+  check.equal(#list, 4)
+  local e = list[2]
+  check.equal(e.key, "n_embd")
+  check.equal(#e.runs, 16)
+  local sum, n = 0, 0
+  for _, r in ipairs(p.runs) do
+    if r.settings.n_embd == 256 then sum, n = sum + r.best.val, n + 1 end
+  end
+  check.equal(e.levels[2].n, n)
+  near(e.levels[2].mean, sum / n)
+  check.equal(e.levels[2].difference.n, 8)
+  near(e.levels[2].difference.mean, e.levels[2].mean - e.levels[1].mean)
+  check.equal(e.levels[2].difference.distinct, true)
+end)
+
+check.test("a run that is the first part of a longer one is known by its evaluations", function()
+  local p = plan_of("grid")
+  local found = 0
+  for _, short in ipairs(p.runs) do
+    for _, long in ipairs(p.runs) do
+      if effects.is_prefix(short, long) then
+        found = found + 1
+        check.equal(short.settings.max_iters, 200)
+        check.equal(long.settings.max_iters, 400)
+        check.equal(short.settings.n_embd, long.settings.n_embd)
+      end
+    end
+  end
+  check.equal(found, 8)
+end)
+
+check.test("one at a time: a factor's runs are the baseline's and those that differ in it alone", function()
+  local p = plan_of("vary")
+  local list = effects.of(p)
+  check.equal(#list[1].runs, 6)
+  check.equal(list[1].levels[2].n, 3)
+  near(list[1].levels[2].difference.mean, list[1].levels[2].mean - list[1].levels[1].mean)
+end)
+
+check.test("seeds: mean and sd of each setting, and what can be told apart", function()
+  local p = plan_of("vary")
+  local groups = effects.over_seeds(p)
+  check.equal(#groups, 3)
+  for i, g in ipairs(groups) do
+    check.equal(g.stats.n, 3)
+    if i > 1 and g.stats.mean < groups[i - 1].stats.mean then error("not from the best on") end
+    if g.is_baseline then
+      near(g.delta, 0)
+    elseif g.text:find("n_embd=256", 1, true) then
+      check.equal(g.from_baseline, true)
+    end
+  end
+  check.equal(effects.over_seeds(plan_of("grid")), nil)
+  check.equal(words.verdict(false), "not distinguishable")
+end)
+
+check.test("the summary says what was run, what won, what the best have in common, what overfits", function()
+  local p = plan_of("grid")
+  for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
+  local summary = words.summary(p, words.rank(p))
+  has(summary, "^16 runs of grid_base: the full grid of n_head %(4, 8%), n_embd %(128, 256%).*, seed 1%.")
+  has(summary, "1,003,854 training and 111,540 validation tokens")
+  has(summary, "Lowest validation loss: .* below the baseline exp01")
+  has(summary, "The five best runs all have .*max_iters 400")
+  has(summary, "No run overfits")
+end)
+
+check.test("plans that hold something else are refused in one line", function()
+  local function refused(body, code, pattern)
+    files.write(root .. "/out/sweeps/bad/plan.json", body)
+    check.raises(function() plan_of("bad") end, code, pattern)
+  end
+  refused("{", 65, "plan.json is no JSON; make sweep SWEEP=bad writes it")
+  refused("{}", 65, "it lists no runs")
+  refused('{"runs":[{"name":"a"}],"factors":[]}', 65, "the folder of a is not in out/")
+  refused('{"runs":[{"name":"a","folder":"out/../../etc"}],"factors":[]}', 65, "the folder of a is not in out/")
+  refused('{"runs":[{"name":"a/b","folder":"out/x"}]}', 65, "run 1 has no name")
+  refused('{"runs":[{"name":"a","folder":"out/x"}],"factors":[{"key":"k","values":[]}]}', 65, "factor 1 is no")
+  check.raises(function() plan_of("none") end, 66, "out/sweeps/none/plan.json is missing")
+  check.raises(function() plan_of("a b") end, 64, "is no sweep's name")
+end)
+
+check.test("a program of another folder is never run", function()
+  files.write(root .. "/out/sweeps/evil/plan.json",
+    '{"runs":[{"name":"a","folder":"out/x","build":"build/../../bin"},{"name":"b","folder":"out/x","build":"/bin"}]}')
+  local programs = require("gen.report.programs")
+  for _, r in ipairs(plan_of("evil").runs) do check.equal(r.build, nil) end
+  for _, name in ipairs({ "../x", "a/b", "a;b", ".hidden", "a b", "" }) do
+    check.equal(programs.folder({ config_name = name, backend = "cpu" }, "build"), nil, name)
+  end
+  check.equal(programs.folder({ config_name = "a-n_embd=4", backend = "x" }, "build"), "build/a-n_embd=4/cpu")
+end)
+
+-- ---- attention ----------------------------------------------------------------------------------
+
+check.test("attention as bytes: of each row the causal part, 255 is 1", function()
+  local packed = attention.pack({ n_layer = 1, n_head = 2, n_tokens = 2, tokens = { "a", "\xE2" },
+    attention = { { { { 1, 0 }, { 0.25, 0.75 } }, { { 1, 0 }, { 0.5, 0.5 } } } } })
+  -- 255 64 191, 255 128 128; means 255 96 159
+  check.equal(packed.weights, "/0C//4CA")
+  check.equal(packed.means, "/2Cf")
+  check.equal(packed.tokens[2], "\u{FFFD}")
+end)
+
+-- ---- texts and the page -------------------------------------------------------------------------
+
+check.test("texts: UTF-8, cutting, HTML, numbers", function()
+  check.equal(text.valid("a\xFFb\xE2\x82"), "a\u{FFFD}b\u{FFFD}\u{FFFD}")
+  check.equal(text.cut("äöü", 2), "äö")
+  check.equal(text.html("<a b='\"&'>"), "&lt;a b=&#39;&quot;&amp;&#39;&gt;")
+  check.equal(words.count(1234567), "1,234,567")
+  check.equal(words.count(999), "999")
+  check.equal(words.delta(-0.5), "−0.5000")
+end)
+
+local function report(arguments)
+  if not pcall(library.text) then check.skip("there is no Chart.js (package libjs-chart.js)") end
+  local output, ok, code = fixture.report(root, arguments)
+  return output, ok, code
+end
+
+check.test("the same runs give the same page, whole and of one piece", function()
+  local output, ok = report("--sweep grid")
+  if not ok then error(output, 0) end
+  local path = root .. "/out/reports/grid.html"
+  local first = files.read(path)
+  report("--sweep grid")
+  check.same_text(files.read(path), first, "page")
+  for _, word in ipairs({ 'src="http', "href=\"http", "@import", "url(http", "<link" }) do
+    if first:find(word, 1, true) then error("the page loads: " .. word) end
+  end
+  local _, scripts = first:gsub("</script>", "")
+  check.equal(scripts, 4, "ends of scripts")
+  if first:find("</script> <b>", 1, true) then error("a sample's text ends a script or an element") end
+  if not first:find("First Citizen:", 1, true) then error("no samples") end
+  if not files.read(root .. "/out/reports/grid.attention/exp01-nh4-ne128-mi200-d0.1.json") then
+    error("the exact weights are not beside the page")
+  end
+end)
+
+check.test("32 runs are below 1 MB, attention apart", function()
+  fixture.sweep(root, "grid32", "grid", fixture.GRID32, { 1337 }, function(spec) spec.every = 4 end)
+  local output, ok = report("--live --sweep grid32")
+  if not ok then error(output, 0) end
+  local page = files.read(root .. "/out/reports/grid32.html")
+  local maps = #page:match('id="attention%-data">(.-)</script>')
+  if maps < 100000 then error("there is no attention") end
+  -- Of 500 steps the page has 250 points, as many as it has of 2,000.
+  if #page - maps > 1000000 then error(("%d bytes"):format(#page - maps)) end
+end)
+
+check.test("a prompt that the model has no tokens for is said, and the rest is there", function()
+  local output, ok = report("--prompt=refuse --out out/refuse.html out/whole")
+  if not ok then error(output, 0) end
+  local page = files.read(root .. "/out/refuse.html")
+  if not page:find("no attention: %-%-start: line 1, character 1") then error("not said") end
+end)
+
+check.test("what is asked for wrongly is refused in one line", function()
+  for _, case in ipairs({
+    { "", 64, "of what? give --sweep NAME" }, { "--sweep a out/whole", 64, "give one of both" },
+    { "--prompt= out/whole", 64, "--prompt: is empty" }, { "out/nowhere", 66, "out/nowhere: there is no such folder" },
+    { "--sweep nowhere", 66, "out/sweeps/nowhere/plan.json is missing" } }) do
+    local output, _, code = report(case[1])
+    check.equal(code, case[2], case[1])
+    if not output:find(case[3], 1, true) or output:find("\n.") then error(("%s: %s"):format(case[1], output)) end
+  end
+end)
+
+fixture.remove(root)
+check.finish()

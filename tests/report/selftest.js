@@ -1,0 +1,163 @@
+// selftest: what test_page.lua sets into a copy of a report: it uses the page as a person does and tells the frame
+// around it what was wrong. head.js, which comes first, collects errors in `problems`.
+addEventListener('load', () => setTimeout(() => {
+  const R = window.report, failures = [...problems];
+  let checks = 0;
+  const check = (ok, what) => { checks++; if (!ok) failures.push(what); };
+  const one = selector => document.querySelector(selector);
+  const visible = node => node && !node.closest('[hidden]') && node.getClientRects().length > 0;
+
+  // Pixels of a canvas within a box that are neither ground nor grid nor any grey, unless greys count.
+  const painted = (canvas, box, greys) => {
+    const data = canvas.getContext('2d').getImageData(box.x, box.y, Math.max(1, box.w), Math.max(1, box.h)).data;
+    let n = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      const spread = Math.max(data[i], data[i + 1], data[i + 2]) - Math.min(data[i], data[i + 1], data[i + 2]);
+      if (data[i + 3] > 120 && (greys || spread > 45)) n++;
+    }
+    return n;
+  };
+  const in_area = figure => {
+    const a = figure.chart.chartArea, k = figure.chart.currentDevicePixelRatio;
+    return { x: Math.round(a.left * k), y: Math.round(a.top * k), w: Math.round((a.right - a.left) * k), h: Math.round((a.bottom - a.top) * k) };
+  };
+  const choose = (select, value) => {
+    select.value = String(value);
+    select.dispatchEvent(new Event('change'));
+  };
+
+  try {
+    check(R, 'the page’s scripts did not come to their end');
+    R.draw_all();
+    for (const figure of R.charts) {
+      if (!visible(figure.canvas)) { check(false, `${figure.title}: is hidden`); continue; }
+      check(painted(figure.canvas, in_area(figure)) > 15, `${figure.title}: nothing is drawn`);
+      const image = R.chart_image(figure);
+      check(painted(image, { x: 0, y: 0, w: image.width, h: image.height }) > 15, `${figure.title}: the saved picture is empty`);
+    }
+    for (const item of R.maps) {
+      check(painted(item.canvas, { x: 0, y: 0, w: item.canvas.width, h: item.canvas.height }) > 200, `${item.title}: nothing is drawn`);
+    }
+    for (const selector of (window.wanted || [])) check(visible(one(selector)), `${selector}: is missing`);
+
+    // Tables: each column sorts up and down; missing values stay last; CSV has every row.
+    for (const table of R.tables) {
+      const headings = [...table.node.querySelectorAll('thead button')];
+      table.columns.forEach((column, i) => {
+        for (const direction of [1, -1]) {
+          for (let n = 0; n < 2 && (table.key !== column.key || table.direction !== direction); n++) headings[i].click();
+          check(table.key === column.key && table.direction === direction, `column ${column.title}: a click does not sort by it`);
+          const values = table.rows().map(row => row[column.key]);
+          const there = values.filter(v => v !== undefined && v !== null && v !== '');
+          const sorted = there.every((v, j) => j === 0 || typeof v !== 'number' || direction * (v - there[j - 1]) >= 0);
+          check(sorted, `column ${column.title}: is not sorted`);
+          check(values.slice(0, there.length).every(v => v !== undefined && v !== null), `column ${column.title}: missing values are not last`);
+        }
+      });
+      const first = table.node.querySelector('tbody tr');
+      check(first && first.children.length === table.columns.length, 'a row has not a cell for each column');
+      check(table.csv().split('\r\n').length === table.rows().length + 2, 'CSV has not a line for each row');
+    }
+
+    // The filter: words, and comparisons.
+    const runs = R.D.runs, search = R.runs_table.search;
+    const filter = text => {
+      search.value = text;
+      search.dispatchEvent(new Event('input'));
+      return R.runs_table.node.querySelectorAll('tbody tr').length;
+    };
+    const scored = runs.filter(run => run.best);
+    if (scored.length) {
+      const limit = scored[0].best.val;
+      check(filter(`best<${limit}`) === scored.filter(run => run.best.val < limit).length, 'filtering by a figure');
+      check(filter('rank=1') === 1, 'filtering by rank');
+    }
+    for (const f of R.D.factors) {
+      const value = f.values[0];
+      check(filter(`${f.key}=${value}`) === runs.filter(run => run.settings[f.key] === value).length, `filtering by ${f.key}`);
+    }
+    check(filter('no-run-has-this-name') === 0, 'filtering by a word');
+    check(filter('') === runs.length, 'the filter taken away');
+
+    // Pickers: another run is another figure and other words.
+    const pick = (select, look) => {
+      if (!select || select.options.length < 2) return;
+      const before = look();
+      const other = [...select.options].findIndex(o => o.value !== select.value && o.value !== '' && (!select.usable || select.usable(o)));
+      const old = select.value;
+      choose(select, select.options[other].value);
+      check(look() !== before, `${select.getAttribute('aria-label')}: choosing another changes nothing`);
+      choose(select, old);
+      check(look() === before, `${select.getAttribute('aria-label')}: choosing the first again does not bring it back`);
+    };
+    const run_select = one('#run-controls select');
+    if (run_select) {
+      run_select.usable = option => R.D.runs[option.value].e.x.length > 1;
+      pick(run_select, () => one('#run-chart canvas').toDataURL());
+      pick(run_select, () => one('#run-chart b').textContent);
+      const link = one('#runs-table tbody tr:last-child th button');
+      link.click();
+      check(one('#run-chart b').textContent.startsWith(runs[run_select.value].name), 'a click on a name does not show that run');
+    }
+    const [first_run, beside] = document.querySelectorAll('#attention-controls select');
+    const attention_text = () => { R.draw_all(); return one('#attention-maps').textContent; };
+    pick(first_run, attention_text);
+    if (beside && beside.getAttribute('aria-label') === 'beside') {
+      const count = R.maps.length;
+      choose(beside, beside.options[1].value);
+      check(R.maps.length > count, 'no second run beside the first');
+      R.draw_all();
+      choose(beside, '');
+    }
+    if (visible(one('#sizes'))) pick(one('#size-controls select'), () => one('#size-chart canvas').toDataURL());
+    if (runs.some(run => run.best && run.final.val !== run.best.val)) {
+      pick(one('#bar-controls select'), () => one('#bar-chart canvas').toDataURL());
+    }
+
+    // Controls of the curves.
+    if (visible(one('#curve-controls'))) {
+      const picture = () => one('#curve-charts canvas').toDataURL();
+      for (const control of document.querySelectorAll('#curve-controls input')) {
+        const before = picture();
+        if (control.type === 'range') { control.value = 0.8; control.dispatchEvent(new Event('input')); } else control.click();
+        const train_only = control.parentElement.textContent.includes('steps');
+        const few = R.D.runs.every(run => run.e.x.length < 3);
+        check(train_only || few || picture() !== before, `${control.parentElement.textContent}: changes nothing`);
+        if (control.type === 'range') { control.value = 0; control.dispatchEvent(new Event('input')); } else control.click();
+      }
+    }
+
+    // A map enlarged.
+    if (R.maps.length) {
+      R.maps[0].figure.click();
+      check(one('#large').open && painted(one('#large canvas'), { x: 0, y: 0, w: 400, h: 400 }) > 200, 'a map is not enlarged');
+      one('#large-close').click();
+      check(!one('#large').open, 'the enlarged map stays');
+    }
+
+    // Light and dark: as the system at first, then by the switch; printed light.
+    const ground = () => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0);
+    const dark = matchMedia('(prefers-color-scheme: dark)').matches;
+    check((ground() < 200) === dark, 'the ground is not the system’s');
+    choose(one('#theme'), dark ? 'light' : 'dark');
+    check((ground() < 200) !== dark, 'the switch of the theme does nothing');
+    dispatchEvent(new Event('beforeprint'));
+    check(ground() > 700, 'it does not print light');
+    dispatchEvent(new Event('afterprint'));
+    choose(one('#theme'), 'auto');
+
+    // Nothing sticks out to the side, nothing is loaded.
+    check(document.documentElement.scrollWidth <= innerWidth + 1, `the page is ${document.documentElement.scrollWidth} wide, the window ${innerWidth}`);
+    for (const node of document.querySelectorAll('section, figure, .table, pre')) {
+      if (visible(node)) check(node.getBoundingClientRect().right <= innerWidth + 1, `${node.tagName} in ${(node.closest('section') || node).id} sticks out`);
+    }
+    const loaded = performance.getEntriesByType('resource').filter(e => !e.name.startsWith('data:'));
+    check(loaded.length === 0, `something is loaded: ${loaded.map(e => e.name).join(' ')}`);
+    failures.push(...problems.slice(failures.filter(f => problems.includes(f)).length));
+  } catch (error) {
+    failures.push(`the test itself stopped: ${error.stack || error}`);
+  }
+  parent.postMessage(JSON.stringify({ frame: window.name, width: innerWidth,
+    scheme: matchMedia('(prefers-color-scheme: dark)').matches ? 'dark' : 'light', checks, charts: R ? R.charts.length : 0, maps: R ? R.maps.length : 0,
+    failures: [...new Set(failures)] }), '*');
+}, 50));

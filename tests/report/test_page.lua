@@ -1,0 +1,145 @@
+-- The report in headless Chromium: every page at phone and desktop width, light and dark. selftest.js in the page looks
+-- whether each chart is drawn, sorts every table, picks runs, filters, and says what is wrong.
+package.path = "./?.lua;" .. package.path
+local check = require("tests.gen.check")
+local files = require("gen.files")
+local fixture = require("tests.report.fixture")
+local json = require("dkjson")
+local library = require("gen.report.library")
+
+local PHONE, DESKTOP = 360, 1280
+local EACH = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DESKTOP, "dark" } }
+local LEAST_CHECKS = 30 -- of a page; a test that looks at nothing finds nothing
+
+local function find_browser()
+  for _, name in ipairs({ "chromium", "chromium-browser", "google-chrome", "google-chrome-stable" }) do
+    if os.execute(("command -v %s >/dev/null 2>&1"):format(name)) then return name end
+  end
+end
+
+local browser = find_browser()
+if not browser or not pcall(library.text) then
+  print("skipped: " .. (browser and "there is no Chart.js (package libjs-chart.js)" or
+    "there is no Chromium here (package chromium)"))
+  os.exit(77)
+end
+
+-- A page with the test in it.
+local function prepare(root, page)
+  local text = assert(files.read(("%s/out/reports/%s.html"):format(root, page.name)))
+  local wanted = ("window.wanted = %s;\n"):format(json.encode(page.wanted))
+  local function script(s) return "<script>\n" .. s .. "</script>\n" end
+  local at = text:find("<title>", 1, true)
+  local close = text:find("</body>\n</html>\n$")
+  files.write(("%s/out/reports/%s-test.html"):format(root, page.name), text:sub(1, at - 1) ..
+    script(files.read("tests/report/head.js") .. wanted) .. text:sub(at, close - 1) ..
+    script(files.read("tests/report/selftest.js")) .. text:sub(close))
+end
+
+-- Frames of every width and scheme around the pages: a window is never narrower than 500, and a frame has the scheme
+-- of the element that it stands in.
+local function frames(root, pages)
+  local out, count = {}, 0
+  for _, page in ipairs(pages) do
+    for _, view in ipairs(page.views) do
+      count = count + 1
+      out[count] = ('<iframe name="%s" src="%s-test.html" style="width:%dpx;height:900px;color-scheme:%s;border:0">' ..
+        '</iframe>'):format(page.name, page.name, view[1], view[2])
+    end
+  end
+  local path = root .. "/out/reports/frames.html"
+  files.write(path, [[<!DOCTYPE html><meta charset="utf-8"><script>
+addEventListener('message', event => {
+  document.body.append(Object.assign(document.createElement('pre'), { textContent: event.data }));
+});
+</script><body>]] .. table.concat(out, "\n") .. "</body>")
+  return path
+end
+
+-- What selftest.js said in each frame, by page: { frame, width, scheme, checks, failures }; and Chromium's lines about
+-- the console.
+local function visit(root, path)
+  local log = root .. "/chromium.log"
+  local command = ("timeout 300 %s --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run " ..
+    "--user-data-dir=%s/profile --enable-logging=stderr --window-size=1400,1000 --virtual-time-budget=60000 " ..
+    "--dump-dom %s 2>%s"):format(browser, root, files.quoted("file://" .. path), log)
+  local pipe = io.popen(command)
+  local dom = pipe:read("a")
+  pipe:close()
+  local results, complaints = {}, {}
+  for text in dom:gmatch("<pre>(.-)</pre>") do
+    text = text:gsub("&lt;", "<"):gsub("&gt;", ">"):gsub("&amp;", "&")
+    local result = json.decode(text)
+    results[result.frame] = results[result.frame] or {}
+    table.insert(results[result.frame], result)
+  end
+  for line in io.lines(log) do
+    if line:find("CONSOLE", 1, true) then complaints[#complaints + 1] = line:sub(1, 300) end
+  end
+  return results, complaints
+end
+
+local root = fixture.project()
+
+-- A grid as it should be; the same with all that can be wrong; one at a time with seeds; any runs; a live one.
+fixture.sweep(root, "grid", "grid", { { key = "n_head", values = { 4, 8 } }, { key = "n_embd", values = { 128, 256 } },
+  { key = "max_iters", values = { 1000, 2000 } } }, { 1337 })
+fixture.sweep(root, "broken", "grid", { { key = "n_head", values = { 4, 8 } },
+  { key = "dropout", values = { 0.1, 0.2, 0.3 } } }, { 1 }, function(spec, i)
+    if i == 2 then return false end
+    if i == 3 then spec.last, spec.cut = 430, true end
+    if i == 4 then spec.nan_from = 500 end
+    if i == 5 then spec.evaluations = 1 end
+    if i == 6 then spec.no_info, spec.no_checkpoint = true, true end
+  end)
+fixture.sweep(root, "seeds", "vary", { { key = "n_head", values = { 4, 1 } },
+  { key = "dropout", values = { 0.1, 0.3 } } }, { 1, 2, 3 })
+fixture.run(root, "out/one </script>&", { name = "one </script>&", settings = { n_embd = 256 } })
+fixture.run(root, "out/other", { name = "other", settings = { n_embd = 64 }, max_iters = 600 })
+
+local function with(...)
+  return { "#runs-table table", "#notes", "#curve-charts canvas", "#run-chart canvas", "#bar-chart canvas",
+    "#attention-maps canvas", "#samples .sample pre", "#kernel-table table", "#memory-map canvas", ... }
+end
+local PAGES = {
+  { name = "grid", views = EACH, words = "--sweep grid", wanted = with("#small-charts canvas", "#factor-charts canvas",
+    "#effect-charts canvas", "#effect-table table", "#size-chart canvas") },
+  { name = "broken", words = "--sweep broken", views = { { PHONE, "light" }, { DESKTOP, "dark" } },
+    wanted = with("#factor-charts canvas", "#effect-table table") },
+  { name = "seeds", words = "--sweep seeds", views = { { PHONE, "dark" } },
+    wanted = with("#seed-charts canvas", "#seed-table table") },
+  { name = "pair", views = { { DESKTOP, "light" } },
+    words = "--out out/reports/pair.html 'out/one </script>&' out/other",
+    wanted = with("#factor-charts canvas") },
+  { name = "single", views = { { PHONE, "dark" } }, words = "--live --out out/reports/single.html out/other",
+    wanted = with("#reload") },
+}
+for _, page in ipairs(PAGES) do
+  local output, ok = fixture.report(root, page.words)
+  if not ok then error(output, 0) end
+  prepare(root, page)
+end
+local results, complaints = visit(root, frames(root, PAGES))
+
+for _, page in ipairs(PAGES) do
+  check.test(page.name, function()
+    local wrong, views = {}, {}
+    for _, result in ipairs(results[page.name] or {}) do
+      local view = ("%d px, %s"):format(result.width, result.scheme)
+      views[view] = true
+      for _, failure in ipairs(result.failures) do wrong[#wrong + 1] = view .. ": " .. failure end
+      if result.checks < LEAST_CHECKS then wrong[#wrong + 1] = ("%s: only %d checks"):format(view, result.checks) end
+    end
+    for _, view in ipairs(page.views) do
+      local name = ("%d px, %s"):format(view[1], view[2])
+      if not views[name] then wrong[#wrong + 1] = name .. ": no answer from the page" end
+    end
+    if #wrong > 0 then error({ message = table.concat(wrong, "\n  ") }, 0) end
+  end)
+end
+check.test("the console is silent", function()
+  if #complaints > 0 then error({ message = table.concat(complaints, "\n  ") }, 0) end
+end)
+
+if os.getenv("KEEP") then print("kept: " .. root) else fixture.remove(root) end
+check.finish()
