@@ -245,8 +245,8 @@ data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt 
 prepare_parts := $(addprefix runtime/,prepare.c gpt2_files.c log.c tokenizer.c pretokenize.c bpe.c)
 build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)$(CC) $(CFLAGS) -o $@ $(prepare_parts)
-build/include/run_keys.h: | setup-check
-	$(Q)$(GEN) configs/shakespeare_char_cpu.lua
+build/include/run_keys.h: gen/config.lua | setup-check
+	$(Q)$(GEN) configs/shakespeare_char_cpu.lua && touch $@
 setup-check:
 	@tests/setup.sh --check build
 

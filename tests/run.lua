@@ -79,6 +79,7 @@ end
 
 -- Small models of all options against PyTorch's numbers and finite differences: as they are built
 -- for use, and with ASan and UBSan.
+add("models to hold against PyTorch", "tests/reference/build.sh")
 for _, path in ipairs(files("tests/reference/configs/*.lua")) do
   local name = path:match("([^/]+)%.lua$")
   local build = "make build BUILD=build/reference PROGRAMS=\"test_parity test_greedy gradcheck\" CONFIG=" .. path
@@ -113,7 +114,7 @@ local function last_line(output)
 end
 
 local function run(item)
-  local log = os.tmpname()
+  local log, start = os.tmpname(), os.time()
   local script = ("%s timeout -k 10 %d sh -c '%s' >%s 2>&1 </dev/null"):format(environment,
     seconds_allowed, item.command:gsub("'", "'\\''"), log)
   local _, how, code = os.execute(script)
@@ -130,8 +131,8 @@ local function run(item)
   elseif code ~= 0 and failed == 0 then
     failed = 1 -- it ended badly after, or beside, what it counted
   end
-  print(("%-8s%s: %s"):format(failed > 0 and "FAILED" or skipped > 0 and passed == 0 and "skipped"
-    or "ok", item.title, last_line(output)))
+  print(("%-8s%3d s  %s: %s"):format(failed > 0 and "FAILED" or skipped > 0 and passed == 0 and "skipped"
+    or "ok", os.time() - start, item.title, last_line(output)))
   if failed > 0 then
     print("    " .. item.command)
     local lines = {}
