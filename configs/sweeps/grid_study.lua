@@ -1,5 +1,5 @@
--- Two of grid32's widest runs for 1,500 iterations, to hold beside PyTorch's (tests/reference/study.lua): the loss curve
--- of a small word-piece model that overfits, and its twin with half the dropout, which does so sooner.
+-- Two of grid32's widest runs for 1,500 iterations, to hold beside PyTorch's (tests/reference/study.lua): the loss
+-- curve of a small word-piece model that overfits, and its twin with half the dropout, which does so sooner.
 return {
   base = "grid_base",
   grid = {
