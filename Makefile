@@ -101,7 +101,7 @@ help: ## this list
 #= PEERS=1   make bench: PyTorch in turns with ours, in a virtual environment
 #= GENERIC=1 make bench: the same model with its sizes not baked in, in turns with ours
 #= RECORD=1  make bench: keep the figures in tests/bench/results
-#= SCALE     make bench-scale: full for every size
+#= SCALE     make bench-scale: full for every size, continue for what a stopped run left
 #= DATASET   make data: the data set's name
 #= TEXT      make data: the text's path, UTF-8
 #= TOKENIZER make data: char or gpt2; where left out as before, char at first, gpt2 for shakespeare
@@ -196,8 +196,8 @@ bench-table: setup-check ## the table of what bench recorded, into both pages th
 	$(Q)lua5.4 tests/bench/table.lua README.md tests/bench/README.md
 
 bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for cliffs; SET="isa=..."
-	$(if $(filter-out full,$(SCALE)),$(error SCALE=$(SCALE): wanted full, or nothing))
-	$(Q)lua5.4 tests/bench/scale.lua $(if $(filter full,$(SCALE)),--full) $(call quoted,$(SET))
+	$(if $(filter-out full continue,$(SCALE)),$(error SCALE=$(SCALE): wanted full, continue, or nothing))
+	$(Q)lua5.4 tests/bench/scale.lua $(SCALE:%=--%) $(call quoted,$(SET))
 
 tune: PROGRAMS := $(if $(filter cpu,$(BACKEND)),tune,$(PROGRAMS))
 tune: generate ## time ways to cut CONFIG's products here, or, BACKEND=cuda, cuBLASLt's algorithms

@@ -1,14 +1,14 @@
 -- scale: is there a cliff? Times a step of many sizes of one model, each its own build, and holds it
 -- against its floor: the sum over kernels of the larger of FLOP / peak and bytes / bandwidth.
 --
---   lua5.4 tests/bench/scale.lua [--full] [--only=N] [--out=FOLDER] [key=value ...]
+--   lua5.4 tests/bench/scale.lua [--full] [--continue] [--only=N] [--out=FOLDER] [key=value ...]
 --
 -- n_layer 4, vocabulary 65; n_embd 64 … 1024, block_size 32 … 1024, batch_size 1 … 64, powers of two;
 -- heads of 64 columns (of 32 where n_embd is 64). What takes more than 4 GiB by its plan or, at half the
 -- peak, more than 5 s a step is left out. Of the rest the default takes, for each n_embd and for
 -- block_size 32, 256 and 1024, the smallest and the largest batch, and 15 others by a fixed seed;
--- --full takes all. --only=N takes the first N, to try this script. key=value goes to every config
--- (isa=avx2).
+-- --full takes all. --continue keeps what FOLDER's file of this machine, isa and compiler has, of a run that was
+-- stopped. --only=N takes the first N, to try this script. key=value goes to every config (isa=avx2).
 --
 -- A size that is slower than it may be is timed again, three times in all, and the fastest run counts:
 -- the machine may have been slow, not the program.
@@ -240,8 +240,12 @@ end
 
 local order = { "program", "machine", "cores", "threads", "isa", "compiler", "date", "sizes", "odd", "second" }
 
+local function base_of(all, folder)
+  return ("%s/scale-%s-%s"):format(folder, results.machine_slug(all), all.isa)
+end
+
 local function write(all, folder)
-  local base = ("%s/scale-%s-%s"):format(folder, results.machine_slug(all), all.isa)
+  local base = base_of(all, folder)
   local parts = {}
   for _, key in ipairs(order) do
     local value = all[key]
@@ -268,6 +272,28 @@ local kept = { "runs", "ms_median", "ms_p10", "ms_p90", "steps", "gflops", "peak
 local function new_record(figures)
   return { program = "bench-scale", machine = figures.machine, cores = figures.cores, threads = figures.threads,
     isa = figures.isa, compiler = figures.compiler, date = figures.date, sizes = {}, odd = {}, second = {} }
+end
+
+-- What a run before has of the same machine, isa and compiler, or an empty record.
+local function continued(record, folder)
+  local path = base_of(record, folder) .. ".json"
+  local file = io.open(path)
+  if not file then return record end
+  file:close()
+  local before = results.read(path)
+  for _, key in ipairs { "machine", "cores", "threads", "isa", "compiler" } do
+    if before[key] ~= record[key] then return record end
+  end
+  return before
+end
+
+-- The element of a list that has all the fields of `wanted`.
+local function find(list, wanted)
+  for _, element in ipairs(list) do
+    local same = true
+    for key, value in pairs(wanted) do same = same and element[key] == value end
+    if same then return element end
+  end
 end
 
 -- Those that fit, by count and by their plan; `peak` in FLOP a second.
@@ -304,6 +330,7 @@ local function built(size, words)
 end
 
 local function compare_odd(all, pair, words)
+  if find(all.odd, { odd = text_of(pair[1]), round = text_of(pair[2]) }) then return end
   local odd, round = built(pair[1], words), built(pair[2], words)
   local figures = in_turns { { size = odd }, { size = round } }
   local ratio = (figures[1].ms / odd.flop) / (figures[2].ms / round.flop)
@@ -313,6 +340,7 @@ local function compare_odd(all, pair, words)
 end
 
 local function compare_threads(all, size, words)
+  if find(all.second, { size = text_of(size) }) then return end
   built(size, words)
   local one, most = table.unpack(in_turns { { size = size, flags = "--threads=1" },
     { size = size, flags = "--threads=" .. all.threads } })
@@ -326,8 +354,8 @@ local function parse_arguments()
   local options = { out = "tests/bench/results", words = {} }
   for _, word in ipairs(arg) do
     local name, value = word:match("^%-%-(%w+)=(.+)$")
-    if word == "--full" then
-      options.full = true
+    if word == "--full" or word == "--continue" then
+      options[word:sub(3)] = true
     elseif name == "out" then
       options.out = value
     elseif name == "only" and tonumber(value) then
@@ -335,7 +363,8 @@ local function parse_arguments()
     elseif word:find("^[a-z_]+=[^'%s]+$") then
       options.words[#options.words + 1] = word
     else
-      results.fail(64, "scale: '%s' is not known; wanted [--full] [--only=N] [--out=FOLDER] [key=value ...]", word)
+      results.fail(64, "scale: '%s' is not known; wanted [--full] [--continue] [--only=N] [--out=FOLDER] [key=...]",
+        word)
     end
   end
   return options
@@ -349,16 +378,24 @@ results.main(function()
   local first = built({ n_embd = 128, n_head = 2, block_size = 64, batch_size = 8 }, words)
   local figures = bench(first)
   local all = new_record(figures)
+  if options.continue then all = continued(all, options.out) end
+  local before = all.sizes
+  all.sizes = {}
   local fit = fitting(words, figures.peak_gflops * 1e9)
   local sizes = take(fit, options.full)
   print(("scale: %d sizes fit, %d are timed"):format(#fit, #sizes))
   for i, size in ipairs(sizes) do
     if options.only and i > options.only then break end
-    compile(size, words)
-    figures = bench_fairly(size)
-    local one = { flop = figures.flop_per_step }
-    for _, key in ipairs(size_keys) do one[key] = size[key] end
-    for _, key in ipairs(kept) do one[key] = figures[key] end
+    local is = {}
+    for _, key in ipairs(size_keys) do is[key] = size[key] end
+    local one = find(before, is)
+    if not one then
+      compile(size, words)
+      figures = bench_fairly(size)
+      one = is
+      one.flop = figures.flop_per_step
+      for _, key in ipairs(kept) do one[key] = figures[key] end
+    end
     all.sizes[i] = one
     print(("scale: %d of %d, %s: %.2f ms, %.0f%% of the floor, %.0f%% of the peak"):format(i, #sizes, text_of(size),
       one.ms_median, 100 * one.share_of_floor, 100 * one.share_of_peak))
@@ -367,6 +404,7 @@ results.main(function()
   for i, pair in ipairs(pairs_of_sizes) do
     if options.only and i > options.only then break end
     compare_odd(all, pair, words)
+    write(all, options.out)
   end
   for i, size in ipairs(sizes_for_threads) do
     if all.threads == 1 or options.only and i > options.only then break end
