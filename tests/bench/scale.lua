@@ -276,13 +276,17 @@ end
 
 -- What a run before has of the same machine, isa and compiler, or an empty record.
 local function continued(record, folder)
-  local path = base_of(record, folder) .. ".json"
-  local file = io.open(path)
+  local file = io.open(base_of(record, folder) .. ".json")
   if not file then return record end
+  local before = json.decode(file:read("a"))
   file:close()
-  local before = results.read(path)
-  for _, key in ipairs { "machine", "cores", "threads", "isa", "compiler" } do
-    if before[key] ~= record[key] then return record end
+  if type(before) ~= "table" then return record end
+  for key, value in pairs(record) do
+    if type(value) == "table" then
+      if type(before[key]) ~= "table" then return record end
+    elseif key ~= "date" and before[key] ~= value then
+      return record
+    end
   end
   return before
 end
