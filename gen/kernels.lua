@@ -164,6 +164,18 @@ local function statements(steps, step_names, backend)
   return list
 end
 
+-- The tensors of which a store reads or writes a tile beside its result's, by name: a residual, what is kept.
+local function store_tiles(steps, step_names)
+  local list = {}
+  for _, step in ipairs(steps) do
+    if step.keep then list[#list + 1] = step_names[step][1] end
+    for i, operand in ipairs(step.op and step.op.inputs or {}) do
+      if i ~= step.streamed and #operand.letters > 1 then list[#list + 1] = step_names[step][operand[1]] end
+    end
+  end
+  return list
+end
+
 -- Whether a store's code is long: an activation's polynomial, or a mask's random numbers.
 local function is_long(steps)
   for _, step in ipairs(steps) do
@@ -308,7 +320,7 @@ end
 
 -- What a template function is given for a node. The fields are the template's vocabulary:
 --   name, op, dims (text for an enum), d (letter -> size), attrs (C text), uses (operand -> true),
---   epilogue (statements on `value`, in order), sign(head, name, extra), arg_names, part, rows, ...
+--   epilogue (statements on `value`, in order), store_tiles, sign(head, name, extra), arg_names, part, rows, ...
 --   On the CPU also rows, thread_params, tile_rows, tile_vecs, vec; on CUDA prologue, dtype, store (of
 --   a product), betas, sign_launch().
 function kernels.describe(node, t, decode)
@@ -325,6 +337,7 @@ function kernels.describe(node, t, decode)
     attrs = {}, uses = {},
     prologue = statements(prologue, step_names, t.backend),
     epilogue = cuda_product and {} or statements(node.epilogue, step_names, t.backend),
+    store_tiles = store_tiles(node.epilogue, step_names),
     store = cuda_product and gemm_store(node, step_names) or nil,
     site = site, epilogue_uses_dropout = in_epilogue ~= nil, prologue_uses_dropout = in_prologue ~= nil,
     takes_model = node.op.takes_model or site ~= nil,

@@ -34,13 +34,23 @@ $(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
     enum { $(k.dims), K = $(k.inner), K_LD = $(k.inner_ld) };
     enum { COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
     (void)w;
-    float *to = $(k.y) + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = $(k.y) + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
+    //$ if #k.store_tiles > 0 then
+    // What the store reads and writes beside y comes in while the tile is computed.
+    if (from + depth == K) {
+        //$ for _, name in ipairs(k.store_tiles) do
+        tile_fetch($(name) + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
+        //$ end
+    }
+    //$ end
     tile_multiply(acc, rows, vecs, VEC, depth, $(k.a) + (size_t)i * K_LD + from, K_LD, 1, panel,
                   WIDE, 0);
     //$ if #k.epilogue == 0 then

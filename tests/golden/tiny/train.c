@@ -55,6 +55,16 @@ VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, con
     }
 }
 
+// Asks for a tile of memory that is read or written later.
+VEC_INLINE void tile_fetch(const float *from, const int rows, const int columns, ptrdiff_t stride) {
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; r++) {
+        for (int c = 0; c < columns; c += FETCH_LINE) {
+            __builtin_prefetch(from + r * stride + c);
+        }
+    }
+}
+
 VEC_INLINE void tile_zero(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs) {
 #pragma GCC unroll 16
     for (int i = 0; i < rows; i++) {
@@ -171,10 +181,12 @@ VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float 
     enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = C, K_LD = C_LD };
     enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = y + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -418,12 +430,18 @@ VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, flo
     enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = C, K_LD = C_LD };
     enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = y + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    // What the store reads and writes beside y comes in while the tile is computed.
+    if (from + depth == K) {
+        tile_fetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -514,12 +532,18 @@ VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, c
     enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = C, K_LD = C_LD };
     enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = y + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    // What the store reads and writes beside y comes in while the tile is computed.
+    if (from + depth == K) {
+        tile_fetch(kept + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -613,12 +637,18 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
     enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, K_LD = C_LD };
     enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = y + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    // What the store reads and writes beside y comes in while the tile is computed.
+    if (from + depth == K) {
+        tile_fetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -685,10 +715,12 @@ VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *w, c
     enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = C, K_LD = C_LD };
     enum { COLS = O, COLS_LD = O_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = y + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = y + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -830,10 +862,12 @@ VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float 
     enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, K_LD = O_LD };
     enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = dx + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -886,7 +920,7 @@ static void matmul_dx_18x17x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x17x10, from templates/cpu/matmul.c:124. Called once a step: 6.1 kFLOP, 3.3 kB each.
+// matmul_dw_18x17x10, from templates/cpu/matmul.c:134. Called once a step: 6.1 kFLOP, 3.3 kB each.
 VEC_INLINE void matmul_dw_18x17x10_tile(float *dw, const float *dy, const float *x, bool begins,
                                         int depth, int o, int p, const int rows, const int vecs,
                                         const int last) {
@@ -1024,12 +1058,18 @@ VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float
     enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = O, K_LD = O_LD };
     enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = dx + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
+    }
+    // What the store reads and writes beside y comes in while the tile is computed.
+    if (from + depth == K) {
+        tile_fetch(pre + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, dy + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -1089,7 +1129,7 @@ static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, con
     }
 }
 
-// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:124.
+// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:134.
 // Called 3 times a step: 14.4 kFLOP, 6.9 kB each.
 VEC_INLINE void matmul_dw_18x10x40_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1151,10 +1191,12 @@ VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float 
     enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, K_LD = O_LD };
     enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = dx + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -1207,7 +1249,7 @@ static void matmul_dx_18x40x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:124.
+// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:134.
 // Called 3 times a step: 14.4 kFLOP, 7.1 kB each.
 VEC_INLINE void matmul_dw_18x40x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1331,10 +1373,12 @@ VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float 
     enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = O, K_LD = O_LD };
     enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = dx + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -1387,7 +1431,7 @@ static void matmul_dx_18x10x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:124.
+// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:134.
 // Called 3 times a step: 3.6 kFLOP, 2.3 kB each.
 VEC_INLINE void matmul_dw_18x10x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1537,10 +1581,12 @@ VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float 
     enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, K_LD = O_LD };
     enum { COLS = C, COLS_LD = C_LD, WIDE = 2 * VEC };
     (void)w;
-    float *to = dx + (size_t)i * COLS_LD + p * WIDE;
+    const size_t first_at = (size_t)i * COLS_LD + p * WIDE;
+    float *to = dx + first_at;
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
+        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -1593,7 +1639,7 @@ static void matmul_dx_18x30x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:124.
+// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:134.
 // Called 3 times a step: 10.8 kFLOP, 5.5 kB each.
 VEC_INLINE void matmul_dw_18x30x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
