@@ -7,22 +7,16 @@
 -- behind the other, with each #include of the project's or of those libraries replaced by its text where
 -- it first stands; run_keys.h, which says another thing each time, wherever it stands.
 package.path = "./?.lua;" .. package.path
-local argparse = require("argparse")
+local command = require("gen.command")
 local files = require("gen.files")
 local isas = require("gen.isa")
 
--- Runtime files of the other programs; the trainer is all the rest, main.c last.
-local not_trainer = { bench = true, sample_bench = true, gradcheck = true, prepare = true, main = true,
-  sample_main = true, sample_flags = true, sampler_open = true, gpu = true, gpu_memory = true, gpu_step = true,
-  gpu_profile = true, gpu_bench = true, gemm = true, gemm_tune = true, tune = true, attention = true,
-  gpt2_files = true }
+-- Of the runtime's library, what other programs than the trainer use.
+local not_trainer = { "attention", "gpt2_files", "sample_flags", "sampler_open" }
 local libraries = { ["jsmn.h"] = true, ["xxhash.h"] = true }
 local library_folders = { "/usr/include/", "/usr/local/include/" }
 
-local function fail(code, message)
-  io.stderr:write(message, "\n")
-  os.exit(code)
-end
+local fail = command.fail
 
 -- ---- the build that is put together --------------------------------------------------------------
 
@@ -33,8 +27,8 @@ local function generator(args, words)
   return table.concat(line, " ")
 end
 
-local function run(command)
-  local ok, _, code = os.execute(command)
+local function run(line)
+  local ok, _, code = os.execute(line)
   if not ok then os.exit(code) end
 end
 
@@ -93,11 +87,19 @@ function Joined:add(text, name)
   end
 end
 
+-- The runtime's library, as the Makefile has it: all but the programs' own files and what drives a GPU.
+-- The trainer is what it uses of that, and main.c last.
 local function runtime_parts()
+  local makefile, left_out = files.read("Makefile"), {}
+  for _, variable in ipairs { "mains", "device_parts" } do
+    local value = makefile:match("\n" .. variable .. " := ([^\n]+)")
+    for name in value:gmatch("%S+") do left_out[name] = true end
+  end
+  for _, name in ipairs(not_trainer) do left_out[name] = true end
   local list, names = assert(io.popen("LC_ALL=C ls runtime/")), {}
   for file in list:lines() do
     local name = file:match("^(.+)%.c$")
-    if name and not not_trainer[name] then names[#names + 1] = name end
+    if name and not left_out[name] then names[#names + 1] = name end
   end
   list:close()
   names[#names + 1] = "main"
@@ -117,12 +119,10 @@ local head = [[
 ]]
 
 local function main()
-  local parser = argparse("gen/amalgamate.lua", "Writes a trainer as one C file.")
-  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
+  local parser = command.parser("gen/amalgamate.lua", "Writes a trainer as one C file.")
   parser:option("--backend", "cpu", "cpu")
   parser:option("--build", "the folder to write to", "build")
-  local ok, args = parser:pparse()
-  if not ok then fail(64, "gen/amalgamate.lua: " .. tostring(args):match("[^\n]*")) end
+  local args = command.arguments("gen/amalgamate.lua", parser)
   if args.backend ~= "cpu" then
     fail(64, ("backend %s: an amalgamation is of the CPU's trainer; leave BACKEND out"):format(args.backend))
   end
@@ -153,8 +153,4 @@ local function main()
   print(("next: cd %s && cc -std=gnu11 -O3 -ffp-contract=off %s-fopenmp %s -lm"):format(folder, flags, file))
 end
 
-local ok, problem = xpcall(main, function(problem)
-  if type(problem) == "table" then return problem end
-  return { code = 70, message = tostring(problem) }
-end)
-if not ok then fail(problem.code or 70, problem.message) end
+command.run(main)

@@ -8,8 +8,8 @@
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h.
 -- A file is written only where its text changed.
 package.path = "./?.lua;./?/init.lua;" .. package.path
-local argparse = require("argparse")
 local build = require("gen.build")
+local command = require("gen.command")
 local config = require("gen.config")
 local emit = require("gen.emit")
 local files = require("gen.files")
@@ -20,10 +20,7 @@ local wrap = require("gen.wrap")
 
 local MOST_NAME = 200 -- characters: a folder's name may have 255
 
-local function fail(code, message)
-  io.stderr:write(message, "\n")
-  os.exit(code)
-end
+local fail = command.fail
 
 -- ---- what a config's run keys become -------------------------------------------------------------
 
@@ -75,20 +72,14 @@ end
 -- ---- the command ---------------------------------------------------------------------------------
 
 local function parse_arguments()
-  local parser = argparse("gen/main.lua", "Emits a trainer and a sampler for a config.")
-  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
+  local parser = command.parser("gen/main.lua", "Emits a trainer and a sampler for a config.")
   parser:option("--backend", "cpu or cuda", "cpu")
   parser:option("--build", "the folder to write to", "build")
   parser:option("--name", "the name of the build; else the config's with each key=value behind it")
   parser:option("--print", "print a key's value, or build_name, and stop")
   parser:usage_max_width(100)
-  local ok, args = parser:pparse()
-  if not ok then fail(64, "gen/main.lua: " .. tostring(args):match("[^\n]*")) end
-  local configs, assignments = {}, {}
-  for _, word in ipairs(args.words) do
-    local list = word:match("%.lua$") and not word:match("^[%w_]+=") and configs or assignments
-    list[#list + 1] = word
-  end
+  local args = command.arguments("gen/main.lua", parser)
+  local configs, assignments = command.split(args.words)
   if #configs == 0 then fail(64, "gen/main.lua: no config; name one, as in configs/shakespeare_char_cpu.lua") end
   return args, configs, assignments
 end
@@ -183,8 +174,4 @@ local function main()
   }, "\n") .. "\n")
 end
 
-local ok, problem = xpcall(main, function(problem)
-  if type(problem) == "table" then return problem end
-  return { code = 70, message = tostring(problem) }
-end)
-if not ok then fail(problem.code or 70, problem.message) end
+command.run(main)

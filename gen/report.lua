@@ -10,6 +10,7 @@
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local attention = require("gen.report.attention")
+local command = require("gen.command")
 local effects = require("gen.report.effects")
 local files = require("gen.files")
 local page = require("gen.report.page")
@@ -20,10 +21,7 @@ local words = require("gen.report.words")
 
 local MOST_FACTORS = 8 -- of runs side by side: beyond, no setting is to blame
 
-local function fail(code, message)
-  io.stderr:write(message, "\n")
-  os.exit(code)
-end
+local fail = command.fail
 
 local function parse_arguments()
   local parser = argparse("gen/report.lua", "Writes one HTML page of a sweep, or of any runs side by side.")
@@ -34,8 +32,7 @@ local function parse_arguments()
   parser:option("--build", "the folder of builds", "build")
   parser:flag("--live", "of a run that goes on: no bench, and the page can reload itself")
   parser:usage_max_width(100)
-  local ok, args = parser:pparse()
-  if not ok then fail(64, "gen/report.lua: " .. tostring(args):match("[^\n]*")) end
+  local args = command.arguments("gen/report.lua", parser)
   if args.sweep and #args.folders > 0 then fail(64, "gen/report.lua: --sweep beside run folders; give one of both") end
   if not args.sweep and #args.folders == 0 then
     fail(64, "gen/report.lua: of what? give --sweep NAME, or run folders, as out/NAME")

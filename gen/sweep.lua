@@ -14,6 +14,7 @@
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local argparse = require("argparse")
 local dkjson = require("dkjson")
+local command = require("gen.command")
 local cost = require("gen.sweep.cost")
 local file = require("gen.sweep.file")
 local files = require("gen.files")
@@ -147,8 +148,7 @@ local function main()
   parser:flag("--progress", "print how far all runs are")
   parser:flag("--table", "print the table at the end")
   parser:flag("--stopped", "with --table: a stop was asked for")
-  local ok, args = parser:pparse()
-  if not ok then fail(64, "gen/sweep.lua: " .. tostring(args):match("[^\n]*")) end
+  local args = command.arguments("gen/sweep.lua", parser)
   if args.plan then
     make_plan(args)
   elseif args.finish then
@@ -162,11 +162,4 @@ local function main()
   end
 end
 
-local ok, problem = xpcall(main, function(problem)
-  if type(problem) == "table" then return problem end
-  return { code = 70, message = tostring(problem) }
-end)
-if not ok then
-  io.stderr:write(problem.message, "\n")
-  os.exit(problem.code or 70)
-end
+command.run(main)

@@ -7,8 +7,8 @@
 -- The first writes FOLDER/NAME.c for each product and FOLDER/shapes.c; the second runs the program, prints a line
 -- for each product, and puts the fastest into build/tune/PROCESSOR-ISA.lua (gen/tiling.lua).
 package.path = "./?.lua;" .. package.path
-local argparse = require("argparse")
 local build = require("gen.build")
+local command = require("gen.command")
 local config = require("gen.config")
 local files = require("gen.files")
 local graph = require("gen.graph")
@@ -18,10 +18,7 @@ local tiling = require("gen.tiling")
 
 local NOISE = 0.97 -- of the model's time: another has to be below it
 
-local function fail(code, message)
-  io.stderr:write(message, "\n")
-  os.exit(code)
-end
+local fail = command.fail
 
 -- ---- one product's kernels ----------------------------------------------------------------------
 
@@ -125,18 +122,12 @@ local function time(g, shapes, program, path)
 end
 
 local function main()
-  local parser = argparse("gen/tune.lua", "Times how a config's products can be cut.")
-  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
+  local parser = command.parser("gen/tune.lua", "Times how a config's products can be cut.")
   parser:option("--build", "the folder of builds", "build")
   parser:option("--emit", "the folder that kernels are written to")
   parser:option("--time", "the program to run")
-  local ok, args = parser:pparse()
-  if not ok then fail(64, "gen/tune.lua: " .. tostring(args):match("[^\n]*")) end
-  local configs, assignments = {}, {}
-  for _, word in ipairs(args.words) do
-    local list = word:match("%.lua$") and not word:match("^[%w_]+=") and configs or assignments
-    list[#list + 1] = word
-  end
+  local args = command.arguments("gen/tune.lua", parser)
+  local configs, assignments = command.split(args.words)
   local c = config.load(configs, assignments, { backend = "cpu" })
   if not c.specialise then
     fail(64, "make tune: specialise=false has no cuts to choose, the same serve every size; leave it out")
@@ -147,8 +138,4 @@ local function main()
   if args.time then time(g, shapes, args.time, tiling.path(args.build .. "/tune", c.isa)) end
 end
 
-local ok, problem = xpcall(main, function(problem)
-  if type(problem) == "table" then return problem end
-  return { code = 70, message = tostring(problem) }
-end)
-if not ok then fail(problem.code or 70, problem.message) end
+command.run(main)
