@@ -7,10 +7,9 @@ set -eu
 cd "$(dirname "$0")/../.."
 CC=${CC:-gcc} CXX=${CXX:-g++} CUDA=${CUDA:-/usr/local/cuda}
 
-scratch=$(mktemp -d "${TMPDIR:-/tmp}/diecast-gemm-XXXXXX")
-trap 'rm -rf "$scratch"' EXIT
-: > "$scratch/run_keys.h" # runtime.h's, of a config; nothing here reads one
-flags="-O2 -Wall -Wextra -Werror -I. -I$scratch"
+. tests/check.sh
+: > "$tmp/run_keys.h" # runtime.h's, of a config; nothing here reads one
+flags="-O2 -Wall -Wextra -Werror -I. -I$tmp"
 if [ "${SANITIZE-}" ]; then
     flags="$flags -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 fi
@@ -21,31 +20,19 @@ else
     include=-Itests/cuda/emulator
     libraries=
     for file in emulator cuda_runtime cublasLt; do
-        $CXX -std=c++17 $flags $include -c tests/cuda/emulator/$file.cpp -o "$scratch/$file.o"
-        libraries="$libraries $scratch/$file.o"
+        $CXX -std=c++17 $flags $include -c tests/cuda/emulator/$file.cpp -o "$tmp/$file.o"
+        libraries="$libraries $tmp/$file.o"
     done
 fi
 for file in runtime/gemm runtime/gemm_tune runtime/gpu runtime/log runtime/rng \
     tests/cuda/test_gemm tests/cuda/test_gemm_model; do
-    $CC -std=gnu11 $flags $include -c $file.c -o "$scratch/${file##*/}.o"
+    $CC -std=gnu11 $flags $include -c $file.c -o "$tmp/${file##*/}.o"
 done
-cd "$scratch"
+cd "$tmp"
 parts="gemm.o gpu.o log.o rng.o"
 $CXX $flags test_gemm.o $parts $libraries -lm -o test_gemm
 $CXX $flags gemm_tune.o test_gemm_model.o $parts $libraries -lm -o tune
 
-passed=0 failed=0
-check() { # check WHAT COMMAND...: the command succeeds
-    what=$1
-    shift
-    if "$@" > said 2>&1; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "not so: $what"
-        cat said
-    fi
-}
 check "tune runs and says nothing but its table" \
     sh -c './tune folder/of/tune > table 2> errors && ! test -s errors'
 for name in forward backward weight; do
@@ -65,7 +52,7 @@ check "a folder that cannot be made ends tune with 74" \
     sh -c ': > file; ./tune file/below; test $? = 74'
 
 # The rest counts itself.
-./test_gemm "$scratch/tuned" > out && code=0 || code=$?
+./test_gemm "$tmp/tuned" > out && code=0 || code=$?
 grep -v ' passed, ' out || true
 set -- $(tail -n 1 out | tr -d ,)
 if [ "${2-}" != passed ] || { [ $code != 0 ] && [ "$3" = 0 ]; }; then
@@ -75,5 +62,4 @@ if [ "${2-}" != passed ] || { [ $code != 0 ] && [ "$3" = 0 ]; }; then
 fi
 passed=$((passed + $1))
 failed=$((failed + $3))
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

@@ -8,18 +8,12 @@
 --
 --     lua5.4 tests/gen/test_passes.lua --update     writes what comes out now; review the diff
 local check = require "tests.gen.check"
+local files = require "gen.files"
 local graph = require "gen.graph"
 local target = require "gen.target"
 local verify = require "gen.verify"
 
 local folder = "tests/gen/passes/"
-
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
 
 -- settings: words such as target=cuda:bf16:65 (the type of activations, the vocabulary), recompute=gelu.
 local function run(input, passes, settings)
@@ -45,7 +39,7 @@ local function run(input, passes, settings)
 end
 
 local function case(path)
-  local text = read(path)
+  local text = files.read(path)
   local comment, rest = "", text
   while rest:find("^#") do
     local line, after = rest:match("^(#[^\n]*\n)(.*)$")

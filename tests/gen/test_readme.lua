@@ -1,17 +1,11 @@
 -- The README's table of config keys is the schema's. `--update` writes it anew.
 local check = require("tests.gen.check")
 local config = require("gen.config")
+local files = require("gen.files")
 
 local OPEN, CLOSE = "<!-- keys: written by `make golden` from gen/config.lua -->\n", "<!-- end of keys -->"
 
-local function read(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("a")
-  file:close()
-  return text
-end
-
-local text = read("README.md")
+local text = files.read("README.md")
 local _, from = text:find(OPEN, 1, true)
 local to = text:find(CLOSE, 1, true)
 

@@ -7,22 +7,8 @@ cd "$(dirname "$0")/../.."
 here=tests/reference
 venv=build/venv-tensorboard
 work=build/tensorboard
-export PYTHONDONTWRITEBYTECODE=1
-
-if [ ! -x "$venv/bin/python" ]; then
-    mkdir -p build
-    python3 -m venv "$venv" || {
-        rm -rf "$venv"
-        echo "tensorboard: python3 cannot make a virtual environment; install python3-venv" >&2
-        exit 66
-    }
-fi
-if ! "$venv/bin/pip" install --quiet --upgrade tensorboard; then
-    "$venv/bin/python" -c 'import tensorboard' || {
-        echo "tensorboard: pip could not install it; is there a network?" >&2
-        exit 66
-    }
-fi
+. tests/reference/venv.sh
+update_venv $venv TensorBoard tensorboard tensorboard
 "$venv/bin/python" -c 'import tensorboard; print("tensorboard", tensorboard.__version__)'
 
 rm -rf "$work"

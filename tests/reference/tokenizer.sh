@@ -5,27 +5,13 @@ set -eu
 cd "$(dirname "$0")/../.."
 here=tests/reference
 venv=build/venv-tokenizer
-export PYTHONDONTWRITEBYTECODE=1
 
 data/prepare.sh --if-missing shakespeare
 if [ ! -f data/gpt2/vocab.bpe ] || [ ! -f data/gpt2/encoder.json ]; then
     data/prepare.sh shakespeare # which brings them
 fi
-if [ ! -x "$venv/bin/python" ]; then
-    python3 -m venv "$venv" || {
-        rm -rf "$venv"
-        echo "tokenizer: python3 cannot make a virtual environment; install python3-venv" >&2
-        exit 66
-    }
-fi
-echo "tokenizer: installing or updating tiktoken in $venv"
-if ! "$venv/bin/pip" install --quiet --upgrade -r "$here/requirements-tokenizer.txt"; then
-    # Without a network an environment made earlier still serves.
-    "$venv/bin/python" -c 'import tiktoken' || {
-        echo "tokenizer: pip could not install tiktoken; is there a network?" >&2
-        exit 66
-    }
-fi
+. tests/reference/venv.sh
+update_venv $venv tiktoken tiktoken -r $here/requirements-tokenizer.txt
 "$venv/bin/python" -c 'from importlib.metadata import version; print("tokenizer: tiktoken", version("tiktoken"))'
 
 ${CC:-gcc} -std=gnu11 -O2 -Wall -Wextra -I. -Ibuild/include -o build/encode $here/encode.c runtime/gpt2_files.c \

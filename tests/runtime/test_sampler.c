@@ -444,13 +444,17 @@ static void assert_refused(enum exit_code wanted, const char *words) {
     ck_assert_ptr_null(strchr(error, '\n'));
 }
 
+static void open_good(struct sampler_file *file, struct sampler *s, int threads) {
+    char error[512];
+    enum exit_code code;
+    ck_assert_msg(sampler_open(file, s, path, threads, error, &code), "%s", error);
+}
+
 START_TEST(test_open) {
     write_good_checkpoint();
     struct sampler_file file;
     struct sampler s;
-    char error[512];
-    enum exit_code code;
-    ck_assert_msg(sampler_open(&file, &s, path, 3, error, &code), "%s", error);
+    open_good(&file, &s, 3);
     ck_assert_int_eq(s.threads, 3);
     ck_assert_int_eq(s.vocab_size, 10);
     for (int i = 0; i < FAKE_TENSORS; i++) {
@@ -470,9 +474,7 @@ START_TEST(test_open_longer_context) {
     checkpoint_write(&c);
     struct sampler_file file;
     struct sampler s;
-    char error[512];
-    enum exit_code code;
-    ck_assert_msg(sampler_open(&file, &s, path, 1, error, &code), "%s", error);
+    open_good(&file, &s, 1);
     ck_assert_mem_eq(s.weight[1], fake_storage[1], FAKE_T * FAKE_C * sizeof(float));
     ck_assert_mem_eq(s.weight[2], fake_storage[2], FAKE_C * FAKE_C * sizeof(float));
     sampler_close(&file, &s);
@@ -490,9 +492,7 @@ START_TEST(test_open_state) {
     checkpoint_write(&c);
     struct sampler_file file;
     struct sampler s;
-    char error[512];
-    enum exit_code code;
-    ck_assert_msg(sampler_open(&file, &s, path, 1, error, &code), "%s", error);
+    open_good(&file, &s, 1);
     sampler_close(&file, &s);
 }
 END_TEST
@@ -565,9 +565,7 @@ START_TEST(test_open_copy) {
     free(bytes);
     struct sampler_file file;
     struct sampler s;
-    char error[512];
-    enum exit_code code;
-    ck_assert_msg(sampler_open(&file, &s, path, 1, error, &code), "%s", error);
+    open_good(&file, &s, 1);
     sampler_close(&file, &s);
 }
 END_TEST

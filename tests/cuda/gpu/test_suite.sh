@@ -5,21 +5,7 @@
 set -u
 cd "$(dirname "$0")/../../.." || exit 74
 command -v python3 >/dev/null || { echo "test_suite: python3: not found"; exit 77; }
-tmp=$(mktemp -d)
-trap 'rm -rf "$tmp"' EXIT
-passed=0
-failed=0
-check() { # name, then a command that must succeed
-    name=$1
-    shift
-    if "$@"; then
-        passed=$((passed + 1))
-    else
-        failed=$((failed + 1))
-        echo "test_suite: $name: failed"
-        tail -n 20 "$tmp/log"
-    fi
-}
+. tests/check.sh
 program() { # path; the text on stdin
     mkdir -p "$(dirname "$1")"
     { echo '#!/bin/sh'; cat; } >"$1"
@@ -209,5 +195,4 @@ sed -i 's/sm_90a/sm_100a/' "$tmp/kit/kit.txt"
 suite check.sh "$tmp/out"
 check "a kit for another device" test $code = 66
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish

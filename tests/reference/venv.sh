@@ -1,0 +1,31 @@
+# venv.sh: the virtual environment of a script that runs others' software beside ours. A script that
+# stands in the project's root reads it with
+#
+#     . tests/reference/venv.sh
+#
+# shellcheck shell=sh
+script_name=$(basename "$0" .sh)
+export PYTHONDONTWRITEBYTECODE=1
+
+# Makes a virtual environment where there is none.
+make_venv() { # folder
+    [ ! -x "$1/bin/python" ] || return 0
+    mkdir -p "$(dirname "$1")"
+    python3 -m venv "$1" || {
+        rm -rf "$1"
+        echo "$script_name: python3 cannot make a virtual environment; install python3-venv" >&2
+        exit 66
+    }
+}
+
+# Has the newest of something in it. Without a network what was installed earlier still serves.
+update_venv() { # folder, what, modules to import, words for pip...
+    venv_folder=$1 venv_what=$2 venv_modules=$3
+    shift 3
+    make_venv "$venv_folder"
+    echo "$script_name: installing or updating $venv_what in $venv_folder"
+    "$venv_folder/bin/pip" install --quiet --upgrade "$@" || "$venv_folder/bin/python" -c "import $venv_modules" || {
+        echo "$script_name: pip could not install $venv_what; is there a network?" >&2
+        exit 66
+    }
+}
