@@ -4,18 +4,13 @@
 # build/NAME/cpu/bench, run before with the same FLAGs. PYTHON=… names another Python with PyTorch.
 set -eu
 here=$(dirname "$0")
-export PYTHONDONTWRITEBYTECODE=1
+# shellcheck source=tests/reference/venv.sh
+. "$here/../reference/venv.sh"
 
 if [ -z "${PYTHON-}" ]; then
     venv=build/venv-parity
     PYTHON=$venv/bin/python
-    if [ ! -x "$PYTHON" ]; then
-        python3 -m venv "$venv" || {
-            rm -rf "$venv"
-            echo "peers: python3 cannot make a virtual environment; install python3-venv" >&2
-            exit 66
-        }
-    fi
+    make_venv "$venv"
     echo "peers: installing or updating PyTorch in $venv"
     "$venv/bin/pip" install --quiet --upgrade -r "$here/../reference/requirements.txt" 2>/dev/null ||
         echo "peers: pip could not update it; is there a network?"

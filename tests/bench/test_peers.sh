@@ -26,16 +26,24 @@ compile, fused = "--compile" in words, "--fused" in words
 assert fused == (os.environ.get("OMP_NUM_THREADS") == "2"), "threads"
 if compile and os.path.exists(here + "/no-compiler"):
     sys.exit("worker: no C++ compiler")
-print(json.dumps({"torch": "9.9", "params": 1234, "capability": "AVX9", "product_gflops": 100 + malloc}), flush=True)
-ms = 50 if not fused else 40 - 15 * compile - 5 * malloc
+held = [os.environ.get(key) for key in ("ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "MKL_ENABLE_INSTRUCTIONS",
+    "TORCHINDUCTOR_CPP_MARCH")]
+assert held in ([None] * 4, ["avx2", "AVX2", "AVX2", "x86-64-v3"]), held
+held = held[0] is not None
+assert held == ("TORCHINDUCTOR_CACHE_DIR" in os.environ), "a cache of its own"
+if held and os.path.exists(here + "/no-held"):
+    sys.exit("worker: cannot be held")
+isa = "AVX2" if held and not os.path.exists(here + "/deaf") else "AVX9"
+print(json.dumps({"torch": "9.9", "params": 1234, "capability": isa, "product_gflops": 100 + malloc + held}), flush=True)
+ms = 50 if not fused else 40 - 15 * compile - 5 * malloc - 4 * held
 for line in sys.stdin:
     assert float(line) == 0.25, line
     print(json.dumps({"ms": [ms, ms + 1, ms], "peak_rss_bytes": ms << 20}), flush=True)
 END
-figures() {
+figures() { # parameters, [optimizer], [more]
     cat <<END
 {"program": "bench", "config": "model=gpt n_layer=4 bias=false optimizer=${2-adamw}", "threads": 2, "dropout": 0.25,
- "grad_clip": 1, "params": $1, "flop_per_step": 1e9, "peak_gflops": 400, "plan_bytes": 1, "kernels": [{"name": "a"}]}
+ "grad_clip": 1, "params": $1, "flop_per_step": 1e9, "peak_gflops": 400, "plan_bytes": 1, ${3-}"kernels": [{"name": "a"}]}
 END
 }
 peers() { # flags of bench; the exit code in code
@@ -75,6 +83,35 @@ check "PyTorch's best product" holds 'j["torch_product_gflops"] == 101'
 check "what bench wrote is still there" holds 'j["flop_per_step"] == 1e9 and j["kernels"] == [{"name": "a"}]'
 check "against the best, said" grep -qx 'ours against the best (torch.compile, fused AdamW, malloc): 2.00x' "$tmp/log"
 
+check "no twin where ours may use all instructions" holds '"torch_ms_held" not in j and "ratio_held" not in j'
+
+# The twin is made up to be faster than the rest, so that it shows where it counts.
+malloc='torch.compile, fused AdamW, malloc'
+figures 1234 adamw '"isa": "avx2", ' >"$tmp/bench.json"
+peers
+check "isa=avx2: it runs" test $code = 0
+check "the fastest one's twin is held to AVX2" holds '[(p["name"], p["ms_median"]) for p in j["peers"]] == [
+    ("ours", 10), ("as installed", 50), ("torch.compile, fused AdamW, malloc", 20),
+    ("torch.compile, fused AdamW, malloc, held to AVX2", 16), ("torch.compile, fused AdamW", 25)]'
+check "it takes its turns" holds '[p["steps"] for p in j["peers"] if "held" in p] == [9]'
+check "its figures" holds '(j["torch_ms_held"], j["ratio_held"]) == (16, 1.6)'
+check "the best is one that is not held" holds '[j[k] for k in ("torch_best", "torch_ms_best", "ratio_best",
+    "torch_rss_bytes", "torch_product_gflops")] == ["'"$malloc"'", 20, 2, 20 << 20, 101]'
+check "both are said" grep -qx 'ours against PyTorch held to AVX2: 1.60x' "$tmp/log"
+check "and the best as ever" grep -qxF "ours against the best ($malloc): 2.00x" "$tmp/log"
+
+touch "$tmp/no-held"
+peers
+check "a twin that cannot be: the others compete" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
+check "that is said" grep -qxF "peers: $malloc, held to AVX2 is left out: worker: cannot be held" "$tmp/log"
+check "and an earlier run's figures go" holds '"torch_ms_held" not in j and "ratio_held" not in j'
+rm "$tmp/no-held"
+touch "$tmp/deaf"
+peers
+check "one that is not held by what it is told" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
+check "is left out" grep -qxF "peers: $malloc, held to AVX2 is left out: it uses AVX9" "$tmp/log"
+
+figures 1234 >"$tmp/bench.json"
 touch "$tmp/no-compiler"
 peers
 check "no compiler: the others compete" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 35, 40]'
