@@ -82,8 +82,8 @@ compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale ir sampler \
-    sampler-build amalgamation data unicode parity tokenizer-parity logs-parity golden format clean \
+.PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale bench-tokenizer ir \
+    sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity golden format clean \
     check-words setup-check generate tune sweep report cuda-all gpu-kit gpu-check gpu-bench
 
 help: ## this list
@@ -103,7 +103,7 @@ help: ## this list
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
 #= DATASET   make data: the data set's name
-#= TEXT      make data: the text's path, UTF-8
+#= TEXT      make data, bench-tokenizer: the text's path, UTF-8
 #= TOKENIZER make data: char or gpt2; where left out as before, char at first, gpt2 for shakespeare
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 where there is one core or a GPU
@@ -253,6 +253,11 @@ setup-check:
 test: ## install what is missing and run every test that needs no GPU
 	$(Q)tests/setup.sh test
 	$(Q)MAKEFLAGS= MAKELEVEL= lua5.4 tests/run.lua $(TESTS)
+
+bench-tokenizer: setup-check build/include/run_keys.h ## time GPT-2's tokenizer on one core; TEXT=path of a UTF-8 text
+	$(Q)$(CC) $(CFLAGS) -o build/tokenizer_bench tests/bench/tokenizer.c runtime/time.c \
+	    $(filter-out %/prepare.c,$(prepare_parts))
+	$(Q)build/tokenizer_bench data/gpt2 "$${TEXT:-data/shakespeare/input.txt}"
 
 tokenizer-parity: build/prepare ## hold GPT-2's tokenizer against tiktoken; needs Python and a network
 	$(Q)CC='$(CC)' tests/reference/tokenizer.sh

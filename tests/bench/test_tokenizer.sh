@@ -1,0 +1,34 @@
+#!/bin/sh
+# test_tokenizer.sh: make bench-tokenizer: what it prints, and what is missing or wrong in a line. With
+# GPT-2's own files, where they are there.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+. tests/check.sh
+bench() { # text
+    make bench-tokenizer TEXT="$1" >"$tmp/log" 2>&1
+    code=$?
+}
+refuses() { # the program's exit code, words
+    test $code != 0 && grep -q "Error $1\$" "$tmp/log" && grep -qF "$2" "$tmp/log" && test "$(wc -l <"$tmp/log")" = 2
+}
+if [ ! -f data/gpt2/vocab.bpe ] || [ ! -f data/gpt2/encoder.json ]; then
+    bench README.md
+    check "GPT-2's files are missing" refuses 66 'data/gpt2/vocab.bpe: cannot open'
+    skipped=1
+    finish
+    exit
+fi
+echo 'one two three' >"$tmp/text"
+bench "$tmp/text"
+check "a rate" grep -qxE "$tmp/text: 14 bytes, 4 tokens: [0-9]+\.[0-9] MB/s on one core \([0-9. to]+ in [0-9]+ passes\)" "$tmp/log"
+bench "$tmp/none"
+check "no such text" refuses 66 "$tmp/none: cannot open"
+printf 'one \377' >"$tmp/text"
+bench "$tmp/text"
+check "no UTF-8" refuses 65 "$tmp/text: no UTF-8 at byte 4"
+: >"$tmp/text"
+bench "$tmp/text"
+check "no text" refuses 74 "$tmp/text: cannot be read, or is empty"
+build/tokenizer_bench "$tmp" README.md >"$tmp/log" 2>&1
+check "GPT-2's files are missing" test $? = 66 -a "$(wc -l <"$tmp/log")" = 1
+finish
