@@ -54,16 +54,18 @@ struct bench {
     int rows_count;
 
     char machine[128];
-    size_t cache[2];              // bytes: a core's second level, the last level
-    double peak_gflops;           // the best of all measurements,
-    double read_gbs[LEVELS];      // and of these
-    size_t rss_bytes, plan_bytes; // after the steps; as planned
+    size_t cache[2];               // bytes: a core's second level, the last level
+    double peak_gflops;            // the best of all measurements,
+    double held_gflops[SLOTS + 1]; // what was held in each, then sorted,
+    double read_gbs[LEVELS];       // the best of these
+    size_t rss_bytes, plan_bytes;  // after the steps; as planned
 };
 
 // What the measurements come to.
 struct bench_figures {
     double median, p10, p90; // ms a step
     double flop, gflops, share, tokens_per_s, floor_ms;
+    double held, share_of_held; // the median of what was held, as the steps' is
 };
 
 // ---- flags --------------------------------------------------------------------------------------
@@ -158,8 +160,8 @@ static size_t bench_set_bytes(const struct bench *b, int level) {
 }
 
 // On a shared host one measurement can be unlucky: the best one says what the machine can do.
-static void bench_peak(struct bench *b) {
-    b->peak_gflops = fmax(b->peak_gflops, peak_gflops(b->threads));
+static void bench_peak(struct bench *b, int slot) {
+    b->peak_gflops = fmax(b->peak_gflops, peak_gflops(b->threads, &b->held_gflops[slot]));
 }
 
 static void bench_reads(struct bench *b) {
@@ -258,7 +260,7 @@ static void bench_time_steps(struct bench *b) {
     const int64_t least = b->seconds < DEFAULT_SECONDS ? 3 : 7;
     double sum = 0, last = bench_warm_up(b);
     for (int slot = 1; slot <= SLOTS; slot++) {
-        bench_peak(b);
+        bench_peak(b, slot - 1);
         bool warm = last > LONG_STEP;
         while (b->steps < MOST &&
                (b->steps * SLOTS < least * slot || sum * SLOTS < b->seconds * slot)) {
@@ -271,7 +273,8 @@ static void bench_time_steps(struct bench *b) {
             sum += last;
         }
     }
-    bench_peak(b);
+    bench_peak(b, SLOTS);
+    qsort(b->held_gflops, SLOTS + 1, sizeof b->held_gflops[0], bench_compare);
     qsort(b->ms, (size_t)b->steps, sizeof b->ms[0], bench_compare);
 }
 
@@ -359,6 +362,8 @@ static struct bench_figures bench_figures(const struct bench *b) {
     };
     f.gflops = f.flop / f.median * 1e-6;
     f.share = f.gflops / b->peak_gflops;
+    f.held = b->held_gflops[SLOTS / 2];
+    f.share_of_held = f.gflops / f.held;
     f.tokens_per_s = tokens / f.median * 1e3;
     for (int i = 0; i < b->rows_count; i++) {
         f.floor_ms += bench_floor(b, &b->rows[i]) * 1e3;
@@ -367,12 +372,15 @@ static struct bench_figures bench_figures(const struct bench *b) {
 }
 
 static void bench_print(const struct bench *b, const struct bench_figures *f) {
-    printf("peak: %.1f GFLOP/s multiply-add, reads %.0f / %.0f / %.0f GB/s (L2 / L3 / memory)\n",
-           b->peak_gflops, b->read_gbs[0], b->read_gbs[1], b->read_gbs[2]);
+    printf("peak: %.1f GFLOP/s multiply-add (%.1f held), reads %.0f / %.0f / %.0f GB/s (L2 / L3 / "
+           "memory)\n",
+           b->peak_gflops, f->held, b->read_gbs[0], b->read_gbs[1], b->read_gbs[2]);
     printf("step: median %.3f ms, p10 %.3f, p90 %.3f (%lld steps)\n", f->median, f->p10, f->p90,
            (long long)b->steps);
-    printf("%.0f tokens/s, %.1f GFLOP/s, %.1f%% of peak (%.3f GFLOP a step as nanoGPT counts)\n",
-           f->tokens_per_s, f->gflops, 100 * f->share, f->flop * 1e-9);
+    printf(
+        "%.0f tokens/s, %.1f GFLOP/s, %.1f%% of peak, %.1f%% of held (%.3f GFLOP a step as nanoGPT "
+        "counts)\n",
+        f->tokens_per_s, f->gflops, 100 * f->share, 100 * f->share_of_held, f->flop * 1e-9);
     printf("floor: %.3f ms, the sum of the kernels' rooflines; the step is at %.1f%% of it\n",
            f->floor_ms, 100 * f->floor_ms / f->median);
     printf("memory: peak resident %.1f MiB, plan %.1f MiB\n\n", (double)b->rss_bytes / (1 << 20),
@@ -431,6 +439,8 @@ static void bench_write(const struct bench *b, const struct bench_figures *f) {
             f->flop);
     fprintf(file, "  \"gflops\": %.2f,\n  \"peak_gflops\": %.2f,\n  \"share_of_peak\": %.4f,\n",
             f->gflops, b->peak_gflops, f->share);
+    fprintf(file, "  \"held_gflops\": %.2f,\n  \"share_of_held\": %.4f,\n", f->held,
+            f->share_of_held);
     fprintf(file, "  \"floor_ms\": %.4f,\n  \"share_of_floor\": %.4f,\n", f->floor_ms,
             f->floor_ms / f->median);
     fprintf(file, "  \"read_gbs\": %.2f,\n  \"read_gbs_l2\": %.2f,\n  \"read_gbs_l3\": %.2f,\n",

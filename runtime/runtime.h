@@ -795,9 +795,10 @@ void attention_write(const char *path, struct sampler *s, const struct tokenizer
 
 // ---- peak.c: what this machine can do, measured -------------------------------------------------
 
-// Floating-point operations a second, in billions, a multiply-add counted as two: best of some tens
-// of milliseconds, all threads at once.
-double peak_gflops(int threads);
+// Floating-point operations a second, in billions, a multiply-add counted as two, all threads at
+// once: the best of 144 short rounds, which take some tens of milliseconds. *held, where it is not
+// NULL: the rate over all of them, which a core holds for longer.
+double peak_gflops(int threads, double *held);
 // Bytes a second, in billions, read by all threads together from `bytes` of memory that they share
 // out.
 double peak_read_gbs(int threads, size_t bytes);

@@ -314,7 +314,7 @@ static double bench_start(struct sample_bench *b) {
 }
 
 static void bench_peak(struct sample_bench *b) {
-    const double peak = peak_gflops(b->threads);
+    const double peak = peak_gflops(b->threads, NULL);
     b->peak_gflops = peak > b->peak_gflops ? peak : b->peak_gflops;
     usleep(20000); // OpenMP's threads spin for a while
 }

@@ -59,7 +59,7 @@ static void step_run(void *context, int thread, int threads) {
 
 double step_peak(const struct model *m, char line[256]) {
     (void)m;
-    double gflops = peak_gflops(parallel_count());
+    double gflops = peak_gflops(parallel_count(), NULL);
     snprintf(line, 256, "a multiply-add peak of %.1f GFLOP/s, measured now", gflops);
     return gflops * 1e9;
 }

@@ -46,6 +46,10 @@ local function ms(value)
   return value and (value < 100 and "%.1f" or "%.0f"):format(value) or "–"
 end
 
+local function percent(share)
+  return share and ("%.0f%%"):format(100 * share) or "–"
+end
+
 local function times(ratio)
   return ratio and ("%.2f×"):format(ratio) or "–"
 end
@@ -59,8 +63,11 @@ local columns = {
   { "isa", function(f) return f.isa end },
   { "ms (p10–p90)", function(f) return ("%s (%s–%s)"):format(ms(f.ms_median), ms(f.ms_p10), ms(f.ms_p90)) end },
   { "share of peak", function(f) return ("%.0f%%"):format(100 * f.share_of_peak) end },
+  { "of the peak held", function(f) return percent(f.share_of_held) end },
   { "GFLOP/s", function(f) return ("%.0f"):format(f.gflops) end },
-  { "measured peak", function(f) return ("%.0f"):format(f.peak_gflops) end },
+  { "measured peak (held)", function(f)
+    return ("%.0f (%s)"):format(f.peak_gflops, f.held_gflops and ("%.0f"):format(f.held_gflops) or "–")
+  end },
   { "share of floor", function(f) return ("%.0f%%"):format(100 * f.floor_ms / f.ms_median) end },
   { "in turns: ours, ms", function(f) return ms(f.ms_in_turns) end },
   { "PyTorch as installed, ms", function(f) return ms(f.torch_ms_installed) end },

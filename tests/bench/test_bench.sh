@@ -35,7 +35,8 @@ bench --seconds=0.05 --threads=1 --grad_clip=2.5
 check "it runs" test $code = 0
 check "numbers above 0" figures '(function()
     for key in ("cores threads steps params ms_median ms_p10 ms_p90 tokens_per_s flop_per_step gflops peak_gflops " ..
-        "share_of_peak floor_ms share_of_floor read_gbs read_gbs_l2 read_gbs_l3 peak_rss_bytes plan_bytes")
+        "held_gflops share_of_peak share_of_held floor_ms share_of_floor read_gbs read_gbs_l2 read_gbs_l3 " ..
+        "peak_rss_bytes plan_bytes")
         :gmatch("%S+") do
       assert(type(j[key]) == "number" and j[key] > 0, key)
     end
@@ -48,7 +49,9 @@ check "the run's keys" figures 'j.threads == 1' 'j.dropout == 0' 'j.grad_clip ==
 check "at least 3 steps" figures 'j.steps >= 3'
 check "times in order" figures 'j.ms_p10 <= j.ms_median' 'j.ms_median <= j.ms_p90'
 check "rates" figures 'near(j.tokens_per_s, 64e3 / j.ms_median)' \
-    'near(j.gflops, j.flop_per_step / j.ms_median / 1e6)' 'near(j.share_of_floor, j.floor_ms / j.ms_median)'
+    'near(j.gflops, j.flop_per_step / j.ms_median / 1e6)' 'near(j.share_of_floor, j.floor_ms / j.ms_median)' \
+    'near(j.share_of_peak, j.gflops / j.peak_gflops)' 'near(j.share_of_held, j.gflops / j.held_gflops)'
+check "what is held is at most the best" figures 'j.held_gflops <= j.peak_gflops'
 check "the floor is the sum of the kernels'" figures '(function()
     local sum = 0
     for _, kernel in ipairs(j.kernels) do sum = sum + kernel.roofline * kernel.ms end

@@ -317,7 +317,10 @@ void model_backward(struct model *m, int thread, int threads) {
 }
 
 // In the place of peak.c's, which would measure for a second in each of a test's many runs.
-double peak_gflops(int threads) {
+double peak_gflops(int threads, double *held) {
+    if (held) {
+        *held = 90.0 * threads;
+    }
     return 100.0 * threads;
 }
 
