@@ -46,6 +46,10 @@ VEC_INLINE void vec_store(float *p, vec v) {
 VEC_INLINE vec vec_load_n(const float *p, int n) {
 #if defined(__AVX512F__)
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX2__) && defined(__FMA__)
+    // Copied through memory, a vector would be read before its parts have arrived there.
+    static const int32_t lanes[2 * VEC] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return (vec)_mm256_maskload_ps(p, _mm256_loadu_si256((const __m256i *)(lanes + VEC - n)));
 #else
     vec v = {0};
     memcpy(&v, p, (size_t)n * sizeof(float));
