@@ -69,6 +69,7 @@ local columns = {
     return ("%.0f (%s)"):format(f.peak_gflops, f.held_gflops and ("%.0f"):format(f.held_gflops) or "–")
   end },
   { "share of floor", function(f) return ("%.0f%%"):format(100 * f.floor_ms / f.ms_median) end },
+  { "sizes not baked in takes", function(f) return times(type(f.generic) == "table" and f.generic.ratio) end },
   { "in turns: ours, ms", function(f) return ms(f.ms_in_turns) end },
   { "PyTorch as installed, ms", function(f) return ms(f.torch_ms_installed) end },
   { "PyTorch at its best, ms", function(f) return ms(f.torch_ms_best) end },
