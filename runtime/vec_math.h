@@ -12,33 +12,48 @@
 
 #include "runtime/vec.h"
 
-// v * 2^n for whole n from -151 to 128, rounded once.
-VEC_INLINE vec vec_scale(vec v, vec n) {
-#if defined(__AVX512F__)
-    return (vec)_mm512_scalef_ps((__m512)v, (__m512)n);
-#else
-    // In two steps: 2^128 and 2^-151 have no exponent field of their own.
-    const vec_uint whole = (vec_uint)(n + (12582912.0f + 254.0f));
-    const vec_uint half = whole >> 1;
-    return v * (vec)(half << 23) * (vec)((whole - half) << 23);
-#endif
-}
+// exp(y) = p * 2^n.
+struct exp_parts {
+    vec p, n;      // p = exp(r), |r| <= ln 2 / 2
+    vec_uint bits; // n + bias, in the low nine bits
+};
 
-// exp: 2^n exp(r) with |r| <= ln 2 / 2. exp(-inf) is 0.
-VEC_INLINE vec vec_exp(vec x) {
-    const float magic = 12582912.0f; // 1.5 * 2^23: adding it rounds to a whole number
-    // A NaN passes both: each returns its second operand.
-    const vec y = vec_min(vec_splat(89.0f), vec_max(vec_splat(-104.5f), x));
-    const vec n = vec_fma(y, vec_splat(1.44269504f), vec_splat(magic)) - magic;
+VEC_INLINE struct exp_parts exp_split(vec y, float bias) {
+    const float magic = 12582912.0f + bias; // 1.5 * 2^23: adding it rounds to a whole number
+    const vec whole = vec_fma(y, vec_splat(1.44269504f), vec_splat(magic)), n = whole - magic;
     vec r = vec_fma(n, vec_splat(-0.693359375f), y); // ln 2 in two parts; the first has ten bits
     r = vec_fma(n, vec_splat(2.12194440e-4f), r);
     // (exp(r) - 1 - r) / r^2: exp(r) to 4e-9 of its value.
-    const vec r2 = r * r;
-    const vec low = vec_fma(r, vec_splat(0.16666515f), vec_splat(0.49999994f));
-    vec high = vec_fma(r, vec_splat(0.008369354f), vec_splat(0.041668084f));
-    high = vec_fma(r2, vec_splat(0.0013840472f), high);
-    const vec p = vec_fma(vec_fma(high, r2, low), r2, r) + 1.0f;
-    return vec_scale(p, n);
+    vec p = vec_fma(r, vec_splat(0.0013840472f), vec_splat(0.008369354f));
+    p = vec_fma(p, r, vec_splat(0.041668084f));
+    p = vec_fma(p, r, vec_splat(0.16666515f));
+    p = vec_fma(p, r, vec_splat(0.49999994f));
+    p = vec_fma(vec_fma(p, r, vec_splat(1.0f)), r, vec_splat(1.0f));
+    return (struct exp_parts){p, n, (vec_uint)whole};
+}
+
+// exp. exp(-inf) is 0.
+VEC_INLINE vec vec_exp(vec x) {
+    // A NaN passes both: each returns its second operand.
+    const vec y = vec_min(vec_splat(89.0f), vec_max(vec_splat(-104.5f), x));
+    const struct exp_parts e = exp_split(y, 2 * 127);
+#if defined(__AVX512F__)
+    return (vec)_mm512_scalef_ps((__m512)e.p, (__m512)e.n);
+#else
+    // In two steps: 2^128 and 2^-151 have no exponent field of their own.
+    const vec_uint half = e.bits >> 1;
+    return e.p * (vec)(half << 23) * (vec)((e.bits - half) << 23);
+#endif
+}
+
+// The same bits as vec_exp for x up to 40, sooner; for larger x anything.
+VEC_INLINE vec vec_exp_to_40(vec x) {
+    const struct exp_parts e = exp_split(vec_max(vec_splat(-104.5f), x), 64 + 127);
+#if defined(__AVX512F__)
+    return (vec)_mm512_scalef_ps((__m512)e.p, (__m512)e.n);
+#else
+    return e.p * (vec)(e.bits << 23) * 0x1p-64f;
+#endif
 }
 
 VEC_INLINE vec vec_log(vec x) {

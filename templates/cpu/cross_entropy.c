@@ -1,41 +1,60 @@
 //// cross_entropy.c: the loss of each row of logits, and its gradient. A target of -1 does not
 //// count.
 
-//$ function largest(k)
-static float $(k.part.largest)(const float *row) {
-    enum { $(k.dims) };
-    vec high = vec_splat(-INFINITY);
-    for (int v = 0; v < V; v += VEC) {
+//// The sum of exp(x - top) over a row, top being the row's largest. A long row is read from memory
+//// once: while a block's exponentials are taken, with the largest so far, the next block's largest
+//// is found. tops (BLOCKS): the largest after each block, with which its exponentials go to `to`.
+//$ function exp_sum(k)
+VEC_INLINE float $(k.part.exp_sum)(const float *row, float *tops, const bool keep, float *to) {
+    enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
+    float sum = 0.0f, top = -3.4e38f; // finite, so that -inf - top is -inf
+    vec high = vec_splat(top);
+    for (int v = 0; v < MIN(BLOCK, V); v += VEC) {
         high = vec_max(row_only(row_load(row, v, V), v, V, -INFINITY), high);
     }
-    return vec_largest(high);
+    for (int b = 0; b < BLOCKS; b++) {
+        const float before = top;
+        top = tops[b] = vec_largest(high);
+        vec total = vec_splat(0.0f);
+        for (int v = b * BLOCK; v < MIN((b + 1) * BLOCK, V); v += VEC) {
+            const int next = v + BLOCK;
+            if (next < V) {
+                high = vec_max(row_only(row_load(row, next, V), next, V, -INFINITY), high);
+            }
+            const vec e = row_only(vec_exp_to_40(row_load(row, v, V) - top), v, V, 0.0f);
+            if (keep) {
+                row_store(to, v, V, e);
+            }
+            total += e;
+        }
+        sum = b > 0 ? sum * vec_exp(vec_splat(before - top))[0] : 0.0f;
+        sum += vec_sum(total);
+    }
+    return sum;
 }
 //$ end
 
 //$ function cross_entropy(k)
-//$ largest(k)
+//$ exp_sum(k)
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims) };
+    enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
-        const float top = $(k.part.largest)(row);
-        vec total = vec_splat(0.0f);
-        for (int v = 0; v < V; v += VEC) {
-            total += row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
-        }
-        losses[n] = targets[n] < 0 ? 0.0f : top + logf(vec_sum(total)) - row[targets[n]];
+        float tops[BLOCKS];
+        const float sum = $(k.part.exp_sum)(row, tops, false, NULL), top = tops[BLOCKS - 1];
+        losses[n] = targets[n] < 0 ? 0.0f : top + logf(sum) - row[targets[n]];
     }
 }
 //$ end
 
 //// dlogits may be logits.
 //$ function cross_entropy_backward(k)
-//$ largest(k)
+//$ exp_sum(k)
 
 $(k.sign("static void", k.name, "int thread, int threads")) {
-    enum { $(k.dims) };
+    enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
@@ -45,17 +64,16 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
             memset(drow, 0, V * sizeof(float));
             continue;
         }
-        const float top = $(k.part.largest)(row), logit = row[targets[n]];
-        vec total = vec_splat(0.0f);
-        for (int v = 0; v < V; v += VEC) {
-            const vec e = row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
-            row_store(drow, v, V, e);
-            total += e;
-        }
-        const float sum = vec_sum(total), scale = m->loss_scale / sum;
+        float tops[BLOCKS];
+        const float logit = row[targets[n]], sum = $(k.part.exp_sum)(row, tops, true, drow);
+        const float top = tops[BLOCKS - 1], scale = m->loss_scale / sum;
         losses[n] = top + logf(sum) - logit;
-        for (int v = 0; v < V; v += VEC) {
-            row_store(drow, v, V, row_load(drow, v, V) * scale);
+        for (int b = 0; b < BLOCKS; b++) {
+            const bool last = b == BLOCKS - 1;
+            const float factor = last ? scale : vec_exp(vec_splat(tops[b] - top))[0] * scale;
+            for (int v = b * BLOCK; v < MIN((b + 1) * BLOCK, V); v += VEC) {
+                row_store(drow, v, V, row_load(drow, v, V) * factor);
+            }
         }
         drow[targets[n]] -= m->loss_scale;
     }
