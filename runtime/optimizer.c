@@ -10,7 +10,7 @@
 
 #include "runtime/vec.h"
 
-enum { OPTIMIZER_CHUNK = 16384, NORM_LANES = 8, NORM_STREAMS = 4 };
+enum { OPTIMIZER_CHUNK = 16384, NORM_SUMS = 32 };
 
 // A walk over all chunks of all tensors, in the table's order. Copies have none.
 struct chunk {
@@ -49,15 +49,16 @@ static bool chunk_next(struct chunk *c, const struct model_info *info) {
 
 // ---- the norm -----------------------------------------------------------------------------------
 
-// The squares' sum, in double: NORM_LANES sums side by side in each of NORM_STREAMS, added in order
-// at the end.
+// The squares' sum, in double: NORM_SUMS sums side by side, added in order at the end, whatever the
+// vectors' width.
+enum { NORM_LANES = VEC / 2, NORM_STREAMS = NORM_SUMS / NORM_LANES };
 typedef float norm_floats __attribute__((vector_size(NORM_LANES * sizeof(float))));
 typedef double norm_doubles __attribute__((vector_size(NORM_LANES * sizeof(double))));
 
 static double norm_chunk(const float *x, int64_t count) {
     norm_doubles sum[NORM_STREAMS] = {{0}};
     int64_t i = 0;
-    for (; i + NORM_STREAMS * NORM_LANES <= count; i += NORM_STREAMS * NORM_LANES) {
+    for (; i + NORM_SUMS <= count; i += NORM_SUMS) {
         for (int s = 0; s < NORM_STREAMS; s++) {
             norm_floats f;
             memcpy(&f, x + i + s * NORM_LANES, sizeof f);
