@@ -1,22 +1,27 @@
 //// layernorm.c: y = (x - mean) * rstd * scale + shift, row by row.
 
+//// A row's sums are SUMS sums side by side: one alone would wait for each of its additions.
 //$ function layernorm(k)
 $(k.sign("static void", k.name, k.thread_params)) {
-    enum { $(k.dims) };
+    enum { $(k.dims), SUMS = 4, WIDE = SUMS * VEC };
     const struct range mine = share($(k.rows), thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *xn = x + (size_t)n * C_LD;
-        vec sum = vec_splat(0.0f);
-        for (int c = 0; c < C; c += VEC) {
-            sum += row_load(xn, c, C);
+        vec sum[SUMS] = {{0}}, squares[SUMS] = {{0}};
+        for (int from = 0; from < C; from += WIDE) {
+            for (int s = 0, c = from; s < SUMS && (C % WIDE == 0 || c < C); s++, c += VEC) {
+                sum[s] += row_load(xn, c, C);
+            }
         }
-        const float mu = vec_sum(sum) / C;
-        vec squares = vec_splat(0.0f);
-        for (int c = 0; c < C; c += VEC) {
-            const vec d = row_only(row_load(xn, c, C) - mu, c, C, 0.0f);
-            squares = vec_fma(d, d, squares);
+        const float mu = vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) / C;
+        for (int from = 0; from < C; from += WIDE) {
+            for (int s = 0, c = from; s < SUMS && (C % WIDE == 0 || c < C); s++, c += VEC) {
+                const vec d = row_only(row_load(xn, c, C) - mu, c, C, 0.0f);
+                squares[s] = vec_fma(d, d, squares[s]);
+            }
         }
-        const float r = 1.0f / sqrtf(vec_sum(squares) / C + $(k.attrs.eps));
+        const vec square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+        const float r = 1.0f / sqrtf(vec_sum(square) / C + $(k.attrs.eps));
         for (int c = 0; c < C; c += VEC) {
             const vec normal = (row_load(xn, c, C) - mu) * r;
             //$ if k.uses.shift then
