@@ -56,6 +56,22 @@ VEC_INLINE vec vec_exp_to_40(vec x) {
 #endif
 }
 
+// 2^x for x up to 127, larger ones excluded; 2^-126 for all below -126.
+VEC_INLINE vec vec_exp2(vec x) {
+    const float magic = 12582912.0f + 127; // 1.5 * 2^23: adding it rounds to a whole number
+    const vec y = vec_max(vec_splat(-126.0f), x);
+    const vec n = y + magic; // with the exponent's bias: the low bits are those of 2^n
+    const vec f = y - (n - magic);
+    // (2^f - 1) / f for |f| <= 1/2: 2^f to 6e-9 of its value.
+    vec p = vec_fma(f, vec_splat(0.000158205075f), vec_splat(0.00134182035f));
+    p = vec_fma(f, p, vec_splat(0.00961706322f));
+    p = vec_fma(f, p, vec_splat(0.0555027239f));
+    p = vec_fma(f, p, vec_splat(0.240226552f));
+    p = vec_fma(f, p, vec_splat(0.693147242f));
+    p = vec_fma(f, p, vec_splat(1.0f));
+    return p * (vec)((vec_uint)n << 23);
+}
+
 VEC_INLINE vec vec_log(vec x) {
     const uint32_t two_thirds = 0x3f2aaaab;
     const vec_int tiny = x < 1.17549435e-38f; // has no exponent of its own

@@ -1,46 +1,139 @@
-//// attention.c: causal attention, one (batch, head) at a time, a block of queries after another.
-//// Scores are held turned, (keys, queries): a vector is as many queries, so that a softmax is a loop
-//// over keys without sums across a vector. Q, K, V and dY are read where they lie, but for those that
-//// the turned scores want turned. What lies above the diagonal is not computed.
+//// attention.c: causal softmax attention, one (batch, head) at a time, a panel of queries after
+//// another. Scores are held turned, (keys, queries): a vector is as many queries, so that a softmax
+//// is a loop over keys without sums across a vector. Q, K, V and dY are read where they lie, but for
+//// those that the turned scores want turned, and where rows end within a vector. What lies above the
+//// diagonal is not computed, but for the tiles and vectors that it cuts. A head's rows lie far apart:
+//// those of the next head are fetched into the cache beside this one's work.
 
 //// The sizes that forward and backward share, as C has them and as numbers (a struct needs those:
 //// an enum within it would reach beyond it). WIDE: queries of a panel of scores; HEAD: columns of a
-//// panel of D.
+//// panel of D; WHOLE: D in whole vectors.
 //$ function numbers(k)
 //$     local T, D, wide = k.d.T, k.d.D, 2 * k.vec
 //$     local panels = (T + wide - 1) // wide
 //$     -- Backward: panels of a block, so that two blocks of scores fit into the second-level cache.
 //$     local block = math.max(1, math.min(panels, 128 // wide, 65536 // (T * wide)))
 //$     if not k.specialise then block = 128 // wide end
-//$     return T, D, wide, block
+//$     -- Rows that do not end with a vector are copied to where they do, unless a mask is at hand.
+//$     local whole = (D + k.vec - 1) // k.vec * k.vec
+//$     local copies = k.vec < 16 and (whole > D or not k.specialise)
+//$     return T, D, wide, block, copies and T * whole
 //$ end
 //$ function sizes(k)
 // clang-format off
 //$ local vecs = k.specialise and "MIN(2, DIVIDE_UP(D, VEC))" or "2"
-    enum { $(k.dims), WIDE = 2 * VEC, HEAD = $(vecs) * VEC };
+    enum { $(k.dims), WIDE = 2 * VEC, HEAD = $(vecs) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
 // clang-format on
 //$ end
 
 //// What forward and backward share: emitted once for each set of sizes.
 //$ function heads(k)
-// A tile of turned scores (keys, WIDE): to = rows of x (.., D) from key i on, times a turned panel
-// (D, WIDE).
-VEC_INLINE void $(k.common.scores)(float *to, int stride, const float *x, int x_stride,
-                                   const float *turned, int i, int p, const int rows,
-                                   const int vecs, const int last) {
+//$ local _, _, _, _, whole = numbers(k)
+// Of VEC queries from q on: scores (keys, VEC) at a stride become 2^(scale2 score - less), 0 where a
+// key is not seen. Returns their sums.
+APART vec $(k.common.weights)(float *scores, const int stride, float scale2, vec less, int q,
+                              int keys) {
+    vec sum = vec_splat(0.0f);
+    const int seen = int_min(keys, q + VEC);
+    for (int j = 0; j < seen; j++) {
+        const vec score2 = vec_fma(vec_load(scores + j * stride), vec_splat(scale2), -less);
+        vec weight = vec_exp2(score2);
+        if (j > q) {
+            weight = vec_select(vec_lanes() + q < j, vec_splat(0.0f), weight);
+        }
+        vec_store(scores + j * stride, weight);
+        sum += weight;
+    }
+    for (int j = seen; j < keys; j++) {
+        vec_store(scores + j * stride, vec_splat(0.0f));
+    }
+    return sum;
+}
+
+// Where head `item` begins in x (N, ..).
+VEC_INLINE size_t $(k.common.start)(int item, int stride) {
+    //$ sizes(k)
+    return (size_t)(item / H) * T * stride + item % H * D;
+}
+
+// What the next head reads and writes: each tile of this one fetches `each` rows of it, from `row` on.
+struct $(k.common.next) {
+    const float *qkv, *y, *dqkv, *dy; // forward has no dqkv and dy
+    int each, row;
+};
+
+static void $(k.common.fetch)(struct $(k.common.next) *const next) {
+    //$ sizes(k)
+    for (const int end = int_min(T, next->row + next->each); next->row < end; next->row++) {
+        for (int d = 0; d < D; d += FETCH_LINE) {
+            const size_t at = (size_t)next->row * E_LD + d, at_y = (size_t)next->row * C_LD + d;
+            __builtin_prefetch(next->y + at_y);
+            for (int x = 0; x < 3 * C; x += C) {
+                __builtin_prefetch(next->qkv + at + x);
+            }
+            if (next->dqkv != NULL) {
+                __builtin_prefetch(next->dy + at_y);
+                for (int x = 0; x < 3 * C; x += C) {
+                    __builtin_prefetch(next->dqkv + at + x);
+                }
+            }
+        }
+    }
+}
+
+// A tile of turned scores (keys, ..): to = rows of x (.., D) from key i on, times a turned panel
+// (D, WIDE) of queries from q on. Where `largest` is not NULL, it becomes the largest of each query's
+// scores so far: key j is seen by queries j and on.
+VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const float *x,
+                                   int x_stride, const float *turned, int q, int i, int p,
+                                   const int rows, const int vecs, const int last) {
     //$ sizes(k)
     (void)p, (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, turned, WIDE, 0);
     tile_store(acc, rows, vecs, VEC, to + (size_t)i * stride, stride);
+    const int compared = largest != NULL ? rows : 0;
+#pragma GCC unroll 16
+    for (int r = 0; r < compared; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            if (i + r > q + v * VEC) {
+                const vec_int hidden = vec_lanes() + (q + v * VEC) < i + r;
+                acc[r][v] = vec_select(hidden, vec_splat(-INFINITY), acc[r][v]);
+            }
+            largest[v] = vec_max(acc[r][v], largest[v]);
+        }
+    }
 }
 
-// A tile of to (.., D) = or += weights (.., depth) x (depth, D), weights read along or across.
-VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const float *weights,
-                                ptrdiff_t w_row, ptrdiff_t w_k, const float *x, int x_stride,
-                                int depth, int i, int p, const int rows, const int vecs,
-                                const int last) {
+// Scores of keys 0 .. keys - 1, whole tiles or all of T, and queries from q on: (keys, WIDE) at a
+// stride. The panel's first vector ends with the keys that it sees, its second is left out where no
+// query is in it.
+static void $(k.common.panel)(float *to, int stride, vec *largest, const float *x, int x_stride,
+                              const float *turned, int q, int keys,
+                              struct $(k.common.next) *const next) {
+    //$ sizes(k)
+    for (int i = 0; i < keys; i += TILE_ROWS) {
+        $(k.common.fetch)(next);
+        if (i < q + VEC && q + VEC < T) {
+            TILE_CASES($(k.common.scores), i, 0, T, WIDE, 2, to, stride, largest, x, x_stride,
+                       turned, q);
+        } else {
+            const int v = i < q + VEC ? 0 : 1;
+            TILE_CASES($(k.common.scores), i, 0, T, VEC, 1, to + v * VEC, stride,
+                       largest == NULL ? NULL : largest + v, x, x_stride, turned + v * VEC,
+                       q + v * VEC);
+        }
+    }
+}
+
+// A tile of to (.., D) = or += weights (.., depth) x (depth, WHOLE), weights read along or across,
+// times a scale of each row where that is not NULL.
+VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const float *scale,
+                                const float *weights, ptrdiff_t w_row, ptrdiff_t w_k,
+                                const float *x, int x_stride, int depth, int i, int p,
+                                const int rows, const int vecs, const int last) {
     //$ sizes(k)
     float *at = to + (size_t)i * to_stride + p * HEAD;
     vec acc[TILE_ROWS][TILE_VECS];
@@ -49,124 +142,109 @@ VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const flo
     } else {
         tile_load(acc, rows, vecs, last, at, to_stride);
     }
-    tile_multiply(acc, rows, vecs, last, depth, weights + i * w_row, w_row, w_k, x + p * HEAD,
-                  x_stride, 0);
+    tile_multiply(acc, rows, vecs, $(whole and "VEC" or "last"), depth, weights + i * w_row, w_row,
+                  w_k, x + p * HEAD, x_stride, 0);
+    const int scaled = scale != NULL ? rows : 0;
+#pragma GCC unroll 16
+    for (int r = 0; r < scaled; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            acc[r][v] *= scale[i + r];
+        }
+    }
     tile_store(acc, rows, vecs, last, at, to_stride);
 }
 
-// Scores of keys 0 .. keys - 1, whole tiles or all of T: (keys, WIDE) at a stride.
-static void $(k.common.panel)(float *to, int stride, const float *x, int x_stride,
-                              const float *turned, int keys) {
+// Queries from q on, a panel or T's last: to (.., D) = weights (.., q + ..) x (T, WHOLE), rows times
+// their scale.
+static void $(k.common.mixes)(float *to, int to_stride, const float *scale, const float *weights,
+                              int w_k, const float *x, int x_stride, int q,
+                              struct $(k.common.next) *const next) {
     //$ sizes(k)
-    for (int i = 0; i < keys; i += TILE_ROWS) {
-        TILE_CASES($(k.common.scores), i, 0, T, WIDE, 2, to, stride, x, x_stride, turned);
-    }
-}
-
-// Rows i .. i + rows - 1 of to (.., D) = weights (.., depth) x (depth, D): a tile, what a panel of
-// queries has over after its tiles, or what the last one has.
-static void $(k.common.rows)(float *to, int to_stride, const float *weights, int w_k,
-                             const float *x, int x_stride, int depth, int i, int rows) {
-    //$ sizes(k)
-    //$ if k.specialise then
-    enum { EDGE = WIDE % TILE_ROWS, TAIL = T % WIDE % TILE_ROWS };
-    //$ end
-    for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
-        //$ if not k.specialise then
-        TILE_CASES($(k.common.mix), i, p, i + rows, D, HEAD / VEC, to, to_stride, true, weights, 1,
-                   w_k, x, x_stride, depth);
-        //$ else
-        if (rows == TILE_ROWS) {
-            TILE_CASES($(k.common.mix), i, p, TILE_ROWS, D, HEAD / VEC, to, to_stride, true,
-                       weights, 1, w_k, x, x_stride, depth);
-        } else if (EDGE > 0 && rows == EDGE) {
-            TILE_CASES($(k.common.mix), i, p, EDGE, D, HEAD / VEC, to, to_stride, true, weights, 1,
-                       w_k, x, x_stride, depth);
-        } else {
-            TILE_CASES($(k.common.mix), i, p, TAIL, D, HEAD / VEC, to, to_stride, true, weights, 1,
-                       w_k, x, x_stride, depth);
+    const int queries = int_min(WIDE, T - q);
+    for (int i = 0; i < queries; i += TILE_ROWS) {
+        $(k.common.fetch)(next);
+        const int depth = q + int_min(queries, i + TILE_ROWS);
+        for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+            if (queries == WIDE) {
+                TILE_CASES($(k.common.mix), i, p, WIDE, D, HEAD / VEC, to, to_stride, true, scale,
+                           weights, 1, w_k, x, x_stride, depth);
+            } else {
+                TILE_CASES($(k.common.mix), i, p, T % WIDE, D, HEAD / VEC, to, to_stride, true,
+                           scale, weights, 1, w_k, x, x_stride, depth);
+            }
         }
-        //$ end
     }
 }
 
-// Turns WIDE rows of x (T, D) from row q on, times `scale`, to (D, WIDE); 0 for rows behind T.
-static void $(k.common.turn)(float *to, const float *x, int stride, int q, float scale) {
+//$ if whole then
+// to (T, WHOLE) = x (T, D), 0 behind it.
+static void $(k.common.copy)(float *to, const float *x, int stride) {
     //$ sizes(k)
-    pack_turned(to, WIDE, x + (size_t)q * stride, stride, D, int_min(WIDE, T - q));
-    for (int c = 0; c < D * WIDE; c += VEC) {
-        vec_store(to + c, vec_load(to + c) * scale);
+    for (int row = 0; row < T; row++) {
+        vec_store(to + (size_t)(row + 1) * WHOLE - VEC, vec_splat(0.0f));
+        memcpy(to + (size_t)row * WHOLE, x + (size_t)row * stride, D * sizeof(float));
     }
 }
 //$ end
+//$ end
 
 //$ function attention(k)
-//$ local T, D, wide = numbers(k)
+//$ local T, D, wide, _, whole = numbers(k)
+//$ local value_ld = whole and "WHOLE" or "E_LD"
 struct $(k.part.scratch) {
     float q[$(D * wide)];      // (D, WIDE)
     float scores[$(T * wide)]; // (T, WIDE)
     float scale[$(wide)];      // (WIDE)
+    //$ if whole then
+    float value[$(whole)]; // (T, WHOLE)
+    //$ end
 };
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     //$ sizes(k)
+    // Of T rows that are fetched, a tile's part: half as many tiles as backward.
+    enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct $(k.part.scratch) *s = scratch;
+    const float scale2 = $(k.attrs.scale) * 1.44269504f; // scale / ln 2
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
-        const int b = item / H, h = item % H;
-        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+        const float *query = qkv + $(k.common.start)(item, E_LD); // (T, D), rows E_LD apart
         const float *key = query + C, *value = query + 2 * C;
-        float *to = y + (size_t)b * T * C_LD + h * D;
+        float *to = y + $(k.common.start)(item, C_LD);
+        struct $(k.common.next) next = {.each = item + 1 < mine.last ? EACH : 0};
+        next.qkv = qkv + $(k.common.start)(item + 1, E_LD);
+        next.y = y + $(k.common.start)(item + 1, C_LD);
+        //$ if whole then
+        $(k.common.copy)(s->value, value, E_LD);
+        value = s->value;
+        //$ end
         for (int q = 0; q < T; q += WIDE) {
             const int queries = int_min(WIDE, T - q);
             const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
-            $(k.common.turn)(s->q, query, E_LD, q, $(k.attrs.scale));
-            $(k.common.panel)(s->scores, WIDE, key, E_LD, s->q, keys);
-            for (int c = 0; c < WIDE; c += VEC) {
+            vec largest[2] = {vec_splat(-INFINITY), vec_splat(-INFINITY)};
+            pack_turned(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
+            $(k.common.panel)(s->scores, WIDE, largest, key, E_LD, s->q, q, keys, &next);
+            for (int c = 0; c < queries; c += VEC) {
                 float *scores = s->scores + c;
-                // Key j is seen by queries j and on.
-                vec largest = vec_splat(-INFINITY), sum = vec_splat(0.0f);
-                for (int j = 0; j < keys; j++) {
-                    vec score = vec_load(scores + j * WIDE);
-                    if (j > q + c) {
-                        score = vec_select(vec_lanes() + (q + c) < j, vec_splat(-INFINITY), score);
-                        vec_store(scores + j * WIDE, score);
-                    }
-                    largest = vec_max(score, largest);
-                }
-                for (int j = 0; j < keys; j++) {
-                    const vec e = vec_exp(vec_load(scores + j * WIDE) - largest);
-                    vec_store(scores + j * WIDE, e);
-                    sum += e;
-                }
+                const vec largest2 = largest[c / VEC] * scale2;
+                const vec sum = $(k.common.weights)(scores, WIDE, scale2, largest2, q + c, keys);
                 vec_store(s->scale + c, 1.0f / sum);
                 //$ if k.uses.lse then
-                if (q + c < T) {
-                    const vec value_lse = largest + vec_log(sum);
-                    vec_store_n(lse + (size_t)h * N + b * T + q + c, value_lse,
-                                int_min(VEC, T - q - c));
-                }
+                vec_store_n(lse + (size_t)(item % H) * N + item / H * T + q + c,
+                            vec_fma(largest2, vec_splat(0.693147181f), vec_log(sum)), // ln 2
+                            int_min(VEC, queries - c));
                 //$ end
                 //$ if k.uses.dropout then
                 dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T), scores,
                                WIDE, keys);
                 //$ end
             }
-            for (int i = 0; i < queries; i += TILE_ROWS) {
-                const int rows = int_min(TILE_ROWS, queries - i);
-                float *rows_to = to + (size_t)q * C_LD;
-                $(k.common.rows)
-                (rows_to, C_LD, s->scores, WIDE, value, E_LD, q + i + rows, i, rows);
-                for (int row = i; row < i + rows; row++) {
-                    for (int d = 0; d < D; d += VEC) {
-                        const vec yd = row_load(rows_to + (size_t)row * C_LD, d, D);
-                        row_store(rows_to + (size_t)row * C_LD, d, D, yd * s->scale[row]);
-                    }
-                }
-            }
+            $(k.common.mixes)
+            (to + (size_t)q * C_LD, C_LD, s->scale, s->scores, WIDE, value, $(value_ld), q, &next);
         }
     }
 }
@@ -176,90 +254,96 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
 //// Dropout's mask M multiplies P in Y and dV, and dP.
 //$ function attention_backward(k)
-//$ local T, D, wide, block = numbers(k)
+//$ local T, D, wide, block, whole = numbers(k)
+//$ local qk_ld, dy_ld = whole and "WHOLE" or "E_LD", whole and "WHOLE" or "C_LD"
 //$ local stride = ((block * wide + 15) // 16 | 1) * 16
 struct $(k.part.scratch) {
     float q[$(D * wide)], dy[$(D * wide)];                // (D, WIDE)
     float weights[$(T * stride)], dscores[$(T * stride)]; // (T, BLOCK), rows STRIDE apart
-    float delta[$(wide)];                                 // (WIDE)
+    //$ if whole then
+    float query[$(whole)], key[$(whole)], dy_whole[$(whole)]; // (T, WHOLE)
+    //$ end
 };
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     //$ sizes(k)
-    // STRIDE: an odd number of cache lines, as rows of activations have.
+    // STRIDE: an odd number of cache lines, as rows of activations have. EACH: of T rows that are
+    // fetched, a tile's part: there are T / TILE_ROWS (T + 3 WIDE) / WIDE tiles.
     enum { BLOCK = $(block) * WIDE, STRIDE = $(stride) };
+    enum { EACH = DIVIDE_UP(WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct $(k.part.scratch) *s = scratch;
-    const float scale = $(k.attrs.scale);
+    const float scale = $(k.attrs.scale), scale2 = scale * 1.44269504f; // scale / ln 2
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
-        const int b = item / H, h = item % H;
-        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
-        const float *key = query + C, *value = query + 2 * C;
-        const float *dyh = dy + (size_t)b * T * C_LD + h * D,
-                    *yh = y + (size_t)b * T * C_LD + h * D;
-        float *dq = dqkv + (size_t)b * T * E_LD + h * D, *dk = dq + C, *dv = dq + 2 * C;
+        const size_t at = $(k.common.start)(item, E_LD), at_y = $(k.common.start)(item, C_LD);
+        // (T, D), rows E_LD or C_LD apart
+        const float *query = qkv + at, *key = query + C, *value = query + 2 * C;
+        const float *dyh = dy + at_y, *yh = y + at_y;
+        const float *row_lse = lse + (size_t)(item % H) * N + item / H * T;
+        float *dq = dqkv + at, *dk = dq + C, *dv = dq + 2 * C;
+        struct $(k.common.next) next = {.each = item + 1 < mine.last ? EACH : 0};
+        next.qkv = qkv + $(k.common.start)(item + 1, E_LD);
+        next.y = y + $(k.common.start)(item + 1, C_LD);
+        next.dqkv = dqkv + $(k.common.start)(item + 1, E_LD);
+        next.dy = dy + $(k.common.start)(item + 1, C_LD);
+        //$ if whole then
+        $(k.common.copy)(s->query, query, E_LD);
+        $(k.common.copy)(s->key, key, E_LD);
+        $(k.common.copy)(s->dy_whole, dyh, C_LD);
+        query = s->query, key = s->key, dyh = s->dy_whole;
+        //$ end
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
             for (int q = first; q < last; q += WIDE) {
                 const int queries = int_min(WIDE, T - q);
                 const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
                 float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
-                $(k.common.turn)(s->q, query, E_LD, q, scale);
-                $(k.common.turn)(s->dy, dyh, C_LD, q, 1.0f);
-                $(k.common.panel)(weights, STRIDE, key, E_LD, s->q, keys);
-                $(k.common.panel)(dscores, STRIDE, value, E_LD, s->dy, keys);
-                for (int row = q; row < q + WIDE; row++) {
-                    vec dots = vec_splat(0.0f);
-                    for (int d = 0; d < D && row < T; d += VEC) {
-                        const vec g = row_load(dyh + (size_t)row * C_LD, d, D);
-                        const vec v = row_load(yh + (size_t)row * C_LD, d, D);
-                        dots = vec_fma(row_only(g, d, D, 0.0f), v, dots);
+                pack_turned(s->q, WIDE, query + (size_t)q * $(qk_ld), $(qk_ld), D, queries);
+                pack_turned(s->dy, WIDE, dyh + (size_t)q * $(dy_ld), $(dy_ld), D, queries);
+                $(k.common.panel)(weights, STRIDE, NULL, key, $(qk_ld), s->q, q, keys, &next);
+                $(k.common.panel)(dscores, STRIDE, NULL, value, E_LD, s->dy, q, keys, &next);
+                pack_turned(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
+                for (int c = 0; c < queries; c += VEC) {
+                    const int from = q + c, rows = int_min(VEC, queries - c);
+                    const vec lse2 = vec_load_n(row_lse + from, rows) * 1.44269504f;
+                    vec delta = vec_splat(0.0f);
+                    for (int d = c; d < D * WIDE; d += WIDE) {
+                        delta = vec_fma(vec_load(s->dy + d), vec_load(s->q + d), delta);
                     }
-                    s->delta[row - q] = vec_sum(dots);
-                }
-                for (int c = 0; c < WIDE && q + c < T; c += VEC) {
-                    const vec row_lse =
-                        vec_load_n(lse + (size_t)h * N + b * T + q + c, int_min(VEC, T - q - c));
-                    const vec delta = vec_load(s->delta + c);
                     //$ if k.uses.dropout then
-                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
                                    dscores + c, STRIDE, keys);
                     //$ end
+                    $(k.common.weights)(weights + c, STRIDE, scale2, lse2, from, keys);
                     for (int j = 0; j < keys; j++) {
-                        vec weight = vec_exp(vec_load(weights + c + j * STRIDE) - row_lse);
-                        if (j > q + c) {
-                            weight = vec_select(vec_lanes() + (q + c) < j, vec_splat(0.0f), weight);
-                        }
-                        const vec dweight = vec_load(dscores + c + j * STRIDE);
-                        vec_store(weights + c + j * STRIDE, weight);
-                        vec_store(dscores + c + j * STRIDE, weight * (dweight - delta) * scale);
+                        const vec weight = vec_load(weights + c + j * STRIDE);
+                        float *at_j = dscores + c + j * STRIDE; // not computed where not seen
+                        const vec dscore = weight * ((vec_load(at_j) - delta) * scale);
+                        vec_store(at_j, j < from + VEC ? dscore : vec_splat(0.0f));
                     }
                     //$ if k.uses.dropout then
-                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
                                    weights + c, STRIDE, keys);
                     //$ end
                 }
-                for (int i = 0; i < queries; i += TILE_ROWS) {
-                    const int rows = int_min(TILE_ROWS, queries - i);
-                    $(k.common.rows)
-                    (dq + (size_t)q * E_LD, E_LD, dscores, STRIDE, key, E_LD, q + i + rows, i,
-                     rows);
-                }
+                $(k.common.mixes)
+                (dq + (size_t)q * E_LD, E_LD, NULL, dscores, STRIDE, key, $(qk_ld), q, &next);
             }
             // Keys are seen by queries from themselves on; those of this block for the first time.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 const bool begins = j >= first;
+                $(k.common.fetch)(&next);
                 for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
-                    TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dk, E_LD, begins,
-                               s->dscores + (from - first), STRIDE, 1, query + (size_t)from * E_LD,
-                               E_LD, depth);
-                    TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dv, E_LD, begins,
-                               s->weights + (from - first), STRIDE, 1, dyh + (size_t)from * C_LD,
-                               C_LD, depth);
+                    TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dk, E_LD, begins, NULL,
+                               s->dscores + (from - first), STRIDE, 1,
+                               query + (size_t)from * $(qk_ld), $(qk_ld), depth);
+                    TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dv, E_LD, begins, NULL,
+                               s->weights + (from - first), STRIDE, 1,
+                               dyh + (size_t)from * $(dy_ld), $(dy_ld), depth);
                 }
             }
         }

@@ -34,24 +34,28 @@ static void embed_decode_6x17x10x6(float *y, const int32_t *tokens, const float 
     }
 }
 
-// layernorm_decode_6x10, from templates/cpu/layernorm.c:3.
+// layernorm_decode_6x10, from templates/cpu/layernorm.c:4.
 static void layernorm_decode_6x10(float *y, const float *x, const float *scale, const float *shift,
                                   int rows, int thread, int threads) {
-    enum { N = 6, C = 10, C_LD = 10 };
+    enum { N = 6, C = 10, C_LD = 10, SUMS = 4, WIDE = SUMS * VEC };
     const struct range mine = share(rows, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *xn = x + (size_t)n * C_LD;
-        vec sum = vec_splat(0.0f);
-        for (int c = 0; c < C; c += VEC) {
-            sum += row_load(xn, c, C);
+        vec sum[SUMS] = {{0}}, squares[SUMS] = {{0}};
+        for (int from = 0; from < C; from += WIDE) {
+            for (int s = 0, c = from; s < SUMS && (C % WIDE == 0 || c < C); s++, c += VEC) {
+                sum[s] += row_load(xn, c, C);
+            }
         }
-        const float mu = vec_sum(sum) / C;
-        vec squares = vec_splat(0.0f);
-        for (int c = 0; c < C; c += VEC) {
-            const vec d = row_only(row_load(xn, c, C) - mu, c, C, 0.0f);
-            squares = vec_fma(d, d, squares);
+        const float mu = vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) / C;
+        for (int from = 0; from < C; from += WIDE) {
+            for (int s = 0, c = from; s < SUMS && (C % WIDE == 0 || c < C); s++, c += VEC) {
+                const vec d = row_only(row_load(xn, c, C) - mu, c, C, 0.0f);
+                squares[s] = vec_fma(d, d, squares[s]);
+            }
         }
-        const float r = 1.0f / sqrtf(vec_sum(squares) / C + 1e-05f);
+        const vec square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+        const float r = 1.0f / sqrtf(vec_sum(square) / C + 1e-05f);
         for (int c = 0; c < C; c += VEC) {
             const vec normal = (row_load(xn, c, C) - mu) * r;
             const vec yc = vec_fma(normal, row_load(scale, c, C), row_load(shift, c, C));

@@ -144,24 +144,28 @@ static void embed_18x17x10x6_dropout(const struct model *m, float *y, const int3
     }
 }
 
-// layernorm_18x10, from templates/cpu/layernorm.c:3. Called 7 times a step: 1.4 kFLOP, 1.7 kB each.
+// layernorm_18x10, from templates/cpu/layernorm.c:4. Called 7 times a step: 1.4 kFLOP, 1.7 kB each.
 static void layernorm_18x10(float *y, float *mean, float *rstd, const float *x, const float *scale,
                             const float *shift, int thread, int threads) {
-    enum { N = 18, C = 10, C_LD = 16 };
+    enum { N = 18, C = 10, C_LD = 16, SUMS = 4, WIDE = SUMS * VEC };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *xn = x + (size_t)n * C_LD;
-        vec sum = vec_splat(0.0f);
-        for (int c = 0; c < C; c += VEC) {
-            sum += row_load(xn, c, C);
+        vec sum[SUMS] = {{0}}, squares[SUMS] = {{0}};
+        for (int from = 0; from < C; from += WIDE) {
+            for (int s = 0, c = from; s < SUMS && (C % WIDE == 0 || c < C); s++, c += VEC) {
+                sum[s] += row_load(xn, c, C);
+            }
         }
-        const float mu = vec_sum(sum) / C;
-        vec squares = vec_splat(0.0f);
-        for (int c = 0; c < C; c += VEC) {
-            const vec d = row_only(row_load(xn, c, C) - mu, c, C, 0.0f);
-            squares = vec_fma(d, d, squares);
+        const float mu = vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) / C;
+        for (int from = 0; from < C; from += WIDE) {
+            for (int s = 0, c = from; s < SUMS && (C % WIDE == 0 || c < C); s++, c += VEC) {
+                const vec d = row_only(row_load(xn, c, C) - mu, c, C, 0.0f);
+                squares[s] = vec_fma(d, d, squares[s]);
+            }
         }
-        const float r = 1.0f / sqrtf(vec_sum(squares) / C + 1e-05f);
+        const vec square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+        const float r = 1.0f / sqrtf(vec_sum(square) / C + 1e-05f);
         for (int c = 0; c < C; c += VEC) {
             const vec normal = (row_load(xn, c, C) - mu) * r;
             const vec yc = vec_fma(normal, row_load(scale, c, C), row_load(shift, c, C));
@@ -254,28 +258,121 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const
     }
 }
 
-// heads_3x6x2x5, from templates/cpu/attention.c:25: what kernels of these sizes share.
-// A tile of turned scores (keys, WIDE): to = rows of x (.., D) from key i on, times a turned panel
-// (D, WIDE).
-VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, const float *x, int x_stride,
-                                     const float *turned, int i, int p, const int rows,
-                                     const int vecs, const int last) {
+// heads_3x6x2x5, from templates/cpu/attention.c:30: what kernels of these sizes share.
+// Of VEC queries from q on: scores (keys, VEC) at a stride become 2^(scale2 score - less), 0 where
+// a
+// key is not seen. Returns their sums.
+APART vec heads_3x6x2x5_weights(float *scores, const int stride, float scale2, vec less, int q,
+                                int keys) {
+    vec sum = vec_splat(0.0f);
+    const int seen = int_min(keys, q + VEC);
+    for (int j = 0; j < seen; j++) {
+        const vec score2 = vec_fma(vec_load(scores + j * stride), vec_splat(scale2), -less);
+        vec weight = vec_exp2(score2);
+        if (j > q) {
+            weight = vec_select(vec_lanes() + q < j, vec_splat(0.0f), weight);
+        }
+        vec_store(scores + j * stride, weight);
+        sum += weight;
+    }
+    for (int j = seen; j < keys; j++) {
+        vec_store(scores + j * stride, vec_splat(0.0f));
+    }
+    return sum;
+}
+
+// Where head `item` begins in x (N, ..).
+VEC_INLINE size_t heads_3x6x2x5_start(int item, int stride) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
-           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+    return (size_t)(item / H) * T * stride + item % H * D;
+}
+
+// What the next head reads and writes: each tile of this one fetches `each` rows of it, from `row`
+// on.
+struct heads_3x6x2x5_next {
+    const float *qkv, *y, *dqkv, *dy; // forward has no dqkv and dy
+    int each, row;
+};
+
+static void heads_3x6x2x5_fetch(struct heads_3x6x2x5_next *const next) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+    for (const int end = int_min(T, next->row + next->each); next->row < end; next->row++) {
+        for (int d = 0; d < D; d += FETCH_LINE) {
+            const size_t at = (size_t)next->row * E_LD + d, at_y = (size_t)next->row * C_LD + d;
+            __builtin_prefetch(next->y + at_y);
+            for (int x = 0; x < 3 * C; x += C) {
+                __builtin_prefetch(next->qkv + at + x);
+            }
+            if (next->dqkv != NULL) {
+                __builtin_prefetch(next->dy + at_y);
+                for (int x = 0; x < 3 * C; x += C) {
+                    __builtin_prefetch(next->dqkv + at + x);
+                }
+            }
+        }
+    }
+}
+
+// A tile of turned scores (keys, ..): to = rows of x (.., D) from key i on, times a turned panel
+// (D, WIDE) of queries from q on. Where `largest` is not NULL, it becomes the largest of each
+// query's
+// scores so far: key j is seen by queries j and on.
+VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, vec *largest, const float *x,
+                                     int x_stride, const float *turned, int q, int i, int p,
+                                     const int rows, const int vecs, const int last) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
     (void)p, (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, turned, WIDE, 0);
     tile_store(acc, rows, vecs, VEC, to + (size_t)i * stride, stride);
+    const int compared = largest != NULL ? rows : 0;
+#pragma GCC unroll 16
+    for (int r = 0; r < compared; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            if (i + r > q + v * VEC) {
+                const vec_int hidden = vec_lanes() + (q + v * VEC) < i + r;
+                acc[r][v] = vec_select(hidden, vec_splat(-INFINITY), acc[r][v]);
+            }
+            largest[v] = vec_max(acc[r][v], largest[v]);
+        }
+    }
 }
 
-// A tile of to (.., D) = or += weights (.., depth) x (depth, D), weights read along or across.
-VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool begins, const float *weights,
-                                  ptrdiff_t w_row, ptrdiff_t w_k, const float *x, int x_stride,
-                                  int depth, int i, int p, const int rows, const int vecs,
-                                  const int last) {
+// Scores of keys 0 .. keys - 1, whole tiles or all of T, and queries from q on: (keys, WIDE) at a
+// stride. The panel's first vector ends with the keys that it sees, its second is left out where no
+// query is in it.
+static void heads_3x6x2x5_panel(float *to, int stride, vec *largest, const float *x, int x_stride,
+                                const float *turned, int q, int keys,
+                                struct heads_3x6x2x5_next *const next) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
-           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+    for (int i = 0; i < keys; i += TILE_ROWS) {
+        heads_3x6x2x5_fetch(next);
+        if (i < q + VEC && q + VEC < T) {
+            TILE_CASES(heads_3x6x2x5_scores, i, 0, T, WIDE, 2, to, stride, largest, x, x_stride,
+                       turned, q);
+        } else {
+            const int v = i < q + VEC ? 0 : 1;
+            TILE_CASES(heads_3x6x2x5_scores, i, 0, T, VEC, 1, to + v * VEC, stride,
+                       largest == NULL ? NULL : largest + v, x, x_stride, turned + v * VEC,
+                       q + v * VEC);
+        }
+    }
+}
+
+// A tile of to (.., D) = or += weights (.., depth) x (depth, WHOLE), weights read along or across,
+// times a scale of each row where that is not NULL.
+VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool begins, const float *scale,
+                                  const float *weights, ptrdiff_t w_row, ptrdiff_t w_k,
+                                  const float *x, int x_stride, int depth, int i, int p,
+                                  const int rows, const int vecs, const int last) {
+    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
     float *at = to + (size_t)i * to_stride + p * HEAD;
     vec acc[TILE_ROWS][TILE_VECS];
     if (begins) {
@@ -283,115 +380,101 @@ VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool begins, const f
     } else {
         tile_load(acc, rows, vecs, last, at, to_stride);
     }
-    tile_multiply(acc, rows, vecs, last, depth, weights + i * w_row, w_row, w_k, x + p * HEAD,
+    tile_multiply(acc, rows, vecs, VEC, depth, weights + i * w_row, w_row, w_k, x + p * HEAD,
                   x_stride, 0);
+    const int scaled = scale != NULL ? rows : 0;
+#pragma GCC unroll 16
+    for (int r = 0; r < scaled; r++) {
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            acc[r][v] *= scale[i + r];
+        }
+    }
     tile_store(acc, rows, vecs, last, at, to_stride);
 }
 
-// Scores of keys 0 .. keys - 1, whole tiles or all of T: (keys, WIDE) at a stride.
-static void heads_3x6x2x5_panel(float *to, int stride, const float *x, int x_stride,
-                                const float *turned, int keys) {
+// Queries from q on, a panel or T's last: to (.., D) = weights (.., q + ..) x (T, WHOLE), rows
+// times
+// their scale.
+static void heads_3x6x2x5_mixes(float *to, int to_stride, const float *scale, const float *weights,
+                                int w_k, const float *x, int x_stride, int q,
+                                struct heads_3x6x2x5_next *const next) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
-           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
-    for (int i = 0; i < keys; i += TILE_ROWS) {
-        TILE_CASES(heads_3x6x2x5_scores, i, 0, T, WIDE, 2, to, stride, x, x_stride, turned);
-    }
-}
-
-// Rows i .. i + rows - 1 of to (.., D) = weights (.., depth) x (depth, D): a tile, what a panel of
-// queries has over after its tiles, or what the last one has.
-static void heads_3x6x2x5_rows(float *to, int to_stride, const float *weights, int w_k,
-                               const float *x, int x_stride, int depth, int i, int rows) {
-    enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
-           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
-    enum { EDGE = WIDE % TILE_ROWS, TAIL = T % WIDE % TILE_ROWS };
-    for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
-        if (rows == TILE_ROWS) {
-            TILE_CASES(heads_3x6x2x5_mix, i, p, TILE_ROWS, D, HEAD / VEC, to, to_stride, true,
-                       weights, 1, w_k, x, x_stride, depth);
-        } else if (EDGE > 0 && rows == EDGE) {
-            TILE_CASES(heads_3x6x2x5_mix, i, p, EDGE, D, HEAD / VEC, to, to_stride, true, weights,
-                       1, w_k, x, x_stride, depth);
-        } else {
-            TILE_CASES(heads_3x6x2x5_mix, i, p, TAIL, D, HEAD / VEC, to, to_stride, true, weights,
-                       1, w_k, x, x_stride, depth);
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+    const int queries = int_min(WIDE, T - q);
+    for (int i = 0; i < queries; i += TILE_ROWS) {
+        heads_3x6x2x5_fetch(next);
+        const int depth = q + int_min(queries, i + TILE_ROWS);
+        for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+            if (queries == WIDE) {
+                TILE_CASES(heads_3x6x2x5_mix, i, p, WIDE, D, HEAD / VEC, to, to_stride, true, scale,
+                           weights, 1, w_k, x, x_stride, depth);
+            } else {
+                TILE_CASES(heads_3x6x2x5_mix, i, p, T % WIDE, D, HEAD / VEC, to, to_stride, true,
+                           scale, weights, 1, w_k, x, x_stride, depth);
+            }
         }
     }
 }
 
-// Turns WIDE rows of x (T, D) from row q on, times `scale`, to (D, WIDE); 0 for rows behind T.
-static void heads_3x6x2x5_turn(float *to, const float *x, int stride, int q, float scale) {
+// to (T, WHOLE) = x (T, D), 0 behind it.
+static void heads_3x6x2x5_copy(float *to, const float *x, int stride) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
-           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
-    pack_turned(to, WIDE, x + (size_t)q * stride, stride, D, int_min(WIDE, T - q));
-    for (int c = 0; c < D * WIDE; c += VEC) {
-        vec_store(to + c, vec_load(to + c) * scale);
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+    for (int row = 0; row < T; row++) {
+        vec_store(to + (size_t)(row + 1) * WHOLE - VEC, vec_splat(0.0f));
+        memcpy(to + (size_t)row * WHOLE, x + (size_t)row * stride, D * sizeof(float));
     }
 }
 
-// attention_3x6x2x5_dropout, from templates/cpu/attention.c:103.
+// attention_3x6x2x5_dropout, from templates/cpu/attention.c:192.
 // Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
 struct attention_3x6x2x5_dropout_scratch {
     float q[80];      // (D, WIDE)
     float scores[96]; // (T, WIDE)
     float scale[16];      // (WIDE)
+    float value[48]; // (T, WHOLE)
 };
 
 static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *lse, const float *qkv,
                                       uint32_t site, void *scratch, int thread, int threads) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
-           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+    // Of T rows that are fetched, a tile's part: half as many tiles as backward.
+    enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct attention_3x6x2x5_dropout_scratch *s = scratch;
+    const float scale2 = 0.447213595f * 1.44269504f; // scale / ln 2
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
-        const int b = item / H, h = item % H;
-        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+        const float *query = qkv + heads_3x6x2x5_start(item, E_LD); // (T, D), rows E_LD apart
         const float *key = query + C, *value = query + 2 * C;
-        float *to = y + (size_t)b * T * C_LD + h * D;
+        float *to = y + heads_3x6x2x5_start(item, C_LD);
+        struct heads_3x6x2x5_next next = {.each = item + 1 < mine.last ? EACH : 0};
+        next.qkv = qkv + heads_3x6x2x5_start(item + 1, E_LD);
+        next.y = y + heads_3x6x2x5_start(item + 1, C_LD);
+        heads_3x6x2x5_copy(s->value, value, E_LD);
+        value = s->value;
         for (int q = 0; q < T; q += WIDE) {
             const int queries = int_min(WIDE, T - q);
             const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
-            heads_3x6x2x5_turn(s->q, query, E_LD, q, 0.447213595f);
-            heads_3x6x2x5_panel(s->scores, WIDE, key, E_LD, s->q, keys);
-            for (int c = 0; c < WIDE; c += VEC) {
+            vec largest[2] = {vec_splat(-INFINITY), vec_splat(-INFINITY)};
+            pack_turned(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
+            heads_3x6x2x5_panel(s->scores, WIDE, largest, key, E_LD, s->q, q, keys, &next);
+            for (int c = 0; c < queries; c += VEC) {
                 float *scores = s->scores + c;
-                // Key j is seen by queries j and on.
-                vec largest = vec_splat(-INFINITY), sum = vec_splat(0.0f);
-                for (int j = 0; j < keys; j++) {
-                    vec score = vec_load(scores + j * WIDE);
-                    if (j > q + c) {
-                        score = vec_select(vec_lanes() + (q + c) < j, vec_splat(-INFINITY), score);
-                        vec_store(scores + j * WIDE, score);
-                    }
-                    largest = vec_max(score, largest);
-                }
-                for (int j = 0; j < keys; j++) {
-                    const vec e = vec_exp(vec_load(scores + j * WIDE) - largest);
-                    vec_store(scores + j * WIDE, e);
-                    sum += e;
-                }
+                const vec largest2 = largest[c / VEC] * scale2;
+                const vec sum = heads_3x6x2x5_weights(scores, WIDE, scale2, largest2, q + c, keys);
                 vec_store(s->scale + c, 1.0f / sum);
-                if (q + c < T) {
-                    const vec value_lse = largest + vec_log(sum);
-                    vec_store_n(lse + (size_t)h * N + b * T + q + c, value_lse,
-                                int_min(VEC, T - q - c));
-                }
+                // ln 2
+                vec_store_n(lse + (size_t)(item % H) * N + item / H * T + q + c,
+                            vec_fma(largest2, vec_splat(0.693147181f), vec_log(sum)),
+                            int_min(VEC, queries - c));
                 dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T), scores,
                                WIDE, keys);
             }
-            for (int i = 0; i < queries; i += TILE_ROWS) {
-                const int rows = int_min(TILE_ROWS, queries - i);
-                float *rows_to = to + (size_t)q * C_LD;
-                heads_3x6x2x5_rows
-                (rows_to, C_LD, s->scores, WIDE, value, E_LD, q + i + rows, i, rows);
-                for (int row = i; row < i + rows; row++) {
-                    for (int d = 0; d < D; d += VEC) {
-                        const vec yd = row_load(rows_to + (size_t)row * C_LD, d, D);
-                        row_store(rows_to + (size_t)row * C_LD, d, D, yd * s->scale[row]);
-                    }
-                }
-            }
+            heads_3x6x2x5_mixes
+            (to + (size_t)q * C_LD, C_LD, s->scale, s->scores, WIDE, value, WHOLE, q, &next);
         }
     }
 }
@@ -772,33 +855,51 @@ static void matmul_18x10x17(float *y, const float *x, const float *w, int thread
     }
 }
 
-// cross_entropy_18x17, from templates/cpu/cross_entropy.c:15.
+// cross_entropy_18x17, from templates/cpu/cross_entropy.c:37.
 // In evaluations: 7.7 kFLOP, 1.4 kB each.
-static float cross_entropy_18x17_largest(const float *row) {
-    enum { N = 18, V = 17, V_LD = 48 };
-    vec high = vec_splat(-INFINITY);
-    for (int v = 0; v < V; v += VEC) {
+VEC_INLINE float cross_entropy_18x17_exp_sum(const float *row, float *tops, const bool keep,
+                                             float *to) {
+    enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
+    float sum = 0.0f, top = -3.4e38f; // finite, so that -inf - top is -inf
+    vec high = vec_splat(top);
+    for (int v = 0; v < MIN(BLOCK, V); v += VEC) {
         high = vec_max(row_only(row_load(row, v, V), v, V, -INFINITY), high);
     }
-    return vec_largest(high);
+    for (int b = 0; b < BLOCKS; b++) {
+        const float before = top;
+        top = tops[b] = vec_largest(high);
+        vec total = vec_splat(0.0f);
+        for (int v = b * BLOCK; v < MIN((b + 1) * BLOCK, V); v += VEC) {
+            const int next = v + BLOCK;
+            if (next < V) {
+                high = vec_max(row_only(row_load(row, next, V), next, V, -INFINITY), high);
+            }
+            const vec e = row_only(vec_exp_to_40(row_load(row, v, V) - top), v, V, 0.0f);
+            if (keep) {
+                row_store(to, v, V, e);
+            }
+            total += e;
+        }
+        sum = b > 0 ? sum * vec_exp(vec_splat(before - top))[0] : 0.0f;
+        sum += vec_sum(total);
+    }
+    return sum;
 }
 
 static void cross_entropy_18x17(float *losses, const float *logits, const int32_t *targets,
                                 int thread, int threads) {
-    enum { N = 18, V = 17, V_LD = 48 };
+    enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
-        const float top = cross_entropy_18x17_largest(row);
-        vec total = vec_splat(0.0f);
-        for (int v = 0; v < V; v += VEC) {
-            total += row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
-        }
-        losses[n] = targets[n] < 0 ? 0.0f : top + logf(vec_sum(total)) - row[targets[n]];
+        float tops[BLOCKS];
+        const float sum = cross_entropy_18x17_exp_sum(row, tops, false, NULL),
+                    top = tops[BLOCKS - 1];
+        losses[n] = targets[n] < 0 ? 0.0f : top + logf(sum) - row[targets[n]];
     }
 }
 
-// mean_loss_18, from templates/cpu/cross_entropy.c:65. Called once a step: 18 FLOP, 144 B each.
+// mean_loss_18, from templates/cpu/cross_entropy.c:83. Called once a step: 18 FLOP, 144 B each.
 static void mean_loss_18(struct model *m, const float *losses, const int32_t *targets, int thread,
                          int threads) {
     enum { N = 18 };
@@ -815,21 +916,41 @@ static void mean_loss_18(struct model *m, const float *losses, const int32_t *ta
     m->loss = sum / counted;
 }
 
-// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:34.
+// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:53.
 // Called once a step: 7.7 kFLOP, 2.6 kB each.
-static float cross_entropy_backward_18x17_largest(const float *row) {
-    enum { N = 18, V = 17, V_LD = 48 };
-    vec high = vec_splat(-INFINITY);
-    for (int v = 0; v < V; v += VEC) {
+VEC_INLINE float cross_entropy_backward_18x17_exp_sum(const float *row, float *tops,
+                                                      const bool keep, float *to) {
+    enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
+    float sum = 0.0f, top = -3.4e38f; // finite, so that -inf - top is -inf
+    vec high = vec_splat(top);
+    for (int v = 0; v < MIN(BLOCK, V); v += VEC) {
         high = vec_max(row_only(row_load(row, v, V), v, V, -INFINITY), high);
     }
-    return vec_largest(high);
+    for (int b = 0; b < BLOCKS; b++) {
+        const float before = top;
+        top = tops[b] = vec_largest(high);
+        vec total = vec_splat(0.0f);
+        for (int v = b * BLOCK; v < MIN((b + 1) * BLOCK, V); v += VEC) {
+            const int next = v + BLOCK;
+            if (next < V) {
+                high = vec_max(row_only(row_load(row, next, V), next, V, -INFINITY), high);
+            }
+            const vec e = row_only(vec_exp_to_40(row_load(row, v, V) - top), v, V, 0.0f);
+            if (keep) {
+                row_store(to, v, V, e);
+            }
+            total += e;
+        }
+        sum = b > 0 ? sum * vec_exp(vec_splat(before - top))[0] : 0.0f;
+        sum += vec_sum(total);
+    }
+    return sum;
 }
 
 static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, float *losses,
                                          const float *logits, const int32_t *targets, int thread,
                                          int threads) {
-    enum { N = 18, V = 17, V_LD = 48 };
+    enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
@@ -839,17 +960,17 @@ static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, 
             memset(drow, 0, V * sizeof(float));
             continue;
         }
-        const float top = cross_entropy_backward_18x17_largest(row), logit = row[targets[n]];
-        vec total = vec_splat(0.0f);
-        for (int v = 0; v < V; v += VEC) {
-            const vec e = row_only(vec_exp(row_load(row, v, V) - top), v, V, 0.0f);
-            row_store(drow, v, V, e);
-            total += e;
-        }
-        const float sum = vec_sum(total), scale = m->loss_scale / sum;
+        float tops[BLOCKS];
+        const float logit = row[targets[n]],
+                    sum = cross_entropy_backward_18x17_exp_sum(row, tops, true, drow);
+        const float top = tops[BLOCKS - 1], scale = m->loss_scale / sum;
         losses[n] = top + logf(sum) - logit;
-        for (int v = 0; v < V; v += VEC) {
-            row_store(drow, v, V, row_load(drow, v, V) * scale);
+        for (int b = 0; b < BLOCKS; b++) {
+            const bool last = b == BLOCKS - 1;
+            const float factor = last ? scale : vec_exp(vec_splat(tops[b] - top))[0] * scale;
+            for (int v = b * BLOCK; v < MIN((b + 1) * BLOCK, V); v += VEC) {
+                row_store(drow, v, V, row_load(drow, v, V) * factor);
+            }
         }
         drow[targets[n]] -= m->loss_scale;
     }
@@ -970,7 +1091,7 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, bool 
     }
 }
 
-// layernorm_backward_18x10x16_keep_dropout, from templates/cpu/layernorm.c:43.
+// layernorm_backward_18x10x16_keep_dropout, from templates/cpu/layernorm.c:48.
 // Called once a step: 3.8 kFLOP, 4.5 kB each.
 static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, float *dx,
                                                      float *dscale, float *dshift, float *partial,
@@ -1303,7 +1424,7 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// layernorm_backward_18x10x16_add_keep_dropout, from templates/cpu/layernorm.c:43.
+// layernorm_backward_18x10x16_add_keep_dropout, from templates/cpu/layernorm.c:48.
 // Called 5 times a step: 4.0 kFLOP, 5.2 kB each.
 static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, float *dx,
                                                          float *dscale, float *dshift,
@@ -1485,12 +1606,12 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:178.
+// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:256.
 // Called 3 times a step: 6.3 kFLOP, 5.9 kB each.
 struct attention_backward_3x6x2x5_dropout_scratch {
     float q[80], dy[80];                // (D, WIDE)
     float weights[96], dscores[96]; // (T, BLOCK), rows STRIDE apart
-    float delta[16];                                 // (WIDE)
+    float query[48], key[48], dy_whole[48]; // (T, WHOLE)
 };
 
 static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqkv, const float *dy,
@@ -1498,75 +1619,76 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
                                                uint32_t site, void *scratch, int thread,
                                                int threads) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
-           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC };
-    // STRIDE: an odd number of cache lines, as rows of activations have.
+           HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+    // STRIDE: an odd number of cache lines, as rows of activations have. EACH: of T rows that are
+    // fetched, a tile's part: there are T / TILE_ROWS (T + 3 WIDE) / WIDE tiles.
     enum { BLOCK = 1 * WIDE, STRIDE = 16 };
+    enum { EACH = DIVIDE_UP(WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct attention_backward_3x6x2x5_dropout_scratch *s = scratch;
-    const float scale = 0.447213595f;
+    const float scale = 0.447213595f, scale2 = scale * 1.44269504f; // scale / ln 2
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
-        const int b = item / H, h = item % H;
-        const float *query = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
-        const float *key = query + C, *value = query + 2 * C;
-        const float *dyh = dy + (size_t)b * T * C_LD + h * D,
-                    *yh = y + (size_t)b * T * C_LD + h * D;
-        float *dq = dqkv + (size_t)b * T * E_LD + h * D, *dk = dq + C, *dv = dq + 2 * C;
+        const size_t at = heads_3x6x2x5_start(item, E_LD), at_y = heads_3x6x2x5_start(item, C_LD);
+        // (T, D), rows E_LD or C_LD apart
+        const float *query = qkv + at, *key = query + C, *value = query + 2 * C;
+        const float *dyh = dy + at_y, *yh = y + at_y;
+        const float *row_lse = lse + (size_t)(item % H) * N + item / H * T;
+        float *dq = dqkv + at, *dk = dq + C, *dv = dq + 2 * C;
+        struct heads_3x6x2x5_next next = {.each = item + 1 < mine.last ? EACH : 0};
+        next.qkv = qkv + heads_3x6x2x5_start(item + 1, E_LD);
+        next.y = y + heads_3x6x2x5_start(item + 1, C_LD);
+        next.dqkv = dqkv + heads_3x6x2x5_start(item + 1, E_LD);
+        next.dy = dy + heads_3x6x2x5_start(item + 1, C_LD);
+        heads_3x6x2x5_copy(s->query, query, E_LD);
+        heads_3x6x2x5_copy(s->key, key, E_LD);
+        heads_3x6x2x5_copy(s->dy_whole, dyh, C_LD);
+        query = s->query, key = s->key, dyh = s->dy_whole;
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
             for (int q = first; q < last; q += WIDE) {
                 const int queries = int_min(WIDE, T - q);
                 const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
                 float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
-                heads_3x6x2x5_turn(s->q, query, E_LD, q, scale);
-                heads_3x6x2x5_turn(s->dy, dyh, C_LD, q, 1.0f);
-                heads_3x6x2x5_panel(weights, STRIDE, key, E_LD, s->q, keys);
-                heads_3x6x2x5_panel(dscores, STRIDE, value, E_LD, s->dy, keys);
-                for (int row = q; row < q + WIDE; row++) {
-                    vec dots = vec_splat(0.0f);
-                    for (int d = 0; d < D && row < T; d += VEC) {
-                        const vec g = row_load(dyh + (size_t)row * C_LD, d, D);
-                        const vec v = row_load(yh + (size_t)row * C_LD, d, D);
-                        dots = vec_fma(row_only(g, d, D, 0.0f), v, dots);
+                pack_turned(s->q, WIDE, query + (size_t)q * WHOLE, WHOLE, D, queries);
+                pack_turned(s->dy, WIDE, dyh + (size_t)q * WHOLE, WHOLE, D, queries);
+                heads_3x6x2x5_panel(weights, STRIDE, NULL, key, WHOLE, s->q, q, keys, &next);
+                heads_3x6x2x5_panel(dscores, STRIDE, NULL, value, E_LD, s->dy, q, keys, &next);
+                pack_turned(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
+                for (int c = 0; c < queries; c += VEC) {
+                    const int from = q + c, rows = int_min(VEC, queries - c);
+                    const vec lse2 = vec_load_n(row_lse + from, rows) * 1.44269504f;
+                    vec delta = vec_splat(0.0f);
+                    for (int d = c; d < D * WIDE; d += WIDE) {
+                        delta = vec_fma(vec_load(s->dy + d), vec_load(s->q + d), delta);
                     }
-                    s->delta[row - q] = vec_sum(dots);
-                }
-                for (int c = 0; c < WIDE && q + c < T; c += VEC) {
-                    const vec row_lse =
-                        vec_load_n(lse + (size_t)h * N + b * T + q + c, int_min(VEC, T - q - c));
-                    const vec delta = vec_load(s->delta + c);
-                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
                                    dscores + c, STRIDE, keys);
+                    heads_3x6x2x5_weights(weights + c, STRIDE, scale2, lse2, from, keys);
                     for (int j = 0; j < keys; j++) {
-                        vec weight = vec_exp(vec_load(weights + c + j * STRIDE) - row_lse);
-                        if (j > q + c) {
-                            weight = vec_select(vec_lanes() + (q + c) < j, vec_splat(0.0f), weight);
-                        }
-                        const vec dweight = vec_load(dscores + c + j * STRIDE);
-                        vec_store(weights + c + j * STRIDE, weight);
-                        vec_store(dscores + c + j * STRIDE, weight * (dweight - delta) * scale);
+                        const vec weight = vec_load(weights + c + j * STRIDE);
+                        float *at_j = dscores + c + j * STRIDE; // not computed where not seen
+                        const vec dscore = weight * ((vec_load(at_j) - delta) * scale);
+                        vec_store(at_j, j < from + VEC ? dscore : vec_splat(0.0f));
                     }
-                    dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
                                    weights + c, STRIDE, keys);
                 }
-                for (int i = 0; i < queries; i += TILE_ROWS) {
-                    const int rows = int_min(TILE_ROWS, queries - i);
-                    heads_3x6x2x5_rows
-                    (dq + (size_t)q * E_LD, E_LD, dscores, STRIDE, key, E_LD, q + i + rows, i,
-                     rows);
-                }
+                heads_3x6x2x5_mixes
+                (dq + (size_t)q * E_LD, E_LD, NULL, dscores, STRIDE, key, WHOLE, q, &next);
             }
             // Keys are seen by queries from themselves on; those of this block for the first time.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 const bool begins = j >= first;
+                heads_3x6x2x5_fetch(&next);
                 for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
-                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, HEAD / VEC, dk, E_LD, begins,
-                               s->dscores + (from - first), STRIDE, 1, query + (size_t)from * E_LD,
-                               E_LD, depth);
-                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, HEAD / VEC, dv, E_LD, begins,
-                               s->weights + (from - first), STRIDE, 1, dyh + (size_t)from * C_LD,
-                               C_LD, depth);
+                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, HEAD / VEC, dk, E_LD, begins, NULL,
+                               s->dscores + (from - first), STRIDE, 1, query + (size_t)from * WHOLE,
+                               WHOLE, depth);
+                    TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, HEAD / VEC, dv, E_LD, begins, NULL,
+                               s->weights + (from - first), STRIDE, 1, dyh + (size_t)from * WHOLE,
+                               WHOLE, depth);
                 }
             }
         }
@@ -1693,7 +1815,7 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// layernorm_backward_18x10x16_add_dropout, from templates/cpu/layernorm.c:43.
+// layernorm_backward_18x10x16_add_dropout, from templates/cpu/layernorm.c:48.
 // Called once a step: 4.0 kFLOP, 4.5 kB each.
 static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float *dx, float *dscale,
                                                     float *dshift, float *partial, const float *dy,

@@ -80,6 +80,15 @@ static double right_silu_grad(double x) {
     return sigmoid(x) * (1 + x * sigmoid(-x));
 }
 
+// vec_exp2 takes no x above 127.
+static double right_exp2(double x) {
+    return isnan(x) ? x : exp2(fmin(127, fmax(-126, x)));
+}
+
+VEC_INLINE vec exp2_to_127(vec x) {
+    return vec_exp2(vec_min(vec_splat(127.0f), x));
+}
+
 // ---- what is checked ----------------------------------------------------------------------------
 
 #define VECTOR(function)                                                                           \
@@ -90,6 +99,7 @@ static double right_silu_grad(double x) {
     }
 VECTOR(vec_exp)
 VECTOR(vec_exp_to_40)
+VECTOR(exp2_to_127)
 VECTOR(vec_log)
 VECTOR(vec_tanh)
 VECTOR(vec_erf)
@@ -104,6 +114,7 @@ VECTOR(silu_grad)
 
 static const struct function functions[] = {
     {"exp", each_vec_exp, exp, 2, false, 0x1p-26f, 105},
+    {"exp2", each_exp2_to_127, right_exp2, 2, false, 0x1p-26f, 127},
     {"log", each_vec_log, log, 2, false, 0.25f, 4},
     {"tanh", each_vec_tanh, tanh, 2, false, 0x1p-14f, 10.5f},
     {"erf", each_vec_erf, erf, 2, false, 0x1p-14f, 4.25f},
@@ -307,6 +318,7 @@ static void check_values(void) {
         if (strcmp(functions[k].name, "relu_grad") != 0) { // a comparison: 0 for a NaN
             expect(functions[k].name, NAN, NAN);
             expect(functions[k].name, -NAN, NAN);
+            expect(functions[k].name, from_bits(0x7fffffff), NAN);
             count_values();
         }
     }
@@ -321,6 +333,13 @@ static void check_values(void) {
     expect("exp", -1000.0f, 0.0f);
     count_values();
     check_exp_to_40();
+    expect("exp2", 0.0f, 1.0f);
+    expect("exp2", -0.0f, 1.0f);
+    expect("exp2", 127.0f, 0x1p127f);
+    expect("exp2", -126.0f, 0x1p-126f);
+    expect("exp2", -INFINITY, 0x1p-126f);
+    expect("exp2", -FLT_MAX, 0x1p-126f);
+    count_values();
     expect("log", 1.0f, 0.0f);
     expect("log", 0.0f, -INFINITY);
     expect("log", -0.0f, -INFINITY);
