@@ -10,7 +10,7 @@ local fields = {
   date = "string", cores = "number", threads = "number", steps = "number", ms_median = "number",
   ms_p10 = "number", ms_p90 = "number", flop_per_step = "number", gflops = "number",
   peak_gflops = "number", share_of_peak = "number", floor_ms = "number", peak_rss_bytes = "number",
-  plan_bytes = "number",
+  plan_bytes = "number", kernels = "table",
 }
 
 function results.fail(code, format, ...)
@@ -59,6 +59,13 @@ function results.read(path)
     if type(object[field]) ~= kind then
       results.fail(65, "%s: %s: %s, wanted a %s; measure again, or remove it", path, field,
         object[field] == nil and "is missing" or "is a " .. type(object[field]), kind)
+    end
+  end
+  for i, kernel in ipairs(object.kernels) do
+    local whole = type(kernel) == "table" and type(kernel.name) == "string" and type(kernel.ms) == "number"
+      and type(kernel.roofline) == "number"
+    if not whole then
+      results.fail(65, "%s: kernels[%d]: wanted name, ms and roofline; measure again, or remove it", path, i)
     end
   end
   return object

@@ -1,15 +1,20 @@
--- table: the Markdown table of what bench measured, from tests/bench/results/*.json, into each page
--- that has a place for it. Of each config, machine and isa the newest result counts.
+-- table: the Markdown tables of what bench measured, from tests/bench/results/*.json, into each page
+-- that has a place for one. Of each config, machine and isa the newest result counts.
 --
 --   lua5.4 tests/bench/table.lua [--results=FOLDER] [PAGE.md ...]
 --
--- Without a page the table goes to stdout. A page has the place between these two lines:
+-- Without a page the first table goes to stdout. A page has the place for it between these two lines,
 --     <!-- bench-table -->
 --     <!-- end of bench-table -->
+-- and may have one for the list of slow kernels:
+--     <!-- slow-kernels -->
+--     <!-- end of slow-kernels -->
 package.path = "./?.lua;" .. package.path
 local results = require("tests.bench.results")
 
 local OPEN, CLOSE = "<!-- bench-table -->\n", "<!-- end of bench-table -->"
+local SLOW, END_OF_SLOW = "<!-- slow-kernels -->\n", "<!-- end of slow-kernels -->"
+local SLOW_BELOW = 0.8 -- of a kernel's roofline
 local MIB = 1 << 20
 
 -- ---- which results -------------------------------------------------------------------------------
@@ -120,16 +125,45 @@ local function tables(list)
   return table.concat(text)
 end
 
+-- ---- slow kernels --------------------------------------------------------------------------------
+
+-- "attention_12x64x4x32 53% (2.0%)": of its roofline, of the step's kernels; the slowest first. What has neither
+-- operations nor bytes has no roofline.
+local function slow_kernels(f)
+  local words, total = {}, 0
+  for _, kernel in ipairs(f.kernels) do total = total + kernel.ms end
+  for _, kernel in ipairs(f.kernels) do
+    if kernel.ms > 0 and kernel.roofline > 0 and kernel.roofline < SLOW_BELOW then
+      words[#words + 1] = ("%s %.0f%% (%.1f%%)"):format(kernel.name, 100 * kernel.roofline, 100 * kernel.ms / total)
+    end
+  end
+  return #words > 0 and table.concat(words, ", ") or "none"
+end
+
+local function slow(list)
+  local text = { row({ "config", "isa", "kernel, of its roofline (of the step)" }), row({ "---", "---", "---" }) }
+  for _, f in ipairs(list) do
+    text[#text + 1] = row({ columns[1][2](f), f.isa, slow_kernels(f) })
+  end
+  return table.concat(text)
+end
+
 -- ---- pages ---------------------------------------------------------------------------------------
 
-local function insert(path, text)
+-- The page with the text between two lines, or nil where it does not have them.
+local function between(page, open, close, text)
+  local _, from = page:find(open, 1, true)
+  local to = from and page:find(close, from, true)
+  return to and page:sub(1, from) .. text .. page:sub(to)
+end
+
+local function insert(path, list)
   local page = results.read_text(path)
-  local _, from = page:find(OPEN, 1, true)
-  local to = from and page:find(CLOSE, from, true)
-  if not to then
+  local with = between(page, OPEN, CLOSE, tables(list))
+  if not with then
     results.fail(65, "%s: has no place for the table; wanted the lines '%s' and '%s'", path, OPEN:sub(1, -2), CLOSE)
   end
-  results.write_text(path, page:sub(1, from) .. text .. page:sub(to))
+  results.write_text(path, between(with, SLOW, END_OF_SLOW, slow(list)) or with)
   print("written: " .. path)
 end
 
@@ -147,7 +181,6 @@ results.main(function()
   end
   local list = chosen(folder)
   if #list == 0 then results.fail(66, "%s: no results; keep one with make bench CONFIG=x RECORD=1", folder) end
-  local text = tables(list)
-  if #pages == 0 then io.write(text) end
-  for _, page in ipairs(pages) do insert(page, text) end
+  if #pages == 0 then io.write(tables(list)) end
+  for _, page in ipairs(pages) do insert(page, list) end
 end)

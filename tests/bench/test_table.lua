@@ -21,7 +21,9 @@ local function figures(changes)
   local f = { program = "bench", name = "tiny", config = "n_layer=4 isa=avx2", machine = "Acme (R) One @ 3 GHz",
     compiler = "gcc 12.2.0", isa = "avx2", date = "2026-01-02T03:04:05Z", cores = 2, threads = 2, steps = 9,
     ms_median = 12.34, ms_p10 = 11.96, ms_p90 = 150.4, flop_per_step = 2e9, gflops = 162.07, peak_gflops = 200.2,
-    share_of_peak = 0.8095, floor_ms = 9.872, peak_rss_bytes = 48 << 20, plan_bytes = 45 << 20 }
+    share_of_peak = 0.8095, floor_ms = 9.872, peak_rss_bytes = 48 << 20, plan_bytes = 45 << 20,
+    kernels = { { name = "product", ms = 7, roofline = 0.8 }, { name = "rows", ms = 2, roofline = 0.416 },
+      { name = "batch", ms = 1, roofline = 0 } } }
   for key, value in pairs(changes or {}) do f[key] = value end
   return f
 end
@@ -81,6 +83,19 @@ check.test("into a page, between its lines, again and again", function()
   end
 end)
 
+check.test("the kernels below 80% of their roofline, where a page has a place for them", function()
+  empty()
+  write_figures("results/a.json")
+  write_figures("results/b.json", { isa = "avx512", kernels = { { name = "product", ms = 7, roofline = 0.93 } } })
+  local page = write("page.md", "<!-- bench-table -->\n<!-- end of bench-table -->\n<!-- slow-kernels -->\nold\n"
+    .. "<!-- end of slow-kernels -->\nAfter.\n")
+  local _, code = run("table.lua", "--results=" .. folder .. "/results", page)
+  check.equal(code, 0)
+  check.equal(files.read(page), "<!-- bench-table -->\n" .. table_of() .. "<!-- end of bench-table -->\n"
+    .. "<!-- slow-kernels -->\n| config | isa | kernel, of its roofline (of the step) |\n| --- | --- | --- |\n"
+    .. "| tiny | avx2 | rows 42% (20.0%) |\n| tiny | avx512 | none |\n<!-- end of slow-kernels -->\nAfter.\n")
+end)
+
 check.test("a page without a place for it stays as it is", function()
   local page = write("none.md", "Before.\n<!-- bench-table -->\n")
   local output, code = run("table.lua", "--results=" .. folder .. "/results", page)
@@ -110,6 +125,7 @@ check.test("files that are wrong: one line, with the file's name", function()
   local f = figures()
   f.machine = nil
   complains(json.encode(f), "machine: is missing, wanted a string")
+  complains(json.encode(figures { kernels = { { name = "product", ms = "7", roofline = 1 } } }), "kernels%[1%]: wanted")
 end)
 
 check.test("no results, no such flag", function()
