@@ -40,10 +40,13 @@ $2
 JSON
 END
 }
-figures "" '    {"name": "matmul_dx_8x4x2", "ms": $1}, {"name": "matmul_dx_8x2x4_gelu_erf_backward", "ms": 0.5},
-    {"name": "mean_loss_8", "ms": 0.25}, {"name": "batch", "ms": 0.125}' >"$tmp/baked/figures"
-figures " specialise=false" '    {"name": "matmul_dx_any_gelu_erf_backward", "ms": 4}, {"name": "matmul_dx_any", "ms": $1},
-    {"name": "mean_loss_any", "ms": 0.5}, {"name": "batch", "ms": 0.125}' >"$tmp/told/figures"
+figures "" '    {"name": "matmul_dx_8x4x2", "ms": $1, "roofline": 0.9},
+    {"name": "matmul_dx_8x2x4_gelu_erf_backward", "ms": 0.5, "roofline": 0.9},
+    {"name": "mean_loss_8", "ms": 0.25, "roofline": 0.1}, {"name": "batch", "ms": 0.125, "roofline": 0}' \
+    >"$tmp/baked/figures"
+figures " specialise=false" '    {"name": "matmul_dx_any_gelu_erf_backward", "ms": 4, "roofline": 0.8},
+    {"name": "matmul_dx_any", "ms": $1, "roofline": 0.8}, {"name": "mean_loss_any", "ms": 0.5, "roofline": 0.1},
+    {"name": "batch", "ms": 0.125, "roofline": 0}' >"$tmp/told/figures"
 cp "$tmp/baked/bench" "$tmp/told/bench"
 chmod +x "$tmp"/*/bench "$tmp"/*/figures
 echo 10 >"$tmp/baked/ms"
