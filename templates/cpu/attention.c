@@ -28,7 +28,7 @@
 
 //// What forward and backward share: emitted once for each set of sizes.
 //$ function heads(k)
-//$ local _, _, _, _, whole = numbers(k)
+//$ local T, _, wide, _, whole = numbers(k)
 // Of VEC queries from q on: scores (keys, VEC) at a stride become 2^(scale2 score - less), 0 where a
 // key is not seen. Returns their sums.
 APART vec $(k.common.weights)(float *scores, const int stride, float scale2, vec less, int q,
@@ -166,6 +166,10 @@ static void $(k.common.mixes)(float *to, int to_stride, const float *scale, cons
         $(k.common.fetch)(next);
         const int depth = q + int_min(queries, i + TILE_ROWS);
         for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
+            //$ if k.specialise and T % wide == 0 then
+            TILE_CASES($(k.common.mix), i, p, WIDE, D, HEAD / VEC, to, to_stride, true, scale,
+                       weights, 1, w_k, x, x_stride, depth);
+            //$ else
             if (queries == WIDE) {
                 TILE_CASES($(k.common.mix), i, p, WIDE, D, HEAD / VEC, to, to_stride, true, scale,
                            weights, 1, w_k, x, x_stride, depth);
@@ -173,6 +177,7 @@ static void $(k.common.mixes)(float *to, int to_stride, const float *scale, cons
                 TILE_CASES($(k.common.mix), i, p, T % WIDE, D, HEAD / VEC, to, to_stride, true,
                            scale, weights, 1, w_k, x, x_stride, depth);
             }
+            //$ end
         }
     }
 }

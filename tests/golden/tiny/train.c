@@ -427,7 +427,7 @@ static void heads_3x6x2x5_copy(float *to, const float *x, int stride) {
     }
 }
 
-// attention_3x6x2x5_dropout, from templates/cpu/attention.c:192.
+// attention_3x6x2x5_dropout, from templates/cpu/attention.c:197.
 // Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
 struct attention_3x6x2x5_dropout_scratch {
     float q[80];      // (D, WIDE)
@@ -1606,7 +1606,7 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:256.
+// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:261.
 // Called 3 times a step: 6.3 kFLOP, 5.9 kB each.
 struct attention_backward_3x6x2x5_dropout_scratch {
     float q[80], dy[80];                // (D, WIDE)
