@@ -6,6 +6,7 @@ local cross_entropy = {
   inputs = { { "logits", "N V" }, { "targets", "N" } },
   outputs = { { "losses", "N", type = "f32" } },
   template = { "cross_entropy", "cross_entropy" },
+  common = "softmax",
   flops = flops,
 }
 
@@ -24,6 +25,7 @@ local cross_entropy_backward = {
   outputs = { { "dlogits", "N V" }, { "losses", "N", type = "f32" } },
   inplace = { dlogits = "logits" },
   template = { "cross_entropy", "cross_entropy_backward" },
+  common = "softmax",
   takes_model = true,
   flops = flops,
 }

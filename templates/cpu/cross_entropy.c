@@ -4,8 +4,8 @@
 //// The sum of exp(x - top) over a row, top being the row's largest. A long row is read from memory
 //// once: while a block's exponentials are taken, with the largest so far, the next block's largest
 //// is found. tops (BLOCKS): the largest after each block, with which its exponentials go to `to`.
-//$ function exp_sum(k)
-VEC_INLINE float $(k.part.exp_sum)(const float *row, float *tops, const bool keep, float *to) {
+//$ function softmax(k)
+VEC_INLINE float $(k.common.exp_sum)(const float *row, float *tops, const bool keep, float *to) {
     enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     float sum = 0.0f, top = -3.4e38f; // finite, so that -inf - top is -inf
     vec high = vec_splat(top);
@@ -35,15 +35,13 @@ VEC_INLINE float $(k.part.exp_sum)(const float *row, float *tops, const bool kee
 //$ end
 
 //$ function cross_entropy(k)
-//$ exp_sum(k)
-
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
         float tops[BLOCKS];
-        const float sum = $(k.part.exp_sum)(row, tops, false, NULL), top = tops[BLOCKS - 1];
+        const float sum = $(k.common.exp_sum)(row, tops, false, NULL), top = tops[BLOCKS - 1];
         losses[n] = targets[n] < 0 ? 0.0f : top + logf(sum) - row[targets[n]];
     }
 }
@@ -51,8 +49,6 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 
 //// dlogits may be logits.
 //$ function cross_entropy_backward(k)
-//$ exp_sum(k)
-
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
@@ -65,7 +61,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
             continue;
         }
         float tops[BLOCKS];
-        const float logit = row[targets[n]], sum = $(k.part.exp_sum)(row, tops, true, drow);
+        const float logit = row[targets[n]], sum = $(k.common.exp_sum)(row, tops, true, drow);
         const float top = tops[BLOCKS - 1], scale = m->loss_scale / sum;
         losses[n] = top + logf(sum) - logit;
         for (int b = 0; b < BLOCKS; b++) {

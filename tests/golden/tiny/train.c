@@ -855,10 +855,8 @@ static void matmul_18x10x17(float *y, const float *x, const float *w, int thread
     }
 }
 
-// cross_entropy_18x17, from templates/cpu/cross_entropy.c:37.
-// In evaluations: 7.7 kFLOP, 1.4 kB each.
-VEC_INLINE float cross_entropy_18x17_exp_sum(const float *row, float *tops, const bool keep,
-                                             float *to) {
+// softmax_18x17, from templates/cpu/cross_entropy.c:7: what kernels of these sizes share.
+VEC_INLINE float softmax_18x17_exp_sum(const float *row, float *tops, const bool keep, float *to) {
     enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     float sum = 0.0f, top = -3.4e38f; // finite, so that -inf - top is -inf
     vec high = vec_splat(top);
@@ -886,6 +884,8 @@ VEC_INLINE float cross_entropy_18x17_exp_sum(const float *row, float *tops, cons
     return sum;
 }
 
+// cross_entropy_18x17, from templates/cpu/cross_entropy.c:37.
+// In evaluations: 7.7 kFLOP, 1.4 kB each.
 static void cross_entropy_18x17(float *losses, const float *logits, const int32_t *targets,
                                 int thread, int threads) {
     enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
@@ -893,13 +893,12 @@ static void cross_entropy_18x17(float *losses, const float *logits, const int32_
     for (int n = mine.first; n < mine.last; n++) {
         const float *row = logits + (size_t)n * V_LD;
         float tops[BLOCKS];
-        const float sum = cross_entropy_18x17_exp_sum(row, tops, false, NULL),
-                    top = tops[BLOCKS - 1];
+        const float sum = softmax_18x17_exp_sum(row, tops, false, NULL), top = tops[BLOCKS - 1];
         losses[n] = targets[n] < 0 ? 0.0f : top + logf(sum) - row[targets[n]];
     }
 }
 
-// mean_loss_18, from templates/cpu/cross_entropy.c:83. Called once a step: 18 FLOP, 144 B each.
+// mean_loss_18, from templates/cpu/cross_entropy.c:79. Called once a step: 18 FLOP, 144 B each.
 static void mean_loss_18(struct model *m, const float *losses, const int32_t *targets, int thread,
                          int threads) {
     enum { N = 18 };
@@ -916,37 +915,8 @@ static void mean_loss_18(struct model *m, const float *losses, const int32_t *ta
     m->loss = sum / counted;
 }
 
-// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:53.
+// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:51.
 // Called once a step: 7.7 kFLOP, 2.6 kB each.
-VEC_INLINE float cross_entropy_backward_18x17_exp_sum(const float *row, float *tops,
-                                                      const bool keep, float *to) {
-    enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
-    float sum = 0.0f, top = -3.4e38f; // finite, so that -inf - top is -inf
-    vec high = vec_splat(top);
-    for (int v = 0; v < MIN(BLOCK, V); v += VEC) {
-        high = vec_max(row_only(row_load(row, v, V), v, V, -INFINITY), high);
-    }
-    for (int b = 0; b < BLOCKS; b++) {
-        const float before = top;
-        top = tops[b] = vec_largest(high);
-        vec total = vec_splat(0.0f);
-        for (int v = b * BLOCK; v < MIN((b + 1) * BLOCK, V); v += VEC) {
-            const int next = v + BLOCK;
-            if (next < V) {
-                high = vec_max(row_only(row_load(row, next, V), next, V, -INFINITY), high);
-            }
-            const vec e = row_only(vec_exp_to_40(row_load(row, v, V) - top), v, V, 0.0f);
-            if (keep) {
-                row_store(to, v, V, e);
-            }
-            total += e;
-        }
-        sum = b > 0 ? sum * vec_exp(vec_splat(before - top))[0] : 0.0f;
-        sum += vec_sum(total);
-    }
-    return sum;
-}
-
 static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, float *losses,
                                          const float *logits, const int32_t *targets, int thread,
                                          int threads) {
@@ -961,8 +931,7 @@ static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, 
             continue;
         }
         float tops[BLOCKS];
-        const float logit = row[targets[n]],
-                    sum = cross_entropy_backward_18x17_exp_sum(row, tops, true, drow);
+        const float logit = row[targets[n]], sum = softmax_18x17_exp_sum(row, tops, true, drow);
         const float top = tops[BLOCKS - 1], scale = m->loss_scale / sum;
         losses[n] = top + logf(sum) - logit;
         for (int b = 0; b < BLOCKS; b++) {
