@@ -11,21 +11,25 @@ data_set fox
 
 # ---- PyTorch's numbers ------------------------------------------------------------------------------
 
-parity() { # type, config
+parity() { # SET, config
     make build BUILD=build/reference CONFIG="tests/reference/configs/$2.lua" BACKEND=cuda EMULATED=1 \
-        SET="dtype=$1" PROGRAMS=test_parity &&
-        "build/reference/emulated/$2-dtype=$1/cuda/test_parity" "tests/reference/golden/$2.safetensors"
+        SET="$1" PROGRAMS=test_parity || return
+    # shellcheck disable=SC2086 # a word each
+    "build/reference/emulated/$2$(printf -- '-%s' $1)/cuda/test_parity" "tests/reference/golden/$2.safetensors"
 }
 for path in tests/reference/configs/*.lua; do
     config=$(basename "$path" .lua)
-    check "float32 $config" parity float32 "$config"
+    check "float32 $config" parity dtype=float32 "$config"
 done
 # Biases and a tied head; an odd width; one wide head; a large vocabulary; an untied head and
-# accumulation.
-for config in gpt2_small adam_all one_head large_vocabulary ignored_untied; do
-    check "bfloat16 $config" parity bfloat16 "$config"
+# accumulation; attention of many tiles, with both kinds of kernels.
+for config in gpt2_small adam_all one_head large_vocabulary ignored_untied heads64; do
+    check "bfloat16 $config" parity dtype=bfloat16 "$config"
 done
-check "float16 gpt2_small" parity float16 gpt2_small
+export EMULATOR_ARCH=90
+check "bfloat16 heads64, attention=hopper" parity "dtype=bfloat16 attention=hopper" heads64
+unset EMULATOR_ARCH
+check "float16 gpt2_small" parity dtype=float16 gpt2_small
 
 # ---- the trainers -------------------------------------------------------------------------------------
 
