@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_survive.sh: tests/cuda/check/survive.c: tests that die or hang are named and counted, those
-# behind them still run, and nothing is printed twice. From C and from C++.
+# behind them still run, and nothing is printed twice. From C and from C++; and Check's stand-in
+# (check.c), whose tests run through it.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
@@ -36,4 +37,23 @@ for program in c c++; do
     timeout 20 "$tmp/$program" >"$tmp/got" 2>&1
     check "what $program prints" diff "$tmp/wanted" "$tmp/got"
 done
+
+cat >"$tmp/wanted" <<'TEXT'
+Running suite(s): stand-in
+run first: one
+run first: two
+tests/cuda/test_check.c:15:F:first:1: Assertion '_i == 1 == 0' failed: 1, 0
+run first: three
+run first: dies 0
+DIED first: dies 0: killed by signal 6 (Aborted)
+run second: hangs 0
+DIED second: hangs 0: no end within 0.25 s
+run second: holds 0
+50%: Checks: 6, Failures: 1, Errors: 2
+TEXT
+check "the stand-in" gcc -std=gnu11 $flags -o "$tmp/check" tests/cuda/test_check.c \
+    tests/cuda/check/*.c
+timeout 20 "$tmp/check" >"$tmp/got" 2>&1
+check "its exit code" test $? = 3
+check "what it prints" diff "$tmp/wanted" "$tmp/got"
 finish

@@ -1,9 +1,9 @@
 // check.c: see check.h.
 #include "check.h"
+#include "survive.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,11 +11,14 @@ enum { MOST = 64 }; // tests of a case, cases of a suite
 
 struct loop {
     check_test *test;
+    const char *function;
+    check_name *name;
     int first, end;
 };
 
 struct TCase {
     const char *name;
+    double seconds; // that a test may take
     struct loop loops[MOST];
     int count;
 };
@@ -30,10 +33,6 @@ struct SRunner {
     Suite *suite;
     int failed;
 };
-
-static jmp_buf next_test;
-static const TCase *running; // the case of the test that is running
-static int running_i;
 
 static void *allocate(size_t bytes) {
     void *memory = calloc(1, bytes);
@@ -53,6 +52,7 @@ Suite *suite_create(const char *name) {
 TCase *tcase_create(const char *name) {
     TCase *tcase = allocate(sizeof *tcase);
     tcase->name = name;
+    tcase->seconds = 4;
     return tcase;
 }
 
@@ -64,15 +64,15 @@ void suite_add_tcase(Suite *suite, TCase *tcase) {
 }
 
 void tcase_set_timeout(TCase *tcase, double seconds) {
-    (void)tcase;
-    (void)seconds;
+    tcase->seconds = seconds;
 }
 
-void tcase_add_loop_test(TCase *tcase, check_test *test, int first, int end) {
+void check_add(TCase *tcase, check_test *test, const char *function, check_name *name, int first,
+               int end) {
     if (tcase->count == MOST) {
         abort();
     }
-    tcase->loops[tcase->count++] = (struct loop){test, first, end};
+    tcase->loops[tcase->count++] = (struct loop){test, function, name, first, end};
 }
 
 SRunner *srunner_create(Suite *suite) {
@@ -81,42 +81,79 @@ SRunner *srunner_create(Suite *suite) {
     return runner;
 }
 
+// ---- tests of a suite, numbered from 0 ------------------------------------------------------------
+
+struct numbered {
+    const TCase *tcase;
+    const struct loop *loop;
+    int i;
+};
+
+static const Suite *suite; // the one that runs
+static jmp_buf next_test;
+
+// Test `number`, or loop NULL behind the last one.
+static struct numbered test_at(int number) {
+    for (int c = 0; c < suite->count; c++) {
+        const TCase *tcase = suite->cases[c];
+        for (int l = 0; l < tcase->count; l++) {
+            const struct loop *loop = &tcase->loops[l];
+            if (number < loop->end - loop->first) {
+                return (struct numbered){tcase, loop, loop->first + number};
+            }
+            number -= loop->end - loop->first;
+        }
+    }
+    return (struct numbered){NULL, NULL, 0};
+}
+
+static const char *name_of(int number) {
+    static char name[256];
+    const struct numbered t = test_at(number);
+    if (t.loop->name) {
+        snprintf(name, sizeof name, "%s: %s", t.tcase->name, t.loop->name(t.loop->function, t.i));
+    } else {
+        snprintf(name, sizeof name, "%s: %s %d", t.tcase->name, t.loop->function, t.i);
+    }
+    return name;
+}
+
+static struct numbered running;
+
+static int run(int number) {
+    running = test_at(number);
+    if (setjmp(next_test) != 0) {
+        return 1;
+    }
+    running.loop->test(running.i);
+    return 0;
+}
+
 void check_fail(const char *file, int line, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    printf("%s:%d:F:%s:%d: ", file, line, running->name, running_i);
+    printf("%s:%d:F:%s:%d: ", file, line, running.tcase->name, running.i);
     vprintf(format, arguments);
     printf("\n");
-    fflush(stdout);
     va_end(arguments);
     longjmp(next_test, 1);
 }
 
-static bool passes(check_test *test, int i) {
-    running_i = i;
-    if (setjmp(next_test) != 0) {
-        return false;
-    }
-    test(i);
-    return true;
-}
-
+// The longest limit of a case is that of all: one child for each case would open the device as often.
 void srunner_run_all(SRunner *runner, enum print_output output) {
     (void)output;
-    int checks = 0;
-    printf("Running suite(s): %s\n", runner->suite->name);
-    for (int c = 0; c < runner->suite->count; c++) {
-        running = runner->suite->cases[c];
-        for (int l = 0; l < running->count; l++) {
-            const struct loop *loop = &running->loops[l];
-            for (int i = loop->first; i < loop->end; i++) {
-                checks++;
-                runner->failed += !passes(loop->test, i);
-            }
-        }
+    suite = runner->suite;
+    int count = 0;
+    double seconds = 0;
+    while (test_at(count).loop) {
+        const TCase *tcase = test_at(count++).tcase;
+        seconds = tcase->seconds > seconds ? tcase->seconds : seconds;
     }
-    printf("%d%%: Checks: %d, Failures: %d, Errors: 0\n",
-           checks ? (checks - runner->failed) * 100 / checks : 100, checks, runner->failed);
+    printf("Running suite(s): %s\n", suite->name);
+    const struct survive_totals t = survive_run(count, name_of, run, seconds);
+    runner->failed = t.failures + t.errors;
+    printf("%d%%: Checks: %d, Failures: %d, Errors: %d\n",
+           count ? (count - runner->failed) * 100 / count : 100, count, t.failures, t.errors);
     fflush(stdout);
 }
 

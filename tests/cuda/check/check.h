@@ -1,7 +1,7 @@
 // check.h: stands in for the Check library on a machine that has none: as much of its interface as
-// the tests here use, with Check's last line. Tests run in this process, one after another, which
-// suits a device that a forked child could not use; a crash therefore ends the program before that
-// line is printed.
+// the tests here use, with Check's last line. Before each test its name is printed, "CASE: TEST".
+// Tests run one after another in one child process (survive.h), which opens the device once; a test
+// that ends it or that hangs is an error of its own, and the rest runs in another child.
 #ifndef DIECAST_CHECK_H
 #define DIECAST_CHECK_H
 
@@ -17,9 +17,17 @@ enum print_output { CK_NORMAL };
 Suite *suite_create(const char *name);
 TCase *tcase_create(const char *name);
 void suite_add_tcase(Suite *suite, TCase *tcase);
-void tcase_set_timeout(TCase *tcase, double seconds); // does nothing
-// `test` for each _i in [first, end).
-void tcase_add_loop_test(TCase *tcase, check_test *test, int first, int end);
+// For each of a case's tests; 4 seconds where nothing is said, as in Check.
+void tcase_set_timeout(TCase *tcase, double seconds);
+
+// `test` for each _i in [first, end). name: what to call the test of a function (its identifier) and
+// an _i, or NULL. Check itself has no names: named.h.
+typedef const char *check_name(const char *function, int i);
+void check_add(TCase *tcase, check_test *test, const char *function, check_name *name, int first,
+               int end);
+#define tcase_add_named_loop_test(tcase, test, name, first, end)                                   \
+    check_add(tcase, test, #test, name, first, end)
+#define tcase_add_loop_test(tcase, test, first, end) check_add(tcase, test, #test, NULL, first, end)
 #define tcase_add_test(tcase, test) tcase_add_loop_test(tcase, test, 0, 1)
 
 SRunner *srunner_create(Suite *suite);
