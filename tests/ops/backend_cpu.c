@@ -16,6 +16,7 @@ enum { MOST_THREADS = 7 };
 
 const bool backend_overwrites = true;
 const double backend_work = 1e8;
+const double backend_seconds = 120;
 
 // ---- memory -------------------------------------------------------------------------------------
 
@@ -241,6 +242,10 @@ void backend_bench(const struct op_case *c, const struct settings *settings) {
     free(tensors);
 }
 
-void backend_add_tests(struct Suite *suite) {
-    (void)suite;
+const char *backend_family(void) {
+    return NULL;
+}
+
+void backend_add_tests(struct TCase *family) {
+    (void)family;
 }

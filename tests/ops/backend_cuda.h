@@ -1,15 +1,14 @@
-// backend_cuda.h: the device and its memory, for backend_cuda.c and whole.c.
+// backend_cuda.h: the device and its memory, for backend_cuda.c and whole.c, which has the
+// backend's own family.
 #ifndef DIECAST_OPS_BACKEND_CUDA_H
 #define DIECAST_OPS_BACKEND_CUDA_H
 
 #include "tests/ops/harness.h"
 
-struct Suite;
-
 enum { CANARY = 4096 }; // bytes
 
-// With a stream, a state, a workspace and cuBLASLt. Opened by the first test of a process: Check
-// runs each in its own.
+// With a stream, a state, a workspace and cuBLASLt. Opened by the first test of a process, which is
+// Check's child.
 struct gpu *backend_device(void);
 // From here on kernels run as this way has it.
 void backend_choose(int way);
@@ -27,8 +26,5 @@ struct memory {
 struct memory memory_new(size_t bytes, size_t guard);
 // False where something was written before its first byte or behind its last.
 bool memory_free(const struct memory *memory);
-
-// whole.c: tests of the kernels that no graph asks for.
-void whole_add_tests(struct Suite *suite);
 
 #endif

@@ -5,8 +5,8 @@
 --
 -- TARGET is an instruction set ("avx2"): FOLDER/NAME.c is a family's kernels and tables. Or it is
 -- cuda:TYPE[:ATTENTION] ("cuda:bf16", "cuda:bf16:hopper"): the kernels are FOLDER/NAME.cu, and those
--- of no graph in FOLDER/whole.cu. `--bench` adds cases for figures. Where families are
--- named, only those are emitted.
+-- of no graph, the family "optimizer", in FOLDER/whole.cu. `--bench` adds cases for figures. Where
+-- families are named, only those are emitted.
 --
 -- A case file returns function(case): it calls case(name, options, build) for each of its cases, and
 -- build(g, given) appends a small forward graph and returns its result. given(name, dims, fields)
@@ -483,14 +483,14 @@ local wholes = {
   { optimizer = "sgd", state_floats = 8256, decay_floats = 128, N = 257, V = 1000 },
 }
 
-local function whole_texts(t)
+local function whole_texts(t, models)
   local half = t.elem ~= "f32"
   local list = { take = { "step", "step_take" }, norm = { "optimizer", "grad_norm" },
     update = { "optimizer", "update" }, cast = half and { "matmul", "cast" } or nil }
   local kernel_words = { "// Kernels of no graph, emitted by tests/ops/emit.lua.",
     CUDA_HEAD:format(t.elem == "f32" and "float" or t.elem) }
   local rows, declared = {}, {}
-  for i, whole in ipairs(wholes) do
+  for i, whole in ipairs(models) do
     local wrappers, names = {}, {}
     kernel_words[#kernel_words + 1] = ("namespace %s {\n"):format(whole.optimizer)
     for _, word in ipairs({ "take", "norm", "update", "cast" }) do
@@ -513,7 +513,7 @@ local function whole_texts(t)
   return table.concat(kernel_words, "\n"), table.concat({
     "// Cases of kernels of no graph, emitted by tests/ops/emit.lua.",
     '#include "tests/ops/harness.h"\n',
-    ("void %s(struct gpu *gpu);\n"):format(table.concat(declared, "(struct gpu *gpu),\n    ")),
+    #declared > 0 and ("void %s(struct gpu *gpu);\n"):format(table.concat(declared, "(struct gpu *gpu),\n    ")) or "",
     "const struct whole_case whole_cases[] = {",
     table.concat(rows, "\n"),
     "};",
@@ -533,15 +533,21 @@ local function write_file(path, text)
   assert(file:close())
 end
 
-local function case_files(only)
+local function case_files()
   local names = {}
   local pipe = assert(io.popen("LC_ALL=C ls tests/ops/"))
   for file in pipe:lines() do
     local name = file:match("^(.+)%.lua$")
-    if name and name ~= "emit" and (only[name] or not next(only)) then names[#names + 1] = name end
+    if name and name ~= "emit" then names[#names + 1] = name end
   end
   pipe:close()
   return names
+end
+
+-- What an earlier call left of a family that this one does not emit.
+local function remove_files(folder, name)
+  os.remove(("%s/%s.c"):format(folder, name))
+  os.remove(("%s/%s.cu"):format(folder, name))
 end
 
 -- Whether a backend has kernels of an op at all.
@@ -586,16 +592,20 @@ local function main(target_name, folder, ...)
   end
   local target_of = parse_target(target_name)
   local t = target_of()
+  local all, known = not next(only), { optimizer = t.backend == "cuda" }
   local covered, externs, rows = {}, {}, {}
-  for _, name in ipairs(case_files(only)) do
+  for _, name in ipairs(case_files()) do
+    known[name] = true
     local family = new_family(name, target_of, bench)
-    require("tests.ops." .. name)(function(case_name, options, build)
-      local ok, message = pcall(family.add, family, name .. " " .. case_name, options, build, covered)
-      if not ok then
-        error(("tests/ops/%s.lua: %s: %s"):format(name, case_name,
-          type(message) == "table" and message.message or message), 0)
-      end
-    end)
+    if all or only[name] then
+      require("tests.ops." .. name)(function(case_name, options, build)
+        local ok, message = pcall(family.add, family, name .. " " .. case_name, options, build, covered)
+        if not ok then
+          error(("tests/ops/%s.lua: %s: %s"):format(name, case_name,
+            type(message) == "table" and message.message or message), 0)
+        end
+      end)
+    end
     if #family.cases > 0 then
       local text, kernel_text
       if t.backend == "cpu" then text = family:text_cpu() else kernel_text, text = family:texts_cuda() end
@@ -603,11 +613,16 @@ local function main(target_name, folder, ...)
       if kernel_text then write_file(("%s/%s.cu"):format(folder, name), kernel_text) end
       externs[#externs + 1] = ("extern const struct op_case %s_cases[];"):format(name)
       rows[#rows + 1] = ('    {"%s", %s_cases, %d},'):format(name, name, #family.cases)
+    else
+      remove_files(folder, name)
     end
   end
-  if not next(only) then check_covered(t, covered) end
+  for name in pairs(only) do
+    if not known[name] then error(("emit: no family '%s'"):format(name), 0) end
+  end
+  if all then check_covered(t, covered) end
   if t.backend == "cuda" then
-    local kernel_text, text = whole_texts(t)
+    local kernel_text, text = whole_texts(t, (all or only.optimizer) and wholes or {})
     write_file(folder .. "/whole.cu", kernel_text)
     write_file(folder .. "/whole.c", text)
   end

@@ -1,8 +1,11 @@
 // harness.c: runs every case. What kernels write is held against references in doubles, gradients
 // against central differences of those.
 //
-//     harness            as a Check suite, a test for each case
-//     harness --bench    prints GFLOP/s of each kernel; asserts nothing
+//     harness [FAMILY ...]            as a Check suite, a test for each case
+//     harness --bench [FAMILY ...]    prints GFLOP/s of each kernel; asserts nothing
+//     harness --list                  prints the families; opens no device
+//
+// Where no family is named, all are meant.
 //
 // Each case runs in all ways that the backend has, and again with each result in the memory of each
 // operand that it may have: all must give the same bytes. Results start as NaN, gradients as random
@@ -17,7 +20,8 @@
 // derivatives, sums of several rounded operands and products of random numbers make of it.
 #include "tests/ops/harness.h"
 
-#include <check.h>
+#include "tests/ops/named.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -386,6 +390,12 @@ static void case_run(const struct op_case *c, float dropout) {
     free_results(c, results);
 }
 
+// A case's name is its family's, a space, and what is its own.
+static const char *case_name(const char *function, int i) {
+    (void)function;
+    return strchr(case_at(i)->name, ' ') + 1;
+}
+
 START_TEST(case_holds) {
     const struct op_case *c = case_at(_i);
     if (c->dropout) {
@@ -428,35 +438,104 @@ START_TEST(dropout_has_its_rate) {
 }
 END_TEST
 
-int main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) {
-        for (int i = 0; case_at(i); i++) {
-            const struct settings settings = case_settings(case_at(i)->dropout ? PROBABILITY : 0);
-            printf("%s\n", case_at(i)->name);
-            backend_bench(case_at(i), &settings);
-        }
-        return 0;
+// ---- the program --------------------------------------------------------------------------------
+
+struct words {
+    bool bench, list;
+    char **families;
+    int count;
+};
+
+// Family f: those of cases, then what the backend has beside them, then NULL.
+static const char *family_at(int f) {
+    return f < families_count ? families[f].name : f == families_count ? backend_family() : NULL;
+}
+
+static bool is_wanted(const struct words *words, const char *family) {
+    bool wanted = words->count == 0;
+    for (int i = 0; i < words->count; i++) {
+        wanted = wanted || strcmp(words->families[i], family) == 0;
     }
-    Suite *suite = suite_create("ops");
+    return wanted;
+}
+
+static struct words read_words(int argc, char **argv) {
+    struct words words = {.families = argv};
+    for (int i = 1; i < argc; i++) {
+        int f = 0;
+        while (family_at(f) && strcmp(family_at(f), argv[i]) != 0) {
+            f++;
+        }
+        if (family_at(f)) {
+            words.families[words.count++] = argv[i]; // over argv[0] and what is read already
+        } else if (strcmp(argv[i], "--bench") == 0) {
+            words.bench = true;
+        } else if (strcmp(argv[i], "--list") == 0) {
+            words.list = true;
+        } else {
+            fprintf(stderr, "harness: '%s': no such family; --list prints them\n", argv[i]);
+            exit(EXIT_USAGE);
+        }
+    }
+    return words;
+}
+
+static void bench(const struct words *words) {
+    for (int f = 0; f < families_count; f++) {
+        for (int i = 0; is_wanted(words, families[f].name) && i < families[f].count; i++) {
+            const struct op_case *c = &families[f].cases[i];
+            const struct settings settings = case_settings(c->dropout ? PROBABILITY : 0);
+            printf("%s\n", c->name);
+            backend_bench(c, &settings);
+        }
+    }
+}
+
+// Tests of case_holds are numbered through all families, wanted or not.
+static void add_cases(TCase *tcase, int f) {
     int first = 0;
-    for (int f = 0; f < families_count; f++) {
-        TCase *family = tcase_create(families[f].name);
-        tcase_set_timeout(family, 120);
-        tcase_add_loop_test(family, case_holds, first, first + families[f].count);
-        first += families[f].count;
-        suite_add_tcase(suite, family);
+    for (int before = 0; before < f; before++) {
+        first += families[before].count;
     }
-    for (int f = 0; f < families_count; f++) {
-        if (strcmp(families[f].name, "dropout") == 0) {
-            TCase *rate = tcase_create("dropout's rate");
-            tcase_add_test(rate, dropout_has_its_rate);
-            suite_add_tcase(suite, rate);
+    tcase_add_named_loop_test(tcase, case_holds, case_name, first, first + families[f].count);
+    if (strcmp(families[f].name, "dropout") == 0) {
+        tcase_add_test(tcase, dropout_has_its_rate);
+    }
+}
+
+static int check(const struct words *words) {
+    Suite *suite = suite_create("ops");
+    for (int f = 0; family_at(f); f++) {
+        if (!is_wanted(words, family_at(f))) {
+            continue;
         }
+        TCase *tcase = tcase_create(family_at(f));
+        tcase_set_timeout(tcase, backend_seconds);
+        if (f < families_count) {
+            add_cases(tcase, f);
+        } else {
+            backend_add_tests(tcase);
+        }
+        suite_add_tcase(suite, tcase);
     }
-    backend_add_tests(suite);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     const int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv) {
+    const struct words words = read_words(argc, argv);
+    if (words.list) {
+        for (int f = 0; family_at(f); f++) {
+            printf("%s\n", family_at(f));
+        }
+        return 0;
+    }
+    if (words.bench) {
+        bench(&words);
+        return 0;
+    }
+    return check(&words);
 }

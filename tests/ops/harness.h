@@ -144,6 +144,7 @@ void format_load(enum format format, void *to, const void *from);
 
 extern const bool backend_overwrites; // it knows settings.overwrite
 extern const double backend_work;     // operations for the central differences of one tensor
+extern const double backend_seconds;  // that a test may take
 
 // One way of running a case: the backend's number, and the call whose result takes an operand's
 // memory.
@@ -158,9 +159,11 @@ const char *backend_way(int number);
 // Returns the mean loss, NAN where no call computes it.
 double backend_run(const struct op_case *c, const struct settings *settings, struct way way,
                    void **results);
-// Adds what a backend has beyond the cases; the suite is Check's.
-struct Suite;
-void backend_add_tests(struct Suite *suite);
+// The name of the family of what a backend has beyond the cases, or NULL; and its tests, to Check's
+// TCase.
+const char *backend_family(void);
+struct TCase;
+void backend_add_tests(struct TCase *family);
 // Prints how long each call takes.
 void backend_bench(const struct op_case *c, const struct settings *settings);
 

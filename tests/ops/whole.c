@@ -1,10 +1,10 @@
 // whole.c: CUDA's kernels that no graph asks for: the norm and the update of all parameters, their
 // image in the type of activations, and what takes a batch from its staging slot.
 #include "tests/ops/backend_cuda.h"
+#include "tests/ops/named.h"
 
 #include "runtime/gpu.h"
 
-#include <check.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -368,13 +368,22 @@ START_TEST(batches_are_taken) {
 }
 END_TEST
 
-void whole_add_tests(struct Suite *suite) {
-    TCase *tests = tcase_create("optimizer");
-    tcase_set_timeout(tests, 120);
-    tcase_add_loop_test(tests, update_follows_the_reference, 0, whole_cases_count);
-    tcase_add_loop_test(tests, not_finite_is_skipped, 0, whole_cases_count);
-    tcase_add_loop_test(tests, loss_scaler_grows, 0, whole_cases_count);
-    tcase_add_loop_test(tests, image_is_rounded, 0, whole_cases_count);
-    tcase_add_loop_test(tests, batches_are_taken, 0, whole_cases_count);
-    suite_add_tcase(suite, tests);
+static const char *whole_name(const char *function, int i) {
+    static char name[128];
+    snprintf(name, sizeof name, "%s, %s", whole_cases[i].name, function);
+    return name;
+}
+
+const char *backend_family(void) {
+    return whole_cases_count > 0 ? "optimizer" : NULL;
+}
+
+void backend_add_tests(struct TCase *family) {
+#define ADD(test) tcase_add_named_loop_test(family, test, whole_name, 0, whole_cases_count)
+    ADD(update_follows_the_reference);
+    ADD(not_finite_is_skipped);
+    ADD(loss_scaler_grows);
+    ADD(image_is_rounded);
+    ADD(batches_are_taken);
+#undef ADD
 }
