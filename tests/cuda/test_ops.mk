@@ -1,50 +1,66 @@
 # test_ops.mk: the op harness from what tests/ops/emit.lua wrote for CUDA; test_ops.sh calls it.
 #
-#     make -f tests/cuda/test_ops.mk OUT=folder [SANITIZE=1] [STAND_IN=1]    for the emulator
+#     make -f tests/cuda/test_ops.mk OUT=folder [PROGRAM=path] [STAND_IN=1] [SANITIZE=1]
+#     make -f tests/cuda/test_ops.mk OUT=folder [PROGRAM=path] STAND_IN=1 ARCH=sm_90a
 #
-# OUT holds the emitted files and gets the program, OUT/harness. STAND_IN takes tests/cuda/check
-# instead of the Check library. What does not depend on the emitted files lies beside OUT.
+# for the emulator, or, with ARCH, for a device by nvcc. OUT holds the emitted files; PROGRAM is
+# OUT/harness where nothing is said. STAND_IN takes tests/cuda/check instead of the Check library.
+# What does not depend on the emitted files lies beside OUT.
 .SUFFIXES:
 .DELETE_ON_ERROR:
 CC := gcc
 CXX := g++
 BUILD ?= build
+PROGRAM ?= $(OUT)/harness
 comma := ,
-FLAGS = -O2 $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all) \
-    -Wall -Wextra -MMD -I. -I$(BUILD)/include -Itests/cuda/emulator
-CFLAGS = -std=gnu11 -ffp-contract=off $(FLAGS)
-CXXFLAGS = -std=c++17 -Wno-unknown-pragmas $(FLAGS)
+flags = -MMD -I. -I$(BUILD)/include
+c_flags = -std=gnu11 -ffp-contract=off -Wall -Wextra $(flags)
+sources := $(filter-out tests/ops/backend_cpu.c,$(wildcard tests/ops/*.c)) \
+    $(patsubst %,runtime/%.c,rng log gpu gemm)
+
 ifdef STAND_IN
-CHECK_CFLAGS := -Itests/cuda/check
-CHECK_LIBS :=
+check_flags := -Itests/cuda/check
+check_libraries :=
+sources += $(wildcard tests/cuda/check/*.c)
 else
-CHECK_CFLAGS := $(shell pkg-config --cflags check)
-CHECK_LIBS := $(shell pkg-config --libs check)
+check_flags := $(shell pkg-config --cflags check)
+check_libraries := $(shell pkg-config --libs check)
 endif
 
-host := $(dir $(OUT))host$(if $(SANITIZE),-asan)$(if $(STAND_IN),-stand-in)
-emitted := $(patsubst %.c,%.o,$(wildcard $(OUT)/*.c)) $(patsubst %,%.o,$(wildcard $(OUT)/*.cu))
-references := $(filter-out tests/ops/backend_cpu.c,$(wildcard tests/ops/*.c))
-sources := $(references) tests/ops/emulated.cpp $(wildcard tests/cuda/emulator/*.cpp) \
-    $(if $(STAND_IN),tests/cuda/check/check.c) runtime/rng.c runtime/log.c runtime/gpu.c \
-    runtime/gemm.c
+ifdef ARCH
+nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
+c_flags += -O3 -I$(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))/include
+cu = $(nvcc) -std=c++17 -O3 -arch=$(ARCH) -Xcompiler -ffp-contract=off $(flags)
+link = $(nvcc) -arch=$(ARCH)
+libraries := -lcublasLt -lcuda
+else
+flags += -O2 $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined \
+    -fno-sanitize-recover=all) -Itests/cuda/emulator
+cxx_flags = -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(flags)
+cu = $(CXX) $(cxx_flags) -x c++
+link = $(CXX) $(flags)
+sources += tests/ops/emulated.cpp $(wildcard tests/cuda/emulator/*.cpp)
+endif
+
+host := $(dir $(OUT))host$(ARCH:%=-%)$(if $(SANITIZE),-asan)$(if $(STAND_IN),-stand-in)
+emitted := $(patsubst %,%.o,$(wildcard $(OUT)/*.c $(OUT)/*.cu))
 objects := $(sources:%=$(host)/%.o)
 
-$(OUT)/harness: $(emitted) $(objects)
-	$(CXX) $(FLAGS) -o $@ $^ $(CHECK_LIBS) -lm
+$(PROGRAM): $(emitted) $(objects)
+	$(link) -o $@ $^ $(check_libraries) $(libraries) -lm
 
-$(OUT)/%.o: $(OUT)/%.c
-	$(CC) $(CFLAGS) -c -o $@ $<
+$(OUT)/%.c.o: $(OUT)/%.c
+	$(CC) $(c_flags) -c -o $@ $<
 
 $(OUT)/%.cu.o: $(OUT)/%.cu
-	$(CXX) $(CXXFLAGS) -x c++ -c -o $@ $<
+	$(cu) -c -o $@ $<
 
 $(host)/%.c.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(CHECK_CFLAGS) -c -o $@ $<
+	$(CC) $(c_flags) $(check_flags) -c -o $@ $<
 
 $(host)/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) -c -o $@ $<
+	$(CXX) $(cxx_flags) -c -o $@ $<
 
 -include $(wildcard $(OUT)/*.d) $(objects:.o=.d)

@@ -1,51 +1,78 @@
 #!/bin/sh
 # test_ops.sh [TYPE ...]: the op harness (tests/ops) on CUDA's kernels, run on the CPU by the
-# emulator, for each type of activations. Where no type is named (bf16, f16, f32): all of them, a few
-# families again with ASan and UBSan, Hopper's attention, and kernels with a planted fault, which
-# must fail. Needs no CUDA.
+# emulator, for each type of activations: bf16, f16, f32, or bf16:hopper, f16:hopper, which are
+# attention alone, with Hopper's kernels. Where no type is named: the first three and bf16:hopper, a
+# few families again with ASan and UBSan, and kernels with a planted fault, which must fail. Needs no
+# CUDA.
 #
-# test_ops.sh --nvcc ARCH FOLDER: builds FOLDER/ops-TYPE for a device (ARCH: sm_90a) from files that
-# it emits to FOLDER/TYPE. Where these lie already, a machine needs neither Lua nor Check:
+# test_ops.sh --nvcc ARCH FOLDER [TYPE ...]: builds FOLDER/ops-TYPE (ops-bf16-hopper for bf16:hopper)
+# for a device (ARCH: sm_90a), with tests/cuda/check in Check's place; FOLDER/TYPE has the parts. The
+# head of tests/ops/harness.c says how such a program is called. With cases for figures, which take
+# an emulator minutes: `--bench` prints the time of each kernel.
 #
-#     nvcc -arch=ARCH -O3 -Xcompiler -ffp-contract=off -I. -IFOLDER/include -Itests/cuda/check \
-#         -o FOLDER/ops-TYPE FOLDER/TYPE/*.cu FOLDER/TYPE/*.c $(tests/cuda/test_ops.sh --sources) \
-#         -lcublasLt -lcuda
+# test_ops.sh --emulated FOLDER [TYPE ...]: the same programs for the emulator. Hopper's want
+# EMULATOR_ARCH=90.
 #
-# Such a program prints Check's last line; with --bench the time of each kernel instead.
+# FAMILIES="layernorm attention" in the environment: those alone are emitted.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
 types='bf16 f16 f32'
-
-# What a device's program is made of beside the emitted files.
-sources() {
-    find tests/ops -name '*.c' ! -name backend_cpu.c | LC_ALL=C sort
-    echo tests/cuda/check/check.c runtime/rng.c runtime/log.c runtime/gpu.c runtime/gemm.c
-}
 
 # include/run_keys.h to folder $1.
 run_keys() {
     lua5.4 gen/main.lua --build "$1" configs/shakespeare_char_cpu.lua >/dev/null
 }
 
-if [ "${1-}" = --sources ]; then
-    sources | tr '\n' ' '
-    exit
-fi
+# emit FOLDER TARGET [--bench] [FAMILY ...]
+emit() {
+    mkdir -p "$1"
+    folder=$1 target=$2
+    shift 2
+    lua5.4 tests/ops/emit.lua "$target" "$folder" "$@"
+}
 
-if [ "${1-}" = --nvcc ]; then
-    arch=$2 folder=$3
-    mkdir -p "$folder/include"
-    run_keys "$build"
-    cp "$build/include/run_keys.h" "$folder/include"
-    for type in $types; do
-        mkdir -p "$folder/$type"
-        lua5.4 tests/ops/emit.lua "cuda:$type" "$folder/$type" --bench
-        # shellcheck disable=SC2046 # a word each
-        nvcc -arch="$arch" -O3 -Xcompiler -ffp-contract=off -I. -I"$folder/include" \
-            -Itests/cuda/check -o "$folder/ops-$type" "$folder/$type"/*.cu "$folder/$type"/*.c \
-            $(sources) -lcublasLt -lcuda
-        echo "$folder/ops-$type"
+# emit_type FOLDER TYPE [--bench]
+emit_type() {
+    case $2 in
+        bf16 | f16 | f32) families=${FAMILIES-} ;;
+        bf16:hopper | f16:hopper) families=attention ;;
+        *)
+            echo "test_ops: '$2': no such type; there are bf16, f16, f32, bf16:hopper, f16:hopper" >&2
+            exit 64
+            ;;
+    esac
+    # shellcheck disable=SC2086 # a word each
+    emit "$1" "cuda:$2" ${3-} $families
+}
+
+# build_in FOLDER [WORD=value ...]: compiles what was emitted there.
+build_in() {
+    folder=$1
+    shift
+    MAKEFLAGS='' make -s -j"$(nproc)" -f tests/cuda/test_ops.mk OUT="$folder" BUILD="$build" "$@"
+}
+
+folder='' arch='' bench=''
+case ${1-} in
+    --nvcc)
+        arch=$2 folder=$3 bench=--bench
+        shift 3
+        ;;
+    --emulated)
+        folder=$2
+        shift 2
+        ;;
+esac
+run_keys "$build"
+if [ "$folder" ]; then
+    programs=$folder
+    # shellcheck disable=SC2048 # a word each
+    for type in ${*:-$types}; do
+        name=$(echo "$type" | tr : -)
+        emit_type "$programs/$name" "$type" $bench
+        build_in "$programs/$name" PROGRAM="$programs/ops-$name" STAND_IN=1 ARCH="$arch"
+        echo "$programs/ops-$name"
     done
     exit
 fi
@@ -58,13 +85,6 @@ total() {
     sed -n "s/^[0-9]*%: .*$1: \([0-9]*\).*/\1/p" "$2"
 }
 
-# build_in FOLDER [WORD=value ...]: compiles what was emitted there.
-build_in() {
-    folder=$1
-    shift
-    MAKEFLAGS='' make -s -j2 -f tests/cuda/test_ops.mk OUT="$folder" BUILD="$build" "$@"
-}
-
 # run_in TITLE FOLDER: runs the harness there; adds up.
 run_in() {
     code=0
@@ -75,15 +95,7 @@ run_in() {
     passed=$((passed + ${checks:-0} - bad))
     failed=$((failed + bad))
     echo "ops $1:"
-    tail -n 40 "$2/log"
-}
-
-# emit FOLDER TARGET [FAMILY ...], into an empty folder.
-emit() {
-    folder=$1 target=$2
-    shift 2
-    mkdir -p "$folder"
-    lua5.4 tests/ops/emit.lua "$target" "$folder" "$@"
+    grep -v '^run ' "$2/log" | tail -n 40
 }
 
 # planted NAME FAMILY FROM TO: with FROM replaced in a family's kernels (where it must be), the
@@ -114,22 +126,19 @@ planted() {
     touch "$kernels" # newer than what was compiled
 }
 
-run_keys "$build"
 # shellcheck disable=SC2048 # a word each
-for type in ${*:-$types}; do
-    emit "$out/$type" "cuda:$type"
-    build_in "$out/$type"
-    run_in "cuda:$type" "$out/$type"
+for type in ${*:-$types bf16:hopper}; do
+    name=$(echo "$type" | tr : -)
+    emit_type "$out/$name" "$type"
+    build_in "$out/$name"
+    case $type in *:hopper) export EMULATOR_ARCH=90 ;; *) unset EMULATOR_ARCH ;; esac
+    run_in "cuda:$type" "$out/$name"
 done
+unset EMULATOR_ARCH
 if [ $# = 0 ]; then
-    emit "$out/asan" cuda:bf16 add bias dropout embed layernorm
+    emit "$out/asan" cuda:bf16 add bias dropout embed layernorm optimizer
     build_in "$out/asan" SANITIZE=1
     run_in 'cuda:bf16 with ASan and UBSan' "$out/asan"
-    emit "$out/hopper" cuda:bf16:hopper attention
-    build_in "$out/hopper"
-    export EMULATOR_ARCH=90
-    run_in cuda:bf16:hopper "$out/hopper"
-    unset EMULATOR_ARCH
     rm -rf "$out/planted"
     emit "$out/planted" cuda:f32 bias layernorm
     build_in "$out/planted" STAND_IN=1
