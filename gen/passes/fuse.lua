@@ -172,10 +172,10 @@ local function divisor_below(n, limit)
   end
 end
 
-local function block_rows(g, n, v)
-  local limit = g:backend() == "cpu" and math.max(SMALLEST_BLOCK, LOGITS_BYTES // (4 * v))
-    or CUDA_LOGITS_ROWS
-  if (g.logits_rows or 0) > 0 then limit = g.logits_rows end
+-- Of n rows of v logits each, how many a block has: `asked` at most, or, where that is 0, the backend's number.
+function fuse.logits_rows(backend, n, v, asked)
+  local limit = backend == "cpu" and math.max(SMALLEST_BLOCK, LOGITS_BYTES // (4 * v)) or CUDA_LOGITS_ROWS
+  if asked > 0 then limit = asked end
   local rows = divisor_below(n, limit)
   -- A poor divisor (a prime N) would make thin blocks: then all rows at once.
   return rows * 4 >= math.min(n, limit) and rows or n
@@ -222,7 +222,7 @@ local function block_head(g)
   end
   if not head or not g.tensors.losses then return end
   local n, logits = head.dims.N, head.outputs[1]
-  local rows = drops(g, head) and n or block_rows(g, n, head.dims.O)
+  local rows = drops(g, head) and n or fuse.logits_rows(g:backend(), n, head.dims.O, g.logits_rows or 0)
   local eval = { rows = rows, count = n // rows, id = "eval" }
   local train = { rows = rows, count = n // rows, id = "train" }
 

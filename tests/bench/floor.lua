@@ -9,6 +9,7 @@
 -- H heads, D head size, F feed-forward width, V vocabulary; A micro-steps in an update.
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local config = require("gen.config")
+local fuse = require("gen.passes.fuse")
 
 -- TFLOP/s of products and of causal attention (half the square counted), TB/s of memory, the dense bf16 peak that
 -- MFU is a share of, the device's memory and multiprocessors, and microseconds lost between two kernels.
@@ -22,7 +23,6 @@ local attention_kinds = {
 }
 
 local TOKENS = 524288      -- in an update, but for shakespeare_char
-local HEAD_ROWS = 8192     -- rows of logits that are held at a time
 local TILE = { 128, 256 }  -- of a large product's output, by one block of threads
 local WORKSPACE = 32 << 20 -- cuBLASLt's
 local ACT, F32 = 2, 4      -- bytes of an activation (bf16), and of a parameter, gradient or moment
@@ -39,6 +39,7 @@ local function sizes_of(c)
     bias = c.bias, qkv_bias = c.qkv_bias, dropout = c.has_dropout, activation = c.activation }
   assert(c.model == "gpt", "floor: a GPT alone")
   d.N, d.V_LD = d.B * d.T, padded(d.V, 128)
+  d.logits_rows = fuse.logits_rows("cuda", d.N, d.V, c.logits_rows) -- that are held at a time
   local layer = (4 * d.C + 2 * d.F) * d.C + 2 * d.C
   if d.bias then layer = layer + 2 * d.C + 2 * d.C + d.F end
   if d.qkv_bias then layer = layer + 3 * d.C end
@@ -98,8 +99,7 @@ local function kernels_of(d)
   linear("mlp out", F, C, residual)
 
   -- The head: blocks of rows, each with four kernels; dlogits take the logits' place. Evaluations read logits once.
-  local rows = math.min(HEAD_ROWS, N)
-  local blocks = N / rows
+  local rows, blocks = d.logits_rows, N // d.logits_rows
   local logits, x, w = rows * d.V_LD * ACT, rows * C * ACT, d.V_LD * C
   product("matmul logits", blocks, rows, C, d.V_LD, x + logits + w * ACT, true)
   add("cross_entropy_backward", blocks, { bytes = 2 * logits })
@@ -148,7 +148,7 @@ local function memory_of(d)
   -- Kept of a layer: x, ln_1, qkv (3), attention, x_mid, ln_2, fc and its activation; statistics and lse.
   local F = d.F / d.C
   local layer = (8 + 2 * F) * row + d.N * (4 + d.H) * F32
-  local head = math.min(HEAD_ROWS, d.N) * d.V_LD * ACT + 2 * row
+  local head = d.logits_rows * d.V_LD * ACT + 2 * row
   -- Alive at once in the backward pass: the residual's gradient, an incoming one, and the widest pair of a layer's.
   local working = (2 + F) * row
   return { states = states, activations = d.L * layer + head + working, workspace = WORKSPACE,

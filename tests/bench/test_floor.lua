@@ -1,0 +1,60 @@
+-- floor.lua's head against the emitted trainer's: as many blocks of logits, of as many rows, whatever logits_rows asks
+-- for; and its memory.
+local check = require("tests.gen.check")
+local files = require("gen.files")
+
+local folder = os.tmpname()
+os.remove(folder)
+
+local function output_of(command)
+  local pipe = assert(io.popen(command .. " 2>&1"))
+  local text = pipe:read("a")
+  assert(pipe:close(), text)
+  return text
+end
+
+-- Blocks of the head's product: how many, and MB of each, in floor.lua's table; how many, and rows of each, in the
+-- emitted text.
+local function heads(words)
+  local keys = "n_layer=1 n_head=1 n_embd=64 vocab_size=1000 lm_head_bias=false " .. words
+  local config = folder .. ".lua"
+  files.write(config, "return {}\n")
+  local floor = output_of(("lua5.4 tests/bench/floor.lua %s %s"):format(config, keys))
+  local blocks, megabytes = floor:match("\n| matmul logits | (%d+) | %S* | ([%d.]+) |")
+  output_of(("lua5.4 gen/main.lua --backend cuda --build %s %s %s"):format(folder, config, keys))
+  local emitted = output_of(("cat %s/*/cuda/train.cu"):format(folder))
+  local rows, often = emitted:match("\n// matmul_(%d+)x64x1000, from [^\n]*\n// Called (%S+)")
+  os.execute(("rm -r '%s' '%s'"):format(folder, config))
+  return { blocks = tonumber(blocks), megabytes = tonumber(megabytes) },
+    { blocks = often == "once" and 1 or tonumber(often), rows = tonumber(rows) }
+end
+
+for _, case in ipairs {
+  { "batch_size=12 block_size=64", 768 }, -- less than the 8,192 of a GPU
+  { "batch_size=32 block_size=512", 8192 },
+  { "batch_size=12 block_size=64 logits_rows=256", 256 },
+  { "batch_size=12 block_size=64 logits_rows=300", 256 }, -- what divides 768
+  { "batch_size=12 block_size=64 logits_rows=999", 768 },
+  { "batch_size=1 block_size=61 logits_rows=16", 61 }, -- nothing does
+} do
+  local words, rows = case[1], case[2]
+  check.test(words, function()
+    local floor, emitted = heads(words)
+    check.equal(emitted.rows, rows, "the trainer's rows")
+    check.equal(floor.blocks, emitted.blocks, "blocks")
+    local padded = (1000 + 127) // 128 * 128
+    local bytes = 2 * (rows * (64 + padded) + 64 * padded) -- x, logits, the head's weight
+    check.equal(floor.megabytes, tonumber(("%.1f"):format(bytes / 1e6)), "MB of a block's product")
+  end)
+end
+
+check.test("fewer rows are less memory", function()
+  local function memory(words)
+    local text = output_of("lua5.4 tests/bench/floor.lua configs/gpt2.lua batch_size=64 " .. words)
+    return tonumber(text:match("activations (%d+%.%d)"))
+  end
+  -- 7,168 rows of 50,304 logits, two bytes each, are 0.72 GB.
+  check.equal(memory("") - memory("logits_rows=1024") > 0.6, true)
+end)
+
+check.finish()
