@@ -289,7 +289,7 @@ variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/wer
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
-mains := main bench gradcheck sample_main sample_bench prepare gpu_bench gemm_tune tune
+mains := main bench gradcheck sample_main sample_bench prepare gpu_bench% gemm_tune tune
 device_parts := gpu gpu_memory gpu_step gpu_profile gemm
 parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a
@@ -367,8 +367,9 @@ $(library): $(parts:%=$(runtime)/%.o)
 $(bin)/train: $(runtime)/main.o $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 
-bench_main := $(if $(filter cuda,$(BACKEND)),$(device)/gpu_bench,$(runtime)/bench)
-$(bin)/bench: $(bench_main).o $(model)/train.o $(defaults) $(device_objects) $(library)
+bench_parts := $(if $(filter cuda,$(BACKEND)),$(patsubst runtime/%.c,$(device)/%.o,$(wildcard \
+    runtime/gpu_bench*.c)),$(runtime)/bench.o)
+$(bin)/bench: $(bench_parts) $(model)/train.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 
 ifeq ($(BACKEND),cuda)

@@ -90,16 +90,21 @@ end
 -- The runtime's library, as the Makefile has it: all but the programs' own files and what drives a GPU.
 -- The trainer is what it uses of that, and main.c last.
 local function runtime_parts()
-  local makefile, left_out = files.read("Makefile"), {}
+  local makefile, patterns = files.read("Makefile"), { table.unpack(not_trainer) }
   for _, variable in ipairs { "mains", "device_parts" } do
     local value = makefile:match("\n" .. variable .. " := ([^\n]+)")
-    for name in value:gmatch("%S+") do left_out[name] = true end
+    for name in value:gmatch("%S+") do patterns[#patterns + 1] = name:gsub("%%", ".*") end -- as make's %
   end
-  for _, name in ipairs(not_trainer) do left_out[name] = true end
+  local function left_out(name)
+    for _, pattern in ipairs(patterns) do
+      if name:match("^" .. pattern .. "$") then return true end
+    end
+    return false
+  end
   local list, names = assert(io.popen("LC_ALL=C ls runtime/")), {}
   for file in list:lines() do
     local name = file:match("^(.+)%.c$")
-    if name and not left_out[name] then names[#names + 1] = name end
+    if name and not left_out(name) then names[#names + 1] = name end
   end
   list:close()
   names[#names + 1] = "main"

@@ -4,10 +4,10 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
-# Sets program to the bench of a small config with a few more keys.
+# Sets program to the bench of a small config with a few more keys; its trainer and its tune lie beside it.
 program_of() { # key=value ...
     set="dropout=0.1 bias=true block_size=12 batch_size=2 gradient_accumulation_steps=2 $*"
-    if ! make build CONFIG=tests/train/overfit.lua SET="$set" BACKEND=cuda EMULATED=1 PROGRAMS=bench \
+    if ! make build CONFIG=tests/train/overfit.lua SET="$set" BACKEND=cuda EMULATED=1 PROGRAMS='bench train tune' \
         >"$tmp/log" 2>&1; then
         tail -n 20 "$tmp/log"
         echo "0 passed, 1 failed, 0 skipped"
@@ -31,6 +31,7 @@ local function read(path)
   local object = file and assert(json.decode(file:read("a"), 1, json.null))
   return object
 end
+null = json.null
 j, before = read(arg[1]), read(arg[1] .. ".before")
 function calls(pattern)
   local found
@@ -79,8 +80,9 @@ check "numbers" figures '(function()
 check "words" figures 'j.tokens == "uniform"' 'j.products == "heuristic"' 'j.device == "emulated"' \
     'j.driver:find("^%d+%.%d$")' 'j.runtime:find("^%d+%.%d$")' 'j.cublaslt:find("^%d+$")' \
     'j.config:find("dtype=bfloat16")'
-check "what is not known of this device" figures 'j.device_peak_tflops == require("dkjson").null' \
-    'j.mfu == j.device_peak_tflops' 'j.mfu_llmc == j.mfu'
+check "what is not known of this device" figures 'j.device_peak_tflops == null' \
+    'j.mfu == null' 'j.mfu_llmc == null'
+check "complete" figures 'j.complete == true'
 check "counts" figures 'j.accumulation == 1' 'j.warm == 1' 'j.steps == 3' 'j.skipped == 0'
 check "times in order" figures 'j.ms_p10 <= j.ms_median' 'j.ms_median <= j.ms_p90'
 check "tokens a second" figures 'near(j.tokens_per_s, 24e3 / j.ms_median, 1e-2)'
@@ -108,6 +110,38 @@ rm -f "${program%/*}/bench.json"
 "$program" --warm=0 --steps=1 --dropout=0 >"$tmp/log" 2>&1
 mv "${program%/*}/bench.json" "$tmp/json"
 check "beside the program, with the config's micro-steps" figures 'j.accumulation == 2' 'j.warm == 0'
+
+# ---- losses, and what was cut short ----------------------------------------------------------------
+
+data_set fox
+"${program%/*}/train" --data_dir="$tmp" --dataset=fox --out_dir="$tmp/run" --max_iters=3 --eval_iters=1 \
+    --learning_rate=0.01 --warmup_iters=0 >"$tmp/log" 2>&1
+check "a trainer" test $? = 0
+bench --tokens="$tmp/fox/train.bin" --warm=1 --steps=3 --learning_rate=0.01 --warmup_iters=0
+step() { # iteration, key: of the trainer's metrics, as the JSON has it
+    sed -n "/^{\"iter\":$1,\"loss\"/s/.*\"$2\":\([^,}]*\).*/\1/p" "$tmp/run/metrics.jsonl"
+}
+for pair in loss:loss grad_norm:norm; do
+    check "the trainer's ${pair%:*}, digit for digit" figures "j.${pair#*:}_first == $(step 0 "${pair%:*}")" \
+        "j.${pair#*:}_last == $(step 3 "${pair%:*}")" "j.${pair#*:}_first ~= j.${pair#*:}_last"
+done
+check "the first loss is that of chance" figures 'math.abs(j.loss_first - math.log(65)) < 0.1'
+
+# Room for the model, but not for the copy that the device's memory is measured by.
+rm "$tmp/json"
+EMULATOR_MEMORY=8 bench --warm=0 --steps=2
+check "no room to measure the device" test $code = 71
+check "leaves updates and kernels" figures 'j.complete == false' 'j.ms_median > 0' 'j.loss_last > 0' \
+    'j.plan_bytes > 0' 'calls("^grad_norm$") == 1' 'j.kernels[1].roofline == null' 'j.copy_gbs == null' \
+    'j.peak_bf16_tflops == null' 'j.product_type == null' 'j.share_of_product_rate == null'
+rm "$tmp/json"
+"$program" --json="$tmp/json" --warm=0 --steps=1 --accumulation=100 >"$tmp/log" 2>&1 &
+while [ ! -e "$tmp/json" ] && kill -0 $! 2>/dev/null; do sleep 0.01; done
+kill -9 $!
+wait $! 2>/dev/null
+check "killed before its kernels are timed, it leaves the updates" figures 'j.complete == false' \
+    'j.tokens_per_s > 0' 'j.norm_first > 0' 'j.used_bytes == j.plan_bytes' 'j.kernels == null'
+rm "$tmp/json"
 
 # ---- tokens --------------------------------------------------------------------------------------
 
