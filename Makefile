@@ -242,7 +242,7 @@ data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt 
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
 # What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
-prepare_parts := $(addprefix runtime/,prepare.c gpt2_files.c log.c tokenizer.c pretokenize.c bpe.c)
+prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare gpt2_files json log allocate tokenizer pretokenize bpe))
 build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)$(CC) $(CFLAGS) -o $@ $(prepare_parts)
 build/include/run_keys.h: gen/config.lua | setup-check
@@ -413,7 +413,7 @@ build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/o
 
 # One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
 sampler_parts := sample_main sample_flags sampler sampler_choose sampler_open
-sampler_parts += safetensors json pairs params tokenizer pretokenize bpe rng log attention json_write replace
+sampler_parts += safetensors json pairs params tokenizer pretokenize bpe rng log allocate attention json_write replace
 sampler: $(bin)/sampler
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
 	@echo 'next: $(bin)/sampler --checkpoint=out/NAME/ckpt.safetensors --start="..."'

@@ -8,11 +8,8 @@
 // A token for people: characters as they are, a byte that is in none as <0xE2>.
 static void attention_write_token(FILE *out, const char *bytes, size_t length) {
     enum { SHOWN = 6 }; // bytes of <0xE2>
-    char *text = malloc(SHOWN * length + 1);
+    char *text = allocate(SHOWN * length + 1, 1, "a token");
     size_t used = 0;
-    if (!text) {
-        die(EXIT_MEMORY, "attention: no memory for a token of %zu bytes", length);
-    }
     for (size_t at = 0; at < length;) {
         uint32_t codepoint;
         int taken = utf8_decode((const unsigned char *)bytes + at, length - at, &codepoint);

@@ -114,24 +114,19 @@ static bool bpe_parse_merges(struct tokenizer *tokenizer, const char *word, size
 }
 
 // Memory for this many merges and a special token.
-static bool bpe_allocate(struct tokenizer *tokenizer, size_t merges) {
-    struct bpe *bpe = tokenizer->bpe = calloc(1, sizeof *bpe);
+static void bpe_allocate(struct tokenizer *tokenizer, size_t merges) {
+    struct bpe *bpe = tokenizer->bpe = allocate(1, sizeof *bpe, "the tokenizer");
     size_t vocab_size = 256 + merges + 1, slots = 512;
     while (slots < 2 * merges) {
         slots *= 2;
     }
     // As much as the tokens could take: what they do not is never touched, and given back.
-    tokenizer->bytes = malloc(vocab_size * TOKENIZER_TOKEN_MAX);
-    tokenizer->offset = malloc((vocab_size + 1) * sizeof *tokenizer->offset);
-    if (!bpe || !tokenizer->bytes || !tokenizer->offset) {
-        return false;
-    }
-    tokenizer->offset[0] = 0;
+    tokenizer->bytes = allocate(vocab_size, TOKENIZER_TOKEN_MAX, "the tokenizer's tokens");
+    tokenizer->offset = allocate(vocab_size + 1, sizeof *tokenizer->offset, "the tokenizer");
     bpe->end_of_text = -1;
     bpe->mask = (uint32_t)slots - 1;
-    bpe->pair = malloc(slots * sizeof *bpe->pair);
-    bpe->merged = calloc(slots, sizeof *bpe->merged);
-    return bpe->pair && bpe->merged;
+    bpe->pair = allocate(slots, sizeof *bpe->pair, "the tokenizer's merges");
+    bpe->merged = allocate(slots, sizeof *bpe->merged, "the tokenizer's merges");
 }
 
 bool bpe_parse(struct tokenizer *tokenizer, const char *text, const char **error) {
@@ -150,10 +145,7 @@ bool bpe_parse(struct tokenizer *tokenizer, const char *text, const char **error
         *error = "the tokenizer has more than 65536 tokens";
         return false;
     }
-    if (!bpe_allocate(tokenizer, digits / 8)) {
-        *error = "not enough memory for the tokenizer";
-        return false;
-    }
+    bpe_allocate(tokenizer, digits / 8);
     if (!bpe_parse_bytes(tokenizer, text, error) ||
         !bpe_parse_merges(tokenizer, merges, digits / 8, error)) {
         return false;
@@ -162,8 +154,8 @@ bool bpe_parse(struct tokenizer *tokenizer, const char *text, const char **error
         tokenizer->bpe->end_of_text = tokenizer->vocab_size;
         bpe_append(tokenizer, special, sizeof special - 1, "", 0);
     }
-    char *smaller = realloc(tokenizer->bytes, tokenizer->offset[tokenizer->vocab_size]);
-    tokenizer->bytes = smaller ? smaller : tokenizer->bytes;
+    tokenizer->bytes = allocate_again(tokenizer->bytes, tokenizer->offset[tokenizer->vocab_size],
+                                      "the tokenizer's tokens");
     return true;
 }
 
@@ -277,15 +269,8 @@ static void bpe_merge(struct bpe_long *l, uint32_t at) {
 static int64_t bpe_encode_long(const struct bpe *bpe, const unsigned char *piece, uint32_t count,
                                int32_t *ids) {
     // A merge takes one entry off the heap and puts two there at most: never more than 2 * count.
-    size_t bytes = (size_t)count * (2 * sizeof(uint64_t) + 4 * sizeof(uint32_t));
-    uint64_t *memory = malloc(bytes);
-    if (!memory) {
-        die(EXIT_MEMORY,
-            "tokenizer: not enough memory (%zu bytes) for a run of %u bytes with no place to "
-            "break; "
-            "break it up",
-            bytes, (unsigned)count);
-    }
+    uint64_t *memory = allocate(count, 2 * sizeof(uint64_t) + 4 * sizeof(uint32_t),
+                                "a run of text with no place to break");
     uint32_t *tables = (uint32_t *)(memory + 2 * (size_t)count);
     struct bpe_long l = {
         .bpe = bpe,

@@ -25,10 +25,7 @@ static struct tensor_at *checkpoint_tensors(const struct model_info *info, int *
     for (int i = 0; i < info->params_count; i++) {
         most += (size_t)info->params[i].layers;
     }
-    struct tensor_at *tensors = malloc((most + 1) * sizeof *tensors);
-    if (!tensors) {
-        die(EXIT_MEMORY, "checkpoint: no memory for a list of %zu tensors", most);
-    }
+    struct tensor_at *tensors = allocate(most, sizeof *tensors, "a list of tensors");
     *count = 0;
     for (int i = 0, end; i < info->params_count; i = end) {
         int layers = info->params[i].layers;
@@ -66,10 +63,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
                             bool moments) {
     int count, outs = 0;
     struct tensor_at *tensors = checkpoint_tensors(info, &count);
-    struct tensor_out *out = malloc(((size_t)count * 3 + 1) * sizeof *out);
-    if (!out) {
-        die(EXIT_MEMORY, "checkpoint: no memory for a list of %d tensors", count);
-    }
+    struct tensor_out *out = allocate((size_t)count * 3, sizeof *out, "a list of tensors");
     for (int i = 0; i < count; i++) {
         out[outs++] = checkpoint_out(&tensors[i], "", m->params);
     }
@@ -197,11 +191,7 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
 
 static char *checkpoint_text(const struct safetensors *file, const char *key) {
     const char *text = safetensors_metadata(file, key);
-    char *copy = strdup(text ? text : "");
-    if (!copy) {
-        die(EXIT_MEMORY, "checkpoint: no memory for a line of text");
-    }
-    return copy;
+    return allocate_copy(text ? text : "", text ? strlen(text) : 0, key);
 }
 
 void checkpoint_read_header(const char *path, struct checkpoint_header *header) {

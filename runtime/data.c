@@ -15,13 +15,7 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token files are littl
 enum { DATA_META_MAX = 16 << 20 }; // 65,536 characters take well under 1 MB
 
 static char *data_path(const char *dir, const char *file) {
-    size_t size = strlen(dir) + strlen(file) + 2;
-    char *path = malloc(size);
-    if (!path) {
-        die(EXIT_MEMORY, "%s/%s: not enough memory for the path", dir, file);
-    }
-    snprintf(path, size, "%s/%s", dir, file);
-    return path;
+    return allocate_print("a path", "%s/%s", dir, file);
 }
 
 // The command that makes a folder's files, for messages: "make data DATASET=name".
@@ -47,7 +41,7 @@ static int data_file(const char *dir, const char *path, size_t *bytes) {
     }
     struct stat status;
     if (file < 0 || fstat(file, &status) != 0) {
-        die(EXIT_IO, "%s: cannot read: %s", path, strerror(errno));
+        die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
         die(EXIT_DATA, "%s: is no regular file; %s makes one", path, data_remedy(dir));
@@ -89,10 +83,7 @@ static char *data_read(const char *dir, const char *path, size_t *length) {
         die(EXIT_DATA, "%s: has %zu bytes, more than any such file; %s makes it anew", path,
             *length, data_remedy(dir));
     }
-    char *text = malloc(*length + 1);
-    if (!text) {
-        die(EXIT_MEMORY, "%s: not enough memory to read it", path);
-    }
+    char *text = allocate(*length + 1, 1, path);
     for (size_t at = 0; at < *length;) {
         ssize_t got = read(file, text + at, *length - at);
         if (got < 0 && errno == EINTR) {
@@ -166,10 +157,7 @@ static void data_meta(struct data *data, int vocab_size) {
 
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size) {
     memset(data, 0, sizeof *data);
-    data->dir = strdup(dir);
-    if (!data->dir) {
-        die(EXIT_MEMORY, "%s: not enough memory for the path", dir);
-    }
+    data->dir = allocate_copy(dir, strlen(dir), "a path");
     data_map(&data->train, dir, "train.bin", block_size);
     data_map(&data->val, dir, "val.bin", block_size);
     data_meta(data, vocab_size);

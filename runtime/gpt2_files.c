@@ -42,21 +42,12 @@ struct gpt2_files {
     int32_t slot[GPT2_SLOTS]; // a hash table of tokens, by their text: id + 1, or 0
 };
 
-_Noreturn static void gpt2_no_memory(const char *path) {
-    die(EXIT_MEMORY, "%s: not enough memory to read it", path);
-}
-
 static char *gpt2_read(const char *folder, const char *name, char **path, size_t *length) {
-    size_t size = strlen(folder) + strlen(name) + 2;
-    *path = malloc(size);
-    char *text = malloc(GPT2_FILE_MAX + 1);
-    if (!*path || !text) {
-        gpt2_no_memory(name);
-    }
-    snprintf(*path, size, "%s/%s", folder, name);
+    *path = allocate_print("a path", "%s/%s", folder, name);
+    char *text = allocate(GPT2_FILE_MAX + 1, 1, name);
     FILE *file = fopen(*path, "rb");
     if (!file) {
-        die(errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : EXIT_IO,
+        die(errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno),
             "%s: cannot open: %s; data/prepare.sh says where it comes from", *path,
             strerror(errno));
     }
@@ -98,10 +89,7 @@ static bool gpt2_add(struct gpt2_files *files, struct gpt2_word word) {
     }
     while (files->used + word.length > files->room) {
         files->room = files->room ? 2 * files->room : 1 << 16;
-        files->text = realloc(files->text, files->room);
-        if (!files->text) {
-            gpt2_no_memory(files->merges_path);
-        }
+        files->text = allocate_again(files->text, files->room, "GPT-2's tokens");
     }
     memcpy(files->text + files->used, word.text, word.length);
     files->token[files->count] = (struct gpt2_token){files->used, word.length};
@@ -171,46 +159,12 @@ static char *gpt2_add_merges(struct gpt2_files *files, char *out) {
 
 // ---- encoder.json -------------------------------------------------------------------------------
 
-// Undoes JSON's escapes in text[0..length) into out, which is as long. Returns the length, or -1.
-static int gpt2_unescape(const char *text, int length, char *out) {
-    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
-    int made = 0;
-    for (int i = 0; i < length; i++) {
-        if (text[i] != '\\') {
-            out[made++] = text[i];
-            continue;
-        }
-        const char *found = i + 1 < length && text[i + 1] ? strchr(from, text[i + 1]) : NULL;
-        if (found) {
-            out[made++] = to[found - from];
-            i++;
-            continue;
-        }
-        unsigned c;
-        char digits[5] = {0};
-        if (i + 5 >= length || text[i + 1] != 'u') {
-            return -1;
-        }
-        memcpy(digits, text + i + 2, 4);
-        if (strspn(digits, "0123456789abcdefABCDEF") != 4) {
-            return -1;
-        }
-        sscanf(digits, "%x", &c);
-        made += utf8_encode(c, out + made); // three bytes at most, of six
-        i += 5;
-    }
-    return made;
-}
-
 // Each token's number must be the one that vocab.bpe gives it.
 static void gpt2_check_ids(struct gpt2_files *files) {
     const char *path = files->ids_path;
     int most = 2 * GPT2_TOKENS_MAX + 2;
-    jsmntok_t *token = malloc((size_t)most * sizeof *token);
-    char *word = malloc(files->ids_length + 1);
-    if (!token || !word) {
-        gpt2_no_memory(path);
-    }
+    jsmntok_t *token = allocate((size_t)most, sizeof *token, "GPT-2's encoder.json");
+    char *word = allocate(files->ids_length + 1, 1, "GPT-2's encoder.json");
     jsmn_parser parser;
     jsmn_init(&parser);
     int count = jsmn_parse(&parser, files->ids, files->ids_length, token, (unsigned)most);
@@ -219,13 +173,10 @@ static void gpt2_check_ids(struct gpt2_files *files) {
         die(EXIT_DATA, "%s: is no JSON object of %d tokens, as many as vocab.bpe makes", path,
             files->count);
     }
-    bool *seen = calloc((size_t)files->count, sizeof *seen);
-    if (!seen) {
-        gpt2_no_memory(path);
-    }
+    bool *seen = allocate((size_t)files->count, sizeof *seen, "GPT-2's encoder.json");
     for (int i = 1; i < count; i += 2) {
         const jsmntok_t *key = &token[i], *value = &token[i + 1];
-        int length = gpt2_unescape(files->ids + key->start, key->end - key->start, word);
+        int length = json_unescape(files->ids + key->start, key->end - key->start, word);
         int32_t wanted = length < 0 ? -1 : gpt2_id(files, (struct gpt2_word){word, (size_t)length});
         char number[16] = "";
         if (value->type == JSMN_PRIMITIVE) {
@@ -253,11 +204,8 @@ static void gpt2_check_ids(struct gpt2_files *files) {
 // ---- both ---------------------------------------------------------------------------------------
 
 char *gpt2_files_read(const char *folder) {
-    struct gpt2_files *files = calloc(1, sizeof *files);
-    char *text = malloc(16 + 2 * 256 + 8 * (size_t)GPT2_TOKENS_MAX + 16);
-    if (!files || !text) {
-        gpt2_no_memory(folder);
-    }
+    struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
+    char *text = allocate(16 + 2 * 256 + 8 * (size_t)GPT2_TOKENS_MAX + 16, 1, "GPT-2's tokenizer");
     files->merges = gpt2_read(folder, "vocab.bpe", &files->merges_path, &files->merges_length);
     files->ids = gpt2_read(folder, "encoder.json", &files->ids_path, &files->ids_length);
     char *at = text + sprintf(text, "bpe gpt2 ");

@@ -17,6 +17,7 @@ enum {
 
 struct json {
     const char *text;
+    char *plain; // where strings have escapes: a copy of the text in which they are undone
     int count;
     jsmntok_t *token; // (count), in the order of the text; a key comes right before its value
     int *next;        // (count): the first token after this one and all within it
@@ -73,7 +74,7 @@ static bool json_take_hex(struct json_scan *scan) {
     return true;
 }
 
-static bool json_scan_string(struct json_scan *scan, bool key) {
+static bool json_scan_string(struct json_scan *scan) {
     if (!json_take(scan, '"')) {
         return json_fail(scan, "broken JSON: a key in quotes is wanted");
     }
@@ -91,9 +92,6 @@ static bool json_scan_string(struct json_scan *scan, bool key) {
         }
         if (c == '\\') {
             scan->at++;
-            if (key) { // keys are compared as bytes
-                return json_fail(scan, "JSON with an escape in a key, which is not supported");
-            }
             bool known = scan->at < scan->end && *scan->at && strchr("\"\\/bfnrtu", *scan->at);
             if (!known || (*scan->at++ == 'u' && !json_take_hex(scan))) {
                 return json_fail(scan, "broken JSON: a bad escape in a string");
@@ -146,7 +144,7 @@ static bool json_scan_members(struct json_scan *scan, char close) {
     do {
         json_skip_space(scan);
         if (close == '}') {
-            if (!json_scan_string(scan, true)) {
+            if (!json_scan_string(scan)) {
                 return false;
             }
             json_skip_space(scan);
@@ -166,7 +164,7 @@ static bool json_scan_members(struct json_scan *scan, char close) {
 
 static bool json_scan_value(struct json_scan *scan) {
     if (scan->at < scan->end && *scan->at == '"') {
-        return json_scan_string(scan, false);
+        return json_scan_string(scan);
     }
     if (++scan->values > JSON_VALUES_MAX) {
         return json_fail(scan, "JSON with too many values");
@@ -182,6 +180,73 @@ static bool json_scan_value(struct json_scan *scan) {
     }
     return json_scan_word(scan, "true") || json_scan_word(scan, "false") ||
            json_scan_word(scan, "null") || json_scan_number(scan);
+}
+
+// ---- escapes ------------------------------------------------------------------------------------
+
+// The number that four hexadecimal digits write, or -1.
+static int json_hex(const char *text, int length) {
+    char digits[5] = {0};
+    if (length < 4) {
+        return -1;
+    }
+    memcpy(digits, text, 4);
+    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? (int)strtol(digits, NULL, 16) : -1;
+}
+
+int json_unescape(const char *text, int length, char *out) {
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    int made = 0;
+    for (int i = 0; i < length;) {
+        if (text[i] != '\\' || i + 1 == length) {
+            out[made++] = text[i++];
+            continue;
+        }
+        const char *found = text[i + 1] ? strchr(from, text[i + 1]) : NULL;
+        if (found) {
+            out[made++] = to[found - from];
+            i += 2;
+            continue;
+        }
+        int high = json_hex(text + i + 2, length - i - 2), low = -1;
+        i += 6;
+        if (high >= 0xd800 && high < 0xdc00 && i + 6 <= length && !memcmp(text + i, "\\u", 2)) {
+            low = json_hex(text + i + 2, 4);
+            i += 6;
+        }
+        bool pair = low >= 0xdc00 && low < 0xe000;
+        if (high < 0 || (high >= 0xd800 && high < 0xe000 && !pair)) {
+            return -1;
+        }
+        char bytes[4]; // out may be text
+        int count = utf8_encode(pair ? 0x10000 + ((uint32_t)(high - 0xd800) << 10) +
+                                           (uint32_t)(low - 0xdc00)
+                                     : (uint32_t)high,
+                                bytes);
+        memcpy(out + made, bytes, (size_t)count);
+        made += count;
+    }
+    return made;
+}
+
+// Undoes all strings' escapes, where there are any. False where one is no character.
+static bool json_plain(struct json *json, size_t length) {
+    if (!memchr(json->text, '\\', length)) {
+        return true;
+    }
+    json->text = json->plain = allocate_copy(json->text, length, "JSON with escapes");
+    for (int i = 0; i < json->count; i++) {
+        jsmntok_t *token = &json->token[i];
+        if (token->type == JSMN_STRING) {
+            char *at = json->plain + token->start;
+            int made = json_unescape(at, token->end - token->start, at);
+            if (made < 0) {
+                return false;
+            }
+            token->end = token->start + made;
+        }
+    }
+    return true;
 }
 
 // ---- the index over jsmn's tokens ---------------------------------------------------------------
@@ -260,18 +325,12 @@ struct json *json_parse(const char *text, size_t length, const char **error) {
     }
 
     size_t count = (size_t)scan.values;
-    struct json *json = calloc(1, sizeof *json);
-    struct json_slice *keys = malloc(count * sizeof *keys);
-    if (json) {
-        json->text = text;
-        json->count = scan.values;
-        json->token = malloc(count * sizeof *json->token);
-        json->next = malloc(3 * count * sizeof *json->next);
-    }
-    if (!json || !keys || !json->token || !json->next) {
-        *error = "not enough memory for the JSON";
-        goto fail;
-    }
+    struct json *json = allocate(1, sizeof *json, "JSON");
+    struct json_slice *keys = allocate(count, sizeof *keys, "JSON's keys");
+    json->text = text;
+    json->count = scan.values;
+    json->token = allocate(count, sizeof *json->token, "JSON's values");
+    json->next = allocate(3 * count, sizeof *json->next, "JSON's order");
     json->first = json->next + count;
     json->child = json->first + count;
     jsmn_parser parser;
@@ -281,6 +340,10 @@ struct json *json_parse(const char *text, size_t length, const char **error) {
         goto fail;
     }
     json_link(json);
+    if (!json_plain(json, length)) {
+        *error = "JSON with half a surrogate pair in a string";
+        goto fail;
+    }
     if (!json_keys_differ(json, keys)) {
         *error = "JSON with a key twice in one object";
         goto fail;
@@ -295,6 +358,7 @@ fail:
 
 void json_free(struct json *json) {
     if (json) {
+        free(json->plain);
         free(json->token);
         free(json->next); // first and child are in the same allocation
         free(json);
@@ -349,7 +413,9 @@ char *json_string(const struct json *json, int value) {
         return NULL;
     }
     struct json_slice slice = json_slice(json, value);
-    return memchr(slice.text, '\\', slice.length) ? NULL : strndup(slice.text, slice.length);
+    return memchr(slice.text, 0, slice.length)
+               ? NULL
+               : allocate_copy(slice.text, slice.length, "a string of JSON");
 }
 
 bool json_integer(const struct json *json, int value, int64_t *out) {

@@ -1,6 +1,7 @@
 // log.c: how a program speaks to people and how it ends: one line on stderr, then an exit code.
 #include "runtime/runtime.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -25,6 +26,10 @@ void warn(const char *format, ...) {
     va_start(arguments, format);
     log_line(format, arguments);
     va_end(arguments);
+}
+
+enum exit_code exit_code_of(int reason) {
+    return reason == ENOMEM ? EXIT_MEMORY : EXIT_IO;
 }
 
 void die(enum exit_code code, const char *format, ...) {

@@ -50,23 +50,13 @@ static void prepare_remove(void) {
 }
 
 _Noreturn static void prepare_cannot_write(const struct prepare_file *file) {
-    die(EXIT_IO, "%s: cannot write: %s", file->path, strerror(errno));
-}
-
-static char *prepare_join(const char *a, const char *b, const char *c) {
-    size_t size = strlen(a) + strlen(b) + strlen(c) + 1;
-    char *joined = malloc(size);
-    if (!joined) {
-        die(EXIT_MEMORY, "%s%s%s: not enough memory for the path", a, b, c);
-    }
-    snprintf(joined, size, "%s%s%s", a, b, c);
-    return joined;
+    die(exit_code_of(errno), "%s: cannot write: %s", file->path, strerror(errno));
 }
 
 static struct prepare_file *prepare_create(int i, const char *dir, const char *name) {
     struct prepare_file *file = &prepare_files[i];
-    file->path = prepare_join(dir, "/", name);
-    file->temporary = prepare_join(file->path, ".tmp", "");
+    file->path = allocate_print("a path", "%s/%s", dir, name);
+    file->temporary = allocate_print("a path", "%s.tmp", file->path);
     file->stream = fopen(file->temporary, "wb");
     if (!file->stream) {
         prepare_cannot_write(file);
@@ -109,7 +99,7 @@ static void prepare_map(struct prepare_text *text, const char *path) {
         die(EXIT_MISSING, "%s: is not there; put a UTF-8 text in its place", path);
     }
     if (text->fd < 0 || fstat(text->fd, &text->status) != 0) {
-        die(EXIT_IO, "%s: cannot read: %s", path, strerror(errno));
+        die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(text->status.st_mode)) {
         die(EXIT_DATA, "%s: is no regular file; a UTF-8 text is wanted", path);
@@ -120,7 +110,8 @@ static void prepare_map(struct prepare_text *text, const char *path) {
     text->length = (size_t)text->status.st_size;
     void *map = mmap(NULL, text->length, PROT_READ, MAP_PRIVATE, text->fd, 0);
     if (map == MAP_FAILED) {
-        die(EXIT_IO, "%s: cannot map %zu bytes: %s", path, text->length, strerror(errno));
+        die(exit_code_of(errno), "%s: cannot map %zu bytes: %s", path, text->length,
+            strerror(errno));
     }
     madvise(map, text->length, MADV_SEQUENTIAL);
     text->bytes = map;
@@ -143,27 +134,18 @@ static void prepare_unmap(struct prepare_text *text) {
     free(text->seen);
 }
 
-_Noreturn static void prepare_no_memory(const struct prepare_text *text) {
-    die(EXIT_MEMORY, "%s: not enough memory to read it", text->path);
-}
-
 static void prepare_mark(struct prepare_text *text, size_t at) {
     size_t marks = text->characters / PREPARE_STRIDE;
     if ((marks & (marks - 1)) == 0) { // at each power of two the memory is used up
-        text->mark = realloc(text->mark, (marks ? 2 * marks : 1) * sizeof *text->mark);
-        if (!text->mark) {
-            prepare_no_memory(text);
-        }
+        text->mark = allocate_again(text->mark, (marks ? 2 * marks : 1) * sizeof *text->mark,
+                                    "where the text's characters lie");
     }
     text->mark[marks] = at;
 }
 
 // First reading: checks the text, counts its characters and remembers which there are.
 static void prepare_check(struct prepare_text *text) {
-    text->seen = calloc(PREPARE_CODEPOINTS, sizeof *text->seen);
-    if (!text->seen) {
-        prepare_no_memory(text);
-    }
+    text->seen = allocate(PREPARE_CODEPOINTS, sizeof *text->seen, "the text's characters");
     uint64_t line = 1;
     for (size_t at = 0; at < text->length; text->characters++) {
         uint32_t c;
@@ -212,10 +194,7 @@ static char *prepare_characters(const struct prepare_text *text) {
         die(EXIT_DATA, "%s: has %d distinct characters; %d at most fit into two bytes each",
             text->path, vocab_size, PREPARE_VOCAB_MAX);
     }
-    char *string = malloc(8 * (size_t)vocab_size + 8), *at = string; // " 10ffff"
-    if (!string) {
-        prepare_no_memory(text);
-    }
+    char *string = allocate((size_t)vocab_size + 1, 8, "the tokenizer"), *at = string; // " 10ffff"
     at += sprintf(at, "char");
     for (int c = 0; c < PREPARE_CODEPOINTS; c++) {
         if (text->seen[c]) {
@@ -253,10 +232,7 @@ static void prepare_put(struct prepare_output *output, uint16_t id) {
 static void prepare_put_characters(const struct prepare_text *text, size_t from, size_t to,
                                    const struct tokenizer *tokenizer,
                                    struct prepare_output *output) {
-    uint16_t *id = calloc(PREPARE_CODEPOINTS, sizeof *id);
-    if (!id) {
-        prepare_no_memory(text);
-    }
+    uint16_t *id = allocate(PREPARE_CODEPOINTS, sizeof *id, "the text's characters");
     for (int i = 0; i < tokenizer->vocab_size; i++) {
         id[tokenizer->codepoint[i]] = (uint16_t)i;
     }
@@ -288,10 +264,7 @@ static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t
         if (length > room) {
             room = 2 * length;
             free(ids);
-            ids = malloc(room * sizeof *ids);
-            if (!ids) {
-                prepare_no_memory(text);
-            }
+            ids = allocate(room, sizeof *ids, "a piece of the text");
         }
         int64_t count = bpe_encode(tokenizer->bpe, piece, length, ids);
         for (int64_t i = 0; i < count; i++) {
@@ -402,7 +375,7 @@ int main(int argc, char **argv) {
     size_t split = prepare_offset(&text, (uint64_t)((double)text.characters * 0.9));
 
     if (mkdir(options.out, 0777) != 0 && errno != EEXIST) {
-        die(EXIT_IO, "%s: cannot make the folder: %s", options.out, strerror(errno));
+        die(exit_code_of(errno), "%s: cannot make the folder: %s", options.out, strerror(errno));
     }
     uint64_t train =
         prepare_tokens(&text, 0, split, &tokenizer, prepare_create(0, options.out, "train.bin"));

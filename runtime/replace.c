@@ -12,7 +12,7 @@ static _Noreturn void replace_fail(const struct replacement *r, int reason) {
     if (r->file) {
         unlink(r->temporary);
     }
-    die(EXIT_IO, "%s: cannot write: %s; free space or name another path", r->path,
+    die(exit_code_of(reason), "%s: cannot write: %s; free space or name another path", r->path,
         strerror(reason));
 }
 
@@ -21,12 +21,8 @@ void replace_begin(struct replacement *r, const char *path) {
     if (!lstat(path, &status) && !S_ISREG(status.st_mode)) {
         die(EXIT_IO, "%s: is no regular file, so it is not replaced; name another path", path);
     }
-    size_t size = strlen(path) + 5;
-    *r = (struct replacement){.path = strdup(path), .temporary = malloc(size)};
-    if (!r->path || !r->temporary) {
-        die(EXIT_MEMORY, "%s: no memory for the path", path);
-    }
-    snprintf(r->temporary, size, "%s.tmp", path);
+    *r = (struct replacement){.path = allocate_copy(path, strlen(path), "a path"),
+                              .temporary = allocate_print("a path", "%s.tmp", path)};
     r->file = fopen(r->temporary, "wbe");
     if (!r->file) {
         replace_fail(r, errno);

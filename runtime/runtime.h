@@ -42,6 +42,17 @@ _Noreturn void die(enum exit_code code, const char *format, ...)
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Called once by die() before the exit, if set: takes away temporary files.
 extern void (*die_hook)(void);
+// The code for an errno of reading or writing: EXIT_MEMORY or EXIT_IO.
+enum exit_code exit_code_of(int reason);
+
+// ---- allocate.c: memory, or the end of the program ----------------------------------------------
+// Each dies with EXIT_MEMORY and "no memory for WHAT" where there is none. free() gives it back.
+
+void *allocate(size_t count, size_t size, const char *what);            // all zeros
+void *allocate_again(void *memory, size_t bytes, const char *what);     // of another size
+char *allocate_copy(const char *text, size_t length, const char *what); // and a zero behind it
+char *allocate_print(const char *what, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 // ---- time.c -------------------------------------------------------------------------------------
 
@@ -288,7 +299,7 @@ struct text text_seconds(double s);   // 3m20s
 
 // ---- json.c: strict JSON on top of jsmn's tokens ------------------------------------------------
 
-struct json; // a parsed document; strings are slices of the text, escapes refused where read
+struct json; // a parsed document; strings are slices of the text, or of a copy without escapes
 // Parses text[0..length). Returns NULL and sets *error to a static message where JSON is violated
 // (anything RFC 8259 refuses, duplicate keys, or nesting deeper than 32).
 struct json *json_parse(const char *text, size_t length, const char **error);
@@ -300,9 +311,12 @@ int json_member(const struct json *json, int object, int i, int *value); // i-th
 int json_element(const struct json *json, int array, int i);
 bool json_is_object(const struct json *json, int value);
 bool json_is_array(const struct json *json, int value);
-// Copies a string without escapes; NULL where the value is no string or has an escape. Caller
+// Copies a string, its escapes undone; NULL where the value is no string or holds a zero. Caller
 // frees.
 char *json_string(const struct json *json, int value);
+// Undoes the escapes of text[0..length), which is valid inside quotes, into out, which may be text.
+// Returns the length, or -1 where half a surrogate pair stands alone.
+int json_unescape(const char *text, int length, char *out);
 // A non-negative integer below 2^63; false where it is anything else.
 bool json_integer(const struct json *json, int value, int64_t *out);
 

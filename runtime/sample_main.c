@@ -68,15 +68,11 @@ static void output_token(void *context, int32_t id) {
 static void read_file(struct prompt *prompt, const char *path) {
     FILE *file = fopen(path, "rb");
     if (file == NULL) {
-        die(errno == ENOENT ? EXIT_MISSING : EXIT_IO, "%s: cannot read the prompt: %s", path,
-            strerror(errno));
+        die(errno == ENOENT ? EXIT_MISSING : exit_code_of(errno), "%s: cannot read the prompt: %s",
+            path, strerror(errno));
     }
     for (;;) {
-        char *longer = realloc(prompt->text, prompt->length + 65536);
-        if (longer == NULL) {
-            die(EXIT_MEMORY, "%s: no memory for the prompt; give less", path);
-        }
-        prompt->text = longer;
+        prompt->text = allocate_again(prompt->text, prompt->length + 65536, "the prompt");
         size_t got = fread(prompt->text + prompt->length, 1, 65536, file);
         prompt->length += got;
         if (prompt->length > MOST_PROMPT_BYTES) {
@@ -99,16 +95,13 @@ static void prompt_read(struct prompt *prompt, const char *start) {
         prompt->code = EXIT_DATA;
         read_file(prompt, start + 5);
     } else {
-        prompt->text = strdup(start);
         prompt->length = strlen(start);
+        prompt->text = allocate_copy(start, prompt->length, "the prompt");
     }
     if (prompt->length == 0) {
         die(prompt->code, "%s: an empty prompt; give one character at least", prompt->place);
     }
-    prompt->ids = malloc(prompt->length * sizeof *prompt->ids);
-    if (prompt->text == NULL || prompt->ids == NULL) {
-        die(EXIT_MEMORY, "%s: no memory for the prompt; give less", prompt->place);
-    }
+    prompt->ids = allocate(prompt->length, sizeof *prompt->ids, "the prompt");
 }
 
 static void prompt_encode(struct prompt *prompt, const struct tokenizer *tokenizer) {
@@ -185,7 +178,8 @@ static void write_attention(const char *path, struct sampler *s, const struct to
 }
 
 int main(int argc, char **argv) {
-    signal(SIGPIPE, SIG_IGN); // a write then fails instead
+    signal(SIGPIPE, SIG_IGN); // a write then fails instead,
+    signal(SIGXFSZ, SIG_IGN); // beyond a limit on files' sizes too
     struct sample_flags flags;
     sample_flags_parse(&flags, argc, argv);
     if (flags.attention[0] != '\0' && sampler_info.n_head == 0) {

@@ -138,11 +138,7 @@ static void sampler_run(struct sampler *s, const int32_t *tokens, int count, int
 }
 
 static void *sampler_allocate(size_t count, size_t size) {
-    void *memory = calloc(count, size);
-    if (memory == NULL) {
-        die(EXIT_MEMORY, "sampler: no memory for %zu times %zu bytes; free some", count, size);
-    }
-    return memory;
+    return allocate(count, size, "the sampler");
 }
 
 static void sampler_start(struct sampler *s, int threads) {

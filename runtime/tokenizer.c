@@ -140,13 +140,9 @@ static bool tokenizer_parse_characters(struct tokenizer *tokenizer, const char *
                                        const char **error) {
     // A code point takes three bytes at least, with the space before it, and four at most as UTF-8.
     size_t most = strlen(at) / 3;
-    tokenizer->codepoint = malloc((most + 1) * sizeof *tokenizer->codepoint);
-    tokenizer->offset = malloc((most + 1) * sizeof *tokenizer->offset);
-    tokenizer->bytes = malloc(most * 4 + 1);
-    if (!tokenizer->codepoint || !tokenizer->offset || !tokenizer->bytes) {
-        *error = "not enough memory for the tokenizer";
-        return false;
-    }
+    tokenizer->codepoint = allocate(most + 1, sizeof *tokenizer->codepoint, "the tokenizer");
+    tokenizer->offset = allocate(most + 1, sizeof *tokenizer->offset, "the tokenizer");
+    tokenizer->bytes = allocate(most, 4, "the tokenizer");
     uint32_t previous = 0;
     int count = 0;
     tokenizer->offset[0] = 0;
@@ -181,11 +177,9 @@ bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char *
         *error = "the tokenizer starts neither with 'char ' nor with 'bpe gpt2 '";
         return false;
     }
-    if (good && !(tokenizer->text = strdup(text))) {
-        *error = "not enough memory for the tokenizer";
-        good = false;
-    }
-    if (!good) {
+    if (good) {
+        tokenizer->text = allocate_copy(text, strlen(text), "the tokenizer");
+    } else {
         tokenizer_free(tokenizer);
     }
     return good;

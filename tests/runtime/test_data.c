@@ -237,7 +237,7 @@ START_TEST(broken_meta) {
         {"[]", "object"},
         {"{}", "'tokenizer'"},
         {"{\"tokenizer\":7}", "'tokenizer'"},
-        {"{\"tokenizer\":\"char\\u002061\",\"vocab_size\":1}", "'tokenizer'"},
+        {"{\"tokenizer\":\"char 61\\u0000\",\"vocab_size\":1}", "'tokenizer'"},
         {"{\"tokenizer\":\"char 62 61\",\"vocab_size\":2}", "rise"},
         {"{\"tokenizer\":\"bpe\",\"vocab_size\":2}", "tokenizer"},
         {"{\"tokenizer\":\"char 61 62\"}", "'vocab_size'"},

@@ -40,6 +40,8 @@ START_TEST(takes_what_is_json) {
         "{\"a\":1}",
         "{ \"a\" : [ 1 , { \"b\" : \"c\" } ] , \"d\" : null }",
         "{\"\":0}",
+        "{\"\\u0061\":1}",
+        "{\"\\u0061\":1,\"b\":2}",
         "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\uD83D\\uDE00\"",
         "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"",
         "\"\x7f\"",
@@ -151,7 +153,11 @@ START_TEST(refuses_what_is_not) {
         "{\"a\":{\"b\":1,\"c\":2,\"b\":3}}",
         "[{\"x\":1,\"y\":2,\"x\":1}]",
         "{\"\":1,\"\":2}",
-        "{\"\\u0061\":1}",
+        "[\"\\ud800\"]",
+        "[\"\\udc00\"]",
+        "[\"\\ud800\\u0041\"]",
+        "[\"\\ud800x\"]",
+        "{\"\\ud83d\":1}",
         "{\"a\":1,\"\\u0061\":2}",
         "[1\"a\"]",
         "[\"a\"\"b\"]",
@@ -266,7 +272,9 @@ START_TEST(reads_values) {
     int sub = json_get(json, 0, "sub"), value;
     ck_assert_int_eq(json_count(json, sub), 2);
     ck_assert_int_eq(json_count(json, json_get(json, json_get(json, sub, "a"), "b")), 0);
-    ck_assert_ptr_null(json_string(json, json_get(json, sub, "c"))); // an escape
+    char *escaped = json_string(json, json_get(json, sub, "c"));
+    ck_assert_str_eq(escaped, "x\ny");
+    free(escaped);
     char *key = json_string(json, json_member(json, sub, 1, &value));
     ck_assert_str_eq(key, "c");
     free(key);
@@ -281,6 +289,26 @@ START_TEST(reads_values) {
     ck_assert_int_eq(json_get(json, shape, "a"), -1);
     ck_assert_int_eq(json_count(json, -1), 0);
     ck_assert(!json_is_array(json, 1000));
+    json_free(json);
+}
+END_TEST
+
+START_TEST(escapes_are_undone) {
+    const char *text = "{\"\\u0061\\\"\":\"\\\\ \\/ \\b\\f\\n\\r\\t \\u00e9\\u20AC\\uD83D\\uDE00\","
+                       "\"zero\":\"a\\u0000b\",\"plain\":\"as it is\",\"n\":[12]}";
+    const char *error;
+    struct json *json = json_parse(text, strlen(text), &error);
+    ck_assert_msg(json != NULL, "%s", error);
+    char *all = json_string(json, json_get(json, 0, "a\"")); // the key's too
+    ck_assert_str_eq(all, "\\ / \b\f\n\r\t \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
+    free(all);
+    ck_assert_ptr_null(json_string(json, json_get(json, 0, "zero"))); // no C string
+    char *plain = json_string(json, json_get(json, 0, "plain"));
+    ck_assert_str_eq(plain, "as it is");
+    free(plain);
+    int64_t number;
+    ck_assert(json_integer(json, json_element(json, json_get(json, 0, "n"), 0), &number));
+    ck_assert_int_eq(number, 12);
     json_free(json);
 }
 END_TEST
@@ -379,14 +407,9 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        takes_what_is_json,
-        refuses_what_is_not,
-        every_prefix_of_a_document_is_refused,
-        nesting_ends_at_32,
-        hostile_texts_are_cheap,
-        reads_values,
-        integers_are_exact_or_refused,
-        mutated_documents_do_no_harm,
+        takes_what_is_json, refuses_what_is_not,           every_prefix_of_a_document_is_refused,
+        nesting_ends_at_32, hostile_texts_are_cheap,       reads_values,
+        escapes_are_undone, integers_are_exact_or_refused, mutated_documents_do_no_harm,
     };
     return suite_main("json", tests, sizeof tests / sizeof *tests);
 }
