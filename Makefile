@@ -21,7 +21,7 @@ Q := $(if $(V),,@)
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT
+    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT UPDATE
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 # Text for the shell alone: nothing in it is make's to expand.
 start := $(if $(filter undefined,$(origin START)),,--start="$$START")
@@ -83,8 +83,8 @@ compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale bench-tokenizer ir \
-    sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity golden format clean \
-    check-words setup-check generate tune sweep report cuda-all gpu-kit gpu-check gpu-bench
+    sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity cute-parity golden format \
+    clean check-words setup-check generate tune sweep report cuda-all gpu-kit gpu-check gpu-bench
 
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
@@ -114,6 +114,7 @@ help: ## this list
 #= ISA       make sampler: the instruction set; generic where left out
 #= BACKEND   cpu where left out, or cuda
 #= OUT       gpu-check, gpu-bench: where results go; tests/bench/results where left out
+#= UPDATE=1  make cute-parity: write the stored maps anew; review the diff
 #= CC        the C compiler: gcc (default) or clang
 #= V=1       show every command
 
@@ -271,6 +272,9 @@ parity: ## rebuild the PyTorch goldens and load our checkpoint in PyTorch; needs
 
 logs-parity: ## have TensorBoard itself read a run's event files; needs Python and a network
 	$(Q)tests/reference/tensorboard.sh
+
+cute-parity: ## hold the emulator's lane and memory maps against CuTe's; needs Python, a network and CUDA's headers
+	$(Q)UPDATE='$(UPDATE)' tests/reference/cute.sh
 
 golden: ## rewrite tests/golden; review the diff
 	$(Q)lua5.4 tests/golden/test_golden.lua --update
