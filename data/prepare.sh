@@ -2,7 +2,10 @@
 # prepare.sh: makes a data set, data/DATASET/{train.bin, val.bin, meta.json}, with build/prepare.
 #
 #     data/prepare.sh DATASET [TEXT [TOKENIZER]]   anew; TEXT is the path of a UTF-8 text
-#     data/prepare.sh --if-missing DATASET         where it is missing; else says if its text has changed
+#     data/prepare.sh --if-missing DATASET [DATA_DIR]   where it is missing; else says if its text has changed
+#
+# A train.bin and val.bin without a meta.json were made elsewhere, by nanoGPT for one: they are used as they are, and
+# only a meta.json is put beside them. In another folder than data/ nothing else is made.
 #
 # Without TEXT the text is data/DATASET/input.txt, which three data sets can make on their own:
 # shakespeare_char and shakespeare download it, kjv takes it from Debian's bible-kjv package.
@@ -48,12 +51,18 @@ gpt2_file() { # name sha256 [what else to do by hand]
         download "$gpt2_url/$1" "$file" "$2" "${3-}"
     fi
 }
+gpt2_files() {
+    gpt2_file vocab.bpe $gpt2_vocab_bpe_sha256 ", and encoder.json of the same folder beside it"
+    gpt2_file encoder.json $gpt2_encoder_json_sha256
+}
 
 if_missing=
 [ "${1-}" = --if-missing ] && if_missing=1 && shift
 dataset=${1-}
 text=${2-}
 tokenizer=${3-}
+data_dir=data
+[ -n "$if_missing" ] && data_dir=${2:-data} text=
 case $dataset in
     '') stop 64 "DATASET is missing: make data DATASET=mytext TEXT=path/to/file.txt" ;;
     [.-]* | *[!A-Za-z0-9_.-]*) stop 64 "DATASET: '$dataset' is no name (letters, digits, _ . -)" ;;
@@ -68,20 +77,31 @@ case $dataset/$tokenizer in
         stop 64 "TOKENIZER: shakespeare has GPT-2's tokens, shakespeare_char characters; take that one, or another DATASET"
         ;;
 esac
-dir=data/$dataset
+dir=$data_dir/$dataset
 input=$dir/input.txt
 
 if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     [ -f "$dir/meta.json" ]; then
     echo "data: $dir"
     # A text that was not written since the tokens were cannot differ: spare reading it.
-    if [ -f "$input" ] && [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
+    if [ -f "$input" ] && ! grep -q '"adopted": true' "$dir/meta.json" && [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
         ! grep -q "$(sha256 "$input")" "$dir/meta.json"; then
         echo "$input: the text has changed since $dir was prepared, which is used as it is;" \
             "'make data DATASET=$dataset' prepares it anew"
     fi
     exit 0
 fi
+part=$dir/input.txt.part
+trap 'rm -f "$part"; rmdir "$dir" data/gpt2 2>/dev/null' EXIT
+trap 'exit 130' INT TERM
+if [ -z "$text$tokenizer" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
+    [ ! -e "$dir/meta.json" ] && [ ! -e "$dir/meta.json.tmp" ]; then
+    [ -f "$dir/meta.pkl" ] || gpt2_files
+    build/prepare --adopt="$dir" --name="$dataset" || exit
+    echo "data: $dir"
+    exit 0
+fi
+[ "$data_dir" = data ] || exit 0 # what is not there is the trainer's to say
 
 case $dataset/$tokenizer in
     shakespeare/) tokenizer=gpt2 ;;
@@ -91,9 +111,6 @@ case $dataset/$tokenizer in
         ;;
 esac
 
-part=$dir/input.txt.part
-trap 'rm -f "$part"; rmdir "$dir" data/gpt2 2>/dev/null' EXIT
-trap 'exit 130' INT TERM
 mkdir -p "$dir" || exit 74
 
 case $dataset in
@@ -136,10 +153,7 @@ if [ "$source" = "$part" ]; then
     mv "$part" "$input" || exit 74
     source=$input
 fi
-if [ "$tokenizer" = gpt2 ]; then
-    gpt2_file vocab.bpe $gpt2_vocab_bpe_sha256 ", and encoder.json of the same folder beside it"
-    gpt2_file encoder.json $gpt2_encoder_json_sha256
-fi
+[ "$tokenizer" != gpt2 ] || gpt2_files
 build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" --tokenizer="$tokenizer" || exit
 if [ -n "$text" ] && [ "$(realpath "$text")" != "$(realpath "$input")" ]; then
     # A link: the text stays where it is, and a change to it is seen.

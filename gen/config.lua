@@ -385,8 +385,9 @@ local function data_vocab_size(data_dir, dataset)
   local file, message, errno = io.open(path, "rb")
   if not file and errno ~= ENOENT then fail(IO, "vocab_size", "%s", message) end
   if not file then
-    fail(MISSING, path, "missing, and vocab_size comes from it; make it with `make data " ..
-      "DATASET=%s` or state vocab_size", dataset)
+    fail(MISSING, path, "missing, and vocab_size comes from it; %s", data_dir == "data" and
+      ("make it with `make data DATASET=%s` or state vocab_size"):format(dataset) or
+      "state vocab_size, or take data_dir=data, where `make data` writes")
   end
   local text
   text, message = file:read(MAX_META_BYTES + 1)

@@ -46,10 +46,10 @@ local function prepare_data(p)
   local seen = {}
   for _, run in ipairs(p.runs) do
     local c = run.config
-    if c.data_dir == "data" and not seen[c.dataset] then
-      seen[c.dataset] = true
-      local _, _, code = os.execute("make --no-print-directory build/prepare && data/prepare.sh --if-missing " ..
-        files.quoted(c.dataset))
+    local words = files.quoted(c.dataset) .. " " .. files.quoted(c.data_dir)
+    if not seen[words] then
+      seen[words] = true
+      local _, _, code = os.execute("make --no-print-directory build/prepare && data/prepare.sh --if-missing " .. words)
       if code ~= 0 then fail(code or 70, ("%s: its data set %s is not there"):format(p.sweep.path, c.dataset)) end
     end
   end

@@ -9,6 +9,13 @@
 // encoder.json (data/gpt2 where left out), each part of the text encoded for itself, and
 // <|endoftext|> in it as ordinary text. The text is memory-mapped and read twice, so it may be
 // larger than memory. Files appear whole, meta.json last, or not at all.
+//
+//     prepare --adopt=DIR --name=DATASET [--gpt2=FOLDER]
+//
+// writes meta.json alone, beside a train.bin and val.bin that another program left: nanoGPT, whose
+// meta.pkl has the vocabulary; without that file the tokens are GPT-2's, as nanoGPT takes them.
+//
+// Tokens that were made elsewhere are never written over.
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -30,7 +37,7 @@ enum {
 };
 
 struct prepare_options {
-    const char *text, *out, *name, *sha256, *tokenizer, *gpt2;
+    const char *text, *out, *name, *sha256, *tokenizer, *gpt2, *adopt;
 };
 
 // ---- output files: written under a temporary name, all renamed at the end -----------------------
@@ -73,7 +80,8 @@ static void prepare_finish(struct prepare_file *file) {
 
 static void prepare_rename(void) {
     for (int i = 0; i < 3; i++) {
-        if (rename(prepare_files[i].temporary, prepare_files[i].path) != 0) {
+        if (prepare_files[i].temporary &&
+            rename(prepare_files[i].temporary, prepare_files[i].path) != 0) {
             prepare_cannot_write(&prepare_files[i]);
         }
     }
@@ -300,26 +308,199 @@ static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint
     fprintf(out, "  \"vocab_size\": %d,\n", tokenizer->vocab_size);
     fprintf(out, "  \"train_tokens\": %llu,\n", (unsigned long long)train);
     fprintf(out, "  \"val_tokens\": %llu,\n", (unsigned long long)val);
-    fprintf(out, "  \"text_sha256\": \"%s\"\n}\n", options->sha256);
+    if (options->adopt) {
+        fprintf(out, "  \"adopted\": true\n}\n"); // data/prepare.sh looks for this line
+    } else {
+        fprintf(out, "  \"text_sha256\": \"%s\"\n}\n", options->sha256);
+    }
     if (ferror(out)) {
         prepare_cannot_write(file);
     }
     prepare_finish(file);
 }
 
+// ---- tokens that are there ----------------------------------------------------------------------
+
+// A whole file, mapped; NULL where it is not there. Where it is empty, no byte of it may be read.
+static const void *prepare_bytes(const char *path, size_t *length) {
+    struct stat status;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        return NULL;
+    }
+    if (fd < 0 || fstat(fd, &status) != 0) {
+        die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(status.st_mode)) {
+        die(EXIT_DATA, "%s: is no regular file", path);
+    }
+    *length = (size_t)status.st_size;
+    const void *bytes = *length ? mmap(NULL, *length, PROT_READ, MAP_PRIVATE, fd, 0) : "";
+    if (bytes == MAP_FAILED) {
+        die(exit_code_of(errno), "%s: cannot map %zu bytes: %s", path, *length, strerror(errno));
+    }
+    close(fd);
+    return bytes;
+}
+
+// What a meta.json of a folder says of its files: tokens in train.bin and val.bin, -1 where it does
+// not say, and whether another program made them.
+struct prepare_stated {
+    int64_t tokens[2];
+    bool elsewhere;
+};
+
+static const char *const prepare_stems[2] = {"train", "val"};
+
+static struct prepare_stated prepare_stated(const char *out) {
+    static const char *const keys[2] = {"train_tokens", "val_tokens"};
+    struct prepare_stated stated = {{-1, -1}, false};
+    char *path = allocate_print("a path", "%s/meta.json", out);
+    char *half = allocate_print("a path", "%s.tmp", path);
+    size_t length;
+    const char *error, *text = prepare_bytes(path, &length);
+    struct json *meta = text ? json_parse(text, length, &error) : NULL;
+    if (!text) {
+        stated.elsewhere = access(half, F_OK) != 0; // what was stopped between its files is ours
+    } else if (meta && json_is_object(meta, 0)) {
+        for (int i = 0; i < 2; i++) {
+            if (!json_integer(meta, json_get(meta, 0, keys[i]), &stated.tokens[i])) {
+                stated.tokens[i] = -1;
+            }
+        }
+        stated.elsewhere = json_get(meta, 0, "text_sha256") < 0;
+    }
+    json_free(meta);
+    free(half);
+    free(path);
+    return stated;
+}
+
+// Gives a token file a name that is not taken: train.previous.bin, train.previous2.bin ...
+static void prepare_set_aside(const char *path, const char *out, const char *stem) {
+    char number[16] = "", *aside = NULL;
+    for (int n = 2; !aside || access(aside, F_OK) == 0; n++) {
+        free(aside);
+        aside = allocate_print("a path", "%s/%s.previous%s.bin", out, stem, number);
+        snprintf(number, sizeof number, "%d", n);
+    }
+    if (rename(path, aside) != 0) {
+        die(EXIT_IO, "%s: cannot be renamed to %s: %s", path, aside, strerror(errno));
+    }
+    printf("%s: is not what %s/meta.json says; now %s\n", path, out, aside);
+    free(aside);
+}
+
+// Before anything is written: what is there has to be ours.
+static struct prepare_stated prepare_guard(const char *out) {
+    const struct prepare_stated stated = prepare_stated(out);
+    for (int i = 0; i < 2; i++) {
+        char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
+        if (stated.elsewhere && access(path, F_OK) == 0) {
+            die(EXIT_USAGE,
+                "%s: was not made here, and is not written over; move it away, or take another "
+                "DATASET",
+                path);
+        }
+        free(path);
+    }
+    return stated;
+}
+
+// A token file that meta.json does not speak of, since it was cut or another program's is in its
+// place, keeps another name.
+static void prepare_keep(const char *out, const struct prepare_stated *stated) {
+    for (int i = 0; i < 2; i++) {
+        char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
+        struct stat status;
+        if (lstat(path, &status) == 0 && status.st_size != 2 * stated->tokens[i]) {
+            prepare_set_aside(path, out, prepare_stems[i]);
+        }
+        free(path);
+    }
+}
+
+// How many tokens a file has, all of them of the vocabulary.
+static uint64_t prepare_count(const struct prepare_options *options, const char *name,
+                              const struct tokenizer *tokenizer) {
+    char *path = allocate_print("a path", "%s/%s", options->adopt, name), vocabulary[96];
+    size_t length;
+    const uint16_t *tokens = prepare_bytes(path, &length);
+    if (!tokens) {
+        die(EXIT_MISSING, "%s: is not there", path);
+    }
+    if (length == 0 || length % 2) {
+        die(EXIT_DATA, "%s: has %zu bytes; wanted tokens of two bytes each", path, length);
+    }
+    for (size_t i = 0; i < length / 2; i++) {
+        if (tokens[i] >= tokenizer->vocab_size) {
+            tokenizer_describe(tokenizer, vocabulary);
+            die(EXIT_DATA,
+                "%s: token %zu is %d, but the vocabulary is %s; put the meta.pkl of these tokens "
+                "beside them, or make a meta.json (data/README.md)",
+                path, i, tokens[i], vocabulary);
+        }
+    }
+    munmap((void *)tokens, length);
+    free(path);
+    return length / 2;
+}
+
+// The tokenizer of a folder that another program left, and where it was found.
+static char *prepare_elsewhere(const struct prepare_options *options, char **from) {
+    *from = allocate_print("a path", "%s/meta.pkl", options->adopt);
+    size_t length;
+    const char *problem, *bytes = prepare_bytes(*from, &length);
+    if (!bytes) {
+        free(*from);
+        *from = allocate_print("a path", "%s: has no meta.pkl, so GPT-2's tokens are taken",
+                               options->adopt);
+        return gpt2_files_read(options->gpt2);
+    }
+    char *string = pickle_tokenizer(bytes, length, &problem);
+    if (!string) {
+        die(EXIT_DATA,
+            "%s: %s; put a meta.json beside it that says what its tokens are (data/README.md), or "
+            "make them here: make data DATASET=another TEXT=path/to/file.txt",
+            *from, problem);
+    }
+    return string;
+}
+
+static void prepare_adopt(const struct prepare_options *options) {
+    struct tokenizer tokenizer;
+    const char *error;
+    char *from, *string = prepare_elsewhere(options, &from), vocabulary[96];
+    if (!tokenizer_parse(&tokenizer, string, &error)) {
+        die(EXIT_DATA, "%s: %s", from, error);
+    }
+    free(string);
+    uint64_t train = prepare_count(options, "train.bin", &tokenizer);
+    uint64_t val = prepare_count(options, "val.bin", &tokenizer);
+    prepare_meta(&tokenizer, train, val, options, prepare_create(2, options->adopt, "meta.json"));
+    prepare_rename();
+    tokenizer_describe(&tokenizer, vocabulary);
+    printf("%s: the vocabulary: %s; %s is made of it, all else is as it was\n", from, vocabulary,
+           prepare_files[2].path);
+    free(from);
+    tokenizer_free(&tokenizer);
+}
+
 // ---- the command line ---------------------------------------------------------------------------
 
 static void prepare_options_read(struct prepare_options *options, int argc, char **argv) {
     static const char wanted[] =
-        "--text=, --out=, --name= and --sha256= are wanted, --tokenizer= and --gpt2= may be given";
+        "--text=, --out=, --name= and --sha256= are wanted, --tokenizer= and --gpt2= may be given; "
+        "or --adopt= and --name=";
     *options = (struct prepare_options){.tokenizer = "char", .gpt2 = "data/gpt2"};
     const struct {
         const char *flag;
         const char **value;
     } flags[] = {{"--text=", &options->text},           {"--out=", &options->out},
                  {"--name=", &options->name},           {"--sha256=", &options->sha256},
-                 {"--tokenizer=", &options->tokenizer}, {"--gpt2=", &options->gpt2}};
-    enum { FLAGS = sizeof flags / sizeof *flags };
+                 {"--tokenizer=", &options->tokenizer}, {"--gpt2=", &options->gpt2},
+                 {"--adopt=", &options->adopt}};
+    enum { FLAGS = sizeof flags / sizeof *flags, OF_A_TEXT = FLAGS - 1 };
     for (int i = 1; i < argc; i++) {
         int f = 0;
         while (f < FLAGS && strncmp(argv[i], flags[f].flag, strlen(flags[f].flag)) != 0) {
@@ -330,8 +511,9 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
         }
         *flags[f].value = argv[i] + strlen(flags[f].flag);
     }
-    for (int f = 0; f < FLAGS; f++) {
-        if (!*flags[f].value || !**flags[f].value) {
+    for (int f = 0; f < OF_A_TEXT; f++) {
+        bool wants = !options->adopt || flags[f].value == &options->name;
+        if (wants && (!*flags[f].value || !**flags[f].value)) {
             die(EXIT_USAGE, "prepare: %s is missing; %s", flags[f].flag, wanted);
         }
     }
@@ -342,6 +524,9 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
         die(EXIT_USAGE,
             "prepare: '%s' is no name for a data set; use letters, digits, '_', '.', '-'",
             options->name);
+    }
+    if (options->adopt) {
+        return;
     }
     if (strlen(options->sha256) != 64 || strspn(options->sha256, "0123456789abcdef") != 64) {
         die(EXIT_USAGE, "prepare: '%s' is no SHA-256; 64 hexadecimal digits are wanted",
@@ -358,6 +543,10 @@ int main(int argc, char **argv) {
     prepare_options_read(&options, argc, argv);
     die_hook = prepare_remove;
     signal(SIGXFSZ, SIG_IGN); // a file size limit is an error as a full disk is one
+    if (options.adopt) {
+        prepare_adopt(&options);
+        return EXIT_DONE;
+    }
 
     struct prepare_text text = {0};
     struct tokenizer tokenizer;
@@ -377,6 +566,7 @@ int main(int argc, char **argv) {
     if (mkdir(options.out, 0777) != 0 && errno != EEXIST) {
         die(exit_code_of(errno), "%s: cannot make the folder: %s", options.out, strerror(errno));
     }
+    const struct prepare_stated stated = prepare_guard(options.out);
     uint64_t train =
         prepare_tokens(&text, 0, split, &tokenizer, prepare_create(0, options.out, "train.bin"));
     uint64_t val = prepare_tokens(&text, split, text.length, &tokenizer,
@@ -384,6 +574,7 @@ int main(int argc, char **argv) {
     prepare_meta(&tokenizer, train, val, &options, prepare_create(2, options.out, "meta.json"));
     uint64_t characters = text.characters;
     prepare_unmap(&text);
+    prepare_keep(options.out, &stated);
     prepare_rename();
 
     char vocabulary[96];

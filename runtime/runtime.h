@@ -420,6 +420,12 @@ int32_t bpe_end_of_text(const struct bpe *bpe);
 // same way. Dies 65, 66, 71, 74. The caller frees.
 char *gpt2_files_read(const char *folder);
 
+// ---- pickle.c: the vocabulary in nanoGPT's meta.pkl, for prepare --------------------------------
+
+// The tokenizer's string of a pickled { vocab_size, itos, stoi }, whose opcodes are read and never
+// executed; NULL with *problem set where it is more than that. The caller frees.
+char *pickle_tokenizer(const char *bytes, size_t length, const char **problem);
+
 // ---- data.c: token files, as nanoGPT writes them: raw little-endian uint16 ----------------------
 
 struct split {

@@ -383,8 +383,11 @@ end)
 
 check.test("a missing data set is code 66 and names the command", function()
   check.raises(function() load_text("return { dataset = 'mytext' }") end, 66,
-    "data/mytext/meta.json: missing, and vocab_size comes from it; make it with " ..
-    "`make data DATASET=mytext` or state vocab_size$")
+    "data/mytext/meta.json: missing, and vocab_size comes from it; state vocab_size, or take data_dir=data, " ..
+    "where `make data` writes$")
+  check.raises(function() config.load({ "configs/bigram.lua" }, { "dataset=not-there" }) end, 66,
+    "^data/not%-there/meta.json: missing, and vocab_size comes from it; make it with `make data " ..
+    "DATASET=not%-there` or state vocab_size$")
   check.equal(load_text("return { dataset = 'mytext', vocab_size = 9 }").vocab_size, 9)
 end)
 

@@ -151,6 +151,42 @@ run data DATASET=shakespeare_char
 check "another text is not shakespeare_char" says 'data/shakespeare_char/input.txt: sha256 is'
 check "its meta.json is as it was" cmp -s before data/shakespeare_char/meta.json
 
+# A folder as nanoGPT leaves it: tokens, and a vocabulary as a pickle.
+cat >pickle.lua <<'END'
+local ids, letters = {}, {}
+for hex in io.read("a"):match('"char ([%x ]*)"'):gmatch("%x+") do
+  letters[#letters + 1] = utf8.char(tonumber(hex, 16))
+end
+local function text(s) return "\x8c" .. string.pack("s1", s) end
+local stoi = {}
+for i, letter in ipairs(letters) do
+  ids[i] = "K" .. string.char(i - 1) .. text(letter)
+  stoi[i] = text(letter) .. "K" .. string.char(i - 1)
+end
+io.write("\x80\x04}(", text("vocab_size"), "K", string.char(#letters), text("itos"), "}(", table.concat(ids), "u",
+  text("stoi"), "}(", table.concat(stoi), "uu.")
+END
+mkdir data/nano
+cp data/tiny/*.bin data/nano/
+lua5.4 pickle.lua <data/tiny/meta.json >data/nano/meta.pkl
+sha256sum data/nano/* >before
+run train CONFIG=tiny.lua SET=dataset=nano
+check "trains on what nanoGPT left" ends 0
+check "and says where the vocabulary is from" says 'data/nano/meta.pkl: the vocabulary: char, '
+check "which is as it was" sha256sum --quiet -c before
+run data DATASET=nano TEXT=fox.txt
+check "a text is not prepared over it" says 'data/nano/train.bin: was not made here, and is not written over'
+check "so it still is" sha256sum --quiet -c before
+mkdir -p else/where
+cp data/nano/*.bin data/nano/meta.pkl else/where/
+run train CONFIG=tiny.lua SET="dataset=where data_dir=else" RUN=--max_iters=1
+check "in another folder too" ends 0
+rm data/nano/meta.*
+printf 'cos\nsystem\n(S"touch called"\ntR.' >data/nano/meta.pkl
+run train CONFIG=tiny.lua SET=dataset=nano RUN=--seed=5
+check "a pickle that does more is named" says 'data/nano/meta.pkl: holds more than a dict of strings'
+check "and not run" test ! -e called
+
 run train CONFIG=tiny.lua
 check "trains" ends 0
 check "into the config's folder" test -s out/tiny/ckpt.safetensors -a -s out/tiny/state.safetensors
