@@ -1,5 +1,5 @@
-// cute.cpp: the maps of lanes, registers and shared memory that CuTe, of NVIDIA's CUTLASS, states for
-// the instructions that emitted kernels use. The host alone: no kernel, no device.
+// cute.cpp: the maps of lanes, registers and shared memory that CuTe, of NVIDIA's CUTLASS, states
+// for the instructions that emitted kernels use. The host alone: no kernel, no device.
 //
 //     cute FILE             holds FILE's maps against CuTe's; the last line is "N passed, N failed,
 //                           0 skipped"
@@ -36,7 +36,8 @@ static std::string named(const char *instruction, const char *type, const std::s
 
 // ---- registers ----------------------------------------------------------------------------------
 
-// CuTe's layouts of fragments give a matrix's element, counted down its columns, for (thread, value).
+// CuTe's layouts of fragments give a matrix's element, counted down its columns, for (thread,
+// value).
 template <class Map> static place_lines fragment(Map layout, int rows) {
     place_lines lines(size<0>(layout));
     for (int thread = 0; thread < size<0>(layout); thread++)
@@ -56,8 +57,8 @@ template <class Op> static void mma(const char *type) {
     maps[named("mma_16816", type, "d")] = fragment(typename traits::CLayout{}, M);
 }
 
-// Both sides of a copy are maps from (thread, value) to bits of the matrices. Elements have 16 bits;
-// several lanes may be said to give the same row, of which the first one does.
+// Both sides of a copy are maps from (thread, value) to bits of the matrices. Elements have 16
+// bits; several lanes may be said to give the same row, of which the first one does.
 template <class Op> static void ldmatrix(const char *name) {
     const typename Copy_Traits<Op>::SrcLayout source;
     const typename Copy_Traits<Op>::DstLayout result;
@@ -85,7 +86,8 @@ template <class T, class Layout> static auto in_shared(Layout layout) {
     return make_tensor(make_smem_ptr((T *)shared_memory), layout);
 }
 
-// An operand whose columns, the depth, lie along tiles' rows: (HEIGHT, 128), two tiles side by side.
+// An operand whose columns, the depth, lie along tiles' rows: (HEIGHT, 128), two tiles side by
+// side.
 template <class T, int HEIGHT> static constexpr auto by_rows() {
     return tile_to_shape(gmma::Layout_K_SW128_Atom<T>{}, Shape<Int<HEIGHT>, _128>{});
 }
@@ -148,7 +150,8 @@ template <class T, int HEIGHT> static void tiles(const char *type) {
 
 // ---- wgmma --------------------------------------------------------------------------------------
 
-// From the products with a in registers; the sums of one with a in shared memory lie in the same way.
+// From the products with a in registers; the sums of one with a in shared memory lie in the same
+// way.
 template <class Registers, class Shared, int N> static void wgmma(const char *type) {
     using traits = MMA_Traits<Registers>;
     static_assert(is_same_v<typename traits::CLayout, typename MMA_Traits<Shared>::CLayout>);

@@ -1,11 +1,11 @@
-// experiment.cuh: what all experiments of maps.cu share: the stored maps, elements as bits, memory of
-// the device, and operands of products that are made to be recognised.
+// experiment.cuh: what all experiments of maps.cu share: the stored maps, elements as bits, memory
+// of the device, and operands of products that are made to be recognised.
 //
 // How a map of a product d = a b is found out: one operand is the unit matrix, so that the other
-// one's elements arrive in d as they are; those are the numbers of the registers, or addresses, that
-// they were put in. Where the unit matrix is put and where d is read, CuTe's maps say: what is wrong in
-// one map of a product may therefore show in others too. All numbers are whole and at most 256,
-// which bf16 and f16 hold.
+// one's elements arrive in d as they are; those are the numbers of the registers, or addresses,
+// that they were put in. Where the unit matrix is put and where d is read, CuTe's maps say: what is
+// wrong in one map of a product may therefore show in others too. All numbers are whole and at most
+// 256, which bf16 and f16 hold.
 #ifndef DIECAST_EXPERIMENT_CUH
 #define DIECAST_EXPERIMENT_CUH
 
@@ -71,7 +71,8 @@ static void must(cudaError_t error, int line) {
 }
 #define MUST(call) must(call, __LINE__)
 
-// A copy of host values on the device. A copy from pageable memory may return before it has arrived.
+// A copy of host values on the device. A copy from pageable memory may return before it has
+// arrived.
 template <class T> static T *to_device(const std::vector<T> &host) {
     void *p = NULL;
     MUST(cudaMalloc(&p, host.size() * sizeof(T)));
@@ -107,7 +108,8 @@ template <class T> static std::vector<uint32_t> unit_registers(const place_lines
     });
 }
 
-// Numbers of registers: in the first of two experiments their threads', then the thread's own; from 1.
+// Numbers of registers: in the first of two experiments their threads', then the thread's own; from
+// 1.
 template <class T>
 static std::vector<uint32_t> numbered_registers(int threads, int halves, int second) {
     return registers<T>(threads, halves,

@@ -1,11 +1,11 @@
-// maps.cu: where elements lie in the registers and the shared memory of ldmatrix, mma, wgmma and TMA,
-// found out by experiment and held against the maps that CuTe states (maps.txt).
+// maps.cu: where elements lie in the registers and the shared memory of ldmatrix, mma, wgmma and
+// TMA, found out by experiment and held against the maps that CuTe states (maps.txt).
 //
 //     maps FILE     a line "not so: ..." for each map that is not as FILE says; the last line is
 //                   "N passed, N failed, N skipped"; exit 1 where one failed
 //
-// It knows nothing of the emulator: nvcc builds the same text, for a device. tests/cuda/test_maps.sh
-// builds both. Without Hopper's hardware its maps are skipped.
+// It knows nothing of the emulator: nvcc builds the same text, for a device.
+// tests/cuda/test_maps.sh builds both. Without Hopper's hardware its maps are skipped.
 #include "tma.cuh"
 #include "warp.cuh"
 #include "wgmma.cuh"

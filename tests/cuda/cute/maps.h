@@ -1,10 +1,10 @@
-// maps.h: maps of where elements lie, as text: written, read and compared. cute.cpp makes those that
-// CuTe states, maps.cu finds out those of a device or of its emulator.
+// maps.h: maps of where elements lie, as text: written, read and compared. cute.cpp makes those
+// that CuTe states, maps.cu finds out those of a device or of its emulator.
 //
 // A map has numbered lines (one for each thread, or for each row of a tile) of places; a place is a
-// pair of whole numbers. In the text a line is "NAME NUMBER: PLACE ...", where "4,8+2" stands for the
-// places 4,8 and 4,9; "NAME = OTHER" is a map that has another one's lines; "#" begins a remark.
-// Names and lines are sorted. tests/cuda/README.md says what the names mean.
+// pair of whole numbers. In the text a line is "NAME NUMBER: PLACE ...", where "4,8+2" stands for
+// the places 4,8 and 4,9; "NAME = OTHER" is a map that has another one's lines; "#" begins a
+// remark. Names and lines are sorted. tests/cuda/README.md says what the names mean.
 //
 //     mma_16816.bf16.a 5: 1,2+2 9,2+2 1,10+2 9,10+2
 //     mma_16816.f16.a = mma_16816.bf16.a

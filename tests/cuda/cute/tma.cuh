@@ -4,7 +4,7 @@
 
 #include "experiment.cuh"
 
-// ---- TMA: where a copy puts the elements of a matrix (height, 128) in two tiles ------------------
+// ---- TMA: where a copy puts the elements of a matrix (height, 128) in two tiles -----------------
 
 template <class T> HOPPER_KERNEL(128) copy_in(uint16_t *seen, TENSOR_MAP(from), int height) {
     HOPPER_BODY();

@@ -92,7 +92,8 @@ template <class T> static void check_mma() {
         note(&found, lane[i / 8][i % 8], half[i / 8][i % 8], {i % 8, i / 8});
     maps_compare(name_b, found, map_b);
 
-    // A product of depth 1 whose sums are their own row, or column; and sums that nothing is added to.
+    // A product of depth 1 whose sums are their own row, or column; and sums that nothing is added
+    // to.
     const auto values = [](const place_lines &map, bool numbers) {
         return registers<T>(32, (int)map[0].size(), [&](int thread, int half) {
             const struct place at = map[thread][half];

@@ -5,13 +5,13 @@
 
 #include "experiment.cuh"
 
-// ---- wgmma: a warp group's, with a (64, 16) in registers or tiles, b (16, N) in tiles ------------
+// ---- wgmma: a warp group's, with a (64, 16) in registers or tiles, b (16, N) in tiles -----------
 
 enum { REGISTERS = 2 };               // a, beside BY_ROWS and BY_COLUMNS
 static constexpr int BOTH = 2 * ROOM; // elements: a's tiles, then b's
 
-// A part of an operand in tiles that are `height` rows high, two side by side: `width` of its own axis
-// and 16 of its depth.
+// A part of an operand in tiles that are `height` rows high, two side by side: `width` of its own
+// axis and 16 of its depth.
 struct part {
     int major, height, width, block, step;
 };
@@ -113,7 +113,8 @@ template <class T, class F> static void fill(uint16_t *tiles, struct part p, F v
         }
 }
 
-// Every element's address: in the first of two experiments which 128 bytes, then which element; from 1.
+// Every element's address: in the first of two experiments which 128 bytes, then which element;
+// from 1.
 template <class T> static void number(uint16_t *tiles, int second) {
     for (int i = 0; i < ROOM; i++)
         tiles[i] = element<T>::bits(second ? i % 64 + 1 : i / 64 + 1);
