@@ -14,7 +14,7 @@ BUILD ?= build
 PROGRAM ?= $(OUT)/harness
 comma := ,
 flags = -MMD -I. -I$(BUILD)/include
-c_flags = -std=gnu11 -ffp-contract=off -Wall -Wextra $(flags)
+c_flags = -std=gnu11 -O3 -ffp-contract=off -Wall -Wextra $(flags)
 sources := $(filter-out tests/ops/backend_cpu.c,$(wildcard tests/ops/*.c)) \
     $(patsubst %,runtime/%.c,rng log gpu gemm)
 
@@ -29,14 +29,14 @@ endif
 
 ifdef ARCH
 nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
-c_flags += -O3 -I$(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))/include
+c_flags += -I$(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))/include
 cu = $(nvcc) -std=c++17 -O3 -arch=$(ARCH) -Xcompiler -ffp-contract=off $(flags)
 link = $(nvcc) -arch=$(ARCH)
 libraries := -lcublasLt -lcuda
 else
-flags += -O2 $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined \
-    -fno-sanitize-recover=all) -Itests/cuda/emulator
-cxx_flags = -std=c++17 -Wall -Wextra -Wno-unknown-pragmas $(flags)
+flags += -Itests/cuda/emulator $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined \
+    -fno-sanitize-recover=all)
+cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas $(flags)
 cu = $(CXX) $(cxx_flags) -x c++
 link = $(CXX) $(flags)
 sources += tests/ops/emulated.cpp $(wildcard tests/cuda/emulator/*.cpp)
