@@ -107,6 +107,7 @@ help: ## this list
 #= TOKENIZER make data: char or gpt2; where left out as before, char at first, gpt2 for shakespeare
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 where there is one core or a GPU
+#=           make test: commands that run at a time; 2, or 1 where there is one core
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
 #= PROMPT    make report: what samples and attention begin with

@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_bench.sh: the CPU's bench program: what bench.json has, its flags, its turns, and what it
 # refuses; scale.lua's flags. Times are only asked to be there.
+# shares: overfit
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_peers.sh: peers.py with made-up contenders that answer made-up times: who is tried, who comes
 # into the turns, medians, ratios, and what is said where one stops. PyTorch is not needed.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 command -v python3 >/dev/null || { echo "test_peers: python3: not found"; exit 77; }

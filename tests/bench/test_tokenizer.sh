@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_tokenizer.sh: make bench-tokenizer: what it prints, and what is missing or wrong in a line. With
 # GPT-2's own files, where they are there.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

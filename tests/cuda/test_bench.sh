@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_bench.sh: the CUDA backend's bench program (runtime/gpu_bench.c) on the emulator, where its
 # times mean nothing: what it writes, how often it says that kernels run, what it refuses.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

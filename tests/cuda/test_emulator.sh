@@ -3,6 +3,7 @@
 # their correct twins, the CUDA runtime's answers; built by g++, by clang++ where there is one, with
 # ASan and UBSan, and with the portable switch between fibers. Where nvcc is installed it compiles
 # the same kernels. And a look through templates and emitted text for what only kernel.cuh may say.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 emulator=tests/cuda/emulator

@@ -3,6 +3,7 @@
 # stand-in for cuBLASLt, with gcc and g++ alone. GPU=1 takes the CUDA libraries and the device.
 #
 #     tests/cuda/test_gemm.sh        CC, CXX, CUDA (/usr/local/cuda), SANITIZE=1
+# shares: nothing
 set -eu
 cd "$(dirname "$0")/../.."
 CC=${CC:-gcc} CXX=${CXX:-g++} CUDA=${CUDA:-/usr/local/cuda}

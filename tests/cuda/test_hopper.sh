@@ -4,6 +4,7 @@
 # no warning, no spill, no product that the compiler serialises.
 #
 #     tests/cuda/test_hopper.sh        CXX, NVCC (nvcc), SANITIZE=1
+# shares: nothing
 set -eu
 cd "$(dirname "$0")/../.."
 CXX=${CXX:-g++} NVCC=${NVCC:-nvcc}

@@ -14,6 +14,7 @@
 # EMULATOR_ARCH=90.
 #
 # FAMILIES="layernorm attention" in the environment: those alone are emitted.
+# shares: nothing
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}

@@ -2,6 +2,7 @@
 # test_survive.sh: tests/cuda/check/survive.c: tests that die or hang are named and counted, those
 # behind them still run, and nothing is printed twice. From C and from C++; and Check's stand-in
 # (check.c), whose tests run through it.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

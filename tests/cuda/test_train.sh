@@ -3,6 +3,7 @@
 # backend's losses, resumes, the same bytes under every schedule, recompute, float16's loss scaler,
 # numbers that are not finite, and what is said where there is no device to train on. Needs no GPU
 # and no nvcc.
+# shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

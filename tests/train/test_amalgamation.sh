@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_amalgamation.sh: the trainer as one C file: two compilers take it without a warning, its own line
 # builds it, and it trains, samples and saves what the normal build does, byte for byte.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

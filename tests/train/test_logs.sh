@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_logs.sh: what a trainer writes for others to read: CSV, event files and its page, of a run that
 # went straight through and of one that was stopped; and a sampler without attention.
+# shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

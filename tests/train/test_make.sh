@@ -1,15 +1,17 @@
 #!/bin/sh
 # test_make.sh: the commands as a person types them, in a copy of this folder: what is built anew and
 # what is not, how runs are named, data sets, and the words that are refused.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-mkdir "$copy/tests"
-cp -a Makefile gen templates runtime configs build data "$copy/"
+mkdir "$copy/tests" "$copy/build"
+cp -a Makefile gen templates runtime configs data "$copy/"
 cp -a tests/setup.sh "$copy/tests/"
+# Of what is built that alone which no other test writes.
+cp -a build/.gitignore build/prepare build/include build/runtime "$copy/build/" 2>/dev/null
 cd "$copy" || exit 74
-rm -rf build/sampler build/tiny*
 unset MAKEFLAGS MAKELEVEL
 
 passed=0

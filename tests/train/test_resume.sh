@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_resume.sh: a model with dropout trains to the same bytes straight through and stopped and started
 # again, on 1, 2 and 4 threads; a killed process loses nothing but the steps since its last state.
+# shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_sweep.sh: a sweep of small runs, as `make sweep` makes it: stopped, killed and started again it gives the bytes
 # that each run gives alone; a run that fails does not keep the others, and the exit code says so.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

@@ -2,6 +2,7 @@
 # test_suite.sh: the GPU suite's own scripts, on a machine without a GPU: what they say where there is none, and, with
 # a made-up nvidia-smi, compute-sanitizer and kit of shell scripts, that they count right, write what they promise and
 # notice what is wrong.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../../.." || exit 74
 command -v python3 >/dev/null || { echo "test_suite: python3: not found"; exit 77; }
