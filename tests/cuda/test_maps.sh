@@ -6,6 +6,7 @@
 #     tests/cuda/test_maps.sh                        the test; CXX (g++), NVCC (nvcc)
 #     tests/cuda/test_maps.sh --nvcc ARCH PROGRAM    builds the program alone, for a device: sm_90a, sm_80 ...
 #     tests/cuda/test_maps.sh --emulated PROGRAM     and for the emulator; it runs with EMULATOR_ARCH=90
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 CXX=${CXX:-g++} NVCC=${NVCC:-nvcc}
