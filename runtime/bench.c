@@ -466,6 +466,7 @@ static void bench_write(const struct bench *b, const struct bench_figures *f) {
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     static struct bench b;
     b.info = &model_info;
     bench_options(&b, argc, argv);

@@ -130,6 +130,7 @@ static void tune(struct tuning *tuning, struct gemm *g) {
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
         die(EXIT_USAGE, "tune [FOLDER]: times a model's products and remembers the fastest "
                         "algorithms in FOLDER (build/tune)");

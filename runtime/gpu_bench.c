@@ -258,6 +258,7 @@ static void bench_time_kernels(struct bench *b) {
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     static struct bench b;
     b.info = &model_info;
     bench_options(&b, argc, argv);

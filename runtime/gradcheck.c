@@ -171,6 +171,7 @@ static void gradcheck_batch(struct gradcheck *g) {
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     struct run run = run_defaults;
     options_parse(&run, argc, argv); // of these, seed, threads and dropout matter
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -2,10 +2,21 @@
 #include "runtime/runtime.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 void (*die_hook)(void);
+
+void streams_open(void) {
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
+        // The lowest number that is free is this one, since those below are open.
+        if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_RDWR) != stream) {
+            _exit(EXIT_IO); // nobody could be told why
+        }
+    }
+}
 
 // Messages carry names out of files that somebody sent: whatever could break the line or steer a
 // terminal is shown as a question mark.

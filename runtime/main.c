@@ -4,7 +4,8 @@
 // update. An iteration is submitted, and settled when its result is read: at once on the CPU, one
 // iteration later on a device, which so never waits. Everything random is a function of the seed
 // and the iteration, so that a run which is stopped and started again computes what it would have
-// computed.
+// computed. A stop is looked for between micro-steps; what an unfinished iteration has computed by
+// then are gradients alone, which the next one begins anew.
 #include "runtime/runtime.h"
 
 #include <inttypes.h>
@@ -32,6 +33,7 @@ struct trainer {
     double mfu;                // running mean, -1 before there is one
     int64_t local_iter;        // steps of this process whose results are in
     int64_t submitted;         // the next iteration to compute; progress.iter is the next to settle
+    int64_t micro;             // micro-steps of it that are done
     double submit_time;        // when the oldest step that is not settled began
     double step_seconds;       // of the steps that mfu counts,
     int64_t step_count;        // and how many
@@ -178,28 +180,39 @@ static void train_skipped(struct trainer *t, const struct step_result *result, d
     }
 }
 
-// Hands iteration t->submitted to what computes.
-static void train_submit(struct trainer *t) {
+// Makes m's batch that of the next micro-step.
+static void train_take_batch(struct trainer *t) {
     const struct run *run = t->run;
     const struct model_info *info = t->info;
     struct model *m = &t->m;
-    int64_t micro_steps = run->gradient_accumulation_steps;
-    for (int64_t micro = 0; micro < micro_steps; micro++) {
-        uint64_t index = (uint64_t)(t->submitted * micro_steps + micro);
-        data_batch(&t->data.train, (uint64_t)run->seed, RNG_TRAIN, index, info->batch_size,
-                   info->block_size, info->vocab_size, m->tokens, m->targets);
-        uint64_t key =
-            rng_bits((uint32_t)run->seed, RNG_DROPOUT, (uint32_t)index, (uint32_t)(index >> 32));
-        m->dropout = (float)run->dropout;
-        m->dropout_key[0] = (uint32_t)key;
-        m->dropout_key[1] = (uint32_t)(key >> 32);
-        if (micro + 1 < micro_steps) {
-            step_gradients(m, info, (int)micro_steps, micro == 0);
-        }
+    uint64_t index = (uint64_t)(t->submitted * run->gradient_accumulation_steps + t->micro);
+    data_batch(&t->data.train, (uint64_t)run->seed, RNG_TRAIN, index, info->batch_size,
+               info->block_size, info->vocab_size, m->tokens, m->targets);
+    uint64_t key =
+        rng_bits((uint32_t)run->seed, RNG_DROPOUT, (uint32_t)index, (uint32_t)(index >> 32));
+    m->dropout = (float)run->dropout;
+    m->dropout_key[0] = (uint32_t)key;
+    m->dropout_key[1] = (uint32_t)(key >> 32);
+}
+
+// Hands iteration t->submitted to what computes. False where a stop was asked before its last
+// micro-step: the update is then not made.
+static bool train_submit(struct trainer *t) {
+    const struct run *run = t->run;
+    const int micro_steps = (int)run->gradient_accumulation_steps;
+    for (; t->micro + 1 < micro_steps && !stop_asked(); t->micro++) {
+        train_take_batch(t);
+        step_gradients(&t->m, t->info, micro_steps, t->micro == 0);
     }
-    step_finish(m, info, run, (int)micro_steps, micro_steps == 1,
+    if (stop_asked()) {
+        return false;
+    }
+    train_take_batch(t);
+    step_finish(&t->m, t->info, run, micro_steps, micro_steps == 1,
                 schedule_learning_rate(run, t->submitted), t->progress.updates + 1);
+    t->micro = 0;
     t->submitted++;
+    return true;
 }
 
 // Takes in the oldest result: iteration t->progress.iter is over.
@@ -254,13 +267,18 @@ static void train_save_state(struct trainer *t) {
                           t->data.tokenizer.text);
 }
 
-// A sample of the weights as they are: to the log where asked for, and to TensorBoard.
+// A sample of the weights as they are: to the log where asked for, and to TensorBoard. None where a
+// stop is asked meanwhile.
 static void train_sample(struct trainer *t, bool print) {
     size_t length;
     int64_t iter = t->progress.iter;
     step_fetch(&t->m, t->info);
     char *text =
         preview_text(&t->m, t->info, &t->data.tokenizer, (uint64_t)t->run->seed, iter, &length);
+    if (stop_asked()) {
+        free(text);
+        return;
+    }
     if (print) {
         meter_clear();
         printf("sample at iter %" PRId64 ":\n", iter);
@@ -282,11 +300,11 @@ static bool train_loop(struct trainer *t) {
     struct progress *p = &t->progress;
     t->started = t->last_time = time_now();
     t->submitted = p->iter;
-    while (t->submitted <= run->max_iters) {
+    while (t->submitted <= run->max_iters && !stop_asked()) {
         if (t->submitted % run->eval_interval == 0) {
             train_settle_all(t);
             if (!train_evaluate(t)) {
-                return false;
+                break;
             }
         }
         if (train_is_due(t->submitted, run->sample_interval)) {
@@ -296,15 +314,13 @@ static bool train_loop(struct trainer *t) {
         if (step_pending(&t->m) == 0) {
             t->submit_time = time_now();
         }
-        train_submit(t);
+        if (!train_submit(t)) {
+            break;
+        }
         while (step_pending(&t->m) > step_ahead(&t->m)) {
             train_settle(t);
         }
-        if (stop_asked()) {
-            train_settle_all(t);
-            return p->iter > run->max_iters;
-        }
-        if (train_is_due(t->submitted, run->checkpoint_interval)) {
+        if (train_is_due(t->submitted, run->checkpoint_interval) && !stop_asked()) {
             train_settle_all(t);
             if (p->bad_in_a_row == 0) {
                 train_save_state(t);
@@ -312,7 +328,7 @@ static bool train_loop(struct trainer *t) {
         }
     }
     train_settle_all(t);
-    return true;
+    return p->iter > run->max_iters;
 }
 
 // How much of the peak the steps reached, by nanoGPT's count and by llm.c's, which takes all
@@ -356,6 +372,7 @@ static void train_farewell(const struct trainer *t) {
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     struct run run = run_defaults;
     options_parse(&run, argc, argv);
     setvbuf(stdout, NULL, _IOLBF, 0); // a line at a time, into files and pipes too

@@ -539,6 +539,7 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     struct prepare_options options;
     prepare_options_read(&options, argc, argv);
     die_hook = prepare_remove;

@@ -55,7 +55,7 @@ char *preview_text(const struct model *m, const struct model_info *info,
     size_t where;
     tokenizer_encode(tokenizer, "\n", 1, &start, &where); // token 0 where there is no newline
     struct sampling sampling = {
-        .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed};
+        .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed, .stop = stop_asked};
     char rest[3];
     sampler_generate(&s, &start, 1, PREVIEW_TOKENS, &sampling, (uint32_t)iter, preview_emit,
                      &preview);

@@ -35,6 +35,9 @@ enum exit_code {
     EXIT_NUMERICS = 76, // the loss or the gradients stayed non-finite
 };
 
+// The first call of every program: whichever of stdin, stdout and stderr it was started without becomes
+// /dev/null. Else the next file that is opened would get that number, and all that is printed.
+void streams_open(void);
 // Prints one line to stderr (place, what was found, what was wanted, what to do) and exits.
 _Noreturn void die(enum exit_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -595,8 +598,9 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
 
 // ---- stop.c: signals ----------------------------------------------------------------------------
 
-// SIGINT, SIGTERM and SIGUSR1 ask for a stop; a second one ends the process at once. A write beyond
-// the file size limit fails instead of killing.
+// SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXCPU and a reader of the output that went away (SIGPIPE) ask for
+// a stop, unless they were ignored when the program started; SIGINT or SIGTERM two seconds later ends
+// the process at once. A write beyond the file size limit fails instead of killing.
 void stop_listen(void);
 bool stop_asked(void);
 
@@ -663,7 +667,8 @@ void meter_clear(void);
 
 // ---- preview.c: a short sample in the middle of training ----------------------------------------
 
-// The text, UTF-8 but for what the tokenizer has that is none. The caller frees.
+// The text, UTF-8 but for what the tokenizer has that is none. The caller frees. It is cut short where
+// a stop is asked.
 char *preview_text(const struct model *m, const struct model_info *info,
                    const struct tokenizer *tokenizer, uint64_t seed, int64_t iter, size_t *length);
 
@@ -769,6 +774,7 @@ struct sampling {
     int top_k;          // 0 is off
     double top_p;       // 1 is off
     uint64_t seed;
+    bool (*stop)(void); // asked after each token; NULL: nothing stops it
 };
 // Generates max_new_tokens after ids (count >= 1) as nanoGPT's generate does: the context is
 // cropped to the last block_size tokens, and recomputed as it slides. Calls emit(context, id).

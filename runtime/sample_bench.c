@@ -372,6 +372,7 @@ static void bench_stop(int signal) {
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     double seconds = 4; // of decoding: bench's own flag, no run key
     int words = 1;
     for (int i = 1; i < argc; i++) {
@@ -396,8 +397,12 @@ int main(int argc, char **argv) {
     printf("%s: sampler, %d threads\n", run_config_name, b.threads);
     bench_count(&b);
     bench_write_weights(&b, (uint64_t)run.seed);
-    signal(SIGINT, bench_stop);
-    signal(SIGTERM, bench_stop);
+    static const int ends[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        if (signal(ends[i], bench_stop) == SIG_IGN) {
+            signal(ends[i], SIG_IGN); // as it was
+        }
+    }
     for (int i = 0; i < STARTS; i++) {
         b.first_token_ms[i] = bench_start(&b);
     }

@@ -178,6 +178,7 @@ static void write_attention(const char *path, struct sampler *s, const struct to
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     signal(SIGPIPE, SIG_IGN); // a write then fails instead,
     signal(SIGXFSZ, SIG_IGN); // beyond a limit on files' sizes too
     struct sample_flags flags;

@@ -254,7 +254,7 @@ void sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
         uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, (uint32_t)i);
         int32_t id = sampler_choose(s->logits, s->vocab_size, sampling, draw);
         emit(context, id);
-        if (i + 1 == max_new_tokens) {
+        if (i + 1 == max_new_tokens || (sampling->stop && sampling->stop())) {
             return;
         }
         if (used < T) {

@@ -113,6 +113,7 @@ static float *tune_allocate(int64_t floats) {
 }
 
 int main(int argc, char **argv) {
+    streams_open();
     int threads = 0;
     if (argc > 2 || (argc == 2 && sscanf(argv[1], "--threads=%d", &threads) != 1) || threads < 0 ||
         threads > 1024) {

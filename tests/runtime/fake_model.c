@@ -11,12 +11,14 @@
 
 #include <math.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { B = FAKE_B, T = FAKE_T, C = FAKE_C, L = FAKE_L, V = FAKE_V, N = FAKE_N };
 
+enum fake_call fake_signal_in;
 int fake_signal_at = -1, fake_signal, fake_nan_from, fake_nan_to;
-int fake_forwards, fake_backwards;
+int fake_forwards, fake_called[FAKE_CALLS];
 double fake_wrong_gradient = 1;
 
 // ---- what emitted files say of themselves -------------------------------------------------------
@@ -148,6 +150,15 @@ const struct run run_defaults = {
     .dropout = 0.1,
 };
 
+// By thread 0 alone.
+static void count_call(enum fake_call call) {
+    if (fake_called[call]++ == fake_signal_at && call == fake_signal_in) {
+        for (int times = fake_signal < 0 ? 2 : 1; times > 0; times--) {
+            raise(abs(fake_signal));
+        }
+    }
+}
+
 // ---- rows ---------------------------------------------------------------------------------------
 
 // What dropout multiplies element c of row n by.
@@ -236,6 +247,7 @@ void model_loss(struct model *m, int thread, int threads) {
     kernel_done(0, thread);
     if (thread == 0) {
         mean_loss(m);
+        count_call(FAKE_LOSS);
     }
     kernel_done(0, thread);
 }
@@ -306,12 +318,11 @@ void model_backward(struct model *m, int thread, int threads) {
     }
     if (thread == 0) {
         mean_loss(m);
-        if (fake_backwards >= fake_nan_from && fake_backwards < fake_nan_to) {
+        const int call = fake_called[FAKE_BACKWARD];
+        if (call >= fake_nan_from && call < fake_nan_to) {
             m->loss = NAN;
         }
-        if (fake_backwards++ == fake_signal_at) {
-            raise(fake_signal);
-        }
+        count_call(FAKE_BACKWARD);
     }
     kernel_done(0, thread);
 }
@@ -343,6 +354,7 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int po
             x[c] *= ln_f[c];
         }
         multiply(logits, wte, x, V);
+        count_call(FAKE_SAMPLER);
     }
     sampler_wait(s);
 }

@@ -44,9 +44,21 @@ struct trial {
     const char *out;      // folder of the run
     const char *flags[8]; // and more, up to NULL
     int signal, signal_at;
+    enum fake_call signal_in;
+    bool signal_ignored; // at the start, as by nohup
     int nan_from, nan_to;
     rlim_t file_limit; // 0: none
 };
+
+static void write_calls(void) {
+    FILE *file = fopen(suite_path("calls"), "w");
+    for (int i = 0; file && i < FAKE_CALLS; i++) {
+        fprintf(file, "%d ", fake_called[i]);
+    }
+    if (file) {
+        fclose(file);
+    }
+}
 
 static void run_trial(void *context) {
     const struct trial *trial = context;
@@ -62,6 +74,8 @@ static void run_trial(void *context) {
     unsetenv("MAKELEVEL"); // make test sets it
     fake_signal = trial->signal;
     fake_signal_at = trial->signal ? trial->signal_at : -1;
+    fake_signal_in = trial->signal_in;
+    signal(trial->signal ? abs(trial->signal) : SIGINT, trial->signal_ignored ? SIG_IGN : SIG_DFL);
     fake_nan_from = trial->nan_from;
     fake_nan_to = trial->nan_to;
     if (trial->file_limit) {
@@ -70,7 +84,18 @@ static void run_trial(void *context) {
             _exit(99);
         }
     }
+    atexit(write_calls);
     exit(train_main(argc, argv));
+}
+
+// How often the trainer that ran last made this call.
+static int calls(enum fake_call call) {
+    size_t length;
+    char *text = suite_read("calls", &length);
+    int count[FAKE_CALLS];
+    ck_assert_int_eq(sscanf(text, "%d %d %d", &count[0], &count[1], &count[2]), FAKE_CALLS);
+    free(text);
+    return count[call];
 }
 
 // Runs a trainer, which must end with this code. What it said is in `stdout` and in the result.
@@ -333,19 +358,21 @@ END_TEST
 
 // ---- stopping and going on ----------------------------------------------------------------------
 
-// Stops by `number` in iteration `iter`, goes on with other threads, and compares.
-static void stop_and_go(int number, int iter, const char *threads, const char *later) {
+static void stops_before(int iter) {
+    char line[64];
+    snprintf(line, sizeof line, "stopped before iteration %d;", iter);
+    stdout_has(line);
+}
+
+// Stops by `number` in the micro-step `at`, goes on with other threads, and compares.
+static void stop_and_go(int number, int at, const char *threads, const char *later) {
     const char *out = "stopped";
     char command[900];
     snprintf(command, sizeof command, "rm -rf '%s'", suite_path(out));
     ck_assert_int_eq(system(command), 0);
-    train(
-        (struct trial){
-            .out = out, .flags = {threads}, .signal = number, .signal_at = iter * MICRO_STEPS},
-        EXIT_STOPPED);
-    char line[64];
-    snprintf(line, sizeof line, "stopped before iteration %d;", iter + 1);
-    stdout_has(line);
+    train((struct trial){.out = out, .flags = {threads}, .signal = number, .signal_at = at},
+          EXIT_STOPPED);
+    stops_before((at + 1) / MICRO_STEPS); // an iteration's last micro-step ends it
     train((struct trial){.out = out, .flags = {later}}, EXIT_DONE);
     same_run("straight", out);
 }
@@ -353,10 +380,81 @@ static void stop_and_go(int number, int iter, const char *threads, const char *l
 START_TEST(resume_is_exact) {
     train_straight();
     stop_and_go(SIGTERM, 0, "--threads=1", "--threads=1");
-    stop_and_go(SIGTERM, 7, "--threads=1", "--threads=1");
-    stop_and_go(SIGINT, 9, "--threads=2", "--threads=2");
-    stop_and_go(SIGUSR1, 10, "--threads=4", "--threads=4");
-    stop_and_go(SIGTERM, 17, "--threads=1", "--threads=4");
+    stop_and_go(SIGHUP, 15, "--threads=1", "--threads=1");
+    stop_and_go(SIGINT, 18, "--threads=2", "--threads=2");
+    stop_and_go(SIGUSR1, 21, "--threads=4", "--threads=4");
+    stop_and_go(SIGXCPU, 24, "--threads=1", "--threads=4");
+    stop_and_go(-SIGTERM, 35, "--threads=1", "--threads=4"); // as timeout does
+}
+END_TEST
+
+START_TEST(ignored_signals_stay_ignored) {
+    train_straight();
+    train((struct trial){.out = "nohup", .signal = SIGHUP, .signal_at = 9, .signal_ignored = true},
+          EXIT_DONE);
+    same_run("straight", "nohup");
+}
+END_TEST
+
+// ---- a stop does not wait for more than a micro-step, a batch or a token ------------------------
+
+START_TEST(stops_between_micro_steps) {
+    write_data("data", FAKE_TOKENIZER);
+    const char *const many = "--gradient_accumulation_steps=50", *const few = "--max_iters=3",
+                      *const pace = "--eval_interval=2";
+    train((struct trial){.out = "straight", .flags = {many, few, pace}}, EXIT_DONE);
+    struct trial trial = {
+        .out = "stopped", .flags = {many, few, pace}, .signal = SIGTERM, .signal_at = 120};
+    train(trial, EXIT_STOPPED);
+    stops_before(2);
+    ck_assert_int_eq(calls(FAKE_BACKWARD), 121);
+    trial.signal_at = 7; // of the first iteration that is computed again
+    train(trial, EXIT_STOPPED);
+    stops_before(2);
+    ck_assert_int_eq(calls(FAKE_BACKWARD), 8);
+    trial.signal = 0;
+    train(trial, EXIT_DONE);
+    same_run("straight", "stopped");
+}
+END_TEST
+
+START_TEST(stops_between_evaluations_batches) {
+    write_data("data", FAKE_TOKENIZER);
+    const char *const many = "--eval_iters=50";
+    train((struct trial){.out = "straight", .flags = {many}}, EXIT_DONE);
+    for (int at = 140; at <= 170; at += 30) { // of the evaluation at iteration 10, in either split
+        struct trial trial = {.out = "stopped",
+                              .flags = {many, "--init_from=scratch"},
+                              .signal = SIGTERM,
+                              .signal_at = at,
+                              .signal_in = FAKE_LOSS};
+        train(trial, EXIT_STOPPED);
+        stops_before(10);
+        ck_assert_int_eq(calls(FAKE_LOSS), at + 1);
+        train((struct trial){.out = "stopped", .flags = {many}}, EXIT_DONE);
+        same_run("straight", "stopped");
+    }
+}
+END_TEST
+
+START_TEST(stops_between_a_samples_tokens) {
+    train_straight();
+    struct trial trial = {.out = "stopped",
+                          .flags = {"--sample_interval=10"}, // where an evaluation is too
+                          .signal = SIGTERM,
+                          .signal_at = 4,
+                          .signal_in = FAKE_SAMPLER};
+    train(trial, EXIT_STOPPED);
+    stops_before(10);
+    ck_assert_int_eq(calls(FAKE_SAMPLER), 5);
+    size_t length;
+    char *text = suite_read("stdout", &length);
+    ck_assert(!strstr(text, "sample at iter 10"));
+    free(text);
+    trial.signal = 0;
+    train(trial, EXIT_DONE);
+    stdout_has("\nsample at iter 10:\n");
+    same_run("straight", "stopped");
 }
 END_TEST
 
@@ -366,7 +464,7 @@ START_TEST(resume_often) {
         train((struct trial){.out = "often",
                              .flags = {"--threads=2"},
                              .signal = SIGTERM,
-                             .signal_at = 3 * MICRO_STEPS},
+                             .signal_at = 4 * MICRO_STEPS - 1},
               EXIT_STOPPED);
     }
     train((struct trial){.out = "often"}, EXIT_DONE);
@@ -376,7 +474,7 @@ END_TEST
 
 START_TEST(stop_in_the_last_iteration_is_the_end) {
     train_straight();
-    train((struct trial){.out = "late", .signal = SIGTERM, .signal_at = 30 * MICRO_STEPS},
+    train((struct trial){.out = "late", .signal = SIGTERM, .signal_at = ITERS * MICRO_STEPS - 1},
           EXIT_DONE);
     same_run("straight", "late");
 }
@@ -537,7 +635,7 @@ END_TEST
 
 START_TEST(auto_stops_at_another_run) {
     write_data("data", FAKE_TOKENIZER);
-    train((struct trial){.out = "run", .signal = SIGTERM, .signal_at = 20}, EXIT_STOPPED);
+    train((struct trial){.out = "run", .signal = SIGTERM, .signal_at = 21}, EXIT_STOPPED);
     struct ending ending = train(
         (struct trial){.out = "run", .flags = {"--learning_rate=0.02", "--threads=2"}}, EXIT_USAGE);
     ck_assert(strstr(ending.text, "differs in learning_rate (0.01 there, 0.02 here); "));
@@ -657,6 +755,10 @@ int main(void) {
         samples_on_the_way,
         eval_only_writes_nothing,
         resume_is_exact,
+        ignored_signals_stay_ignored,
+        stops_between_micro_steps,
+        stops_between_evaluations_batches,
+        stops_between_a_samples_tokens,
         resume_often,
         stop_in_the_last_iteration_is_the_end,
         a_killed_run_goes_on_from_its_last_state,

@@ -18,9 +18,10 @@ train() { # folder, threads, flags
 steps() { # of a run, so far
     if [ -f "$tmp/$1/metrics.jsonl" ]; then grep -c grad_norm "$tmp/$1/metrics.jsonl"; else echo 0; fi
 }
-# Starts a run, sends it a signal once it has done so many steps, and waits; its exit code in code.
+# Starts a run, sends it a signal once it has done so many steps, and waits; its exit code in code. A shell starts
+# what is in the background with SIGINT ignored, which would then stay so.
 interrupted() { # folder, threads, steps, signal
-    build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/$1" --threads="$2" >"$tmp/$1.log" 2>&1 &
+    env --default-signal=INT build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/$1" --threads="$2" >"$tmp/$1.log" 2>&1 &
     pid=$!
     waited=0
     while [ "$(steps "$1")" -lt "$3" ] && [ $waited -lt 600 ]; do
