@@ -16,7 +16,7 @@ comma := ,
 flags = -MMD -I. -I$(BUILD)/include
 c_flags = -std=gnu11 -O3 -ffp-contract=off -Wall -Wextra $(flags)
 sources := $(filter-out tests/ops/backend_cpu.c,$(wildcard tests/ops/*.c)) \
-    $(patsubst %,runtime/%.c,rng log gpu gemm)
+    $(patsubst %,runtime/%.c,rng log allocate gpu gemm)
 
 ifdef STAND_IN
 check_flags := -Itests/cuda/check

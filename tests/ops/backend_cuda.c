@@ -102,15 +102,6 @@ static void write_state(struct gpu *gpu, const struct settings *settings) {
 
 // ---- memory -------------------------------------------------------------------------------------
 
-void *allocate(size_t bytes) {
-    void *memory = malloc(bytes + 1);
-    if (!memory) {
-        perror("harness: memory");
-        abort();
-    }
-    return memory;
-}
-
 struct memory memory_new(size_t bytes, size_t guard) {
     struct memory memory = {.bytes = bytes, .guard = guard};
     void *base;
@@ -123,7 +114,7 @@ struct memory memory_new(size_t bytes, size_t guard) {
 
 bool memory_free(const struct memory *memory) {
     bool intact = true;
-    char *base = memory->at - memory->guard, *guard = allocate(memory->guard);
+    char *base = memory->at - memory->guard, *guard = allocate(1, memory->guard, "a case");
     for (int side = 0; side < 2 && memory->guard > 0; side++) {
         const char *from = side ? memory->at + memory->bytes : base;
         CUDA_CHECK(cudaMemcpy(guard, from, memory->guard, cudaMemcpyDeviceToHost));
@@ -145,7 +136,7 @@ static size_t tensor_bytes(const struct tensor *t) {
 // From rows without padding, in floats, to the device.
 static void tensor_write(const struct tensor *t, const void *dense, const struct memory *memory) {
     const size_t size = format_bytes(t->format);
-    char *padded = allocate(memory->bytes);
+    char *padded = allocate(1, memory->bytes, "a case");
     memset(padded, t->zero ? 0 : POISON, memory->bytes);
     for (int i = 0; i < t->count; i++) {
         const size_t at = (size_t)(i / t->columns) * (size_t)t->width + (size_t)(i % t->columns);
@@ -159,7 +150,7 @@ static void tensor_write(const struct tensor *t, const void *dense, const struct
 static bool tensor_read(const struct tensor *t, const struct memory *memory, void *dense) {
     const size_t size = format_bytes(t->format);
     bool clean = true;
-    char *padded = allocate(memory->bytes);
+    char *padded = allocate(1, memory->bytes, "a case");
     CUDA_CHECK(cudaMemcpy(padded, memory->at, memory->bytes, cudaMemcpyDeviceToHost));
     for (int row = 0; row < t->rows; row++) {
         for (int column = 0; column < t->width; column++) {
@@ -182,8 +173,8 @@ static bool tensor_read(const struct tensor *t, const struct memory *memory, voi
 static void write_order(const struct op_case *c, const struct settings *settings, int tensor,
                         const struct memory *order) {
     const struct tensor *t = &c->tensors[tensor];
-    int32_t *tokens = allocate((size_t)t->count * sizeof *tokens);
-    int32_t *places = allocate((size_t)t->count * sizeof *places);
+    int32_t *tokens = allocate((size_t)t->count, sizeof *tokens, "a case");
+    int32_t *places = allocate((size_t)t->count, sizeof *places, "a case");
     fill_start(c, tensor, settings, tokens);
     int n = 0;
     for (int token = 0; token < t->below; token++) {
@@ -208,10 +199,10 @@ struct job {
 
 static struct memory *tensors_new(const struct op_case *c, const struct settings *settings,
                                   size_t guard) {
-    struct memory *tensors = allocate((size_t)c->tensors_count * sizeof *tensors);
+    struct memory *tensors = allocate((size_t)c->tensors_count, sizeof *tensors, "a case");
     for (int k = 0; k < c->tensors_count; k++) {
         const struct tensor *t = &c->tensors[k];
-        void *start = allocate((size_t)t->count * sizeof(float));
+        void *start = allocate((size_t)t->count, sizeof(float), "a case");
         tensors[k] = memory_new(tensor_bytes(t), guard);
         fill_start(c, k, settings, start);
         tensor_write(t, start, &tensors[k]);
@@ -261,7 +252,7 @@ static void job_run_aliased(const struct op_case *c, struct job *job, int operan
     const size_t bytes = tensors[result].bytes;
     ck_assert_msg(bytes == tensors[operand].bytes, "%s: %s does not fit in %s", c->name,
                   c->tensors[result].name, c->tensors[operand].name);
-    char *before = allocate(bytes);
+    char *before = allocate(1, bytes, "a case");
     CUDA_CHECK(cudaMemcpy(before, tensors[operand].at, bytes, cudaMemcpyDeviceToHost));
     job->context.at[0] = tensors[operand].at;
     job_run(job);
@@ -308,7 +299,7 @@ double backend_run(const struct op_case *c, const struct settings *settings, str
     }
     for (int k = 0; k < c->tensors_count; k++) {
         const struct tensor *t = &c->tensors[k];
-        results[k] = allocate((size_t)t->count * sizeof(float));
+        results[k] = allocate((size_t)t->count, sizeof(float), "a case");
         ck_assert_msg(tensor_read(t, &tensors[k], results[k]), "%s: %s has padding that is not 0",
                       c->name, t->name);
         ck_assert_msg(memory_free(&tensors[k]), "%s: something is written beside %s", c->name,

@@ -14,9 +14,6 @@ struct gpu *backend_device(void);
 void backend_choose(int way);
 void emulator_choose(int schedule); // emulated.cpp
 
-// Of the host; never NULL.
-void *allocate(size_t bytes);
-
 struct memory {
     char *at; // the device's
     size_t bytes, guard;

@@ -61,13 +61,13 @@ static void write_part(const struct parts *p, enum part part, const void *from) 
 }
 
 static void *read_part(const struct parts *p, enum part part) {
-    void *to = allocate(p->at[part].bytes);
+    void *to = allocate(1, p->at[part].bytes, "a case");
     CUDA_CHECK(cudaMemcpy(to, p->at[part].at, p->at[part].bytes, cudaMemcpyDeviceToHost));
     return to;
 }
 
 static void write_random(const struct parts *p, enum part part, uint32_t key, double spread) {
-    float *values = allocate(p->at[part].bytes);
+    float *values = allocate(1, p->at[part].bytes, "a case");
     for (int i = 0; i < p->c->floats; i++) {
         const double value = rng_normal(rng_bits(key, (uint32_t)part, (uint32_t)i, 0)) * spread;
         values[i] = (float)(part == SQUARES ? fabs(value) : value);
@@ -154,7 +154,7 @@ static void check_image(const struct parts *p) {
 
 static double *read_doubles(const struct parts *p, enum part part) {
     float *values = read_part(p, part);
-    double *doubles = allocate((size_t)p->c->floats * sizeof *doubles);
+    double *doubles = allocate((size_t)p->c->floats, sizeof *doubles, "a case");
     for (int i = 0; i < p->c->floats; i++) {
         doubles[i] = values[i];
     }
@@ -327,7 +327,7 @@ START_TEST(batches_are_taken) {
     struct memory slots[2], to[3];
     char *slot[2];
     for (int s = 0; s < 2; s++) {
-        slot[s] = allocate(bytes);
+        slot[s] = allocate(1, bytes, "a case");
         for (size_t i = 0; i < bytes; i++) {
             slot[s][i] = (char)rng_bits(4, (uint32_t)s, (uint32_t)i, 0);
         }
@@ -345,7 +345,7 @@ START_TEST(batches_are_taken) {
     state.micro = 6;
     write_state(gpu, &state);
     for (int micro = 0; micro < 4; micro++) {
-        char *got = allocate(batch);
+        char *got = allocate(1, batch, "a case");
         backend_choose(micro % backend_ways());
         c->take(gpu);
         state = read_state(gpu);
