@@ -1,8 +1,9 @@
 -- config: what a model and its training may be told. One list, `config.keys`, is the schema, the
 -- trainer's --help, the README's table and the error messages.
 --
--- A baked key changes the emitted text; a run key is a flag of the trainer. A key changes results
--- where another value gives another checkpoint: those are held against an unfinished run's.
+-- A baked key changes the emitted text; a run key is a flag of the trainer. What another value of a key
+-- does to a run that goes on is its effect: it gives other results, which is refused; it rounds sums
+-- otherwise, which is said; or it does nothing.
 local dkjson = require "dkjson"
 local sandbox = require "gen.sandbox"
 
@@ -17,7 +18,9 @@ local MAX_META_BYTES = 8 * 1024 * 1024
 
 -- min and max are inclusive; `above` and `below` are not. `shown` is the default in words where the
 -- value alone says too little. gpt = true: the key says nothing about a bigram model; cuda = true: nor
--- about a trainer for the CPU; cpu = true: nor about one for a GPU.
+-- about a trainer for the CPU; cpu = true: nor about one for a GPU. machine = true: what it resolves to is
+-- this machine's affair, and two runs are not told apart by it. effect is "results" of baked keys and of
+-- run keys with results = true, "none" of others, where it is not stated.
 config.keys = {
   { name = "model", type = "enum", values = { "gpt", "bigram" }, default = "gpt", baked = true,
     help = "the model: a GPT, or one table of which token follows which" },
@@ -46,7 +49,7 @@ config.keys = {
     help = "activation of the feed-forward layers" },
   { name = "attn_scale", type = "enum", values = { "head", "embd" }, default = "head", baked = true,
     gpt = true, help = "attention scores are divided by the root of the head size or of n_embd" },
-  { name = "has_dropout", type = "bool", baked = true, derived = "dropout",
+  { name = "has_dropout", type = "bool", baked = true, effect = "rounding", derived = "dropout",
     help = "dropout is built in: the config's dropout is above 0" },
   { name = "dropout_embd", type = "bool", default = true, baked = true, gpt = true,
     help = "where there is dropout, the embeddings get it too" },
@@ -57,29 +60,32 @@ config.keys = {
   { name = "decay_params", type = "enum", values = { "matrices", "all" }, default = "matrices",
     baked = true, help = "what weight decay applies to: matrices and embeddings, or everything" },
   { name = "recompute", type = "enum", values = { "none", "gelu", "block" }, default = "none",
-    baked = true, help = "what the backward pass makes again instead of keeping it: nothing, the " ..
+    baked = true, effect = "rounding",
+    help = "what the backward pass makes again instead of keeping it: nothing, the " ..
       "activated values, or whole blocks from their input" },
-  { name = "logits_rows", type = "int", min = 0, max = MAX_TOKENS, default = 0, baked = true,
+  { name = "logits_rows", type = "int", min = 0, max = MAX_TOKENS, default = 0, baked = true, effect = "rounding",
     help = "rows of logits held at a time; 0 is 8,192 on cuda and 32 MiB on the cpu" },
   { name = "dtype", type = "enum", values = { "float32", "bfloat16", "float16" },
     shown = "bfloat16 on cuda, float32 on the cpu", baked = true,
     help = "what activations and products are computed in; the cpu backend knows float32 alone" },
-  { name = "specialise", type = "bool", default = true, baked = true, cpu = true,
+  { name = "specialise", type = "bool", default = true, baked = true, effect = "none", machine = true, cpu = true,
     help = "sizes are constants in the trainer's kernels; false tells them when they are called, as a " ..
       "library's are, to compare: cpu backend, the sampler stays as it is" },
-  { name = "tf32", type = "bool", default = false, baked = true, cuda = true,
+  { name = "tf32", type = "bool", default = false, baked = true, effect = "rounding", cuda = true,
     help = "float32 products may round their factors to TF32" },
-  { name = "attention", type = "enum", values = { "mma", "hopper" }, default = "mma", baked = true,
+  { name = "attention", type = "enum", values = { "mma", "hopper" }, default = "mma", baked = true, effect = "rounding",
     cuda = true, help = "attention's kernels: for every GPU from sm_80 on, or Hopper's own" },
   { name = "arch", type = "enum", values = { "native", "all", "sm_80", "sm_86", "sm_87", "sm_89",
-    "sm_90a", "sm_100a", "sm_103a", "sm_120a" }, default = "native", baked = true, cuda = true,
+    "sm_90a", "sm_100a", "sm_103a", "sm_120a" }, default = "native", baked = true, effect = "rounding",
+    machine = true, cuda = true,
     help = "the GPU that is compiled for; native is this machine's, or, where it has none, all: " ..
       "sm_80, sm_90a, and PTX for newer ones" },
-  { name = "backend", type = "enum", values = { "cpu", "cuda" }, default = "cpu", baked = true,
+  { name = "backend", type = "enum", values = { "cpu", "cuda" }, default = "cpu", baked = true, effect = "rounding",
     help = "what the trainer runs on" },
   { name = "isa", type = "enum", values = { "native", "avx512", "avx2", "neon", "generic" },
-    default = "native", baked = true, help = "instruction set; native is this machine's" },
-  { name = "tiling", type = "string", default = "tuned", baked = true, cpu = true,
+    default = "native", baked = true, effect = "rounding", machine = true,
+    help = "instruction set; native is this machine's" },
+  { name = "tiling", type = "string", default = "tuned", baked = true, effect = "none", machine = true, cpu = true,
     help = "how products are cut, which changes no result: tuned (by what make tune found here), model (a " ..
       "cost model's), or a list" },
 
@@ -167,6 +173,7 @@ local by_name, foreign_by_name = {}, {}
 for _, key in ipairs(config.keys) do
   key.baked = key.baked or false
   key.changes_results = key.baked or key.results or false
+  key.effect = key.effect or (key.changes_results and "results" or "none")
   key.results = nil
   by_name[key.name] = key
 end

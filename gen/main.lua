@@ -46,7 +46,7 @@ local function run_keys_h()
     keys[i] = { type = key.type, name = key.name, min = min, max = max,
       changes_results = key.changes_results or false, help = emit.c_string(key.help) }
   end
-  return template.load("templates/run_keys.h").run_keys({ keys = keys })
+  return template.load("templates/run_keys.h").run_keys({ keys = keys, baked = config.baked_keys() })
 end
 
 -- A long list of tilings has a line for each; brackets say that it is one string.

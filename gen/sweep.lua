@@ -122,6 +122,12 @@ local function read_plan(folder)
   return p
 end
 
+-- A trainer that finds another run in its folder advises flags of its own, which a sweep does not take.
+local function advised(line, folder)
+  local found = line:match("^(.*); %-%-init_from=resume goes on with it all the same")
+  return found and ("%s; move %s away, and the same command trains it anew"):format(found, folder) or line
+end
+
 local function finish(args)
   local p, code, run = read_plan(args.folder), tonumber(args.code), nil
   for _, candidate in ipairs(p.runs) do
@@ -130,7 +136,8 @@ local function finish(args)
   if not run or not code then fail(64, "gen/sweep.lua: --finish wants a run of the plan, and --code") end
   local status = { status = code == 0 and "done" or code == 75 and "stopped" or "failed", code = code }
   if status.status == "failed" then
-    status.line = (results.last_line(run.folder .. "/log.txt") or ""):gsub("[%c\127]", "?")
+    local line = (results.last_line(run.folder .. "/log.txt") or ""):gsub("[%c\127]", "?")
+    status.line = advised(line, run.folder)
   end
   files.write(run.folder .. "/status.json", dkjson.encode(status, { keyorder = { "status", "code", "line" } }) .. "\n")
   show.finish(p, run, status)

@@ -25,6 +25,16 @@ static const struct option options[] = {
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
+static const struct {
+    const char *name;
+    enum key_effect effect;
+} baked_effects[] = {
+#define BAKED_KEY(name, effect) {#name, KEY_##effect},
+#include "run_keys.h"
+#undef BAKED_KEY
+};
+enum { BAKED = sizeof baked_effects / sizeof baked_effects[0] };
+
 // nanoGPT's keys that mean nothing here, and what takes their place.
 static const struct foreign {
     const char *name, *instead;
@@ -328,6 +338,16 @@ void options_write_json(const struct run *run, FILE *out) {
         }
     }
     putc('}', out);
+}
+
+enum key_effect options_effect(const struct pair *key) {
+    for (int i = 0; i < BAKED; i++) {
+        if ((int)strlen(baked_effects[i].name) == key->key_length &&
+            !memcmp(baked_effects[i].name, key->key, (size_t)key->key_length)) {
+            return baked_effects[i].effect;
+        }
+    }
+    return KEY_results; // a run key: options_text has those that change results
 }
 
 char *options_text(const struct run *run) {

@@ -250,7 +250,9 @@ void optimizer_update_part(struct model *m, const struct model_info *info,
 // type is one of int, float, bool, string; min and max are the smallest and largest value allowed
 // (0, 0 for bool and string); changes_results says whether the key enters options_text. defaults.c
 // holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data
-// set.
+// set. And
+//     BAKED_KEY(name, effect)
+// says what another value of a baked key does to a run that goes on: results, rounding or none.
 
 #define RUN_TYPE_int int64_t
 #define RUN_TYPE_float double
@@ -270,6 +272,10 @@ extern const char *const run_baked_keys[]; // "n_layer=4", ..., NULL: what the f
 // suggestion. Strings in run point into argv. nanoGPT's keys without a meaning here are passed
 // over, with a line.
 void options_parse(struct run *run, int argc, char **argv);
+enum key_effect { KEY_results, KEY_rounding, KEY_none };
+struct pair;
+// Of a key of model_info.config or of options_text; one that the schema has not changes results.
+enum key_effect options_effect(const struct pair *key);
 // The keys that change results, as "key=value key=value ...", for checkpoints. Caller frees.
 char *options_text(const struct run *run);
 // All keys as one JSON object with typed values.

@@ -15,11 +15,16 @@ struct start {
 };
 
 static void start_print_difference(void *context, const struct pair *then, const struct pair *now) {
-    printf("%s: %.*s was %.*s, is now %.*s\n", (const char *)context, now->key_length, now->key,
-           then->value_length, then->value, now->value_length, now->value);
+    printf("%s: %.*s was %.*s, is now %.*s%s\n", (const char *)context, now->key_length, now->key,
+           then->value_length, then->value, now->value_length, now->value,
+           options_effect(now) == KEY_rounding ? ": sums may round otherwise" : "");
 }
 
+// Another cut of the products or another instruction set makes no other run.
 static void start_list_difference(void *context, const struct pair *then, const struct pair *now) {
+    if (options_effect(now) != KEY_results) {
+        return;
+    }
     char *list = context;
     size_t length = strlen(list);
     snprintf(list + length, 1024 - length, "%s%.*s (%.*s there, %.*s here)", length ? ", " : "",

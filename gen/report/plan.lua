@@ -1,5 +1,6 @@
 -- plan: which runs a report is of, and which settings it studies: a sweep's plan.json, or any folders, where the
 -- settings that differ are the factors.
+local config = require("gen.config")
 local read = require("gen.report.read")
 local run = require("gen.report.run")
 
@@ -7,10 +8,11 @@ local plan = {}
 
 local MOST_PLAN = 16 << 20
 local MOST_RUNS = 4096
--- Keys that change no result, or that differ from run to run by their nature.
-local NO_FACTOR = { out_dir = true, threads = true, init_from = true, seed = true, log_interval = true,
-  sample_interval = true, checkpoint_interval = true, tensorboard = true, csv = true, report = true,
-  eval_only = true, data_dir = true, isa = true, tiling = true, always_save_checkpoint = true }
+-- Keys that change no result, but for a run's length, or that differ from run to run by their nature.
+local NO_FACTOR = { seed = true, always_save_checkpoint = true }
+for _, key in ipairs(config.keys) do
+  if key.machine or key.effect == "none" and key.name ~= "max_iters" then NO_FACTOR[key.name] = true end
+end
 
 local function fail(path, what)
   error({ code = 65, message = ("%s: %s; run make sweep again, which writes it"):format(path, what) })

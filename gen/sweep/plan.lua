@@ -15,9 +15,6 @@ local USAGE = 64
 local MOST_RUNS = 1000
 local MOST_BUILD_NAME = 200
 
--- Keys that change the emitted text but not what a run computes: another machine may resolve them otherwise.
-local of_the_machine = { isa = true, tiling = true, arch = true, specialise = true }
-
 local function fail(format, ...)
   error({ code = USAGE, message = sandbox.printable(format:format(...), 400) }, 0)
 end
@@ -79,7 +76,7 @@ local function identity(c)
   local values = {}
   for _, key in ipairs(config.keys) do
     local counts = key.changes_results or key.name == "max_iters"
-    if counts and not key.derived and not of_the_machine[key.name] then
+    if counts and not key.derived and not key.machine then
       values[key.name] = c[key.name]
     end
   end

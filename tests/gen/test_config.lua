@@ -90,6 +90,14 @@ check.test("baked and run keys part the schema", function()
   end
 end)
 
+check.test("what another value does to a run that goes on", function()
+  for name, wanted in pairs({ tiling = "none", specialise = "none", isa = "rounding", backend = "rounding",
+    arch = "rounding", n_layer = "results", dtype = "results", optimizer = "results", seed = "results",
+    threads = "none", max_iters = "none" }) do
+    check.equal(config.key(name).effect, wanted, name)
+  end
+end)
+
 check.test("which run keys change results", function()
   for name, wanted in pairs({ seed = true, learning_rate = true, dropout = true, dataset = true,
     eval_interval = true, max_iters = false, threads = false, out_dir = false, data_dir = false,

@@ -85,6 +85,21 @@ check "trains, with the file" train tuned
 check "the same weights and moments" same_weights modelled tuned
 check "goes on with the model's run, and says so" eval 'cp -r "$tmp/modelled" "$tmp/mixed" &&
     train mixed --init_from=resume --max_iters=4 && grep -q "tiling was model, is now matmul_" "$tmp/mixed.log"'
+check "goes on with it unasked, to the same weights" eval 'cp -r "$tmp/modelled" "$tmp/unasked" &&
+    train unasked --max_iters=4 && train straight --max_iters=4 && same_weights unasked straight'
+check "a finished run says finished" eval 'cp -r "$tmp/modelled" "$tmp/ended" && train ended &&
+    grep -q "this run is finished, after 4 iterations" "$tmp/ended.log"'
+other=$(sed -n "s/^flags.*\bavx2\b.*/avx2/p" /proc/cpuinfo | head -n 1)
+if [ -n "$other" ]; then
+    check "another isa builds" build "isa=$other"
+    check "goes on with another isa, and says so" eval 'cp -r "$tmp/modelled" "$tmp/wider" &&
+        "$tmp/build/odd-isa=$other/cpu/train" --out_dir="$tmp/wider" --max_iters=4 >"$tmp/wider.log" 2>&1 &&
+        grep -q "isa was generic, is now avx2: sums may round otherwise" "$tmp/wider.log"'
+else
+    skipped=$((skipped + 1))
+fi
+check "but not with another learning rate" eval 'cp -r "$tmp/modelled" "$tmp/steeper" &&
+    ! train steeper --max_iters=4 --learning_rate=0.5 && grep -q "differs in learning_rate" "$tmp/steeper.log"'
 check "the file again, the same build" eval 'tuned=$(folder "") && build && [ "$(folder "")" = "$tuned" ]'
 check "tiling=model takes none" eval 'build tiling=model && [ "$(folder -tiling=model)" = "$modelled" ]'
 
