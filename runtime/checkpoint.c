@@ -3,10 +3,13 @@
 #include "runtime/runtime.h"
 
 #include <errno.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+enum { CHECKPOINT_ITER_MAX = 1000000001 }; // the iteration behind the highest max_iters
 
 struct progress progress_fresh(void) {
     return (struct progress){.best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN};
@@ -148,45 +151,102 @@ static void checkpoint_open(struct safetensors *file, const char *path) {
     }
 }
 
-// A whole number, 0 or above.
-static int64_t checkpoint_count(const struct safetensors *file, const char *key) {
+// ---- numbers in the metadata: of one form, whole, and in the range of what they say ------------------
+
+static _Noreturn void checkpoint_damaged(const struct safetensors *file, const char *key,
+                                         const char *wanted) {
+    die(EXIT_DATA, "%s: metadata %s is '%s', not %s; the file is damaged", file->path, key,
+        safetensors_metadata(file, key), wanted);
+}
+
+// A whole number from 0 to `most`.
+static int64_t checkpoint_count(const struct safetensors *file, const char *key, int64_t most) {
     const char *text = safetensors_metadata(file, key);
     char *end = NULL;
     errno = 0;
     long long value = text ? strtoll(text, &end, 10) : 0;
-    if (text && (*text < '0' || *text > '9' || *end || errno || value > INT64_MAX / 2)) {
-        die(EXIT_DATA, "%s: metadata %s is '%s', not a count; the file is damaged", file->path, key,
-            text);
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "a count up to %" PRId64, most);
+    if (text && (*text < '0' || *text > '9' || *end || errno || value > most)) {
+        checkpoint_damaged(file, key, wanted);
     }
     return value;
 }
 
-static double checkpoint_number(const struct safetensors *file, const char *key, double missing) {
+// A number from 0 to `most`, in decimal digits.
+static double checkpoint_number(const struct safetensors *file, const char *key, double most,
+                                double missing) {
     const char *text = safetensors_metadata(file, key);
     char *end = NULL;
     double value = text ? strtod(text, &end) : missing;
-    if (text && (!*text || *end)) {
-        die(EXIT_DATA, "%s: metadata %s is '%s', not a number; the file is damaged", file->path,
-            key, text);
+    if (text && (*text < '0' || *text > '9' || text[strspn(text, "0123456789.e+-")] || *end ||
+                 !(value <= most))) {
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "a number from 0 to %g", most);
+        checkpoint_damaged(file, key, wanted);
     }
     return value;
 }
 
+// A loss, which may be none or infinite.
+static double checkpoint_loss(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
+    if (!text || !strcmp(text, "nan") || !strcmp(text, "-nan")) {
+        return NAN;
+    }
+    return strcmp(text, "inf") ? checkpoint_number(file, key, DBL_MAX, NAN) : INFINITY;
+}
+
+static bool checkpoint_bool(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
+    if (text && strcmp(text, "true") && strcmp(text, "false")) {
+        checkpoint_damaged(file, key, "true or false");
+    }
+    return text && !strcmp(text, "true");
+}
+
+// What every trainer has written. What came later a file of ours lists as covered by its hash.
+static const char *const checkpoint_keys[] = {
+    "iter",          "updates",    "skipped",  "bad_in_a_row",
+    "best_val_loss", "train_loss", "val_loss", "finished",
+};
+enum { CHECKPOINT_KEYS = sizeof checkpoint_keys / sizeof checkpoint_keys[0] };
+
+// Whether a trainer of ours wrote where a run stands. Then all of it must be there.
+static bool checkpoint_has_progress(const struct safetensors *file) {
+    const char *format = safetensors_metadata(file, "format"), *missing = NULL;
+    bool ours = format && !strcmp(format, "diecast");
+    for (int i = 0; i < CHECKPOINT_KEYS; i++) {
+        if (safetensors_metadata(file, checkpoint_keys[i])) {
+            ours = true;
+        } else if (!missing) {
+            missing = checkpoint_keys[i];
+        }
+    }
+    if (ours && missing) {
+        die(EXIT_DATA, "%s: has no metadata %s; the file is damaged, so take another", file->path,
+            missing);
+    }
+    return ours;
+}
+
 static struct progress checkpoint_progress(const struct safetensors *file) {
-    struct progress fresh = progress_fresh();
-    const char *finished = safetensors_metadata(file, "finished");
-    return (struct progress){
-        .iter = checkpoint_count(file, "iter"),
-        .updates = checkpoint_count(file, "updates"),
-        .skipped = checkpoint_count(file, "skipped"),
-        .bad_in_a_row = checkpoint_count(file, "bad_in_a_row"),
-        .best_val_loss = checkpoint_number(file, "best_val_loss", fresh.best_val_loss),
-        .train_loss = checkpoint_number(file, "train_loss", fresh.train_loss),
-        .val_loss = checkpoint_number(file, "val_loss", fresh.val_loss),
-        .finished = finished && !strcmp(finished, "true"),
-        .loss_scale = checkpoint_number(file, "loss_scale", 0),
-        .loss_scale_steps = checkpoint_count(file, "loss_scale_steps"),
+    if (!checkpoint_has_progress(file)) {
+        return progress_fresh();
+    }
+    struct progress p = {
+        .iter = checkpoint_count(file, "iter", CHECKPOINT_ITER_MAX),
+        .best_val_loss = checkpoint_number(file, "best_val_loss", DBL_MAX, 1e9),
+        .train_loss = checkpoint_loss(file, "train_loss"),
+        .val_loss = checkpoint_loss(file, "val_loss"),
+        .finished = checkpoint_bool(file, "finished"),
+        .loss_scale = checkpoint_number(file, "loss_scale", DBL_MAX, 0),
     };
+    p.updates = checkpoint_count(file, "updates", p.iter); // one in an iteration, or none
+    p.skipped = checkpoint_count(file, "skipped", p.iter);
+    p.bad_in_a_row = checkpoint_count(file, "bad_in_a_row", p.skipped);
+    p.loss_scale_steps = checkpoint_count(file, "loss_scale_steps", p.iter);
+    return p;
 }
 
 static char *checkpoint_text(const struct safetensors *file, const char *key) {
@@ -203,6 +263,7 @@ void checkpoint_read_header(const char *path, struct checkpoint_header *header) 
         .tokenizer = checkpoint_text(&file, "tokenizer"),
         .products = checkpoint_text(&file, "products"),
         .progress = checkpoint_progress(&file),
+        .has_progress = checkpoint_has_progress(&file),
     };
     safetensors_close(&file);
 }
@@ -365,6 +426,10 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
     if (!safetensors_verify(&file, error)) {
         die(EXIT_DATA, "%s", error);
     }
+    if (checkpoint_has_progress(&file) && !file.hashed) {
+        warn("%s: has no hash of its header, as older trainers wrote it: it is taken as it is",
+             path);
+    }
     moments = moments && m->m;
     for (int i = 0; i < count; i++) {
         checkpoint_copy(&file, info, &tensors[i], "", m->params);
@@ -374,6 +439,9 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
         }
     }
     *progress = checkpoint_progress(&file);
+    if (!mapped_same(file.map)) {
+        die(EXIT_IO, "%s: changed while it was read; start again", path);
+    }
     free(tensors);
     safetensors_close(&file);
     return moments;

@@ -306,6 +306,25 @@ struct text text_count(int64_t n);    // 16,384
 struct text text_bytes(double bytes); // 45.3 MB
 struct text text_seconds(double s);   // 3m20s
 
+// ---- hash.c: XXH3-64, as 16 hexadecimal digits --------------------------------------------------
+
+void hash_print(uint64_t hash, char text[17]);
+void hash_bytes(const void *bytes, size_t length, char text[17]);
+// Of an open file of `bytes` bytes: of all of it, or, where it is larger than HASH_WHOLE and `whole` is
+// false, of its size and of 256 blocks at equal distances, the first and the last ones among them.
+// False with errno set, or 0 where it became shorter.
+enum { HASH_WHOLE = 256 << 20 };
+bool hash_file(int file, size_t bytes, bool whole, char text[17]);
+
+// ---- mapped.c: files that are mapped and read in place ------------------------------------------
+
+// Maps an open file, which mapped_close then closes. Where it becomes shorter, a read of what is gone
+// ends the program with one line, EXIT_IO and die_hook. Dies with EXIT_MEMORY, EXIT_IO.
+const void *mapped_open(int file, size_t length, const char *path);
+// Whether nobody wrote to it since.
+bool mapped_same(const void *bytes);
+void mapped_close(const void *bytes);
+
 // ---- json.c: strict JSON on top of jsmn's tokens ------------------------------------------------
 
 struct json; // a parsed document; strings are slices of the text, or of a copy without escapes
@@ -458,26 +477,36 @@ void data_batch(const struct split *split, uint64_t seed, enum rng_stream stream
 
 // ---- safetensors.c: one strict reader and a writer ----------------------------------------------
 
+enum {
+    SAFETENSORS_ERROR = 512, // bytes in an error line
+    SAFETENSORS_PREFIX = 8,  // bytes before the header
+};
 struct tensor_view {
     char *name;
     int ndim;
     int64_t dims[4];
-    const float *data; // into the mapping; F32 only
-    size_t bytes;
-    char hash[17]; // XXH3-64 of the bytes in hex from the metadata "xxh3.NAME", or ""
+    char dtype[8];        // as it is stored
+    size_t begin, stored; // where it begins in the file's data, and its bytes there,
+    const char *place;    // in the mapping
+    const float *data;    // the numbers: F32 in the mapping; NULL for another type
+    size_t bytes;         // of these
+    float *own;           // where data is not in the mapping: the memory that it is in
+    char hash[17];        // XXH3-64 of the bytes in hex from the metadata "xxh3.NAME", or ""
 };
 struct safetensors {
     char *path;
-    void *map;
+    const void *map;
     size_t map_bytes;
     int count;
     struct tensor_view *tensors; // in file order
     int metadata_count;          // pairs
     char **metadata;             // key, value, key, value ..., sorted by key
+    bool hashed;                 // has a hash of its header, and agrees with it
 };
 // Maps a file. Returns false with one line in error (place first) and *code set to 65, 66 or 74
 // where the file is missing, truncated, has an absurd header length, broken JSON, overlapping,
-// unordered, out-of-range or duplicate tensors, holes, or a dtype other than F32.
+// unordered, out-of-range or duplicate tensors, holes, a dtype that is none, or a header that does not
+// agree with its hash. Dies with EXIT_MEMORY.
 bool safetensors_open(struct safetensors *file, const char *path, char error[512],
                       enum exit_code *code);
 void safetensors_close(struct safetensors *file);
@@ -485,6 +514,13 @@ const struct tensor_view *safetensors_find(const struct safetensors *file, const
 const char *safetensors_metadata(const struct safetensors *file, const char *key); // or NULL
 // Checks every stored XXH3 against the bytes. False with one line in error.
 bool safetensors_verify(const struct safetensors *file, char error[512]);
+// For who writes: reads a header's text alone into file, which has its path; its tensors are nowhere.
+bool safetensors_parse(struct safetensors *file, const char *header, size_t bytes,
+                       size_t data_bytes, char error[512]);
+// The hash of what the header says: the metadata of the keys in `covered`, "key key ...", and the table.
+void safetensors_hash_header(const struct safetensors *file, const char *covered, char hash[17]);
+
+// ---- safetensors_write.c ------------------------------------------------------------------------
 
 struct tensor_out {
     char name[128];
@@ -493,8 +529,8 @@ struct tensor_out {
     const float *data;
 };
 // Writes all tensors, the metadata (metadata_count pairs: key, value, key, value ...; values with
-// no quote, backslash or control character) and the tensors' hashes to path.tmp, fsyncs, renames,
-// fsyncs the folder. The header is padded with spaces so that data starts at a multiple of 64.
+// no quote, backslash or control character) and hashes of the tensors and of the header to path.tmp,
+// fsyncs, renames, fsyncs the folder. The header is padded with spaces so that data starts at a multiple of 64.
 // False with one line in error; the old file is then untouched and no temporary file is left.
 bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
                        const char *const *metadata, int metadata_count, char error[512]);
@@ -532,6 +568,7 @@ struct checkpoint_header {
     char *config, *run, *tokenizer;
     char *products; // on a device: how the algorithms of its products were chosen
     struct progress progress;
+    bool has_progress; // a trainer of ours wrote it
 };
 // Dies 65, 66, 74.
 void checkpoint_read_header(const char *path, struct checkpoint_header *header);

@@ -1,6 +1,11 @@
-// safetensors.c: one strict reader and one writer of safetensors files: eight bytes with the length
-// of a JSON header, little-endian; the header; the tensors, back to back. Needs libc alone, since
-// the sampler carries it.
+// safetensors.c: one strict reader of safetensors files: eight bytes with the length of a JSON header,
+// little-endian; the header; the tensors, back to back. safetensors_write.c writes them. Needs libc
+// alone, since the sampler carries it.
+//
+// Our files carry hashes, in the metadata: "xxh3.NAME" is of a tensor's bytes; "xxh3" is of the header,
+// and "xxh3_of" lists the metadata that it covers. It is taken of what the header says, in one order
+// and without its spelling, so that a tool that writes the same JSON otherwise, or adds to it, does no
+// harm. Files of older trainers have the tensors' alone.
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -8,9 +13,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #define XXH_INLINE_ALL
@@ -19,12 +22,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors files are little-endian");
 
 enum {
-    SAFETENSORS_ERROR = 512,            // bytes in an error line
-    SAFETENSORS_PREFIX = 8,             // bytes before the header
     SAFETENSORS_HEADER_MAX = 100000000, // the format's own limit
-    SAFETENSORS_ALIGN = 64,             // where data starts in files of our own
-    SAFETENSORS_WRITE_MAX = 1 << 30,    // bytes in one writev()
-    SAFETENSORS_PARTS_MAX = 1024,       // and parts: IOV_MAX of Linux
 };
 
 // Puts one line into error and returns false.
@@ -38,7 +36,7 @@ static bool safetensors_fail(char *error, const char *format, ...) {
     return false;
 }
 
-// ---- reading ------------------------------------------------------------------------------------
+// ---- the header's parts -------------------------------------------------------------------------
 
 static int safetensors_compare_pair(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
@@ -46,49 +44,13 @@ static int safetensors_compare_pair(const void *a, const void *b) {
 
 static int safetensors_compare_data(const void *a, const void *b) {
     const struct tensor_view *x = a, *y = b;
-    if (x->data != y->data) {
-        return x->data < y->data ? -1 : 1;
+    if (x->begin != y->begin) {
+        return x->begin < y->begin ? -1 : 1;
     }
-    if (x->bytes != y->bytes) { // an empty tensor lies before the one that starts where it does
-        return x->bytes < y->bytes ? -1 : 1;
+    if (x->stored != y->stored) { // an empty tensor lies before the one that starts where it does
+        return x->stored < y->stored ? -1 : 1;
     }
     return strcmp(x->name, y->name);
-}
-
-static bool safetensors_map(struct safetensors *file, char *error, enum exit_code *code) {
-    const char *path = file->path;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        *code = errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : EXIT_IO;
-        return safetensors_fail(error, "%s: cannot open: %s", path, strerror(errno));
-    }
-    struct stat status;
-    bool good = false;
-    if (fstat(fd, &status) != 0) {
-        *code = EXIT_IO;
-        safetensors_fail(error, "%s: cannot read: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
-        safetensors_fail(error, "%s: is no regular file; a safetensors file is wanted", path);
-    } else if (status.st_size < SAFETENSORS_PREFIX + 2) { // 2: "{}"
-        safetensors_fail(error,
-                         "%s: has %lld bytes, too few for a safetensors file; it is truncated",
-                         path, (long long)status.st_size);
-    } else {
-        file->map_bytes = (size_t)status.st_size;
-        void *map = mmap(NULL, file->map_bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        good = map != MAP_FAILED;
-        if (good) {
-            file->map = map;
-            // What the page cache has not is read in large pages, where the file system can.
-            madvise(map, file->map_bytes, MADV_HUGEPAGE);
-        } else {
-            *code = EXIT_IO;
-            safetensors_fail(error, "%s: cannot map %zu bytes: %s", path, file->map_bytes,
-                             strerror(errno));
-        }
-    }
-    close(fd);
-    return good;
 }
 
 static bool safetensors_read_metadata(struct safetensors *file, const struct json *json, int object,
@@ -97,10 +59,7 @@ static bool safetensors_read_metadata(struct safetensors *file, const struct jso
         return safetensors_fail(error, "%s: __metadata__ is no object", file->path);
     }
     int count = json_count(json, object);
-    file->metadata = calloc((size_t)count * 2 + 1, sizeof *file->metadata);
-    if (!file->metadata) {
-        return safetensors_fail(error, "%s: not enough memory for its metadata", file->path);
-    }
+    file->metadata = allocate((size_t)count, 2 * sizeof *file->metadata, "metadata");
     file->metadata_count = count;
     for (int i = 0; i < count; i++) {
         int value;
@@ -108,7 +67,7 @@ static bool safetensors_read_metadata(struct safetensors *file, const struct jso
         file->metadata[2 * i] = json_string(json, key);
         file->metadata[2 * i + 1] = json_string(json, value);
         if (!file->metadata[2 * i] || !file->metadata[2 * i + 1]) {
-            return safetensors_fail(error, "%s: metadata '%s' is no string without escapes",
+            return safetensors_fail(error, "%s: metadata '%s' is no string, or holds a zero",
                                     file->path,
                                     file->metadata[2 * i] ? file->metadata[2 * i] : "?");
         }
@@ -117,23 +76,41 @@ static bool safetensors_read_metadata(struct safetensors *file, const struct jso
     return true;
 }
 
-// Reads {"dtype":"F32","shape":[...],"data_offsets":[begin,end]}; data is what the offsets count
-// from, data_bytes long.
+// Bytes of one number of a type, or 0 where it is not known.
+static size_t safetensors_size(const char *dtype) {
+    static const struct {
+        const char *name;
+        size_t bytes;
+    } types[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"BOOL", 1}, {"U8", 1}, {"I8", 1},
+                 {"I16", 2}, {"U16", 2}, {"I32", 4},  {"U32", 4}, {"I64", 8},  {"U64", 8}};
+    for (size_t i = 0; dtype && i < sizeof types / sizeof *types; i++) {
+        if (strcmp(dtype, types[i].name) == 0) {
+            return types[i].bytes;
+        }
+    }
+    return 0;
+}
+
+// Reads {"dtype":"F32","shape":[...],"data_offsets":[begin,end]}, of data_bytes of data.
 static bool safetensors_read_tensor(const char *path, struct tensor_view *tensor,
-                                    const struct json *json, int object, const char *data,
-                                    size_t data_bytes, char *error) {
+                                    const struct json *json, int object, size_t data_bytes,
+                                    char *error) {
     const char *name = tensor->name;
     int shape = json_get(json, object, "shape"), offsets = json_get(json, object, "data_offsets");
     char *dtype = json_string(json, json_get(json, object, "dtype"));
+    size_t bytes = safetensors_size(dtype);
     bool good = true;
     if (!dtype || json_count(json, object) != 3 || !json_is_array(json, shape) ||
         !json_is_array(json, offsets) || json_count(json, offsets) != 2) {
         good = safetensors_fail(
             error, "%s: tensor '%s' is not described by dtype, shape and data_offsets", path, name);
-    } else if (strcmp(dtype, "F32") != 0) {
+    } else if (bytes == 0) {
         good = safetensors_fail(
-            error, "%s: tensor '%s' is of type %.32s; F32 is wanted, so convert it first", path,
-            name, dtype);
+            error,
+            "%s: tensor '%s' is of type %.32s; F32, F16 or BF16 is wanted, so convert it first",
+            path, name, dtype);
+    } else {
+        snprintf(tensor->dtype, sizeof tensor->dtype, "%s", dtype);
     }
     free(dtype);
     if (!good) {
@@ -145,7 +122,6 @@ static bool safetensors_read_tensor(const char *path, struct tensor_view *tensor
         return safetensors_fail(error, "%s: tensor '%s' has %d dimensions; 4 at most are wanted",
                                 path, name, tensor->ndim);
     }
-    size_t bytes = sizeof(float);
     for (int i = 0; i < tensor->ndim; i++) {
         if (!json_integer(json, json_element(json, shape, i), &tensor->dims[i]) ||
             __builtin_mul_overflow(bytes, (size_t)tensor->dims[i], &bytes)) {
@@ -168,49 +144,89 @@ static bool safetensors_read_tensor(const char *path, struct tensor_view *tensor
         return safetensors_fail(error, "%s: tensor '%s' has %lld bytes, but its shape takes %zu",
                                 path, name, (long long)(end - begin), bytes);
     }
-    tensor->data = (const float *)(data + begin);
-    tensor->bytes = bytes;
+    tensor->begin = (size_t)begin;
+    tensor->stored = bytes;
     return true;
 }
 
 // Every byte of the data belongs to exactly one tensor. Sorts them.
-static bool safetensors_check_layout(struct safetensors *file, const char *data, size_t data_bytes,
-                                     char *error) {
+static bool safetensors_check_layout(struct safetensors *file, size_t data_bytes, char *error) {
     qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, safetensors_compare_data);
-    const char *at = data;
+    size_t at = 0;
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *tensor = &file->tensors[i];
-        const char *begin = (const char *)tensor->data;
-        if (begin != at) {
+        if (tensor->begin != at) {
             return safetensors_fail(
                 error, "%s: tensor '%s' %s at byte %zu of the data", file->path, tensor->name,
-                begin < at ? "overlaps the one before it" : "leaves a hole before it",
-                (size_t)(begin - data));
+                tensor->begin < at ? "overlaps the one before it" : "leaves a hole before it",
+                tensor->begin);
         }
-        at += tensor->bytes;
+        at += tensor->stored;
     }
-    size_t used = (size_t)(at - data);
-    if (used != data_bytes) {
+    if (at != data_bytes) {
         return safetensors_fail(error, "%s: its tensors take %zu bytes, but %zu are there",
-                                file->path, used, data_bytes);
+                                file->path, at, data_bytes);
     }
     return true;
 }
 
-// Takes the tensors' hashes out of the metadata.
-static bool safetensors_read_hashes(struct safetensors *file, char *error) {
+// ---- hashes -------------------------------------------------------------------------------------
+
+// How a file that is not what it was is spoken of.
+#define SAFETENSORS_DAMAGED                                                                        \
+    "the file is damaged, so take another (or a tool that changed it kept its old hashes: have "   \
+    "it "                                                                                          \
+    "leave the metadata xxh3* out)"
+
+static void safetensors_hash_number(XXH3_state_t *state, uint64_t number) {
+    XXH3_64bits_update(state, &number, sizeof number);
+}
+
+static void safetensors_hash_text(XXH3_state_t *state, const char *text) {
+    safetensors_hash_number(state, strlen(text));
+    XXH3_64bits_update(state, text, strlen(text));
+}
+
+void safetensors_hash_header(const struct safetensors *file, const char *covered, char hash[17]) {
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    safetensors_hash_text(&state, covered);
+    for (struct pair word; pairs_next(&covered, &word);) {
+        char *key = allocate_copy(word.key, (size_t)word.key_length, "a key");
+        const char *value = safetensors_metadata(file, key);
+        safetensors_hash_text(&state, value ? value : "");
+        free(key);
+    }
     for (int i = 0; i < file->count; i++) {
-        struct tensor_view *tensor = &file->tensors[i];
-        size_t size = strlen(tensor->name) + 6;
-        char *key = malloc(size);
-        if (!key) {
-            return safetensors_fail(error, "%s: not enough memory for its names", file->path);
+        const struct tensor_view *tensor = &file->tensors[i];
+        safetensors_hash_text(&state, tensor->name);
+        safetensors_hash_text(&state, tensor->dtype);
+        safetensors_hash_text(&state, tensor->hash);
+        safetensors_hash_number(&state, (uint64_t)tensor->ndim);
+        for (int d = 0; d < tensor->ndim; d++) {
+            safetensors_hash_number(&state, (uint64_t)tensor->dims[d]);
         }
-        snprintf(key, size, "xxh3.%s", tensor->name);
+        safetensors_hash_number(&state, tensor->begin);
+        safetensors_hash_number(&state, tensor->stored);
+    }
+    hash_print(XXH3_64bits_digest(&state), hash);
+}
+
+// Takes the tensors' hashes out of the metadata: each that is there is of a tensor, and all tensors
+// have one or none has. So a key that changed is seen in older files too.
+static bool safetensors_read_hashes(struct safetensors *file, char *error) {
+    int hashes = 0;
+    for (int i = 0; i < file->metadata_count; i++) {
+        hashes += strncmp(file->metadata[2 * i], "xxh3.", 5) == 0;
+    }
+    for (int i = 0; i < file->count && hashes > 0; i++) {
+        struct tensor_view *tensor = &file->tensors[i];
+        char *key = allocate_print("a tensor's name", "xxh3.%s", tensor->name);
         const char *hash = safetensors_metadata(file, key);
         free(key);
         if (!hash) {
-            continue;
+            return safetensors_fail(error, "%s: tensor '%s' has no hash, but others have; %s",
+                                    file->path, tensor->name, SAFETENSORS_DAMAGED);
         }
         if (strlen(hash) != 16 || strspn(hash, "0123456789abcdef") != 16) {
             return safetensors_fail(error,
@@ -218,97 +234,169 @@ static bool safetensors_read_hashes(struct safetensors *file, char *error) {
                                     file->path, tensor->name);
         }
         memcpy(tensor->hash, hash, 17);
+        hashes--;
+        if (i + 1 == file->count && hashes > 0) {
+            return safetensors_fail(error, "%s: has a hash of a tensor that is not there; %s",
+                                    file->path, SAFETENSORS_DAMAGED);
+        }
     }
     return true;
 }
 
-static bool safetensors_read(struct safetensors *file, const struct json *json, const char *data,
-                             size_t data_bytes, char *error) {
-    if (!json_is_object(json, 0)) {
-        return safetensors_fail(error, "%s: its header is no object", file->path);
+static bool safetensors_check_header(struct safetensors *file, char *error) {
+    const char *stated = safetensors_metadata(file, "xxh3");
+    const char *covered = safetensors_metadata(file, "xxh3_of"), *rest = covered;
+    if (!stated && !covered) {
+        return true; // of an older trainer, or of another tool
     }
+    if (!stated || !covered) {
+        return safetensors_fail(error, "%s: has no metadata %s; %s", file->path,
+                                stated ? "xxh3_of" : "xxh3", SAFETENSORS_DAMAGED);
+    }
+    for (struct pair word; pairs_next(&rest, &word);) {
+        char *key = allocate_copy(word.key, (size_t)word.key_length, "a key");
+        bool there = safetensors_metadata(file, key) != NULL;
+        free(key);
+        if (!there) {
+            return safetensors_fail(error, "%s: has no metadata %.*s; %s", file->path,
+                                    word.key_length, word.key, SAFETENSORS_DAMAGED);
+        }
+    }
+    char hash[17];
+    safetensors_hash_header(file, covered, hash);
+    if (strcmp(stated, hash) != 0) {
+        return safetensors_fail(error,
+                                "%s: its header has hash %.16s, but what it says gives %s; %s",
+                                file->path, stated, hash, SAFETENSORS_DAMAGED);
+    }
+    file->hashed = true;
+    return true;
+}
+
+// We write F32 alone: what holds other types was converted, and hashes in it are of the file before.
+static bool safetensors_is_converted(const struct safetensors *file) {
+    for (int i = 0; i < file->count; i++) {
+        if (strcmp(file->tensors[i].dtype, "F32") != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool safetensors_parse(struct safetensors *file, const char *header, size_t bytes,
+                       size_t data_bytes, char error[512]) {
+    const char *reason;
+    struct json *json = json_parse(header, bytes, &reason);
+    if (!json) {
+        return safetensors_fail(error, "%s: its header is %s", file->path, reason);
+    }
+    bool good = json_is_object(json, 0) ||
+                safetensors_fail(error, "%s: its header is no object", file->path);
     int members = json_count(json, 0);
-    file->tensors = calloc((size_t)members + 1, sizeof *file->tensors);
-    if (!file->tensors) {
-        return safetensors_fail(error, "%s: not enough memory for %d tensors", file->path, members);
-    }
-    for (int i = 0; i < members; i++) {
+    file->tensors = allocate((size_t)members, sizeof *file->tensors, "a list of tensors");
+    for (int i = 0; good && i < members; i++) {
         int value;
         int key = json_member(json, 0, i, &value);
         char *name = json_string(json, key);
         if (!name) {
-            return safetensors_fail(error, "%s: not enough memory for its names", file->path);
-        }
-        if (strcmp(name, "__metadata__") == 0) {
+            good = safetensors_fail(error, "%s: a tensor's name holds a zero", file->path);
+        } else if (strcmp(name, "__metadata__") == 0) {
             free(name);
-            if (!safetensors_read_metadata(file, json, value, error)) {
-                return false;
-            }
-            continue;
-        }
-        struct tensor_view *tensor = &file->tensors[file->count++];
-        tensor->name = name; // freed by safetensors_close from here on
-        if (!safetensors_read_tensor(file->path, tensor, json, value, data, data_bytes, error)) {
-            return false;
+            good = safetensors_read_metadata(file, json, value, error);
+        } else {
+            struct tensor_view *tensor = &file->tensors[file->count++];
+            tensor->name = name; // freed by safetensors_close from here on
+            good = safetensors_read_tensor(file->path, tensor, json, value, data_bytes, error);
         }
     }
-    return safetensors_check_layout(file, data, data_bytes, error) &&
-           safetensors_read_hashes(file, error);
+    json_free(json);
+    return good && safetensors_check_layout(file, data_bytes, error) &&
+           (safetensors_is_converted(file) || safetensors_read_hashes(file, error));
+}
+
+// ---- the file -----------------------------------------------------------------------------------
+
+static bool safetensors_map(struct safetensors *file, char *error, enum exit_code *code) {
+    const char *path = file->path;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        *code = errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno);
+        return safetensors_fail(error, "%s: cannot open: %s", path, strerror(errno));
+    }
+    struct stat status;
+    if (fstat(fd, &status) != 0) {
+        *code = exit_code_of(errno);
+        safetensors_fail(error, "%s: cannot read: %s", path, strerror(errno));
+    } else if (!S_ISREG(status.st_mode)) {
+        safetensors_fail(error, "%s: is no regular file; a safetensors file is wanted", path);
+    } else if (status.st_size < SAFETENSORS_PREFIX + 2) { // 2: "{}"
+        safetensors_fail(error,
+                         "%s: has %lld bytes, too few for a safetensors file; it is truncated",
+                         path, (long long)status.st_size);
+    } else {
+        file->map_bytes = (size_t)status.st_size;
+        file->map = mapped_open(fd, file->map_bytes, path);
+        return true;
+    }
+    close(fd);
+    return false;
+}
+
+// What the header says, its tensors pointed into the file.
+static bool safetensors_read(struct safetensors *file, char *error) {
+    const char *map = file->map;
+    uint64_t header_bytes;
+    memcpy(&header_bytes, map, sizeof header_bytes);
+    if (header_bytes > SAFETENSORS_HEADER_MAX ||
+        header_bytes > file->map_bytes - SAFETENSORS_PREFIX) {
+        return safetensors_fail(
+            error,
+            "%s: its header would take %llu bytes, but the file has %zu; it is truncated "
+            "or no safetensors file",
+            file->path, (unsigned long long)header_bytes, file->map_bytes);
+    }
+    if (map[SAFETENSORS_PREFIX] != '{') {
+        return safetensors_fail(
+            error, "%s: its header does not start with '{'; it is no safetensors file", file->path);
+    }
+    if (header_bytes % sizeof(float)) {
+        return safetensors_fail(error,
+                                "%s: its data starts at byte %llu, no multiple of 4; save it again "
+                                "with a newer safetensors",
+                                file->path, (unsigned long long)header_bytes + SAFETENSORS_PREFIX);
+    }
+    const char *data = map + SAFETENSORS_PREFIX + header_bytes;
+    if (!safetensors_parse(file, map + SAFETENSORS_PREFIX, header_bytes,
+                           file->map_bytes - SAFETENSORS_PREFIX - header_bytes, error)) {
+        return false;
+    }
+    for (int i = 0; i < file->count; i++) {
+        struct tensor_view *tensor = &file->tensors[i];
+        tensor->place = data + tensor->begin;
+        if (strcmp(tensor->dtype, "F32") == 0 && tensor->begin % sizeof(float) == 0) {
+            tensor->data = (const float *)tensor->place;
+            tensor->bytes = tensor->stored;
+        }
+    }
+    return safetensors_is_converted(file) || safetensors_check_header(file, error);
 }
 
 bool safetensors_open(struct safetensors *file, const char *path, char error[512],
                       enum exit_code *code) {
     memset(file, 0, sizeof *file);
     *code = EXIT_DATA;
-    file->path = strdup(path);
-    if (!file->path || !safetensors_map(file, error, code)) {
-        if (!file->path) {
-            *code = EXIT_MEMORY;
-            safetensors_fail(error, "%s: not enough memory for the path", path);
-        }
-        safetensors_close(file);
-        return false;
+    file->path = allocate_copy(path, strlen(path), "a path");
+    if (safetensors_map(file, error, code) && safetensors_read(file, error)) {
+        return true;
     }
-    const char *map = file->map;
-    uint64_t header_bytes;
-    memcpy(&header_bytes, map, sizeof header_bytes);
-    bool good = false;
-    if (header_bytes > SAFETENSORS_HEADER_MAX ||
-        header_bytes > file->map_bytes - SAFETENSORS_PREFIX) {
-        safetensors_fail(
-            error,
-            "%s: its header would take %llu bytes, but the file has %zu; it is truncated "
-            "or no safetensors file",
-            path, (unsigned long long)header_bytes, file->map_bytes);
-    } else if (map[SAFETENSORS_PREFIX] != '{') {
-        safetensors_fail(error, "%s: its header does not start with '{'; it is no safetensors file",
-                         path);
-    } else if (header_bytes % sizeof(float)) {
-        safetensors_fail(error,
-                         "%s: its data starts at byte %llu, no multiple of 4; save it again with a "
-                         "newer safetensors",
-                         path, (unsigned long long)header_bytes + SAFETENSORS_PREFIX);
-    } else {
-        const char *reason;
-        struct json *json = json_parse(map + SAFETENSORS_PREFIX, header_bytes, &reason);
-        size_t data_start = SAFETENSORS_PREFIX + header_bytes;
-        if (json) {
-            good =
-                safetensors_read(file, json, map + data_start, file->map_bytes - data_start, error);
-        } else {
-            safetensors_fail(error, "%s: its header is %s", path, reason);
-        }
-        json_free(json);
-    }
-    if (!good) {
-        safetensors_close(file);
-    }
-    return good;
+    safetensors_close(file);
+    return false;
 }
 
 void safetensors_close(struct safetensors *file) {
     for (int i = 0; i < file->count; i++) {
         free(file->tensors[i].name);
+        free(file->tensors[i].own);
     }
     for (int i = 0; i < 2 * file->metadata_count; i++) {
         free(file->metadata[i]);
@@ -317,7 +405,7 @@ void safetensors_close(struct safetensors *file) {
     free(file->metadata);
     free(file->path);
     if (file->map) {
-        munmap(file->map, file->map_bytes);
+        mapped_close(file->map);
     }
     memset(file, 0, sizeof *file);
 }
@@ -343,207 +431,12 @@ bool safetensors_verify(const struct safetensors *file, char error[512]) {
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *tensor = &file->tensors[i];
         char hash[17];
-        snprintf(hash, sizeof hash, "%016llx",
-                 (unsigned long long)XXH3_64bits(tensor->data, tensor->bytes));
+        hash_print(XXH3_64bits(tensor->place, tensor->stored), hash);
         if (tensor->hash[0] && strcmp(tensor->hash, hash) != 0) {
-            return safetensors_fail(
-                error,
-                "%s: tensor '%s' has hash %s, but its bytes give %s; the file is "
-                "damaged, so take another",
-                file->path, tensor->name, tensor->hash, hash);
+            return safetensors_fail(error, "%s: tensor '%s' has hash %s, but its bytes give %s; %s",
+                                    file->path, tensor->name, tensor->hash, hash,
+                                    SAFETENSORS_DAMAGED);
         }
     }
     return true;
-}
-
-// ---- writing ------------------------------------------------------------------------------------
-
-static size_t safetensors_bytes(const struct tensor_out *tensor) {
-    size_t bytes = sizeof(float);
-    for (int i = 0; i < tensor->ndim; i++) {
-        bytes *= (size_t)tensor->dims[i];
-    }
-    return bytes;
-}
-
-static bool safetensors_plain(const char *text) {
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\') {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void safetensors_print(FILE *out, const struct tensor_out *tensors, int count,
-                              const char *const *metadata, int metadata_count) {
-    fputs("{\"__metadata__\":{", out);
-    for (int i = 0; i < metadata_count; i++) {
-        fprintf(out, "%s\"%s\":\"%s\"", i ? "," : "", metadata[2 * i], metadata[2 * i + 1]);
-    }
-    for (int i = 0; i < count; i++) {
-        unsigned long long hash = XXH3_64bits(tensors[i].data, safetensors_bytes(&tensors[i]));
-        fprintf(out, "%s\"xxh3.%s\":\"%016llx\"", i || metadata_count ? "," : "", tensors[i].name,
-                hash);
-    }
-    fputs("}", out);
-    size_t at = 0;
-    for (int i = 0; i < count; i++) {
-        fprintf(out, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[", tensors[i].name);
-        for (int d = 0; d < tensors[i].ndim; d++) {
-            fprintf(out, "%s%lld", d ? "," : "", (long long)tensors[i].dims[d]);
-        }
-        size_t end = at + safetensors_bytes(&tensors[i]);
-        fprintf(out, "],\"data_offsets\":[%zu,%zu]}", at, end);
-        at = end;
-    }
-    fputs("}", out);
-}
-
-// Makes the prefix and the header, padded. The caller frees; NULL with a line in error.
-static char *safetensors_header(const char *path, const struct tensor_out *tensors, int count,
-                                const char *const *metadata, int metadata_count, size_t *bytes,
-                                char *error) {
-    for (int i = 0; i < 2 * metadata_count; i++) {
-        if (!safetensors_plain(metadata[i])) {
-            safetensors_fail(error, "%s: metadata '%s' has a character that would need an escape",
-                             path, metadata[i - i % 2]);
-            return NULL;
-        }
-    }
-    for (int i = 0; i < count; i++) {
-        if (!safetensors_plain(tensors[i].name)) {
-            safetensors_fail(error, "%s: the name '%s' has a character that would need an escape",
-                             path, tensors[i].name);
-            return NULL;
-        }
-    }
-    char *header = NULL;
-    FILE *out = open_memstream(&header, bytes);
-    if (out) {
-        fprintf(out, "%*s", SAFETENSORS_PREFIX, ""); // the length comes here
-        safetensors_print(out, tensors, count, metadata, metadata_count);
-        long end = ftell(out);
-        int padding = (int)((SAFETENSORS_ALIGN - end % SAFETENSORS_ALIGN) % SAFETENSORS_ALIGN);
-        fprintf(out, "%*s", padding, "");
-    }
-    bool good = out && !ferror(out);
-    if (out && fclose(out) != 0) {
-        good = false;
-    }
-    if (!good) {
-        safetensors_fail(error, "%s: not enough memory for its header", path);
-        free(header);
-        return NULL;
-    }
-    uint64_t length = *bytes - SAFETENSORS_PREFIX;
-    memcpy(header, &length, sizeof length);
-    // What the reader would refuse, a name that is there twice for one, is not written.
-    const char *reason;
-    struct json *json = json_parse(header + SAFETENSORS_PREFIX, length, &reason);
-    if (!json) {
-        safetensors_fail(error, "%s: its header would be %s", path, reason);
-        free(header);
-        return NULL;
-    }
-    json_free(json);
-    return header;
-}
-
-// Writes all parts in calls as large as they may be: the page cache then keeps the file in large
-// pages, by which a reader that maps it is spared many misses of its address cache.
-static bool safetensors_put(int fd, struct iovec *parts, int count) {
-    while (count > 0) {
-        size_t bytes = 0;
-        int some = 0;
-        while (some < count && some < SAFETENSORS_PARTS_MAX && bytes < SAFETENSORS_WRITE_MAX) {
-            bytes += parts[some++].iov_len;
-        }
-        const size_t beyond = bytes > SAFETENSORS_WRITE_MAX ? bytes - SAFETENSORS_WRITE_MAX : 0;
-        parts[some - 1].iov_len -= beyond;
-        const ssize_t put = writev(fd, parts, some);
-        parts[some - 1].iov_len += beyond;
-        if (put < 0 && errno != EINTR) {
-            return false;
-        }
-        size_t done = put < 0 ? 0 : (size_t)put;
-        for (; count > 0 && done >= parts->iov_len; parts++, count--) {
-            done -= parts->iov_len;
-        }
-        if (count > 0) {
-            parts->iov_base = (char *)parts->iov_base + done;
-            parts->iov_len -= done;
-        }
-    }
-    return true;
-}
-
-// Makes a rename in path's folder outlast a power cut. Some file systems cannot, and say EINVAL.
-static bool safetensors_sync_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    int fd = dir ? open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-    free(dir);
-    if (fd < 0) {
-        return false;
-    }
-    bool good = fsync(fd) == 0 || errno == EINVAL;
-    int reason = errno;
-    close(fd);
-    errno = reason;
-    return good;
-}
-
-bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
-                       const char *const *metadata, int metadata_count, char error[512]) {
-    size_t header_bytes;
-    char *header =
-        safetensors_header(path, tensors, count, metadata, metadata_count, &header_bytes, error);
-    if (!header) {
-        return false;
-    }
-    size_t total = header_bytes;
-    for (int i = 0; i < count; i++) {
-        total += safetensors_bytes(&tensors[i]);
-    }
-    size_t temporary_size = strlen(path) + 5;
-    char *temporary = malloc(temporary_size);
-    struct iovec *parts = malloc((size_t)(count + 1) * sizeof *parts);
-    if (!temporary || !parts) {
-        free(temporary);
-        free(parts);
-        free(header);
-        return safetensors_fail(error, "%s: not enough memory for the path", path);
-    }
-    snprintf(temporary, temporary_size, "%s.tmp", path);
-    parts[0] = (struct iovec){header, header_bytes};
-    for (int i = 0; i < count; i++) {
-        parts[i + 1] = (struct iovec){(void *)tensors[i].data, safetensors_bytes(&tensors[i])};
-    }
-
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool good = fd >= 0 && safetensors_put(fd, parts, count + 1) && fsync(fd) == 0;
-    int reason = errno; // of the first thing that failed; what tidies up may change errno
-    if (fd >= 0 && close(fd) != 0 && good) {
-        good = false;
-        reason = errno;
-    }
-    if (good && rename(temporary, path) != 0) {
-        good = false;
-        reason = errno;
-    }
-    if (!good) {
-        if (fd >= 0) {
-            unlink(temporary);
-        }
-        safetensors_fail(error, "%s: cannot write its %zu bytes: %s", path, total,
-                         strerror(reason));
-    } else if (!safetensors_sync_folder(path)) {
-        good = safetensors_fail(error, "%s: is written, but its folder cannot be synced: %s", path,
-                                strerror(errno));
-    }
-    free(parts);
-    free(temporary);
-    free(header);
-    return good;
 }

@@ -32,10 +32,22 @@ static void start_list_difference(void *context, const struct pair *then, const 
              now->value);
 }
 
+// What the folder's state says. A file that does not say where its run stands is none.
+static void start_read_state(const struct start *s, struct checkpoint_header *header) {
+    checkpoint_read_header(s->folder->state, header);
+    if (!header->has_progress) {
+        die(EXIT_DATA,
+            "%s: has no metadata iter, so it is no state of a run; --init_from=scratch starts "
+            "anew, "
+            "--init_from=PATH takes its weights",
+            s->folder->state);
+    }
+}
+
 // The run in the folder has to be this one, and unfinished.
 static void start_check_same(const struct start *s) {
     struct checkpoint_header header;
-    checkpoint_read_header(s->folder->state, &header);
+    start_read_state(s, &header);
     char *own = options_text(s->run);
     char list[1024] = "";
     pairs_compare(header.config, s->info->config, start_list_difference, list);
@@ -59,7 +71,7 @@ static void start_check_same(const struct start *s) {
 static void start_resume(const struct start *s) {
     const char *path = s->folder->state;
     struct checkpoint_header header;
-    checkpoint_read_header(path, &header);
+    start_read_state(s, &header);
     char *own = options_text(s->run);
     pairs_compare(header.config, s->info->config, start_print_difference, s->folder->out);
     pairs_compare(header.run, own, start_print_difference, s->folder->out);

@@ -197,8 +197,8 @@ START_TEST(another_tokenizer) {
 }
 END_TEST
 
-// Writes a checkpoint of this model with other metadata.
-static void write_with(const char *key, const char *value) {
+// Writes a checkpoint of this model with these metadata alone.
+static void write_metadata(const char *const *metadata, int pairs) {
     save(true);
     struct safetensors file;
     char error[512];
@@ -211,28 +211,144 @@ static void write_with(const char *key, const char *value) {
             .ndim = view->ndim, .dims = {view->dims[0], view->dims[1]}, .data = view->data};
         snprintf(out[i].name, sizeof out[i].name, "%s", view->name);
     }
-    const char *const metadata[] = {key, value};
-    ck_assert(safetensors_write(suite_path("other"), out, file.count, metadata, 1, error));
+    ck_assert(safetensors_write(suite_path("other"), out, file.count, metadata, pairs, error));
     safetensors_close(&file);
     ck_assert_int_eq(rename(suite_path("other"), suite_path("file")), 0);
 }
 
+// A whole one with one value replaced, or, where value is NULL, without it.
+static void write_with(const char *key, const char *value) {
+    const char *good[] = {
+        "format",       "diecast", "iter",          "9",     "updates",   "7",
+        "skipped",      "2",       "loss_scale",    "0",     "finished",  "false",
+        "bad_in_a_row", "1",       "train_loss",    "0.5",   "val_loss",  "nan",
+        "config",       "",        "best_val_loss", "1.5e0", "tokenizer", FAKE_TOKENIZER,
+    };
+    int pairs = (int)(sizeof good / sizeof good[0] / 2);
+    for (int i = 0; i < pairs; i++) {
+        if (!strcmp(good[2 * i], key)) {
+            good[2 * i] = value ? key : "another";
+            good[2 * i + 1] = value ? value : "";
+        }
+    }
+    write_metadata(good, pairs);
+}
+
 START_TEST(metadata_of_others) {
-    write_with("made_by", "somebody");
+    write_metadata((const char *const[]){"made_by", "somebody"}, 1);
     struct model m = create(2);
     struct progress p;
     ck_assert(checkpoint_load(suite_path("file"), &m, &model_info, &p, FAKE_TOKENIZER));
     ck_assert_int_eq(p.iter, 0);
     ck_assert(p.best_val_loss == 1e9);
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("file"), &header);
+    ck_assert(!header.has_progress); // no state to go on from
+    checkpoint_free_header(&header);
     model_destroy(&m);
-    write_with("iter", "-5");
-    refused(&model_info, "metadata iter is '-5'");
-    write_with("iter", "99999999999999999999");
-    refused(&model_info, "metadata iter is");
-    write_with("updates", "");
-    refused(&model_info, "metadata updates is ''");
-    write_with("best_val_loss", "low");
-    refused(&model_info, "metadata best_val_loss is 'low'");
+}
+END_TEST
+
+START_TEST(numbers_are_read_strictly) {
+    write_with("", "");
+    struct model m = create(2);
+    struct progress p;
+    checkpoint_load(suite_path("file"), &m, &model_info, &p, FAKE_TOKENIZER);
+    ck_assert_int_eq(p.iter, 9);
+    ck_assert(p.best_val_loss == 1.5);
+    model_destroy(&m);
+    static const char *const wrong[][2] = {
+        {"iter", "-5"},
+        {"iter", "99999999999999999999"},
+        {"iter", "1000000002"},
+        {"iter", "0x9"},
+        {"iter", " 9"},
+        {"iter", "9 "},
+        {"iter", "9.0"},
+        {"iter", "+9"},
+        {"iter", ""},
+        {"updates", "10"}, // more than iterations
+        {"updates", ""},
+        {"updates", "7e0"},
+        {"skipped", "nan"},
+        {"skipped", "10"},
+        {"bad_in_a_row", "3"},
+        {"best_val_loss", "low"},
+        {"best_val_loss", "nan"},
+        {"best_val_loss", "inf"},
+        {"best_val_loss", "-3"},
+        {"best_val_loss", "1e5x"},
+        {"best_val_loss", "1e999"},
+        {"best_val_loss", "0x1p3"},
+        {"train_loss", "-1"},
+        {"train_loss", "none"},
+        {"val_loss", "infinite"},
+        {"val_loss", "nan(1)"},
+        {"loss_scale", "nan"},
+        {"loss_scale", "1e400"},
+        {"finished", "True"},
+        {"finished", ""},
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char place[64];
+        snprintf(place, sizeof place, "metadata %s is '%s'", wrong[i][0], wrong[i][1]);
+        write_with(wrong[i][0], wrong[i][1]);
+        refused(&model_info, place);
+    }
+}
+END_TEST
+
+START_TEST(what_a_state_must_say) {
+    static const char *const keys[] = {"iter",          "updates",    "skipped",  "bad_in_a_row",
+                                       "best_val_loss", "train_loss", "val_loss", "finished"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        char place[64];
+        snprintf(place, sizeof place, "has no metadata %s", keys[i]);
+        write_with(keys[i], NULL);
+        refused(&model_info, place);
+    }
+    write_with("format", "pt"); // nor does another name make it somebody else's
+    struct safetensors file;
+    char error[512];
+    enum exit_code code;
+    ck_assert(safetensors_open(&file, suite_path("file"), error, &code));
+    safetensors_close(&file);
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("file"), &header);
+    ck_assert(header.has_progress);
+    ck_assert_int_eq(header.progress.iter, 9);
+    checkpoint_free_header(&header);
+}
+END_TEST
+
+// Of a state's header no bit can change without being seen.
+START_TEST(every_bit_of_a_states_header) {
+    save(true);
+    size_t length;
+    uint64_t header_bytes;
+    char *bytes = suite_read("file", &length);
+    memcpy(&header_bytes, bytes, 8);
+    int file = open(suite_path("file"), O_RDWR);
+    for (size_t at = 0; at < 8 + header_bytes; at++) {
+        for (int bit = 0; bit < 8; bit++) {
+            char changed = (char)(bytes[at] ^ 1 << bit);
+            ck_assert_int_eq(pwrite(file, &changed, 1, (off_t)at), 1);
+            struct safetensors opened;
+            char error[512] = "";
+            enum exit_code code = EXIT_DONE;
+            ck_assert_msg(!safetensors_open(&opened, suite_path("file"), error, &code),
+                          "byte %zu, bit %d: taken", at, bit);
+            ck_assert_int_eq(code, EXIT_DATA);
+            ck_assert_msg(*error && !strchr(error, '\n'), "byte %zu, bit %d: %s", at, bit, error);
+        }
+        ck_assert_int_eq(pwrite(file, bytes + at, 1, (off_t)at), 1);
+    }
+    close(file);
+    free(bytes);
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("file"), &header);
+    ck_assert_int_eq(header.progress.iter, 250);
+    checkpoint_free_header(&header);
 }
 END_TEST
 
@@ -263,6 +379,9 @@ int main(void) {
         an_untied_head_in_a_tied_trainer,
         another_tokenizer,
         metadata_of_others,
+        numbers_are_read_strictly,
+        what_a_state_must_say,
+        every_bit_of_a_states_header,
         damage,
     };
     return suite_main("checkpoint", tests, sizeof tests / sizeof tests[0]);

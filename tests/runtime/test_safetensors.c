@@ -179,7 +179,7 @@ START_TEST(refuses_wrong_headers) {
         {"{\"__metadata__\":{\"k\":\"v\",\"k\":\"w\"}," A "}", "twice", 8},
         {"{\"__metadata__\":[]," A "}", "__metadata__", 8},
         {"{\"__metadata__\":{\"k\":1}," A "}", "'k'", 8},
-        {"{\"__metadata__\":{\"k\":\"a\\nb\"}," A "}", "'k'", 8},
+        {"{\"__metadata__\":{\"k\":\"a\\u0000b\"}," A "}", "'k'", 8},
         {"{\"__metadata__\":{\"k\":{\"l\":\"m\"}}," A "}", "'k'", 8},
         {"{\"__metadata__\":{\"xxh3.a\":\"12\"}," A "}", "hash", 8},
         {"{\"__metadata__\":{\"xxh3.a\":\"000000000000000G\"}," A "}", "hash", 8},
@@ -192,8 +192,18 @@ START_TEST(refuses_wrong_headers) {
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", "data_offsets", 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"x\":1}}", "'a'", 8},
         {"{\"a\":{\"dtype\":7,\"shape\":[2],\"data_offsets\":[0,8]}}", "dtype", 8},
-        {"{\"a\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[0,8]}}", "BF16", 8},
-        {"{\"a\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}}", "F64", 8},
+        {"{\"a\":{\"dtype\":\"F4\",\"shape\":[16],\"data_offsets\":[0,8]}}", "F4", 8},
+        {"{\"a\":{\"dtype\":\"F64\",\"shape\":[2],\"data_offsets\":[0,8]}}", "takes 16", 8},
+        {"{\"__metadata__\":{\"xxh3.b\":\"0000000000000000\"}," A "}", "'a' has no hash", 8},
+        {"{\"__metadata__\":{\"xxh3.a\":\"0000000000000000\",\"xxh3.b\":\"0000000000000000\"}," A
+         "}",
+         "of a tensor that is not there", 8},
+        {"{\"__metadata__\":{\"xxh3\":\"0000000000000000\"}," A "}", "xxh3_of", 8},
+        {"{\"__metadata__\":{\"xxh3_of\":\"\"}," A "}", "no metadata xxh3", 8},
+        {"{\"__metadata__\":{\"xxh3\":\"0000000000000000\",\"xxh3_of\":\"iter\"}," A "}",
+         "no metadata iter", 8},
+        {"{\"__metadata__\":{\"xxh3\":\"0000000000000000\",\"xxh3_of\":\"\"}," A "}",
+         "has hash 0000000000000000", 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", "shape", 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}}", "shape", 8},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", "shape", 8},
@@ -234,6 +244,111 @@ START_TEST(refuses_wrong_headers) {
 }
 END_TEST
 
+// The header of file "a", without the padding. The caller frees.
+static char *header_of_a(void) {
+    size_t length;
+    char *bytes = suite_read("a", &length);
+    uint64_t header_bytes;
+    memcpy(&header_bytes, bytes, 8);
+    memmove(bytes, bytes + 8, header_bytes);
+    while (bytes[header_bytes - 1] == ' ') {
+        header_bytes--;
+    }
+    bytes[header_bytes] = 0;
+    return bytes;
+}
+
+// "x" is "a" with another header.
+static void write_x(const char *header) {
+    write_header(header, 28);
+    size_t length, x_length;
+    char *a = suite_read("a", &length), *x = suite_read("x", &x_length);
+    memcpy(x + x_length - 28, a + length - 28, 28);
+    suite_write("x", x, x_length);
+    free(a);
+    free(x);
+}
+
+// Takes what begins with `from` and ends with `to` out of a text.
+static void cut(char *text, const char *from, const char *to) {
+    char *begin = strstr(text, from);
+    ck_assert_ptr_nonnull(begin);
+    char *end = strstr(begin + strlen(from), to) + strlen(to);
+    memmove(begin, end, strlen(end) + 1);
+}
+
+static void opens(bool hashed) {
+    struct safetensors file;
+    char error[512] = "";
+    enum exit_code code;
+    ck_assert_msg(safetensors_open(&file, suite_path("x"), error, &code), "%s", error);
+    ck_assert_int_eq(file.hashed, hashed);
+    ck_assert_msg(safetensors_verify(&file, error), "%s", error);
+    safetensors_close(&file);
+}
+
+// Not one bit of it can change, not even of the padding: a tab or a line break is further away.
+START_TEST(every_bit_of_the_header_counts) {
+    write_good("a");
+    size_t length;
+    char *bytes = suite_read("a", &length);
+    for (size_t bit = 0; bit < 8 * (length - 28); bit++) {
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+        suite_write("x", bytes, length);
+        refuses("x", EXIT_DATA, "");
+        bytes[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    free(bytes);
+}
+END_TEST
+
+// Another order, other spaces, escapes that need not be, and metadata of other tools.
+START_TEST(the_same_header_written_otherwise) {
+    write_good("a");
+    char *header = header_of_a();
+    write_x(header);
+    opens(true);
+    char *table = strstr(header, "},\"wte.weight\""), otherwise[4096], *at = otherwise;
+    at += sprintf(otherwise, "{%.*s, %.*s, \"note\":\"of \\\"mine\\\"\"}\n}",
+                  (int)strlen(table + 2) - 1, table + 2, (int)(table - header) - 1, header + 1);
+    for (char *c = otherwise; c < at; c++) { // outside of names: the one place where "] ," can be
+        if (*c == ']' && c[1] == ',') {
+            memmove(c + 2, c + 1, strlen(c + 1) + 1);
+            c[1] = '\t';
+            at++;
+        }
+    }
+    char *escaped = strstr(otherwise, "char 61");
+    memmove(escaped + 9, escaped + 4, strlen(escaped + 4) + 1);
+    memcpy(escaped + 3, "\\u0072", 6);
+    write_x(otherwise);
+    opens(true);
+    escaped[8] = '3'; // but not with another value
+    write_x(otherwise);
+    refuses("x", EXIT_DATA, "what it says gives");
+    free(header);
+}
+END_TEST
+
+START_TEST(files_of_older_trainers) {
+    write_good("a");
+    char *header = header_of_a();
+    cut(header, "\"xxh3\":", ",");
+    cut(header, "\"xxh3_of\":", "\",");
+    write_x(header);
+    opens(false);
+    char *key = strstr(header, "xxh3.bias"); // a changed key switches no check off
+    key[2] = 'i';
+    write_x(header);
+    refuses("x", EXIT_DATA, "'bias' has no hash");
+    key[2] = 'h';
+    key[5] = 'B';
+    write_x(header);
+    refuses("x", EXIT_DATA, "'bias' has no hash");
+    free(header);
+}
+END_TEST
+
 // Cut anywhere, a file is refused: there is no place where half of one looks whole.
 START_TEST(refuses_every_truncation) {
     write_good("a");
@@ -269,8 +384,14 @@ END_TEST
 
 START_TEST(mutated_headers_do_no_harm) {
     write_good("a");
+    char *header = header_of_a(); // of an older file, whose header has no hash
+    cut(header, "\"xxh3\":", ",");
+    cut(header, "\"xxh3_of\":", "\",");
+    strcat(header, "                                "); // some padding
+    write_x(header);
+    free(header);
     size_t length;
-    char *bytes = suite_read("a", &length);
+    char *bytes = suite_read("x", &length);
     size_t data_start = length - 28;
     static const char alphabet[] = "{}[]\",:0123456789-.eFab_ \\\x01\xff";
     int taken = 0;
@@ -412,6 +533,9 @@ int main(void) {
         refuses_files_that_are_none,
         refuses_absurd_header_lengths,
         refuses_wrong_headers,
+        every_bit_of_the_header_counts,
+        the_same_header_written_otherwise,
+        files_of_older_trainers,
         refuses_every_truncation,
         verify_finds_a_changed_bit,
         mutated_headers_do_no_harm,
