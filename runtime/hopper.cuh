@@ -2,8 +2,8 @@
 // Compiled by nvcc the names are the hardware's; compiled by any C++17 compiler they come from
 // hopper.h (tests/cuda/emulator). On another architecture such a kernel compiles to an end at once.
 //
-//     heads       HOPPER_KERNEL, HOPPER_BODY, warp_group, registers_give, registers_take,
-//                 registers_pin
+//     heads       HOPPER_KERNEL, HOPPER_BODY, warp_group, warp_group_thread, registers_give,
+//                 registers_take, registers_pin
 //     barriers    mbarrier_init, mbarrier_fence_init, mbarrier_arrive, mbarrier_expect,
 //                 mbarrier_wait
 //     copies      tensor_map, TENSOR_MAP, tensor_map_make, tma_load, bulk_load, tma_store,
@@ -11,7 +11,7 @@
 //     products    wgmma_rows, wgmma_columns, wgmma_step, wgmma_fence, wgmma_m64k16, wgmma_commit,
 //                 wgmma_wait, wgmma_landed
 //     tiles       tile_address, shared_store_pair, tiles_load, tiles_store,
-//                 weights_pack, pair_at, global_store_pair
+//                 weights_pack, weights_copy, pair_at, global_store_pair
 //
 // A TILE is what a tma_load of this file lays into shared memory: rows of 64 elements of 16 bits,
 // 128 bytes each, in which the eight 16-byte pieces change places: piece p of row r lies where
@@ -69,6 +69,14 @@ template <int N> DEVICE void registers_give() {
 
 template <int N> DEVICE void registers_take() {
     HOPPER_ASM("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N));
+}
+
+// This thread's number in its warp group, read anew where it stands: the compiler would else keep
+// what follows from it (rows, columns, addresses) in registers from one use to the next.
+DEVICE int warp_group_thread() {
+    uint32_t thread;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+    return (int)(thread % WARP_GROUP);
 }
 
 // ---- barriers in shared memory ------------------------------------------------------------------
@@ -250,7 +258,7 @@ DEVICE void wgmma_m64k16(float (&d)[R], uint64_t a, uint64_t b, bool add) {
     }
 }
 
-// The same with a in registers; nothing may write them before the wait.
+// The same with a in registers; nothing may write or read them before the wait.
 template <class T, int B, int R>
 DEVICE void wgmma_m64k16(float (&d)[R], const uint32_t (&a)[4], uint64_t b, bool add) {
     static_assert(R == 32 || R == 64, "64 or 128 columns");
@@ -262,6 +270,15 @@ DEVICE void wgmma_m64k16(float (&d)[R], const uint32_t (&a)[4], uint64_t b, bool
 }
 
 // ---- shared memory, registers and global memory -------------------------------------------------
+
+// An operand a (K steps of 16 columns) once more, in registers that can be read while a product has
+// the first ones. The compiler does not see that they are equal, so it cannot read those instead.
+template <int K> DEVICE void weights_copy(uint32_t (&copy)[K][4], const uint32_t (&a)[K][4]) {
+#pragma unroll
+    for (int i = 0; i < 4 * K; i++) {
+        asm volatile("mov.b32 %0, %1;" : "=r"(copy[i / 4][i % 4]) : "r"(a[i / 4][i % 4]));
+    }
+}
 
 // 4 bytes to shared memory that a product or a copy will read: mind fence_proxy_async.
 DEVICE void shared_store_pair(uint32_t address, uint32_t pair) {

@@ -48,6 +48,9 @@ struct $(k.part.shared) {
     uint64_t q_full[2], q_empty[2]; // mbarriers
     uint64_t k_full[$(STAGES)], k_empty[$(STAGES)];
     uint64_t v_full[$(STAGES)], v_empty[$(STAGES)];
+    //$ if k.uses.dropout then
+    struct dropout drop; // read where it is used: there are no registers to keep it in
+    //$ end
 };
 
 struct $(k.part.item) {
@@ -152,20 +155,22 @@ DEVICE void $(k.part.softmax)(float (&x)[64], float (&largest)[2], float (&sum)[
 //$ if k.uses.dropout then
 // Drops weights of the keys 128 key and on. The four quarters of a draw are this thread's columns
 // l, 16 + l, 32 + l and 48 + l of a chunk. `row`: of the thread's first row among all queries.
-DEVICE void $(k.part.drop)(float (&x)[64], const struct dropout *drop, uint32_t site, uint32_t row,
+DEVICE void $(k.part.drop)(float (&x)[64], const struct dropout *from, uint32_t site, uint32_t row,
                            int key) {
     [[maybe_unused]] constexpr int $(k.dims);
+    const struct dropout drop = *from;
     const int t = (int)(threadIdx.x % 4);
 #pragma unroll
     for (int draw = 0; draw < 16; draw++) {
         const int r = draw / 8, chunk = draw / 4 % 2, high = draw / 2 % 2, odd = draw % 2;
         const uint32_t counter =
             ((row + 8 * r) * DROPOUT_CHUNKS(T) + 2 * key + chunk) * DROPOUT_LANES;
-        const struct dropout_bits bits = dropout_draw(drop, site, counter + 8 * high + 2 * t + odd);
+        const struct dropout_bits bits =
+            dropout_draw(&drop, site, counter + 8 * high + 2 * t + odd);
 #pragma unroll
         for (int quarter = 0; quarter < 4; quarter++) {
             x[(8 * chunk + 2 * quarter + high) * 4 + 2 * r + odd] *=
-                dropout_quarter(drop, bits, quarter);
+                dropout_quarter(&drop, bits, quarter);
         }
     }
 }
@@ -188,6 +193,9 @@ $(head) {
             mbarrier_init(&s->v_empty[i], 8);
         }
         mbarrier_fence_init();
+        //$ if k.uses.dropout then
+        s->drop = dropout_make(state);
+        //$ end
     }
     block_sync();
     if (threadIdx.x < WARP_GROUP) {
@@ -203,9 +211,6 @@ $(head) {
     const int lane = thread % WARP, t = lane % 4;
     const int mine = group * 64 + thread / WARP * 16 + lane / 4; // first row in the tile; and + 8
     const int turn = 1 + group, other = 2 - group;
-    //$ if k.uses.dropout then
-    const struct dropout drop = dropout_make(state);
-    //$ end
     float scores[64], sums[$(SUMS)];
     uint32_t weights[8][4];
     int used = 0;
@@ -237,7 +242,7 @@ $(head) {
         $(k.part.softmax)(scores, largest, sum, factor);
         //$ if k.uses.dropout then
         const uint32_t row = (uint32_t)((at.b * H + at.h) * T + query);
-        $(k.part.drop)(scores, &drop, site, row, at.tile);
+        $(k.part.drop)(scores, &s->drop, site, row, at.tile);
         //$ end
         weights_pack<elem>(weights, scores);
         mbarrier_wait(&s->v_full[stage], round);
@@ -259,7 +264,7 @@ $(head) {
             }
             $(k.part.softmax)(scores, largest, sum, factor);
             //$ if k.uses.dropout then
-            $(k.part.drop)(scores, &drop, site, row, key);
+            $(k.part.drop)(scores, &s->drop, site, row, key);
             //$ end
             // The exponentials are to run beside the product, but the compiler may begin to wait as
             // soon as it likes. Not so before this wait, for the next product's values.
@@ -353,7 +358,9 @@ $(k.sign_launch()) {
 //// diagonal is the last to add, and writes dQ out.
 ////
 //// Registers: S 64 + dP 64 + dK 32 + dV 32 (D = 64), or 32 + 32 + 64 + 64 (D = 128); the 16-bit
-//// operands and dQ's 32 come when S and dP go. Shared memory: 192 KiB and 224 KiB.
+//// operands and dQ's 32 come when S and dP go. With dropout, which needs S and dP at once, dS^T goes
+//// to shared memory alone, and dK's product takes it from there. Numbers that follow from the
+//// thread's are computed where they are used. Shared memory: 192 KiB and 224 KiB.
 //// What limits: a step of 128 x 128 scores is 2,560 clocks of products (D = 64) beside 1,024 of
 //// exponentials and about as many of other arithmetic, of which P of one group can run beside
 //// dP of the other and dS beside dV; and, where B H is not much more than the multiprocessors,
@@ -371,8 +378,12 @@ struct $(k.part.shared) {
     elem q[2][$(ROWS * D)], dy[2][$(ROWS * D)]; // tiles (D / 64, ROWS, 64)
     elem ds[2][$(128 * ROWS)];                  // dS^T: tiles (ROWS / 64, 128 keys, 64 queries)
     float rows[2][2][$(ROWS)];                  // lse in powers of 2, delta
-    uint8_t kept[2][$(ROWS)][4][2];             // dropout: (group, query, quarter, half) of 64 keys
+    uint32_t kept[2][4][$(ROWS // 2)];          // dropout: a bit for each key, (group, 16 keys of
+                                                // a warp, two queries): bytes (query, 8 keys)
     uint64_t kv_full[2], kv_empty[2], full[2], empty[2];
+    //$ if k.uses.dropout then
+    struct dropout drop; // read where it is used: there are no registers to keep it in
+    //$ end
 };
 
 // rows (B H, tiles, 2, ROWS): lse in powers of 2, and delta; infinity and 0 behind a sequence's
@@ -455,12 +466,28 @@ DEVICE void $(k.part.mix)(float (&sums)[$(SUMS)], const uint32_t (&weights)[$(ST
     wgmma_commit();
 }
 
+//$ if k.uses.dropout then
+// The same with weights that lie in shared memory, part of 128 rows.
+DEVICE void $(k.part.mix_shared)(float (&sums)[$(SUMS)], const elem *weights, const elem *rows,
+                                 bool add) {
+    const uint64_t a = wgmma_rows(weights), b = wgmma_columns(rows, $(ROWS));
+    wgmma_fence();
+#pragma unroll
+    for (int step = 0; step < $(STEPS); step++) {
+        wgmma_m64k16<elem, BY_ROWS, BY_COLUMNS>(
+            sums, wgmma_step(a, step / 4 * 128 * 128 + step % 4 * 32), wgmma_step(b, step * 2048),
+            add || step > 0);
+    }
+    wgmma_commit();
+}
+
+//$ end
 // The end of a step's dQ (64, 64), whose first row is query `query` and first column `column`: to
 // memory where the diagonal was the last to add, else to the workspace.
 DEVICE void $(k.part.put)(const float (&dq)[32], elem *dqkv, float *partial, bool last, int b,
                           int query, int column) {
     [[maybe_unused]] constexpr int $(k.dims);
-    const int thread = (int)(threadIdx.x % WARP_GROUP), lane = thread % WARP;
+    const int thread = warp_group_thread(), lane = thread % WARP;
     if (!last) {
 #pragma unroll
         for (int i = 0; i < 8; i++) {
@@ -488,7 +515,7 @@ DEVICE void $(k.part.put)(const float (&dq)[32], elem *dqkv, float *partial, boo
 // group's first row on.
 DEVICE void $(k.part.keep)(elem *to, const float (&sums)[$(SUMS)], float scale) {
     [[maybe_unused]] constexpr int $(k.dims);
-    const int thread = (int)(threadIdx.x % WARP_GROUP), lane = thread % WARP;
+    const int thread = warp_group_thread(), lane = thread % WARP;
     const uint32_t at = tile_address(to, thread / WARP * 16 + lane / 4, lane % 4 * 2);
 #pragma unroll
     for (int i = 0; i < D / 2; i += 2) {
@@ -502,24 +529,25 @@ DEVICE void $(k.part.keep)(elem *to, const float (&sums)[$(SUMS)], float scale) 
 // The group's share of the mask: 64 keys of ROWS queries, one bit each. A thread here holds one
 // quarter of each draw alone, so draws are made once and shared. `row`: of the tile's first query
 // among all; `chunk`: which 64 keys.
-DEVICE void $(k.part.draw)(uint8_t (*kept)[4][2], const struct dropout *drop, uint32_t site,
-                           uint32_t row, int chunk) {
+DEVICE void $(k.part.draw)(uint32_t (*kept)[$(ROWS // 2)], const struct dropout *from,
+                           uint32_t site, uint32_t row, int chunk) {
     [[maybe_unused]] constexpr int $(k.dims);
-    const int thread = (int)(threadIdx.x % WARP_GROUP), query = thread % $(ROWS);
+    const struct dropout drop = *from;
+    const int thread = warp_group_thread(), query = thread % $(ROWS);
     const uint32_t counter = ((row + query) * DROPOUT_CHUNKS(T) + chunk) * DROPOUT_LANES;
     for (int half = thread / $(ROWS); half < 2; half += WARP_GROUP / $(ROWS)) {
         uint32_t bits[4] = {0, 0, 0, 0};
 #pragma unroll
         for (int l = 0; l < 8; l++) {
-            const struct dropout_bits draw = dropout_draw(drop, site, counter + 8 * half + l);
+            const struct dropout_bits draw = dropout_draw(&drop, site, counter + 8 * half + l);
 #pragma unroll
             for (int quarter = 0; quarter < 4; quarter++) {
-                bits[quarter] |= (dropout_quarter(drop, draw, quarter) != 0.0f ? 1u : 0u) << l;
+                bits[quarter] |= (dropout_quarter(&drop, draw, quarter) != 0.0f ? 1u : 0u) << l;
             }
         }
 #pragma unroll
         for (int quarter = 0; quarter < 4; quarter++) {
-            kept[query][quarter][half] = (uint8_t)bits[quarter];
+            ((uint8_t *)kept[quarter])[2 * query + half] = (uint8_t)bits[quarter];
         }
     }
 }
@@ -539,6 +567,9 @@ $(head) {
             mbarrier_init(&s->empty[i], 8); // a thread of each warp
         }
         mbarrier_fence_init();
+        //$ if k.uses.dropout then
+        s->drop = dropout_make(state);
+        //$ end
     }
     block_sync();
     if (threadIdx.x < WARP_GROUP) {
@@ -550,17 +581,15 @@ $(head) {
     }
     registers_take<240>();
 
-    const int group = warp_group() - 1, thread = (int)(threadIdx.x % WARP_GROUP);
-    const int lane = thread % WARP, t = lane % 4;
-    const int mine = group * 64 + thread / WARP * 16 + lane / 4; // first key in the tile; and + 8
+    const int group = warp_group() - 1;
     // The group's piece of dQ: 64 queries, or 64 columns.
     const int piece_row = ROWS == 128 ? group * 64 : 0, piece_column = ROWS == 128 ? 0 : group * 64;
-    partial += (size_t)blockIdx.x * TILES * ROWS * D + (group * WARP_GROUP + thread) * 4;
-    //$ if k.uses.dropout then
-    const struct dropout drop = dropout_make(state);
-    //$ end
+    partial += (size_t)blockIdx.x * TILES * ROWS * D;
     float p[$(SCORES)], ds[$(SCORES)], dk[$(SUMS)], dv[$(SUMS)], dq[32];
-    uint32_t p_pairs[$(STEPS)][4], ds_pairs[$(STEPS)][4];
+    uint32_t p_pairs[$(STEPS)][4];
+    //$ if not k.uses.dropout then
+    uint32_t ds_pairs[$(STEPS)][4]; // with dropout dK's product takes dS from shared memory
+    //$ end
     int keys = 0, used = 0;
     for (int item = (int)blockIdx.x; item < B * H; item += (int)gridDim.x) {
         const int b = item / H, h = item % H;
@@ -576,12 +605,16 @@ $(head) {
                 $(k.part.scores)(ds, v + group * 64 * 64, dy);
                 //$ if k.uses.dropout then
                 const uint32_t row = (uint32_t)(item * T + i * ROWS);
-                $(k.part.draw)(s->kept[group], &drop, site, row, 2 * key + group);
+                $(k.part.draw)(s->kept[group], &s->drop, site, row, 2 * key + group);
                 barrier_sync(3 + group, WARP_GROUP);
                 //$ end
 
                 wgmma_wait<1>();
                 wgmma_landed(p);
+                const int thread = warp_group_thread(), lane = thread % WARP, t = lane % 4;
+                const int mine = group * 64 + thread / WARP * 16 + lane / 4; // a key; and + 8
+                elem *const meet = s->ds[used % 2];
+                const uint32_t to = tile_address(meet, mine, 2 * t);
                 if (i < first + 128 / ROWS) { // the diagonal: queries before the key see nothing
 #pragma unroll
                     for (int j = 0; j < ROWS / 2; j++) {
@@ -592,57 +625,67 @@ $(head) {
                     }
                 }
                 //$ if k.uses.dropout then
+#pragma unroll
+                for (int j = 0; j < ROWS / 2; j++) {
+                    p[j] = exp2_fast(p[j] * SCALE - s->rows[stage][0][j / 4 * 8 + 2 * t + j % 2]);
+                }
+                registers_pin(p); // beside dP
                 wgmma_wait<0>();
                 wgmma_landed(ds);
+                const float keep = s->drop.scale;
 #pragma unroll
-                for (int j = 0; j < ROWS / 2; j += 2) {
+                for (int j = 0; j < ROWS / 2; j += 4) {
                     const int query = j / 4 * 8 + 2 * t;
-                    float kept[2];
+                    const float delta[2] = {s->rows[stage][1][query], s->rows[stage][1][query + 1]};
+                    const uint32_t bits = s->kept[group][thread / WARP][query / 2] >> lane / 4;
 #pragma unroll
-                    for (int e = 0; e < 2; e++) {
-                        const uint8_t bits = s->kept[group][query + e][thread / WARP][j % 4 / 2];
-                        const float mask = bits >> (lane / 4) & 1 ? drop.scale : 0.0f;
-                        const float weight =
-                            exp2_fast(p[j + e] * SCALE - s->rows[stage][0][query + e]);
-                        ds[j + e] = weight * (ds[j + e] * mask - s->rows[stage][1][query + e]);
-                        kept[e] = weight * mask;
+                    for (int r = 0; r < 2; r++) {
+                        float kept[2], d[2];
+#pragma unroll
+                        for (int e = 0; e < 2; e++) {
+                            const float weight = p[j + 2 * r + e];
+                            const float mask = bits >> (16 * e + 8 * r) & 1 ? keep : 0.0f;
+                            kept[e] = weight * mask;
+                            d[e] = weight * (ds[j + 2 * r + e] * mask - delta[e]);
+                        }
+                        p_pairs[j / 8][j % 8 / 2 + r] = pack2<elem>(kept[0], kept[1]);
+                        shared_store_pair((to ^ j / 4 % 8 * 16) + j / 32 * 128 * 128 + r * 1024,
+                                          pack2<elem>(d[0], d[1]));
                     }
-                    p_pairs[j / 8][j % 8 / 2] = pack2<elem>(kept[0], kept[1]);
-                    ds_pairs[j / 8][j % 8 / 2] = pack2<elem>(ds[j], ds[j + 1]);
                 }
                 $(k.part.mix)(dv, p_pairs, dy, i > first);
                 //$ else
-                // dV starts before dP is looked at; dS takes the weights as dV does, rounded.
+                // dV starts before dP is looked at; dS takes the weights as dV does, rounded, but
+                // not from the registers that dV's product has.
 #pragma unroll
                 for (int j = 0; j < ROWS / 2; j += 2) {
                     const float *row = s->rows[stage][0] + j / 4 * 8 + 2 * t;
                     p_pairs[j / 8][j % 8 / 2] = pack2<elem>(exp2_fast(p[j] * SCALE - row[0]),
                                                             exp2_fast(p[j + 1] * SCALE - row[1]));
                 }
+                weights_copy(ds_pairs, p_pairs);
                 $(k.part.mix)(dv, p_pairs, dy, i > first);
                 wgmma_wait<1>();
                 wgmma_landed(ds);
 #pragma unroll
                 for (int j = 0; j < ROWS / 2; j += 2) {
                     const float *delta = s->rows[stage][1] + j / 4 * 8 + 2 * t;
-                    const uint32_t pair = p_pairs[j / 8][j % 8 / 2];
+                    const uint32_t pair = ds_pairs[j / 8][j % 8 / 2];
                     ds_pairs[j / 8][j % 8 / 2] =
                         pack2<elem>(pair_at<elem>(pair, 0) * (ds[j] - delta[0]),
                                     pair_at<elem>(pair, 1) * (ds[j + 1] - delta[1]));
                 }
-                //$ end
-                elem *const meet = s->ds[used % 2];
-                const uint32_t to = tile_address(meet, mine, 2 * t);
 #pragma unroll
                 for (int j = 0; j < ROWS / 4; j++) {
                     const int piece = j / 2 % 8, box = j / 16, r = j % 2;
                     shared_store_pair((to ^ piece * 16) + box * 128 * 128 + r * 1024,
                                       ds_pairs[j / 4][j % 4]);
                 }
+                //$ end
                 fence_proxy_async();
                 // dQ so far. Zeros where there is none: the compiler takes sums that a product may
                 // or may not overwrite for alive, and there are no registers for them.
-                float *const so_far = partial + (size_t)i * ROWS * D;
+                float *const so_far = partial + i * ROWS * D + (group * WARP_GROUP + thread) * 4;
 #pragma unroll
                 for (int j = 0; j < 8; j++) {
                     struct four from = {};
@@ -664,7 +707,11 @@ $(head) {
                                                                wgmma_step(c, step * 2048), true);
                 }
                 wgmma_commit();
+                //$ if k.uses.dropout then
+                $(k.part.mix_shared)(dk, meet + group * 64 * 64, q, i > first);
+                //$ else
                 $(k.part.mix)(dk, ds_pairs, q, i > first);
+                //$ end
                 wgmma_wait<1>(); // all but dK
                 wgmma_landed(dq);
                 $(k.part.put)
@@ -684,7 +731,7 @@ $(head) {
             $(k.part.keep)(v + group * 64 * 64, dv, 1.0f);
             fence_proxy_async();
             barrier_sync(3 + group, WARP_GROUP);
-            if (thread == 0) {
+            if (warp_group_thread() == 0) {
                 tiles_store(&dqkv_map, k + group * 64 * 64, 128, 64, D, C + h * D,
                             key * 128 + group * 64, b);
                 tiles_store(&dqkv_map, v + group * 64 * 64, 128, 64, D, 2 * C + h * D,
