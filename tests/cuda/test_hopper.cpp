@@ -235,6 +235,9 @@ enum fault {
     NO_FENCE,
     NO_PROXY_FENCE,
     OPERAND_CHANGED,
+    OPERAND_READ,
+    OPERAND_STORED,
+    OPERAND_COPIED,
     STORE_NOT_AWAITED,
     LOAD_NOT_AWAITED,
     FEWER_BYTES,
@@ -260,7 +263,10 @@ static const struct {
     {"stage-not-awaited", NULL},
     {"no-fence", "no wgmma_fence since the last wait"},
     {"no-proxy-fence", "and has not fenced (fence_proxy_async)"},
-    {"operand-changed", NULL},
+    {"operand-changed", "an operand of a product under way is overwritten"},
+    {"operand-read", "an operand of a product under way is read"},
+    {"operand-stored", "an operand of a product under way is read"},
+    {"operand-copied", "an operand of a product under way is read"},
     {"store-not-awaited", "a store has not been waited for"},
     {"load-not-awaited", "a load has not been waited for"},
     {"fewer-bytes", NULL},
@@ -359,13 +365,24 @@ probe(TENSOR_MAP(a_map), TENSOR_MAP(b_map), TENSOR_MAP(out_map)) {
     weights_pack<bf16>(weights, d);
     mbarrier_wait(&s->full[ROUNDS % 2], ROUNDS / 2 % 2);
     wgmma_fence();
-    for (int k = 0; k < 4; k++) {
+    for (int i = 0; i < 8; i++) { // twice over: several products may have the same registers
+        const int k = i % 4;
         wgmma_m64k16<bf16, BY_ROWS>(e, weights[k], wgmma_step(wgmma_rows(s->b[ROUNDS % 2]), 32 * k),
                                     k > 0);
     }
     wgmma_commit();
     if (FAULT == OPERAND_CHANGED) {
         weights[1][2] = 0;
+    }
+    if (FAULT == OPERAND_READ) {
+        e[0] = pair_at<bf16>(weights[1][2], 0);
+    }
+    if (FAULT == OPERAND_STORED) {
+        shared_store_pair(tile_address(s->out, 0, 0), weights[1][2]);
+    }
+    if (FAULT == OPERAND_COPIED) {
+        uint32_t copy[4][4];
+        weights_copy(copy, weights);
     }
     wgmma_wait<0>();
     wgmma_landed(e);

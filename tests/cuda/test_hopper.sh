@@ -88,6 +88,7 @@ fault "a stage of values is filled too early" '/mbarrier_wait(&s->v_empty/d'
 fault "the scores' product is not awaited" 's/wgmma_wait<1>();//'
 fault "keys are given back before their product" 's/wgmma_wait<0>();/if (0) &/'
 fault "both groups' dS do not meet" '/barrier_sync(1, 2 \* WARP_GROUP);/d'
+fault "dS is made from registers that dV's product has" 's/pair = ds_pairs/pair = p_pairs/'
 fault "the last dQ of a step is not fenced" '/fence_proxy_async();/d'
 
 # For the device itself.

@@ -3,18 +3,19 @@
 //
 //     tma_load, bulk_load   poison their destination at once; the bytes land, and count for their
 //                           mbarrier, when a thread waits for it and no other thread can run
-//     wgmma                 poisons its accumulators at once; when its warp group waits for it and
-//                           no other thread can run, it reads its operands (descriptors decoded,
-//                           swizzle and all; an a in registers too) and the results land
+//     wgmma                 poisons its accumulators at once, and an a in registers; when its warp
+//                           group waits for it and no other thread can run, it reads its operands
+//                           (descriptors decoded, swizzle and all), the results land, and a is back
 //     tma_store             reads its tile and writes memory, in the same way, at its thread's wait
 //
 // What is tracked and ends the program: shared memory that changes between the issue of what reads
 // it and the wait; a product without a wgmma_fence since the last wait; threads of a warp group
 // that issue different products; a descriptor with another swizzle or out of the block's memory; an
-// accumulator looked at before its wait; shared memory that a product or a store reads although the
-// thread that stored it has not called fence_proxy_async; an mbarrier that was not initialised or
-// gets more arrivals than it counts; copies that nobody waited for when the block ends; registers
-// taken that were never given.
+// accumulator looked at before its wait; an a in registers that is written before the wait, or read
+// by pair_at, weights_copy, shared_store_pair or another product; shared memory that a product or a
+// store reads although the thread that stored it has not called fence_proxy_async; an mbarrier that
+// was not initialised or gets more arrivals than it counts; copies that nobody waited for when the
+// block ends; registers taken that were never given.
 #ifndef DIECAST_EMULATOR_HOPPER_H
 #define DIECAST_EMULATOR_HOPPER_H
 
@@ -41,7 +42,8 @@ struct hopper_barrier {
 struct hopper_product { // one thread's share of a wgmma
     float *d;
     int columns, a_major, b_major;
-    const uint32_t *a; // null: in shared memory
+    uint32_t *a;       // null: in shared memory
+    uint32_t value[4]; // a's, which is poisoned meanwhile
     uint64_t a_word, b_word;
     bool add, bf16;
     struct emulator_place at;
@@ -61,6 +63,11 @@ struct hopper_sum { // accumulators that belong to products under way
     std::vector<float> value;
 };
 
+struct hopper_weights { // an a in registers that products under way have
+    int products;
+    uint32_t value[4];
+};
+
 struct hopper_thread {
     bool fenced;   // wgmma_fence since the last wait
     int registers; // per setmaxnreg; 0: as launched
@@ -69,6 +76,7 @@ struct hopper_thread {
     size_t open;               // products since
     uint64_t issued;
     std::map<float *, struct hopper_sum> sums;
+    std::map<uint32_t *, struct hopper_weights> weights;
     std::deque<std::vector<std::function<void()>>> stores; // groups; the last one is open
     std::vector<size_t> unfenced;                          // 16-byte pieces it stored to
 };
@@ -250,6 +258,10 @@ template <int N> static inline void registers_take(PLACE_FIRST) {
 template <int R> static inline void registers_pin(float (&)[R]) {
 }
 
+inline int warp_group_thread(void) {
+    return emulator_self->number % 128;
+}
+
 // ---- barriers in shared memory ------------------------------------------------------------------
 
 inline struct hopper_barrier *hopper_find(const uint64_t *bar, struct emulator_place at) {
@@ -420,11 +432,21 @@ inline uint32_t shared_address(const void *p PLACE_PARAM) {
     return (uint32_t)hopper_address(p, 1, 1, "a shared address", at);
 }
 
+// Two NaNs that no rounding makes, in the place of a pair that a product under way has.
+enum : uint32_t { HOPPER_TAKEN = 0xffa5ffa5 };
+
+inline uint32_t hopper_pair(uint32_t pair, struct emulator_place at) {
+    if (pair == HOPPER_TAKEN)
+        emulator_fail(at, "an operand of a product under way is read");
+    return pair;
+}
+
 inline void shared_store_pair(uint32_t address, uint32_t pair PLACE_PARAM) {
     struct hopper_block *block = hopper_here();
     if (address % 4 != 0 || address + 4 > emulator_grid.dynamic_bytes)
         emulator_fail(at, "shared_store_pair: address %u of %zu", address,
                       emulator_grid.dynamic_bytes);
+    hopper_pair(pair, at);
     memcpy(block->dynamic + address, &pair, 4);
     if (block->writer[address / 16] != emulator_self->number + 1) {
         block->writer[address / 16] = (uint16_t)(emulator_self->number + 1);
@@ -438,8 +460,15 @@ template <class T> static inline void global_store_pair(T *to, float low, float 
     to[1] = from_f32<T>(high);
 }
 
-template <class T> static inline float pair_at(uint32_t pair, int high) {
+template <class T> static inline float pair_at(uint32_t pair, int high PLACE_PARAM) {
+    hopper_pair(pair, at);
     return to_f32(T{(uint16_t)(high ? pair >> 16 : pair)});
+}
+
+template <int K>
+static inline void weights_copy(uint32_t (&copy)[K][4], const uint32_t (&a)[K][4] PLACE_PARAM) {
+    for (int i = 0; i < 4 * K; i++)
+        copy[i / 4][i % 4] = hopper_pair(a[i / 4][i % 4], at);
 }
 
 // ---- products -----------------------------------------------------------------------------------
@@ -515,6 +544,31 @@ inline void hopper_operand(struct hopper_block *state, uint64_t word, int major,
     }
 }
 
+// What an a in registers holds, for a product that starts; nobody else may have it until that ends.
+inline void hopper_take(struct hopper_thread *thread, struct hopper_product *product) {
+    struct hopper_weights *weights = &thread->weights[product->a];
+    for (int i = 0; i < 4; i++) {
+        if (weights->products == 0)
+            weights->value[i] = hopper_pair(product->a[i], product->at);
+        else if (product->a[i] != HOPPER_TAKEN)
+            emulator_fail(product->at, "an operand of a product under way is overwritten");
+        product->a[i] = HOPPER_TAKEN;
+        product->value[i] = weights->value[i];
+    }
+    weights->products++;
+}
+
+inline void hopper_give_back(struct hopper_thread *thread, const struct hopper_product &product) {
+    struct hopper_weights *weights = &thread->weights[product.a];
+    for (int i = 0; i < 4; i++)
+        if (product.a[i] != HOPPER_TAKEN)
+            emulator_fail(product.at, "an operand of a product under way is overwritten");
+    if (--weights->products == 0) {
+        memcpy(product.a, weights->value, sizeof weights->value);
+        thread->weights.erase(product.a);
+    }
+}
+
 // The oldest product of a warp group whose first thread is `first`.
 inline void hopper_multiply(struct hopper_block *state, int first) {
     static float a[16][128], b[16][128], c[64][128];
@@ -529,8 +583,8 @@ inline void hopper_multiply(struct hopper_block *state, int first) {
                           thread->products.front().at.line == product.at.line;
         if (!same)
             emulator_fail(product.at, "wgmma: threads of a warp group issue different products");
-        const uint32_t *r = thread->products.front().a;
-        for (int pair = 0; r && pair < 4; pair++) {
+        const uint32_t *r = thread->products.front().value;
+        for (int pair = 0; product.a && pair < 4; pair++) {
             const int i = t / 32 * 16 + t % 32 / 4 + pair % 2 * 8, k = pair / 2 * 8 + t % 4 * 2;
             const uint32_t bits = r[pair];
             a[k][i] = hopper_float((const unsigned char *)&bits, product.bf16);
@@ -564,6 +618,8 @@ inline void hopper_multiply(struct hopper_block *state, int first) {
             memcpy(d, sum->value.data(), sum->value.size() * sizeof(float));
             thread->sums.erase(d);
         }
+        if (product.a)
+            hopper_give_back(thread, thread->products.front());
         thread->products.pop_front();
     }
 }
@@ -579,6 +635,8 @@ inline void hopper_issue(struct hopper_product product) {
     if (sum->value.size() != size)
         emulator_fail(product.at, "wgmma: accumulators of another shape are under way");
     memset(product.d, 0xff, size * sizeof(float));
+    if (product.a)
+        hopper_take(self, &product);
     self->products.push_back(product);
     self->open++;
     struct hopper_block *state = hopper_here();
@@ -595,14 +653,14 @@ template <> constexpr bool HOPPER_BF16<bf16> = true;
 template <class T, int A, int B, int R>
 static inline void wgmma_m64k16(float (&d)[R], uint64_t a, uint64_t b, bool add PLACE_PARAM) {
     static_assert(R == 32 || R == 64, "64 or 128 columns");
-    hopper_issue({d, 2 * R, A, B, NULL, a, b, add, HOPPER_BF16<T>, at});
+    hopper_issue({d, 2 * R, A, B, NULL, {}, a, b, add, HOPPER_BF16<T>, at});
 }
 
 template <class T, int B, int R>
 static inline void wgmma_m64k16(float (&d)[R], const uint32_t (&a)[4], uint64_t b,
                                 bool add PLACE_PARAM) {
     static_assert(R == 32 || R == 64, "64 or 128 columns");
-    hopper_issue({d, 2 * R, 0, B, a, 0, b, add, HOPPER_BF16<T>, at});
+    hopper_issue({d, 2 * R, 0, B, const_cast<uint32_t *>(a), {}, 0, b, add, HOPPER_BF16<T>, at});
 }
 
 inline void wgmma_commit(void) {
