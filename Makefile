@@ -110,7 +110,7 @@ help: ## this list
 #=           make test: commands that run at a time; 2, or 1 where there is one core
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
-#= PROMPT    make report: what samples and attention begin with
+#= PROMPT    make report: what samples and attention begin with; the validation text's beginning where left out
 #= TESTS     make test: "word ...", only the tests whose line has one of the words
 #= ISA       make sampler: the instruction set; generic where left out
 #= BACKEND   cpu where left out, or cuda

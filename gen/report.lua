@@ -15,6 +15,7 @@ local effects = require("gen.report.effects")
 local files = require("gen.files")
 local page = require("gen.report.page")
 local plan = require("gen.report.plan")
+local prompt = require("gen.report.prompt")
 local samples = require("gen.report.samples")
 local speed = require("gen.report.speed")
 local words = require("gen.report.words")
@@ -28,7 +29,7 @@ local function parse_arguments()
   parser:argument("folders", "run folders, as out/NAME"):args("*")
   parser:option("--sweep", "a sweep's name: out/sweeps/NAME")
   parser:option("--out", "the page to write; out/reports/NAME.html where left out")
-  parser:option("--prompt", "what samples and attention begin with", samples.PROMPT)
+  parser:option("--prompt", "what samples and attention begin with; the validation text's beginning where left out")
   parser:option("--build", "the folder of builds", "build")
   parser:flag("--live", "of a run that goes on: no bench, and the page can reload itself")
   parser:usage_max_width(100)
@@ -70,8 +71,8 @@ local function main()
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
   local order = words.rank(p)
   local report = { plan = p, order = order, effects = effects.of(p), seeds = effects.over_seeds(p),
-    prefixes = prefixes_of(p.runs), prompt = args.prompt, samples = {}, attention = {}, notes = {}, live = args.live,
-    seed = samples.SEED, characters = samples.CHARACTERS }
+    prefixes = prefixes_of(p.runs), prompts = prompt.of(p.runs), samples = {}, attention = {}, notes = {},
+    live = args.live, seed = samples.SEED, characters = samples.CHARACTERS }
 
   if p.kind == "runs" and #p.factors > MOST_FACTORS then
     report.effects = {}
@@ -80,7 +81,9 @@ local function main()
 
   local taken, made = {}, false
   for i, r in ipairs(p.runs) do
-    report.samples[i] = samples.of(r, args.build, args.prompt)
+    local start = args.prompt or report.prompts[i]
+    report.prompts[i] = start
+    report.samples[i] = samples.of(r, args.build, start)
     local name = attention_name(r, taken)
     if (r.has_state or r.has_ckpt) and not made then
       made = os.execute("mkdir -p " .. files.quoted(beside))
@@ -88,7 +91,7 @@ local function main()
         error({ code = 74, message = beside .. ": this folder cannot be made; free the name, or use --out" })
       end
     end
-    report.attention[i] = attention.of(r, args.build, args.prompt, beside .. "/" .. name)
+    report.attention[i] = attention.of(r, args.build, start, beside .. "/" .. name)
     if report.attention[i] then report.attention[i].file = beside:match("[^/]+$") .. "/" .. name end
   end
   report.builds = speed.of(p.runs, args.build, args.live)

@@ -51,9 +51,7 @@ char *preview_text(const struct model *m, const struct model_info *info,
     if (tokenizer->vocab_size < s.vocab_size) {
         s.vocab_size = tokenizer->vocab_size;
     }
-    int32_t start = 0;
-    size_t where;
-    tokenizer_encode(tokenizer, "\n", 1, &start, &where); // token 0 where there is no newline
+    int32_t start = tokenizer_start(tokenizer);
     struct sampling sampling = {
         .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed, .stop = stop_asked};
     char rest[3];

@@ -402,6 +402,8 @@ void tokenizer_free(struct tokenizer *tokenizer);
 // not take.
 int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                          int32_t *ids, size_t *where);
+// The token that a text begins with where nobody says another: a line's end, else the first one.
+int32_t tokenizer_start(const struct tokenizer *tokenizer);
 // The token's bytes, which may be part of a character or of two, in the tokenizer's memory.
 const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size_t *length);
 // One line for people: "char, 65 characters, 6f2a…" or "gpt2, 50257 tokens, …" (the XXH3 of text).

@@ -24,7 +24,7 @@ static const struct flag flag_table[] = {
     {"checkpoint", FLAG_TEXT, offsetof(struct sample_flags, checkpoint), "",
      "out/NAME/ckpt.safetensors; its path alone will do", 0, 0, "a path"},
     {"start", FLAG_TEXT, offsetof(struct sample_flags, start), "\n",
-     "the prompt, or FILE:path to read it", 0, 0, "text"},
+     "the prompt, or FILE:path; left out: \"\\n\", or the first token", 0, 0, "text"},
     {"num_samples", FLAG_INT, offsetof(struct sample_flags, num_samples), "10",
      "how many texts to write", 0, 1e9, "a whole number from 0 to 1000000000"},
     {"max_new_tokens", FLAG_INT, offsetof(struct sample_flags, max_new_tokens), "500",
@@ -176,6 +176,7 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
     for (int i = 0; i < FLAGS; i++) {
         set_flag(flags, &flag_table[i], flag_table[i].value);
     }
+    flags->start = NULL;
     const char *path = NULL;
     bool texts = false; // asked for by their number
     for (int i = 1; i < argc; i++) {

@@ -7,7 +7,7 @@
 
 struct sample_flags {
     const char *checkpoint;
-    const char *start; // text, or FILE:path
+    const char *start; // text, or FILE:path; NULL: what the tokenizer starts with
     int64_t num_samples, max_new_tokens;
     double temperature;
     int64_t top_k;

@@ -104,6 +104,16 @@ static void prompt_read(struct prompt *prompt, const char *start) {
     prompt->ids = allocate(prompt->length, sizeof *prompt->ids, "the prompt");
 }
 
+// Where nobody says a prompt it is of the checkpoint's own vocabulary.
+static void prompt_own(struct prompt *prompt, const struct tokenizer *tokenizer) {
+    int32_t id = tokenizer_start(tokenizer);
+    const char *text = tokenizer_decode(tokenizer, id, &prompt->length);
+    prompt->text = allocate_copy(text, prompt->length, "the prompt");
+    prompt->ids = allocate(1, sizeof *prompt->ids, "the prompt");
+    prompt->ids[0] = id;
+    prompt->count = 1;
+}
+
 static void prompt_encode(struct prompt *prompt, const struct tokenizer *tokenizer) {
     size_t where;
     prompt->count = tokenizer_encode(tokenizer, prompt->text, prompt->length, prompt->ids, &where);
@@ -187,8 +197,10 @@ int main(int argc, char **argv) {
         die(EXIT_USAGE, "--attention: this sampler's model is a bigram, which has no attention; "
                         "take one of a gpt");
     }
-    struct prompt prompt;
-    prompt_read(&prompt, flags.start);
+    struct prompt prompt = {.place = "--start"};
+    if (flags.start) {
+        prompt_read(&prompt, flags.start);
+    }
 
     struct sampler_file file;
     struct sampler sampler;
@@ -201,7 +213,11 @@ int main(int argc, char **argv) {
     if (flags.verify) {
         verify(&file.tensors);
     }
-    prompt_encode(&prompt, &file.tokenizer);
+    if (flags.start) {
+        prompt_encode(&prompt, &file.tokenizer);
+    } else {
+        prompt_own(&prompt, &file.tokenizer);
+    }
 
     if (flags.attention[0] != '\0') {
         write_attention(flags.attention, &sampler, &file.tokenizer, &prompt);

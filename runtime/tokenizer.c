@@ -271,6 +271,12 @@ int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, si
                           : tokenizer_encode_characters(tokenizer, text, length, ids, where);
 }
 
+int32_t tokenizer_start(const struct tokenizer *tokenizer) {
+    int32_t id;
+    size_t where;
+    return tokenizer_encode(tokenizer, "\n", 1, &id, &where) == 1 ? id : 0;
+}
+
 const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size_t *length) {
     *length = tokenizer->offset[id + 1] - tokenizer->offset[id];
     return tokenizer->bytes + tokenizer->offset[id];

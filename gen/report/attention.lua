@@ -87,7 +87,7 @@ function attention.of(r, build, prompt, path)
   if sampler then
     local _
     _, problem = programs.run(sampler, { ("--checkpoint=%s/%s.safetensors"):format(r.folder, checkpoint),
-      "--attention=" .. path, "--start=" .. prompt })
+      "--attention=" .. path, prompt ~= "" and "--start=" .. prompt or nil })
     if not problem then
       o, problem = read.object(path, MOST_JSON)
       if problem then problem = "its file " .. problem end

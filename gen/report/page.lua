@@ -25,8 +25,8 @@ local function joined(names, extension)
   return table.concat(texts, "\n")
 end
 
--- report: { plan, order, effects, seeds, builds, prefixes, samples, attention, prompt, notes, live, seed, characters };
--- samples and attention are lists by run, order is of indexes from the best run on.
+-- report: { plan, order, effects, seeds, builds, prefixes, samples, attention, prompts, notes, live, seed,
+-- characters }; samples, attention and prompts are lists by run, order is of indexes from the best run on.
 function page.text(report)
   local p = report.plan
   local name = text.html(p.title or p.name)

@@ -42,7 +42,7 @@ local function sample_card(report, i, label)
   for _, kind in ipairs({ { "final", "final weights" }, { "best", "best checkpoint" } }) do
     local body = s[kind[1]]
     out[#out + 1] = ("<div><h4>%s</h4>%s</div>"):format(kind[2], body and
-      ("<pre><i>%s</i>%s</pre>"):format(text.html(report.prompt), text.html(body)) or '<p class="soft">none</p>')
+      ("<pre><i>%s</i>%s</pre>"):format(text.html(report.prompts[i]), text.html(body)) or '<p class="soft">none</p>')
   end
   out[#out + 1] = "</div></article>"
   return table.concat(out)
@@ -77,7 +77,11 @@ function prose.samples(report)
 end
 
 function prose.sample_hint(report)
-  return ("The same prompt, seed %d and settings for all: temperature 1, no top-k, up to %d characters; of the " ..
+  local prompt = "The same prompt"
+  for _, other in ipairs(report.prompts) do
+    if other ~= report.prompts[1] then prompt = "As prompt the beginning of each run's validation text, the same" end
+  end
+  return prompt .. (", seed %d and settings for all: temperature 1, no top-k, up to %d characters; of the " ..
     "final weights, and next to it of the best checkpoint."):format(report.seed, report.characters)
 end
 

@@ -8,7 +8,6 @@ local utf8_text = require("gen.report.text")
 
 local samples = {}
 
-samples.PROMPT = "First Citizen:\nBefore we proceed"
 samples.CHARACTERS = 300
 samples.TOKENS = 300 -- a token is a character or more
 samples.SEED = 1337
@@ -21,10 +20,12 @@ samples.KINDS = {
 local MOST_TEXT = 1 << 20
 local END = "\n---------------\n"
 
--- The sampler's flags, without --checkpoint.
+-- The sampler's flags, without --checkpoint. An empty prompt is the sampler's own.
 function samples.flags(prompt)
-  return { "--start=" .. prompt, "--num_samples=1", "--temperature=1", "--top_k=0", "--top_p=1",
-    ("--seed=%d"):format(samples.SEED), ("--max_new_tokens=%d"):format(samples.TOKENS) }
+  local flags = { "--num_samples=1", "--temperature=1", "--top_k=0", "--top_p=1", ("--seed=%d"):format(samples.SEED),
+    ("--max_new_tokens=%d"):format(samples.TOKENS) }
+  if prompt ~= "" then table.insert(flags, 1, "--start=" .. prompt) end
+  return flags
 end
 
 -- What follows the prompt, up to 300 characters; nil where the text is of another prompt.

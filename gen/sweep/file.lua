@@ -6,7 +6,7 @@
 --     vary = { { "n_head", { 1, 8 } }, ... },      -- the base, and one setting changed at a time
 --     seeds = { 1, 2, 3 },                         -- each run with each of them; else the base's
 --     set = { eval_iters = 20 },                   -- over the base, for all runs
---     prompt = "First Citizen:\n",                 -- of the samples that every run writes
+--     prompt = "First Citizen:\n",                 -- of the samples that every run writes; else the sampler's own
 --   }
 local config = require("gen.config")
 local sandbox = require("gen.sandbox")
@@ -160,7 +160,7 @@ function file.read(word)
     states[key.name] = true
     set[i] = { key = key.name, value = check_value(path, "set", key, stated.set[key.name]) }
   end
-  local prompt = stated.prompt or "\n"
+  local prompt = stated.prompt or "\n" -- which a sampler takes for its own (gen/sweep/step.sh)
   if prompt == "" or prompt:find("\0", 1, true) then fail(path, "prompt is empty or has a NUL; wanted text") end
   local base_path = path_of("configs", stated.base)
   return { path = path, name = name, base = stated.base, base_path = base_path,

@@ -71,10 +71,13 @@ if [ $code != 0 ]; then
     exit $code
 fi
 
-# Text by the final weights and by the best ones.
+# Text by the final weights and by the best ones. A line's end alone is what a sampler begins with by itself, where
+# its vocabulary has one.
 sample() { # weights, file
     [ -f "$run/$1.safetensors" ] || return 0
-    attend "$build/sample" --checkpoint="$run/$1.safetensors" --start="FILE:$sweep/prompt.txt" --num_samples=1 \
+    start=--start=FILE:$sweep/prompt.txt
+    echo | cmp -s - "$sweep/prompt.txt" && start=
+    attend "$build/sample" --checkpoint="$run/$1.safetensors" ${start:+"$start"} --num_samples=1 \
         --max_new_tokens=300 --temperature=1 --top_k=0 --top_p=1 --seed=1337 --threads="$threads" \
         >"$run/$2.tmp" 2>>"$log" && mv "$run/$2.tmp" "$run/$2"
 }

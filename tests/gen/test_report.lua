@@ -7,6 +7,7 @@ local files = require("gen.files")
 local fixture = require("tests.report.fixture")
 local library = require("gen.report.library")
 local plan = require("gen.report.plan")
+local prompt = require("gen.report.prompt")
 local run = require("gen.report.run")
 local statistics = require("gen.report.statistics")
 local text = require("gen.report.text")
@@ -389,6 +390,34 @@ check.test("32 runs are below 1 MB, attention apart", function()
   if maps < 100000 then error("there is no attention") end
   -- Of 500 steps the page has 250 points, as many as it has of 2,000.
   if #page - maps > 1000000 then error(("%d bytes"):format(#page - maps)) end
+end)
+
+-- A data set of these ids, and a run of it.
+local function run_on(name, tokenizer, ids, block_size)
+  for i, id in ipairs(ids) do ids[i] = string.pack("<I2", id) end
+  files.write(("%s/data/%s/val.bin"):format(root, name), table.concat(ids))
+  files.write(("%s/data/%s/meta.json"):format(root, name), ('{"tokenizer": "%s"}'):format(tokenizer))
+  return { dataset = name, run = { data_dir = root .. "/data" }, config = { block_size = block_size } }
+end
+
+check.test("where nobody says a prompt, it is the validation text's beginning", function()
+  local bytes = {}
+  for i = 0, 255 do bytes[i + 1] = ("%02x"):format(i) end
+  bytes = "bpe gpt2 " .. table.concat(bytes)
+  local cases = {
+    { run_on("letters", "char 61 e9 1f600", { 2, 1, 0, 1 }, 8), "\u{1F600}éaé" },
+    { run_on("context", "char 61 62", { 0, 1, 0, 1 }, 3), "aba" }, -- no more than its context
+    { run_on("zero", "char 00 61", { 1, 1, 0, 1 }, 8), "aa" }, -- no word of a command has a zero
+    { run_on("path", "char 3a 45 46 49 4c", { 2, 3, 4, 1, 0, 4 }, 8), "L" }, -- "FILE:L" would be a path
+    -- "th" is token 256, "the" 257; the last one is the first byte of é.
+    { run_on("merged", bytes .. " 0074006801000065", { 257, 256, 0xc3 }, 8), "theth" },
+    { run_on("wrong", "words a b", { 0 }, 8), "" },
+    { { dataset = "nowhere", run = {}, config = {} }, "" },
+    { { run = {}, config = {} }, "" },
+  }
+  for _, case in ipairs(cases) do check.equal(prompt.of({ case[1] })[1], case[2], case[1].dataset) end
+  local both = prompt.of({ cases[1][1], cases[2][1] })
+  check.equal(table.concat(both, "|"), "\u{1F600}éa|aba", "as many tokens as fit into each")
 end)
 
 check.test("a prompt that the model has no tokens for is said, and the rest is there", function()

@@ -24,6 +24,12 @@ function fixture.project()
   for _, name in ipairs({ "gen", "templates", "tests" }) do
     shell(("ln -s %s/%s %s/%s"):format(here(), name, root, name))
   end
+  -- The data set's characters are the bytes, and its validation text is what samples begin with.
+  local letters = {}
+  for c = 1, 127 do letters[c] = (" %02x"):format(c) end
+  files.write(root .. "/data/shakespeare_char/meta.json", json.encode({ tokenizer = "char" .. table.concat(letters) }))
+  files.write(root .. "/data/shakespeare_char/val.bin", (("First Citizen:\nBefore we proceed any further"):gsub(".",
+    function(c) return string.pack("<I2", c:byte() - 1) end)))
   return root
 end
 

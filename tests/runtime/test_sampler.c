@@ -766,6 +766,18 @@ START_TEST(test_main_text) {
 }
 END_TEST
 
+// Where nobody says a prompt, it is of the model's own vocabulary.
+START_TEST(test_main_without_line_ends) {
+    struct fake_checkpoint c;
+    checkpoint_fill(&c);
+    c.metadata[1] = "char 23 61 62 63 64 65 66 67 e9 4e2d";
+    checkpoint_write(&c);
+    ck_assert_int_eq(run(path, "--max_new_tokens=0", "--num_samples=1"), EXIT_DONE);
+    ck_assert_str_eq(out, "#\n---------------\n");
+    assert_fails(EXIT_USAGE, "'?' (U+000A) is not in the vocabulary", path, "--start=\n");
+}
+END_TEST
+
 START_TEST(test_main_same_text) {
     write_good_checkpoint();
     const char *const flags[] = {"--threads=1", "--threads=2",    "--threads=4",     "--device=cpu",
@@ -939,6 +951,7 @@ int main(void) {
         {test_main_bad_prompts, 1},
         {test_main_bad_checkpoints, 1},
         {test_main_text, 1},
+        {test_main_without_line_ends, 1},
         {test_main_same_text, 1},
         {test_main_says, 1},
         {test_main_write_errors, 1},

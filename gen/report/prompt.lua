@@ -1,0 +1,63 @@
+-- prompt: what samples and attention begin with where nobody says: the beginning of the run's validation text, so that
+-- its vocabulary has each character, whatever its alphabet is.
+local read = require("gen.report.read")
+
+local prompt = {}
+
+local MOST_TOKENS = 32
+local MOST_META = 16 << 20
+local BYTES = 256 -- of a byte-pair encoding: its first tokens
+
+-- What writes a token's bytes, by the tokenizer's string (runtime/runtime.h), or nil.
+local function decoder(tokenizer)
+  local bytes, merges = tokenizer:match("^bpe gpt2 (%x+) (%x*)")
+  if bytes and #bytes == 2 * BYTES then
+    local function of(id)
+      if id < BYTES then return string.char(tonumber(bytes:sub(2 * id + 1, 2 * id + 2), 16)) end
+      local at = 8 * (id - BYTES)
+      local left, right = tonumber(merges:sub(at + 1, at + 4), 16), tonumber(merges:sub(at + 5, at + 8), 16)
+      return left and right and left < id and right < id and of(left) .. of(right) or ""
+    end
+    return of
+  end
+  local list = tokenizer:match("^char (.*)")
+  if not list then return nil end
+  local letters = {}
+  for hex in list:gmatch("%x+") do letters[#letters + 1] = utf8.char(tonumber(hex, 16)) end
+  return function(id) return letters[id + 1] or "" end
+end
+
+-- The first tokens of a folder's val.bin as text, or "" where the folder does not say it.
+local function beginning(folder, tokens)
+  local meta = read.object(folder .. "/meta.json", MOST_META)
+  local of = meta and type(meta.tokenizer) == "string" and decoder(meta.tokenizer)
+  local file = of and io.open(folder .. "/val.bin", "rb")
+  if not file then return "" end
+  local ids, parts = file:read(2 * tokens) or "", {}
+  file:close()
+  for i = 1, #ids - 1, 2 do parts[#parts + 1] = of((string.unpack("<I2", ids, i))) end
+  local found = table.concat(parts):match("^[^\0]*") -- no command's word has a zero
+  found = found:gsub("^FILE:", "") -- which the sampler would take for a path
+  local _, bad = utf8.len(found)
+  return bad and found:sub(1, bad - 1) or found -- a token may end within a character
+end
+
+-- A prompt for each run, of as many tokens as fit into every run's context; "" where a run's data set is not there: its
+-- sampler then begins as it does by itself.
+function prompt.of(runs)
+  local tokens, known, list = MOST_TOKENS, {}, {}
+  for _, r in ipairs(runs) do
+    local block_size = read.whole(r.config, "block_size", 1)
+    tokens = math.min(tokens, block_size or tokens)
+  end
+  for i, r in ipairs(runs) do
+    local data_dir, dataset = read.string(r.run, "data_dir"), r.dataset
+    local folder = dataset and not dataset:find("/", 1, true) and
+      ("%s/%s"):format(data_dir and data_dir ~= "" and data_dir or "data", dataset)
+    if folder and not known[folder] then known[folder] = beginning(folder, tokens) end
+    list[i] = folder and known[folder] or ""
+  end
+  return list
+end
+
+return prompt
