@@ -253,8 +253,13 @@ static void gemm_tuned_read(struct gemm_context *context) {
     fclose(file);
 }
 
-// The folder and those above it.
-static void gemm_tune_folder(const char *folder) {
+const char *gemm_tune_folder(void) {
+    const char *folder = getenv("DIECAST_TUNE");
+    return folder && *folder ? folder : "build/tune";
+}
+
+// Makes a folder and those above it.
+static void gemm_make_folder(const char *folder) {
     char path[sizeof((struct gemm_context *)0)->folder];
     snprintf(path, sizeof path, "%s", folder);
     for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
@@ -273,7 +278,7 @@ const char *gemm_tune_save(struct gemm_context *context, struct gemm *const *gem
         gemm_shape_text(gemms[i], tuned.shape);
         gemm_tuned_add(context, &tuned);
     }
-    gemm_tune_folder(context->folder);
+    gemm_make_folder(context->folder);
     char temporary[sizeof context->path + 8];
     snprintf(temporary, sizeof temporary, "%s.tmp", context->path);
     FILE *file = fopen(temporary, "w");

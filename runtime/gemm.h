@@ -73,6 +73,9 @@ struct gemm_extra {
 // algorithms that `tune` measured are looked for in the folder tune (NULL: nowhere).
 struct gemm_context *gemm_context_create(const struct gpu *gpu, const char *tune);
 void gemm_context_destroy(struct gemm_context *context);
+// That folder, for every program: DIECAST_TUNE of the environment, or else build/tune, seen from where
+// the program runs.
+const char *gemm_tune_folder(void);
 // How the algorithms of the products made so far were chosen, one word for a checkpoint:
 // "heuristic", or "tuned:" and 16 hex digits that stand for all of them.
 const char *gemm_context_choice(const struct gemm_context *context);

@@ -1,7 +1,6 @@
 // gemm_tune.c: the tune program: times the algorithms that cuBLASLt names for each of a model's
-// products, on random data, and remembers the fastest for the trainer.
-//
-//     tune [FOLDER]        FOLDER is build/tune where none is given
+// products, on random data, and remembers the fastest for every program that multiplies them. It
+// takes no arguments; the folder is gemm_tune_folder's.
 #include "runtime/gemm.h"
 #include "runtime/gpu.h"
 
@@ -131,9 +130,11 @@ static void tune(struct tuning *tuning, struct gemm *g) {
 
 int main(int argc, char **argv) {
     streams_open();
-    if (argc > 2 || (argc == 2 && argv[1][0] == '-')) {
-        die(EXIT_USAGE, "tune [FOLDER]: times a model's products and remembers the fastest "
-                        "algorithms in FOLDER (build/tune)");
+    if (argc > 1) {
+        die(EXIT_USAGE,
+            "tune: '%s': takes no arguments; it times a model's products and remembers the fastest "
+            "algorithms in the folder DIECAST_TUNE of the environment (build/tune)",
+            argv[1]);
     }
     struct gpu gpu = {0};
     gpu_open(&gpu);
@@ -153,7 +154,7 @@ int main(int argc, char **argv) {
     gpu.workspace_bytes = GEMM_WORKSPACE;
     CUDA_CHECK(cudaMalloc(&memory, most > 0 ? most : 1));
 
-    gpu.gemm = gemm_context_create(&gpu, argc == 2 ? argv[1] : "build/tune");
+    gpu.gemm = gemm_context_create(&gpu, gemm_tune_folder());
     struct tuning tuning = {.gpu = &gpu};
     CUDA_CHECK(cudaEventCreate(&tuning.start));
     CUDA_CHECK(cudaEventCreate(&tuning.stop));

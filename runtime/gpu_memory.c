@@ -121,7 +121,7 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
     // Padding of weights, gradients and moments is 0 and stays 0.
     CUDA_CHECK(cudaMemsetAsync(gpu->memory, 0, offset[5], gpu->stream));
     gpu_place(gpu, offset, info);
-    gpu->gemm = gemm_context_create(gpu, "build/tune");
+    gpu->gemm = gemm_context_create(gpu, gemm_tune_folder());
     for (int i = 0; i < model_gemms_count; i++) {
         gemm_create(gpu->gemm, model_gemms[i]);
     }

@@ -5,6 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
+export DIECAST_TUNE="$tmp/tune"
 # Sets program to the bench of a small config with a few more keys; its trainer and its tune lie beside it.
 program_of() { # key=value ...
     set="dropout=0.1 bias=true block_size=12 batch_size=2 gradient_accumulation_steps=2 $*"
@@ -143,6 +144,18 @@ wait $! 2>/dev/null
 check "killed before its kernels are timed, it leaves the updates" figures 'j.complete == false' \
     'j.tokens_per_s > 0' 'j.norm_first > 0' 'j.used_bytes == j.plan_bytes' 'j.kernels == null'
 rm "$tmp/json"
+
+# ---- tuned products ------------------------------------------------------------------------------
+
+here=$PWD
+cd "$tmp" || exit 74
+"$here/${program%/*}/tune" >"$tmp/log" 2>&1
+check "tune" test $? = 0 -a -d "$tmp/tune"
+"$here/$program" --json="$tmp/json" --warm=0 --steps=1 >"$tmp/log" 2>&1
+check "bench finds what tune left, wherever both run" figures 'j.products:find("^tuned:%x+$")'
+DIECAST_TUNE=$tmp/none "$here/$program" --json="$tmp/json" --warm=0 --steps=1 >"$tmp/log" 2>&1
+check "not in another folder" figures 'j.products == "heuristic"'
+cd "$here" || exit 74
 
 # ---- tokens --------------------------------------------------------------------------------------
 

@@ -34,8 +34,9 @@ parts="gemm.o gpu.o log.o rng.o"
 $CXX $flags test_gemm.o $parts $libraries -lm -o test_gemm
 $CXX $flags gemm_tune.o test_gemm_model.o $parts $libraries -lm -o tune
 
+export DIECAST_TUNE=folder/of/tune
 check "tune runs and says nothing but its table" \
-    sh -c './tune folder/of/tune > table 2> errors && ! test -s errors'
+    sh -c './tune > table 2> errors && ! test -s errors'
 for name in forward backward weight; do
     check "the table has a line for $name" \
         grep -Eq "^$name +[0-9.]+ +[0-9.]+ +[1-8] of [1-8]$" table
@@ -46,11 +47,13 @@ check "the file is named by device, driver and library" \
 check "the file begins with a header" \
     sh -c 'cat folder/of/tune/* | head -n 1 | grep -q "^diecast-tune 1 device "'
 check "and has a line for each product" sh -c 'test "$(cat folder/of/tune/* | wc -l)" = 4'
-check "tune runs again" sh -c './tune folder/of/tune > again 2> errors && ! test -s errors'
+check "tune runs again" sh -c './tune > again 2> errors && ! test -s errors'
 check "and the file is as long as before" sh -c 'test "$(cat folder/of/tune/* | wc -l)" = 4'
-check "a flag that is none ends tune with 64" sh -c './tune --help; test $? = 64'
+check "an argument ends tune with 64" sh -c './tune folder; test $? = 64'
+check "without a folder's name it is build/tune" \
+    sh -c 'DIECAST_TUNE= ./tune > again && tail -n 1 again | grep -q ^build/tune/ && test -f "$(tail -n 1 again)"'
 check "a folder that cannot be made ends tune with 74" \
-    sh -c ': > file; ./tune file/below; test $? = 74'
+    sh -c ': > file; DIECAST_TUNE=file/below ./tune; test $? = 74'
 
 # The rest counts itself.
 ./test_gemm "$tmp/tuned" > out && code=0 || code=$?
