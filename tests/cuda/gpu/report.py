@@ -67,14 +67,10 @@ def read_clocks(path):
 
 def read_work(work):
     result = {"tokens": read_text(work / "tokens.txt"), "config": read_json(work / "sizes.json")}
-    keys = {"batch_size": int, "attention": str, "tokens_per_s": float, "plan_bytes": int}
-    result["candidates"] = [
-        {key: kind(word) for (key, kind), word in zip(keys.items(), line.split())}
-        for line in read_text(work / "candidates.txt").splitlines()
-    ]
-    micro, accumulation, warm, steps = (int(x) for x in read_text(work / "ours.txt").split())
-    result["batch_size"], result["accumulation"] = micro, accumulation
-    result["warm"], result["steps"] = warm, steps
+    lines = read_text(work / "candidates.jsonl").splitlines()
+    result["candidates"] = [json.loads(line) for line in lines]
+    keys = ("batch_size", "accumulation", "warm", "steps")  # once a candidate is chosen
+    result |= zip(keys, (int(x) for x in read_text(work / "ours.txt").split()))
     for who, name in (("ours", "ours"), ("torch", "peer")):
         result[who] = read_json(work / f"{name}.json")
         result[f"{who}_clocks"] = read_clocks(work / f"{name}.csv")
@@ -98,6 +94,8 @@ def peak_of(device, ours):
 def derive(result, device):
     """MFU in both formulas, the share of the run's large product, PyTorch's time over ours."""
     config, ours, torch = result["config"], result["ours"], result["torch"]
+    if not ours:
+        return {}
     peak, product = peak_of(device, ours), ours.get("peak_bf16_tflops")
     derived = {"peak_tflops": peak}
     for who, timed in (("ours", ours), ("torch", torch)):
@@ -177,6 +175,17 @@ def kernel_rows(kernels):
         )
 
 
+def tried_text(candidate):
+    """What was tried, how fast it was, and its numbers in the first update and in the last."""
+    c = candidate
+    text = f"{c['batch_size']}, {c['attention']}, {c['products']}: "
+    if not c["tokens_per_s"]:
+        return text + "did not run"
+    rate = f"{c['tokens_per_s']:,.0f}" + ("" if c["counted"] else ", not counted")
+    first, last = (f"{c['loss_' + x]}, {c['norm_' + x]}" for x in ("first", "last"))
+    return f"{text}{rate} ({first}; {last})"
+
+
 def config_lines(name, r):
     ours, torch, d = r["ours"], r["torch"], r["derived"]
     c = r["config"]
@@ -184,15 +193,22 @@ def config_lines(name, r):
     yield ""
     yield (
         f"{c['params']:,} parameters, {c['activation']}, {c['attention']} attention, "
-        f"T = {c['block_size']}, dropout {c['dropout']:g}; {r['tokens']}. "
-        f"Planned memory {ours.get('plan_bytes', 0) / 1e9:.2f} GB."
+        f"T = {c['block_size']}, dropout {c['dropout']:g}; {r['tokens']}."
     )
-    tried = ", ".join(
-        f"{x['batch_size']} with {x['attention']} attention: "
-        + (f"{x['tokens_per_s']:,.0f}" if x["tokens_per_s"] else "did not run")
-        for x in r["candidates"]
+    yield (
+        "Tried, as micro-batch, attention, products: tokens/s (loss and norm of the gradients in "
+        f"the first update; in the last): {', '.join(tried_text(x) for x in r['candidates'])}."
     )
-    yield f"Micro-batches tried, tokens/s: {tried}."
+    if not ours:
+        yield "The timed updates are missing: the run ended before."
+        yield ""
+        return
+    yield (
+        f"Planned memory {ours.get('plan_bytes', 0) / 1e9:.2f} GB; "
+        f"{ours.get('products', 'unknown')} products."
+    )
+    if not ours.get("complete"):
+        yield "The run was cut short: what it had not measured yet is missing."
     if ours.get("peak_bf16_tflops"):
         yield f"A large cuBLASLt product in the same run: {ours['peak_bf16_tflops']:.0f} TFLOP/s."
     if ours.get("copy_gbs"):

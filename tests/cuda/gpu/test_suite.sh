@@ -56,7 +56,11 @@ parity tiny float32 parity golden
 train small train
 bench toy 2 4 bench/toy-2-mma/bench
 bench toy 4 2 bench/toy-4-hopper/bench
+bench toy 4 2 bench/toy-4-mma/bench
 bench toy 8 1 bench/toy-8-mma/bench
+bench toy 8 1 bench/toy-8-hopper/bench
+bench toy 16 1 bench/toy-16-mma/bench
+bench toy 16 1 bench/toy-16-hopper/bench
 END
 program "$tmp/kit/ops" <<'END'
 echo '100%: Checks: 12, Failures: 0, Errors: 0'
@@ -87,6 +91,7 @@ END
 # shellcheck disable=SC2016 # for the program to expand
 { cat "$tmp/train"; echo 'sum <"$out/metrics.jsonl" | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } |
     program "$tmp/kit/train"
+# B = 8 does not fit with mma attention; hopper's B = 16 is fast and wrong.
 cat >"$tmp/bench" <<'END'
 for word in "$@"; do
     case $word in
@@ -94,25 +99,44 @@ for word in "$@"; do
         --accumulation=*) a=${word#*=} ;;
     esac
 done
-batch=$(basename "$(dirname "$0")" | sed 's/toy-\([0-9]*\).*/\1/')
-[ "$batch" != 8 ] || { echo "bench: 100 GB are planned, 90 are there"; exit 71; }
+build=$(basename "$(dirname "$0")")
+batch=$(echo "$build" | sed 's/toy-\([0-9]*\).*/\1/')
+rate=$((batch * 1000))
+norm=1.25
+products=heuristic
+case $build in
+    toy-8-mma) echo "bench: 100 GB are planned, 90 are there"; exit 71 ;;
+    toy-16-mma) rate=500 ;;
+    toy-16-hopper) norm=1.2437 ;;
+    *-mma) rate=$((batch * 900)) ;;
+esac
+[ ! -f "${DIECAST_TUNE:-}/choices" ] || { rate=$((rate + 100)); products=tuned:0123456789abcdef; }
+trial=$(echo "$*" | grep learning_rate)
 echo 2500 >"$FAKE/used"
-sleep 0.4
+[ -n "$trial" ] || sleep 0.4
 cat >"$json" <<DONE
 {
+  "complete": true,
+  "products": "$products",
+  "loss_first": 4.25, "norm_first": $norm,
+  "loss_last": 4.125, "norm_last": 1.5,
   "ms_median": $((10 * a)).5,
-  "tokens_per_s": $((batch * 1000)).25,
+  "tokens_per_s": $rate.25,
   "plan_bytes": 2000000000, "peak_bf16_tflops": 700,
   "kernels": [{"name": "matmul_1x2x3", "calls": 4, "ms": 1.5, "flop": 1e9, "bytes": 1e6}]
 }
 DONE
 rm "$FAKE/used"
+[ -n "$trial" ] || [ ! -e "$FAKE/cut" ] || { sed -i 's/true/false/; s/700/null/' "$json"; exit 1; }
 END
-for build in 2-mma 4-hopper 8-mma; do
+for build in 2-mma 4-hopper 4-mma 8-mma 8-hopper 16-mma 16-hopper; do
     program "$tmp/kit/bench/toy-$build/bench" <"$tmp/bench"
     lua5.4 tests/bench/floor.lua --sizes tests/cuda/gpu/small.lua "batch_size=${build%-*}" \
         "attention=${build#*-}" >"$tmp/kit/bench/toy-$build/sizes.json"
 done
+program "$tmp/kit/bench/toy-4-hopper/tune" <<'END'
+mkdir "$DIECAST_TUNE" && touch "$DIECAST_TUNE/choices"
+END
 program "$tmp/bin/compute-sanitizer" <<'END'
 while [ "${1#-}" != "$1" ]; do shift 1; [ -x "$1" ] && break; done
 while [ ! -x "$1" ] || [ -d "$1" ]; do shift; done
@@ -132,22 +156,35 @@ check "memory" grep -q '^ok .*planned 1907 MiB, the device shows 2000 MiB' "$tmp
 suite bench.sh toy "$tmp/out"
 json=$tmp/out/Made-Up-9000-$(date -u +%Y-%m-%d).json
 check "bench.sh passes" test $code = 0
-check "what does not fit" grep -q 'B = 8, mma attention: does not fit: bench: 100 GB are planned' "$tmp/log"
+check "what does not fit" grep -q 'B = 8, mma .*: does not fit: bench: 100 GB are planned' "$tmp/log"
 check "the best micro-batch" grep -q '2 micro-steps of 4;' "$tmp/log"
+check "a fast one with other numbers" \
+    says '.* B = 16, hopper .*: 16000 tokens/s; does not count: norm_first is 1.2437, with mma attention 1.25'
+check "one with nothing to hold it against" says '.* B = 8, hopper .*: 8000 tokens/s; does not count: mma .*not run.*'
+check "tuned" says '.* B = 4, hopper attention, tuned products: 4100 tokens/s'
 facts() {
     python3 - "$json" <<'END'
 import json, sys
 sys.dont_write_bytecode = True
 data = json.load(open(sys.argv[1]))
 r = data["results"]["toy"]
-want = r["config"]["flop_per_token_llmc"] * 4000.25 / 1e12 / 700
+want = r["config"]["flop_per_token_llmc"] * 4100.25 / 1e12 / 700
 assert abs(r["derived"]["ours_share_of_product"] / want - 1) < 1e-12, r["derived"]
 assert r["ours_clocks"]["watts"]["median"] == 400.5 and r["batch_size"] == 4, r
-assert [c["tokens_per_s"] for c in r["candidates"]] == [2000.25, 4000.25, 0.0], r["candidates"]
+tried = [(c["batch_size"], c["attention"], c["products"], c["tokens_per_s"], c["counted"]) for c in r["candidates"]]
+assert tried == [
+    (2, "mma", "heuristic", 1800.25, True), (4, "mma", "heuristic", 3600.25, True), (8, "mma", "heuristic", 0, False),
+    (16, "mma", "heuristic", 500.25, True), (4, "hopper", "heuristic", 4000.25, True),
+    (8, "hopper", "heuristic", 8000.25, False), (16, "hopper", "heuristic", 16000.25, False),
+    (4, "hopper", "tuned", 4100.25, True)], tried
+wrong, none = r["candidates"][6], r["candidates"][2]
+assert (wrong["loss_first"], wrong["loss_last"], wrong["norm_first"], wrong["norm_last"]) == (4.25, 4.125, 1.2437, 1.5)
+assert none["loss_first"] is None and none["plan_bytes"] is None, none
+assert r["ours"]["products"] == "tuned:0123456789abcdef", r["ours"]
 # PyTorch's part, which is not run here.
 sys.path.insert(0, "tests/cuda/gpu")
 import report
-r["torch"] = {"tokens_per_s": 2000.125, "ms_median": 41, "batch_size": 2, "accumulation": 4, "sdpa": "flash",
+r["torch"] = {"tokens_per_s": 2050.125, "ms_median": 41, "batch_size": 2, "accumulation": 4, "sdpa": "flash",
     "asked_batch_size": 4, "sdpa_ms": {"flash": 1.5}, "torch": "9", "compile": "yes", "product_tflops": 650}
 r["derived"] = report.derive(r, data["device"])
 assert r["derived"]["speedup"] == 2 and r["derived"]["torch_tflops_llmc"] == r["derived"]["ours_tflops_llmc"] / 2
@@ -161,8 +198,19 @@ check "its Markdown" grep -q '^| toy | Diecast | 2 x 4 | .* | 20.50 |' "${json%.
 # shellcheck disable=SC2016 # no command
 check "the kernels" grep -q '^| `matmul_1x2x3` | 4 | 1.500 | 100.0% |' "${json%.json}.md"
 check "and its attention" grep -q 'gelu_erf, hopper attention' "${json%.json}.md"
+check "what was tried" grep -q '16, hopper, .*: 16,000, not counted (4.25, 1.2437; 4.125, 1.5)' "${json%.json}.md"
 ATTENTION=mma suite bench.sh toy "$tmp/out"
-check "of one attention" grep -q '4 micro-steps of 2;' "$tmp/log"
+check "of one attention" grep -q 'gelu_erf, mma attention' "${json%.json}.md"
+ATTENTION=hopper suite bench.sh toy "$tmp/out"
+check "mma's beside it" says '.* B = 4, mma .*: 3600 tokens/s; only to hold the others against'
+touch "$tmp/cut"
+suite bench.sh toy "$tmp/out"
+check "a run that is cut short" test $code = 1
+check "leaves what it had" grep -q 'cut short' "${json%.json}.md"
+rm "$tmp/cut" "$tmp"/kit/bench/toy-*-mma/bench
+suite bench.sh toy "$tmp/out"
+check "no candidate that counts" test $code = 1
+check "leaves what was tried" grep -q 'The timed updates are missing' "${json%.json}.md"
 suite bench.sh other "$tmp/out"
 check "a config that the kit lacks" test $code = 66
 
