@@ -50,6 +50,36 @@ static float *checkpoint_place(float *base, const struct tensor_at *t) {
     return base + t->param->offset + t->layer * t->param->stride;
 }
 
+static bool checkpoint_floats_are_finite(const float *x, int64_t count) {
+    uint32_t infinite = 0; // of a value whose exponent is all ones
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        infinite |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !infinite;
+}
+
+bool checkpoint_is_finite(const struct model *m, const struct model_info *info,
+                          char name[PARAM_NAME]) {
+    static const char *const prefixes[] = {"", "adam.m.", "adam.v."};
+    float *const bases[] = {m->params, m->m, m->v};
+    for (int i = 0; i < info->params_count; i++) {
+        const struct param *param = &info->params[i];
+        for (int layer = 0; layer < param->layers; layer++) {
+            for (int k = 0; k < 3 && bases[k]; k++) {
+                const struct tensor_at tensor = {param, layer};
+                if (!checkpoint_floats_are_finite(checkpoint_place(bases[k], &tensor),
+                                                  param->dims[0] * param->dims[1])) {
+                    param_name(param, layer, prefixes[k], name);
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
+}
+
 // ---- writing ------------------------------------------------------------------------------------
 
 static struct tensor_out checkpoint_out(const struct tensor_at *t, const char *prefix,
@@ -437,6 +467,13 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
             checkpoint_copy(&file, info, &tensors[i], "adam.m.", m->m);
             checkpoint_copy(&file, info, &tensors[i], "adam.v.", m->v);
         }
+    }
+    char name[PARAM_NAME];
+    if (!checkpoint_is_finite(m, info, name)) {
+        bool moment = !strncmp(name, "adam.", 5);
+        die(EXIT_DATA, "%s: %s has a value that is not finite; %s", path, name,
+            moment ? "another folder and --init_from with this path take its weights alone"
+                   : "take another checkpoint");
     }
     *progress = checkpoint_progress(&file);
     if (!mapped_same(file.map)) {

@@ -26,6 +26,7 @@ struct step_input {
 struct step_settings {
     double learning_rate, beta1, beta2, eps, weight_decay;
     double grad_clip; // 0 is off
+    int32_t only_try; // the result alone: nothing is updated, nor counted
 };
 
 enum { STEP_RING = 8 }; // results that the device keeps for the host to read late
@@ -42,7 +43,7 @@ struct step_state {
     uint32_t blocks_done; // of the norm kernel: the last block to arrive adds up
 
     // What the norm kernel works out for the update kernel.
-    int32_t skip;                     // the loss or the norm is not finite
+    int32_t skip;                     // nothing is to be updated
     float grad_scale;                 // of the gradients: clip factor / scale
     float keep_decayed, l2_decayed;   // what decay leaves of a weight; Adam, SGD: decay
     float rate;                       // SGD: the learning rate

@@ -203,21 +203,12 @@ double step_total(struct model *m) {
     return m->total = values[1];
 }
 
-void step_update(struct model *m, const struct model_info *info, const struct run *run,
-                 double learning_rate, int64_t t) {
-    (void)m, (void)t;
+static void update_submit(const struct model_info *info, const struct step_settings *settings) {
     struct gpu *gpu = &gpu_model;
     steps_open(info);
     const int entry = (int)(steps.submitted % STEP_RING);
     char *state = (char *)gpu->state;
-    steps.settings[entry] = (struct step_settings){
-        .learning_rate = learning_rate,
-        .beta1 = run->beta1,
-        .beta2 = run->beta2,
-        .eps = run->eps,
-        .weight_decay = run->weight_decay,
-        .grad_clip = run->grad_clip,
-    };
+    steps.settings[entry] = *settings;
     CUDA_CHECK(cudaMemcpyAsync(state + offsetof(struct step_state, set), &steps.settings[entry],
                                sizeof steps.settings[entry], cudaMemcpyHostToDevice, gpu->stream));
     graph_run(gpu, GRAPH_UPDATE);
@@ -227,6 +218,26 @@ void step_update(struct model *m, const struct model_info *info, const struct ru
                                sizeof(struct step_result), cudaMemcpyDeviceToHost, gpu->stream));
     CUDA_CHECK(cudaEventRecord(steps.done[entry], gpu->stream));
     steps.submitted++;
+}
+
+void step_update(struct model *m, const struct model_info *info, const struct run *run,
+                 double learning_rate, int64_t t) {
+    (void)m, (void)t;
+    const struct step_settings settings = {
+        .learning_rate = learning_rate,
+        .beta1 = run->beta1,
+        .beta2 = run->beta2,
+        .eps = run->eps,
+        .weight_decay = run->weight_decay,
+        .grad_clip = run->grad_clip,
+    };
+    update_submit(info, &settings);
+}
+
+void step_try(struct model *m, const struct model_info *info) {
+    (void)m;
+    const struct step_settings settings = {.only_try = true};
+    update_submit(info, &settings);
 }
 
 void step_finish(struct model *m, const struct model_info *info, const struct run *run,

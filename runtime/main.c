@@ -33,7 +33,9 @@ struct trainer {
     double mfu;                // running mean, -1 before there is one
     int64_t local_iter;        // steps of this process whose results are in
     int64_t submitted;         // the next iteration to compute; progress.iter is the next to settle
-    int64_t micro;             // micro-steps of it that are done
+    int64_t micro;             // micro-steps of it that are done,
+    double micro_seconds;      // and what the first took where it was done ahead
+    int64_t kept;              // the iteration of the state that is on disk; -1: there is none
     double submit_time;        // when the oldest step that is not settled began
     double step_seconds;       // of the steps that mfu counts,
     int64_t step_count;        // and how many
@@ -159,11 +161,32 @@ static void train_log(struct trainer *t, double loss) {
                text_seconds(each * (double)(run->max_iters - iter)).s);
 }
 
+// What is left of the run where its weights are of no use any more.
+static void train_say_kept(const struct trainer *t, char text[600]) {
+    if (t->kept < 0) {
+        snprintf(text, 600, "nothing was saved before");
+    } else {
+        snprintf(text, 600, "%.500s is still that of iteration %" PRId64, t->folder.state, t->kept);
+    }
+}
+
+static _Noreturn void train_give_up(const struct trainer *t, const char *why) {
+    char kept[600];
+    train_say_kept(t, kept);
+    die(EXIT_NUMERICS, "iter %" PRId64 ": %s; %s: %slower --learning_rate or set --grad_clip",
+        t->progress.iter, why, kept,
+        t->kept < 0 ? "" : "to go on from there, give --init_from=resume, and ");
+}
+
+static bool train_is_scaled(const struct trainer *t) {
+    return !strcmp(t->info->dtype, "float16");
+}
+
 // An update was skipped: say so, and give up after many in a row. In float16 the loss scaler skips
 // on its way down, once for each halving.
 static void train_skipped(struct trainer *t, const struct step_result *result, double loss) {
     struct progress *p = &t->progress;
-    bool scaled = !strcmp(t->info->dtype, "float16");
+    bool scaled = train_is_scaled(t);
     p->skipped++;
     p->bad_in_a_row++;
     meter_clear();
@@ -172,11 +195,10 @@ static void train_skipped(struct trainer *t, const struct step_result *result, d
          p->iter, loss, result->norm, scaled ? ", loss scale halved" : "", p->bad_in_a_row,
          p->skipped);
     if (p->bad_in_a_row >= (scaled ? BAD_STEPS_SCALED : BAD_STEPS)) {
-        die(EXIT_NUMERICS,
-            "iter %" PRId64
-            ": no finite loss in %lld steps; the checkpoints in %s are as they were; "
-            "lower --learning_rate or set --grad_clip",
-            p->iter, (long long)p->bad_in_a_row, t->folder.out);
+        char why[80];
+        snprintf(why, sizeof why, "no finite loss and gradients in %" PRId64 " steps",
+                 p->bad_in_a_row);
+        train_give_up(t, why);
     }
 }
 
@@ -207,9 +229,14 @@ static bool train_submit(struct trainer *t) {
     if (stop_asked()) {
         return false;
     }
-    train_take_batch(t);
-    step_finish(&t->m, t->info, run, micro_steps, micro_steps == 1,
-                schedule_learning_rate(run, t->submitted), t->progress.updates + 1);
+    const double rate = schedule_learning_rate(run, t->submitted);
+    if (t->micro < micro_steps) {
+        train_take_batch(t);
+        step_finish(&t->m, t->info, run, micro_steps, micro_steps == 1, rate,
+                    t->progress.updates + 1);
+    } else {
+        step_update(&t->m, t->info, run, rate, t->progress.updates + 1);
+    }
     t->micro = 0;
     t->submitted++;
     return true;
@@ -261,10 +288,50 @@ static void train_settle_all(struct trainer *t) {
 
 // ---- the loop -----------------------------------------------------------------------------------
 
-static void train_save_state(struct trainer *t) {
+// Whether training can go on from these weights: what there is of the iteration that they begin, its
+// first micro-step at least, has a finite loss, and finite gradients, unless a loss scaler may yet bring
+// those about. That micro-step is the iteration's own, so it is not computed again.
+static bool train_is_sound(struct trainer *t) {
+    if (t->micro == 0) {
+        const double start = time_now();
+        train_take_batch(t);
+        step_gradients(&t->m, t->info, (int)t->run->gradient_accumulation_steps, true);
+        t->micro = 1;
+        step_try(&t->m, t->info);
+        t->micro_seconds = time_now() - start;
+    } else {
+        step_try(&t->m, t->info);
+    }
+    const struct step_result result = step_wait(&t->m);
+    return isfinite(result.total) && (train_is_scaled(t) || !result.skipped);
+}
+
+// Saves a state, all steps being settled, where the run can go on from it; else the last one stays, and
+// the reason is said.
+static bool train_save_state(struct trainer *t, char why[200]) {
+    char name[PARAM_NAME];
+    bool sound = train_is_sound(t);
     step_fetch(&t->m, t->info);
-    checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,
-                          t->data.tokenizer.text);
+    if (!sound) {
+        snprintf(why, 200, "these weights give no finite loss and gradients");
+    } else if (!checkpoint_is_finite(&t->m, t->info, name)) {
+        snprintf(why, 200, "%s has a value that is not finite", name);
+    } else {
+        checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,
+                              t->data.tokenizer.text);
+        t->kept = t->progress.iter;
+        return true;
+    }
+    return false;
+}
+
+static void train_try_to_save_state(struct trainer *t) {
+    char why[200], kept[600];
+    if (!train_save_state(t, why)) {
+        train_say_kept(t, kept);
+        meter_clear();
+        warn("iter %" PRId64 ": %s, so they are not saved; %s", t->progress.iter, why, kept);
+    }
 }
 
 // A sample of the weights as they are: to the log where asked for, and to TensorBoard. None where a
@@ -300,6 +367,7 @@ static bool train_loop(struct trainer *t) {
     struct progress *p = &t->progress;
     t->started = t->last_time = time_now();
     t->submitted = p->iter;
+    const int64_t first = p->iter;
     while (t->submitted <= run->max_iters && !stop_asked()) {
         if (t->submitted % run->eval_interval == 0) {
             train_settle_all(t);
@@ -311,20 +379,21 @@ static bool train_loop(struct trainer *t) {
             train_settle_all(t);
             train_sample(t, true);
         }
+        // Its first micro-step says whether what the last one has left is worth a state.
+        if (train_is_due(t->submitted, run->checkpoint_interval) && t->submitted > first) {
+            train_settle_all(t);
+            if (p->bad_in_a_row == 0) {
+                train_try_to_save_state(t);
+            }
+        }
         if (step_pending(&t->m) == 0) {
-            t->submit_time = time_now();
+            t->submit_time = time_now() - (t->micro > 0 ? t->micro_seconds : 0);
         }
         if (!train_submit(t)) {
             break;
         }
         while (step_pending(&t->m) > step_ahead(&t->m)) {
             train_settle(t);
-        }
-        if (train_is_due(t->submitted, run->checkpoint_interval) && !stop_asked()) {
-            train_settle_all(t);
-            if (p->bad_in_a_row == 0) {
-                train_save_state(t);
-            }
         }
     }
     train_settle_all(t);
@@ -387,7 +456,8 @@ int main(int argc, char **argv) {
         folder_lock(&t.folder);
     }
     train_introduce(&t, threads);
-    start_run(&t.m, t.info, &run, &t.folder, t.data.tokenizer.text, &t.progress);
+    bool resumed = start_run(&t.m, t.info, &run, &t.folder, t.data.tokenizer.text, &t.progress);
+    t.kept = resumed ? t.progress.iter : -1;
     step_begin(&t.m, t.info, &t.progress);
     t.run_text = options_text(&run);
 
@@ -414,7 +484,12 @@ int main(int argc, char **argv) {
         }
         t.progress.finished = train_loop(&t);
         meter_clear();
-        train_save_state(&t);
+        char why[200];
+        if (!t.progress.finished) {
+            train_try_to_save_state(&t);
+        } else if (!train_save_state(&t, why)) {
+            train_give_up(&t, why);
+        }
         if (t.progress.finished) {
             if (run.tensorboard) {
                 train_sample(&t, false);
@@ -423,7 +498,7 @@ int main(int argc, char **argv) {
             train_farewell(&t);
         } else {
             printf("stopped before iteration %" PRId64 "; start it again to go on from %s\n",
-                   t.progress.iter, t.folder.state);
+                   t.progress.iter, t.kept < 0 ? "the beginning" : t.folder.state);
             code = EXIT_STOPPED;
         }
         metrics_close(&t.metrics);

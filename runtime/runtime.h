@@ -147,7 +147,7 @@ struct step_result {
     double scale;    // float16: the loss scaler's factor for the next step; else 1
     int64_t t;       // updates so far, this one too
     int64_t good;    // float16: updates since the factor last changed
-    int32_t skipped; // not finite: parameters and moments are as they were
+    int32_t skipped; // no finite loss or gradients: parameters and moments are as they were
 };
 
 // A model in memory. All arrays are in one allocation (memory.c).
@@ -560,9 +560,14 @@ void checkpoint_save_state(const char *path, const struct model *m, const struct
                            const struct progress *progress, const char *run_text,
                            const char *tokenizer);
 // Reads weights (and moments where the file has them and m->m is there) with shape checks; a longer
-// wpe is cropped. Returns whether there were moments. Dies 65, 66.
+// wpe is cropped. Returns whether there were moments. Dies 65, 66; 65 too where a value is not finite.
 bool checkpoint_load(const char *path, struct model *m, const struct model_info *info,
                      struct progress *progress, const char *tokenizer);
+
+// Whether all weights and moments that m has are finite numbers; else the name of a tensor that has one
+// which is not.
+bool checkpoint_is_finite(const struct model *m, const struct model_info *info,
+                          char name[PARAM_NAME]);
 
 // What a checkpoint says of itself, without its tensors. Files of another make have none of it:
 // texts are then "", and progress is that of a fresh run.
@@ -593,10 +598,16 @@ void step_gradients(struct model *m, const struct model_info *info, int micro_st
 // The last micro-step, as step_gradients, and step_update: on the CPU in one parallel region.
 void step_finish(struct model *m, const struct model_info *info, const struct run *run,
                  int micro_steps, bool first, double learning_rate, int64_t t);
-// Clips (where grad_clip > 0) and updates, or skips where the loss or the norm is not finite. t is
-// the number of this update, from 1, on the CPU; a device counts for itself.
+// Gradients of a norm from here on are skipped as those are that are not finite: the square of one is
+// no float any more, and would leave infinity in Adam's moments for good.
+#define STEP_NORM_LIMIT 0x1p64
+// Clips (where grad_clip > 0) and updates, or skips where the loss is not finite or the norm not below
+// its limit. t is the number of this update, from 1, on the CPU; a device counts for itself.
 void step_update(struct model *m, const struct model_info *info, const struct run *run,
                  double learning_rate, int64_t t);
+// Judges the micro-steps since the first one as step_update would, whose result is then there to read,
+// and changes nothing.
+void step_try(struct model *m, const struct model_info *info);
 // Results that were not read yet, and how many of them there may be before step_wait is due.
 int step_pending(const struct model *m);
 int step_ahead(const struct model *m);

@@ -110,12 +110,10 @@ static void start_from(const struct start *s, const char *path) {
         pairs_compare(header.config, s->info->config, start_print_difference, (void *)path);
     }
     checkpoint_free_header(&header);
-    checkpoint_load(path, s->m, s->info, s->progress, s->tokenizer);
+    struct model weights = *s->m;
+    weights.m = weights.v = NULL; // moments begin at zero, whatever the file has
+    checkpoint_load(path, &weights, s->info, s->progress, s->tokenizer);
     *s->progress = progress_fresh();
-    if (s->m->m) { // what the file's moments left there
-        memset(s->m->m, 0, (size_t)s->info->state_floats * sizeof(float));
-        memset(s->m->v, 0, (size_t)s->info->state_floats * sizeof(float));
-    }
     printf("starts from the weights in %s\n", path);
 }
 

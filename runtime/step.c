@@ -9,7 +9,8 @@ struct step_job {
     const struct model_info *info;
     bool evaluate;  // the micro-batch's loss alone
     bool gradients; // its gradients too
-    bool update;    // clip and update, by
+    bool judge;     // the loss and the norm of all of them
+    bool update;    // after that: clip and update, by
     double grad_clip;
     struct optimizer_step optimizer; // its scale is found out on the way
 };
@@ -19,7 +20,7 @@ struct step_job {
 static void step_judge(struct step_job *job) {
     struct model *m = job->m;
     double norm = isfinite(m->total) ? optimizer_norm_total(m, job->info) : NAN;
-    bool skipped = !isfinite(norm);
+    bool skipped = !(norm < STEP_NORM_LIMIT); // NaN too
     double clip = job->grad_clip > 0 ? job->grad_clip / (norm + 1e-6) : 1;
     job->optimizer.scale = clip < 1 ? clip : 1;
     m->result = (struct step_result){
@@ -44,14 +45,14 @@ static void step_run(void *context, int thread, int threads) {
             m->total = m->first ? m->loss : m->total + m->loss;
         }
     }
-    if (job->update) {
+    if (job->judge) {
         optimizer_norm_part(m, job->info, thread, threads);
         parallel_barrier();
         if (thread == 0) {
             step_judge(job);
         }
         parallel_barrier();
-        if (!m->result.skipped) {
+        if (job->update && !m->result.skipped) {
             optimizer_update_part(m, job->info, &job->optimizer, thread, threads);
         }
     }
@@ -91,6 +92,7 @@ static struct step_job step_of_update(struct model *m, const struct model_info *
     return (struct step_job){
         .m = m,
         .info = info,
+        .judge = true,
         .update = true,
         .grad_clip = run->grad_clip,
         .optimizer =
@@ -114,6 +116,10 @@ void step_update(struct model *m, const struct model_info *info, const struct ru
                  double learning_rate, int64_t t) {
     struct step_job job = step_of_update(m, info, run, learning_rate, t);
     parallel_run(step_run, &job);
+}
+
+void step_try(struct model *m, const struct model_info *info) {
+    parallel_run(step_run, &(struct step_job){.m = m, .info = info, .judge = true});
 }
 
 void step_finish(struct model *m, const struct model_info *info, const struct run *run,

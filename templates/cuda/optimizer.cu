@@ -9,9 +9,9 @@
 DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     const struct step_settings *set = &state->set;
     const double norm = sqrt(squares) / state->scale;
-    const bool skip = !isfinite(norm) || !isfinite(state->total);
-    state->skip = skip;
-    if (!skip) {
+    const bool skip = !(norm < STEP_NORM_LIMIT) || !isfinite(state->total);
+    state->skip = skip || set->only_try;
+    if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
         const double t = (double)(state->t + 1);
         state->t++;
@@ -28,10 +28,10 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     }
     //$ if k.dtype == "f16" then
     // As PyTorch's GradScaler: half after a step that was skipped, twice after 2000 that were not.
-    if (skip) {
+    if (skip && !set->only_try) {
         state->scale *= 0.5;
         state->good = 0;
-    } else if (++state->good == 2000) {
+    } else if (!set->only_try && ++state->good == 2000) {
         state->scale *= 2;
         state->good = 0;
     }

@@ -352,6 +352,30 @@ START_TEST(every_bit_of_a_states_header) {
 }
 END_TEST
 
+// By name, weights and moments.
+START_TEST(values_that_are_not_finite) {
+    const int64_t last = model_info.state_floats - 1; // of transformer.ln_f.weight
+    for (int part = 0; part < 3; part++) {
+        struct model m = create(1);
+        float *const parts[] = {m.params, m.m, m.v};
+        static const float values[] = {NAN, INFINITY, -INFINITY};
+        static const char *const names[] = {"file: transformer.ln_f.weight has a value",
+                                            "file: adam.m.transformer.ln_f.weight has a value",
+                                            "file: adam.v.transformer.ln_f.weight has a value"};
+        parts[part][last] = values[part];
+        checkpoint_save_state(suite_path("file"), &m, &model_info, &progress, "seed=1",
+                              FAKE_TOKENIZER);
+        refused(&model_info, names[part], "that is not finite");
+        m.m = m.v = NULL; // for those who take weights alone
+        struct progress p;
+        if (part > 0) {
+            ck_assert(!checkpoint_load(suite_path("file"), &m, &model_info, &p, FAKE_TOKENIZER));
+        }
+        model_destroy(&m);
+    }
+}
+END_TEST
+
 START_TEST(damage) {
     save(true);
     size_t length;
@@ -382,6 +406,7 @@ int main(void) {
         numbers_are_read_strictly,
         what_a_state_must_say,
         every_bit_of_a_states_header,
+        values_that_are_not_finite,
         damage,
     };
     return suite_main("checkpoint", tests, sizeof tests / sizeof tests[0]);

@@ -47,6 +47,7 @@ struct trial {
     enum fake_call signal_in;
     bool signal_ignored; // at the start, as by nohup
     int nan_from, nan_to;
+    double steep;      // what gradients of wte are multiplied by; 0: nothing
     rlim_t file_limit; // 0: none
 };
 
@@ -76,6 +77,7 @@ static void run_trial(void *context) {
     fake_signal_at = trial->signal ? trial->signal_at : -1;
     fake_signal_in = trial->signal_in;
     signal(trial->signal ? abs(trial->signal) : SIGINT, trial->signal_ignored ? SIG_IGN : SIG_DFL);
+    fake_wrong_gradient = trial->steep > 0 ? trial->steep : 1;
     fake_nan_from = trial->nan_from;
     fake_nan_to = trial->nan_to;
     if (trial->file_limit) {
@@ -601,6 +603,93 @@ START_TEST(ten_bad_steps_end_the_run) {
 }
 END_TEST
 
+// A state in `out` that the run can go on from, of iteration 3; its bytes, for the caller to free.
+static char *sound_state(const char *out, size_t *length) {
+    train((struct trial){.out = out, .signal = SIGTERM, .signal_at = 5}, EXIT_STOPPED);
+    return read_file(out, "state.safetensors", length);
+}
+
+static void state_is(const char *out, const char *bytes, size_t length) {
+    size_t now;
+    char *state = read_file(out, "state.safetensors", &now);
+    ck_assert_uint_eq(now, length);
+    ck_assert_mem_eq(state, bytes, length);
+    free(state);
+}
+
+// At this rate one update makes weights by which nothing can be computed.
+#define DEADLY "--init_from=resume", "--learning_rate=1000", "--decay_lr=False", "--grad_clip=0"
+
+START_TEST(dead_weights_replace_no_state) {
+    train_straight();
+    size_t length;
+    char *state = sound_state("run", &length);
+    // a stop right after the update, which itself was a good one
+    struct ending ending =
+        train((struct trial){.out = "run", .flags = {DEADLY}, .signal = SIGTERM, .signal_at = 1},
+              EXIT_STOPPED);
+    ck_assert_msg(strstr(ending.text, "iter 4: these weights give no finite loss and gradients, so "
+                                      "they are not saved; "),
+                  "%s", ending.text);
+    ck_assert(strstr(ending.text, "state.safetensors is still that of iteration 3\n"));
+    state_is("run", state, length);
+    // a stop when some updates were skipped
+    train((struct trial){.out = "run", .flags = {DEADLY}, .signal = SIGTERM, .signal_at = 7},
+          EXIT_STOPPED);
+    state_is("run", state, length);
+    // the end, before the steps that were skipped are too many
+    ending = train((struct trial){.out = "run", .flags = {DEADLY, "--max_iters=6"}}, EXIT_NUMERICS);
+    ck_assert(strstr(ending.text, "is still that of iteration 3: to go on from there, give "
+                                  "--init_from=resume, and lower --learning_rate"));
+    state_is("run", state, length);
+    // the time for a state, which the update before it has spoilt
+    train((struct trial){.out = "run", .flags = {DEADLY, "--checkpoint_interval=4"}},
+          EXIT_NUMERICS);
+    state_is("run", state, length);
+    // and by the rate that it had, the run ends as if nothing had been
+    train((struct trial){.out = "run", .flags = {"--init_from=resume"}}, EXIT_DONE);
+    same_run("straight", "run");
+    free(state);
+}
+END_TEST
+
+START_TEST(nothing_but_skipped_steps_is_no_end) {
+    write_data("data", FAKE_TOKENIZER);
+    struct ending ending = train(
+        (struct trial){.out = "bad", .flags = {"--max_iters=4"}, .nan_to = 1000}, EXIT_NUMERICS);
+    ck_assert(strstr(ending.text, "nothing was saved before: lower --learning_rate"));
+    ck_assert(!has_file("bad", "state.safetensors"));
+}
+END_TEST
+
+// Gradients that are finite, whose squares are not.
+START_TEST(gradients_that_moments_cannot_hold) {
+    write_data("data", FAKE_TOKENIZER);
+    struct ending ending = train(
+        (struct trial){.out = "steep", .flags = {"--grad_clip=0"}, .steep = 1e26}, EXIT_NUMERICS);
+    ck_assert_int_eq(count_words(ending.text, "update skipped"), 10);
+    ck_assert(!has_file("steep", "state.safetensors"));
+}
+END_TEST
+
+// What a state costs: one micro-step at the end, and none on the way.
+START_TEST(states_cost_no_micro_step) {
+    train_straight();
+    for (int steps = 1; steps <= 2; steps++) { // in an iteration
+        char flag[64];
+        snprintf(flag, sizeof flag, "--gradient_accumulation_steps=%d", steps);
+        train((struct trial){.out = "few", .flags = {flag, "--init_from=scratch"}}, EXIT_DONE);
+        ck_assert_int_eq(calls(FAKE_BACKWARD), ITERS * steps + 1);
+        train((struct trial){.out = "many",
+                             .flags = {flag, "--init_from=scratch", "--checkpoint_interval=1"}},
+              EXIT_DONE);
+        ck_assert_int_eq(calls(FAKE_BACKWARD), ITERS * steps + 1);
+        same_run("few", "many");
+    }
+    same_run("straight", "many");
+}
+END_TEST
+
 START_TEST(one_process_a_folder) {
     write_data("data", FAKE_TOKENIZER);
     ck_assert_int_eq(mkdir(suite_path("busy"), 0777), 0);
@@ -767,6 +856,10 @@ int main(void) {
         an_unwritable_folder,
         bad_numbers_are_skipped,
         ten_bad_steps_end_the_run,
+        dead_weights_replace_no_state,
+        nothing_but_skipped_steps_is_no_end,
+        gradients_that_moments_cannot_hold,
+        states_cost_no_micro_step,
         one_process_a_folder,
         auto_stops_at_a_finished_run,
         auto_stops_at_another_run,

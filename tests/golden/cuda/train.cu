@@ -1933,9 +1933,9 @@ static void step_take_launch(struct gpu *gpu) {
 DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     const struct step_settings *set = &state->set;
     const double norm = sqrt(squares) / state->scale;
-    const bool skip = !isfinite(norm) || !isfinite(state->total);
-    state->skip = skip;
-    if (!skip) {
+    const bool skip = !(norm < STEP_NORM_LIMIT) || !isfinite(state->total);
+    state->skip = skip || set->only_try;
+    if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
         const double t = (double)(state->t + 1);
         state->t++;
