@@ -105,8 +105,9 @@ function runner.run(commands, jobs, say)
     under_way = under_way + 1
     local log = ("%s/%d"):format(folder, started)
     -- timeout is in a process group of its own, where a Ctrl-C does not come.
-    local script = ("%s timeout -k 10 %d sh -c %s >%s 2>&1 </dev/null & trap \"kill $!\" INT; wait $!; code=$?; " ..
-      "echo %d >%s; exit $code"):format(environment, seconds_allowed, files.quoted(item.command), log, started, bell)
+    local script = ("exec >%s 2>&1 </dev/null; %s timeout -k 10 %d sh -c %s & trap \"kill $!\" INT; wait $!; " ..
+      "code=$?; echo %d >%s; exit $code"):format(log, environment, seconds_allowed, files.quoted(item.command),
+      started, bell)
     running[started] = { item = item, log = log, process = assert(io.popen(script)), began = os.time() }
   end
   local function finish(number)

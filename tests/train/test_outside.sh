@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_outside.sh: what happens to a program from outside: streams that are closed when it starts, a reader of its
 # output that goes away, output that cannot be written, a limit of processor time. A trainer loses nothing by any.
+# shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
