@@ -147,6 +147,10 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
         number[7],
         "loss_scale_steps",
         number[8],
+        "from",
+        p->from,
+        "from_path",
+        p->from_path,
         "products",
         m->products, // last: only what a device has
     };
@@ -260,6 +264,17 @@ static bool checkpoint_has_progress(const struct safetensors *file) {
     return ours;
 }
 
+static void checkpoint_from(const struct safetensors *file, struct progress *p) {
+    const char *from = safetensors_metadata(file, "from");
+    const char *path = safetensors_metadata(file, "from_path");
+    bool hash = from && strlen(from) == 16 && strspn(from, "0123456789abcdef") == 16;
+    if (from && *from && !hash && strcmp(from, "scratch")) {
+        checkpoint_damaged(file, "from", "scratch or 16 hexadecimal digits");
+    }
+    snprintf(p->from, sizeof p->from, "%s", from ? from : "");
+    snprintf(p->from_path, sizeof p->from_path, "%s", path ? path : "");
+}
+
 static struct progress checkpoint_progress(const struct safetensors *file) {
     if (!checkpoint_has_progress(file)) {
         return progress_fresh();
@@ -276,6 +291,7 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
     p.skipped = checkpoint_count(file, "skipped", p.iter);
     p.bad_in_a_row = checkpoint_count(file, "bad_in_a_row", p.skipped);
     p.loss_scale_steps = checkpoint_count(file, "loss_scale_steps", p.iter);
+    checkpoint_from(file, &p);
     return p;
 }
 

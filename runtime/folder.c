@@ -30,6 +30,7 @@ void folder_name(struct folder *folder, const struct run *run) {
     folder->run_json = folder_join(folder->out, "/run", ".json");
     folder->steps_csv = folder_join(folder->out, "/metrics", ".csv");
     folder->evaluations_csv = folder_join(folder->out, "/evaluations", ".csv");
+    folder->report = folder_join(folder->out, "/report", ".html");
 }
 
 void folder_free(struct folder *folder) {
@@ -41,6 +42,7 @@ void folder_free(struct folder *folder) {
     free(folder->run_json);
     free(folder->steps_csv);
     free(folder->evaluations_csv);
+    free(folder->report);
 }
 
 static _Noreturn void folder_fail(const char *path, const char *what) {
@@ -100,20 +102,53 @@ void folder_lock(const struct folder *folder) {
     }
 }
 
+// Where a file of the run before goes: NAME.previous.EXT, in later sets NAME.previous.SET.EXT.
+static char *folder_previous(const char *path, int set) {
+    const char *dot = strrchr(path, '.');
+    char *stem = allocate_copy(path, (size_t)(dot - path), "a path");
+    char *previous = set > 1 ? allocate_print("a path", "%s.previous.%d%s", stem, set, dot)
+                             : folder_join(stem, ".previous", dot);
+    free(stem);
+    return previous;
+}
+
+enum { FOLDER_FILES = 7 };
+static void folder_files(const struct folder *folder, const char *path[FOLDER_FILES]) {
+    const char *const files[FOLDER_FILES] = {folder->state,     folder->ckpt,
+                                             folder->metrics,   folder->run_json,
+                                             folder->steps_csv, folder->evaluations_csv,
+                                             folder->report};
+    memcpy(path, files, sizeof files);
+}
+
+static bool folder_has_set(const struct folder *folder, int set) {
+    const char *path[FOLDER_FILES];
+    folder_files(folder, path);
+    bool has = tensorboard_has_set(folder->out, set);
+    for (int i = 0; i < FOLDER_FILES && !has; i++) {
+        struct stat status;
+        char *previous = folder_previous(path[i], set);
+        has = !lstat(previous, &status);
+        free(previous);
+    }
+    return has;
+}
+
 void folder_set_aside(const struct folder *folder) {
-    const char *const path[] = {folder->state,    folder->ckpt,      folder->metrics,
-                                folder->run_json, folder->steps_csv, folder->evaluations_csv};
-    for (int i = 0; i < 6; i++) {
-        const char *dot = strrchr(path[i], '.');
-        char *stem = strndup(path[i], (size_t)(dot - path[i]));
-        char *previous = stem ? folder_join(stem, ".previous", dot) : NULL;
+    const char *path[FOLDER_FILES];
+    int set = 1;
+    while (folder_has_set(folder, set)) {
+        set++;
+    }
+    folder_files(folder, path);
+    for (int i = 0; i < FOLDER_FILES; i++) {
+        char *previous = folder_previous(path[i], set);
         if (!rename(path[i], previous)) {
             printf("%s: of the run before; now %s\n", path[i], previous);
         } else if (errno != ENOENT) {
             folder_fail(path[i], "cannot rename this file of the run before");
         }
-        free(stem);
         free(previous);
     }
-    tensorboard_set_aside(folder->out);
+    tensorboard_set_aside(folder->out, set);
 }

@@ -497,8 +497,11 @@ int main(int argc, char **argv) {
             train_report(&t);
             train_farewell(&t);
         } else {
-            printf("stopped before iteration %" PRId64 "; start it again to go on from %s\n",
-                   t.progress.iter, t.kept < 0 ? "the beginning" : t.folder.state);
+            bool anew = !strcmp(run.init_from, "scratch");
+            printf("stopped before iteration %" PRId64 "; %s to go on from %s%s\n", t.progress.iter,
+                   anew ? "--init_from=resume starts it again" : "start it again",
+                   t.kept < 0 ? "the beginning" : t.folder.state,
+                   anew ? " (with --init_from=scratch it would begin anew)" : "");
             code = EXIT_STOPPED;
         }
         metrics_close(&t.metrics);

@@ -548,6 +548,8 @@ struct progress {    // where a run stands, kept in both checkpoints' metadata
     int64_t loss_scale_steps; // updates since it last changed
     double best_val_loss, train_loss, val_loss; // of the last evaluation; 1e9 and NaN before one
     bool finished;
+    char from[17]; // what the run began from: the XXH3 of a checkpoint, or "scratch"; "": not said
+    char from_path[256]; // and where that checkpoint lay, for people
 };
 // ckpt.safetensors: the weights, nanoGPT's names and shapes. state.safetensors: those, and
 // "adam.m.NAME", "adam.v.NAME". Metadata: format "diecast", model_info.config as "config",
@@ -635,13 +637,14 @@ void schedule_warn(const struct run *run, const struct model_info *info, size_t 
 struct folder {
     char *out, *data;                        // out/NAME and data/DATASET
     char *ckpt, *state, *metrics, *run_json; // in out
-    char *steps_csv, *evaluations_csv;
+    char *steps_csv, *evaluations_csv, *report;
 };
 void folder_name(struct folder *folder, const struct run *run);
 // Makes out, takes its lock (one process at a time; dies with EXIT_IO where another has it) and
 // removes what a killed process left half-written.
 void folder_lock(const struct folder *folder);
-// Before a run starts anew: files of the run before become ckpt.previous.safetensors and so on.
+// Before a run starts anew: files of the run before become ckpt.previous.safetensors and so on, or, where
+// one of these is there, all of them ckpt.previous.2.safetensors and so on. Says so.
 void folder_set_aside(const struct folder *folder);
 void folder_free(struct folder *folder);
 
@@ -777,8 +780,10 @@ void tensorboard_step(struct tensorboard *tb, const struct step_record *step);
 void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_record *evaluation);
 void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, size_t length);
 void tensorboard_close(struct tensorboard *tb, bool finished);
-// Before a run starts anew: event files of the run before are renamed, so that nobody finds them.
-void tensorboard_set_aside(const char *folder);
+// Before a run starts anew: event files of the run before are renamed, so that nobody takes them for its
+// own; the set's number is one that none has.
+void tensorboard_set_aside(const char *folder, int set);
+bool tensorboard_has_set(const char *folder, int set);
 // CRC-32C as TFRecords have it.
 uint32_t tensorboard_crc(const void *bytes, size_t length);
 

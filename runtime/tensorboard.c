@@ -296,38 +296,64 @@ void tensorboard_close(struct tensorboard *tb, bool finished) {
     *tb = (struct tensorboard){0};
 }
 
-// The names in a folder that begin with `prefix` become those with `other` in its place; NULL: they
-// are removed.
-static void tensorboard_rename(const char *folder, const char *prefix, const char *other) {
-    struct dirent **names;
-    int count = scandir(folder, &names, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        const char *name = names[i]->d_name;
-        if (!strncmp(name, prefix, strlen(prefix))) {
-            size_t size = strlen(folder) + strlen(name) + 32;
-            char *from = malloc(size), *to = malloc(size);
-            if (!from || !to) {
-                die(EXIT_MEMORY, "tensorboard: no memory for a path");
-            }
-            snprintf(from, size, "%s/%s", folder, name);
-            snprintf(to, size, "%s/%s%s", folder, other ? other : "", name + strlen(prefix));
-            if (other ? rename(from, to) : unlink(from)) {
-                tensorboard_fail(from, "cannot set aside this file of the run before");
-            }
-            if (other) {
-                printf("%s: of the run before; now %s\n", from, to);
-            }
-            free(from);
-            free(to);
-        }
-        free(names[i]);
-    }
-    if (count >= 0) {
-        free(names);
+// What stands in front of the iteration in the names of a set that was set aside.
+static void tensorboard_set_prefix(int set, char prefix[64]) {
+    if (set > 1) {
+        snprintf(prefix, 64, "events.previous.%d.", set);
+    } else {
+        snprintf(prefix, 64, "events.previous.");
     }
 }
 
-void tensorboard_set_aside(const char *folder) {
-    tensorboard_rename(folder, "events.previous.", NULL);
-    tensorboard_rename(folder, tensorboard_prefix, "events.previous.");
+// The folder's event files whose names begin so, for the caller to free; returns how many.
+static int tensorboard_list(const char *folder, const char *prefix, struct dirent ***names) {
+    int all = scandir(folder, names, NULL, alphasort), count = 0;
+    if (all < 0) {
+        tensorboard_fail(folder, "cannot list it");
+    }
+    for (int i = 0; i < all; i++) {
+        struct dirent *entry = (*names)[i];
+        size_t length = strlen(prefix);
+        bool ours = !strncmp(entry->d_name, prefix, length) &&
+                    strspn(entry->d_name + length, "0123456789") >= 10;
+        if (ours) {
+            (*names)[count++] = entry;
+        } else {
+            free(entry);
+        }
+    }
+    return count;
+}
+
+bool tensorboard_has_set(const char *folder, int set) {
+    char prefix[64];
+    struct dirent **names;
+    tensorboard_set_prefix(set, prefix);
+    int count = tensorboard_list(folder, prefix, &names);
+    for (int i = 0; i < count; i++) {
+        free(names[i]);
+    }
+    free(names);
+    return count > 0;
+}
+
+void tensorboard_set_aside(const char *folder, int set) {
+    char prefix[64];
+    struct dirent **names;
+    tensorboard_set_prefix(set, prefix);
+    int count = tensorboard_list(folder, tensorboard_prefix, &names);
+    for (int i = 0; i < count; i++) {
+        const char *name = names[i]->d_name;
+        char *from = allocate_print("a path", "%s/%s", folder, name);
+        char *to =
+            allocate_print("a path", "%s/%s%s", folder, prefix, name + strlen(tensorboard_prefix));
+        if (rename(from, to)) {
+            tensorboard_fail(from, "cannot rename this file of the run before");
+        }
+        printf("%s: of the run before; now %s\n", from, to);
+        free(from);
+        free(to);
+        free(names[i]);
+    }
+    free(names);
 }

@@ -177,10 +177,15 @@ START_TEST(a_run_that_goes_on) {
 
     // a run that starts anew finds none of them, and is not found among them
     suite_write_text("events.previous.0000000000", "of two runs ago");
-    tensorboard_set_aside(suite_dir);
-    ck_assert(suite_exists("events.previous.0000000018"));
-    ck_assert(suite_exists("events.previous.0000000018.001"));
-    ck_assert_int_eq(suite_count(), 2);
+    ck_assert(tensorboard_has_set(suite_dir, 1));
+    ck_assert(!tensorboard_has_set(suite_dir, 2));
+    tensorboard_set_aside(suite_dir, 2);
+    ck_assert(suite_exists("events.previous.0000000000"));
+    ck_assert(suite_exists("events.previous.2.0000000018"));
+    ck_assert(suite_exists("events.previous.2.0000000018.001"));
+    ck_assert_int_eq(suite_count(), 3);
+    ck_assert(tensorboard_has_set(suite_dir, 2));
+    ck_assert(!tensorboard_has_set(suite_dir, 3));
 }
 END_TEST
 
