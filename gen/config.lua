@@ -143,6 +143,8 @@ config.keys = {
     help = "also write metrics.csv and evaluations.csv in out_dir" },
   { name = "report", type = "bool", default = false,
     help = "make out_dir/report.html anew at each evaluation and at the end" },
+  { name = "verify", type = "bool", default = false,
+    help = "hold all of the data against their hashes first; else files above 256 MiB are looked at in places" },
   { name = "threads", type = "int", min = 0, max = 1024, default = 0,
     help = "threads; 0 takes all of the machine's. Results do not depend on it" },
 }

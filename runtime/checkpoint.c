@@ -151,6 +151,8 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
         p->from,
         "from_path",
         p->from_path,
+        "data",
+        p->data,
         "products",
         m->products, // last: only what a device has
     };
@@ -285,6 +287,7 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
         .train_loss = checkpoint_loss(file, "train_loss"),
         .val_loss = checkpoint_loss(file, "val_loss"),
         .finished = checkpoint_bool(file, "finished"),
+        .data = "",
         .loss_scale = checkpoint_number(file, "loss_scale", DBL_MAX, 0),
     };
     p.updates = checkpoint_count(file, "updates", p.iter); // one in an iteration, or none
@@ -292,6 +295,11 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
     p.bad_in_a_row = checkpoint_count(file, "bad_in_a_row", p.skipped);
     p.loss_scale_steps = checkpoint_count(file, "loss_scale_steps", p.iter);
     checkpoint_from(file, &p);
+    const char *data = safetensors_metadata(file, "data");
+    if (data && *data && (strlen(data) != 16 || strspn(data, "0123456789abcdef") != 16)) {
+        checkpoint_damaged(file, "data", "16 hexadecimal digits");
+    }
+    snprintf(p.data, sizeof p.data, "%s", data ? data : "");
     return p;
 }
 

@@ -118,17 +118,12 @@ static void bench_open_tokens(struct bench *b) {
         die(EXIT_DATA, "--tokens=%s: wanted a file of at least %zu uint16, two bytes each",
             b->tokens, least);
     }
-    void *map = mmap(NULL, bytes, PROT_READ, MAP_PRIVATE, file, 0);
-    if (map == MAP_FAILED) {
-        die(EXIT_IO, "--tokens=%s: cannot map %zu bytes: %s", b->tokens, bytes, strerror(errno));
-    }
-    close(file);
-    b->split = (struct split){.path = (char *)b->tokens, .tokens = map, .count = bytes / 2};
+    b->split = (struct split){.path = (char *)b->tokens, .file = file, .count = bytes / 2};
 }
 
 static void bench_close_tokens(struct bench *b) {
     if (b->tokens) {
-        munmap((void *)b->split.tokens, b->split.count * sizeof *b->split.tokens);
+        close(b->split.file);
     }
 }
 
@@ -136,8 +131,12 @@ static void bench_batch(struct bench *b, uint64_t index) {
     const struct model_info *info = b->info;
     const uint32_t seed = (uint32_t)b->run.seed;
     if (b->tokens) {
-        data_batch(&b->split, seed, RNG_TRAIN, index, info->batch_size, info->block_size,
-                   info->vocab_size, b->m.tokens, b->m.targets);
+        const enum exit_code code =
+            data_batch(&b->split, seed, RNG_TRAIN, index, info->batch_size, info->block_size,
+                       info->vocab_size, b->m.tokens, b->m.targets);
+        if (code) {
+            exit(code);
+        }
         return;
     }
     const int64_t rows = (int64_t)info->batch_size * info->block_size;

@@ -36,6 +36,7 @@ struct trainer {
     int64_t micro;             // micro-steps of it that are done,
     double micro_seconds;      // and what the first took where it was done ahead
     int64_t kept;              // the iteration of the state that is on disk; -1: there is none
+    enum exit_code failed;     // why the data could not be read any more; EXIT_DONE: they could
     double submit_time;        // when the oldest step that is not settled began
     double step_seconds;       // of the steps that mfu counts,
     int64_t step_count;        // and how many
@@ -81,9 +82,12 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
         if (stop_asked()) {
             return false;
         }
-        data_batch(split, (uint64_t)t->run->seed, stream,
-                   (uint64_t)(t->progress.iter * batches + k), info->batch_size, info->block_size,
-                   info->vocab_size, t->m.tokens, t->m.targets);
+        t->failed = data_batch(split, (uint64_t)t->run->seed, stream,
+                               (uint64_t)(t->progress.iter * batches + k), info->batch_size,
+                               info->block_size, info->vocab_size, t->m.tokens, t->m.targets);
+        if (t->failed) {
+            return false;
+        }
         step_loss(&t->m, info, k == 0);
         meter_show("iter %" PRId64 ": evaluating, %" PRId64 " of %" PRId64 " batches",
                    t->progress.iter, k + 1 + (stream == RNG_EVAL_VAL ? batches : 0), 2 * batches);
@@ -202,19 +206,20 @@ static void train_skipped(struct trainer *t, const struct step_result *result, d
     }
 }
 
-// Makes m's batch that of the next micro-step.
-static void train_take_batch(struct trainer *t) {
+// Makes m's batch that of the next micro-step. False where the data cannot be read.
+static bool train_take_batch(struct trainer *t) {
     const struct run *run = t->run;
     const struct model_info *info = t->info;
     struct model *m = &t->m;
     uint64_t index = (uint64_t)(t->submitted * run->gradient_accumulation_steps + t->micro);
-    data_batch(&t->data.train, (uint64_t)run->seed, RNG_TRAIN, index, info->batch_size,
-               info->block_size, info->vocab_size, m->tokens, m->targets);
+    t->failed = data_batch(&t->data.train, (uint64_t)run->seed, RNG_TRAIN, index, info->batch_size,
+                           info->block_size, info->vocab_size, m->tokens, m->targets);
     uint64_t key =
         rng_bits((uint32_t)run->seed, RNG_DROPOUT, (uint32_t)index, (uint32_t)(index >> 32));
     m->dropout = (float)run->dropout;
     m->dropout_key[0] = (uint32_t)key;
     m->dropout_key[1] = (uint32_t)(key >> 32);
+    return !t->failed;
 }
 
 // Hands iteration t->submitted to what computes. False where a stop was asked before its last
@@ -223,15 +228,19 @@ static bool train_submit(struct trainer *t) {
     const struct run *run = t->run;
     const int micro_steps = (int)run->gradient_accumulation_steps;
     for (; t->micro + 1 < micro_steps && !stop_asked(); t->micro++) {
-        train_take_batch(t);
+        if (!train_take_batch(t)) {
+            return false;
+        }
         step_gradients(&t->m, t->info, micro_steps, t->micro == 0);
     }
-    if (stop_asked()) {
+    if (stop_asked() || t->failed) {
         return false;
     }
     const double rate = schedule_learning_rate(run, t->submitted);
     if (t->micro < micro_steps) {
-        train_take_batch(t);
+        if (!train_take_batch(t)) {
+            return false;
+        }
         step_finish(&t->m, t->info, run, micro_steps, micro_steps == 1, rate,
                     t->progress.updates + 1);
     } else {
@@ -294,7 +303,9 @@ static void train_settle_all(struct trainer *t) {
 static bool train_is_sound(struct trainer *t) {
     if (t->micro == 0) {
         const double start = time_now();
-        train_take_batch(t);
+        if (!t->failed) {
+            train_take_batch(t); // where it cannot be read, the one before tells as much
+        }
         step_gradients(&t->m, t->info, (int)t->run->gradient_accumulation_steps, true);
         t->micro = 1;
         step_try(&t->m, t->info);
@@ -450,20 +461,24 @@ int main(int argc, char **argv) {
     struct trainer t = {.run = &run, .info = &model_info, .mfu = -1};
     folder_name(&t.folder, &run);
     data_open(&t.data, t.folder.data, t.info->vocab_size, t.info->block_size);
+    if (run.verify) {
+        data_verify(&t.data);
+    }
     int threads = parallel_threads((int)run.threads);
     model_create(&t.m, t.info, !run.eval_only);
     if (!run.eval_only) {
         folder_lock(&t.folder);
     }
     train_introduce(&t, threads);
-    bool resumed = start_run(&t.m, t.info, &run, &t.folder, t.data.tokenizer.text, &t.progress);
+    bool resumed = start_run(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
+    memcpy(t.progress.data, t.data.hash, sizeof t.progress.data);
     t.kept = resumed ? t.progress.iter : -1;
     step_begin(&t.m, t.info, &t.progress);
     t.run_text = options_text(&run);
 
     int code = EXIT_DONE;
     if (run.eval_only) {
-        code = train_evaluate(&t) ? EXIT_DONE : EXIT_STOPPED;
+        code = train_evaluate(&t) ? EXIT_DONE : t.failed ? (int)t.failed : EXIT_STOPPED;
     } else {
         const struct run_json run_json = {.folder = &t.folder,
                                           .run = &run,
@@ -502,7 +517,7 @@ int main(int argc, char **argv) {
                    anew ? "--init_from=resume starts it again" : "start it again",
                    t.kept < 0 ? "the beginning" : t.folder.state,
                    anew ? " (with --init_from=scratch it would begin anew)" : "");
-            code = EXIT_STOPPED;
+            code = t.failed ? (int)t.failed : EXIT_STOPPED;
         }
         metrics_close(&t.metrics);
         tensorboard_close(&t.tensorboard, t.progress.finished);

@@ -309,6 +309,8 @@ void options_parse(struct run *run, int argc, char **argv) {
         }
         if (!option) {
             option_other(key, value ? value : "");
+        } else if (!value && option->type == OPTION_bool && !*(bool *)option_value(option, run)) {
+            option_set(option, "True", run); // what is off is switched on by its name alone
         } else if (!value) {
             die(EXIT_USAGE, "--%s: no value; give one as --%s=value", key, key);
         } else {

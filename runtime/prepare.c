@@ -299,6 +299,32 @@ static uint64_t prepare_tokens(const struct prepare_text *text, size_t from, siz
     return output.count;
 }
 
+// The hashes of both token files and of all that a run depends on.
+static void prepare_hashes(const struct tokenizer *tokenizer, uint64_t train, uint64_t val,
+                           const char *adopted, FILE *out) {
+    static const char *const names[] = {"train", "val"};
+    const uint64_t counts[] = {train, val};
+    char hash[2][17], all[17];
+    for (int i = 0; i < 2; i++) {
+        char *path = adopted ? allocate_print("a path", "%s/%s.bin", adopted, names[i])
+                             : allocate_print("a path", "%s", prepare_files[i].temporary);
+        int file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file < 0 || !hash_file(file, 2 * counts[i], true, all) ||
+            !hash_file(file, 2 * counts[i], false, hash[i])) {
+            die(exit_code_of(errno), "%s: cannot read: %s", path,
+                errno ? strerror(errno) : "it became shorter meanwhile");
+        }
+        close(file);
+        free(path);
+        fprintf(out, "  \"%s_xxh3\": \"%s\",\n", names[i], all);
+        if (2 * counts[i] > HASH_WHOLE) {
+            fprintf(out, "  \"%s_blocks_xxh3\": \"%s\",\n", names[i], hash[i]);
+        }
+    }
+    hash_data(tokenizer->text, train, val, hash[0], hash[1], all);
+    fprintf(out, "  \"xxh3\": \"%s\",\n", all);
+}
+
 // One key a line and nothing that changes from run to run: for some data sets git tracks this file.
 static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint64_t val,
                          const struct prepare_options *options, struct prepare_file *file) {
@@ -308,6 +334,7 @@ static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint
     fprintf(out, "  \"vocab_size\": %d,\n", tokenizer->vocab_size);
     fprintf(out, "  \"train_tokens\": %llu,\n", (unsigned long long)train);
     fprintf(out, "  \"val_tokens\": %llu,\n", (unsigned long long)val);
+    prepare_hashes(tokenizer, train, val, options->adopt, out);
     if (options->adopt) {
         fprintf(out, "  \"adopted\": true\n}\n"); // data/prepare.sh looks for this line
     } else {

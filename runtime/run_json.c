@@ -102,6 +102,7 @@ void run_json_write(const struct run_json *j) {
     run_json_integer(out, "train_tokens", (int64_t)j->data->train.count);
     run_json_integer(out, "val_tokens", (int64_t)j->data->val.count);
     run_json_string(out, "tokenizer", tokenizer);
+    run_json_string(out, "data_xxh3", j->data->hash);
     fputs("\n}\n", out);
     replace_end(&r);
 }

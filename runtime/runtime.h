@@ -315,6 +315,9 @@ void hash_bytes(const void *bytes, size_t length, char text[17]);
 // False with errno set, or 0 where it became shorter.
 enum { HASH_WHOLE = 256 << 20 };
 bool hash_file(int file, size_t bytes, bool whole, char text[17]);
+// Of a data set: its tokenizer, and how long train.bin and val.bin are and hash_file of both, not whole.
+void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
+               const char *val, char text[17]);
 
 // ---- mapped.c: files that are mapped and read in place ------------------------------------------
 
@@ -460,22 +463,35 @@ char *pickle_tokenizer(const char *bytes, size_t length, const char **problem);
 
 struct split {
     char *path;
-    const uint16_t *tokens; // memory-mapped
+    int file;
+    const uint16_t *tokens; // made up ones, in memory; NULL where they are in the file
     size_t count;
+    char hash[17];   // hash_file, not whole
+    char stated[17]; // hash_file, whole, as meta.json says it, or ""
 };
 struct data {
     char *dir;
     struct split train, val;
     struct tokenizer tokenizer;
+    char hash[17]; // hash_data: the same tokens, the same hash
 };
-// Maps dir/train.bin and dir/val.bin and reads dir/meta.json. Dies: 66 a file is missing, 65 it is
-// empty, of odd size, shorter than block_size + 1, or its vocabulary is larger than vocab_size.
+// Opens dir/train.bin and dir/val.bin, reads dir/meta.json and holds the files against the hashes that
+// it has (files of more than HASH_WHOLE in blocks). Dies: 66 a file is missing, 65 it is empty, of odd
+// size, shorter than block_size + 1, not what meta.json says, or its vocabulary is larger than
+// vocab_size.
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size);
 void data_close(struct data *data);
+// The same for all of both files. Dies 65, 74.
+void data_verify(const struct data *data);
+// `count` tokens from `at` on. EXIT_DONE; or another code, and why in one line, where they cannot be
+// read: what is to be saved can be.
+enum exit_code data_tokens(const struct split *split, size_t at, size_t count, uint16_t *tokens);
 // Batch `index` of a stream: B offsets drawn uniformly, tokens (B, T) and targets (B, T) = the next
-// ones. A function of (seed, stream, index) alone. Dies 65 on an id >= vocab_size, saying where.
-void data_batch(const struct split *split, uint64_t seed, enum rng_stream stream, uint64_t index,
-                int B, int T, int vocab_size, int32_t *tokens, int32_t *targets);
+// ones. A function of (seed, stream, index) alone. EXIT_DONE; or another code, and why in one line:
+// data_tokens's, or 65 for an id >= vocab_size.
+enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_stream stream,
+                          uint64_t index, int B, int T, int vocab_size, int32_t *tokens,
+                          int32_t *targets);
 
 // ---- safetensors.c: one strict reader and a writer ----------------------------------------------
 
@@ -550,6 +566,7 @@ struct progress {    // where a run stands, kept in both checkpoints' metadata
     bool finished;
     char from[17]; // what the run began from: the XXH3 of a checkpoint, or "scratch"; "": not said
     char from_path[256]; // and where that checkpoint lay, for people
+    char data[17];       // the hash of the data that it trains on; "" where a file does not say
 };
 // ckpt.safetensors: the weights, nanoGPT's names and shapes. state.safetensors: those, and
 // "adam.m.NAME", "adam.v.NAME". Metadata: format "diecast", model_info.config as "config",
@@ -653,7 +670,7 @@ void folder_free(struct folder *folder);
 // Follows init_from: fills m's weights (and moments) and progress, or says why not and exits.
 // Returns whether it goes on from the folder's state.
 bool start_run(struct model *m, const struct model_info *info, const struct run *run,
-               const struct folder *folder, const char *tokenizer, struct progress *progress);
+               const struct folder *folder, const struct data *data, struct progress *progress);
 
 // ---- stop.c: signals ----------------------------------------------------------------------------
 

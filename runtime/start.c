@@ -13,7 +13,7 @@ struct start {
     const struct model_info *info;
     const struct run *run;
     const struct folder *folder;
-    const char *tokenizer;
+    const struct data *data;
     struct progress *progress;
 };
 
@@ -44,6 +44,22 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
             "anew, "
             "--init_from=PATH takes its weights",
             s->folder->state);
+    }
+    struct pair dataset;
+    const char *then = header->progress.data, *now = s->data->hash;
+    pairs_find(header->run, "dataset", 7, &dataset);
+    // Another vocabulary is checkpoint_load's to refuse, which says more of it.
+    bool same = !strcmp(header->tokenizer, s->data->tokenizer.text) &&
+                strlen(s->run->dataset) == (size_t)dataset.value_length &&
+                !memcmp(dataset.value, s->run->dataset, (size_t)dataset.value_length);
+    if (*then && same && strcmp(then, now)) {
+        die(EXIT_DATA,
+            "%s: its run is trained on data of hash %s, and %s is now of %s: another text, or "
+            "other "
+            "tokens of it; prepare those again, or --init_from=scratch starts anew; a run goes on "
+            "with "
+            "other data where these have a name of their own: --init_from=resume --dataset=NAME",
+            s->folder->state, then, s->data->dir, now);
     }
 }
 
@@ -85,7 +101,7 @@ static void start_resume(const struct start *s) {
     free(own);
     checkpoint_free_header(&header);
 
-    bool moments = checkpoint_load(path, s->m, s->info, s->progress, s->tokenizer);
+    bool moments = checkpoint_load(path, s->m, s->info, s->progress, s->data->tokenizer.text);
     s->progress->finished = false;
     if (s->m->m && !moments) {
         printf("%s: has no moments; they start at zero\n", path);
@@ -197,7 +213,7 @@ static void start_from(const struct start *s, const char *path) {
     checkpoint_free_header(&header);
     struct model weights = *s->m;
     weights.m = weights.v = NULL; // moments begin at zero, whatever the file has
-    checkpoint_load(path, &weights, s->info, s->progress, s->tokenizer);
+    checkpoint_load(path, &weights, s->info, s->progress, s->data->tokenizer.text);
     *s->progress = progress_fresh();
     start_hash(path, s->progress->from);
     start_plain_path(path, s->progress->from_path);
@@ -207,8 +223,8 @@ static void start_from(const struct start *s, const char *path) {
 // ---- which of these -----------------------------------------------------------------------------
 
 bool start_run(struct model *m, const struct model_info *info, const struct run *run,
-               const struct folder *folder, const char *tokenizer, struct progress *progress) {
-    const struct start s = {m, info, run, folder, tokenizer, progress};
+               const struct folder *folder, const struct data *data, struct progress *progress) {
+    const struct start s = {m, info, run, folder, data, progress};
     const char *from = *run->init_from ? run->init_from : "auto";
     bool there = !access(folder->state, F_OK);
     bool automatic = !strcmp(from, "auto"), scratch = !strcmp(from, "scratch");

@@ -64,6 +64,13 @@ static inline char *suite_read(const char *name, size_t *length) {
     return bytes;
 }
 
+// One token of a data set.
+static inline uint16_t suite_token(const struct split *split, size_t at) {
+    uint16_t token;
+    ck_assert_int_eq(data_tokens(split, at, 1, &token), EXIT_DONE);
+    return token;
+}
+
 static inline bool suite_exists(const char *name) {
     return access(suite_path(name), F_OK) == 0;
 }

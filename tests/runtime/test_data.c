@@ -51,7 +51,7 @@ START_TEST(opens_what_is_good) {
     data_open(&data, suite_dir, 4, 19); // 19 + 1 tokens are all that val has
     ck_assert_uint_eq(data.train.count, 100);
     ck_assert_uint_eq(data.val.count, 20);
-    ck_assert_int_eq(data.train.tokens[99], 3);
+    ck_assert_int_eq(suite_token(&data.train, 99), 3);
     ck_assert_str_eq(data.tokenizer.text, TOKENIZER);
     ck_assert_str_eq(data.val.path, suite_path("val.bin"));
     data_close(&data);
@@ -163,7 +163,7 @@ START_TEST(files_beyond_four_billion_tokens) {
         ck_assert_int_eq(x[t], pattern[t]);
         ck_assert_int_eq(y[t], pattern[t + 1]);
     }
-    ck_assert_int_eq(data.train.tokens[count - 1], 0);
+    ck_assert_int_eq(suite_token(&data.train, count - 1), 0);
     data_close(&data);
 }
 END_TEST
@@ -260,10 +260,14 @@ START_TEST(broken_meta) {
 }
 END_TEST
 
+// Ends as a trainer does that cannot go on.
 static void draw_all(void *context) {
     int32_t x[4], y[4];
     for (uint64_t index = 0; index < 1000; index++) {
-        data_batch(context, 1, RNG_TRAIN, index, 1, 4, 10, x, y);
+        enum exit_code code = data_batch(context, 1, RNG_TRAIN, index, 1, 4, 10, x, y);
+        if (code) {
+            exit(code);
+        }
     }
 }
 
@@ -276,6 +280,142 @@ START_TEST(ids_beyond_the_vocabulary) {
     suite_dies(draw_all, &split, EXIT_DATA, "folder/train.bin", "token 31 is 10", "has 10");
     tokens[31] = 65535;
     suite_dies(draw_all, &split, EXIT_DATA, "token 31 is 65535");
+}
+END_TEST
+
+// A file that is emptied or cut while it is trained on: one line, and the process goes on to save.
+START_TEST(files_that_become_shorter) {
+    write_good();
+    struct data data;
+    data_open(&data, suite_dir, 10, 4);
+    ck_assert_int_eq(suite_run(draw_all, &data.train).code, 0);
+    ck_assert_int_eq(truncate(suite_path("train.bin"), 101), 0); // in the middle of a token
+    suite_dies(draw_all, &data.train, EXIT_IO, suite_path("train.bin"), "became shorter");
+    ck_assert_int_eq(truncate(suite_path("train.bin"), 0), 0);
+    suite_dies(draw_all, &data.train, EXIT_IO, suite_path("train.bin"), "became shorter");
+    ck_assert_int_eq(suite_run(draw_all, &data.val).code, 0);
+    data_close(&data);
+}
+END_TEST
+
+// A context longer than what is read at a time.
+START_TEST(long_rows) {
+    enum { COUNT = 30000, T = 9001 };
+    static uint16_t tokens[COUNT];
+    static int32_t x[2 * T], y[2 * T];
+    for (int i = 0; i < COUNT; i++) {
+        tokens[i] = (uint16_t)i;
+    }
+    suite_write("train.bin", tokens, sizeof tokens);
+    int file = open(suite_path("train.bin"), O_RDONLY);
+    const struct split split = {.path = "train.bin", .file = file, .count = COUNT};
+    for (uint64_t index = 0; index < 20; index++) {
+        ck_assert_int_eq(data_batch(&split, 1, RNG_TRAIN, index, 2, T, COUNT, x, y), 0);
+        for (int i = 0; i < 2 * T; i++) {
+            ck_assert_int_eq(x[i], x[i / T * T] + i % T);
+            ck_assert_int_eq(y[i], x[i] + 1);
+        }
+    }
+    close(file);
+}
+END_TEST
+
+// ---- hashes -------------------------------------------------------------------------------------
+
+// meta.json with the hashes of what is there.
+static void write_hashes(const char *hash) {
+    struct data data;
+    data_open(&data, suite_dir, 65536, 8);
+    char text[1024];
+    snprintf(text, sizeof text,
+             "{\"tokenizer\":\"%s\",\"vocab_size\":4,\"train_tokens\":%zu,\"val_tokens\":%zu,"
+             "\"train_xxh3\":\"%s\",\"val_xxh3\":\"%s\",\"xxh3\":\"%s\"}",
+             TOKENIZER, data.train.count, data.val.count, data.train.hash, data.val.hash,
+             hash ? hash : data.hash);
+    data_close(&data);
+    suite_write_text("meta.json", text);
+}
+
+START_TEST(the_same_tokens_have_the_same_hash) {
+    struct data a, b;
+    write_good();
+    data_open(&a, suite_dir, 4, 8); // of an older version: without hashes
+    write_hashes(NULL);
+    data_open(&b, suite_dir, 4, 8);
+    ck_assert_uint_eq(strlen(a.hash), 16);
+    ck_assert_str_eq(a.hash, b.hash);
+    ck_assert_str_eq(b.train.hash, b.train.stated);
+    data_verify(&a);
+    data_verify(&b);
+    data_close(&a);
+    data_close(&b);
+
+    uint16_t tokens[20];
+    memset(tokens, 0, sizeof tokens);
+    suite_write("val.bin", tokens, sizeof tokens);
+    write_meta(TOKENIZER, 4, 100, 20);
+    data_open(&b, suite_dir, 4, 8);
+    ck_assert_str_ne(a.hash, b.hash);
+    data_close(&b);
+    write_good();
+    write_meta("char 61 62 63 65", 4, 100, 20); // another text of the same tokens
+    data_open(&b, suite_dir, 4, 8);
+    ck_assert_str_ne(a.hash, b.hash);
+    data_close(&b);
+}
+END_TEST
+
+START_TEST(files_that_are_not_what_meta_says) {
+    static const char *const names[] = {"train.bin", "val.bin"};
+    for (int i = 0; i < 2; i++) {
+        write_good();
+        write_hashes(NULL);
+        int file = open(suite_path(names[i]), O_WRONLY);
+        ck_assert_int_eq(pwrite(file, "\3", 1, 0), 1); // was 0
+        close(file);
+        suite_dies(open_data, &usual, EXIT_DATA, suite_path(names[i]), "has hash",
+                   suite_path("meta.json"), remedy());
+    }
+    write_good();
+    write_hashes("0123456789abcdef");
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("meta.json"), "0123456789abcdef", remedy());
+    // None of the three may be left out or change its name.
+    static const char *const keys[] = {"\"xxh3\"", "\"train_xxh3\"", "\"val_xxh3\""};
+    for (int i = 0; i < 3; i++) {
+        write_good();
+        write_hashes(NULL);
+        size_t length;
+        char *meta = suite_read("meta.json", &length);
+        strstr(meta, keys[i])[2] ^= 1;
+        suite_write("meta.json", meta, length);
+        free(meta);
+        suite_dies(open_data, &usual, EXIT_DATA, suite_path("meta.json"), "has no hash", remedy());
+    }
+}
+END_TEST
+
+// A file of 300 MiB, all holes: looked at in places, and wholly where that is asked for.
+START_TEST(large_files_in_places) {
+    const size_t bytes = 300 << 20, between = (bytes - (1 << 20)) / 255 + (1 << 20) + 999;
+    suite_write("x", "", 0);
+    int file = open(suite_path("x"), O_RDWR);
+    ck_assert_int_eq(ftruncate(file, (off_t)bytes), 0);
+    char quick[17], whole[17], now[17];
+    ck_assert(hash_file(file, bytes, false, quick));
+    ck_assert(hash_file(file, bytes, true, whole));
+    ck_assert_str_ne(quick, whole);
+    ck_assert_int_eq(pwrite(file, "x", 1, (off_t)between), 1); // behind the second block
+    ck_assert(hash_file(file, bytes, false, now));
+    ck_assert_str_eq(now, quick);
+    ck_assert(hash_file(file, bytes, true, now));
+    ck_assert_str_ne(now, whole);
+    ck_assert_int_eq(pwrite(file, "", 1, (off_t)between), 1);
+    ck_assert_int_eq(pwrite(file, "x", 1, (off_t)bytes - 1), 1); // the last byte counts
+    ck_assert(hash_file(file, bytes, false, now));
+    ck_assert_str_ne(now, quick);
+    ck_assert_int_eq(ftruncate(file, (off_t)bytes - 1), 0);
+    ck_assert(!hash_file(file, bytes, false, now));
+    close(file);
 }
 END_TEST
 
@@ -293,6 +433,11 @@ int main(void) {
         a_vocabulary_larger_than_the_trainers,
         broken_meta,
         ids_beyond_the_vocabulary,
+        files_that_become_shorter,
+        long_rows,
+        the_same_tokens_have_the_same_hash,
+        files_that_are_not_what_meta_says,
+        large_files_in_places,
     };
     return suite_main("data", tests, sizeof tests / sizeof *tests);
 }

@@ -49,7 +49,15 @@ struct trial {
     int nan_from, nan_to;
     double steep;      // what gradients of wte are multiplied by; 0: nothing
     rlim_t file_limit; // 0: none
+    bool empties_data; // the signal, SIGUSR2, is no stop: train.bin is emptied there
 };
+
+static void empty_data(int number) {
+    (void)number;
+    if (truncate(suite_path("data/train.bin"), 0)) {
+        _exit(99);
+    }
+}
 
 static void write_calls(void) {
     FILE *file = fopen(suite_path("calls"), "w");
@@ -78,6 +86,9 @@ static void run_trial(void *context) {
     fake_signal_in = trial->signal_in;
     signal(trial->signal ? abs(trial->signal) : SIGINT, trial->signal_ignored ? SIG_IGN : SIG_DFL);
     fake_wrong_gradient = trial->steep > 0 ? trial->steep : 1;
+    if (trial->empties_data) {
+        signal(trial->signal, empty_data);
+    }
     fake_nan_from = trial->nan_from;
     fake_nan_to = trial->nan_to;
     if (trial->file_limit) {
@@ -993,6 +1004,72 @@ START_TEST(warns_of_traps) {
 }
 END_TEST
 
+// ---- data ---------------------------------------------------------------------------------------
+
+// The state is of the last whole iteration, and the run goes on when the file is there again.
+START_TEST(data_that_are_gone_while_it_trains) {
+    train_straight();
+    size_t length;
+    char *tokens = suite_read("data/train.bin", &length);
+    // In the middle of an iteration's micro-steps, and between two.
+    for (int at = 20; at < 22; at++) {
+        struct ending ending = train((struct trial){.out = "run",
+                                                    .flags = {"--threads=1", "--init_from=scratch"},
+                                                    .signal = SIGUSR2,
+                                                    .signal_at = at,
+                                                    .empties_data = true},
+                                     EXIT_IO);
+        ck_assert_msg(strstr(ending.text, "train.bin: cannot read token"), "%s", ending.text);
+        ck_assert_int_eq(count_words(ending.text, "\n"), 1);
+        stdout_has("to go on from");
+        suite_write("data/train.bin", tokens, length);
+        train((struct trial){.out = "run", .flags = {"--threads=1"}}, EXIT_DONE);
+        same_run("straight", "run");
+    }
+    free(tokens);
+}
+END_TEST
+
+static void change_a_token(const char *path) {
+    int file = open(suite_path(path), O_RDWR);
+    char byte;
+    ck_assert_int_eq(pread(file, &byte, 1, 100), 1);
+    byte ^= 1;
+    ck_assert_int_eq(pwrite(file, &byte, 1, 100), 1);
+    close(file);
+}
+
+// Another text under the same name makes another run.
+START_TEST(other_data_of_the_same_name) {
+    write_data("data", FAKE_TOKENIZER);
+    train(
+        (struct trial){.out = "run", .flags = {"--threads=1"}, .signal = SIGTERM, .signal_at = 20},
+        EXIT_STOPPED);
+    change_a_token("data/val.bin");
+    static const char *const from[] = {"--init_from=auto", "--init_from=resume"};
+    for (int i = 0; i < 2; i++) {
+        struct ending ending =
+            train((struct trial){.out = "run", .flags = {"--threads=1", from[i]}}, EXIT_DATA);
+        ck_assert_msg(strstr(ending.text, "is trained on data of hash") &&
+                          strstr(ending.text, "is now of") &&
+                          strstr(ending.text, "--init_from=scratch"),
+                      "%s", ending.text);
+        ck_assert_int_eq(count_words(ending.text, "\n"), 1);
+    }
+    change_a_token("data/val.bin"); // as it was
+    train((struct trial){.out = "run", .flags = {"--threads=1"}}, EXIT_DONE);
+    change_a_token("data/val.bin"); // a finished run is not this one either
+    train((struct trial){.out = "run", .flags = {"--threads=1"}}, EXIT_DATA);
+    // With a name of their own they are asked for.
+    ck_assert_int_eq(rename(suite_path("data"), suite_path("other")), 0);
+    train((struct trial){.out = "run",
+                         .flags = {"--dataset=other", "--init_from=resume", "--max_iters=32",
+                                   "--threads=1"}},
+          EXIT_DONE);
+    stdout_has("dataset was data, is now other");
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
         trains,
@@ -1032,6 +1109,8 @@ int main(void) {
         data_of_another_vocabulary,
         schedule,
         warns_of_traps,
+        data_that_are_gone_while_it_trains,
+        other_data_of_the_same_name,
     };
     return suite_main("loop", tests, sizeof tests / sizeof tests[0]);
 }

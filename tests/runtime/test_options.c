@@ -34,6 +34,8 @@ START_TEST(values) {
     ck_assert(run.eval_only);
     ck_assert(!run.decay_lr);
     ck_assert_str_eq(run.out_dir, "out/a b");
+    run = parse((struct words){{"--verify", "--csv"}}); // a switch that is off, by its name alone
+    ck_assert(run.verify && run.csv);
     run = parse((struct words){{"--seed=1", "--seed=2", "--min_lr=0"}});
     ck_assert_int_eq(run.seed, 2); // the last one wins
     ck_assert(run.min_lr == 0);
@@ -60,7 +62,7 @@ START_TEST(wrong_values) {
     refused("--decay_lr=yes", "'yes' is neither True nor False");
     refused("--dataset=a\"b", "--dataset", "leave it out");
     refused("--dataset=a b", "--dataset", "leave it out");
-    refused("--decay_lr", "--decay_lr: no value");
+    refused("--decay_lr", "--decay_lr: no value"); // which is on
     refused("config/train.py", "config/train.py: no flag", "fake, is built in");
 }
 END_TEST

@@ -66,6 +66,9 @@ START_TEST(characters_are_sorted_and_split) {
                            "  \"vocab_size\": 7,\n"
                            "  \"train_tokens\": 9,\n"
                            "  \"val_tokens\": 2,\n"
+                           "  \"train_xxh3\": \"cc62a5d8c6747642\",\n"
+                           "  \"val_xxh3\": \"48b2c92616fc193d\",\n"
+                           "  \"xxh3\": \"43333d7e09c54a98\",\n"
                            "  \"text_sha256\": "
                            "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"\n"
                            "}\n");
@@ -118,7 +121,7 @@ START_TEST(data_takes_what_is_made) {
     ck_assert_uint_eq(data.train.count, 720000);
     ck_assert_uint_eq(data.val.count, 80000);
     for (size_t i = 0; i < CHARACTERS; i++) {
-        uint16_t id = i < 720000 ? data.train.tokens[i] : data.val.tokens[i - 720000];
+        uint16_t id = i < 720000 ? suite_token(&data.train, i) : suite_token(&data.val, i - 720000);
         ck_assert_int_eq(id, text[i] - 'a');
     }
     data_close(&data);
@@ -145,8 +148,8 @@ START_TEST(as_many_characters_as_fit_into_two_bytes) {
     struct data data;
     data_open(&data, suite_path("out"), 65536, 256);
     ck_assert_int_eq(data.tokenizer.vocab_size, 65536);
-    ck_assert_int_eq(data.train.tokens[0], 0);
-    ck_assert_int_eq(data.val.tokens[data.val.count - 1], 65535);
+    ck_assert_int_eq(suite_token(&data.train, 0), 0);
+    ck_assert_int_eq(suite_token(&data.val, data.val.count - 1), 65535);
     data_close(&data);
     write_code_points(65537);
     suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "65537", "65536");
@@ -296,7 +299,8 @@ START_TEST(gpt2_tokens_of_any_text_come_back) {
     for (int part = 0; part < 2; part++) {
         for (size_t i = 0; i < parts[part]->count; i++) {
             size_t bytes;
-            const char *token = tokenizer_decode(&data.tokenizer, parts[part]->tokens[i], &bytes);
+            const char *token =
+                tokenizer_decode(&data.tokenizer, suite_token(parts[part], i), &bytes);
             memcpy(back + at, token, bytes);
             at += bytes;
         }

@@ -32,6 +32,7 @@ const struct run run_defaults = {
     .tensorboard = false,
     .csv = false,
     .report = false,
+    .verify = false,
     .threads = 0,
 };
 
