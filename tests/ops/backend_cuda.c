@@ -97,10 +97,17 @@ static void write_state(struct gpu *gpu, const struct settings *settings) {
         state.scale = LOSS_SCALER;
         state.in.loss_scale /= LOSS_SCALER;
     }
-    CUDA_CHECK(cudaMemcpy(gpu->state, &state, sizeof state, cudaMemcpyHostToDevice));
+    memory_write(gpu->state, &state, sizeof state);
 }
 
 // ---- memory -------------------------------------------------------------------------------------
+
+// cudaMemcpy of pageable memory may return while the bytes are still under way, on the default
+// stream, for which the kernels' stream does not wait.
+void memory_write(void *to, const void *from, size_t bytes) {
+    CUDA_CHECK(cudaMemcpy(to, from, bytes, cudaMemcpyHostToDevice));
+    CUDA_CHECK(cudaDeviceSynchronize());
+}
 
 struct memory memory_new(size_t bytes, size_t guard) {
     struct memory memory = {.bytes = bytes, .guard = guard};
@@ -142,7 +149,7 @@ static void tensor_write(const struct tensor *t, const void *dense, const struct
         const size_t at = (size_t)(i / t->columns) * (size_t)t->width + (size_t)(i % t->columns);
         format_store(t->format, padded + at * size, (const float *)dense + i);
     }
-    CUDA_CHECK(cudaMemcpy(memory->at, padded, memory->bytes, cudaMemcpyHostToDevice));
+    memory_write(memory->at, padded, memory->bytes);
     free(padded);
 }
 
@@ -184,7 +191,7 @@ static void write_order(const struct op_case *c, const struct settings *settings
             }
         }
     }
-    CUDA_CHECK(cudaMemcpy(order->at, places, order->bytes, cudaMemcpyHostToDevice));
+    memory_write(order->at, places, order->bytes);
     free(tokens);
     free(places);
 }
@@ -259,7 +266,7 @@ static void job_run_aliased(const struct op_case *c, struct job *job, int operan
     CUDA_CHECK(cudaStreamSynchronize(job->context.gpu->stream));
     CUDA_CHECK(
         cudaMemcpy(tensors[result].at, tensors[operand].at, bytes, cudaMemcpyDeviceToDevice));
-    CUDA_CHECK(cudaMemcpy(tensors[operand].at, before, bytes, cudaMemcpyHostToDevice));
+    memory_write(tensors[operand].at, before, bytes); // waits for the copy before it, too
     free(before);
 }
 

@@ -23,5 +23,7 @@ struct memory {
 struct memory memory_new(size_t bytes, size_t guard);
 // False where something was written before its first byte or behind its last.
 bool memory_free(const struct memory *memory);
+// All that goes from the host to the device: it has arrived when this returns.
+void memory_write(void *to, const void *from, size_t bytes);
 
 #endif

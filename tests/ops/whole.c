@@ -57,7 +57,7 @@ static void parts_free(struct parts *p) {
 }
 
 static void write_part(const struct parts *p, enum part part, const void *from) {
-    CUDA_CHECK(cudaMemcpy(p->at[part].at, from, p->at[part].bytes, cudaMemcpyHostToDevice));
+    memory_write(p->at[part].at, from, p->at[part].bytes);
 }
 
 static void *read_part(const struct parts *p, enum part part) {
@@ -84,7 +84,7 @@ static struct step_state read_state(const struct gpu *gpu) {
 }
 
 static void write_state(const struct gpu *gpu, const struct step_state *state) {
-    CUDA_CHECK(cudaMemcpy(gpu->state, state, sizeof *state, cudaMemcpyHostToDevice));
+    memory_write(gpu->state, state, sizeof *state);
 }
 
 static struct step_state fresh_state(void) {
@@ -249,8 +249,7 @@ static void check_unchanged(const struct whole_case *c, float gradient, double t
     fill_parts(&p);
     write_random(&p, GRADS, 10, 1);
     const size_t last = (size_t)(c->floats - 1) * sizeof(float);
-    CUDA_CHECK(
-        cudaMemcpy(p.at[GRADS].at + last, &gradient, sizeof gradient, cudaMemcpyHostToDevice));
+    memory_write(p.at[GRADS].at + last, &gradient, sizeof gradient);
     void *start[PARTS];
     for (int i = 0; i < PARTS; i++) {
         start[i] = read_part(&p, i);
@@ -340,7 +339,7 @@ START_TEST(batches_are_taken) {
             slot[s][i] = (char)rng_bits(4, (uint32_t)s, (uint32_t)i, 0);
         }
         slots[s] = memory_new(bytes, CANARY);
-        CUDA_CHECK(cudaMemcpy(slots[s].at, slot[s], bytes, cudaMemcpyHostToDevice));
+        memory_write(slots[s].at, slot[s], bytes);
         gpu->staging[s] = slots[s].at;
     }
     for (int i = 0; i < 3; i++) {
