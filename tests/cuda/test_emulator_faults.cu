@@ -18,6 +18,7 @@ static float *device_floats(int n, float value) {
     float *p;
     cudaMalloc(&p, (size_t)n * 4);
     cudaMemcpy(p, x.data(), (size_t)n * 4, cudaMemcpyHostToDevice);
+    cudaDeviceSynchronize(); // some tests' streams do not wait for the default one
     return p;
 }
 
@@ -657,6 +658,32 @@ static bool default_stream_order(bool fault) { // only blocking streams keep ord
     return holds(y, 64, 2, 0);
 }
 
+// The same, of a copy and of a memset that the host gave to the default stream.
+static bool copy_under_way(bool fault) {
+    cudaStream_t a;
+    cudaStreamCreateWithFlags(&a, cudaStreamNonBlocking);
+    float *x = device_floats(64, 0), *y = device_floats(64, 0);
+    const std::vector<float> ones(64, 1);
+    cudaMemcpy(x, ones.data(), 256, cudaMemcpyHostToDevice); // returns when it has read them
+    if (!fault)
+        cudaStreamSynchronize(nullptr);
+    LAUNCH(add, 1, 32, 0, a, y, x, 1.0f);
+    cudaStreamSynchronize(a);
+    return holds(y, 64, 2, 0);
+}
+
+static bool memset_under_way(bool fault) {
+    cudaStream_t a;
+    cudaStreamCreateWithFlags(&a, cudaStreamNonBlocking);
+    float *x = device_floats(64, 1), *y = device_floats(64, 0);
+    cudaMemset(x, 0, 256);
+    if (!fault)
+        cudaStreamSynchronize(nullptr);
+    LAUNCH(add, 1, 32, 0, a, y, x, 1.0f);
+    cudaStreamSynchronize(a);
+    return holds(y, 64, 1, 0);
+}
+
 static bool by_value(bool fault) { // a captured launch keeps the arguments it was captured with
     cudaStream_t a;
     cudaGraph_t graph;
@@ -766,6 +793,8 @@ static const struct test {
     {"pinned buffer overwritten early", pinned_overwritten, nullptr},
     {"pinned buffer read early", read_early, nullptr},
     {"order with the default stream", default_stream_order, nullptr},
+    {"copy under way", copy_under_way, nullptr},
+    {"memset under way", memset_under_way, nullptr},
     {"captured arguments", by_value, nullptr},
     {"branches of a graph", graph_branches, nullptr},
 };

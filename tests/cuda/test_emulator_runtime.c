@@ -192,6 +192,22 @@ static void test_streams(void) {
     host[0] = pinned[0] = 5;
     OK(cudaMemcpyAsync(got, device, 16, cudaMemcpyDeviceToHost, b)); // to pageable: waits
     CHECK(got[0] == 1 && got[1] == 2 && got[2] == 5 && got[3] == 1);
+
+    // and so where the copy is not Async: it waits for what was there before it, and may be under way
+    // when it returns; one of pinned memory is done
+    runs = 0;
+    OK(cudaLaunchHostFunc(NULL, count, &runs));
+    OK(cudaMemcpy(device, host, 8, cudaMemcpyHostToDevice));
+    CHECK(runs == 1);
+    CHECK(cudaStreamQuery(NULL) == cudaErrorNotReady);
+    OK(cudaMemcpy(device, host, 8, cudaMemcpyHostToDevice));
+    host[0] = 6;
+    OK(cudaMemcpy(got, device, 8, cudaMemcpyDeviceToHost));
+    CHECK(got[0] == 5);
+    OK(cudaMemcpy(device, pinned, 8, cudaMemcpyHostToDevice));
+    CHECK(cudaStreamQuery(NULL) == cudaSuccess);
+    OK(cudaMemset(device, 0, 8));
+    CHECK(cudaStreamQuery(NULL) == cudaErrorNotReady);
     OK(cudaFree(device));
     OK(cudaFreeHost(pinned));
     OK(cudaStreamDestroy(b));

@@ -145,9 +145,10 @@ static struct matrix matrix_make(enum gemm_type type, int rows, int cols, int ld
     return m;
 }
 
+// On the products' stream, which does not wait for the default one.
 static void matrix_send(const struct matrix *m) {
-    CUDA_CHECK(cudaMemcpy(m->device, m->host, (size_t)m->rows * m->ld * type_bytes(m->type),
-                          cudaMemcpyHostToDevice));
+    CUDA_CHECK(cudaMemcpyAsync(m->device, m->host, (size_t)m->rows * m->ld * type_bytes(m->type),
+                               cudaMemcpyHostToDevice, gpu.stream));
 }
 
 static void matrix_fetch(struct matrix *m) {
@@ -662,7 +663,7 @@ static cublasStatus_t refused(const struct request *r, char *memory) {
 static void check_refusals(void) {
     void *memory;
     CUDA_CHECK(cudaMalloc(&memory, 1 << 20));
-    CUDA_CHECK(cudaMemset(memory, 0, 1 << 20));
+    CUDA_CHECK(cudaMemsetAsync(memory, 0, 1 << 20, gpu.stream));
     const cudaDataType_t bf16 = CUDA_R_16BF, f16 = CUDA_R_16F, f32 = CUDA_R_32F;
     const struct request fine = {.compute = CUBLAS_COMPUTE_32F,
                                  .a = bf16,

@@ -3,9 +3,10 @@
 //
 // Work on a stream is queued and runs as late as is legal: when the host waits
 // for it, or when work that waits for it runs. So a missing wait between two
-// streams, or a pinned buffer that is written before its copy has run, gives
-// wrong numbers here every time. Which of several streams runs first is the
-// schedule's word; at random, work also runs early.
+// streams, a pinned buffer that is written before its copy has run, or a copy
+// or memset of the default stream that nobody waits for, gives wrong numbers
+// here every time. Which of several streams runs first is the schedule's word;
+// at random, work also runs early.
 //
 // Device memory is closed to the CPU but while queued work runs: the host that
 // follows a device pointer ends with an error, as it does with a real device.
@@ -332,6 +333,15 @@ static void run_stream(cudaStream_t stream) {
     memory_open();
     run_to({stream, stream->issued});
     memory_close();
+}
+
+// What the host's wait for a stream runs: the default one keeps order with all blocking streams.
+static void run_and_wait(cudaStream_t stream) {
+    if (stream == &default_stream)
+        for (cudaStream_t other : streams)
+            if (other->blocking)
+                run_stream(other);
+    run_stream(stream);
 }
 
 // The error of work on a stream that cannot have it now, or cudaSuccess.
@@ -764,9 +774,14 @@ static void copy_run(const struct copy *c) {
         memmove(c->to + i * c->to_pitch, c->from + i * c->from_pitch, c->width);
 }
 
-// A copy of pageable memory to the device takes the bytes at once; one from the
-// device to pageable memory, and every copy that is not Async and ends or
-// begins on the host, is done when it returns.
+// When a copy is done, as CUDA documents it ("API synchronization behavior"):
+//
+// - from pageable memory to the device: the bytes are taken at once, and arrive when the stream comes
+//   to it. Where the copy is not Async, the host first waits for the stream, but not for the copy: a
+//   kernel on a stream that does not wait for the default one may run before the bytes are there;
+// - within the device: when the stream comes to it;
+// - from the device to pageable memory: when the call returns;
+// - between the device and pinned memory: when the call returns or, Async, when the stream comes to it.
 static cudaError_t copy_enqueue(struct copy c, enum cudaMemcpyKind kind, cudaStream_t stream,
                                 bool async) {
     NEED_DEVICE();
@@ -785,9 +800,11 @@ static cudaError_t copy_enqueue(struct copy c, enum cudaMemcpyKind kind, cudaStr
     cudaStream_t s = stream_of(stream);
     if (!s)
         return result(cudaErrorInvalidResourceHandle);
-    const bool both_device = to_device && from_device;
-    const bool wait = !async ? !both_device : !to_device && !is_pinned(c.to) && !s->capture;
-    if (async && !s->capture && !from_device && !is_pinned(c.from)) {
+    const bool pageable_from = !from_device && !is_pinned(c.from);
+    const bool pageable_to = !to_device && !is_pinned(c.to);
+    if (pageable_from && !s->capture && (async || to_device)) {
+        if (!async && !capturing(true))
+            run_and_wait(s);
         std::vector<unsigned char> bytes(c.width * c.height);
         for (size_t i = 0; i < c.height; i++)
             memcpy(&bytes[i * c.width], c.from + i * c.from_pitch, c.width);
@@ -800,6 +817,7 @@ static cudaError_t copy_enqueue(struct copy c, enum cudaMemcpyKind kind, cudaStr
         }));
     }
     const cudaError_t error = enqueue(stream, [c]() { copy_run(&c); });
+    const bool wait = async ? pageable_to && !s->capture : !to_device || !from_device;
     if (error == cudaSuccess && wait)
         run_stream(s);
     return result(error);
@@ -883,11 +901,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
         return result(s->capture ? cudaErrorStreamCaptureUnsupported
                                  : cudaErrorStreamCaptureImplicit);
     }
-    if (s == &default_stream) // it keeps order with all blocking streams
-        for (cudaStream_t other : streams)
-            if (other->blocking)
-                run_stream(other);
-    run_stream(s);
+    run_and_wait(s);
     return cudaSuccess;
 }
 
