@@ -106,7 +106,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
             out[outs++] = checkpoint_out(&tensors[i], "adam.v.", m->v);
         }
     }
-    char number[9][32];
+    char number[10][32];
     snprintf(number[0], 32, "%" PRId64, p->iter);
     snprintf(number[1], 32, "%" PRId64, p->updates);
     snprintf(number[2], 32, "%" PRId64, p->skipped);
@@ -116,6 +116,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
     snprintf(number[6], 32, "%.17g", p->val_loss);
     snprintf(number[7], 32, "%.17g", p->loss_scale);
     snprintf(number[8], 32, "%" PRId64, p->loss_scale_steps);
+    snprintf(number[9], 32, "%" PRId64, p->log_lines);
     const char *const metadata[] = {
         "format",
         "diecast",
@@ -147,6 +148,8 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
         number[7],
         "loss_scale_steps",
         number[8],
+        "log_lines",
+        number[9],
         "from",
         p->from,
         "from_path",
@@ -294,6 +297,9 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
     p.skipped = checkpoint_count(file, "skipped", p.iter);
     p.bad_in_a_row = checkpoint_count(file, "bad_in_a_row", p.skipped);
     p.loss_scale_steps = checkpoint_count(file, "loss_scale_steps", p.iter);
+    p.log_lines = safetensors_metadata(file, "log_lines")
+                      ? checkpoint_count(file, "log_lines", (int64_t)2 * CHECKPOINT_ITER_MAX)
+                      : -1;
     checkpoint_from(file, &p);
     const char *data = safetensors_metadata(file, "data");
     if (data && *data && (strlen(data) != 16 || strspn(data, "0123456789abcdef") != 16)) {

@@ -36,7 +36,8 @@ static int csv_value(const char *line, const char *key, const char **value) {
 }
 
 static FILE *csv_create(const char *path, const char *const *columns) {
-    FILE *file = fopen(path, "we");
+    char *temporary = allocate_print("a path", "%s.tmp", path);
+    FILE *file = fopen(temporary, "we");
     if (!file) {
         csv_fail(path, "cannot open it");
     }
@@ -45,6 +46,7 @@ static FILE *csv_create(const char *path, const char *const *columns) {
         fprintf(file, "%s%s", i ? "," : "", strcmp(columns[i], "iter") ? columns[i] : "step");
     }
     fputs("\r\n", file);
+    free(temporary);
     return file;
 }
 
@@ -67,7 +69,22 @@ static void csv_put(struct csv *csv, const char *line) {
     fputs("\r\n", file);
 }
 
-void csv_open(struct csv *csv, const struct folder *folder) {
+// What is written so far is complete, and takes the place of what was there.
+static void csv_replace(FILE *file, const char *path, bool keep) {
+    char *temporary = allocate_print("a path", "%s.tmp", path);
+    csv_flush(file, path);
+    char *aside = keep ? folder_keep_aside(path) : NULL;
+    if (rename(temporary, path)) {
+        csv_fail(path, "cannot write");
+    }
+    if (aside) {
+        warn("%s: made anew from those lines; what it was is now %s", path, aside);
+    }
+    free(temporary);
+    free(aside);
+}
+
+void csv_open(struct csv *csv, const struct folder *folder, bool keep) {
     csv->steps_path = folder->steps_csv;
     csv->evaluations_path = folder->evaluations_csv;
     csv->steps = csv_create(csv->steps_path, csv_steps);
@@ -81,10 +98,13 @@ void csv_open(struct csv *csv, const struct folder *folder) {
     while (getline(&line, &size, metrics) > 0) {
         csv_put(csv, line);
     }
+    if (ferror(metrics)) {
+        csv_fail(folder->metrics, "cannot read it");
+    }
     free(line);
     fclose(metrics);
-    csv_flush(csv->steps, csv->steps_path);
-    csv_flush(csv->evaluations, csv->evaluations_path);
+    csv_replace(csv->steps, csv->steps_path, keep);
+    csv_replace(csv->evaluations, csv->evaluations_path, keep);
 }
 
 void csv_add(struct csv *csv, const char *line) {

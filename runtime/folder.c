@@ -94,22 +94,42 @@ void folder_lock(const struct folder *folder) {
     }
     free(path);
 
-    const char *const written[] = {folder->ckpt, folder->state, folder->run_json};
-    for (int i = 0; i < 3; i++) {
+    const char *const written[] = {folder->ckpt,    folder->state,     folder->run_json,
+                                   folder->metrics, folder->steps_csv, folder->evaluations_csv};
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
         char *half = folder_join(written[i], ".tmp", "");
         unlink(half);
         free(half);
     }
 }
 
-// Where a file of the run before goes: NAME.previous.EXT, in later sets NAME.previous.SET.EXT.
-static char *folder_previous(const char *path, int set) {
+// Where a file goes that is kept: NAME.WHY.EXT, from the second one on NAME.WHY.SET.EXT.
+static char *folder_aside(const char *path, const char *why, int set) {
     const char *dot = strrchr(path, '.');
-    char *stem = allocate_copy(path, (size_t)(dot - path), "a path");
-    char *previous = set > 1 ? allocate_print("a path", "%s.previous.%d%s", stem, set, dot)
-                             : folder_join(stem, ".previous", dot);
-    free(stem);
-    return previous;
+    const int stem = (int)(dot - path);
+    return set > 1 ? allocate_print("a path", "%.*s.%s.%d%s", stem, path, why, set, dot)
+                   : allocate_print("a path", "%.*s.%s%s", stem, path, why, dot);
+}
+
+static bool folder_is_taken(const char *path) {
+    struct stat status;
+    return !lstat(path, &status);
+}
+
+char *folder_keep_aside(const char *path) {
+    char *aside = folder_aside(path, "damaged", 1);
+    for (int set = 2; folder_is_taken(aside); set++) {
+        free(aside);
+        aside = folder_aside(path, "damaged", set);
+    }
+    if (!rename(path, aside)) {
+        return aside;
+    }
+    if (errno != ENOENT) {
+        folder_fail(path, "cannot rename it");
+    }
+    free(aside);
+    return NULL;
 }
 
 enum { FOLDER_FILES = 7 };
@@ -126,9 +146,8 @@ static bool folder_has_set(const struct folder *folder, int set) {
     folder_files(folder, path);
     bool has = tensorboard_has_set(folder->out, set);
     for (int i = 0; i < FOLDER_FILES && !has; i++) {
-        struct stat status;
-        char *previous = folder_previous(path[i], set);
-        has = !lstat(previous, &status);
+        char *previous = folder_aside(path[i], "previous", set);
+        has = folder_is_taken(previous);
         free(previous);
     }
     return has;
@@ -142,7 +161,7 @@ void folder_set_aside(const struct folder *folder) {
     }
     folder_files(folder, path);
     for (int i = 0; i < FOLDER_FILES; i++) {
-        char *previous = folder_previous(path[i], set);
+        char *previous = folder_aside(path[i], "previous", set);
         if (!rename(path[i], previous)) {
             printf("%s: of the run before; now %s\n", path[i], previous);
         } else if (errno != ENOENT) {

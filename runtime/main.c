@@ -108,6 +108,7 @@ static void train_keep_best(struct trainer *t) {
         if (p->iter > 0) {
             printf("saving checkpoint to %s\n", t->folder.out);
             step_fetch(&t->m, t->info);
+            p->log_lines = metrics_lines(&t->metrics, p->iter);
             checkpoint_save_weights(t->folder.ckpt, &t->m, t->info, p, t->run_text,
                                     t->data.tokenizer.text);
         }
@@ -328,6 +329,7 @@ static bool train_save_state(struct trainer *t, char why[200]) {
     } else if (!checkpoint_is_finite(&t->m, t->info, name)) {
         snprintf(why, 200, "%s has a value that is not finite", name);
     } else {
+        t->progress.log_lines = metrics_lines(&t->metrics, t->progress.iter);
         checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,
                               t->data.tokenizer.text);
         t->kept = t->progress.iter;
@@ -489,7 +491,7 @@ int main(int argc, char **argv) {
                                           .hardware = t.peak_text,
                                           .threads = threads};
         run_json_write(&run_json);
-        metrics_open(&t.metrics, &t.folder, t.progress.iter, run.csv);
+        metrics_open(&t.metrics, &t.folder, &t.progress, run.csv);
         if (run.tensorboard) {
             tensorboard_open(&t.tensorboard, t.folder.out, t.info->config, t.run_text,
                              run.max_iters, t.progress.iter);

@@ -8,46 +8,33 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/types.h>
-#include <unistd.h>
 
 static _Noreturn void metrics_fail(const char *path, const char *what) {
     die(EXIT_IO, "%s: %s: %s; free space or name another folder with --out_dir", path, what,
         strerror(errno));
 }
 
-// Bytes of the whole lines before the first one of iteration `iter` or later.
-static off_t metrics_keep(FILE *file, int64_t iter) {
-    off_t keep = 0;
-    char *line = NULL;
-    size_t size = 0;
-    ssize_t length;
-    while ((length = getline(&line, &size, file)) > 0) {
-        int64_t at;
-        if (line[length - 1] != '\n' || sscanf(line, "{\"iter\":%" SCNd64 ",", &at) != 1 ||
-            at >= iter) {
-            break;
-        }
-        keep += length;
-    }
-    free(line);
-    return keep;
-}
-
-void metrics_open(struct metrics *metrics, const struct folder *folder, int64_t iter, bool csv) {
+void metrics_open(struct metrics *metrics, const struct folder *folder,
+                  const struct progress *progress, bool csv) {
     const char *path = folder->metrics;
-    *metrics = (struct metrics){.file = fopen(path, "a+e"), .path = path};
+    FILE *found = fopen(path, "a+e");
+    if (!found) {
+        metrics_fail(path, "cannot open it");
+    }
+    *metrics = (struct metrics){.path = path, .last = -1};
+    bool whole = metrics_cut(path, found, progress, &metrics->lines);
+    fclose(found); // which may have another name by now
+    metrics->file = fopen(path, "ae");
     if (!metrics->file) {
         metrics_fail(path, "cannot open it");
     }
-    off_t keep = metrics_keep(metrics->file, iter);
-    if (ftruncate(fileno(metrics->file), keep)) {
-        metrics_fail(path, "cannot cut it back");
-    }
-    fseeko(metrics->file, 0, SEEK_END);
     if (csv) {
-        csv_open(&metrics->csv, folder);
+        csv_open(&metrics->csv, folder, !whole);
     }
+}
+
+int64_t metrics_lines(const struct metrics *metrics, int64_t iter) {
+    return metrics->lines - (metrics->last >= iter); // an evaluation's, at most
 }
 
 static void metrics_number(FILE *out, const char *key, double x) {
@@ -60,7 +47,9 @@ struct metrics_line {
     size_t length;
 };
 
-static FILE *metrics_begin_line(struct metrics_line *line, int64_t iter) {
+static FILE *metrics_begin_line(struct metrics *metrics, struct metrics_line *line, int64_t iter) {
+    metrics->last = iter;
+    metrics->lines++;
     FILE *out = open_memstream(&line->text, &line->length);
     if (!out) {
         die(EXIT_MEMORY, "metrics: no memory for a line");
@@ -84,7 +73,7 @@ static void metrics_end_line(struct metrics *metrics, struct metrics_line *line,
 
 void metrics_step(struct metrics *metrics, const struct step_record *step) {
     struct metrics_line line;
-    FILE *out = metrics_begin_line(&line, step->iter);
+    FILE *out = metrics_begin_line(metrics, &line, step->iter);
     metrics_number(out, "loss", step->loss);
     metrics_number(out, "lr", step->learning_rate);
     metrics_number(out, "grad_norm", step->grad_norm);
@@ -101,7 +90,7 @@ void metrics_step(struct metrics *metrics, const struct step_record *step) {
 
 void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation) {
     struct metrics_line line;
-    FILE *out = metrics_begin_line(&line, evaluation->iter);
+    FILE *out = metrics_begin_line(metrics, &line, evaluation->iter);
     metrics_number(out, "train_loss", evaluation->train_loss);
     metrics_number(out, "val_loss", evaluation->val_loss);
     fprintf(out, ",\"ms\":%.3f", evaluation->seconds * 1e3);

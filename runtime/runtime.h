@@ -564,6 +564,7 @@ struct progress {    // where a run stands, kept in both checkpoints' metadata
     int64_t loss_scale_steps; // updates since it last changed
     double best_val_loss, train_loss, val_loss; // of the last evaluation; 1e9 and NaN before one
     bool finished;
+    int64_t log_lines; // that metrics.jsonl has of iterations before iter; -1: not said
     char from[17]; // what the run began from: the XXH3 of a checkpoint, or "scratch"; "": not said
     char from_path[256]; // and where that checkpoint lay, for people
     char data[17];       // the hash of the data that it trains on; "" where a file does not say
@@ -663,6 +664,9 @@ void folder_lock(const struct folder *folder);
 // Before a run starts anew: files of the run before become ckpt.previous.safetensors and so on, or, where
 // one of these is there, all of them ckpt.previous.2.safetensors and so on. Says so.
 void folder_set_aside(const struct folder *folder);
+// Renames one that is damaged to NAME.damaged.EXT, or NAME.damaged.2.EXT and so on where that is taken.
+// Returns the new name, which the caller frees; NULL where there is no such file.
+char *folder_keep_aside(const char *path);
 void folder_free(struct folder *folder);
 
 // ---- start.c: where a run begins ----------------------------------------------------------------
@@ -686,8 +690,9 @@ struct csv {
     FILE *steps, *evaluations; // NULL: nothing is written
     const char *steps_path, *evaluations_path;
 };
-// Writes both for the lines that metrics.jsonl has. Dies with EXIT_IO, as the next ones do.
-void csv_open(struct csv *csv, const struct folder *folder);
+// Writes both for the lines that metrics.jsonl has; those that were there are kept under another name
+// where `keep`. Dies with EXIT_IO, as the next ones do.
+void csv_open(struct csv *csv, const struct folder *folder, bool keep);
 void csv_add(struct csv *csv, const char *line);
 void csv_close(struct csv *csv);
 
@@ -696,6 +701,7 @@ void csv_close(struct csv *csv);
 struct metrics {
     FILE *file;
     const char *path;
+    int64_t lines, last; // how many it has, and the iteration of the last one
     struct csv csv;
 };
 // What there is to say of a step, and of an evaluation.
@@ -711,13 +717,23 @@ struct evaluation_record {
     int64_t iter;
     double train_loss, val_loss, seconds;
 };
-// Opens for appending, cut back to the lines of iterations before iter; and csv where asked for. Dies
-// with EXIT_IO.
-void metrics_open(struct metrics *metrics, const struct folder *folder, int64_t iter, bool csv);
+// Opens for appending, cut back to the lines of iterations before progress->iter; and csv where asked
+// for. Dies with EXIT_IO.
+void metrics_open(struct metrics *metrics, const struct folder *folder,
+                  const struct progress *progress, bool csv);
+// Lines of iterations before iter, for a state.
+int64_t metrics_lines(const struct metrics *metrics, int64_t iter);
 // Figures that are not finite become null.
 void metrics_step(struct metrics *metrics, const struct step_record *step);
 void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation);
 void metrics_close(struct metrics *metrics);
+
+// ---- metrics_read.c: the metrics.jsonl that a run finds where it goes on ------------------------
+
+// Cuts an open metrics.jsonl back to what it has of iterations before progress->iter: *lines. False, and
+// said, where that is not all that the state knows of, or where other things are in the file: then all of
+// it lies under another name, and `path` has the lines that are good. Dies with EXIT_IO.
+bool metrics_cut(const char *path, FILE *file, const struct progress *progress, int64_t *lines);
 
 // ---- run_json.c: run.json, what a run is --------------------------------------------------------
 
