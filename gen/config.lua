@@ -20,35 +20,37 @@ local MAX_META_BYTES = 8 * 1024 * 1024
 -- value alone says too little. gpt = true: the key says nothing about a bigram model; cuda = true: nor
 -- about a trainer for the CPU; cpu = true: nor about one for a GPU. machine = true: what it resolves to is
 -- this machine's affair, and two runs are not told apart by it. effect is "results" of baked keys and of
--- run keys with results = true, "none" of others, where it is not stated.
+-- run keys with results = true, "none" of others, where it is not stated. sampler says what another value of a
+-- baked key makes of a sampler: "function": something else by the same weights, so these are refused; "shape": by
+-- others, which the tensors show; "none", where it is not stated.
 config.keys = {
-  { name = "model", type = "enum", values = { "gpt", "bigram" }, default = "gpt", baked = true,
+  { name = "model", type = "enum", values = { "gpt", "bigram" }, default = "gpt", baked = true, sampler = "shape",
     help = "the model: a GPT, or one table of which token follows which" },
-  { name = "n_layer", type = "int", min = 1, max = 1024, default = 12, baked = true, gpt = true,
+  { name = "n_layer", type = "int", min = 1, max = 1024, default = 12, baked = true, sampler = "shape", gpt = true,
     help = "transformer blocks" },
-  { name = "n_head", type = "int", min = 1, max = 1024, default = 12, baked = true, gpt = true,
+  { name = "n_head", type = "int", min = 1, max = 1024, default = 12, baked = true, sampler = "function", gpt = true,
     help = "attention heads; must divide n_embd" },
-  { name = "n_embd", type = "int", min = 1, max = 65536, default = 768, baked = true, gpt = true,
+  { name = "n_embd", type = "int", min = 1, max = 65536, default = 768, baked = true, sampler = "shape", gpt = true,
     help = "width of the model" },
-  { name = "block_size", type = "int", min = 1, max = 1048576, default = 1024, baked = true,
+  { name = "block_size", type = "int", min = 1, max = 1048576, default = 1024, baked = true, sampler = "shape",
     help = "tokens of context" },
-  { name = "vocab_size", type = "int", min = 1, max = 65536, shown = "the data's", baked = true,
+  { name = "vocab_size", type = "int", min = 1, max = 65536, shown = "the data's", baked = true, sampler = "shape",
     help = "distinct tokens" },
   { name = "batch_size", type = "int", min = 1, max = 65536, default = 12, baked = true,
     help = "sequences in one micro-step" },
-  { name = "bias", type = "bool", default = false, baked = true, gpt = true,
+  { name = "bias", type = "bool", default = false, baked = true, sampler = "shape", gpt = true,
     help = "biases in linear layers and layernorms" },
-  { name = "qkv_bias", type = "bool", shown = "as bias", baked = true, gpt = true,
+  { name = "qkv_bias", type = "bool", shown = "as bias", baked = true, sampler = "shape", gpt = true,
     help = "bias of the query, key and value projection" },
-  { name = "lm_head_bias", type = "bool", default = false, baked = true, gpt = true,
+  { name = "lm_head_bias", type = "bool", default = false, baked = true, sampler = "shape", gpt = true,
     help = "bias of the head" },
-  { name = "tie_weights", type = "bool", default = true, baked = true, gpt = true,
+  { name = "tie_weights", type = "bool", default = true, baked = true, sampler = "shape", gpt = true,
     help = "the head shares the token embedding's weights" },
   { name = "activation", type = "enum", values = { "gelu_erf", "gelu_tanh", "relu", "silu" },
-    default = "gelu_erf", baked = true, gpt = true,
+    default = "gelu_erf", baked = true, sampler = "function", gpt = true,
     help = "activation of the feed-forward layers" },
   { name = "attn_scale", type = "enum", values = { "head", "embd" }, default = "head", baked = true,
-    gpt = true, help = "attention scores are divided by the root of the head size or of n_embd" },
+    sampler = "function", gpt = true, help = "attention scores are divided by the root of the head size or of n_embd" },
   { name = "has_dropout", type = "bool", baked = true, effect = "rounding", derived = "dropout",
     help = "dropout is built in: the config's dropout is above 0" },
   { name = "dropout_embd", type = "bool", default = true, baked = true, gpt = true,
@@ -176,6 +178,7 @@ for _, key in ipairs(config.keys) do
   key.baked = key.baked or false
   key.changes_results = key.baked or key.results or false
   key.effect = key.effect or (key.changes_results and "results" or "none")
+  key.sampler = key.sampler or "none"
   key.results = nil
   by_name[key.name] = key
 end

@@ -48,15 +48,14 @@ static void attention_write_weights(FILE *out, const float *weights, int count) 
 void attention_write(const char *path, struct sampler *s, const struct tokenizer *tokenizer,
                      const char *prompt, size_t length, const int32_t *ids, int count) {
     const size_t squares = (size_t)sampler_info.n_layer * (size_t)sampler_info.n_head;
-    float *weights = calloc(squares * (size_t)count * (size_t)count, sizeof *weights);
-    if (!weights) {
-        die(EXIT_MEMORY,
-            "attention: no memory for %zu heads' weights of %d tokens; give a shorter prompt",
-            squares, count);
+    const size_t square = (size_t)count * (size_t)count;
+    float *weights = allocate(squares, square * sizeof *weights, "the prompt's attention weights");
+    sampler_attention(s, ids, count, weights);
+    if (!floats_are_finite(weights, (int64_t)(squares * square))) {
+        die(EXIT_DATA, "%s: an attention weight is not finite; take another checkpoint", path);
     }
     struct replacement r;
     replace_begin(&r, path);
-    sampler_attention(s, ids, count, weights);
 
     FILE *out = r.file;
     fputs("{\"prompt\":", out);

@@ -50,16 +50,6 @@ static float *checkpoint_place(float *base, const struct tensor_at *t) {
     return base + t->param->offset + t->layer * t->param->stride;
 }
 
-static bool checkpoint_floats_are_finite(const float *x, int64_t count) {
-    uint32_t infinite = 0; // of a value whose exponent is all ones
-    for (int64_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, x + i, sizeof bits);
-        infinite |= (bits & 0x7f800000) == 0x7f800000;
-    }
-    return !infinite;
-}
-
 bool checkpoint_is_finite(const struct model *m, const struct model_info *info,
                           char name[PARAM_NAME]) {
     static const char *const prefixes[] = {"", "adam.m.", "adam.v."};
@@ -69,8 +59,8 @@ bool checkpoint_is_finite(const struct model *m, const struct model_info *info,
         for (int layer = 0; layer < param->layers; layer++) {
             for (int k = 0; k < 3 && bases[k]; k++) {
                 const struct tensor_at tensor = {param, layer};
-                if (!checkpoint_floats_are_finite(checkpoint_place(bases[k], &tensor),
-                                                  param->dims[0] * param->dims[1])) {
+                if (!floats_are_finite(checkpoint_place(bases[k], &tensor),
+                                       param->dims[0] * param->dims[1])) {
                     param_name(param, layer, prefixes[k], name);
                     return false;
                 }
@@ -469,6 +459,10 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
     struct safetensors file;
     checkpoint_open(&file, path);
     checkpoint_check_tokenizer(&file, tokenizer);
+    char error[512];
+    if (!foreign_adapt(&file, info->params, info->params_count, error)) {
+        die(EXIT_DATA, "%s", error);
+    }
     int count;
     struct tensor_at *tensors = checkpoint_tensors(info, &count);
     bool moments = false;
@@ -482,12 +476,13 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
                 checkpoint_hint(&file, info).text);
         }
     }
-    char error[512];
     if (!safetensors_verify(&file, error)) {
         die(EXIT_DATA, "%s", error);
     }
     if (checkpoint_has_progress(&file) && !file.hashed) {
-        warn("%s: has no hash of its header, as older trainers wrote it: it is taken as it is",
+        warn("%s: its header has no hash, as of older trainers and of converted files: it is taken "
+             "as "
+             "it is",
              path);
     }
     moments = moments && m->m;

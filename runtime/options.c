@@ -29,7 +29,7 @@ static const struct {
     const char *name;
     enum key_effect effect;
 } baked_effects[] = {
-#define BAKED_KEY(name, effect) {#name, KEY_##effect},
+#define BAKED_KEY(name, effect, sampler) {#name, KEY_##effect},
 #include "run_keys.h"
 #undef BAKED_KEY
 };

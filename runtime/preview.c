@@ -55,8 +55,10 @@ char *preview_text(const struct model *m, const struct model_info *info,
     struct sampling sampling = {
         .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed, .stop = stop_asked};
     char rest[3];
-    sampler_generate(&s, &start, 1, PREVIEW_TOKENS, &sampling, (uint32_t)iter, preview_emit,
-                     &preview);
+    if (!sampler_generate(&s, &start, 1, PREVIEW_TOKENS, &sampling, (uint32_t)iter, preview_emit,
+                          &preview)) {
+        fputs("(no text: a logit is not finite)", preview.out);
+    }
     fwrite(rest, 1, utf8_mend_end(&preview.mend, rest), preview.out);
     sampler_destroy(&s);
     if (fclose(preview.out)) {

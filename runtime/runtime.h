@@ -251,8 +251,9 @@ void optimizer_update_part(struct model *m, const struct model_info *info,
 // (0, 0 for bool and string); changes_results says whether the key enters options_text. defaults.c
 // holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data
 // set. And
-//     BAKED_KEY(name, effect)
-// says what another value of a baked key does to a run that goes on: results, rounding or none.
+//     BAKED_KEY(name, effect, sampler)
+// says what another value of a baked key does to a run that goes on, results, rounding or none; and what
+// it makes of a sampler: something else by the same weights, function; by others, shape; or none.
 
 #define RUN_TYPE_int int64_t
 #define RUN_TYPE_float double
@@ -537,6 +538,16 @@ bool safetensors_parse(struct safetensors *file, const char *header, size_t byte
                        size_t data_bytes, char error[512]);
 // The hash of what the header says: the metadata of the keys in `covered`, "key key ...", and the table.
 void safetensors_hash_header(const struct safetensors *file, const char *covered, char hash[17]);
+
+// Whether no number is NaN or infinite.
+bool floats_are_finite(const float *x, int64_t count);
+
+// ---- foreign.c: checkpoints as other tools write them -------------------------------------------
+
+// Gives an open file our names, shapes and numbers, for a model of these params, where there is one way
+// to read it. False with one line in error.
+bool foreign_adapt(struct safetensors *file, const struct param *params, int count,
+                   char error[512]);
 
 // ---- safetensors_write.c ------------------------------------------------------------------------
 
@@ -872,8 +883,9 @@ struct sampling {
 };
 // Generates max_new_tokens after ids (count >= 1) as nanoGPT's generate does: the context is
 // cropped to the last block_size tokens, and recomputed as it slides. Calls emit(context, id).
-// Token i is drawn with number i of the sample's own stream, so that samples are independent.
-void sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+// Token i is drawn with number i of the sample's own stream, so that samples are independent. False
+// where a logit is not finite: there is no next token then.
+bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
                       void (*emit)(void *context, int32_t id), void *context);
 
@@ -898,7 +910,8 @@ struct sampler_file {
 };
 // Maps the checkpoint, checks names and shapes against sampler_info (a longer wpe is cropped;
 // moments are passed over), reads its tokenizer and creates s. Warns in one line of a config that
-// differs. The weights stay in the file.
+// differs, unless its weights compute something else here: these are refused, and those that are not
+// finite. The weights stay in the file, but for those that are converted (foreign.c).
 // False with one line in error and *code set to 65, 66 or 74.
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code);

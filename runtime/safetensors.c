@@ -440,3 +440,13 @@ bool safetensors_verify(const struct safetensors *file, char error[512]) {
     }
     return true;
 }
+
+bool floats_are_finite(const float *x, int64_t count) {
+    uint32_t infinite = 0; // of a value whose exponent is all ones
+    for (int64_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        infinite |= (bits & 0x7f800000) == 0x7f800000;
+    }
+    return !infinite;
+}

@@ -235,14 +235,23 @@ int main(int argc, char **argv) {
         if (output.live) {
             output_flush();
         }
-        sampler_generate(&sampler, prompt.ids, prompt.count, flags.max_new_tokens, &sampling,
-                         (uint32_t)i, output_token, &output);
+        if (!sampler_generate(&sampler, prompt.ids, prompt.count, flags.max_new_tokens, &sampling,
+                              (uint32_t)i, output_token, &output)) {
+            die(EXIT_DATA,
+                "%s: its weights give logits that are not finite; take another checkpoint",
+                flags.checkpoint);
+        }
         char rest[3];
         output_write(rest, utf8_mend_end(&output.mend, rest));
         output_write("\n---------------\n", 17);
         output_flush();
     }
     output_flush();
+    if (!mapped_same(file.tensors.map)) {
+        die(EXIT_IO,
+            "%s: was written to while it was read, so the text may be of neither; start again",
+            flags.checkpoint);
+    }
     sampler_close(&file, &sampler);
     free(prompt.text);
     free(prompt.ids);

@@ -239,23 +239,26 @@ float *sampler_layer_weights(const struct sampler *s, int layer) {
     return s->weights ? s->weights + (size_t)layer * (size_t)sampler_info.n_head * square : NULL;
 }
 
-void sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
                       void (*emit)(void *context, int32_t id), void *context) {
     const int T = sampler_info.block_size;
     if (max_new_tokens <= 0) {
-        return;
+        return true;
     }
     int used = count < T ? (int)count : T; // of the window
     memcpy(s->window, ids + count - used, (size_t)used * sizeof *ids);
     sampler_fill(s, used);
 
     for (int64_t i = 0;; i++) {
+        if (!floats_are_finite(s->logits, s->vocab_size)) {
+            return false;
+        }
         uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, (uint32_t)i);
         int32_t id = sampler_choose(s->logits, s->vocab_size, sampling, draw);
         emit(context, id);
         if (i + 1 == max_new_tokens || (sampling->stop && sampling->stop())) {
-            return;
+            return true;
         }
         if (used < T) {
             s->window[used] = id;

@@ -5,7 +5,7 @@
 
 #include "runtime/runtime.h"
 
-enum { OPEN_SHAPE = 96, OPEN_LIST = 256 };
+enum { OPEN_SHAPE = 96, OPEN_LIST = 160, OPEN_ADVICE = 352 };
 
 // Puts one line into error and returns false.
 static bool open_fail(char error[512], const char *format, ...)
@@ -30,6 +30,7 @@ static void open_format_shape(char shape[OPEN_SHAPE], int ndim, const int64_t *d
 // The baked keys in which a checkpoint differs: its values, as "n_layer=4 bias=true", and ours.
 struct open_difference {
     char theirs[OPEN_LIST], ours[OPEN_LIST];
+    int least; // the effect from which on they count
 };
 
 static void open_add_pair(char list[OPEN_LIST], const struct pair *pair) {
@@ -42,16 +43,36 @@ static bool open_is_key(const struct pair *pair, const char *key) {
     return pair->key_length == (int)strlen(key) && memcmp(pair->key, key, strlen(key)) == 0;
 }
 
-// Where and how a model was trained does not matter to where it is sampled.
-static void open_add_difference(void *context, const struct pair *then, const struct pair *now) {
-    static const char *const training[] = {
-        "isa",         "backend",      "batch_size", "init",       "optimizer", "decay_params",
-        "has_dropout", "dropout_embd", "tiling",     "specialise", "recompute", "logits_rows"};
-    struct open_difference *difference = context;
-    for (size_t i = 0; i < sizeof training / sizeof *training; i++) {
-        if (open_is_key(now, training[i])) {
-            return;
+// What another value of a key makes of a sampler, by the schema: "none" where it matters to training
+// alone; "shape" where the tensors show it; "function" where they do not, and the same weights compute
+// something else.
+enum open_effect { OPEN_none, OPEN_shape, OPEN_function };
+
+static enum open_effect open_effect(const struct pair *pair) {
+    static const struct {
+        const char *name;
+        enum open_effect effect;
+    } keys[] = {
+#define BAKED_KEY(name, effect, sampler) {#name, OPEN_##sampler},
+#include "run_keys.h"
+#undef BAKED_KEY
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        if (open_is_key(pair, keys[i].name)) {
+            return keys[i].effect;
         }
+    }
+    return OPEN_shape; // of another version
+}
+
+static void open_add_difference(void *context, const struct pair *then, const struct pair *now) {
+    struct open_difference *difference = context;
+    enum open_effect effect = open_effect(now);
+    if (effect == OPEN_function && (then->value == pairs_nothing || now->value == pairs_nothing)) {
+        effect = OPEN_shape; // a key that one of both does not know says nothing
+    }
+    if ((int)effect < difference->least) {
+        return;
     }
     if (then->value != pairs_nothing) {
         open_add_pair(difference->theirs, then);
@@ -59,10 +80,11 @@ static void open_add_difference(void *context, const struct pair *then, const st
     open_add_pair(difference->ours, now);
 }
 
-// Whether there is any.
-static bool open_compare(struct open_difference *difference, const struct safetensors *file) {
+// Whether there is any of this effect or more.
+static bool open_compare(struct open_difference *difference, const struct safetensors *file,
+                         enum open_effect least) {
     const char *config = safetensors_metadata(file, "config");
-    difference->theirs[0] = difference->ours[0] = '\0';
+    *difference = (struct open_difference){.least = least};
     if (config != NULL) {
         pairs_compare(config, sampler_info.config, open_add_difference, difference);
     }
@@ -70,10 +92,10 @@ static bool open_compare(struct open_difference *difference, const struct safete
 }
 
 // What to build for this checkpoint.
-static void open_format_advice(char advice[OPEN_LIST], const struct safetensors *file) {
+static void open_format_advice(char advice[OPEN_ADVICE], const struct safetensors *file) {
     struct open_difference difference;
-    if (open_compare(&difference, file)) {
-        strcpy(advice, difference.theirs);
+    if (open_compare(&difference, file, OPEN_shape)) {
+        snprintf(advice, OPEN_ADVICE, "%s (this one has %s)", difference.theirs, difference.ours);
     } else {
         strcpy(advice, "the config that it was trained with");
     }
@@ -96,11 +118,11 @@ static bool open_check_shape(const struct safetensors *file, const struct tensor
     if (rows && columns) {
         return true;
     }
-    char found[OPEN_SHAPE], wanted[OPEN_SHAPE], advice[OPEN_LIST];
+    char found[OPEN_SHAPE], wanted[OPEN_SHAPE], advice[OPEN_ADVICE];
     open_format_shape(found, view->ndim, view->dims);
     open_format_shape(wanted, param->ndim, param->dims);
     if (open_is_positions(param) && columns) {
-        snprintf(advice, OPEN_LIST, "block_size=%lld", (long long)view->dims[0]);
+        snprintf(advice, OPEN_ADVICE, "block_size=%lld", (long long)view->dims[0]);
     } else {
         open_format_advice(advice, file);
     }
@@ -144,7 +166,7 @@ static bool open_check_others(const struct safetensors *file, char error[512]) {
         const char *name = file->tensors[i].name;
         bool moment = strncmp(name, "adam.m.", 7) == 0 || strncmp(name, "adam.v.", 7) == 0;
         if (!moment && !open_is_ours(name)) {
-            char advice[OPEN_LIST];
+            char advice[OPEN_ADVICE];
             open_format_advice(advice, file);
             return open_fail(error, "%s: %.120s is not in this sampler's model; build one with %s",
                              file->path, name, advice);
@@ -163,7 +185,7 @@ static bool open_find_weights(struct sampler *s, const struct safetensors *file,
             param_name(param, layer, "", name);
             const struct tensor_view *view = safetensors_find(file, name);
             if (view == NULL) {
-                char advice[OPEN_LIST];
+                char advice[OPEN_ADVICE];
                 open_format_advice(advice, file);
                 return open_fail(error, "%s: %s is missing; build a sampler with %s", file->path,
                                  name, advice);
@@ -202,6 +224,43 @@ static bool open_read_tokenizer(struct tokenizer *tokenizer, const struct safete
     return false;
 }
 
+// Whether these weights can compute what they were trained to.
+static bool open_check_function(const struct safetensors *file, char error[512]) {
+    struct open_difference difference;
+    if (open_compare(&difference, file, OPEN_function)) {
+        return open_fail(error,
+                         "%s: trained with %s, this sampler has %s, which computes something else; "
+                         "build one with %s",
+                         file->path, difference.theirs, difference.ours, difference.theirs);
+    }
+    for (int i = 0; i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        if (open_is_ours(view->name) &&
+            !floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
+            return open_fail(error,
+                             "%s: %s has a value that is not finite, so it gives no text; take "
+                             "another checkpoint",
+                             file->path, view->name);
+        }
+    }
+    return true;
+}
+
+static void open_warn(const struct safetensors *file) {
+    struct open_difference difference;
+    const char *format = safetensors_metadata(file, "format");
+    if (open_compare(&difference, file, OPEN_shape) && *difference.theirs) {
+        warn("%s: trained with %s, this sampler has %s; going on", file->path, difference.theirs,
+             difference.ours);
+    }
+    if (format && !strcmp(format, "diecast") && !file->hashed) {
+        warn("%s: its header has no hash, as of older trainers and of converted files: it is taken "
+             "as "
+             "it is",
+             file->path);
+    }
+}
+
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code) {
     if (!safetensors_open(&file->tensors, path, error, code)) {
@@ -209,18 +268,16 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
     }
     *code = EXIT_DATA;
     sampler_create(s, threads);
-    if (!open_find_weights(s, &file->tensors, error) ||
+    if (!foreign_adapt(&file->tensors, sampler_info.params, sampler_info.params_count, error) ||
+        !open_find_weights(s, &file->tensors, error) ||
+        !open_check_function(&file->tensors, error) ||
         !open_read_tokenizer(&file->tokenizer, &file->tensors, error)) {
         sampler_destroy(s);
         safetensors_close(&file->tensors);
         return false;
     }
     s->vocab_size = file->tokenizer.vocab_size;
-    struct open_difference difference;
-    if (open_compare(&difference, &file->tensors)) {
-        warn("%s: trained with %s, this sampler has %s; going on", path, difference.theirs,
-             difference.ours);
-    }
+    open_warn(&file->tensors);
     return true;
 }
 

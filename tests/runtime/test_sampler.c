@@ -3,6 +3,7 @@
 // here, so that its main can be called in a child process.
 #define _GNU_SOURCE
 #include <math.h>
+#include <sys/resource.h>
 
 #include "tests/runtime/fake_sampler.h"
 #include "tests/runtime/suite.h"
@@ -536,9 +537,11 @@ START_TEST(test_open_names) {
     assert_refused(EXIT_DATA, ": transformer.h.2.mix.weight is not in this sampler's model; build "
                               "one with n_layer=3");
     checkpoint_fill(&c);
+    c.tensors[FAKE_TENSORS - 2] = c.tensors[FAKE_TENSORS - 1];
     c.count--;
     checkpoint_write(&c);
-    assert_refused(EXIT_DATA, ": lm_head.weight is missing; build a sampler with the config that");
+    assert_refused(EXIT_DATA,
+                   ": transformer.ln_f.weight is missing; build a sampler with the config");
 }
 END_TEST
 
@@ -589,6 +592,84 @@ START_TEST(test_open_tokenizer) {
 }
 END_TEST
 
+// The same shapes, but not the same function.
+START_TEST(test_open_function) {
+    struct fake_checkpoint c;
+    checkpoint_fill(&c);
+    c.metadata[3] = "model=fake n_layer=2 n_embd=6 block_size=8 vocab_size=12 activation=gelu_erf";
+    checkpoint_write(&c);
+    assert_refused(EXIT_DATA, "trained with activation=gelu_erf, this sampler has activation=relu");
+    c.metadata[3] = "model=fake n_layer=2 n_embd=6 block_size=8 vocab_size=12"; // does not say
+    checkpoint_write(&c);
+    struct sampler_file file;
+    struct sampler s;
+    open_good(&file, &s, 1);
+    sampler_close(&file, &s);
+}
+END_TEST
+
+START_TEST(test_open_not_finite) {
+    static const float values[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        struct fake_checkpoint c;
+        checkpoint_fill(&c);
+        fake_storage[3][FAKE_C * FAKE_C - 1] = values[i];
+        checkpoint_write(&c);
+        assert_refused(EXIT_DATA, ": transformer.h.1.mix.weight has a value that is not finite");
+    }
+}
+END_TEST
+
+// Either name of the tied pair will do, and prefixes, masks and halves are read as what they are.
+START_TEST(test_open_foreign) {
+    for (int left_out = 0; left_out < 2; left_out++) {
+        struct fake_checkpoint c;
+        checkpoint_fill(&c);
+        if (left_out == 0) {
+            c.tensors[0] = c.tensors[FAKE_TENSORS - 1]; // the head stands for the table
+        }
+        c.count--;
+        for (int i = 0; i < c.count; i++) {
+            char name[128];
+            snprintf(name, sizeof name, "_orig_mod.module.%.100s", c.tensors[i].name);
+            strcpy(c.tensors[i].name, name);
+        }
+        c.tensors[c.count] = c.tensors[3];
+        strcpy(c.tensors[c.count++].name, "module.transformer.h.0.attn.bias");
+        checkpoint_write(&c);
+        struct sampler_file file;
+        struct sampler s;
+        open_good(&file, &s, 1);
+        for (int i = 0; i < FAKE_TENSORS; i++) {
+            ck_assert_mem_eq(s.weight[i], fake_storage[i], FAKE_C * sizeof(float));
+        }
+        ck_assert_ptr_eq(s.weight[0], s.weight[FAKE_TENSORS - 1]);
+        sampler_close(&file, &s);
+    }
+}
+END_TEST
+
+static struct sampler_file shrinking_file;
+static struct sampler shrinking;
+
+static void generate_from_what_is_gone(void *context) {
+    (void)context;
+    open_good(&shrinking_file, &shrinking, 2);
+    if (truncate(path, 0)) {
+        exit(99);
+    }
+    int32_t id = 3;
+    const struct sampling greedy = {.temperature = 0, .top_p = 1};
+    struct sequence text = {0};
+    sampler_generate(&shrinking, &id, 1, 5, &greedy, 0, sequence_append, &text);
+}
+
+START_TEST(test_open_becomes_shorter) {
+    write_good_checkpoint();
+    suite_dies(generate_from_what_is_gone, NULL, EXIT_IO, path, "became shorter while it was read");
+}
+END_TEST
+
 START_TEST(test_open_damaged) {
     assert_refused(EXIT_MISSING, "cannot open");
     write_good_checkpoint();
@@ -603,7 +684,8 @@ END_TEST
 
 // ---- the command line ---------------------------------------------------------------------------
 
-static char out[1 << 16], err[1 << 16]; // what the last run wrote
+static char out[1 << 16], err[1 << 16];   // what the last run wrote
+static rlim_t file_limit = RLIM_INFINITY; // bytes that a file of the next ones may have
 
 static void slurp(const char *name, char *text, size_t size) {
     FILE *in = fopen(suite_path(name), "rb");
@@ -617,6 +699,7 @@ static void slurp(const char *name, char *text, size_t size) {
 static int run_into(const char *to, const char *const *arguments) {
     char *argv[32] = {"sample"};
     int argc = 1;
+    const struct rlimit limit = {file_limit, file_limit};
     while (arguments[argc - 1] != NULL) {
         ck_assert_int_lt(argc, 31);
         argv[argc] = (char *)arguments[argc - 1];
@@ -628,7 +711,8 @@ static int run_into(const char *to, const char *const *arguments) {
     if (child == 0) {
         int out_fd = open(to != NULL ? to : suite_path("out"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
         int err_fd = open(suite_path("err"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
-        if (out_fd < 0 || err_fd < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0) {
+        if (out_fd < 0 || err_fd < 0 || dup2(out_fd, 1) < 0 || dup2(err_fd, 2) < 0 ||
+            (file_limit != RLIM_INFINITY && setrlimit(RLIMIT_FSIZE, &limit))) {
             _exit(99);
         }
         exit(sample_main(argc, argv));
@@ -815,7 +899,8 @@ START_TEST(test_main_says) {
     struct fake_checkpoint c;
     checkpoint_fill(&c);
     c.metadata[3] =
-        "model=fake n_layer=2 n_embd=6 block_size=8 vocab_size=12 dropout=0.2 bias=True";
+        "model=fake n_layer=2 n_embd=6 block_size=8 vocab_size=12 dropout=0.2 activation=relu "
+        "bias=True";
     checkpoint_write(&c);
     ck_assert_int_eq(run(path, "--num_samples=1"), EXIT_DONE);
     ck_assert_ptr_nonnull(strstr(err, "ckpt.safetensors: trained with dropout=0.2 bias=True, this "
@@ -837,12 +922,32 @@ START_TEST(test_main_says) {
 END_TEST
 
 // Writing fails at the full device with one line, and quietly where nobody reads.
+// Weights that are finite, and logits that are not: one line in place of text made of nothing.
+START_TEST(test_main_not_finite) {
+    struct fake_checkpoint c;
+    checkpoint_fill(&c);
+    for (int i = 0; i < FAKE_C; i++) {
+        fake_storage[FAKE_TENSORS - 2][i] = 3e38f; // ln_f
+    }
+    checkpoint_write(&c);
+    ck_assert_int_eq(run(path, "--start=ab"), EXIT_DATA);
+    ck_assert_ptr_nonnull(
+        strstr(err, "ckpt.safetensors: its weights give logits that are not finite"));
+    ck_assert_ptr_eq(strchr(err, '\n'), err + strlen(err) - 1);
+    ck_assert_str_eq(out, "ab");
+}
+END_TEST
+
 START_TEST(test_main_write_errors) {
     write_good_checkpoint();
     const char *const arguments[] = {path, "--start=ab", NULL};
     ck_assert_int_eq(run_into("/dev/full", arguments), EXIT_IO);
     ck_assert_str_eq(err, "stdout: cannot write: No space left on device; make room and start "
                           "again\n");
+    file_limit = 100; // of which err needs some too
+    ck_assert_int_eq(run_into(suite_path("text"), arguments), EXIT_IO);
+    ck_assert_str_eq(err, "stdout: cannot write: File too large; make room and start again\n");
+    file_limit = RLIM_INFINITY;
     int ends[2];
     ck_assert_int_eq(pipe(ends), 0);
     close(ends[0]);
@@ -945,6 +1050,10 @@ int main(void) {
         {test_open_names, 1},
         {test_open_copy, 1},
         {test_open_tokenizer, 1},
+        {test_open_function, 1},
+        {test_open_not_finite, 1},
+        {test_open_foreign, 1},
+        {test_open_becomes_shorter, 1},
         {test_open_damaged, 1},
         {test_main_help, 1},
         {test_main_bad_flags, 1},
@@ -954,6 +1063,7 @@ int main(void) {
         {test_main_without_line_ends, 1},
         {test_main_same_text, 1},
         {test_main_says, 1},
+        {test_main_not_finite, 1},
         {test_main_write_errors, 1},
         {test_main_attention, 1},
     };
