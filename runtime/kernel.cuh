@@ -96,27 +96,27 @@ static void launch_kernel(const char *name, const char *file, int line, void (*k
     launch_kernel(#kernel, __FILE__, __LINE__, kernel, cluster, grid, block, bytes, stream,        \
                   ##__VA_ARGS__)
 
-DEVICE float to_f32(float x) {
+HOST_DEVICE float to_f32(float x) {
     return x;
 }
 
-DEVICE float to_f32(bf16 x) {
+HOST_DEVICE float to_f32(bf16 x) {
     return __bfloat162float(x);
 }
 
-DEVICE float to_f32(f16 x) {
+HOST_DEVICE float to_f32(f16 x) {
     return __half2float(x);
 }
 
 // To the nearest, ties to even; what is too large for f16 becomes infinite.
-template <class T> DEVICE T from_f32(float x);
-template <> __device__ __forceinline__ float from_f32<float>(float x) {
+template <class T> HOST_DEVICE T from_f32(float x);
+template <> __host__ __device__ __forceinline__ float from_f32<float>(float x) {
     return x;
 }
-template <> __device__ __forceinline__ bf16 from_f32<bf16>(float x) {
+template <> __host__ __device__ __forceinline__ bf16 from_f32<bf16>(float x) {
     return __float2bfloat16_rn(x);
 }
-template <> __device__ __forceinline__ f16 from_f32<f16>(float x) {
+template <> __host__ __device__ __forceinline__ f16 from_f32<f16>(float x) {
     return __float2half_rn(x);
 }
 

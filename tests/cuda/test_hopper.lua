@@ -1,20 +1,24 @@
 -- test_hopper.lua: the Hopper attention kernels of a list of cases, as the generator emits them,
 -- and a table of them for test_hopper.cpp.
 --
---   lua5.4 tests/cuda/test_hopper.lua TYPE SMS B,T,H,D,SITE ...  > cases.cu
+--   lua5.4 tests/cuda/test_hopper.lua TYPE:B,T,H,D,SITE,SMS ...  > hopper_cases.cu
 --
--- TYPE is bf16 or f16; SMS the multiprocessors that work is cut for (few: a block has several
--- items); SITE the dropout site, 0 where there is no dropout.
+-- TYPE is bf16 or f16; SITE the dropout site, 0 where there is no dropout; SMS the multiprocessors
+-- that work is cut for (few: a block has several items).
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local graph = require("gen.graph")
 local kernels = require("gen.kernels")
 local layout = require("gen.passes.layout")
 local target = require("gen.target")
 
-local elem, sms = arg[1], tonumber(arg[2])
-local texts, entries = {}, {}
+local types = {} -- of each type, in order: texts, entries
 
-local function emit(B, T, H, D, site)
+local function emit(elem, B, T, H, D, site, sms)
+  if not types[elem] then
+    types[elem] = { texts = {}, entries = {} }
+    types[#types + 1] = elem
+  end
+  local texts, entries = types[elem].texts, types[elem].entries
   local g = graph.new()
   g.target = target.cuda({ elem = elem, attention = "hopper" })
   g.target.sms = sms
@@ -38,32 +42,43 @@ local function emit(B, T, H, D, site)
       .. "         (void)state, (void)site, (void)dqkv, (void)dy, (void)workspace;\n"
       .. "         %s_launch(gpu, %s);\n     }"):format(k.name, k.arg_names)
   end
-  entries[#entries + 1] = ("    {%d, %d, %d, %d, %du, %d,\n     %s,\n     %s},"):format(B, T, H, D,
-    site, workspace, words[1], words[2])
+  entries[#entries + 1] = ("    {%d, %d, %d, %d, %du, %d, %d,\n     %s,\n     %s},"):format(B, T, H, D,
+    site, sms, workspace, words[1], words[2])
 end
 
-for i = 3, #arg do
-  local size = {}
-  for word in arg[i]:gmatch("%d+") do size[#size + 1] = tonumber(word) end
-  emit(table.unpack(size))
+for _, case in ipairs(arg) do
+  local elem, size = case:match("^(%w+):"), {}
+  for word in case:match(":(.*)"):gmatch("%d+") do size[#size + 1] = tonumber(word) end
+  emit(elem, table.unpack(size))
 end
-print(([=[
+
+print([[
 #include "runtime/gpu.h"
 #include "runtime/kernel.cuh"
 #include "runtime/kernel_math.cuh"
 #include "runtime/hopper.cuh"
 
-typedef %s elem;
-
-%s
-typedef void attention_call(struct gpu *gpu, struct step_state *state, uint32_t site, elem *y,
-                            float *lse, elem *qkv, elem *dqkv, elem *dy, float *workspace);
-
-[[maybe_unused]] static const struct attention_case {
+template <class E> struct attention_case {
+    using call = void(struct gpu *gpu, struct step_state *state, uint32_t site, E *y, float *lse,
+                      E *qkv, E *dqkv, E *dy, float *workspace);
     int B, T, H, D;
     uint32_t site;
+    int sms;          // that work is cut for
     size_t workspace; // floats
-    attention_call *forward, *backward;
-} attention_cases[] = {
+    call *forward, *backward;
+};]])
+local visits = {}
+for i, elem in ipairs(types) do
+  print(([=[
+namespace in_%s {
+typedef %s elem;
 %s
-};]=]):format(elem, table.concat(texts, "\n"), table.concat(entries, "\n")))
+[[maybe_unused]] static const struct attention_case<elem> cases[] = {
+%s
+};
+}]=]):format(elem, elem, table.concat(types[elem].texts, "\n"), table.concat(types[elem].entries, "\n")))
+  visits[i] = ("    for (const auto &one : in_%s::cases) {\n        visit(one);\n    }\n"):format(elem)
+end
+print(([[
+template <class F> static void each_attention_case(F visit) {
+%s}]]):format(table.concat(visits)))

@@ -1,71 +1,146 @@
 #!/bin/sh
 # test_hopper.sh: Hopper's instructions (runtime/hopper.cuh) as the emulator answers them, and the
-# attention kernels made of them, with g++ alone. Where nvcc is, it also compiles them for sm_90a:
-# no warning, no spill, no product that the compiler serialises.
+# attention kernels made of them, with g++ alone. Where nvcc is, it also compiles a device's program
+# and a grid of shapes: no warning, no spill, no product that the compiler serialises.
 #
-#     tests/cuda/test_hopper.sh        CXX, NVCC (nvcc), SANITIZE=1
+#     tests/cuda/test_hopper.sh                           CXX, NVCC (nvcc), SANITIZE=1
+#     tests/cuda/test_hopper.sh --nvcc ARCH PROGRAM       only builds the program for a device (ARCH:
+#     tests/cuda/test_hopper.sh --emulated PROGRAM        sm_90a), or the same one for the emulator,
+#                                                         which wants EMULATOR_ARCH=90
+#
+# The head of test_hopper.cpp says how such a program is called.
 # shares: nothing
 set -eu
 cd "$(dirname "$0")/../.."
 CXX=${CXX:-g++} NVCC=${NVCC:-nvcc}
+PATH=$PATH:/usr/local/cuda/bin
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/diecast-hopper-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 : > "$scratch/run_keys.h" # runtime.h's, of a config; nothing here reads one
-flags="-std=c++17 -O2 -Wall -Wextra -Werror -Wno-unknown-pragmas"
+flags="-std=c++17 -O2 -pthread -Wall -Wextra -Werror -Wno-unknown-pragmas"
 flags="$flags -I. -Itests/cuda/emulator -I$scratch"
 if [ "${SANITIZE-}" ]; then
     flags="$flags -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 fi
 export EMULATOR_ARCH=90
-passed=0 failed=0 skipped=0
 
-emit() { # emit FOLDER TYPE SIZE...: FOLDER/hopper_cases.cu
-    folder=$1 type=$2
-    shift 2
-    mkdir -p "$folder"
-    lua5.4 tests/cuda/test_hopper.lua "$type" 3 "$@" > "$folder/hopper_cases.cu"
-}
-
-for file in emulator cuda_runtime; do
-    # shellcheck disable=SC2086 # flags are words
-    $CXX $flags -c tests/cuda/emulator/$file.cpp -o "$scratch/$file.o"
-done
-
-build() { # build FOLDER FLAG...: FOLDER/test
-    into=$1
+emit() { # emit FOLDER CASE...: FOLDER/hopper_cases.cu, of TYPE:B,T,H,D,SITE,SMS; a site has dropout
+    folder=$1
     shift
-    # shellcheck disable=SC2086
-    $CXX $flags "$@" -I"$into" tests/cuda/test_hopper.cpp "$scratch/emulator.o" \
-        "$scratch/cuda_runtime.o" -o "$into/test"
+    mkdir -p "$folder"
+    lua5.4 tests/cuda/test_hopper.lua "$@" > "$folder/hopper_cases.cu"
 }
 
-# The instructions, and attention for both head sizes around the tiles' sizes, with blocks that have
-# several items. B,T,H,D,SITE: a site has dropout.
-cases=
-for D in 64 128; do
-    for T in 1 64 100 128 200 384; do
-        B=$((T > 100 ? 1 : 2))
-        cases="$cases $B,$T,2,$D,0 $B,$T,2,$D,7"
+cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o "$scratch/survive.o"
+
+# ---- the emulator's program ----------------------------------------------------------------------
+
+# Both sizes of heads around the tiles' sizes, with blocks that have several items.
+emulated_cases() {
+    for D in 64 128; do
+        for T in 1 64 100 128 200 384; do
+            B=$((T > 100 ? 1 : 2))
+            echo "bf16:$B,$T,2,$D,0,3 bf16:$B,$T,2,$D,7,3"
+        done
     done
-done
-# shellcheck disable=SC2086
-emit "$scratch/bf16" bf16 $cases
-emit "$scratch/f16" f16 1,200,2,64,7 1,200,2,128,0
-for type in bf16 f16; do
-    if [ $type = bf16 ]; then set --; else set -- -DATTENTION_ALONE; fi
-    build "$scratch/$type" "$@"
-    "$scratch/$type/test" > "$scratch/out" && code=0 || code=$?
-    grep -v ' passed, ' "$scratch/out" || true
+    echo f16:1,200,2,64,7,3 f16:1,200,2,128,0,3
+}
+
+build() { # build FOLDER PROGRAM FLAG...
+    folder=$1 to=$2
+    shift 2
+    for file in emulator cuda_runtime; do
+        # shellcheck disable=SC2086 # flags are words
+        [ -f "$scratch/$file.o" ] ||
+            $CXX $flags -c tests/cuda/emulator/$file.cpp -o "$scratch/$file.o"
+    done
+    # shellcheck disable=SC2086
+    $CXX $flags "$@" -I"$folder" tests/cuda/test_hopper.cpp "$scratch/emulator.o" \
+        "$scratch/cuda_runtime.o" "$scratch/survive.o" -o "$to"
+}
+
+build_emulated() { # build_emulated PROGRAM
+    # shellcheck disable=SC2046 # cases are words
+    emit "$scratch/emulated" $(emulated_cases)
+    build "$scratch/emulated" "$1"
+}
+
+# ---- a device's program ---------------------------------------------------------------------------
+
+# Every loop is entered, and every block has a third item: blocks are few, or heads are many.
+device_cases() {
+    for D in 64 128; do
+        for site in 0 7; do
+            for T in 1 64 100 128 300 384 1024; do echo "bf16:3,$T,5,$D,$site,5"; done
+            for T in 200 1000; do echo "f16:3,$T,5,$D,$site,5"; done
+            echo "bf16:20,200,20,$D,$site,132"
+        done
+    done
+}
+
+# Shapes that are only compiled: other strides, other T for both types.
+shapes_cases() {
+    for D in 64 128; do
+        for site in 0 7; do
+            for T in 384 1024; do echo "f16:8,$T,12,$D,$site,132"; done
+            echo "bf16:1,1024,2,$D,$site,132"
+        done
+    done
+}
+
+compile() { # compile ARCH FOLDER SOURCE OBJECT: what nvcc says goes to the output
+    $NVCC -arch="$1" -std=c++17 -O3 -Xcompiler -Wall,-Wextra -Xptxas -v -I. -I"$scratch" -I"$2" \
+        -x cu -c "$3" -o "$4" 2>&1
+}
+
+compile_device() { # compile_device ARCH: $scratch/device.o
     # shellcheck disable=SC2046
-    set -- $(tail -n 1 "$scratch/out" | tr -d ,)
-    if [ "${2-}" != passed ] || { [ "$code" != 0 ] && [ "$3" = 0 ]; }; then
-        echo "test_hopper of $type ended with $code"
-        set -- 0 passed 1 failed
-    fi
-    passed=$((passed + $1))
-    failed=$((failed + $3))
-done
+    emit "$scratch/device" $(device_cases)
+    compile "$1" "$scratch/device" tests/cuda/test_hopper.cpp "$scratch/device.o"
+}
+
+compile_shapes() { # compile_shapes ARCH
+    # shellcheck disable=SC2046
+    emit "$scratch/shapes" $(shapes_cases)
+    compile "$1" "$scratch/shapes" "$scratch/shapes/hopper_cases.cu" "$scratch/shapes.o"
+}
+
+link_device() { # link_device ARCH PROGRAM
+    $NVCC -arch="$1" "$scratch/device.o" "$scratch/survive.o" -Xcompiler -pthread -o "$2"
+}
+
+case ${1-} in
+    --nvcc)
+        compile_device "$2" > "$scratch/out" || { grep -v 'ptxas info' "$scratch/out"; exit 70; }
+        link_device "$2" "$3"
+        exit
+        ;;
+    --emulated)
+        build_emulated "$2"
+        exit
+        ;;
+esac
+
+# ---- the test -------------------------------------------------------------------------------------
+
+passed=0 failed=0 skipped=0
+if command -v "$NVCC" > /dev/null; then
+    for part in device shapes; do
+        { compile_$part sm_90a > "$scratch/$part.out" || echo error >> "$scratch/$part.out"; } &
+    done
+fi
+
+build_emulated "$scratch/hopper"
+"$scratch/hopper" > "$scratch/out" && code=0 || code=$?
+grep -v -e '^run ' -e ' passed, ' "$scratch/out" || true
+# shellcheck disable=SC2046
+set -- $(tail -n 1 "$scratch/out" | tr -d ,)
+if [ "${2-}" != passed ] || { [ "$code" != 0 ] && [ "$3" = 0 ]; }; then
+    echo "the emulator's program ended with $code"
+    set -- 0 passed 1 failed
+fi
+passed=$1 failed=$3
 
 # Faults planted in the emitted kernels: a wait, a fence, a meeting that is not there, once each.
 fault() { # fault WHAT SED
@@ -73,15 +148,15 @@ fault() { # fault WHAT SED
     if cmp -s "$scratch/small/hopper_cases.cu" "$scratch/fault/hopper_cases.cu"; then
         echo "not so: there is a place for a fault: $1"
         failed=$((failed + 1))
-    elif build "$scratch/fault" -O1 -Wno-unused -DATTENTION_ALONE &&
-        ! "$scratch/fault/test" > "$scratch/out" 2>&1; then
+    elif build "$scratch/fault" "$scratch/fault/hopper" -O1 -Wno-unused -DATTENTION_ALONE &&
+        ! "$scratch/fault/hopper" > "$scratch/out" 2>&1; then
         passed=$((passed + 1))
     else
         echo "not so: a fault in an emitted kernel shows: $1"
         failed=$((failed + 1))
     fi
 }
-emit "$scratch/small" bf16 1,300,2,64,0
+emit "$scratch/small" bf16:1,300,2,64,0,3
 mkdir -p "$scratch/fault"
 fault "values are not awaited" '/mbarrier_wait(&s->v_full/d'
 fault "a stage of values is filled too early" '/mbarrier_wait(&s->v_empty/d'
@@ -91,25 +166,40 @@ fault "both groups' dS do not meet" '/barrier_sync(1, 2 \* WARP_GROUP);/d'
 fault "dS is made from registers that dV's product has" 's/pair = ds_pairs/pair = p_pairs/'
 fault "the last dQ of a step is not fenced" '/fence_proxy_async();/d'
 
-# For the device itself.
+# What nvcc says, with the kernel's name for its whole mangled one: bf16 attention_3x100x5x64. All
+# that spills, all warnings, and (C…) for products that ptxas serialises.
+faults_of() { # faults_of FILE
+    awk '
+        function plain(text) {
+            if (!match(text, /_ZN[0-9]+in_[a-z0-9]+[0-9][0-9]attention_/)) return text
+            text = substr(text, RSTART)
+            type = text ~ /in_bf16/ ? "bf16" : "f16"
+            match(text, /attention_[a-z0-9_]*/)
+            return type " " substr(text, RSTART, RLENGTH)
+        }
+        /Function properties for/ { within = plain($NF) }
+        /bytes spill/ && !/ 0 bytes spill stores, 0 bytes spill loads/ { print within ": " $0 }
+        /error|warning/ { print }
+        /\(C[0-9]+\)/ { print plain($0) ": " $0 }' "$1"
+}
+
 if command -v "$NVCC" > /dev/null; then
-    for size in bf16:8,1024,12,64,0 bf16:8,1024,12,128,0 f16:8,1024,6,64,7 f16:8,1000,6,128,7; do
-        emit "$scratch/device" "${size%%:*}" "${size#*:}"
-        if $NVCC -gencode arch=compute_90a,code=sm_90a -std=c++17 -Xcompiler -Wall,-Wextra \
-            -Xptxas -v -I. -I"$scratch" -c "$scratch/device/hopper_cases.cu" \
-            -o "$scratch/device/test.o" > "$scratch/out" 2>&1 &&
-            ! grep -Ev '(^|[^0-9])0 bytes spill stores, 0 bytes spill loads' "$scratch/out" |
-                grep -E 'warning|spill|\(C[0-9]+\)'; then
-            passed=$((passed + 1))
-        else
-            echo "not so: $size compiles for sm_90a without a warning or a spill"
-            grep -E 'error|warning' "$scratch/out" || true
+    wait
+    for part in device shapes; do
+        faults_of "$scratch/$part.out" > "$scratch/$part.faults"
+        [ "$(grep -c 'bytes spill' "$scratch/$part.out")" -ge $((3 * $(${part}_cases | wc -w))) ] ||
+            echo "kernels lack in ptxas' report" >> "$scratch/$part.faults"
+        if [ -s "$scratch/$part.faults" ]; then
+            echo "not so: all compiles for sm_90a without a warning or a spill ($part)"
+            cat "$scratch/$part.faults"
             failed=$((failed + 1))
+        else
+            passed=$((passed + 1))
         fi
     done
 else
     echo "skipped: compiling for sm_90a, which needs nvcc"
-    skipped=4
+    skipped=2
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
