@@ -247,6 +247,11 @@ data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt 
 prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare gpt2_files pickle json hash log allocate tokenizer pretokenize bpe))
 build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)$(CC) $(CFLAGS) -o $@ $(prepare_parts)
+# Whether a run's files are whole, for a sweep.
+check_parts := $(addsuffix .c,$(addprefix runtime/,check data safetensors mapped pairs json hash rng log allocate \
+    tokenizer pretokenize bpe))
+build/check: $(check_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
+	$(Q)$(CC) $(CFLAGS) -o $@ $(check_parts) -lm
 build/include/run_keys.h: gen/config.lua | setup-check
 	$(Q)$(GEN) configs/shakespeare_char_cpu.lua && touch $@
 setup-check:
@@ -294,7 +299,7 @@ variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/wer
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
-mains := main bench gradcheck sample_main sample_bench prepare gpu_bench% gemm_tune tune
+mains := main bench check gradcheck sample_main sample_bench prepare gpu_bench% gemm_tune tune
 device_parts := gpu gpu_memory gpu_step gpu_profile gemm
 parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a

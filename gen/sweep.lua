@@ -98,7 +98,10 @@ local function make_plan(args)
   measure(p, jobs)
   show.plan(p, jobs, threads)
   for _, item in ipairs(changed) do
-    if args.dry then print(("%s: changed (%s): to be trained anew"):format(item.run.name, item.difference)) end
+    if args.dry then
+      print(("%s: %s (%s): to be trained anew"):format(item.run.name, item.damaged and "not whole" or "changed",
+        item.difference))
+    end
   end
   if #others > 0 then
     local list = {}

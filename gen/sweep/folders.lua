@@ -5,6 +5,7 @@ local config = require("gen.config")
 local files = require("gen.files")
 local plan = require("gen.sweep.plan")
 local results = require("gen.sweep.results")
+local whole = require("gen.sweep.whole")
 
 local folders = {}
 
@@ -77,6 +78,14 @@ function folders.match(p)
   end
   local changed, others = {}, {}
   for _, run in ipairs(p.runs) do
+    local entry = run.has
+    local damage = entry and results.is_done(entry.folder) and whole.damage(entry.folder, entry.identity)
+    if damage then
+      changed[#changed + 1] = { run = run, entry = entry, difference = damage, damaged = true }
+      run.has, run.grown = nil, nil
+    end
+  end
+  for _, run in ipairs(p.runs) do
     local entry = by_name[run.name]
     if entry and not taken[entry] then
       changed[#changed + 1] = { run = run, entry = entry, difference = entry.identity and
@@ -117,8 +126,11 @@ function folders.arrange(p, changed, say)
     if has_work(item.entry.folder) then
       local aside = previous(item.entry.folder)
       rename(item.entry.folder, aside)
-      say(("%s: changed (%s), so it is trained anew; what was there is now %s"):format(item.run.name, item.difference,
-        aside))
+      say(("%s: %s (%s), so it is trained anew; what was there is now %s"):format(item.run.name,
+        item.damaged and "not whole" or "changed", item.difference, aside))
+    elseif item.damaged then
+      os.remove(item.entry.folder .. "/status.json")
+      say(("%s: %s, so it is trained anew"):format(item.run.name, item.difference))
     end
   end
   local moves = {}

@@ -8,6 +8,7 @@ local config = require("gen.config")
 local file = require("gen.sweep.file")
 local names = require("gen.sweep.names")
 local sandbox = require("gen.sandbox")
+local whole = require("gen.sweep.whole")
 
 local plan = {}
 
@@ -71,8 +72,8 @@ local function load_config(sweep, assignments, who, options, stand_in)
   error(result, 0)
 end
 
--- What a run computes: each key that changes results, and its length.
-local function identity(c)
+-- What a run computes: each key that changes results, its length, and the hash of its data, where these are there.
+local function identity(c, stand_in)
   local values = {}
   for _, key in ipairs(config.keys) do
     local counts = key.changes_results or key.name == "max_iters"
@@ -80,6 +81,7 @@ local function identity(c)
       values[key.name] = c[key.name]
     end
   end
+  if not stand_in then values.data = whole.data_hash(c.data_dir .. "/" .. c.dataset) end
   return values
 end
 
@@ -220,7 +222,7 @@ function plan.make(sweep, options)
       local words = { table.unpack(assignments) }
       words[#words + 1] = assignment("seed", seed)
       local c = load_config(sweep, words, name, options, options.stand_in)
-      local own = identity(c)
+      local own = identity(c, options.stand_in)
       runs[#runs + 1] = { name = name, index = #runs + 1, seed = seed, config = c, settings = settings_of(sweep, c),
         identity = own, identity_text = identity_text(own) }
     end
@@ -250,6 +252,9 @@ function plan.difference(then_, now)
     if a ~= nil and b ~= nil and as_stored(a) ~= as_stored(b) then
       words[#words + 1] = ("%s %s → %s"):format(key.name, file.text(a), file.text(b))
     end
+  end
+  if then_.data and now.data and then_.data ~= now.data then
+    words[#words + 1] = ("the data's hash %s → %s"):format(then_.data, now.data)
   end
   return table.concat(words, ", ")
 end

@@ -11,6 +11,7 @@ local names = require("gen.sweep.names")
 local plan = require("gen.sweep.plan")
 local results = require("gen.sweep.results")
 local show = require("gen.sweep.show")
+local whole = require("gen.sweep.whole")
 local write = require("gen.sweep.write")
 
 local root = os.tmpname()
@@ -250,12 +251,32 @@ end)
 
 -- ---- edits --------------------------------------------------------------------------------------
 
+-- A checkpoint without tensors, which says whose it is.
+local function state_of(name)
+  local header = ('{"__metadata__":{"of":"%s"}}'):format(name)
+  header = header .. (" "):rep(-#header % 8)
+  return string.pack("<I8", #header) .. header
+end
+
+-- The log of a run from its beginning to its end.
+local function metrics_of(c)
+  local lines = {}
+  for i = 0, c.max_iters do
+    if i % c.eval_interval == 0 then
+      lines[#lines + 1] = ('{"iter":%d,"train_loss":2,"val_loss":%g,"ms":10}'):format(i, 4 - i / c.max_iters)
+    end
+    lines[#lines + 1] = ('{"iter":%d,"loss":1,"ms":10}'):format(i)
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
 -- Makes the folders of a plan's runs, as trained and done.
 local function train(p)
   folders.arrange(p, {}, function() end)
   for _, run in ipairs(p.runs) do
-    files.write(run.folder .. "/metrics.jsonl", '{"iter":0,"loss":1,"ms":10}\n')
-    files.write(run.folder .. "/state.safetensors", run.name)
+    files.write(run.folder .. "/metrics.jsonl", metrics_of(run.config))
+    files.write(run.folder .. "/state.safetensors", state_of(run.name))
+    files.write(run.folder .. "/ckpt.safetensors", state_of(run.name))
     files.write(run.folder .. "/run.json", ('{"name":"%s","run":{"out_dir":"out/sweeps/try/%s"}}'):format(run.name,
       run.name))
     files.write(run.folder .. "/status.json", '{"status":"done","code":0}\n')
@@ -298,7 +319,7 @@ check.test("a changed setting sets all aside and says which", function()
   if not said:find("exp01-d0.1: changed (learning_rate 0.0003 → 0.001), so it is trained anew", 1, true) then
     error(said)
   end
-  check.equal(files.read(root .. "/out/exp02-d0.2.previous/state.safetensors"), "exp02-d0.2", "what was there")
+  check.equal(files.read(root .. "/out/exp02-d0.2.previous/state.safetensors"), state_of("exp02-d0.2"), "kept")
 end)
 
 check.test("what changes no result changes nothing", function()
@@ -312,7 +333,7 @@ check.test("a value in between: runs keep their work under their new names", fun
   local p, said, done, left = again('grid = { { "dropout", { 0.05, 0.1, 0.15, 0.2 } } }')
   check.equal(done, "exp02-d0.1 exp04-d0.2")
   check.equal(left, "")
-  check.equal(files.read(p.runs[2].folder .. "/state.safetensors"), "exp01-d0.1")
+  check.equal(files.read(p.runs[2].folder .. "/state.safetensors"), state_of("exp01-d0.1"))
   if not said:find("exp04-d0.2: was exp02-d0.2 before", 1, true) then error(said) end
   check.equal(dkjson.decode(files.read(p.runs[2].folder .. "/run.json")).name, "exp02-d0.1")
   check.equal(dkjson.decode(files.read(p.runs[2].folder .. "/run.json")).run.out_dir, "out/sweeps/try/exp02-d0.1")
@@ -324,14 +345,14 @@ check.test("another prompt asks for samples alone", function()
   local _, said, done = again(two .. ', prompt = "b"')
   check.equal(done, "")
   check.equal(said, "the prompt has changed: what is trained writes its samples anew")
-  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), "exp01-d0.1")
+  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), state_of("exp01-d0.1"))
 end)
 
 check.test("runs that change places", function()
   fresh(two)
   local p, _, done = again('grid = { { "dropout", { 0.2, 0.1 } } }')
   check.equal(done, "exp01-d0.2 exp02-d0.1")
-  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), "exp02-d0.2")
+  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), state_of("exp02-d0.2"))
 end)
 
 check.test("runs that are no longer wanted stay", function()
@@ -344,7 +365,7 @@ check.test("more iterations go on; fewer begin anew", function()
   fresh(two)
   local p, said, done = again(two .. ", set = { max_iters = 5000 }")
   check.equal(done, "")
-  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), "exp01-d0.1")
+  check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), state_of("exp01-d0.1"))
   if not said:find("exp01-d0.1: max_iters 3000 → 5000, so it goes on", 1, true) then error(said) end
   fresh(two)
   p = again(two .. ", set = { max_iters = 50 }")
@@ -357,6 +378,68 @@ check.test("a folder that does not say what it is is set aside", function()
   local _, said, done = again(two)
   check.equal(done, "exp02-d0.2")
   if not said:find("it does not say what it is", 1, true) then error(said) end
+end)
+
+-- What a report or a longer run would read is looked at, whatever status.json says.
+for _, case in ipairs({
+  { "an emptied state", "state.safetensors", "", "state.safetensors: has 0 bytes" },
+  { "a cut state", "state.safetensors", state_of("exp01-d0.1"):sub(1, 30), "state.safetensors: its header would take" },
+  { "no state", "state.safetensors", nil, "state.safetensors: cannot open" },
+  { "no best weights", "ckpt.safetensors", nil, "ckpt.safetensors: cannot open" },
+  { "best weights of another length", "ckpt.safetensors", state_of("exp01-d0.1") .. "more",
+    "ckpt.safetensors: its tensors take 0 bytes, but 4 are there" },
+  { "no log", "metrics.jsonl", nil, "metrics.jsonl has 0 steps of 3001" },
+  { "half a log", "metrics.jsonl", '{"iter":0,"loss":1,"ms":10}\n', "metrics.jsonl has 1 steps of 3001" },
+}) do
+  check.test("done is not believed: " .. case[1], function()
+    local p = fresh(two)
+    local damaged = p.runs[1].folder .. "/" .. case[2]
+    os.remove(damaged)
+    if case[3] then files.write(damaged, case[3]) end
+    local _, said, done = again(two)
+    check.equal(done, "exp02-d0.2")
+    local wanted = "exp01-d0.1: not whole (" .. case[4]
+    if said:sub(1, #wanted) ~= wanted or not said:find("so it is trained anew", 1, true) then error(said) end
+    check.equal(files.read(root .. "/out/exp02-d0.2/state.safetensors"), state_of("exp02-d0.2"))
+    local _, more = again(two)
+    check.equal(more, "", "said once")
+  end)
+end
+
+check.test("done is not believed: nothing is left", function()
+  local p = fresh(two)
+  for _, name in ipairs({ "state.safetensors", "ckpt.safetensors", "metrics.jsonl" }) do
+    os.remove(p.runs[1].folder .. "/" .. name)
+  end
+  local _, said, done = again(two)
+  check.equal(done, "exp02-d0.2")
+  check.equal(said, "exp01-d0.1: metrics.jsonl has 0 steps of 3001, so it is trained anew")
+end)
+
+check.test("best weights that no evaluation was worth are not missed", function()
+  local p = fresh(two .. ", set = { always_save_checkpoint = false, eval_interval = 5000 }")
+  os.remove(p.runs[1].folder .. "/ckpt.safetensors")
+  local _, said = again(two .. ", set = { always_save_checkpoint = false, eval_interval = 5000 }")
+  check.equal(said, "")
+end)
+
+check.test("another text under a data set's name is another run", function()
+  local function tokens(text)
+    files.write(root .. "/words/train.bin", text:rep(100))
+    files.write(root .. "/words/val.bin", text:rep(100))
+    files.write(root .. "/words/meta.json", '{ "tokenizer": "char 61 62 63", "vocab_size": 3, "train_tokens": 200, ' ..
+      '"val_tokens": 200 }')
+    whole.forget()
+  end
+  local fields = ('%s, set = { dataset = "words", data_dir = "%s" }'):format(two, root)
+  tokens("\0\0\1\0")
+  fresh(fields)
+  local _, said, done = again(fields)
+  check.equal(said .. done, "exp01-d0.1 exp02-d0.2")
+  tokens("\0\0\2\0")
+  _, said, done = again(fields)
+  check.equal(done, "")
+  if not said:find("exp02%-d0.2: changed %(the data's hash %x+ → %x+%), so it is trained anew") then error(said) end
 end)
 
 -- ---- what runs wrote ----------------------------------------------------------------------------

@@ -1,0 +1,65 @@
+-- whole: whether what a run left is all there, as its trainer wrote it, and what data it was trained on.
+--
+-- "done" in status.json says that a trainer ended well, not what became of its files since. A report reads them and
+-- a longer run goes on from them, so a run without them is trained anew.
+local files = require("gen.files")
+local results = require("gen.sweep.results")
+
+local whole = {}
+
+local built
+
+-- What build/check prints, or nil where it cannot be built. With `problems`, of what is wrong.
+local function ask(words, problems)
+  if built == nil then
+    built = os.execute("make --no-print-directory build/check >/dev/null 2>&1") ~= nil
+  end
+  if not built then return nil end
+  local pipe = io.popen("build/check " .. words .. (problems and " 2>&1 >/dev/null" or " 2>/dev/null"), "r")
+  local line = pipe:read("l")
+  pipe:close()
+  return line
+end
+
+local hashes = {}
+
+-- The hash of the tokens in a folder, or nil where there are none that a trainer would take.
+function whole.data_hash(folder)
+  if hashes[folder] == nil then hashes[folder] = ask("--data=" .. files.quoted(folder)) or false end
+  return hashes[folder] or nil
+end
+
+-- For who changes the data meanwhile.
+function whole.forget() hashes = {} end
+
+-- Whether a trainer with these settings has saved its best weights: nanoGPT's rule.
+local function has_best(m, always)
+  local best = math.huge
+  for _, e in ipairs(m.evaluations) do
+    if e.val and (always or e.val < best) then
+      best = e.val
+      if e.iter > 0 then return true end
+    end
+  end
+  return false
+end
+
+-- What is wrong with the files of a run that ended well, in words; nil where nothing is. `run` is what it computes.
+function whole.damage(folder, run)
+  local m = results.metrics(folder)
+  if m.steps ~= run.max_iters + 1 then
+    return ("metrics.jsonl has %d steps of %d"):format(m.steps, run.max_iters + 1)
+  end
+  local evaluations = run.max_iters // run.eval_interval + 1
+  if #m.evaluations ~= evaluations then
+    return ("metrics.jsonl has %d evaluations of %d"):format(#m.evaluations, evaluations)
+  end
+  local words = files.quoted(folder .. "/state.safetensors")
+  if has_best(m, run.always_save_checkpoint) then
+    words = words .. " " .. files.quoted(folder .. "/ckpt.safetensors")
+  end
+  local line = ask(words, true)
+  return line and line:gsub("^.*/([^/]*: )", "%1")
+end
+
+return whole
