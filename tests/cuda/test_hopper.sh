@@ -202,4 +202,4 @@ else
     skipped=2
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
-[ $failed = 0 ]
+[ "$failed" = 0 ]
