@@ -244,7 +244,7 @@ data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt 
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
 # What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
-prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare gpt2_files pickle json hash log allocate tokenizer pretokenize bpe))
+prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare gpt2_files pickle json hash mapped log allocate tokenizer pretokenize bpe))
 build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)$(CC) $(CFLAGS) -o $@ $(prepare_parts)
 # Whether a run's files are whole, for a sweep.

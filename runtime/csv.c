@@ -16,8 +16,8 @@ static const char *const csv_steps[] = {"iter", "loss",         "lr",  "grad_nor
 static const char *const csv_evaluations[] = {"iter", "train_loss", "val_loss", "ms", NULL};
 
 static _Noreturn void csv_fail(const char *path, const char *what) {
-    die(EXIT_IO, "%s: %s: %s; free space or name another folder with --out_dir", path, what,
-        strerror(errno));
+    die(exit_code_of(errno), "%s: %s: %s; free space or name another folder with --out_dir", path,
+        what, strerror(errno));
 }
 
 // What the line has for a key, where it is a number, true or false; else nothing.

@@ -11,13 +11,7 @@
 
 // a + b + c, in memory of its own.
 static char *folder_join(const char *a, const char *b, const char *c) {
-    size_t size = strlen(a) + strlen(b) + strlen(c) + 1;
-    char *path = malloc(size);
-    if (!path) {
-        die(EXIT_MEMORY, "folder: no memory for a path");
-    }
-    snprintf(path, size, "%s%s%s", a, b, c);
-    return path;
+    return allocate_print("a path", "%s%s%s", a, b, c);
 }
 
 void folder_name(struct folder *folder, const struct run *run) {
@@ -46,7 +40,8 @@ void folder_free(struct folder *folder) {
 }
 
 static _Noreturn void folder_fail(const char *path, const char *what) {
-    die(EXIT_IO, "%s: %s: %s; name another folder with --out_dir", path, what, strerror(errno));
+    die(exit_code_of(errno), "%s: %s: %s; name another folder with --out_dir", path, what,
+        strerror(errno));
 }
 
 // Makes a folder and those above it.

@@ -185,12 +185,8 @@ int main(int argc, char **argv) {
         int64_t count = g.info->params[i].dims[0] * g.info->params[i].dims[1];
         largest = count > largest ? count : largest;
     }
-    g.kept = malloc((size_t)largest * sizeof(float));
-    g.change = malloc((size_t)largest * sizeof(float));
-    if (!g.kept || !g.change) {
-        die(EXIT_MEMORY, "gradcheck: no memory for copies of a tensor of %lld elements",
-            (long long)largest);
-    }
+    g.kept = allocate((size_t)largest, sizeof(float), "a copy of a tensor");
+    g.change = allocate((size_t)largest, sizeof(float), "a copy of a tensor");
     gradcheck_weights(&g);
     gradcheck_batch(&g);
     g.m.dropout = g.info->dropout ? (float)(run.dropout > 0 ? run.dropout : 0.1) : 0;

@@ -10,8 +10,8 @@
 #include <string.h>
 
 static _Noreturn void metrics_fail(const char *path, const char *what) {
-    die(EXIT_IO, "%s: %s: %s; free space or name another folder with --out_dir", path, what,
-        strerror(errno));
+    die(exit_code_of(errno), "%s: %s: %s; free space or name another folder with --out_dir", path,
+        what, strerror(errno));
 }
 
 void metrics_open(struct metrics *metrics, const struct folder *folder,

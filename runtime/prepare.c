@@ -23,7 +23,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -91,8 +90,6 @@ static void prepare_rename(void) {
 
 struct prepare_text {
     const char *path;
-    int fd;
-    struct stat status;
     const unsigned char *bytes;
     size_t length;
     uint64_t characters;
@@ -101,28 +98,23 @@ struct prepare_text {
 };
 
 static void prepare_map(struct prepare_text *text, const char *path) {
+    struct stat status;
     text->path = path;
-    text->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (text->fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         die(EXIT_MISSING, "%s: is not there; put a UTF-8 text in its place", path);
     }
-    if (text->fd < 0 || fstat(text->fd, &text->status) != 0) {
+    if (fd < 0 || fstat(fd, &status) != 0) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
-    if (!S_ISREG(text->status.st_mode)) {
+    if (!S_ISREG(status.st_mode)) {
         die(EXIT_DATA, "%s: is no regular file; a UTF-8 text is wanted", path);
     }
-    if (text->status.st_size == 0) {
+    if (status.st_size == 0) {
         die(EXIT_DATA, "%s: is empty; a UTF-8 text is wanted", path);
     }
-    text->length = (size_t)text->status.st_size;
-    void *map = mmap(NULL, text->length, PROT_READ, MAP_PRIVATE, text->fd, 0);
-    if (map == MAP_FAILED) {
-        die(exit_code_of(errno), "%s: cannot map %zu bytes: %s", path, text->length,
-            strerror(errno));
-    }
-    madvise(map, text->length, MADV_SEQUENTIAL);
-    text->bytes = map;
+    text->length = (size_t)status.st_size;
+    text->bytes = mapped_open(fd, text->length, path);
 }
 
 _Noreturn static void prepare_changed(const struct prepare_text *text) {
@@ -130,14 +122,10 @@ _Noreturn static void prepare_changed(const struct prepare_text *text) {
 }
 
 static void prepare_unmap(struct prepare_text *text) {
-    struct stat now;
-    if (fstat(text->fd, &now) != 0 || now.st_size != text->status.st_size ||
-        now.st_mtim.tv_sec != text->status.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != text->status.st_mtim.tv_nsec) {
+    if (!mapped_same(text->bytes)) {
         prepare_changed(text);
     }
-    munmap((void *)text->bytes, text->length);
-    close(text->fd);
+    mapped_close(text->bytes);
     free(text->mark);
     free(text->seen);
 }
@@ -362,12 +350,7 @@ static const void *prepare_bytes(const char *path, size_t *length) {
         die(EXIT_DATA, "%s: is no regular file", path);
     }
     *length = (size_t)status.st_size;
-    const void *bytes = *length ? mmap(NULL, *length, PROT_READ, MAP_PRIVATE, fd, 0) : "";
-    if (bytes == MAP_FAILED) {
-        die(exit_code_of(errno), "%s: cannot map %zu bytes: %s", path, *length, strerror(errno));
-    }
-    close(fd);
-    return bytes;
+    return *length ? mapped_open(fd, *length, path) : "";
 }
 
 // What a meta.json of a folder says of its files: tokens in train.bin and val.bin, -1 where it does
@@ -468,7 +451,7 @@ static uint64_t prepare_count(const struct prepare_options *options, const char 
                 path, i, tokens[i], vocabulary);
         }
     }
-    munmap((void *)tokens, length);
+    mapped_close(tokens);
     free(path);
     return length / 2;
 }

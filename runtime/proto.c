@@ -10,10 +10,7 @@ enum { PROTO_VARINT = 0, PROTO_FIXED64 = 1, PROTO_BYTES = 2, PROTO_FIXED32 = 5 }
 static unsigned char *proto_room(struct proto *p, size_t at, size_t length) {
     if (p->length + length > p->capacity) {
         p->capacity = 2 * (p->length + length) + 256;
-        p->bytes = realloc(p->bytes, p->capacity);
-        if (!p->bytes) {
-            die(EXIT_MEMORY, "proto: no memory for a message of %zu bytes", p->length + length);
-        }
+        p->bytes = allocate_again(p->bytes, p->capacity, "a message");
     }
     memmove(p->bytes + at + length, p->bytes + at, p->length - at);
     p->length += length;

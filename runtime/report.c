@@ -47,11 +47,8 @@ void report_open(struct report *report, const struct folder *folder) {
         free(out);
         return;
     }
-    report->root = strdup(root);
+    report->root = allocate_copy(root, strlen(root), "a path");
     report->folder = out;
-    if (!report->root) {
-        die(EXIT_MEMORY, "report: no memory for a path");
-    }
 }
 
 // The first line that the child says, cut to `size`; what follows is read and dropped.

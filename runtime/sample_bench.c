@@ -66,10 +66,7 @@ static void bench_remove_weights(void) {
 
 // A vocabulary of V characters, from the space on.
 static char *bench_tokenizer(int V) {
-    char *text = malloc((size_t)V * 8 + 16), *at = text;
-    if (!text) {
-        die(EXIT_MEMORY, "sample_bench: no memory for a vocabulary of %d; free some", V);
-    }
+    char *text = allocate((size_t)V * 8 + 16, 1, "a vocabulary"), *at = text;
     at += sprintf(at, "char");
     for (int v = 0, c = 0x20; v < V; v++, c++) {
         c = c == 0xd800 ? 0xe000 : c; // surrogates are no characters
@@ -91,11 +88,8 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
         floats = (size_t)end > floats ? (size_t)end : floats;
         tensors += param->layers;
     }
-    struct model m = {.params = malloc(floats * sizeof(float))};
-    struct tensor_out *out = calloc((size_t)tensors, sizeof *out);
-    if (!m.params || !out) {
-        die(EXIT_MEMORY, "sample_bench: no memory for %zu weights; free some", floats);
-    }
+    struct model m = {.params = allocate(floats, sizeof(float), "weights")};
+    struct tensor_out *out = allocate((size_t)tensors, sizeof *out, "a list of tensors");
     model_init(&m, &info, seed);
     for (int i = 0, t = 0; i < info.params_count; i++) {
         const struct param *param = &info.params[i];

@@ -20,8 +20,8 @@
 static const char tensorboard_prefix[] = "events.out.tfevents.";
 
 static _Noreturn void tensorboard_fail(const char *path, const char *what) {
-    die(EXIT_IO, "%s: %s: %s; free space or name another folder with --out_dir", path, what,
-        strerror(errno));
+    die(exit_code_of(errno), "%s: %s: %s; free space or name another folder with --out_dir", path,
+        what, strerror(errno));
 }
 
 // ---- events -------------------------------------------------------------------------------------
@@ -179,10 +179,7 @@ static void tensorboard_hparams_end(struct tensorboard *tb) {
 // run that was killed begins there again.
 static void tensorboard_create(struct tensorboard *tb, const char *folder, int64_t iter) {
     size_t size = strlen(folder) + 80;
-    tb->path = malloc(size);
-    if (!tb->path) {
-        die(EXIT_MEMORY, "tensorboard: no memory for a path");
-    }
+    tb->path = allocate(size, 1, "a path");
     for (int again = 0; !tb->file; again++) {
         char number[16] = "";
         if (again > 0) {
@@ -254,10 +251,7 @@ void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, si
     for (const char *c = text; c < text + length; c++) {
         lines += *c == '\n';
     }
-    char *indented = malloc(length + 4 * lines), *to = indented;
-    if (!indented) {
-        die(EXIT_MEMORY, "tensorboard: no memory for a text");
-    }
+    char *indented = allocate(length + 4 * lines, 1, "a text"), *to = indented;
     for (const char *c = text; c < text + length; c++) {
         if (c == text || c[-1] == '\n') {
             memcpy(to, "    ", 4);

@@ -3,9 +3,21 @@
 // Links runtime/data.c, json.c, gpt2_files.c, tokenizer.c, bpe.c, rng.c, log.c.
 #include "tests/runtime/suite.h"
 
+// Before this call of utf8_decode, from 1 on, the text is emptied; 0: it is not.
+static int emptied_at, decoded;
+
+static int decode(const unsigned char *text, size_t length, uint32_t *codepoint) {
+    if (++decoded == emptied_at && truncate(suite_path("text.txt"), 0)) {
+        _exit(99);
+    }
+    return utf8_decode(text, length, codepoint);
+}
+
 int prepare_main(int argc, char **argv);
 #define main prepare_main
+#define utf8_decode decode
 #include "runtime/prepare.c"
+#undef utf8_decode
 #undef main
 
 #include <sys/resource.h>
@@ -548,6 +560,23 @@ START_TEST(folders_that_cannot_be_written) {
 END_TEST
 
 // A disk that fills up at any of the three files leaves the three old ones, and nothing else.
+// While it is read for the first time, and for the second, when there are files half written.
+START_TEST(a_text_that_becomes_shorter) {
+    enum { BYTES = 20000 };
+    static char text[BYTES];
+    memset(text, 'x', sizeof text);
+    for (int reading = 0; reading < 2; reading++) {
+        suite_write("text.txt", text, sizeof text);
+        emptied_at = reading * BYTES + BYTES / 2;
+        suite_dies(prepare, arguments(), EXIT_IO, suite_path("text.txt"), "became shorter");
+        ck_assert(!leftovers() && !suite_exists("out/meta.json"));
+    }
+    emptied_at = 0;
+    suite_write("text.txt", text, sizeof text);
+    succeeds();
+}
+END_TEST
+
 START_TEST(a_full_disk_leaves_the_old_files) {
     static const char *const names[] = {"out/train.bin", "out/val.bin", "out/meta.json"};
     suite_write_text("text.txt", "abcabcabca");
@@ -606,6 +635,7 @@ int main(void) {
         no_utf8_is_named_by_offset_and_line,
         wrong_arguments,
         folders_that_cannot_be_written,
+        a_text_that_becomes_shorter,
         a_full_disk_leaves_the_old_files,
         a_file_size_limit_is_an_error,
     };

@@ -1,0 +1,209 @@
+// test_memory.c: memory that runs out, at every place where opening a file asks for some: each time
+// the program ends with EXIT_MEMORY and one line, never as if the file were damaged. allocate.c and
+// mapped.c are included here, so that this file's own calloc, realloc and mmap are what they call.
+// links: tests/runtime/fake_model.c
+#include "tests/runtime/fake_model.h"
+#include "tests/runtime/suite.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+
+static int left = -1; // calls until one fails; -1: none does
+
+static bool is_last(void) {
+    return left >= 0 && left-- == 0;
+}
+
+static void *failing_calloc(size_t count, size_t size) {
+    return is_last() ? NULL : calloc(count, size);
+}
+
+static void *failing_realloc(void *memory, size_t size) {
+    return is_last() ? NULL : realloc(memory, size);
+}
+
+static void *failing_mmap(void *at, size_t length, int protection, int flags, int file,
+                          off_t from) {
+    if (is_last()) {
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return mmap(at, length, protection, flags, file, from);
+}
+
+#define calloc failing_calloc
+#define realloc failing_realloc
+#define mmap failing_mmap
+#include "runtime/allocate.c"
+#include "runtime/mapped.c"
+#undef calloc
+#undef realloc
+#undef mmap
+
+struct attempt {
+    void (*open)(void);
+    int fails_at;
+};
+
+static void attempt(void *context) {
+    const struct attempt *a = context;
+    left = a->fails_at;
+    a->open();
+    exit(left < 0 ? EXIT_MEMORY : EXIT_DONE); // one failed and nobody noticed
+}
+
+// Fails each of the calls that open() makes, one in each process. Returns how many there are.
+static int fail_each(void (*open)(void)) {
+    for (int i = 0;; i++) {
+        struct attempt a = {open, i};
+        struct ending ending = suite_run(attempt, &a);
+        if (ending.code == EXIT_DONE) {
+            ck_assert_str_eq(ending.text, "");
+            return i;
+        }
+        ck_assert_msg(ending.code == EXIT_MEMORY, "call %d: ended with %d: %s", i, ending.code,
+                      ending.text);
+        ck_assert_msg(strstr(ending.text, "no memory for ") != NULL, "call %d: %s", i, ending.text);
+        ck_assert_ptr_eq(strchr(ending.text, '\n'), ending.text + strlen(ending.text) - 1);
+    }
+}
+
+// ---- what is opened -----------------------------------------------------------------------------
+
+static void open_checkpoint(void) {
+    struct model m;
+    struct progress progress;
+    parallel_threads(1);
+    model_create(&m, &model_info, true);
+    checkpoint_load(suite_path("state"), &m, &model_info, &progress, FAKE_TOKENIZER);
+    struct checkpoint_header header;
+    checkpoint_read_header(suite_path("state"), &header);
+    checkpoint_free_header(&header);
+    model_destroy(&m);
+}
+
+static void save_checkpoint(void) {
+    struct model m;
+    const struct progress progress = progress_fresh();
+    parallel_threads(1);
+    model_create(&m, &model_info, true);
+    model_init(&m, &model_info, 1);
+    checkpoint_save_state(suite_path("state"), &m, &model_info, &progress, "seed=1",
+                          FAKE_TOKENIZER);
+    model_destroy(&m);
+}
+
+static void open_data(void) {
+    struct data data;
+    data_open(&data, suite_dir, FAKE_V, FAKE_T);
+    data_verify(&data);
+    data_close(&data);
+}
+
+static void parse_tokenizers(void) {
+    // 256 bytes, and merges of each byte with the next one.
+    static char text[16 + 512 + 8 * 255];
+    char *at = text + sprintf(text, "bpe gpt2 ");
+    for (int i = 0; i < 256; i++) {
+        at += sprintf(at, "%02x", (unsigned)i);
+    }
+    *at++ = ' ';
+    for (unsigned i = 0; i < 255; i++) {
+        at += sprintf(at, "%04x%04x", i, i + 1);
+    }
+    const char *const texts[] = {FAKE_TOKENIZER, text};
+    for (int i = 0; i < 2; i++) {
+        struct tokenizer tokenizer;
+        const char *error;
+        if (!tokenizer_parse(&tokenizer, texts[i], &error)) {
+            die(EXIT_DATA, "%s", error);
+        }
+        if (tokenizer.bpe) {
+            static char piece[1000]; // without a place to break
+            static int32_t ids[1000];
+            bpe_encode(tokenizer.bpe, piece, sizeof piece, ids);
+        }
+        tokenizer_free(&tokenizer);
+    }
+}
+
+static void parse_json(void) {
+    static const char text[] = "{\"a\\n\":[1,\"b\\u00e9\",{\"c\":null}],\"d\":\"e\"}";
+    const char *error;
+    struct json *json = json_parse(text, sizeof text - 1, &error);
+    if (!json) {
+        die(EXIT_DATA, "%s", error);
+    }
+    free(json_string(json, json_get(json, 0, "d")));
+    json_free(json);
+}
+
+// ---- the tests ----------------------------------------------------------------------------------
+
+START_TEST(opening_a_checkpoint) {
+    save_checkpoint();
+    ck_assert_int_gt(fail_each(open_checkpoint), 100); // names and metadata, one by one
+}
+END_TEST
+
+START_TEST(saving_a_checkpoint) {
+    ck_assert_int_gt(fail_each(save_checkpoint), 50);
+}
+END_TEST
+
+START_TEST(opening_a_data_set) {
+    uint16_t tokens[100] = {0};
+    suite_write("train.bin", tokens, sizeof tokens);
+    suite_write("val.bin", tokens, sizeof tokens);
+    suite_write_text("meta.json", "{\"tokenizer\":\"" FAKE_TOKENIZER
+                                  "\",\"vocab_size\":16,\"train_tokens\":100,\"val_tokens\":100}");
+    ck_assert_int_gt(fail_each(open_data), 10);
+}
+END_TEST
+
+START_TEST(parsing_tokenizers) {
+    ck_assert_int_gt(fail_each(parse_tokenizers), 8);
+}
+END_TEST
+
+START_TEST(parsing_json) {
+    ck_assert_int_gt(fail_each(parse_json), 5);
+}
+END_TEST
+
+// Nobody else asks libc for memory: what drives a GPU does, and is not linked here.
+START_TEST(all_memory_comes_from_one_place) {
+    static const char *const calls[] = {"malloc(", "calloc(", "realloc(", "strdup(", "strndup("};
+    DIR *dir = opendir("runtime");
+    ck_assert_ptr_nonnull(dir);
+    int files = 0;
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        const char *name = entry->d_name, *end = strrchr(name, '.');
+        char path[300], line[512];
+        snprintf(path, sizeof path, "runtime/%s", name);
+        if (!end || strcmp(end, ".c") || !strncmp(name, "gpu", 3) || !strncmp(name, "gemm", 4) ||
+            !strcmp(name, "allocate.c")) {
+            continue;
+        }
+        FILE *file = fopen(path, "r");
+        ck_assert_msg(file != NULL, "%s", path);
+        while (fgets(line, sizeof line, file)) {
+            for (int c = 0; c < 5; c++) {
+                ck_assert_msg(strstr(line, calls[c]) == NULL, "%s: %s", path, line);
+            }
+        }
+        fclose(file);
+        files++;
+    }
+    closedir(dir);
+    ck_assert_int_gt(files, 40);
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        opening_a_checkpoint, saving_a_checkpoint, opening_a_data_set,
+        parsing_tokenizers,   parsing_json,        all_memory_comes_from_one_place,
+    };
+    return suite_main("memory", tests, sizeof tests / sizeof *tests);
+}
