@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +53,19 @@ void report_open(struct report *report, const struct folder *folder) {
     report->folder = out;
 }
 
+// Waits until the script says something or ends. A stop ends it: false.
+static bool report_attend(int channel, pid_t child) {
+    enum { LOOK_MS = 100 }; // between two looks for a stop
+    struct pollfd words = {.fd = channel, .events = POLLIN};
+    while (poll(&words, 1, LOOK_MS) <= 0) {
+        if (stop_asked()) {
+            kill(child, SIGTERM);
+            return false;
+        }
+    }
+    return true;
+}
+
 // The first line that the child says, cut to `size`; what follows is read and dropped.
 static void report_listen(int channel, char *line, size_t size) {
     size_t held = 0;
@@ -92,7 +107,10 @@ static bool report_run(const struct report *report, char *line, size_t size) {
         snprintf(line, size, "%s", strerror(reason));
         return false;
     }
-    report_listen(channel[0], line, size);
+    *line = 0;
+    if (report_attend(channel[0], child)) {
+        report_listen(channel[0], line, size);
+    }
     close(channel[0]);
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }

@@ -20,6 +20,12 @@ log:write(table.concat(arg, "|"), "\n")
 log:close()
 print("this is nobody's to read")
 if os.getenv("REPORT_FAILS") then io.stderr:write("no page today\nand more\n") os.exit(3) end
+if os.getenv("REPORT_SLOW") then
+  local till = os.time() + 20
+  io.open(os.getenv("REPORT_SLOW") .. ".begun", "w"):close()
+  while os.time() < till do end
+  io.open(os.getenv("REPORT_SLOW") .. ".ended", "w"):close()
+end
 local page = assert(io.open(arg[3], "w"))
 for line in io.lines(arg[4] .. "/metrics.jsonl") do page:write(line, "\n") end
 page:close()
@@ -52,6 +58,18 @@ check "a page that fails is no run that fails" env REPORT_FAILS=1 "$trainer" --d
 REPORT_FAILS=1 train failing2 --report=1
 check "one line says so, with its reason" once "report.html: not made: no page today; training goes on"
 check "and the run went on" test -s "$tmp/failing2/state.safetensors"
+REPORT_SLOW="$tmp/slow" "$trainer" --data_dir="$tmp" --out_dir="$tmp/slow" --report=1 >"$tmp/log" 2>&1 &
+pid=$!
+waited=0
+while [ ! -e "$tmp/slow.begun" ] && [ $waited -lt 600 ]; do
+    sleep 0.05
+    waited=$((waited + 1))
+done
+kill -TERM $pid
+wait $pid
+code=$?
+check "a stop waits for no page" test $code = 75 -a -e "$tmp/slow.begun" -a ! -e "$tmp/slow.ended"
+check "and leaves a state" test -s "$tmp/slow/state.safetensors"
 "$tmp/bare/cpu/train" --data_dir="$tmp" --out_dir="$tmp/bare/run" --max_iters=4 --report=1 >"$tmp/log" 2>&1
 check "no project above it" once "no gen/report.lua above this program"
 check "which trains all the same" test -s "$tmp/bare/run/state.safetensors"
