@@ -5,7 +5,8 @@
 # the generator wrote and compiles.
 #
 #     build/HASH/BACKEND/    emitted text and its objects: what depends on baked keys alone
-#     build/NAME/BACKEND/    defaults.c and the programs of one config (NAME: config-key=value…)
+#     build/NAME/BACKEND/    defaults.c and the programs of one config (NAME: config-key@value…; a '=' in the
+#                            path of a program would be an assignment to env)
 #     build/runtime/ISA/     the runtime's objects, once per instruction set
 #     build/runtime/cuda/    those that drive a GPU
 #     build/emulated/…       CUDA trainers for this machine's CPU (EMULATED=1): for tests
@@ -17,35 +18,41 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 MAKEOVERRIDES =
 .SUFFIXES:
 .DELETE_ON_ERROR:
-Q := $(if $(V),,@)
+
+# What a person's environment may hold and no command here means. Numbers and orders are C's.
+unexport LUA_INIT LUA_PATH LUA_CPATH LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 BASH_ENV ENV CDPATH CFLAGS
+export LC_ALL := C
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT UPDATE
+    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT UPDATE V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
+Q := $(if $(V),,@)
 # Text for the shell alone: nothing in it is make's to expand.
 start := $(if $(filter undefined,$(origin START)),,--start="$$START")
 override START := $(value START)
+override DATASET := $(value DATASET)
 override TEXT := $(value TEXT)
 prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
 override PROMPT := $(value PROMPT)
 override TOKENIZER := $(value TOKENIZER)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START TEXT TOKENIZER SWEEP JOBS PROMPT
+export START DATASET TEXT TOKENIZER SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
 endif
-GEN ?= lua5.4 gen/main.lua
-TUNE := lua5.4 gen/tune.lua
+LUA := lua5.4 -E
+GEN := $(LUA) gen/main.lua
+TUNE := $(LUA) gen/tune.lua
 CONFIG ?= shakespeare_char_cpu
 BACKEND ?= cpu
 BUILD ?= build
 PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),sample_bench gradcheck,tune)
-CFLAGS = -std=gnu11 -O3 -ffp-contract=off -fopenmp -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
-CFLAGS += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
-CFLAGS += $(if $(WERROR),-Werror)
+cc_flags = -std=gnu11 -O3 -ffp-contract=off -fopenmp -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
+cc_flags += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+cc_flags += $(if $(WERROR),-Werror)
 comma := ,
 
 ifndef BUILD_NAME
@@ -55,36 +62,50 @@ $(if $(findstring ',$(CONFIG)$(SET)$(RUN)$(NAME)$(RUNS)),$(error CONFIG, SET, RU
 $(if $(word 2,$(NAME)),$(error NAME=$(NAME): wanted one word))
 space := $(subst ,, )
 quoted = $(foreach w,$1,'$w')
+quoted_whole = '$(subst ','\'',$1)'
 # "--a=1 --b 2" to "-a=1 -b=2"
 flags = $(subst $(space)=,=,$(foreach w,$1,$(if $(filter --%,$w),$(patsubst --%,-%,$w),=$w)))
 joined = $(subst /,_,$(subst $(space),,$1))
 
 config_files := $(foreach c,$(CONFIG),$(if $(filter %.lua,$c),$c,configs/$c.lua))
-build_name := $(basename $(notdir $(firstword $(config_files))))$(call joined,$(SET:%=-%))
+name_with = $(basename $(notdir $(firstword $(config_files))))$(call joined,$(patsubst %,-%,$1))
+folder_with = $(subst =,@,$(name_with))
+build_name := $(call folder_with,$(SET))
 bin := $(BUILD)/$(build_name)/$(BACKEND)
 run_flags := $(call flags,$(RUN))
 # How a run is entered does not name it: resuming finds the folder that it resumes.
 naming_flags := $(filter-out $(addprefix -init_from=,auto resume scratch),$(run_flags))
-run_name := $(or $(NAME),$(build_name)$(call joined,$(filter-out -out_dir=%,$(naming_flags))))
+run_name := $(call name_with,$(SET))$(call joined,$(filter-out -out_dir=%,$(naming_flags)))
 run_flag = $(patsubst -$1=%,%,$(lastword $(filter -$1=%,$(run_flags))))
-run_dir := $(or $(call run_flag,out_dir),out/$(run_name))
 gen_words := $(call quoted,$(config_files) $(SET))
+# A key of the trainer: from RUN, else from the config. vocab_size=1: no data set is read for it.
+of_config = $(GEN) --print $1 $(gen_words) vocab_size=1 2>/dev/null
+key = $(or $(call run_flag,$1),$$($(call of_config,$1)))
+# The run's folder, asked for once: RUN's out_dir, NAME, SET's or the config's out_dir, or what the words come to.
+run_dir = $(eval run_dir := $$(or $$(call run_flag,out_dir),$$(addprefix out/,$$(NAME)),$$(shell \
+    $$(call of_config,out_dir)),out/$$(run_name)))$(run_dir)
+run_path = $(call quoted_whole,$(run_dir))
+# Its weights: the best ones; a run too short to have any has its state alone.
+weights = $(run_path)/$$(if [ -e $(run_path)/ckpt.safetensors ]; then echo ckpt; else echo state; fi).safetensors
 # The words again, for the line that says what to type next.
-build_words = CONFIG=$(CONFIG)$(if $(SET), SET="$(SET)")$(if $(filter-out cpu,$(BACKEND)), BACKEND=$(BACKEND))
+config_words = CONFIG=$(if $(word 2,$(CONFIG)),"$(CONFIG)",$(CONFIG))$(if $(filter-out cpu,$(BACKEND)), BACKEND=$(BACKEND))
+build_words = $(config_words)$(if $(SET), SET="$(SET)")
 run_words = $(if $(naming_flags), RUN="$(naming_flags:-%=--%)")$(if $(NAME), NAME=$(NAME))
 words = $(build_words)$(run_words)
 next = @printf 'next: %s\n' '$(strip $1)'
-# A key of the trainer: from RUN, else from the config. vocab_size=1: no data set is read for it.
-key = $(or $(call run_flag,$1),$$($(GEN) --print $1 $(gen_words) vocab_size=1 2>/dev/null))
+# make -n prints a command of this file as any other: a build that is not generated yet has nothing to include.
+dry := $(findstring n,$(firstword -$(MAKEFLAGS)))
+recursive = $(if $(dry),,+)$(Q)
+make := $(MAKE)
 generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(gen_words)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
-compile = +$(Q)$(MAKE) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
+compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale bench-tokenizer ir \
     sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity cute-parity golden format \
-    clean check-words setup-check generate tune sweep report cuda-all gpu-kit gpu-check gpu-bench
+    clean check-words check-run setup-check generate tune sweep report cuda-all gpu-kit gpu-check gpu-bench
 
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
@@ -123,18 +144,20 @@ setup: ## install what building and running needs (apt-get)
 	$(Q)tests/setup.sh build
 
 demo: setup build/prepare ## set up, get the text, generate, compile, train, sample: about a minute
-	$(Q)set -e; set=; code=0; \
+	$(recursive)set -e; set=; code=0; \
 	[ -f data/shakespeare_char/input.txt ] || tests/setup.sh fetch || true; \
 	why=$$(data/prepare.sh --if-missing shakespeare_char 2>&1) || code=$$?; \
 	if [ $$code = 66 ] && tests/setup.sh kjv && data/prepare.sh --if-missing kjv; then \
 	    echo 'demo: Tiny Shakespeare could not be downloaded; training on the King James Bible'; \
 	    set=dataset=kjv; \
 	else echo "$$why"; [ $$code = 0 ] || exit $$code; fi; \
-	$(MAKE) train CONFIG=shakespeare_char_cpu SET="$$set" RUN=--init_from=scratch; \
-	$(MAKE) sample CONFIG=shakespeare_char_cpu SET="$$set" SAMPLE=--num_samples=1
+	$(make) train CONFIG=shakespeare_char_cpu SET="$$set" RUN=--init_from=scratch; \
+	$(make) sample CONFIG=shakespeare_char_cpu SET="$$set" SAMPLE=--num_samples=1
 
 # One line for words that cannot work, before anything runs.
 check-words: setup-check
+	$(if $(word 2,$(CONFIG)),@for c in '$(CONFIG)' 'configs/$(CONFIG).lua'; do [ ! -f "$$c" ] || { \
+	    echo "$$c: a config's path has no spaces$(comma) which part one config from the next; rename it" >&2; exit 64; }; done)
 	@for c in $(call quoted,$(config_files)); do [ -f "$$c" ] || { \
 	    echo "$$c: no such config; there are: $(sort $(basename $(notdir $(wildcard configs/*.lua))))" >&2; \
 	    exit 66; }; done
@@ -157,49 +180,53 @@ train: check-words build/prepare ## train CONFIG; makes its data set first where
 	[ -z "$$dataset" ] || data/prepare.sh --if-missing "$$dataset" "$$folder"
 	$(generate)
 	$(compile) programs
-	@echo 'run: $(run_dir)'
-	$(Q)exec $(bin)/train --out_dir=$(call quoted,$(run_dir)) $(call quoted,$(RUN))
-	$(call next,make sample $(words) START="...")
+	@printf 'run: %s\n' $(run_path)
+	$(Q)exec $(bin)/train --out_dir=$(run_path) $(call quoted,$(RUN))
+	@[ ! -e $(weights) ] || printf 'next: %s\n' '$(strip make sample $(words))'
 
-sample: generate ## text from the run that the same words trained; START="..."
+# One line where there is nothing to sample from, before anything is compiled.
+check-run: generate
+	@[ -e $(weights) ] || { printf '%s: no run is there; make train %s\n' $(run_path) '$(words)' >&2; exit 66; }
+
+sample: $(if $(findstring --checkpoint,$(SAMPLE)),generate,check-run) ## text from the run that the same words trained; START="..."
 	$(compile) programs
-	@echo 'checkpoint: $(run_dir)/ckpt.safetensors'
-	$(Q)exec $(bin)/sample --checkpoint=$(call quoted,$(run_dir)/ckpt.safetensors) \
-	    $(start) $(SAMPLE)
-	$(call next,make sample $(words) START="..." SAMPLE="--temperature=0.5")
+	@printf 'checkpoint: %s\n' $(weights)
+	$(Q)exec $(bin)/sample --checkpoint=$(weights) $(start) $(SAMPLE)
+	$(call next,make sample $(words) SAMPLE="--temperature=0.5")
 
 sweep: setup-check ## all runs of SWEEP, each shape compiled once; start it again and it goes on
 	$(if $(SET)$(RUN)$(NAME),$(error make sweep takes no SET, RUN, NAME: the sweep's file says what its runs set))
 	@CC='$(CC)' exec setpriv --pdeathsig TERM gen/sweep/run.sh "$$SWEEP" --backend='$(BACKEND)' \
 	    $(if $(JOBS),--jobs="$$JOBS") $(if $(DRY),--dry)
 
-report: $(if $(SWEEP)$(RUNS),setup-check,generate) ## one HTML page of SWEEP, of RUNS, or of the run that the same words trained
+report: $(if $(SWEEP)$(RUNS),setup-check,check-run) ## one HTML page of SWEEP, of RUNS, or of the run that the same words trained
 	$(Q)tests/setup.sh report
 	$(if $(SWEEP)$(RUNS),,$(compile) programs)
-	$(Q)lua5.4 gen/report.lua --build='$(BUILD)' $(prompt) $(if $(SWEEP),--sweep="$$SWEEP",$(if \
-	    $(RUNS),$(call quoted,$(RUNS)),$(call quoted,$(run_dir))))
+	$(Q)$(LUA) gen/report.lua --build='$(BUILD)' $(prompt) $(if $(SWEEP),--sweep="$$SWEEP",$(if \
+	    $(RUNS),$(call quoted,$(RUNS)),$(run_path)))
 
 bench: generate ## time CONFIG's step and each of its kernels; needs no data set
 	$(compile) programs
 	$(Q)exec $(bin)/bench $(BENCH)
 	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench $(filter-out --json% --serve,$(BENCH)))
 	$(if $(PEERS),$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH))
-	$(if $(GENERIC),$(Q)$(MAKE) bench-generic CONFIG='$(CONFIG)' SET='$(SET)' BENCH='$(BENCH)' BACKEND=$(BACKEND) \
+	$(if $(GENERIC),$(recursive)$(make) bench-generic CONFIG='$(CONFIG)' SET='$(SET)' BENCH='$(BENCH)' BACKEND=$(BACKEND) \
 	    BUILD=$(BUILD) CC='$(CC)')
-	$(if $(RECORD),$(Q)lua5.4 tests/bench/record.lua $(bin)/bench.json)
+	$(if $(RECORD),$(Q)$(LUA) tests/bench/record.lua $(bin)/bench.json)
 	$(call next,make train $(words))
 
 bench-generic:
-	$(Q)$(MAKE) build CONFIG='$(CONFIG)' SET='$(strip $(SET) specialise=false)' PROGRAMS=bench \
+	$(recursive)$(make) build CONFIG='$(CONFIG)' SET='$(strip $(SET) specialise=false)' PROGRAMS=bench \
 	    BACKEND=$(BACKEND) BUILD=$(BUILD) CC='$(CC)' | grep -v '^next: '
-	$(Q)lua5.4 tests/bench/generic.lua $(bin)/bench '$(BUILD)/$(build_name)-specialise=false/$(BACKEND)/bench' $(BENCH)
+	$(Q)$(LUA) tests/bench/generic.lua $(bin)/bench \
+	    '$(BUILD)/$(call folder_with,$(SET) specialise=false)/$(BACKEND)/bench' $(BENCH)
 
 bench-table: setup-check ## the table of what bench recorded, into both pages that have it
-	$(Q)lua5.4 tests/bench/table.lua README.md tests/bench/README.md
+	$(Q)$(LUA) tests/bench/table.lua README.md tests/bench/README.md
 
 bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for cliffs; SET="isa=..."
 	$(if $(filter-out full continue,$(SCALE)),$(error SCALE=$(SCALE): wanted full, continue, or nothing))
-	$(Q)lua5.4 tests/bench/scale.lua $(SCALE:%=--%) $(call quoted,$(SET))
+	$(Q)$(LUA) tests/bench/scale.lua $(SCALE:%=--%) $(call quoted,$(SET))
 
 tune: PROGRAMS := $(if $(filter cpu,$(BACKEND)),tune,$(PROGRAMS))
 tune: generate ## time ways to cut CONFIG's products here, or, BACKEND=cuda, cuBLASLt's algorithms
@@ -231,38 +258,42 @@ gpu-bench: ## CONFIG's speed on a GPU, beside PyTorch's; OUT=folder
 
 sampler: ## CONFIG's sampler as one static file to ship; ISA=... for a newer instruction set
 	$(Q)tests/setup.sh --check musl
-	@$(MAKE) sampler-build CONFIG='$(CONFIG)' SET='$(strip $(SET) isa=$(or $(ISA),generic))' BACKEND=$(BACKEND)
+	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND)
+	@if [ -e $(weights) ]; then printf 'next: %s/sampler --checkpoint=%s\n' \
+	    '$(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)' $(weights); \
+	else printf 'next: make train %s\n' '$(words)'; fi
+sampler_set = $(strip $(SET) isa=$(or $(ISA),generic))
 sampler-build: generate
 	$(compile) sampler
 
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
-	$(Q)lua5.4 gen/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
+	$(Q)$(LUA) gen/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
 
 data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
-	$(Q)data/prepare.sh '$(DATASET)' "$$TEXT" "$$TOKENIZER"
+	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER"
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
 # What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
 prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare gpt2_files pickle json hash mapped log allocate tokenizer pretokenize bpe))
 build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
-	$(Q)$(CC) $(CFLAGS) -o $@ $(prepare_parts)
+	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(prepare_parts)
 # Whether a run's files are whole, for a sweep.
 check_parts := $(addsuffix .c,$(addprefix runtime/,check data safetensors mapped pairs json hash rng log allocate \
     tokenizer pretokenize bpe))
 build/check: $(check_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
-	$(Q)$(CC) $(CFLAGS) -o $@ $(check_parts) -lm
+	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(check_parts) -lm
 build/include/run_keys.h: gen/config.lua | setup-check
-	$(Q)$(GEN) configs/shakespeare_char_cpu.lua && touch $@
+	$(Q)$(GEN) --keys && touch $@
 setup-check:
 	@tests/setup.sh --check build
 
 test: ## install what is missing and run every test that needs no GPU
 	$(Q)tests/setup.sh test
-	$(Q)MAKEFLAGS= MAKELEVEL= lua5.4 tests/run.lua $(TESTS)
+	$(Q)MAKEFLAGS= MAKELEVEL= $(LUA) tests/run.lua $(TESTS)
 
 bench-tokenizer: setup-check build/include/run_keys.h ## time GPT-2's tokenizer on one core; TEXT=path of a UTF-8 text
-	$(Q)$(CC) $(CFLAGS) -o build/tokenizer_bench tests/bench/tokenizer.c runtime/time.c \
+	$(Q)TMPDIR=build $(CC) $(cc_flags) -o build/tokenizer_bench tests/bench/tokenizer.c runtime/time.c \
 	    $(filter-out %/prepare.c,$(prepare_parts))
 	$(Q)build/tokenizer_bench data/gpt2 "$${TEXT:-data/shakespeare/input.txt}"
 
@@ -271,7 +302,7 @@ tokenizer-parity: build/prepare ## hold GPT-2's tokenizer against tiktoken; need
 
 unicode: ## write runtime/unicode.h anew, from Debian's package unicode-data
 	$(Q)tests/setup.sh unicode
-	$(Q)lua5.4 gen/unicode.lua
+	$(Q)$(LUA) gen/unicode.lua
 
 parity: ## rebuild the PyTorch goldens and load our checkpoint in PyTorch; needs Python and a network
 	$(Q)tests/reference/parity.sh
@@ -283,7 +314,7 @@ cute-parity: ## hold the emulator's lane and memory maps against CuTe's; needs P
 	$(Q)UPDATE='$(UPDATE)' tests/reference/cute.sh
 
 golden: ## rewrite tests/golden; review the diff
-	$(Q)lua5.4 tests/golden/test_golden.lua --update
+	$(Q)$(LUA) tests/golden/test_golden.lua --update
 
 format: ## clang-format on all C
 	$(Q)tests/format.sh
@@ -304,11 +335,13 @@ device_parts := gpu gpu_memory gpu_step gpu_profile gemm
 parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a
 defaults := $(bin)/defaults.o
-compile = $(if $(V),,@echo "  cc   $@";)$(CC) $(CFLAGS)
-link = $(if $(V),,@echo "  link $@";)$(CC) $(CFLAGS) -o $@
+# Compilers' own temporary files lie beside what they make, wherever TMPDIR points.
+compile = $(if $(V),,@echo "  cc   $@";)TMPDIR=$(@D) $(CC) $(cc_flags)
+link = $(if $(V),,@echo "  link $@";)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@
 
 .PHONY: programs show-ir sampler FORCE
 programs: $(addprefix $(bin)/,$(PROGRAMS))
+	@[ -z "$$CONFIG_WORDS" ] || printf '%s\n%s\n' "$$CONFIG_WORDS" "$$SET_WORDS" >$(bin)/words
 	@echo 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
 
 ifeq ($(BACKEND),cuda)
@@ -325,10 +358,10 @@ cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas -I. -Ibuild/includ
 
 $(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(runtime)/flags
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  c++  $@";)$(cxx) $(cxx_flags) -c -o $@ $<
+	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(cxx) $(cxx_flags) -c -o $@ $<
 
 $(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h $(emulator)/*.h) $(runtime)/flags
-	$(if $(V),,@echo "  c++  $@";)$(cxx) $(cxx_flags) -x c++ -c -o $@ $<
+	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(cxx) $(cxx_flags) -x c++ -c -o $@ $<
 else
 nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 cuda := $(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))
@@ -339,7 +372,7 @@ nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_
     $(if $(WERROR),-Werror all-warnings)
 
 $(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h) $(runtime)/flags
-	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); $(nvcc) $(nvcc_flags) -c -o $@ $< && \
+	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); TMPDIR=$(@D) $(nvcc) $(nvcc_flags) -c -o $@ $< && \
 	    echo "        $$(($$(date +%s) - start)) s for $(ARCH)"
 endif
 
@@ -354,14 +387,14 @@ endif
 # Another compiler or other flags make the objects anew.
 $(runtime)/flags: FORCE
 	@mkdir -p $(@D) $(model) $(bin)
-	@echo '$(CC) $(CFLAGS)' | cmp -s - $@ || echo '$(CC) $(CFLAGS)' > $@
+	@echo '$(CC) $(cc_flags)' | cmp -s - $@ || echo '$(CC) $(cc_flags)' > $@
 
 $(runtime)/%.o: runtime/%.c $(runtime)/flags
 	$(compile) -MMD -MP -c -o $@ $<
 
 # bench says how it was compiled.
 $(runtime)/bench.o: runtime/bench.c $(runtime)/flags
-	$(compile) '-DBENCH_FLAGS="$(strip $(CFLAGS))"' -MMD -MP -c -o $@ $<
+	$(compile) '-DBENCH_FLAGS="$(strip $(cc_flags))"' -MMD -MP -c -o $@ $<
 
 $(model)/%.o: $(MODEL_DIR)/%.c $(runtime)/flags
 	$(compile) -MMD -MP -c -o $@ $<
@@ -401,7 +434,7 @@ $(bin)/gradcheck: $(runtime)/gradcheck.o $(model)/train.o $(defaults) $(library)
 	$(link) $^ -lm
 
 # Links without OpenMP: the sampler needs libc, libm and pthreads alone.
-$(bin)/sample: private CFLAGS := $(filter-out -fopenmp,$(CFLAGS))
+$(bin)/sample: private cc_flags := $(filter-out -fopenmp,$(cc_flags))
 $(bin)/sample: $(runtime)/sample_main.o $(model)/sample.o $(library)
 	$(link) $^ -lm -lpthread
 
@@ -426,11 +459,10 @@ sampler_parts := sample_main sample_flags sampler sampler_choose sampler_open
 sampler_parts += safetensors foreign mapped hash json pairs params tokenizer pretokenize bpe rng log allocate attention json_write replace
 sampler: $(bin)/sampler
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
-	@echo 'next: $(bin)/sampler --checkpoint=out/NAME/ckpt.safetensors --start="..."'
 $(bin)/sampler: $(MODEL_DIR)/sample.c $(sampler_parts:%=runtime/%.c) $(wildcard runtime/*.h) \
     $(runtime)/flags
 	@mkdir -p build/include/musl && cp /usr/include/jsmn.h /usr/include/xxhash.h build/include/musl
-	$(Q)musl-gcc -static -s $(filter-out -fopenmp,$(CFLAGS)) -Wno-unknown-pragmas -Ibuild/include/musl \
+	$(Q)TMPDIR=$(@D) musl-gcc -static -s $(filter-out -fopenmp,$(cc_flags)) -Wno-unknown-pragmas -Ibuild/include/musl \
 	    -ffunction-sections -fdata-sections -Wl,--gc-sections -o $@ $(filter %.c,$^) -lm -lpthread
 
 show-ir:

@@ -8,6 +8,7 @@
 -- it first stands; run_keys.h, which says another thing each time, wherever it stands.
 package.path = "./?.lua;" .. package.path
 local command = require("gen.command")
+local config = require("gen.config")
 local files = require("gen.files")
 local isas = require("gen.isa")
 
@@ -21,7 +22,7 @@ local fail = command.fail
 -- ---- the build that is put together --------------------------------------------------------------
 
 local function generator(args, words)
-  local line = { "lua5.4 gen/main.lua --backend", files.quoted(args.backend), "--build",
+  local line = { "lua5.4 -E gen/main.lua --backend", files.quoted(args.backend), "--build",
     files.quoted(args.build) }
   for _, word in ipairs(words) do line[#line + 1] = files.quoted(word) end
   return table.concat(line, " ")
@@ -134,7 +135,7 @@ local function main()
 
   run(generator(args, args.words))
   local name = ask(args, "build_name")
-  local folder = ("%s/%s/%s/"):format(args.build, name, args.backend)
+  local folder = ("%s/%s/%s/"):format(args.build, config.folder(name), args.backend)
   local build = variables(folder .. "build.mk")
   local native = ask(args, "isa", "isa=native") == build.ISA
   local flags = native and "-march=native" or isas[build.ISA].flags

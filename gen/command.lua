@@ -12,7 +12,7 @@ end
 -- A parser of a command that is of one build: its words are configs and assignments.
 function command.parser(name, about)
   local parser = argparse(name, about)
-  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("+")
+  parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("*")
   return parser
 end
 

@@ -534,6 +534,10 @@ local function keys_where(test)
   return list
 end
 
+-- The folder of a build in build/: its name without '=', which `env` would take for an assignment in a program's path
+-- (the Makefile's folder_with does the same). The folder of a run in out/ has the name as it is.
+function config.folder(name) return (name:gsub("=", "@")) end
+
 -- The schema's entry for a name, or nil.
 function config.key(name) return by_name[name] end
 

@@ -8,7 +8,7 @@ local function make_folder(path)
   if made[path] then return end
   made[path] = true
   if not os.execute("mkdir -p " .. files.quoted(path) .. " 2>/dev/null") then
-    error({ code = 74, message = path .. ": this folder cannot be made; free the name or its rights, or use --build" })
+    error({ code = 74, message = path .. ": this folder cannot be made; free the name, or its rights" })
   end
 end
 

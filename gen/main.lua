@@ -2,11 +2,11 @@
 --
 --   lua5.4 gen/main.lua [--backend cpu|cuda] [--build build] [--name NAME] [--print KEY] CONFIG.lua ...
 --                       [key=value ...]
+--   lua5.4 gen/main.lua [--build build] --keys
 --
--- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c or train.cu, sample.c,
--- ir/), which
--- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h.
--- A file is written only where its text changed.
+-- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c or train.cu, sample.c, ir/), which
+-- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h, which no
+-- config changes and --keys writes alone. A file is written only where its text changed.
 package.path = "./?.lua;./?/init.lua;" .. package.path
 local build = require("gen.build")
 local command = require("gen.command")
@@ -77,10 +77,13 @@ local function parse_arguments()
   parser:option("--build", "the folder to write to", "build")
   parser:option("--name", "the name of the build; else the config's with each key=value behind it")
   parser:option("--print", "print a key's value, or build_name, and stop")
+  parser:flag("--keys", "write include/run_keys.h and stop")
   parser:usage_max_width(100)
   local args = command.arguments("gen/main.lua", parser)
   local configs, assignments = command.split(args.words)
-  if #configs == 0 then fail(64, "gen/main.lua: no config; name one, as in configs/shakespeare_char_cpu.lua") end
+  if #configs == 0 and not args.keys then
+    fail(64, "gen/main.lua: no config; name one, as in configs/shakespeare_char_cpu.lua")
+  end
   return args, configs, assignments
 end
 
@@ -135,6 +138,10 @@ end
 
 local function main()
   local args, configs, assignments = parse_arguments()
+  if args.keys then
+    files.write(args.build .. "/include/run_keys.h", run_keys_h())
+    return
+  end
   local c = config.load(configs, assignments, { backend = args.backend })
   c.build_name = args.name or build_name(c, assignments)
   if args.print then
@@ -147,7 +154,7 @@ local function main()
   c.baked_text = config.baked_text(c)
   local hash, name = config.hash(c), c.build_name
   local model_dir = ("%s/%s/%s"):format(args.build, hash, c.backend)
-  local name_dir = ("%s/%s/%s"):format(args.build, name, c.backend)
+  local name_dir = ("%s/%s/%s"):format(args.build, config.folder(name), c.backend)
   local function dump(pass, text) files.write(("%s/ir/%s.txt"):format(model_dir, pass), text) end
 
   for pass, text in pairs(dumps) do dump(pass, text) end

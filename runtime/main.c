@@ -445,11 +445,13 @@ static void train_farewell(const struct trainer *t) {
     }
     printf("state:   %s\nmetrics: %s\n", folder->state, folder->metrics);
     const char *make = getenv("MAKELEVEL"); // make says its own next command, in its own words
-    if (!make || !*make) {
-        struct pair backend;
-        pairs_find(t->info->config, "backend", 7, &backend);
-        printf("next:    build/%s/%.*s/sample --checkpoint=%s\n", run_config_name,
-               backend.value_length, backend.value, best ? folder->ckpt : folder->state);
+    char sampler[MACHINE_PATH];
+    if ((!make || !*make) && machine_beside("sample", X_OK, sampler)) {
+        char *program = text_word(sampler);
+        char *checkpoint = text_word(best ? folder->ckpt : folder->state);
+        printf("next:    %s --checkpoint=%s\n", program, checkpoint);
+        free(program);
+        free(checkpoint);
     }
 }
 

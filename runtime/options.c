@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum option_type { OPTION_int, OPTION_float, OPTION_bool, OPTION_string };
 
@@ -96,9 +97,9 @@ static _Noreturn void options_help(const struct run *run) {
         printf("  --%-28s %-7s %-16s %s\n", options[i].name, type[options[i].type],
                *value ? value : "\"\"", options[i].help);
     }
-    printf(
-        "\nBaked in (another value is another trainer: make train CONFIG=%s SET=\"key=value\"):\n",
-        run_config_name);
+    char *words = options_words("key=value");
+    printf("\nBaked in (another value is another trainer: make train %s):\n", words);
+    free(words);
     int column = 100;
     for (int i = 0; run_baked_keys[i]; i++) {
         int length = (int)strlen(run_baked_keys[i]) + 1;
@@ -270,10 +271,9 @@ static void option_other(const char *key, const char *value) {
     for (int i = 0; run_baked_keys[i]; i++) {
         size_t length = strcspn(run_baked_keys[i], "=");
         if (strlen(key) == length && !strncmp(key, run_baked_keys[i], length)) {
-            die(EXIT_USAGE,
-                "--%s=%s: baked into this trainer as %s; build another: make train CONFIG=%s "
-                "SET=\"%s=%s\"",
-                key, value, run_baked_keys[i], run_config_name, key, value);
+            char *setting = allocate_print("a setting", "%s=%s", key, value);
+            die(EXIT_USAGE, "--%s: baked into this trainer as %s; build another: make train %s",
+                setting, run_baked_keys[i], options_words(setting));
         }
     }
     option_unknown(key);
@@ -319,10 +319,50 @@ void options_parse(struct run *run, int argc, char **argv) {
     }
     if (run->dropout > 0 && !model_info.dropout) {
         die(EXIT_USAGE,
-            "--dropout=%g: this trainer is built without dropout; build one with it: make train "
-            "CONFIG=%s SET=\"dropout=%g\"",
-            run->dropout, run_config_name, run->dropout);
+            "--dropout=%g: this trainer is built without dropout; build one with it: make train %s",
+            run->dropout, options_words(allocate_print("a setting", "dropout=%g", run->dropout)));
     }
+}
+
+// A line of a file, without its end; "" where there is none.
+static void options_line(FILE *file, char line[MACHINE_PATH]) {
+    if (!file || !fgets(line, MACHINE_PATH, file)) {
+        *line = 0;
+    }
+    line[strcspn(line, "\n")] = 0;
+}
+
+char *options_words(const char *setting) {
+    char path[MACHINE_PATH], config[MACHINE_PATH], settings[MACHINE_PATH], *set = NULL;
+    FILE *beside = machine_beside("words", R_OK, path) ? fopen(path, "r") : NULL;
+    options_line(beside, config); // CONFIG=... BACKEND=...
+    options_line(beside, settings);
+    if (beside) {
+        fclose(beside);
+    }
+    size_t size;
+    FILE *out = open_memstream(&set, &size);
+    if (!out) {
+        die(EXIT_MEMORY, "options: no memory for a line of text");
+    }
+    struct pair pair;
+    for (const char *rest = settings; pairs_next(&rest, &pair);) {
+        bool same =
+            !strncmp(setting, pair.key, (size_t)pair.key_length) && setting[pair.key_length] == '=';
+        if (!same) {
+            fprintf(out, "%s%.*s=%.*s", ftell(out) > 0 ? " " : "", pair.key_length, pair.key,
+                    pair.value_length, pair.value);
+        }
+    }
+    fprintf(out, "%s%s", ftell(out) > 0 && *setting ? " " : "", setting);
+    if (fclose(out)) {
+        die(EXIT_MEMORY, "options: no memory for a line of text");
+    }
+    char *words = allocate_print("the words of make", "%s%s%s%s%s",
+                                 *config ? "" : "CONFIG=", *config ? config : run_config_name,
+                                 *set ? " SET=\"" : "", set, *set ? "\"" : "");
+    free(set);
+    return words;
 }
 
 void options_write_json(const struct run *run, FILE *out) {

@@ -4,6 +4,7 @@
 #include "runtime/runtime.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 static void run_json_key(FILE *out, const char *key) {
@@ -83,6 +84,9 @@ void run_json_write(const struct run_json *j) {
     fputs("{\n  \"format\": 1", out);
     run_json_name(out, j->folder->out);
     run_json_string(out, "config_name", run_config_name);
+    char *words = options_words("");
+    run_json_string(out, "words", words);
+    free(words);
     run_json_key(out, "backend");
     json_write_string(out, backend.value, (size_t)backend.value_length);
     run_json_string(out, "hash", info->hash);

@@ -279,6 +279,9 @@ struct pair;
 enum key_effect options_effect(const struct pair *key);
 // The keys that change results, as "key=value key=value ...", for checkpoints. Caller frees.
 char *options_text(const struct run *run);
+// The words of make for another build: this one's, which make left beside the program, and one more
+// setting, "key=value"; "" for none. The caller frees.
+char *options_words(const char *setting);
 // All keys as one JSON object with typed values.
 void options_write_json(const struct run *run, FILE *out);
 
@@ -298,7 +301,7 @@ int pairs_compare(const char *then, const char *now,
                   void (*differ)(void *context, const struct pair *then, const struct pair *now),
                   void *context);
 
-// ---- text.c: numbers for people -----------------------------------------------------------------
+// ---- text.c: numbers for people, and words for the shell ----------------------------------------
 
 struct text {
     char s[32];
@@ -306,6 +309,8 @@ struct text {
 struct text text_count(int64_t n);    // 16,384
 struct text text_bytes(double bytes); // 45.3 MB
 struct text text_seconds(double s);   // 3m20s
+// A path as it is typed into a shell: in quotes where it has to be. The caller frees.
+char *text_word(const char *path);
 
 // ---- hash.c: XXH3-64, as 16 hexadecimal digits --------------------------------------------------
 
@@ -376,6 +381,10 @@ void replace_end(struct replacement *r);
 
 // The processor's name: printable ASCII without quotes and backslashes.
 void machine_name(char name[128]);
+enum { MACHINE_PATH = 4096 };
+// The path of a file in this program's folder, as short as the working folder lets it be; false where
+// access() with that mode says no.
+bool machine_beside(const char *name, int mode, char path[MACHINE_PATH]);
 
 // ---- tokenizer.c: text to token ids and back ----------------------------------------------------
 // A tokenizer is one string, kept in meta.json and in checkpoints, that needs no escaping:

@@ -1,5 +1,7 @@
-// text.c: numbers as people like to read them.
+// text.c: numbers as people like to read them, and paths as they type them.
 #include "runtime/runtime.h"
+
+#include <string.h>
 
 struct text text_count(int64_t n) {
     struct text text;
@@ -39,4 +41,24 @@ struct text text_seconds(double seconds) {
         snprintf(text.s, sizeof text.s, "%lldh%02lldm", s / 3600, s / 60 % 60);
     }
     return text;
+}
+
+char *text_word(const char *path) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "/._-+=,@%:";
+    size_t length = strlen(path), at = 0;
+    if (length > 0 && strspn(path, plain) == length) {
+        return allocate_copy(path, length, "a path");
+    }
+    char *word = allocate(4 * length + 3, 1, "a path");
+    word[at++] = '\'';
+    for (const char *c = path; *c; c++) {
+        if (*c == '\'') {
+            memcpy(word + at, "'\\'", 3); // the quotes end, one stands for itself, they begin again
+            at += 3;
+        }
+        word[at++] = *c;
+    }
+    word[at] = '\'';
+    return word;
 }

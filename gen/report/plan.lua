@@ -38,7 +38,7 @@ end
 
 -- A path inside out/ or build/ that goes nowhere else.
 local function is_inside(path, folder)
-  return type(path) == "string" and path:find("^" .. folder .. "/[%w_.,=+/-]+$") and not path:find("..", 1, true)
+  return type(path) == "string" and path:find("^" .. folder .. "/[%w_.,=@+/-]+$") and not path:find("..", 1, true)
 end
 
 local function factor_list(path, list)

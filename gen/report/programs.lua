@@ -1,4 +1,5 @@
 -- programs: calls of the sampler and the bench that belong to a run's build.
+local config = require("gen.config")
 local files = require("gen.files")
 local read = require("gen.report.read")
 
@@ -14,18 +15,18 @@ function programs.folder(r, build)
   local name = r.config_name
   if not name or not name:find("^[%w_.,=+-]+$") or name:find("^%.") then return nil end
   local backend = r.backend == "cuda" and "cuda" or "cpu"
-  return ("%s/%s/%s"):format(build, name, backend)
+  return ("%s/%s/%s"):format(build, config.folder(name), backend)
 end
 
--- A program of a run's build: a cuda build has its own sampler, a sweep's is in the cpu's; nil and where it was
--- looked for, where there is none.
+-- A program of a run's build, where a sweep's plan of long ago has '=' in its builds' names: a cuda build has its own
+-- sampler, a sweep's is in the cpu's; nil and where it was looked for, where there is none.
 function programs.find(r, build, program)
   local folder = programs.folder(r, build)
   if not folder then return nil, "run.json does not say which build made it" end
-  for _, place in ipairs({ folder, (folder:gsub("/cuda$", "/cpu")) }) do
+  for _, place in ipairs({ folder, config.folder(folder), (folder:gsub("/cuda$", "/cpu")) }) do
     if read.exists(place .. "/" .. program) then return place .. "/" .. program end
   end
-  return nil, ("there is no %s/%s; make build makes it"):format(folder, program)
+  return nil, ("there is no %s/%s; `make build %s` makes it"):format(folder, program, r.words or "...")
 end
 
 -- Makes a program of a build that was made without it; its path, or nil.

@@ -27,6 +27,7 @@ local function read_info(r)
     r:note("run.json %s: settings, parameters and hardware are not known", problem)
     return
   end
+  r.words = read.string(info, "words")
   r.config_name, r.backend, r.hash = read.string(info, "config_name"), read.string(info, "backend"),
     read.string(info, "hash")
   r.config, r.run = read.plain(info.config), read.plain(info.run)

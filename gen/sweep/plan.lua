@@ -166,7 +166,8 @@ local function find_shapes(sweep, base, runs, backend)
     local shape = by_text[text]
     if not shape then
       local words = build_words(sweep, base, run.config)
-      shape = { index = #shapes + 1, words = words, name = build_name(sweep, words), config = run.config, runs = {} }
+      shape = { index = #shapes + 1, words = words, name = config.folder(build_name(sweep, words)),
+        config = run.config, runs = {} }
       shape.folder = ("build/%s/%s"):format(shape.name, backend)
       by_text[text], shapes[#shapes + 1] = shape, shape
     end

@@ -16,7 +16,7 @@ parity() { # SET, config
     make build BUILD=build/reference CONFIG="tests/reference/configs/$2.lua" BACKEND=cuda EMULATED=1 \
         SET="$1" PROGRAMS=test_parity || return
     # shellcheck disable=SC2086 # a word each
-    "build/reference/emulated/$2$(printf -- '-%s' $1)/cuda/test_parity" "tests/reference/golden/$2.safetensors"
+    "build/reference/emulated/$2$(printf -- '-%s' $1 | tr = @)/cuda/test_parity" "tests/reference/golden/$2.safetensors"
 }
 for path in tests/reference/configs/*.lua; do
     config=$(basename "$path" .lua)
@@ -38,12 +38,12 @@ check "float16 gpt2_small" parity dtype=float16 gpt2_small
 cuda() { # SET; the trainer of resume.lua with it is then in $trainer
     make build CONFIG=tests/train/resume.lua BACKEND=cuda EMULATED=1 PROGRAMS=train SET="$1" \
         >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
-    trainer=build/emulated/resume$(for word in $1; do printf -- '-%s' "$word"; done)/cuda/train
+    trainer=build/emulated/resume$(for word in $1; do printf -- '-%s' "$word"; done | tr = @)/cuda/train
 }
 cpu() {
     make build CONFIG=tests/train/resume.lua PROGRAMS=train SET="$1" >"$tmp/log" 2>&1 ||
         { cat "$tmp/log"; exit 1; }
-    trainer=build/resume$(for word in $1; do printf -- '-%s' "$word"; done)/cpu/train
+    trainer=build/resume$(for word in $1; do printf -- '-%s' "$word"; done | tr = @)/cpu/train
 }
 train() { # trainer, folder, flags
     program=$1

@@ -331,7 +331,7 @@ check.test("a program of another folder is never run", function()
   for _, name in ipairs({ "../x", "a/b", "a;b", ".hidden", "a b", "" }) do
     check.equal(programs.folder({ config_name = name, backend = "cpu" }, "build"), nil, name)
   end
-  check.equal(programs.folder({ config_name = "a-n_embd=4", backend = "x" }, "build"), "build/a-n_embd=4/cpu")
+  check.equal(programs.folder({ config_name = "a-n_embd=4", backend = "x" }, "build"), "build/a-n_embd@4/cpu")
 end)
 
 -- ---- attention ----------------------------------------------------------------------------------

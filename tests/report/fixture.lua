@@ -1,6 +1,7 @@
 -- fixture: folders of runs as the trainer writes them, made up, so that the report can be tested without training. The
 -- losses fall, and rise again for wide models; a sampler beside them answers as the real one does.
 local json = require("dkjson")
+local config = require("gen.config")
 local files = require("gen.files")
 
 local fixture = {}
@@ -107,7 +108,7 @@ end
 
 -- A build whose sampler is tests/report/sampler.lua, with figures of bench and a memory plan.
 function fixture.build(root, name, hash, s)
-  local folder = ("%s/build/%s/cpu"):format(root, name)
+  local folder = ("%s/build/%s/cpu"):format(root, config.folder(name))
   local sampler = folder .. "/sample"
   if files.read(sampler) then return end
   files.write(sampler, ("#!/bin/sh\nexec lua5.4 %s/tests/report/sampler.lua --n_layer=%d --n_head=%d \"$@\"\n"):format(

@@ -120,6 +120,30 @@ START_TEST(help) {
 }
 END_TEST
 
+// Beside the program lies what make was told; without it the config's name has to do.
+START_TEST(words_of_make) {
+    const struct {
+        const char *beside, *setting, *words;
+    } cases[] = {{NULL, "n_layer=6", "CONFIG=fake SET=\"n_layer=6\""},
+                 {"CONFIG=a/b.lua\n\n", "", "CONFIG=a/b.lua"},
+                 {"CONFIG=b BACKEND=cuda\nseed=3 bias=true\n", "seed=4",
+                  "CONFIG=b BACKEND=cuda SET=\"bias=true seed=4\""}};
+    char path[MACHINE_PATH];
+    ck_assert(!machine_beside("words", R_OK, path));
+    for (int i = 0; i < 3; i++) {
+        FILE *file = cases[i].beside ? fopen(path, "w") : NULL;
+        if (file) {
+            fputs(cases[i].beside, file);
+            fclose(file);
+        }
+        char *words = options_words(cases[i].setting);
+        ck_assert_str_eq(words, cases[i].words);
+        free(words);
+    }
+    unlink(path);
+}
+END_TEST
+
 START_TEST(text_of_a_run) {
     struct run run = run_defaults;
     run.learning_rate = 0.1 + 0.2; // as many digits as it takes
@@ -157,6 +181,20 @@ START_TEST(pairs) {
 }
 END_TEST
 
+START_TEST(paths_as_typed) {
+    static const char *const cases[][2] = {{"out/a-n_layer=4", "out/a-n_layer=4"},
+                                           {"my runs/a", "'my runs/a'"},
+                                           {"it's", "'it'\\''s'"},
+                                           {"$x`", "'$x`'"},
+                                           {"", "''"}};
+    for (int i = 0; i < 5; i++) {
+        char *word = text_word(cases[i][0]);
+        ck_assert_str_eq(word, cases[i][1]);
+        free(word);
+    }
+}
+END_TEST
+
 START_TEST(numbers_for_people) {
     ck_assert_str_eq(text_count(0).s, "0");
     ck_assert_str_eq(text_count(999).s, "999");
@@ -174,8 +212,8 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        values, wrong_values,  unknown_keys, baked_keys,         foreign_keys,
-        help,   text_of_a_run, pairs,        numbers_for_people,
+        values,        wrong_values,  unknown_keys, baked_keys,         foreign_keys,   help,
+        words_of_make, text_of_a_run, pairs,        numbers_for_people, paths_as_typed,
     };
     return suite_main("options", tests, sizeof tests / sizeof tests[0]);
 }

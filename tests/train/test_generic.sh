@@ -9,13 +9,13 @@ cd "$(dirname "$0")/../.." || exit 74
 data_set sizes
 
 model_dir() { # specialise
-    sed -n 's/^MODEL_DIR := //p' "$tmp/build/$config-specialise=$1/cpu/build.mk"
+    sed -n 's/^MODEL_DIR := //p' "$tmp/build/$config-specialise@$1/cpu/build.mk"
 }
 build() { # specialise
     make build CONFIG="$tmp/$config.lua" SET="specialise=$1" PROGRAMS="train $programs" BUILD="$tmp/build"
 }
 train() { # specialise, threads
-    "$tmp/build/$config-specialise=$1/cpu/train" --data_dir="$tmp" --out_dir="$tmp/$config-$1" --threads="$2" \
+    "$tmp/build/$config-specialise@$1/cpu/train" --data_dir="$tmp" --out_dir="$tmp/$config-$1" --threads="$2" \
         --init_from=scratch
 }
 weights() { # specialise
@@ -56,7 +56,7 @@ try bigram "model = 'bigram', block_size = 7, batch_size = 2"
 # Heads wider than their panel, more rows and a longer sum than a block has.
 programs=gradcheck
 try large "n_layer = 2, n_head = 2, n_embd = 118, block_size = 149, batch_size = 5, vocab_size = 1021"
-check "large: gradients" "$tmp/build/large-specialise=false/cpu/gradcheck"
+check "large: gradients" "$tmp/build/large-specialise@false/cpu/gradcheck"
 sizes="118 354 472 368 496 59 149 745 1021 1040"
 check "a specialised kernel has sizes in it" test "$(lines_with true $sizes)" -gt 20
 check "another has none" test "$(lines_with false $sizes)" = 0
@@ -67,7 +67,7 @@ check "every kernel is told its sizes" test \
 
 # A product whose sum is cut into slices, and whose store reads what is as large as its result.
 try wide "n_layer = 1, n_head = 4, n_embd = 400, block_size = 9, batch_size = 2"
-check "wide: gradients" "$tmp/build/wide-specialise=true/cpu/gradcheck"
+check "wide: gradients" "$tmp/build/wide-specialise@true/cpu/gradcheck"
 
 lua5.4 gen/main.lua --backend cuda --build "$tmp/build" "$tmp/odd.lua" specialise=false >"$tmp/log" 2>&1
 check "cuda has no such kernels: one line" test $? = 64 -a "$(wc -l <"$tmp/log")" = 1

@@ -109,7 +109,7 @@ check "set aside with their run" test -e "$tmp/stopped/events.previous.000000005
     -a -e "$tmp/stopped/metrics.previous.csv" -a ! -e "$tmp/stopped/metrics.csv"
 
 make build CONFIG=bigram SET=vocab_size=65 PROGRAMS=sample >"$tmp/log" 2>&1
-./build/bigram-vocab_size=65/cpu/sample none --attention="$tmp/heads.json" >"$tmp/log" 2>&1
+./build/bigram-vocab_size@65/cpu/sample none --attention="$tmp/heads.json" >"$tmp/log" 2>&1
 code=$?
 check "a bigram has no attention to show" test $code = 64
 check "in one line" once "is a bigram, which has no attention"

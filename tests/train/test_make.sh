@@ -63,7 +63,7 @@ run build CONFIG=tiny.lua
 check "nothing is built twice" silent '^  (cc|link) '
 run build CONFIG=tiny.lua SET=learning_rate=0.5
 check "a run key compiles defaults.c alone" compiled 'defaults.o '
-check "the trainer holds it" grep -q 'learning_rate = 0.5' build/tiny-learning_rate=0.5/cpu/defaults.c
+check "the trainer holds it" grep -q 'learning_rate = 0.5' build/tiny-learning_rate@0.5/cpu/defaults.c
 run build CONFIG=tiny.lua SET=n_layer=1
 check "a baked key compiles the model alone" compiled 'defaults.o sample.o train.o '
 run build CONFIG=tiny.lua
@@ -226,7 +226,7 @@ check "BACKEND" says "BACKEND: 'tpu' is not known"
 run bench CONFIG=tiny.lua
 check "bench" test -s build/tiny/cpu/bench.json
 run sampler CONFIG=tiny.lua
-sampler=build/tiny-isa=generic/cpu/sampler
+sampler=build/tiny-isa@generic/cpu/sampler
 check "sampler" test -x $sampler
 check "it is one static file" sh -c "! readelf -l $sampler | grep -q INTERP"
 check "under 180 KB" test "$(stat -c %s $sampler)" -lt 180000

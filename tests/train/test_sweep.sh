@@ -133,7 +133,7 @@ separate() { # run, build, max_iters
 }
 check "the beginning, alone: the same bytes" separate exp01-nh2-mi600 "" 600
 check "stopped and killed, the same bytes" separate exp02-nh2-mi5000 "" 5000
-check "straight through, the same bytes" separate exp04-nh4-mi5000 -n_head=4 5000
+check "straight through, the same bytes" separate exp04-nh4-mi5000 -n_head@4 5000
 
 # An edit: one value more, and a data set that is not there for one run.
 before=$(sha256sum "$out/exp04-nh4-mi5000/state.safetensors" | cut -d " " -f 1)

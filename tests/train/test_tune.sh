@@ -93,7 +93,7 @@ other=$(sed -n "s/^flags.*\bavx2\b.*/avx2/p" /proc/cpuinfo | head -n 1)
 if [ -n "$other" ]; then
     check "another isa builds" build "isa=$other"
     check "goes on with another isa, and says so" eval 'cp -r "$tmp/modelled" "$tmp/wider" &&
-        "$tmp/build/odd-isa=$other/cpu/train" --out_dir="$tmp/wider" --max_iters=4 >"$tmp/wider.log" 2>&1 &&
+        "$tmp/build/odd-isa@$other/cpu/train" --out_dir="$tmp/wider" --max_iters=4 >"$tmp/wider.log" 2>&1 &&
         grep -q "isa was generic, is now avx2: sums may round otherwise" "$tmp/wider.log"'
 else
     skipped=$((skipped + 1))
@@ -101,7 +101,7 @@ fi
 check "but not with another learning rate" eval 'cp -r "$tmp/modelled" "$tmp/steeper" &&
     ! train steeper --max_iters=4 --learning_rate=0.5 && grep -q "differs in learning_rate" "$tmp/steeper.log"'
 check "the file again, the same build" eval 'tuned=$(folder "") && build && [ "$(folder "")" = "$tuned" ]'
-check "tiling=model takes none" eval 'build tiling=model && [ "$(folder -tiling=model)" = "$modelled" ]'
+check "tiling=model takes none" eval 'build tiling=model && [ "$(folder -tiling@model)" = "$modelled" ]'
 
 # The command at the head of train.c, where no file is.
 command=$(sed -n '/made by/,/parameters/p' "$(folder "")/train.c" | sed '$d; s/^.*made by//; s|^// *||' |

@@ -1,0 +1,128 @@
+#!/bin/sh
+# test_advice.sh: what the commands say to type next, or instead, is typed, and works: with a config's path, SET, out_dir
+# and blanks in paths, for a text that has no line's end and none of Tiny Shakespeare's characters to begin with. In a
+# copy of this folder.
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+. tests/check.sh
+copy=$tmp/copy
+mkdir -p "$copy/tests" "$copy/cfg"
+cp -a Makefile gen templates runtime configs build "$copy/"
+cp -a tests/setup.sh "$copy/tests/"
+mkdir "$copy/data"
+cp data/prepare.sh "$copy/data/"
+cd "$copy" || exit 74
+rm -rf build/micro* build/include/run_keys.h build/prepare
+
+run() { # a line of shell; its output in log, its exit code in code
+    line=$1
+    sh -c "$1" >"$tmp/log" 2>&1 </dev/null
+    code=$?
+}
+ends() { [ "$code" = "$1" ] || { echo "$line: ended with $code"; return 1; }; }
+says() { grep -qF -- "$1" "$tmp/log"; }
+silent() { ! grep -qF -- "$1" "$tmp/log"; }
+one_line() { [ "$(grep -cv '^make: \*\*\*' "$tmp/log")" = 1 ]; }
+# What the last command says to type: behind "next:", or from "make" to the end of its line.
+advice() { sed -n 's/^next: *//p; t; s/^.*[;:] \(make [a-z]* .*\)$/\1/p' "$tmp/log" | tail -n 1; }
+# Types that, with a word more, and wants it to work.
+follow() { # what, words
+    next=$(advice)
+    check "$1: says what to type" test -n "$next"
+    run "$next ${2-}"
+    check "$1: and it works: $next" ends 0
+}
+
+i=0
+while [ $i -lt 300 ]; do
+    printf '#%d+' $i
+    i=$((i + 1))
+done >"a text.txt"
+cat >cfg/micro.lua <<'LUA'
+return {
+  n_layer = 1, n_head = 2, n_embd = 16, block_size = 8, batch_size = 2, max_iters = 4, lr_decay_iters = 4,
+  warmup_iters = 2, eval_interval = 2, eval_iters = 1, gradient_accumulation_steps = 1, threads = 1,
+}
+LUA
+sed 's/^}/  dataset = "line", out_dir = "my out\/b",\n}/' cfg/micro.lua >cfg/spaced.lua
+
+# Of other data sets nothing is said, and none is needed.
+run 'make train CONFIG=cfg/micro.lua SET=dataset=line'
+check "no text: one line" one_line
+check "of the data set at hand" silent shakespeare
+next=$(advice | sed "s|path/to/file.txt|'a text.txt'|")
+run "$next"
+check "the text it asks for: $next" ends 0
+follow "make data" CONFIG=cfg/micro.lua
+follow "make train"
+check "begins with what the vocabulary has" grep -q '^#\|^+' "$tmp/log"
+follow "make sample"
+
+run 'make build CONFIG=cfg/micro.lua SET="dataset=line learning_rate=0.01"'
+follow "make build"
+check "into the folder of its words" test -s out/micro-dataset=line-learning_rate=0.01/ckpt.safetensors
+program=build/micro-dataset@line/cpu/train
+run "env A=b $program --out_dir='my runs/a' --max_iters=0"
+check "env takes no path for an assignment" ends 0
+check "too short for a best checkpoint" test ! -e "my runs/a/ckpt.safetensors" -a -s "my runs/a/state.safetensors"
+follow "a trainer"
+run "$program --n_layer=2"
+follow "a baked key"
+check "names a config, not a build's folder" test -d out/micro-dataset=line-n_layer=2
+run "$program --dropout=0.5"
+check "so does dropout" says 'make train CONFIG=cfg/micro.lua SET="dataset=line dropout=0.5"'
+
+# out_dir, wherever it is said.
+run 'make train CONFIG=cfg/micro.lua SET="dataset=line out_dir=mine/a" RUN=--max_iters=0'
+check "SET's out_dir" test -s mine/a/state.safetensors
+follow "a short run in it"
+run 'make train CONFIG=cfg/spaced.lua'
+check "a config's out_dir" test -s "my out/b/ckpt.safetensors"
+follow "a run in that"
+run 'make report CONFIG=cfg/spaced.lua'
+check "its report" ends 0
+check "has samples of the text, and attention" eval 'grep -q "<pre><i>[0-9#+]" out/reports/b.html &&
+    grep -q "final weights" out/reports/b.html && ! grep -q "no attention\|no sample" out/reports/b.html'
+run 'make train CONFIG=cfg/spaced.lua NAME=named RUN=--max_iters=1'
+check "NAME goes before it" test -s out/named/state.safetensors
+run 'make sample CONFIG=cfg/micro.lua SET=dataset=line RUN=--seed=5'
+check "nothing to sample from: one line" one_line
+follow "no run yet"
+run 'make sampler CONFIG=cfg/micro.lua SET=dataset=line'
+follow "a sampler to ship"
+
+# A sweep, with nothing said of a prompt.
+cat >cfg/rates.lua <<'LUA'
+return { base = "cfg/micro.lua", grid = { { "learning_rate", { 0.01, 0.003 } } }, set = { dataset = "line" } }
+LUA
+run 'make sweep SWEEP=cfg/rates.lua JOBS=1'
+check "a sweep to its end" says '2 of 2 runs are done'
+check "with its samples" test -s out/sweeps/rates/exp02-lr0.003/sample-final.txt
+follow "make sweep"
+rates=out/sweeps/rates
+rm $rates/*/status.json
+cp $rates/exp01-lr0.01/state.safetensors $rates/exp02-lr0.003/
+run 'make sweep SWEEP=cfg/rates.lua JOBS=1'
+check "another run's state: a sweep's own way out" says "move $rates/exp02-lr0.003 away, and the same command trains it anew"
+mv $rates/exp02-lr0.003 aside
+run 'make sweep SWEEP=cfg/rates.lua JOBS=1'
+check "which works" says '2 of 2 runs are done'
+rm -rf build/spaced
+run 'make report RUNS=out/named'
+note=$(sed -n 's/.*no attention: [^`]*`\(make build [^`]*\)`.*/\1/p' out/reports/named.html | head -n 1)
+run "${note:-false}"
+check "a report without a build says how to make it: $note" ends 0
+check "so it is there" test -x build/spaced/cpu/sample
+
+# What cannot work is one line, in make's words.
+run 'make build CONFIG=cfg/micro.lua SET=dataset=line BUILD=/proc/none'
+check "no folder: no flag of the generator's" eval 'says "cannot be made" && silent "--build"'
+for name in "cfg/my config" "cfg/it\"s" "cfg/конфиг"; do
+    cp cfg/micro.lua "$name.lua"
+    run "make build CONFIG='$name.lua'"
+    check "refused: $name" eval 'ends 2 && one_line && says rename'
+done
+run "make build CONFIG=\"it's.lua\""
+check "refused: a quote" says 'no quotes'
+
+finish
