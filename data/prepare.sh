@@ -14,6 +14,8 @@
 # data/gpt2/vocab.bpe and data/gpt2/encoder.json, which are downloaded where they are missing.
 # Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output.
 set -u
+LC_ALL=C
+export LC_ALL
 
 tiny_url=https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt
 tiny_sha256=86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed

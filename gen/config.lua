@@ -5,6 +5,7 @@
 -- does to a run that goes on is its effect: it gives other results, which is refused; it rounds sums
 -- otherwise, which is said; or it does nothing.
 local dkjson = require "dkjson"
+local files = require "gen.files"
 local sandbox = require "gen.sandbox"
 
 local config = {}
@@ -566,23 +567,11 @@ end
 -- Twelve hex digits of the SHA-256 of the baked text and of `extra`, which says what the generator
 -- is.
 function config.hash(c, extra)
-  local named, path = pcall(os.tmpname)
-  if not named then fail(IO, "/tmp", "no temporary file can be made there") end
-  local file, message = io.open(path, "wb")
-  local ok = file
-  if ok then
-    ok, message = file:write(config.baked_text(c), "\n", extra or "")
-    local closed, close_message = file:close()
-    if ok and not closed then ok, message = nil, close_message end
-  end
-  local line
-  if ok then
-    local pipe = io.popen("sha256sum < '" .. path .. "'", "r")
-    line = pipe and pipe:read("l")
-    if pipe then pipe:close() end
-  end
-  os.remove(path)
-  if not ok then fail(IO, path, "cannot be written: %s", tostring(message)) end
+  -- Without a file of its own: there may be no room for one.
+  local pipe = io.popen(("printf '%%s\\n%%s' %s %s | sha256sum"):format(files.quoted(config.baked_text(c)),
+    files.quoted(extra or "")), "r")
+  local line = pipe and pipe:read("l")
+  if pipe then pipe:close() end
   local digits = line and line:match("^(%x%x%x%x%x%x%x%x%x%x%x%x)")
   if not digits then fail(INTERNAL, "sha256sum", "gave no hash; it comes with coreutils") end
   return digits

@@ -84,7 +84,7 @@ static void report_listen(int channel, char *line, size_t size) {
 static bool report_run(const struct report *report, char *line, size_t size) {
     // The shell changes the folder; paths come as its arguments, so that nothing in them is its to read.
     static const char command[] =
-        "cd -- \"$1\" && exec lua5.4 gen/report.lua --live --out \"$2/report.html\" \"$2\"";
+        "cd -- \"$1\" && exec lua5.4 -E gen/report.lua --live --out \"$2/report.html\" \"$2\"";
     char *const argv[] = {"sh", "-c", (char *)command, "sh", report->root, report->folder, NULL};
     int channel[2];
     if (pipe(channel)) {

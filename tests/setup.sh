@@ -87,7 +87,7 @@ present() { # probe argument
             done
             return 1
             ;;
-        lua) command -v lua5.4 >/dev/null && lua5.4 -e "require '$2'" 2>/dev/null ;;
+        lua) command -v lua5.4 >/dev/null && lua5.4 -E -e "require '$2'" 2>/dev/null ;;
         openmp)
             command -v "$2" >/dev/null &&
                 printf '#include <omp.h>\nint main(void) { return 0; }\n' |

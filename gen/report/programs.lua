@@ -39,11 +39,17 @@ function programs.make(folder, program)
   return read.exists(path) and path or nil
 end
 
+-- A file for what a program complains of: in /tmp, else in the folder of builds.
+local function complaint_file()
+  local ok, path = pcall(os.tmpname)
+  return ok and path or ("build/complaint-%d.tmp"):format(os.time())
+end
+
 -- Runs a program with words; returns its output, or nil and its last line of complaint.
 function programs.run(program, words)
   local quoted = { "timeout", tostring(SECONDS), files.quoted(program:find("/") and program or "./" .. program) }
   for _, word in ipairs(words) do quoted[#quoted + 1] = files.quoted(word) end
-  local complaint = os.tmpname()
+  local complaint = complaint_file()
   local pipe = io.popen(("%s 2>%s </dev/null"):format(table.concat(quoted, " "), files.quoted(complaint)), "r")
   local output = pipe:read(MOST_OUTPUT) or ""
   local ok, _, code = pipe:close()

@@ -41,7 +41,7 @@ if [ -z "$dry" ] && [ -d "$folder" ]; then
     lock
     locked=1
 fi
-lua5.4 gen/sweep.lua --plan "$sweep" "$@" || exit
+lua5.4 -E gen/sweep.lua --plan "$sweep" "$@" || exit
 [ -z "$dry" ] || exit 0
 [ -n "$locked" ] || lock
 jobs=$(sed -n 's/^# jobs: //p' "$folder/sweep.mk")
@@ -67,7 +67,7 @@ ticker=
 if [ -n "$live" ]; then
     (
         trap - TERM INT HUP
-        while sleep 5; do lua5.4 gen/sweep.lua --progress --folder "$folder"; done
+        while sleep 5; do lua5.4 -E gen/sweep.lua --progress --folder "$folder"; done
     ) 9>&- &
     ticker=$!
 fi
@@ -78,4 +78,4 @@ while :; do
 done
 echo ends >>"$folder/lock"
 [ -z "$ticker" ] || kill $ticker 2>/dev/null
-lua5.4 gen/sweep.lua --table --folder "$folder" ${stopping:+--stopped}
+lua5.4 -E gen/sweep.lua --table --folder "$folder" ${stopping:+--stopped}

@@ -21,7 +21,7 @@ stop() {
 }
 trap stop TERM HUP INT
 finish() { # code
-    lua5.4 gen/sweep.lua --finish "$name" --code "$1" --folder "$sweep"
+    lua5.4 -E gen/sweep.lua --finish "$name" --code "$1" --folder "$sweep"
 }
 # Runs a command that gets a stop, also where this script is killed, and waits for its end.
 attend() {
