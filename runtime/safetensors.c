@@ -67,7 +67,9 @@ static bool safetensors_read_metadata(struct safetensors *file, const struct jso
         file->metadata[2 * i] = json_string(json, key);
         file->metadata[2 * i + 1] = json_string(json, value);
         if (!file->metadata[2 * i] || !file->metadata[2 * i + 1]) {
-            return safetensors_fail(error, "%s: metadata '%s' is no string, or holds a zero",
+            return safetensors_fail(error,
+                                    "%s: metadata '%s' is no string without zeros, as the format "
+                                    "wants it; save the file without",
                                     file->path,
                                     file->metadata[2 * i] ? file->metadata[2 * i] : "?");
         }
@@ -344,9 +346,22 @@ static bool safetensors_map(struct safetensors *file, char *error, enum exit_cod
 
 // What the header says, its tensors pointed into the file.
 static bool safetensors_read(struct safetensors *file, char *error) {
+    static const char pointer[] = "version https://git-lfs";
     const char *map = file->map;
     uint64_t header_bytes;
     memcpy(&header_bytes, map, sizeof header_bytes);
+    if (file->map_bytes >= strlen(pointer) && !memcmp(map, pointer, strlen(pointer))) {
+        return safetensors_fail(error,
+                                "%s: is Git LFS's pointer to a file, not the file; `git lfs pull` "
+                                "brings it",
+                                file->path);
+    }
+    if (*map == '<' && map[SAFETENSORS_PREFIX] != '{') {
+        return safetensors_fail(error,
+                                "%s: begins with '<', as a page of the web does; download the file "
+                                "that the page is of",
+                                file->path);
+    }
     if (header_bytes > SAFETENSORS_HEADER_MAX ||
         header_bytes > file->map_bytes - SAFETENSORS_PREFIX) {
         return safetensors_fail(

@@ -206,8 +206,8 @@ static bool open_read_tokenizer(struct tokenizer *tokenizer, const struct safete
     if (text == NULL) {
         return open_fail(error,
                          "%s: no tokenizer in its metadata, so its tokens cannot be written; take "
-                         "a checkpoint that a trainer wrote",
-                         file->path);
+                         "a checkpoint that a trainer wrote, as one started with --init_from=%s",
+                         file->path, file->path);
     }
     if (!tokenizer_parse(tokenizer, text, &problem)) {
         return open_fail(error, "%s: %s; take a checkpoint that a trainer wrote", file->path,

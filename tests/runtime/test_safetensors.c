@@ -134,6 +134,11 @@ START_TEST(refuses_files_that_are_none) {
     refuses("x", EXIT_DATA, "truncated");
     suite_write_text("x", "this is a text and no such file");
     refuses("x", EXIT_DATA, "header");
+    suite_write_text("x", "<!DOCTYPE html><html>404 not found</html>");
+    refuses("x", EXIT_DATA, "a page of the web");
+    suite_write_text("x",
+                     "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12345\n");
+    refuses("x", EXIT_DATA, "git lfs pull");
 }
 END_TEST
 
