@@ -15,16 +15,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct foreign {
+struct foreign_file {
     struct safetensors *file;
     const struct param *params;
     int count;
     char *error;
 };
 
-static bool foreign_fail(struct foreign *f, const char *format, ...)
+static bool foreign_fail(struct foreign_file *f, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-static bool foreign_fail(struct foreign *f, const char *format, ...) {
+static bool foreign_fail(struct foreign_file *f, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(f->error, SAFETENSORS_ERROR, format, arguments);
@@ -33,7 +33,7 @@ static bool foreign_fail(struct foreign *f, const char *format, ...) {
 }
 
 // The model's tensor of this name, or NULL.
-static const struct param *foreign_param(const struct foreign *f, const char *name) {
+static const struct param *foreign_param(const struct foreign_file *f, const char *name) {
     char own[PARAM_NAME];
     for (int i = 0; i < f->count; i++) {
         for (int layer = 0; layer < f->params[i].layers; layer++) {
@@ -46,13 +46,13 @@ static const struct param *foreign_param(const struct foreign *f, const char *na
     return NULL;
 }
 
-static struct tensor_view *foreign_find(const struct foreign *f, const char *name) {
+static struct tensor_view *foreign_find(const struct foreign_file *f, const char *name) {
     return (struct tensor_view *)safetensors_find(f->file, name);
 }
 
 // ---- names --------------------------------------------------------------------------------------
 
-static bool foreign_rename(struct foreign *f, struct tensor_view *view, char *name) {
+static bool foreign_rename(struct foreign_file *f, struct tensor_view *view, char *name) {
     if (foreign_find(f, name)) {
         bool twice = foreign_fail(f, "%s: has both %s and %s; leave one of both out", f->file->path,
                                   view->name, name);
@@ -64,7 +64,7 @@ static bool foreign_rename(struct foreign *f, struct tensor_view *view, char *na
     return true;
 }
 
-static bool foreign_names(struct foreign *f) {
+static bool foreign_names(struct foreign_file *f) {
     static const char *const prefixes[] = {"_orig_mod.", "module."};
     for (int i = 0; i < f->file->count; i++) {
         struct tensor_view *view = &f->file->tensors[i];
@@ -93,7 +93,7 @@ static bool foreign_ends(const char *name, const char *end) {
     return length >= tail && !strcmp(name + length - tail, end);
 }
 
-static void foreign_masks(struct foreign *f) {
+static void foreign_masks(struct foreign_file *f) {
     struct safetensors *file = f->file;
     int kept = 0;
     for (int i = 0; i < file->count; i++) {
@@ -111,7 +111,7 @@ static void foreign_masks(struct foreign *f) {
 // ---- a tied pair --------------------------------------------------------------------------------
 
 // One more tensor, which is another by a second name.
-static void foreign_share(struct foreign *f, const char *name, const char *of) {
+static void foreign_share(struct foreign_file *f, const char *name, const char *of) {
     struct safetensors *file = f->file;
     file->tensors = allocate_again(file->tensors, ((size_t)file->count + 1) * sizeof *file->tensors,
                                    "a list of tensors");
@@ -121,7 +121,7 @@ static void foreign_share(struct foreign *f, const char *name, const char *of) {
     view->own = NULL; // its first name's to free
 }
 
-static bool foreign_ties(struct foreign *f) {
+static bool foreign_ties(struct foreign_file *f) {
     static const char table[] = "transformer.wte.weight", head[] = "lm_head.weight";
     const struct param *param = foreign_param(f, head);
     const bool has_table = foreign_find(f, table), has_head = foreign_find(f, head);
@@ -156,7 +156,7 @@ static float foreign_half(uint16_t half) {
     return x;
 }
 
-static bool foreign_numbers(struct foreign *f) {
+static bool foreign_numbers(struct foreign_file *f) {
     for (int i = 0; i < f->file->count; i++) {
         struct tensor_view *view = &f->file->tensors[i];
         const bool half = !strcmp(view->dtype, "F16"), brain = !strcmp(view->dtype, "BF16");
@@ -211,7 +211,7 @@ static void foreign_turn(struct tensor_view *view) {
 }
 
 // A square weight does not show how it lies: it lies as the others of the layers do.
-static bool foreign_shapes(struct foreign *f) {
+static bool foreign_shapes(struct foreign_file *f) {
     struct safetensors *file = f->file;
     const struct tensor_view *turned = NULL, *straight = NULL;
     for (int i = 0; i < file->count; i++) {
@@ -252,7 +252,7 @@ static bool foreign_shapes(struct foreign *f) {
 
 bool foreign_adapt(struct safetensors *file, const struct param *params, int count,
                    char error[512]) {
-    struct foreign f = {file, params, count, error};
+    struct foreign_file f = {file, params, count, error};
     if (!foreign_names(&f)) {
         return false;
     }
