@@ -1,6 +1,6 @@
-// allocate.c: memory, or the end of the program: nothing here goes on without what it asked for, and
-// a file is never called damaged because there was no room to read it. Needs libc alone, since the
-// sampler carries it.
+// allocate.c: memory, or the end of the program: nothing here goes on without what it asked for,
+// and a file is never called damaged because there was no room to read it. Needs libc alone, since
+// the sampler carries it.
 #include "runtime/runtime.h"
 
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 // check.c: a program that says whether files are whole, for scripts:
 //
-//     check FILE ...       says nothing of a safetensors file that is; of others a line each. Exit code 0,
-//                          or that of the last one: 65 damaged, 66 missing, 71 no memory, 74 unreadable
+//     check FILE ...       says nothing of a safetensors file that is; of others a line each. Exit
+//                          code 0, or that of the last one: 65 damaged, 66 missing, 74 unreadable
 //     check --data=DIR     prints the hash of the data set in DIR, of its tokens and its tokenizer
 //
 // A file's header is held against its hash and its size; --data as a trainer does at its start.

@@ -180,7 +180,7 @@ static void checkpoint_open(struct safetensors *file, const char *path) {
     }
 }
 
-// ---- numbers in the metadata: of one form, whole, and in the range of what they say ------------------
+// ---- numbers in the metadata: of one form, whole, and in the range of what they say -------------
 
 static _Noreturn void checkpoint_damaged(const struct safetensors *file, const char *key,
                                          const char *wanted) {

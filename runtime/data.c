@@ -1,6 +1,6 @@
-// data.c: token files as nanoGPT writes them, and the batches drawn from them. They are read where a
-// batch needs them, so that they may be larger than memory, and so that a file which becomes shorter
-// is an error of reading, behind which a run still saves its state.
+// data.c: token files as nanoGPT writes them, and the batches drawn from them. They are read where
+// a batch needs them, so that they may be larger than memory, and so that a file which becomes
+// shorter is an error of reading, behind which a run still saves its state.
 #include "runtime/runtime.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-// foreign.c: checkpoints as other tools write them, made ones of ours when they are open, where there
-// is one way to read them:
+// foreign.c: checkpoints as other tools write them, made ones of ours when they are open, where
+// there is one way to read them:
 //
 //     _orig_mod.NAME, module.NAME     of torch.compile and of its data parallel wrappers
 //     wte.weight for transformer...   Hugging Face's GPT2Model alone

@@ -298,9 +298,9 @@ static void train_settle_all(struct trainer *t) {
 
 // ---- the loop -----------------------------------------------------------------------------------
 
-// Whether training can go on from these weights: what there is of the iteration that they begin, its
-// first micro-step at least, has a finite loss, and finite gradients, unless a loss scaler may yet bring
-// those about. That micro-step is the iteration's own, so it is not computed again.
+// Whether training can go on from these weights: what there is of the iteration that they begin,
+// its first micro-step at least, has a finite loss, and finite gradients, unless a loss scaler may
+// yet bring those about. That micro-step is the iteration's own, so it is not computed again.
 static bool train_is_sound(struct trainer *t) {
     if (t->micro == 0) {
         const double start = time_now();
@@ -318,8 +318,8 @@ static bool train_is_sound(struct trainer *t) {
     return isfinite(result.total) && (train_is_scaled(t) || !result.skipped);
 }
 
-// Saves a state, all steps being settled, where the run can go on from it; else the last one stays, and
-// the reason is said.
+// Saves a state, all steps being settled, where the run can go on from it; else the last one stays,
+// and the reason is said.
 static bool train_save_state(struct trainer *t, char why[200]) {
     char name[PARAM_NAME];
     bool sound = train_is_sound(t);

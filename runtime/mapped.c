@@ -1,7 +1,7 @@
-// mapped.c: files that are mapped and read in place. Where another process makes such a file shorter,
-// the pages behind its new end are gone, and reading one is SIGBUS: the program then ends with one
-// line and EXIT_IO, as where read() fails. Whoever has more to lose than its output reads with
-// pread(), as data.c does. Needs libc alone, since the sampler carries it.
+// mapped.c: files that are mapped and read in place. Where another process makes such a file
+// shorter, the pages behind its new end are gone, and reading one is SIGBUS: the program then ends
+// with one line and EXIT_IO, as where read() fails. Whoever has more to lose than its output reads
+// with pread(), as data.c does. Needs libc alone, since the sampler carries it.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // for MADV_HUGEPAGE
 #endif
@@ -25,8 +25,8 @@ struct mapped {
 };
 static struct mapped *mapped_all; // few: one or two
 
-// On the thread that read the page. None is within stdio then, as only what computes reads such files
-// in place; so what was written before is written out.
+// On the thread that read the page. None is within stdio then, as only what computes reads such
+// files in place; so what was written before is written out.
 static void mapped_lost(int number, siginfo_t *info, void *context) {
     (void)context;
     const char *place = info->si_addr;

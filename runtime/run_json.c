@@ -1,5 +1,5 @@
-// run_json.c: run.json: what a run is, for whoever reads its folder. Written when the run starts and
-// again when it goes on. The keys are in one order; threads, hardware and peak_flops are of the
+// run_json.c: run.json: what a run is, for whoever reads its folder. Written when the run starts
+// and again when it goes on. The keys are in one order; threads, hardware and peak_flops are of the
 // machine, all else is the same for the same run.
 #include "runtime/runtime.h"
 

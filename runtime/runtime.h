@@ -252,8 +252,9 @@ void optimizer_update_part(struct model *m, const struct model_info *info,
 // holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data
 // set. And
 //     BAKED_KEY(name, effect, sampler)
-// says what another value of a baked key does to a run that goes on, results, rounding or none; and what
-// it makes of a sampler: something else by the same weights, function; by others, shape; or none.
+// says what another value of a baked key does to a run that goes on, results, rounding or none; and
+// what it makes of a sampler: something else by the same weights, function; by others, shape; or
+// none.
 
 #define RUN_TYPE_int int64_t
 #define RUN_TYPE_float double
@@ -316,19 +317,20 @@ char *text_word(const char *path);
 
 void hash_print(uint64_t hash, char text[17]);
 void hash_bytes(const void *bytes, size_t length, char text[17]);
-// Of an open file of `bytes` bytes: of all of it, or, where it is larger than HASH_WHOLE and `whole` is
-// false, of its size and of 256 blocks at equal distances, the first and the last ones among them.
-// False with errno set, or 0 where it became shorter.
+// Of an open file of `bytes` bytes: of all of it, or, where it is larger than HASH_WHOLE and
+// `whole` is false, of its size and of 256 blocks at equal distances, the first and the last ones
+// among them. False with errno set, or 0 where it became shorter.
 enum { HASH_WHOLE = 256 << 20 };
 bool hash_file(int file, size_t bytes, bool whole, char text[17]);
-// Of a data set: its tokenizer, and how long train.bin and val.bin are and hash_file of both, not whole.
+// Of a data set: its tokenizer, and how long train.bin and val.bin are and hash_file of both, not
+// whole.
 void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
                const char *val, char text[17]);
 
 // ---- mapped.c: files that are mapped and read in place ------------------------------------------
 
-// Maps an open file, which mapped_close then closes. Where it becomes shorter, a read of what is gone
-// ends the program with one line, EXIT_IO and die_hook. Dies with EXIT_MEMORY, EXIT_IO.
+// Maps an open file, which mapped_close then closes. Where it becomes shorter, a read of what is
+// gone ends the program with one line, EXIT_IO and die_hook. Dies with EXIT_MEMORY, EXIT_IO.
 const void *mapped_open(int file, size_t length, const char *path);
 // Whether nobody wrote to it since.
 bool mapped_same(const void *bytes);
@@ -485,16 +487,16 @@ struct data {
     struct tokenizer tokenizer;
     char hash[17]; // hash_data: the same tokens, the same hash
 };
-// Opens dir/train.bin and dir/val.bin, reads dir/meta.json and holds the files against the hashes that
-// it has (files of more than HASH_WHOLE in blocks). Dies: 66 a file is missing, 65 it is empty, of odd
-// size, shorter than block_size + 1, not what meta.json says, or its vocabulary is larger than
-// vocab_size.
+// Opens dir/train.bin and dir/val.bin, reads dir/meta.json and holds the files against the hashes
+// that it has (files of more than HASH_WHOLE in blocks). Dies: 66 a file is missing, 65 it is
+// empty, of odd size, shorter than block_size + 1, not what meta.json says, or its vocabulary is
+// larger than vocab_size.
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size);
 void data_close(struct data *data);
 // The same for all of both files. Dies 65, 74.
 void data_verify(const struct data *data);
-// `count` tokens from `at` on. EXIT_DONE; or another code, and why in one line, where they cannot be
-// read: what is to be saved can be.
+// `count` tokens from `at` on. EXIT_DONE; or another code, and why in one line, where they cannot
+// be read: what is to be saved can be.
 enum exit_code data_tokens(const struct split *split, size_t at, size_t count, uint16_t *tokens);
 // Batch `index` of a stream: B offsets drawn uniformly, tokens (B, T) and targets (B, T) = the next
 // ones. A function of (seed, stream, index) alone. EXIT_DONE; or another code, and why in one line:
@@ -533,8 +535,8 @@ struct safetensors {
 };
 // Maps a file. Returns false with one line in error (place first) and *code set to 65, 66 or 74
 // where the file is missing, truncated, has an absurd header length, broken JSON, overlapping,
-// unordered, out-of-range or duplicate tensors, holes, a dtype that is none, or a header that does not
-// agree with its hash. Dies with EXIT_MEMORY.
+// unordered, out-of-range or duplicate tensors, holes, a dtype that is none, or a header that does
+// not agree with its hash. Dies with EXIT_MEMORY.
 bool safetensors_open(struct safetensors *file, const char *path, char error[512],
                       enum exit_code *code);
 void safetensors_close(struct safetensors *file);
@@ -542,10 +544,12 @@ const struct tensor_view *safetensors_find(const struct safetensors *file, const
 const char *safetensors_metadata(const struct safetensors *file, const char *key); // or NULL
 // Checks every stored XXH3 against the bytes. False with one line in error.
 bool safetensors_verify(const struct safetensors *file, char error[512]);
-// For who writes: reads a header's text alone into file, which has its path; its tensors are nowhere.
+// For who writes: reads a header's text alone into file, which has its path; its tensors are
+// nowhere.
 bool safetensors_parse(struct safetensors *file, const char *header, size_t bytes,
                        size_t data_bytes, char error[512]);
-// The hash of what the header says: the metadata of the keys in `covered`, "key key ...", and the table.
+// The hash of what the header says: the metadata of the keys in `covered`, "key key ...", and the
+// table.
 void safetensors_hash_header(const struct safetensors *file, const char *covered, char hash[17]);
 
 // Whether no number is NaN or infinite.
@@ -553,8 +557,8 @@ bool floats_are_finite(const float *x, int64_t count);
 
 // ---- foreign.c: checkpoints as other tools write them -------------------------------------------
 
-// Gives an open file our names, shapes and numbers, for a model of these params, where there is one way
-// to read it. False with one line in error.
+// Gives an open file our names, shapes and numbers, for a model of these params, where there is one
+// way to read it. False with one line in error.
 bool foreign_adapt(struct safetensors *file, const struct param *params, int count,
                    char error[512]);
 
@@ -567,9 +571,10 @@ struct tensor_out {
     const float *data;
 };
 // Writes all tensors, the metadata (metadata_count pairs: key, value, key, value ...; values with
-// no quote, backslash or control character) and hashes of the tensors and of the header to path.tmp,
-// fsyncs, renames, fsyncs the folder. The header is padded with spaces so that data starts at a multiple of 64.
-// False with one line in error; the old file is then untouched and no temporary file is left.
+// no quote, backslash or control character) and hashes of the tensors and of the header to
+// path.tmp, fsyncs, renames, fsyncs the folder. The header is padded with spaces so that data
+// starts at a multiple of 64. False with one line in error; the old file is then untouched and no
+// temporary file is left.
 bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
                        const char *const *metadata, int metadata_count, char error[512]);
 
@@ -919,9 +924,9 @@ struct sampler_file {
 };
 // Maps the checkpoint, checks names and shapes against sampler_info (a longer wpe is cropped;
 // moments are passed over), reads its tokenizer and creates s. Warns in one line of a config that
-// differs, unless its weights compute something else here: these are refused, and those that are not
-// finite. The weights stay in the file, but for those that are converted (foreign.c).
-// False with one line in error and *code set to 65, 66 or 74.
+// differs, unless its weights compute something else here: these are refused, and those that are
+// not finite. The weights stay in the file, but for those that are converted (foreign.c). False
+// with one line in error and *code set to 65, 66 or 74.
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code);
 void sampler_close(struct sampler_file *file, struct sampler *s);

@@ -1,11 +1,11 @@
-// safetensors.c: one strict reader of safetensors files: eight bytes with the length of a JSON header,
-// little-endian; the header; the tensors, back to back. safetensors_write.c writes them. Needs libc
-// alone, since the sampler carries it.
+// safetensors.c: one strict reader of safetensors files: eight bytes with the length of a JSON
+// header, little-endian; the header; the tensors, back to back. safetensors_write.c writes them.
+// Needs libc alone, since the sampler carries it.
 //
-// Our files carry hashes, in the metadata: "xxh3.NAME" is of a tensor's bytes; "xxh3" is of the header,
-// and "xxh3_of" lists the metadata that it covers. It is taken of what the header says, in one order
-// and without its spelling, so that a tool that writes the same JSON otherwise, or adds to it, does no
-// harm. Files of older trainers have the tensors' alone.
+// Our files carry hashes, in the metadata: "xxh3.NAME" is of a tensor's bytes; "xxh3" is of the
+// header, and "xxh3_of" lists the metadata that it covers. It is taken of what the header says, in
+// one order and without its spelling, so that a tool that writes the same JSON otherwise, or adds
+// to it, does no harm. Files of older trainers have the tensors' alone.
 #include "runtime/runtime.h"
 
 #include <errno.h>
@@ -275,7 +275,8 @@ static bool safetensors_check_header(struct safetensors *file, char *error) {
     return true;
 }
 
-// We write F32 alone: what holds other types was converted, and hashes in it are of the file before.
+// We write F32 alone: what holds other types was converted, and hashes in it are of the file
+// before.
 static bool safetensors_is_converted(const struct safetensors *file) {
     for (int i = 0; i < file->count; i++) {
         if (strcmp(file->tensors[i].dtype, "F32") != 0) {

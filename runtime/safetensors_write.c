@@ -1,5 +1,5 @@
-// safetensors_write.c: one writer of safetensors files, as safetensors.c reads them: whole or not at
-// all, with hashes of its tensors and of its header.
+// safetensors_write.c: one writer of safetensors files, as safetensors.c reads them: whole or not
+// at all, with hashes of its tensors and of its header.
 #include "runtime/runtime.h"
 
 #include <errno.h>

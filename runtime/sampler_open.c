@@ -43,9 +43,9 @@ static bool open_is_key(const struct pair *pair, const char *key) {
     return pair->key_length == (int)strlen(key) && memcmp(pair->key, key, strlen(key)) == 0;
 }
 
-// What another value of a key makes of a sampler, by the schema: "none" where it matters to training
-// alone; "shape" where the tensors show it; "function" where they do not, and the same weights compute
-// something else.
+// What another value of a key makes of a sampler, by the schema: "none" where it matters to
+// training alone; "shape" where the tensors show it; "function" where they do not, and the same
+// weights compute something else.
 enum open_effect { OPEN_none, OPEN_shape, OPEN_function };
 
 static enum open_effect open_effect(const struct pair *pair) {

@@ -162,8 +162,8 @@ static bool start_is_own(const struct start *s, const char *path) {
     return inside && named;
 }
 
-// Whether the run in the folder began from this very file, and so is to go on. False where it began from
-// something else; where that is not known, or the file has changed since, the user is asked.
+// Whether the run in the folder began from this very file, and so is to go on. False where it began
+// from something else; where that is not known, or the file has changed since, the user is asked.
 static bool start_began_from(const struct start *s, const char *path) {
     struct checkpoint_header header;
     start_read_state(s, &header);

@@ -5,7 +5,8 @@
 #include "runtime/runtime.h"
 
 enum { FAKE_V = 12, FAKE_T = 8, FAKE_C = 6, FAKE_L = 2, FAKE_ROWS = 3, FAKE_CALLS = 64 };
-#define FAKE_CONFIG "model=fake n_layer=2 n_embd=6 block_size=8 vocab_size=12 dropout=0 isa=generic " \
+#define FAKE_CONFIG                                                                                \
+    "model=fake n_layer=2 n_embd=6 block_size=8 vocab_size=12 dropout=0 isa=generic "              \
     "activation=relu"
 
 struct fake_call {
