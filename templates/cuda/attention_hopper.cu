@@ -474,9 +474,9 @@ DEVICE void $(k.part.mix_shared)(float (&sums)[$(SUMS)], const elem *weights, co
     wgmma_fence();
 #pragma unroll
     for (int step = 0; step < $(STEPS); step++) {
-        wgmma_m64k16<elem, BY_ROWS, BY_COLUMNS>(
-            sums, wgmma_step(a, step / 4 * 128 * 128 + step % 4 * 32), wgmma_step(b, step * 2048),
-            add || step > 0);
+        wgmma_m64k16<elem, BY_ROWS, BY_COLUMNS>(sums,
+                                                wgmma_step(a, step / 4 * 128 * 128 + step % 4 * 32),
+                                                wgmma_step(b, step * 2048), add || step > 0);
     }
     wgmma_commit();
 }
