@@ -20,7 +20,7 @@ run b: exits
 and says so
 DIED b: exits: exit 71
 run b: hangs
-DIED b: hangs: no end within 0.25 s
+DIED b: hangs: no end within 1 s
 run b: holds behind
 run b: exits last
 and says so
@@ -48,7 +48,7 @@ run first: three
 run first: dies 0
 DIED first: dies 0: killed by signal 6 (Aborted)
 run second: hangs 0
-DIED second: hangs 0: no end within 0.25 s
+DIED second: hangs 0: no end within 1 s
 run second: holds 0
 50%: Checks: 6, Failures: 1, Errors: 2
 TEXT
@@ -57,4 +57,6 @@ check "the stand-in" gcc -std=gnu11 $flags -o "$tmp/check" tests/cuda/test_check
 timeout 20 "$tmp/check" >"$tmp/got" 2>&1
 check "its exit code" test $? = 3
 check "what it prints" diff "$tmp/wanted" "$tmp/got"
+CK_TIMEOUT_MULTIPLIER=1.5 timeout 20 "$tmp/check" >"$tmp/got" 2>&1
+check "a longer limit" grep -q '^DIED second: hangs 0: no end within 1.5 s$' "$tmp/got"
 finish

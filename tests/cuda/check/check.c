@@ -64,7 +64,9 @@ void suite_add_tcase(Suite *suite, TCase *tcase) {
 }
 
 void tcase_set_timeout(TCase *tcase, double seconds) {
-    tcase->seconds = seconds;
+    const char *multiplier = getenv("CK_TIMEOUT_MULTIPLIER");
+    const double by = multiplier ? strtod(multiplier, NULL) : 1;
+    tcase->seconds = by > 0 ? seconds * by : seconds;
 }
 
 void check_add(TCase *tcase, check_test *test, const char *function, check_name *name, int first,

@@ -17,7 +17,8 @@ enum print_output { CK_NORMAL };
 Suite *suite_create(const char *name);
 TCase *tcase_create(const char *name);
 void suite_add_tcase(Suite *suite, TCase *tcase);
-// For each of a case's tests; 4 seconds where nothing is said, as in Check.
+// For each of a case's tests; 4 seconds where nothing is said. As in Check, the environment's
+// CK_TIMEOUT_MULTIPLIER makes it shorter or longer.
 void tcase_set_timeout(TCase *tcase, double seconds);
 
 // `test` for each _i in [first, end). name: what to call the test of a function (its identifier) and
