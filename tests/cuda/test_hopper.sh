@@ -8,6 +8,7 @@
 #     tests/cuda/test_hopper.sh --emulated PROGRAM        sm_90a), or the same one for the emulator,
 #                                                         which wants EMULATOR_ARCH=90
 #
+# HOPPER_CASES="bf16:1,64,1,64,0,3 ..." in the environment: a program with these shapes alone (emit).
 # The head of test_hopper.cpp says how such a program is called.
 # shares: nothing
 set -eu
@@ -38,6 +39,7 @@ cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o "$scratch/survi
 
 # Both sizes of heads around the tiles' sizes, with blocks that have several items.
 emulated_cases() {
+    [ -z "${HOPPER_CASES-}" ] || { echo "$HOPPER_CASES"; return; }
     for D in 64 128; do
         for T in 1 64 100 128 200 384; do
             B=$((T > 100 ? 1 : 2))
@@ -70,6 +72,7 @@ build_emulated() { # build_emulated PROGRAM
 
 # Every loop is entered, and every block has a third item: blocks are few, or heads are many.
 device_cases() {
+    [ -z "${HOPPER_CASES-}" ] || { echo "$HOPPER_CASES"; return; }
     for D in 64 128; do
         for site in 0 7; do
             for T in 1 64 100 128 300 384 1024; do echo "bf16:3,$T,5,$D,$site,5"; done

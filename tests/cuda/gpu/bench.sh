@@ -31,76 +31,25 @@ mkdir -p "$out" || exit 74
 report() {
     python3 tests/cuda/gpu/report.py --add "$config" "$tmp" "$out" || exit 1
 }
-value() { # key, of a JSON file that has one key a line or only numbers to look for
-    sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\).*/\1/p" "$2" | head -n 1
-}
-
 # ---- the device, the tokens ----------------------------------------------------------------------
 
-fields=name,driver_version,memory.total,power.limit,clocks.max.sm,clocks.max.mem,ecc.mode.current
-nvidia-smi -i "$gpu" --query-gpu=$fields --format=csv,nounits >"$tmp/device.csv"
-nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p' >"$tmp/nvcc.txt"
-echo "$arch" >"$tmp/arch.txt"
-
+device_facts
 first=$(head -n 1 "$tmp/candidates" | cut -d ' ' -f 4)
 cp "$kit/$(dirname "$first")/sizes.json" "$tmp/sizes.json"
-dataset=$(value dataset "$tmp/sizes.json")
-tokens=${TOKENS:-}
-for file in "data/$dataset/train.bin" "$kit/data/$dataset/train.bin"; do
-    [ -z "$tokens" ] && [ -f "$file" ] && tokens=$file
-done
-if [ -n "$tokens" ]; then
-    [ -f "$tokens" ] || { echo "gpu-bench: $tokens: no such file" >&2; exit 66; }
-    echo "tokens of $tokens" >"$tmp/tokens.txt"
-else
-    tokens=$tmp/tokens.bin
-    python3 tests/cuda/gpu/tokens.py "$tokens" "$(value vocab_size "$tmp/sizes.json")" || exit 1
-    echo "made-up tokens after Zipf's law (tests/cuda/gpu/tokens.py)" >"$tmp/tokens.txt"
-fi
+find_tokens "$tmp/sizes.json"
 
-# Clocks and power, twice a second, while a command runs. Its exit code in code.
-recorded() { # file, seconds, command
-    file=$1
+# Runs a command, no longer than so many seconds, with clocks and power beside it. Its exit code in code.
+timed() { # file for the clocks, seconds, command
+    clocks=$1
     seconds=$2
     shift 2
-    nvidia-smi -i "$gpu" -lms 500 --format=csv,noheader,nounits \
-        --query-gpu=clocks.sm,clocks.mem,power.draw,temperature.gpu,utilization.gpu >"$file" 2>/dev/null &
-    sampler=$!
-    timeout -k 5 "$seconds" "$@" >"$tmp/log" 2>&1 </dev/null
-    code=$?
-    kill $sampler 2>/dev/null
-    wait $sampler 2>/dev/null
+    code=0
+    recorded "$clocks" timeout -k 5 "$seconds" "$@" >"$tmp/log" 2>&1 </dev/null || code=$?
 }
 
 # ---- the micro-batch: a few updates of two micro-steps each --------------------------------------
 
-trial="--warm=2 --steps=4 --accumulation=2 --learning_rate=1e-4 --warmup_iters=0"
-
-# Whether a trial came to the same numbers as another of the same updates; why not is in why. Where the weights are
-# fresh the loss hardly depends on attention; the norm of the gradients does, and so does the loss after updates.
-# How far from mma's the numbers of such updates were on the emulator, as shares: bfloat16, a vocabulary of 4,096, four
-# models (context 1,024; width 512; 12 layers; dropout 0.2); the most of hopper's, and the least of each fault's:
-#
-#                                           loss: first, last     norm: first, last
-#     hopper                                2.5e-5   1.3e-5       1.0e-4   1.3e-4
-#     y is all zeros                        1.4e-5   3.0e-3       3.8e-2   8.9e-2
-#     the gradients of qkv are all zeros    as hopper 1.3e-3      2.5e-2   2.3e-2
-#     y of one tile of 128 rows is zeros    5.3e-5   5.7e-4       7.5e-3   1.7e-2
-#     scores half as large (not caught by the losses)             3.4e-3   7.8e-3
-#
-# Gradients of q or k alone do not show: they are tiny where the weights are fresh. The op harness tests those.
-near() { # JSON, the reference's JSON
-    for pair in loss_first:2e-4 loss_last:2e-4 norm_first:2e-3 norm_last:2e-3; do
-        key=${pair%:*}
-        this=$(value "$key" "$1")
-        that=$(value "$key" "$2")
-        awk -v a="$this" -v b="$that" -v most="${pair#*:}" 'BEGIN {
-            exit !(a + 0 > 0 && b + 0 > 0 && a - b <= most * b && b - a <= most * b) }' || {
-            why="$key is $this, with mma attention $that"
-            return 1
-        }
-    done
-}
+trial="--warm=2 --steps=4 --accumulation=2 $trial_rate"
 
 # Tries a build and takes it where it counts and is the fastest so far. The products' choices are DIECAST_TUNE's.
 export DIECAST_TUNE="$tmp/untuned"
@@ -132,13 +81,7 @@ try() { # micro-batch, micro-steps of an update, program, heuristic or tuned
         said="$(printf %.0f "$rate") tokens/s${why:+; $why}"
     fi
     echo "gpu-bench: $config, B = $1, $kind attention, $4 products: $said"
-    figures=
-    for key in plan_bytes loss_first loss_last norm_first norm_last; do
-        known=$([ ! -f "$json" ] || value "$key" "$json")
-        figures="$figures, \"$key\": ${known:-null}"
-    done
-    printf '{"batch_size": %s, "attention": "%s", "products": "%s", "tokens_per_s": %s, "counted": %s%s}\n' \
-        "$1" "$kind" "$4" "$rate" $counted "$figures" >>"$tmp/candidates.jsonl"
+    note_candidate "$1" "$kind" "$4" "$rate" $counted "$json"
     report
     if [ $counted = true ] && [ "$(awk -v a="$rate" -v b="$best" 'BEGIN { print (a > b) }')" = 1 ]; then
         best=$rate
@@ -158,10 +101,10 @@ if [ "$best" = 0 ]; then
 fi
 
 # The fastest once more, with the algorithms of cuBLASLt's that its tune finds.
-tuner=$kit/$(dirname "$chosen")/tune
-if [ -x "$tuner" ]; then
+tuner=$(kit_lines "tune $config $micro" | head -n 1)
+if [ -n "$tuner" ]; then
     DIECAST_TUNE=$tmp/tune
-    if timeout -k 5 30 "$tuner" >"$tmp/log" 2>&1 </dev/null; then
+    if timeout -k 5 30 "$kit/$tuner" >"$tmp/log" 2>&1 </dev/null; then
         try "$micro" "$accumulation" "$chosen" tuned
     else
         echo "gpu-bench: $config: tune: exit $?: $(tail -n 1 "$tmp/log")"
@@ -186,7 +129,7 @@ echo "gpu-bench: $config: $accumulation micro-steps of $micro; $warm updates war
 
 # ---- ours, then PyTorch's ------------------------------------------------------------------------
 
-recorded "$tmp/ours.csv" 120 "$kit/$chosen" --json="$tmp/ours.json" --tokens="$tokens" --warm="$warm" \
+timed "$tmp/ours.csv" 120 "$kit/$chosen" --json="$tmp/ours.json" --tokens="$tokens" --warm="$warm" \
     --steps="$steps" --accumulation="$accumulation"
 echo "$micro $accumulation $warm $steps" >"$tmp/ours.txt"
 report # where it was cut short, what it has
@@ -213,7 +156,7 @@ if [ "$left" -lt 30 ]; then
 elif ! python3 -c 'import torch' 2>/dev/null; then
     echo "gpu-bench: $config: no PyTorch here; ours alone"
 else
-    recorded "$tmp/peer.csv" "$left" python3 tests/bench/peer_torch.py --sizes="$tmp/sizes.json" --tokens="$tokens" \
+    timed "$tmp/peer.csv" "$left" python3 tests/bench/peer_torch.py --sizes="$tmp/sizes.json" --tokens="$tokens" \
         --batch="$micro" --accumulation="$accumulation" --warm="$warm" --steps="$steps" \
         --seconds=$((left - 15)) --json="$tmp/peer.json"
     tail -n 3 "$tmp/log"

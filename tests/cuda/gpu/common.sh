@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# common.sh: what check.sh and bench.sh share; they source it from the root of the tree. Sets kit, arch,
+# common.sh: what pass.sh, check.sh and bench.sh share; they source it from the root of the tree. Sets kit, arch,
 # device, gpu (for nvidia-smi -i), tmp (a folder that goes away with the script) and began.
 
 kit=${KIT:-build/gpu-kit}
@@ -75,6 +75,97 @@ find_libraries() {
     done
 }
 
+# The device and the kit in a line.
+about_device() {
+    echo "$device, driver $(nvidia-smi -i "$gpu" --query-gpu=driver_version --format=csv,noheader)," \
+        "kit for $arch, $(date -u '+%Y-%m-%d %H:%M') UTC"
+}
+
 memory_used() { # MiB, of the whole device
     nvidia-smi -i "$gpu" --query-gpu=memory.used --format=csv,noheader,nounits
+}
+
+# ---- for what is timed ----------------------------------------------------------------------------
+
+value() { # key, of a JSON file that has one key a line or only numbers to look for
+    sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\).*/\1/p" "$2" | head -n 1
+}
+
+# What report.py wants to know of the device, to tmp.
+device_facts() {
+    fields=name,driver_version,memory.total,power.limit,clocks.max.sm,clocks.max.mem,ecc.mode.current
+    nvidia-smi -i "$gpu" --query-gpu=$fields --format=csv,nounits >"$tmp/device.csv"
+    nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p' >"$tmp/nvcc.txt"
+    echo "$arch" >"$tmp/arch.txt"
+}
+
+# Sets tokens to a file of raw little-endian uint16 for a config's sizes: TOKENS, else data/DATASET/train.bin, else
+# made-up ones. What they are is in tmp/tokens.txt.
+find_tokens() { # sizes.json
+    dataset=$(value dataset "$1")
+    tokens=${TOKENS:-}
+    for file in "data/$dataset/train.bin" "$kit/data/$dataset/train.bin"; do
+        [ -z "$tokens" ] && [ -f "$file" ] && tokens=$file
+    done
+    if [ -n "$tokens" ]; then
+        [ -f "$tokens" ] || { echo "$name: $tokens: no such file" >&2; exit 66; }
+        echo "tokens of $tokens" >"$tmp/tokens.txt"
+    else
+        tokens=$tmp/tokens.bin
+        python3 tests/cuda/gpu/tokens.py "$tokens" "$(value vocab_size "$1")" || exit 1
+        echo "made-up tokens after Zipf's law (tests/cuda/gpu/tokens.py)" >"$tmp/tokens.txt"
+    fi
+}
+
+# Runs a command; clocks and power, twice a second, go to a file. Its exit code.
+recorded() { # file, command
+    nvidia-smi -i "$gpu" -lms 500 --format=csv,noheader,nounits \
+        --query-gpu=clocks.sm,clocks.mem,power.draw,temperature.gpu,utilization.gpu >"$1" 2>/dev/null &
+    sampler=$!
+    shift
+    recorded_code=0
+    "$@" || recorded_code=$?
+    kill $sampler 2>/dev/null
+    wait $sampler 2>/dev/null
+    return $recorded_code
+}
+
+# What updates are to be held against each other with: the rate is there from the first one on.
+trial_rate="--learning_rate=1e-4 --warmup_iters=0"
+
+# Whether updates came to the same numbers as the same ones of another build; why not is in why. Where the weights are
+# fresh the loss hardly depends on attention; the norm of the gradients does, and so does the loss after updates.
+# How far from mma's the numbers of six such updates were on the emulator, as shares: bfloat16, a vocabulary of 4,096, four
+# models (context 1,024; width 512; 12 layers; dropout 0.2); the most of hopper's, and the least of each fault's:
+#
+#                                           loss: first, last     norm: first, last
+#     hopper                                2.5e-5   1.3e-5       1.0e-4   1.3e-4
+#     y is all zeros                        1.4e-5   3.0e-3       3.8e-2   8.9e-2
+#     the gradients of qkv are all zeros    as hopper 1.3e-3      2.5e-2   2.3e-2
+#     y of one tile of 128 rows is zeros    5.3e-5   5.7e-4       7.5e-3   1.7e-2
+#     scores half as large (not caught by the losses)             3.4e-3   7.8e-3
+#
+# Gradients of q or k alone do not show: they are tiny where the weights are fresh. The op harness tests those.
+near() { # JSON, the reference's JSON
+    for pair in loss_first:2e-4 loss_last:2e-4 norm_first:2e-3 norm_last:2e-3; do
+        key=${pair%:*}
+        this=$(value "$key" "$1")
+        that=$(value "$key" "$2")
+        awk -v a="$this" -v b="$that" -v most="${pair#*:}" 'BEGIN {
+            exit !(a + 0 > 0 && b + 0 > 0 && a - b <= most * b && b - a <= most * b) }' || {
+            why="$key is $this, with mma attention $that"
+            return 1
+        }
+    done
+}
+
+# What was tried, for report.py.
+note_candidate() { # micro-batch, attention, heuristic or tuned, tokens a second, whether it counts, JSON
+    figures=
+    for key in plan_bytes loss_first loss_last norm_first norm_last; do
+        known=$([ ! -f "$6" ] || value "$key" "$6")
+        figures="$figures, \"$key\": ${known:-null}"
+    done
+    printf '{"batch_size": %s, "attention": "%s", "products": "%s", "tokens_per_s": %s, "counted": %s%s}\n' \
+        "$1" "$2" "$3" "$4" "$5" "$figures" >>"$tmp/candidates.jsonl"
 }

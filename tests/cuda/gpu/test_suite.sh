@@ -15,6 +15,9 @@ program() { # path; the text on stdin
 says() { # a line of the log
     grep -qx "$1" "$tmp/log"
 }
+line_says() { # status, name, what follows
+    grep -q "^ *[0-9]* s  $1 *$2: $3" "$tmp/log"
+}
 suite() { # script, arguments
     script=$1
     shift
@@ -27,7 +30,7 @@ suite() { # script, arguments
 program "$tmp/bin/nvidia-smi" <<'END'
 exit 9
 END
-for script in check.sh bench.sh; do
+for script in pass.sh check.sh bench.sh; do
     suite $script gpt2 "$tmp/out"
     check "$script without a GPU" test $code = 77 -a "$(wc -l <"$tmp/log")" = 1
 done
@@ -51,9 +54,12 @@ export FAKE="$tmp"
 mkdir -p "$tmp/kit/data/fox"
 cat >"$tmp/kit/kit.txt" <<'END'
 arch sm_90a
+numbers numbers
+hopper hopper
 ops bf16 ops
 parity tiny float32 parity golden
-train small train
+train small 160 train small.losses
+sanitize small train
 bench toy 2 4 bench/toy-2-mma/bench
 bench toy 4 2 bench/toy-4-hopper/bench
 bench toy 4 2 bench/toy-4-mma/bench
@@ -61,10 +67,25 @@ bench toy 8 1 bench/toy-8-mma/bench
 bench toy 8 1 bench/toy-8-hopper/bench
 bench toy 16 1 bench/toy-16-mma/bench
 bench toy 16 1 bench/toy-16-hopper/bench
+tune toy 4 bench/toy-4-mma/tune
+END
+program "$tmp/kit/numbers" <<'END'
+echo 'numbers: 70 passed, 0 failed, 0 skipped'
+END
+program "$tmp/kit/hopper" <<'END'
+case $1 in
+    --list) printf 'products\nattention-64\n' ;;
+    *) echo "run $1: a case"; echo '5 passed, 0 failed, 0 skipped' ;;
+esac
 END
 program "$tmp/kit/ops" <<'END'
-echo '100%: Checks: 12, Failures: 0, Errors: 0'
+case $1 in
+    --list) printf 'bias\nthe rate of dropout\n' ;;
+    *) echo '100%: Checks: 12, Failures: 0, Errors: 0' ;;
+esac
 END
+i=0
+while [ $i -lt 24 ]; do echo "$i $((300 - i))"; i=$((i + 1)); done >"$tmp/kit/small.losses"
 program "$tmp/kit/parity" <<'END'
 echo "tiny: loss rel 1.0e-08, worst grad 1.0e-07, after 20 1.0e-07: ok"
 END
@@ -134,7 +155,7 @@ for build in 2-mma 4-hopper 4-mma 8-mma 8-hopper 16-mma 16-hopper; do
     lua5.4 tests/bench/floor.lua --sizes tests/cuda/gpu/small.lua "batch_size=${build%-*}" \
         "attention=${build#*-}" >"$tmp/kit/bench/toy-$build/sizes.json"
 done
-program "$tmp/kit/bench/toy-4-hopper/tune" <<'END'
+program "$tmp/kit/bench/toy-4-mma/tune" <<'END'
 mkdir "$DIECAST_TUNE" && touch "$DIECAST_TUNE/choices"
 END
 program "$tmp/bin/compute-sanitizer" <<'END'
@@ -148,10 +169,12 @@ tar -czf "$tmp/kit.tar.gz" -C "$tmp" kit # as it is carried
 rm -r "$tmp/kit"
 suite check.sh "$tmp/out"
 check "check.sh passes" test $code = 0
-check "its sum" says '19 passed, 0 failed, 0 skipped'
+check "its sum" says '12 passed, 0 failed, 0 skipped'
 check "its report" cmp -s "$tmp/log" "$tmp/out/gpu-check.txt"
-check "a stopped run" grep -q '^ok .*stopped after 1[0-9][0-9] steps and gone on' "$tmp/log"
-check "memory" grep -q '^ok .*planned 1907 MiB, the device shows 2000 MiB' "$tmp/log"
+check "a family of ops" line_says ok 'ops bf16 the rate of dropout' '100%: Checks: 12'
+check "the CPU's losses" line_says ok 'train small losses' '24 losses are the CPU.s within 0,'
+check "a stopped run" line_says ok 'train small resume' 'stopped after [1-9][0-9]* steps and gone on'
+check "memory" line_says ok memory 'toy, B = 2: planned 1907 MiB, the device shows 2000 MiB'
 
 suite bench.sh toy "$tmp/out"
 json=$tmp/out/Made-Up-9000-$(date -u +%Y-%m-%d).json
@@ -217,29 +240,54 @@ check "a config that the kit lacks" test $code = 66
 # ---- and one in which all is wrong ---------------------------------------------------------------
 
 rm "$tmp/kit.tar.gz"
+program "$tmp/kit/numbers" <<'END'
+echo 'numbers: 0 passed, 0 failed, 0 skipped'
+END
+program "$tmp/kit/hopper" <<'END'
+case $1 in
+    --list) printf 'products\nattention-64\n' ;;
+    products) echo 'run products: a case'; echo 'run products: another'; sleep 60 ;;
+    *) echo 'run attention-64: 1x2x3'; kill -SEGV $$ ;;
+esac
+END
 program "$tmp/kit/ops" <<'END'
-echo '83%: Checks: 12, Failures: 1, Errors: 1'
-exit 1
+case $1 in
+    --list) printf 'bias\nthe rate of dropout\n' ;;
+    *) echo 'DIED bias: 1x2x3: exit 71'; echo '83%: Checks: 12, Failures: 1, Errors: 1'; exit 1 ;;
+esac
 END
 program "$tmp/kit/parity" <<'END'
 exit 1
 END
+# Its loss falls, but it is another one; two runs differ.
 # shellcheck disable=SC2016 # for the program to expand
-{ cat "$tmp/train"; echo 'echo $$ | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } |
-    program "$tmp/kit/train"
+{ sed 's/((300 - i))/((302 - i))/' "$tmp/train"
+    echo 'echo $$ | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } | program "$tmp/kit/train"
 sed 's/2000000000/4000000000/' "$tmp/bench" | program "$tmp/kit/bench/toy-2-mma/bench"
 program "$tmp/bin/compute-sanitizer" <<'END'
 echo '========= ERROR SUMMARY: 0 errors'
 END
-suite check.sh "$tmp/out"
+PATIENCE=5 suite check.sh "$tmp/out"
 check "check.sh fails" test $code = 1
-check "what is wrong is counted" says '11 passed, 8 failed, 0 skipped'
+check "what is wrong is counted" says '0 passed, 12 failed, 0 skipped'
+check "no count of checks" line_says FAILED numbers 'it ended well, without a count of checks'
+check "a program that hangs, and where" line_says FAILED 'hopper products' 'its time was up, in products: another'
+check "one that crashes, and where" line_says FAILED 'hopper attention-64' 'ended by signal 11, in attention-64: 1x2x3'
+check "a case that died" grep -q '^ *DIED bias: 1x2x3: exit 71' "$tmp/log"
+check "a loss that falls, but is another" line_says FAILED 'train small losses' '24 losses are the CPU.s within 0.00'
 program "$tmp/bin/compute-sanitizer" <<'END'
 echo '========= Error: Device not supported. Please refer to the list of devices.'
 exit 1
 END
-suite check.sh "$tmp/out"
-check "a sanitizer that refuses is skipped" says '11 passed, 6 failed, 2 skipped'
+PATIENCE=5 suite check.sh "$tmp/out"
+check "a sanitizer that refuses is skipped" says '0 passed, 10 failed, 2 skipped'
+# A trainer that SIGTERM does not stop costs its limit, not the suite's.
+# shellcheck disable=SC2016 # for the program to expand
+{ sed 's/^trap .*/case $out in *-c) trap "" TERM; slow=30 ;; esac/; s/sleep 0.02/sleep ${slow:-0.02}/' "$tmp/train"
+    echo 'sum <"$out/metrics.jsonl" | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } |
+    program "$tmp/kit/train"
+PATIENCE=10 suite check.sh "$tmp/out"
+check "a trainer that does not stop" line_says FAILED 'train small resume' 'SIGTERM: its time was up; wanted exit 75'
 sed -i 's/sm_90a/sm_100a/' "$tmp/kit/kit.txt"
 suite check.sh "$tmp/out"
 check "a kit for another device" test $code = 66
