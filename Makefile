@@ -105,7 +105,8 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale bench-tokenizer ir \
     sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity cute-parity golden format \
-    clean check-words check-run setup-check generate tune sweep report cuda-all gpu-kit gpu-check gpu-bench
+    clean check-words check-run setup-check generate tune sweep report cuda-all gpu-kit gpu-pass gpu-check gpu-bench \
+    gpu-rehearsal
 
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
@@ -135,7 +136,7 @@ help: ## this list
 #= TESTS     make test: "word ...", only the tests whose line has one of the words
 #= ISA       make sampler: the instruction set; generic where left out
 #= BACKEND   cpu where left out, or cuda
-#= OUT       gpu-check, gpu-bench: where results go; tests/bench/results where left out
+#= OUT       gpu-pass, gpu-check, gpu-bench: where results go; tests/bench/results where left out
 #= UPDATE=1  make cute-parity: write the stored maps anew; review the diff
 #= CC        the C compiler: gcc (default) or clang
 #= V=1       show every command
@@ -247,8 +248,14 @@ ir: generate ## the graph after each pass
 cuda-all: ## compile every shipped config for sm_80 and sm_90a with nvcc; no GPU needed
 	$(Q)tests/cuda/compile.sh $(basename $(notdir $(wildcard configs/*.lua)))
 
-gpu-kit: ## build all that gpu-check and gpu-bench run, to be carried to a machine with a GPU
+gpu-kit: ## build all that gpu-pass, gpu-check and gpu-bench run, to be carried to a machine with a GPU
 	$(Q)tests/cuda/gpu/kit.sh
+
+gpu-pass: ## on a GPU, in ten minutes: is all of CUDA right there, and how fast? OUT=folder
+	$(Q)tests/cuda/gpu/pass.sh "$(or $(OUT),tests/bench/results)"
+
+gpu-rehearsal: ## gpu-pass on the emulator: with sound kernels, and with ten planted faults
+	$(Q)tests/cuda/gpu/rehearse.sh all
 
 gpu-check: ## the tests of the CUDA backend on a GPU; OUT=folder
 	$(Q)tests/cuda/gpu/check.sh "$(or $(OUT),tests/bench/results)"
