@@ -1,0 +1,215 @@
+#!/usr/bin/env bash
+# rehearse.sh [all | FAULT ...]: `make gpu-rehearsal`: pass.sh without a GPU. The kit is built for the emulator, of few ops and
+# small models, and pass.sh runs on it, where all but speed is real: with sound kernels every line is ok or says what
+# this machine lacks; with a planted fault exactly the lines that should see it are FAILED, and the rest still runs.
+# Sound kernels first, then the faults that are named, or all ten. Works in a copy of the tree, build/rehearsal/tree;
+# what pass.sh said of each is in build/rehearsal/NAME.txt. Of what a kit holds (kit.sh) FAMILIES, ROWS and HOPPER_CASES
+# may be fewer.
+set -euo pipefail
+cd "$(dirname "$0")/../../.."
+unset MAKEFLAGS MAKELEVEL
+home=$PWD/build/rehearsal
+tree=$home/tree
+passed=0
+failed=0
+
+# ---- the tree, its kit, and the machine that it believes in ---------------------------------------
+
+export EMULATED=1 EMULATOR_ARCH=90 EMULATOR_MEMORY=1024
+export TYPES="bf16 bf16:hopper" FAMILIES="${FAMILIES-attention bias layernorm}" GOLDENS=heads64 DTYPES=bfloat16 \
+    ROWS="${ROWS-16384}" TRAINERS=small CONFIGS=tests/cuda/gpu/rehearsal.lua STEP=rehearsal:0 BENCH_SET=''
+export HOPPER_CASES="${HOPPER_CASES-bf16:2,200,2,64,7,3 bf16:1,300,3,64,0,3 bf16:1,200,1,128,0,3
+    bf16:1,300,2,128,7,3 f16:1,200,2,64,7,3 f16:1,300,1,128,0,3}"
+# A machine that does other things besides may take long; a case that hangs, and it alone, costs 20 s.
+export KIT=build/gpu-kit-emulated PATIENCE=300 AT_ONCE=2 CK_TIMEOUT_MULTIPLIER=0.17
+
+mkdir -p "$tree" "$home/bin"
+git ls-files -z | while IFS= read -r -d '' file; do # what is the same keeps its time, and what was built of it
+    cmp -s "$file" "$tree/$file" || cp --parents "$file" "$tree"
+done
+cat >"$home/bin/nvidia-smi" <<'END'
+#!/bin/sh
+# A device that says what it must, and of its memory nothing.
+case "$*" in
+    *-lms*) while :; do echo "1500, 2000, 400.5, 50, 99"; sleep 0.5; done ;;
+    *gpu=name,*) echo 'name, driver_version, memory.total [MiB], power.limit [W], clocks.max.sm [MHz]'
+        echo 'NVIDIA Emulated, 999.1, 1024, 700.00, 1980' ;;
+    *gpu=name*) echo 'NVIDIA Emulated' ;;
+    *compute_cap*) echo 9.0 ;;
+    *driver_version*) echo 999.1 ;;
+    *) echo '[N/A]' ;;
+esac
+END
+# They would not take an emulated program for what it is.
+for tool in ncu compute-sanitizer; do printf '#!/bin/sh\necho "==ERROR== unable to profile"; exit 1\n' >"$home/bin/$tool"; done
+chmod +x "$home/bin/"*
+PATH=$home/bin:$PATH
+
+rehearse() { # name: builds what has changed, runs pass.sh
+    local code=0
+    (cd "$tree" && tests/cuda/gpu/kit.sh) >"$home/$1.kit" 2>&1 || {
+        tail -n 30 "$home/$1.kit"
+        echo "rehearsal $1: the kit was not built"
+        return 1
+    }
+    rm -rf "$home/out"
+    (cd "$tree" && tests/cuda/gpu/pass.sh "$home/out") >"$home/$1.log" 2>&1 || code=$?
+    cp "$home/out/pass.txt" "$home/$1.txt"
+    [ $code -le 1 ] || echo "rehearsal $1: pass.sh ended with $code"
+    [ $code -le 1 ]
+}
+
+# ---- what is expected -----------------------------------------------------------------------------
+
+names() { # status, of a run: the names of such lines
+    sed -nE "s/^ *[0-9]+ s  $1 +([^:]*):.*/\1/p" "$home/$2.txt" | LC_ALL=C sort -u
+}
+# Holds the lines that are FAILED against those that should be, and the rest against the sound run: it ran, and is ok
+# where it was. A trainer that dies has one line instead of its three; steps of kernels that are wrong are skipped.
+judge() { # name; the wanted names on stdin, one a line
+    local name=$1 well=yes at=$home/$1
+    LC_ALL=C sort | LC_ALL=C comm -12 - "$home/sound.names" >"$at.wanted"
+    names FAILED "$name" >"$at.failed"
+    diff "$at.wanted" "$at.failed" >"$at.diff" || {
+        well=
+        echo "rehearsal $name: FAILED lines, wanted (<) and seen (>):"
+        cat "$at.diff"
+    }
+    {
+        names ok "$name"
+        names skipped "$name" | sed -n '/^step /p'
+        cat "$at.wanted"
+        sed -n 's/^train [^ ]*$/& losses\n& twice\n& resume/p' "$at.wanted"
+    } | LC_ALL=C sort -u >"$at.there"
+    names ok sound | LC_ALL=C comm -23 - "$at.there" >"$at.missing"
+    [ ! -s "$at.missing" ] || {
+        well=
+        echo "rehearsal $name: these are not ok, as with sound kernels:"
+        cat "$at.missing"
+    }
+    if [ $well ]; then passed=$((passed + 1)); else failed=$((failed + 1)); fi
+    echo "rehearsal $name: $(wc -l <"$at.failed") FAILED, $(names ok "$name" | wc -l) ok," \
+        "$(names skipped "$name" | wc -l) skipped${well:+, as wanted}"
+}
+
+# Plants a fault, runs, and takes it back. The text has to be there, once or more.
+fault() { # name, file, from, to; the names that have to fail on stdin
+    local name=$1 file=$tree/$2
+    FROM=$3 TO=$4 perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/g' "$file"
+    if cmp -s "$2" "$file"; then
+        echo "rehearsal $name: $2 has no '$3'"
+        failed=$((failed + 1))
+    elif rehearse "$name"; then
+        judge "$name"
+    else
+        failed=$((failed + 1))
+    fi
+    cp "$2" "$file" # newer than what was built from the fault
+}
+
+# ---- ten faults -----------------------------------------------------------------------------------
+
+hopper=templates/cuda/attention_hopper.cu
+mma=templates/cuda/attention.cu
+# What all of Hopper's attention in bfloat16 is seen by.
+all_hopper='hopper attention-128
+hopper attention-128-f16
+hopper attention-64
+hopper attention-64-f16
+ops bf16-hopper attention
+parity heads64-hopper bfloat16'
+
+plant() { # name
+    case $1 in
+        zeros) # Hopper's forward stores zeros: the loss falls all the same
+            fault $1 $hopper 'pack2<elem>(sums[i] * factor[r], sums[i + 1] * factor[r])' \
+                'pack2<elem>(0.0f * factor[r], 0.0f)' <<END
+$all_hopper
+train small-hopper losses
+END
+            ;;
+        parity) # the backward's loads wait for the other phase of their stage
+            fault $1 $hopper 'mbarrier_wait(&s->empty[stage], used / 2 % 2 ^ 1);' \
+                'mbarrier_wait(&s->empty[stage], used / 2 % 2);' <<END
+$all_hopper
+train small-hopper
+END
+            ;;
+        descriptor) # the keys' second box is looked for where the queries' is: of heads of 128 alone
+            fault $1 $hopper 'wgmma_step(a, box * 128 * 128 + within)' \
+                'wgmma_step(a, box * $(ROWS) * 128 + within)' <<END
+hopper attention-128
+hopper attention-128-f16
+ops bf16-hopper attention
+END
+            ;;
+        tail) # mma's forward leaves out the queries behind the last whole block
+            fault $1 $mma $'BLOCKS = (T + QUERIES - 1) / QUERIES;\n    // Q, then' \
+                $'BLOCKS = T > QUERIES ? T / QUERIES : 1;\n    // Q, then' <<END
+ops bf16 attention
+parity heads64 bfloat16
+train small-mma
+END
+            ;;
+        hang) # a kernel of one shape never ends
+            fault $1 templates/cuda/bias.cu 'vec_store(&shared[warp][lane * VEC], sum);' \
+                'while (N == 13 && *(volatile float *)workspace != 1.0f) {
+    }
+    vec_store(&shared[warp][lane * VEC], sum);' <<END
+ops bf16 bias
+END
+            ;;
+        crash) # a kernel of one shape writes to nowhere
+            fault $1 templates/cuda/layernorm.cu 'const int lane = (int)threadIdx.x % LANES;' \
+                'const int lane = (int)threadIdx.x % LANES;
+    if (N == 7 && C == 65) {
+        *(volatile int *)(size_t)lane = 1;
+    }' <<END
+ops bf16 layernorm
+END
+            ;;
+        nan) # one row's mean is none, in a model of PyTorch's
+            fault $1 templates/cuda/layernorm.cu 'mu[a] = warp_sum(sum) / C;' \
+                'mu[a] = warp_sum(sum) / C + (N == 600 && first + a == 599 ? NAN : 0.0f);' <<END
+parity heads64 bfloat16
+parity heads64-hopper bfloat16
+END
+            ;;
+        dropout) # mma's backward draws another mask than its forward
+            fault $1 $mma 'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + g % 4);' \
+                'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + (g + 1) % 4);' <<END
+ops bf16 attention
+train small-mma losses
+END
+            ;;
+        race) # the harness does not wait for what it has copied to the device
+            fault $1 tests/ops/backend_cuda.c "$race_from" "$race_to" <<END
+ops bf16 attention
+ops bf16 bias
+ops bf16 layernorm
+ops bf16-hopper attention
+END
+            ;;
+        idle) # the attention of the timed step returns at once
+            fault $1 $hopper $'registers_take<240>();\n\n    const int group = warp_group() - 1, thread' \
+                $'if (T == 232) {\n        return;\n    }\n    registers_take<240>();\n\n    const int group = warp_group() - 1, thread' <<END
+step hopper
+step hopper-16384
+END
+            ;;
+        *)
+            echo "rehearsal: there is no fault '$1'; there are: $all" >&2
+            exit 64
+            ;;
+    esac
+}
+
+all='zeros parity descriptor tail hang crash nan dropout race idle'
+[ "${1-}" != all ] || eval "set -- $all"
+rehearse sound || exit 1
+# Of the lines that a fault is to be seen by, those that this kit has; and a trainer's own, where it dies.
+{ names ok sound; names FAILED sound; names ok sound | sed -n 's/^\(train .*\) losses$/\1/p'; } | LC_ALL=C sort -u >"$home/sound.names"
+judge sound </dev/null
+for name; do plant "$name"; done
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
