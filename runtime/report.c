@@ -66,18 +66,26 @@ static bool report_attend(int channel, pid_t child) {
     return true;
 }
 
-// The first line that the child says, cut to `size`; what follows is read and dropped.
-static void report_listen(int channel, char *line, size_t size) {
-    size_t held = 0;
-    char piece[512];
+// read(2), again where a signal came between. Returns 0 at the end, and where it cannot be read.
+static size_t report_read(int channel, char *to, size_t size) {
     ssize_t got;
-    while ((got = read(channel, piece, sizeof piece)) > 0 || (got < 0 && errno == EINTR)) {
-        for (ssize_t i = 0; i < got && held + 1 < size; i++) {
-            line[held++] = piece[i];
-        }
+    do {
+        got = read(channel, to, size);
+    } while (got < 0 && errno == EINTR);
+    return got > 0 ? (size_t)got : 0;
+}
+
+// The first line that the child says, cut to fit `size`; what follows is read and dropped.
+static void report_listen(int channel, char *line, size_t size) {
+    size_t held = 0, got;
+    char dropped[512];
+    while (held < size - 1 && (got = report_read(channel, line + held, size - 1 - held)) > 0) {
+        held += got;
     }
     line[held] = 0;
     line[strcspn(line, "\n")] = 0;
+    while (report_read(channel, dropped, sizeof dropped) > 0) {
+    }
 }
 
 // Runs the script; false with one line in `line`.
