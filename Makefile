@@ -11,7 +11,7 @@
 #     build/runtime/cuda/    those that drive a GPU
 #     build/emulated/…       CUDA trainers for this machine's CPU (EMULATED=1): for tests
 #     build/asan/…           the same folders again: built with ASan and UBSan (SANITIZE=1)
-#     build/werror-CC/…      and with -Werror (WERROR=1)
+#     build/werror-CC/…      and with warnings as errors (WERROR=1, tests/strict.sh)
 #     out/NAME/              what a run writes; `make clean` keeps it
 
 MAKEFLAGS += --no-print-directory --no-builtin-rules
@@ -25,7 +25,8 @@ export LC_ALL := C
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS BUILD BUILD_NAME OUT UPDATE V
+    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
+    UPDATE V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
 # Text for the shell alone: nothing in it is make's to expand.
@@ -52,7 +53,6 @@ BUILD ?= build
 PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),sample_bench gradcheck,tune)
 cc_flags = -std=gnu11 -O3 -ffp-contract=off -fopenmp -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
 cc_flags += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
-cc_flags += $(if $(WERROR),-Werror)
 comma := ,
 
 ifndef BUILD_NAME
@@ -103,10 +103,10 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test train sample build bench bench-generic bench-table bench-scale bench-tokenizer ir \
-    sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity cute-parity golden format \
-    clean check-words check-run setup-check generate tune sweep report cuda-all gpu-kit gpu-pass gpu-check gpu-bench \
-    gpu-rehearsal
+.PHONY: help setup demo test test-suite train sample build bench bench-generic bench-table bench-scale \
+    bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
+    cute-parity golden format clean check-words check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
@@ -133,7 +133,9 @@ help: ## this list
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
 #= PROMPT    make report: what samples and attention begin with; the validation text's beginning where left out
-#= TESTS     make test: "word ...", only the tests whose line has one of the words
+#= TESTS     make test, test-suite: "word ...", only the tests whose line has one of the words
+#= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
+#= CLANG     make test-suite: the version of clang there, as 19, where it is not the suite's own
 #= ISA       make sampler: the instruction set; generic where left out
 #= BACKEND   cpu where left out, or cuda
 #= OUT       gpu-pass, gpu-check, gpu-bench: where results go; tests/bench/results where left out
@@ -299,6 +301,9 @@ test: ## install what is missing and run every test that needs no GPU
 	$(Q)tests/setup.sh test
 	$(Q)MAKEFLAGS= MAKELEVEL= $(LUA) tests/run.lua $(TESTS)
 
+test-suite: ## demo and test on a bare Debian or Ubuntu, SUITE=trixie; needs root and debootstrap
+	$(Q)CLANG='$(CLANG)' tests/distributions.sh '$(SUITE)' 'make demo' 'make test TESTS="$(TESTS)"'
+
 bench-tokenizer: setup-check build/include/run_keys.h ## time GPT-2's tokenizer on one core; TEXT=path of a UTF-8 text
 	$(Q)TMPDIR=build $(CC) $(cc_flags) -o build/tokenizer_bench tests/bench/tokenizer.c runtime/time.c \
 	    $(filter-out %/prepare.c,$(prepare_parts))
@@ -343,8 +348,9 @@ parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard ru
 library := $(runtime)/libdiecast.a
 defaults := $(bin)/defaults.o
 # Compilers' own temporary files lie beside what they make, wherever TMPDIR points.
-compile = $(if $(V),,@echo "  cc   $@";)TMPDIR=$(@D) $(CC) $(cc_flags)
-link = $(if $(V),,@echo "  link $@";)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@
+strict := $(if $(WERROR),tests/strict.sh )
+compile = $(if $(V),,@echo "  cc   $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags)
+link = $(if $(V),,@echo "  link $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags) -o $@
 
 .PHONY: programs show-ir sampler FORCE
 programs: $(addprefix $(bin)/,$(PROGRAMS))
@@ -361,25 +367,24 @@ cxx := $(if $(filter clang,$(CC)),clang++,g++)
 emulator_objects := $(patsubst $(emulator)/%.cpp,$(device)/%.o,$(wildcard $(emulator)/*.cpp))
 device_libraries := -lstdc++
 cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas -I. -Ibuild/include $(device_flags) \
-    $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined) $(if $(WERROR),-Werror)
+    $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined)
 
 $(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(runtime)/flags
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(cxx) $(cxx_flags) -c -o $@ $<
+	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -c -o $@ $<
 
 $(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h $(emulator)/*.h) $(runtime)/flags
-	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(cxx) $(cxx_flags) -x c++ -c -o $@ $<
+	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -x c++ -c -o $@ $<
 else
 nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 cuda := $(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))
 device := build$(variant)/runtime/cuda
 device_flags := -I$(cuda)/include
 device_libraries := -L$(cuda)/lib64 -Wl,-rpath,$(cuda)/lib64 -lcublasLt -lcudart_static -lstdc++ -lpthread -ldl -lrt
-nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_FLAGS) \
-    $(if $(WERROR),-Werror all-warnings)
+nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_FLAGS)
 
 $(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h) $(runtime)/flags
-	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); TMPDIR=$(@D) $(nvcc) $(nvcc_flags) -c -o $@ $< && \
+	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); TMPDIR=$(@D) $(strict)$(nvcc) $(nvcc_flags) -c -o $@ $< && \
 	    echo "        $$(($$(date +%s) - start)) s for $(ARCH)"
 endif
 

@@ -11,7 +11,8 @@
 -- A command's tests are counted from its own last report, where it prints one of
 --     … N passed, N failed, N skipped
 --     NN%: Checks: N, Failures: N, Errors: N          (Check)
--- and it is one test otherwise. Exit 0 is passed; 77 is skipped.
+-- and it is one test otherwise. Exit 0 is passed; 77 is skipped. Warnings of a compiler that was not tried, which
+-- tests/strict.sh leaves in the file that DIECAST_WARNINGS names, are shown and are one skipped test.
 local files = require "gen.files"
 
 local runner = {}
@@ -55,23 +56,30 @@ local function last_line(output)
   return output:match("([^\n]+)\n*$") or ""
 end
 
--- Says a line of a command that has ended, and more where it failed; returns its counts.
-local function judge(item, output, code, seconds, say)
+local function say_tail(text, say)
+  local lines = {}
+  for line in text:gmatch("[^\n]*") do lines[#lines + 1] = line end
+  for i = math.max(1, #lines - tail_lines), #lines do say("    " .. lines[i]) end
+end
+
+-- Says a line of a command that has ended, and more where it failed or warned; returns its counts.
+local function judge(item, output, warnings, code, seconds, say)
   local passed, failed, skipped = report(output)
-  if code == 77 and not passed then
+  if not passed and (code == 77 or code == 0 and warnings ~= "") then
     passed, failed, skipped = 0, 0, 1
   elseif not passed then
     passed, failed, skipped = code == 0 and 1 or 0, code == 0 and 0 or 1, 0
   elseif code ~= 0 and failed == 0 then
     failed = 1 -- it ended badly after, or beside, what it counted
+  elseif warnings ~= "" then
+    skipped = skipped + 1
   end
   say(("%-8s%3d s  %s: %s"):format(failed > 0 and "FAILED" or skipped > 0 and passed == 0 and "skipped"
     or "ok", seconds, item.title, last_line(output)))
+  if warnings ~= "" then say_tail(warnings, say) end
   if failed > 0 then
     say("    " .. item.command)
-    local lines = {}
-    for line in output:gmatch("[^\n]*") do lines[#lines + 1] = line end
-    for i = math.max(1, #lines - tail_lines), #lines do say("    " .. lines[i]) end
+    say_tail(output, say)
     if code == 124 or code == 137 then
       say(("    stopped after %d s"):format(seconds_allowed))
     end
@@ -104,20 +112,23 @@ function runner.run(commands, jobs, say)
     started = started + 1
     under_way = under_way + 1
     local log = ("%s/%d"):format(folder, started)
+    local warnings = log .. ".warnings"
     -- timeout is in a process group of its own, where a Ctrl-C does not come.
-    local script = ("exec >%s 2>&1 </dev/null; %s timeout -k 10 %d sh -c %s & trap \"kill $!\" INT; wait $!; " ..
-      "code=$?; echo %d >%s; exit $code"):format(log, environment, seconds_allowed, files.quoted(item.command),
-      started, bell)
-    running[started] = { item = item, log = log, process = assert(io.popen(script)), began = os.time() }
+    local script = ("exec >%s 2>&1 </dev/null; DIECAST_WARNINGS=%s %s timeout -k 10 %d sh -c %s & " ..
+      "trap \"kill $!\" INT; wait $!; code=$?; echo %d >%s; exit $code"):format(log, warnings, environment,
+      seconds_allowed, files.quoted(item.command), started, bell)
+    running[started] = { item = item, log = log, warnings = warnings, process = assert(io.popen(script)),
+      began = os.time() }
   end
   local function finish(number)
     local one = running[number]
     running[number] = nil
     under_way = under_way - 1
     local _, _, code = one.process:close()
-    local output = files.read(one.log)
+    local output, warnings = files.read(one.log), files.read(one.warnings) or ""
     os.remove(one.log)
-    local passed, failed, skipped = judge(one.item, output, code, os.time() - one.began, say)
+    os.remove(one.warnings)
+    local passed, failed, skipped = judge(one.item, output, warnings, code, os.time() - one.began, say)
     total.passed = total.passed + passed
     total.failed = total.failed + failed
     total.skipped = total.skipped + skipped

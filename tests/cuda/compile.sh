@@ -77,11 +77,11 @@ if [ "${1-}" = --one ]; then
         if ! lua5.4 gen/main.lua --backend cuda --build "$folder/build" "$@" arch="$arch" >"$folder/log" 2>&1; then
             cp "$folder/log" "$folder/faults"
         else
-            nvcc -std=c++17 -O3 -Xcompiler -Wall,-Wextra -Xptxas -v -I. -I"$folder/build/include" \
+            tests/strict.sh nvcc -std=c++17 -O3 -Xcompiler -Wall,-Wextra -Xptxas -v -I. -I"$folder/build/include" \
                 -gencode "arch=compute_${arch#sm_},code=$arch" -c -o "$folder/train.o" \
                 "$folder"/build/*/cuda/train.cu >"$folder/log" 2>&1 || echo "nvcc ended with $?" >"$folder/failed"
             read_report "$folder/log" "$folder/spills"
-            grep -iE 'warning|error|Potential Performance Loss' "$folder/log" >"$folder/warnings"
+            grep -iE 'error|Potential Performance Loss' "$folder/log" >"$folder/warnings"
             for file in failed warnings spills; do
                 [ ! -f "$folder/$file" ] || cat "$folder/$file"
             done >"$folder/faults"

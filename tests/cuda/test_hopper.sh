@@ -19,7 +19,7 @@ PATH=$PATH:/usr/local/cuda/bin
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/diecast-hopper-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
 : > "$scratch/run_keys.h" # runtime.h's, of a config; nothing here reads one
-flags="-std=c++17 -O2 -pthread -Wall -Wextra -Werror -Wno-unknown-pragmas"
+flags="-std=c++17 -O2 -pthread -Wall -Wextra -Wno-unknown-pragmas"
 flags="$flags -I. -Itests/cuda/emulator -I$scratch"
 if [ "${SANITIZE-}" ]; then
     flags="$flags -g -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -33,7 +33,7 @@ emit() { # emit FOLDER CASE...: FOLDER/hopper_cases.cu, of TYPE:B,T,H,D,SITE,SMS
     lua5.4 tests/cuda/test_hopper.lua "$@" > "$folder/hopper_cases.cu"
 }
 
-cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o "$scratch/survive.o"
+tests/strict.sh cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o "$scratch/survive.o"
 
 # ---- the emulator's program ----------------------------------------------------------------------
 
@@ -55,10 +55,10 @@ build() { # build FOLDER PROGRAM FLAG...
     for file in emulator cuda_runtime; do
         # shellcheck disable=SC2086 # flags are words
         [ -f "$scratch/$file.o" ] ||
-            $CXX $flags -c tests/cuda/emulator/$file.cpp -o "$scratch/$file.o"
+            tests/strict.sh $CXX $flags -c tests/cuda/emulator/$file.cpp -o "$scratch/$file.o"
     done
     # shellcheck disable=SC2086
-    $CXX $flags "$@" -I"$folder" tests/cuda/test_hopper.cpp "$scratch/emulator.o" \
+    tests/strict.sh $CXX $flags "$@" -I"$folder" tests/cuda/test_hopper.cpp "$scratch/emulator.o" \
         "$scratch/cuda_runtime.o" "$scratch/survive.o" -o "$to"
 }
 
@@ -93,7 +93,7 @@ shapes_cases() {
 }
 
 compile() { # compile ARCH FOLDER SOURCE OBJECT: what nvcc says goes to the output
-    $NVCC -arch="$1" -std=c++17 -O3 -Xcompiler -Wall,-Wextra -Xptxas -v -I. -I"$scratch" -I"$2" \
+    tests/strict.sh $NVCC -arch="$1" -std=c++17 -O3 -Xcompiler -Wall,-Wextra -Xptxas -v -I. -I"$scratch" -I"$2" \
         -x cu -c "$3" -o "$4" 2>&1
 }
 
@@ -182,7 +182,7 @@ faults_of() { # faults_of FILE
         }
         /Function properties for/ { within = plain($NF) }
         /bytes spill/ && !/ 0 bytes spill stores, 0 bytes spill loads/ { print within ": " $0 }
-        /error|warning/ { print }
+        /error/ { print }
         /\(C[0-9]+\)/ { print plain($0) ": " $0 }' "$1"
 }
 

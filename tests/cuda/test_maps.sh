@@ -14,13 +14,13 @@ maps=tests/cuda/cute/maps.txt
 source=tests/cuda/cute/maps.cu
 
 build_nvcc() { # arch, program
-    "$NVCC" -gencode "arch=compute_${1#sm_},code=$1" -std=c++17 -O2 -Werror all-warnings \
-        -Xcompiler -Wall,-Wextra,-Werror -I runtime "$source" -o "$2"
+    tests/strict.sh "$NVCC" -gencode "arch=compute_${1#sm_},code=$1" -std=c++17 -O2 \
+        -Xcompiler -Wall,-Wextra -I runtime "$source" -o "$2"
 }
 build_emulated() { # program, folder of kernel.cuh, of the emulator, flags of the compiler
     program=$1 runtime=$2 emulator=$3
     shift 3
-    $CXX -std=c++17 -O1 -Wall -Wextra -Werror -Wno-unknown-pragmas "$@" -I "$runtime" -I "$emulator" \
+    tests/strict.sh $CXX -std=c++17 -O1 -Wall -Wextra -Wno-unknown-pragmas "$@" -I "$runtime" -I "$emulator" \
         -x c++ "$source" "$emulator/emulator.cpp" "$emulator/cuda_runtime.cpp" -o "$program"
 }
 case ${1-} in

@@ -29,10 +29,10 @@ DIED b: exits last: exit 71
 TEXT
 
 # shellcheck disable=SC2086 # words
-flags='-O1 -Wall -Wextra -Werror -I tests/cuda/check'
-check "survive.c" gcc -std=gnu11 $flags -c -o "$tmp/survive.o" tests/cuda/check/survive.c
-check "from C" gcc -std=gnu11 $flags -o "$tmp/c" tests/cuda/test_survive.c "$tmp/survive.o"
-check "from C++" g++ -std=c++17 $flags -o "$tmp/c++" -x c++ tests/cuda/test_survive.c \
+flags='-O1 -Wall -Wextra -I tests/cuda/check'
+check "survive.c" tests/strict.sh gcc -std=gnu11 $flags -c -o "$tmp/survive.o" tests/cuda/check/survive.c
+check "from C" tests/strict.sh gcc -std=gnu11 $flags -o "$tmp/c" tests/cuda/test_survive.c "$tmp/survive.o"
+check "from C++" tests/strict.sh g++ -std=c++17 $flags -o "$tmp/c++" -x c++ tests/cuda/test_survive.c \
     -x none "$tmp/survive.o"
 for program in c c++; do
     timeout 20 "$tmp/$program" >"$tmp/got" 2>&1
@@ -52,7 +52,7 @@ DIED second: hangs 0: no end within 1 s
 run second: holds 0
 50%: Checks: 6, Failures: 1, Errors: 2
 TEXT
-check "the stand-in" gcc -std=gnu11 $flags -o "$tmp/check" tests/cuda/test_check.c \
+check "the stand-in" tests/strict.sh gcc -std=gnu11 $flags -o "$tmp/check" tests/cuda/test_check.c \
     tests/cuda/check/*.c
 timeout 20 "$tmp/check" >"$tmp/got" 2>&1
 check "its exit code" test $? = 3

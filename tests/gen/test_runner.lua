@@ -101,6 +101,21 @@ check.test("what commands report is added up", function()
   end
 end)
 
+check.test("warnings of a compiler that was not tried are shown, and one skipped test", function()
+  local warned = "echo x.c:1: warning: odd >>$DIECAST_WARNINGS; "
+  local total, said = run({
+    command("alone", warned .. "echo built", {}),
+    command("counts", warned .. warned .. "echo '4 passed, 0 failed, 0 skipped'", {}),
+    command("fails", warned .. "exit 1", {}),
+    command("silent", "echo built", {}),
+  }, 2)
+  check.equal(total.passed, 0 + 4 + 0 + 1)
+  check.equal(total.failed, 1)
+  check.equal(total.skipped, 1 + 1 + 0)
+  check.equal(select(2, said:gsub("\n    x.c:1: warning: odd", "")), 4)
+  assert(said:find("skipped +%d+ s  alone: built"), said)
+end)
+
 check.test("a failing one is shown in one piece, with its last lines", function()
   local talk = "for i in 1 2 3; do echo %s $i; sleep 0.1; done; exit %d"
   local total, said = run({

@@ -13,7 +13,7 @@ passed=0 failed=0 skipped=0
 build() {
     out=$tmp/$1 cc=$2
     shift 2
-    $cc -std=gnu11 -O3 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas -Werror -I. "$@" \
+    tests/strict.sh $cc -std=gnu11 -O3 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas -I. "$@" \
         tests/ops/math/math.c -o "$out" -lm && return
     failed=$((failed + 1))
     echo "test_math: FAILED: $(basename "$out") does not compile"
