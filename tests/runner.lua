@@ -56,6 +56,11 @@ local function last_line(output)
   return output:match("([^\n]+)\n*$") or ""
 end
 
+-- What an end by a signal is called; nil for any other. Whether a shell says so itself depends on who is faster.
+local function signal(code)
+  return code > 128 and code < 160 and ("killed by signal %d"):format(code - 128) or nil
+end
+
 local function say_tail(text, say)
   local lines = {}
   for line in text:gmatch("[^\n]*") do lines[#lines + 1] = line end
@@ -75,7 +80,7 @@ local function judge(item, output, warnings, code, seconds, say)
     skipped = skipped + 1
   end
   say(("%-8s%3d s  %s: %s"):format(failed > 0 and "FAILED" or skipped > 0 and passed == 0 and "skipped"
-    or "ok", seconds, item.title, last_line(output)))
+    or "ok", seconds, item.title, signal(code) or last_line(output)))
   if warnings ~= "" then say_tail(warnings, say) end
   if failed > 0 then
     say("    " .. item.command)
