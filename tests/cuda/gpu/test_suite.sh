@@ -57,7 +57,9 @@ arch sm_90a
 numbers numbers
 hopper hopper
 ops bf16 ops
-parity tiny float32 parity golden
+ops bf16-hopper ops
+parity heads64 bfloat16 parity golden
+parity heads64-hopper bfloat16 parity golden
 train small 160 train small.losses
 sanitize small train
 bench toy 2 4 bench/toy-2-mma/bench
@@ -67,6 +69,8 @@ bench toy 8 1 bench/toy-8-mma/bench
 bench toy 8 1 bench/toy-8-hopper/bench
 bench toy 16 1 bench/toy-16-mma/bench
 bench toy 16 1 bench/toy-16-hopper/bench
+step mma toy 4 2 bench/toy-4-mma/bench
+step hopper toy 4 2 bench/toy-4-hopper/bench
 tune toy 4 bench/toy-4-mma/tune
 END
 program "$tmp/kit/numbers" <<'END'
@@ -80,7 +84,7 @@ esac
 END
 program "$tmp/kit/ops" <<'END'
 case $1 in
-    --list) printf 'bias\nthe rate of dropout\n' ;;
+    --list) printf 'attention\nthe rate of dropout\n' ;;
     *) echo '100%: Checks: 12, Failures: 0, Errors: 0' ;;
 esac
 END
@@ -169,12 +173,34 @@ tar -czf "$tmp/kit.tar.gz" -C "$tmp" kit # as it is carried
 rm -r "$tmp/kit"
 suite check.sh "$tmp/out"
 check "check.sh passes" test $code = 0
-check "its sum" says '12 passed, 0 failed, 0 skipped'
+check "its sum" says '15 passed, 0 failed, 0 skipped'
 check "its report" cmp -s "$tmp/log" "$tmp/out/gpu-check.txt"
 check "a family of ops" line_says ok 'ops bf16 the rate of dropout' '100%: Checks: 12'
 check "the CPU's losses" line_says ok 'train small losses' '24 losses are the CPU.s within 0,'
 check "a stopped run" line_says ok 'train small resume' 'stopped after [1-9][0-9]* steps and gone on'
 check "memory" line_says ok memory 'toy, B = 2: planned 1907 MiB, the device shows 2000 MiB'
+
+suite pass.sh "$tmp/out"
+check "pass.sh passes" test $code = 0
+check "its report, of it" cmp -s "$tmp/log" "$tmp/out/pass.txt"
+check "a step, and its kernels" line_says ok 'step hopper' '20.5 ms an update, 4000 tokens/s'
+check "the tuned one" line_says ok 'step tuned' '20.5 ms an update, 4100 tokens/s'
+check "no profiler, no PyTorch" grep -c '^ *[0-9]* s  skipped  \(counters\|PyTorch\): ' "$tmp/log"
+steps_facts() {
+    python3 - "$tmp/out" <<'END'
+import glob, json, sys
+steps = json.load(open(sys.argv[1] + "/steps.json"))
+assert set(steps) == {"step-mma", "step-hopper", "step-tuned"}, steps.keys()
+assert steps["step-tuned"]["products"].startswith("tuned:")
+data = json.load(open(glob.glob(sys.argv[1] + "/Made-Up-9000-*.json")[0]))["results"]["toy"]
+assert data["ours"] == steps["step-tuned"] and len(data["candidates"]) == 3, data
+END
+}
+check "the steps' figures" steps_facts
+# A second call: nothing failed, so another config is timed. This kit has none.
+suite pass.sh --again "$tmp/out"
+check "a second call with nothing to do" says '0 passed, 0 failed, 0 skipped'
+rm -r "$tmp/out"
 
 suite bench.sh toy "$tmp/out"
 json=$tmp/out/Made-Up-9000-$(date -u +%Y-%m-%d).json
@@ -252,8 +278,8 @@ esac
 END
 program "$tmp/kit/ops" <<'END'
 case $1 in
-    --list) printf 'bias\nthe rate of dropout\n' ;;
-    *) echo 'DIED bias: 1x2x3: exit 71'; echo '83%: Checks: 12, Failures: 1, Errors: 1'; exit 1 ;;
+    --list) printf 'attention\nthe rate of dropout\n' ;;
+    *) echo 'DIED attention: 1x2x3: exit 71'; echo '83%: Checks: 12, Failures: 1, Errors: 1'; exit 1 ;;
 esac
 END
 program "$tmp/kit/parity" <<'END'
@@ -269,18 +295,26 @@ echo '========= ERROR SUMMARY: 0 errors'
 END
 PATIENCE=5 suite check.sh "$tmp/out"
 check "check.sh fails" test $code = 1
-check "what is wrong is counted" says '0 passed, 12 failed, 0 skipped'
+PATIENCE=5 suite pass.sh "$tmp/out"
+check "pass.sh fails" test $code = 1
+check "and times no wrong kernels" line_says skipped 'step hopper' 'the kernels that it runs have not all passed'
+PATIENCE=5 suite pass.sh --again "$tmp/out"
+check "a second call runs what failed" line_says FAILED 'hopper attention-64, launch by launch' 'ended by signal 11'
+check "under the sanitizer" line_says ok 'numbers, memcheck' ''
+check "one family alone" line_says FAILED 'ops bf16 the rate of dropout, launch by launch' '' 
+PATIENCE=5 suite check.sh "$tmp/out"
+check "what is wrong is counted" says '0 passed, 15 failed, 0 skipped'
 check "no count of checks" line_says FAILED numbers 'it ended well, without a count of checks'
 check "a program that hangs, and where" line_says FAILED 'hopper products' 'its time was up, in products: another'
 check "one that crashes, and where" line_says FAILED 'hopper attention-64' 'ended by signal 11, in attention-64: 1x2x3'
-check "a case that died" grep -q '^ *DIED bias: 1x2x3: exit 71' "$tmp/log"
+check "a case that died" grep -q '^ *DIED attention: 1x2x3: exit 71' "$tmp/log"
 check "a loss that falls, but is another" line_says FAILED 'train small losses' '24 losses are the CPU.s within 0.00'
 program "$tmp/bin/compute-sanitizer" <<'END'
 echo '========= Error: Device not supported. Please refer to the list of devices.'
 exit 1
 END
 PATIENCE=5 suite check.sh "$tmp/out"
-check "a sanitizer that refuses is skipped" says '0 passed, 10 failed, 2 skipped'
+check "a sanitizer that refuses is skipped" says '0 passed, 13 failed, 2 skipped'
 # A trainer that SIGTERM does not stop costs its limit, not the suite's.
 # shellcheck disable=SC2016 # for the program to expand
 { sed 's/^trap .*/case $out in *-c) trap "" TERM; slow=30 ;; esac/; s/sleep 0.02/sleep ${slow:-0.02}/' "$tmp/train"
