@@ -11,12 +11,16 @@
 
 enum { HASH_BLOCK = 1 << 20, HASH_BLOCKS = HASH_WHOLE / HASH_BLOCK };
 
-void hash_print(uint64_t hash, char text[17]) {
+uint64_t hash_of(const void *bytes, size_t length) {
+    return XXH3_64bits(bytes, length);
+}
+
+static void hash_print(uint64_t hash, char text[17]) {
     snprintf(text, 17, "%016llx", (unsigned long long)hash);
 }
 
 void hash_bytes(const void *bytes, size_t length, char text[17]) {
-    hash_print(XXH3_64bits(bytes, length), text);
+    hash_print(hash_of(bytes, length), text);
 }
 
 // Adds `bytes` bytes from `at` on.

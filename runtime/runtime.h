@@ -315,7 +315,7 @@ char *text_word(const char *path);
 
 // ---- hash.c: XXH3-64, as 16 hexadecimal digits --------------------------------------------------
 
-void hash_print(uint64_t hash, char text[17]);
+uint64_t hash_of(const void *bytes, size_t length); // not yet as digits
 void hash_bytes(const void *bytes, size_t length, char text[17]);
 // Of an open file of `bytes` bytes: of all of it, or, where it is larger than HASH_WHOLE and
 // `whole` is false, of its size and of 256 blocks at equal distances, the first and the last ones

@@ -16,9 +16,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "safetensors files are little-endian");
 
 enum {
@@ -180,38 +177,39 @@ static bool safetensors_check_layout(struct safetensors *file, size_t data_bytes
     "it "                                                                                          \
     "leave the metadata xxh3* out)"
 
-static void safetensors_hash_number(XXH3_state_t *state, uint64_t number) {
-    XXH3_64bits_update(state, &number, sizeof number);
-}
-
-static void safetensors_hash_text(XXH3_state_t *state, const char *text) {
-    safetensors_hash_number(state, strlen(text));
-    XXH3_64bits_update(state, text, strlen(text));
+static uint64_t safetensors_hash_text(const char *text) {
+    return hash_of(text, strlen(text));
 }
 
 void safetensors_hash_header(const struct safetensors *file, const char *covered, char hash[17]) {
-    XXH3_state_t state;
-    XXH3_64bits_reset(&state);
-    safetensors_hash_text(&state, covered);
+    enum { OF_A_TENSOR = 6 + 4 };
+    const char *rest = covered;
+    size_t most = 1 + (size_t)file->count * OF_A_TENSOR, count = 0;
+    for (struct pair word; pairs_next(&rest, &word);) {
+        most++;
+    }
+    uint64_t *parts = allocate(most, sizeof *parts, "a header's hash"); // a number for each thing
+    parts[count++] = safetensors_hash_text(covered);
     for (struct pair word; pairs_next(&covered, &word);) {
         char *key = allocate_copy(word.key, (size_t)word.key_length, "a key");
         const char *value = safetensors_metadata(file, key);
-        safetensors_hash_text(&state, value ? value : "");
+        parts[count++] = safetensors_hash_text(value ? value : "");
         free(key);
     }
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *tensor = &file->tensors[i];
-        safetensors_hash_text(&state, tensor->name);
-        safetensors_hash_text(&state, tensor->dtype);
-        safetensors_hash_text(&state, tensor->hash);
-        safetensors_hash_number(&state, (uint64_t)tensor->ndim);
+        parts[count++] = safetensors_hash_text(tensor->name);
+        parts[count++] = safetensors_hash_text(tensor->dtype);
+        parts[count++] = safetensors_hash_text(tensor->hash);
+        parts[count++] = (uint64_t)tensor->ndim;
         for (int d = 0; d < tensor->ndim; d++) {
-            safetensors_hash_number(&state, (uint64_t)tensor->dims[d]);
+            parts[count++] = (uint64_t)tensor->dims[d];
         }
-        safetensors_hash_number(&state, tensor->begin);
-        safetensors_hash_number(&state, tensor->stored);
+        parts[count++] = tensor->begin;
+        parts[count++] = tensor->stored;
     }
-    hash_print(XXH3_64bits_digest(&state), hash);
+    hash_bytes(parts, count * sizeof *parts, hash);
+    free(parts);
 }
 
 // Takes the tensors' hashes out of the metadata: each that is there is of a tensor, and all tensors
@@ -447,7 +445,7 @@ bool safetensors_verify(const struct safetensors *file, char error[512]) {
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *tensor = &file->tensors[i];
         char hash[17];
-        hash_print(XXH3_64bits(tensor->place, tensor->stored), hash);
+        hash_bytes(tensor->place, tensor->stored, hash);
         if (tensor->hash[0] && strcmp(tensor->hash, hash) != 0) {
             return safetensors_fail(error, "%s: tensor '%s' has hash %s, but its bytes give %s; %s",
                                     file->path, tensor->name, tensor->hash, hash,

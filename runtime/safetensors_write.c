@@ -9,9 +9,6 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 enum {
     SAFETENSORS_ALIGN = 64,          // where data starts
     SAFETENSORS_WRITE_MAX = 1 << 30, // bytes in one writev()
@@ -50,7 +47,7 @@ static void safetensors_print(FILE *out, const struct tensor_out *tensors, int c
     }
     for (int i = 0; i < count; i++) {
         char hash[17];
-        hash_print(XXH3_64bits(tensors[i].data, safetensors_bytes(&tensors[i])), hash);
+        hash_bytes(tensors[i].data, safetensors_bytes(&tensors[i]), hash);
         fprintf(out, ",\"xxh3.%s\":\"%s\"", tensors[i].name, hash);
     }
     fputs("}", out);

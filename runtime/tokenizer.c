@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint) {
     if (length == 0) {
         return 0;
@@ -283,7 +280,8 @@ const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size
 }
 
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]) {
-    unsigned long long hash = XXH3_64bits(tokenizer->text, strlen(tokenizer->text));
-    snprintf(line, 96, "%s, %d %s, %016llx", tokenizer->bpe ? "gpt2" : "char",
-             tokenizer->vocab_size, tokenizer->bpe ? "tokens" : "characters", hash);
+    char hash[17];
+    hash_bytes(tokenizer->text, strlen(tokenizer->text), hash);
+    snprintf(line, 96, "%s, %d %s, %s", tokenizer->bpe ? "gpt2" : "char", tokenizer->vocab_size,
+             tokenizer->bpe ? "tokens" : "characters", hash);
 }
