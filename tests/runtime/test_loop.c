@@ -337,9 +337,16 @@ START_TEST(saves_by_the_rule) {
                          .flags = {still, flat, "--eval_interval=2", "--always_save_checkpoint=1"}},
           EXIT_DONE);
     ck_assert_int_eq(check_saves(true), 15);
+    // With a sampler beside the trainer, which says what to type: with the state, then.
+    char sampler[4096] = "";
+    ck_assert_int_gt(readlink("/proc/self/exe", sampler, sizeof sampler - 8), 0);
+    strcpy(strrchr(sampler, '/'), "/sample");
+    close(open(sampler, O_WRONLY | O_CREAT, 0777));
     train((struct trial){.out = "none", .flags = {"--eval_interval=50"}}, EXIT_DONE);
+    unlink(sampler);
     ck_assert(!has_file("none", "ckpt.safetensors"));
-    stdout_has("/sample --checkpoint="); // with the state, then
+    stdout_has("/sample --checkpoint=");
+    stdout_has("none/state.safetensors\n");
 }
 END_TEST
 
