@@ -33,12 +33,17 @@ function command.split(words)
   return configs, assignments
 end
 
--- Runs main; what it raises, { code, message } or any other value, is the program's last line.
+local INTERRUPTED = 130
+
+-- Runs main; what it raises, { code, message } or any other value, is the program's last line. Of a Ctrl-C, which Lua
+-- raises wherever it is, there is nothing to say.
 function command.run(main)
   local ok, problem = xpcall(main, function(problem)
     if type(problem) == "table" then return problem end
-    return { code = 70, message = tostring(problem) }
+    local interrupted = tostring(problem):find("interrupted!$")
+    return { code = interrupted and INTERRUPTED or 70, message = tostring(problem) }
   end)
+  if not ok and problem.code == INTERRUPTED then os.exit(INTERRUPTED) end
   if not ok then command.fail(problem.code or 70, problem.message) end
 end
 

@@ -106,8 +106,4 @@ local function main()
   print(("report: %s, %d kB, %d runs"):format(out, #text // 1000, #p.runs))
 end
 
-local ok, problem = xpcall(main, function(problem)
-  if type(problem) == "table" then return problem end
-  return { code = 70, message = debug.traceback(tostring(problem)) }
-end)
-if not ok then fail(problem.code or 70, problem.message) end
+command.run(main)

@@ -102,26 +102,60 @@ local function made_in_place(g)
   return allowed
 end
 
+-- Tensors at the same addresses, in the order of their lives: { from, to, list }, in the order of addresses. Layers
+-- share a few places, so that there are many tensors at a place and few places.
+local function places_of(g)
+  local by_range, places = {}, {}
+  for tensor, life in pairs(g.lives) do
+    local from, to = tensor.offset, tensor.offset + target.floats(g.target, tensor)
+    local range = from .. "-" .. to
+    local place = by_range[range]
+    if not place then
+      place = { from = from, to = to, list = {} }
+      by_range[range], places[#places + 1] = place, place
+    end
+    table.insert(place.list, { tensor = tensor, first = life.first, last = life.last })
+  end
+  for _, place in ipairs(places) do
+    table.sort(place.list, function(x, y)
+      if x.first ~= y.first then return x.first < y.first end
+      return x.tensor.name < y.tensor.name
+    end)
+  end
+  table.sort(places, function(x, y)
+    if x.from ~= y.from then return x.from < y.from end
+    return x.to < y.to
+  end)
+  return places
+end
+
 -- No two live tensors overlap, but for one made from the other in place.
 local function check_addresses(g, pass)
-  local placed, in_place = {}, made_in_place(g)
+  local in_place = made_in_place(g)
   local function made(a, b) return in_place[a.tensor] and in_place[a.tensor][b.tensor] end
-  for tensor, life in pairs(g.lives) do
-    placed[#placed + 1] = { tensor = tensor, first = life.first, last = life.last, from = tensor.offset,
-      to = tensor.offset + target.floats(g.target, tensor) }
+  local function apart(a, b, allowed)
+    check(pass, allowed or a.last < b.first or b.last < a.first, "%s and %s overlap while both live", a.tensor.name,
+      b.tensor.name)
   end
-  table.sort(placed, function(a, b)
-    if a.from ~= b.from then return a.from < b.from end
-    return a.tensor.name < b.tensor.name
-  end)
-  for i, a in ipairs(placed) do
-    for j = i + 1, #placed do
-      local b = placed[j]
-      if b.from >= a.to then break end
-      local one_place = a.from == b.from and a.to == b.to
-        and (made(b, a) or made(a, b))
-      check(pass, one_place or a.last < b.first or b.last < a.first, "%s and %s overlap while both live",
-        a.tensor.name, b.tensor.name)
+  local places = places_of(g)
+  for i, place in ipairs(places) do
+    local alive = {}
+    for _, b in ipairs(place.list) do
+      local still = { b }
+      for _, a in ipairs(alive) do
+        apart(a, b, made(a, b) or made(b, a))
+        if a.last >= b.first then still[#still + 1] = a end
+      end
+      alive = still
+    end
+    -- Places that overlap in part: of each tensor there, the one here that is the last to begin before its end.
+    for j = i + 1, #places do
+      local other, k = places[j], 0
+      if other.from >= place.to then break end
+      for _, b in ipairs(other.list) do
+        while place.list[k + 1] and place.list[k + 1].first <= b.last do k = k + 1 end
+        if k > 0 then apart(place.list[k], b) end
+      end
     end
   end
 end

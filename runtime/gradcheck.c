@@ -173,7 +173,10 @@ static void gradcheck_batch(struct gradcheck *g) {
 int main(int argc, char **argv) {
     streams_open();
     struct run run = run_defaults;
-    options_parse(&run, argc, argv); // of these, seed, threads and dropout matter
+    if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
+        printf("gradcheck: --seed, --threads and --dropout count here, of the trainer's flags:\n");
+    }
+    options_parse(&run, argc, argv);
     setvbuf(stdout, NULL, _IOLBF, 0);
     parallel_threads((int)run.threads);
     struct gradcheck g = {.info = &model_info, .seed = (uint32_t)run.seed};

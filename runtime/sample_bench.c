@@ -365,11 +365,26 @@ static void bench_stop(int signal) {
     _exit(128 + signal);
 }
 
+static _Noreturn void bench_help(void) {
+    printf("usage: sample_bench [--flag=value ...]\n"
+           "Times this build's sampler, with made-up weights. Built for this model:\n  %s\n\n"
+           "  --seconds=S   of writing text; 4 where left out\n"
+           "  --threads=N   0: all of the machine's\n"
+           "  --seed=N      of the weights and the prompt\n"
+           "  --help        print this\n\n"
+           "The trainer's other flags are taken, as bench takes them, and mean nothing here.\n",
+           sampler_info.config);
+    exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
+}
+
 int main(int argc, char **argv) {
     streams_open();
     double seconds = 4; // of decoding: bench's own flag, no run key
     int words = 1;
     for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            bench_help();
+        }
         if (strncmp(argv[i], "--seconds=", 10) == 0) {
             char *end;
             seconds = strtod(argv[i] + 10, &end);

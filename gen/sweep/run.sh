@@ -78,4 +78,6 @@ while :; do
 done
 echo ends >>"$folder/lock"
 [ -z "$ticker" ] || kill $ticker 2>/dev/null
-lua5.4 -E gen/sweep.lua --table --folder "$folder" ${stopping:+--stopped}
+# A Ctrl-C now stops nothing any more.
+trap '' TERM INT HUP
+setsid --wait lua5.4 -E gen/sweep.lua --table --folder "$folder" ${stopping:+--stopped}

@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
-make build CONFIG=tests/train/overfit.lua PROGRAMS=bench >"$tmp/log" 2>&1 || {
+make build CONFIG=tests/train/overfit.lua PROGRAMS="bench sample_bench" >"$tmp/log" 2>&1 || {
     tail -n 20 "$tmp/log"
     echo "0 passed, 1 failed, 0 skipped"
     exit 1
@@ -86,6 +86,8 @@ for flag in --seconds=0 --seconds=-1 --seconds=x --seconds=nan --seconds= --seco
 done
 bench --help
 check "--help" test $code = 0
+check "the sampler's bench has a --help of its own" eval 'build/overfit/cpu/sample_bench --help >"$tmp/sampler" &&
+    grep -q -- "--seconds=S" "$tmp/sampler" && ! grep -q learning_rate "$tmp/sampler"'
 check "--help names bench's flags" grep -q -- '--seconds=S' "$tmp/log"
 "$program" --seconds=0.01 --json="$tmp/no/folder" >"$tmp/log" 2>&1
 check "figures that cannot be written" test $? = 74

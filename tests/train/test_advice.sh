@@ -2,17 +2,18 @@
 # test_advice.sh: what the commands say to type next, or instead, is typed, and works: with a config's path, SET, out_dir
 # and blanks in paths, for a text that has no line's end and none of Tiny Shakespeare's characters to begin with. In a
 # copy of this folder.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 copy=$tmp/copy
-mkdir -p "$copy/tests" "$copy/cfg"
-cp -a Makefile gen templates runtime configs build "$copy/"
+mkdir -p "$copy/tests" "$copy/cfg" "$copy/data" "$copy/build"
+cp -a Makefile gen templates runtime configs "$copy/"
 cp -a tests/setup.sh "$copy/tests/"
-mkdir "$copy/data"
 cp data/prepare.sh "$copy/data/"
+cp -a build/runtime "$copy/build/" 2>/dev/null # which no other test writes
 cd "$copy" || exit 74
-rm -rf build/micro* build/include/run_keys.h build/prepare
+mkdir -p build/include
 
 run() { # a line of shell; its output in log, its exit code in code
     line=$1
@@ -45,6 +46,10 @@ return {
 }
 LUA
 sed 's/^}/  dataset = "line", out_dir = "my out\/b",\n}/' cfg/micro.lua >cfg/spaced.lua
+
+run 'make -n train CONFIG=cfg/micro.lua SET=dataset=line'
+check "make -n before anything is built" ends 0
+check "and builds nothing" test ! -e build/micro-dataset@line -a ! -e build/prepare
 
 # Of other data sets nothing is said, and none is needed.
 run 'make train CONFIG=cfg/micro.lua SET=dataset=line'

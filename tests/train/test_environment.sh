@@ -1,5 +1,6 @@
 #!/bin/sh
 # test_environment.sh: whatever a person's environment holds, what is built and what a run writes is the same.
+# shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh

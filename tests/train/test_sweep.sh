@@ -119,6 +119,24 @@ for text in sample-final.txt sample-best.txt; do
     check "$text" grep -q "^Line" "$out/exp04-nh4-mi5000/$text"
 done
 
+# A Ctrl-C as the table is written: to all of the terminal's group, but the group of the table's own program.
+mkdir "$tmp/bin"
+cat >"$tmp/bin/lua5.4" <<END
+#!/bin/sh
+case \$* in
+    *--table*)
+        trap '' INT
+        kill -INT -"\$(ps -o pgid= -p \$PPID | tr -d ' ')"
+        ;;
+esac
+exec $(command -v lua5.4) "\$@"
+END
+chmod +x "$tmp/bin/lua5.4"
+PATH=$tmp/bin:$PATH setsid --wait gen/sweep/run.sh "$tmp/$sweep.lua" --jobs=2 >"$tmp/log" 2>&1
+code=$?
+check "a Ctrl-C as it ends: the table is there" says "4 of 4 runs are done"
+check "and nothing else is said" eval '[ $code = 0 ] && ! says stopping && ! says interrupted'
+
 flock "$out/lock" make sweep SWEEP="$tmp/$sweep.lua" >"$tmp/log" 2>&1
 check "a second one at a time is refused" says "$out: this sweep runs already"
 

@@ -1,0 +1,33 @@
+-- The generator's work grows with the layers, not with their square: counted in Lua's own instructions.
+local check = require("tests.gen.check")
+local build = require("gen.build")
+local config = require("gen.config")
+local emit = require("gen.emit")
+local tiling = require("gen.tiling")
+
+-- All that gen/main.lua does with a config of so many layers, but for writing it; in thousands of instructions.
+local function work(layers, backend, words)
+  local c = config.load({ "configs/gpt2.lua" }, { "n_layer=" .. layers, "n_embd=64", "n_head=4", "block_size=32",
+    "batch_size=2", table.unpack(words) }, { backend = backend })
+  local thousands = 0
+  debug.sethook(function() thousands = thousands + 1 end, "", 1000)
+  local g = build.train(c, function() end)
+  if backend == "cpu" then c.tiling = tiling.resolve(g, "model", c.isa, "build/tune") end
+  c.baked_text = config.baked_text(c)
+  local facts = emit.facts(g, c, "hash", {})
+  emit.model_h(facts)
+  if backend == "cpu" then emit.train_c(g, facts) else emit.train_cu(g, c, facts) end
+  emit.sample_c(build.sample(c, function() end), facts)
+  debug.sethook()
+  return thousands
+end
+
+-- Four times the layers are at most five times the work.
+for _, case in ipairs({ { "cpu" }, { "cuda", "bias=true", "recompute=block" } }) do
+  check.test(table.concat(case, " "), function()
+    local few, many = work(64, case[1], { table.unpack(case, 2) }), work(256, case[1], { table.unpack(case, 2) })
+    if many > 5 * few then error(("%d thousand instructions for 256 layers, %d for 64"):format(many, few)) end
+  end)
+end
+
+check.finish()
