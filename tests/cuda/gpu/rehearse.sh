@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# rehearse.sh [all | FAULT ...]: `make gpu-rehearsal`: pass.sh without a GPU. The kit is built for the emulator, of few ops and
-# small models, and pass.sh runs on it, where all but speed is real: with sound kernels every line is ok or says what
-# this machine lacks; with a planted fault exactly the lines that should see it are FAILED, and the rest still runs.
+# rehearse.sh [all | FAULT ...]: `make gpu-rehearsal`: pass.sh without a GPU. The kit is built for the emulator, of few
+# ops and small models, and pass.sh runs on it, where all but speed is real: with sound kernels every line is ok or says
+# what this machine lacks; with a planted fault exactly the lines that should see it are FAILED, and the rest still runs.
 # Sound kernels first, then the faults that are named, or all ten. Works in a copy of the tree, build/rehearsal/tree;
-# what pass.sh said of each is in build/rehearsal/NAME.txt. Of what a kit holds (kit.sh) FAMILIES, ROWS and HOPPER_CASES
-# may be fewer.
+# what pass.sh said of each is in build/rehearsal/NAME.txt. Of what a kit holds (kit.sh) FAMILIES, ROWS, TRAINERS and
+# HOPPER_CASES may be fewer.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 unset MAKEFLAGS MAKELEVEL
@@ -17,7 +17,7 @@ failed=0
 
 export EMULATED=1 EMULATOR_ARCH=90 EMULATOR_MEMORY=1024
 export TYPES="bf16 bf16:hopper" FAMILIES="${FAMILIES-attention bias layernorm}" GOLDENS=heads64 DTYPES=bfloat16 \
-    ROWS="${ROWS-16384}" TRAINERS=small CONFIGS=tests/cuda/gpu/rehearsal.lua STEP=rehearsal:0 BENCH_SET=''
+    ROWS="${ROWS-16384}" TRAINERS="${TRAINERS-small}" CONFIGS=tests/cuda/gpu/rehearsal.lua STEP=rehearsal:0 BENCH_SET=''
 export HOPPER_CASES="${HOPPER_CASES-bf16:2,200,2,64,7,3 bf16:1,300,3,64,0,3 bf16:1,200,1,128,0,3
     bf16:1,300,2,128,7,3 f16:1,200,2,64,7,3 f16:1,300,1,128,0,3}"
 # A machine that does other things besides may take long; a case that hangs, and it alone, costs 20 s.
@@ -152,25 +152,27 @@ train small-mma
 END
             ;;
         hang) # a kernel of one shape never ends
-            fault $1 templates/cuda/bias.cu 'vec_store(&shared[warp][lane * VEC], sum);' \
-                'while (N == 13 && *(volatile float *)workspace != 1.0f) {
+            fault $1 templates/cuda/bias.cu '    vec_store(&shared[warp][lane * VEC], sum);' \
+                $'    //$ if k.d.N == 13 then
+    while (*(volatile float *)workspace != 1.0f) {
     }
+    //$ end
     vec_store(&shared[warp][lane * VEC], sum);' <<END
 ops bf16 bias
 END
             ;;
         crash) # a kernel of one shape writes to nowhere
-            fault $1 templates/cuda/layernorm.cu 'const int lane = (int)threadIdx.x % LANES;' \
-                'const int lane = (int)threadIdx.x % LANES;
-    if (N == 7 && C == 65) {
-        *(volatile int *)(size_t)lane = 1;
-    }' <<END
-ops bf16 layernorm
+            fault $1 templates/cuda/bias.cu '    vec_store(&shared[warp][lane * VEC], sum);' \
+                $'    //$ if k.d.N == 7 then
+    *(volatile int *)(size_t)(lane + 1) = 1;
+    //$ end
+    vec_store(&shared[warp][lane * VEC], sum);' <<END
+ops bf16 bias
 END
             ;;
         nan) # one row's mean is none, in a model of PyTorch's
             fault $1 templates/cuda/layernorm.cu 'mu[a] = warp_sum(sum) / C;' \
-                'mu[a] = warp_sum(sum) / C + (N == 600 && first + a == 599 ? NAN : 0.0f);' <<END
+                'mu[a] = warp_sum(sum) / C $(k.d.N == 600 and "+ (first + a == 599 ? NAN : 0.0f)" or "");' <<END
 parity heads64 bfloat16
 parity heads64-hopper bfloat16
 END
@@ -183,16 +185,26 @@ train small-mma losses
 END
             ;;
         race) # the harness does not wait for what it has copied to the device
-            fault $1 tests/ops/backend_cuda.c "$race_from" "$race_to" <<END
+            fault $1 tests/ops/backend_cuda.c $'cudaMemcpyHostToDevice));\n    CUDA_CHECK(cudaDeviceSynchronize());' \
+                'cudaMemcpyHostToDevice));' <<END
 ops bf16 attention
 ops bf16 bias
 ops bf16 layernorm
 ops bf16-hopper attention
 END
             ;;
-        idle) # the attention of the timed step returns at once
-            fault $1 $hopper $'registers_take<240>();\n\n    const int group = warp_group() - 1, thread' \
-                $'if (T == 232) {\n        return;\n    }\n    registers_take<240>();\n\n    const int group = warp_group() - 1, thread' <<END
+        idle) # the timed step's attention does nothing but fill y with zeros
+            fault $1 $hopper $'    LAUNCH($(k.name), int_min($(k.d.sms), B * H * divide_up(T, 128)), 384,
+           sizeof(struct $(k.part.shared)), gpu->stream, $(maps));' \
+                $'    //$ if k.d.T == 232 then
+    cudaMemsetAsync(y, 0, (size_t)N * C_LD * sizeof *y, gpu->stream);
+    //$ if k.uses.lse then
+    cudaMemsetAsync(lse, 0, (size_t)H * N * sizeof *lse, gpu->stream);
+    //$ end
+    //$ else
+    LAUNCH($(k.name), int_min($(k.d.sms), B * H * divide_up(T, 128)), 384,
+           sizeof(struct $(k.part.shared)), gpu->stream, $(maps));
+    //$ end' <<END
 step hopper
 step hopper-16384
 END

@@ -3,5 +3,5 @@
 # ten are `make gpu-rehearsal`.
 # shares: nothing
 cd "$(dirname "$0")/../../.." || exit 74
-export FAMILIES=bias ROWS= HOPPER_CASES="bf16:1,300,3,64,0,3 bf16:1,200,1,128,7,3"
-exec tests/cuda/gpu/rehearse.sh zeros idle
+export FAMILIES=bias ROWS= TRAINERS= HOPPER_CASES="bf16:1,300,3,64,0,3 bf16:1,200,1,128,7,3"
+exec tests/cuda/gpu/rehearse.sh crash idle
