@@ -443,6 +443,8 @@ static void checkpoint_copy(const struct safetensors *file, const struct model_i
     const struct tensor_view *view = checkpoint_find(file, info, t, prefix);
     size_t bytes = (size_t)(t->param->dims[0] * t->param->dims[1]) * sizeof(float);
     float *place = checkpoint_place(base, t);
+    // A file is as large as a part of the plan: what was read of it before is given back.
+    mapped_forget(file->map);
     if (!t->param->copy) {
         memcpy(place, view->data, bytes);
     } else if (memcmp(place, view->data, bytes)) {

@@ -62,6 +62,10 @@ size_t model_plan_bytes(const struct model_info *info, bool with_optimizer) {
     return offset[GPU_PARTS];
 }
 
+size_t model_program_bytes(void) {
+    return 0;
+}
+
 // Dies, saying what would fit: activations are as many as sequences.
 static _Noreturn void gpu_too_large(const struct model_info *info, size_t bytes, size_t available) {
     size_t acts = (size_t)info->acts_floats * sizeof(float);

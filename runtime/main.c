@@ -63,8 +63,12 @@ static void train_introduce(struct trainer *t, int threads) {
     printf("number of parameters: %.2fM\n", (double)info->num_params_nanogpt / 1e6);
     printf("parameters in all: %s; without position embeddings, as above: %s\n",
            text_count(info->num_params).s, text_count(info->num_params_nanogpt).s);
-    printf("planned memory: %s, threads: %d\n",
-           text_bytes((double)model_plan_bytes(info, !run->eval_only)).s, threads);
+    size_t plan = model_plan_bytes(info, !run->eval_only), program = model_program_bytes();
+    printf("planned memory: %s", text_bytes((double)(plan + program)).s);
+    if (program > 0) {
+        printf(", of which %s are the program's", text_bytes((double)program).s);
+    }
+    printf(", threads: %d\n", threads);
     printf("mfu: 6N + 12LHQT = %.2f MFLOP a token, of %s\n", info->flops_per_token / 1e6,
            t->peak_text);
     schedule_warn(run, info, t->data.train.count);

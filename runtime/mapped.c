@@ -83,6 +83,14 @@ bool mapped_same(const void *bytes) {
            now.st_mtim.tv_nsec == m->status.st_mtim.tv_nsec;
 }
 
+void mapped_forget(const void *bytes) {
+    for (struct mapped *m = mapped_all; m; m = m->next) {
+        if (m->bytes == bytes) {
+            madvise((void *)m->bytes, m->length, MADV_DONTNEED);
+        }
+    }
+}
+
 void mapped_close(const void *bytes) {
     struct mapped **link = &mapped_all, *m;
     while ((*link)->bytes != bytes) {

@@ -66,6 +66,12 @@ static bool memory_read_number(const char *path, const char *key, size_t unit, s
     return found;
 }
 
+size_t model_program_bytes(void) {
+    size_t bytes = 0;
+    memory_read_number("/proc/self/status", "VmRSS:", 1024, &bytes);
+    return bytes;
+}
+
 // What could be allocated now: the kernel's estimate, or the container's limit where that is lower.
 static size_t memory_available(void) {
     size_t available = (size_t)-1, limit;

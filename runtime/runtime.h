@@ -194,6 +194,9 @@ void param_name(const struct param *param, int layer, const char *prefix, char n
 // Bytes of the one allocation for this model with the threads that parallel_threads set: the
 // printed plan. with_optimizer leaves out m and v where false.
 size_t model_plan_bytes(const struct model_info *info, bool with_optimizer);
+// What a trainer has in memory before it touches the plan: its code, libraries, the vocabulary.
+// 0 on a GPU, whose memory is the plan's alone.
+size_t model_program_bytes(void);
 // Allocates and zeroes. Dies with EXIT_MEMORY, naming the size wanted and the size there is.
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer);
 void model_destroy(struct model *m);
@@ -334,6 +337,8 @@ void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens
 const void *mapped_open(int file, size_t length, const char *path);
 // Whether nobody wrote to it since.
 bool mapped_same(const void *bytes);
+// Gives back the memory of what was read; another read brings it again.
+void mapped_forget(const void *bytes);
 void mapped_close(const void *bytes);
 
 // ---- json.c: strict JSON on top of jsmn's tokens ------------------------------------------------

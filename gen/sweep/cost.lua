@@ -10,6 +10,7 @@ local results = require("gen.sweep.results")
 local cost = {}
 
 local BUILD_SECONDS = 4  -- of a shape, beside others
+local PROGRAM_BYTES = 3 << 20 -- of a trainer beside its plan: its code and its libraries'
 local START_SECONDS = 1  -- of a run: its start, its two samples
 -- Multiply-adds are 2 FLOP; lanes times pipes, for a guess where nothing was measured.
 local FLOP_A_CYCLE = { avx512 = 64, avx2 = 32, neon = 16, generic = 8 }
@@ -26,7 +27,7 @@ function cost.measure_shape(shape)
   local moments = c.optimizer == "sgd" and 0 or 2
   shape.params, shape.params_nanogpt = facts.num_params, facts.num_params_nanogpt
   shape.flops_per_token = facts.flops_per_token
-  shape.plan_bytes = state * (2 + moments) + 4 * (facts.acts_floats or 0)
+  shape.plan_bytes = PROGRAM_BYTES + state * (2 + moments) + 4 * (facts.acts_floats or 0)
   shape.disk_bytes = state * (2 + moments) -- both checkpoints
 end
 
