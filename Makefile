@@ -25,7 +25,7 @@ export LC_ALL := C
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    DATASET TEXT TOKENIZER ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
+    DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
     UPDATE V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -37,9 +37,10 @@ override TEXT := $(value TEXT)
 prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
 override PROMPT := $(value PROMPT)
 override TOKENIZER := $(value TOKENIZER)
+override NEWLINES := $(value NEWLINES)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START DATASET TEXT TOKENIZER SWEEP JOBS PROMPT
+export START DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -105,7 +106,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test test-suite train sample build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity golden format clean check-words check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 help: ## this list
@@ -127,6 +128,7 @@ help: ## this list
 #= DATASET   make data: the data set's name
 #= TEXT      make data, bench-tokenizer: the text's path, UTF-8
 #= TOKENIZER make data: char or gpt2; where left out as before, char at first, gpt2 for shakespeare
+#= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep; where left out as before, else keep
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 where there is one core or a GPU
 #=           make test: commands that run at a time; 2, or 1 where there is one core
@@ -178,7 +180,13 @@ build: generate ## generate and compile CONFIG, no run
 	$(compile) programs
 	$(call next,make train $(words))
 
-train: check-words build/prepare ## train CONFIG; makes its data set first where it is missing
+# What would only show once all is built: a file system's names are of 255 bytes at most, and some are longer than the
+# run's own.
+check-name: check-words
+	@printf '%s\n' $(run_path) | tr / '\n' | awk 'length($$0) > 240 { exit 1 }' || { \
+	    echo "the run's folder would have a name of more than 240 bytes; NAME=... gives it a shorter one" >&2; exit 64; }
+
+train: check-name build/prepare ## train CONFIG; makes its data set first where it is missing
 	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
 	[ -z "$$dataset" ] || data/prepare.sh --if-missing "$$dataset" "$$folder"
 	$(generate)
@@ -279,12 +287,12 @@ amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line bu
 	$(Q)$(LUA) gen/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
 
 data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
-	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER"
+	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
 # What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
-prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare gpt2_files pickle json hash mapped log allocate tokenizer pretokenize bpe))
+prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare prepare_text gpt2_files pickle json hash mapped log allocate tokenizer pretokenize bpe))
 build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(prepare_parts)
 # Whether a run's files are whole, for a sweep.

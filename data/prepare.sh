@@ -1,7 +1,7 @@
 #!/bin/sh
 # prepare.sh: makes a data set, data/DATASET/{train.bin, val.bin, meta.json}, with build/prepare.
 #
-#     data/prepare.sh DATASET [TEXT [TOKENIZER]]   anew; TEXT is the path of a UTF-8 text
+#     data/prepare.sh DATASET [TEXT [TOKENIZER [NEWLINES]]]   anew; TEXT is the path of a UTF-8 text
 #     data/prepare.sh --if-missing DATASET [DATA_DIR]   where it is missing; else says if its text has changed
 #
 # A train.bin and val.bin without a meta.json were made elsewhere, by nanoGPT for one: they are used as they are, and
@@ -12,6 +12,7 @@
 # TOKENIZER is char or gpt2. Without it shakespeare has GPT-2's tokens, shakespeare_char characters,
 # and any other data set what it had before, else characters. GPT-2's tokens need
 # data/gpt2/vocab.bpe and data/gpt2/encoder.json, which are downloaded where they are missing.
+# NEWLINES is lf (CR LF and CR are read as LF) or keep; without it as before, else keep.
 # Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output.
 set -u
 LC_ALL=C
@@ -63,6 +64,7 @@ if_missing=
 dataset=${1-}
 text=${2-}
 tokenizer=${3-}
+newlines=${4-}
 data_dir=data
 [ -n "$if_missing" ] && data_dir=${2:-data} text=
 case $dataset in
@@ -70,9 +72,14 @@ case $dataset in
     [.-]* | *[!A-Za-z0-9_.-]*) stop 64 "DATASET: '$dataset' is no name (letters, digits, _ . -)" ;;
     gpt2) stop 64 "DATASET: data/gpt2 is where GPT-2's tokenizer lies; choose another name" ;;
 esac
+[ ${#dataset} -le 200 ] || stop 64 "DATASET: a name of ${#dataset} characters; 200 are the most"
 case $tokenizer in
     '' | char | gpt2) ;;
     *) stop 64 "TOKENIZER: '$tokenizer' is not known; there are: char, gpt2" ;;
+esac
+case $newlines in
+    '' | lf | keep) ;;
+    *) stop 64 "NEWLINES: '$newlines' is not known; there are: lf, keep" ;;
 esac
 case $dataset/$tokenizer in
     shakespeare/char | shakespeare_char/gpt2)
@@ -86,7 +93,8 @@ if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     [ -f "$dir/meta.json" ]; then
     echo "data: $dir"
     # A text that was not written since the tokens were cannot differ: spare reading it.
-    if [ -f "$input" ] && ! grep -q '"adopted": true' "$dir/meta.json" && [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
+    if [ -f "$input" ] && ! grep -q '"adopted": true' "$dir/meta.json" &&
+        [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
         ! grep -q "$(sha256 "$input")" "$dir/meta.json"; then
         echo "$input: the text has changed since $dir was prepared, which is used as it is;" \
             "'make data DATASET=$dataset' prepares it anew"
@@ -96,12 +104,16 @@ fi
 part=$dir/input.txt.part
 trap 'rm -f "$part"; rmdir "$dir" data/gpt2 2>/dev/null' EXIT
 trap 'exit 130' INT TERM
-if [ -z "$text$tokenizer" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
+if [ -z "$text$tokenizer$newlines" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     [ ! -e "$dir/meta.json" ] && [ ! -e "$dir/meta.json.tmp" ]; then
     [ -f "$dir/meta.pkl" ] || gpt2_files
     build/prepare --adopt="$dir" --name="$dataset" || exit
     echo "data: $dir"
     exit 0
+fi
+if [ -z "$newlines" ]; then
+    newlines=keep
+    grep -qs '"newlines": "lf"' "$dir/meta.json" && newlines=lf
 fi
 [ "$data_dir" = data ] || exit 0 # what is not there is the trainer's to say
 
@@ -120,6 +132,10 @@ case $dataset in
     shakespeare) twin=shakespeare_char ;;
     *) twin= ;;
 esac
+case $text in -*) text=./$text ;; esac # no flag of the programs below
+[ ! -d "${text:-$input}" ] || stop 65 "${text:-$input}: is a folder; wanted a UTF-8 text"
+[ ! -e "${text:-$input}" ] || [ -f "${text:-$input}" ] ||
+    stop 65 "${text:-$input}: is no regular file, and a text is read twice; save it to one first"
 if [ -n "$text" ]; then
     [ -f "$text" ] || stop 66 "$text: no such file; TEXT is the path of a UTF-8 text"
     if [ -f "$input" ] && [ ! -L "$input" ] && ! cmp -s "$text" "$input"; then
@@ -156,7 +172,8 @@ if [ "$source" = "$part" ]; then
     source=$input
 fi
 [ "$tokenizer" != gpt2 ] || gpt2_files
-build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" --tokenizer="$tokenizer" || exit
+build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" --tokenizer="$tokenizer" \
+    --newlines="$newlines" || exit
 if [ -n "$text" ] && [ "$(realpath "$text")" != "$(realpath "$input")" ]; then
     # A link: the text stays where it is, and a change to it is seen.
     ln -sfn "$(realpath "$text")" "$input" || exit 74

@@ -13,7 +13,7 @@ local files = require("gen.files")
 local isas = require("gen.isa")
 
 -- Of the runtime's library, what other programs than the trainer use.
-local not_trainer = { "attention", "gpt2_files", "sample_flags", "sampler_open" }
+local not_trainer = { "attention", "gpt2_files", "pickle", "prepare_text", "sample_flags", "sampler_open" }
 local libraries = { ["jsmn.h"] = true, ["xxhash.h"] = true }
 local library_folders = { "/usr/include/", "/usr/local/include/" }
 

@@ -40,12 +40,17 @@ local function numeric(name)
   end
 end
 
+-- Python's words would be nil, which leaves the key out without a word.
+local PYTHON = { True = "true", False = "false", None = "nothing: leave the key out" }
+
 local function environment()
   local env = { math = { pi = math.pi, huge = math.huge } }
   for _, name in ipairs({ "abs", "ceil", "floor", "max", "min", "sqrt" }) do
     env.math[name] = numeric(name)
   end
-  return env
+  return setmetatable(env, { __index = function(_, name)
+    if PYTHON[name] then error(name .. " is Python's; Lua writes " .. PYTHON[name], 2) end
+  end })
 end
 
 -- Runs chunk contained. Returns true and its result, or false and a message.
@@ -89,7 +94,10 @@ local function read_source(path, holds)
   if #text > MAX_BYTES then
     fail(64, path, "longer than 64 KB; a config is a short table")
   end
-  return text
+  if text:find("^\xff\xfe") or text:find("^\xfe\xff") then
+    fail(64, path, "is UTF-16; save it as UTF-8: iconv -f UTF-16 -t UTF-8")
+  end
+  return (text:gsub("^\xef\xbb\xbf", "")) -- the byte order mark that some editors write
 end
 
 local function is_plain(value)

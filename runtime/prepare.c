@@ -1,14 +1,15 @@
 // prepare.c: a program that makes a data set from a UTF-8 text:
 //
 //     prepare --text=FILE --out=DIR --name=DATASET --sha256=HEX [--tokenizer=char|gpt2]
-//             [--gpt2=FOLDER]
+//             [--gpt2=FOLDER] [--newlines=keep|lf]
 //
 // writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, the text's characters split
 // 90/10, as nanoGPT writes them) and DIR/meta.json. A token is a character, which is a code point,
 // its id its rank among those in the text; or it is one of GPT-2's, from FOLDER/vocab.bpe and
 // encoder.json (data/gpt2 where left out), each part of the text encoded for itself, and
 // <|endoftext|> in it as ordinary text. The text is memory-mapped and read twice, so it may be
-// larger than memory. Files appear whole, meta.json last, or not at all.
+// larger than memory. With newlines=lf each CR LF and each other CR is read as LF, as Python reads a
+// text. Files appear whole, meta.json last, or not at all.
 //
 //     prepare --adopt=DIR --name=DATASET [--gpt2=FOLDER]
 //
@@ -16,7 +17,7 @@
 // meta.pkl has the vocabulary; without that file the tokens are GPT-2's, as nanoGPT takes them.
 //
 // Tokens that were made elsewhere are never written over.
-#include "runtime/runtime.h"
+#include "runtime/prepare_text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -29,14 +30,12 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token files are little-endian");
 
 enum {
-    PREPARE_CODEPOINTS = 0x110000,
     PREPARE_VOCAB_MAX = 65536, // ids are uint16
     PREPARE_BUFFER = 1 << 16,  // tokens
-    PREPARE_STRIDE = 1 << 20,  // characters
 };
 
 struct prepare_options {
-    const char *text, *out, *name, *sha256, *tokenizer, *gpt2, *adopt;
+    const char *text, *out, *name, *sha256, *tokenizer, *gpt2, *newlines, *adopt;
 };
 
 // ---- output files: written under a temporary name, all renamed at the end -----------------------
@@ -45,14 +44,22 @@ struct prepare_file {
     char *path, *temporary;
     FILE *stream;
 };
-static struct prepare_file prepare_files[3]; // train.bin, val.bin, meta.json
+// train.bin, val.bin, meta.json, and a text of other line ends, which is never renamed.
+static struct prepare_file prepare_files[4];
 
 static void prepare_remove(void) {
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         if (prepare_files[i].temporary) {
             unlink(prepare_files[i].temporary);
         }
     }
+}
+
+static void prepare_remove_one(struct prepare_file *file) {
+    unlink(file->temporary);
+    fclose(file->stream);
+    free(file->temporary);
+    file->temporary = NULL;
 }
 
 _Noreturn static void prepare_cannot_write(const struct prepare_file *file) {
@@ -86,99 +93,7 @@ static void prepare_rename(void) {
     }
 }
 
-// ---- the text -----------------------------------------------------------------------------------
-
-struct prepare_text {
-    const char *path;
-    const unsigned char *bytes;
-    size_t length;
-    uint64_t characters;
-    size_t *mark; // where each PREPARE_STRIDE-th character starts
-    bool *seen;   // (PREPARE_CODEPOINTS)
-};
-
-static void prepare_map(struct prepare_text *text, const char *path) {
-    struct stat status;
-    text->path = path;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        die(EXIT_MISSING, "%s: is not there; put a UTF-8 text in its place", path);
-    }
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
-    }
-    if (!S_ISREG(status.st_mode)) {
-        die(EXIT_DATA, "%s: is no regular file; a UTF-8 text is wanted", path);
-    }
-    if (status.st_size == 0) {
-        die(EXIT_DATA, "%s: is empty; a UTF-8 text is wanted", path);
-    }
-    text->length = (size_t)status.st_size;
-    text->bytes = mapped_open(fd, text->length, path);
-}
-
-_Noreturn static void prepare_changed(const struct prepare_text *text) {
-    die(EXIT_IO, "%s: changed while it was read; start again", text->path);
-}
-
-static void prepare_unmap(struct prepare_text *text) {
-    if (!mapped_same(text->bytes)) {
-        prepare_changed(text);
-    }
-    mapped_close(text->bytes);
-    free(text->mark);
-    free(text->seen);
-}
-
-static void prepare_mark(struct prepare_text *text, size_t at) {
-    size_t marks = text->characters / PREPARE_STRIDE;
-    if ((marks & (marks - 1)) == 0) { // at each power of two the memory is used up
-        text->mark = allocate_again(text->mark, (marks ? 2 * marks : 1) * sizeof *text->mark,
-                                    "where the text's characters lie");
-    }
-    text->mark[marks] = at;
-}
-
-// First reading: checks the text, counts its characters and remembers which there are.
-static void prepare_check(struct prepare_text *text) {
-    text->seen = allocate(PREPARE_CODEPOINTS, sizeof *text->seen, "the text's characters");
-    uint64_t line = 1;
-    for (size_t at = 0; at < text->length; text->characters++) {
-        uint32_t c;
-        int bytes = utf8_decode(text->bytes + at, text->length - at, &c);
-        if (bytes == 0) {
-            die(EXIT_DATA,
-                "%s:%llu: the byte at offset %zu (0x%02x) is no UTF-8; convert the text first, "
-                "with "
-                "iconv for one",
-                text->path, (unsigned long long)line, at, text->bytes[at]);
-        }
-        if (text->characters % PREPARE_STRIDE == 0) {
-            prepare_mark(text, at);
-        }
-        line += c == '\n';
-        text->seen[c] = true;
-        at += (size_t)bytes;
-    }
-    if (text->characters < 2) {
-        die(EXIT_DATA, "%s: has a single character; two at least are wanted, one for each split",
-            text->path);
-    }
-}
-
-// Where in the text its character number `character` starts.
-static size_t prepare_offset(const struct prepare_text *text, uint64_t character) {
-    size_t at = text->mark[character / PREPARE_STRIDE];
-    for (uint64_t i = character % PREPARE_STRIDE; i > 0; i--) {
-        uint32_t c;
-        int bytes = utf8_decode(text->bytes + at, text->length - at, &c);
-        if (bytes == 0) {
-            prepare_changed(text);
-        }
-        at += (size_t)bytes;
-    }
-    return at;
-}
+// ---- the vocabulary -----------------------------------------------------------------------------
 
 // The tokenizer of the text's characters.
 static char *prepare_characters(const struct prepare_text *text) {
@@ -326,6 +241,9 @@ static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint
     if (options->adopt) {
         fprintf(out, "  \"adopted\": true\n}\n"); // data/prepare.sh looks for this line
     } else {
+        if (strcmp(options->newlines, "lf") == 0) {
+            fprintf(out, "  \"newlines\": \"lf\",\n"); // and for this one
+        }
         fprintf(out, "  \"text_sha256\": \"%s\"\n}\n", options->sha256);
     }
     if (ferror(out)) {
@@ -500,16 +418,17 @@ static void prepare_adopt(const struct prepare_options *options) {
 
 static void prepare_options_read(struct prepare_options *options, int argc, char **argv) {
     static const char wanted[] =
-        "--text=, --out=, --name= and --sha256= are wanted, --tokenizer= and --gpt2= may be given; "
-        "or --adopt= and --name=";
-    *options = (struct prepare_options){.tokenizer = "char", .gpt2 = "data/gpt2"};
+        "--text=, --out=, --name= and --sha256= are wanted, --tokenizer=, --gpt2= and "
+        "--newlines= may be given; or --adopt= and --name=";
+    *options =
+        (struct prepare_options){.tokenizer = "char", .gpt2 = "data/gpt2", .newlines = "keep"};
     const struct {
         const char *flag;
         const char **value;
     } flags[] = {{"--text=", &options->text},           {"--out=", &options->out},
                  {"--name=", &options->name},           {"--sha256=", &options->sha256},
                  {"--tokenizer=", &options->tokenizer}, {"--gpt2=", &options->gpt2},
-                 {"--adopt=", &options->adopt}};
+                 {"--newlines=", &options->newlines},   {"--adopt=", &options->adopt}};
     enum { FLAGS = sizeof flags / sizeof *flags, OF_A_TEXT = FLAGS - 1 };
     for (int i = 1; i < argc; i++) {
         int f = 0;
@@ -546,6 +465,10 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
         die(EXIT_USAGE, "prepare: tokenizer '%s' is not known; there are: char, gpt2",
             options->tokenizer);
     }
+    if (strcmp(options->newlines, "keep") != 0 && strcmp(options->newlines, "lf") != 0) {
+        die(EXIT_USAGE, "prepare: newlines '%s' are not known; there are: keep, lf",
+            options->newlines);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -566,6 +489,17 @@ int main(int argc, char **argv) {
     prepare_map(&text, options.text);
     char *string = gpt2 ? gpt2_files_read(options.gpt2) : NULL;
     prepare_check(&text);
+    if (mkdir(options.out, 0777) != 0 && errno != EEXIST) {
+        die(exit_code_of(errno), "%s: cannot make the folder: %s", options.out, strerror(errno));
+    }
+    const struct prepare_stated stated = prepare_guard(options.out);
+    bool fold = strcmp(options.newlines, "lf") == 0;
+    prepare_note(&text, fold);
+    if (fold && text.look.crlf + text.look.cr > 0) {
+        struct prepare_file *folded = prepare_create(3, options.out, "text");
+        prepare_fold(&text, folded->stream, folded->temporary);
+        prepare_remove_one(folded);
+    }
     string = gpt2 ? string : prepare_characters(&text);
     if (!tokenizer_parse(&tokenizer, string, &error)) {
         die(EXIT_DATA, "%s: %s", gpt2 ? options.gpt2 : options.text, error);
@@ -573,11 +507,6 @@ int main(int argc, char **argv) {
     free(string);
     // int(n * 0.9), in the double arithmetic that nanoGPT's Python does it in.
     size_t split = prepare_offset(&text, (uint64_t)((double)text.characters * 0.9));
-
-    if (mkdir(options.out, 0777) != 0 && errno != EEXIST) {
-        die(exit_code_of(errno), "%s: cannot make the folder: %s", options.out, strerror(errno));
-    }
-    const struct prepare_stated stated = prepare_guard(options.out);
     uint64_t train =
         prepare_tokens(&text, 0, split, &tokenizer, prepare_create(0, options.out, "train.bin"));
     uint64_t val = prepare_tokens(&text, split, text.length, &tokenizer,

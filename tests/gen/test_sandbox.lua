@@ -150,6 +150,18 @@ check.test("a folder is code 74", function()
   check.raises(function() sandbox.load("gen") end, 74, "^gen: cannot be read: Is a directory$")
 end)
 
+check.test("as editors write them", function()
+  check.equal(load_text("\xef\xbb\xbfreturn { n_layer = 4 }").n_layer, 4, "byte order mark")
+  check.equal(load_text("return {\r\n  n_layer = 4, -- four\r\n}\r\n").n_layer, 4, "CR LF")
+  check.raises(function() load_text("\xff\xfer\0e\0t\0") end, 64, "is UTF%-16; save it as UTF%-8")
+end)
+
+check.test("Python's words are not taken for nothing", function()
+  check.raises(function() load_text("return { n_layer = 4, bias = True }") end, 64,
+    ":1: True is Python's; Lua writes true$")
+  check.equal(load_text("return { n_layer = 4, bias = other }").bias, nil)
+end)
+
 check.test("all of that in little memory", function()
   local file = io.open("/proc/self/status")
   if not file then check.skip("no /proc/self/status") end

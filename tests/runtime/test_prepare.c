@@ -16,6 +16,7 @@ static int decode(const unsigned char *text, size_t length, uint32_t *codepoint)
 int prepare_main(int argc, char **argv);
 #define main prepare_main
 #define utf8_decode decode
+#include "runtime/prepare_text.c"
 #include "runtime/prepare.c"
 #undef utf8_decode
 #undef main
@@ -116,6 +117,62 @@ START_TEST(byte_order_mark_and_zero_are_characters) {
     succeeds();
     tokens_are("out/train.bin", (uint16_t[]){4, 3, 0, 2}, 4);
     tokens_are("out/val.bin", (uint16_t[]){1}, 1);
+}
+END_TEST
+
+// As Python's text mode reads it; what is unusual is said in one line.
+START_TEST(line_ends_may_be_folded) {
+    static char *argv[8];
+    memcpy(argv, arguments(), 5 * sizeof *argv);
+    argv[5] = "--newlines=lf";
+    suite_write_text("text.txt", "a\r\nb\rc\n\r\r\nd"); // a \n b \n c \n \n \n d
+    struct ending ending = suite_run(prepare, argv);
+    ck_assert_msg(ending.code == 0, "%s", ending.text);
+    tokens_are("out/train.bin", (uint16_t[]){1, 0, 2, 0, 3, 0, 0, 0}, 8);
+    tokens_are("out/val.bin", (uint16_t[]){4}, 1);
+    size_t length;
+    char *meta = suite_read("out/meta.json", &length);
+    ck_assert_ptr_nonnull(strstr(meta, "\"newlines\": \"lf\",\n"));
+    free(meta);
+    ck_assert(!leftovers() && !suite_exists("out/text.tmp"));
+    argv[5] = "--newlines=crlf";
+    suite_dies(prepare, argv, EXIT_USAGE, "'crlf'", "keep, lf");
+}
+END_TEST
+
+static void prepare_loudly(void *context) {
+    (void)context;
+    ck_assert_ptr_nonnull(freopen(suite_path("said"), "w", stdout));
+    prepare(arguments());
+}
+
+START_TEST(what_is_unusual_is_said) {
+    static const struct {
+        const char *text;
+        size_t length;
+        const char *note;
+    } cases[] = {
+        {"a plain text\nof two lines\n", 26, NULL},
+        {"\xef\xbb\xbfwith a mark", 14, "begins with a byte order mark"},
+        {"two\r\nkinds\rof ends", 18, "1 line ends are CR LF and 1 are CR"},
+        {"t\0w\0o\0\r\0\n\0", 10, "looks like UTF-16LE"},
+        {"\0t\0w\0o\0\r\0\n", 10, "looks like UTF-16BE"},
+        {"\x1f\x04\x40\x04\x38\x04\x32\x04", 8, "looks like UTF-16LE"}, // Cyrillic
+        {"a few\0 zeros\0 are no UTF-16\n", 28, NULL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        suite_write("text.txt", cases[i].text, cases[i].length);
+        ck_assert_int_eq(suite_run(prepare_loudly, NULL).code, 0);
+        size_t length;
+        char *said = suite_read("said", &length), *note = strstr(said, ": note: ");
+        ck_assert_msg(!note == !cases[i].note, "%zu: %s", i, said);
+        ck_assert_msg(!note || strstr(said, cases[i].note), "%zu: %s", i, said);
+        ck_assert(!note || !strstr(note + 1, ": note: "));
+        free(said);
+    }
+    suite_write("text.txt", "\xff\xfet\0w\0", 6);
+    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "is UTF-16",
+               "iconv -f UTF-16");
 }
 END_TEST
 
@@ -509,6 +566,9 @@ START_TEST(texts_that_are_none) {
     unlink(suite_path("text.txt"));
     ck_assert_int_eq(mkdir(suite_path("text.txt"), 0777), 0);
     suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "regular file");
+    ck_assert_int_eq(rmdir(suite_path("text.txt")), 0);
+    ck_assert_int_eq(mkfifo(suite_path("text.txt"), 0666), 0); // which nobody writes to
+    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "regular file");
     ck_assert(!suite_exists("out"));
 }
 END_TEST
@@ -620,6 +680,8 @@ int main(void) {
         characters_are_sorted_and_split,
         the_split_is_pythons,
         byte_order_mark_and_zero_are_characters,
+        line_ends_may_be_folded,
+        what_is_unusual_is_said,
         data_takes_what_is_made,
         as_many_characters_as_fit_into_two_bytes,
         same_text_same_bytes,

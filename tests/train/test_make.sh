@@ -83,8 +83,24 @@ check "and the program's code" says 'Error 66'
 check "no folder is left" test ! -e data/tiny
 run data DATASET=tiny TEXT=none.txt
 check "a text that is not there" says 'none.txt: no such file'
+run data DATASET=tiny TEXT=configs
+check "nor a folder" says 'configs: is a folder; wanted a UTF-8 text'
+mkfifo pipe
+run data DATASET=tiny TEXT=pipe
+check "nor a pipe" says 'pipe: is no regular file, and a text is read twice; save it to one first'
+run data DATASET="$(printf '%0201d' 0)" TEXT=fox.txt
+check "a data set's name that is too long" says 'DATASET: a name of 201 characters; 200 are the most'
+run train CONFIG=tiny.lua RUN="--learning_rate=$(printf '%0240d' 1)"
+check "a run's too, before anything is built" says "the run's folder would have a name of more than 240 bytes; NAME="
+check "in that one line" silent '^  (cc|link) '
+sed 's/$/\r/' fox.txt >crlf.txt
+run data DATASET=ends TEXT=crlf.txt NEWLINES=lf
+check "line ends are folded" says 'crlf.txt: note: 60 line ends are CR LF and 0 are CR, read as LF'
+run data DATASET=ends
+check "and again, as it was" says 'read as LF'
 run data DATASET=tiny TEXT=fox.txt
 check "data from a text" ends 0
+check "as one with other ends" cmp data/tiny/train.bin data/ends/train.bin
 check "three files" test -s data/tiny/train.bin -a -s data/tiny/val.bin -a -s data/tiny/meta.json
 run data DATASET=tiny TEXT=Makefile
 check "a link to the text may move" ends 0
