@@ -104,8 +104,9 @@ fi
 part=$dir/input.txt.part
 trap 'rm -f "$part"; rmdir "$dir" data/gpt2 2>/dev/null' EXIT
 trap 'exit 130' INT TERM
+adopted() { grep -qs '"adopted": true' "$dir/meta.json"; }
 if [ -z "$text$tokenizer$newlines" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
-    [ ! -e "$dir/meta.json" ] && [ ! -e "$dir/meta.json.tmp" ]; then
+    [ ! -e "$dir/meta.json.tmp" ] && { [ ! -e "$dir/meta.json" ] || { [ -z "$if_missing" ] && adopted; }; }; then
     [ -f "$dir/meta.pkl" ] || gpt2_files
     build/prepare --adopt="$dir" --name="$dataset" || exit
     echo "data: $dir"

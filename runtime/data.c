@@ -29,7 +29,8 @@ static const char *data_remedy(const char *dir) {
     while (start > 0 && dir[start - 1] != '/') {
         start--;
     }
-    snprintf(remedy, sizeof remedy, "'make data DATASET=%.*s'", (int)(end - start), dir + start);
+    snprintf(remedy, sizeof remedy, "'make data DATASET=%.*s'%s", (int)(end - start), dir + start,
+             start == 5 && !strncmp(dir, "data/", 5) ? "" : " (into data/)");
     return remedy;
 }
 

@@ -58,8 +58,8 @@ local function factor_list(path, list)
 end
 
 -- A sweep's runs. Raises { code, message } where there is no plan or it holds something else.
-function plan.of_sweep(name)
-  name = name:gsub("^.*/", ""):gsub("%.lua$", "") -- a sweep's file stands for it
+function plan.of_sweep(word)
+  local name = word:gsub("^.*/", ""):gsub("%.lua$", "") -- a sweep's file stands for it
   if not name:find("^[%w_.-]+$") or name:find("..", 1, true) then
     error({ code = 64, message = ("--sweep: '%s' is no sweep's name; wanted letters, digits, _ . -"):format(
       name:gsub("%c", "?")) })
@@ -68,7 +68,7 @@ function plan.of_sweep(name)
   local object, problem = read.object(path, MOST_PLAN)
   if not object then
     error({ code = problem == "is missing" and 66 or 65,
-      message = ("%s %s; make sweep SWEEP=%s writes it"):format(path, problem, name) })
+      message = ("%s %s; make sweep SWEEP=%s writes it"):format(path, problem, word) })
   end
   if type(object.runs) ~= "table" or #object.runs == 0 then fail(path, "it lists no runs") end
   if #object.runs > MOST_RUNS then fail(path, ("more than %d runs"):format(MOST_RUNS)) end

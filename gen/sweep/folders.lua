@@ -143,7 +143,7 @@ function folders.arrange(p, changed, say)
     rename(run.has.folder, run.moving)
   end
   for _, run in ipairs(moves) do
-    if exists(run.folder) then os.execute("rm -rf " .. files.quoted(run.folder)) end -- nothing was trained there
+    if exists(run.folder) then rename(run.folder, previous(run.folder)) end -- nothing was trained there
     rename(run.moving, run.folder)
     rename_within(run.folder, run.has.name, run.name)
     say(("%s: was %s before, and keeps what it has"):format(run.name, run.has.name))

@@ -54,9 +54,12 @@ copy_beginning() {
         echo "begins with what $from has: the same run until there" >>"$log"
 }
 if [ ! -f "$run/state.safetensors" ]; then
-    # What a killed process has written before its first state.
+    # What a killed process has written before its first state; what others put there stays.
     for path in "$run"/*; do
-        [ "${path##*/}" = resolved.json ] || rm -rf "$path"
+        case ${path##*/} in
+            lock | log.txt | run.json | status.json | *.tmp) rm -f "$path" ;;
+            metrics.* | evaluations.csv | ckpt.safetensors | sample-*.txt | report.html | events.out.*) rm -f "$path" ;;
+        esac
     done
     if [ "$from" != - ] && ! copy_beginning 2>>"$log"; then
         finish 74

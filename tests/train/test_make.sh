@@ -195,6 +195,12 @@ check "which is as it was" sha256sum --quiet -c before
 run data DATASET=nano TEXT=fox.txt
 check "a text is not prepared over it" says 'data/nano/train.bin: was not made here, and is not written over'
 check "so it still is" sha256sum --quiet -c before
+cp data/tiny/val.bin data/nano/train.bin
+run train CONFIG=tiny.lua SET=dataset=nano RUN=--seed=3
+check "other tokens there: the way out" says "'make data DATASET=nano'"
+run data DATASET=nano
+check "which takes them as they are" says 'all else is as it was'
+check "not touching them" cmp data/tiny/val.bin data/nano/train.bin
 mkdir -p else/where
 cp data/nano/*.bin data/nano/meta.pkl else/where/
 run train CONFIG=tiny.lua SET="dataset=where data_dir=else" RUN=--max_iters=1
