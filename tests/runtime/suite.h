@@ -155,7 +155,7 @@ static inline int suite_main(const char *name, const TTest *const *tests, int co
     Suite *suite = suite_create(name);
     for (int i = 0; i < count; i++) {
         TCase *test = tcase_create(tests[i]->name);
-        tcase_set_timeout(test, 120);
+        tcase_set_timeout(test, 300);
         tcase_add_unchecked_fixture(test, suite_enter, suite_leave);
         tcase_add_test(test, tests[i]);
         suite_add_tcase(suite, test);

@@ -1019,7 +1019,7 @@ END_TEST
 
 static void add_test(Suite *suite, const TTest *test, int times) {
     TCase *tcase = tcase_create(test->name);
-    tcase_set_timeout(tcase, 120);
+    tcase_set_timeout(tcase, 300);
     tcase_add_unchecked_fixture(tcase, suite_enter, suite_leave);
     tcase_add_checked_fixture(tcase, set_up, NULL);
     tcase_add_loop_test(tcase, test, 0, times);

@@ -59,14 +59,20 @@ finish() { # name of the script
 log_of() { # name
     echo "$logs/${1//[ \/:]/-}"
 }
+# Of so many seconds what is left of the script's: 0 where none is.
+allowed() { # seconds
+    local most=$((($1 * patience + 99) / 100)) left
+    left=$(seconds_left "$limit")
+    [ "$left" -ge "$most" ] || most=$left
+    echo $((most > 0 ? most : 0))
+}
 # Runs a command with its output in the name's log, no longer than so many seconds and than what is left. Its exit code:
 # 124 where its time was up, $no_time where none was left.
 attempt() { # name, seconds, command
-    local log most=$((($2 * patience + 99) / 100)) left
+    local log most
     log=$(log_of "$1")
-    left=$(seconds_left "$limit")
-    [ "$left" -ge "$most" ] || most=$left
-    if [ "$most" -lt 1 ]; then
+    most=$(allowed "$2")
+    if [ "$most" = 0 ]; then
         echo "no time was left" >"$log"
         return $no_time
     fi
@@ -214,7 +220,10 @@ check_trainer() { # name, iterations, program, losses
     fi
 
     train "$name-b" "$2" "$3" || code=$?
-    if [ $code = 0 ] && same_files "$name-a" "$name-b" >"$tmp/same" 2>&1; then
+    if [ $code = $no_time ]; then
+        skip "train $name twice" "no time was left"
+        return
+    elif [ $code = 0 ] && same_files "$name-a" "$name-b" >"$tmp/same" 2>&1; then
         ok "train $name twice" "$2 iterations, the same bytes"
     else
         bad "train $name twice" "other bytes, or exit $code" "$tmp/same"
@@ -222,7 +231,7 @@ check_trainer() { # name, iterations, program, losses
 
     log=$(log_of "train-$name-c")
     mapfile -t flags < <(train_flags "$name-c" "$2")
-    timeout -k 3 $(((60 * patience + 99) / 100)) "$kit/$3" "${flags[@]}" >"$log" 2>&1 </dev/null &
+    timeout -k 3 $(($(allowed 60) + 1)) "$kit/$3" "${flags[@]}" >"$log" 2>&1 </dev/null &
     pid=$!
     waited=0
     while [ "$(steps "$name-c")" -lt $stop ] && [ $waited -lt 3000 ] && kill -0 $pid 2>/dev/null; do
@@ -240,7 +249,9 @@ check_trainer() { # name, iterations, program, losses
         first=$(steps "$name-c")
         code=0
         train "$name-c" "$2" "$3" || code=$?
-        if [ $code = 0 ] && same_files "$name-a" "$name-c" >"$tmp/same" 2>&1; then
+        if [ $code = $no_time ]; then
+            skip "train $name resume" "no time was left"
+        elif [ $code = 0 ] && same_files "$name-a" "$name-c" >"$tmp/same" 2>&1; then
             ok "train $name resume" "stopped after $first steps and gone on, the same bytes"
         else
             bad "train $name resume" "stopped after $first steps and gone on, other bytes or exit $code" "$tmp/same"
@@ -279,7 +290,7 @@ check_memory() {
             ;;
     esac
     most=$before
-    timeout -k 3 60 "$kit/$program" --json="$tmp/memory.json" --tokens="$tmp/tokens.bin" --warm=1 --steps=3 \
+    timeout -k 3 $(($(allowed 60) + 1)) "$kit/$program" --json="$tmp/memory.json" --tokens="$tmp/tokens.bin" --warm=1 --steps=3 \
         --accumulation=1 >"$log" 2>&1 </dev/null &
     pid=$!
     while kill -0 $pid 2>/dev/null; do

@@ -110,7 +110,7 @@ fault() { # name, file, from, to; the names that have to fail on stdin
 # ---- ten faults -----------------------------------------------------------------------------------
 
 hopper=templates/cuda/attention_hopper.cu
-mma=templates/cuda/attention.cu
+mma=templates/cuda/attention.cu # heads of other sizes than 64 and 128 have these where Hopper's are asked for, too
 # What all of Hopper's attention in bfloat16 is seen by.
 all_hopper='hopper attention-128
 hopper attention-128-f16
@@ -147,6 +147,7 @@ END
             fault $1 $mma $'BLOCKS = (T + QUERIES - 1) / QUERIES;\n    // Q, then' \
                 $'BLOCKS = T > QUERIES ? T / QUERIES : 1;\n    // Q, then' <<END
 ops bf16 attention
+ops bf16-hopper attention
 parity heads64 bfloat16
 train small-mma
 END
@@ -181,6 +182,7 @@ END
             fault $1 $mma 'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + g % 4);' \
                 'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + (g + 1) % 4);' <<END
 ops bf16 attention
+ops bf16-hopper attention
 train small-mma losses
 END
             ;;
