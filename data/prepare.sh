@@ -175,7 +175,8 @@ fi
 [ "$tokenizer" != gpt2 ] || gpt2_files
 build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" --tokenizer="$tokenizer" \
     --newlines="$newlines" || exit
-if [ -n "$text" ] && [ "$(realpath "$text")" != "$(realpath "$input")" ]; then
+if [ -n "$text" ] && { [ -L "$input" ] || [ ! -e "$input" ]; } &&
+    [ "$(realpath "$text")" != "$(realpath "$input")" ]; then
     # A link: the text stays where it is, and a change to it is seen.
     ln -sfn "$(realpath "$text")" "$input" || exit 74
 fi

@@ -119,7 +119,7 @@ fi
 
 echo "set-up: installing with ${as_root:+sudo }apt-get: $missing"
 
-log=$(mktemp) || exit 74
+log=$(mktemp 2>/dev/null) || log=build/setup.log # TMPDIR may be gone
 trap 'rm -f "$log"' EXIT
 $as_root apt-get -q -o Acquire::Retries=3 update >"$log" 2>&1 ||
     echo "set-up: apt-get update: $(grep -m 1 '^[EW]:' "$log")" >&2

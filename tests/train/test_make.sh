@@ -102,6 +102,10 @@ run data DATASET=tiny TEXT=fox.txt
 check "data from a text" ends 0
 check "as one with other ends" cmp data/tiny/train.bin data/ends/train.bin
 check "three files" test -s data/tiny/train.bin -a -s data/tiny/val.bin -a -s data/tiny/meta.json
+mkdir data/copied
+cp fox.txt data/copied/input.txt
+run data DATASET=copied TEXT=fox.txt
+check "a text that lies there stays a file" test ! -L data/copied/input.txt -a -s data/copied/train.bin
 run data DATASET=tiny TEXT=Makefile
 check "a link to the text may move" ends 0
 run data DATASET=tiny TEXT=fox.txt
