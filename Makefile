@@ -52,7 +52,7 @@ CONFIG ?= shakespeare_char_cpu
 BACKEND ?= cpu
 BUILD ?= build
 PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),sample_bench gradcheck,tune)
-cc_flags = -std=gnu11 -O3 -ffp-contract=off -fopenmp -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
+cc_flags = -std=gnu11 -O3 -ffp-contract=off -pthread -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
 cc_flags += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
 comma := ,
 
@@ -300,6 +300,9 @@ check_parts := $(addsuffix .c,$(addprefix runtime/,check data safetensors mapped
     tokenizer pretokenize bpe))
 build/check: $(check_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(check_parts) -lm
+# How many threads may run at once here, for a sweep's plan.
+build/processors: runtime/processors_main.c runtime/processors.c runtime/log.c runtime/runtime.h | build/include/run_keys.h
+	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(filter %.c,$^)
 build/include/run_keys.h: gen/config.lua | setup-check
 	$(Q)$(GEN) --keys && touch $@
 setup-check:
@@ -350,13 +353,13 @@ variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/wer
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
-mains := main bench check gradcheck sample_main sample_bench prepare gpu_bench% gemm_tune tune
+mains := main bench check gradcheck sample_main sample_bench prepare processors_main gpu_bench% gemm_tune tune
 device_parts := gpu gpu_memory gpu_step gpu_profile gemm
 parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a
 defaults := $(bin)/defaults.o
-# Compilers' own temporary files lie beside what they make, wherever TMPDIR points.
 strict := $(if $(WERROR),tests/strict.sh )
+# Compilers' own temporary files lie beside what they make, wherever TMPDIR points.
 compile = $(if $(V),,@echo "  cc   $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags)
 link = $(if $(V),,@echo "  link $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags) -o $@
 
@@ -453,13 +456,11 @@ endif
 $(bin)/gradcheck: $(runtime)/gradcheck.o $(model)/train.o $(defaults) $(library)
 	$(link) $^ -lm
 
-# Links without OpenMP: the sampler needs libc, libm and pthreads alone.
-$(bin)/sample: private cc_flags := $(filter-out -fopenmp,$(cc_flags))
 $(bin)/sample: $(runtime)/sample_main.o $(model)/sample.o $(library)
-	$(link) $^ -lm -lpthread
+	$(link) $^ -lm
 
 $(bin)/sample_bench: $(runtime)/sample_bench.o $(model)/train.o $(model)/sample.o $(defaults) $(library)
-	$(link) $^ -lm -lpthread
+	$(link) $^ -lm
 
 -include $(wildcard $(runtime)/*.d $(model)/*.d)
 
@@ -475,15 +476,15 @@ build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/o
 	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
 
 # One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
-sampler_parts := sample_main sample_flags sampler sampler_choose sampler_open
+sampler_parts := sample_main sample_flags processors sampler sampler_choose sampler_open
 sampler_parts += safetensors foreign mapped hash json pairs params tokenizer pretokenize bpe rng log allocate attention json_write replace
 sampler: $(bin)/sampler
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
 $(bin)/sampler: $(MODEL_DIR)/sample.c $(sampler_parts:%=runtime/%.c) $(wildcard runtime/*.h) \
     $(runtime)/flags
 	@mkdir -p build/include/musl && cp /usr/include/jsmn.h /usr/include/xxhash.h build/include/musl
-	$(Q)TMPDIR=$(@D) musl-gcc -static -s $(filter-out -fopenmp,$(cc_flags)) -Wno-unknown-pragmas -Ibuild/include/musl \
-	    -ffunction-sections -fdata-sections -Wl,--gc-sections -o $@ $(filter %.c,$^) -lm -lpthread
+	$(Q)TMPDIR=$(@D) musl-gcc -static -s $(cc_flags) -Ibuild/include/musl \
+	    -ffunction-sections -fdata-sections -Wl,--gc-sections -o $@ $(filter %.c,$^) -lm
 
 show-ir:
 	@ls $(MODEL_DIR)/ir/*.txt

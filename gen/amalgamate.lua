@@ -117,9 +117,9 @@ local head = [[
 //
 // This line builds it:
 //
-//     cc -std=gnu11 -O3 -ffp-contract=off %s-fopenmp %s -lm
+//     cc -std=gnu11 -O3 -ffp-contract=off %s-pthread %s -lm
 //
-// It needs a C compiler with OpenMP, and no library but C's own. With --help it lists its flags. Each
+// It needs a C compiler, and no library but C's own. With --help it lists its flags. Each
 // part is set behind a line of ====. jsmn and xxHash are others' work: their licences stand at their
 // heads.
 ]]
@@ -156,7 +156,7 @@ local function main()
   local title = joined.lines[1] and files.read(model_dir .. "train.c"):match("^// train%.c: (.-)%.\n")
   files.write(folder .. file, head:format(file, title, flags, file) .. table.concat(joined.lines, "\n") .. "\n")
   print(("built: %s%s, %d lines; it needs no other file"):format(folder, file, #joined.lines))
-  print(("next: cd %s && cc -std=gnu11 -O3 -ffp-contract=off %s-fopenmp %s -lm"):format(folder, flags, file))
+  print(("next: cd %s && cc -std=gnu11 -O3 -ffp-contract=off %s-pthread %s -lm"):format(folder, flags, file))
 end
 
 command.run(main)

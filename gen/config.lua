@@ -149,7 +149,7 @@ config.keys = {
   { name = "verify", type = "bool", default = false,
     help = "hold all of the data against their hashes first; else files above 256 MiB are looked at in places" },
   { name = "threads", type = "int", min = 0, max = 1024, default = 0,
-    help = "threads; 0 takes all of the machine's. Results do not depend on it" },
+    help = "threads; 0 takes as many as may run at once, which is also the most. Results do not depend on it" },
 }
 
 -- nanoGPT's keys that mean nothing here, and what takes their place. `backend` is listed for the

@@ -33,7 +33,7 @@ end
 -- ---- the plan -----------------------------------------------------------------------------------
 
 local function read_jobs(text, backend)
-  if not text then return backend == "cpu" and math.min(2, cost.cores) or 1 end
+  if not text then return backend == "cpu" and math.min(2, cost.cores()) or 1 end
   local jobs = text:find("^%d+$") and tonumber(text)
   if not jobs or jobs < 1 or jobs > MOST_JOBS then
     fail(64, ("JOBS=%s: wanted how many runs train at a time, from 1 to %d"):format(text, MOST_JOBS))
@@ -88,7 +88,7 @@ end
 local function make_plan(args)
   local backend = args.backend
   local jobs = read_jobs(args.jobs, backend)
-  local threads = math.max(1, cost.cores // jobs)
+  local threads = math.max(1, cost.cores() // jobs)
   local sweep = file.read(args.plan)
   -- First without the data sets: what is wrong is said before anything is made.
   local p = plan.make(sweep, { backend = backend, stand_in = true })

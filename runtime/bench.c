@@ -470,7 +470,7 @@ int main(int argc, char **argv) {
     static struct bench b;
     b.info = &model_info;
     bench_options(&b, argc, argv);
-    b.threads = parallel_threads((int)b.run.threads);
+    b.threads = parallel_choose((int)b.run.threads);
     b.plan_bytes = model_plan_bytes(&model_info, true);
     model_create(&b.m, &model_info, true);
     model_init(&b.m, &model_info, (uint64_t)b.run.seed);

@@ -267,7 +267,7 @@ int main(int argc, char **argv) {
     if (!b.ms) {
         die(EXIT_MEMORY, "bench: no memory for %lld times", (long long)b.steps);
     }
-    parallel_threads((int)b.run.threads);
+    parallel_choose((int)b.run.threads);
     model_create(&b.m, &model_info, true);
     b.peak = gpu_peak(b.device);
     snprintf(b.products, sizeof b.products, "%s", b.m.products);

@@ -178,7 +178,7 @@ int main(int argc, char **argv) {
     }
     options_parse(&run, argc, argv);
     setvbuf(stdout, NULL, _IOLBF, 0);
-    parallel_threads((int)run.threads);
+    parallel_choose((int)run.threads);
     struct gradcheck g = {.info = &model_info, .seed = (uint32_t)run.seed};
     const bool kinks = strstr(g.info->config, "activation=relu") != NULL;
     g.tolerance = kinks ? GRADCHECK_TOLERANCE_KINKS : GRADCHECK_TOLERANCE;

@@ -472,7 +472,7 @@ int main(int argc, char **argv) {
     if (run.verify) {
         data_verify(&t.data);
     }
-    int threads = parallel_threads((int)run.threads);
+    int threads = parallel_choose((int)run.threads);
     model_create(&t.m, t.info, !run.eval_only);
     if (!run.eval_only) {
         folder_lock(&t.folder);

@@ -1,72 +1,188 @@
-// parallel.c: one parallel region at a time, on OpenMP's threads.
+// parallel.c: one parallel region at a time, on threads that live as long as their number stays.
+// Whoever waits, for the others or for work, looks for a moment and then sleeps. On a busy
+// machine a thread that spins, as OpenMP's do for milliseconds, spends the time that the others'
+// work takes; one that yields loses its turn to whoever never does.
 #include "runtime/runtime.h"
 
-#include <omp.h>
-#include <sched.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-enum { PARALLEL_SPINS = 2000 }; // some microseconds
+enum {
+    PARALLEL_MOST = 1024,
+    // Looks before it sleeps: some hundred microseconds, in which the slower part of a kernel ends;
+    // some two where other processes want the processors, and whom it waits for may not have one.
+    PARALLEL_SPINS = 100000,
+    PARALLEL_SPINS_BUSY = 1000,
+    PARALLEL_TURN = 300000, // nanoseconds
+    PARALLEL_CALM = 8,      // regions without a sign of others, after which there are none
+};
 
+// Grows by one with every event that threads wait for.
+struct parallel_turn {
+    atomic_uint number; // a futex
+    atomic_int asleep;  // threads that wait in the kernel
+};
+
+static int parallel_team = 1; // threads, thread 0 being whoever calls parallel_run
+static bool parallel_running;
+static pthread_t parallel_worker[PARALLEL_MOST]; // from 1 on
+static int parallel_started = 1;                 // of the team
+
+static struct parallel_turn parallel_job; // there is a job: fn, with context; to end where NULL
+static parallel_fn *parallel_job_fn;
+static void *parallel_job_context;
+
+static bool parallel_crowded; // there are more threads than processors
+static atomic_int parallel_spins;
+static int64_t parallel_calm;   // regions since others' last sign
+static long parallel_preempted; // times that the kernel took a processor from one of the threads
+
+static struct parallel_turn parallel_met; // all of the team have arrived
 static atomic_int parallel_arrived;
-static atomic_uint parallel_phase;
 
-// Processors that the container grants, rounded up; 0 where there is no limit.
-static int parallel_quota(void) {
-    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "r");
-    if (!file) {
-        return 0;
-    }
-    double quota = 0, period = 0;
-    bool limited = fscanf(file, "%lf %lf", &quota, &period) == 2 && quota > 0 && period > 0;
-    fclose(file);
-    return limited ? (int)((quota + period - 1) / period) : 0;
-}
+// ---- waiting ------------------------------------------------------------------------------------
 
-int parallel_threads(int threads) {
-    omp_set_dynamic(0);
-    if (threads == 0) {
-        threads = omp_get_max_threads();
-        int quota = getenv("OMP_NUM_THREADS") ? 0 : parallel_quota();
-        if (quota > 0 && quota < threads) {
-            threads = quota;
+static void parallel_wait(struct parallel_turn *turn, unsigned last) {
+    for (int looks = atomic_load(&parallel_spins); looks > 0; looks--) {
+        if (atomic_load_explicit(&turn->number, memory_order_acquire) != last) {
+            return;
         }
     }
-    int limit = omp_get_thread_limit();
-    omp_set_num_threads(threads < limit ? threads : limit);
-    return omp_get_max_threads();
+    atomic_fetch_add(&turn->asleep, 1);
+    while (atomic_load(&turn->number) == last) {
+        syscall(SYS_futex, &turn->number, FUTEX_WAIT_PRIVATE, last, NULL, NULL, 0);
+    }
+    atomic_fetch_sub(&turn->asleep, 1);
 }
 
-int parallel_count(void) {
-    return omp_get_max_threads();
+static void parallel_advance(struct parallel_turn *turn) {
+    atomic_fetch_add(&turn->number, 1);
+    if (atomic_load(&turn->asleep) > 0) {
+        syscall(SYS_futex, &turn->number, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
 }
 
-// OpenMP's own barriers spin for long before they sleep, which costs a time slice wherever threads
-// outnumber the free cores. This one gives the core away soon.
 void parallel_barrier(void) {
-    const int team = omp_get_num_threads();
-    if (team == 1) {
+    if (!parallel_running || parallel_team == 1) {
         return;
     }
-    const unsigned phase = atomic_load_explicit(&parallel_phase, memory_order_relaxed);
-    const int arrived = atomic_fetch_add_explicit(&parallel_arrived, 1, memory_order_acq_rel);
-    if (arrived + 1 == team) {
+    const unsigned last = atomic_load_explicit(&parallel_met.number, memory_order_relaxed);
+    if (atomic_fetch_add(&parallel_arrived, 1) + 1 == parallel_team) {
         atomic_store_explicit(&parallel_arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&parallel_phase, phase + 1, memory_order_release);
-        return;
+        parallel_advance(&parallel_met);
+    } else {
+        parallel_wait(&parallel_met, last);
     }
-    int spins = 0;
-    while (atomic_load_explicit(&parallel_phase, memory_order_acquire) == phase) {
-        if (++spins > PARALLEL_SPINS) {
-            sched_yield();
+}
+
+// ---- threads ------------------------------------------------------------------------------------
+
+static void *parallel_work(void *argument) {
+    const int thread = (int)(intptr_t)argument;
+    for (unsigned jobs = 0;; jobs++) {
+        parallel_wait(&parallel_job, jobs);
+        if (!parallel_job_fn) {
+            return NULL;
+        }
+        parallel_job_fn(parallel_job_context, thread, parallel_team);
+        parallel_barrier();
+    }
+}
+
+static void parallel_end(void) {
+    parallel_job_fn = NULL;
+    parallel_advance(&parallel_job);
+    for (; parallel_started > 1; parallel_started--) {
+        pthread_join(parallel_worker[parallel_started - 1], NULL);
+    }
+    atomic_store(&parallel_job.number, 0);
+}
+
+// Asks for short turns: on a busy machine the same share, in smaller pieces, since a thread that
+// waits for another's turn uses none itself. Threads that are started later have the same. Linux
+// knows it from 6.12 on.
+static void parallel_short_turns(void) {
+    struct { // sched_setattr(2)'s; its header and libc's cannot be had together everywhere
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attributes;
+    if (!syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) &&
+        attributes.policy == SCHED_OTHER) {
+        attributes.runtime = PARALLEL_TURN;
+        syscall(SYS_sched_setattr, 0, &attributes, 0);
+    }
+}
+
+static void parallel_begin(void) {
+    if (parallel_started < parallel_team) {
+        parallel_short_turns();
+    }
+    for (; parallel_started < parallel_team; parallel_started++) {
+        int problem = pthread_create(&parallel_worker[parallel_started], NULL, parallel_work,
+                                     (void *)(intptr_t)parallel_started);
+        if (problem) {
+            die(EXIT_MEMORY,
+                "threads: %d of %d could be started: %s; take fewer: --threads=", parallel_started,
+                parallel_team, strerror(problem));
         }
     }
+}
+
+// That other processes want the processors shows in what was taken for them since the last region.
+static void parallel_look(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    parallel_calm = usage.ru_nivcsw == parallel_preempted ? parallel_calm + 1 : 0;
+    parallel_preempted = usage.ru_nivcsw;
+    atomic_store(&parallel_spins, parallel_crowded                ? 0
+                                  : parallel_calm < PARALLEL_CALM ? PARALLEL_SPINS_BUSY
+                                                                  : PARALLEL_SPINS);
 }
 
 void parallel_run(parallel_fn *fn, void *context) {
-#pragma omp parallel
-    {
-        fn(context, omp_get_thread_num(), omp_get_num_threads());
-        parallel_barrier(); // all come to OpenMP's, at the region's end, at once
+    parallel_look();
+    parallel_begin();
+    parallel_job_fn = fn;
+    parallel_job_context = context;
+    parallel_running = true;
+    if (parallel_team > 1) {
+        parallel_advance(&parallel_job);
     }
+    fn(context, 0, parallel_team);
+    parallel_barrier();
+    parallel_running = false;
+}
+
+int parallel_threads(int threads) {
+    threads = threads < PARALLEL_MOST ? threads : PARALLEL_MOST;
+    if (threads != parallel_team) {
+        parallel_end();
+        parallel_team = threads;
+        parallel_crowded = threads > processors_allowed();
+    }
+    return threads;
+}
+
+int parallel_choose(int asked) {
+    const char *variable = getenv("OMP_NUM_THREADS"); // what people set for programs of this kind
+    const int told = variable ? atoi(variable) : 0;
+    if (asked == 0 && told > 0) {
+        return parallel_threads(processors_threads("OMP_NUM_THREADS", told));
+    }
+    return parallel_threads(processors_threads("--threads", asked));
+}
+
+int parallel_count(void) {
+    return parallel_team;
 }

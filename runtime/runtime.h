@@ -208,10 +208,25 @@ void *model_scratch(const struct model *m, int thread);
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
 void model_init(struct model *m, const struct model_info *info, uint64_t seed);
 
+// ---- processors.c: how many threads may run at once --------------------------------------------
+
+// Processors that this process may use at a time: those of its affinity, or what its control groups
+// grant where that is less. The environment's DIECAST_PROCESSORS says it instead.
+int processors_allowed(void);
+// What control groups grant, of both versions and at every level, rounded up; INT_MAX without a
+// limit. root: "", or a folder that stands for the machine's / (tests).
+int processors_granted(const char *root);
+// As many threads as `source`, a flag or a variable, asks for, but at most those, saying so; 0: all
+// of those.
+int processors_threads(const char *source, int asked);
+
 // ---- parallel.c: one parallel region at a time --------------------------------------------------
 
 typedef void parallel_fn(void *context, int thread, int threads);
-// Sets the number of threads; 0 takes what the machine and OMP_NUM_THREADS give. Returns it.
+// Sets the number of threads as --threads asks: at most as many as may run at once, where 0 all of
+// them, or OMP_NUM_THREADS. Says so where it takes fewer than were asked for. Returns the number.
+int parallel_choose(int asked);
+// Sets this very number, up to OMP_THREAD_LIMIT.
 int parallel_threads(int threads);
 // The number that is set.
 int parallel_count(void);

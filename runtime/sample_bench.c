@@ -310,7 +310,6 @@ static double bench_start(struct sample_bench *b) {
 static void bench_peak(struct sample_bench *b) {
     const double peak = peak_gflops(b->threads, NULL);
     b->peak_gflops = peak > b->peak_gflops ? peak : b->peak_gflops;
-    usleep(20000); // OpenMP's threads spin for a while
 }
 
 // ---- what it means ------------------------------------------------------------------------------
@@ -398,7 +397,7 @@ int main(int argc, char **argv) {
     struct run run = run_defaults;
     options_parse(&run, words, argv);
     static struct sample_bench b;
-    b.threads = parallel_threads((int)run.threads);
+    b.threads = parallel_choose((int)run.threads);
     b.prompt = sampler_info.block_size < PROMPT ? sampler_info.block_size : PROMPT;
     bench_path(b.weights, argv[0], "sample_bench.safetensors");
     bench_path(b.sample, argv[0], "sample");

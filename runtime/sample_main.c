@@ -1,9 +1,5 @@
 // sample_main.c: the sampler as a program: a checkpoint and a prompt in, text out.
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE // for sched_getaffinity
-#endif
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,15 +139,16 @@ static void prompt_encode(struct prompt *prompt, const struct tokenizer *tokeniz
         prompt->place, line, column, bytes, found, (unsigned)codepoint, vocabulary);
 }
 
-// As many threads as the model keeps busy, at most one for each processor that we may use.
-static int choose_threads(void) {
-    int64_t weights = 0;
+// As many threads as are asked for; otherwise as the model keeps busy. Never more than may run at once.
+static int choose_threads(int64_t asked) {
+    int64_t threads = processors_threads("--threads", (int)asked), weights = 0;
+    if (asked > 0) {
+        return (int)threads;
+    }
     for (int i = 0; i < sampler_info.params_count; i++) {
         const struct param *param = &sampler_info.params[i];
         weights += param->layers * param->dims[0] * (param->ndim > 1 ? param->dims[1] : 1);
     }
-    cpu_set_t set;
-    int64_t threads = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
     if (threads > MOST_THREADS) {
         threads = MOST_THREADS;
     }
@@ -206,8 +203,8 @@ int main(int argc, char **argv) {
     struct sampler sampler;
     char error[512];
     enum exit_code code;
-    int threads = flags.threads > 0 ? (int)flags.threads : choose_threads();
-    if (!sampler_open(&file, &sampler, flags.checkpoint, threads, error, &code)) {
+    if (!sampler_open(&file, &sampler, flags.checkpoint, choose_threads(flags.threads), error,
+                      &code)) {
         die(code, "%s", error);
     }
     if (flags.verify) {

@@ -1,21 +1,17 @@
 // sampler.c: from tokens to tokens: the sampler's memory, its threads and the loop that generates.
 // The model itself is in emitted sample.c. Libc, libm and pthreads alone: the sampler is also
-// linked statically, without OpenMP.
+// linked statically.
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "runtime/runtime.h"
 
 enum {
-    // How a thread waits: it spins for about as long as a kernel's other threads take, then lets
-    // others run (two threads may share a processor for a while), then sleeps, since whoever reads
-    // the output may be in no hurry.
-    SAMPLER_SPINS = 4000,
-    SAMPLER_YIELDS = 2000,
+    // How a thread waits: it spins for about as long as a kernel's other threads take, then sleeps.
+    // Yielding in between would give its turn to any busy process: a token took 50 times as long then.
+    SAMPLER_SPINS = 10000,
     SAMPLER_STACK_BYTES = 256 * 1024, // of each thread, under every libc
     SAMPLER_ALIGNMENT = 64,           // of memory, in bytes: a cache line
     SAMPLER_AHEAD_BYTES = 256 * 1024, // that a waiting thread asks for at most
@@ -63,16 +59,13 @@ static void sampler_wait_asking(struct sampler *s, const char **ahead, const cha
         }
         return;
     }
-    for (int tries = 0; tries < team->spins + SAMPLER_YIELDS; tries++) {
+    for (int tries = 0; tries < team->spins; tries++) {
         if (atomic_load(&team->round) != round) {
             return;
         }
         if (*ahead < end) {
             __builtin_prefetch(*ahead, 0, 2);
             *ahead += SAMPLER_ALIGNMENT;
-        }
-        if (tries >= team->spins) {
-            sched_yield();
         }
     }
     pthread_mutex_lock(&team->gate);
@@ -153,7 +146,7 @@ static void sampler_start(struct sampler *s, int threads) {
     pthread_mutex_init(&team->gate, NULL);
     pthread_mutex_lock(&team->gate);
     pthread_cond_init(&team->awake, NULL);
-    const bool own = threads <= sysconf(_SC_NPROCESSORS_ONLN);
+    const bool own = threads <= processors_allowed();
     team->spins = own ? SAMPLER_SPINS : 0;
     s->team = team;
 

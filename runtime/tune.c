@@ -119,7 +119,7 @@ int main(int argc, char **argv) {
         threads > 1024) {
         die(EXIT_USAGE, "tune [--threads=N]: times the ways to cut a config's products");
     }
-    parallel_threads(threads);
+    parallel_choose(threads);
     struct tuning t = {0};
     int64_t most[2] = {0, 0};
     for (const struct tune_shape *const *shape = tune_shapes; *shape; shape++) {

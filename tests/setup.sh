@@ -43,7 +43,6 @@ check         header  check.h
 libpcre2-dev  header  pcre2.h
 lua-check     command luacheck
 clang         command clang
-libomp-dev    openmp  clang
 clang-format  command clang-format
 g++           command g++'
 needs_cuda='
@@ -88,11 +87,6 @@ present() { # probe argument
             return 1
             ;;
         lua) command -v lua5.4 >/dev/null && lua5.4 -E -e "require '$2'" 2>/dev/null ;;
-        openmp)
-            command -v "$2" >/dev/null &&
-                printf '#include <omp.h>\nint main(void) { return 0; }\n' |
-                "$2" -fopenmp -x c -o /dev/null - 2>/dev/null
-            ;;
     esac
 }
 

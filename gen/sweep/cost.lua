@@ -46,14 +46,19 @@ end
 
 -- ---- how fast this machine is -------------------------------------------------------------------
 
-local function cores()
-  local pipe = io.popen("nproc 2>/dev/null", "r")
-  local n = pipe and tonumber(pipe:read("l") or "")
-  if pipe then pipe:close() end
-  return n or 1
+-- How many threads may run at once, as the trainer itself finds out.
+local known_cores
+function cost.cores()
+  if not known_cores then
+    local pipe = io.popen("make --no-print-directory build/processors >&2 && build/processors", "r")
+    known_cores = tonumber(pipe:read("l") or "")
+    local _, _, code = pipe:close()
+    if not known_cores then
+      error({ code = code ~= 0 and code or 70, message = "build/processors: could not be built or run" }, 0)
+    end
+  end
+  return known_cores
 end
-
-cost.cores = cores()
 
 -- What the runs of this sweep reached so far, JOBS at a time.
 local function rate_of_runs(runs, jobs)
@@ -86,7 +91,7 @@ end
 local function rate_of_clock(isa)
   local text = files.read("/proc/cpuinfo") or ""
   local mhz = tonumber(text:match("cpu MHz%s*:%s*([%d.]+)")) or 2000
-  return SHARE * mhz * 1e6 * (FLOP_A_CYCLE[isa] or 8) * cost.cores, mhz
+  return SHARE * mhz * 1e6 * (FLOP_A_CYCLE[isa] or 8) * cost.cores(), mhz
 end
 
 -- FLOP/s of all jobs together, and how that is known.
@@ -97,7 +102,7 @@ function cost.rate(p, jobs)
   local benches, count = rate_of_benches()
   if benches then return benches, ("%d of make bench's results here"):format(count) end
   local guess, mhz = rate_of_clock(p.runs[1].config.isa)
-  return guess, ("a guess: %d%% of %d cores at %.1f GHz, %d FLOP a cycle each"):format(100 * SHARE, cost.cores,
+  return guess, ("a guess: %d%% of %d cores at %.1f GHz, %d FLOP a cycle each"):format(100 * SHARE, cost.cores(),
     mhz / 1000, FLOP_A_CYCLE[p.runs[1].config.isa] or 8)
 end
 

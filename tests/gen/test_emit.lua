@@ -177,7 +177,7 @@ check.test("one name for two kernels is refused", function()
   check.raises(function() emit.train_c(g, facts) end, 70, "two different kernels are named layernorm_24x16")
 end)
 
-local flags = "-std=gnu11 -ffp-contract=off -fopenmp -Wall -Wextra -fsyntax-only -I. -I" .. root ..
+local flags = "-std=gnu11 -ffp-contract=off -Wall -Wextra -fsyntax-only -I. -I" .. root ..
   "/a/include"
 
 for _, cc in ipairs { "gcc", "clang" } do

@@ -8,14 +8,14 @@
 .DELETE_ON_ERROR:
 CC := gcc
 SANITIZE := -O0 -fsanitize=address,undefined -fno-sanitize-recover=all
-CFLAGS = -std=gnu11 -ffp-contract=off -fopenmp -Wall -Wextra -I. -I$(BUILD)/include
+CFLAGS = -std=gnu11 -ffp-contract=off -pthread -Wall -Wextra -I. -I$(BUILD)/include
 KERNELS = $(ISA_FLAGS) $(if $(BENCH),-O3,$(SANITIZE))
 out := $(BUILD)/ops/$(ISA)$(if $(BENCH),-bench)
 plain := $(BUILD)/ops/$(CC)
 emitted := $(wildcard $(out)/*.c)
 cuda := backend_cuda whole
 parts := $(filter-out $(cuda),$(patsubst tests/ops/%.c,%,$(wildcard tests/ops/*.c)))
-parts += rng parallel time
+parts += rng parallel processors log time
 
 $(out)/harness: $(emitted:.c=.o) $(parts:%=$(plain)/%.o)
 	$(CC) $(CFLAGS) $(KERNELS) -o $@ $^ $(CHECK_LIBS) -lm

@@ -6,6 +6,7 @@
 #include "runtime/runtime.h"
 
 #include <check.h>
+#include <ctype.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -145,6 +146,38 @@ static inline void suite_dies_with(void (*fn)(void *), void *context, int code,
         ck_assert_msg(strstr(ending.text, *words) != NULL, "%s:%d: no '%s' in: %s", file, line,
                       *words, ending.text);
     }
+}
+
+// ---- how threads wait ---------------------------------------------------------------------------
+
+// How many of this process' threads sleep: state S of /proc/self/task/ID/stat.
+static inline int suite_asleep(void) {
+    int count = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    ck_assert_ptr_nonnull(tasks);
+    for (struct dirent *task; (task = readdir(tasks));) {
+        char path[300], text[300] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%.200s/stat", task->d_name);
+        FILE *file = isdigit(task->d_name[0]) ? fopen(path, "r") : NULL;
+        if (file) {
+            const char *end = fgets(text, sizeof text, file) ? strrchr(text, ')') : NULL;
+            count += end && end[1] && end[2] == 'S';
+            fclose(file);
+        }
+    }
+    closedir(tasks);
+    return count;
+}
+
+// Looks until so many sleep; false where they never do, in looks that take minutes.
+static inline bool suite_all_asleep(int wanted) {
+    for (int look = 0; look < 6000; look++) {
+        if (suite_asleep() == wanted) {
+            return true;
+        }
+        usleep(10000);
+    }
+    return false;
 }
 
 // ---- running ------------------------------------------------------------------------------------

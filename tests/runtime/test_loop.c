@@ -398,6 +398,7 @@ static void stop_and_go(int number, int at, const char *threads, const char *lat
 }
 
 START_TEST(resume_is_exact) {
+    setenv("DIECAST_PROCESSORS", "4", 1); // as many threads as are asked for, on every machine
     train_straight();
     stop_and_go(SIGTERM, 0, "--threads=1", "--threads=1");
     stop_and_go(SIGHUP, 15, "--threads=1", "--threads=1");

@@ -3,7 +3,9 @@
 // here, so that its main can be called in a child process.
 #define _GNU_SOURCE
 #include <math.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 
 #include "tests/runtime/fake_sampler.h"
 #include "tests/runtime/suite.h"
@@ -363,6 +365,30 @@ START_TEST(test_generate_samples) {
     assert_same_text(&text[0], &text[2]);
     ck_assert_mem_ne(text[0].ids, text[3].ids, sizeof text[0].ids); // another seed
     sampler_destroy(&s);
+}
+END_TEST
+
+static atomic_int yields;
+
+// In the place of libc's: a thread that yields gives its turn to whoever never does.
+int sched_yield(void) {
+    atomic_fetch_add(&yields, 1);
+    return (int)syscall(SYS_sched_yield);
+}
+
+START_TEST(test_waits_sleep) {
+    const char *const processors[] = {"1", "1024"}; // threads that share them, and that need not
+    for (int i = 0; i < 2; i++) {
+        setenv("DIECAST_PROCESSORS", processors[i], 1);
+        struct sampler s;
+        create(&s, 4);
+        struct sampling greedy = {.top_p = 1};
+        struct sequence text = {0};
+        sampler_generate(&s, (const int32_t[]){1}, 1, 30, &greedy, 0, sequence_append, &text);
+        ck_assert_msg(suite_all_asleep(3), "without work, %s processors", processors[i]);
+        ck_assert_int_eq(yields, 0);
+        sampler_destroy(&s);
+    }
 }
 END_TEST
 
@@ -863,6 +889,7 @@ START_TEST(test_main_without_line_ends) {
 END_TEST
 
 START_TEST(test_main_same_text) {
+    setenv("DIECAST_PROCESSORS", "4", 1); // as many threads as are asked for, on every machine
     write_good_checkpoint();
     const char *const flags[] = {"--threads=1", "--threads=2",    "--threads=4",     "--device=cpu",
                                  "--verify",    "--verify=False", "--num_samples=10"};
@@ -971,6 +998,7 @@ START_TEST(test_main_write_errors) {
 END_TEST
 
 START_TEST(test_main_attention) {
+    setenv("DIECAST_PROCESSORS", "4", 1);
     write_good_checkpoint();
     char flag[1024];
     snprintf(flag, sizeof flag, "--attention=%s", suite_path("heads.json"));
@@ -1042,6 +1070,7 @@ int main(void) {
         {test_generate_calls, 1},
         {test_generate_padding, 1},
         {test_generate_samples, 1},
+        {test_waits_sleep, 1},
         {test_create, 1},
         {test_open, 1},
         {test_open_longer_context, 1},

@@ -41,11 +41,11 @@ check "none of a CUDA trainer" refused
 # The line in its head, in a folder that holds nothing else.
 line=$(sed -n 's|^//     \(cc .*\)$|\1|p' $file)
 echo "$line" >"$tmp/line"
-check "a line that builds it" grep -q -- '-ffp-contract=off .*-fopenmp amalgamated.c -lm$' "$tmp/line"
+check "a line that builds it" grep -q -- '-ffp-contract=off .*-pthread amalgamated.c -lm$' "$tmp/line"
 mkdir "$tmp/alone"
 cp $file "$tmp/alone/"
 check "that line, and no warning" silently sh -c "cd $tmp/alone && $PWD/tests/strict.sh $line -Wall -Wextra"
-flags="-std=gnu11 -O3 -ffp-contract=off $(sed -n 's/.*off \(-march[^ ]*\).*/\1/p' "$tmp/line") -fopenmp"
+flags="-std=gnu11 -O3 -ffp-contract=off $(sed -n 's/.*off \(-march[^ ]*\).*/\1/p' "$tmp/line") -pthread"
 # shellcheck disable=SC2086 # a list of flags
 check "no warning of clang" silently tests/strict.sh clang $flags -Wall -Wextra -c -o "$tmp/clang.o" $file
 

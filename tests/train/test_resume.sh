@@ -5,6 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
+export DIECAST_PROCESSORS=4 # as many threads as are asked for, on every machine
 
 data_set fox
 make build CONFIG=tests/train/resume.lua PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
