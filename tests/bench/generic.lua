@@ -9,6 +9,7 @@
 package.path = "./?.lua;" .. package.path
 local json = require("dkjson")
 local results = require("tests.bench.results")
+local serve = require("tests.bench.serve")
 
 local SECONDS = "--seconds=0.5" -- of a run, where the FLAGs have no other
 local TURNS, TURN_SECONDS = 4, 0.4 -- of steps in a round, for each; a turn has at least 2 steps
@@ -53,23 +54,6 @@ local function read_arguments()
   return rounds, words[1], words[2], flags, path or words[1]:gsub("[^/]*$", "bench.json")
 end
 
--- Starts a bench that serves turns of steps, with a pipe to it and one from it in `folder`.
-local function serve(program, flags, folder, side)
-  local to, from = folder .. "/to" .. side, folder .. "/from" .. side
-  assert(os.execute(("mkfifo %s %s && { %s --serve %s <%s >%s & }"):format(to, from, results.quoted(program),
-    table.concat(flags, " "), to, from)))
-  return { program = program, to = assert(io.open(to, "w")), from = assert(io.open(from, "r")) }
-end
-
--- One turn: adds the times of its steps to `list`.
-local function take_turn(server, list)
-  server.to:write(TURN_SECONDS, "\n")
-  server.to:flush()
-  local times = json.decode(server.from:read("l") or "")
-  if not times then results.fail(1, "generic: %s stopped; run it alone", server.program) end
-  table.move(times.ms, 1, #times.ms, #list + 1, list)
-end
-
 -- One run of a bench: its figures.
 local function run(program, flags, path)
   local ok, _, code = os.execute(("%s %s %s --json=%s >/dev/null"):format(results.quoted(program), SECONDS,
@@ -96,7 +80,7 @@ local function add_ops(sums, figures, round)
   end
 end
 
-local function play(rounds, programs, flags, folder)
+local function play(folder, rounds, programs, flags)
   local times, sums, last, servers = { {}, {} }, { {}, {} }, {}, {}
   for round = 1, rounds do
     for side, program in ipairs(programs) do
@@ -106,26 +90,14 @@ local function play(rounds, programs, flags, folder)
     check_pair(last[1], last[2], programs[2])
     for turn = 1, 2 * TURNS do
       local side = turn % 2 + 1
-      servers[side] = servers[side] or serve(programs[side], flags, folder, side)
-      take_turn(servers[side], times[side])
+      servers[side] = servers[side] or serve.start(folder, side, programs[side], flags)
+      local ms = serve.turn(servers[side], TURN_SECONDS)
+      table.move(ms, 1, #ms, #times[side] + 1, times[side])
     end
     print(("generic: after round %d, ms: %.3f with its sizes baked in, %.3f without"):format(round,
       median(times[1]), median(times[2])))
   end
   return times, sums, last
-end
-
--- In a folder that is gone afterwards. (The servers end where their pipes do.)
-local function play_in_folder(...)
-  local folder = os.tmpname()
-  os.remove(folder)
-  assert(os.execute("mkdir " .. folder))
-  local words = table.pack(...)
-  words[words.n + 1] = folder
-  local result = table.pack(pcall(play, table.unpack(words)))
-  os.execute("rm -r " .. folder)
-  if not result[1] then error(result[2], 0) end
-  return table.unpack(result, 2)
 end
 
 local function summary(rounds, times, sums, last)
@@ -166,7 +138,7 @@ results.main(function()
   local rounds, program, other, flags, path = read_arguments()
   local figures = results.read(path)
   if not figures then results.fail(65, "%s: was not written by the CPU's bench", path) end
-  local times, sums, last = play_in_folder(rounds, { program, other }, flags)
+  local times, sums, last = serve.in_folder(play, rounds, { program, other }, flags)
   if last[1].config ~= figures.config then
     results.fail(65, "%s: is of another config than %s; run bench first", path, program)
   end
