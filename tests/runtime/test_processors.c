@@ -146,7 +146,7 @@ START_TEST(a_part_of_the_hierarchy) {
     grants(3);
     machine("0::/docker/4fff\n", mounts); // another container's group, from which this is no way
     put("sys/fs/cgroup/cpu.max", "300000 100000\n");
-    put("sys/fs/cgroup/ff/cpu.max", "100000 100000\n");
+    put("sys/fs/cgroupff/cpu.max", "100000 100000\n");
     grants(INT_MAX);
     machine("0::/in\n", "31 27 0:28 /../.. /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n");
     put("sys/fs/cgroup/cpu.max", "300000 100000\n"); // of a group above the namespace
