@@ -122,9 +122,8 @@ static int processors_of_mount(const char *root, const char *mount, const char *
                                const char *group, bool v2) {
     size_t length = !strcmp(top, "/") ? 0 : strlen(top);
     char folder[PROCESSORS_LINE];
-    if (!strncmp(top, "/..", 3)) {
-        length =
-            strlen(group); // above all that a container sees of its groups, so above this process
+    if (!strncmp(top, "/..", 3)) { // above all that a container sees of its groups: ours too
+        length = strlen(group);
     } else if (strncmp(group, top, length) || (group[length] && group[length] != '/')) {
         return INT_MAX; // other processes' groups
     }
