@@ -71,7 +71,12 @@ if [ ! -d "$bare" ]; then
 fi
 
 inside=
-run=$(mktemp -d "$bare.run.XXXXXX")
+# What a killed run has left; its mounts went with it.
+for old in "$bare".run.*; do
+    [ ! -d "$old" ] || kill -0 "${old##*.}" 2>/dev/null || rm -rf --one-file-system "$old"
+done
+run=$bare.run.$$
+mkdir "$run"
 ends() {
     [ -z "$inside" ] || kill -KILL "$inside" 2>/dev/null || true
     rm -rf --one-file-system "$run" 2>/dev/null || { sleep 2 && rm -rf --one-file-system "$run"; }
