@@ -41,8 +41,7 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
     if (!header->has_progress) {
         die(EXIT_DATA,
             "%s: has no metadata iter, so it is no state of a run; --init_from=scratch starts "
-            "anew, "
-            "--init_from=PATH takes its weights",
+            "anew, --init_from=PATH takes its weights",
             s->folder->state);
     }
     struct pair dataset;
@@ -55,10 +54,9 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
     if (*then && same && strcmp(then, now)) {
         die(EXIT_DATA,
             "%s: its run is trained on data of hash %s, and %s is now of %s: another text, or "
-            "other "
-            "tokens of it; prepare those again, or --init_from=scratch starts anew; a run goes on "
-            "with "
-            "other data where these have a name of their own: --init_from=resume --dataset=NAME",
+            "other tokens of it; prepare those again, or --init_from=scratch starts anew; a run "
+            "goes on with other data where these have a name of their own: --init_from=resume "
+            "--dataset=NAME",
             s->folder->state, then, s->data->dir, now);
     }
 }

@@ -183,7 +183,6 @@ END
                 'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + (g + 1) % 4);' <<END
 ops bf16 attention
 ops bf16-hopper attention
-train small-mma losses
 END
             ;;
         race) # the harness does not wait for what it has copied to the device
