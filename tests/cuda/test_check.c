@@ -35,8 +35,8 @@ int main(void) {
     parent = getpid();
     Suite *suite = suite_create("stand-in");
     TCase *first = tcase_create("first"), *second = tcase_create("second");
-    tcase_set_timeout(first, 5);
-    tcase_set_timeout(second, 1);
+    tcase_set_timeout(first, 2);
+    tcase_set_timeout(second, 2);
     tcase_add_named_loop_test(first, second_of_three_fails, name, 0, 3);
     tcase_add_test(first, dies);
     tcase_add_test(second, hangs);

@@ -48,7 +48,7 @@ run first: three
 run first: dies 0
 DIED first: dies 0: killed by signal 6 (Aborted)
 run second: hangs 0
-DIED second: hangs 0: no end within 1 s
+DIED second: hangs 0: no end within 2 s
 run second: holds 0
 50%: Checks: 6, Failures: 1, Errors: 2
 TEXT
@@ -58,5 +58,5 @@ timeout 20 "$tmp/check" >"$tmp/got" 2>&1
 check "its exit code" test $? = 3
 check "what it prints" diff "$tmp/wanted" "$tmp/got"
 CK_TIMEOUT_MULTIPLIER=1.5 timeout 20 "$tmp/check" >"$tmp/got" 2>&1
-check "a longer limit" grep -q '^DIED second: hangs 0: no end within 1.5 s$' "$tmp/got"
+check "a longer limit" grep -q '^DIED second: hangs 0: no end within 3 s$' "$tmp/got"
 finish
