@@ -9,21 +9,21 @@ local SECONDS = 300 -- for one call
 local MOST_OUTPUT = 16 << 20
 
 -- The folder of a run's programs, build/NAME/BACKEND, or nil. A name that a file gives is used only where it cannot
--- lead elsewhere.
+-- lead elsewhere. The folders of a sweep's plan of long ago have '=' in their names, where builds since have '@'.
 function programs.folder(r, build)
-  if r.build then return r.build end
+  if r.build then return read.exists(r.build) and r.build or config.folder(r.build) end
   local name = r.config_name
   if not name or not name:find("^[%w_.,=+-]+$") or name:find("^%.") then return nil end
   local backend = r.backend == "cuda" and "cuda" or "cpu"
   return ("%s/%s/%s"):format(build, config.folder(name), backend)
 end
 
--- A program of a run's build, where a sweep's plan of long ago has '=' in its builds' names: a cuda build has its own
--- sampler, a sweep's is in the cpu's; nil and where it was looked for, where there is none.
+-- A program of a run's build: a cuda build has its own sampler, a sweep's is in the cpu's; nil and where it was looked
+-- for, where there is none.
 function programs.find(r, build, program)
   local folder = programs.folder(r, build)
   if not folder then return nil, "run.json does not say which build made it" end
-  for _, place in ipairs({ folder, config.folder(folder), (folder:gsub("/cuda$", "/cpu")) }) do
+  for _, place in ipairs({ folder, (folder:gsub("/cuda$", "/cpu")) }) do
     if read.exists(place .. "/" .. program) then return place .. "/" .. program end
   end
   return nil, ("there is no %s/%s; `make build %s` makes it"):format(folder, program, r.words or "...")

@@ -67,7 +67,7 @@ gone() { # the process ends within seconds
 }
 
 # Nothing is written where nothing is to run.
-plan "600, 5000" "2, 4" ""
+plan "600, 12000" "2, 4" ""
 make sweep SWEEP="$tmp/$sweep.lua" DRY=1 >"$tmp/log" 2>&1
 check "DRY=1 prints the plan" says "runs: 4; distinct shapes to compile: 2; trainings: 2"
 check "and writes nothing" test ! -e "$out"
@@ -77,46 +77,46 @@ plan "600" "2, 3" ""
 make sweep SWEEP="$tmp/$sweep.lua" >"$tmp/log" 2>&1
 check "so are heads that do not divide" says "exp02-nh3-mi600: n_head = 3 does not divide n_embd = 32"
 check "before anything is there" test ! -e "$out"
-plan "600, 5000" "2, 4" ""
+plan "600, 12000" "2, 4" ""
 
 # Stopped as a Ctrl-C does, by a signal to make; then a second time by killing make at once.
 begin
-check "trains" reaches exp02-nh2-mi5000 800
-trainer=$(trainer_of exp02-nh2-mi5000)
+check "trains" reaches exp02-nh2-mi12000 800
+trainer=$(trainer_of exp02-nh2-mi12000)
 kill -TERM $sweeper
 wait $sweeper 2>"$tmp/checked"
 check "a stop is said" says "stopped: "
 check "its trainer ends" gone "$trainer"
-check "and has saved" grep -q "stopped before iteration" "$out/exp02-nh2-mi5000/log.txt"
+check "and has saved" grep -q "stopped before iteration" "$out/exp02-nh2-mi12000/log.txt"
 check "what it had finished is done" grep -q '"done"' "$out/exp01-nh2-mi600/status.json"
 begin
-check "goes on" reaches exp02-nh2-mi5000 1800
-trainer=$(trainer_of exp02-nh2-mi5000)
+check "goes on" reaches exp02-nh2-mi12000 1800
+trainer=$(trainer_of exp02-nh2-mi12000)
 kill -KILL $sweeper
 wait $sweeper 2>"$tmp/checked"
 check "a killed make takes its trainers along" gone "$trainer"
 
 begin
-check "and again" reaches exp02-nh2-mi5000 2300
-trainer=$(trainer_of exp02-nh2-mi5000)
+check "and again" reaches exp02-nh2-mi12000 2300
+trainer=$(trainer_of exp02-nh2-mi12000)
 kill -KILL "$(parent_of "$(parent_of "$trainer")")" # the make that run.sh started
 wait $sweeper
 check "so does that make" gone "$trainer"
 
 # A trainer that is killed is a failure; the others go on, and the next start goes on with it.
 begin
-check "goes on again" reaches exp02-nh2-mi5000 2800
-kill -KILL "$(trainer_of exp02-nh2-mi5000)"
+check "goes on again" reaches exp02-nh2-mi12000 2800
+kill -KILL "$(trainer_of exp02-nh2-mi12000)"
 check "a killed trainer: its code" ends 137
-check "and its name" says "failed: exp02-nh2-mi5000: code 137"
+check "and its name" says "failed: exp02-nh2-mi12000: code 137"
 check "the others are done" says "3 of 4 runs are done, 1 failed"
 begin
 check "started again, all is done" ends 0
-check "a longer run begins with the shorter one" grep -q "^begins with what $out/exp03" "$out/exp04-nh4-mi5000/log.txt"
-check "with nothing trained twice" grep -q "goes on from" "$out/exp02-nh2-mi5000/log.txt"
+check "a longer run begins with the shorter one" grep -q "^begins with what $out/exp03" "$out/exp04-nh4-mi12000/log.txt"
+check "with nothing trained twice" grep -q "goes on from" "$out/exp02-nh2-mi12000/log.txt"
 check "the table is there" says "4 of 4 runs are done"
 for text in sample-final.txt sample-best.txt; do
-    check "$text" grep -q "^Line" "$out/exp04-nh4-mi5000/$text"
+    check "$text" grep -q "^Line" "$out/exp04-nh4-mi12000/$text"
 done
 
 # A Ctrl-C as the table is written: to all of the terminal's group, but the group of the table's own program.
@@ -150,15 +150,15 @@ separate() { # run, build, max_iters
         cmp "$tmp/a" "$tmp/b"
 }
 check "the beginning, alone: the same bytes" separate exp01-nh2-mi600 "" 600
-check "stopped and killed, the same bytes" separate exp02-nh2-mi5000 "" 5000
-check "straight through, the same bytes" separate exp04-nh4-mi5000 -n_head@4 5000
+check "stopped and killed, the same bytes" separate exp02-nh2-mi12000 "" 12000
+check "straight through, the same bytes" separate exp04-nh4-mi12000 -n_head@4 12000
 
 # An edit: one value more, and a data set that is not there for one run.
-before=$(sha256sum "$out/exp04-nh4-mi5000/state.safetensors" | cut -d " " -f 1)
+before=$(sha256sum "$out/exp04-nh4-mi12000/state.safetensors" | cut -d " " -f 1)
 cat >"$tmp/$sweep.lua" <<END
 return {
   base = "$tmp/$sweep-base.lua",
-  grid = { { "dataset", { "nowhere", "fox" } }, { "n_head", { 4 } }, { "max_iters", { 600, 5000 } } },
+  grid = { { "dataset", { "nowhere", "fox" } }, { "n_head", { 4 } }, { "max_iters", { 600, 12000 } } },
   set = { data_dir = "$tmp", eval_interval = 200 },
   prompt = "Line",
 }
@@ -166,10 +166,10 @@ END
 begin
 check "a failing run: its code" ends 66
 check "its name and its last line" says "failed: exp01-data_nowhere-nh4-mi600: code 66: $tmp/nowhere/"
-check "what would go on from it" says "exp02-data_nowhere-nh4-mi5000: goes on from exp01-data_nowhere-nh4-mi600"
-check "what kept its settings is known by them" says "exp04-data_fox-nh4-mi5000: was exp04-nh4-mi5000 before"
-check "and untouched" test "$before" = "$(sha256sum "$out/exp04-data_fox-nh4-mi5000/state.safetensors" | cut -d " " -f 1)"
-check "what is not wanted any more stays" says "left as they are: exp01-nh2-mi600, exp02-nh2-mi5000"
+check "what would go on from it" says "exp02-data_nowhere-nh4-mi12000: goes on from exp01-data_nowhere-nh4-mi600"
+check "what kept its settings is known by them" says "exp04-data_fox-nh4-mi12000: was exp04-nh4-mi12000 before"
+check "and untouched" test "$before" = "$(sha256sum "$out/exp04-data_fox-nh4-mi12000/state.safetensors" | cut -d " " -f 1)"
+check "what is not wanted any more stays" says "left as they are: exp01-nh2-mi600, exp02-nh2-mi12000"
 
 # Another sweep under the same name that does not build.
 plan "700" "4" "isa = \"$(grep -q 'model name' /proc/cpuinfo && echo neon || echo avx2)\""
