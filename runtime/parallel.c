@@ -11,19 +11,16 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 enum {
     PARALLEL_MOST = 1024,
-    // Looks before it sleeps: some hundred microseconds, in which the slower part of a kernel ends. Also
-    // where other processes show: with a hundredth of that a step beside eight busy processes took 1.15
-    // times its fair share, but on a shared host, which shows others all the time, 20% longer alone.
+    // Looks before it sleeps: some hundred microseconds, in which the slower part of a kernel ends.
+    // With a hundredth of that, where other processes show, a step beside eight busy ones took 1.15
+    // times its fair share; but a shared host shows others always, and alone it took 20% longer.
     PARALLEL_SPINS = 100000,
-    PARALLEL_SPINS_BUSY = 100000,
     PARALLEL_TURN = 300000, // nanoseconds
-    PARALLEL_CALM = 8,      // regions without a sign of others, after which there are none
 };
 
 // Grows by one with every event that threads wait for.
@@ -42,9 +39,6 @@ static parallel_fn *parallel_job_fn;
 static void *parallel_job_context;
 
 static bool parallel_crowded; // there are more threads than processors
-static atomic_int parallel_spins;
-static int64_t parallel_calm;   // regions since others' last sign
-static long parallel_preempted; // times that the kernel took a processor from one of the threads
 
 static struct parallel_turn parallel_met; // all of the team have arrived
 static atomic_int parallel_arrived;
@@ -52,7 +46,7 @@ static atomic_int parallel_arrived;
 // ---- waiting ------------------------------------------------------------------------------------
 
 static void parallel_wait(struct parallel_turn *turn, unsigned last) {
-    for (int looks = atomic_load(&parallel_spins); looks > 0; looks--) {
+    for (int looks = parallel_crowded ? 0 : PARALLEL_SPINS; looks > 0; looks--) {
         if (atomic_load_explicit(&turn->number, memory_order_acquire) != last) {
             return;
         }
@@ -140,19 +134,7 @@ static void parallel_begin(void) {
     }
 }
 
-// That other processes want the processors shows in what was taken for them since the last region.
-static void parallel_look(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    parallel_calm = usage.ru_nivcsw == parallel_preempted ? parallel_calm + 1 : 0;
-    parallel_preempted = usage.ru_nivcsw;
-    atomic_store(&parallel_spins, parallel_crowded                ? 0
-                                  : parallel_calm < PARALLEL_CALM ? PARALLEL_SPINS_BUSY
-                                                                  : PARALLEL_SPINS);
-}
-
 void parallel_run(parallel_fn *fn, void *context) {
-    parallel_look();
     parallel_begin();
     parallel_job_fn = fn;
     parallel_job_context = context;
