@@ -17,10 +17,10 @@
 enum {
     PARALLEL_MOST = 1024,
     // Looks before it sleeps: some hundred microseconds, in which the slower part of a kernel ends.
-    // With a hundredth of that, where other processes show, a step beside eight busy ones took 1.15
-    // times its fair share; but a shared host shows others always, and alone it took 20% longer.
+    // With a hundredth of that a step alone on a shared host takes 20% longer.
     PARALLEL_SPINS = 100000,
-    PARALLEL_TURN = 300000, // nanoseconds
+    PARALLEL_TURN =
+        100000, // nanoseconds, the least that Linux gives; with three times that 1.1 times as slow
 };
 
 // Grows by one with every event that threads wait for.
