@@ -25,11 +25,19 @@ function files.read(path)
   return text
 end
 
+-- This process' number: two commands at a time may write the same file, each beside it under a name of its own.
+local function process()
+  local file = io.open("/proc/self/stat")
+  local number = file and file:read("n")
+  if file then file:close() end
+  return number or 0
+end
+
 -- Raises { code, message } where the text cannot be written.
 function files.write(path, text)
   if files.read(path) == text then return end
   make_folder(path:match("^(.*)/[^/]*$"))
-  local temporary = path .. ".tmp"
+  local temporary = ("%s.%d.tmp"):format(path, process())
   local file, message = io.open(temporary, "wb")
   local ok = file
   if file then

@@ -199,6 +199,11 @@ trainer() { # name, config, SET, iterations, losses
     take "$bin/train" "train/$1" "train $1 $4" "$5.losses"
 }
 
+# It may be the very program of a trainer's (on the emulator), so one job builds both.
+trainer_and_few() { # name, config, SET, iterations, losses
+    trainer "$@"
+    sanitized "$1" "$2" "attention=${1##*-} n_layer=1 batch_size=1"
+}
 sanitized() { # name, config, SET
     local bin
     bin=$(on_device "sanitize-$1" "$2" "dtype=bfloat16 $3" train)
@@ -273,8 +278,7 @@ train_jobs() { # trainer
         return
     fi
     for attention in $attentions; do
-        job trainer "$1-$attention" $config "attention=$attention $keys" $iterations "$1"
-        job sanitized "$1-$attention" $config "attention=$attention n_layer=1 batch_size=1"
+        job trainer_and_few "$1-$attention" $config "attention=$attention $keys" $iterations "$1"
     done
 }
 
@@ -304,6 +308,7 @@ for config in $configs; do
 done
 if [[ " $configs " == *' shakespeare_char '* ]]; then
     if [ -f data/shakespeare_char/train.bin ] && [ -f data/shakespeare_char/val.bin ]; then
+        finish_jobs # its model is a bench's
         job whole_run
     else
         echo "gpu-kit: data/shakespeare_char/train.bin is not here: its whole run is left out"
