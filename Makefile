@@ -300,8 +300,8 @@ check_parts := $(addsuffix .c,$(addprefix runtime/,check data safetensors mapped
     tokenizer pretokenize bpe))
 build/check: $(check_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(check_parts) -lm
-# How many threads may run at once here, for a sweep's plan.
-build/processors: runtime/processors_main.c runtime/processors.c runtime/log.c runtime/runtime.h | build/include/run_keys.h
+# How many threads may run at once here, and the memory there is, for a sweep's plan.
+build/limits: runtime/limits.c runtime/processors.c runtime/memory_available.c runtime/groups.c runtime/log.c runtime/runtime.h | build/include/run_keys.h
 	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(filter %.c,$^)
 build/include/run_keys.h: gen/config.lua | setup-check
 	$(Q)$(GEN) --keys && touch $@
@@ -353,7 +353,7 @@ variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/wer
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
-mains := main bench check gradcheck sample_main sample_bench prepare processors_main gpu_bench% gemm_tune tune
+mains := main bench check gradcheck sample_main sample_bench prepare limits gpu_bench% gemm_tune tune
 device_parts := gpu gpu_memory gpu_step gpu_profile gemm
 parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
 library := $(runtime)/libdiecast.a

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 9 };
 
@@ -46,53 +45,14 @@ size_t model_plan_bytes(const struct model_info *info, bool with_optimizer) {
     return offset[MEMORY_PARTS];
 }
 
-// A file's first number after `key`, in bytes of `unit`; false where there is none.
-static bool memory_read_number(const char *path, const char *key, size_t unit, size_t *out) {
-    FILE *file = fopen(path, "r");
-    if (!file) {
-        return false;
-    }
-    char line[256];
-    bool found = false;
-    size_t key_length = strlen(key);
-    while (!found && fgets(line, sizeof line, file)) {
-        unsigned long long number;
-        if (!strncmp(line, key, key_length) && sscanf(line + key_length, "%llu", &number) == 1) {
-            *out = (size_t)number * unit;
-            found = true;
-        }
-    }
-    fclose(file);
-    return found;
-}
-
 size_t model_program_bytes(void) {
-    size_t bytes = 0;
-    memory_read_number("/proc/self/status", "VmRSS:", 1024, &bytes);
-    return bytes;
-}
-
-// What could be allocated now: the kernel's estimate, or the container's limit where that is lower.
-static size_t memory_available(void) {
-    size_t available = (size_t)-1, limit;
-    if (!memory_read_number("/proc/meminfo", "MemAvailable:", 1024, &available)) {
-        long pages = sysconf(_SC_PHYS_PAGES);
-        available = pages > 0 ? (size_t)pages * (size_t)sysconf(_SC_PAGESIZE) : available;
-    }
-    static const char *const limits[] = {"/sys/fs/cgroup/memory.max",
-                                         "/sys/fs/cgroup/memory/memory.limit_in_bytes"};
-    for (int i = 0; i < 2; i++) {
-        if (memory_read_number(limits[i], "", 1, &limit) && limit < available) {
-            available = limit;
-        }
-    }
-    return available;
+    return (size_t)groups_number_of("", "/proc/self", "status", "VmRSS:") * 1024;
 }
 
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer) {
     size_t offset[MEMORY_PARTS + 1];
     memory_layout(info, with_optimizer, offset);
-    size_t bytes = offset[MEMORY_PARTS], available = memory_available();
+    size_t bytes = offset[MEMORY_PARTS], available = memory_available("");
     void *memory = MAP_FAILED;
     if (bytes <= available) {
         memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

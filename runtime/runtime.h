@@ -208,13 +208,34 @@ void *model_scratch(const struct model *m, int thread);
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
 void model_init(struct model *m, const struct model_info *info, uint64_t seed);
 
+// ---- groups.c: what control groups (cgroups) leave to this process -------------------------------
+
+// What one group leaves, in units of the caller's; LLONG_MAX where it sets no limit. root: "", or a
+// folder that stands for the machine's / (tests); group: the group's folder under it.
+typedef long long groups_leave(const char *root, const char *group, bool v2);
+// The least that is left by this process' group and those above it, in each mounted hierarchy that
+// has the controller ("cpu", "memory").
+long long groups_least(const char *root, const char *controller, groups_leave *leave);
+// The first `count` numbers of a group's file; 0 for what is missing, no number, or not above 0, as
+// "max" and -1 are.
+void groups_numbers(const char *root, const char *group, const char *name, int count,
+                    long long *number);
+// The number that follows the word at a line's beginning, in a file of such lines; 0 as above.
+long long groups_number_of(const char *root, const char *group, const char *name, const char *word);
+
+// ---- memory_available.c ---------------------------------------------------------------------------
+
+// Bytes that this process could allocate now: the kernel's estimate, or what its control groups
+// leave where that is less. root: as above.
+size_t memory_available(const char *root);
+
 // ---- processors.c: how many threads may run at once --------------------------------------------
 
 // Processors that this process may use at a time: those of its affinity, or what its control groups
 // grant where that is less. The environment's DIECAST_PROCESSORS says it instead.
 int processors_allowed(void);
 // What control groups grant, of both versions and at every level, rounded up; INT_MAX without a
-// limit. root: "", or a folder that stands for the machine's / (tests).
+// limit. root: as above.
 int processors_granted(const char *root);
 // As many threads as `source`, a flag or a variable, asks for, but at most those, saying so; 0: all
 // of those.

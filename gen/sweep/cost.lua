@@ -46,19 +46,22 @@ end
 
 -- ---- how fast this machine is -------------------------------------------------------------------
 
--- How many threads may run at once, as the trainer itself finds out.
-local known_cores
-function cost.cores()
-  if not known_cores then
-    local pipe = io.popen("make --no-print-directory build/processors >&2 && build/processors", "r")
-    known_cores = tonumber(pipe:read("l") or "")
+-- How many threads may run at once, and bytes that can be allocated, as the trainer itself finds out.
+local known
+local function limits()
+  if not known then
+    local pipe = io.popen("make --no-print-directory build/limits >&2 && build/limits", "r")
+    local cores, bytes = pipe:read("n", "n")
     local _, _, code = pipe:close()
-    if not known_cores then
-      error({ code = code ~= 0 and code or 70, message = "build/processors: could not be built or run" }, 0)
+    if not bytes then
+      error({ code = code ~= 0 and code or 70, message = "build/limits: could not be built or run" }, 0)
     end
+    known = { cores = cores, bytes = bytes }
   end
-  return known_cores
+  return known
 end
+
+function cost.cores() return limits().cores end
 
 -- What the runs of this sweep reached so far, JOBS at a time.
 local function rate_of_runs(runs, jobs)
@@ -113,14 +116,7 @@ end
 
 -- ---- what the machine has -----------------------------------------------------------------------
 
-function cost.memory_available()
-  local text = files.read("/proc/meminfo") or ""
-  local kilobytes = tonumber(text:match("MemAvailable:%s*(%d+)"))
-  local available = kilobytes and kilobytes * 1024
-  local limit = tonumber((files.read("/sys/fs/cgroup/memory.max") or ""):match("^%d+"))
-  if limit and (not available or limit < available) then available = limit end
-  return available
-end
+function cost.memory_available() return limits().bytes end
 
 function cost.disk_available()
   local pipe = io.popen("df -Pk . 2>/dev/null", "r")

@@ -1,7 +1,6 @@
-// test_processors.c: how many threads may run at once: control groups of both versions, nested,
-// mounted whole and in part, with odd contents; the scheduler's set; and what is said where more
-// are asked for.
-// Links runtime/processors.c.
+// test_groups.c: how many threads may run at once and how much memory is left: control groups of
+// both versions, nested, mounted whole and in part, with odd contents; the scheduler's set; and what
+// is said where more threads are asked for.
 #include "tests/runtime/suite.h"
 
 #include <limits.h>
@@ -179,6 +178,46 @@ START_TEST(deep_nesting) {
 }
 END_TEST
 
+// ---- memory -------------------------------------------------------------------------------------
+
+static void leaves(size_t wanted) {
+    ck_assert_uint_eq(memory_available(suite_dir), wanted);
+}
+
+START_TEST(memory_at_every_level) {
+    machine("0::/a/b\n", V2);
+    put("proc/meminfo", "MemTotal:       9000 kB\nMemFree: 10 kB\nMemAvailable:   8000 kB\n");
+    leaves(8192000);
+    put("sys/fs/cgroup/a/b/memory.max", "max\n");
+    put("sys/fs/cgroup/a/memory.max", "9000000\n"); // more than there is
+    leaves(8192000);
+    put("sys/fs/cgroup/a/memory.current", "2000000\n"); // by other processes of the group
+    leaves(7000000);
+    put("sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 500000\nactive_file 7\n");
+    leaves(7500000);
+    put("sys/fs/cgroup/a/b/memory.max", "600000\n");
+    leaves(600000);
+    put("sys/fs/cgroup/a/b/memory.current", "700000\n");
+    leaves(0);
+}
+END_TEST
+
+START_TEST(memory_of_version_1) {
+    machine("7:memory:/a/b\n4:cpu,cpuacct:/\n",
+            V1 "34 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n");
+    put("proc/meminfo", "MemAvailable:   8000 kB\n");
+    put("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712\n"); // none
+    leaves(8192000);
+    put("sys/fs/cgroup/memory/a/b/memory.limit_in_bytes", "9223372036854771712\n");
+    put("sys/fs/cgroup/memory/a/memory.limit_in_bytes", "5000000\n");
+    put("sys/fs/cgroup/memory/a/memory.usage_in_bytes", "1000000\n");
+    put("sys/fs/cgroup/memory/a/memory.stat", "inactive_file 9\ntotal_inactive_file 250000\n");
+    leaves(4250000);
+    put("sys/fs/cgroup/cpu,cpuacct/memory.limit_in_bytes", "1\n"); // another hierarchy
+    leaves(4250000);
+}
+END_TEST
+
 // ---- this machine -------------------------------------------------------------------------------
 
 static void print_allowed(void *context) {
@@ -253,8 +292,10 @@ int main(void) {
         a_part_of_the_hierarchy,
         names_as_mountinfo_writes_them,
         deep_nesting,
+        memory_at_every_level,
+        memory_of_version_1,
         the_schedulers_set,
         more_than_may_run_at_once,
     };
-    return suite_main("processors", tests, sizeof tests / sizeof *tests);
+    return suite_main("groups", tests, sizeof tests / sizeof *tests);
 }
