@@ -2,6 +2,7 @@
 --
 --     lua5.4 tests/run.lua [WORD ...]     only the commands whose line has one of the words
 --     JOBS=1                              one at a time; 2 where left out, 1 where there is one core
+--     DRY=1                               the titles of those that would run, and their commands
 --
 -- How commands run side by side, and how their tests are counted, says tests/runner.lua. A new test
 -- file is found by where it lies and how it is called (tests/README.md); there is no list to extend.
@@ -130,6 +131,11 @@ local chosen = {}
 for i = #commands, 1, -1 do
   local item = commands[i]
   if wanted(item) or item == shared and #chosen > 0 then table.insert(chosen, 1, item) end
+end
+
+if (os.getenv("DRY") or "") ~= "" then
+  for _, item in ipairs(chosen) do print(item.title .. ": " .. item.command:gsub("%s+", " ")) end
+  os.exit(#chosen > 0)
 end
 
 local jobs = os.getenv("JOBS") or ""

@@ -21,7 +21,6 @@ local seconds_allowed = 1200 -- for one command, beside another one on a busy ma
 local tail_lines = 30        -- of a failing command's output
 local environment = table.concat({
   "JOBS=", -- the runner's own word
-  "OMP_WAIT_POLICY=passive", -- threads that wait leave the core to the command beside them
   -- gcc 13.2 misaligns 64-byte vectors on the stack that this check of ASan's moves (GCC bug 110027).
   "ASAN_OPTIONS=detect_stack_use_after_return=0",
 }, " ")

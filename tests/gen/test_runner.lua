@@ -136,5 +136,30 @@ check.test("the number of jobs is the runner's own", function()
   check.equal(total.passed, 1)
 end)
 
+-- In a fresh clone nothing is built that those before would have built.
+local function chosen(words)
+  local pipe = io.popen("DRY=1 lua5.4 tests/run.lua " .. words)
+  local list = {}
+  for line in pipe:lines() do list[#list + 1] = line end
+  pipe:close()
+  return list
+end
+
+check.test("tests that are asked for alone get what they share with others built first", function()
+  for _, word in ipairs { "test_rng", "test_overfit", "test_sweep.sh", "tests/ops/test_ops.sh" } do
+    local list = chosen(word)
+    check.equal(#list, 2)
+    assert(list[1]:find("^what the tests share: make build/prepare generate && "), list[1])
+    assert(list[2]:find(word, 1, true), list[2])
+  end
+  for _, program in ipairs { "test_parity", "test_greedy", "gradcheck" } do
+    local list = chosen("'" .. program:gsub("^test_", "") .. " adam'")
+    for i = 2, #list do
+      assert(list[i]:find("make build .*PROGRAMS=.*" .. program .. ".* && build/"), list[i])
+    end
+    assert(#list > 1, program)
+  end
+end)
+
 os.execute("rm -r " .. folder)
 check.finish()
