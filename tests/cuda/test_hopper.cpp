@@ -1,5 +1,5 @@
 // test_hopper.cpp: Hopper's instructions and the emitted attention kernels (hopper_cases.cu, from
-// test_hopper.lua) against doubles, on a device or in the emulator; there also faults that it must
+// hopper_cases.lua) against doubles, on a device or in the emulator; there also faults that it must
 // show. test_hopper.sh builds it for both.
 //
 //     hopper [GROUP ...]     all groups, or those; the last line is "N passed, N failed, 0 skipped"

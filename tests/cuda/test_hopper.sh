@@ -30,7 +30,7 @@ emit() { # emit FOLDER CASE...: FOLDER/hopper_cases.cu, of TYPE:B,T,H,D,SITE,SMS
     folder=$1
     shift
     mkdir -p "$folder"
-    lua5.4 tests/cuda/test_hopper.lua "$@" > "$folder/hopper_cases.cu"
+    lua5.4 tests/cuda/hopper_cases.lua "$@" > "$folder/hopper_cases.cu"
 }
 
 tests/strict.sh cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o "$scratch/survive.o"

@@ -1,7 +1,7 @@
--- test_hopper.lua: the Hopper attention kernels of a list of cases, as the generator emits them,
+-- hopper_cases.lua: the Hopper attention kernels of a list of cases, as the generator emits them,
 -- and a table of them for test_hopper.cpp.
 --
---   lua5.4 tests/cuda/test_hopper.lua TYPE:B,T,H,D,SITE,SMS ...  > hopper_cases.cu
+--   lua5.4 tests/cuda/hopper_cases.lua TYPE:B,T,H,D,SITE,SMS ...  > hopper_cases.cu
 --
 -- TYPE is bf16 or f16; SITE the dropout site, 0 where there is no dropout; SMS the multiprocessors
 -- that work is cut for (few: a block has several items).
