@@ -45,6 +45,21 @@ make -nB V=1 BUILD="$build" BUILD_NAME=small BACKEND=cpu programs CC=any-cc >"$t
 check "a compiler's own files lie in the build's folders" eval '[ "$(grep -c any-cc "$tmp/log")" -gt 30 ] &&
     ! grep "any-cc .* -o " "$tmp/log" | grep -v "TMPDIR=build/"'
 
+# And where TMPDIR is full: a file system of one page, in a namespace that ends with the commands.
+mkdir "$tmp/full"
+with_full() {
+    rm -rf "$build"
+    unshare -m sh -c 'mount -t tmpfs -o size=4096 none "$1" && head -c 4096 /dev/zero >"$1/rest" && shift && exec "$@"' \
+        sh "$tmp/full" env TMPDIR="$tmp/full" make train CONFIG="$tmp/small.lua" BUILD="$build" \
+        RUN="--out_dir=$tmp/crowded" >"$tmp/log" 2>&1
+}
+if unshare -m true 2>/dev/null; then
+    check "builds and trains with a full TMPDIR" with_full
+    check "the same run, built there" same crowded
+else
+    skipped=$((skipped + 2)) # no mounts of its own here
+fi
+
 # The page that a run makes of itself.
 check "a report" env LUA_PATH=/none LUA_INIT='error("init")' TMPDIR=/none "$build/small/cpu/train" --report=1 \
     --out_dir="$tmp/reported"
