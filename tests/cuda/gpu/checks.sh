@@ -231,7 +231,8 @@ check_trainer() { # name, iterations, program, losses
 
     log=$(log_of "train-$name-c")
     mapfile -t flags < <(train_flags "$name-c" "$2")
-    timeout -k 3 $(($(allowed 60) + 1)) "$kit/$3" "${flags[@]}" >"$log" 2>&1 </dev/null &
+    # Twenty seconds to stop: the emulator on a busy machine takes some for a micro-step.
+    timeout -k 20 $(($(allowed 60) + 1)) "$kit/$3" "${flags[@]}" >"$log" 2>&1 </dev/null &
     pid=$!
     waited=0
     while [ "$(steps "$name-c")" -lt $stop ] && [ $waited -lt 3000 ] && kill -0 $pid 2>/dev/null; do
