@@ -9,6 +9,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
+trap '' PIPE # what nobody reads any more is no reason to stop
 
 sweep=$1
 shift

@@ -140,6 +140,13 @@ check "and nothing else is said" eval '[ $code = 0 ] && ! says stopping && ! say
 flock "$out/lock" make sweep SWEEP="$tmp/$sweep.lua" >"$tmp/log" 2>&1
 check "a second one at a time is refused" says "$out: this sweep runs already"
 
+{
+    sleep 0.2 # until the reader is gone
+    gen/sweep/run.sh "$tmp/$sweep.lua" 2>"$tmp/log"
+    echo $? >"$tmp/code"
+} | true
+check "a reader that goes away stops no sweep" test "$(cat "$tmp/code")" = 0
+
 # Each folder holds what a training of its own writes.
 separate() { # run, build, max_iters
     "build/$sweep-base$2/cpu/train" --out_dir="$tmp/alone-$1" --data_dir="$tmp" --max_iters="$3" --eval_interval=200 \
