@@ -25,7 +25,7 @@ export LC_ALL := C
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
+    OP DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
     UPDATE V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -104,7 +104,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test test-suite train sample build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test test-op test-suite train sample build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -136,6 +136,7 @@ help: ## this list
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
 #= PROMPT    make report: what samples and attention begin with; the validation text's beginning where left out
 #= TESTS     make test, test-suite: "word ...", only the tests whose line has one of the words
+#= OP        make test-op: a file in tests/ops, as layernorm
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
 #= CLANG     make test-suite: the version of clang there, as 19, where it is not the suite's own
 #= ISA       make sampler: the instruction set; generic where left out
@@ -312,6 +313,12 @@ test: ## install what is missing and run every test that needs no GPU
 	$(Q)tests/setup.sh test
 	$(Q)MAKEFLAGS= MAKELEVEL= $(LUA) tests/run.lua $(TESTS)
 
+test-op: setup-check ## one family of ops, forward and backward, for all that it is emitted for, in seconds: OP=layernorm
+	@[ -f 'tests/ops/$(OP).lua' ] || { echo 'OP=$(OP): no tests/ops/$(OP).lua; there are: $(sort $(filter-out \
+	    emit,$(basename $(notdir $(wildcard tests/ops/*.lua)))))' >&2; exit 66; }
+	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/ops/run.sh
+	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/cuda/test_ops.sh bf16 f32
+
 test-suite: ## demo and test on a bare Debian or Ubuntu, SUITE=trixie; needs root and debootstrap
 	$(Q)CLANG='$(CLANG)' tests/distributions.sh '$(SUITE)' 'make demo' 'make test TESTS="$(TESTS)"'
 
@@ -476,7 +483,7 @@ build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/o
 	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
 
 # One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
-sampler_parts := sample_main sample_flags processors sampler sampler_choose sampler_open
+sampler_parts := sample_main sample_flags processors groups sampler sampler_choose sampler_open
 sampler_parts += safetensors foreign mapped hash json pairs params tokenizer pretokenize bpe rng log allocate attention json_write replace
 sampler: $(bin)/sampler
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"

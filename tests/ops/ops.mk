@@ -15,7 +15,7 @@ plain := $(BUILD)/ops/$(CC)
 emitted := $(wildcard $(out)/*.c)
 cuda := backend_cuda whole
 parts := $(filter-out $(cuda),$(patsubst tests/ops/%.c,%,$(wildcard tests/ops/*.c)))
-parts += rng parallel processors log time
+parts += rng parallel processors groups log time
 
 $(out)/harness: $(emitted:.c=.o) $(parts:%=$(plain)/%.o)
 	$(CC) $(CFLAGS) $(KERNELS) -o $@ $^ $(CHECK_LIBS) -lm

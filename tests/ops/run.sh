@@ -2,6 +2,7 @@
 # run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (all
 # of them where none is named), and adds up the tests. What this machine cannot run is skipped with
 # a line that says why. Writes to build/ops/ISA; BUILD names another folder than build.
+# FAMILIES="layernorm attention" in the environment: those alone.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
@@ -57,7 +58,9 @@ for isa in "$@"; do
     esac
     out=$build/ops/$isa${bench:+-bench}
     mkdir -p "$out"
-    lua5.4 tests/ops/emit.lua "$isa" "$out" ${bench:+--bench}
+    rm -f "$out"/*.c # of other families than these
+    # shellcheck disable=SC2086 # a word each
+    lua5.4 tests/ops/emit.lua "$isa" "$out" ${bench:+--bench} ${FAMILIES-}
     flags=$(lua5.4 -e "print(require('gen.isa')['$isa'].flags)")
     MAKEFLAGS='' make -s -j2 -f tests/ops/ops.mk BUILD="$build" ISA="$isa" ISA_FLAGS="$flags" \
         BENCH=$bench "$@"
