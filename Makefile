@@ -147,13 +147,13 @@ help: ## this list
 #= V=1       show every command
 
 setup: ## install what building and running needs (apt-get)
-	$(Q)tests/setup.sh build
+	$(Q)gen/tools/setup.sh build
 
 demo: setup build/prepare ## set up, get the text, generate, compile, train, sample: about a minute
 	$(recursive)set -e; set=; code=0; \
-	[ -f data/shakespeare_char/input.txt ] || tests/setup.sh fetch || true; \
+	[ -f data/shakespeare_char/input.txt ] || gen/tools/setup.sh fetch || true; \
 	why=$$(data/prepare.sh --if-missing shakespeare_char 2>&1) || code=$$?; \
-	if [ $$code = 66 ] && tests/setup.sh kjv && data/prepare.sh --if-missing kjv; then \
+	if [ $$code = 66 ] && gen/tools/setup.sh kjv && data/prepare.sh --if-missing kjv; then \
 	    echo 'demo: Tiny Shakespeare could not be downloaded; training on the King James Bible'; \
 	    set=dataset=kjv; \
 	else echo "$$why"; [ $$code = 0 ] || exit $$code; fi; \
@@ -171,7 +171,7 @@ check-words: setup-check
 	    *) echo "SET: '$$w' is no key=value, as in SET=\"n_layer=6 dropout=0.1\"" >&2; exit 64;; esac; done
 	@case '$(BACKEND)' in cpu|cuda) ;; *) \
 	    echo "BACKEND: '$(BACKEND)' is not known; there are: cpu, cuda" >&2; exit 64;; esac
-	@[ '$(BACKEND)$(EMULATED)' != cuda ] || tests/setup.sh --check cuda
+	@[ '$(BACKEND)$(EMULATED)' != cuda ] || gen/tools/setup.sh --check cuda
 
 # The runtime's objects are shared by all BUILD folders; so is the header that they include.
 generate: check-words $(if $(filter-out build,$(BUILD)),build/include/run_keys.h)
@@ -212,7 +212,7 @@ sweep: setup-check ## all runs of SWEEP, each shape compiled once; start it agai
 	    $(if $(JOBS),--jobs="$$JOBS") $(if $(DRY),--dry)
 
 report: $(if $(SWEEP)$(RUNS),setup-check,check-run) ## one HTML page of SWEEP, of RUNS, or of the run that the same words trained
-	$(Q)tests/setup.sh report
+	$(Q)gen/tools/setup.sh report
 	$(if $(SWEEP)$(RUNS),,$(compile) programs)
 	$(Q)$(LUA) gen/report.lua --build='$(BUILD)' $(prompt) $(if $(SWEEP),--sweep="$$SWEEP",$(if \
 	    $(RUNS),$(call quoted,$(RUNS)),$(run_path)))
@@ -275,7 +275,7 @@ gpu-bench: ## CONFIG's speed on a GPU, beside PyTorch's; OUT=folder
 	$(Q)tests/cuda/gpu/bench.sh '$(CONFIG)' "$(or $(OUT),tests/bench/results)"
 
 sampler: ## CONFIG's sampler as one static file to ship; ISA=... for a newer instruction set
-	$(Q)tests/setup.sh --check musl
+	$(Q)gen/tools/setup.sh --check musl
 	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND)
 	@if [ -e $(weights) ]; then printf 'next: %s/sampler --checkpoint=%s\n' \
 	    '$(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)' $(weights); \
@@ -285,7 +285,7 @@ sampler-build: generate
 	$(compile) sampler
 
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
-	$(Q)$(LUA) gen/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
+	$(Q)$(LUA) gen/tools/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
 
 data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
 	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
@@ -304,13 +304,13 @@ build/check: $(check_parts) runtime/runtime.h runtime/unicode.h | build/include/
 # How many threads may run at once here, and the memory there is, for a sweep's plan.
 build/limits: runtime/limits.c runtime/processors.c runtime/memory_available.c runtime/groups.c runtime/log.c runtime/runtime.h | build/include/run_keys.h
 	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(filter %.c,$^)
-build/include/run_keys.h: gen/config.lua | setup-check
+build/include/run_keys.h: gen/config/keys.lua | setup-check
 	$(Q)$(GEN) --keys && touch $@
 setup-check:
-	@tests/setup.sh --check build
+	@gen/tools/setup.sh --check build
 
 test: ## install what is missing and run every test that needs no GPU
-	$(Q)tests/setup.sh test
+	$(Q)gen/tools/setup.sh test
 	$(Q)MAKEFLAGS= MAKELEVEL= $(LUA) tests/run.lua $(TESTS)
 
 test-op: setup-check ## one family of ops, forward and backward, for all that it is emitted for, in seconds: OP=layernorm
@@ -331,8 +331,8 @@ tokenizer-parity: build/prepare ## hold GPT-2's tokenizer against tiktoken; need
 	$(Q)CC='$(CC)' tests/reference/tokenizer.sh
 
 unicode: ## write runtime/unicode.h anew, from Debian's package unicode-data
-	$(Q)tests/setup.sh unicode
-	$(Q)$(LUA) gen/unicode.lua
+	$(Q)gen/tools/setup.sh unicode
+	$(Q)$(LUA) gen/tools/unicode.lua
 
 parity: ## rebuild the PyTorch goldens and load our checkpoint in PyTorch; needs Python and a network
 	$(Q)tests/reference/parity.sh
@@ -347,7 +347,7 @@ golden: ## rewrite tests/golden; review the diff
 	$(Q)$(LUA) tests/golden/test_golden.lua --update
 
 format: ## clang-format on all C
-	$(Q)tests/format.sh
+	$(Q)gen/tools/format.sh
 
 clean: ## remove what was built; out/ and data/ stay
 	$(Q)find build -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +

@@ -7,16 +7,19 @@
 -- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c or train.cu, sample.c, ir/), which
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h, which no
 -- config changes and --keys writes alone. A file is written only where its text changed.
-package.path = "./?.lua;./?/init.lua;" .. package.path
-local build = require("gen.build")
-local command = require("gen.command")
-local config = require("gen.config")
-local emit = require("gen.emit")
-local files = require("gen.files")
-local isas = require("gen.isa")
-local template = require("gen.template")
-local tiling = require("gen.tiling")
-local wrap = require("gen.wrap")
+package.path = "./?.lua;" .. package.path
+local pipeline = require("gen.passes.pipeline")
+local command = require("gen.base.command")
+local hash = require("gen.config.hash")
+local config = require("gen.config.load")
+local schema = require("gen.config.schema")
+local emit = require("gen.emit.frames")
+local literal = require("gen.emit.literal")
+local files = require("gen.base.files")
+local isas = require("gen.ir.isa")
+local template = require("gen.emit.template")
+local tiling = require("gen.passes.tiling")
+local wrap = require("gen.emit.wrap")
 
 local MOST_NAME = 200 -- characters: a folder's name may have 255
 
@@ -28,7 +31,7 @@ local function c_value(key, value)
   if key.type == "int" then return ("%d"):format(value) end
   if key.type == "float" then return ("%.17g"):format(value) end
   if key.type == "bool" then return tostring(value) end
-  return emit.c_string(value)
+  return literal.string(value)
 end
 
 -- Bounds that leave their own value out become the next double inside.
@@ -41,32 +44,32 @@ end
 
 local function run_keys_h()
   local keys = {}
-  for i, key in ipairs(config.run_keys()) do
+  for i, key in ipairs(schema.run_keys()) do
     local min, max = bounds(key)
     keys[i] = { type = key.type, name = key.name, min = min, max = max,
-      changes_results = key.changes_results or false, help = emit.c_string(key.help) }
+      changes_results = key.changes_results or false, help = literal.string(key.help) }
   end
-  return template.load("templates/run_keys.h").run_keys({ keys = keys, baked = config.baked_keys() })
+  return template.load("templates/run_keys.h").run_keys({ keys = keys, baked = schema.baked_keys() })
 end
 
 -- A long list of tilings has a line for each; brackets say that it is one string.
 local function baked_string(pair)
-  if #pair <= 80 then return emit.c_string(pair) end
+  if #pair <= 80 then return literal.string(pair) end
   local pieces = {}
   for piece in pair:gmatch("[^+]+%+?") do
-    pieces[#pieces + 1] = emit.c_string(piece)
+    pieces[#pieces + 1] = literal.string(piece)
   end
   return "(" .. table.concat(pieces, "\n     ") .. ")"
 end
 
 local function defaults_c(c, name)
   local keys, baked = {}, {}
-  for i, key in ipairs(config.run_keys()) do
+  for i, key in ipairs(schema.run_keys()) do
     keys[i] = { name = key.name, value = c_value(key, c[key.name]) }
   end
   for word in c.baked_text:gmatch("%S+") do baked[#baked + 1] = word end
   return wrap.text(template.load("templates/defaults.c").defaults({ name = name, keys = keys,
-    baked = baked, string = emit.c_string, baked_string = baked_string }))
+    baked = baked, string = literal.string, baked_string = baked_string }))
 end
 
 -- ---- the command ---------------------------------------------------------------------------------
@@ -149,29 +152,29 @@ local function main()
     return
   end
   local dumps = {}
-  local g = build.train(c, function(pass, text) dumps[pass] = text end)
+  local g = pipeline.train(c, function(pass, text) dumps[pass] = text end)
   if c.backend == "cpu" then c.tiling = tiling.resolve(g, c.tiling, c.isa, args.build .. "/tune") end
-  c.baked_text = config.baked_text(c)
-  local hash, name = config.hash(c), c.build_name
-  local model_dir = ("%s/%s/%s"):format(args.build, hash, c.backend)
-  local name_dir = ("%s/%s/%s"):format(args.build, config.folder(name), c.backend)
+  c.baked_text = hash.baked_text(c)
+  local digits, name = hash.of(c), c.build_name
+  local model_dir = ("%s/%s/%s"):format(args.build, digits, c.backend)
+  local name_dir = ("%s/%s/%s"):format(args.build, hash.folder(name), c.backend)
   local function dump(pass, text) files.write(("%s/ir/%s.txt"):format(model_dir, pass), text) end
 
   for pass, text in pairs(dumps) do dump(pass, text) end
-  local facts = emit.facts(g, c, hash, remake_command(c))
+  local facts = emit.facts(g, c, digits, remake_command(c))
   files.write(model_dir .. "/model.h", emit.model_h(facts))
   if c.backend == "cuda" then
     files.write(model_dir .. "/train.cu", emit.train_cu(g, c, facts))
   else
     files.write(model_dir .. "/train.c", emit.train_c(g, facts))
   end
-  files.write(model_dir .. "/sample.c", emit.sample_c(build.sample(c, dump), facts))
+  files.write(model_dir .. "/sample.c", emit.sample_c(pipeline.sample(c, dump), facts))
 
   files.write(args.build .. "/include/run_keys.h", run_keys_h())
   files.write(name_dir .. "/defaults.c", defaults_c(c, name))
   files.write(name_dir .. "/build.mk", table.concat({
     "# The build of " .. name .. ", for the Makefile's second stage.",
-    "HASH := " .. hash,
+    "HASH := " .. digits,
     "MODEL_DIR := " .. model_dir,
     "ISA := " .. c.isa,
     "ISA_FLAGS := " .. isas[c.isa].flags,

@@ -10,9 +10,9 @@
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local attention = require("gen.report.attention")
-local command = require("gen.command")
+local command = require("gen.base.command")
 local effects = require("gen.report.effects")
-local files = require("gen.files")
+local files = require("gen.base.files")
 local page = require("gen.report.page")
 local plan = require("gen.report.plan")
 local prompt = require("gen.report.prompt")

@@ -11,13 +11,13 @@
 --   status.json     how it ended: done, failed, stopped; not there while it is under way
 --   log.txt         what its trainer said; metrics.jsonl, ckpt.safetensors, state.safetensors as of any run
 --   sample-final.txt, sample-best.txt
-package.path = "./?.lua;./?/init.lua;" .. package.path
+package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local dkjson = require("dkjson")
-local command = require("gen.command")
+local command = require("gen.base.command")
 local cost = require("gen.sweep.cost")
 local file = require("gen.sweep.file")
-local files = require("gen.files")
+local files = require("gen.base.files")
 local folders = require("gen.sweep.folders")
 local plan = require("gen.sweep.plan")
 local results = require("gen.sweep.results")

@@ -5,16 +5,16 @@
 --   lua5.4 gen/tune.lua --time PROGRAM  [--build build] CONFIG.lua ... [key=value ...]
 --
 -- The first writes FOLDER/NAME.c for each product and FOLDER/shapes.c; the second runs the program, prints a line
--- for each product, and puts the fastest into build/tune/PROCESSOR-ISA.lua (gen/tiling.lua).
+-- for each product, and puts the fastest into build/tune/PROCESSOR-ISA.lua (gen/passes/tiling.lua).
 package.path = "./?.lua;" .. package.path
-local build = require("gen.build")
-local command = require("gen.command")
-local config = require("gen.config")
-local files = require("gen.files")
-local graph = require("gen.graph")
-local kernels = require("gen.kernels")
-local target = require("gen.target")
-local tiling = require("gen.tiling")
+local pipeline = require("gen.passes.pipeline")
+local command = require("gen.base.command")
+local config = require("gen.config.load")
+local files = require("gen.base.files")
+local graph = require("gen.ir.graph")
+local kernels = require("gen.emit.kernels")
+local target = require("gen.ir.target")
+local tiling = require("gen.passes.tiling")
 
 local NOISE = 0.97 -- of the model's time: another has to be below it
 
@@ -132,7 +132,7 @@ local function main()
   if not c.specialise then
     fail(64, "make tune: specialise=false has no cuts to choose, the same serve every size; leave it out")
   end
-  local g = build.train(c, function() end)
+  local g = pipeline.train(c, function() end)
   local shapes = tiling.products(g)
   if args.emit then emit(g, shapes, args.emit) end
   if args.time then time(g, shapes, args.time, tiling.path(args.build .. "/tune", c.isa)) end

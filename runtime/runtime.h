@@ -284,7 +284,7 @@ void optimizer_update_part(struct model *m, const struct model_info *info,
                            const struct optimizer_step *step, int thread, int threads);
 
 // ---- options.c: run keys, the settings that are not baked ---------------------------------------
-// run_keys.h is generated from the schema (gen/config.lua):
+// run_keys.h is generated from the schema (gen/config/keys.lua):
 //     RUN_KEY(type, name, min, max, changes_results, "help")
 // type is one of int, float, bool, string; min and max are the smallest and largest value allowed
 // (0, 0 for bool and string); changes_results says whether the key enters options_text. defaults.c

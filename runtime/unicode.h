@@ -1,5 +1,5 @@
 // unicode.h: what kind of character each code point is, to GPT-2's pre-tokenizer.
-// Of Unicode 15.0.0; written by gen/unicode.lua.
+// Of Unicode 15.0.0; written by gen/tools/unicode.lua.
 #ifndef DIECAST_UNICODE_H
 #define DIECAST_UNICODE_H
 

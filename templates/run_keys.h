@@ -1,5 +1,5 @@
 //$ function run_keys(k)
-// run_keys.h: the trainer's flags, and what is baked into it, from the schema in gen/config.lua.
+// run_keys.h: the trainer's flags, and what is baked into it, from the schema in gen/config/keys.lua.
 //     RUN_KEY(type, name, min, max, changes_results, help)
 //     BAKED_KEY(name, effect, sampler)
 #ifdef RUN_KEY

@@ -57,7 +57,7 @@ for _, path in ipairs(files("tests/gen/test_*.lua tests/golden/test_*.lua")) do
   add(path, "lua5.4 " .. path, {})
 end
 
-add("clang-format", "tests/format.sh --check", {})
+add("clang-format", "gen/tools/format.sh --check", {})
 
 -- What many of those below build: the generated headers, and the runtime as it is, with ASan and
 -- UBSan, and for the emulator. None of it is written again after this.

@@ -13,7 +13,7 @@
 --     NN%: Checks: N, Failures: N, Errors: N          (Check)
 -- and it is one test otherwise. Exit 0 is passed; 77 is skipped. Warnings of a compiler that was not tried, which
 -- tests/strict.sh leaves in the file that DIECAST_WARNINGS names, are shown and are one skipped test.
-local files = require "gen.files"
+local files = require "gen.base.files"
 
 local runner = {}
 

@@ -3,7 +3,7 @@
 --
 -- On CUDA a product is cuBLASLt's, whose store takes few ops; what it does not take moves into the
 -- load of the layernorm that reads it, or stays a kernel, one for a chain of pointwise ops.
-local graph = require("gen.graph")
+local graph = require("gen.ir.graph")
 
 local fuse = {}
 

@@ -4,8 +4,8 @@
 -- packs the panel that it works on, which costs less than a packed copy in memory. On CUDA products
 -- read weights from an image of all parameters in the type of activations, which the optimizer writes
 -- beside them; in float32 they read the parameters themselves.
-local graph = require("gen.graph")
-local target = require("gen.target")
+local graph = require("gen.ir.graph")
+local target = require("gen.ir.target")
 
 local layout = {}
 

@@ -1,9 +1,9 @@
 -- plan: gives every tensor its place. Parameters and their gradients lie one after the other, so that
 -- a layer is a constant distance from the next; activations and their gradients share one arena, where
 -- two tensors may have the same memory if they are never live at the same time.
-local graph = require("gen.graph")
-local schedule = require("gen.schedule")
-local target = require("gen.target")
+local graph = require("gen.ir.graph")
+local schedule = require("gen.passes.schedule")
+local target = require("gen.ir.target")
 
 local plan = {}
 

@@ -1,7 +1,7 @@
 -- page: the report as one HTML file: the sentences, the figures as JSON, the scripts and styles of templates/report
 -- and the charting library inlined. Nothing in it is loaded from anywhere.
 local figures = require("gen.report.figures")
-local files = require("gen.files")
+local files = require("gen.base.files")
 local library = require("gen.report.library")
 local prose = require("gen.report.prose")
 local text = require("gen.report.text")

@@ -1,6 +1,6 @@
 -- plan: which runs a report is of, and which settings it studies: a sweep's plan.json, or any folders, where the
 -- settings that differ are the factors.
-local config = require("gen.config")
+local schema = require("gen.config.schema")
 local read = require("gen.report.read")
 local run = require("gen.report.run")
 
@@ -10,7 +10,7 @@ local MOST_PLAN = 16 << 20
 local MOST_RUNS = 4096
 -- Keys that change no result, but for a run's length, or that differ from run to run by their nature.
 local NO_FACTOR = { seed = true, always_save_checkpoint = true }
-for _, key in ipairs(config.keys) do
+for _, key in ipairs(schema.keys) do
   if key.machine or key.effect == "none" and key.name ~= "max_iters" then NO_FACTOR[key.name] = true end
 end
 

@@ -1,6 +1,6 @@
 -- programs: calls of the sampler and the bench that belong to a run's build.
-local config = require("gen.config")
-local files = require("gen.files")
+local hash = require("gen.config.hash")
+local files = require("gen.base.files")
 local read = require("gen.report.read")
 
 local programs = {}
@@ -11,11 +11,11 @@ local MOST_OUTPUT = 16 << 20
 -- The folder of a run's programs, build/NAME/BACKEND, or nil. A name that a file gives is used only where it cannot
 -- lead elsewhere. The folders of a sweep's plan of long ago have '=' in their names, where builds since have '@'.
 function programs.folder(r, build)
-  if r.build then return read.exists(r.build) and r.build or config.folder(r.build) end
+  if r.build then return read.exists(r.build) and r.build or hash.folder(r.build) end
   local name = r.config_name
   if not name or not name:find("^[%w_.,=+-]+$") or name:find("^%.") then return nil end
   local backend = r.backend == "cuda" and "cuda" or "cpu"
-  return ("%s/%s/%s"):format(build, config.folder(name), backend)
+  return ("%s/%s/%s"):format(build, hash.folder(name), backend)
 end
 
 -- A program of a run's build: a cuda build has its own sampler, a sweep's is in the cpu's; nil and where it was looked

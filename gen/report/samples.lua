@@ -1,7 +1,7 @@
 -- samples: text from a run's final weights and from its best checkpoint: same prompt, seed and settings for all.
 -- A sweep leaves them in the run's folder; where they are not there, or are older than the checkpoint, or are of
 -- another prompt, the run's sampler makes them.
-local files = require("gen.files")
+local files = require("gen.base.files")
 local programs = require("gen.report.programs")
 local read = require("gen.report.read")
 local utf8_text = require("gen.report.text")

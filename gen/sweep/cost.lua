@@ -1,10 +1,10 @@
 -- cost: what a sweep will take: FLOP, time, memory, disk. FLOP are nanoGPT's 6N + 12LHQT a token; an evaluation's
 -- tokens, without a backward pass, take a third.
 local dkjson = require("dkjson")
-local build = require("gen.build")
-local config = require("gen.config")
-local emit = require("gen.emit")
-local files = require("gen.files")
+local pipeline = require("gen.passes.pipeline")
+local hash = require("gen.config.hash")
+local emit = require("gen.emit.frames")
+local files = require("gen.base.files")
 local results = require("gen.sweep.results")
 
 local cost = {}
@@ -21,8 +21,8 @@ local SHARE = 0.7 -- of that; small models on machines that were tried
 -- Facts of a shape from its planned graph: parameters, FLOP a token, bytes of the plan and of a checkpoint.
 function cost.measure_shape(shape)
   local c = setmetatable({}, { __index = shape.config })
-  c.baked_text = config.baked_text(c)
-  local facts = emit.facts(build.train(c, function() end), c, "", {})
+  c.baked_text = hash.baked_text(c)
+  local facts = emit.facts(pipeline.train(c, function() end), c, "", {})
   local state = 4 * facts.state_floats
   local moments = c.optimizer == "sgd" and 0 or 2
   shape.params, shape.params_nanogpt = facts.num_params, facts.num_params_nanogpt

@@ -8,8 +8,8 @@
 --     set = { eval_iters = 20 },                   -- over the base, for all runs
 --     prompt = "First Citizen:\n",                 -- of the samples that every run writes; else the sampler's own
 --   }
-local config = require("gen.config")
-local sandbox = require("gen.sandbox")
+local schema = require("gen.config.schema")
+local sandbox = require("gen.config.sandbox")
 
 local file = {}
 
@@ -43,10 +43,10 @@ local wanted = { number = "a number", boolean = "true or false", string = "a str
 -- A key that a sweep may set, and a value of its type; config.load checks the range, run by run.
 local function check_key(path, place, name)
   if type(name) ~= "string" then fail(path, "%s: wanted a key's name, as in { \"n_head\", { 4, 8 } }", place) end
-  local key, shown = config.key(name), sandbox.printable(name, 40)
+  local key, shown = schema.key(name), sandbox.printable(name, 40)
   if own_keys[name] then fail(path, "%s: %s is the sweep's own: %s", place, shown, own_keys[name]) end
   if not key then
-    local meant = config.suggest(name)
+    local meant = schema.suggest(name)
     fail(path, "%s: unknown key '%s'; %s", place, shown, meant and "did you mean '" .. meant .. "'?" or
       "README.md lists all keys")
   end
@@ -98,7 +98,7 @@ end
 
 local function check_seeds(path, seeds)
   check_list(path, "seeds", seeds, "whole numbers")
-  local seen, key = {}, config.key("seed")
+  local seen, key = {}, schema.key("seed")
   for i, seed in ipairs(seeds) do
     local number = type(seed) == "number" and math.tointeger(seed)
     if not number or number < key.min or number > key.max then

@@ -1,8 +1,8 @@
 -- folders: what earlier starts of a sweep have left, and what becomes of it. A run's folder says in resolved.json what
 -- it computes, so a run is known again under another name, and one that changed is seen.
 local dkjson = require("dkjson")
-local config = require("gen.config")
-local files = require("gen.files")
+local schema = require("gen.config.schema")
+local files = require("gen.base.files")
 local plan = require("gen.sweep.plan")
 local results = require("gen.sweep.results")
 local whole = require("gen.sweep.whole")
@@ -159,7 +159,7 @@ function folders.arrange(p, changed, say)
     end
     if not exists(run.folder) then os.execute("mkdir -p " .. files.quoted(run.folder)) end
     local order = { "format", "name", "run" }
-    for _, key in ipairs(config.keys) do order[#order + 1] = key.name end
+    for _, key in ipairs(schema.keys) do order[#order + 1] = key.name end
     local text = dkjson.encode({ format = 1, name = run.name, run = run.identity }, { keyorder = order })
     files.write(run.folder .. "/resolved.json", text .. "\n")
   end

@@ -4,10 +4,12 @@
 -- A run is the beginning of another where all but max_iters is the same: the learning rate follows from
 -- lr_decay_iters, a key of its own, and never from max_iters, so both compute the same until the shorter one ends.
 -- The longer one then goes on from a copy of the shorter one's folder.
-local config = require("gen.config")
+local hash = require("gen.config.hash")
+local config = require("gen.config.load")
+local schema = require("gen.config.schema")
 local file = require("gen.sweep.file")
 local names = require("gen.sweep.names")
-local sandbox = require("gen.sandbox")
+local sandbox = require("gen.config.sandbox")
 local whole = require("gen.sweep.whole")
 
 local plan = {}
@@ -75,7 +77,7 @@ end
 -- What a run computes: each key that changes results, its length, and the hash of its data, where these are there.
 local function identity(c, stand_in)
   local values = {}
-  for _, key in ipairs(config.keys) do
+  for _, key in ipairs(schema.keys) do
     local counts = key.changes_results or key.name == "max_iters"
     if counts and not key.derived and not key.machine then
       values[key.name] = c[key.name]
@@ -87,7 +89,7 @@ end
 
 local function identity_text(values, without)
   local words = {}
-  for _, key in ipairs(config.keys) do
+  for _, key in ipairs(schema.keys) do
     if values[key.name] ~= nil and key.name ~= without then
       words[#words + 1] = key.name .. "=" .. file.text(values[key.name])
     end
@@ -101,7 +103,7 @@ end
 -- both has any, and vocab_size where the sweep states it or another data set to take it from.
 local function build_words(sweep, base, c)
   local words = {}
-  for _, key in ipairs(config.baked_keys()) do
+  for _, key in ipairs(schema.baked_keys()) do
     local name = key.name
     if name == "has_dropout" then
       if c.has_dropout ~= base.has_dropout then words[#words + 1] = assignment("dropout", c.dropout) end
@@ -162,11 +164,11 @@ end
 local function find_shapes(sweep, base, runs, backend)
   local shapes, by_text = {}, {}
   for _, run in ipairs(runs) do
-    local text = config.baked_text(run.config)
+    local text = hash.baked_text(run.config)
     local shape = by_text[text]
     if not shape then
       local words = build_words(sweep, base, run.config)
-      shape = { index = #shapes + 1, words = words, name = config.folder(build_name(sweep, words)),
+      shape = { index = #shapes + 1, words = words, name = hash.folder(build_name(sweep, words)),
         config = run.config, runs = {} }
       shape.folder = ("build/%s/%s"):format(shape.name, backend)
       by_text[text], shapes[#shapes + 1] = shape, shape
@@ -248,7 +250,7 @@ end
 -- does. A key that one of both lacks is younger than it, and is passed over.
 function plan.difference(then_, now)
   local words = {}
-  for _, key in ipairs(config.keys) do
+  for _, key in ipairs(schema.keys) do
     local a, b = then_[key.name], now[key.name]
     if a ~= nil and b ~= nil and as_stored(a) ~= as_stored(b) then
       words[#words + 1] = ("%s %s → %s"):format(key.name, file.text(a), file.text(b))

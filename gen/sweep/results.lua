@@ -1,6 +1,6 @@
 -- results: what runs have written so far: how far each is, its losses, its time, how it ended.
 local dkjson = require("dkjson")
-local files = require("gen.files")
+local files = require("gen.base.files")
 
 local results = {}
 

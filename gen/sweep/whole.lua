@@ -2,7 +2,7 @@
 --
 -- "done" in status.json says that a trainer ended well, not what became of its files since. A report reads them and
 -- a longer run goes on from them, so a run without them is trained anew.
-local files = require("gen.files")
+local files = require("gen.base.files")
 local results = require("gen.sweep.results")
 
 local whole = {}

@@ -1,8 +1,8 @@
 -- write: what a sweep leaves for those that come after the plan: plan.json for the report and for progress, sweep.mk
 -- for make, the prompt for the sampler.
 local dkjson = require("dkjson")
-local files = require("gen.files")
-local config = require("gen.config")
+local files = require("gen.base.files")
+local schema = require("gen.config.schema")
 local file = require("gen.sweep.file")
 local results = require("gen.sweep.results")
 
@@ -51,7 +51,7 @@ end
 -- The trainer's flags: all run keys, of which the base's file may state others than its build has.
 local function flags(run, checkpoint_interval)
   local list, given = {}, { out_dir = true, init_from = true, threads = true, eval_only = true }
-  for _, key in ipairs(config.run_keys()) do
+  for _, key in ipairs(schema.run_keys()) do
     local value = run.config[key.name]
     if key.name == "checkpoint_interval" then value = checkpoint_interval end
     if not given[key.name] then list[#list + 1] = ("--%s=%s"):format(key.name, file.text(value)) end

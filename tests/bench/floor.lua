@@ -7,8 +7,9 @@
 --
 -- --NAME=NUMBER sets one of `rates`. Letters as everywhere: B batch, T context, N = B T rows, C width, L layers,
 -- H heads, D head size, F feed-forward width, V vocabulary; A micro-steps in an update.
-package.path = "./?.lua;./?/init.lua;" .. package.path
-local config = require("gen.config")
+package.path = "./?.lua;" .. package.path
+local config = require("gen.config.load")
+local schema = require("gen.config.schema")
 local fuse = require("gen.passes.fuse")
 
 -- TFLOP/s of products and of causal attention (half the square counted), TB/s of memory, the dense bf16 peak that
@@ -382,7 +383,7 @@ end
 local function print_sizes(path, assignments)
   local c = config.load({ path }, assignments, { backend = "cuda" })
   local d, text = sizes_of(c), {}
-  for _, key in ipairs(config.keys) do
+  for _, key in ipairs(schema.keys) do
     local value = c[key.name]
     if type(value) == "number" or type(value) == "boolean" or type(value) == "string" then text[key.name] = value end
   end

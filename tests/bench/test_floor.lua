@@ -1,7 +1,7 @@
 -- floor.lua's head against the emitted trainer's: as many blocks of logits, of as many rows, whatever logits_rows asks
 -- for; and its memory.
 local check = require("tests.gen.check")
-local files = require("gen.files")
+local files = require("gen.base.files")
 
 local folder = os.tmpname()
 os.remove(folder)

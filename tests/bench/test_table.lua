@@ -1,7 +1,7 @@
 -- record.lua and table.lua on made-up results: what is kept under which name, which results count,
 -- how the table looks, and what is said of files that are wrong.
 local check = require("tests.gen.check")
-local files = require("gen.files")
+local files = require("gen.base.files")
 local json = require("dkjson")
 
 local folder = os.tmpname()

@@ -5,11 +5,11 @@
 --
 -- TYPE is bf16 or f16; SITE the dropout site, 0 where there is no dropout; SMS the multiprocessors
 -- that work is cut for (few: a block has several items).
-package.path = "./?.lua;./?/init.lua;" .. package.path
-local graph = require("gen.graph")
-local kernels = require("gen.kernels")
+package.path = "./?.lua;" .. package.path
+local graph = require("gen.ir.graph")
+local kernels = require("gen.emit.kernels")
 local layout = require("gen.passes.layout")
-local target = require("gen.target")
+local target = require("gen.ir.target")
 
 local types = {} -- of each type, in order: texts, entries
 

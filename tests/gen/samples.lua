@@ -1,6 +1,7 @@
 -- samples: configs for tests of the generator: a few that show every option, and any number of random
 -- ones, the same in each run.
-local config = require "gen.config"
+local hash = require "gen.config.hash"
+local config = require "gen.config.load"
 
 local samples = {}
 
@@ -13,7 +14,7 @@ local function load(assignments)
   local words = { "isa=avx2", "vocab_size=37", table.unpack(assignments) }
   local c = config.load({ path .. "x.lua" }, words, {})
   os.remove(path .. "x.lua")
-  c.baked_text = config.baked_text(c)
+  c.baked_text = hash.baked_text(c)
   return c
 end
 

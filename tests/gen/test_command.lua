@@ -4,7 +4,7 @@ local check = require("tests.gen.check")
 -- Runs a main in a process of its own; its exit code and what it says.
 local function run(main)
   local pipe = io.popen(([[lua5.4 -e 'package.path = "./?.lua;" .. package.path
-    require("gen.command").run(function() %s end)' 2>&1; echo "ended with $?"]]):format(main))
+    require("gen.base.command").run(function() %s end)' 2>&1; echo "ended with $?"]]):format(main))
   local said = pipe:read("a")
   pipe:close()
   return said

@@ -1,6 +1,9 @@
 -- test_config: the schema, what a config may say, every complaint about one, the shipped configs.
 local check = require "tests.gen.check"
-local config = require "gen.config"
+local hash = require "gen.config.hash"
+local config = require "gen.config.load"
+local machine = require "gen.config.machine"
+local schema = require "gen.config.schema"
 
 -- A folder of our own for configs and a data set of 65 characters.
 local root = os.tmpname()
@@ -42,7 +45,7 @@ end
 
 check.test("every key of the schema is complete", function()
   local seen = {}
-  for _, key in ipairs(config.keys) do
+  for _, key in ipairs(schema.keys) do
     check.equal(seen[key.name], nil, key.name)
     seen[key.name] = true
     check.equal(type(key.baked), "boolean", key.name .. ".baked")
@@ -76,15 +79,15 @@ check.test("defaults are nanoGPT's", function()
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
   for name, value in pairs(defaults) do check.equal(c[name], value, name) end
-  for _, key in ipairs(config.keys) do
+  for _, key in ipairs(schema.keys) do
     if defaults[key.name] == nil then error(key.name .. " has no expected default here") end
   end
 end)
 
 check.test("baked and run keys part the schema", function()
-  check.equal(#config.run_keys() + #config.baked_keys(), #config.keys)
-  for _, key in ipairs(config.run_keys()) do check.equal(key.baked, false, key.name) end
-  for _, key in ipairs(config.baked_keys()) do
+  check.equal(#schema.run_keys() + #schema.baked_keys(), #schema.keys)
+  for _, key in ipairs(schema.run_keys()) do check.equal(key.baked, false, key.name) end
+  for _, key in ipairs(schema.baked_keys()) do
     check.equal(key.baked, true, key.name)
     check.equal(key.changes_results, true, key.name)
   end
@@ -94,7 +97,7 @@ check.test("what another value does to a run that goes on", function()
   for name, wanted in pairs({ tiling = "none", specialise = "none", isa = "rounding", backend = "rounding",
     arch = "rounding", n_layer = "results", dtype = "results", optimizer = "results", seed = "results",
     threads = "none", max_iters = "none" }) do
-    check.equal(config.key(name).effect, wanted, name)
+    check.equal(schema.key(name).effect, wanted, name)
   end
 end)
 
@@ -102,13 +105,13 @@ check.test("which run keys change results", function()
   for name, wanted in pairs({ seed = true, learning_rate = true, dropout = true, dataset = true,
     eval_interval = true, max_iters = false, threads = false, out_dir = false, data_dir = false,
     log_interval = false, checkpoint_interval = false, init_from = false }) do
-    check.equal(config.key(name).changes_results, wanted, name)
+    check.equal(schema.key(name).changes_results, wanted, name)
   end
 end)
 
 check.test("the table lists each key once", function()
-  local text = config.markdown()
-  for _, key in ipairs(config.keys) do
+  local text = schema.markdown()
+  for _, key in ipairs(schema.keys) do
     local _, count = text:gsub("\n| `" .. key.name .. "` |", "")
     check.equal(count, key.derived and 0 or 1, key.name)
   end
@@ -170,14 +173,14 @@ check.test("a bigram has no transformer's keys", function()
     bias = false, qkv_bias = false, tie_weights = false, activation = "gelu_erf" }) do
     check.equal(c[name], value, name)
   end
-  check.equal(config.baked_text(c), config.baked_text(load_text(text)))
-  check.equal(config.baked_text(c), "model=bigram block_size=8 vocab_size=65 batch_size=12 " ..
+  check.equal(hash.baked_text(c), hash.baked_text(load_text(text)))
+  check.equal(hash.baked_text(c), "model=bigram block_size=8 vocab_size=65 batch_size=12 " ..
     "has_dropout=false init=nanogpt optimizer=adamw decay_params=matrices recompute=none " ..
     "logits_rows=0 dtype=float32 backend=cpu isa=generic tiling=tuned")
 end)
 
 check.test("the baked text", function()
-  check.equal(config.baked_text(load_shipped("shakespeare_char")),
+  check.equal(hash.baked_text(load_shipped("shakespeare_char")),
     "model=gpt n_layer=6 n_head=6 n_embd=384 block_size=256 vocab_size=65 batch_size=64 " ..
     "bias=false qkv_bias=false lm_head_bias=false tie_weights=true activation=gelu_erf " ..
     "attn_scale=head has_dropout=true dropout_embd=true init=nanogpt optimizer=adamw " ..
@@ -186,19 +189,19 @@ end)
 
 check.test("the hash is the SHA-256 of the baked text and the generator", function()
   local c = load_shipped("shakespeare_char")
-  local path = write("baked", config.baked_text(c) .. "\ngenerator")
+  local path = write("baked", hash.baked_text(c) .. "\ngenerator")
   local pipe = io.popen("sha256sum '" .. path .. "'")
-  check.equal(config.hash(c, "generator"), pipe:read("a"):sub(1, 12))
+  check.equal(hash.of(c, "generator"), pipe:read("a"):sub(1, 12))
   pipe:close()
-  check.equal(config.hash(c, "'; echo $(x) `y`"):match("^%x+$") ~= nil, true)
+  check.equal(hash.of(c, "'; echo $(x) `y`"):match("^%x+$") ~= nil, true)
 end)
 
 check.test("the hash changes with every baked key, and with no run key", function()
   local base = "return { n_layer = 2, n_head = 2, n_embd = 8, block_size = 4, dropout = 0.1 }"
-  local hash = config.hash(load_text(base), "g")
-  check.equal(#hash, 12)
-  check.equal(config.hash(load_text(base), "g"), hash)
-  check.equal(config.hash(load_text(base), "h") ~= hash, true)
+  local plain = hash.of(load_text(base), "g")
+  check.equal(#plain, 12)
+  check.equal(hash.of(load_text(base), "g"), plain)
+  check.equal(hash.of(load_text(base), "h") ~= plain, true)
   for _, words in ipairs({ "model=bigram dropout=0", "n_layer=3", "n_head=4", "n_embd=10",
     "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
     "lm_head_bias=true", "tie_weights=false", "activation=relu", "attn_scale=embd",
@@ -206,40 +209,40 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "dropout=0" }) do
     local list = {}
     for word in words:gmatch("%S+") do list[#list + 1] = word end
-    check.equal(config.hash(load_text(base, table.unpack(list)), "g") ~= hash, true, words)
+    check.equal(hash.of(load_text(base, table.unpack(list)), "g") ~= plain, true, words)
   end
-  for _, key in ipairs(config.run_keys()) do
+  for _, key in ipairs(schema.run_keys()) do
     local value = ({ int = "7", float = "0.25", bool = "true", string = "x" })[key.type]
     if key.name == "data_dir" then value = root .. "/data" end
     if key.name == "dataset" then value = "shakespeare_char" end
-    check.equal(config.hash(load_text(base, key.name .. "=" .. value), "g"), hash, key.name)
+    check.equal(hash.of(load_text(base, key.name .. "=" .. value), "g"), plain, key.name)
   end
 end)
 
 check.test("where dropout is off, its places say nothing", function()
-  check.equal(config.baked_text(load_text("return { dropout_embd = false }")),
-    config.baked_text(load_text("return {}")))
+  check.equal(hash.baked_text(load_text("return { dropout_embd = false }")),
+    hash.baked_text(load_text("return {}")))
 end)
 
 check.test("kernels that are told their sizes", function()
   local plain, told = load_text("return {}"), load_text("return { specialise = false }")
-  check.equal(config.baked_text(load_text("return { specialise = true }")), config.baked_text(plain))
-  check.equal(config.baked_text(told):find(" specialise=false", 1, true) ~= nil, true)
-  check.equal(config.hash(told, "g") ~= config.hash(plain, "g"), true)
+  check.equal(hash.baked_text(load_text("return { specialise = true }")), hash.baked_text(plain))
+  check.equal(hash.baked_text(told):find(" specialise=false", 1, true) ~= nil, true)
+  check.equal(hash.of(told, "g") ~= hash.of(plain, "g"), true)
   check.raises(function() load_text("return { specialise = false }", "backend=cuda") end, 64,
     "specialise = false, but the cuda backend has specialised kernels alone; leave specialise out$")
 end)
 
 check.test("instruction sets", function()
-  local function isa(flags, machine)
-    return config.isa_of("processor\t: 0\nflags\t\t: " .. flags .. "\nbugs\t:\n", machine)
+  local function isa(flags, uname)
+    return machine.isa_of("processor\t: 0\nflags\t\t: " .. flags .. "\nbugs\t:\n", uname)
   end
   check.equal(isa("fpu avx2 fma avx512f avx512dq avx512bw avx512vl avx512cd", "x86_64"), "avx512")
   check.equal(isa("fpu avx2 fma avx512f avx512dq avx512bw avx512vl", "x86_64"), "avx2")
   check.equal(isa("fpu avx2", "x86_64"), "generic")
   check.equal(isa("fpu avx2 fma4", "x86_64"), "generic")
-  check.equal(config.isa_of("Features : fp asimd\n", "aarch64"), "neon")
-  check.equal(config.isa_of("", ""), "generic")
+  check.equal(machine.isa_of("Features : fp asimd\n", "aarch64"), "neon")
+  check.equal(machine.isa_of("", ""), "generic")
 end)
 
 -- ---- nanoGPT's other keys ----
@@ -362,16 +365,16 @@ check.test("on cuda the type is bfloat16 unless stated, and the GPU has a say", 
   check.equal(on_cuda("attention=hopper", "arch=native").arch, "sm_90a")
   check.raises(function() on_cuda("attention=hopper") end, 64,
     "^SET: attention = hopper, but arch = all; Hopper's kernels run on sm_90a alone")
-  check.equal(config.baked_text(on_cuda()):match("dtype=.*"),
+  check.equal(hash.baked_text(on_cuda()):match("dtype=.*"),
     "dtype=bfloat16 tf32=false attention=mma arch=all backend=cuda isa=generic")
 end)
 
 check.test("a GPU's architecture is named as nvcc names it", function()
   for capability, arch in pairs({ ["8.0"] = "sm_80", ["8.9"] = "sm_89", ["9.0"] = "sm_90a", ["10.0"] = "sm_100a",
     ["12.0"] = "sm_120a", ["7.5"] = "all", ["99.0"] = "all", ["No devices"] = "all" }) do
-    check.equal(config.arch_of(capability), arch, capability)
+    check.equal(machine.arch_of(capability), arch, capability)
   end
-  check.equal(config.arch_of(nil), "all")
+  check.equal(machine.arch_of(nil), "all")
 end)
 
 check.test("the largest vocabulary is taken", function()

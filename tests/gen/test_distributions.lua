@@ -1,6 +1,6 @@
 -- What tests/distributions.sh says where it cannot make a root: one line, and the exit code of a skipped test.
 local check = dofile("tests/gen/check.lua")
-local files = require "gen.files"
+local files = require "gen.base.files"
 
 local folder = io.popen("mktemp -d"):read("l")
 

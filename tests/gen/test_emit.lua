@@ -1,10 +1,11 @@
 -- test_emit: emitted text is the same from run to run, fits its columns, compiles without a warning, and
 -- no text of a config's becomes code.
 local check = require "tests.gen.check"
-local build = require "gen.build"
-local config = require "gen.config"
-local emit = require "gen.emit"
-local files = require "gen.files"
+local pipeline = require "gen.passes.pipeline"
+local hash = require "gen.config.hash"
+local emit = require "gen.emit.frames"
+local literal = require "gen.emit.literal"
+local files = require "gen.base.files"
 local samples = require "tests.gen.samples"
 
 local root = os.tmpname()
@@ -32,12 +33,12 @@ local function no_dump() end
 
 -- The emitted files of a config, by name.
 local function emit_all(c)
-  local g = build.train(c, no_dump)
-  local facts = emit.facts(g, c, config.hash(c), "this test")
+  local g = pipeline.train(c, no_dump)
+  local facts = emit.facts(g, c, hash.of(c), "this test")
   return {
     ["model.h"] = emit.model_h(facts),
     ["train.c"] = emit.train_c(g, facts),
-    ["sample.c"] = emit.sample_c(build.sample(c, no_dump), facts),
+    ["sample.c"] = emit.sample_c(pipeline.sample(c, no_dump), facts),
   }
 end
 
@@ -169,7 +170,7 @@ end)
 
 check.test("one name for two kernels is refused", function()
   local c = samples.config()
-  local g = build.train(c, no_dump)
+  local g = pipeline.train(c, no_dump)
   local facts = emit.facts(g, c, "0", "this test")
   for _, node in ipairs(g.nodes) do
     if node.outputs[1] and node.outputs[1].name:find("ln_2%.y") then node.attrs.eps = 1e-3 end
@@ -186,7 +187,7 @@ for _, cc in ipairs { "gcc", "clang" } do
     generate(root .. "/a")
     samples.random(8, function(c, words)
       if c.isa == "neon" then return end
-      local isa = require("gen.isa")[c.isa].flags
+      local isa = require("gen.ir.isa")[c.isa].flags
       for name, text in pairs(emit_all(c)) do files.write(root .. "/w/" .. name, text) end
       for _, name in ipairs { "train.c", "sample.c" } do
         local code, output = run(("tests/strict.sh %s %s %s -I%s/w %s/w/%s"):format(cc, flags, isa, root, root, name))
@@ -259,10 +260,10 @@ check.test("control characters are refused before", function()
 end)
 
 check.test("c_string leaves C nothing to read", function()
-  check.equal(emit.c_string('a"b\\c'), '"a\\042b\\134c"')
-  check.equal(emit.c_string("\n1\200"), '"\\0121\\310"')
-  check.equal(emit.c_string("??/??"), '"?\\077/?\\077"')
-  check.equal(emit.c_string("???"), '"?\\077?"')
+  check.equal(literal.string('a"b\\c'), '"a\\042b\\134c"')
+  check.equal(literal.string("\n1\200"), '"\\0121\\310"')
+  check.equal(literal.string("??/??"), '"?\\077/?\\077"')
+  check.equal(literal.string("???"), '"?\\077?"')
 end)
 
 os.execute("rm -rf " .. root)

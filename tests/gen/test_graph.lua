@@ -1,7 +1,7 @@
 -- test_graph: shapes bind to letters or are refused, with the model's line; a graph's text reads back.
 local check = require "tests.gen.check"
-local build = require "gen.build"
-local graph = require "gen.graph"
+local pipeline = require "gen.passes.pipeline"
+local graph = require "gen.ir.graph"
 local samples = require "tests.gen.samples"
 
 -- Runs `body` as a line of a model, on a new graph.
@@ -90,7 +90,7 @@ end)
 check.test("text of a model reads back, before and after autodiff", function()
   local read = 0
   samples.random(12, function(c, words)
-    build.train(c, function(name, text)
+    pipeline.train(c, function(name, text)
       if name == "1-build" or name == "2-autodiff" then
         check.same_text(graph.parse(text):text(), text, name .. " of " .. words)
         read = read + 1
@@ -101,7 +101,7 @@ check.test("text of a model reads back, before and after autodiff", function()
 end)
 
 check.test("text of a bigram reads back", function()
-  build.train(samples.config("model=bigram"), function(name, text)
+  pipeline.train(samples.config("model=bigram"), function(name, text)
     if name == "1-build" or name == "2-autodiff" then
       check.same_text(graph.parse(text):text(), text, name)
     end

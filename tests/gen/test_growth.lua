@@ -1,9 +1,10 @@
 -- The generator's work grows with the layers, not with their square: counted in Lua's own instructions.
 local check = require("tests.gen.check")
-local build = require("gen.build")
-local config = require("gen.config")
-local emit = require("gen.emit")
-local tiling = require("gen.tiling")
+local pipeline = require("gen.passes.pipeline")
+local hash = require("gen.config.hash")
+local config = require("gen.config.load")
+local emit = require("gen.emit.frames")
+local tiling = require("gen.passes.tiling")
 
 -- All that gen/main.lua does with a config of so many layers, but for writing it; in thousands of instructions.
 local function work(layers, backend, words)
@@ -11,13 +12,13 @@ local function work(layers, backend, words)
     "batch_size=2", table.unpack(words) }, { backend = backend })
   local thousands = 0
   debug.sethook(function() thousands = thousands + 1 end, "", 1000)
-  local g = build.train(c, function() end)
+  local g = pipeline.train(c, function() end)
   if backend == "cpu" then c.tiling = tiling.resolve(g, "model", c.isa, "build/tune") end
-  c.baked_text = config.baked_text(c)
+  c.baked_text = hash.baked_text(c)
   local facts = emit.facts(g, c, "hash", {})
   emit.model_h(facts)
   if backend == "cpu" then emit.train_c(g, facts) else emit.train_cu(g, c, facts) end
-  emit.sample_c(build.sample(c, function() end), facts)
+  emit.sample_c(pipeline.sample(c, function() end), facts)
   debug.sethook()
   return thousands
 end

@@ -8,10 +8,10 @@
 --
 --     lua5.4 tests/gen/test_passes.lua --update     writes what comes out now; review the diff
 local check = require "tests.gen.check"
-local files = require "gen.files"
-local graph = require "gen.graph"
-local target = require "gen.target"
-local verify = require "gen.verify"
+local files = require "gen.base.files"
+local graph = require "gen.ir.graph"
+local target = require "gen.ir.target"
+local verify = require "gen.ir.verify"
 
 local folder = "tests/gen/passes/"
 

@@ -1,8 +1,8 @@
 -- test_plan: the arena of many random models, held against a memory that remembers who wrote last: what a
 -- kernel reads must still be there, in training, in evaluations and in the sampler.
 local check = require "tests.gen.check"
-local build = require "gen.build"
-local graph = require "gen.graph"
+local pipeline = require "gen.passes.pipeline"
+local graph = require "gen.ir.graph"
 local samples = require "tests.gen.samples"
 
 local COUNT = 60
@@ -164,11 +164,11 @@ check.test("memory holds what is read", function()
   local count = 0
   samples.random(COUNT, function(c, words)
     local ok, problem = pcall(function()
-      local g = build.train(c, no_dump)
+      local g = pipeline.train(c, no_dump)
       check_all(g)
       simulate(g, "prepare", "forward", "backward")
       simulate(g, "prepare", "forward", "loss")
-      local s = build.sample(c, no_dump)
+      local s = pipeline.sample(c, no_dump)
       check_all(s)
       simulate(s, "forward")
     end)
@@ -181,7 +181,7 @@ check.test("memory holds what is read", function()
 end)
 
 check.test("the simulation finds a planted overlap", function()
-  local g = build.train(samples.config(), no_dump)
+  local g = pipeline.train(samples.config(), no_dump)
   g.tensors["block.0.attention.y"].offset = g.tensors["block.0.x"].offset
   check.raises(function()
     local ok, problem = pcall(simulate, g, "prepare", "forward", "backward")
@@ -192,7 +192,7 @@ end)
 -- ---- what people are promised ---------------------------------------------------------------------
 
 check.test("planning saves memory where there are layers", function()
-  local g = build.train(samples.config("n_layer=6"), no_dump)
+  local g = pipeline.train(samples.config("n_layer=6"), no_dump)
   if g.sizes.acts > 0.7 * g.sizes.unplanned then
     error(("%d of %d floats are left"):format(g.sizes.acts, g.sizes.unplanned))
   end
@@ -200,14 +200,14 @@ end)
 
 check.test("another layer costs the same each time", function()
   local sizes = {}
-  for layers = 3, 6 do sizes[layers] = build.train(samples.config("n_layer=" .. layers), no_dump).sizes.acts end
+  for layers = 3, 6 do sizes[layers] = pipeline.train(samples.config("n_layer=" .. layers), no_dump).sizes.acts end
   check.equal(sizes[5] - sizes[4], sizes[4] - sizes[3])
   check.equal(sizes[6] - sizes[5], sizes[4] - sizes[3])
 end)
 
 check.test("layers run as one loop", function()
   for _, words in ipairs { {}, { "bias=true" }, { "tie_weights=false", "lm_head_bias=true" } } do
-    local g = build.train(samples.config("n_layer=5", table.unpack(words)), no_dump)
+    local g = pipeline.train(samples.config("n_layer=5", table.unpack(words)), no_dump)
     for _, phase in ipairs { "forward", "backward" } do
       local loops = 0
       for _, item in ipairs(g.schedule[phase]) do
@@ -223,7 +223,7 @@ end)
 
 check.test("with dropout all but the first layer's gradients", function()
   for _, embd in ipairs { "true", "false" } do
-    local g = build.train(samples.config("n_layer=5", "dropout=0.1", "dropout_embd=" .. embd), no_dump)
+    local g = pipeline.train(samples.config("n_layer=5", "dropout=0.1", "dropout_embd=" .. embd), no_dump)
     local loops = {}
     for _, item in ipairs(g.schedule.backward) do
       if item.layers then loops[#loops + 1] = #item.layers end
@@ -234,7 +234,7 @@ end)
 
 check.test("logits are never held for more than a block of rows", function()
   local c = samples.config("vocab_size=50304", "batch_size=12", "block_size=128")
-  local g = build.train(c, no_dump)
+  local g = pipeline.train(c, no_dump)
   for _, name in ipairs { "logits", "train.logits", "d.logits" } do
     if g.tensors[name].dims[1] > 1536 // 4 then error(name .. " has all rows") end
   end

@@ -1,9 +1,9 @@
 -- The README's table of config keys is the schema's. `--update` writes it anew.
 local check = require("tests.gen.check")
-local config = require("gen.config")
-local files = require("gen.files")
+local schema = require("gen.config.schema")
+local files = require("gen.base.files")
 
-local OPEN, CLOSE = "<!-- keys: written by `make golden` from gen/config.lua -->\n", "<!-- end of keys -->"
+local OPEN, CLOSE = "<!-- keys: written by `make golden` from gen/config/keys.lua -->\n", "<!-- end of keys -->"
 
 local text = files.read("README.md")
 local _, from = text:find(OPEN, 1, true)
@@ -11,13 +11,13 @@ local to = text:find(CLOSE, 1, true)
 
 if arg[1] == "--update" then
   local file = assert(io.open("README.md", "wb"))
-  file:write(text:sub(1, from), config.markdown(), text:sub(to))
+  file:write(text:sub(1, from), schema.markdown(), text:sub(to))
   file:close()
   os.exit(0)
 end
 
 check.test("the table of keys is the schema's; make golden rewrites it", function()
-  check.equal(text:sub(from + 1, to - 1), config.markdown())
+  check.equal(text:sub(from + 1, to - 1), schema.markdown())
 end)
 
 check.finish()

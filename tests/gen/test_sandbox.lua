@@ -1,7 +1,7 @@
 -- test_sandbox: what a hostile config may try. Each attempt ends in one line with code 64, within a
 -- second of CPU time, and leaves the program as it was.
 local check = require "tests.gen.check"
-local sandbox = require "gen.sandbox"
+local sandbox = require "gen.config.sandbox"
 
 local path = os.tmpname()
 

@@ -1,6 +1,6 @@
 -- Warnings are errors of the compilers that were tried, and of no others: tests/strict.sh, with made-up compilers.
 local check = dofile("tests/gen/check.lua")
-local files = require "gen.files"
+local files = require "gen.base.files"
 
 local folder = io.popen("mktemp -d"):read("l")
 local notes = folder .. "/notes"
@@ -67,7 +67,7 @@ end)
 check.test("nothing else decides it", function()
   -- format.sh has clang-format's flag, which is no compiler's.
   local pipe = io.popen("grep -rl -e -Werror Makefile gen runtime templates tests configs | LC_ALL=C sort")
-  check.equal(pipe:read("a"), "tests/format.sh\ntests/gen/test_strict.lua\ntests/strict.sh\n")
+  check.equal(pipe:read("a"), "gen/tools/format.sh\ntests/gen/test_strict.lua\ntests/strict.sh\n")
   pipe:close()
 end)
 

@@ -1,6 +1,6 @@
 -- test_template: what a template becomes, and that its mistakes are named with its own lines.
 local check = require "tests.gen.check"
-local template = require "gen.template"
+local template = require "gen.emit.template"
 
 local path = os.tmpname()
 

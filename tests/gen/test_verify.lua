@@ -1,19 +1,17 @@
 -- test_verify: a fault planted after any pass is caught, by the name of that pass.
 local check = require "tests.gen.check"
-local build = require "gen.build"
-local graph = require "gen.graph"
+local pipeline = require "gen.passes.pipeline"
+local graph = require "gen.ir.graph"
 local samples = require "tests.gen.samples"
-local verify = require "gen.verify"
-
-local passes = require "gen.passes"
+local verify = require "gen.ir.verify"
 
 local function literal(text) return (text:gsub("%p", "%%%0")) end
 
 -- The graph of a small model after all passes up to `last`; "build" is none.
 local function model(last, ...)
-  local g = build.forward(samples.config(...))
+  local g = pipeline.forward(samples.config(...))
   local done = last == "build"
-  for _, name in ipairs(passes) do
+  for _, name in ipairs(pipeline.passes) do
     if done then break end
     require("gen.passes." .. name).run(g)
     done = name == last
@@ -38,7 +36,7 @@ local function caught(last, plant, message, ...)
     local g = model(last, table.unpack(words))
     verify.run(g, last)
     local expected = plant(g)
-    local place = last == "build" and "gen/build.lua: " or ("gen/passes/%s.lua: "):format(last)
+    local place = last == "build" and "gen/passes/pipeline.lua: " or ("gen/passes/%s.lua: "):format(last)
     check.raises(function() verify.run(g, last) end, 70, literal(place) .. ".*" .. literal(expected or message))
   end
 end

@@ -1,6 +1,6 @@
 -- test_wrap: emitted lines are broken at 100 columns as a person would, and what is short stays.
 local check = require "tests.gen.check"
-local wrap = require "gen.wrap"
+local wrap = require "gen.emit.wrap"
 
 local function becomes(text, wanted)
   return function() check.same_text(wrap.text(text), wanted or text) end

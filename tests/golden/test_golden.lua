@@ -3,7 +3,7 @@
 --
 --     lua5.4 tests/golden/test_golden.lua [--update]     --update (make golden) stores what it makes now
 local check = require "tests.gen.check"
-local files = require "gen.files"
+local files = require "gen.base.files"
 
 local stored = {
   { name = "tiny", emitted = { "model.h", "train.c", "sample.c" }, own = { "defaults.c" } },

@@ -18,16 +18,16 @@
 --   backend     "cpu" or "cuda": only emitted for it; the sampler's are a CPU's
 --   vocab       the size that CUDA pads as the vocabulary's
 --   accumulates { tensor name, ... }: parameters whose gradient has another writer before this graph's
-package.path = "./?.lua;./?/init.lua;" .. package.path
+package.path = "./?.lua;" .. package.path
 local autodiff = require("gen.passes.autodiff")
 local fuse = require("gen.passes.fuse")
-local graph = require("gen.graph")
-local kernels = require("gen.kernels")
+local graph = require("gen.ir.graph")
+local kernels = require("gen.emit.kernels")
 local layout = require("gen.passes.layout")
-local op = require("gen.op")
-local target = require("gen.target")
-local template = require("gen.template")
-local verify = require("gen.verify")
+local op = require("gen.ir.op")
+local target = require("gen.ir.target")
+local template = require("gen.emit.template")
+local verify = require("gen.ir.verify")
 
 local DIMS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
 

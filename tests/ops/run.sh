@@ -61,7 +61,7 @@ for isa in "$@"; do
     rm -f "$out"/*.c # of other families than these
     # shellcheck disable=SC2086 # a word each
     lua5.4 tests/ops/emit.lua "$isa" "$out" ${bench:+--bench} ${FAMILIES-}
-    flags=$(lua5.4 -e "print(require('gen.isa')['$isa'].flags)")
+    flags=$(lua5.4 -e "print(require('gen.ir.isa')['$isa'].flags)")
     MAKEFLAGS='' make -s -j2 -f tests/ops/ops.mk BUILD="$build" ISA="$isa" ISA_FLAGS="$flags" \
         BENCH=$bench "$@"
     if [ -n "$bench" ]; then

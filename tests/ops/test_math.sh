@@ -55,7 +55,7 @@ for isa in avx512:avx512vl avx2:avx2; do
         skip "$name" 'not on this machine'
         continue
     fi
-    flags=$(lua5.4 -e "print(require('gen.isa').$name.flags)")
+    flags=$(lua5.4 -e "print(require('gen.ir.isa').$name.flags)")
     step=${widest:+61}
     widest=${widest:-$name}
     build "$name" gcc -fopenmp "$flags" && check "$name" "${step:-1}" "$tmp/$name"

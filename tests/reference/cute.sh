@@ -11,7 +11,7 @@ venv=build/venv-cute
 work=build/cute-parity
 stored=tests/cuda/cute/maps.txt
 PATH=$PATH:/usr/local/cuda/bin
-tests/setup.sh --check cuda
+gen/tools/setup.sh --check cuda
 . tests/reference/venv.sh
 update_venv $venv CUTLASS cutlass_library --no-deps -r $here/requirements-cute.txt
 headers=$("$venv/bin/python" -c 'import cutlass_library; print(cutlass_library.source_path)')/include

@@ -18,4 +18,4 @@ ${CC:-gcc} -std=gnu11 -O2 -Wall -Wextra -I. -Ibuild/include -o build/encode $her
     runtime/tokenizer.c runtime/pretokenize.c runtime/bpe.c runtime/json.c runtime/hash.c runtime/allocate.c runtime/log.c
 # An empty cache folder: tiktoken then reads the files that are here.
 TIKTOKEN_CACHE_DIR='' "$venv/bin/python" "$here/tokenizer.py" build/encode data/shakespeare/input.txt README.md \
-    Makefile gen/config.lua runtime/main.c "$here/tokenizer.py" "$@"
+    Makefile gen/config/keys.lua runtime/main.c "$here/tokenizer.py" "$@"

@@ -1,8 +1,8 @@
 -- fixture: folders of runs as the trainer writes them, made up, so that the report can be tested without training. The
 -- losses fall, and rise again for wide models; a sampler beside them answers as the real one does.
 local json = require("dkjson")
-local config = require("gen.config")
-local files = require("gen.files")
+local hash = require("gen.config.hash")
+local files = require("gen.base.files")
 
 local fixture = {}
 
@@ -66,11 +66,11 @@ function fixture.run(root, folder, spec)
   shell("mkdir -p " .. files.quoted(path))
   local seed, max_iters = spec.seed or 1337, spec.max_iters or 1000
   local params = s.n_layer * 12 * s.n_embd ^ 2 + 65 * s.n_embd
-  local hash = ("%012x"):format(s.n_embd * 1000 + s.n_head * 10 + s.n_layer)
+  local digits = ("%012x"):format(s.n_embd * 1000 + s.n_head * 10 + s.n_layer)
   local build = spec.build or ("fixture-n_head=%d-n_embd=%d"):format(s.n_head, s.n_embd)
   if not spec.no_info then
     files.write(path .. "/run.json", json.encode({ format = 1, name = spec.name, config_name = build, backend = "cpu",
-      hash = hash, config = { n_layer = s.n_layer, n_head = s.n_head, n_embd = s.n_embd, batch_size = s.batch_size,
+      hash = digits, config = { n_layer = s.n_layer, n_head = s.n_head, n_embd = s.n_embd, batch_size = s.batch_size,
         block_size = s.block_size },
       run = { max_iters = max_iters, dropout = s.dropout, seed = seed, out_dir = folder, eval_interval = 100 },
       title = "gpt, made up", num_params = math.tointeger(params // 1 + s.block_size * s.n_embd),
@@ -101,14 +101,14 @@ function fixture.run(root, folder, spec)
     files.write(path .. "/ckpt.safetensors", "made up")
     files.write(path .. "/state.safetensors", "made up")
   end
-  fixture.build(root, build, hash, s)
+  fixture.build(root, build, digits, s)
   return { name = spec.name, settings = spec.settings or {}, seed = seed, folder = folder,
     build = "build/" .. build .. "/cpu" }
 end
 
 -- A build whose sampler is tests/report/sampler.lua, with figures of bench and a memory plan.
-function fixture.build(root, name, hash, s)
-  local folder = ("%s/build/%s/cpu"):format(root, config.folder(name))
+function fixture.build(root, name, digits, s)
+  local folder = ("%s/build/%s/cpu"):format(root, hash.folder(name))
   local sampler = folder .. "/sample"
   if files.read(sampler) then return end
   files.write(sampler, ("#!/bin/sh\nexec lua5.4 %s/tests/report/sampler.lua --n_layer=%d --n_head=%d \"$@\"\n"):format(
@@ -118,7 +118,7 @@ function fixture.build(root, name, hash, s)
   for i, kernel in ipairs({ "matmul_1024x128x512", "attention_1024x128", "layernorm_1024x128", "batch" }) do
     kernels[i] = { name = kernel, calls = 4, ms = 4 / i, flop = 4e8 / i, bytes = 2e7 / i, roofline = 0.9 / i }
   end
-  files.write(folder .. "/bench.json", json.encode({ program = "bench", name = name, build = hash,
+  files.write(folder .. "/bench.json", json.encode({ program = "bench", name = name, build = digits,
     machine = "a made-up processor", threads = 2, ms_median = s.n_embd / 16, ms_p10 = s.n_embd / 17,
     ms_p90 = s.n_embd / 14, share_of_peak = 0.71, gflops = 355, peak_gflops = 500, share_of_floor = 0.8,
     tokens_per_s = 70000, peak_rss_bytes = 1e8, plan_bytes = 9e7, kernels = kernels }))
@@ -134,7 +134,7 @@ function fixture.build(root, name, hash, s)
     plan[#plan + 1] = ("acts + %d = d.block.%d.y:1024x128 nodes %d..%d"):format(offset, layer, 56 - 4 * layer,
       60 - 4 * layer)
   end
-  files.write(("%s/build/%s/cpu/ir/6-plan.txt"):format(root, hash), table.concat(plan, "\n") .. "\n")
+  files.write(("%s/build/%s/cpu/ir/6-plan.txt"):format(root, digits), table.concat(plan, "\n") .. "\n")
 end
 
 -- Every combination of the factors' values, the last key fastest: a list of settings.

@@ -2,7 +2,7 @@
 -- whether each chart is drawn, sorts every table, picks runs, filters, and says what is wrong.
 package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
-local files = require("gen.files")
+local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
 local json = require("dkjson")
 local library = require("gen.report.library")

@@ -1,5 +1,5 @@
 // assigned.h: the code points that have a meaning, surrogates left out.
-// Of Unicode 15.0.0; written by gen/unicode.lua.
+// Of Unicode 15.0.0; written by gen/tools/unicode.lua.
 #ifndef DIECAST_ASSIGNED_H
 #define DIECAST_ASSIGNED_H
 

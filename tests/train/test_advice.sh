@@ -7,9 +7,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 copy=$tmp/copy
-mkdir -p "$copy/tests" "$copy/cfg" "$copy/data" "$copy/build"
+mkdir -p "$copy/cfg" "$copy/data" "$copy/build"
 cp -a Makefile gen templates runtime configs "$copy/"
-cp -a tests/setup.sh "$copy/tests/"
 cp data/prepare.sh "$copy/data/"
 cp -a build/runtime "$copy/build/" 2>/dev/null # which no other test writes
 cd "$copy" || exit 74

@@ -31,7 +31,7 @@ check "xxHash's licence" grep -q 'BSD 2-Clause License' $file
 check "no path of this machine" sh -c "! grep -v data_dir $file | grep -E '$tmp|$PWD'"
 
 refused() { # with one line, and exit code 64
-    lua5.4 gen/amalgamate.lua --backend cuda "$tmp/amalgamated.lua" >"$tmp/said" 2>&1
+    lua5.4 gen/tools/amalgamate.lua --backend cuda "$tmp/amalgamated.lua" >"$tmp/said" 2>&1
     code=$?
     cat "$tmp/said"
     [ $code = 64 ] && [ "$(wc -l <"$tmp/said")" = 1 ] && grep -q "CPU's trainer; leave BACKEND out" "$tmp/said"

@@ -6,9 +6,8 @@ set -u
 cd "$(dirname "$0")/../.." || exit 74
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-mkdir "$copy/tests" "$copy/build"
+mkdir "$copy/build"
 cp -a Makefile gen templates runtime configs data "$copy/"
-cp -a tests/setup.sh "$copy/tests/"
 # Of what is built that alone which no other test writes.
 cp -a build/.gitignore build/prepare build/include build/runtime "$copy/build/" 2>/dev/null
 cd "$copy" || exit 74

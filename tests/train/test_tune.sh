@@ -30,7 +30,7 @@ same_weights() { # of two runs
 # Whether the emitted kernels have the numbers of the file, all products of them.
 cat >"$tmp/follows.lua" <<'LUA'
 package.path = "./?.lua;" .. package.path
-local text, entries = require("gen.files").read(arg[2] .. "/train.c"), require("gen.sandbox").load(arg[1])
+local text, entries = require("gen.base.files").read(arg[2] .. "/train.c"), require("gen.config.sandbox").load(arg[1])
 local found = 0
 for kernel, numbers in text:gmatch("\nstatic void (matmul[%w_]*)(.-)\n}\n") do
   local name = kernel:match("^matmul[%l_]*_%d+x%d+x%d+")
@@ -56,7 +56,7 @@ check "without a file, the model's choice" eval 'baked "" | grep -q "tiling=mode
 modelled=$(folder "")
 check "trains" train modelled
 file=$(lua5.4 -e "package.path = './?.lua;' .. package.path
-    print(require('gen.tiling').path('$tmp/build/tune', 'generic'))")
+    print(require('gen.passes.tiling').path('$tmp/build/tune', 'generic'))")
 check "the file is named by processor and isa" eval 'case $file in "$tmp/build/tune/"?*-generic.lua) ;; *) false ;; esac'
 
 # One layer's products and the head's, cut as nobody would.

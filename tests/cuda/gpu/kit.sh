@@ -61,7 +61,7 @@ for_device="--nvcc $arch"
 
 for tool in lua5.4 ${emulated:-nvcc}; do
     [ "$tool" = 1 ] || command -v "$tool" >/dev/null || {
-        echo "gpu-kit: $tool: not found; this needs Lua (tests/setup.sh build) and the CUDA toolkit" >&2
+        echo "gpu-kit: $tool: not found; this needs Lua (gen/tools/setup.sh build) and the CUDA toolkit" >&2
         exit 66
     }
 done

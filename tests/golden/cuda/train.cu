@@ -2282,7 +2282,7 @@ void device_loss(struct gpu *gpu) {
 
     // gen/models/gpt.lua:103
     RUN(matmul_48x36x65, logits, ln_f_y, wte_weight_image);
-    // gen/build.lua
+    // gen/passes/pipeline.lua
     RUN(cross_entropy_48x65, losses, logits, gpu->targets);
     RUN(mean_loss_48, gpu->state, losses, gpu->targets, gpu->beta);
 }
@@ -2482,7 +2482,7 @@ void device_backward(struct gpu *gpu) {
 
     // gen/models/gpt.lua:103
     RUN(matmul_48x36x65, train_logits, ln_f_y, wte_weight_image);
-    // gen/build.lua
+    // gen/passes/pipeline.lua
     RUN(cross_entropy_backward_48x65, gpu->state, d_logits, train_losses, train_logits,
         gpu->targets);
     // gen/models/gpt.lua:103
@@ -2499,7 +2499,7 @@ void device_backward(struct gpu *gpu) {
     // gen/models/gpt.lua:71
     RUN(embed_backward_48x36x65x24, d_wte_weight, d_wpe_weight, d_embedded, gpu->tokens, 1.0f,
         gpu->beta, d_embedded_embed_backward_workspace);
-    // gen/build.lua
+    // gen/passes/pipeline.lua
     RUN(mean_loss_48, gpu->state, train_losses, gpu->targets, gpu->beta);
 }
 

@@ -1983,7 +1983,7 @@ void model_loss(struct model *m, int thread, int threads) {
 
     // gen/models/gpt.lua:103
     RUN(matmul_18x10x17, logits, ln_f_y, wte_weight);
-    // gen/build.lua
+    // gen/passes/pipeline.lua
     RUN(cross_entropy_18x17, losses, logits, m->targets);
     RUN(mean_loss_18, m, losses, m->targets);
 }
@@ -2163,7 +2163,7 @@ void model_backward(struct model *m, int thread, int threads) {
 
     // gen/models/gpt.lua:103
     RUN(matmul_18x10x17, train_logits, ln_f_y, wte_weight);
-    // gen/build.lua
+    // gen/passes/pipeline.lua
     RUN(cross_entropy_backward_18x17, m, d_logits, train_losses, train_logits, m->targets);
     // gen/models/gpt.lua:103
     RUN(matmul_dx_18x17x10, d_ln_f_y, d_logits, wte_weight);
@@ -2179,7 +2179,7 @@ void model_backward(struct model *m, int thread, int threads) {
     // gen/models/gpt.lua:71
     RUN(embed_backward_18x10x17x6, d_wte_weight, d_wpe_weight, d_embedded, m->tokens, false,
         m->first);
-    // gen/build.lua
+    // gen/passes/pipeline.lua
     RUN(mean_loss_18, m, train_losses, m->targets);
 }
 

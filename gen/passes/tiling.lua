@@ -11,7 +11,7 @@
 -- As text a tiling is "matmul_768x128x512-3-128-64-0": a product's name, then the numbers. The key `tiling` is
 -- "tuned", "model" or such texts joined by '+'; the file of `make tune`, build/tune/PROCESSOR-ISA.lua, is a table
 -- of name to numbers, and holds what every config's products were tuned to on that processor.
-local sandbox = require("gen.sandbox")
+local sandbox = require("gen.config.sandbox")
 
 local tiling = {}
 
@@ -218,7 +218,7 @@ function tiling.file_text(entries)
   local lines = {}
   for name, text in pairs(entries) do lines[#lines + 1] = ("  %s = %q,"):format(name, text) end
   table.sort(lines)
-  return "-- What `make tune` found: of each product, how it is cut (gen/tiling.lua).\nreturn {\n" ..
+  return "-- What `make tune` found: of each product, how it is cut (gen/passes/tiling.lua).\nreturn {\n" ..
     table.concat(lines, "\n") .. "\n}\n"
 end
 

@@ -1,16 +1,16 @@
 -- amalgamate: a trainer as one C file: the runtime, the emitted model, and the two header libraries with
 -- their licences.
 --
---   lua5.4 gen/amalgamate.lua [--backend cpu] [--build build] CONFIG.lua ... [key=value ...]
+--   lua5.4 gen/tools/amalgamate.lua [--backend cpu] [--build build] CONFIG.lua ... [key=value ...]
 --
 -- The words are gen/main.lua's, which is run first. Writes build/NAME/BACKEND/NAME.c. Files are set one
 -- behind the other, with each #include of the project's or of those libraries replaced by its text where
 -- it first stands; run_keys.h, which says another thing each time, wherever it stands.
 package.path = "./?.lua;" .. package.path
-local command = require("gen.command")
-local config = require("gen.config")
-local files = require("gen.files")
-local isas = require("gen.isa")
+local command = require("gen.base.command")
+local hash = require("gen.config.hash")
+local files = require("gen.base.files")
+local isas = require("gen.ir.isa")
 
 -- Of the runtime's library, what other programs than the trainer use.
 local not_trainer = { "attention", "gpt2_files", "pickle", "prepare_text", "sample_flags", "sampler_open" }
@@ -61,7 +61,7 @@ function Joined:find(quoted, name)
       local text = files.read(folder .. name)
       if text then return text, name end
     end
-    fail(70, ("gen/amalgamate.lua: %s is included and is nowhere"):format(name))
+    fail(70, ("gen/tools/amalgamate.lua: %s is included and is nowhere"):format(name))
   elseif libraries[name] then
     for _, folder in ipairs(library_folders) do
       local text = files.read(folder .. name)
@@ -125,17 +125,17 @@ local head = [[
 ]]
 
 local function main()
-  local parser = command.parser("gen/amalgamate.lua", "Writes a trainer as one C file.")
+  local parser = command.parser("gen/tools/amalgamate.lua", "Writes a trainer as one C file.")
   parser:option("--backend", "cpu", "cpu")
   parser:option("--build", "the folder to write to", "build")
-  local args = command.arguments("gen/amalgamate.lua", parser)
+  local args = command.arguments("gen/tools/amalgamate.lua", parser)
   if args.backend ~= "cpu" then
     fail(64, ("backend %s: an amalgamation is of the CPU's trainer; leave BACKEND out"):format(args.backend))
   end
 
   run(generator(args, args.words))
   local name = ask(args, "build_name")
-  local folder = ("%s/%s/%s/"):format(args.build, config.folder(name), args.backend)
+  local folder = ("%s/%s/%s/"):format(args.build, hash.folder(name), args.backend)
   local build = variables(folder .. "build.mk")
   local native = ask(args, "isa", "isa=native") == build.ISA
   local flags = native and "-march=native" or isas[build.ISA].flags

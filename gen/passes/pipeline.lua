@@ -1,11 +1,13 @@
--- build: from a checked config to planned graphs: the trainer's, and the sampler's from the same
--- model.
-local graph = require("gen.graph")
-local passes = require("gen.passes")
-local target = require("gen.target")
-local verify = require("gen.verify")
+-- pipeline: from a checked config to planned graphs: the trainer's, and the sampler's from the same model.
+local graph = require("gen.ir.graph")
+local target = require("gen.ir.target")
+local verify = require("gen.ir.verify")
 
-local build = {}
+local pipeline = {}
+
+-- The passes, in the order in which they run. Each changes the graph in place and knows nothing of
+-- the others; gen/ir/verify.lua checks the graph after each.
+pipeline.passes = { "autodiff", "recompute", "fuse", "layout", "plan" }
 
 -- Tokens of a prompt that the sampler takes in one call: whole tiles (runtime/product.h).
 local SAMPLER_ROWS = 264
@@ -28,14 +30,14 @@ local function new_graph(t)
 end
 
 -- The model's forward pass and its loss, before any pass of the compiler.
-function build.forward(c)
+function pipeline.forward(c)
   local g = new_graph(target.of(c))
   g.recompute, g.logits_rows, g.decay_all = c.recompute, c.logits_rows, c.decay_params == "all"
   local model = require("gen.models." .. c.model)
   g.rows = c.batch_size * c.block_size
   local logits = model.forward(g, c, g.rows)
   local targets = g:input("targets", { g.rows }, "i32")
-  g.phase, g.at = "loss", "gen/build.lua"
+  g.phase, g.at = "loss", "gen/passes/pipeline.lua"
   local losses = g:append("cross_entropy", { "losses" }, { logits, targets })
   g:append("mean_loss", {}, { losses, targets })
   g.phase, g.at = "forward", nil
@@ -43,14 +45,14 @@ function build.forward(c)
 end
 
 -- The training graph; dump(name, text) takes the graph's text after each pass.
-function build.train(c, dump)
-  local g = build.forward(c)
-  run_passes(g, passes, dump)
+function pipeline.train(c, dump)
+  local g = pipeline.forward(c)
+  run_passes(g, pipeline.passes, dump)
   return g
 end
 
 -- The sampler's graph, for the CPU whatever trains: a few rows through a cache, weights where the checkpoint has them.
-function build.sample(c, dump)
+function pipeline.sample(c, dump)
   local g = new_graph(target.cpu(c.isa))
   local decode = setmetatable({ decode = true, has_dropout = false }, { __index = c })
   g.decode = true
@@ -61,4 +63,4 @@ function build.sample(c, dump)
   return g
 end
 
-return build
+return pipeline

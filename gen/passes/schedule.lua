@@ -2,7 +2,7 @@
 -- a loop over layers that repeat. Layers repeat where they have the same kernels and every address moves
 -- by the same distance from one to the next; a layer that differs (the first one's gradient, say) is a
 -- run of its own.
-local graph = require("gen.graph")
+local graph = require("gen.ir.graph")
 
 local schedule = {}
 

@@ -1,13 +1,13 @@
 -- verify: what must hold after every pass. A failure is our own fault and says which pass broke
 -- what.
-local graph = require("gen.graph")
-local target = require("gen.target")
+local graph = require("gen.ir.graph")
+local target = require("gen.ir.target")
 
 local verify = {}
 
 local function check(pass, condition, format, ...)
   if condition then return end
-  local place = pass == "build" and "gen/build.lua" or ("gen/passes/%s.lua"):format(pass)
+  local place = pass == "build" and "gen/passes/pipeline.lua" or ("gen/passes/%s.lua"):format(pass)
   error({ code = 70, message = place .. ": " .. format:format(...) })
 end
 

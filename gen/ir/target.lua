@@ -2,11 +2,11 @@
 --
 --   both   backend; elem: the type of activations ("bf16", "f16", "f32"); align: of tensors, in
 --          floats
---   cpu    isa: the instruction set's sizes, from gen/isa.lua; padded: rows of activations are padded;
+--   cpu    isa: the instruction set's sizes, from gen/ir/isa.lua; padded: rows of activations are padded;
 --          specialise: false where kernels are told their sizes when they are called
 --   cuda   sms: the multiprocessors that work is cut for; vocab, tf32, attention. Rows of tensors
 --          are padded: target.width
-local isas = require("gen.isa")
+local isas = require("gen.ir.isa")
 
 local target = {}
 

@@ -9,8 +9,8 @@
 --   node:   op (its definition), inputs, outputs (tensors, in the op's order; false where an optional
 --           input is absent), attrs, dims (letter -> size), layer (or nil), phase, at (file:line)
 --
--- g.target says what the graph is emitted for (gen/target.lua); nil is a CPU, in float32.
-local op = require("gen.op")
+-- g.target says what the graph is emitted for (gen/ir/target.lua); nil is a CPU, in float32.
+local op = require("gen.ir.op")
 
 local graph = {}
 graph.__index = graph

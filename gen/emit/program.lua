@@ -1,13 +1,10 @@
--- emit: a planned graph becomes text. It decides nothing: names, addresses, order and fusions are the
--- graph's. What is here is how a function that calls kernels reads.
-local graph = require("gen.graph")
-local isas = require("gen.isa")
-local kernels = require("gen.kernels")
-local target = require("gen.target")
-local template = require("gen.template")
-local wrap = require("gen.wrap")
+-- program: a planned graph becomes functions that call kernels. It decides nothing: names, addresses, order and
+-- fusions are the graph's. Depends on kernels of this room.
+local graph = require("gen.ir.graph")
+local kernels = require("gen.emit.kernels")
+local target = require("gen.ir.target")
 
-local emit = {}
+local program = {}
 
 local WIDTH = 100
 
@@ -175,7 +172,8 @@ end
 local Emitter = {}
 Emitter.__index = Emitter
 
-local function new_emitter(g)
+-- A new emitter, which gathers the kernels that its phases call.
+function program.emitter(g)
   local cuda = g:backend() == "cuda"
   return setmetatable({ g = g, target = g.target, cuda = cuda, decode = g.decode, rows = g.rows,
     dialect = dialects[g.decode and "decode" or cuda and "cuda" or "train"], kernels = {}, by_name = {} }, Emitter)
@@ -186,7 +184,7 @@ local function check_same(k, other)
   local same = k.arg_names == other.arg_names
   for key, value in pairs(k.attrs) do same = same and (key == "site" or value == other.attrs[key]) end
   if not same then
-    error({ code = 70, message = ("gen/kernels.lua: two different kernels are named %s"):format(other.name) })
+    error({ code = 70, message = ("gen/emit/kernels.lua: two different kernels are named %s"):format(other.name) })
   end
 end
 
@@ -303,7 +301,7 @@ local function scaled(number, unit)
   end
   return ("%.0f %s"):format(number, unit)
 end
-emit.scaled = scaled
+program.scaled = scaled
 
 function Emitter:kernel_texts()
   local texts, shared = {}, {}
@@ -326,192 +324,4 @@ function Emitter:kernel_texts()
   return table.concat(texts, "\n")
 end
 
--- ---- files ---------------------------------------------------------------------------------------
-
--- A C string literal: bytes that C could take for something else, trigraphs among them, are octal.
-function emit.c_string(text)
-  local function octal(byte) return ("\\%03o"):format(byte:byte()) end
-  return '"' .. text:gsub('[%c"\\\x7f-\xff]', octal):gsub("%?%?", "?\\077") .. '"'
-end
-
-local function frame(path, k)
-  return wrap.text(template.load(path)[path:match("([%w_]+)%.%w+$")](k))
-end
-
--- Words as C string literals, one a line of a macro.
-local function macro_strings(text)
-  local lines, line = {}, ""
-  local function add(piece)
-    if #line + #piece > 80 then
-      lines[#lines + 1] = emit.c_string(line)
-      line = ""
-    end
-    line = line .. piece
-  end
-  for word in text:gmatch("%S+") do
-    for piece in (word .. " "):gmatch("[^+]+%+?") do add(piece) end
-  end
-  lines[#lines + 1] = emit.c_string((line:gsub(" $", "")))
-  for i = 1, #lines - 1 do lines[i] = lines[i] .. (" "):rep(WIDTH - 5 - #lines[i]) .. "\\" end
-  return table.concat(lines, "\n    ")
-end
-
--- The parameters with layers folded: one entry for "transformer.h.%d.ln_1.weight".
-local function param_table(g, c)
-  local entries, by_name = {}, {}
-  for _, param in ipairs(g.params) do
-    local layer = graph.layer_of(param.name)
-    local name = layer and param.name:gsub("%.%d+%.", ".%%d.", 1) or param.name
-    local entry = by_name[name]
-    if not entry then
-      local owner = param.copy_of or param
-      entry = {
-        name = name, layers = 1, offset = owner.host_offset, stride = 0, dims = param.dims,
-        device_offset = owner.offset, device_stride = 0,
-        device_pitch = target.width(g.target, param.dims[#param.dims]),
-        copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
-        init_value = kernels.f32(owner.init_value or 0.0),
-        decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
-      }
-      by_name[name] = entry
-      entries[#entries + 1] = entry
-    else
-      if entry.layers == 1 then
-        entry.stride = param.host_offset - entry.offset
-        entry.device_stride = param.offset - entry.device_offset
-      end
-      entry.layers = entry.layers + 1
-    end
-  end
-  return entries
-end
-
--- Counts that people know: all parameters, and nanoGPT's count without position embeddings.
-local function totals(entries)
-  local all, nanogpt = 0, 0
-  for _, entry in ipairs(entries) do
-    if not entry.copy then
-      all = all + entry.count * entry.layers
-      if entry.name ~= "transformer.wpe.weight" then nanogpt = nanogpt + entry.count * entry.layers end
-    end
-  end
-  return all, nanogpt
-end
-
-local function mebibytes(floats)
-  return ("%.1f MiB"):format(floats * 4 / 2 ^ 20)
-end
-
-local function flops_of_step(g)
-  local total = 0
-  for _, node in ipairs(g.nodes) do
-    if node.phase ~= "loss" then
-      total = total + kernels.describe(node.op.expr and kernels.standalone(node) or node, g.target, false).flops
-        * (node.block and node.block.count or 1)
-    end
-  end
-  return total
-end
-
--- What model.h, train.c and sample.c say of the model.
-function emit.facts(g, c, hash, command)
-  local entries = param_table(g, c)
-  local all, nanogpt = totals(entries)
-  local rows = c.batch_size * c.block_size
-  local sizes = g.sizes
-  local title = c.model == "bigram" and ("bigram, vocabulary %d"):format(c.vocab_size)
-    or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
-      c.n_embd, c.block_size, c.vocab_size)
-  return {
-    c = c, hash = hash, command = command, title = title, entries = entries,
-    optimizer = "OPTIMIZER_" .. c.optimizer:upper(),
-    config = macro_strings(c.baked_text), string = emit.c_string,
-    num_params = all, num_params_nanogpt = nanogpt,
-    flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,
-    step_flops = scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
-      scaled((6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size) * rows, "FLOP"),
-    state_floats = sizes.host, acts_floats = sizes.acts,
-    acts_mib = mebibytes(sizes.acts), unplanned_mib = mebibytes(sizes.unplanned),
-    params_mib = mebibytes(sizes.params),
-    isa = isas[c.isa],
-    vec_message = ("this model is laid out for %s; compile with '%s'"):format(c.isa, isas[c.isa].flags),
-  }
-end
-
-function emit.model_h(facts)
-  return frame("templates/model.h", facts)
-end
-
-function emit.train_c(g, facts)
-  local emitter = new_emitter(g)
-  local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false },
-    { __index = facts })
-  for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
-  emitter:count_calls()
-  k.kernel_texts = emitter:kernel_texts()
-  k.kernels = emitter.kernels
-  k.scratch = {}
-  for _, kernel in ipairs(emitter.kernels) do
-    if kernel.op.scratch then k.scratch[#k.scratch + 1] = kernel.name end
-  end
-  return frame("templates/train.c", k)
-end
-
--- The kernels of all parameters at once, which no node asks for: FLOP and bytes are of one call.
-local function whole_kernels(g, c)
-  local floats, half = g.sizes.params, g:elem() ~= "f32"
-  local moments = c.optimizer == "sgd" and 0 or 2
-  local k = { state_floats = floats, decay_floats = g.sizes.decayed, optimizer = c.optimizer, dtype = g:elem(),
-    sms = g.target.sms, N = g.rows, V = c.vocab_size }
-  local image = half and 2 or 0
-  local list = {
-    { "step", "step_take", 0, 24 * g.rows },
-    { "optimizer", "grad_norm", 2 * floats, 4 * floats },
-    { "optimizer", "update", 14 * floats, (12 + 8 * moments + image) * floats },
-    half and { "matmul", "cast", 0, 6 * floats, "Called once, where a run begins." } or nil,
-  }
-  for i, item in ipairs(list) do
-    local file, fn, flops, bytes, often = table.unpack(item)
-    local name = fn == "update" and c.optimizer or fn
-    local own = { name = name, flops = flops, bytes = bytes, calls = 1, often = often, op = {} }
-    local kernel = setmetatable(own, { __index = k })
-    kernel.text = kernels.whole(file, fn, kernel)
-    list[i] = kernel
-  end
-  return list
-end
-
-local elem_types = { bf16 = "bf16", f16 = "f16", f32 = "float" }
-
-function emit.train_cu(g, c, facts)
-  local emitter = new_emitter(g)
-  local k = setmetatable({ products = {}, elem_type = elem_types[g:elem()] }, { __index = facts })
-  for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
-  emitter:count_calls()
-  for _, kernel in ipairs(whole_kernels(g, c)) do table.insert(emitter.kernels, kernel) end
-  k.kernel_texts = emitter:kernel_texts()
-  k.kernels = emitter.kernels
-  for _, kernel in ipairs(k.kernels) do
-    if kernel.op.product or kernel.op.name == "matmul_dw" then table.insert(k.products, kernel) end
-    k.hopper = k.hopper or kernel.path:find("hopper") ~= nil
-  end
-  k.device_floats = g.sizes.params
-  k.packed_floats = g:elem() == "f32" and 0 or g.sizes.params // 2
-  k.image_text = k.packed_floats == 0 and "products read the weights themselves" or
-    ("the weights' image in %s %s"):format(c.dtype, mebibytes(k.packed_floats))
-  return frame("templates/train.cu", k)
-end
-
-function emit.sample_c(g, facts)
-  local emitter = new_emitter(g)
-  local k = setmetatable({}, { __index = facts })
-  k.forward = emitter:phase("forward")
-  emitter:count_calls()
-  k.kernel_texts = emitter:kernel_texts()
-  k.memory_floats = g.sizes.state + g.sizes.acts
-  k.rows = g.rows
-  k.logits = g.logits
-  return frame("templates/sample.c", k)
-end
-
-return emit
+return program

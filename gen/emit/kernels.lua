@@ -1,11 +1,11 @@
 -- kernels: from a planned node to what its template needs: a name, a signature, sizes, and the C of
 -- the pointwise ops in its store. One kernel serves all nodes of the same op, sizes and fusion.
-local graph = require("gen.graph")
+local graph = require("gen.ir.graph")
 local layout = require("gen.passes.layout")
-local target = require("gen.target")
-local template = require("gen.template")
-local tiling = require("gen.tiling")
-local unspecialise = require("gen.unspecialise")
+local target = require("gen.ir.target")
+local template = require("gen.emit.template")
+local tiling = require("gen.passes.tiling")
+local unspecialise = require("gen.emit.unspecialise")
 
 local kernels = {}
 

@@ -3,7 +3,7 @@
 # would change. Releases of clang-format differ in what they make of the same style: 14 decides,
 # any other one is skipped (exit 77).
 set -eu
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 found=$(clang-format --version | sed -n 's/.*version \([0-9]*\)\..*/\1/p')
 if [ "$found" != 14 ]; then

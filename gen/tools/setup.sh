@@ -1,8 +1,8 @@
 #!/bin/sh
 # setup.sh: installs with apt-get what a set of commands needs and this machine lacks.
 #
-#     tests/setup.sh build | test | report | ...    installs what is missing, and says what
-#     tests/setup.sh --check build | cuda | ...     only says what is missing, and stops
+#     gen/tools/setup.sh build | test | report | ...    installs what is missing, and says what
+#     gen/tools/setup.sh --check build | cuda | ...     only says what is missing, and stops
 #
 # Each need is looked for by what is used of it (a command, a header, a Lua module), so a machine
 # that has it from elsewhere installs nothing. Exit codes: 0 all is there; 69 something is missing
@@ -62,7 +62,7 @@ case $what in
     musl) needs=$needs_musl ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "tests/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv, musl, report, browser, unicode or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv, musl, report, browser, unicode or cuda" >&2
         exit 64
         ;;
 esac

@@ -1,14 +1,14 @@
 -- unicode: which code points are letters, numbers and white space, as C tables, from the Unicode Character
 -- Database that Debian's package unicode-data carries.
 --
---   lua5.4 gen/unicode.lua [FOLDER]      FOLDER: /usr/share/unicode where left out
+--   lua5.4 gen/tools/unicode.lua [FOLDER]      FOLDER: /usr/share/unicode where left out
 --
 -- Writes runtime/unicode.h, for GPT-2's pre-tokenizer: letters are \p{L} and numbers \p{N}, by
 -- UnicodeData.txt's general category, white space is White_Space of PropList.txt. And
 -- tests/runtime/assigned.h, for its tests: the code points that this version of Unicode gives a meaning to.
 -- Both lie in the tree, so that only a newer Unicode needs this program and the package.
 package.path = "./?.lua;" .. package.path
-local files = require("gen.files")
+local files = require("gen.base.files")
 
 local folder = arg[1] or "/usr/share/unicode"
 local other, letter, number, space = 0, 1, 2, 3
@@ -97,7 +97,7 @@ end
 
 local header = [[
 // %s
-// Of Unicode %s; written by gen/unicode.lua.
+// Of Unicode %s; written by gen/tools/unicode.lua.
 #ifndef %s
 #define %s
 

@@ -1,0 +1,187 @@
+-- load: reads configs and assignments, and makes one checked config of them: a table with a value for every key.
+-- Depends on the other files of this room, of which values checks a value alone, and this one what goes together.
+local dkjson = require "dkjson"
+local foreign = require "gen.config.foreign"
+local machine = require "gen.config.machine"
+local problem = require "gen.config.problem"
+local sandbox = require "gen.config.sandbox"
+local schema = require "gen.config.schema"
+local values = require "gen.config.values"
+
+local config = {}
+
+local USAGE, DATA, MISSING, IO = problem.USAGE, problem.DATA, problem.MISSING, problem.IO
+local ENOENT = 2
+local MAX_TOKENS = 1 << 24         -- in a batch
+local MAX_META_BYTES = 8 * 1024 * 1024
+
+local fail, show = problem.fail, schema.show
+
+-- A draft: values stated so far, the place of each, and the order in which they came.
+local function set(draft, name, value, place)
+  local key = schema.key(name)
+  local passed_over = schema.foreign_key(name)
+  if name == "backend" and not foreign.backends[value] then passed_over = nil end
+  if passed_over then
+    draft.warn(sandbox.printable(("%s: %s = %s means nothing here: %s"):format(
+      place, name, show(value), passed_over.help), 400))
+    return
+  end
+  if not key then
+    local meant = schema.suggest(name)
+    fail(USAGE, place, "unknown key '%s'; %s", sandbox.printable(name, 40),
+      meant and "did you mean '" .. meant .. "'?" or "README.md lists all keys")
+  end
+  if key.derived then
+    fail(USAGE, place, "%s follows from %s; set that one", name, key.derived)
+  end
+  draft.values[name] = values.check(key, value, place)
+  draft.count = draft.count + 1
+  draft.places[name], draft.order[name] = place, draft.count
+end
+
+-- The place of the key that was stated last, of those stated.
+local function place_of(draft, ...)
+  local place, last = draft.source, 0
+  for _, name in ipairs({ ... }) do
+    if (draft.order[name] or 0) > last then
+      place, last = draft.places[name], draft.order[name]
+    end
+  end
+  return place
+end
+
+-- vocab_size from the data set's meta.json.
+local function data_vocab_size(data_dir, dataset)
+  local path = data_dir .. "/" .. dataset .. "/meta.json"
+  local file, message, errno = io.open(path, "rb")
+  if not file and errno ~= ENOENT then fail(IO, "vocab_size", "%s", message) end
+  if not file then
+    fail(MISSING, path, "missing, and vocab_size comes from it; %s", data_dir == "data" and
+      ("make it with `make data DATASET=%s` or state vocab_size"):format(dataset) or
+      "state vocab_size, or take data_dir=data, where `make data` writes")
+  end
+  local text
+  text, message = file:read(MAX_META_BYTES + 1)
+  file:close()
+  if message then fail(IO, path, "cannot be read: %s", message) end
+  text = text or ""
+  local again = ("make it again with `make data DATASET=%s`"):format(dataset)
+  if #text > MAX_META_BYTES then fail(DATA, path, "longer than 8 MB; %s", again) end
+  local ok, meta, rest = pcall(dkjson.decode, text)
+  if not ok or type(meta) ~= "table" or text:find("%S", rest) then
+    fail(DATA, path, "is not JSON; %s", again)
+  end
+  local size = type(meta.vocab_size) == "number" and math.tointeger(meta.vocab_size)
+  local key = schema.key("vocab_size")
+  if not size or size < key.min or size > key.max then
+    fail(DATA, path, "has no vocab_size from %d to %d; %s", key.min, key.max, again)
+  end
+  return size
+end
+
+-- A config's name becomes a folder's, and a word of make's.
+local function name_of(path)
+  local name = path:gsub("^.*/", ""):gsub("%.lua$", "")
+  if path:find("[%c\127]") or not name:find("^[%w_][%w_.+=,-]*$") then
+    fail(USAGE, path, "a config's name has letters, digits and '_', '-', '.', '+', '=', ',' " ..
+      "alone; rename the file")
+  end
+  return name
+end
+
+local function check_together(c, draft)
+  if c.backend == "cpu" and c.dtype and c.dtype ~= "float32" then
+    fail(USAGE, place_of(draft, "dtype"),
+      "dtype = %s, but the cpu backend computes in float32; leave dtype out or take backend=cuda", c.dtype)
+  end
+  if c.backend == "cuda" and not c.specialise then
+    fail(USAGE, place_of(draft, "specialise"),
+      "specialise = false, but the cuda backend has specialised kernels alone; leave specialise out")
+  end
+  if c.backend == "cuda" and c.attention == "hopper" and c.arch ~= "sm_90a" and c.arch ~= "native" then
+    fail(USAGE, place_of(draft, "attention", "arch"),
+      "attention = hopper, but arch = %s; Hopper's kernels run on sm_90a alone: leave arch out or take " ..
+      "attention=mma", c.arch)
+  end
+  if c.batch_size * c.block_size > MAX_TOKENS then
+    fail(USAGE, place_of(draft, "batch_size", "block_size"),
+      "batch_size = %d times block_size = %d is more than %d tokens; take a smaller batch_size " ..
+      "and more gradient_accumulation_steps", c.batch_size, c.block_size, MAX_TOKENS)
+  end
+  if c.model == "bigram" then
+    if c.dropout > 0 then
+      fail(USAGE, place_of(draft, "dropout", "model"),
+        "dropout = %s, but model = bigram has nothing to drop; set dropout=0", show(c.dropout))
+    end
+  elseif c.n_embd % c.n_head ~= 0 then
+    fail(USAGE, place_of(draft, "n_head", "n_embd"), "n_head = %d does not divide n_embd = %d",
+      c.n_head, c.n_embd)
+  end
+end
+
+-- What follows from the stated keys. A bigram model has none of a transformer's sizes and choices:
+-- its own are 0, false, or the default.
+local function derive(c)
+  c.has_dropout = c.dropout > 0
+  if c.model == "bigram" then
+    for _, key in ipairs(schema.keys) do
+      if key.gpt then
+        c[key.name] = key.default
+        if key.type == "int" then c[key.name] = 0 end
+        if key.type == "bool" then c[key.name] = false end
+      end
+    end
+  end
+  if c.qkv_bias == nil then c.qkv_bias = c.bias end
+  c.n_ff = 4 * c.n_embd
+  c.head_size = c.n_head > 0 and c.n_embd // c.n_head or 0
+  if c.isa == "native" then c.isa = machine.isa() end
+  c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
+  if c.backend == "cuda" and c.arch == "native" then
+    -- Hopper's own kernels run on nothing else.
+    c.arch = c.attention == "hopper" and "sm_90a" or machine.arch()
+  end
+end
+
+-- Loads the configs at `paths` and the "key=value" strings of `assignments`, later ones winning,
+-- then what `options` gives: backend, data_dir, and warn(line), stderr by default. Returns a table
+-- with a value for every key, and name, source, n_ff, head_size. Raises { code, message }.
+function config.load(paths, assignments, options)
+  paths, assignments, options = paths or {}, assignments or {}, options or {}
+  if not paths[1] then
+    fail(USAGE, "config", "none is named; wanted configs/NAME.lua [more.lua ...] [key=value ...]")
+  end
+  local draft = {
+    values = {}, places = {}, order = {}, count = 0, source = paths[1],
+    warn = options.warn or function(line) io.stderr:write(line, "\n") end,
+  }
+  local c = { name = name_of(paths[1]), source = paths[1] }
+  for _, path in ipairs(paths) do
+    local stated = sandbox.load(path)
+    local names = {}
+    for name in pairs(stated) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do set(draft, name, stated[name], path) end
+  end
+  for _, assignment in ipairs(assignments) do
+    local name, text = assignment:match("^([^=]*)=(.*)$")
+    if not name then
+      fail(USAGE, "SET", "'%s' is no key=value", sandbox.printable(assignment, 60))
+    end
+    set(draft, name, values.parse(schema.key(name), text), "SET")
+  end
+  if options.backend then set(draft, "backend", options.backend, "BACKEND") end
+  if options.data_dir then set(draft, "data_dir", options.data_dir, "data_dir") end
+
+  for _, key in ipairs(schema.keys) do
+    c[key.name] = draft.values[key.name]
+    if c[key.name] == nil then c[key.name] = key.default end
+  end
+  check_together(c, draft)
+  derive(c)
+  c.vocab_size = c.vocab_size or data_vocab_size(c.data_dir, c.dataset)
+  return c
+end
+
+return config

@@ -1,0 +1,122 @@
+-- schema: what others ask of the table of keys (keys.lua): a key by its name, the baked ones and the run's, what a
+-- key takes in words, the key that was probably meant, and the README's table.
+-- Depends on keys, foreign and sandbox, which makes texts printable.
+local foreign = require "gen.config.foreign"
+local keys = require "gen.config.keys"
+local sandbox = require "gen.config.sandbox"
+
+local schema = { keys = keys, foreign = foreign.keys }
+
+local by_name, foreign_by_name = {}, {}
+for _, key in ipairs(keys) do
+  key.baked = key.baked or false
+  key.changes_results = key.baked or key.results or false
+  key.effect = key.effect or (key.changes_results and "results" or "none")
+  key.sampler = key.sampler or "none"
+  key.results = nil
+  by_name[key.name] = key
+end
+for _, key in ipairs(foreign.keys) do foreign_by_name[key.name] = key end
+
+-- ---- keys ------------------------------------------------------------------------------------------
+
+local function keys_where(test)
+  local list = {}
+  for _, key in ipairs(keys) do
+    if test(key) then list[#list + 1] = key end
+  end
+  return list
+end
+
+-- The schema's entry for a name, or nil.
+function schema.key(name) return by_name[name] end
+
+-- The trainer's flags, in schema order.
+function schema.run_keys()
+  return keys_where(function(key) return not key.baked end)
+end
+
+-- What decides the emitted text, in schema order; has_dropout, which follows from dropout, is one.
+function schema.baked_keys()
+  return keys_where(function(key) return key.baked end)
+end
+
+-- nanoGPT's key of that name that means nothing here, or nil.
+function schema.foreign_key(name) return foreign_by_name[name] end
+
+-- ---- words -----------------------------------------------------------------------------------------
+
+-- The value as an error shows it.
+function schema.show(value)
+  if type(value) == "string" then return "'" .. sandbox.printable(value, 60) .. "'" end
+  if math.type(value) == "float" then
+    if value ~= value then return "nan" end
+    return (("%.14g"):format(value))
+  end
+  return tostring(value)
+end
+
+-- What a key takes, in words.
+function schema.wanted(key)
+  if key.type == "bool" then return "true or false" end
+  if key.type == "string" then return "a string" end
+  if key.type == "enum" then
+    return (#key.values > 1 and "one of " or "") .. table.concat(key.values, ", ")
+  end
+  if key.type == "int" then return ("a whole number from %d to %d"):format(key.min, key.max) end
+  local low = key.above and "a number above " .. schema.show(key.above) or
+    "a number from " .. schema.show(key.min)
+  return low .. (key.below and " to below " .. schema.show(key.below) or " to " .. schema.show(key.max))
+end
+
+-- Edits (one character put in, left out or replaced) that lead from a to b.
+local function edit_distance(a, b)
+  local row = {}
+  for j = 0, #b do row[j] = j end
+  for i = 1, #a do
+    local diagonal = row[0]
+    row[0] = i
+    for j = 1, #b do
+      local cost = a:byte(i) == b:byte(j) and 0 or 1
+      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
+      diagonal, row[j] = row[j], best
+    end
+  end
+  return row[#b]
+end
+
+-- The key that was probably meant, or nil.
+function schema.suggest(name)
+  name = name:sub(1, 40):lower()
+  if foreign.names[name] then return foreign.names[name] end
+  local best, best_distance = nil, math.min(3, math.ceil(#name / 3)) + 1
+  for _, key in ipairs(keys) do
+    local distance = edit_distance(name, key.name)
+    if not key.derived and distance < best_distance then
+      best, best_distance = key.name, distance
+    end
+  end
+  return best
+end
+
+local function default_text(key)
+  if key.shown then return key.shown end
+  return type(key.default) == "number" and schema.show(key.default) or tostring(key.default)
+end
+
+-- The README's table of all keys.
+function schema.markdown()
+  local lines = {
+    "| key | default | takes | baked or run | what it is |",
+    "| --- | --- | --- | --- | --- |",
+  }
+  for _, key in ipairs(keys) do
+    if not key.derived then
+      lines[#lines + 1] = ("| `%s` | %s | %s | %s | %s |"):format(
+        key.name, default_text(key), schema.wanted(key), key.baked and "baked" or "run", key.help)
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+return schema

@@ -1,0 +1,133 @@
+-- frames: the files of a build from their frames in templates/: model.h, train.c or train.cu, sample.c.
+-- Depends on the other files of this room.
+local isas = require("gen.ir.isa")
+local kernels = require("gen.emit.kernels")
+local literal = require("gen.emit.literal")
+local params = require("gen.emit.params")
+local program = require("gen.emit.program")
+local template = require("gen.emit.template")
+local wrap = require("gen.emit.wrap")
+
+local emit = {}
+
+local function frame(path, k)
+  return wrap.text(template.load(path)[path:match("([%w_]+)%.%w+$")](k))
+end
+
+local function mebibytes(floats)
+  return ("%.1f MiB"):format(floats * 4 / 2 ^ 20)
+end
+
+local function flops_of_step(g)
+  local total = 0
+  for _, node in ipairs(g.nodes) do
+    if node.phase ~= "loss" then
+      total = total + kernels.describe(node.op.expr and kernels.standalone(node) or node, g.target, false).flops
+        * (node.block and node.block.count or 1)
+    end
+  end
+  return total
+end
+
+-- What model.h, train.c and sample.c say of the model.
+function emit.facts(g, c, hash, command)
+  local entries = params.table(g, c)
+  local all, nanogpt = params.totals(entries)
+  local rows = c.batch_size * c.block_size
+  local sizes = g.sizes
+  local title = c.model == "bigram" and ("bigram, vocabulary %d"):format(c.vocab_size)
+    or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
+      c.n_embd, c.block_size, c.vocab_size)
+  return {
+    c = c, hash = hash, command = command, title = title, entries = entries,
+    optimizer = "OPTIMIZER_" .. c.optimizer:upper(),
+    config = literal.macro_strings(c.baked_text), string = literal.string,
+    num_params = all, num_params_nanogpt = nanogpt,
+    flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,
+    step_flops = program.scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
+      program.scaled((6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size) * rows, "FLOP"),
+    state_floats = sizes.host, acts_floats = sizes.acts,
+    acts_mib = mebibytes(sizes.acts), unplanned_mib = mebibytes(sizes.unplanned),
+    params_mib = mebibytes(sizes.params),
+    isa = isas[c.isa],
+    vec_message = ("this model is laid out for %s; compile with '%s'"):format(c.isa, isas[c.isa].flags),
+  }
+end
+
+function emit.model_h(facts)
+  return frame("templates/model.h", facts)
+end
+
+function emit.train_c(g, facts)
+  local emitter = program.emitter(g)
+  local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false },
+    { __index = facts })
+  for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
+  emitter:count_calls()
+  k.kernel_texts = emitter:kernel_texts()
+  k.kernels = emitter.kernels
+  k.scratch = {}
+  for _, kernel in ipairs(emitter.kernels) do
+    if kernel.op.scratch then k.scratch[#k.scratch + 1] = kernel.name end
+  end
+  return frame("templates/train.c", k)
+end
+
+-- The kernels of all parameters at once, which no node asks for: FLOP and bytes are of one call.
+local function whole_kernels(g, c)
+  local floats, half = g.sizes.params, g:elem() ~= "f32"
+  local moments = c.optimizer == "sgd" and 0 or 2
+  local k = { state_floats = floats, decay_floats = g.sizes.decayed, optimizer = c.optimizer, dtype = g:elem(),
+    sms = g.target.sms, N = g.rows, V = c.vocab_size }
+  local image = half and 2 or 0
+  local list = {
+    { "step", "step_take", 0, 24 * g.rows },
+    { "optimizer", "grad_norm", 2 * floats, 4 * floats },
+    { "optimizer", "update", 14 * floats, (12 + 8 * moments + image) * floats },
+    half and { "matmul", "cast", 0, 6 * floats, "Called once, where a run begins." } or nil,
+  }
+  for i, item in ipairs(list) do
+    local file, fn, flops, bytes, often = table.unpack(item)
+    local name = fn == "update" and c.optimizer or fn
+    local own = { name = name, flops = flops, bytes = bytes, calls = 1, often = often, op = {} }
+    local kernel = setmetatable(own, { __index = k })
+    kernel.text = kernels.whole(file, fn, kernel)
+    list[i] = kernel
+  end
+  return list
+end
+
+local elem_types = { bf16 = "bf16", f16 = "f16", f32 = "float" }
+
+function emit.train_cu(g, c, facts)
+  local emitter = program.emitter(g)
+  local k = setmetatable({ products = {}, elem_type = elem_types[g:elem()] }, { __index = facts })
+  for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
+  emitter:count_calls()
+  for _, kernel in ipairs(whole_kernels(g, c)) do table.insert(emitter.kernels, kernel) end
+  k.kernel_texts = emitter:kernel_texts()
+  k.kernels = emitter.kernels
+  for _, kernel in ipairs(k.kernels) do
+    if kernel.op.product or kernel.op.name == "matmul_dw" then table.insert(k.products, kernel) end
+    k.hopper = k.hopper or kernel.path:find("hopper") ~= nil
+  end
+  k.device_floats = g.sizes.params
+  k.packed_floats = g:elem() == "f32" and 0 or g.sizes.params // 2
+  k.image_text = k.packed_floats == 0 and "products read the weights themselves" or
+    ("the weights' image in %s %s"):format(c.dtype, mebibytes(k.packed_floats))
+  return frame("templates/train.cu", k)
+end
+
+function emit.sample_c(g, facts)
+  local emitter = program.emitter(g)
+  local k = setmetatable({}, { __index = facts })
+  k.forward = emitter:phase("forward")
+  emitter:count_calls()
+  k.kernel_texts = emitter:kernel_texts()
+  k.memory_floats = g.sizes.state + g.sizes.acts
+  k.rows = g.rows
+  k.logits = g.logits
+  return frame("templates/sample.c", k)
+end
+
+return emit

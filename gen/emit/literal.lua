@@ -1,0 +1,30 @@
+-- literal: values as C writes them. Depends on nothing.
+local literal = {}
+
+local WIDTH = 100
+
+-- A C string literal: bytes that C could take for something else, trigraphs among them, are octal.
+function literal.string(text)
+  local function octal(byte) return ("\\%03o"):format(byte:byte()) end
+  return '"' .. text:gsub('[%c"\\\x7f-\xff]', octal):gsub("%?%?", "?\\077") .. '"'
+end
+
+-- Words as C string literals, one a line of a macro.
+function literal.macro_strings(text)
+  local lines, line = {}, ""
+  local function add(piece)
+    if #line + #piece > 80 then
+      lines[#lines + 1] = literal.string(line)
+      line = ""
+    end
+    line = line .. piece
+  end
+  for word in text:gmatch("%S+") do
+    for piece in (word .. " "):gmatch("[^+]+%+?") do add(piece) end
+  end
+  lines[#lines + 1] = literal.string((line:gsub(" $", "")))
+  for i = 1, #lines - 1 do lines[i] = lines[i] .. (" "):rep(WIDTH - 5 - #lines[i]) .. "\\" end
+  return table.concat(lines, "\n    ")
+end
+
+return literal

@@ -1,0 +1,51 @@
+-- params: the parameters as tables of model.h: where each lies, how it begins, and how many there are.
+-- Depends on kernels of this room.
+local graph = require("gen.ir.graph")
+local kernels = require("gen.emit.kernels")
+local target = require("gen.ir.target")
+
+local params = {}
+
+-- The parameters with layers folded: one entry for "transformer.h.%d.ln_1.weight".
+function params.table(g, c)
+  local entries, by_name = {}, {}
+  for _, param in ipairs(g.params) do
+    local layer = graph.layer_of(param.name)
+    local name = layer and param.name:gsub("%.%d+%.", ".%%d.", 1) or param.name
+    local entry = by_name[name]
+    if not entry then
+      local owner = param.copy_of or param
+      entry = {
+        name = name, layers = 1, offset = owner.host_offset, stride = 0, dims = param.dims,
+        device_offset = owner.offset, device_stride = 0,
+        device_pitch = target.width(g.target, param.dims[#param.dims]),
+        copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
+        init_value = kernels.f32(owner.init_value or 0.0),
+        decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
+      }
+      by_name[name] = entry
+      entries[#entries + 1] = entry
+    else
+      if entry.layers == 1 then
+        entry.stride = param.host_offset - entry.offset
+        entry.device_stride = param.offset - entry.device_offset
+      end
+      entry.layers = entry.layers + 1
+    end
+  end
+  return entries
+end
+
+-- Counts that people know: all parameters, and nanoGPT's count without position embeddings.
+function params.totals(entries)
+  local all, nanogpt = 0, 0
+  for _, entry in ipairs(entries) do
+    if not entry.copy then
+      all = all + entry.count * entry.layers
+      if entry.name ~= "transformer.wpe.weight" then nanogpt = nanogpt + entry.count * entry.layers end
+    end
+  end
+  return all, nanogpt
+end
+
+return params
