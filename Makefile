@@ -293,12 +293,12 @@ data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt 
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
 # What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
-prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare prepare_text gpt2_files pickle json hash mapped log allocate tokenizer pretokenize bpe))
+prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare prepare_text gpt2_files pickle json hash mapped log allocate utf8 tokenizer pretokenize bpe))
 build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(prepare_parts)
 # Whether a run's files are whole, for a sweep.
 check_parts := $(addsuffix .c,$(addprefix runtime/,check data safetensors mapped pairs json hash rng log allocate \
-    tokenizer pretokenize bpe))
+    utf8 tokenizer pretokenize bpe))
 build/check: $(check_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
 	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(check_parts) -lm
 # How many threads may run at once here, and the memory there is, for a sweep's plan.
@@ -484,7 +484,7 @@ build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/o
 
 # One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
 sampler_parts := sample_main sample_flags processors groups sampler sampler_choose sampler_open
-sampler_parts += safetensors foreign mapped hash json pairs params tokenizer pretokenize bpe rng log allocate attention json_write replace
+sampler_parts += safetensors foreign mapped hash json pairs params utf8 tokenizer pretokenize bpe rng log allocate attention json_write replace
 sampler: $(bin)/sampler
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
 $(bin)/sampler: $(MODEL_DIR)/sample.c $(sampler_parts:%=runtime/%.c) $(wildcard runtime/*.h) \

@@ -222,13 +222,14 @@ static double bench_step(struct bench *b, bool charge) {
     b->m.dropout = (float)b->run.dropout;
     b->m.dropout_key[0] = (uint32_t)key;
     b->m.dropout_key[1] = (uint32_t)(key >> 32);
+    const struct step_settings settings = schedule_settings(&b->run, 1e-4);
     if (charge) {
         step_gradients(&b->m, b->info, 1, true);
         const double update = time_now(); // the kernels have their own clock
-        step_update(&b->m, b->info, &b->run, 1e-4, b->index + 1);
+        step_update(&b->m, b->info, &settings, b->index + 1);
         bench_charge(b, "grad norm and update", floats * 4 * (moments ? 8 : 4), update);
     } else {
-        step_finish(&b->m, b->info, &b->run, 1, true, 1e-4, b->index + 1);
+        step_finish(&b->m, b->info, 1, true, &settings, b->index + 1);
     }
     if (!isfinite(b->m.loss)) {
         die(EXIT_NUMERICS, "bench: the loss of step %lld is not finite", (long long)b->index);

@@ -22,13 +22,6 @@ struct step_input {
     uint32_t dropout_key[2]; // for this micro-step
 };
 
-// What it says of an update.
-struct step_settings {
-    double learning_rate, beta1, beta2, eps, weight_decay;
-    double grad_clip; // 0 is off
-    int32_t only_try; // the result alone: nothing is updated, nor counted
-};
-
 enum { STEP_RING = 8 }; // results that the device keeps for the host to read late
 
 struct step_state {

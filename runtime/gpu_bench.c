@@ -160,8 +160,9 @@ static void bench_submit(struct bench *b) {
         b->m.dropout_key[1] = (uint32_t)(key >> 32);
         step_gradients(&b->m, b->info, (int)b->accumulation, micro == 0);
     }
-    step_update(&b->m, b->info, &b->run, schedule_learning_rate(&b->run, b->submitted),
-                b->submitted + 1);
+    const struct step_settings settings =
+        schedule_settings(&b->run, schedule_learning_rate(&b->run, b->submitted));
+    step_update(&b->m, b->info, &settings, b->submitted + 1);
     b->submitted++;
 }
 
@@ -276,8 +277,7 @@ int main(int argc, char **argv) {
     printf("%s: %s\n%s, %s products; tokens: %s\n", run_config_name, model_info.title, b.device,
            b.products, b.tokens ? b.tokens : "made up, uniform");
     model_init(&b.m, &model_info, (uint64_t)b.run.seed);
-    const struct progress progress = progress_fresh();
-    step_begin(&b.m, &model_info, &progress);
+    step_begin(&b.m, &model_info, 0, 0, 0);
 
     bench_time_steps(&b);
     bench_measure_memory(&b);

@@ -218,16 +218,17 @@ static void gpu_copy_all(struct model *m, const struct model_info *info,
     }
 }
 
-void step_begin(struct model *m, const struct model_info *info, const struct progress *progress) {
+void step_begin(struct model *m, const struct model_info *info, int64_t updates, double loss_scale,
+                int64_t loss_scale_steps) {
     struct gpu *gpu = &gpu_model;
     bool scaled = !strcmp(info->dtype, "float16");
     // 0 where nothing scaled before; 1 is what other types leave.
-    bool was_scaled = progress->loss_scale > 0 && progress->loss_scale != 1;
-    double scale = was_scaled ? progress->loss_scale : FIRST_LOSS_SCALE;
+    bool was_scaled = loss_scale > 0 && loss_scale != 1;
+    double scale = was_scaled ? loss_scale : FIRST_LOSS_SCALE;
     struct step_state state = {
-        .t = progress->updates,
+        .t = updates,
         .scale = scaled ? scale : 1,
-        .good = progress->loss_scale_steps,
+        .good = loss_scale_steps,
     };
     CUDA_CHECK(
         cudaMemcpyAsync(gpu->state, &state, sizeof state, cudaMemcpyHostToDevice, gpu->stream));

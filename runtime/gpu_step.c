@@ -220,18 +220,10 @@ static void update_submit(const struct model_info *info, const struct step_setti
     steps.submitted++;
 }
 
-void step_update(struct model *m, const struct model_info *info, const struct run *run,
-                 double learning_rate, int64_t t) {
+void step_update(struct model *m, const struct model_info *info,
+                 const struct step_settings *settings, int64_t t) {
     (void)m, (void)t;
-    const struct step_settings settings = {
-        .learning_rate = learning_rate,
-        .beta1 = run->beta1,
-        .beta2 = run->beta2,
-        .eps = run->eps,
-        .weight_decay = run->weight_decay,
-        .grad_clip = run->grad_clip,
-    };
-    update_submit(info, &settings);
+    update_submit(info, settings);
 }
 
 void step_try(struct model *m, const struct model_info *info) {
@@ -240,10 +232,10 @@ void step_try(struct model *m, const struct model_info *info) {
     update_submit(info, &settings);
 }
 
-void step_finish(struct model *m, const struct model_info *info, const struct run *run,
-                 int micro_steps, bool first, double learning_rate, int64_t t) {
+void step_finish(struct model *m, const struct model_info *info, int micro_steps, bool first,
+                 const struct step_settings *settings, int64_t t) {
     step_gradients(m, info, micro_steps, first);
-    step_update(m, info, run, learning_rate, t);
+    step_update(m, info, settings, t);
 }
 
 int step_pending(const struct model *m) {

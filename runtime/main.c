@@ -241,15 +241,16 @@ static bool train_submit(struct trainer *t) {
     if (stop_asked() || t->failed) {
         return false;
     }
-    const double rate = schedule_learning_rate(run, t->submitted);
+    const struct step_settings settings =
+        schedule_settings(run, schedule_learning_rate(run, t->submitted));
     if (t->micro < micro_steps) {
         if (!train_take_batch(t)) {
             return false;
         }
-        step_finish(&t->m, t->info, run, micro_steps, micro_steps == 1, rate,
+        step_finish(&t->m, t->info, micro_steps, micro_steps == 1, &settings,
                     t->progress.updates + 1);
     } else {
-        step_update(&t->m, t->info, run, rate, t->progress.updates + 1);
+        step_update(&t->m, t->info, &settings, t->progress.updates + 1);
     }
     t->micro = 0;
     t->submitted++;
@@ -481,7 +482,8 @@ int main(int argc, char **argv) {
     bool resumed = start_run(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
     memcpy(t.progress.data, t.data.hash, sizeof t.progress.data);
     t.kept = resumed ? t.progress.iter : -1;
-    step_begin(&t.m, t.info, &t.progress);
+    step_begin(&t.m, t.info, t.progress.updates, t.progress.loss_scale,
+               t.progress.loss_scale_steps);
     t.run_text = options_text(&run);
 
     int code = EXIT_DONE;

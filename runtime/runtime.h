@@ -62,6 +62,26 @@ char *allocate_print(const char *what, const char *format, ...)
 // Seconds on a clock that never goes back.
 double time_now(void);
 
+// ---- utf8.c ------------------------------------------------------------------------------------
+
+// One code point from UTF-8 (no overlong forms, surrogates, or beyond U+10FFFF). Returns its length
+// in bytes, or 0 where text starts with none.
+int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint);
+// Writes a code point as UTF-8 and returns how many bytes it took.
+int utf8_encode(uint32_t codepoint, char bytes[4]);
+
+// Tokens of bytes, as they come, to text that is UTF-8 throughout: a character that is not complete
+// waits for the next token's bytes, and what cannot become one is U+FFFD, once for each longest
+// start of a character, as in Python's decode(errors="replace"). Starts as {0}.
+struct utf8_mend {
+    unsigned char held[4];
+    int count;
+};
+// Writes at most 3 * (length + 1) bytes to text and returns how many.
+size_t utf8_mend(struct utf8_mend *mend, const char *bytes, size_t length, char *text);
+// At the end: what still waits.
+size_t utf8_mend_end(struct utf8_mend *mend, char text[3]);
+
 // ---- rng.c: Threefry-2x32-20 (Salmon et al., 2011), a counter-based generator -------------------
 // Every random number is a function of (seed, stream, counter): nothing is carried along, so a
 // resumed run, another number of threads or another backend draws the same ones.
@@ -137,6 +157,13 @@ struct model_info {
     double flops_per_token;     // 6 N + 12 L H Q T with nanoGPT's N
     const struct kernel_info *kernels;
     int kernels_count;
+};
+
+// What an update is told.
+struct step_settings {
+    double learning_rate, beta1, beta2, eps, weight_decay;
+    double grad_clip; // 0 is off
+    int32_t only_try; // on a device: the result alone, nothing is updated, nor counted
 };
 
 // How one optimizer step went.
@@ -464,23 +491,6 @@ int32_t tokenizer_start(const struct tokenizer *tokenizer);
 const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size_t *length);
 // One line for people: "char, 65 characters, 6f2a…" or "gpt2, 50257 tokens, …" (the XXH3 of text).
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]);
-// One code point from UTF-8 (no overlong forms, surrogates, or beyond U+10FFFF). Returns its length
-// in bytes, or 0 where text starts with none.
-int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint);
-// Writes a code point as UTF-8 and returns how many bytes it took.
-int utf8_encode(uint32_t codepoint, char bytes[4]);
-
-// Tokens of bytes, as they come, to text that is UTF-8 throughout: a character that is not complete
-// waits for the next token's bytes, and what cannot become one is U+FFFD, once for each longest
-// start of a character, as in Python's decode(errors="replace"). Starts as {0}.
-struct utf8_mend {
-    unsigned char held[4];
-    int count;
-};
-// Writes at most 3 * (length + 1) bytes to text and returns how many.
-size_t utf8_mend(struct utf8_mend *mend, const char *bytes, size_t length, char *text);
-// At the end: what still waits.
-size_t utf8_mend_end(struct utf8_mend *mend, char text[3]);
 
 // ---- pretokenize.c: GPT-2's pieces of text ------------------------------------------------------
 
@@ -676,21 +686,23 @@ struct progress progress_fresh(void);
 // not known; `line` says it for people.
 double step_peak(const struct model *m, char line[256]);
 // m's weights (and moments) were filled by the host: what computes gets them, and goes on behind
-// progress->updates updates.
-void step_begin(struct model *m, const struct model_info *info, const struct progress *progress);
+// `updates` updates. float16: with the loss scaler's factor, 0 before it was set, which has not
+// changed for loss_scale_steps updates.
+void step_begin(struct model *m, const struct model_info *info, int64_t updates, double loss_scale,
+                int64_t loss_scale_steps);
 // A micro-step on m's tokens and targets: grads += their gradients, over `micro_steps` in all; the
 // first one of a step begins anew. m->tokens and m->targets may point elsewhere afterwards.
 void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first);
 // The last micro-step, as step_gradients, and step_update: on the CPU in one parallel region.
-void step_finish(struct model *m, const struct model_info *info, const struct run *run,
-                 int micro_steps, bool first, double learning_rate, int64_t t);
+void step_finish(struct model *m, const struct model_info *info, int micro_steps, bool first,
+                 const struct step_settings *settings, int64_t t);
 // Gradients of a norm from here on are skipped as those are that are not finite: the square of one is
 // no float any more, and would leave infinity in Adam's moments for good.
 #define STEP_NORM_LIMIT 0x1p64
 // Clips (where grad_clip > 0) and updates, or skips where the loss is not finite or the norm not below
 // its limit. t is the number of this update, from 1, on the CPU; a device counts for itself.
-void step_update(struct model *m, const struct model_info *info, const struct run *run,
-                 double learning_rate, int64_t t);
+void step_update(struct model *m, const struct model_info *info,
+                 const struct step_settings *settings, int64_t t);
 // Judges the micro-steps since the first one as step_update would, whose result is then there to read,
 // and changes nothing.
 void step_try(struct model *m, const struct model_info *info);
@@ -713,6 +725,8 @@ void step_fetch_grads(struct model *m, const struct model_info *info);
 
 // nanoGPT's get_lr: a linear warm-up, a cosine down to min_lr, or learning_rate throughout.
 double schedule_learning_rate(const struct run *run, int64_t iter);
+// What an update is told, at that learning rate.
+struct step_settings schedule_settings(const struct run *run, double learning_rate);
 // One line for each setting that people rarely mean.
 void schedule_warn(const struct run *run, const struct model_info *info, size_t train_tokens);
 

@@ -20,6 +20,17 @@ double schedule_learning_rate(const struct run *run, int64_t iter) {
     return run->min_lr + share * (run->learning_rate - run->min_lr);
 }
 
+struct step_settings schedule_settings(const struct run *run, double learning_rate) {
+    return (struct step_settings){
+        .learning_rate = learning_rate,
+        .beta1 = run->beta1,
+        .beta2 = run->beta2,
+        .eps = run->eps,
+        .weight_decay = run->weight_decay,
+        .grad_clip = run->grad_clip,
+    };
+}
+
 void schedule_warn(const struct run *run, const struct model_info *info, size_t train_tokens) {
     long long max_iters = run->max_iters;
     if (run->decay_lr && run->max_iters < run->warmup_iters) {

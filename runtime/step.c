@@ -10,8 +10,8 @@ struct step_job {
     bool evaluate;  // the micro-batch's loss alone
     bool gradients; // its gradients too
     bool judge;     // the loss and the norm of all of them
-    bool update;    // after that: clip and update, by
-    double grad_clip;
+    bool update;    // after that: clip and update, as they say
+    const struct step_settings *settings;
     struct optimizer_step optimizer; // its scale is found out on the way
 };
 
@@ -21,7 +21,8 @@ static void step_judge(struct step_job *job) {
     struct model *m = job->m;
     double norm = isfinite(m->total) ? optimizer_norm_total(m, job->info) : NAN;
     bool skipped = !(norm < STEP_NORM_LIMIT); // NaN too
-    double clip = job->grad_clip > 0 ? job->grad_clip / (norm + 1e-6) : 1;
+    double grad_clip = job->settings->grad_clip;
+    double clip = grad_clip > 0 ? grad_clip / (norm + 1e-6) : 1;
     job->optimizer.scale = clip < 1 ? clip : 1;
     m->result = (struct step_result){
         .total = m->total,
@@ -65,8 +66,10 @@ double step_peak(const struct model *m, char line[256]) {
     return gflops * 1e9;
 }
 
-void step_begin(struct model *m, const struct model_info *info, const struct progress *progress) {
-    (void)m, (void)info, (void)progress; // weights are computed with where they lie
+void step_begin(struct model *m, const struct model_info *info, int64_t updates, double loss_scale,
+                int64_t loss_scale_steps) {
+    (void)m, (void)info; // weights are computed with where they lie
+    (void)updates, (void)loss_scale, (void)loss_scale_steps;
 }
 
 void step_fetch(struct model *m, const struct model_info *info) {
@@ -88,20 +91,20 @@ static void step_take(struct model *m, const struct model_info *info, int micro_
 }
 
 static struct step_job step_of_update(struct model *m, const struct model_info *info,
-                                      const struct run *run, double learning_rate, int64_t t) {
+                                      const struct step_settings *settings, int64_t t) {
     return (struct step_job){
         .m = m,
         .info = info,
         .judge = true,
         .update = true,
-        .grad_clip = run->grad_clip,
+        .settings = settings,
         .optimizer =
             {
-                .learning_rate = learning_rate,
-                .beta1 = run->beta1,
-                .beta2 = run->beta2,
-                .eps = run->eps,
-                .weight_decay = run->weight_decay,
+                .learning_rate = settings->learning_rate,
+                .beta1 = settings->beta1,
+                .beta2 = settings->beta2,
+                .eps = settings->eps,
+                .weight_decay = settings->weight_decay,
                 .t = t,
             },
     };
@@ -112,19 +115,21 @@ void step_gradients(struct model *m, const struct model_info *info, int micro_st
     parallel_run(step_run, &(struct step_job){.m = m, .info = info, .gradients = true});
 }
 
-void step_update(struct model *m, const struct model_info *info, const struct run *run,
-                 double learning_rate, int64_t t) {
-    struct step_job job = step_of_update(m, info, run, learning_rate, t);
+void step_update(struct model *m, const struct model_info *info,
+                 const struct step_settings *settings, int64_t t) {
+    struct step_job job = step_of_update(m, info, settings, t);
     parallel_run(step_run, &job);
 }
 
 void step_try(struct model *m, const struct model_info *info) {
-    parallel_run(step_run, &(struct step_job){.m = m, .info = info, .judge = true});
+    const struct step_settings settings = {.grad_clip = 0};
+    struct step_job job = {.m = m, .info = info, .judge = true, .settings = &settings};
+    parallel_run(step_run, &job);
 }
 
-void step_finish(struct model *m, const struct model_info *info, const struct run *run,
-                 int micro_steps, bool first, double learning_rate, int64_t t) {
-    struct step_job job = step_of_update(m, info, run, learning_rate, t);
+void step_finish(struct model *m, const struct model_info *info, int micro_steps, bool first,
+                 const struct step_settings *settings, int64_t t) {
+    struct step_job job = step_of_update(m, info, settings, t);
     job.gradients = true;
     step_take(m, info, micro_steps, first);
     parallel_run(step_run, &job);

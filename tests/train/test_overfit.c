@@ -19,16 +19,16 @@ int main(void) {
     struct model m;
     model_create(&m, info, true);
     model_init(&m, info, 1337);
-    const struct progress progress = progress_fresh();
-    step_begin(&m, info, &progress);
+    step_begin(&m, info, 0, 0, 0);
     struct run run = run_defaults;
     run.grad_clip = 1.0;
     run.beta2 = 0.99;
+    const struct step_settings settings = schedule_settings(&run, 3e-3);
     double first = 0, last = 0;
     for (int t = 1; t <= UPDATES; t++) {
         fill_batch(&m, info);
         step_gradients(&m, info, 1, true);
-        step_update(&m, info, &run, 3e-3, t);
+        step_update(&m, info, &settings, t);
         last = step_wait(&m).last;
         first = t == 1 ? last : first;
     }

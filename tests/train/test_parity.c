@@ -410,14 +410,15 @@ static struct result run(const struct golden *golden, int threads) {
     }
     model_create(&m, &model_info, true);
     golden_load(golden, &m);
-    const struct progress progress = progress_fresh();
-    step_begin(&m, &model_info, &progress);
-    struct run settings = run_defaults;
-    settings.beta1 = golden->beta1;
-    settings.beta2 = golden->beta2;
-    settings.eps = golden->eps;
-    settings.weight_decay = golden->weight_decay;
-    settings.grad_clip = golden->grad_clip;
+    step_begin(&m, &model_info, 0, 0, 0);
+    const struct step_settings settings = {
+        .learning_rate = golden->learning_rate,
+        .beta1 = golden->beta1,
+        .beta2 = golden->beta2,
+        .eps = golden->eps,
+        .weight_decay = golden->weight_decay,
+        .grad_clip = golden->grad_clip,
+    };
 
     evaluate(&m, golden, result.losses);
     for (int update = 0, skipped = 0; update < golden->updates;) {
@@ -425,7 +426,7 @@ static struct result run(const struct golden *golden, int threads) {
         if (update == 0) {
             step_fetch_grads(&m, &model_info);
         }
-        step_update(&m, &model_info, &settings, golden->learning_rate, update + 1);
+        step_update(&m, &model_info, &settings, update + 1);
         const struct step_result step = step_wait(&m);
         if (step.skipped) { // by the scaler of float16, which then takes half
             if (strcmp(model_info.dtype, "float16") != 0 || ++skipped > 30) {
