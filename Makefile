@@ -104,7 +104,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test test-op test-suite train sample build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same test-op test-suite train sample build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -135,14 +135,14 @@ help: ## this list
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
 #= PROMPT    make report: what samples and attention begin with; the validation text's beginning where left out
-#= TESTS     make test, test-suite: "word ...", only the tests whose line has one of the words
+#= TESTS     make test, same, test-suite: "word ...", only the tests whose line has one of the words
 #= OP        make test-op: a file in tests/ops, as layernorm
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
 #= CLANG     make test-suite: the version of clang there, as 19, where it is not the suite's own
 #= ISA       make sampler: the instruction set; generic where left out
 #= BACKEND   cpu where left out, or cuda
 #= OUT       gpu-pass, gpu-check, gpu-bench: where results go; tests/bench/results where left out
-#= UPDATE=1  make cute-parity: write the stored maps anew; review the diff
+#= UPDATE=1  make same, cute-parity: write the stored list, or maps, anew; review the diff
 #= CC        the C compiler: gcc (default) or clang
 #= V=1       show every command
 
@@ -318,6 +318,9 @@ test-op: setup-check ## one family of ops, forward and backward, for all that it
 	    emit,$(basename $(notdir $(wildcard tests/ops/*.lua)))))' >&2; exit 66; }
 	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/ops/run.sh
 	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/cuda/test_ops.sh bf16 f32
+
+same: setup-check ## train small models of all kinds, and hold tensors, losses and samples against a stored list
+	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
 
 test-suite: ## demo and test on a bare Debian or Ubuntu, SUITE=trixie; needs root and debootstrap
 	$(Q)CLANG='$(CLANG)' tests/distributions.sh '$(SUITE)' 'make demo' 'make test TESTS="$(TESTS)"'

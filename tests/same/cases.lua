@@ -1,0 +1,97 @@
+-- cases: small models that between them reach every op, pass and option (test_cases.lua looks whether they do).
+--
+-- A case is a table: its name, and keys of a config. `cpu` and `cuda` hold what is set on one backend alone, where
+-- false leaves the backend out; `quick` marks those that `make test` runs, on the machine's own instruction set; `env`
+-- is what the emulator is told. All cases share `cases.common`: a few steps at a high rate, on the data that are kept
+-- with the runs of an earlier build.
+local cases = {}
+
+cases.common = {
+  data_dir = "tests/earlier/data", dataset = "harbour", vocab_size = 36,
+  tiling = "model", -- by name: what `make tune` found on a machine is no part of a case
+  max_iters = 5, eval_interval = 3, eval_iters = 2, gradient_accumulation_steps = 1,
+  learning_rate = 1e-2, warmup_iters = 2, lr_decay_iters = 5, min_lr = 1e-3,
+}
+
+cases.list = {
+  -- All that a layer can have: biases, dropout at each site, two micro-steps, odd widths.
+  { name = "plain", quick = true, n_layer = 3, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
+    dropout = 0.1, gradient_accumulation_steps = 2, cuda = { dtype = "float32" } },
+  { name = "nanogpt", n_layer = 2, n_head = 4, n_embd = 32, block_size = 24, batch_size = 4 },
+
+  -- Activations, optimizers, what decays, how weights begin, where biases are.
+  { name = "relu_adam", n_layer = 1, n_head = 2, n_embd = 28, block_size = 9, batch_size = 5, bias = true,
+    activation = "relu", optimizer = "adam", beta2 = 0.999, eps = 1e-7, decay_lr = false },
+  { name = "silu_adam_all", n_layer = 2, n_head = 5, n_embd = 20, block_size = 13, batch_size = 2, qkv_bias = true,
+    activation = "silu", attn_scale = "embd", optimizer = "adam", decay_params = "all", dropout = 0.2,
+    weight_decay = 0.3, cuda = { dtype = "float32" } },
+  { name = "tanh_sgd", n_layer = 2, n_head = 3, n_embd = 21, block_size = 15, batch_size = 3, bias = true,
+    activation = "gelu_tanh", optimizer = "sgd", learning_rate = 0.2, weight_decay = 0.02 },
+  { name = "sgd_all", n_layer = 1, n_head = 4, n_embd = 24, block_size = 10, batch_size = 2, bias = true,
+    lm_head_bias = true, optimizer = "sgd", decay_params = "all", grad_clip = 0, gradient_accumulation_steps = 3,
+    cuda = { dtype = "float32" } },
+  { name = "untied", n_layer = 3, n_head = 3, n_embd = 18, block_size = 11, batch_size = 3, bias = true,
+    tie_weights = false, activation = "silu", dropout = 0.1, dropout_embd = false, grad_clip = 0.7,
+    always_save_checkpoint = false },
+  { name = "notebook", n_layer = 2, n_head = 4, n_embd = 24, block_size = 12, batch_size = 4, bias = true,
+    qkv_bias = false, lm_head_bias = true, tie_weights = false, activation = "relu", attn_scale = "embd",
+    init = "pytorch", decay_params = "all", weight_decay = 0.01, dropout = 0.2, dropout_embd = false },
+
+  -- The other model.
+  { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
+    decay_params = "all", grad_clip = 0, cuda = { dtype = "float32" } },
+  { name = "bigram_sgd", model = "bigram", block_size = 5, batch_size = 3, optimizer = "sgd", learning_rate = 1,
+    gradient_accumulation_steps = 2, grad_clip = 0.1 },
+
+  -- Sizes: one token of context, one head, wide heads, many tiles of keys, a sum that is cut into slices.
+  { name = "one_token", n_layer = 2, n_head = 2, n_embd = 10, block_size = 1, batch_size = 7, bias = true },
+  { name = "one_head", n_layer = 1, n_head = 1, n_embd = 64, block_size = 33, batch_size = 1, bias = true,
+    qkv_bias = false, activation = "gelu_tanh", cuda = { dtype = "float32", tf32 = true } },
+  { name = "wide_heads", n_layer = 1, n_head = 2, n_embd = 128, block_size = 150, batch_size = 1, bias = true,
+    dropout = 0.1 },
+  { name = "hopper", n_layer = 1, n_head = 2, n_embd = 128, block_size = 150, batch_size = 1, cpu = false,
+    cuda = { attention = "hopper" }, env = "EMULATOR_ARCH=90" },
+  { name = "long", n_layer = 2, n_head = 3, n_embd = 12, block_size = 301, batch_size = 1, activation = "silu" },
+  { name = "wide", n_layer = 1, n_head = 4, n_embd = 400, block_size = 9, batch_size = 2, dropout = 0.1 },
+
+  -- The head in blocks of rows, and what the backward pass makes again.
+  { name = "blocks_of_rows", quick = true, n_layer = 2, n_head = 3, n_embd = 24, block_size = 12, batch_size = 2,
+    activation = "silu", tie_weights = false, lm_head_bias = true, logits_rows = 3, recompute = "block",
+    dropout = 0.1 },
+  { name = "large_vocabulary", n_layer = 2, n_head = 1, n_embd = 8, block_size = 19, batch_size = 2, vocab_size = 1031,
+    logits_rows = 19, recompute = "gelu", init = "pytorch", bias = true },
+  { name = "recompute_gelu", n_layer = 3, n_head = 2, n_embd = 24, block_size = 16, batch_size = 2, bias = true,
+    recompute = "gelu", activation = "gelu_tanh", dropout = 0.1 },
+
+  -- The ways to compute the same.
+  { name = "any_sizes", n_layer = 2, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
+    dropout = 0.1, cpu = { specialise = false }, cuda = false },
+  { name = "tiled", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3,
+    cpu = { tiling = "matmul_27x20x60-1-7-1-0" }, cuda = false },
+  { name = "float16", n_layer = 2, n_head = 2, n_embd = 24, block_size = 16, batch_size = 2, bias = true,
+    dropout = 0.1, gradient_accumulation_steps = 2, cpu = false, cuda = { dtype = "float16" } },
+}
+
+-- The config of a case on a backend, as the text of a config file; nil where the case leaves the backend out.
+function cases.text(case, backend)
+  local own = case[backend]
+  if own == false then return nil end
+  local keys, names = {}, {}
+  local function add(from)
+    for name, value in pairs(from) do keys[name] = value end
+  end
+  add(cases.common)
+  add(case)
+  add(own or {})
+  for _, name in ipairs { "name", "quick", "cpu", "cuda", "env" } do keys[name] = nil end
+  for name in pairs(keys) do names[#names + 1] = name end
+  table.sort(names)
+  local lines = {}
+  for i, name in ipairs(names) do
+    local value = keys[name]
+    lines[i] = ("  %s = %s,"):format(name, type(value) == "string" and ("%q"):format(value) or tostring(value))
+  end
+  return "return {\n" .. table.concat(lines, "\n") .. "\n}\n"
+end
+
+return cases
