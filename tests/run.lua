@@ -83,7 +83,7 @@ for _, path in ipairs(files("tests/runtime/test_*.c tests/ops/test_*.c")) do
 end
 
 -- Ops, whole models, and the commands as a person types them; the longest, cuda's, first.
-for _, folder in ipairs { "cuda", "cuda/gpu", "runtime", "ops", "train", "same", "bench", "report" } do
+for _, folder in ipairs { "cuda", "cuda/gpu", "runtime", "ops", "train", "same", "earlier", "bench", "report" } do
   for _, path in ipairs(files("tests/" .. folder .. "/test_*.lua")) do add(path, "lua5.4 " .. path, {}) end
   for _, path in ipairs(files("tests/" .. folder .. "/test_*.sh")) do add(path, path, stated(path)) end
 end

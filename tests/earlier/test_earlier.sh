@@ -1,0 +1,90 @@
+#!/bin/sh
+# test_earlier.sh: what an earlier build left goes on with this one: runs that were stopped, one that was finetuned, half
+# a sweep, data; each comes to the tensors and losses that the earlier build came to. A finished run's checkpoint is
+# sampled from, and reports read all of them. make.sh says what is there, made.txt by which commit.
+# shares: runtime/generic
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+. tests/check.sh
+root=$PWD
+sweep=test_earlier_$$
+out=out/sweeps/$sweep
+trap 'rm -rf "$tmp" "$out"; rmdir out/sweeps 2>/dev/null' EXIT
+
+make build/prepare build CONFIG=tests/earlier/harbour.lua PROGRAMS="train sample" >"$tmp/log" 2>&1 ||
+    { cat "$tmp/log"; exit 1; }
+cp -R tests/earlier/data tests/earlier/runs "$tmp/"
+
+# Paths in a run are relative to where it was made.
+run() { # name, flags
+    name=$1
+    shift
+    (cd "$tmp" && "$root/build/harbour/cpu/train" --data_dir=data --out_dir="runs/$name" --threads=2 "$@") \
+        >"$tmp/log" 2>&1 || { cat "$tmp/log"; return 1; }
+}
+says() { grep -qF -- "$1" "$tmp/log"; }
+comes_to() { # name in expected.txt, its folder
+    lua5.4 -E tests/same/hash.lua "$1" "$2" >"$tmp/came" && grep "^$1 " tests/earlier/expected.txt >"$tmp/wanted" &&
+        diff "$tmp/wanted" "$tmp/came"
+}
+lines() { # file, how many
+    [ "$(wc -l <"$1")" = "$2" ]
+}
+
+# ---- runs ---------------------------------------------------------------------------------------------
+
+check "a finished run" run finished
+check "has nothing left to do" says "this run is finished, after 61 iterations"
+check "and is what it was" comes_to stopped "$tmp/runs/finished"
+check "a stopped run" run stopped --csv=1
+check "goes on" says "goes on from runs/stopped/state.safetensors, iteration "
+check "and comes to its end" comes_to stopped "$tmp/runs/stopped"
+check "with a line for each step" lines "$tmp/runs/stopped/metrics.csv" 62
+check "a finetuned run" run finetuned --init_from=runs/finished/ckpt.safetensors --seed=5 --max_iters=40
+check "goes on" says "goes on from runs/finetuned/state.safetensors, iteration "
+check "and comes to its end" comes_to finetuned "$tmp/runs/finetuned"
+
+same_sample() {
+    build/harbour/cpu/sample --checkpoint=tests/earlier/runs/finished/ckpt.safetensors --num_samples=2 \
+        --max_new_tokens=60 2>"$tmp/log" | cmp - tests/earlier/sample.txt
+}
+check "a checkpoint is sampled from" same_sample
+
+# ---- data ---------------------------------------------------------------------------------------------
+
+check "nanoGPT's data, with our meta.json" run adopted --dataset=adopted --max_iters=5
+check "train as they did" comes_to adopted "$tmp/runs/adopted"
+mkdir "$tmp/again"
+text=tests/earlier/data/harbour/input.txt
+check "the text" build/prepare --text=$text --out="$tmp/again" --name=harbour \
+    --sha256="$(sha256sum <$text | cut -d ' ' -f 1)"
+for file in train.bin val.bin; do check "gives the same $file" cmp "$tmp/again/$file" tests/earlier/data/harbour/$file; done
+
+# ---- half a sweep -------------------------------------------------------------------------------------
+
+cp tests/earlier/rates.lua "$tmp/$sweep.lua"
+mkdir -p out/sweeps
+cp -R tests/earlier/rates "$out"
+check "half a sweep" make sweep SWEEP="$tmp/$sweep.lua" JOBS=1
+cp "$tmp/checked" "$tmp/log"
+check "what is done stays" says "done already: 1 of 3 runs"
+check "what was stopped goes on" grep -q "goes on from .*, iteration " "$out/exp02-lr0.01/log.txt"
+check "nothing begins anew" test -z "$(find "$out" -name '*previous*')"
+for path in "$out"/exp*; do check "${path##*/}" comes_to "rates/${path##*/}" "$path"; done
+
+# ---- reports ------------------------------------------------------------------------------------------
+
+report() { # words
+    lua5.4 -E gen/report.lua --live --out "$tmp/page.html" "$@"
+}
+has() { # words of the page
+    for word in "$@"; do grep -qF -- "$word" "$tmp/page.html" || { echo "no $word"; return 1; }; done
+}
+rm -rf "$tmp/runs"
+cp -R tests/earlier/runs "$tmp/"
+check "a report of them" report "$tmp/runs/stopped" "$tmp/runs/finished" "$tmp/runs/finetuned"
+check "has all three" has '"stopped"' '"finished"' '"finetuned"'
+check "a report of the sweep" report --sweep "$sweep"
+check "has its runs" has exp01-lr0.003 exp02-lr0.01 exp03-lr0.03
+
+finish
