@@ -12,6 +12,7 @@
 #     runs/stopped/      a run that was stopped, and goes on; with a metrics.csv
 #     runs/finished/     one that came to its end: the same run; its checkpoint is sampled from
 #     runs/finetuned/    one that began from finished's checkpoint and was stopped
+#     runs/scaled/       one in float16, on the emulator, that was stopped
 #     rates/             out/sweeps/rates: one run done, one stopped, one not begun
 #     expected.txt       what their ends are: NAME HASH, as tests/same/hash.lua has them
 #     made.txt           by which commit
@@ -27,6 +28,9 @@ hash() { lua5.4 -E tests/same/hash.lua "$@"; }
 
 make build/prepare build CONFIG=tests/earlier/harbour.lua PROGRAMS="train sample" >"$tmp/log" 2>&1 ||
     { cat "$tmp/log" >&2; exit 1; }
+make build CONFIG=tests/earlier/harbour.lua BACKEND=cuda EMULATED=1 SET="isa=native dtype=float16" PROGRAMS=train \
+    >"$tmp/log" 2>&1 || { cat "$tmp/log" >&2; exit 1; }
+scaled=$root/build/emulated/harbour-isa@native-dtype@float16/cuda/train
 train=$root/build/harbour/cpu/train
 sample=$root/build/harbour/cpu/sample
 
@@ -63,10 +67,17 @@ tuned="--init_from=runs/finished/ckpt.safetensors --seed=5 --max_iters=40"
     stopped 30 finetuned $tuned
     run straight_finetuned $tuned
 }
+train=$scaled
+few="--gradient_accumulation_steps=1 --max_iters=30"
+# shellcheck disable=SC2086 # a word each
+{
+    stopped 20 scaled $few
+    run straight_scaled $few
+}
 cd "$root"
 rm -rf "$here/runs"
 mkdir "$here/runs"
-for name in stopped finished finetuned; do
+for name in stopped finished finetuned scaled; do
     cp -R "$tmp/runs/$name" "$here/runs/"
     rm -f "$here/runs/$name/lock"
 done
@@ -90,6 +101,7 @@ make sweep SWEEP="$tmp/$sweep.lua" JOBS=1
 {
     hash stopped "$tmp/runs/finished"
     hash finetuned "$tmp/runs/straight_finetuned"
+    hash scaled "$tmp/runs/straight_scaled"
     hash adopted "$tmp/runs/straight_adopted"
     for path in "out/sweeps/$sweep"/exp*; do hash "rates/${path##*/}" "$path"; done
 } >"$here/expected.txt"

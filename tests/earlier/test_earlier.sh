@@ -15,11 +15,16 @@ make build/prepare build CONFIG=tests/earlier/harbour.lua PROGRAMS="train sample
     { cat "$tmp/log"; exit 1; }
 cp -R tests/earlier/data tests/earlier/runs "$tmp/"
 
+make build CONFIG=tests/earlier/harbour.lua BACKEND=cuda EMULATED=1 SET="isa=native dtype=float16" PROGRAMS=train \
+    >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+train=$root/build/harbour/cpu/train
+scaled=$root/build/emulated/harbour-isa@native-dtype@float16/cuda/train
+
 # Paths in a run are relative to where it was made.
 run() { # name, flags
     name=$1
     shift
-    (cd "$tmp" && "$root/build/harbour/cpu/train" --data_dir=data --out_dir="runs/$name" --threads=2 "$@") \
+    (cd "$tmp" && "$train" --data_dir=data --out_dir="runs/$name" --threads=2 "$@") \
         >"$tmp/log" 2>&1 || { cat "$tmp/log"; return 1; }
 }
 says() { grep -qF -- "$1" "$tmp/log"; }
@@ -43,6 +48,12 @@ check "with a line for each step" lines "$tmp/runs/stopped/metrics.csv" 62
 check "a finetuned run" run finetuned --init_from=runs/finished/ckpt.safetensors --seed=5 --max_iters=40
 check "goes on" says "goes on from runs/finetuned/state.safetensors, iteration "
 check "and comes to its end" comes_to finetuned "$tmp/runs/finetuned"
+
+train=$scaled
+check "a stopped run in float16" run scaled --gradient_accumulation_steps=1 --max_iters=30
+check "goes on" says "goes on from runs/scaled/state.safetensors, iteration "
+check "and comes to its end" comes_to scaled "$tmp/runs/scaled"
+train=$root/build/harbour/cpu/train
 
 same_sample() {
     build/harbour/cpu/sample --checkpoint=tests/earlier/runs/finished/ckpt.safetensors --num_samples=2 \
