@@ -487,7 +487,7 @@ build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/o
 
 # One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
 sampler_parts := sample_main sample_flags processors groups sampler sampler_choose sampler_open
-sampler_parts += safetensors foreign mapped hash json pairs params utf8 tokenizer pretokenize bpe rng log allocate attention json_write replace
+sampler_parts += safetensors foreign mapped hash json pairs keys params utf8 tokenizer pretokenize bpe rng log allocate attention json_write replace
 sampler: $(bin)/sampler
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
 $(bin)/sampler: $(MODEL_DIR)/sample.c $(sampler_parts:%=runtime/%.c) $(wildcard runtime/*.h) \

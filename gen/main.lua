@@ -12,65 +12,15 @@ local pipeline = require("gen.passes.pipeline")
 local command = require("gen.base.command")
 local hash = require("gen.config.hash")
 local config = require("gen.config.load")
-local schema = require("gen.config.schema")
 local emit = require("gen.emit.frames")
-local literal = require("gen.emit.literal")
 local files = require("gen.base.files")
 local isas = require("gen.ir.isa")
-local template = require("gen.emit.template")
+local run_keys = require("gen.emit.run_keys")
 local tiling = require("gen.passes.tiling")
-local wrap = require("gen.emit.wrap")
 
 local MOST_NAME = 200 -- characters: a folder's name may have 255
 
 local fail = command.fail
-
--- ---- what a config's run keys become -------------------------------------------------------------
-
-local function c_value(key, value)
-  if key.type == "int" then return ("%d"):format(value) end
-  if key.type == "float" then return ("%.17g"):format(value) end
-  if key.type == "bool" then return tostring(value) end
-  return literal.string(value)
-end
-
--- Bounds that leave their own value out become the next double inside.
-local function bounds(key)
-  if key.type ~= "int" and key.type ~= "float" then return "0", "0" end
-  local min = key.above and key.above + 1e-300 or key.min or -1e300
-  local max = key.below and key.below - 2.0 ^ -53 or key.max or 1e300
-  return ("%.17g"):format(min), ("%.17g"):format(max)
-end
-
-local function run_keys_h()
-  local keys = {}
-  for i, key in ipairs(schema.run_keys()) do
-    local min, max = bounds(key)
-    keys[i] = { type = key.type, name = key.name, min = min, max = max,
-      changes_results = key.changes_results or false, help = literal.string(key.help) }
-  end
-  return template.load("templates/run_keys.h").run_keys({ keys = keys, baked = schema.baked_keys() })
-end
-
--- A long list of tilings has a line for each; brackets say that it is one string.
-local function baked_string(pair)
-  if #pair <= 80 then return literal.string(pair) end
-  local pieces = {}
-  for piece in pair:gmatch("[^+]+%+?") do
-    pieces[#pieces + 1] = literal.string(piece)
-  end
-  return "(" .. table.concat(pieces, "\n     ") .. ")"
-end
-
-local function defaults_c(c, name)
-  local keys, baked = {}, {}
-  for i, key in ipairs(schema.run_keys()) do
-    keys[i] = { name = key.name, value = c_value(key, c[key.name]) }
-  end
-  for word in c.baked_text:gmatch("%S+") do baked[#baked + 1] = word end
-  return wrap.text(template.load("templates/defaults.c").defaults({ name = name, keys = keys,
-    baked = baked, string = literal.string, baked_string = baked_string }))
-end
 
 -- ---- the command ---------------------------------------------------------------------------------
 
@@ -142,7 +92,7 @@ end
 local function main()
   local args, configs, assignments = parse_arguments()
   if args.keys then
-    files.write(args.build .. "/include/run_keys.h", run_keys_h())
+    files.write(args.build .. "/include/run_keys.h", run_keys.header())
     return
   end
   local c = config.load(configs, assignments, { backend = args.backend })
@@ -170,8 +120,8 @@ local function main()
   end
   files.write(model_dir .. "/sample.c", emit.sample_c(pipeline.sample(c, dump), facts))
 
-  files.write(args.build .. "/include/run_keys.h", run_keys_h())
-  files.write(name_dir .. "/defaults.c", defaults_c(c, name))
+  files.write(args.build .. "/include/run_keys.h", run_keys.header())
+  files.write(name_dir .. "/defaults.c", run_keys.defaults(c, name))
   files.write(name_dir .. "/build.mk", table.concat({
     "# The build of " .. name .. ", for the Makefile's second stage.",
     "HASH := " .. digits,

@@ -366,19 +366,12 @@ struct checkpoint_hint {
 
 static void checkpoint_add_hint(void *context, const struct pair *then, const struct pair *now) {
     struct checkpoint_hint *hint = context;
-    static const char *const shapes[] = {"model",    "n_layer",    "n_head",
-                                         "n_embd",   "block_size", "bias",
-                                         "qkv_bias", "vocab_size", "lm_head_bias"};
+    const struct key *key = key_find(then->key, then->key_length);
     (void)now;
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        if (strlen(shapes[i]) == (size_t)then->key_length &&
-            !strncmp(shapes[i], then->key, (size_t)then->key_length) &&
-            then->value != pairs_nothing) {
-            size_t length = strlen(hint->set);
-            snprintf(hint->set + length, sizeof hint->set - length, "%s%.*s=%.*s",
-                     length ? " " : "", then->key_length, then->key, then->value_length,
-                     then->value);
-        }
+    if ((key->shape || key->changes == KEY_function) && then->value != pairs_nothing) {
+        size_t length = strlen(hint->set);
+        snprintf(hint->set + length, sizeof hint->set - length, "%s%.*s=%.*s", length ? " " : "",
+                 then->key_length, then->key, then->value_length, then->value);
     }
 }
 
@@ -388,7 +381,7 @@ static struct checkpoint_hint checkpoint_hint(const struct safetensors *file,
     struct checkpoint_hint hint = {"", ""};
     const char *config = safetensors_metadata(file, "config");
     if (config) {
-        pairs_compare(config, info->config, checkpoint_add_hint, &hint);
+        keys_compare(config, info->config, checkpoint_add_hint, &hint);
     }
     if (*hint.set) {
         snprintf(hint.text, sizeof hint.text, "build one with SET=\"%s\"", hint.set);

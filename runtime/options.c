@@ -26,16 +26,6 @@ static const struct option options[] = {
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
-static const struct {
-    const char *name;
-    enum key_effect effect;
-} baked_effects[] = {
-#define BAKED_KEY(name, effect, sampler) {#name, KEY_##effect},
-#include "run_keys.h"
-#undef BAKED_KEY
-};
-enum { BAKED = sizeof baked_effects / sizeof baked_effects[0] };
-
 // nanoGPT's keys that mean nothing here, and what takes their place.
 static const struct foreign {
     const char *name, *instead;
@@ -382,16 +372,6 @@ void options_write_json(const struct run *run, FILE *out) {
     putc('}', out);
 }
 
-enum key_effect options_effect(const struct pair *key) {
-    for (int i = 0; i < BAKED; i++) {
-        if ((int)strlen(baked_effects[i].name) == key->key_length &&
-            !memcmp(baked_effects[i].name, key->key, (size_t)key->key_length)) {
-            return baked_effects[i].effect;
-        }
-    }
-    return KEY_results; // a run key: options_text has those that change results
-}
-
 char *options_text(const struct run *run) {
     char *text = NULL;
     size_t size;
@@ -400,10 +380,10 @@ char *options_text(const struct run *run) {
         die(EXIT_MEMORY, "options: no memory for a line of text");
     }
     for (int i = 0; i < OPTIONS; i++) {
-        if (options[i].changes_results) {
-            char number[32];
-            fprintf(out, "%s%s=%s", ftell(out) > 0 ? " " : "", options[i].name,
-                    option_print(&options[i], run, number));
+        char number[32];
+        const char *value = option_print(&options[i], run, number);
+        if (options[i].changes_results && !key_is_absent(options[i].name, value)) {
+            fprintf(out, "%s%s=%s", ftell(out) > 0 ? " " : "", options[i].name, value);
         }
     }
     if (fclose(out)) {

@@ -30,25 +30,3 @@ bool pairs_find(const char *text, const char *key, int key_length, struct pair *
     *pair = (struct pair){key, pairs_nothing, key_length, (int)strlen(pairs_nothing)};
     return false;
 }
-
-int pairs_compare(const char *then, const char *now,
-                  void (*differ)(void *context, const struct pair *then, const struct pair *now),
-                  void *context) {
-    int count = 0;
-    struct pair ours, theirs;
-    for (const char *rest = now; pairs_next(&rest, &ours);) {
-        bool found = pairs_find(then, ours.key, ours.key_length, &theirs);
-        if (!found || theirs.value_length != ours.value_length ||
-            memcmp(theirs.value, ours.value, (size_t)ours.value_length)) {
-            differ(context, &theirs, &ours);
-            count++;
-        }
-    }
-    for (const char *rest = then; pairs_next(&rest, &theirs);) {
-        if (!pairs_find(now, theirs.key, theirs.key_length, &ours)) {
-            differ(context, &theirs, &ours);
-            count++;
-        }
-    }
-    return count;
-}

@@ -316,11 +316,7 @@ void optimizer_update_part(struct model *m, const struct model_info *info,
 // type is one of int, float, bool, string; min and max are the smallest and largest value allowed
 // (0, 0 for bool and string); changes_results says whether the key enters options_text. defaults.c
 // holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data
-// set. And
-//     BAKED_KEY(name, effect, sampler)
-// says what another value of a baked key does to a run that goes on, results, rounding or none; and
-// what it makes of a sampler: something else by the same weights, function; by others, shape; or
-// none.
+// set.
 
 #define RUN_TYPE_int int64_t
 #define RUN_TYPE_float double
@@ -340,11 +336,8 @@ extern const char *const run_baked_keys[]; // "n_layer=4", ..., NULL: what the f
 // suggestion. Strings in run point into argv. nanoGPT's keys without a meaning here are passed
 // over, with a line.
 void options_parse(struct run *run, int argc, char **argv);
-enum key_effect { KEY_results, KEY_rounding, KEY_none };
-struct pair;
-// Of a key of model_info.config or of options_text; one that the schema has not changes results.
-enum key_effect options_effect(const struct pair *key);
-// The keys that change results, as "key=value key=value ...", for checkpoints. Caller frees.
+// The keys that change results, as "key=value key=value ...", for checkpoints; less those at the
+// value that their absence means. Caller frees.
 char *options_text(const struct run *run);
 // The words of make for another build: this one's, which make left beside the program, and one more
 // setting, "key=value"; "" for none. The caller frees.
@@ -362,11 +355,28 @@ struct pair {
 bool pairs_next(const char **text, struct pair *pair);
 bool pairs_find(const char *text, const char *key, int key_length, struct pair *pair);
 extern const char pairs_nothing[]; // the value of a key that a text does not have
+
+// ---- keys.c: what the schema says of a key (gen/config/keys.lua) --------------------------------
+// From run_keys.h, which is generated from the schema:
+//     KEY(name, changes, shape, absent)
+
+enum key_changes { KEY_nothing, KEY_rounding, KEY_results, KEY_function };
+struct key {
+    const char *name;
+    enum key_changes changes; // by another value: how sums round; results; what a sampler computes
+    bool shape;               // tensors of a checkpoint show it
+    const char *absent;       // the value that a text without the key means, or NULL
+};
+// The schema's entry for a name; one that it has not, as of another version, changes results.
+const struct key *key_find(const char *name, int length);
+// Whether the value is the one that a text means by not having the key.
+bool key_is_absent(const char *name, const char *value);
 // Calls differ for each key whose value is not the same in both, in the order of `now`, then those
-// that only `then` has; a missing value is pairs_nothing. Returns how many.
-int pairs_compare(const char *then, const char *now,
-                  void (*differ)(void *context, const struct pair *then, const struct pair *now),
-                  void *context);
+// that only `then` has; a missing value is what its absence means, or else pairs_nothing. Returns
+// how many.
+int keys_compare(const char *then, const char *now,
+                 void (*differ)(void *context, const struct pair *then, const struct pair *now),
+                 void *context);
 
 // ---- text.c: numbers for people, and words for the shell ----------------------------------------
 

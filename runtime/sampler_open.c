@@ -39,39 +39,24 @@ static void open_add_pair(char list[OPEN_LIST], const struct pair *pair) {
              pair->key, pair->value_length, pair->value);
 }
 
-static bool open_is_key(const struct pair *pair, const char *key) {
-    return pair->key_length == (int)strlen(key) && memcmp(pair->key, key, strlen(key)) == 0;
-}
+// What a difference in a key means to a sampler: nothing where it matters to training alone; shape
+// where the tensors show it; function where they do not, and the same weights compute something
+// else.
+enum open_effect { OPEN_nothing, OPEN_shape, OPEN_function };
 
-// What another value of a key makes of a sampler, by the schema: "none" where it matters to
-// training alone; "shape" where the tensors show it; "function" where they do not, and the same
-// weights compute something else.
-enum open_effect { OPEN_none, OPEN_shape, OPEN_function };
-
-static enum open_effect open_effect(const struct pair *pair) {
-    static const struct {
-        const char *name;
-        enum open_effect effect;
-    } keys[] = {
-#define BAKED_KEY(name, effect, sampler) {#name, OPEN_##sampler},
-#include "run_keys.h"
-#undef BAKED_KEY
-    };
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        if (open_is_key(pair, keys[i].name)) {
-            return keys[i].effect;
-        }
+static enum open_effect open_effect(const struct pair *then, const struct pair *now) {
+    const struct key *key = key_find(now->key, now->key_length);
+    bool one_lacks = then->value == pairs_nothing || now->value == pairs_nothing;
+    if (key->changes == KEY_function) {
+        return one_lacks ? OPEN_shape : OPEN_function; // what is not stated says nothing
     }
-    return OPEN_shape; // of another version
+    bool unknown = !*key->name; // of another version
+    return key->shape || unknown ? OPEN_shape : OPEN_nothing;
 }
 
 static void open_add_difference(void *context, const struct pair *then, const struct pair *now) {
     struct open_difference *difference = context;
-    enum open_effect effect = open_effect(now);
-    if (effect == OPEN_function && (then->value == pairs_nothing || now->value == pairs_nothing)) {
-        effect = OPEN_shape; // a key that one of both does not know says nothing
-    }
-    if ((int)effect < difference->least) {
+    if ((int)open_effect(then, now) < difference->least) {
         return;
     }
     if (then->value != pairs_nothing) {
@@ -86,7 +71,7 @@ static bool open_compare(struct open_difference *difference, const struct safete
     const char *config = safetensors_metadata(file, "config");
     *difference = (struct open_difference){.least = least};
     if (config != NULL) {
-        pairs_compare(config, sampler_info.config, open_add_difference, difference);
+        keys_compare(config, sampler_info.config, open_add_difference, difference);
     }
     return difference->ours[0] != '\0';
 }

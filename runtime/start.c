@@ -18,14 +18,18 @@ struct start {
 };
 
 static void start_print_difference(void *context, const struct pair *then, const struct pair *now) {
+    enum key_changes changes = key_find(now->key, now->key_length)->changes;
+    if (changes == KEY_nothing) {
+        return;
+    }
     printf("%s: %.*s was %.*s, is now %.*s%s\n", (const char *)context, now->key_length, now->key,
            then->value_length, then->value, now->value_length, now->value,
-           options_effect(now) == KEY_rounding ? ": sums may round otherwise" : "");
+           changes == KEY_rounding ? ": sums may round otherwise" : "");
 }
 
 // Another cut of the products or another instruction set makes no other run.
 static void start_list_difference(void *context, const struct pair *then, const struct pair *now) {
-    if (options_effect(now) != KEY_results) {
+    if (key_find(now->key, now->key_length)->changes < KEY_results) {
         return;
     }
     char *list = context;
@@ -67,8 +71,8 @@ static void start_check_same(const struct start *s, const char *anew) {
     start_read_state(s, &header);
     char *own = options_text(s->run);
     char list[1024] = "";
-    pairs_compare(header.config, s->info->config, start_list_difference, list);
-    pairs_compare(header.run, own, start_list_difference, list);
+    keys_compare(header.config, s->info->config, start_list_difference, list);
+    keys_compare(header.run, own, start_list_difference, list);
     if (*list) {
         die(EXIT_USAGE,
             "%s: holds a run that differs in %s; --init_from=resume goes on with it all the same, "
@@ -90,8 +94,8 @@ static void start_resume(const struct start *s) {
     struct checkpoint_header header;
     start_read_state(s, &header);
     char *own = options_text(s->run);
-    pairs_compare(header.config, s->info->config, start_print_difference, s->folder->out);
-    pairs_compare(header.run, own, start_print_difference, s->folder->out);
+    keys_compare(header.config, s->info->config, start_print_difference, s->folder->out);
+    keys_compare(header.run, own, start_print_difference, s->folder->out);
     if (s->m->products && *header.products && strcmp(header.products, s->m->products)) {
         printf("%s: products ran %s, now run %s: sums may round otherwise\n", s->folder->out,
                header.products, s->m->products);
@@ -206,7 +210,7 @@ static void start_from(const struct start *s, const char *path) {
     struct checkpoint_header header;
     checkpoint_read_header(path, &header);
     if (*header.config) {
-        pairs_compare(header.config, s->info->config, start_print_difference, (void *)path);
+        keys_compare(header.config, s->info->config, start_print_difference, (void *)path);
     }
     checkpoint_free_header(&header);
     struct model weights = *s->m;

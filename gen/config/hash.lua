@@ -5,13 +5,13 @@ local schema = require "gen.config.schema"
 
 local hash = {}
 
--- "model=gpt n_layer=4 ...": the resolved values, less those that say nothing about this model.
+-- "model=gpt n_layer=4 ...": the resolved values, less those that say nothing about this model, and less those that
+-- a text without them means.
 function hash.baked_text(c)
   local words = {}
   for _, key in ipairs(schema.baked_keys()) do
     local says_nothing = key.gpt and c.model == "bigram" or key.cuda and c.backend == "cpu" or
-      key.cpu and c.backend == "cuda" or
-      key.name == "dropout_embd" and not c.has_dropout or key.name == "specialise" and c.specialise
+      key.cpu and c.backend == "cuda" or key.where and not c[key.where] or schema.is_absent(key, c[key.name])
     if not says_nothing then words[#words + 1] = key.name .. "=" .. tostring(c[key.name]) end
   end
   return table.concat(words, " ")

@@ -9,11 +9,7 @@ local schema = { keys = keys, foreign = foreign.keys }
 
 local by_name, foreign_by_name = {}, {}
 for _, key in ipairs(keys) do
-  key.baked = key.baked or false
-  key.changes_results = key.baked or key.results or false
-  key.effect = key.effect or (key.changes_results and "results" or "none")
-  key.sampler = key.sampler or "none"
-  key.results = nil
+  key.baked, key.shape = key.baked or false, key.shape or false
   by_name[key.name] = key
 end
 for _, key in ipairs(foreign.keys) do foreign_by_name[key.name] = key end
@@ -40,6 +36,12 @@ end
 function schema.baked_keys()
   return keys_where(function(key) return key.baked end)
 end
+
+-- Whether a value is the one that a file means where it does not state the key, so that nothing states it.
+function schema.is_absent(key, value) return key.absent ~= nil and value == key.absent end
+
+-- Whether another value of the key makes another run.
+function schema.changes_results(key) return key.changes == "results" or key.changes == "function" end
 
 -- nanoGPT's key of that name that means nothing here, or nil.
 function schema.foreign_key(name) return foreign_by_name[name] end
@@ -107,13 +109,13 @@ end
 -- The README's table of all keys.
 function schema.markdown()
   local lines = {
-    "| key | default | takes | baked or run | what it is |",
-    "| --- | --- | --- | --- | --- |",
+    "| key | default | takes | baked or run | changes | what it is |",
+    "| --- | --- | --- | --- | --- | --- |",
   }
   for _, key in ipairs(keys) do
     if not key.derived then
-      lines[#lines + 1] = ("| `%s` | %s | %s | %s | %s |"):format(
-        key.name, default_text(key), schema.wanted(key), key.baked and "baked" or "run", key.help)
+      lines[#lines + 1] = ("| `%s` | %s | %s | %s | %s | %s |"):format(key.name, default_text(key),
+        schema.wanted(key), key.baked and "baked" or "run", key.changes, key.help)
     end
   end
   return table.concat(lines, "\n") .. "\n"

@@ -11,7 +11,7 @@ local MOST_RUNS = 4096
 -- Keys that change no result, but for a run's length, or that differ from run to run by their nature.
 local NO_FACTOR = { seed = true, always_save_checkpoint = true }
 for _, key in ipairs(schema.keys) do
-  if key.machine or key.effect == "none" and key.name ~= "max_iters" then NO_FACTOR[key.name] = true end
+  if key.machine or key.changes == "nothing" and key.name ~= "max_iters" then NO_FACTOR[key.name] = true end
 end
 
 local function fail(path, what)
@@ -92,29 +92,46 @@ end
 
 -- ---- any runs -----------------------------------------------------------------------------------
 
+-- The value of a key for a run; where the run does not state it, the one that the schema says this means.
 local function setting(r, key)
   local value = r.config[key]
   if value == nil then value = r.run[key] end
+  if value == nil and next(r.config) ~= nil and schema.key(key) then value = schema.key(key).absent end
   return value
 end
 
--- Keys whose value differs between the runs that state it, sorted.
-local function differing(runs)
-  local keys, seen = {}, {}
+-- The keys that any of the runs states, sorted, each with its values: all runs' that have one.
+local function stated(runs)
+  local keys, values = {}, {}
   for _, r in ipairs(runs) do
     for _, source in ipairs({ r.config, r.run }) do
-      for key, value in pairs(source) do
-        if seen[key] == nil then
-          seen[key] = { value }
-        elseif seen[key][1] ~= value and not seen[key].differs then
-          seen[key].differs = true
-          if not NO_FACTOR[key] then keys[#keys + 1] = key end
-        end
+      for key in pairs(source) do
+        if not values[key] then keys[#keys + 1], values[key] = key, {} end
       end
     end
   end
   table.sort(keys)
-  return keys
+  for _, key in ipairs(keys) do
+    for _, r in ipairs(runs) do table.insert(values[key], (setting(r, key))) end
+  end
+  return keys, values
+end
+
+local function all_same(values)
+  for _, value in ipairs(values) do
+    if value ~= values[1] then return false end
+  end
+  return true
+end
+
+-- Keys whose value differs between the runs that state it, sorted.
+local function differing(runs)
+  local list = {}
+  local keys, values = stated(runs)
+  for _, key in ipairs(keys) do
+    if not NO_FACTOR[key] and not all_same(values[key]) then list[#list + 1] = key end
+  end
+  return list
 end
 
 -- Names that several runs share get as much of their folder as tells them apart.
@@ -161,23 +178,14 @@ end
 
 -- What every run that states it has alike, as { key, value } by key; a folder of its own says nothing.
 function plan.in_common(p)
-  local values, keys, varies = {}, {}, { out_dir = true, init_from = true }
+  local varies = { out_dir = true, init_from = true }
   for _, f in ipairs(p.factors) do varies[f.key] = true end
-  for _, r in ipairs(p.runs) do
-    for _, source in ipairs({ r.config, r.run }) do
-      for key, value in pairs(source) do
-        if values[key] == nil then
-          values[key], keys[#keys + 1] = value, key
-        elseif values[key] ~= value then
-          varies[key] = true
-        end
-      end
-    end
-  end
-  table.sort(keys)
   local list = {}
+  local keys, values = stated(p.runs)
   for _, key in ipairs(keys) do
-    if not varies[key] then list[#list + 1] = { key = key, value = plan.text(values[key]) } end
+    if not varies[key] and all_same(values[key]) then
+      list[#list + 1] = { key = key, value = plan.text(values[key][1]) }
+    end
   end
   return list
 end

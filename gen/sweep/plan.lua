@@ -74,12 +74,13 @@ local function load_config(sweep, assignments, who, options, stand_in)
   error(result, 0)
 end
 
--- What a run computes: each key that changes results, its length, and the hash of its data, where these are there.
+-- What a run computes: each key that changes results or how they round, its length, and the hash of its data, where
+-- these are there.
 local function identity(c, stand_in)
   local values = {}
   for _, key in ipairs(schema.keys) do
-    local counts = key.changes_results or key.name == "max_iters"
-    if counts and not key.derived and not key.machine then
+    local counts = key.changes ~= "nothing" or key.name == "max_iters"
+    if counts and not key.derived and not key.machine and not schema.is_absent(key, c[key.name]) then
       values[key.name] = c[key.name]
     end
   end
@@ -247,11 +248,14 @@ local function as_stored(value)
 end
 
 -- What differs between two identities, "max_iters 1000 → 1500, ...", in the order of the schema; "" where nothing
--- does. A key that one of both lacks is younger than it, and is passed over.
+-- does. A key that one of both lacks has the value that the schema says; without one it is younger than it, and is
+-- passed over.
 function plan.difference(then_, now)
   local words = {}
   for _, key in ipairs(schema.keys) do
     local a, b = then_[key.name], now[key.name]
+    if a == nil then a = key.absent end
+    if b == nil then b = key.absent end
     if a ~= nil and b ~= nil and as_stored(a) ~= as_stored(b) then
       words[#words + 1] = ("%s %s → %s"):format(key.name, file.text(a), file.text(b))
     end

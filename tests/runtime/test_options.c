@@ -171,12 +171,12 @@ static void differ(void *context, const struct pair *then, const struct pair *no
 
 START_TEST(pairs) {
     char list[256] = "";
-    ck_assert_int_eq(pairs_compare("a=1 b=2 c=3", "a=1 b=2 c=3", differ, list), 0);
+    ck_assert_int_eq(keys_compare("a=1 b=2 c=3", "a=1 b=2 c=3", differ, list), 0);
     ck_assert_str_eq(list, "");
-    ck_assert_int_eq(pairs_compare("a=1 b=2 bb=5 d=4", "bb=5 a=1  b=22 e=", differ, list), 3);
+    ck_assert_int_eq(keys_compare("a=1 b=2 bb=5 d=4", "bb=5 a=1  b=22 e=", differ, list), 3);
     ck_assert_str_eq(list, "b:2>22 e:nothing> d:4>nothing ");
     list[0] = 0;
-    ck_assert_int_eq(pairs_compare("", "x=1", differ, list), 1);
+    ck_assert_int_eq(keys_compare("", "x=1", differ, list), 1);
     ck_assert_str_eq(list, "x:nothing>1 ");
 }
 END_TEST

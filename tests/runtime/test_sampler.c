@@ -930,8 +930,9 @@ START_TEST(test_main_says) {
         "bias=True";
     checkpoint_write(&c);
     ck_assert_int_eq(run(path, "--num_samples=1"), EXIT_DONE);
-    ck_assert_ptr_nonnull(strstr(err, "ckpt.safetensors: trained with dropout=0.2 bias=True, this "
-                                      "sampler has dropout=0 bias=nothing; "));
+    // dropout matters to training alone
+    ck_assert_ptr_nonnull(strstr(err, "ckpt.safetensors: trained with bias=True, this sampler has "
+                                      "bias=nothing; "));
     ck_assert_ptr_eq(strchr(err, '\n'), err + strlen(err) - 1);
     checkpoint_fill(&c);
     c.metadata[3] = "model=fake n_layer=2 n_embd=6 block_size=8 vocab_size=12 dropout=0 isa=avx512";
