@@ -13,8 +13,8 @@
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //
 // In this order: kernels as they are first used, model_forward, model_loss, model_backward, and
-// what the runtime is told. Each buffer is declared with its shape; the comment above a call names
-// the line of the model that asked for it.
+// what the runtime is told. Each buffer is declared with its shape; the comment above a call says
+// what the model calls it.
 #include "model.h"
 
 #include "runtime/kernel.h"

@@ -15,7 +15,7 @@
 //
 // In this order: kernels as they are first used, each with its launcher; device_forward,
 // device_loss, device_backward, device_update; what the runtime is told. Each buffer is declared
-// with its shape; the comment above a call names the line of the model that asked for it.
+// with its shape; the comment above a call says what the model calls it.
 #include "model.h"
 
 #include "runtime/gemm.h"

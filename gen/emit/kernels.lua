@@ -395,6 +395,13 @@ local function load_template(path)
   return loaded[path]
 end
 
+-- A template's text for k.
+local function expand(path, name, k)
+  local expanded = load_template(path)[name]
+  if not expanded then error(("%s: no function '%s' in this template"):format(path, name), 0) end
+  return expanded(k)
+end
+
 -- The kernel's own text, under a comment that says where it comes from and what it costs.
 function kernels.text(node, t, decode)
   local k, file, fn
@@ -410,13 +417,10 @@ function kernels.text(node, t, decode)
     file, fn = table.unpack(decode and node.op.decode or variant or node.op.template)
   end
   local path = ("templates/%s/%s"):format(t.backend, file .. (t.backend == "cpu" and ".c" or ".cu"))
-  k.path, k.line = path, template.line_of(path, fn)
-  k.text = load_template(path)[fn](k)
+  k.path = path
+  k.text = expand(path, fn, k)
   k.common = load_template(path)[k.op.common] and k.common -- of this backend's template
-  if k.common then
-    k.common_line = template.line_of(path, k.op.common)
-    k.common_text = load_template(path)[k.op.common](k)
-  end
+  if k.common then k.common_text = expand(path, k.op.common, k) end
   if not k.specialise then
     local known = {}
     if k.common then k.common_text = unspecialise.text(k.common_text, k.common_name, known) end
@@ -427,16 +431,16 @@ end
 
 function kernels.tile(t)
   local k = setmetatable({ specialise = t.specialise ~= false }, { __index = t.isa })
-  return load_template("templates/cpu/tile.c").tile(k)
+  return expand("templates/cpu/tile.c", "tile", k)
 end
 
 -- A kernel of all parameters (the optimizer's, the image's), which no node asks for: k has name,
 -- state_floats and what else its template reads.
 function kernels.whole(file, fn, k)
   local path = "templates/cuda/" .. file .. ".cu"
-  k.path, k.line = path, template.line_of(path, fn)
+  k.path = path
   k.part = setmetatable({}, { __index = function(_, word) return k.name .. "_" .. word end })
-  return load_template(path)[fn](k)
+  return expand(path, fn, k)
 end
 
 return kernels

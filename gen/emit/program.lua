@@ -125,11 +125,16 @@ function Writer:call(node, indent)
   end
   if not k.specialise then table.insert(args, 1, kernels.sizes_argument(k)) end
   table.insert(args, 1, k.name)
-  if node.at and node.at ~= self.last_at then
-    self.lines[#self.lines + 1] = ("%s// %s"):format(indent, node.at)
-    self.last_at = node.at
+  if node.site and node.site ~= self.last_site then
+    self.lines[#self.lines + 1] = ("%s// %s"):format(indent, self:site(node))
+    self.last_site = node.site
   end
   self.lines[#self.lines + 1] = ("%sRUN(%s);"):format(indent, table.concat(args, ", "))
+end
+
+-- The name under which the model asked for a node: "block.l.ln_1" in a function of several layers.
+function Writer:site(node)
+  return self.layer_text == "l" and node.site:gsub("%." .. node.layer .. "%.", ".l.", 1) or node.site
 end
 
 -- The sampler: before node i runs, the weight of the next product behind it is asked for.
@@ -174,8 +179,9 @@ Emitter.__index = Emitter
 
 -- A new emitter, which gathers the kernels that its phases call.
 function program.emitter(g)
-  local cuda = g:backend() == "cuda"
-  return setmetatable({ g = g, target = g.target, cuda = cuda, decode = g.decode, rows = g.rows,
+  local cuda, n_layer = g:backend() == "cuda", 0
+  for _, node in ipairs(g.nodes) do n_layer = math.max(n_layer, (node.layer or -1) + 1) end
+  return setmetatable({ g = g, n_layer = n_layer, target = g.target, cuda = cuda, decode = g.decode, rows = g.rows,
     dialect = dialects[g.decode and "decode" or cuda and "cuda" or "train"], kernels = {}, by_name = {} }, Emitter)
 end
 
@@ -229,9 +235,10 @@ local function layer_call(emitter, name, item)
   local args = { table.unpack(emitter.dialect.args) }
   if from == to then return { ("    %s(%s);"):format(name, table.concat(args, ", ")) } end
   table.insert(args, 2, "l")
+  local last = emitter.n_layer - 1
   return {
-    from < to and ("    for (int l = %d; l < %d; l++) {"):format(from, to + 1)
-      or ("    for (int l = %d; l >= %d; l--) {"):format(from, to),
+    from < to and ("    for (int l = %d; l < %s; l++) {"):format(from, to == last and "MODEL_L" or tostring(to + 1))
+      or ("    for (int l = %s; l >= %d; l--) {"):format(from == last and "MODEL_L - 1" or tostring(from), to),
     ("        %s(%s);"):format(name, table.concat(args, ", ")),
     "    }",
   }
@@ -269,7 +276,7 @@ function Emitter:phase(phase)
       local name = layer_name(self, phase, item, taken)
       before[#before + 1] = layer_function(self, name, item)
       for _, line in ipairs(layer_call(self, name, item)) do writer.lines[#writer.lines + 1] = line end
-      writer.last_at = nil
+      writer.last_site = nil
     end
   end
   local body = writer:declarations()
@@ -308,12 +315,12 @@ function Emitter:kernel_texts()
   for _, k in ipairs(self.kernels) do
     if k.common_text and not shared[k.common_name] then
       shared[k.common_name] = true
-      texts[#texts + 1] = ("// %s, from %s:%d: what kernels of these sizes share.\n%s"):format(
-        k.common_name, k.path, k.common_line, k.common_text)
+      texts[#texts + 1] = ("// %s, from %s: what kernels of these sizes share.\n%s"):format(
+        k.common_name, k.path, k.common_text)
     end
     local often = k.often or k.calls == 0 and "In evaluations." or k.calls == 1 and "Called once a step."
       or ("Called %d times a step."):format(k.calls)
-    local head = ("// %s, from %s:%d."):format(k.name, k.path, k.line)
+    local head = ("// %s, from %s."):format(k.name, k.path)
     local cost = ("%s; %s, %s each%s."):format(often, scaled(k.flops, "FLOP"), scaled(k.bytes, "B"),
       k.specialise == false and " on average" or ""):gsub("%.;", ":", 1)
     if not self.decode then

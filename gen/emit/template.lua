@@ -75,12 +75,4 @@ function template.load(path, given)
   return result
 end
 
--- The line on which `//$ function NAME(` stands, for headers that say where a kernel comes from.
-function template.line_of(path, name)
-  for number, line in ipairs(read_lines(path)) do
-    if line:find("^%s*//%$ function " .. name .. "%(") then return number end
-  end
-  error(("%s: no function '%s' in this template"):format(path, name), 0)
-end
-
 return template

@@ -27,6 +27,7 @@ local function scan(line, before)
   return open, best, best_open
 end
 
+-- Words in lines that begin with `start`.
 local function fit_comment(start, words)
   local room = WIDTH - #start
   local cut = words:sub(1, room + 1):match("^.*()%s") or words:find(" ", 1, true)
@@ -34,9 +35,39 @@ local function fit_comment(start, words)
   return start .. words:sub(1, cut - 1) .. "\n" .. fit_comment(start, words:sub(cut + 1))
 end
 
+-- A line that is a comment alone: what it begins with, and its words; nil for any other.
+local function comment_line(line)
+  return line:match("^(%s*//%s*)(.*)$")
+end
+
+-- Comments whose lines are too long. What does not fit goes on in the line below, where that is of the same
+-- paragraph: it begins at the same column, and is no item of a list. A rule is cut instead.
+local function fit_comments(lines)
+  local out = {}
+  for i = 1, #lines do
+    local start, words = comment_line(lines[i])
+    if start and #lines[i] > WIDTH then
+      if words:find("^%-%-%-.*%-%-%-$") then
+        lines[i] = lines[i]:gsub("%-+$", function(rule) return rule:sub(1, math.max(3, #rule - #lines[i] + WIDTH)) end)
+      else
+        local fitted = fit_comment(start, words)
+        local rest = fitted:match("\n([^\n]*)$")
+        local below, more = comment_line(lines[i + 1] or "")
+        if rest and below == start and more ~= "" and not more:find("^[%-*]") then
+          lines[i + 1] = rest .. " " .. more
+          fitted = fitted:sub(1, -#rest - 2)
+        end
+        lines[i] = fitted
+      end
+    end
+    out[i] = lines[i]
+  end
+  return table.concat(out, "\n")
+end
+
 local function fit(line, open)
   if #line <= WIDTH then return line end
-  local start, words = line:match("^(%s*//%s*)(.*)$")
+  local start, words = comment_line(line)
   if start then return fit_comment(start, words) end
   local indent, code, comment = line:match('^(%s*)(.-%S)%s+(// [^"]*)$')
   if comment then return fit(indent .. comment, {}) .. "\n" .. fit(indent .. code, open) end
@@ -46,13 +77,20 @@ local function fit(line, open)
   local column = best_open[#best_open] or line:match("^%s*const%s+[%w_]+%s+()")
     or line:match("^%s*%[%[[%w_]+%]%]%s+constexpr%s+[%w_]+%s+()") or line:match("^%s*constexpr%s+[%w_]+%s+()")
     or line:match("^%s*[%w_]+%s+()") or 1
-  return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. line:sub(best + 2), best_open)
+  local rest = line:sub(best + 2)
+  if column - 1 + #rest:match("^[^,;]*[,;]*") > WIDTH then -- no room there: four columns into the statement
+    column = #line:match("^%s*") + 5
+    best_open[#best_open] = column
+  end
+  return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. rest, best_open)
 end
 
 -- A statement that its template breaks behind commas is broken anew: its brackets have moved.
 function wrap.text(text)
+  local lines = {}
+  for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
   local out, pending = {}, nil
-  for line in text:gmatch("([^\n]*)\n") do
+  for line in (fit_comments(lines) .. "\n"):gmatch("([^\n]*)\n") do
     if pending then
       pending = pending .. " " .. line:match("^%s*(.*)$")
     elseif line:find("^%s*#") or line:find("\\$") then

@@ -7,7 +7,8 @@
 --   tensor: name, dims, type ("f32" | "bf16" | "f16" | "i32"), kind ("param" | "input" | "value" |
 --           "grad" | "packed" | "state" | "output"), dense (rows have no padding), region
 --   node:   op (its definition), inputs, outputs (tensors, in the op's order; false where an optional
---           input is absent), attrs, dims (letter -> size), layer (or nil), phase, at (file:line)
+--           input is absent), attrs, dims (letter -> size), layer (or nil), phase, site (the name under which
+--           the model asked for it, or for what it is the gradient of), line (of the model, for errors)
 --
 -- g.target says what the graph is emitted for (gen/ir/target.lua); nil is a CPU, in float32.
 local op = require("gen.ir.op")
@@ -22,7 +23,8 @@ function graph.new()
     nodes = {},     -- in the order in which they run
     phase = "forward",
     layer = nil,    -- the layer that is being built
-    at = nil,       -- the source line, where it is not the caller's
+    site = nil,     -- of what is appended, where it is not its own name
+    line = nil,     -- the source line, where it is not the caller's
   }, graph)
 end
 
@@ -96,20 +98,28 @@ local function caller_line()
   return at
 end
 
-local function fail(node_at, definition, message)
-  error(("%s%s: %s"):format(node_at and node_at .. ": " or "", definition.name, message), 0)
+local function fail(line, definition, message)
+  error(("%s%s: %s"):format(line and line .. ": " or "", definition.name, message), 0)
+end
+
+-- The name of an op from that of its first output: "block.0.ln_1" of block.0.ln_1.y; nil without outputs.
+local function own_site(node)
+  for i, operand in ipairs(node.op.outputs) do
+    local name, suffix = node.outputs[i] and node.outputs[i].name, "." .. operand[1]
+    if name then return name:sub(-#suffix) == suffix and name:sub(1, -#suffix - 1) or name end
+  end
 end
 
 -- Binds an operand's letters to a tensor's sizes; `from` remembers which operand bound a letter.
-local function bind(dims, from, definition, operand, tensor, at)
+local function bind(dims, from, definition, operand, tensor, line)
   if #tensor.dims ~= #operand.letters then
-    fail(at, definition, ("%s is (%s) but should have %d axes (%s)"):format(operand[1],
+    fail(line, definition, ("%s is (%s) but should have %d axes (%s)"):format(operand[1],
       table.concat(tensor.dims, ", "), #operand.letters, operand[2]))
   end
   for axis, letter in ipairs(operand.letters) do
     local size = tensor.dims[axis]
     if dims[letter] and dims[letter] ~= size then
-      fail(at, definition, ("%s is (%s) but axis %d should be %s = %d%s"):format(operand[1],
+      fail(line, definition, ("%s is (%s) but axis %d should be %s = %d%s"):format(operand[1],
         table.concat(tensor.dims, ", "), axis, letter, dims[letter],
         from[letter] and ", as in " .. from[letter] or ""))
     end
@@ -122,19 +132,19 @@ end
 function graph:append(op_name, names, inputs, attrs)
   local definition = op.all[op_name]
   if not definition then error(("no op is named '%s'"):format(op_name), 0) end
-  local at = self.at or caller_line()
-  local node = { op = definition, inputs = {}, outputs = {}, attrs = {}, dims = {}, at = at,
+  local line = self.line or caller_line()
+  local node = { op = definition, inputs = {}, outputs = {}, attrs = {}, dims = {}, line = line,
     phase = self.phase, layer = self.layer, epilogue = {} }
 
   for name, default in pairs(definition.attrs) do
     local value = (attrs or {})[name]
     if value == nil then value = default end
-    if value == false then fail(at, definition, ("attribute '%s' is missing"):format(name)) end
+    if value == false then fail(line, definition, ("attribute '%s' is missing"):format(name)) end
     node.attrs[name] = value
   end
   for name in pairs(attrs or {}) do
     if definition.attrs[name] == nil then
-      fail(at, definition, ("unknown attribute '%s'"):format(name))
+      fail(line, definition, ("unknown attribute '%s'"):format(name))
     end
   end
 
@@ -142,14 +152,14 @@ function graph:append(op_name, names, inputs, attrs)
   for i, operand in ipairs(definition.inputs) do
     local tensor = inputs[i] or false
     if not tensor and not operand.optional then
-      fail(at, definition, ("input '%s' is missing"):format(operand[1]))
+      fail(line, definition, ("input '%s' is missing"):format(operand[1]))
     end
-    if tensor then bind(node.dims, from, definition, operand, tensor, at) end
+    if tensor then bind(node.dims, from, definition, operand, tensor, line) end
     node.inputs[i] = tensor
   end
   if definition.derive then
     local message = definition.derive(node.dims, node.attrs)
-    if message then fail(at, definition, message) end
+    if message then fail(line, definition, message) end
   end
 
   for i, operand in ipairs(definition.outputs) do
@@ -160,18 +170,19 @@ function graph:append(op_name, names, inputs, attrs)
         if not from[letter] then node.dims[letter] = nil end -- it has no other use
       end
     elseif operand.accumulate then
-      if given then bind(node.dims, from, definition, operand, given, at) end
+      if given then bind(node.dims, from, definition, operand, given, line) end
       node.outputs[i] = given or false
     else
       local sizes = {}
       for axis, letter in ipairs(operand.letters) do
-        sizes[axis] = node.dims[letter] or fail(at, definition, ("no size for %s"):format(letter))
+        sizes[axis] = node.dims[letter] or fail(line, definition, ("no size for %s"):format(letter))
       end
       local name = given or names .. "." .. operand[1]
       node.outputs[i] = self:tensor(name, sizes, { layer = self.layer, producer = node,
         type = operand.type or self:elem(), dense = operand.type ~= nil })
     end
   end
+  node.site = self.site or own_site(node)
   self.nodes[#self.nodes + 1] = node
   return table.unpack(node.outputs)
 end
@@ -249,7 +260,7 @@ function graph.node_text(node)
   if node.block then
     words[#words + 1] = ("block=%d*%d"):format(node.block.count, node.block.rows)
   end
-  if node.at then words[#words + 1] = " @" .. node.at end
+  if node.site ~= own_site(node) then words[#words + 1] = " @" .. node.site end
   return table.concat(words, " ")
 end
 
@@ -300,7 +311,7 @@ function graph.parse(text)
   local g = graph.new()
   for line in text:gmatch("[^\n]+") do
     local phase = line:match("^%-%- (%w+)")
-    local body, at = line:match("^(.-)%s+@(%S+)$")
+    local body, site = line:match("^(.-)%s+@(%S+)$")
     body = body or line
     local left, op_name, rest = body:match("^%s*(.-) = (%S+)%s*(.*)$")
     if phase then
@@ -335,12 +346,12 @@ function graph.parse(text)
         end
       end
       if not ({ input = true, param = true, copy = true })[op_name] then
-        g.at = at
+        g.site, g.line = site, site
         g:append(op_name, outputs, inputs, attrs)
       end
     end
   end
-  g.at, g.phase = nil, "forward"
+  g.site, g.line, g.phase = nil, nil, "forward"
   return g
 end
 

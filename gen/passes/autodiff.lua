@@ -38,7 +38,7 @@ function autodiff.run(g)
       any = any or grads[output]
     end
     if any and node.op.backward then
-      g.at, g.layer = node.at, node.layer
+      g.site, g.line, g.layer = node.site, node.line, node.layer
       g.append = unique_append(g, node)
       local results = { node.op.backward(g, node, table.unpack(given)) }
       g.append = nil
@@ -55,11 +55,11 @@ function autodiff.run(g)
 
   for _, node in ipairs(forward) do
     if node.op.name == "mean_loss" then
-      g.at = node.at
+      g.site, g.line = node.site, node.line
       g:append("mean_loss", {}, { g.tensors["train.losses"], node.inputs[2] })
     end
   end
-  g.at, g.layer, g.phase = nil, nil, "forward"
+  g.site, g.line, g.layer, g.phase = nil, nil, nil, "forward"
 end
 
 return autodiff

@@ -233,7 +233,7 @@ local function block_head(g)
   local again = graph.tensor(g, "train." .. logits.name, { rows, logits.dims[2] }, { type = logits.type })
   local shrunk = { [shrink(logits)] = true, [again] = true }
   local repeated = { op = head.op, inputs = { table.unpack(head.inputs) }, outputs = { again },
-    attrs = head.attrs, dims = {}, at = head.at, phase = "backward", epilogue = head.epilogue }
+    attrs = head.attrs, dims = {}, site = head.site, line = head.line, phase = "backward", epilogue = head.epilogue }
   for letter, size in pairs(head.dims) do repeated.dims[letter] = size end
 
   head.phase = "loss"

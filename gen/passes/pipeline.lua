@@ -37,10 +37,10 @@ function pipeline.forward(c)
   g.rows = c.batch_size * c.block_size
   local logits = model.forward(g, c, g.rows)
   local targets = g:input("targets", { g.rows }, "i32")
-  g.phase, g.at = "loss", "gen/passes/pipeline.lua"
+  g.phase, g.site, g.line = "loss", "loss", "gen/passes/pipeline.lua"
   local losses = g:append("cross_entropy", { "losses" }, { logits, targets })
   g:append("mean_loss", {}, { losses, targets })
-  g.phase, g.at = "forward", nil
+  g.phase, g.site, g.line = "forward", nil, nil
   return g
 end
 

@@ -28,8 +28,8 @@ local function make_again(g, tensor, twins, list)
   if twins[tensor] then return twins[tensor] end
   if not node or node.phase ~= "forward" or not again_node(g, node) then return tensor end
   -- A layer's input is kept: the values of the layer before are not made again.
-  local clone = { op = node.op, inputs = {}, outputs = {}, attrs = node.attrs, dims = {}, at = node.at,
-    phase = "backward", layer = node.layer, epilogue = {} }
+  local clone = { op = node.op, inputs = {}, outputs = {}, attrs = node.attrs, dims = {},
+    site = node.site, line = node.line, phase = "backward", layer = node.layer, epilogue = {} }
   for letter, size in pairs(node.dims) do clone.dims[letter] = size end
   for i, input in ipairs(node.inputs) do
     local own = input and input.producer and input.producer.layer == node.layer

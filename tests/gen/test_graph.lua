@@ -27,7 +27,8 @@ check.test("an op binds its letters", function()
   check.equal(node.dims.C, 384)
   check.equal(node.dims.O, 512)
   check.equal(graph.shape_text(g.tensors.y.dims), "8x512")
-  check.equal(node.at, "gen/models/fake.lua:3")
+  check.equal(node.site, "y")
+  check.equal(node.line, "gen/models/fake.lua:3")
 end)
 
 check.test("a stem names every output", function()
@@ -74,7 +75,7 @@ check.test("a gradient of another shape than its parameter", fails(
 
 check.test("a node's text", function()
   local g = in_model(operands .. "g:append('matmul', { 'y' }, { x, w })")
-  check.equal(graph.node_text(g.nodes[1]), "y:8x512 = matmul x w  @gen/models/fake.lua:3")
+  check.equal(graph.node_text(g.nodes[1]), "y:8x512 = matmul x w")
 end)
 
 check.test("an absent input is a dash, attributes are sorted", function()
@@ -82,9 +83,17 @@ check.test("an absent input is a dash, attributes are sorted", function()
     "g:append('embed', { 'e' }, { t, w, nil }, { T = 4 })" ..
     "local q = g:input('q', { 8, 12 }, 'f32')" ..
     "g:append('attention', 'a', { q }, { scale = 0.5, H = 2, T = 4 })")
-  check.equal(graph.node_text(g.nodes[1]), "e:8x4 = embed t w - T=4  @gen/models/fake.lua:3")
+  check.equal(graph.node_text(g.nodes[1]), "e:8x4 = embed t w - T=4")
   check.equal(graph.node_text(g.nodes[2]),
-    "a.y:8x4, a.lse:2x8 = attention q H=2 T=4 scale=0.5 site=0  @gen/models/fake.lua:3")
+    "a.y:8x4, a.lse:2x8 = attention q H=2 T=4 scale=0.5 site=0")
+end)
+
+check.test("a site is shown where it is not the op's own name", function()
+  local g = in_model(operands .. "g.site = 'block.0.fc' g:append('matmul', { 'y' }, { x, w }) " ..
+    "g.site = nil g:append('matmul', { 'z.y' }, { x, w })")
+  check.equal(graph.node_text(g.nodes[1]), "y:8x512 = matmul x w  @block.0.fc")
+  check.equal(graph.node_text(g.nodes[2]), "z.y:8x512 = matmul x w")
+  check.equal(g.nodes[2].site, "z")
 end)
 
 check.test("text of a model reads back, before and after autodiff", function()

@@ -81,12 +81,6 @@ check.test("given names", function()
   check.equal(expand("//$ function f()\n$(answer)\n//$ end\n", nil, { answer = 42 }), "42\n")
 end)
 
-check.test("line_of finds a function's line", function()
-  write("//// head\n//$ function pack_dx(k)\n//$ end\n//$ function pack(k)\n//$ end\n")
-  check.equal(template.line_of(path, "pack"), 4)
-  check.fails(function() template.line_of(path, "unpack") end, "no function 'unpack'")
-end)
-
 -- ---- mistakes: the template's own line, in one line ----
 
 check.test("unknown name", fails("//$ function f()\nfine\n$(nothing)\n//$ end\n", nil,

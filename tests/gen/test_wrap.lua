@@ -37,6 +37,23 @@ check.test("a comment behind a long line moves above it", becomes(
   "    // (12, 128, 32) f32\n" ..
   "    const float *attn_c_attn_weight_packed = m->packed + 20608 + (size_t)l * 393216;\n"))
 
+check.test("what does not fit goes on in the comment's next line", becomes(
+  "// " .. ("word "):rep(19) .. "than fits\n// follows here.\n//\n// Another paragraph.\nint a;\n",
+  "// " .. ("word "):rep(19):sub(1, -2) .. "\n// than fits follows here.\n//\n// Another paragraph.\nint a;\n"))
+
+check.test("an item of a list begins its own line", becomes(
+  "// " .. ("word "):rep(19) .. "than fits\n// - item\n",
+  "// " .. ("word "):rep(19):sub(1, -2) .. "\n// than fits\n// - item\n"))
+
+check.test("a rule is cut", becomes(
+  "// ---- a title " .. ("-"):rep(95) .. "\n", "// ---- a title " .. ("-"):rep(84) .. "\n"))
+
+check.test("where there is no room behind a bracket, a line goes on in the statement", becomes(
+  "    value_of_a_long_name_here.v[i] = value_of_a_long_name_here.v[i] * mask_of_a_name(&a, " ..
+  "SOMETHING_THAT_IS_LONG(COLUMNS));\n",
+  "    value_of_a_long_name_here.v[i] = value_of_a_long_name_here.v[i] * mask_of_a_name(&a,\n" ..
+  "        SOMETHING_THAT_IS_LONG(COLUMNS));\n"))
+
 check.test("a long comment is broken between words", becomes(
   "    // " .. ("word "):rep(30) .. "end\n",
   "    // " .. ("word "):rep(17) .. "word\n    // " .. ("word "):rep(12) .. "end\n"))

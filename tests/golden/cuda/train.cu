@@ -15,7 +15,7 @@
 //
 // In this order: kernels as they are first used, each with its launcher; device_forward,
 // device_loss, device_backward, device_update; what the runtime is told. Each buffer is declared
-// with its shape; the comment above a call names the line of the model that asked for it.
+// with its shape; the comment above a call says what the model calls it.
 #include "model.h"
 
 #include "runtime/gemm.h"
@@ -25,7 +25,7 @@
 
 typedef bf16 elem; // the type of activations
 
-// embed_48x65x36x24_dropout, from templates/cuda/embed.cu:11.
+// embed_48x65x36x24_dropout, from templates/cuda/embed.cu.
 // Called once a step: 10.4 kFLOP, 14.0 kB each.
 KERNEL(256) embed_48x65x36x24_dropout(const struct step_state *state, elem *y,
                                       const int32_t *tokens, const float *wte, const float *wpe,
@@ -52,7 +52,7 @@ KERNEL(256) embed_48x65x36x24_dropout(const struct step_state *state, elem *y,
             const size_t at = (size_t)row * C_LD + col;
             struct vec value = loaded[a];
             for (int i = 0; i < VEC; i++) value.v[i] = value.v[i] * dropout_mask(&drop, site, row,
-                                                                                 DROPOUT_CHUNKS(COLS), col + i);
+                DROPOUT_CHUNKS(COLS), col + i);
             vec_store(y + at, value);
         }
     }
@@ -65,8 +65,7 @@ static void embed_48x65x36x24_dropout_launch(struct gpu *gpu, const struct step_
            tokens, wte, wpe, site);
 }
 
-// layernorm_48x36, from templates/cuda/layernorm.cu:21.
-// Called once a step: 13.8 kFLOP, 7.6 kB each.
+// layernorm_48x36, from templates/cuda/layernorm.cu. Called once a step: 13.8 kFLOP, 7.6 kB each.
 KERNEL_BLOCKS(256, 2) layernorm_48x36(elem *y, float *mean, float *rstd, const elem *x,
                                       const float *scale, const float *shift) {
     [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, COLS = C;
@@ -149,7 +148,7 @@ static void layernorm_48x36_launch(struct gpu *gpu, elem *y, float *mean, float 
            shift);
 }
 
-// matmul_48x36x108_bias, from templates/cuda/matmul.cu:23.
+// matmul_48x36x108_bias, from templates/cuda/matmul.cu.
 // Called 3 times a step: 378.4 kFLOP, 21.8 kB each.
 // y (N, O) = x (N, C) w (O, C)^T + bias
 static struct gemm matmul_48x36x108_bias_gemm = {
@@ -173,7 +172,7 @@ static void matmul_48x36x108_bias_launch(struct gpu *gpu, elem *y, const elem *x
     gemm_run(gpu, &matmul_48x36x108_bias_gemm, y, x, w, &extra, 0.0f);
 }
 
-// heads_2x24x2x18, from templates/cuda/attention_fma.cu:21: what kernels of these sizes share.
+// heads_2x24x2x18, from templates/cuda/attention_fma.cu: what kernels of these sizes share.
 // Rows of `from` (.., D), `stride` apart, as a tile's columns: to (DEPTH, TILE) = columns `column`
 // and on, turned. 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column
 // 4 l + q, so that the four that a thread reads at once share one draw of dropout's bits.
@@ -279,7 +278,7 @@ DEVICE float heads_2x24x2x18_row(float value, bool sum) {
     return value;
 }
 
-// attention_2x24x2x18_dropout, from templates/cuda/attention_fma.cu:100.
+// attention_2x24x2x18_dropout, from templates/cuda/attention_fma.cu.
 // Called 3 times a step: 86.4 kFLOP, 14.2 kB each.
 KERNEL(256) attention_2x24x2x18_dropout(const struct step_state *state, elem *y, float *lse,
                                         const elem *qkv, uint32_t site) {
@@ -378,7 +377,7 @@ static void attention_2x24x2x18_dropout_launch(struct gpu *gpu, const struct ste
            qkv, site);
 }
 
-// matmul_48x36x36_bias, from templates/cuda/matmul.cu:23.
+// matmul_48x36x36_bias, from templates/cuda/matmul.cu.
 // Called 3 times a step: 126.1 kFLOP, 9.6 kB each.
 // y (N, O) = x (N, C) w (O, C)^T + bias
 static struct gemm matmul_48x36x36_bias_gemm = {
@@ -402,7 +401,7 @@ static void matmul_48x36x36_bias_launch(struct gpu *gpu, elem *y, const elem *x,
     gemm_run(gpu, &matmul_48x36x36_bias_gemm, y, x, w, &extra, 0.0f);
 }
 
-// layernorm_48x36_of_dropout_add_keep, from templates/cuda/layernorm.cu:21.
+// layernorm_48x36_of_dropout_add_keep, from templates/cuda/layernorm.cu.
 // Called 6 times a step: 24.2 kFLOP, 14.5 kB each.
 KERNEL_BLOCKS(256, 2) layernorm_48x36_of_dropout_add_keep(const struct step_state *state, elem *y,
                                                           float *mean, float *rstd, elem *kept,
@@ -501,7 +500,7 @@ static void layernorm_48x36_of_dropout_add_keep_launch(struct gpu *gpu,
            mean, rstd, kept, x, scale, shift, addend, site);
 }
 
-// matmul_48x36x144_bias_keep_gelu_tanh, from templates/cuda/matmul.cu:23.
+// matmul_48x36x144_bias_keep_gelu_tanh, from templates/cuda/matmul.cu.
 // Called 3 times a step: 711.9 kFLOP, 41.8 kB each.
 // y (N, O) = x (N, C) w (O, C)^T + bias, stored to kept, gelu_tanh of it
 static struct gemm matmul_48x36x144_bias_keep_gelu_tanh_gemm = {
@@ -529,7 +528,7 @@ static void matmul_48x36x144_bias_keep_gelu_tanh_launch(struct gpu *gpu, elem *y
     gemm_run(gpu, &matmul_48x36x144_bias_keep_gelu_tanh_gemm, y, x, w, &extra, 0.0f);
 }
 
-// matmul_48x144x36_bias, from templates/cuda/matmul.cu:23.
+// matmul_48x144x36_bias, from templates/cuda/matmul.cu.
 // Called 3 times a step: 499.4 kFLOP, 27.7 kB each.
 // y (N, O) = x (N, C) w (O, C)^T + bias
 static struct gemm matmul_48x144x36_bias_gemm = {
@@ -553,7 +552,7 @@ static void matmul_48x144x36_bias_launch(struct gpu *gpu, elem *y, const elem *x
     gemm_run(gpu, &matmul_48x144x36_bias_gemm, y, x, w, &extra, 0.0f);
 }
 
-// matmul_48x36x65, from templates/cuda/matmul.cu:23. Called once a step: 224.6 kFLOP, 14.4 kB each.
+// matmul_48x36x65, from templates/cuda/matmul.cu. Called once a step: 224.6 kFLOP, 14.4 kB each.
 // y (N, O_LD) = x (N, C) w (O_LD, C)^T
 static struct gemm matmul_48x36x65_gemm = {
     .name = "matmul_48x36x65",
@@ -572,7 +571,7 @@ static void matmul_48x36x65_launch(struct gpu *gpu, elem *y, const elem *x, cons
     gemm_run(gpu, &matmul_48x36x65_gemm, y, x, w, NULL, 0.0f);
 }
 
-// cross_entropy_48x65, from templates/cuda/cross_entropy.cu:19.
+// cross_entropy_48x65, from templates/cuda/cross_entropy.cu.
 // In evaluations: 78.0 kFLOP, 6.6 kB each.
 KERNEL_BLOCKS(256, 1) cross_entropy_48x65(float *losses, const elem *logits,
                                           const int32_t *targets) {
@@ -606,7 +605,7 @@ static void cross_entropy_48x65_launch(struct gpu *gpu, float *losses, const ele
     LAUNCH(cross_entropy_48x65, divide_up(48, ROWS), 256, 0, gpu->stream, losses, logits, targets);
 }
 
-// mean_loss_48, from templates/cuda/cross_entropy.cu:190. Called once a step: 48 FLOP, 384 B each.
+// mean_loss_48, from templates/cuda/cross_entropy.cu. Called once a step: 48 FLOP, 384 B each.
 KERNEL(1024) mean_loss_48(struct step_state *state, const float *losses, const int32_t *targets,
                           float beta) {
     [[maybe_unused]] constexpr int N = 48;
@@ -640,7 +639,7 @@ static void mean_loss_48_launch(struct gpu *gpu, struct step_state *state, const
     LAUNCH(mean_loss_48, 1, 1024, 0, gpu->stream, state, losses, targets, beta);
 }
 
-// cross_entropy_backward_48x65, from templates/cuda/cross_entropy.cu:61.
+// cross_entropy_backward_48x65, from templates/cuda/cross_entropy.cu.
 // Called once a step: 78.0 kFLOP, 12.9 kB each.
 KERNEL_BLOCKS(256, 1) cross_entropy_backward_48x65(const struct step_state *state, elem *dlogits,
                                                    float *losses, const elem *logits,
@@ -710,8 +709,7 @@ static void cross_entropy_backward_48x65_launch(struct gpu *gpu, const struct st
            losses, logits, targets);
 }
 
-// matmul_dx_48x65x36, from templates/cuda/matmul.cu:23.
-// Called once a step: 224.6 kFLOP, 14.4 kB each.
+// matmul_dx_48x65x36, from templates/cuda/matmul.cu. Called once a step: 224.6 kFLOP, 14.4 kB each.
 // dx (N, C) = dy (N, O_LD) w (O_LD, C)
 static struct gemm matmul_dx_48x65x36_gemm = {
     .name = "matmul_dx_48x65x36",
@@ -729,8 +727,7 @@ static void matmul_dx_48x65x36_launch(struct gpu *gpu, elem *dx, const elem *dy,
     gemm_run(gpu, &matmul_dx_48x65x36_gemm, dx, dy, w, NULL, 0.0f);
 }
 
-// matmul_dw_48x65x36, from templates/cuda/matmul.cu:83.
-// Called once a step: 224.6 kFLOP, 28.4 kB each.
+// matmul_dw_48x65x36, from templates/cuda/matmul.cu. Called once a step: 224.6 kFLOP, 28.4 kB each.
 // dw (O_LD, C) = beta dw + dy (N, O_LD)^T x (N, C)
 static struct gemm matmul_dw_48x65x36_gemm = {
     .name = "matmul_dw_48x65x36",
@@ -751,7 +748,7 @@ static void matmul_dw_48x65x36_launch(struct gpu *gpu, float *dw, const elem *dy
     gemm_run(gpu, &matmul_dw_48x65x36_gemm, dw, dy, x, NULL, beta);
 }
 
-// layernorm_backward_48x36_keep_dropout, from templates/cuda/layernorm.cu:160.
+// layernorm_backward_48x36_keep_dropout, from templates/cuda/layernorm.cu.
 // Called once a step: 36.3 kFLOP, 14.9 kB each.
 KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_keep_dropout(const struct step_state *state,
                                                             elem *dx, float *dscale, float *dshift,
@@ -913,7 +910,7 @@ static void layernorm_backward_48x36_keep_dropout_launch(struct gpu *gpu,
            gpu->stream, dscale, dshift, workspace, beta);
 }
 
-// bias_grad_48x36, from templates/cuda/bias.cu:12. Called 6 times a step: 1.7 kFLOP, 3.7 kB each.
+// bias_grad_48x36, from templates/cuda/bias.cu. Called 6 times a step: 1.7 kFLOP, 3.7 kB each.
 KERNEL(256) bias_grad_48x36_parts(const elem *dy, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40;
     constexpr int PARTS = 1, WARPS = 8;
@@ -959,7 +956,7 @@ static void bias_grad_48x36_launch(struct gpu *gpu, float *dbias, const elem *dy
            beta);
 }
 
-// matmul_dx_48x36x144_gelu_tanh_backward, from templates/cuda/matmul.cu:23.
+// matmul_dx_48x36x144_gelu_tanh_backward, from templates/cuda/matmul.cu.
 // Called 3 times a step: 711.9 kFLOP, 41.5 kB each.
 // dx (N, C) = dy (N, O) w (O, C), times gelu_tanh'(pre)
 static struct gemm matmul_dx_48x36x144_gelu_tanh_backward_gemm = {
@@ -982,7 +979,7 @@ static void matmul_dx_48x36x144_gelu_tanh_backward_launch(struct gpu *gpu, elem 
     gemm_run(gpu, &matmul_dx_48x36x144_gelu_tanh_backward_gemm, dx, dy, w, &extra, 0.0f);
 }
 
-// matmul_dw_48x36x144, from templates/cuda/matmul.cu:83.
+// matmul_dw_48x36x144, from templates/cuda/matmul.cu.
 // Called 3 times a step: 497.7 kFLOP, 58.8 kB each.
 // dw (O, C) = beta dw + dy (N, O)^T x (N, C)
 static struct gemm matmul_dw_48x36x144_gemm = {
@@ -1004,7 +1001,7 @@ static void matmul_dw_48x36x144_launch(struct gpu *gpu, float *dw, const elem *d
     gemm_run(gpu, &matmul_dw_48x36x144_gemm, dw, dy, x, NULL, beta);
 }
 
-// bias_grad_48x144, from templates/cuda/bias.cu:12. Called 3 times a step: 6.9 kFLOP, 15.0 kB each.
+// bias_grad_48x144, from templates/cuda/bias.cu. Called 3 times a step: 6.9 kFLOP, 15.0 kB each.
 KERNEL(256) bias_grad_48x144_parts(const elem *dy, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, C = 144, C_LD = 144;
     constexpr int PARTS = 1, WARPS = 8;
@@ -1050,7 +1047,7 @@ static void bias_grad_48x144_launch(struct gpu *gpu, float *dbias, const elem *d
            workspace, beta);
 }
 
-// matmul_dx_48x144x36, from templates/cuda/matmul.cu:23.
+// matmul_dx_48x144x36, from templates/cuda/matmul.cu.
 // Called 3 times a step: 497.7 kFLOP, 27.6 kB each.
 // dx (N, C) = dy (N, O) w (O, C)
 static struct gemm matmul_dx_48x144x36_gemm = {
@@ -1069,7 +1066,7 @@ static void matmul_dx_48x144x36_launch(struct gpu *gpu, elem *dx, const elem *dy
     gemm_run(gpu, &matmul_dx_48x144x36_gemm, dx, dy, w, NULL, 0.0f);
 }
 
-// matmul_dw_48x144x36, from templates/cuda/matmul.cu:83.
+// matmul_dw_48x144x36, from templates/cuda/matmul.cu.
 // Called 3 times a step: 497.7 kFLOP, 58.8 kB each.
 // dw (O, C) = beta dw + dy (N, O)^T x (N, C)
 static struct gemm matmul_dw_48x144x36_gemm = {
@@ -1091,7 +1088,7 @@ static void matmul_dw_48x144x36_launch(struct gpu *gpu, float *dw, const elem *d
     gemm_run(gpu, &matmul_dw_48x144x36_gemm, dw, dy, x, NULL, beta);
 }
 
-// layernorm_backward_48x36_add_keep_dropout, from templates/cuda/layernorm.cu:160.
+// layernorm_backward_48x36_add_keep_dropout, from templates/cuda/layernorm.cu.
 // Called 5 times a step: 38.0 kFLOP, 18.4 kB each.
 KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_keep_dropout(const struct step_state *state,
                                                                 elem *dx, float *dscale,
@@ -1259,7 +1256,7 @@ static void layernorm_backward_48x36_add_keep_dropout_launch(struct gpu *gpu,
            gpu->stream, dscale, dshift, workspace, beta);
 }
 
-// matmul_dx_48x36x36, from templates/cuda/matmul.cu:23.
+// matmul_dx_48x36x36, from templates/cuda/matmul.cu.
 // Called 3 times a step: 124.4 kFLOP, 9.5 kB each.
 // dx (N, C) = dy (N, O) w (O, C)
 static struct gemm matmul_dx_48x36x36_gemm = {
@@ -1278,7 +1275,7 @@ static void matmul_dx_48x36x36_launch(struct gpu *gpu, elem *dx, const elem *dy,
     gemm_run(gpu, &matmul_dx_48x36x36_gemm, dx, dy, w, NULL, 0.0f);
 }
 
-// matmul_dw_48x36x36, from templates/cuda/matmul.cu:83.
+// matmul_dw_48x36x36, from templates/cuda/matmul.cu.
 // Called 3 times a step: 124.4 kFLOP, 17.3 kB each.
 // dw (O, C) = beta dw + dy (N, O)^T x (N, C)
 static struct gemm matmul_dw_48x36x36_gemm = {
@@ -1300,7 +1297,7 @@ static void matmul_dw_48x36x36_launch(struct gpu *gpu, float *dw, const elem *dy
     gemm_run(gpu, &matmul_dw_48x36x36_gemm, dw, dy, x, NULL, beta);
 }
 
-// attention_backward_2x24x2x18_dropout, from templates/cuda/attention_fma.cu:194.
+// attention_backward_2x24x2x18_dropout, from templates/cuda/attention_fma.cu.
 // Called 3 times a step: 216.0 kFLOP, 28.0 kB each.
 // delta (H, N) = rowsum(dY Y): a warp for each row of a head.
 KERNEL(256) attention_backward_2x24x2x18_dropout_delta(float *delta, const elem *dy,
@@ -1517,7 +1514,7 @@ static void attention_backward_2x24x2x18_dropout_launch(struct gpu *gpu,
            qkv, y, lse, site, workspace);
 }
 
-// bias_grad_48x108, from templates/cuda/bias.cu:12. Called 3 times a step: 5.2 kFLOP, 11.2 kB each.
+// bias_grad_48x108, from templates/cuda/bias.cu. Called 3 times a step: 5.2 kFLOP, 11.2 kB each.
 KERNEL(256) bias_grad_48x108_parts(const elem *dy, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, C = 108, C_LD = 112;
     constexpr int PARTS = 1, WARPS = 8;
@@ -1563,7 +1560,7 @@ static void bias_grad_48x108_launch(struct gpu *gpu, float *dbias, const elem *d
            workspace, beta);
 }
 
-// matmul_dx_48x108x36, from templates/cuda/matmul.cu:23.
+// matmul_dx_48x108x36, from templates/cuda/matmul.cu.
 // Called 3 times a step: 373.2 kFLOP, 21.6 kB each.
 // dx (N, C) = dy (N, O) w (O, C)
 static struct gemm matmul_dx_48x108x36_gemm = {
@@ -1582,7 +1579,7 @@ static void matmul_dx_48x108x36_launch(struct gpu *gpu, elem *dx, const elem *dy
     gemm_run(gpu, &matmul_dx_48x108x36_gemm, dx, dy, w, NULL, 0.0f);
 }
 
-// matmul_dw_48x108x36, from templates/cuda/matmul.cu:83.
+// matmul_dw_48x108x36, from templates/cuda/matmul.cu.
 // Called 3 times a step: 373.2 kFLOP, 44.9 kB each.
 // dw (O, C) = beta dw + dy (N, O)^T x (N, C)
 static struct gemm matmul_dw_48x108x36_gemm = {
@@ -1604,7 +1601,7 @@ static void matmul_dw_48x108x36_launch(struct gpu *gpu, float *dw, const elem *d
     gemm_run(gpu, &matmul_dw_48x108x36_gemm, dw, dy, x, NULL, beta);
 }
 
-// layernorm_backward_48x36_add_dropout, from templates/cuda/layernorm.cu:160.
+// layernorm_backward_48x36_add_dropout, from templates/cuda/layernorm.cu.
 // Called once a step: 38.0 kFLOP, 14.9 kB each.
 KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_dropout(const struct step_state *state, elem *dx,
                                                            float *dscale, float *dshift,
@@ -1767,7 +1764,7 @@ static void layernorm_backward_48x36_add_dropout_launch(struct gpu *gpu,
            gpu->stream, dscale, dshift, workspace, beta);
 }
 
-// embed_backward_48x36x65x24, from templates/cuda/embed.cu:62.
+// embed_backward_48x36x65x24, from templates/cuda/embed.cu.
 // Called once a step: 3.5 kFLOP, 29.3 kB each.
 KERNEL(32) embed_backward_48x36x65x24_runs(float *dwte, const elem *dy, const int32_t *tokens,
                                            const int32_t *order, float *workspace) {
@@ -1897,7 +1894,7 @@ static void embed_backward_48x36x65x24_launch(struct gpu *gpu, float *dwte, floa
            dwpe, dy, beta2);
 }
 
-// step_take, from templates/cuda/step.cu:5. Called once a step: 0 FLOP, 1.2 kB each.
+// step_take, from templates/cuda/step.cu. Called once a step: 0 FLOP, 1.2 kB each.
 KERNEL(256)
 step_take(struct step_state *state, int32_t *tokens, int32_t *targets, int32_t *order,
           const char *slot0, const char *slot1) {
@@ -1927,7 +1924,7 @@ static void step_take_launch(struct gpu *gpu) {
            gpu->staging[0], gpu->staging[1]);
 }
 
-// grad_norm, from templates/cuda/optimizer.cu:5. Called once a step: 117.2 kFLOP, 234.5 kB each.
+// grad_norm, from templates/cuda/optimizer.cu. Called once a step: 117.2 kFLOP, 234.5 kB each.
 // The step's numbers, in double as PyTorch does, rounded to float once; the float16 scaler; the
 // step's entry in the ring. `squares` is of gradients that are multiplied by the scaler's factor.
 DEVICE void optimizer_numbers(struct step_state *state, double squares) {
@@ -2023,7 +2020,7 @@ static void grad_norm_launch(struct gpu *gpu) {
     LAUNCH(grad_norm, 8, 512, 0, gpu->stream, gpu->state, gpu->grads, (double *)gpu->workspace);
 }
 
-// adamw, from templates/cuda/optimizer.cu:117. Called once a step: 820.7 kFLOP, 1.8 MB each.
+// adamw, from templates/cuda/optimizer.cu. Called once a step: 820.7 kFLOP, 1.8 MB each.
 KERNEL(256) adamw(const struct step_state *state, float *params, const float *grads, float *means,
                   float *squares, elem *image) {
     constexpr int AT_ONCE = 2;
@@ -2075,7 +2072,7 @@ static void adamw_launch(struct gpu *gpu) {
            gpu->grads, gpu->m, gpu->v, (elem *)gpu->packed);
 }
 
-// cast, from templates/cuda/matmul.cu:107. Called once, where a run begins: 0 FLOP, 351.7 kB each.
+// cast, from templates/cuda/matmul.cu. Called once, where a run begins: 0 FLOP, 351.7 kB each.
 KERNEL(256) cast(elem *packed, const float *params) {
     [[maybe_unused]] constexpr size_t COUNT = 58624;
     const size_t at = ((size_t)blockIdx.x * 256 + threadIdx.x) * VEC;
@@ -2171,23 +2168,23 @@ static void forward_layer(struct gpu *gpu) {
     const elem *mlp_c_proj_weight_image = (elem *)gpu->packed + 17664; // (36, 144)
     const elem *mlp_c_proj_bias_image = (elem *)gpu->packed + 57024; // (36)
 
-    // gen/models/gpt.lua:79
+    // block.0.ln_1
     RUN(layernorm_48x36, ln_1_y, ln_1_mean, ln_1_rstd, x, ln_1_weight, ln_1_bias);
-    // gen/models/gpt.lua:80
+    // block.0.qkv
     RUN(matmul_48x36x108_bias, qkv_biased, ln_1_y, attn_c_attn_weight_image,
         attn_c_attn_bias_image);
-    // gen/models/gpt.lua:81
+    // block.0.attention
     RUN(attention_2x24x2x18_dropout, gpu->state, attention_y, attention_lse, qkv_biased, 2u);
-    // gen/models/gpt.lua:82
+    // block.0.projected
     RUN(matmul_48x36x36_bias, projected_biased, attention_y, attn_c_proj_weight_image,
         attn_c_proj_bias_image);
-    // gen/models/gpt.lua:85
+    // block.0.ln_2
     RUN(layernorm_48x36_of_dropout_add_keep, gpu->state, ln_2_y, ln_2_mean, ln_2_rstd, x_mid,
         projected_biased, ln_2_weight, ln_2_bias, x, 3u);
-    // gen/models/gpt.lua:86
+    // block.0.fc
     RUN(matmul_48x36x144_bias_keep_gelu_tanh, activated, fc_biased, ln_2_y, mlp_c_fc_weight_image,
         mlp_c_fc_bias_image);
-    // gen/models/gpt.lua:88
+    // block.0.narrowed
     RUN(matmul_48x144x36_bias, narrowed_biased, activated, mlp_c_proj_weight_image,
         mlp_c_proj_bias_image);
 }
@@ -2227,25 +2224,25 @@ static void forward_layer_1(struct gpu *gpu, int l) {
     const elem *mlp_c_proj_weight_image = (elem *)gpu->packed + 17664 + (size_t)l * 16768;
     const elem *mlp_c_proj_bias_image = (elem *)gpu->packed + 57024 + (size_t)l * 704; // (36)
 
-    // gen/models/gpt.lua:79
+    // block.l.ln_1
     RUN(layernorm_48x36_of_dropout_add_keep, gpu->state, ln_1_y, ln_1_mean, ln_1_rstd, x,
         narrowed_biased_before, ln_1_weight, ln_1_bias, x_mid_before, (uint32_t)(1 + l * 3));
-    // gen/models/gpt.lua:80
+    // block.l.qkv
     RUN(matmul_48x36x108_bias, qkv_biased, ln_1_y, attn_c_attn_weight_image,
         attn_c_attn_bias_image);
-    // gen/models/gpt.lua:81
+    // block.l.attention
     RUN(attention_2x24x2x18_dropout, gpu->state, attention_y, attention_lse, qkv_biased,
         (uint32_t)(2 + l * 3));
-    // gen/models/gpt.lua:82
+    // block.l.projected
     RUN(matmul_48x36x36_bias, projected_biased, attention_y, attn_c_proj_weight_image,
         attn_c_proj_bias_image);
-    // gen/models/gpt.lua:85
+    // block.l.ln_2
     RUN(layernorm_48x36_of_dropout_add_keep, gpu->state, ln_2_y, ln_2_mean, ln_2_rstd, x_mid,
         projected_biased, ln_2_weight, ln_2_bias, x, (uint32_t)(3 + l * 3));
-    // gen/models/gpt.lua:86
+    // block.l.fc
     RUN(matmul_48x36x144_bias_keep_gelu_tanh, activated, fc_biased, ln_2_y, mlp_c_fc_weight_image,
         mlp_c_fc_bias_image);
-    // gen/models/gpt.lua:88
+    // block.l.narrowed
     RUN(matmul_48x144x36_bias, narrowed_biased, activated, mlp_c_proj_weight_image,
         mlp_c_proj_bias_image);
 }
@@ -2263,13 +2260,13 @@ void device_forward(struct gpu *gpu) {
     const float *ln_f_bias = gpu->params + 58560; // (36)
     const elem *x_mid_2 = (elem *)(gpu->acts + 46656); // (48, 36)
 
-    // gen/models/gpt.lua:71
+    // embedded
     RUN(embed_48x65x36x24_dropout, gpu->state, x_0, gpu->tokens, wte_weight, wpe_weight, 1u);
     forward_layer(gpu);
-    for (int l = 1; l < 3; l++) {
+    for (int l = 1; l < MODEL_L; l++) {
         forward_layer_1(gpu, l);
     }
-    // gen/models/gpt.lua:94
+    // ln_f
     RUN(layernorm_48x36_of_dropout_add_keep, gpu->state, ln_f_y, ln_f_mean, ln_f_rstd, x_3,
         narrowed_biased_2, ln_f_weight, ln_f_bias, x_mid_2, 10u);
 }
@@ -2280,9 +2277,9 @@ void device_loss(struct gpu *gpu) {
     const elem *wte_weight_image = (elem *)gpu->packed; // (65, 36)
     float *losses = gpu->acts + 35840; // (48)
 
-    // gen/models/gpt.lua:103
+    // logits
     RUN(matmul_48x36x65, logits, ln_f_y, wte_weight_image);
-    // gen/passes/pipeline.lua
+    // loss
     RUN(cross_entropy_48x65, losses, logits, gpu->targets);
     RUN(mean_loss_48, gpu->state, losses, gpu->targets, gpu->beta);
 }
@@ -2342,35 +2339,39 @@ static void backward_layer(struct gpu *gpu, int l) {
     const float *ln_1_rstd = gpu->acts + 52032 + (size_t)l * 64; // (48)
     float *d_ln_1_y_layernorm_backward_workspace = gpu->acts + 32640; // (960)
 
-    // gen/models/gpt.lua:88
+    // block.l.narrowed.biased
     RUN(bias_grad_48x36, d_mlp_c_proj_bias, d_narrowed_biased, gpu->beta,
         d_narrowed_biased_bias_grad_workspace);
+    // block.l.narrowed
     RUN(matmul_dx_48x36x144_gelu_tanh_backward, d_fc_biased, d_narrowed_biased,
         mlp_c_proj_weight_image, fc_biased);
     RUN(matmul_dw_48x36x144, d_mlp_c_proj_weight, d_narrowed_biased, activated, gpu->beta);
-    // gen/models/gpt.lua:86
+    // block.l.fc.biased
     RUN(bias_grad_48x144, d_mlp_c_fc_bias, d_fc_biased, gpu->beta, d_fc_biased_bias_grad_workspace);
+    // block.l.fc
     RUN(matmul_dx_48x144x36, d_ln_2_y, d_fc_biased, mlp_c_fc_weight_image);
     RUN(matmul_dw_48x144x36, d_mlp_c_fc_weight, d_fc_biased, ln_2_y, gpu->beta);
-    // gen/models/gpt.lua:85
+    // block.l.ln_2
     RUN(layernorm_backward_48x36_add_keep_dropout, gpu->state, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean, ln_2_rstd, d_x_next,
         (uint32_t)(3 + l * 3), gpu->beta, d_ln_2_y_layernorm_backward_workspace);
-    // gen/models/gpt.lua:82
+    // block.l.projected.biased
     RUN(bias_grad_48x36, d_attn_c_proj_bias, d_projected_biased, gpu->beta,
         d_projected_biased_bias_grad_workspace);
+    // block.l.projected
     RUN(matmul_dx_48x36x36, d_attention_y, d_projected_biased, attn_c_proj_weight_image);
     RUN(matmul_dw_48x36x36, d_attn_c_proj_weight, d_projected_biased, attention_y, gpu->beta);
-    // gen/models/gpt.lua:81
+    // block.l.attention
     RUN(attention_backward_2x24x2x18_dropout, gpu->state, d_qkv_biased, d_attention_y, qkv_biased,
         attention_y, attention_lse, (uint32_t)(2 + l * 3),
         d_attention_y_attention_backward_workspace);
-    // gen/models/gpt.lua:80
+    // block.l.qkv.biased
     RUN(bias_grad_48x108, d_attn_c_attn_bias, d_qkv_biased, gpu->beta,
         d_qkv_biased_bias_grad_workspace);
+    // block.l.qkv
     RUN(matmul_dx_48x108x36, d_ln_1_y, d_qkv_biased, attn_c_attn_weight_image);
     RUN(matmul_dw_48x108x36, d_attn_c_attn_weight, d_qkv_biased, ln_1_y, gpu->beta);
-    // gen/models/gpt.lua:79
+    // block.l.ln_1
     RUN(layernorm_backward_48x36_add_keep_dropout, gpu->state, d_narrowed_biased_before,
         d_ln_1_weight, d_ln_1_bias, d_x_sum, d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd,
         d_x_mid_sum, (uint32_t)(1 + l * 3), gpu->beta, d_ln_1_y_layernorm_backward_workspace);
@@ -2426,34 +2427,38 @@ static void backward_layer_0(struct gpu *gpu) {
     const float *ln_1_rstd = gpu->acts + 52032; // (48)
     float *d_ln_1_y_layernorm_backward_workspace = gpu->acts + 32640; // (960)
 
-    // gen/models/gpt.lua:88
+    // block.0.narrowed.biased
     RUN(bias_grad_48x36, d_mlp_c_proj_bias, d_narrowed_biased, gpu->beta,
         d_narrowed_biased_bias_grad_workspace);
+    // block.0.narrowed
     RUN(matmul_dx_48x36x144_gelu_tanh_backward, d_fc_biased, d_narrowed_biased,
         mlp_c_proj_weight_image, fc_biased);
     RUN(matmul_dw_48x36x144, d_mlp_c_proj_weight, d_narrowed_biased, activated, gpu->beta);
-    // gen/models/gpt.lua:86
+    // block.0.fc.biased
     RUN(bias_grad_48x144, d_mlp_c_fc_bias, d_fc_biased, gpu->beta, d_fc_biased_bias_grad_workspace);
+    // block.0.fc
     RUN(matmul_dx_48x144x36, d_ln_2_y, d_fc_biased, mlp_c_fc_weight_image);
     RUN(matmul_dw_48x144x36, d_mlp_c_fc_weight, d_fc_biased, ln_2_y, gpu->beta);
-    // gen/models/gpt.lua:85
+    // block.0.ln_2
     RUN(layernorm_backward_48x36_add_keep_dropout, gpu->state, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean, ln_2_rstd, d_x_sum_next,
         3u, gpu->beta, d_ln_2_y_layernorm_backward_workspace);
-    // gen/models/gpt.lua:82
+    // block.0.projected.biased
     RUN(bias_grad_48x36, d_attn_c_proj_bias, d_projected_biased, gpu->beta,
         d_projected_biased_bias_grad_workspace);
+    // block.0.projected
     RUN(matmul_dx_48x36x36, d_attention_y, d_projected_biased, attn_c_proj_weight_image);
     RUN(matmul_dw_48x36x36, d_attn_c_proj_weight, d_projected_biased, attention_y, gpu->beta);
-    // gen/models/gpt.lua:81
+    // block.0.attention
     RUN(attention_backward_2x24x2x18_dropout, gpu->state, d_qkv_biased, d_attention_y, qkv_biased,
         attention_y, attention_lse, 2u, d_attention_y_attention_backward_workspace);
-    // gen/models/gpt.lua:80
+    // block.0.qkv.biased
     RUN(bias_grad_48x108, d_attn_c_attn_bias, d_qkv_biased, gpu->beta,
         d_qkv_biased_bias_grad_workspace);
+    // block.0.qkv
     RUN(matmul_dx_48x108x36, d_ln_1_y, d_qkv_biased, attn_c_attn_weight_image);
     RUN(matmul_dw_48x108x36, d_attn_c_attn_weight, d_qkv_biased, ln_1_y, gpu->beta);
-    // gen/models/gpt.lua:79
+    // block.0.ln_1
     RUN(layernorm_backward_48x36_add_dropout, gpu->state, d_embedded, d_ln_1_weight, d_ln_1_bias,
         d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd, d_x_mid_sum, 1u, gpu->beta,
         d_ln_1_y_layernorm_backward_workspace);
@@ -2480,26 +2485,26 @@ void device_backward(struct gpu *gpu) {
     const elem *d_embedded = (elem *)(gpu->acts); // (48, 36)
     float *d_embedded_embed_backward_workspace = gpu->acts + 960; // (81)
 
-    // gen/models/gpt.lua:103
+    // logits
     RUN(matmul_48x36x65, train_logits, ln_f_y, wte_weight_image);
-    // gen/passes/pipeline.lua
+    // loss
     RUN(cross_entropy_backward_48x65, gpu->state, d_logits, train_losses, train_logits,
         gpu->targets);
-    // gen/models/gpt.lua:103
+    // logits
     RUN(matmul_dx_48x65x36, d_ln_f_y, d_logits, wte_weight_image);
     RUN(matmul_dw_48x65x36, d_wte_weight, d_logits, ln_f_y, gpu->beta);
-    // gen/models/gpt.lua:94
+    // ln_f
     RUN(layernorm_backward_48x36_keep_dropout, gpu->state, d_narrowed_biased_2, d_ln_f_weight,
         d_ln_f_bias, d_x_3, d_ln_f_y, x_3, ln_f_weight, ln_f_mean, ln_f_rstd, 10u, gpu->beta,
         d_ln_f_y_layernorm_backward_workspace);
-    for (int l = 2; l >= 1; l--) {
+    for (int l = MODEL_L - 1; l >= 1; l--) {
         backward_layer(gpu, l);
     }
     backward_layer_0(gpu);
-    // gen/models/gpt.lua:71
+    // embedded
     RUN(embed_backward_48x36x65x24, d_wte_weight, d_wpe_weight, d_embedded, gpu->tokens, 1.0f,
         gpu->beta, d_embedded_embed_backward_workspace);
-    // gen/passes/pipeline.lua
+    // loss
     RUN(mean_loss_48, gpu->state, train_losses, gpu->targets, gpu->beta);
 }
 
@@ -2521,8 +2526,7 @@ void device_prepare(struct gpu *gpu) {
 
 #undef RUN
 
-// ---- what the runtime is told
-// --------------------------------------------------------------------
+// ---- what the runtime is told -------------------------------------------------------------------
 
 struct gemm *const model_gemms[] = {
     &matmul_48x36x108_bias_gemm,

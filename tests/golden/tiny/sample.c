@@ -18,7 +18,7 @@
 
 _Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
 
-// embed_decode_6x17x10x6, from templates/cpu/embed.c:55.
+// embed_decode_6x17x10x6, from templates/cpu/embed.c.
 static void embed_decode_6x17x10x6(float *y, const int32_t *tokens, const float *wte,
                                    const float *wpe, int pos, int rows, int thread, int threads) {
     enum { N = 6, T = 6, C = 10, C_LD = 10, V = 17, V_LD = 17 };
@@ -34,7 +34,7 @@ static void embed_decode_6x17x10x6(float *y, const int32_t *tokens, const float 
     }
 }
 
-// layernorm_decode_6x10, from templates/cpu/layernorm.c:4.
+// layernorm_decode_6x10, from templates/cpu/layernorm.c.
 static void layernorm_decode_6x10(float *y, const float *x, const float *scale, const float *shift,
                                   int rows, int thread, int threads) {
     enum { N = 6, C = 10, C_LD = 10, SUMS = 4, WIDE = SUMS * VEC };
@@ -64,7 +64,7 @@ static void layernorm_decode_6x10(float *y, const float *x, const float *scale, 
     }
 }
 
-// matmul_decode_6x10x30_bias, from templates/cpu/matmul_decode.c:5.
+// matmul_decode_6x10x30_bias, from templates/cpu/matmul_decode.c.
 static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w, const float *bias,
                                        int rows, int thread, int threads) {
     enum { N = 6, C = 10, C_LD = 10, O = 30, O_LD = 30 };
@@ -85,7 +85,7 @@ static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w,
     }
 }
 
-// attention_decode_6x2x5, from templates/cpu/attention_decode.c:8.
+// attention_decode_6x2x5, from templates/cpu/attention_decode.c.
 static void attention_decode_6x2x5_rows(float *y, const float *qkv, float *cache, int pos, int rows,
                                         int h) {
     enum { N = 6, B = 1, T = 6, C = 10, C_LD = 10, H = 2, D = 5, E = 30, E_LD = 30, S = 64,
@@ -209,7 +209,7 @@ static void attention_decode_6x2x5(float *y, const float *qkv, float *cache, flo
     }
 }
 
-// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul_decode.c:5.
+// matmul_decode_6x10x10_bias_add, from templates/cpu/matmul_decode.c.
 static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -232,7 +232,7 @@ static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float
     }
 }
 
-// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul_decode.c:5.
+// matmul_decode_6x10x40_bias_gelu_erf, from templates/cpu/matmul_decode.c.
 static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const float *w,
                                                 const float *bias, int rows, int thread,
                                                 int threads) {
@@ -255,7 +255,7 @@ static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const 
     }
 }
 
-// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul_decode.c:5.
+// matmul_decode_6x40x10_bias_add, from templates/cpu/matmul_decode.c.
 static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float *w,
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
@@ -278,7 +278,7 @@ static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float
     }
 }
 
-// last_row_decode_6x10, from templates/cpu/last_row.c:1.
+// last_row_decode_6x10, from templates/cpu/last_row.c.
 static void last_row_decode_6x10(float *y, const float *x, int rows, int thread, int threads) {
     enum { N = 6, C = 10, C_LD = 10 };
     const struct range mine = share(C, thread, threads);
@@ -287,7 +287,7 @@ static void last_row_decode_6x10(float *y, const float *x, int rows, int thread,
     }
 }
 
-// matmul_decode_1x10x17, from templates/cpu/matmul_decode.c:5.
+// matmul_decode_1x10x17, from templates/cpu/matmul_decode.c.
 static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int rows, int thread,
                                   int threads) {
     enum { N = 1, C = 10, C_LD = 10, O = 17, O_LD = 17 };
@@ -343,25 +343,25 @@ static void sampler_layer(struct sampler *s, int l, int rows, int pos, int threa
     const float *mlp_c_proj_bias = s->weight[35 + l]; // (10)
 
     AHEAD(attn_c_attn_weight, 30, 10);
-    // gen/models/gpt.lua:79
+    // block.l.ln_1
     RUN(layernorm_decode_6x10, ln_1_y, x, ln_1_weight, ln_1_bias, rows);
     AHEAD(attn_c_proj_weight, 10, 10);
-    // gen/models/gpt.lua:80
+    // block.l.qkv
     RUN(matmul_decode_6x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight, attn_c_attn_bias, rows);
-    // gen/models/gpt.lua:81
+    // block.l.attention
     RUN(attention_decode_6x2x5, attention_y, qkv_biased, cache, sampler_layer_weights(s, l),
         s->weights_tokens, pos, rows);
     AHEAD(mlp_c_fc_weight, 40, 10);
-    // gen/models/gpt.lua:82
+    // block.l.projected
     RUN(matmul_decode_6x10x10_bias_add, x_mid, attention_y, attn_c_proj_weight, attn_c_proj_bias, x,
         rows);
-    // gen/models/gpt.lua:85
+    // block.l.ln_2
     RUN(layernorm_decode_6x10, ln_2_y, x_mid, ln_2_weight, ln_2_bias, rows);
     AHEAD(mlp_c_proj_weight, 10, 40);
-    // gen/models/gpt.lua:86
+    // block.l.fc
     RUN(matmul_decode_6x10x40_bias_gelu_erf, activated, ln_2_y, mlp_c_fc_weight, mlp_c_fc_bias,
         rows);
-    // gen/models/gpt.lua:88
+    // block.l.narrowed
     RUN(matmul_decode_6x40x10_bias_add, x_next, activated, mlp_c_proj_weight, mlp_c_proj_bias,
         x_mid, rows);
 }
@@ -377,17 +377,17 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos
     const float *ln_f_bias = s->weight[39]; // (10)
     float *last = s->memory + 3904; // (1, 10)
 
-    // gen/models/gpt.lua:71
+    // block.0.x
     RUN(embed_decode_6x17x10x6, x_0, tokens, wte_weight, wpe_weight, pos, rows);
-    for (int l = 0; l < 3; l++) {
+    for (int l = 0; l < MODEL_L; l++) {
         sampler_layer(s, l, rows, pos, thread);
     }
     AHEAD(wte_weight, 17, 10);
-    // gen/models/gpt.lua:94
+    // ln_f
     RUN(layernorm_decode_6x10, ln_f_y, x_3, ln_f_weight, ln_f_bias, rows);
-    // gen/models/gpt.lua:95
+    // last
     RUN(last_row_decode_6x10, last, ln_f_y, rows);
-    // gen/models/gpt.lua:103
+    // logits
     RUN(matmul_decode_1x10x17, logits, last, wte_weight, 1);
 }
 

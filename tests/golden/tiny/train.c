@@ -13,8 +13,8 @@
 //                3 x 6 tokens
 //
 // In this order: kernels as they are first used, model_forward, model_loss, model_backward, and
-// what the runtime is told. Each buffer is declared with its shape; the comment above a call names
-// the line of the model that asked for it.
+// what the runtime is told. Each buffer is declared with its shape; the comment above a call says
+// what the model calls it.
 #include "model.h"
 
 #include "runtime/kernel.h"
@@ -124,8 +124,7 @@ VEC_INLINE void tile_store(vec acc[TILE_ROWS][TILE_VECS], const int rows, const 
         }                                                                                          \
     } while (0)
 
-// embed_18x17x10x6_dropout, from templates/cpu/embed.c:3.
-// Called once a step: 1.1 kFLOP, 1.7 kB each.
+// embed_18x17x10x6_dropout, from templates/cpu/embed.c. Called once a step: 1.1 kFLOP, 1.7 kB each.
 static void embed_18x17x10x6_dropout(const struct model *m, float *y, const int32_t *tokens,
                                      const float *wte, const float *wpe, uint32_t site, int thread,
                                      int threads) {
@@ -144,7 +143,7 @@ static void embed_18x17x10x6_dropout(const struct model *m, float *y, const int3
     }
 }
 
-// layernorm_18x10, from templates/cpu/layernorm.c:4. Called 7 times a step: 1.4 kFLOP, 1.7 kB each.
+// layernorm_18x10, from templates/cpu/layernorm.c. Called 7 times a step: 1.4 kFLOP, 1.7 kB each.
 static void layernorm_18x10(float *y, float *mean, float *rstd, const float *x, const float *scale,
                             const float *shift, int thread, int threads) {
     enum { N = 18, C = 10, C_LD = 16, SUMS = 4, WIDE = SUMS * VEC };
@@ -176,7 +175,7 @@ static void layernorm_18x10(float *y, float *mean, float *rstd, const float *x, 
     }
 }
 
-// matmul_18x10x30_bias, from templates/cpu/matmul.c:6.
+// matmul_18x10x30_bias, from templates/cpu/matmul.c.
 // Called 3 times a step: 11.3 kFLOP, 4.2 kB each.
 VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float *w,
                                           const float *bias, const float *panel, int from,
@@ -258,10 +257,9 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const
     }
 }
 
-// heads_3x6x2x5, from templates/cpu/attention.c:30: what kernels of these sizes share.
+// heads_3x6x2x5, from templates/cpu/attention.c: what kernels of these sizes share.
 // Of VEC queries from q on: scores (keys, VEC) at a stride become 2^(scale2 score - less), 0 where
-// a
-// key is not seen. Returns their sums.
+// a key is not seen. Returns their sums.
 APART vec heads_3x6x2x5_weights(float *scores, const int stride, float scale2, vec less, int q,
                                 int keys) {
     vec sum = vec_splat(0.0f);
@@ -317,8 +315,7 @@ static void heads_3x6x2x5_fetch(struct heads_3x6x2x5_next *const next) {
 
 // A tile of turned scores (keys, ..): to = rows of x (.., D) from key i on, times a turned panel
 // (D, WIDE) of queries from q on. Where `largest` is not NULL, it becomes the largest of each
-// query's
-// scores so far: key j is seen by queries j and on.
+// query's scores so far: key j is seen by queries j and on.
 VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, vec *largest, const float *x,
                                      int x_stride, const float *turned, int q, int i, int p,
                                      const int rows, const int vecs, const int last) {
@@ -394,8 +391,7 @@ VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool begins, const f
 }
 
 // Queries from q on, a panel or T's last: to (.., D) = weights (.., q + ..) x (T, WHOLE), rows
-// times
-// their scale.
+// times their scale.
 static void heads_3x6x2x5_mixes(float *to, int to_stride, const float *scale, const float *weights,
                                 int w_k, const float *x, int x_stride, int q,
                                 struct heads_3x6x2x5_next *const next) {
@@ -427,7 +423,7 @@ static void heads_3x6x2x5_copy(float *to, const float *x, int stride) {
     }
 }
 
-// attention_3x6x2x5_dropout, from templates/cpu/attention.c:197.
+// attention_3x6x2x5_dropout, from templates/cpu/attention.c.
 // Called 3 times a step: 2.5 kFLOP, 3.0 kB each.
 struct attention_3x6x2x5_dropout_scratch {
     float q[80];      // (D, WIDE)
@@ -479,7 +475,7 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
     }
 }
 
-// matmul_18x10x10_bias_dropout_add, from templates/cpu/matmul.c:6.
+// matmul_18x10x10_bias_dropout_add, from templates/cpu/matmul.c.
 // Called 3 times a step: 4.9 kFLOP, 2.6 kB each.
 // What is done to a tile on its way out. Not inlined: its constants would take the registers that
 // the product wants.
@@ -584,7 +580,7 @@ static void matmul_18x10x10_bias_dropout_add(const struct model *m, float *y, co
     }
 }
 
-// matmul_18x10x40_bias_keep_gelu_erf, from templates/cpu/matmul.c:6.
+// matmul_18x10x40_bias_keep_gelu_erf, from templates/cpu/matmul.c.
 // Called 3 times a step: 36.7 kFLOP, 8.2 kB each.
 // What is done to a tile on its way out. Not inlined: its constants would take the registers that
 // the product wants.
@@ -686,7 +682,7 @@ static void matmul_18x10x40_bias_keep_gelu_erf(float *y, float *kept, const floa
     }
 }
 
-// matmul_18x40x10_bias_dropout_add, from templates/cpu/matmul.c:6.
+// matmul_18x40x10_bias_dropout_add, from templates/cpu/matmul.c.
 // Called 3 times a step: 15.7 kFLOP, 6.0 kB each.
 // What is done to a tile on its way out. Not inlined: its constants would take the registers that
 // the product wants.
@@ -791,7 +787,7 @@ static void matmul_18x40x10_bias_dropout_add(const struct model *m, float *y, co
     }
 }
 
-// matmul_18x10x17, from templates/cpu/matmul.c:6. Called once a step: 6.1 kFLOP, 2.6 kB each.
+// matmul_18x10x17, from templates/cpu/matmul.c. Called once a step: 6.1 kFLOP, 2.6 kB each.
 VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *w, const float *panel,
                                      int from, int depth, int i, int p, const int rows,
                                      const int vecs, const int last) {
@@ -855,7 +851,7 @@ static void matmul_18x10x17(float *y, const float *x, const float *w, int thread
     }
 }
 
-// softmax_18x17, from templates/cpu/cross_entropy.c:7: what kernels of these sizes share.
+// softmax_18x17, from templates/cpu/cross_entropy.c: what kernels of these sizes share.
 VEC_INLINE float softmax_18x17_exp_sum(const float *row, float *tops, const bool keep, float *to) {
     enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     float sum = 0.0f, top = -3.4e38f; // finite, so that -inf - top is -inf
@@ -884,8 +880,7 @@ VEC_INLINE float softmax_18x17_exp_sum(const float *row, float *tops, const bool
     return sum;
 }
 
-// cross_entropy_18x17, from templates/cpu/cross_entropy.c:37.
-// In evaluations: 7.7 kFLOP, 1.4 kB each.
+// cross_entropy_18x17, from templates/cpu/cross_entropy.c. In evaluations: 7.7 kFLOP, 1.4 kB each.
 static void cross_entropy_18x17(float *losses, const float *logits, const int32_t *targets,
                                 int thread, int threads) {
     enum { N = 18, V = 17, V_LD = 48, BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
@@ -898,7 +893,7 @@ static void cross_entropy_18x17(float *losses, const float *logits, const int32_
     }
 }
 
-// mean_loss_18, from templates/cpu/cross_entropy.c:79. Called once a step: 18 FLOP, 144 B each.
+// mean_loss_18, from templates/cpu/cross_entropy.c. Called once a step: 18 FLOP, 144 B each.
 static void mean_loss_18(struct model *m, const float *losses, const int32_t *targets, int thread,
                          int threads) {
     enum { N = 18 };
@@ -915,7 +910,7 @@ static void mean_loss_18(struct model *m, const float *losses, const int32_t *ta
     m->loss = sum / counted;
 }
 
-// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c:51.
+// cross_entropy_backward_18x17, from templates/cpu/cross_entropy.c.
 // Called once a step: 7.7 kFLOP, 2.6 kB each.
 static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, float *losses,
                                          const float *logits, const int32_t *targets, int thread,
@@ -945,7 +940,7 @@ static void cross_entropy_backward_18x17(const struct model *m, float *dlogits, 
     }
 }
 
-// matmul_dx_18x17x10, from templates/cpu/matmul.c:6. Called once a step: 6.1 kFLOP, 2.6 kB each.
+// matmul_dx_18x17x10, from templates/cpu/matmul.c. Called once a step: 6.1 kFLOP, 2.6 kB each.
 VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float *w,
                                         const float *panel, int from, int depth, int i, int p,
                                         const int rows, const int vecs, const int last) {
@@ -1010,7 +1005,7 @@ static void matmul_dx_18x17x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x17x10, from templates/cpu/matmul.c:134. Called once a step: 6.1 kFLOP, 3.3 kB each.
+// matmul_dw_18x17x10, from templates/cpu/matmul.c. Called once a step: 6.1 kFLOP, 3.3 kB each.
 VEC_INLINE void matmul_dw_18x17x10_tile(float *dw, const float *dy, const float *x, bool begins,
                                         int depth, int o, int p, const int rows, const int vecs,
                                         const int last) {
@@ -1060,7 +1055,7 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, bool 
     }
 }
 
-// layernorm_backward_18x10x16_keep_dropout, from templates/cpu/layernorm.c:48.
+// layernorm_backward_18x10x16_keep_dropout, from templates/cpu/layernorm.c.
 // Called once a step: 3.8 kFLOP, 4.5 kB each.
 static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, float *dx,
                                                      float *dscale, float *dshift, float *partial,
@@ -1120,7 +1115,7 @@ static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, floa
     }
 }
 
-// matmul_dx_18x10x40_gelu_erf_backward, from templates/cpu/matmul.c:6.
+// matmul_dx_18x10x40_gelu_erf_backward, from templates/cpu/matmul.c.
 // Called 3 times a step: 36.7 kFLOP, 8.1 kB each.
 // What is done to a tile on its way out. Not inlined: its constants would take the registers that
 // the product wants.
@@ -1219,7 +1214,7 @@ static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, con
     }
 }
 
-// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c:134.
+// matmul_dw_18x10x40_dbias, from templates/cpu/matmul.c.
 // Called 3 times a step: 14.4 kFLOP, 6.9 kB each.
 VEC_INLINE void matmul_dw_18x10x40_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1273,8 +1268,7 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// matmul_dx_18x40x10, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 14.4 kFLOP, 5.2 kB each.
+// matmul_dx_18x40x10, from templates/cpu/matmul.c. Called 3 times a step: 14.4 kFLOP, 5.2 kB each.
 VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float *w,
                                         const float *panel, int from, int depth, int i, int p,
                                         const int rows, const int vecs, const int last) {
@@ -1339,7 +1333,7 @@ static void matmul_dx_18x40x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c:134.
+// matmul_dw_18x40x10_dbias, from templates/cpu/matmul.c.
 // Called 3 times a step: 14.4 kFLOP, 7.1 kB each.
 VEC_INLINE void matmul_dw_18x40x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1393,7 +1387,7 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// layernorm_backward_18x10x16_add_keep_dropout, from templates/cpu/layernorm.c:48.
+// layernorm_backward_18x10x16_add_keep_dropout, from templates/cpu/layernorm.c.
 // Called 5 times a step: 4.0 kFLOP, 5.2 kB each.
 static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, float *dx,
                                                          float *dscale, float *dshift,
@@ -1456,7 +1450,7 @@ static void layernorm_backward_18x10x16_add_keep_dropout(const struct model *m, 
     }
 }
 
-// matmul_dx_18x10x10, from templates/cpu/matmul.c:6. Called 3 times a step: 3.6 kFLOP, 1.8 kB each.
+// matmul_dx_18x10x10, from templates/cpu/matmul.c. Called 3 times a step: 3.6 kFLOP, 1.8 kB each.
 VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float *w,
                                         const float *panel, int from, int depth, int i, int p,
                                         const int rows, const int vecs, const int last) {
@@ -1521,7 +1515,7 @@ static void matmul_dx_18x10x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c:134.
+// matmul_dw_18x10x10_dbias, from templates/cpu/matmul.c.
 // Called 3 times a step: 3.6 kFLOP, 2.3 kB each.
 VEC_INLINE void matmul_dw_18x10x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1575,7 +1569,7 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c:261.
+// attention_backward_3x6x2x5_dropout, from templates/cpu/attention.c.
 // Called 3 times a step: 6.3 kFLOP, 5.9 kB each.
 struct attention_backward_3x6x2x5_dropout_scratch {
     float q[80], dy[80];                // (D, WIDE)
@@ -1664,8 +1658,7 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
     }
 }
 
-// matmul_dx_18x30x10, from templates/cpu/matmul.c:6.
-// Called 3 times a step: 10.8 kFLOP, 4.1 kB each.
+// matmul_dx_18x30x10, from templates/cpu/matmul.c. Called 3 times a step: 10.8 kFLOP, 4.1 kB each.
 VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float *w,
                                         const float *panel, int from, int depth, int i, int p,
                                         const int rows, const int vecs, const int last) {
@@ -1730,7 +1723,7 @@ static void matmul_dx_18x30x10(float *dx, const float *dy, const float *w, int t
     }
 }
 
-// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c:134.
+// matmul_dw_18x30x10_dbias, from templates/cpu/matmul.c.
 // Called 3 times a step: 10.8 kFLOP, 5.5 kB each.
 VEC_INLINE void matmul_dw_18x30x10_dbias_tile(float *dw, const float *dy, const float *x,
                                               bool begins, int depth, int o, int p, const int rows,
@@ -1784,7 +1777,7 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
 }
 
-// layernorm_backward_18x10x16_add_dropout, from templates/cpu/layernorm.c:48.
+// layernorm_backward_18x10x16_add_dropout, from templates/cpu/layernorm.c.
 // Called once a step: 4.0 kFLOP, 4.5 kB each.
 static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float *dx, float *dscale,
                                                     float *dshift, float *partial, const float *dy,
@@ -1844,8 +1837,7 @@ static void layernorm_backward_18x10x16_add_dropout(const struct model *m, float
     }
 }
 
-// embed_backward_18x10x17x6, from templates/cpu/embed.c:30.
-// Called once a step: 360 FLOP, 2.6 kB each.
+// embed_backward_18x10x17x6, from templates/cpu/embed.c. Called once a step: 360 FLOP, 2.6 kB each.
 static void embed_backward_18x10x17x6(float *dwte, float *dwpe, const float *dy,
                                       const int32_t *tokens, bool first, bool first2, int thread,
                                       int threads) {
@@ -1933,22 +1925,22 @@ static void forward_layer(struct model *m, int l, int thread, int threads) {
     const float *mlp_c_proj_bias = m->params + 1616 + (size_t)l * 1392; // (10)
     void *scratch = model_scratch(m, thread);
 
-    // gen/models/gpt.lua:79
+    // block.l.ln_1
     RUN(layernorm_18x10, ln_1_y, ln_1_mean, ln_1_rstd, x, ln_1_weight, ln_1_bias);
-    // gen/models/gpt.lua:80
+    // block.l.qkv
     RUN(matmul_18x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight, attn_c_attn_bias);
-    // gen/models/gpt.lua:81
+    // block.l.attention
     RUN(attention_3x6x2x5_dropout, m, attention_y, attention_lse, qkv_biased, (uint32_t)(2 + l * 3),
         scratch);
-    // gen/models/gpt.lua:82
+    // block.l.projected
     RUN(matmul_18x10x10_bias_dropout_add, m, x_mid, attention_y, attn_c_proj_weight,
         attn_c_proj_bias, x, (uint32_t)(3 + l * 3));
-    // gen/models/gpt.lua:85
+    // block.l.ln_2
     RUN(layernorm_18x10, ln_2_y, ln_2_mean, ln_2_rstd, x_mid, ln_2_weight, ln_2_bias);
-    // gen/models/gpt.lua:86
+    // block.l.fc
     RUN(matmul_18x10x40_bias_keep_gelu_erf, activated, fc_biased, ln_2_y, mlp_c_fc_weight,
         mlp_c_fc_bias);
-    // gen/models/gpt.lua:88
+    // block.l.narrowed
     RUN(matmul_18x40x10_bias_dropout_add, m, x_next, activated, mlp_c_proj_weight, mlp_c_proj_bias,
         x_mid, (uint32_t)(4 + l * 3));
 }
@@ -1965,12 +1957,12 @@ void model_forward(struct model *m, int thread, int threads) {
     const float *ln_f_weight = m->params + 4416; // (10)
     const float *ln_f_bias = m->params + 4432; // (10)
 
-    // gen/models/gpt.lua:71
+    // embedded
     RUN(embed_18x17x10x6_dropout, m, x_0, m->tokens, wte_weight, wpe_weight, 1u);
-    for (int l = 0; l < 3; l++) {
+    for (int l = 0; l < MODEL_L; l++) {
         forward_layer(m, l, thread, threads);
     }
-    // gen/models/gpt.lua:94
+    // ln_f
     RUN(layernorm_18x10, ln_f_y, ln_f_mean, ln_f_rstd, x_3, ln_f_weight, ln_f_bias);
 }
 
@@ -1981,9 +1973,9 @@ void model_loss(struct model *m, int thread, int threads) {
     const float *wte_weight = m->params; // (17, 10)
     float *losses = m->acts + 13536; // (18)
 
-    // gen/models/gpt.lua:103
+    // logits
     RUN(matmul_18x10x17, logits, ln_f_y, wte_weight);
-    // gen/passes/pipeline.lua
+    // loss
     RUN(cross_entropy_18x17, losses, logits, m->targets);
     RUN(mean_loss_18, m, losses, m->targets);
 }
@@ -2035,31 +2027,31 @@ static void backward_layer(struct model *m, int l, int thread, int threads) {
     const float *ln_1_rstd = m->acts + 14640 + (size_t)l * 32; // (18)
     void *scratch = model_scratch(m, thread);
 
-    // gen/models/gpt.lua:88
+    // block.l.narrowed
     RUN(matmul_dx_18x10x40_gelu_erf_backward, d_fc_biased, d_narrowed_biased, mlp_c_proj_weight,
         fc_biased);
     RUN(matmul_dw_18x10x40_dbias, d_mlp_c_proj_weight, d_mlp_c_proj_bias, d_narrowed_biased,
         activated, m->first, m->first);
-    // gen/models/gpt.lua:86
+    // block.l.fc
     RUN(matmul_dx_18x40x10, d_ln_2_y, d_fc_biased, mlp_c_fc_weight);
     RUN(matmul_dw_18x40x10_dbias, d_mlp_c_fc_weight, d_mlp_c_fc_bias, d_fc_biased, ln_2_y, m->first,
         m->first);
-    // gen/models/gpt.lua:85
+    // block.l.ln_2
     RUN(layernorm_backward_18x10x16_add_keep_dropout, m, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_partial, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean,
         ln_2_rstd, d_x_next, (uint32_t)(3 + l * 3), m->first);
-    // gen/models/gpt.lua:82
+    // block.l.projected
     RUN(matmul_dx_18x10x10, d_attention_y, d_projected_biased, attn_c_proj_weight);
     RUN(matmul_dw_18x10x10_dbias, d_attn_c_proj_weight, d_attn_c_proj_bias, d_projected_biased,
         attention_y, m->first, m->first);
-    // gen/models/gpt.lua:81
+    // block.l.attention
     RUN(attention_backward_3x6x2x5_dropout, m, d_qkv_biased, d_attention_y, qkv_biased, attention_y,
         attention_lse, (uint32_t)(2 + l * 3), scratch);
-    // gen/models/gpt.lua:80
+    // block.l.qkv
     RUN(matmul_dx_18x30x10, d_ln_1_y, d_qkv_biased, attn_c_attn_weight);
     RUN(matmul_dw_18x30x10_dbias, d_attn_c_attn_weight, d_attn_c_attn_bias, d_qkv_biased, ln_1_y,
         m->first, m->first);
-    // gen/models/gpt.lua:79
+    // block.l.ln_1
     RUN(layernorm_backward_18x10x16_add_keep_dropout, m, d_narrowed_biased_before, d_ln_1_weight,
         d_ln_1_bias, d_x_partial, d_x_sum, d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd,
         d_x_mid_sum, (uint32_t)(1 + l * 3), m->first);
@@ -2111,31 +2103,31 @@ static void backward_layer_0(struct model *m, int thread, int threads) {
     const float *ln_1_rstd = m->acts + 14640; // (18)
     void *scratch = model_scratch(m, thread);
 
-    // gen/models/gpt.lua:88
+    // block.0.narrowed
     RUN(matmul_dx_18x10x40_gelu_erf_backward, d_fc_biased, d_narrowed_biased, mlp_c_proj_weight,
         fc_biased);
     RUN(matmul_dw_18x10x40_dbias, d_mlp_c_proj_weight, d_mlp_c_proj_bias, d_narrowed_biased,
         activated, m->first, m->first);
-    // gen/models/gpt.lua:86
+    // block.0.fc
     RUN(matmul_dx_18x40x10, d_ln_2_y, d_fc_biased, mlp_c_fc_weight);
     RUN(matmul_dw_18x40x10_dbias, d_mlp_c_fc_weight, d_mlp_c_fc_bias, d_fc_biased, ln_2_y, m->first,
         m->first);
-    // gen/models/gpt.lua:85
+    // block.0.ln_2
     RUN(layernorm_backward_18x10x16_add_keep_dropout, m, d_projected_biased, d_ln_2_weight,
         d_ln_2_bias, d_x_mid_partial, d_x_mid_sum, d_ln_2_y, x_mid, ln_2_weight, ln_2_mean,
         ln_2_rstd, d_x_sum_next, 3u, m->first);
-    // gen/models/gpt.lua:82
+    // block.0.projected
     RUN(matmul_dx_18x10x10, d_attention_y, d_projected_biased, attn_c_proj_weight);
     RUN(matmul_dw_18x10x10_dbias, d_attn_c_proj_weight, d_attn_c_proj_bias, d_projected_biased,
         attention_y, m->first, m->first);
-    // gen/models/gpt.lua:81
+    // block.0.attention
     RUN(attention_backward_3x6x2x5_dropout, m, d_qkv_biased, d_attention_y, qkv_biased, attention_y,
         attention_lse, 2u, scratch);
-    // gen/models/gpt.lua:80
+    // block.0.qkv
     RUN(matmul_dx_18x30x10, d_ln_1_y, d_qkv_biased, attn_c_attn_weight);
     RUN(matmul_dw_18x30x10_dbias, d_attn_c_attn_weight, d_attn_c_attn_bias, d_qkv_biased, ln_1_y,
         m->first, m->first);
-    // gen/models/gpt.lua:79
+    // block.0.ln_1
     RUN(layernorm_backward_18x10x16_add_dropout, m, d_embedded, d_ln_1_weight, d_ln_1_bias,
         d_x_partial, d_ln_1_y, x, ln_1_weight, ln_1_mean, ln_1_rstd, d_x_mid_sum, 1u, m->first);
 }
@@ -2161,32 +2153,31 @@ void model_backward(struct model *m, int thread, int threads) {
     float *d_wpe_weight = m->grads + 176; // (6, 10)
     const float *d_embedded = m->acts + 2592; // (18, 10)
 
-    // gen/models/gpt.lua:103
+    // logits
     RUN(matmul_18x10x17, train_logits, ln_f_y, wte_weight);
-    // gen/passes/pipeline.lua
+    // loss
     RUN(cross_entropy_backward_18x17, m, d_logits, train_losses, train_logits, m->targets);
-    // gen/models/gpt.lua:103
+    // logits
     RUN(matmul_dx_18x17x10, d_ln_f_y, d_logits, wte_weight);
     RUN(matmul_dw_18x17x10, d_wte_weight, d_logits, ln_f_y, m->first);
-    // gen/models/gpt.lua:94
+    // ln_f
     RUN(layernorm_backward_18x10x16_keep_dropout, m, d_narrowed_biased_2, d_ln_f_weight,
         d_ln_f_bias, d_x_partial_3, d_x_3, d_ln_f_y, x_3, ln_f_weight, ln_f_mean, ln_f_rstd, 10u,
         m->first);
-    for (int l = 2; l >= 1; l--) {
+    for (int l = MODEL_L - 1; l >= 1; l--) {
         backward_layer(m, l, thread, threads);
     }
     backward_layer_0(m, thread, threads);
-    // gen/models/gpt.lua:71
+    // embedded
     RUN(embed_backward_18x10x17x6, d_wte_weight, d_wpe_weight, d_embedded, m->tokens, false,
         m->first);
-    // gen/passes/pipeline.lua
+    // loss
     RUN(mean_loss_18, m, train_losses, m->targets);
 }
 
 #undef RUN
 
-// ---- what the runtime is told
-// --------------------------------------------------------------------
+// ---- what the runtime is told -------------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
     {"embed_18x17x10x6_dropout", 1080.0,
