@@ -365,6 +365,27 @@ START_TEST(the_same_tokens_have_the_same_hash) {
 }
 END_TEST
 
+static void verify(void *context) {
+    data_verify(context);
+}
+
+// What --verify is for: tokens that the look at a large file's blocks would not have met.
+START_TEST(all_of_the_data_are_verified) {
+    static const char *const names[] = {"train.bin", "val.bin"};
+    for (int i = 0; i < 2; i++) {
+        struct data data;
+        write_good();
+        write_hashes(NULL);
+        data_open(&data, suite_dir, 4, 8);
+        int file = open(suite_path(names[i]), O_WRONLY);
+        ck_assert_int_eq(pwrite(file, "\x03", 1, 32), 1);
+        close(file);
+        suite_dies(verify, &data, EXIT_DATA, names[i], "it is damaged");
+        data_close(&data);
+    }
+}
+END_TEST
+
 START_TEST(files_that_are_not_what_meta_says) {
     static const char *const names[] = {"train.bin", "val.bin"};
     for (int i = 0; i < 2; i++) {
@@ -436,6 +457,7 @@ int main(void) {
         files_that_become_shorter,
         long_rows,
         the_same_tokens_have_the_same_hash,
+        all_of_the_data_are_verified,
         files_that_are_not_what_meta_says,
         large_files_in_places,
     };
