@@ -233,8 +233,8 @@ bench-generic:
 	$(Q)$(LUA) tests/bench/generic.lua $(bin)/bench \
 	    '$(BUILD)/$(call folder_with,$(SET) specialise=false)/$(BACKEND)/bench' $(BENCH)
 
-bench-table: setup-check ## the table of what bench recorded, into both pages that have it
-	$(Q)$(LUA) tests/bench/table.lua README.md tests/bench/README.md
+bench-table: setup-check ## the table of what bench recorded, into tests/bench/README.md
+	$(Q)$(LUA) tests/bench/table.lua tests/bench/README.md
 
 bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for cliffs; SET="isa=..."
 	$(if $(filter-out full continue,$(SCALE)),$(error SCALE=$(SCALE): wanted full, continue, or nothing))

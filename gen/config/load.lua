@@ -30,7 +30,7 @@ local function set(draft, name, value, place)
   if not key then
     local meant = schema.suggest(name)
     fail(USAGE, place, "unknown key '%s'; %s", sandbox.printable(name, 40),
-      meant and "did you mean '" .. meant .. "'?" or "README.md lists all keys")
+      meant and "did you mean '" .. meant .. "'?" or "configs/README.md lists all keys")
   end
   if key.derived then
     fail(USAGE, place, "%s follows from %s; set that one", name, key.derived)

@@ -48,7 +48,7 @@ local function check_key(path, place, name)
   if not key then
     local meant = schema.suggest(name)
     fail(path, "%s: unknown key '%s'; %s", place, shown, meant and "did you mean '" .. meant .. "'?" or
-      "README.md lists all keys")
+      "configs/README.md lists all keys")
   end
   if key.derived then fail(path, "%s: %s follows from %s; take that one", place, name, key.derived) end
   return key
