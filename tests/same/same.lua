@@ -7,9 +7,8 @@
 --
 --   CASE BACKEND ISA THREADS state=… ckpt=… losses=… samples=…
 --
--- state and ckpt are hashes of the files' tensors, in the order of their names, with types and shapes: how a file
--- begins and what else its header says does not count. losses is of what metrics.jsonl says of each iteration but for
--- speeds; samples of text, greedy and not, and of a prompt's attention weights.
+-- state, ckpt and losses are hashes as hash.lua has them: of tensors alone, whatever a file's header says beside them,
+-- and of metrics.jsonl but for speeds; samples is of texts, greedy and not, and of a prompt's attention weights.
 --
 -- The list holds on every machine of its kind: a value's arithmetic depends on its instruction set alone. CUDA is
 -- emulated, whose arithmetic depends on none ("any"). Its sampler is the CPU's, built for this machine: of that the
@@ -19,12 +18,12 @@
 --   --quick    the cases marked quick, on the machine's best instruction set
 --   WORD       only the lines that have one of the words
 --
--- It uses the commands of the Makefile, metrics.jsonl and the safetensors format, and no module of the generator but
--- gen/base/files.lua. Everything that it makes lies in build/same.
+-- It uses the commands of the Makefile, what hash.lua reads, and no module of the generator but gen/base/files.lua.
+-- Everything that it makes lies in build/same.
 package.path = "./?.lua;" .. package.path
-local dkjson = require("dkjson")
 local files = require("gen.base.files")
 local cases = require("tests.same.cases")
+local hash = require("tests.same.hash")
 
 local BUILD = "build/same"
 local THREADS = { 1, 3 }
@@ -55,47 +54,6 @@ local function run(command, what)
   return text
 end
 
--- ---- hashes ---------------------------------------------------------------------------------------
-
-local function hash(text, scratch)
-  local path = scratch .. "/hashed"
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text) and file:close())
-  return (output("sha256sum <" .. files.quoted(path))):sub(1, 12)
-end
-
-local function tensors(path, scratch)
-  local text = files.read(path)
-  if not text then return "none" end
-  local length = string.unpack("<I8", text)
-  local header, data = dkjson.decode(text:sub(9, 8 + length)), text:sub(9 + length)
-  header.__metadata__ = nil
-  local names, parts = {}, {}
-  for name in pairs(header) do names[#names + 1] = name end
-  table.sort(names)
-  for _, name in ipairs(names) do
-    local tensor = header[name]
-    local from, to = table.unpack(tensor.data_offsets)
-    parts[#parts + 1] = ("%s %s %s\n"):format(name, tensor.dtype, table.concat(tensor.shape, "x"))
-    parts[#parts + 1] = data:sub(from + 1, to)
-  end
-  return hash(table.concat(parts), scratch)
-end
-
-local function losses(path, scratch)
-  local lines = {}
-  for line in io.lines(path) do
-    local said = {}
-    for _, key in ipairs { "iter", "loss", "lr", "grad_norm", "skipped", "train_loss", "val_loss" } do
-      -- As it is written, not as a number that Lua writes again.
-      local value = line:match('"' .. key .. '": *([^,}]+)')
-      if value then said[#said + 1] = key .. "=" .. value end
-    end
-    lines[#lines + 1] = table.concat(said, " ") .. "\n"
-  end
-  return hash(table.concat(lines), scratch)
-end
-
 -- ---- one case -------------------------------------------------------------------------------------
 
 -- sample: the command, without a prompt and the like.
@@ -110,7 +68,7 @@ local function samples(case, backend, sample, scratch, title)
     say((" --num_samples=0 --start='%s' --attention=%s"):format(("A net"):sub(1, case.block_size), path))
     said[#said + 1] = files.read(path):match('"attention":.*')
   end
-  return hash(table.concat(said), scratch)
+  return hash.text(table.concat(said))
 end
 
 -- Prints the lines of a case on a backend and an instruction set.
@@ -133,9 +91,8 @@ local function one(name, backend, isa)
     local checkpoint = out .. "/ckpt.safetensors"
     run(("%s %s/train --out_dir=%s --threads=%d"):format(case.env or "", bin, out, threads), title)
     local sample = ("%s/sample --checkpoint=%s --threads=%d --seed=7"):format(bin, checkpoint, threads)
-    print(("%s %s %s %d state=%s ckpt=%s losses=%s samples=%s"):format(name, backend, isa, threads,
-      tensors(out .. "/state.safetensors", scratch), tensors(checkpoint, scratch),
-      losses(out .. "/metrics.jsonl", scratch), samples(case, backend, sample, scratch, title)))
+    print(("%s %s %s %d %s samples=%s"):format(name, backend, isa, threads, hash.run(out),
+      samples(case, backend, sample, scratch, title)))
   end
   os.execute("rm -r " .. scratch)
 end
@@ -151,7 +108,7 @@ local function read_list(path)
   local list = {}
   for line in (files.read(path) or ""):gmatch("[^\n]+") do
     local key, value = split(line)
-    if key and not key:find("^%-%-") then list[key] = value end
+    if key then list[key] = value end
   end
   return list
 end
@@ -172,6 +129,72 @@ local function differing(a, b)
   return table.concat(names, ", ")
 end
 
+-- The best instruction set of this machine.
+local function native()
+  local config = BUILD .. "/native.lua"
+  files.write(config, cases.text({ name = "native", model = "bigram" }, "cpu"))
+  local isa = output("lua5.4 -E gen/main.lua --print isa " .. config):gsub("\n", "")
+  return isas_of[isa] and isa or fail("the generator does not say what isa=native is")
+end
+
+-- What is to be done, as words of --one, and the keys of the lines that it gives. The first task of each backend and
+-- instruction set builds what others share, so these come before all others, one at a time.
+local function plan(isas, quick, words)
+  local first, others, keys = {}, {}, {}
+  local function wanted(title)
+    for _, word in ipairs(words) do
+      if title:find(word, 1, true) then return true end
+    end
+    return #words == 0
+  end
+  local function add(case, backend, isa)
+    local title, kind = ("%s %s %s"):format(case.name, backend, isa), backend .. isa
+    if not cases.text(case, backend) or not wanted(title) then return end
+    local into = first[kind] and others or first
+    first[kind] = true
+    into[#into + 1] = title
+    for _, threads in ipairs(THREADS) do keys[title .. " " .. threads] = true end
+  end
+  for _, case in ipairs(cases.list) do
+    if not quick or case.quick then
+      for _, isa in ipairs(isas) do add(case, "cpu", isa) end
+      add(case, "cuda", "any")
+    end
+  end
+  if #first == 0 then fail("no line has one of these words: " .. table.concat(words, " ")) end
+  return first, others, keys
+end
+
+-- Does the tasks, so many at a time; their lines go to `came`, by key. What went wrong is said by the task.
+local function run_all(tasks, jobs, came)
+  if #tasks == 0 then return end
+  local list = BUILD .. "/run/tasks"
+  files.write(list, table.concat(tasks, "\n") .. "\n")
+  -- As many threads as are asked for, on every machine.
+  local text = output(("DIECAST_PROCESSORS=4 xargs -P %s -L 1 lua5.4 -E tests/same/same.lua --one <%s"):format(jobs,
+    list))
+  for line in text:gmatch("[^\n]+") do
+    local key, value = split(line)
+    if key then came[key] = value end
+  end
+end
+
+-- Lines of the list that no task of a whole run gives. Those of instruction sets that are not here are counted; of
+-- others there is no case any more.
+local function leftovers(stored, keys, isas)
+  local here, lacking, stale = { any = true }, {}, {}
+  for _, isa in ipairs(isas) do here[isa] = true end
+  for _, key in ipairs(sorted(stored)) do
+    local isa = key:match("^%S+ %S+ (%S+)")
+    if not here[isa] then
+      lacking[isa] = (lacking[isa] or 0) + 1
+    elseif not keys[key] then
+      stale[#stale + 1] = key
+    end
+  end
+  return lacking, stale
+end
+
 local function main()
   local update, quick, jobs, words = false, false, nil, {}
   local i = 1
@@ -183,104 +206,57 @@ local function main()
     else words[#words + 1] = arg[i] end
     i = i + 1
   end
-  local machine = output("uname -m"):gsub("\n", "")
-  local path = ("tests/same/%s.txt"):format(machine)
+  local path = ("tests/same/%s.txt"):format((output("uname -m"):gsub("\n", "")))
   local stored = read_list(path)
   if not next(stored) and not update then
-    print(("%s: no list of this machine's kind is stored; make same UPDATE=1 writes one"):format(path))
+    print(path .. ": no list of this machine's kind is stored; make same UPDATE=1 writes one")
     os.exit(77)
   end
-  jobs = jobs or math.min(2, tonumber((output("nproc"))) or 1)
 
-  -- A config, for what isa=native is here.
-  files.write(BUILD .. "/cpu/bigram.lua", cases.text({ name = "bigram", model = "bigram" }, "cpu"))
-  local native = output(("lua5.4 -E gen/main.lua --print isa %s/cpu/bigram.lua"):format(BUILD)):gsub("\n", "")
-  local has = { any = true }
-  for _, isa in ipairs(isas_of[native]) do has[isa] = true end
+  local best = native()
+  local isas = quick and { best } or isas_of[best]
+  local first, others, keys = plan(isas, quick, words)
+  local came = {}
+  run_all(first, 1, came)
+  run_all(others, jobs or math.min(2, tonumber((output("nproc"))) or 1), came)
 
-  local function wanted(case, backend, isa)
-    if #words == 0 then return true end
-    for _, word in ipairs(words) do
-      if (case.name .. " " .. backend .. " " .. isa):find(word, 1, true) then return true end
+  local passed, failed, unfinished, skipped = 0, 0, 0, 0
+  local function is_wrong(key, what)
+    print(key .. ": " .. what)
+    failed = failed + 1
+  end
+  for _, key in ipairs(sorted(keys)) do
+    if not came[key] then
+      is_wrong(key, "did not come to its end")
+      unfinished = unfinished + 1
+    elseif came[key] == stored[key] then
+      passed = passed + 1
+    else
+      is_wrong(key, stored[key] and "differs: " .. differing(stored[key], came[key]) or "is not in the list")
     end
-    return false
-  end
-  local tasks, first, computed = {}, {}, {}
-  local function add(case, backend, isa)
-    if not cases.text(case, backend) or not wanted(case, backend, isa) then return end
-    -- The first of each builds what the others share.
-    local shared = backend .. isa
-    local into = first[shared] and tasks or first
-    first[shared] = true
-    into[#into + 1] = ("%s %s %s"):format(case.name, backend, isa)
-    for _, threads in ipairs(THREADS) do computed[("%s %s %s %d"):format(case.name, backend, isa, threads)] = true end
-  end
-  for _, case in ipairs(cases.list) do
-    if not quick or case.quick then
-      for _, isa in ipairs(quick and { native } or isas_of[native]) do add(case, "cpu", isa) end
-      add(case, "cuda", "any")
-    end
-  end
-  if #first == 0 then fail("no line has one of these words: " .. table.concat(words, " ")) end
-
-  local result = {}
-  local function do_all(list, side_by_side)
-    local input = BUILD .. "/run/tasks"
-    files.write(input, table.concat(list, "\n") .. "\n")
-    -- As many threads as are asked for, on every machine.
-    local text = output(("DIECAST_PROCESSORS=4 xargs -P %s -L 1 lua5.4 -E tests/same/same.lua --one <%s"):format(
-      side_by_side, input))
-    for line in text:gmatch("[^\n]+") do
-      local key, value = split(line)
-      if not computed[key] then fail(line) end
-      result[key] = value
-    end
-  end
-  do_all(first, 1)
-  if #tasks > 0 then do_all(tasks, jobs) end
-
-  local passed, failed, broken, skipped = 0, 0, 0, 0
-  local lacking = {}
-  for _, key in ipairs(sorted(stored)) do
-    local isa = key:match("^%S+ %S+ (%S+)")
-    if not has[isa] then lacking[isa] = (lacking[isa] or 0) + 1 end
+    if update then stored[key] = came[key] or stored[key] end
   end
   if not quick and #words == 0 then
+    local lacking, stale = leftovers(stored, keys, isas)
     for _, isa in ipairs(sorted(lacking)) do
       print(("skipped: %d lines of %s, which this machine has not"):format(lacking[isa], isa))
       skipped = skipped + lacking[isa]
     end
-    for _, key in ipairs(sorted(stored)) do
-      if has[key:match("^%S+ %S+ (%S+)")] and not computed[key] then
-        if update then stored[key] = nil else print(key .. ": no case makes this line") failed = failed + 1 end
-      end
+    for _, key in ipairs(stale) do
+      is_wrong(key, "is in the list, and no case gives it")
+      if update then stored[key] = nil end
     end
-  end
-  for _, key in ipairs(sorted(computed)) do
-    if not result[key] then
-      print(key .. ": did not come to its end")
-      broken = broken + 1
-    elseif result[key] == stored[key] then
-      passed = passed + 1
-    elseif not stored[key] then
-      print(key .. ": is new")
-      failed = failed + 1
-    else
-      print(("%s: differs: %s"):format(key, differing(stored[key], result[key])))
-      failed = failed + 1
-    end
-    if update then stored[key] = result[key] or stored[key] end
   end
   if update then
     local lines = {}
     for n, key in ipairs(sorted(stored)) do lines[n] = key .. " " .. stored[key] end
     files.write(path, table.concat(lines, "\n") .. "\n")
     print(path .. ": written; review the diff")
-    os.exit(broken == 0)
+    os.exit(unfinished == 0)
   end
-  if failed > 0 then print("make same UPDATE=1 writes the list anew, where the numbers are meant to differ") end
-  print(("%d passed, %d failed, %d skipped"):format(passed, failed + broken, skipped))
-  os.exit(failed + broken == 0)
+  if failed > 0 then print("make same UPDATE=1 writes the list anew, where numbers are meant to differ") end
+  print(("%d passed, %d failed, %d skipped"):format(passed, failed, skipped))
+  os.exit(failed == 0)
 end
 
 main()
