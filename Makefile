@@ -1,15 +1,17 @@
 # Makefile: every command a person types; `make help` lists them.
 #
 # A command runs in two stages. Stage one turns the words CONFIG, SET, RUN and NAME into folders and
-# calls the generator. Stage two is this file again with BUILD_NAME set: it reads the build.mk that
-# the generator wrote and compiles.
+# calls the generator. Stage two is this file again with BUILD_NAME set: runtime/compile.mk, which reads
+# the build.mk that the generator wrote and compiles.
 #
 #     build/HASH/BACKEND/    emitted text and its objects: what depends on baked keys alone
 #     build/NAME/BACKEND/    defaults.c and the programs of one config (NAME: config-key@value…; a '=' in the
 #                            path of a program would be an assignment to env)
-#     build/runtime/ISA/     the runtime's objects, once per instruction set
+#     build/runtime/ISA/     the runtime's objects, once per instruction set; build/runtime/tools: of prepare and
+#                            others that know no config
 #     build/runtime/cuda/    those that drive a GPU
 #     build/emulated/…       CUDA trainers for this machine's CPU (EMULATED=1): for tests
+#     build/static/…         samplers in one static file
 #     build/asan/…           the same folders again: built with ASan and UBSan (SANITIZE=1)
 #     build/werror-CC/…      and with warnings as errors (WERROR=1, tests/strict.sh)
 #     out/NAME/              what a run writes; `make clean` keeps it
@@ -25,7 +27,7 @@ export LC_ALL := C
 
 # Words count when they are typed behind make, not when the environment happens to hold one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
+    OP DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
     UPDATE V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -282,7 +284,7 @@ sampler: ## CONFIG's sampler as one static file to ship; ISA=... for a newer ins
 	else printf 'next: make train %s\n' '$(words)'; fi
 sampler_set = $(strip $(SET) isa=$(or $(ISA),generic))
 sampler-build: generate
-	$(compile) sampler
+	$(compile) STATIC=1 sampler
 
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
 	$(Q)$(LUA) gen/tools/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
@@ -292,18 +294,8 @@ data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt 
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
-# What a text becomes tokens with. The generator writes run_keys.h on every run; here one is enough.
-prepare_parts := $(addsuffix .c,$(addprefix runtime/,prepare prepare_text gpt2_files pickle json hash mapped log allocate utf8 tokenizer pretokenize bpe))
-build/prepare: $(prepare_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
-	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(prepare_parts)
-# Whether a run's files are whole, for a sweep.
-check_parts := $(addsuffix .c,$(addprefix runtime/,check data safetensors mapped pairs json hash rng log allocate \
-    utf8 tokenizer pretokenize bpe))
-build/check: $(check_parts) runtime/runtime.h runtime/unicode.h | build/include/run_keys.h
-	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(check_parts) -lm
-# How many threads may run at once here, and the memory there is, for a sweep's plan.
-build/limits: runtime/limits.c runtime/processors.c runtime/memory_available.c runtime/groups.c runtime/log.c runtime/runtime.h | build/include/run_keys.h
-	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $(filter %.c,$^)
+include runtime/tools.mk
+# The generator writes it on every run; here one is enough.
 build/include/run_keys.h: gen/config/keys.lua | setup-check
 	$(Q)$(GEN) --keys && touch $@
 setup-check:
@@ -325,15 +317,13 @@ same: setup-check ## train small models of all kinds, and hold tensors, losses a
 test-suite: ## demo and test on a bare Debian or Ubuntu, SUITE=trixie; needs root and debootstrap
 	$(Q)CLANG='$(CLANG)' tests/distributions.sh '$(SUITE)' 'make demo' 'make test TESTS="$(TESTS)"'
 
-bench-tokenizer: setup-check build/include/run_keys.h ## time GPT-2's tokenizer on one core; TEXT=path of a UTF-8 text
-	$(Q)TMPDIR=build $(CC) $(cc_flags) -o build/tokenizer_bench tests/bench/tokenizer.c runtime/time.c \
-	    $(filter-out %/prepare.c,$(prepare_parts))
+bench-tokenizer: setup-check build/tokenizer_bench ## time GPT-2's tokenizer on one core; TEXT=path of a UTF-8 text
 	$(Q)build/tokenizer_bench data/gpt2 "$${TEXT:-data/shakespeare/input.txt}"
 
-tokenizer-parity: build/prepare ## hold GPT-2's tokenizer against tiktoken; needs Python and a network
+tokenizer-parity: build/prepare build/encode ## hold GPT-2's tokenizer against tiktoken; needs Python and a network
 	$(Q)CC='$(CC)' tests/reference/tokenizer.sh
 
-unicode: ## write runtime/unicode.h anew, from Debian's package unicode-data
+unicode: ## write runtime/text/unicode.h anew, from Debian's package unicode-data
 	$(Q)gen/tools/setup.sh unicode
 	$(Q)$(LUA) gen/tools/unicode.lua
 
@@ -356,147 +346,5 @@ clean: ## remove what was built; out/ and data/ stay
 	$(Q)find build -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +
 
 else
-# ---- stage two: compile one config --------------------------------------------------------------
-
-include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
-variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/werror-$(CC))
-model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
-bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
-runtime := build$(variant)/runtime/$(ISA)
-mains := main bench check gradcheck sample_main sample_bench prepare limits gpu_bench% gemm_tune tune
-device_parts := gpu gpu_memory gpu_step gpu_profile gemm
-parts := $(filter-out $(mains) $(device_parts),$(basename $(notdir $(wildcard runtime/*.c))))
-library := $(runtime)/libdiecast.a
-defaults := $(bin)/defaults.o
-strict := $(if $(WERROR),tests/strict.sh )
-# Compilers' own temporary files lie beside what they make, wherever TMPDIR points.
-compile = $(if $(V),,@echo "  cc   $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags)
-link = $(if $(V),,@echo "  link $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags) -o $@
-
-.PHONY: programs show-ir sampler FORCE
-programs: $(addprefix $(bin)/,$(PROGRAMS))
-	@[ -z "$$CONFIG_WORDS" ] || printf '%s\n%s\n' "$$CONFIG_WORDS" "$$SET_WORDS" >$(bin)/words
-	@echo 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
-
-ifeq ($(BACKEND),cuda)
-# train.cu for the GPU by nvcc, or, EMULATED, for the CPU by a C++ compiler and tests/cuda/emulator.
-ifdef EMULATED
-emulator := tests/cuda/emulator
-device := $(runtime)/emulated
-device_flags := -I$(emulator) -DGEMM_WORKSPACE_MIB=1
-cxx := $(if $(filter clang,$(CC)),clang++,g++)
-emulator_objects := $(patsubst $(emulator)/%.cpp,$(device)/%.o,$(wildcard $(emulator)/*.cpp))
-device_libraries := -lstdc++
-cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas -I. -Ibuild/include $(device_flags) \
-    $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined)
-
-$(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(runtime)/flags
-	@mkdir -p $(@D)
-	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -c -o $@ $<
-
-$(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h $(emulator)/*.h) $(runtime)/flags
-	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -x c++ -c -o $@ $<
-else
-nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
-cuda := $(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))
-device := build$(variant)/runtime/cuda
-device_flags := -I$(cuda)/include
-device_libraries := -L$(cuda)/lib64 -Wl,-rpath,$(cuda)/lib64 -lcublasLt -lcudart_static -lstdc++ -lpthread -ldl -lrt
-nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_FLAGS)
-
-$(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/*.cuh runtime/*.h) $(runtime)/flags
-	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); TMPDIR=$(@D) $(strict)$(nvcc) $(nvcc_flags) -c -o $@ $< && \
-	    echo "        $$(($$(date +%s) - start)) s for $(ARCH)"
-endif
-
-$(device)/%.o: runtime/%.c $(runtime)/flags
-	@mkdir -p $(@D)
-	$(compile) $(device_flags) -MMD -MP -c -o $@ $<
--include $(wildcard $(device)/*.d)
-
-device_objects := $(device_parts:%=$(device)/%.o) $(emulator_objects)
-endif
-
-# Another compiler or other flags make the objects anew.
-$(runtime)/flags: FORCE
-	@mkdir -p $(@D) $(model) $(bin)
-	@echo '$(CC) $(cc_flags)' | cmp -s - $@ || echo '$(CC) $(cc_flags)' > $@
-
-$(runtime)/%.o: runtime/%.c $(runtime)/flags
-	$(compile) -MMD -MP -c -o $@ $<
-
-# bench says how it was compiled.
-$(runtime)/bench.o: runtime/bench.c $(runtime)/flags
-	$(compile) '-DBENCH_FLAGS="$(strip $(cc_flags))"' -MMD -MP -c -o $@ $<
-
-$(model)/%.o: $(MODEL_DIR)/%.c $(runtime)/flags
-	$(compile) -MMD -MP -c -o $@ $<
-
-# No -MMD here: make would read the '=' in this folder's name as an assignment.
-$(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c runtime/runtime.h build/include/run_keys.h \
-    $(runtime)/flags
-	$(compile) -c -o $@ $<
-
-$(library): $(parts:%=$(runtime)/%.o)
-	@rm -f $@ && ar rcD $@ $^
-
-$(bin)/train: $(runtime)/main.o $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
-	$(link) $^ $(device_libraries) -lm
-
-bench_parts := $(if $(filter cuda,$(BACKEND)),$(patsubst runtime/%.c,$(device)/%.o,$(wildcard \
-    runtime/gpu_bench*.c)),$(runtime)/bench.o)
-$(bin)/bench: $(bench_parts) $(model)/train.o $(defaults) $(device_objects) $(library)
-	$(link) $^ $(device_libraries) -lm
-
-ifeq ($(BACKEND),cuda)
-$(bin)/tune: $(device)/gemm_tune.o $(model)/train.o $(defaults) $(device_objects) $(library)
-	$(link) $^ $(device_libraries) -lm
-else
-# Of each product a file with the kernels of all candidates (gen/tune.lua).
-tune_kernels := $(BUILD)/$(BUILD_NAME)/$(BACKEND)/tune-kernels
--include $(tune_kernels)/shapes.mk
-$(bin)/tune-kernels/%.o: $(tune_kernels)/%.c $(wildcard runtime/*.h) $(runtime)/flags
-	@mkdir -p $(@D)
-	$(compile) -c -o $@ $<
-
-$(bin)/tune: $(runtime)/tune.o $(TUNE_SHAPES:%=$(bin)/tune-kernels/%.o) $(library)
-	$(link) $^ -lm
-endif
-
-$(bin)/gradcheck: $(runtime)/gradcheck.o $(model)/train.o $(defaults) $(library)
-	$(link) $^ -lm
-
-$(bin)/sample: $(runtime)/sample_main.o $(model)/sample.o $(library)
-	$(link) $^ -lm
-
-$(bin)/sample_bench: $(runtime)/sample_bench.o $(model)/train.o $(model)/sample.o $(defaults) $(library)
-	$(link) $^ -lm
-
--include $(wildcard $(runtime)/*.d $(model)/*.d)
-
-# A test of a whole model, tests/train/test_X.c, is linked with that model.
-$(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
-	$(link) $^ $(device_libraries) -lm
-
-# A unit test is linked with the runtime, with the files of tests/ that its "// links:" line names, and with the
-# libraries of its "// libraries:" line, as pkg-config knows them.
-build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/ops/* runtime/*.h)
-	@mkdir -p $(@D)
-	$(link) $< $$(sed -n '/^\/\/ [Ll]inks/p' $< | grep -o 'tests/[a-z_/]*\.c') $(library) \
-	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
-
-# One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
-sampler_parts := sample_main sample_flags processors groups sampler sampler_choose sampler_open
-sampler_parts += safetensors foreign mapped hash json pairs keys params utf8 tokenizer pretokenize bpe rng log allocate attention json_write replace
-sampler: $(bin)/sampler
-	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
-$(bin)/sampler: $(MODEL_DIR)/sample.c $(sampler_parts:%=runtime/%.c) $(wildcard runtime/*.h) \
-    $(runtime)/flags
-	@mkdir -p build/include/musl && cp /usr/include/jsmn.h /usr/include/xxhash.h build/include/musl
-	$(Q)TMPDIR=$(@D) musl-gcc -static -s $(cc_flags) -Ibuild/include/musl \
-	    -ffunction-sections -fdata-sections -Wl,--gc-sections -o $@ $(filter %.c,$^) -lm
-
-show-ir:
-	@ls $(MODEL_DIR)/ir/*.txt
-
+include runtime/compile.mk
 endif

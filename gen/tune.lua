@@ -1,5 +1,5 @@
 -- tune: the two ends of `make tune` on a CPU: kernels of every candidate of every product of a config, and what the
--- program of runtime/tune.c says of them.
+-- program of runtime/programs/tune.c says of them.
 --
 --   lua5.4 gen/tune.lua --emit FOLDER   [--build build] CONFIG.lua ... [key=value ...]
 --   lua5.4 gen/tune.lua --time PROGRAM  [--build build] CONFIG.lua ... [key=value ...]
@@ -56,9 +56,9 @@ local function shape_text(t, s)
   end
   return table.concat({
     ("// %s, cut in %d ways, emitted by gen/tune.lua."):format(s.name, #texts),
-    '#include "runtime/kernel.h"',
-    '#include "runtime/panel.h"',
-    '#include "runtime/tune.h"\n',
+    '#include "runtime/kernel/kernel.h"',
+    '#include "runtime/kernel/panel.h"',
+    '#include "runtime/kernel/tune.h"\n',
     kernels.tile(t),
     table.concat(texts, "\n"),
     ("static tune_fn *const ways[] = {%s};"):format(table.concat(names, ", ")),
@@ -79,7 +79,7 @@ local function emit(g, shapes, folder)
   rows[#rows + 1] = "    NULL,"
   files.write(folder .. "/shapes.c", table.concat({
     "// The products of a config, emitted by gen/tune.lua.",
-    '#include "runtime/tune.h"\n',
+    '#include "runtime/kernel/tune.h"\n',
     table.concat(externs, "\n"),
     "\nconst struct tune_shape *const tune_shapes[] = {",
     table.concat(rows, "\n"),

@@ -1,6 +1,6 @@
 //$ function defaults(k)
 // defaults.c: the run keys of $(k.name) and what is baked into its build, for the trainer's flags.
-#include "runtime/runtime.h"
+#include "runtime/train/train.h"
 
 const char *const run_config_name = $(k.string(k.name));
 

@@ -17,8 +17,8 @@
 // what the model calls it.
 #include "model.h"
 
-#include "runtime/kernel.h"
-#include "runtime/panel.h"
+#include "runtime/kernel/kernel.h"
+#include "runtime/kernel/panel.h"
 
 _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 

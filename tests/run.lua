@@ -62,7 +62,7 @@ add("clang-format", "gen/tools/format.sh --check", {})
 -- What many of those below build: the generated headers, and the runtime as it is, with ASan and
 -- UBSan, and for the emulator. None of it is written again after this.
 add("what the tests share", [[
-make build/prepare generate &&
+make build/prepare build/check build/limits generate &&
     for words in "" SANITIZE=1 "BACKEND=cuda EMULATED=1"; do
         make build BUILD=build/reference CONFIG=tests/reference/configs/bigram.lua $words || exit
     done]])

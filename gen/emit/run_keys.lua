@@ -23,7 +23,7 @@ local function bounds(key)
 end
 
 -- The value of an absent key as texts of keys have it: a baked key's as in hash.baked_text, a run key's as
--- runtime/options.c prints it.
+-- runtime/train/options.c prints it.
 local function absent_text(key)
   local value = key.absent
   if value == nil then return "NULL" end

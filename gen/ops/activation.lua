@@ -1,5 +1,5 @@
 -- activation: the pointwise functions of the feed-forward layer and their derivatives, which are
--- functions of the same name in runtime/vec.h.
+-- functions of the same name in runtime/kernel/vec.h.
 local ops = {}
 
 -- Operations of one element, about: polynomial, division, selects.

@@ -9,7 +9,7 @@ local pipeline = {}
 -- the others; gen/ir/verify.lua checks the graph after each.
 pipeline.passes = { "autodiff", "recompute", "fuse", "layout", "plan" }
 
--- Tokens of a prompt that the sampler takes in one call: whole tiles (runtime/product.h).
+-- Tokens of a prompt that the sampler takes in one call: whole tiles (runtime/kernel/product.h).
 local SAMPLER_ROWS = 264
 
 local function run_passes(g, names, dump)

@@ -8,7 +8,7 @@ local MOST_TOKENS = 32
 local MOST_META = 16 << 20
 local BYTES = 256 -- of a byte-pair encoding: its first tokens
 
--- What writes a token's bytes, by the tokenizer's string (runtime/runtime.h), or nil.
+-- What writes a token's bytes, by the tokenizer's string (runtime/text/text.h), or nil.
 local function decoder(tokenizer)
   local bytes, merges = tokenizer:match("^bpe gpt2 (%x+) (%x*)")
   if bytes and #bytes == 2 * BYTES then

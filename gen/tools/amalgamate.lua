@@ -12,8 +12,6 @@ local hash = require("gen.config.hash")
 local files = require("gen.base.files")
 local isas = require("gen.ir.isa")
 
--- Of the runtime's library, what other programs than the trainer use.
-local not_trainer = { "attention", "gpt2_files", "pickle", "prepare_text", "sample_flags", "sampler_open" }
 local libraries = { ["jsmn.h"] = true, ["xxhash.h"] = true }
 local library_folders = { "/usr/include/", "/usr/local/include/" }
 
@@ -88,28 +86,60 @@ function Joined:add(text, name)
   end
 end
 
--- The runtime's library, as the Makefile has it: all but the programs' own files and what drives a GPU.
--- The trainer is what it uses of that, and main.c last.
-local function runtime_parts()
-  local makefile, patterns = files.read("Makefile"), { table.unpack(not_trainer) }
-  for _, variable in ipairs { "mains", "device_parts" } do
-    local value = makefile:match("\n" .. variable .. " := ([^\n]+)")
-    for name in value:gmatch("%S+") do patterns[#patterns + 1] = name:gsub("%%", ".*") end -- as make's %
+-- ---- what a trainer is made of ---------------------------------------------------------------------
+
+local function without_comments(text)
+  return (("\n" .. text):gsub("//[^\n]*", ""))
+end
+
+-- The names that a C file defines for others: at the beginning of a line, and not static.
+local function defined(text)
+  local names = {}
+  for line in without_comments(text):gmatch("\n(%a[^\n]*)") do
+    local name = not line:find("^static ") and (line:match("^[%w_ ]-%f[%w_]([%w_]+)%(%f[^(]") or
+      line:match("^[%w_ ]-%(%*([%w_]+)%)") or line:match("^[%w_ *]-([%w_]+)%f[^%w_][%[%]%w]* ?[=;]") or
+      line:match("^[%w_ *]-%f[%w_]([%w_]+)%("))
+    if name then names[#names + 1] = name end
   end
-  local function left_out(name)
-    for _, pattern in ipairs(patterns) do
-      if name:match("^" .. pattern .. "$") then return true end
-    end
-    return false
-  end
-  local list, names = assert(io.popen("LC_ALL=C ls runtime/")), {}
-  for file in list:lines() do
-    local name = file:match("^(.+)%.c$")
-    if name and not left_out(name) then names[#names + 1] = name end
-  end
-  list:close()
-  names[#names + 1] = "main"
   return names
+end
+
+local function sources(wing)
+  local list, paths = assert(io.popen(("LC_ALL=C ls runtime/%s/*.c 2>/dev/null"):format(wing))), {}
+  for path in list:lines() do paths[#paths + 1] = path end
+  list:close()
+  return paths
+end
+
+-- The runtime's files that a trainer of this text is made of, in the order of the wings, the program's own last. Of
+-- gpu, which stands in for others, and of other programs it has none.
+local function runtime_parts(emitted)
+  local paths, definer, wanted = {}, {}, {}
+  for wing in files.read("runtime/wings.mk"):match("\nwings := ([^\n]+)"):gmatch("%S+") do
+    if wing ~= "gpu" and wing ~= "programs" then
+      for _, path in ipairs(sources(wing)) do
+        paths[#paths + 1] = path
+        for _, name in ipairs(defined(files.read(path))) do definer[name] = path end
+      end
+    end
+  end
+  local function want(text)
+    for name in without_comments(text):gmatch("[%a_][%w_]*") do
+      local path = definer[name]
+      if path and not wanted[path] then
+        wanted[path] = true
+        want(files.read(path))
+      end
+    end
+  end
+  local program = { "runtime/programs/train.c", table.unpack(sources("programs/train")) }
+  for _, path in ipairs(program) do want(files.read(path)) end
+  want(emitted)
+  local parts = {}
+  for _, path in ipairs(paths) do
+    if wanted[path] then parts[#parts + 1] = path end
+  end
+  return table.move(program, 1, #program, #parts + 1, parts)
 end
 
 local head = [[
@@ -144,16 +174,14 @@ local function main()
   local model_dir = build.MODEL_DIR .. "/"
   local joined = setmetatable({ lines = {}, done = {},
     folders = { "", model_dir, args.build .. "/include/" } }, Joined)
-  for _, part in ipairs(runtime_parts()) do
-    local path = ("runtime/%s.c"):format(part)
-    joined:add(files.read(path), path)
-  end
-  joined:add(files.read(model_dir .. "train.c"), "train.c")
-  joined:add(files.read(model_dir .. "sample.c"), "sample.c")
+  local emitted = { files.read(model_dir .. "train.c"), files.read(model_dir .. "sample.c") }
+  for _, path in ipairs(runtime_parts(table.concat(emitted))) do joined:add(files.read(path), path) end
+  joined:add(emitted[1], "train.c")
+  joined:add(emitted[2], "sample.c")
   joined:add(files.read(folder .. "defaults.c"), "defaults.c")
 
   local file = name .. ".c"
-  local title = joined.lines[1] and files.read(model_dir .. "train.c"):match("^// train%.c: (.-)%.\n")
+  local title = joined.lines[1] and emitted[1]:match("^// train%.c: (.-)%.\n")
   files.write(folder .. file, head:format(file, title, flags, file) .. table.concat(joined.lines, "\n") .. "\n")
   print(("built: %s%s, %d lines; it needs no other file"):format(folder, file, #joined.lines))
   print(("next: cd %s && cc -std=gnu11 -O3 -ffp-contract=off %s-pthread %s -lm"):format(folder, flags, file))

@@ -3,7 +3,7 @@
 --
 --   lua5.4 gen/tools/unicode.lua [FOLDER]      FOLDER: /usr/share/unicode where left out
 --
--- Writes runtime/unicode.h, for GPT-2's pre-tokenizer: letters are \p{L} and numbers \p{N}, by
+-- Writes runtime/text/unicode.h, for GPT-2's pre-tokenizer: letters are \p{L} and numbers \p{N}, by
 -- UnicodeData.txt's general category, white space is White_Space of PropList.txt. And
 -- tests/runtime/assigned.h, for its tests: the code points that this version of Unicode gives a meaning to.
 -- Both lie in the tree, so that only a newer Unicode needs this program and the package.
@@ -124,7 +124,7 @@ for c = 0, 127 do ascii[#ascii + 1] = class[c] or other end
 for _, run in ipairs(runs(function(c) return class[c] or other end)) do
   starts[#starts + 1] = run[1] << 2 | run[2]
 end
-write("runtime/unicode.h", "unicode.h: what kind of character each code point is, to GPT-2's pre-tokenizer.",
+write("runtime/text/unicode.h", "unicode.h: what kind of character each code point is, to GPT-2's pre-tokenizer.",
   "DIECAST_UNICODE_H", ([[
 enum unicode_kind { UNICODE_OTHER, UNICODE_LETTER, UNICODE_NUMBER, UNICODE_SPACE };
 

@@ -1,4 +1,4 @@
-//// matmul.cu: products with a weight, forward and backward, by cuBLASLt (runtime/gemm.h), and the
+//// matmul.cu: products with a weight, forward and backward, by cuBLASLt (runtime/kernel/gemm.h), and the
 //// image of the parameters that they read.
 
 //// Of a product: what its types are called in C, and whether (N, O) is the logits or their

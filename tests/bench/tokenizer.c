@@ -4,7 +4,7 @@
 //
 // with vocab.bpe and encoder.json in FOLDER. A pass is the whole text, which is in memory; the
 // check that it is UTF-8 counts.
-#include "runtime/runtime.h"
+#include "runtime/files/files.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -53,10 +53,10 @@ for _, case in ipairs(arg) do
 end
 
 print([[
-#include "runtime/gpu.h"
-#include "runtime/kernel.cuh"
-#include "runtime/kernel_math.cuh"
-#include "runtime/hopper.cuh"
+#include "runtime/kernel/device.h"
+#include "runtime/kernel/kernel.cuh"
+#include "runtime/kernel/kernel_math.cuh"
+#include "runtime/kernel/hopper.cuh"
 
 template <class E> struct attention_case {
     using call = void(struct gpu *gpu, struct step_state *state, uint32_t site, E *y, float *lse,

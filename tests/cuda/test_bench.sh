@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_bench.sh: the CUDA backend's bench program (runtime/gpu_bench.c) on the emulator, where its
+# test_bench.sh: the CUDA backend's bench program (runtime/programs/gpu_bench.c) on the emulator, where its
 # times mean nothing: what it writes, how often it says that kernels run, what it refuses.
 # shares: nothing
 set -u

@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_emulator.sh: runtime/kernel.cuh and its emulator: what each name computes, planted faults and
+# test_emulator.sh: runtime/kernel/kernel.cuh and its emulator: what each name computes, planted faults and
 # their correct twins, the CUDA runtime's answers; built by g++, by clang++ where there is one, with
 # ASan and UBSan, and with the portable switch between fibers. Where nvcc is installed it compiles
 # the same kernels. And a look through templates and emitted text for what only kernel.cuh may say.
@@ -44,7 +44,7 @@ suite() {
     name=$1
     cxx=$2
     shift 2
-    flags="-std=c++17 -Wall -Wextra -I runtime -I $emulator $*"
+    flags="-std=c++17 -Wall -Wextra -I runtime/kernel -I $emulator $*"
     case $cxx in *clang*) cc=clang ;; *) cc=gcc ;; esac
     before=$failed
     for part in emulator cuda_runtime; do
@@ -84,7 +84,7 @@ suite ucontext g++ -O2 -DEMULATOR_UCONTEXT
 for arch in sm_80 sm_90a; do
     if command -v nvcc >/dev/null; then
         one "nvcc $arch" $strict nvcc -arch=$arch -std=c++17 \
-            -Xcompiler -Wall,-Wextra -I runtime -c tests/cuda/test_emulator_numbers.cu \
+            -Xcompiler -Wall,-Wextra -I runtime/kernel -c tests/cuda/test_emulator_numbers.cu \
             -o "$tmp/numbers.o"
     else
         echo "test_emulator: nvcc is not installed: $arch skipped"

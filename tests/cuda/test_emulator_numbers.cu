@@ -1,7 +1,7 @@
-// test_emulator_numbers.cu: what every name of runtime/kernel.cuh computes, against plain references.
+// test_emulator_numbers.cu: what every name of runtime/kernel/kernel.cuh computes, against plain references.
 //
 // It knows nothing of the emulator, so that nvcc builds it too and a device gives the same answers:
-//     nvcc -std=c++17 -arch=native -I runtime -o numbers tests/cuda/test_emulator_numbers.cu
+//     nvcc -std=c++17 -arch=native -I runtime/kernel -o numbers tests/cuda/test_emulator_numbers.cu
 // On the emulator the environment says which schedule runs (test_emulator.sh runs all three).
 #include "kernel.cuh"
 

@@ -1,4 +1,4 @@
-// test_gemm.c: runtime/gemm.c against products in double. test_gemm.sh builds it twice over: with
+// test_gemm.c: runtime/gpu/gemm.c against products in double. test_gemm.sh builds it twice over: with
 // the stand-in for cuBLASLt, which needs no CUDA, and on a machine with a GPU with the real one,
 // whose numbers are held to the same bounds.
 //
@@ -8,8 +8,9 @@
 // their magnitudes (2^-24 by rounding; tensor cores cut off, hence twice that). GELU's slope is at
 // most 1.13. What is stored is off by half a unit of its last place more: 2^-9 in bf16, 2^-12 in
 // f16, 2^-24 in float.
-#include "runtime/gemm.h"
-#include "runtime/gpu.h"
+#include "runtime/kernel/gemm.h"
+#include "runtime/base/base.h"
+#include "runtime/gpu/gpu.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_gemm.sh: matrix products (runtime/gemm.c) and their tuning (runtime/gemm_tune.c) against the
+# test_gemm.sh: matrix products (runtime/gpu/gemm.c) and their tuning (runtime/programs/gpu_tune.c) against the
 # stand-in for cuBLASLt, with gcc and g++ alone. GPU=1 takes the CUDA libraries and the device.
 #
 #     tests/cuda/test_gemm.sh        CC, CXX, CUDA (/usr/local/cuda), SANITIZE=1
@@ -9,8 +9,7 @@ cd "$(dirname "$0")/../.."
 CC=${CC:-gcc} CXX=${CXX:-g++} CUDA=${CUDA:-/usr/local/cuda}
 
 . tests/check.sh
-: > "$tmp/run_keys.h" # runtime.h's, of a config; nothing here reads one
-flags="-O2 -Wall -Wextra -I. -I$tmp"
+flags="-O2 -Wall -Wextra -I."
 strict=$PWD/tests/strict.sh
 if [ "${SANITIZE-}" ]; then
     flags="$flags -g -fsanitize=address,undefined -fno-sanitize-recover=all"
@@ -26,14 +25,14 @@ else
         libraries="$libraries $tmp/$file.o"
     done
 fi
-for file in runtime/gemm runtime/gemm_tune runtime/gpu runtime/log runtime/rng \
-    tests/cuda/test_gemm tests/cuda/test_gemm_model; do
-    $strict $CC -std=gnu11 $flags $include -c $file.c -o "$tmp/${file##*/}.o"
+for file in runtime/base/*.c runtime/gpu/*.c runtime/programs/gpu_tune.c tests/cuda/test_gemm.c \
+    tests/cuda/test_gemm_model.c; do
+    $strict $CC -std=gnu11 $flags $include -c $file -o "$tmp/$(echo "${file%.c}" | tr / _).o"
 done
 cd "$tmp"
-parts="gemm.o gpu.o log.o rng.o"
-$strict $CXX $flags test_gemm.o $parts $libraries -lm -o test_gemm
-$strict $CXX $flags gemm_tune.o test_gemm_model.o $parts $libraries -lm -o tune
+ar rcD runtime.a runtime_base_*.o runtime_gpu_*.o # of which the linker takes what is called
+$strict $CXX $flags tests_cuda_test_gemm.o runtime.a $libraries -lm -o test_gemm
+$strict $CXX $flags runtime_programs_gpu_tune.o tests_cuda_test_gemm_model.o runtime.a $libraries -lm -o tune
 
 export DIECAST_TUNE=folder/of/tune
 check "tune runs and says nothing but its table" \

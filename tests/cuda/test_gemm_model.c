@@ -1,5 +1,5 @@
-// test_gemm_model.c: the products of a model that is none, for the tune program (gemm_tune.c).
-#include "runtime/gemm.h"
+// test_gemm_model.c: the products of a model that is none, for the tune program (gpu_tune.c).
+#include "runtime/kernel/gemm.h"
 
 static struct gemm forward = {
     .name = "forward", // y (48, 64) = gelu (x (48, 40) w (64, 40)^T + bias)

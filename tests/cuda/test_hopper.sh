@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_hopper.sh: Hopper's instructions (runtime/hopper.cuh) as the emulator answers them, and the
+# test_hopper.sh: Hopper's instructions (runtime/kernel/hopper.cuh) as the emulator answers them, and the
 # attention kernels made of them, with g++ alone. Where nvcc is, it also compiles a device's program
 # and a grid of shapes: no warning, no spill, no product that the compiler serialises.
 #
@@ -18,7 +18,6 @@ PATH=$PATH:/usr/local/cuda/bin
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/diecast-hopper-XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-: > "$scratch/run_keys.h" # runtime.h's, of a config; nothing here reads one
 flags="-std=c++17 -O2 -pthread -Wall -Wextra -Wno-unknown-pragmas"
 flags="$flags -I. -Itests/cuda/emulator -I$scratch"
 if [ "${SANITIZE-}" ]; then

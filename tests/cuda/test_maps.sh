@@ -15,7 +15,7 @@ source=tests/cuda/cute/maps.cu
 
 build_nvcc() { # arch, program
     tests/strict.sh "$NVCC" -gencode "arch=compute_${1#sm_},code=$1" -std=c++17 -O2 \
-        -Xcompiler -Wall,-Wextra -I runtime "$source" -o "$2"
+        -Xcompiler -Wall,-Wextra -I runtime/kernel "$source" -o "$2"
 }
 build_emulated() { # program, folder of kernel.cuh, of the emulator, flags of the compiler
     program=$1 runtime=$2 emulator=$3
@@ -25,14 +25,14 @@ build_emulated() { # program, folder of kernel.cuh, of the emulator, flags of th
 }
 case ${1-} in
     --nvcc) build_nvcc "$2" "$3"; exit ;;
-    --emulated) build_emulated "$2" runtime tests/cuda/emulator; exit ;;
+    --emulated) build_emulated "$2" runtime/kernel tests/cuda/emulator; exit ;;
 esac
 
 . tests/check.sh
 export EMULATOR_ARCH=90
 
 # The program's own checks count as they are.
-check 'the program builds' build_emulated "$tmp/maps" runtime tests/cuda/emulator
+check 'the program builds' build_emulated "$tmp/maps" runtime/kernel tests/cuda/emulator
 "$tmp/maps" $maps >"$tmp/log" 2>&1
 code=$?
 cat "$tmp/log"
@@ -73,7 +73,7 @@ while read -r name; do
     check "another $name shows" ends 1 "not so: ${name%%.*}" "$tmp/maps" "$tmp/changed"
 done <"$tmp/names"
 
-# Faults planted in copies of the emulator and of runtime/hopper.cuh, all in one program: the environment's
+# Faults planted in copies of the emulator and of runtime/kernel/hopper.cuh, all in one program: the environment's
 # PLANTED says which one it has.
 mkdir "$tmp/planted"
 cp -r tests/cuda/emulator "$tmp/planted"
@@ -107,14 +107,14 @@ plant "wgmma's registers of a swapped" $file 'bits = ' 'r[pair]' 'r[pair % 2 * 2
 plant 'sums of wgmma in other rows' $file '' 'r % 4 / 2 * 8' 'r % 2 * 8'
 plant 'another stride in a descriptor' $file '' '(uint64_t)(1024 >> 4) << 32' '(uint64_t)(512 >> 4) << 32'
 plant 'a TMA copy without a swizzle' $file '' 'piece ^ (r & 7)' piece
-file=runtime/hopper.cuh
+file=runtime/kernel/hopper.cuh
 plant "a descriptor's field that no product reads" $file 'wgmma_word(tile, ' 16 32
 plant 'tiles that are said to be lower' $file '' 'rows * TILE_COLUMNS' '(rows - 8) * TILE_COLUMNS'
 plant 'a smaller step' $file '(uint32_t)(' 'bytes >> 4' 'bytes >> 5'
 plant 'stores without a swizzle' $file '' '(column / 8) ^ (row % 8)' 'column / 8'
 plant 'weights in another order' $file 'pack2<T>(' 'd[2 * i]' 'd[2 * i + 1]'
 
-check 'the program with faults builds' build_emulated "$tmp/maps" "$tmp/planted/runtime" \
+check 'the program with faults builds' build_emulated "$tmp/maps" "$tmp/planted/runtime/kernel" \
     "$tmp/planted/emulator" -include "$tmp/planted/planted.h"
 check 'none of the faults' ends 0 ', 0 failed' env PLANTED=0 "$tmp/maps" $maps
 planted=0

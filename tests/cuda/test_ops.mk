@@ -15,8 +15,8 @@ PROGRAM ?= $(OUT)/harness
 comma := ,
 flags = -MMD -I. -I$(BUILD)/include
 c_flags = -std=gnu11 -O3 -ffp-contract=off -Wall -Wextra $(flags)
-sources := $(filter-out tests/ops/backend_cpu.c,$(wildcard tests/ops/*.c)) \
-    $(patsubst %,runtime/%.c,rng log allocate gpu gemm)
+sources := $(filter-out tests/ops/backend_cpu.c,$(wildcard tests/ops/*.c))
+runtime := $(wildcard runtime/base/*.c runtime/gpu/*.c) # of which the linker takes what is called
 
 ifdef STAND_IN
 check_flags := -Itests/cuda/check
@@ -45,9 +45,13 @@ endif
 host := $(dir $(OUT))host$(ARCH:%=-%)$(if $(SANITIZE),-asan)$(if $(STAND_IN),-stand-in)
 emitted := $(patsubst %,%.o,$(wildcard $(OUT)/*.c $(OUT)/*.cu))
 objects := $(sources:%=$(host)/%.o)
+runtime_objects := $(runtime:%=$(host)/%.o)
 
-$(PROGRAM): $(emitted) $(objects)
+$(PROGRAM): $(emitted) $(objects) $(host)/runtime.a
 	$(link) -o $@ $^ $(check_libraries) $(libraries) -lm
+
+$(host)/runtime.a: $(runtime_objects)
+	@rm -f $@ && ar rcD $@ $^
 
 $(OUT)/%.c.o: $(OUT)/%.c
 	$(CC) $(c_flags) -c -o $@ $<
@@ -63,4 +67,4 @@ $(host)/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cxx_flags) -c -o $@ $<
 
--include $(wildcard $(OUT)/*.d) $(objects:.o=.d)
+-include $(wildcard $(OUT)/*.d) $(objects:.o=.d) $(runtime_objects:.o=.d)

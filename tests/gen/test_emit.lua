@@ -212,7 +212,7 @@ local hostile = {
 }
 
 local reader = [[
-#include "runtime/runtime.h"
+#include "runtime/train/train.h"
 int main(void) {
     printf("%s\n%s\n%s\n", run_defaults.out_dir, run_defaults.init_from, run_config_name);
     return 0;

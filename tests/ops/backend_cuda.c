@@ -7,8 +7,8 @@
 // starts as NaN, which must not reach a result.
 #include "tests/ops/backend_cuda.h"
 
-#include "runtime/gemm.h"
-#include "runtime/gpu.h"
+#include "runtime/kernel/gemm.h"
+#include "runtime/gpu/gpu.h"
 
 #include <check.h>
 #include <math.h>

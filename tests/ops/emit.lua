@@ -326,10 +326,10 @@ end
 -- ---- families ------------------------------------------------------------------------------------
 
 local CUDA_HEAD = [[
-#include "runtime/gemm.h"
-#include "runtime/gpu.h"
-#include "runtime/kernel.cuh"
-#include "runtime/kernel_math.cuh"
+#include "runtime/kernel/gemm.h"
+#include "runtime/kernel/device.h"
+#include "runtime/kernel/kernel.cuh"
+#include "runtime/kernel/kernel_math.cuh"
 #include "tests/ops/call.h"
 
 typedef %s elem; // the type of activations
@@ -441,9 +441,9 @@ end
 function Family:text_cpu()
   return table.concat({
     ("// cases of %s, emitted by tests/ops/emit.lua."):format(self.name),
-    '#include "runtime/kernel.h"',
-    '#include "runtime/panel.h"',
-    '#include "runtime/product.h"',
+    '#include "runtime/kernel/kernel.h"',
+    '#include "runtime/kernel/panel.h"',
+    '#include "runtime/kernel/product.h"',
     '#include "tests/ops/harness.h"\n',
     kernels.tile(self.target),
     table.concat(self.texts, "\n"),
@@ -456,7 +456,7 @@ function Family:texts_cuda()
   local kernel_words = {
     ("// Kernels of %s, emitted by tests/ops/emit.lua."):format(self.name),
     CUDA_HEAD:format(self.target.elem == "f32" and "float" or self.target.elem),
-    self.hopper and '#include "runtime/hopper.cuh"\n' or "",
+    self.hopper and '#include "runtime/kernel/hopper.cuh"\n' or "",
     table.concat(self.texts, "\n"),
   }
   local table_words = {

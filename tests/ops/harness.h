@@ -7,7 +7,8 @@
 #ifndef DIECAST_OPS_HARNESS_H
 #define DIECAST_OPS_HARNESS_H
 
-#include "runtime/runtime.h"
+#include "runtime/base/base.h"
+#include "runtime/model/model.h"
 #include "tests/ops/call.h"
 
 enum { OP_INPUTS = 4, OP_OUTPUTS = 4, OP_ALIASES = 4 };

@@ -15,18 +15,21 @@ plain := $(BUILD)/ops/$(CC)
 emitted := $(wildcard $(out)/*.c)
 cuda := backend_cuda whole
 parts := $(filter-out $(cuda),$(patsubst tests/ops/%.c,%,$(wildcard tests/ops/*.c)))
-parts += rng parallel processors groups log time
+runtime := $(patsubst runtime/%.c,$(plain)/%.o,$(wildcard runtime/base/*.c runtime/model/*.c)) # the linker takes what is called
 
-$(out)/harness: $(emitted:.c=.o) $(parts:%=$(plain)/%.o)
+$(out)/harness: $(emitted:.c=.o) $(parts:%=$(plain)/%.o) $(plain)/runtime.a
 	$(CC) $(CFLAGS) $(KERNELS) -o $@ $^ $(CHECK_LIBS) -lm
 
-$(out)/%.o: $(out)/%.c runtime/runtime.h runtime/kernel.h runtime/vec.h runtime/vec_math.h runtime/dropout.h runtime/product.h runtime/panel.h tests/ops/harness.h
+$(plain)/runtime.a: $(runtime)
+	@rm -f $@ && ar rcD $@ $^
+
+$(out)/%.o: $(out)/%.c $(wildcard runtime/*/*.h) tests/ops/harness.h
 	$(CC) $(CFLAGS) $(KERNELS) -c -o $@ $<
 
-$(plain)/%.o: tests/ops/%.c runtime/runtime.h tests/ops/harness.h
+$(plain)/%.o: tests/ops/%.c $(wildcard runtime/*/*.h) tests/ops/harness.h
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -O2 $(CHECK_CFLAGS) -c -o $@ $<
 
-$(plain)/%.o: runtime/%.c runtime/runtime.h
+$(plain)/%.o: runtime/%.c $(wildcard runtime/*/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -O2 -c -o $@ $<

@@ -3,7 +3,7 @@
 #include "tests/ops/backend_cuda.h"
 #include "tests/ops/named.h"
 
-#include "runtime/gpu.h"
+#include "runtime/gpu/gpu.h"
 
 #include <math.h>
 #include <stdlib.h>

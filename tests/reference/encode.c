@@ -5,7 +5,7 @@
 // with GPT-2's files in FOLDER. Reads records of uint32 words or bytes, each with its length before
 // it as a uint32, and answers each with one: prompt and ordinary take UTF-8 and give ids, decode
 // takes ids and gives UTF-8.
-#include "runtime/runtime.h"
+#include "runtime/files/files.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -14,8 +14,6 @@ fi
 update_venv $venv tiktoken tiktoken -r $here/requirements-tokenizer.txt
 "$venv/bin/python" -c 'from importlib.metadata import version; print("tokenizer: tiktoken", version("tiktoken"))'
 
-${CC:-gcc} -std=gnu11 -O2 -Wall -Wextra -I. -Ibuild/include -o build/encode $here/encode.c runtime/gpt2_files.c \
-    runtime/utf8.c runtime/tokenizer.c runtime/pretokenize.c runtime/bpe.c runtime/json.c runtime/hash.c runtime/allocate.c runtime/log.c
 # An empty cache folder: tiktoken then reads the files that are here.
 TIKTOKEN_CACHE_DIR='' "$venv/bin/python" "$here/tokenizer.py" build/encode data/shakespeare/input.txt README.md \
-    Makefile gen/config/keys.lua runtime/main.c "$here/tokenizer.py" "$@"
+    Makefile gen/config/keys.lua runtime/programs/train.c "$here/tokenizer.py" "$@"

@@ -2,7 +2,7 @@
 #ifndef DIECAST_FAKE_MODEL_H
 #define DIECAST_FAKE_MODEL_H
 
-#include "runtime/runtime.h"
+#include "runtime/train/train.h"
 
 enum { FAKE_B = 4, FAKE_T = 8, FAKE_C = 8, FAKE_L = 2, FAKE_V = 16, FAKE_N = FAKE_B * FAKE_T };
 

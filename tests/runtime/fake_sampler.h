@@ -2,7 +2,7 @@
 #ifndef DIECAST_FAKE_SAMPLER_H
 #define DIECAST_FAKE_SAMPLER_H
 
-#include "runtime/runtime.h"
+#include "runtime/kernel/emitted.h"
 
 enum { FAKE_V = 12, FAKE_T = 8, FAKE_C = 6, FAKE_L = 2, FAKE_ROWS = 3, FAKE_CALLS = 64 };
 #define FAKE_CONFIG                                                                                \

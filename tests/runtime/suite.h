@@ -3,7 +3,8 @@
 #ifndef DIECAST_SUITE_H
 #define DIECAST_SUITE_H
 
-#include "runtime/runtime.h"
+#include "runtime/sample/sample.h"
+#include "runtime/train/train.h"
 
 #include <check.h>
 #include <ctype.h>

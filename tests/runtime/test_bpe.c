@@ -1,7 +1,6 @@
 // test_bpe.c: GPT-2's way from text to tokens, with a small made-up list of merges: the pieces
 // against PCRE2, what becomes of a piece against the rule as it is written, and the tokenizers that
 // are refused. test_gpt2.c has the real merges.
-// Links runtime/pretokenize.c, bpe.c, tokenizer.c, safetensors.c, rng.c.
 // libraries: libpcre2-8
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>

@@ -1,5 +1,4 @@
 // test_data.c: token files and batches: what they give, and every way in which they can be wrong.
-// Links runtime/data.c, json.c, tokenizer.c, rng.c, log.c.
 #include "tests/runtime/suite.h"
 
 #define TOKENIZER "char 61 62 63 64"

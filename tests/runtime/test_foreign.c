@@ -1,5 +1,4 @@
 // test_foreign.c: checkpoints as other tools write them: what is read, as what, and what is named.
-// Links runtime/foreign.c, safetensors.c, json.c.
 #include "tests/runtime/suite.h"
 
 #include <math.h>

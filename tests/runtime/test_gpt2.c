@@ -1,7 +1,6 @@
 // test_gpt2.c: GPT-2's own tokenizer, from data/gpt2/{vocab.bpe, encoder.json}: gpt2_cases.txt, in
 // which the ids are tiktoken's, and what it costs. Skipped where the two files are not there;
 // test_bpe.c and test_prepare.c have all else with a made-up list of merges.
-// Links runtime/gpt2_files.c, bpe.c, tokenizer.c, pretokenize.c.
 #include "tests/runtime/suite.h"
 
 enum { CASE = 1024, LINE = 8192 };

@@ -4,7 +4,7 @@
 #include "tests/runtime/suite.h"
 
 #define main gradcheck_main
-#include "runtime/gradcheck.c"
+#include "runtime/programs/gradcheck.c"
 #undef main
 
 static void check(void *context) {

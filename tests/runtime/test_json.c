@@ -1,5 +1,4 @@
 // test_json.c: what is JSON and what is not, and reading it.
-// Links runtime/json.c, tokenizer.c, rng.c.
 #include "tests/runtime/suite.h"
 
 // Takes a copy of exactly this size, so that AddressSanitizer sees a read past the end.

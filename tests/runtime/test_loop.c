@@ -10,7 +10,7 @@
 #include <sys/resource.h>
 
 #define main train_main
-#include "runtime/main.c"
+#include "runtime/programs/train.c"
 #undef main
 
 enum { MICRO_STEPS = 2, ITERS = 31 }; // of run_defaults: 0 to max_iters

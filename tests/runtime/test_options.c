@@ -161,7 +161,7 @@ START_TEST(text_of_a_run) {
 }
 END_TEST
 
-// ---- pairs.c and text.c -------------------------------------------------------------------------
+// ---- pairs.c and figures.c ----------------------------------------------------------------------
 
 static void differ(void *context, const struct pair *then, const struct pair *now) {
     char *list = context;
@@ -188,7 +188,7 @@ START_TEST(paths_as_typed) {
                                            {"$x`", "'$x`'"},
                                            {"", "''"}};
     for (int i = 0; i < 5; i++) {
-        char *word = text_word(cases[i][0]);
+        char *word = shell_word(cases[i][0]);
         ck_assert_str_eq(word, cases[i][1]);
         free(word);
     }
@@ -196,17 +196,17 @@ START_TEST(paths_as_typed) {
 END_TEST
 
 START_TEST(numbers_for_people) {
-    ck_assert_str_eq(text_count(0).s, "0");
-    ck_assert_str_eq(text_count(999).s, "999");
-    ck_assert_str_eq(text_count(16384).s, "16,384");
-    ck_assert_str_eq(text_count(-124439808).s, "-124,439,808");
-    ck_assert_str_eq(text_count(INT64_MIN).s, "-9,223,372,036,854,775,808");
-    ck_assert_str_eq(text_bytes(999).s, "999 bytes");
-    ck_assert_str_eq(text_bytes(45300000).s, "45.3 MB");
-    ck_assert_str_eq(text_bytes(1.8e19).s, "18.0 EB");
-    ck_assert_str_eq(text_seconds(12.4).s, "12s");
-    ck_assert_str_eq(text_seconds(200).s, "3m20s");
-    ck_assert_str_eq(text_seconds(7380).s, "2h03m");
+    ck_assert_str_eq(figure_count(0).s, "0");
+    ck_assert_str_eq(figure_count(999).s, "999");
+    ck_assert_str_eq(figure_count(16384).s, "16,384");
+    ck_assert_str_eq(figure_count(-124439808).s, "-124,439,808");
+    ck_assert_str_eq(figure_count(INT64_MIN).s, "-9,223,372,036,854,775,808");
+    ck_assert_str_eq(figure_bytes(999).s, "999 bytes");
+    ck_assert_str_eq(figure_bytes(45300000).s, "45.3 MB");
+    ck_assert_str_eq(figure_bytes(1.8e19).s, "18.0 EB");
+    ck_assert_str_eq(figure_seconds(12.4).s, "12s");
+    ck_assert_str_eq(figure_seconds(200).s, "3m20s");
+    ck_assert_str_eq(figure_seconds(7380).s, "2h03m");
 }
 END_TEST
 

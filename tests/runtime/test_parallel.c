@@ -1,7 +1,6 @@
 // test_parallel.c: parallel regions: each thread once, barriers that hold, any change of their
 // number; and whoever waits sleeps soon: waits are counted in the kernel's own counts, never in
 // time.
-// Links runtime/parallel.c.
 #include "tests/runtime/suite.h"
 
 #include <stdatomic.h>

@@ -1,6 +1,5 @@
 // test_prepare.c: from a text to token files, and the texts and folders it refuses. prepare.c is a
 // program, so it is included here, and runs in a process of its own each time.
-// Links runtime/data.c, json.c, gpt2_files.c, tokenizer.c, bpe.c, rng.c, log.c.
 #include "tests/runtime/suite.h"
 
 // Before this call of utf8_decode, from 1 on, the text is emptied; 0: it is not.
@@ -16,8 +15,8 @@ static int decode(const unsigned char *text, size_t length, uint32_t *codepoint)
 int prepare_main(int argc, char **argv);
 #define main prepare_main
 #define utf8_decode decode
-#include "runtime/prepare_text.c"
-#include "runtime/prepare.c"
+#include "runtime/programs/prepare/text.c"
+#include "runtime/programs/prepare.c"
 #undef utf8_decode
 #undef main
 

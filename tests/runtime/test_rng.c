@@ -1,5 +1,4 @@
 // test_rng.c: the generator against published answers, and the distributions made from it.
-// Links runtime/rng.c.
 #include "tests/runtime/suite.h"
 
 #include <math.h>

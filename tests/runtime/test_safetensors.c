@@ -1,5 +1,4 @@
 // test_safetensors.c: files there and back, and every way in which a file can be wrong.
-// Links runtime/safetensors.c, json.c, tokenizer.c, rng.c.
 #include "tests/runtime/suite.h"
 
 #include <errno.h>

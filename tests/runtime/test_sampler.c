@@ -1,6 +1,6 @@
 // test_sampler.c: the sampler, from logits to the command line, on a fake model.
-// Links tests/runtime/fake_sampler.c and the runtime's library; runtime/sample_main.c is included
-// here, so that its main can be called in a child process.
+// The program is included here, so that its main can be called in a child process.
+// links: tests/runtime/fake_sampler.c runtime/programs/sample/flags.c
 #define _GNU_SOURCE
 #include <math.h>
 #include <stdatomic.h>
@@ -11,7 +11,7 @@
 #include "tests/runtime/suite.h"
 
 #define main sample_main
-#include "runtime/sample_main.c"
+#include "runtime/programs/sample.c"
 #undef main
 
 static uint64_t test_bits(uint32_t stream, uint32_t i) {

@@ -5,8 +5,6 @@
 
 #include <math.h>
 
-#include "runtime/runtime.h"
-
 START_TEST(crc32c_of_the_rfc) { // RFC 3720, B.4
     unsigned char bytes[32] = {0};
     ck_assert_uint_eq(crc32c(bytes, 32), 0x8a9136aau);

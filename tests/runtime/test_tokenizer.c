@@ -1,5 +1,4 @@
 // test_tokenizer.c: UTF-8, vocabularies, and text to ids and back.
-// Links runtime/tokenizer.c, bpe.c.
 #include "tests/runtime/suite.h"
 
 static int decode(const char *bytes, uint32_t *c) {

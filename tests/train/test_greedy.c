@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/runtime.h"
+#include "runtime/sample/sample.h"
+#include "runtime/train/train.h"
 
 static const double LOGITS_LIMIT = 1e-5; // relative, in L2
 static const double WEIGHT_LIMIT = 1e-5; // of each attention weight

@@ -14,7 +14,7 @@ cp /usr/include/jsmn.h /usr/include/xxhash.h "$tmp"
 
 passed=0
 failed=0
-mains=$(sed -n 's/^mains := //p' Makefile | tr ' ' '|') # each has a main of its own
+sources=$(make -sf runtime/wings.mk library-sources)
 for name in wide notebook ignored_untied one_token bigram; do
     golden=tests/reference/golden/$name.safetensors
     lua5.4 gen/main.lua --name $name --build "$tmp" tests/reference/configs/$name.lua isa=neon || exit 1
@@ -23,7 +23,7 @@ for name in wide notebook ignored_untied one_token bigram; do
         # static, so that qemu needs no libraries
         if tests/strict.sh $cc -std=gnu11 -O2 -ffp-contract=off -pthread -Wall -Wextra -static -march=armv8-a \
             -I. -I"$tmp/include" -I"$tmp" "$model/train.c" "$model/sample.c" tests/train/$test.c \
-            "$tmp/$name/cpu/defaults.c" $(ls runtime/*.c | grep -vE "/($mains|gpu.*|gemm.*)\.c\$") -lm -o "$tmp/program" 2>"$tmp/log" &&
+            "$tmp/$name/cpu/defaults.c" $sources -lm -o "$tmp/program" 2>"$tmp/log" &&
             qemu-aarch64 "$tmp/program" $golden >>"$tmp/log" 2>&1; then
             passed=$((passed + 1))
         else

@@ -34,7 +34,7 @@ check "straight through" train straight
 first_is() { # file: main's first statement
     [ "$(awk 'main { print; exit } /^int main\(/ { main = 1 }' "$1")" = "    streams_open();" ]
 }
-for file in $(grep -l '^int main(' runtime/*.c); do
+for file in $(grep -l '^int main(' runtime/programs/*.c); do
     check "$file makes sure of its streams first" first_is "$file"
 done
 (exec <&- >&- 2>&- && train closed)

@@ -1,6 +1,7 @@
 // test_overfit.c: trained on one batch, a model comes to know it by heart.
 // config: tests/train/overfit.lua
-#include "runtime/runtime.h"
+#include "runtime/sample/sample.h"
+#include "runtime/train/train.h"
 
 enum { UPDATES = 300 };
 

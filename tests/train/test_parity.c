@@ -11,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/runtime.h"
+#include "runtime/sample/sample.h"
+#include "runtime/train/train.h"
 
 static const double LOSS_LIMIT = 1e-5;  // relative
 static const double GRAD_LIMIT = 1e-4;  // relative, in L2, for each instance of each tensor

@@ -7,7 +7,7 @@
 // luck, unless the caller's mask excludes them; the workspace an algorithm uses, the output and
 // the GELU input that it stores are filled with NaN before anything is read.
 #include "cublasLt.h"
-#include "runtime/kernel.cuh"
+#include "runtime/kernel/kernel.cuh"
 
 #include <math.h>
 #include <stdio.h>

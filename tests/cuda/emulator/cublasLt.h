@@ -1,4 +1,4 @@
-// cublasLt.h, stand-in: the part of cuBLASLt that runtime/gemm.c calls, under its names and with
+// cublasLt.h, stand-in: the part of cuBLASLt that runtime/gpu/gemm.c calls, under its names and with
 // its numbers, answered on the CPU by cublasLt.cpp. Tests alone see this header.
 #ifndef EMULATOR_CUBLASLT_H
 #define EMULATOR_CUBLASLT_H

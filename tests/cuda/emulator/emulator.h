@@ -1,8 +1,8 @@
-// emulator.h: runtime/kernel.cuh on a CPU, for tests. The same .cu text, compiled by g++ or clang++,
+// emulator.h: runtime/kernel/kernel.cuh on a CPU, for tests. The same .cu text, compiled by g++ or clang++,
 // runs every CUDA thread as a fiber; what is undefined on a GPU is poisoned or ends the program.
 //
 //     E=tests/cuda/emulator
-//     g++ -std=c++17 -O2 -Wno-unknown-pragmas -I runtime -I $E -x c++ kernels.cu
+//     g++ -std=c++17 -O2 -Wno-unknown-pragmas -I runtime/kernel -I $E -x c++ kernels.cu
 //         $E/emulator.cpp $E/cuda_runtime.cpp
 //
 // One block (or cluster) runs at a time, one thread at a time. A thread runs until it meets others: at

@@ -1,4 +1,4 @@
-// hopper.h: runtime/hopper.cuh on a CPU, for tests: Hopper's asynchronous hardware, which answers
+// hopper.h: runtime/kernel/hopper.cuh on a CPU, for tests: Hopper's asynchronous hardware, which answers
 // as late as it may, so that a missing wait shows.
 //
 //     tma_load, bulk_load   poison their destination at once; the bytes land, and count for their

@@ -18,10 +18,10 @@
 // with its shape; the comment above a call says what the model calls it.
 #include "model.h"
 
-#include "runtime/gemm.h"
-#include "runtime/gpu.h"
-#include "runtime/kernel.cuh"
-#include "runtime/kernel_math.cuh"
+#include "runtime/kernel/gemm.h"
+#include "runtime/kernel/device.h"
+#include "runtime/kernel/kernel.cuh"
+#include "runtime/kernel/kernel_math.cuh"
 
 typedef bf16 elem; // the type of activations
 

@@ -1,5 +1,5 @@
 // defaults.c: the run keys of tiny and what is baked into its build, for the trainer's flags.
-#include "runtime/runtime.h"
+#include "runtime/train/train.h"
 
 const char *const run_config_name = "tiny";
 

@@ -14,7 +14,7 @@
 #ifndef DIECAST_MODEL_H
 #define DIECAST_MODEL_H
 
-#include "runtime/runtime.h"
+#include "runtime/kernel/emitted.h"
 
 enum {
     MODEL_B = 3,

@@ -13,8 +13,8 @@
 // them; the letters are model.h's, but N is the most tokens that one call takes.
 #include "model.h"
 
-#include "runtime/kernel.h"
-#include "runtime/product.h"
+#include "runtime/kernel/kernel.h"
+#include "runtime/kernel/product.h"
 
 _Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
 

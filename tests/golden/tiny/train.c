@@ -17,8 +17,8 @@
 // what the model calls it.
 #include "model.h"
 
-#include "runtime/kernel.h"
-#include "runtime/panel.h"
+#include "runtime/kernel/kernel.h"
+#include "runtime/kernel/panel.h"
 
 _Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
 

@@ -7,7 +7,7 @@
 // A function's error is allowed `bound` times the last place of the right result. An activation's
 // is allowed as much of the larger of that and 2^-24 |x|: what Phi(x) is rounded to is multiplied
 // by x.
-#include "runtime/vec_math.h"
+#include "runtime/kernel/vec_math.h"
 
 #include <float.h>
 #include <stdbool.h>

@@ -1,0 +1,76 @@
+// hash.c: XXH3-64 of bytes and of files, as 16 hexadecimal digits: what `xxhsum -H3` prints.
+#include "runtime/base/base.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { HASH_BLOCK = 1 << 20, HASH_BLOCKS = HASH_WHOLE / HASH_BLOCK };
+
+uint64_t hash_of(const void *bytes, size_t length) {
+    return XXH3_64bits(bytes, length);
+}
+
+static void hash_print(uint64_t hash, char text[17]) {
+    snprintf(text, 17, "%016llx", (unsigned long long)hash);
+}
+
+void hash_bytes(const void *bytes, size_t length, char text[17]) {
+    hash_print(hash_of(bytes, length), text);
+}
+
+// Adds `bytes` bytes from `at` on.
+static bool hash_part(XXH3_state_t *state, int file, size_t at, size_t bytes, char *block) {
+    while (bytes > 0) {
+        ssize_t got = pread(file, block, bytes < HASH_BLOCK ? bytes : HASH_BLOCK, (off_t)at);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            errno = got < 0 ? errno : 0;
+            return false;
+        }
+        XXH3_64bits_update(state, block, (size_t)got);
+        at += (size_t)got;
+        bytes -= (size_t)got;
+    }
+    return true;
+}
+
+bool hash_file(int file, size_t bytes, bool whole, char text[17]) {
+    char *block = allocate(HASH_BLOCK, 1, "a block of a file");
+    XXH3_state_t state;
+    XXH3_64bits_reset(&state);
+    bool good = true;
+    if (whole || bytes <= HASH_WHOLE) {
+        good = hash_part(&state, file, 0, bytes, block);
+    } else {
+        uint64_t size = bytes;
+        XXH3_64bits_update(&state, &size, sizeof size);
+        for (size_t i = 0; i < HASH_BLOCKS && good; i++) {
+            size_t at = (bytes - HASH_BLOCK) / (HASH_BLOCKS - 1) * i;
+            if (i == HASH_BLOCKS - 1) {
+                at = bytes - HASH_BLOCK;
+            }
+            good = hash_part(&state, file, at, HASH_BLOCK, block);
+        }
+    }
+    int reason = errno;
+    free(block);
+    errno = reason;
+    hash_print(XXH3_64bits_digest(&state), text);
+    return good;
+}
+
+void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
+               const char *val, char text[17]) {
+    char *all = allocate_print("a data set's hash", "%s\n%llu %s\n%llu %s\n", tokenizer,
+                               (unsigned long long)train_tokens, train,
+                               (unsigned long long)val_tokens, val);
+    hash_bytes(all, strlen(all), text);
+    free(all);
+}

@@ -1,0 +1,57 @@
+// log.c: how a program speaks to people and how it ends: one line on stderr, then an exit code.
+#include "runtime/base/base.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+void (*die_hook)(void);
+
+void streams_open(void) {
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
+        // The lowest number that is free is this one, since those below are open.
+        if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_RDWR) != stream) {
+            _exit(EXIT_IO); // nobody could be told why
+        }
+    }
+}
+
+// Messages carry names out of files that somebody sent: whatever could break the line or steer a
+// terminal is shown as a question mark.
+static void log_line(const char *format, va_list arguments) {
+    char line[4096];
+    vsnprintf(line, sizeof line, format, arguments);
+    for (unsigned char *c = (unsigned char *)line; *c; c++) {
+        if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) {
+            *c = '?';
+        }
+    }
+    fflush(stdout); // what was printed before stays before
+    fprintf(stderr, "%s\n", line);
+}
+
+void warn(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    log_line(format, arguments);
+    va_end(arguments);
+}
+
+enum exit_code exit_code_of(int reason) {
+    return reason == ENOMEM ? EXIT_MEMORY : EXIT_IO;
+}
+
+void die(enum exit_code code, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    log_line(format, arguments);
+    va_end(arguments);
+    void (*hook)(void) = die_hook;
+    die_hook = NULL; // a hook that dies itself is not called again
+    if (hook) {
+        hook();
+    }
+    exit(code);
+}

@@ -1,0 +1,31 @@
+// memory_available.c: bytes that this process could allocate now: what the kernel estimates, or, where
+// they leave less, what its control groups do.
+#include "runtime/base/base.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+// What a group leaves: its limit less what its processes hold, of which cached parts of files make room.
+// LLONG_MAX where it sets no limit.
+static long long memory_of_group(const char *root, const char *group, bool v2) {
+    long long limit, used;
+    groups_numbers(root, group, v2 ? "memory.max" : "memory.limit_in_bytes", 1, &limit);
+    groups_numbers(root, group, v2 ? "memory.current" : "memory.usage_in_bytes", 1, &used);
+    if (!limit) {
+        return LLONG_MAX;
+    }
+    used -=
+        groups_number_of(root, group, "memory.stat", v2 ? "inactive_file" : "total_inactive_file");
+    used = used > 0 ? used : 0;
+    return used < limit ? limit - used : 0;
+}
+
+size_t memory_available(const char *root) {
+    long long least = groups_least(root, "memory", memory_of_group);
+    long long machine = 1024 * groups_number_of(root, "/proc", "meminfo", "MemAvailable:");
+    if (!machine) {
+        machine = (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    }
+    least = machine > 0 && machine < least ? machine : least;
+    return (unsigned long long)least < SIZE_MAX ? (size_t)least : SIZE_MAX;
+}

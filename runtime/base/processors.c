@@ -1,0 +1,65 @@
+// processors.c: how many threads may run at once: on the processors that the scheduler lets this
+// process use, and within what its control groups grant it.
+#include "runtime/base/base.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// What one group grants, in processors, a part of one as a whole; LLONG_MAX where it sets no limit.
+static long long processors_of_group(const char *root, const char *group, bool v2) {
+    long long number[2]; // microseconds of processors' time, in how many that pass
+    if (v2) {
+        groups_numbers(root, group, "cpu.max", 2, number);
+    } else {
+        groups_numbers(root, group, "cpu.cfs_quota_us", 1, &number[0]);
+        groups_numbers(root, group, "cpu.cfs_period_us", 1, &number[1]);
+    }
+    if (!number[0] || !number[1]) {
+        return LLONG_MAX;
+    }
+    return (number[0] - 1) / number[1] + 1;
+}
+
+int processors_granted(const char *root) {
+    long long granted = groups_least(root, "cpu", processors_of_group);
+    return granted < INT_MAX ? (int)granted : INT_MAX;
+}
+
+// Those that the scheduler may put this process on; asked of the kernel itself, since libc's sets
+// end at 1,024.
+static int processors_of_affinity(void) {
+    unsigned long set[2048];
+    long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);
+    int count = 0;
+    for (long i = 0; i < bytes / (long)sizeof *set; i++) {
+        count += __builtin_popcountl(set[i]);
+    }
+    return count > 0 ? count : 1;
+}
+
+int processors_allowed(void) {
+    const char *told = getenv("DIECAST_PROCESSORS");
+    if (told && *told) {
+        char *end;
+        long count = strtol(told, &end, 10);
+        if (*end || count < 1 || count > 1024) {
+            die(EXIT_USAGE,
+                "DIECAST_PROCESSORS=%s: wanted how many threads may run at once, 1 to 1024", told);
+        }
+        return (int)count;
+    }
+    int granted = processors_granted(""), set = processors_of_affinity();
+    return granted < set ? granted : set;
+}
+
+int processors_threads(const char *source, int asked) {
+    int most = processors_allowed();
+    if (asked <= most) {
+        return asked > 0 ? asked : most;
+    }
+    warn("%s=%d: only %d may run at once here, so %d it is; results are the same", source, asked,
+         most, most);
+    return most;
+}

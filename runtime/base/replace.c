@@ -1,0 +1,49 @@
+// replace.c: a small file written anew as a whole: who reads it finds the old one or the new one.
+// Needs libc alone, since the sampler carries it.
+#include "runtime/base/base.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static _Noreturn void replace_fail(const struct replacement *r, int reason) {
+    if (r->file) {
+        unlink(r->temporary);
+    }
+    die(exit_code_of(reason), "%s: cannot write: %s; free space or name another path", r->path,
+        strerror(reason));
+}
+
+void replace_begin(struct replacement *r, const char *path) {
+    struct stat status;
+    if (!lstat(path, &status) && !S_ISREG(status.st_mode)) {
+        die(EXIT_IO, "%s: is no regular file, so it is not replaced; name another path", path);
+    }
+    *r = (struct replacement){.path = allocate_copy(path, strlen(path), "a path"),
+                              .temporary = allocate_print("a path", "%s.tmp", path)};
+    r->file = fopen(r->temporary, "wbe");
+    if (!r->file) {
+        replace_fail(r, errno);
+    }
+}
+
+void replace_end(struct replacement *r) {
+    bool good = !ferror(r->file) && !fflush(r->file) && !fsync(fileno(r->file));
+    int reason = errno ? errno : EIO; // of the first thing that failed
+    if (fclose(r->file) && good) {
+        good = false;
+        reason = errno;
+    }
+    if (good && rename(r->temporary, r->path)) {
+        good = false;
+        reason = errno;
+    }
+    if (!good) {
+        replace_fail(r, reason);
+    }
+    free(r->path);
+    free(r->temporary);
+    *r = (struct replacement){0};
+}

@@ -1,0 +1,145 @@
+# compile.mk: the second stage: compiles and links one config's programs. The Makefile includes it where BUILD_NAME is
+# set; what its folders hold is said there.
+#
+# A program is linked from its own objects, those of the emitted code, and the archives of the wings.
+
+include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
+variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static)
+model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
+bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
+runtime := build$(variant)/runtime/$(ISA)
+ifdef STATIC
+# One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
+override CC := musl-gcc
+cc_flags += -static -ffunction-sections -fdata-sections -Ibuild/include/musl
+endif
+defaults := $(bin)/defaults.o
+strict := $(if $(WERROR),tests/strict.sh )
+# Compilers' own temporary files lie beside what they make, wherever TMPDIR points.
+compile_c = $(if $(V),,@echo "  cc   $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags)
+link = $(if $(V),,@echo "  link $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags) -o $@
+
+flags_file := $(runtime)/flags
+include runtime/wings.mk
+library := $(call archives_to,train)
+
+.PHONY: programs show-ir sampler FORCE
+programs: $(addprefix $(bin)/,$(PROGRAMS))
+	@[ -z "$$CONFIG_WORDS" ] || printf '%s\n%s\n' "$$CONFIG_WORDS" "$$SET_WORDS" >$(bin)/words
+	@echo 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
+
+ifeq ($(BACKEND),cuda)
+# train.cu for the GPU by nvcc, or, EMULATED, for the CPU by a C++ compiler and tests/cuda/emulator.
+ifdef EMULATED
+emulator := tests/cuda/emulator
+device := $(runtime)/emulated
+device_flags := -I$(emulator) -DGEMM_WORKSPACE_MIB=1
+cxx := $(if $(filter clang,$(CC)),clang++,g++)
+emulator_objects := $(patsubst $(emulator)/%.cpp,$(device)/%.o,$(wildcard $(emulator)/*.cpp))
+device_libraries := -lstdc++
+cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas -I. -Ibuild/include $(device_flags) \
+    $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined)
+
+$(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(flags_file)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -c -o $@ $<
+
+$(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h $(emulator)/*.h) $(flags_file)
+	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -x c++ -c -o $@ $<
+else
+nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
+cuda := $(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))
+device := build$(variant)/runtime/cuda
+device_flags := -I$(cuda)/include
+device_libraries := -L$(cuda)/lib64 -Wl,-rpath,$(cuda)/lib64 -lcublasLt -lcudart_static -lstdc++ -lpthread -ldl -lrt
+nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_FLAGS)
+
+$(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h) $(flags_file)
+	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); TMPDIR=$(@D) $(strict)$(nvcc) $(nvcc_flags) -c -o $@ $< && \
+	    echo "        $$(($$(date +%s) - start)) s for $(ARCH)"
+endif
+
+$(device)/%.o: runtime/%.c $(flags_file)
+	@mkdir -p $(@D)
+	$(compile_c) $(device_flags) -MMD -MP -c -o $@ $<
+-include $(wildcard $(device)/*/*.d $(device)/*/*/*.d)
+
+on_device = $(patsubst $(runtime)/%,$(device)/%,$1)
+device_objects := $(call on_device,$(call objects_of,$(call wing_sources,gpu))) $(emulator_objects)
+endif
+
+# Another compiler or other flags make the objects anew.
+$(flags_file): FORCE
+	@mkdir -p $(@D) $(model) $(bin)
+	$(if $(STATIC),@mkdir -p build/include/musl && cp /usr/include/jsmn.h /usr/include/xxhash.h build/include/musl)
+	@echo '$(CC) $(cc_flags)' | cmp -s - $@ || echo '$(CC) $(cc_flags)' > $@
+
+# bench says how it was compiled.
+$(runtime)/programs/bench.o: runtime/programs/bench.c $(flags_file)
+	@mkdir -p $(@D)
+	$(compile_c) '-DBENCH_FLAGS="$(strip $(cc_flags))"' -MMD -MP -c -o $@ $<
+
+$(model)/%.o: $(MODEL_DIR)/%.c $(flags_file)
+	$(compile_c) -MMD -MP -c -o $@ $<
+
+$(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c $(wildcard runtime/*/*.h) build/include/run_keys.h $(flags_file)
+	$(compile_c) -c -o $@ $<
+
+$(bin)/train: $(call program,train) $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
+
+ifeq ($(BACKEND),cuda)
+bench_parts := $(call on_device,$(call program,gpu_bench))
+else
+bench_parts := $(call program,bench)
+endif
+$(bin)/bench: $(bench_parts) $(model)/train.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
+
+ifeq ($(BACKEND),cuda)
+$(bin)/tune: $(call on_device,$(call program,gpu_tune)) $(model)/train.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
+else
+# Of each product a file with the kernels of all candidates (gen/tune.lua).
+tune_kernels := $(BUILD)/$(BUILD_NAME)/$(BACKEND)/tune-kernels
+-include $(tune_kernels)/shapes.mk
+$(bin)/tune-kernels/%.o: $(tune_kernels)/%.c $(wildcard runtime/kernel/*.h) $(flags_file)
+	@mkdir -p $(@D)
+	$(compile_c) -c -o $@ $<
+
+$(bin)/tune: $(call program,tune) $(TUNE_SHAPES:%=$(bin)/tune-kernels/%.o) $(library)
+	$(link) $^ -lm
+endif
+
+$(bin)/gradcheck: $(call program,gradcheck) $(model)/train.o $(defaults) $(library)
+	$(link) $^ -lm
+
+$(bin)/sample: $(call program,sample) $(model)/sample.o $(library)
+	$(link) $^ -lm
+
+$(bin)/sample_bench: $(call program,sample_bench) $(model)/train.o $(model)/sample.o $(defaults) $(library)
+	$(link) $^ -lm
+
+-include $(wildcard $(model)/*.d)
+
+# A test of a whole model, tests/train/test_X.c, is linked with that model.
+$(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
+
+# A unit test is linked with the runtime, with the files that its "// links:" line names, and with the
+# libraries of its "// libraries:" line, as pkg-config knows them.
+build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/ops/* runtime/*/*.h runtime/programs/*.c)
+	@mkdir -p $(@D)
+	$(link) $< $$(sed -n '/^\/\/ links:/p' $< | grep -o '[a-z]*/[a-z_/]*\.c') $(library) \
+	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
+
+ifdef STATIC
+sampler := $(BUILD)/$(BUILD_NAME)/$(BACKEND)/sampler
+sampler: $(sampler)
+	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
+$(sampler): $(call program,sample) $(model)/sample.o $(call archives_to,sample)
+	$(link) -s -Wl,--gc-sections $^ -lm
+endif
+
+show-ir:
+	@ls $(MODEL_DIR)/ir/*.txt

@@ -1,0 +1,315 @@
+// data.c: token files as nanoGPT writes them, and the batches drawn from them. They are read where
+// a batch needs them, so that they may be larger than memory, and so that a file which becomes
+// shorter is an error of reading, behind which a run still saves its state.
+#include "runtime/files/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token files are little-endian");
+
+enum { DATA_META_MAX = 16 << 20 }; // 65,536 characters take well under 1 MB
+
+static char *data_path(const char *dir, const char *file) {
+    return allocate_print("a path", "%s/%s", dir, file);
+}
+
+// The command that makes a folder's files, for messages: "make data DATASET=name".
+static const char *data_remedy(const char *dir) {
+    static char remedy[256];
+    size_t end = strlen(dir);
+    while (end > 1 && dir[end - 1] == '/') {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && dir[start - 1] != '/') {
+        start--;
+    }
+    snprintf(remedy, sizeof remedy, "'make data DATASET=%.*s'%s", (int)(end - start), dir + start,
+             start == 5 && !strncmp(dir, "data/", 5) ? "" : " (into data/)");
+    return remedy;
+}
+
+// Opens a regular file and tells its size.
+static int data_file(const char *dir, const char *path, size_t *bytes) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        die(EXIT_MISSING, "%s: is not there; %s makes it", path, data_remedy(dir));
+    }
+    struct stat status;
+    if (file < 0 || fstat(file, &status) != 0) {
+        die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(status.st_mode)) {
+        die(EXIT_DATA, "%s: is no regular file; %s makes one", path, data_remedy(dir));
+    }
+    *bytes = (size_t)status.st_size;
+    return file;
+}
+
+static _Noreturn void data_unreadable(const char *path, int reason) {
+    die(exit_code_of(reason), "%s: cannot read: %s", path,
+        reason ? strerror(reason) : "it became shorter meanwhile");
+}
+
+static void data_hash(const struct split *split, bool whole, char hash[17]) {
+    if (!hash_file(split->file, 2 * split->count, whole, hash)) {
+        data_unreadable(split->path, errno);
+    }
+}
+
+static void data_split(struct split *split, const char *dir, const char *name, int block_size) {
+    split->path = data_path(dir, name);
+    size_t bytes;
+    split->file = data_file(dir, split->path, &bytes);
+    if (bytes == 0) {
+        die(EXIT_DATA, "%s: is empty; %s makes it anew", split->path, data_remedy(dir));
+    }
+    if (bytes % 2) {
+        die(EXIT_DATA, "%s: has %zu bytes, an odd number, but a token takes two; %s makes it anew",
+            split->path, bytes, data_remedy(dir));
+    }
+    split->count = bytes / 2;
+    if (split->count < (size_t)block_size + 1) {
+        die(EXIT_DATA,
+            "%s: holds %zu tokens, but block_size=%d needs at least %d; take a longer text or a "
+            "smaller block_size",
+            split->path, split->count, block_size, block_size + 1);
+    }
+    data_hash(split, false, split->hash);
+}
+
+// Reads a whole small file. The caller frees.
+static char *data_read(const char *dir, const char *path, size_t *length) {
+    int file = data_file(dir, path, length);
+    if (*length > DATA_META_MAX) {
+        die(EXIT_DATA, "%s: has %zu bytes, more than any such file; %s makes it anew", path,
+            *length, data_remedy(dir));
+    }
+    char *text = allocate(*length + 1, 1, path);
+    for (size_t at = 0; at < *length;) {
+        ssize_t got = read(file, text + at, *length - at);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            data_unreadable(path, got ? errno : 0);
+        }
+        at += (size_t)got;
+    }
+    close(file);
+    return text;
+}
+
+static int64_t data_meta_integer(const struct json *meta, const char *key, const char *dir,
+                                 const char *path) {
+    int64_t value;
+    if (!json_integer(meta, json_get(meta, 0, key), &value)) {
+        die(EXIT_DATA, "%s: has no integer '%s'; %s makes it anew", path, key, data_remedy(dir));
+    }
+    return value;
+}
+
+static void data_check_count(const struct split *split, int64_t wanted, const char *meta,
+                             const char *dir) {
+    if (split->count != (size_t)wanted) {
+        die(EXIT_DATA, "%s: holds %zu tokens, but %s says %lld; %s makes both anew", split->path,
+            split->count, meta, (long long)wanted, data_remedy(dir));
+    }
+}
+
+// The string of 16 digits that meta.json has under a key, which it must have.
+static void data_meta_hash(const struct json *meta, const char *key, const char *dir,
+                           const char *path, char hash[17]) {
+    char *text = json_string(meta, json_get(meta, 0, key));
+    if (!text || strlen(text) != 16) {
+        die(EXIT_DATA, "%s: has no hash '%s', but others; %s makes it anew", path, key,
+            data_remedy(dir));
+    }
+    memcpy(hash, text, 17);
+    free(text);
+}
+
+// Folders of older versions have no hashes: what is there is then taken as it is.
+static void data_meta_hashes(struct data *data, const struct json *meta, const char *path) {
+    const char *dir = data->dir;
+    struct split *splits[] = {&data->train, &data->val};
+    static const char *const whole[] = {"train_xxh3", "val_xxh3"};
+    static const char *const blocks[] = {"train_blocks_xxh3", "val_blocks_xxh3"};
+    if (json_get(meta, 0, "xxh3") < 0 && json_get(meta, 0, whole[0]) < 0 &&
+        json_get(meta, 0, whole[1]) < 0) {
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        char stated[17];
+        data_meta_hash(meta, whole[i], dir, path, splits[i]->stated);
+        bool large = 2 * splits[i]->count > HASH_WHOLE;
+        data_meta_hash(meta, large ? blocks[i] : whole[i], dir, path, stated);
+        if (strcmp(stated, splits[i]->hash)) {
+            die(EXIT_DATA,
+                "%s: has hash %s, but %s says %s: it is damaged or another; %s makes both anew",
+                splits[i]->path, splits[i]->hash, path, stated, data_remedy(dir));
+        }
+    }
+    char stated[17];
+    data_meta_hash(meta, "xxh3", dir, path, stated);
+    if (strcmp(stated, data->hash)) {
+        die(EXIT_DATA,
+            "%s: has hash %s, but what it says gives %s: it is damaged; %s makes it anew", path,
+            stated, data->hash, data_remedy(dir));
+    }
+}
+
+static void data_meta(struct data *data, int vocab_size) {
+    const char *dir = data->dir;
+    char *path = data_path(dir, "meta.json");
+    size_t length;
+    char *text = data_read(dir, path, &length);
+    const char *error;
+    struct json *meta = json_parse(text, length, &error);
+    if (!meta) {
+        die(EXIT_DATA, "%s: %s; %s makes it anew", path, error, data_remedy(dir));
+    }
+    if (!json_is_object(meta, 0)) {
+        die(EXIT_DATA, "%s: is no JSON object; %s makes it anew", path, data_remedy(dir));
+    }
+    char *tokenizer = json_string(meta, json_get(meta, 0, "tokenizer"));
+    if (!tokenizer) {
+        die(EXIT_DATA, "%s: has no string 'tokenizer'; %s makes it anew", path, data_remedy(dir));
+    }
+    if (!tokenizer_parse(&data->tokenizer, tokenizer, &error)) {
+        die(EXIT_DATA, "%s: %s; %s makes it anew", path, error, data_remedy(dir));
+    }
+    int64_t stated = data_meta_integer(meta, "vocab_size", dir, path);
+    if (stated != data->tokenizer.vocab_size) {
+        die(EXIT_DATA, "%s: says vocab_size %lld, but its tokenizer has %d; %s makes it anew", path,
+            (long long)stated, data->tokenizer.vocab_size, data_remedy(dir));
+    }
+    if (stated > vocab_size) {
+        die(EXIT_DATA,
+            "%s: the data's vocabulary is %lld, this trainer's is %d; build one with "
+            "vocab_size=%lld",
+            path, (long long)stated, vocab_size, (long long)stated);
+    }
+    data_check_count(&data->train, data_meta_integer(meta, "train_tokens", dir, path), path, dir);
+    data_check_count(&data->val, data_meta_integer(meta, "val_tokens", dir, path), path, dir);
+    hash_data(tokenizer, data->train.count, data->val.count, data->train.hash, data->val.hash,
+              data->hash);
+    data_meta_hashes(data, meta, path);
+    free(tokenizer);
+    json_free(meta);
+    free(text);
+    free(path);
+}
+
+void data_open(struct data *data, const char *dir, int vocab_size, int block_size) {
+    memset(data, 0, sizeof *data);
+    data->dir = allocate_copy(dir, strlen(dir), "a path");
+    data_split(&data->train, dir, "train.bin", block_size);
+    data_split(&data->val, dir, "val.bin", block_size);
+    data_meta(data, vocab_size);
+}
+
+void data_verify(const struct data *data) {
+    const struct split *splits[] = {&data->train, &data->val};
+    for (int i = 0; i < 2; i++) {
+        char hash[17];
+        data_hash(splits[i], true, hash);
+        if (*splits[i]->stated && strcmp(hash, splits[i]->stated)) {
+            die(EXIT_DATA,
+                "%s: has hash %s, but meta.json beside it says %s: it is damaged; %s makes both "
+                "anew",
+                splits[i]->path, hash, splits[i]->stated, data_remedy(data->dir));
+        }
+    }
+}
+
+static void data_end(struct split *split) {
+    close(split->file);
+    free(split->path);
+}
+
+void data_close(struct data *data) {
+    data_end(&data->train);
+    data_end(&data->val);
+    tokenizer_free(&data->tokenizer);
+    free(data->dir);
+    memset(data, 0, sizeof *data);
+}
+
+enum exit_code data_tokens(const struct split *split, size_t at, size_t count, uint16_t *tokens) {
+    if (split->tokens) {
+        memcpy(tokens, split->tokens + at, count * sizeof *tokens);
+        return EXIT_DONE;
+    }
+    char *to = (char *)tokens;
+    size_t bytes = count * sizeof *tokens;
+    off_t from = (off_t)(at * sizeof *tokens);
+    while (bytes > 0) {
+        ssize_t got = pread(split->file, to, bytes, from);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
+        if (got <= 0) {
+            warn("%s: cannot read token %zu: %s; put the file back as it was, then start again",
+                 split->path, (size_t)from / sizeof *tokens,
+                 got ? strerror(errno) : "the file became shorter");
+            return got ? exit_code_of(errno) : EXIT_IO;
+        }
+        to += got;
+        from += got;
+        bytes -= (size_t)got;
+    }
+    return EXIT_DONE;
+}
+
+// A row of the batch: T tokens (T) from `offset` on, and their next ones (T).
+static enum exit_code data_row(const struct split *split, size_t offset, int T, int vocab_size,
+                               int32_t *tokens, int32_t *targets) {
+    enum { PIECE = 4096 };
+    uint16_t piece[PIECE];
+    for (int t = 0; t <= T;) {
+        int count = T + 1 - t < PIECE ? T + 1 - t : PIECE;
+        enum exit_code code = data_tokens(split, offset + (size_t)t, (size_t)count, piece);
+        if (code) {
+            return code;
+        }
+        for (int i = 0; i < count; i++, t++) {
+            if (piece[i] >= vocab_size) {
+                warn("%s: token %zu is %d, but the vocabulary has %d; make the data anew, or build "
+                     "with a larger vocab_size",
+                     split->path, offset + (size_t)t, piece[i], vocab_size);
+                return EXIT_DATA;
+            }
+            if (t < T) {
+                tokens[t] = piece[i];
+            }
+            if (t > 0) {
+                targets[t - 1] = piece[i];
+            }
+        }
+    }
+    return EXIT_DONE;
+}
+
+enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_stream stream,
+                          uint64_t index, int B, int T, int vocab_size, int32_t *tokens,
+                          int32_t *targets) {
+    for (int b = 0; b < B; b++) {
+        uint64_t row = index * (uint64_t)B + (uint64_t)b;
+        uint64_t bits =
+            rng_bits((uint32_t)seed, (uint32_t)stream, (uint32_t)row, (uint32_t)(row >> 32));
+        // [0, count - T), so that the last target is there: nanoGPT's randint(len(data) - T).
+        size_t offset = rng_below(bits, split->count - (size_t)T);
+        size_t at = (size_t)b * (size_t)T; // (B, T)
+        enum exit_code code = data_row(split, offset, T, vocab_size, tokens + at, targets + at);
+        if (code) {
+            return code;
+        }
+    }
+    return EXIT_DONE;
+}

@@ -1,0 +1,262 @@
+// foreign.c: checkpoints as other tools write them, made ones of ours when they are open, where
+// there is one way to read them:
+//
+//     _orig_mod.NAME, module.NAME     of torch.compile and of its data parallel wrappers
+//     wte.weight for transformer...   Hugging Face's GPT2Model alone
+//     h.0.attn.bias, masked_bias      masks, which are no weights
+//     F16, BF16                       become F32
+//     lm_head.weight or wte alone     of a pair that the model ties
+//     (in, out) for (out, in)         all weights of the layers, as Hugging Face's GPT-2 has them
+//
+// What could be read in more than one way is named. Needs libc alone, since the sampler carries it.
+#include "runtime/files/files.h"
+#include "runtime/kernel/emitted.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct foreign_file {
+    struct safetensors *file;
+    const struct param *params;
+    int count;
+    char *error;
+};
+
+static bool foreign_fail(struct foreign_file *f, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static bool foreign_fail(struct foreign_file *f, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(f->error, SAFETENSORS_ERROR, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+// The model's tensor of this name, or NULL.
+static const struct param *foreign_param(const struct foreign_file *f, const char *name) {
+    char own[PARAM_NAME];
+    for (int i = 0; i < f->count; i++) {
+        for (int layer = 0; layer < f->params[i].layers; layer++) {
+            param_name(&f->params[i], layer, "", own);
+            if (!strcmp(own, name)) {
+                return &f->params[i];
+            }
+        }
+    }
+    return NULL;
+}
+
+static struct tensor_view *foreign_find(const struct foreign_file *f, const char *name) {
+    return (struct tensor_view *)safetensors_find(f->file, name);
+}
+
+// ---- names --------------------------------------------------------------------------------------
+
+static bool foreign_rename(struct foreign_file *f, struct tensor_view *view, char *name) {
+    if (foreign_find(f, name)) {
+        bool twice = foreign_fail(f, "%s: has both %s and %s; leave one of both out", f->file->path,
+                                  view->name, name);
+        free(name);
+        return twice;
+    }
+    free(view->name);
+    view->name = name;
+    return true;
+}
+
+static bool foreign_names(struct foreign_file *f) {
+    static const char *const prefixes[] = {"_orig_mod.", "module."};
+    for (int i = 0; i < f->file->count; i++) {
+        struct tensor_view *view = &f->file->tensors[i];
+        const char *name = view->name;
+        for (int p = 0; p < 2; p++) {
+            if (!strncmp(name, prefixes[p], strlen(prefixes[p]))) {
+                name += strlen(prefixes[p]);
+                p = -1; // once more from the first: either may stand within the other
+            }
+        }
+        char *whole = allocate_print("a tensor's name", "transformer.%s", name);
+        if (foreign_param(f, name) || !foreign_param(f, whole)) {
+            free(whole);
+            whole =
+                name == view->name ? NULL : allocate_copy(name, strlen(name), "a tensor's name");
+        }
+        if (whole && !foreign_rename(f, view, whole)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool foreign_ends(const char *name, const char *end) {
+    size_t length = strlen(name), tail = strlen(end);
+    return length >= tail && !strcmp(name + length - tail, end);
+}
+
+static void foreign_masks(struct foreign_file *f) {
+    struct safetensors *file = f->file;
+    int kept = 0;
+    for (int i = 0; i < file->count; i++) {
+        const char *name = file->tensors[i].name;
+        bool mask = foreign_ends(name, ".attn.bias") || foreign_ends(name, ".attn.masked_bias");
+        if (mask && !foreign_param(f, name)) {
+            free(file->tensors[i].name);
+        } else {
+            file->tensors[kept++] = file->tensors[i];
+        }
+    }
+    file->count = kept;
+}
+
+// ---- a tied pair --------------------------------------------------------------------------------
+
+// One more tensor, which is another by a second name.
+static void foreign_share(struct foreign_file *f, const char *name, const char *of) {
+    struct safetensors *file = f->file;
+    file->tensors = allocate_again(file->tensors, ((size_t)file->count + 1) * sizeof *file->tensors,
+                                   "a list of tensors");
+    struct tensor_view *view = &file->tensors[file->count++];
+    *view = *foreign_find(f, of);
+    view->name = allocate_copy(name, strlen(name), "a tensor's name");
+    view->own = NULL; // its first name's to free
+}
+
+static bool foreign_ties(struct foreign_file *f) {
+    static const char table[] = "transformer.wte.weight", head[] = "lm_head.weight";
+    const struct param *param = foreign_param(f, head);
+    const bool has_table = foreign_find(f, table), has_head = foreign_find(f, head);
+    if (!param || has_table == has_head) {
+        return true;
+    }
+    if (!param->copy && has_table) {
+        return foreign_fail(
+            f, "%s: has no %s: its head is tied to %s; build one with tie_weights=true",
+            f->file->path, head, table);
+    }
+    if (param->copy) {
+        foreign_share(f, has_table ? head : table, has_table ? table : head);
+    }
+    return true;
+}
+
+// ---- numbers ------------------------------------------------------------------------------------
+
+static float foreign_half(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31;
+    const uint32_t digits = half & 0x3ff;
+    uint32_t bits = sign | (exponent + 112) << 23 | digits << 13; // 112: 127 - 15
+    if (exponent == 31) {
+        bits = sign | 0x7f800000 | digits << 13;
+    }
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    if (exponent == 0) { // zero, or without a leading one
+        x = (sign ? -1.0f : 1.0f) * (float)digits * 0x1p-24f;
+    }
+    return x;
+}
+
+static bool foreign_numbers(struct foreign_file *f) {
+    for (int i = 0; i < f->file->count; i++) {
+        struct tensor_view *view = &f->file->tensors[i];
+        const bool half = !strcmp(view->dtype, "F16"), brain = !strcmp(view->dtype, "BF16");
+        if (view->data) {
+            continue;
+        }
+        if (!half && !brain && strcmp(view->dtype, "F32") != 0) {
+            return foreign_fail(
+                f, "%s: %.120s is of type %s; F32, F16 or BF16 is wanted, so convert it",
+                f->file->path, view->name, view->dtype);
+        }
+        const size_t count = view->stored / (half || brain ? 2 : 4);
+        float *own = allocate(count, sizeof *own, view->name);
+        for (size_t k = 0; k < count; k++) {
+            uint16_t word = 0;
+            if (half || brain) {
+                memcpy(&word, view->place + 2 * k, sizeof word);
+            }
+            const uint32_t bits = (uint32_t)word << 16;
+            if (half) {
+                own[k] = foreign_half(word);
+            } else {
+                memcpy(own + k, brain ? (const char *)&bits : view->place + 4 * k, sizeof *own);
+            }
+        }
+        view->data = view->own = own;
+        view->bytes = count * sizeof *own;
+    }
+    return true;
+}
+
+// ---- shapes -------------------------------------------------------------------------------------
+
+// Whether the file has a weight with rows and columns changed.
+static bool foreign_is_turned(const struct tensor_view *view, const struct param *param) {
+    return view->ndim == 2 && param->ndim == 2 && view->dims[0] == param->dims[1] &&
+           view->dims[1] == param->dims[0];
+}
+
+static void foreign_turn(struct tensor_view *view) {
+    const int64_t rows = view->dims[0], columns = view->dims[1];
+    float *own = allocate((size_t)(rows * columns), sizeof *own, view->name);
+    for (int64_t r = 0; r < rows; r++) {
+        for (int64_t c = 0; c < columns; c++) {
+            own[c * rows + r] = view->data[r * columns + c];
+        }
+    }
+    free(view->own);
+    view->data = view->own = own;
+    view->dims[0] = columns;
+    view->dims[1] = rows;
+}
+
+// A square weight does not show how it lies: it lies as the others of the layers do.
+static bool foreign_shapes(struct foreign_file *f) {
+    struct safetensors *file = f->file;
+    const struct tensor_view *turned = NULL, *straight = NULL;
+    for (int i = 0; i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        const struct param *param = foreign_param(f, view->name);
+        if (!param || param->ndim != 2 || param->dims[0] == param->dims[1]) {
+            continue;
+        }
+        const bool is_turned = foreign_is_turned(view, param);
+        if (is_turned && !strstr(param->name, "%d")) {
+            return foreign_fail(f, "%s: %s is (%lld, %lld), transposed; give it as (%lld, %lld)",
+                                file->path, view->name, (long long)view->dims[0],
+                                (long long)view->dims[1], (long long)view->dims[1],
+                                (long long)view->dims[0]);
+        }
+        if (strstr(param->name, "%d")) {
+            turned = is_turned ? view : turned;
+            straight = is_turned ? straight : view;
+        }
+    }
+    if (turned && straight) {
+        return foreign_fail(f, "%s: %.100s is transposed, but %.100s is not; give all as (out, in)",
+                            file->path, turned->name, straight->name);
+    }
+    for (int i = 0; i < file->count && turned; i++) {
+        const struct param *param = foreign_param(f, file->tensors[i].name);
+        if (param && strstr(param->name, "%d") && foreign_is_turned(&file->tensors[i], param)) {
+            foreign_turn(&file->tensors[i]);
+        }
+    }
+    if (turned) {
+        warn("%s: its layers' weights are transposed, (in, out), as Hugging Face's GPT-2 has them; "
+             "they are read so",
+             file->path);
+    }
+    return true;
+}
+
+bool foreign_adapt(struct safetensors *file, const struct param *params, int count,
+                   char error[512]) {
+    struct foreign_file f = {file, params, count, error};
+    if (!foreign_names(&f)) {
+        return false;
+    }
+    foreign_masks(&f);
+    return foreign_numbers(&f) && foreign_shapes(&f) && foreign_ties(&f);
+}

@@ -1,0 +1,216 @@
+// safetensors_write.c: one writer of safetensors files, as safetensors.c reads them: whole or not
+// at all, with hashes of its tensors and of its header.
+#include "runtime/files/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum {
+    SAFETENSORS_ALIGN = 64,          // where data starts
+    SAFETENSORS_WRITE_MAX = 1 << 30, // bytes in one writev()
+    SAFETENSORS_PARTS_MAX = 1024,    // and parts: IOV_MAX of Linux
+};
+
+static size_t safetensors_bytes(const struct tensor_out *tensor) {
+    size_t bytes = sizeof(float);
+    for (int i = 0; i < tensor->ndim; i++) {
+        bytes *= (size_t)tensor->dims[i];
+    }
+    return bytes;
+}
+
+static bool safetensors_plain(const char *text) {
+    for (; *text; text++) {
+        if ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\') {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Behind this, 16 digits: the header's hash, when all else is known.
+#define SAFETENSORS_HASH_COMES "{\"__metadata__\":{\"xxh3\":\""
+
+static void safetensors_print(FILE *out, const struct tensor_out *tensors, int count,
+                              const char *const *metadata, int metadata_count) {
+    fputs(SAFETENSORS_HASH_COMES "................\",\"xxh3_of\":\"", out);
+    for (int i = 0; i < metadata_count; i++) {
+        fprintf(out, "%s%s", i ? " " : "", metadata[2 * i]);
+    }
+    fputs("\"", out);
+    for (int i = 0; i < metadata_count; i++) {
+        fprintf(out, ",\"%s\":\"%s\"", metadata[2 * i], metadata[2 * i + 1]);
+    }
+    for (int i = 0; i < count; i++) {
+        char hash[17];
+        hash_bytes(tensors[i].data, safetensors_bytes(&tensors[i]), hash);
+        fprintf(out, ",\"xxh3.%s\":\"%s\"", tensors[i].name, hash);
+    }
+    fputs("}", out);
+    size_t at = 0;
+    for (int i = 0; i < count; i++) {
+        fprintf(out, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[", tensors[i].name);
+        for (int d = 0; d < tensors[i].ndim; d++) {
+            fprintf(out, "%s%lld", d ? "," : "", (long long)tensors[i].dims[d]);
+        }
+        size_t end = at + safetensors_bytes(&tensors[i]);
+        fprintf(out, "],\"data_offsets\":[%zu,%zu]}", at, end);
+        at = end;
+    }
+    fputs("}", out);
+}
+
+// Puts the hash into a header, which is read for that as it will be read: what the reader would
+// refuse, a name that is there twice for one, is not written.
+static bool safetensors_seal(const char *path, char *header, size_t bytes, size_t data_bytes,
+                             char *error) {
+    struct safetensors file = {.path = allocate_copy(path, strlen(path), "a path")};
+    char hash[17];
+    bool good = safetensors_parse(&file, header, bytes, data_bytes, error);
+    if (good) {
+        safetensors_hash_header(&file, safetensors_metadata(&file, "xxh3_of"), hash);
+        memcpy(header + strlen(SAFETENSORS_HASH_COMES), hash, 16);
+    }
+    safetensors_close(&file);
+    return good;
+}
+
+// Makes the prefix and the header, padded. The caller frees; NULL with a line in error.
+static char *safetensors_header(const char *path, const struct tensor_out *tensors, int count,
+                                const char *const *metadata, int metadata_count, size_t *bytes,
+                                char *error) {
+    for (int i = 0; i < 2 * metadata_count; i++) {
+        if (!safetensors_plain(metadata[i]) || (i % 2 == 0 && strchr(metadata[i], ' '))) {
+            snprintf(error, SAFETENSORS_ERROR,
+                     "%s: metadata '%s' has a character that would need an escape", path,
+                     metadata[i - i % 2]);
+            return NULL;
+        }
+    }
+    size_t data_bytes = 0;
+    for (int i = 0; i < count; i++) {
+        data_bytes += safetensors_bytes(&tensors[i]);
+        if (!safetensors_plain(tensors[i].name)) {
+            snprintf(error, SAFETENSORS_ERROR,
+                     "%s: the name '%s' has a character that would need an escape", path,
+                     tensors[i].name);
+            return NULL;
+        }
+    }
+    char *header = NULL;
+    FILE *out = open_memstream(&header, bytes);
+    if (out) {
+        fprintf(out, "%*s", SAFETENSORS_PREFIX, ""); // the length comes here
+        safetensors_print(out, tensors, count, metadata, metadata_count);
+        long end = ftell(out);
+        int padding = (int)((SAFETENSORS_ALIGN - end % SAFETENSORS_ALIGN) % SAFETENSORS_ALIGN);
+        fprintf(out, "%*s", padding, "");
+    }
+    bool good = out && !ferror(out);
+    if ((out && fclose(out) != 0) || !good) {
+        die(EXIT_MEMORY, "%s: no memory for its header", path);
+    }
+    uint64_t length = *bytes - SAFETENSORS_PREFIX;
+    memcpy(header, &length, sizeof length);
+    if (!safetensors_seal(path, header + SAFETENSORS_PREFIX, length, data_bytes, error)) {
+        free(header);
+        return NULL;
+    }
+    return header;
+}
+
+// Writes all parts in calls as large as they may be: the page cache then keeps the file in large
+// pages, by which a reader that maps it is spared many misses of its address cache.
+static bool safetensors_put(int fd, struct iovec *parts, int count) {
+    while (count > 0) {
+        size_t bytes = 0;
+        int some = 0;
+        while (some < count && some < SAFETENSORS_PARTS_MAX && bytes < SAFETENSORS_WRITE_MAX) {
+            bytes += parts[some++].iov_len;
+        }
+        const size_t beyond = bytes > SAFETENSORS_WRITE_MAX ? bytes - SAFETENSORS_WRITE_MAX : 0;
+        parts[some - 1].iov_len -= beyond;
+        const ssize_t put = writev(fd, parts, some);
+        parts[some - 1].iov_len += beyond;
+        if (put < 0 && errno != EINTR) {
+            return false;
+        }
+        size_t done = put < 0 ? 0 : (size_t)put;
+        for (; count > 0 && done >= parts->iov_len; parts++, count--) {
+            done -= parts->iov_len;
+        }
+        if (count > 0) {
+            parts->iov_base = (char *)parts->iov_base + done;
+            parts->iov_len -= done;
+        }
+    }
+    return true;
+}
+
+// Makes a rename in path's folder outlast a power cut. Some file systems cannot, and say EINVAL.
+static bool safetensors_sync_folder(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *dir = slash ? allocate_copy(path, (size_t)(slash - path) + 1, "a path")
+                      : allocate_copy(".", 1, "a path");
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    free(dir);
+    if (fd < 0) {
+        return false;
+    }
+    bool good = fsync(fd) == 0 || errno == EINVAL;
+    int reason = errno;
+    close(fd);
+    errno = reason;
+    return good;
+}
+
+bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
+                       const char *const *metadata, int metadata_count, char error[512]) {
+    size_t header_bytes;
+    char *header =
+        safetensors_header(path, tensors, count, metadata, metadata_count, &header_bytes, error);
+    if (!header) {
+        return false;
+    }
+    size_t total = header_bytes;
+    for (int i = 0; i < count; i++) {
+        total += safetensors_bytes(&tensors[i]);
+    }
+    char *temporary = allocate_print("a path", "%s.tmp", path);
+    struct iovec *parts = allocate((size_t)count + 1, sizeof *parts, "a list of tensors");
+    parts[0] = (struct iovec){header, header_bytes};
+    for (int i = 0; i < count; i++) {
+        parts[i + 1] = (struct iovec){(void *)tensors[i].data, safetensors_bytes(&tensors[i])};
+    }
+
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    bool good = fd >= 0 && safetensors_put(fd, parts, count + 1) && fsync(fd) == 0;
+    int reason = errno; // of the first thing that failed; what tidies up may change errno
+    if (fd >= 0 && close(fd) != 0 && good) {
+        good = false;
+        reason = errno;
+    }
+    if (good && rename(temporary, path) != 0) {
+        good = false;
+        reason = errno;
+    }
+    if (!good) {
+        if (fd >= 0) {
+            unlink(temporary);
+        }
+        snprintf(error, SAFETENSORS_ERROR, "%s: cannot write its %zu bytes: %s", path, total,
+                 strerror(reason));
+    } else if (!safetensors_sync_folder(path)) {
+        good = false;
+        snprintf(error, SAFETENSORS_ERROR, "%s: is written, but its folder cannot be synced: %s",
+                 path, strerror(errno));
+    }
+    free(parts);
+    free(temporary);
+    free(header);
+    return good;
+}

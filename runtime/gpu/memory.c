@@ -1,0 +1,271 @@
+// memory.c: a model's memory where it trains on a device. There, one allocation:
+//
+//     params | grads | m | v | packed | acts | tokens | targets | order | two staging slots | state |
+//     the workspace of products
+//
+// On the host, what checkpoints are written from (params, m, v, without the device's padding) and two
+// pinned slots that batches are made in.
+#include "runtime/gpu/gpu.h"
+#include "runtime/base/base.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { GPU_ALIGN = 256, GPU_PARTS = 13 };
+
+static const double FIRST_LOSS_SCALE = 65536; // PyTorch's GradScaler's
+
+struct gpu gpu_model;
+static char *gpu_host_slots[2]; // pinned
+
+static size_t gpu_aligned(size_t bytes) {
+    return (bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
+}
+
+size_t gpu_slot_bytes(const struct model_info *info) {
+    return STEP_INPUT_BYTES +
+           3 * sizeof(int32_t) * (size_t)info->batch_size * (size_t)info->block_size;
+}
+
+// ---- the plan -----------------------------------------------------------------------------------
+
+static void gpu_layout(const struct model_info *info, bool with_optimizer,
+                       size_t offset[GPU_PARTS + 1]) {
+    size_t state = (size_t)info->device_floats * sizeof(float);
+    bool moments = with_optimizer && info->optimizer != OPTIMIZER_SGD;
+    size_t ids = (size_t)info->batch_size * (size_t)info->block_size * sizeof(int32_t);
+    const size_t bytes[GPU_PARTS] = {
+        state,
+        with_optimizer ? state : 0,
+        moments ? state : 0,
+        moments ? state : 0,
+        (size_t)info->packed_floats * sizeof(float),
+        (size_t)info->acts_floats * sizeof(float),
+        ids,
+        ids,
+        ids,
+        gpu_slot_bytes(info),
+        gpu_slot_bytes(info),
+        sizeof(struct step_state),
+        GEMM_WORKSPACE,
+    };
+    offset[0] = 0;
+    for (int i = 0; i < GPU_PARTS; i++) {
+        offset[i + 1] = offset[i] + gpu_aligned(bytes[i]);
+    }
+}
+
+size_t model_plan_bytes(const struct model_info *info, bool with_optimizer) {
+    size_t offset[GPU_PARTS + 1];
+    gpu_layout(info, with_optimizer, offset);
+    return offset[GPU_PARTS];
+}
+
+size_t model_program_bytes(void) {
+    return 0;
+}
+
+// Dies, saying what would fit: activations are as many as sequences.
+static _Noreturn void gpu_too_large(const struct model_info *info, size_t bytes, size_t available) {
+    size_t acts = (size_t)info->acts_floats * sizeof(float);
+    size_t each = acts / (size_t)info->batch_size, fixed = bytes - acts;
+    char advice[128] = "a smaller n_layer or n_embd";
+    if (available > fixed + each) {
+        snprintf(advice, sizeof advice, "batch_size=%zu (about) fits, and so may recompute=block",
+                 (available - fixed) / each);
+    }
+    die(EXIT_MEMORY, "GPU: this model takes %s (%zu bytes) and %s are free on the device; %s",
+        figure_bytes((double)bytes).s, bytes, figure_bytes((double)available).s, advice);
+}
+
+// ---- create and destroy -------------------------------------------------------------------------
+
+static float *gpu_host_floats(int64_t count) {
+    void *memory = mmap(NULL, (size_t)count * sizeof(float) + 1, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        die(EXIT_MEMORY, "memory: no room on the host for %s of weights",
+            figure_bytes((double)count * 4).s);
+    }
+    return memory;
+}
+
+static void gpu_place(struct gpu *gpu, const size_t offset[GPU_PARTS + 1],
+                      const struct model_info *info) {
+    char *base = gpu->memory;
+    bool moments = offset[3] > offset[2];
+    gpu->params = (float *)(base + offset[0]);
+    gpu->grads = (float *)(base + offset[1]);
+    gpu->m = moments ? (float *)(base + offset[2]) : NULL;
+    gpu->v = moments ? (float *)(base + offset[3]) : NULL;
+    gpu->packed = info->packed_floats ? (void *)(base + offset[4]) : (void *)gpu->params;
+    gpu->acts = (float *)(base + offset[5]);
+    gpu->tokens = (int32_t *)(base + offset[6]);
+    gpu->targets = (int32_t *)(base + offset[7]);
+    gpu->order = (int32_t *)(base + offset[8]);
+    gpu->staging[0] = base + offset[9];
+    gpu->staging[1] = base + offset[10];
+    gpu->state = (struct step_state *)(base + offset[11]);
+    gpu->workspace = base + offset[12];
+    gpu->workspace_bytes = GEMM_WORKSPACE;
+}
+
+void model_create(struct model *m, const struct model_info *info, bool with_optimizer) {
+    struct gpu *gpu = &gpu_model;
+    gpu_open(gpu);
+    size_t offset[GPU_PARTS + 1], available, total;
+    gpu_layout(info, with_optimizer, offset);
+    CUDA_CHECK(cudaMemGetInfo(&available, &total));
+    gpu->memory_bytes = offset[GPU_PARTS];
+    if (gpu->memory_bytes > available ||
+        cudaMalloc(&gpu->memory, gpu->memory_bytes) != cudaSuccess) {
+        gpu_too_large(info, gpu->memory_bytes, available);
+    }
+    // Padding of weights, gradients and moments is 0 and stays 0.
+    CUDA_CHECK(cudaMemsetAsync(gpu->memory, 0, offset[5], gpu->stream));
+    gpu_place(gpu, offset, info);
+    gpu->gemm = gemm_context_create(gpu, gemm_tune_folder());
+    for (int i = 0; i < model_gemms_count; i++) {
+        gemm_create(gpu->gemm, model_gemms[i]);
+    }
+    for (int i = 0; i < 2; i++) {
+        void *slot;
+        CUDA_CHECK(cudaHostAlloc(&slot, gpu_slot_bytes(info), cudaHostAllocDefault));
+        gpu_host_slots[i] = slot;
+    }
+    bool moments = gpu->m != NULL;
+    *m = (struct model){
+        .params = gpu_host_floats(info->state_floats),
+        .m = moments ? gpu_host_floats(info->state_floats) : NULL,
+        .v = moments ? gpu_host_floats(info->state_floats) : NULL,
+        .products = gemm_context_choice(gpu->gemm),
+        .memory = gpu->memory,
+        .memory_bytes = gpu->memory_bytes,
+    };
+    gpu_next_slot(m, info, 0);
+}
+
+void gpu_next_slot(struct model *m, const struct model_info *info, int slot) {
+    m->tokens = (int32_t *)(gpu_host_slots[slot] + STEP_INPUT_BYTES);
+    m->targets = m->tokens + (int64_t)info->batch_size * info->block_size;
+}
+
+char *gpu_host_slot(int slot) {
+    return gpu_host_slots[slot];
+}
+
+void model_destroy(struct model *m) {
+    struct gpu *gpu = &gpu_model;
+    CUDA_CHECK(cudaStreamSynchronize(gpu->stream));
+    gpu_step_end();
+    for (int i = 0; i < model_gemms_count; i++) {
+        gemm_destroy(model_gemms[i]);
+    }
+    gemm_context_destroy(gpu->gemm);
+    for (int i = 0; i < 2; i++) {
+        CUDA_CHECK(cudaFreeHost(gpu_host_slots[i]));
+    }
+    CUDA_CHECK(cudaFree(gpu->memory));
+    gpu_close(gpu);
+    size_t bytes = (size_t)model_info.state_floats * sizeof(float) + 1;
+    munmap(m->params, bytes);
+    if (m->m) {
+        munmap(m->m, bytes);
+        munmap(m->v, bytes);
+    }
+    if (m->grads) {
+        munmap(m->grads, bytes);
+    }
+    *gpu = (struct gpu){0};
+    *m = (struct model){0};
+}
+
+// ---- to the device and back ---------------------------------------------------------------------
+
+enum gpu_direction { TO_DEVICE, TO_HOST };
+
+// All tensors of one of params, m and v, row by row, since rows are padded on the device.
+static void gpu_copy(const struct model_info *info, float *host, float *device,
+                     enum gpu_direction direction) {
+    cudaStream_t stream = gpu_model.stream;
+    for (int i = 0; i < info->params_count; i++) {
+        const struct param *p = &info->params[i];
+        const size_t rows = p->ndim == 2 ? (size_t)p->dims[0] : 1;
+        const size_t width = (size_t)p->dims[p->ndim - 1] * sizeof(float);
+        const size_t pitch = (size_t)p->device_pitch * sizeof(float);
+        for (int l = 0; l < p->layers && !p->copy; l++) {
+            float *there = device + p->device_offset + l * p->device_stride;
+            float *here = host + p->offset + l * p->stride;
+            if (direction == TO_DEVICE) {
+                CUDA_CHECK(cudaMemcpy2DAsync(there, pitch, here, width, width, rows,
+                                             cudaMemcpyHostToDevice, stream));
+            } else {
+                CUDA_CHECK(cudaMemcpy2DAsync(here, width, there, pitch, width, rows,
+                                             cudaMemcpyDeviceToHost, stream));
+            }
+        }
+    }
+}
+
+static void gpu_copy_all(struct model *m, const struct model_info *info,
+                         enum gpu_direction direction) {
+    struct gpu *gpu = &gpu_model;
+    gpu_copy(info, m->params, gpu->params, direction);
+    if (m->m) {
+        gpu_copy(info, m->m, gpu->m, direction);
+        gpu_copy(info, m->v, gpu->v, direction);
+    }
+}
+
+void step_begin(struct model *m, const struct model_info *info, int64_t updates, double loss_scale,
+                int64_t loss_scale_steps) {
+    struct gpu *gpu = &gpu_model;
+    bool scaled = !strcmp(info->dtype, "float16");
+    // 0 where nothing scaled before; 1 is what other types leave.
+    bool was_scaled = loss_scale > 0 && loss_scale != 1;
+    double scale = was_scaled ? loss_scale : FIRST_LOSS_SCALE;
+    struct step_state state = {
+        .t = updates,
+        .scale = scaled ? scale : 1,
+        .good = loss_scale_steps,
+    };
+    CUDA_CHECK(
+        cudaMemcpyAsync(gpu->state, &state, sizeof state, cudaMemcpyHostToDevice, gpu->stream));
+    gpu_copy_all(m, info, TO_DEVICE);
+    device_prepare(gpu);
+    CUDA_CHECK(cudaStreamSynchronize(gpu->stream));
+    gpu_step_restart();
+}
+
+void step_fetch(struct model *m, const struct model_info *info) {
+    gpu_copy_all(m, info, TO_HOST);
+    CUDA_CHECK(cudaStreamSynchronize(gpu_model.stream));
+}
+
+void step_fetch_grads(struct model *m, const struct model_info *info) {
+    struct gpu *gpu = &gpu_model;
+    double scale;
+    if (!m->grads) {
+        m->grads = gpu_host_floats(info->state_floats);
+    }
+    gpu_copy(info, m->grads, gpu->grads, TO_HOST);
+    CUDA_CHECK(cudaMemcpyAsync(&scale, (char *)gpu->state + offsetof(struct step_state, scale),
+                               sizeof scale, cudaMemcpyDeviceToHost, gpu->stream));
+    CUDA_CHECK(cudaStreamSynchronize(gpu->stream));
+    for (int64_t i = 0; i < info->state_floats; i++) {
+        m->grads[i] = (float)(m->grads[i] / scale); // exact: a power of two
+    }
+}
+
+double step_peak(const struct model *m, char line[256]) {
+    (void)m;
+    char name[256];
+    double peak = gpu_peak(name);
+    if (peak > 0) {
+        snprintf(line, 256, "%.200s's dense bfloat16 peak of %.1f TFLOP/s", name, peak / 1e12);
+    } else {
+        snprintf(line, 256, "%.200s, whose peak is not known here: no mfu", name);
+    }
+    return peak;
+}

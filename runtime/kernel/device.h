@@ -1,0 +1,120 @@
+// device.h: what emitted train.cu and the runtime say to each other beside emitted.h: a model's
+// memory on a CUDA device, what its kernels are told, and the functions that it provides and calls.
+// The kernels themselves stand on kernel.cuh, products on gemm.h.
+#ifndef DIECAST_DEVICE_H
+#define DIECAST_DEVICE_H
+
+#include "runtime/kernel/emitted.h"
+
+#include <cuda_runtime_api.h>
+
+#ifdef __cplusplus
+#define _Noreturn [[noreturn]]
+extern "C" {
+#endif
+
+// ---- step_state: all that a captured graph reads and that changes from step to step -------------
+
+enum { STEP_INPUT_BYTES = 256 }; // of a staging slot, in front of tokens, targets and order
+// What the host says of a micro-step; it arrives with the batch.
+struct step_input {
+    float loss_scale;        // 1 / (targets that count * micro-steps)
+    float dropout;           // probability; 0 in evaluations
+    uint32_t dropout_key[2]; // for this micro-step
+};
+
+enum { STEP_RING = 8 }; // results that the device keeps for the host to read late
+
+struct step_state {
+    struct step_input in;
+    struct step_settings set;
+    double loss;          // of the last micro-batch: the mean over the targets that count
+    double total;         // the sum over the step's micro-batches so far
+    int64_t t;            // updates so far
+    double scale;         // float16: the loss scaler's factor; else 1
+    int64_t good;         // float16: updates since the factor last changed
+    uint32_t micro;       // micro-steps so far: which staging slot comes next
+    uint32_t blocks_done; // of the norm kernel: the last block to arrive adds up
+
+    // What the norm kernel works out for the update kernel.
+    int32_t skip;                     // nothing is to be updated
+    float grad_scale;                 // of the gradients: clip factor / scale
+    float keep_decayed, l2_decayed;   // what decay leaves of a weight; Adam, SGD: decay
+    float rate;                       // SGD: the learning rate
+    float mean_weight;                // 1 - beta1
+    float square_keep, square_weight; // beta2, 1 - beta2
+    float root;                       // sqrt(1 - beta2^t)
+    float step;                       // learning rate / (1 - beta1^t)
+    float eps;
+
+    uint32_t steps; // results written to the ring
+    struct step_result ring[STEP_RING];
+};
+
+// ---- gpu: a model on the device -----------------------------------------------------------------
+
+struct gemm_context; // gemm.c's
+
+struct gpu {
+    // In the one allocation. Rows of tensors have a leading dimension: their width rounded up to 8
+    // elements, or to 128 where that is the vocabulary.
+    float *params, *grads, *m, *v; // info->state_floats each
+    void *packed;              // an image of params in the type of activations; params in float32
+    float *acts;               // info->acts_floats
+    int32_t *tokens, *targets; // (N)
+    int32_t *order;            // (N): 0..N-1 sorted by token, rising where tokens are equal
+    char *staging[2];          // the next batches, as the host copied them
+    struct step_state *state;
+    void *workspace; // cuBLASLt's
+    size_t workspace_bytes;
+
+    float beta; // of the first product into each gradient: 0 in a step's first micro-step, else 1
+    cudaStream_t stream;
+    struct gemm_context *gemm;
+    int sms;   // multiprocessors
+    int arch;  // 10 * major + minor compute capability
+    int tuned; // products run the algorithms that make tune remembered
+    void *memory;
+    size_t memory_bytes;
+};
+
+// ---- what emitted train.cu provides -------------------------------------------------------------
+// Each puts its kernels on gpu->stream, which may be in capture.
+
+// The batch in the next staging slot becomes the model's.
+void device_take(struct gpu *gpu);
+// params -> packed, after params came from the host.
+void device_prepare(struct gpu *gpu);
+// tokens, params, packed -> acts, all but the loss.
+void device_forward(struct gpu *gpu);
+// After device_forward: targets -> state->loss, and beta * state->total + loss -> state->total.
+void device_loss(struct gpu *gpu);
+// After device_forward: the same, and grads = beta * grads + d loss / d params.
+void device_backward(struct gpu *gpu);
+// The norm of grads, then the update of params, packed, m and v; an entry of the ring.
+void device_update(struct gpu *gpu);
+
+// ---- what emitted train.cu calls ----------------------------------------------------------------
+
+// gpu/device.c. Dies with EXIT_MEMORY: the call, its place, the error's name and what to do.
+_Noreturn void gpu_fail(const char *call, const char *file, int line, cudaError_t error);
+
+#define CUDA_CHECK(call)                                                                           \
+    do {                                                                                           \
+        cudaError_t cuda_check_error = (call);                                                     \
+        if (cuda_check_error != cudaSuccess) {                                                     \
+            gpu_fail(#call, __FILE__, __LINE__, cuda_check_error);                                 \
+        }                                                                                          \
+    } while (0)
+
+// gpu/profile.c, around each launch: an NVTX range of the kernel's name, and where profile_on a
+// pair of events.
+void gpu_kernel_begin(struct gpu *gpu, int kernel);
+void gpu_kernel_end(struct gpu *gpu, int kernel);
+
+#ifdef __cplusplus
+}
+#undef _Noreturn
+#endif
+
+#endif

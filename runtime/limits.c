@@ -1,9 +1,0 @@
-// limits.c: prints how many threads may run at once and how many bytes can be allocated, for the
-// sweep's plan (gen/sweep/cost.lua).
-#include "runtime/runtime.h"
-
-int main(void) {
-    streams_open();
-    printf("%d\n%zu\n", processors_allowed(), memory_available(""));
-    return EXIT_DONE;
-}

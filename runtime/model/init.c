@@ -1,0 +1,58 @@
+// init.c: a model's initial weights.
+#include "runtime/model/model.h"
+#include "runtime/base/base.h"
+
+enum { INIT_CHUNK = 16384 };
+
+struct init {
+    struct model *m;
+    const struct model_info *info;
+    uint64_t seed;
+};
+
+static float init_value(const struct param *param, uint64_t bits) {
+    switch (param->init) {
+    case INIT_ZEROS:
+        return 0;
+    case INIT_ONES:
+        return 1;
+    case INIT_NORMAL:
+        return (float)(param->init_value * rng_normal(bits));
+    case INIT_UNIFORM:
+        return (float)(param->init_value * (2 * rng_uniform(bits) - 1));
+    }
+    return 0;
+}
+
+// Tensors are cut in chunks, which go to the threads in turn. Bit 24 and up of the counter's second
+// word take what an element's index has beyond 32 bits.
+static void init_run(void *context, int thread, int threads) {
+    const struct init *init = context;
+    uint32_t tensor = 0;
+    int64_t chunk = 0;
+    for (int i = 0; i < init->info->params_count; i++) {
+        const struct param *param = &init->info->params[i];
+        int64_t count = param->dims[0] * param->dims[1];
+        for (int layer = 0; layer < param->layers; layer++, tensor++) {
+            if (param->copy) {
+                continue;
+            }
+            float *out = init->m->params + param->offset + layer * param->stride;
+            for (int64_t from = 0; from < count; from += INIT_CHUNK, chunk++) {
+                if (chunk % threads != thread) {
+                    continue;
+                }
+                int64_t to = from + INIT_CHUNK < count ? from + INIT_CHUNK : count;
+                for (int64_t e = from; e < to; e++) {
+                    uint32_t high = (uint32_t)(e >> 32) << 24 | tensor;
+                    out[e] = init_value(
+                        param, rng_bits((uint32_t)init->seed, RNG_INIT, (uint32_t)e, high));
+                }
+            }
+        }
+    }
+}
+
+void model_init(struct model *m, const struct model_info *info, uint64_t seed) {
+    parallel_run(init_run, &(struct init){m, info, seed});
+}

@@ -1,0 +1,172 @@
+// parallel.c: one parallel region at a time, on threads that live as long as their number stays.
+// Whoever waits, for the others or for work, looks for a moment and then sleeps. On a busy
+// machine a thread that spins, as OpenMP's do for milliseconds, spends the time that the others'
+// work takes; one that yields loses its turn to whoever never does.
+#include "runtime/model/model.h"
+#include "runtime/base/base.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    PARALLEL_MOST = 1024,
+    // Looks before it sleeps: some hundred microseconds, in which the slower part of a kernel ends.
+    // With a hundredth of that a step alone on a shared host takes 20% longer.
+    PARALLEL_SPINS = 100000,
+    PARALLEL_TURN =
+        100000, // nanoseconds, the least that Linux gives; with three times that 1.1 times as slow
+};
+
+// Grows by one with every event that threads wait for.
+struct parallel_turn {
+    atomic_uint number; // a futex
+    atomic_int asleep;  // threads that wait in the kernel
+};
+
+static int parallel_team = 1; // threads, thread 0 being whoever calls parallel_run
+static bool parallel_running;
+static pthread_t parallel_worker[PARALLEL_MOST]; // from 1 on
+static int parallel_started = 1;                 // of the team
+
+static struct parallel_turn parallel_job; // there is a job: fn, with context; to end where NULL
+static parallel_fn *parallel_job_fn;
+static void *parallel_job_context;
+
+static bool parallel_crowded; // there are more threads than processors
+
+static struct parallel_turn parallel_met; // all of the team have arrived
+static atomic_int parallel_arrived;
+
+// ---- waiting ------------------------------------------------------------------------------------
+
+static void parallel_wait(struct parallel_turn *turn, unsigned last) {
+    for (int looks = parallel_crowded ? 0 : PARALLEL_SPINS; looks > 0; looks--) {
+        if (atomic_load_explicit(&turn->number, memory_order_acquire) != last) {
+            return;
+        }
+    }
+    atomic_fetch_add(&turn->asleep, 1);
+    while (atomic_load(&turn->number) == last) {
+        syscall(SYS_futex, &turn->number, FUTEX_WAIT_PRIVATE, last, NULL, NULL, 0);
+    }
+    atomic_fetch_sub(&turn->asleep, 1);
+}
+
+static void parallel_advance(struct parallel_turn *turn) {
+    atomic_fetch_add(&turn->number, 1);
+    if (atomic_load(&turn->asleep) > 0) {
+        syscall(SYS_futex, &turn->number, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+    }
+}
+
+void parallel_barrier(void) {
+    if (!parallel_running || parallel_team == 1) {
+        return;
+    }
+    const unsigned last = atomic_load_explicit(&parallel_met.number, memory_order_relaxed);
+    if (atomic_fetch_add(&parallel_arrived, 1) + 1 == parallel_team) {
+        atomic_store_explicit(&parallel_arrived, 0, memory_order_relaxed);
+        parallel_advance(&parallel_met);
+    } else {
+        parallel_wait(&parallel_met, last);
+    }
+}
+
+// ---- threads ------------------------------------------------------------------------------------
+
+static void *parallel_work(void *argument) {
+    const int thread = (int)(intptr_t)argument;
+    for (unsigned jobs = 0;; jobs++) {
+        parallel_wait(&parallel_job, jobs);
+        if (!parallel_job_fn) {
+            return NULL;
+        }
+        parallel_job_fn(parallel_job_context, thread, parallel_team);
+        parallel_barrier();
+    }
+}
+
+static void parallel_end(void) {
+    parallel_job_fn = NULL;
+    parallel_advance(&parallel_job);
+    for (; parallel_started > 1; parallel_started--) {
+        pthread_join(parallel_worker[parallel_started - 1], NULL);
+    }
+    atomic_store(&parallel_job.number, 0);
+}
+
+// Asks for short turns: on a busy machine the same share, in smaller pieces, since a thread that
+// waits for another's turn uses none itself. Threads that are started later have the same. Linux
+// knows it from 6.12 on.
+static void parallel_short_turns(void) {
+    struct { // sched_setattr(2)'s; its header and libc's cannot be had together everywhere
+        uint32_t size, policy;
+        uint64_t flags;
+        int32_t nice;
+        uint32_t priority;
+        uint64_t runtime, deadline, period;
+    } attributes;
+    if (!syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) &&
+        attributes.policy == SCHED_OTHER) {
+        attributes.runtime = PARALLEL_TURN;
+        syscall(SYS_sched_setattr, 0, &attributes, 0);
+    }
+}
+
+static void parallel_begin(void) {
+    if (parallel_started < parallel_team) {
+        parallel_short_turns();
+    }
+    for (; parallel_started < parallel_team; parallel_started++) {
+        int problem = pthread_create(&parallel_worker[parallel_started], NULL, parallel_work,
+                                     (void *)(intptr_t)parallel_started);
+        if (problem) {
+            die(EXIT_MEMORY,
+                "threads: %d of %d could be started: %s; take fewer: --threads=", parallel_started,
+                parallel_team, strerror(problem));
+        }
+    }
+}
+
+void parallel_run(parallel_fn *fn, void *context) {
+    parallel_begin();
+    parallel_job_fn = fn;
+    parallel_job_context = context;
+    parallel_running = true;
+    if (parallel_team > 1) {
+        parallel_advance(&parallel_job);
+    }
+    fn(context, 0, parallel_team);
+    parallel_barrier();
+    parallel_running = false;
+}
+
+int parallel_threads(int threads) {
+    threads = threads < PARALLEL_MOST ? threads : PARALLEL_MOST;
+    if (threads != parallel_team) {
+        parallel_end();
+        parallel_team = threads;
+        parallel_crowded = threads > processors_allowed();
+    }
+    return threads;
+}
+
+int parallel_choose(int asked) {
+    const char *variable = getenv("OMP_NUM_THREADS"); // what people set for programs of this kind
+    const int told = variable ? atoi(variable) : 0;
+    if (asked == 0 && told > 0) {
+        return parallel_threads(processors_threads("OMP_NUM_THREADS", told));
+    }
+    return parallel_threads(processors_threads("--threads", asked));
+}
+
+int parallel_count(void) {
+    return parallel_team;
+}

@@ -1,0 +1,160 @@
+// step.c: one training step and one evaluation batch, each one parallel region; with gradient
+// accumulation one for each micro-step.
+#include "runtime/model/model.h"
+
+#include <math.h>
+#include <stdio.h>
+
+struct step_job {
+    struct model *m;
+    const struct model_info *info;
+    bool evaluate;  // the micro-batch's loss alone
+    bool gradients; // its gradients too
+    bool judge;     // the loss and the norm of all of them
+    bool update;    // after that: clip and update, as they say
+    const struct step_settings *settings;
+    struct optimizer_step optimizer; // its scale is found out on the way
+};
+
+// What the norm means, which one thread finds out for all: clip_grad_norm_, 1e-6 and all, or a step
+// that is skipped.
+static void step_judge(struct step_job *job) {
+    struct model *m = job->m;
+    double norm = isfinite(m->total) ? optimizer_norm_total(m, job->info) : NAN;
+    bool skipped = !(norm < STEP_NORM_LIMIT); // NaN too
+    double grad_clip = job->settings->grad_clip;
+    double clip = grad_clip > 0 ? grad_clip / (norm + 1e-6) : 1;
+    job->optimizer.scale = clip < 1 ? clip : 1;
+    m->result = (struct step_result){
+        .total = m->total,
+        .last = m->loss,
+        .norm = norm,
+        .scale = 1,
+        .t = skipped ? job->optimizer.t - 1 : job->optimizer.t,
+        .skipped = skipped,
+    };
+    m->pending = 1;
+}
+
+static void step_run(void *context, int thread, int threads) {
+    struct step_job *job = context;
+    struct model *m = job->m;
+    if (job->evaluate || job->gradients) {
+        profile_start(thread);
+        model_forward(m, thread, threads);
+        (job->gradients ? model_backward : model_loss)(m, thread, threads);
+        if (thread == 0) {
+            m->total = m->first ? m->loss : m->total + m->loss;
+        }
+    }
+    if (job->judge) {
+        optimizer_norm_part(m, job->info, thread, threads);
+        parallel_barrier();
+        if (thread == 0) {
+            step_judge(job);
+        }
+        parallel_barrier();
+        if (job->update && !m->result.skipped) {
+            optimizer_update_part(m, job->info, &job->optimizer, thread, threads);
+        }
+    }
+}
+
+double step_peak(const struct model *m, char line[256]) {
+    (void)m;
+    double gflops = peak_gflops(parallel_count(), NULL);
+    snprintf(line, 256, "a multiply-add peak of %.1f GFLOP/s, measured now", gflops);
+    return gflops * 1e9;
+}
+
+void step_begin(struct model *m, const struct model_info *info, int64_t updates, double loss_scale,
+                int64_t loss_scale_steps) {
+    (void)m, (void)info; // weights are computed with where they lie
+    (void)updates, (void)loss_scale, (void)loss_scale_steps;
+}
+
+void step_fetch(struct model *m, const struct model_info *info) {
+    (void)m, (void)info;
+}
+
+void step_fetch_grads(struct model *m, const struct model_info *info) {
+    (void)m, (void)info;
+}
+
+// Tells the model of its micro-batch: how many targets count, and whether gradients begin anew.
+static void step_take(struct model *m, const struct model_info *info, int micro_steps, bool first) {
+    int64_t counted = 0, rows = (int64_t)info->batch_size * info->block_size;
+    for (int64_t i = 0; i < rows; i++) {
+        counted += m->targets[i] >= 0;
+    }
+    m->loss_scale = counted ? (float)(1 / ((double)counted * micro_steps)) : 0;
+    m->first = first;
+}
+
+static struct step_job step_of_update(struct model *m, const struct model_info *info,
+                                      const struct step_settings *settings, int64_t t) {
+    return (struct step_job){
+        .m = m,
+        .info = info,
+        .judge = true,
+        .update = true,
+        .settings = settings,
+        .optimizer =
+            {
+                .learning_rate = settings->learning_rate,
+                .beta1 = settings->beta1,
+                .beta2 = settings->beta2,
+                .eps = settings->eps,
+                .weight_decay = settings->weight_decay,
+                .t = t,
+            },
+    };
+}
+
+void step_gradients(struct model *m, const struct model_info *info, int micro_steps, bool first) {
+    step_take(m, info, micro_steps, first);
+    parallel_run(step_run, &(struct step_job){.m = m, .info = info, .gradients = true});
+}
+
+void step_update(struct model *m, const struct model_info *info,
+                 const struct step_settings *settings, int64_t t) {
+    struct step_job job = step_of_update(m, info, settings, t);
+    parallel_run(step_run, &job);
+}
+
+void step_try(struct model *m, const struct model_info *info) {
+    const struct step_settings settings = {.grad_clip = 0};
+    struct step_job job = {.m = m, .info = info, .judge = true, .settings = &settings};
+    parallel_run(step_run, &job);
+}
+
+void step_finish(struct model *m, const struct model_info *info, int micro_steps, bool first,
+                 const struct step_settings *settings, int64_t t) {
+    struct step_job job = step_of_update(m, info, settings, t);
+    job.gradients = true;
+    step_take(m, info, micro_steps, first);
+    parallel_run(step_run, &job);
+}
+
+void step_loss(struct model *m, const struct model_info *info, bool first) {
+    m->first = first;
+    parallel_run(step_run, &(struct step_job){.m = m, .info = info, .evaluate = true});
+}
+
+double step_total(struct model *m) {
+    return m->total;
+}
+
+int step_pending(const struct model *m) {
+    return m->pending;
+}
+
+int step_ahead(const struct model *m) {
+    (void)m;
+    return 0;
+}
+
+struct step_result step_wait(struct model *m) {
+    m->pending = 0;
+    return m->result;
+}

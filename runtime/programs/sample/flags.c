@@ -1,0 +1,238 @@
+// flags.c: the sampler's command line: nanoGPT's names and defaults, from one table.
+#include "runtime/base/base.h"
+#include "runtime/programs/sample/flags.h"
+#include "runtime/kernel/emitted.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum flag_kind { FLAG_TEXT, FLAG_INT, FLAG_REAL, FLAG_SWITCH };
+
+struct flag {
+    const char *name;
+    enum flag_kind kind;
+    size_t offset; // in struct sample_flags
+    const char *value;
+    const char *help;
+    double least, most;
+    const char *wanted;
+};
+
+static const struct flag flag_table[] = {
+    {"checkpoint", FLAG_TEXT, offsetof(struct sample_flags, checkpoint), "",
+     "out/NAME/ckpt.safetensors; its path alone will do", 0, 0, "a path"},
+    {"start", FLAG_TEXT, offsetof(struct sample_flags, start), "\n",
+     "the prompt, or FILE:path; left out: \"\\n\", or the first token", 0, 0, "text"},
+    {"num_samples", FLAG_INT, offsetof(struct sample_flags, num_samples), "10",
+     "how many texts to write", 0, 1e9, "a whole number from 0 to 1000000000"},
+    {"max_new_tokens", FLAG_INT, offsetof(struct sample_flags, max_new_tokens), "500",
+     "tokens after the prompt, in each", 0, 1e9, "a whole number from 0 to 1000000000"},
+    {"temperature", FLAG_REAL, offsetof(struct sample_flags, temperature), "0.8",
+     "below 1: safer text; above: wilder; 0: always the likeliest token", 0, 1e6,
+     "a number from 0 to 1000000"},
+    {"top_k", FLAG_INT, offsetof(struct sample_flags, top_k), "200",
+     "choose among the k likeliest tokens; 0: all", 0, 1e9, "a whole number from 0 to 1000000000"},
+    {"top_p", FLAG_REAL, offsetof(struct sample_flags, top_p), "1",
+     "choose among the likeliest that together reach this; 1: all", 0x1p-1022, 1,
+     "a number above 0 and at most 1"},
+    {"seed", FLAG_INT, offsetof(struct sample_flags, seed), "1337", "the same seed, the same texts",
+     0, 4294967295.0, "a whole number from 0 to 4294967295"},
+    {"threads", FLAG_INT, offsetof(struct sample_flags, threads), "0",
+     "0: as many as help; the texts do not depend on it", 0, 256, "a whole number from 0 to 256"},
+    {"verify", FLAG_SWITCH, offsetof(struct sample_flags, verify), "False",
+     "check the tensors against their hashes first", 0, 0, "True, False, 1 or 0"},
+    {"attention", FLAG_TEXT, offsetof(struct sample_flags, attention), "",
+     "JSON file for the prompt's attention; no text unless --num_samples", 0, 0, "a path"},
+};
+enum { FLAGS = sizeof flag_table / sizeof flag_table[0] };
+
+// Flags of nanoGPT's sample.py that mean nothing here.
+static const struct {
+    const char *name, *instead;
+    bool refused;
+} foreign_flags[] = {
+    {"device", "this sampler runs on the CPU; passed over", false},
+    {"dtype", "this sampler computes in 32 bits; passed over", false},
+    {"compile", "this sampler is compiled already; passed over", false},
+    {"init_from", "give the file: --checkpoint=out/NAME/ckpt.safetensors", true},
+    {"out_dir", "give the file: --checkpoint=out/NAME/ckpt.safetensors", true},
+};
+enum { FOREIGN_FLAGS = sizeof foreign_flags / sizeof foreign_flags[0] };
+
+static void print_help(void) {
+    printf("usage: sample CHECKPOINT [--flag=value ...]\n"
+           "Writes text with a trained model. Built for this one:\n  %s\n\n",
+           sampler_info.config);
+    static const char *const kinds[] = {"text", "int", "float", "bool"};
+    for (int i = 0; i < FLAGS; i++) {
+        const struct flag *flag = &flag_table[i];
+        const char *value = strcmp(flag->value, "\n") == 0 ? "\"\\n\"" : flag->value;
+        printf("  --%-14s %-5s %-5s %s\n", flag->name, kinds[flag->kind], value, flag->help);
+    }
+    printf("  --%-14s %-5s %-5s %s\n", "help", "", "", "print this");
+}
+
+static bool is_switch_value(const char *text) {
+    static const char *const values[] = {"True", "true", "1", "False", "false", "0"};
+    for (int i = 0; i < 6; i++) {
+        if (strcmp(text, values[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void set_flag(struct sample_flags *flags, const struct flag *flag, const char *text) {
+    char *field = (char *)flags + flag->offset, *end = (char *)text;
+    bool good = *text != '\0';
+    errno = 0;
+    if (flag->kind == FLAG_TEXT) {
+        good = true;
+        *(const char **)field = text;
+    } else if (flag->kind == FLAG_INT) {
+        long long value = strtoll(text, &end, 10);
+        good = good && *end == '\0' && errno == 0 && value >= flag->least && value <= flag->most;
+        *(int64_t *)field = value;
+    } else if (flag->kind == FLAG_REAL) {
+        double value = strtod(text, &end);
+        good = good && *end == '\0' && value >= flag->least && value <= flag->most; // NaN is not
+        *(double *)field = value;
+    } else {
+        good = is_switch_value(text);
+        *(bool *)field = strchr("Tt1", *text) != NULL;
+    }
+    if (!good) {
+        die(EXIT_USAGE, "--%s: found '%s', wanted %s; --help lists the flags", flag->name, text,
+            flag->wanted);
+    }
+}
+
+// Letters to change, add or leave out to make a of b.
+static int edit_distance(const char *a, const char *b) {
+    int row[33];
+    int columns = (int)strnlen(b, 32);
+    for (int j = 0; j <= columns; j++) {
+        row[j] = j;
+    }
+    for (int i = 1; a[i - 1] != '\0'; i++) {
+        int diagonal = row[0];
+        row[0] = i;
+        for (int j = 1; j <= columns; j++) {
+            int change = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            int step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            row[j] = change < step ? change : step;
+        }
+    }
+    return row[columns];
+}
+
+static _Noreturn void refuse_unknown(const char *name, int length) {
+    char word[32];
+    snprintf(word, sizeof word, "%.*s", length, name);
+    const char *nearest = NULL;
+    int least = 4; // more changes than three make another word
+    for (int i = 0; i < FLAGS; i++) {
+        int distance = edit_distance(word, flag_table[i].name);
+        if (distance < least) {
+            least = distance;
+            nearest = flag_table[i].name;
+        }
+    }
+    if (nearest != NULL) {
+        die(EXIT_USAGE, "--%.*s: unknown flag; did you mean --%s?", length, name, nearest);
+    }
+    die(EXIT_USAGE, "--%.*s: unknown flag; --help lists the flags", length, name);
+}
+
+// Whether name is one of nanoGPT's that has no meaning here; says what takes its place.
+static bool pass_over_foreign(const char *name, int length) {
+    for (int i = 0; i < FOREIGN_FLAGS; i++) {
+        if (strncmp(name, foreign_flags[i].name, length) != 0 ||
+            foreign_flags[i].name[length] != '\0') {
+            continue;
+        }
+        if (foreign_flags[i].refused) {
+            die(EXIT_USAGE, "--%.*s: %s", length, name, foreign_flags[i].instead);
+        }
+        warn("--%.*s: %s", length, name, foreign_flags[i].instead);
+        return true;
+    }
+    return false;
+}
+
+static const struct flag *find_flag(const char *name, int length) {
+    for (int i = 0; i < FLAGS; i++) {
+        if (strncmp(name, flag_table[i].name, length) == 0 && flag_table[i].name[length] == '\0') {
+            return &flag_table[i];
+        }
+    }
+    return NULL;
+}
+
+void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
+    for (int i = 0; i < FLAGS; i++) {
+        set_flag(flags, &flag_table[i], flag_table[i].value);
+    }
+    flags->start = NULL;
+    const char *path = NULL;
+    bool texts = false; // asked for by their number
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            print_help();
+            exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
+        }
+        if (strncmp(argv[i], "--", 2) != 0) {
+            if (argv[i][0] == '-') {
+                die(EXIT_USAGE, "%s: unknown flag; flags start with --, --help lists them",
+                    argv[i]);
+            }
+            if (path != NULL) {
+                die(EXIT_USAGE, "'%s' and '%s': wanted one path; quote a prompt of several words",
+                    path, argv[i]);
+            }
+            path = argv[i];
+            continue;
+        }
+        const char *name = argv[i] + 2, *value = strchr(name, '=');
+        int length = value != NULL ? (int)(value - name) : (int)strlen(name);
+        const char *next = i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0 ? argv[i + 1] : NULL;
+        const struct flag *flag = find_flag(name, length);
+        if (flag == NULL && !pass_over_foreign(name, length)) {
+            refuse_unknown(name, length);
+        }
+        if (value != NULL) {
+            value++;
+        } else if (flag != NULL && flag->kind == FLAG_SWITCH &&
+                   (next == NULL || !is_switch_value(next))) {
+            value = "True";
+        } else if (next != NULL) {
+            value = next;
+            i++;
+        } else {
+            die(EXIT_USAGE, "--%s: no value; write --%s=VALUE", name, name);
+        }
+        if (flag != NULL) {
+            set_flag(flags, flag, value);
+            texts = texts || strcmp(flag->name, "num_samples") == 0;
+            if (*value == '\0' && strcmp(flag->name, "attention") == 0) {
+                die(EXIT_USAGE, "--attention: no path; write --attention=FILE.json");
+            }
+        }
+    }
+    if (flags->attention[0] != '\0' && !texts) {
+        flags->num_samples = 0;
+    }
+    if (path != NULL && flags->checkpoint[0] != '\0') {
+        die(EXIT_USAGE, "'%s' beside --checkpoint=%s: wanted one; quote a prompt of several words",
+            path, flags->checkpoint);
+    }
+    if (path != NULL) {
+        flags->checkpoint = path;
+    }
+    if (flags->checkpoint[0] == '\0') {
+        die(EXIT_USAGE, "usage: sample CHECKPOINT [--flag=value ...]; --help lists the flags");
+    }
+}

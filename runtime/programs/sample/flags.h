@@ -1,0 +1,25 @@
+// flags.h: the sampler's command line.
+#ifndef DIECAST_SAMPLE_FLAGS_H
+#define DIECAST_SAMPLE_FLAGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sample_flags {
+    const char *checkpoint;
+    const char *start; // text, or FILE:path; NULL: what the tokenizer starts with
+    int64_t num_samples, max_new_tokens;
+    double temperature;
+    int64_t top_k;
+    double top_p;
+    int64_t seed;
+    int64_t threads; // 0: as many as help
+    bool verify;
+    const char *attention; // where to write the prompt's attention weights; empty: nowhere
+};
+
+// Reads --key=value, --key value and a checkpoint's path. --help prints the table and exits 0.
+// Dies with EXIT_USAGE.
+void sample_flags_parse(struct sample_flags *flags, int argc, char **argv);
+
+#endif

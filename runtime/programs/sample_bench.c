@@ -1,0 +1,440 @@
+// sample_bench.c: how fast a config's sampler is, held against what the machine can do, measured in
+// the same run. Needs no checkpoint: it writes one of made-up weights, has it sampled in this
+// process and by the program `sample` beside it, and removes it. Writes sample_bench.json beside
+// itself.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // for cpu_set_t
+#endif
+#include "runtime/sample/sample.h"
+#include "runtime/train/train.h"
+#include "runtime/kernel/kernel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+    SLOTS = 400,      // at most: some tokens, then a read of memory
+    PREFILLS = 31,    // at most
+    STARTS = 9,       // of the program
+    PROMPT = 256,     // tokens, or the whole context
+    DECODE_FROM = 16, // tokens of context, and more as the slots go by
+    READ_STREAMS = 8,
+    MOST_READ = 1 << 28 // bytes of the set that reading is measured on
+};
+
+struct sample_bench {
+    int threads;
+    char weights[4096]; // paths
+    char sample[4096], json[4096];
+    struct sampler_file file;
+    struct sampler s;
+    double token_bytes;                                  // of weights, that a token reads
+    double token_ms[SLOTS], read_gbs[SLOTS];             // each sorted once all are there
+    double prefill_ms[PREFILLS], first_token_ms[STARTS]; // sorted too
+    int slots, prefills, prompt;
+    double prefill_flop, peak_gflops;
+    const float *read_set;
+    size_t read_bytes;
+    double last_token, slot_seconds;
+    int slot_tokens;
+};
+
+static int bench_compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double bench_median(double *values, int count) {
+    qsort(values, (size_t)count, sizeof *values, bench_compare);
+    return values[count / 2];
+}
+
+// ---- made-up weights ----------------------------------------------------------------------------
+
+static char *bench_weights_path; // for the hook
+
+static void bench_remove_weights(void) {
+    unlink(bench_weights_path);
+}
+
+// A vocabulary of V characters, from the space on.
+static char *bench_tokenizer(int V) {
+    char *text = allocate((size_t)V * 8 + 16, 1, "a vocabulary"), *at = text;
+    at += sprintf(at, "char");
+    for (int v = 0, c = 0x20; v < V; v++, c++) {
+        c = c == 0xd800 ? 0xe000 : c; // surrogates are no characters
+        at += sprintf(at, " %02x", (unsigned)c);
+    }
+    return text;
+}
+
+// The trainer's initial weights, as a checkpoint.
+static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
+    const struct model_info info = {.params = sampler_info.params,
+                                    .params_count = sampler_info.params_count};
+    size_t floats = 0;
+    int tensors = 0;
+    for (int i = 0; i < info.params_count; i++) {
+        const struct param *param = &info.params[i];
+        const int64_t end =
+            param->offset + (param->layers - 1) * param->stride + param->dims[0] * param->dims[1];
+        floats = (size_t)end > floats ? (size_t)end : floats;
+        tensors += param->layers;
+    }
+    struct model m = {.params = allocate(floats, sizeof(float), "weights")};
+    struct tensor_out *out = allocate((size_t)tensors, sizeof *out, "a list of tensors");
+    model_init(&m, &info, seed);
+    for (int i = 0, t = 0; i < info.params_count; i++) {
+        const struct param *param = &info.params[i];
+        for (int layer = 0; layer < param->layers; layer++, t++) {
+            param_name(param, layer, "", out[t].name);
+            out[t].ndim = param->ndim;
+            memcpy(out[t].dims, param->dims, sizeof param->dims);
+            out[t].data = m.params + param->offset + layer * param->stride;
+        }
+    }
+    char *tokenizer = bench_tokenizer(sampler_info.vocab_size), error[512];
+    const char *const metadata[] = {"config", sampler_info.config, "tokenizer", tokenizer};
+    bench_weights_path = b->weights;
+    die_hook = bench_remove_weights;
+    if (!safetensors_write(b->weights, out, tensors, metadata, 2, error)) {
+        die(EXIT_IO, "%s", error);
+    }
+    free(tokenizer);
+    free(out);
+    free(m.params);
+}
+
+// ---- what the work is ---------------------------------------------------------------------------
+
+// Of the weights, those that a product reads; the head's are apart.
+static void bench_count(struct sample_bench *b) {
+    double body = 0, head = 0, rest = 0;
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        const struct param *param = &sampler_info.params[i];
+        const double count =
+            (double)param->layers * (double)param->dims[0] * (double)param->dims[1];
+        if (!strcmp(param->name, "lm_head.weight")) {
+            head = count;
+        } else if (strncmp(param->name, "transformer.w", 13) && param->ndim == 2) {
+            body += count;
+        } else if (param->ndim == 1) {
+            rest += count;
+        }
+    }
+    const double n = b->prompt, C = sampler_info.n_embd, L = sampler_info.n_layer;
+    b->token_bytes = sizeof(float) * (body + head + rest);
+    b->prefill_flop = 2 * (body * n + head) + (body > 0 ? 2 * L * C * n * (n + 1) : 0);
+}
+
+// ---- reading memory, with threads of its own ----------------------------------------------------
+
+struct bench_reader {
+    const float *from;
+    size_t vectors;
+    int64_t passes;
+    int cpu;
+    pthread_barrier_t *begin;
+    pthread_t thread;
+    float sum;
+    double start, end; // by its own clock: who waits for it may be woken late
+};
+
+static void *bench_read(void *argument) {
+    struct bench_reader *reader = argument;
+    vec acc[READ_STREAMS] = {{0}};
+    cpu_set_t own;
+    CPU_ZERO(&own);
+    CPU_SET(reader->cpu, &own);
+    pthread_setaffinity_np(pthread_self(), sizeof own, &own);
+    pthread_barrier_wait(reader->begin);
+    reader->start = time_now();
+    for (int64_t pass = 0; pass < reader->passes; pass++) {
+        for (size_t v = 0; v < reader->vectors; v += READ_STREAMS) {
+#pragma GCC unroll 8
+            for (int i = 0; i < READ_STREAMS; i++) {
+                acc[i] += vec_load(reader->from + (v + (size_t)i) * VEC);
+            }
+        }
+    }
+    for (int i = 1; i < READ_STREAMS; i++) {
+        acc[0] += acc[i];
+    }
+    reader->sum = vec_sum(acc[0]);
+    reader->end = time_now();
+    return NULL;
+}
+
+// Readers are new threads, each on a processor of its own: the system would move them there only
+// after a while.
+static double bench_read_gbs(const struct sample_bench *b) {
+    enum { MOST = 256 };
+    static struct bench_reader readers[MOST];
+    static volatile double sink;
+    const int threads = b->threads < MOST ? b->threads : MOST;
+    pthread_barrier_t begin;
+    pthread_barrier_init(&begin, NULL, (unsigned)threads);
+    cpu_set_t all;
+    sched_getaffinity(0, sizeof all, &all);
+    int cpu = -1;
+    const size_t vectors = b->read_bytes / sizeof(vec) / (size_t)threads / READ_STREAMS;
+    for (int i = 0; i < threads; i++) {
+        do {
+            cpu = (cpu + 1) % CPU_SETSIZE;
+        } while (!CPU_ISSET(cpu, &all));
+        readers[i] =
+            (struct bench_reader){.from = b->read_set + (size_t)i * vectors * READ_STREAMS * VEC,
+                                  .vectors = vectors * READ_STREAMS,
+                                  .passes = (int64_t)(MOST_READ / b->read_bytes),
+                                  .cpu = cpu,
+                                  .begin = &begin};
+        if (pthread_create(&readers[i].thread, NULL, bench_read, &readers[i]) != 0) {
+            die(EXIT_MEMORY, "sample_bench: no thread to read with; take fewer: --threads=");
+        }
+    }
+    double sum = 0, start = 1e300, end = 0;
+    for (int i = 0; i < threads; i++) {
+        pthread_join(readers[i].thread, NULL);
+        sum += readers[i].sum;
+        start = readers[i].start < start ? readers[i].start : start;
+        end = readers[i].end > end ? readers[i].end : end;
+    }
+    pthread_barrier_destroy(&begin);
+    sink = sum; // keeps the sums from being optimised away
+    (void)sink;
+    return (double)(vectors * READ_STREAMS * sizeof(vec)) * threads * (double)readers[0].passes /
+           (end - start) * 1e-9;
+}
+
+// Memory to read from: as much as the weights are, since these may fit a cache.
+static void bench_make_read_set(struct sample_bench *b) {
+    const size_t least = (size_t)64 << 10, wanted = (size_t)b->token_bytes;
+    b->read_bytes = wanted < least ? least : wanted > MOST_READ ? MOST_READ : wanted;
+    float *memory =
+        mmap(NULL, b->read_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
+        die(EXIT_MEMORY, "sample_bench: no memory for %zu bytes; free some", b->read_bytes);
+    }
+    madvise(memory, b->read_bytes, MADV_HUGEPAGE);
+    for (size_t i = 0; i < b->read_bytes / sizeof(float); i++) {
+        memory[i] = 1.0f; // pages of its own, not the shared one of zeros
+    }
+    b->read_set = memory;
+}
+
+// ---- what is measured ---------------------------------------------------------------------------
+
+// A slot: tokens for some milliseconds, then a read. The first token of a text has its prompt's time.
+static void bench_token(void *context, int32_t id) {
+    (void)id;
+    struct sample_bench *b = context;
+    const double now = time_now();
+    if (b->last_token != 0) {
+        b->slot_seconds += now - b->last_token;
+        b->slot_tokens++;
+    }
+    b->last_token = now;
+    if (b->slot_seconds > 4e-3 && b->slots < SLOTS) {
+        b->token_ms[b->slots] = b->slot_seconds * 1e3 / b->slot_tokens;
+        b->read_gbs[b->slots++] = bench_read_gbs(b);
+        b->slot_seconds = 0;
+        b->slot_tokens = 0;
+        b->last_token = time_now();
+    }
+}
+
+static const struct sampling BENCH_SAMPLING = {
+    .temperature = 0.8, .top_k = 200, .top_p = 1, .seed = 1};
+
+static void bench_decode(struct sample_bench *b, const int32_t *ids, double seconds) {
+    const int T = sampler_info.block_size;
+    const int from = T > DECODE_FROM ? DECODE_FROM : 1;
+    const int64_t count = T - from < 1 ? 2 : T - from < 128 ? T - from + 1 : 128;
+    const double start = time_now();
+    for (uint32_t i = 0; b->slots < SLOTS && (b->slots == 0 || time_now() - start < seconds); i++) {
+        b->last_token = 0;
+        sampler_generate(&b->s, ids, from, count, &BENCH_SAMPLING, i, bench_token, b);
+    }
+}
+
+static void bench_note(void *context, int32_t id) {
+    (void)id;
+    *(double *)context = time_now();
+}
+
+static void bench_prefill(struct sample_bench *b, const int32_t *ids, double seconds) {
+    const double begin = time_now();
+    while (b->prefills < PREFILLS && (b->prefills < 5 || time_now() - begin < seconds)) {
+        double start = time_now(), end = start;
+        sampler_generate(&b->s, ids, b->prompt, 1, &BENCH_SAMPLING, 0, bench_note, &end);
+        b->prefill_ms[b->prefills++] = (end - start) * 1e3;
+    }
+}
+
+extern char **environ;
+
+// From the start of the program to its end, with one token.
+static double bench_start(struct sample_bench *b) {
+    char checkpoint[4160], threads[32];
+    snprintf(checkpoint, sizeof checkpoint, "--checkpoint=%s", b->weights);
+    snprintf(threads, sizeof threads, "--threads=%d", b->threads);
+    char *words[] = {b->sample,       checkpoint, threads, "--num_samples=1", "--max_new_tokens=1",
+                     "--start=     ", NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    const double start = time_now();
+    pid_t child;
+    int status, problem = posix_spawn(&child, b->sample, &actions, NULL, words, environ);
+    if (problem != 0) {
+        die(EXIT_MISSING, "%s: cannot be started: %s; `make build` makes it", b->sample,
+            strerror(problem));
+    }
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    const double seconds = time_now() - start;
+    posix_spawn_file_actions_destroy(&actions);
+    if (status != 0) {
+        die(EXIT_INTERNAL, "%s: failed", b->sample);
+    }
+    return seconds * 1e3;
+}
+
+static void bench_peak(struct sample_bench *b) {
+    const double peak = peak_gflops(b->threads, NULL);
+    b->peak_gflops = peak > b->peak_gflops ? peak : b->peak_gflops;
+}
+
+// ---- what it means ------------------------------------------------------------------------------
+
+static void bench_report(struct sample_bench *b) {
+    const double token_ms = bench_median(b->token_ms, b->slots);
+    const double read_gbs = bench_median(b->read_gbs, b->slots);
+    const double prefill_ms = bench_median(b->prefill_ms, b->prefills);
+    const double first_ms = bench_median(b->first_token_ms, STARTS);
+    const double weights_gbs = b->token_bytes / token_ms * 1e-6;
+    const double prefill_gflops = b->prefill_flop / prefill_ms * 1e-6;
+    printf("decode: %.3f ms a token, %.1f tokens/s; %.1f MB of weights each, %.1f GB/s, %.1f%% of "
+           "the %.1f GB/s that are read in between\n",
+           token_ms, 1e3 / token_ms, b->token_bytes * 1e-6, weights_gbs,
+           100 * weights_gbs / read_gbs, read_gbs);
+    printf(
+        "prompt of %d tokens: %.2f ms, %.0f tokens/s, %.1f GFLOP/s, %.1f%% of the peak of %.1f\n",
+        b->prompt, prefill_ms, b->prompt / prefill_ms * 1e3, prefill_gflops,
+        100 * prefill_gflops / b->peak_gflops, b->peak_gflops);
+    printf("first token: %.1f ms from the program's start to its end\n", first_ms);
+
+    FILE *file = fopen(b->json, "w");
+    if (!file) {
+        die(EXIT_IO, "%s: cannot be written; free the folder's rights", b->json);
+    }
+    fprintf(file, "{\n  \"config\": \"%s\",\n  \"threads\": %d,\n", sampler_info.config,
+            b->threads);
+    fprintf(file, "  \"tokens_per_s\": %.2f,\n  \"token_ms\": %.4f,\n  \"token_bytes\": %.0f,\n",
+            1e3 / token_ms, token_ms, b->token_bytes);
+    fprintf(file, "  \"read_gbs\": %.2f,\n  \"share_of_bandwidth\": %.4f,\n", read_gbs,
+            weights_gbs / read_gbs);
+    fprintf(file, "  \"prefill_tokens\": %d,\n  \"prefill_ms\": %.4f,\n  \"prefill_flop\": %.0f,\n",
+            b->prompt, prefill_ms, b->prefill_flop);
+    fprintf(file, "  \"peak_gflops\": %.2f,\n  \"prefill_share_of_peak\": %.4f,\n", b->peak_gflops,
+            prefill_gflops / b->peak_gflops);
+    fprintf(file, "  \"first_token_ms\": %.2f\n}\n", first_ms);
+    bool failed = ferror(file);
+    if (fclose(file) || failed) {
+        remove(b->json);
+        die(EXIT_IO, "%s: cannot be written; is the disk full?", b->json);
+    }
+    printf("\nwritten: %s\n", b->json);
+}
+
+static void bench_path(char path[4096], const char *program, const char *name) {
+    const char *slash = strrchr(program, '/');
+    snprintf(path, 4096, "%.*s%s", slash ? (int)(slash - program + 1) : 0, program, name);
+}
+
+static void bench_stop(int signal) {
+    unlink(bench_weights_path);
+    _exit(128 + signal);
+}
+
+static _Noreturn void bench_help(void) {
+    printf("usage: sample_bench [--flag=value ...]\n"
+           "Times this build's sampler, with made-up weights. Built for this model:\n  %s\n\n"
+           "  --seconds=S   of writing text; 4 where left out\n"
+           "  --threads=N   0: all of the machine's\n"
+           "  --seed=N      of the weights and the prompt\n"
+           "  --help        print this\n\n"
+           "The trainer's other flags are taken, as bench takes them, and mean nothing here.\n",
+           sampler_info.config);
+    exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
+}
+
+int main(int argc, char **argv) {
+    streams_open();
+    double seconds = 4; // of decoding: bench's own flag, no run key
+    int words = 1;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            bench_help();
+        }
+        if (strncmp(argv[i], "--seconds=", 10) == 0) {
+            char *end;
+            seconds = strtod(argv[i] + 10, &end);
+            if (*end != '\0' || !(seconds > 0 && seconds <= 3600)) {
+                die(EXIT_USAGE, "%s: wanted a number above 0 and up to 3600", argv[i]);
+            }
+        } else {
+            argv[words++] = argv[i];
+        }
+    }
+    struct run run = run_defaults;
+    options_parse(&run, words, argv);
+    static struct sample_bench b;
+    b.threads = parallel_choose((int)run.threads);
+    b.prompt = sampler_info.block_size < PROMPT ? sampler_info.block_size : PROMPT;
+    bench_path(b.weights, argv[0], "sample_bench.safetensors");
+    bench_path(b.sample, argv[0], "sample");
+    bench_path(b.json, argv[0], "sample_bench.json");
+    printf("%s: sampler, %d threads\n", run_config_name, b.threads);
+    bench_count(&b);
+    bench_write_weights(&b, (uint64_t)run.seed);
+    static const int ends[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        if (signal(ends[i], bench_stop) == SIG_IGN) {
+            signal(ends[i], SIG_IGN); // as it was
+        }
+    }
+    for (int i = 0; i < STARTS; i++) {
+        b.first_token_ms[i] = bench_start(&b);
+    }
+
+    char error[512];
+    enum exit_code code;
+    if (!sampler_open(&b.file, &b.s, b.weights, b.threads, error, &code)) {
+        die(code, "%s", error);
+    }
+    bench_make_read_set(&b);
+    int32_t ids[PROMPT];
+    for (int i = 0; i < PROMPT; i++) {
+        uint64_t bits = rng_bits((uint32_t)run.seed, RNG_BENCH, (uint32_t)i, 0);
+        ids[i] = (int32_t)rng_below(bits, (uint64_t)sampler_info.vocab_size);
+    }
+    bench_peak(&b);
+    bench_prefill(&b, ids, 1.5);
+    bench_peak(&b);
+    bench_decode(&b, ids, seconds);
+    bench_peak(&b);
+    sampler_close(&b.file, &b.s);
+    unlink(b.weights);
+    bench_report(&b);
+    return EXIT_DONE;
+}

@@ -1,0 +1,541 @@
+// train.c: the trainer: nanoGPT's loop.
+//
+// An iteration: evaluate where it is time and keep the best weights; then micro-steps, clip,
+// update. An iteration is submitted, and settled when its result is read: at once on the CPU, one
+// iteration later on a device, which so never waits. Everything random is a function of the seed
+// and the iteration, so that a run which is stopped and started again computes what it would have
+// computed. A stop is looked for between micro-steps; what an unfinished iteration has computed by
+// then are gradients alone, which the next one begins anew.
+#include "runtime/train/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BAD_STEPS = 10, BAD_STEPS_SCALED = 40, MFU_AFTER = 5 };
+
+struct trainer {
+    const struct run *run;
+    const struct model_info *info;
+    struct model m;
+    struct data data;
+    struct folder folder;
+    struct metrics metrics;
+    struct tensorboard tensorboard;
+    struct report report;
+    struct progress progress;
+    char *run_text;
+    double tokens_per_iter, peak_flops;
+    char peak_text[256];       // what computes, and how fast it could
+    double started, last_time; // of this process, of the last step's end
+    double mfu;                // running mean, -1 before there is one
+    int64_t local_iter;        // steps of this process whose results are in
+    int64_t submitted;         // the next iteration to compute; progress.iter is the next to settle
+    int64_t micro;             // micro-steps of it that are done,
+    double micro_seconds;      // and what the first took where it was done ahead
+    int64_t kept;              // the iteration of the state that is on disk; -1: there is none
+    enum exit_code failed;     // why the data could not be read any more; EXIT_DONE: they could
+    double submit_time;        // when the oldest step that is not settled began
+    double step_seconds;       // of the steps that mfu counts,
+    int64_t step_count;        // and how many
+};
+
+// ---- before the first step ----------------------------------------------------------------------
+
+static void train_introduce(struct trainer *t, int threads) {
+    const struct model_info *info = t->info;
+    const struct run *run = t->run;
+    int64_t tokens = run->gradient_accumulation_steps * info->batch_size * info->block_size;
+    t->tokens_per_iter = (double)tokens;
+    t->peak_flops = step_peak(&t->m, t->peak_text);
+    char tokenizer[96];
+    tokenizer_describe(&t->data.tokenizer, tokenizer);
+    printf("%s: %s\n", run_config_name, info->title);
+    printf("data in %s: %s training tokens, %s validation tokens; %s\n", t->folder.data,
+           figure_count((int64_t)t->data.train.count).s, figure_count((int64_t)t->data.val.count).s,
+           tokenizer);
+    if (!run->eval_only) {
+        printf("run in %s\n", t->folder.out);
+    }
+    printf("tokens per iteration will be: %s\n", figure_count(tokens).s);
+    printf("number of parameters: %.2fM\n", (double)info->num_params_nanogpt / 1e6);
+    printf("parameters in all: %s; without position embeddings, as above: %s\n",
+           figure_count(info->num_params).s, figure_count(info->num_params_nanogpt).s);
+    size_t plan = model_plan_bytes(info, !run->eval_only), program = model_program_bytes();
+    printf("planned memory: %s", figure_bytes((double)(plan + program)).s);
+    if (program > 0) {
+        printf(", of which %s are the program's", figure_bytes((double)program).s);
+    }
+    printf(", threads: %d\n", threads);
+    printf("mfu: 6N + 12LHQT = %.2f MFLOP a token, of %s\n", info->flops_per_token / 1e6,
+           t->peak_text);
+    schedule_warn(run, info, t->data.train.count);
+}
+
+// ---- evaluation ---------------------------------------------------------------------------------
+
+// The mean loss over eval_iters batches of one split. False where a stop was asked in between.
+static bool train_estimate(struct trainer *t, const struct split *split, enum rng_stream stream,
+                           double *mean) {
+    const struct model_info *info = t->info;
+    int64_t batches = t->run->eval_iters;
+    t->m.dropout = 0;
+    for (int64_t k = 0; k < batches; k++) {
+        if (stop_asked()) {
+            return false;
+        }
+        t->failed = data_batch(split, (uint64_t)t->run->seed, stream,
+                               (uint64_t)(t->progress.iter * batches + k), info->batch_size,
+                               info->block_size, info->vocab_size, t->m.tokens, t->m.targets);
+        if (t->failed) {
+            return false;
+        }
+        step_loss(&t->m, info, k == 0);
+        meter_show("iter %" PRId64 ": evaluating, %" PRId64 " of %" PRId64 " batches",
+                   t->progress.iter, k + 1 + (stream == RNG_EVAL_VAL ? batches : 0), 2 * batches);
+    }
+    *mean = step_total(&t->m) / (double)batches;
+    return true;
+}
+
+// nanoGPT's rule: the best validation loss so far, or every time; not at iteration 0.
+static void train_keep_best(struct trainer *t) {
+    struct progress *p = &t->progress;
+    if (!isfinite(p->val_loss)) {
+        warn("iter %" PRId64 ": validation loss is not finite; nothing is saved", p->iter);
+        return;
+    }
+    if (p->val_loss < p->best_val_loss || t->run->always_save_checkpoint) {
+        p->best_val_loss = p->val_loss;
+        if (p->iter > 0) {
+            printf("saving checkpoint to %s\n", t->folder.out);
+            step_fetch(&t->m, t->info);
+            p->log_lines = metrics_lines(&t->metrics, p->iter);
+            checkpoint_save_weights(t->folder.ckpt, &t->m, t->info, p, t->run_text,
+                                    t->data.tokenizer.text);
+        }
+    }
+}
+
+// A page of the run so far. The time that it takes is no step's.
+static void train_report(struct trainer *t) {
+    const double seconds = report_refresh(&t->report);
+    t->started += seconds;
+    t->last_time += seconds;
+}
+
+// False where a stop was asked; nothing has then changed.
+static bool train_evaluate(struct trainer *t) {
+    struct progress *p = &t->progress;
+    double start = time_now(), train_loss, val_loss;
+    if (!train_estimate(t, &t->data.train, RNG_EVAL_TRAIN, &train_loss) ||
+        !train_estimate(t, &t->data.val, RNG_EVAL_VAL, &val_loss)) {
+        return false;
+    }
+    p->train_loss = train_loss;
+    p->val_loss = val_loss;
+    meter_clear();
+    printf("step %" PRId64 ": train loss %.4f, val loss %.4f\n", p->iter, train_loss, val_loss);
+    if (!t->run->eval_only) {
+        const struct evaluation_record record = {p->iter, train_loss, val_loss, time_now() - start};
+        metrics_evaluation(&t->metrics, &record);
+        tensorboard_evaluation(&t->tensorboard, &record);
+        train_keep_best(t);
+        train_report(t);
+    }
+    return true;
+}
+
+// ---- a step -------------------------------------------------------------------------------------
+
+static void train_log(struct trainer *t, double loss) {
+    const struct run *run = t->run;
+    double now = time_now(), seconds = now - t->last_time;
+    t->last_time = now;
+    int64_t iter = t->progress.iter;
+    if (iter % run->log_interval == 0) {
+        if (t->local_iter >= MFU_AFTER && t->peak_flops > 0) {
+            double mfu = t->info->flops_per_token * t->tokens_per_iter / seconds / t->peak_flops;
+            t->mfu = t->mfu < 0 ? mfu : 0.9 * t->mfu + 0.1 * mfu;
+        }
+        meter_clear();
+        printf("iter %" PRId64 ": loss %.4f, time %.2fms, mfu %.2f%%\n", iter, loss, seconds * 1e3,
+               t->mfu * 100);
+    }
+    double each = (now - t->started) / (double)(t->local_iter + 1);
+    meter_show("iter %" PRId64 " of %" PRId64 ", loss %.4f, %.1f ms, %s to go", iter,
+               run->max_iters, loss, seconds * 1e3,
+               figure_seconds(each * (double)(run->max_iters - iter)).s);
+}
+
+// What is left of the run where its weights are of no use any more.
+static void train_say_kept(const struct trainer *t, char text[600]) {
+    if (t->kept < 0) {
+        snprintf(text, 600, "nothing was saved before");
+    } else {
+        snprintf(text, 600, "%.500s is still that of iteration %" PRId64, t->folder.state, t->kept);
+    }
+}
+
+static _Noreturn void train_give_up(const struct trainer *t, const char *why) {
+    char kept[600];
+    train_say_kept(t, kept);
+    die(EXIT_NUMERICS, "iter %" PRId64 ": %s; %s: %slower --learning_rate or set --grad_clip",
+        t->progress.iter, why, kept,
+        t->kept < 0 ? "" : "to go on from there, give --init_from=resume, and ");
+}
+
+static bool train_is_scaled(const struct trainer *t) {
+    return !strcmp(t->info->dtype, "float16");
+}
+
+// An update was skipped: say so, and give up after many in a row. In float16 the loss scaler skips
+// on its way down, once for each halving.
+static void train_skipped(struct trainer *t, const struct step_result *result, double loss) {
+    struct progress *p = &t->progress;
+    bool scaled = train_is_scaled(t);
+    p->skipped++;
+    p->bad_in_a_row++;
+    meter_clear();
+    warn("iter %" PRId64 ": loss %g, gradient norm %g%s: update skipped (%" PRId64
+         " in a row, %" PRId64 " in all)",
+         p->iter, loss, result->norm, scaled ? ", loss scale halved" : "", p->bad_in_a_row,
+         p->skipped);
+    if (p->bad_in_a_row >= (scaled ? BAD_STEPS_SCALED : BAD_STEPS)) {
+        char why[80];
+        snprintf(why, sizeof why, "no finite loss and gradients in %" PRId64 " steps",
+                 p->bad_in_a_row);
+        train_give_up(t, why);
+    }
+}
+
+// Makes m's batch that of the next micro-step. False where the data cannot be read.
+static bool train_take_batch(struct trainer *t) {
+    const struct run *run = t->run;
+    const struct model_info *info = t->info;
+    struct model *m = &t->m;
+    uint64_t index = (uint64_t)(t->submitted * run->gradient_accumulation_steps + t->micro);
+    t->failed = data_batch(&t->data.train, (uint64_t)run->seed, RNG_TRAIN, index, info->batch_size,
+                           info->block_size, info->vocab_size, m->tokens, m->targets);
+    uint64_t key =
+        rng_bits((uint32_t)run->seed, RNG_DROPOUT, (uint32_t)index, (uint32_t)(index >> 32));
+    m->dropout = (float)run->dropout;
+    m->dropout_key[0] = (uint32_t)key;
+    m->dropout_key[1] = (uint32_t)(key >> 32);
+    return !t->failed;
+}
+
+// Hands iteration t->submitted to what computes. False where a stop was asked before its last
+// micro-step: the update is then not made.
+static bool train_submit(struct trainer *t) {
+    const struct run *run = t->run;
+    const int micro_steps = (int)run->gradient_accumulation_steps;
+    for (; t->micro + 1 < micro_steps && !stop_asked(); t->micro++) {
+        if (!train_take_batch(t)) {
+            return false;
+        }
+        step_gradients(&t->m, t->info, micro_steps, t->micro == 0);
+    }
+    if (stop_asked() || t->failed) {
+        return false;
+    }
+    const struct step_settings settings =
+        schedule_settings(run, schedule_learning_rate(run, t->submitted));
+    if (t->micro < micro_steps) {
+        if (!train_take_batch(t)) {
+            return false;
+        }
+        step_finish(&t->m, t->info, micro_steps, micro_steps == 1, &settings,
+                    t->progress.updates + 1);
+    } else {
+        step_update(&t->m, t->info, &settings, t->progress.updates + 1);
+    }
+    t->micro = 0;
+    t->submitted++;
+    return true;
+}
+
+// Takes in the oldest result: iteration t->progress.iter is over.
+static void train_settle(struct trainer *t) {
+    const struct run *run = t->run;
+    struct progress *p = &t->progress;
+    const struct step_result result = step_wait(&t->m);
+    double now = time_now(), seconds = now - t->submit_time;
+    t->submit_time = now; // of the next one, where that is under way
+    if (t->local_iter >= MFU_AFTER) {
+        t->step_seconds += seconds;
+        t->step_count++;
+    }
+    double loss = result.total / (double)run->gradient_accumulation_steps;
+    const double rate = seconds > 0 ? t->tokens_per_iter / seconds : 0;
+    const struct step_record record = {
+        .iter = p->iter,
+        .loss = loss,
+        .learning_rate = schedule_learning_rate(run, p->iter),
+        .grad_norm = result.norm,
+        .skipped = result.skipped,
+        .seconds = seconds,
+        .tokens_per_s = rate,
+        .mfu = t->peak_flops > 0 ? t->info->flops_per_token * rate / t->peak_flops : NAN,
+    };
+    metrics_step(&t->metrics, &record);
+    tensorboard_step(&t->tensorboard, &record);
+    if (result.skipped) {
+        train_skipped(t, &result, loss);
+    } else {
+        p->bad_in_a_row = 0;
+    }
+    p->updates = result.t;
+    p->loss_scale = result.scale;
+    p->loss_scale_steps = result.good;
+    train_log(t, result.last); // of the last micro-step, as nanoGPT's
+    p->iter++;
+    t->local_iter++;
+}
+
+static void train_settle_all(struct trainer *t) {
+    while (step_pending(&t->m) > 0) {
+        train_settle(t);
+    }
+}
+
+// ---- the loop -----------------------------------------------------------------------------------
+
+// Whether training can go on from these weights: what there is of the iteration that they begin,
+// its first micro-step at least, has a finite loss, and finite gradients, unless a loss scaler may
+// yet bring those about. That micro-step is the iteration's own, so it is not computed again.
+static bool train_is_sound(struct trainer *t) {
+    if (t->micro == 0) {
+        const double start = time_now();
+        if (!t->failed) {
+            train_take_batch(t); // where it cannot be read, the one before tells as much
+        }
+        step_gradients(&t->m, t->info, (int)t->run->gradient_accumulation_steps, true);
+        t->micro = 1;
+        step_try(&t->m, t->info);
+        t->micro_seconds = time_now() - start;
+    } else {
+        step_try(&t->m, t->info);
+    }
+    const struct step_result result = step_wait(&t->m);
+    return isfinite(result.total) && (train_is_scaled(t) || !result.skipped);
+}
+
+// Saves a state, all steps being settled, where the run can go on from it; else the last one stays,
+// and the reason is said.
+static bool train_save_state(struct trainer *t, char why[200]) {
+    char name[PARAM_NAME];
+    bool sound = train_is_sound(t);
+    step_fetch(&t->m, t->info);
+    if (!sound) {
+        snprintf(why, 200, "these weights give no finite loss and gradients");
+    } else if (!checkpoint_is_finite(&t->m, t->info, name)) {
+        snprintf(why, 200, "%s has a value that is not finite", name);
+    } else {
+        t->progress.log_lines = metrics_lines(&t->metrics, t->progress.iter);
+        checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,
+                              t->data.tokenizer.text);
+        t->kept = t->progress.iter;
+        return true;
+    }
+    return false;
+}
+
+static void train_try_to_save_state(struct trainer *t) {
+    char why[200], kept[600];
+    if (!train_save_state(t, why)) {
+        train_say_kept(t, kept);
+        meter_clear();
+        warn("iter %" PRId64 ": %s, so they are not saved; %s", t->progress.iter, why, kept);
+    }
+}
+
+// A sample of the weights as they are: to the log where asked for, and to TensorBoard. None where a
+// stop is asked meanwhile.
+static void train_sample(struct trainer *t, bool print) {
+    size_t length;
+    int64_t iter = t->progress.iter;
+    step_fetch(&t->m, t->info);
+    char *text =
+        preview_text(&t->m, t->info, &t->data.tokenizer, (uint64_t)t->run->seed, iter, &length);
+    if (stop_asked()) {
+        free(text);
+        return;
+    }
+    if (print) {
+        meter_clear();
+        printf("sample at iter %" PRId64 ":\n", iter);
+        fwrite(text, 1, length, stdout);
+        printf("\n---------------\n");
+    }
+    tensorboard_text(&t->tensorboard, iter, text, length);
+    free(text);
+}
+
+static bool train_is_due(int64_t iter, int64_t interval) {
+    return interval > 0 && iter > 0 && iter % interval == 0;
+}
+
+// Runs to the end or to a stop, and says which: true at the end. Where something looks at the
+// weights, all steps before are settled first.
+static bool train_loop(struct trainer *t) {
+    const struct run *run = t->run;
+    struct progress *p = &t->progress;
+    t->started = t->last_time = time_now();
+    t->submitted = p->iter;
+    const int64_t first = p->iter;
+    while (t->submitted <= run->max_iters && !stop_asked()) {
+        if (t->submitted % run->eval_interval == 0) {
+            train_settle_all(t);
+            if (!train_evaluate(t)) {
+                break;
+            }
+        }
+        if (train_is_due(t->submitted, run->sample_interval)) {
+            train_settle_all(t);
+            train_sample(t, true);
+        }
+        // Its first micro-step says whether what the last one has left is worth a state.
+        if (train_is_due(t->submitted, run->checkpoint_interval) && t->submitted > first) {
+            train_settle_all(t);
+            if (p->bad_in_a_row == 0) {
+                train_try_to_save_state(t);
+            }
+        }
+        if (step_pending(&t->m) == 0) {
+            t->submit_time = time_now() - (t->micro > 0 ? t->micro_seconds : 0);
+        }
+        if (!train_submit(t)) {
+            break;
+        }
+        while (step_pending(&t->m) > step_ahead(&t->m)) {
+            train_settle(t);
+        }
+    }
+    train_settle_all(t);
+    return p->iter > run->max_iters;
+}
+
+// How much of the peak the steps reached, by nanoGPT's count and by llm.c's, which takes all
+// parameters and half of attention's square.
+static void train_print_mfu(const struct trainer *t) {
+    const struct model_info *info = t->info;
+    if (t->step_count == 0 || t->peak_flops <= 0) {
+        return;
+    }
+    double tokens_per_s = t->tokens_per_iter * (double)t->step_count / t->step_seconds;
+    double llmc = 6.0 * (double)info->num_params +
+                  6.0 * info->n_layer * (double)info->n_embd * info->block_size;
+    printf("mfu over %" PRId64 " steps: %.2f%% by 6N + 12LHQT, %.2f%% by 6N + 6LCT with all "
+           "parameters; %.0f tokens/s; of %s\n",
+           t->step_count, 100 * tokens_per_s * info->flops_per_token / t->peak_flops,
+           100 * tokens_per_s * llmc / t->peak_flops, tokens_per_s, t->peak_text);
+}
+
+// Where the results lie and what to type next.
+static void train_farewell(const struct trainer *t) {
+    const struct folder *folder = &t->folder;
+    const struct progress *p = &t->progress;
+    printf("done: %" PRId64 " iterations", p->iter);
+    if (p->best_val_loss < 1e9) {
+        printf(", best val loss %.4f", p->best_val_loss);
+    }
+    printf(", %s\n", figure_seconds(time_now() - t->started).s);
+    train_print_mfu(t);
+    bool best = !access(folder->ckpt, F_OK);
+    if (best) {
+        printf("weights: %s\n", folder->ckpt);
+    }
+    printf("state:   %s\nmetrics: %s\n", folder->state, folder->metrics);
+    const char *make = getenv("MAKELEVEL"); // make says its own next command, in its own words
+    char sampler[MACHINE_PATH];
+    if ((!make || !*make) && machine_beside("sample", X_OK, sampler)) {
+        char *program = shell_word(sampler);
+        char *checkpoint = shell_word(best ? folder->ckpt : folder->state);
+        printf("next:    %s --checkpoint=%s\n", program, checkpoint);
+        free(program);
+        free(checkpoint);
+    }
+}
+
+int main(int argc, char **argv) {
+    streams_open();
+    struct run run = run_defaults;
+    options_parse(&run, argc, argv);
+    setvbuf(stdout, NULL, _IOLBF, 0); // a line at a time, into files and pipes too
+    stop_listen();
+
+    struct trainer t = {.run = &run, .info = &model_info, .mfu = -1};
+    folder_name(&t.folder, &run);
+    data_open(&t.data, t.folder.data, t.info->vocab_size, t.info->block_size);
+    if (run.verify) {
+        data_verify(&t.data);
+    }
+    int threads = parallel_choose((int)run.threads);
+    model_create(&t.m, t.info, !run.eval_only);
+    if (!run.eval_only) {
+        folder_lock(&t.folder);
+    }
+    train_introduce(&t, threads);
+    bool resumed = start_run(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
+    memcpy(t.progress.data, t.data.hash, sizeof t.progress.data);
+    t.kept = resumed ? t.progress.iter : -1;
+    step_begin(&t.m, t.info, t.progress.updates, t.progress.loss_scale,
+               t.progress.loss_scale_steps);
+    t.run_text = options_text(&run);
+
+    int code = EXIT_DONE;
+    if (run.eval_only) {
+        code = train_evaluate(&t) ? EXIT_DONE : t.failed ? (int)t.failed : EXIT_STOPPED;
+    } else {
+        const struct run_json run_json = {.folder = &t.folder,
+                                          .run = &run,
+                                          .info = t.info,
+                                          .data = &t.data,
+                                          .tokens_per_iter = t.tokens_per_iter,
+                                          .peak_flops = t.peak_flops,
+                                          .hardware = t.peak_text,
+                                          .threads = threads};
+        run_json_write(&run_json);
+        metrics_open(&t.metrics, &t.folder, &t.progress, run.csv);
+        if (run.tensorboard) {
+            tensorboard_open(&t.tensorboard, t.folder.out, t.info->config, t.run_text,
+                             run.max_iters, t.progress.iter);
+        }
+        if (run.report) {
+            report_open(&t.report, &t.folder);
+        }
+        t.progress.finished = train_loop(&t);
+        meter_clear();
+        char why[200];
+        if (!t.progress.finished) {
+            train_try_to_save_state(&t);
+        } else if (!train_save_state(&t, why)) {
+            train_give_up(&t, why);
+        }
+        if (t.progress.finished) {
+            if (run.tensorboard) {
+                train_sample(&t, false);
+            }
+            train_report(&t);
+            train_farewell(&t);
+        } else {
+            bool anew = !strcmp(run.init_from, "scratch");
+            printf("stopped before iteration %" PRId64 "; %s to go on from %s%s\n", t.progress.iter,
+                   anew ? "--init_from=resume starts it again" : "start it again",
+                   t.kept < 0 ? "the beginning" : t.folder.state,
+                   anew ? " (with --init_from=scratch it would begin anew)" : "");
+            code = t.failed ? (int)t.failed : EXIT_STOPPED;
+        }
+        metrics_close(&t.metrics);
+        tensorboard_close(&t.tensorboard, t.progress.finished);
+        report_close(&t.report);
+    }
+    free(t.run_text);
+    folder_free(&t.folder);
+    data_close(&t.data);
+    model_destroy(&t.m);
+    return code;
+}

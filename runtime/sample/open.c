@@ -1,0 +1,273 @@
+// open.c: a checkpoint, open for sampling: mapped, checked against the model that the
+// sampler was built for, its weights left where they are.
+#include <stdarg.h>
+#include <string.h>
+
+#include "runtime/sample/sample.h"
+
+enum { OPEN_SHAPE = 96, OPEN_LIST = 160, OPEN_ADVICE = 352 };
+
+// Puts one line into error and returns false.
+static bool open_fail(char error[512], const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+static bool open_fail(char error[512], const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error, 512, format, arguments);
+    va_end(arguments);
+    return false;
+}
+
+static void open_format_shape(char shape[OPEN_SHAPE], int ndim, const int64_t *dims) {
+    size_t used = (size_t)snprintf(shape, OPEN_SHAPE, "(");
+    for (int i = 0; i < ndim; i++) {
+        used += (size_t)snprintf(shape + used, OPEN_SHAPE - used, "%s%lld", i > 0 ? ", " : "",
+                                 (long long)dims[i]);
+    }
+    snprintf(shape + used, OPEN_SHAPE - used, ")");
+}
+
+// The baked keys in which a checkpoint differs: its values, as "n_layer=4 bias=true", and ours.
+struct open_difference {
+    char theirs[OPEN_LIST], ours[OPEN_LIST];
+    int least; // the effect from which on they count
+};
+
+static void open_add_pair(char list[OPEN_LIST], const struct pair *pair) {
+    size_t used = strlen(list);
+    snprintf(list + used, OPEN_LIST - used, "%s%.*s=%.*s", used > 0 ? " " : "", pair->key_length,
+             pair->key, pair->value_length, pair->value);
+}
+
+// What a difference in a key means to a sampler: nothing where it matters to training alone; shape
+// where the tensors show it; function where they do not, and the same weights compute something
+// else.
+enum open_effect { OPEN_nothing, OPEN_shape, OPEN_function };
+
+static enum open_effect open_effect(const struct pair *then, const struct pair *now) {
+    const struct key *key = key_find(now->key, now->key_length);
+    bool one_lacks = then->value == pairs_nothing || now->value == pairs_nothing;
+    if (key->changes == KEY_function) {
+        return one_lacks ? OPEN_shape : OPEN_function; // what is not stated says nothing
+    }
+    bool unknown = !*key->name; // of another version
+    return key->shape || unknown ? OPEN_shape : OPEN_nothing;
+}
+
+static void open_add_difference(void *context, const struct pair *then, const struct pair *now) {
+    struct open_difference *difference = context;
+    if ((int)open_effect(then, now) < difference->least) {
+        return;
+    }
+    if (then->value != pairs_nothing) {
+        open_add_pair(difference->theirs, then);
+    }
+    open_add_pair(difference->ours, now);
+}
+
+// Whether there is any of this effect or more.
+static bool open_compare(struct open_difference *difference, const struct safetensors *file,
+                         enum open_effect least) {
+    const char *config = safetensors_metadata(file, "config");
+    *difference = (struct open_difference){.least = least};
+    if (config != NULL) {
+        keys_compare(config, sampler_info.config, open_add_difference, difference);
+    }
+    return difference->ours[0] != '\0';
+}
+
+// What to build for this checkpoint.
+static void open_format_advice(char advice[OPEN_ADVICE], const struct safetensors *file) {
+    struct open_difference difference;
+    if (open_compare(&difference, file, OPEN_shape)) {
+        snprintf(advice, OPEN_ADVICE, "%s (this one has %s)", difference.theirs, difference.ours);
+    } else {
+        strcpy(advice, "the config that it was trained with");
+    }
+}
+
+static bool open_is_positions(const struct param *param) {
+    return strcmp(param->name, "transformer.wpe.weight") == 0;
+}
+
+// Checks one tensor's shape. The first positions of a longer position table are as good as a
+// shorter one, as in nanoGPT.
+static bool open_check_shape(const struct safetensors *file, const struct tensor_view *view,
+                             const struct param *param, char error[512]) {
+    bool rows = false, columns = false;
+    if (view->ndim == param->ndim) {
+        rows = view->dims[0] == param->dims[0] ||
+               (open_is_positions(param) && view->dims[0] > param->dims[0]);
+        columns = param->ndim == 1 || view->dims[1] == param->dims[1];
+    }
+    if (rows && columns) {
+        return true;
+    }
+    char found[OPEN_SHAPE], wanted[OPEN_SHAPE], advice[OPEN_ADVICE];
+    open_format_shape(found, view->ndim, view->dims);
+    open_format_shape(wanted, param->ndim, param->dims);
+    if (open_is_positions(param) && columns) {
+        snprintf(advice, OPEN_ADVICE, "block_size=%lld", (long long)view->dims[0]);
+    } else {
+        open_format_advice(advice, file);
+    }
+    return open_fail(error, "%s: %s is %s, this sampler wants %s; build one with %s", file->path,
+                     view->name, found, wanted, advice);
+}
+
+// A tied head is the token table: a checkpoint whose head has values of its own would be read
+// wrongly. Hashes, where there are any, spare reading both.
+static bool open_check_copy(const struct safetensors *file, const struct tensor_view *copy,
+                            char error[512]) {
+    const struct tensor_view *owner = safetensors_find(file, "transformer.wte.weight");
+    bool hashed = owner != NULL && owner->hash[0] != '\0' && copy->hash[0] != '\0';
+    if (owner == NULL || (hashed ? strcmp(owner->hash, copy->hash) == 0
+                                 : owner->bytes == copy->bytes &&
+                                       memcmp(owner->data, copy->data, copy->bytes) == 0)) {
+        return true;
+    }
+    return open_fail(error,
+                     "%s: %s has values of its own, this sampler ties it to %s; build one with an "
+                     "untied head",
+                     file->path, copy->name, owner->name);
+}
+
+static bool open_is_ours(const char *name) {
+    char ours[PARAM_NAME];
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        for (int layer = 0; layer < sampler_info.params[i].layers; layer++) {
+            param_name(&sampler_info.params[i], layer, "", ours);
+            if (strcmp(name, ours) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+// Refuses tensors that the model has not; Adam's moments, which state.safetensors holds, are fine.
+static bool open_check_others(const struct safetensors *file, char error[512]) {
+    for (int i = 0; i < file->count; i++) {
+        const char *name = file->tensors[i].name;
+        bool moment = strncmp(name, "adam.m.", 7) == 0 || strncmp(name, "adam.v.", 7) == 0;
+        if (!moment && !open_is_ours(name)) {
+            char advice[OPEN_ADVICE];
+            open_format_advice(advice, file);
+            return open_fail(error, "%s: %.120s is not in this sampler's model; build one with %s",
+                             file->path, name, advice);
+        }
+    }
+    return true;
+}
+
+// Finds every tensor that the model has, and no other, and points s->weight at them.
+static bool open_find_weights(struct sampler *s, const struct safetensors *file, char error[512]) {
+    int found = 0;
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        const struct param *param = &sampler_info.params[i];
+        for (int layer = 0; layer < param->layers; layer++) {
+            char name[PARAM_NAME];
+            param_name(param, layer, "", name);
+            const struct tensor_view *view = safetensors_find(file, name);
+            if (view == NULL) {
+                char advice[OPEN_ADVICE];
+                open_format_advice(advice, file);
+                return open_fail(error, "%s: %s is missing; build a sampler with %s", file->path,
+                                 name, advice);
+            }
+            if (!open_check_shape(file, view, param, error) ||
+                (param->copy && !open_check_copy(file, view, error))) {
+                return false;
+            }
+            s->weight[found++] = view->data;
+        }
+    }
+    return found == file->count || open_check_others(file, error);
+}
+
+static bool open_read_tokenizer(struct tokenizer *tokenizer, const struct safetensors *file,
+                                char error[512]) {
+    const char *text = safetensors_metadata(file, "tokenizer"), *problem;
+    if (text == NULL) {
+        return open_fail(error,
+                         "%s: no tokenizer in its metadata, so its tokens cannot be written; take "
+                         "a checkpoint that a trainer wrote, as one started with --init_from=%s",
+                         file->path, file->path);
+    }
+    if (!tokenizer_parse(tokenizer, text, &problem)) {
+        return open_fail(error, "%s: %s; take a checkpoint that a trainer wrote", file->path,
+                         problem);
+    }
+    if (tokenizer->vocab_size <= sampler_info.vocab_size) {
+        return true;
+    }
+    open_fail(error,
+              "%s: its tokenizer has %d entries, this sampler's vocab_size is %d; build one with "
+              "vocab_size=%d",
+              file->path, tokenizer->vocab_size, sampler_info.vocab_size, tokenizer->vocab_size);
+    tokenizer_free(tokenizer);
+    return false;
+}
+
+// Whether these weights can compute what they were trained to.
+static bool open_check_function(const struct safetensors *file, char error[512]) {
+    struct open_difference difference;
+    if (open_compare(&difference, file, OPEN_function)) {
+        return open_fail(error,
+                         "%s: trained with %s, this sampler has %s, which computes something else; "
+                         "build one with %s",
+                         file->path, difference.theirs, difference.ours, difference.theirs);
+    }
+    for (int i = 0; i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        if (open_is_ours(view->name) &&
+            !floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
+            return open_fail(error,
+                             "%s: %s has a value that is not finite, so it gives no text; take "
+                             "another checkpoint",
+                             file->path, view->name);
+        }
+    }
+    return true;
+}
+
+static void open_warn(const struct safetensors *file) {
+    struct open_difference difference;
+    const char *format = safetensors_metadata(file, "format");
+    if (open_compare(&difference, file, OPEN_shape) && *difference.theirs) {
+        warn("%s: trained with %s, this sampler has %s; going on", file->path, difference.theirs,
+             difference.ours);
+    }
+    if (format && !strcmp(format, "diecast") && !file->hashed) {
+        warn("%s: its header has no hash, as of older trainers and of converted files: it is taken "
+             "as "
+             "it is",
+             file->path);
+    }
+}
+
+bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
+                  char error[512], enum exit_code *code) {
+    if (!safetensors_open(&file->tensors, path, error, code)) {
+        return false;
+    }
+    *code = EXIT_DATA;
+    sampler_create(s, threads);
+    if (!foreign_adapt(&file->tensors, sampler_info.params, sampler_info.params_count, error) ||
+        !open_find_weights(s, &file->tensors, error) ||
+        !open_check_function(&file->tensors, error) ||
+        !open_read_tokenizer(&file->tokenizer, &file->tensors, error)) {
+        sampler_destroy(s);
+        safetensors_close(&file->tensors);
+        return false;
+    }
+    s->vocab_size = file->tokenizer.vocab_size;
+    open_warn(&file->tensors);
+    return true;
+}
+
+void sampler_close(struct sampler_file *file, struct sampler *s) {
+    sampler_destroy(s);
+    tokenizer_free(&file->tokenizer);
+    safetensors_close(&file->tensors);
+}

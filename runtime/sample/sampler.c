@@ -1,0 +1,267 @@
+// sampler.c: from tokens to tokens: the sampler's memory, its threads and the loop that generates.
+// The model itself is in emitted sample.c. Libc, libm and pthreads alone: the sampler is also
+// linked statically.
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/sample/sample.h"
+
+enum {
+    // How a thread waits: it spins for about as long as a kernel's other threads take, then sleeps.
+    // Yielding in between would give its turn to any busy process: a token took 50 times as long then.
+    SAMPLER_SPINS = 10000,
+    SAMPLER_STACK_BYTES = 256 * 1024, // of each thread, under every libc
+    SAMPLER_ALIGNMENT = 64,           // of memory, in bytes: a cache line
+    SAMPLER_AHEAD_BYTES = 256 * 1024, // that a waiting thread asks for at most
+};
+
+// What a thread reads next, of which it asks for the first part while it waits. A cache line each.
+struct sampler_next {
+    _Alignas(SAMPLER_ALIGNMENT) const char *ahead;
+    const char *end;
+};
+
+// The threads that share the work of sampler_forward. Thread 0 is the caller of sampler_generate.
+struct sampler_team {
+    atomic_int arrived;             // threads waiting in this round
+    atomic_uint round;              // grows by one each time that all have arrived
+    atomic_int asleep;              // of those that wait
+    pthread_mutex_t gate;           // held until the team's size is known, and to fall asleep
+    pthread_cond_t awake;           // a round has ended
+    int spins;                      // 0 where threads share processors
+    pthread_t *thread;              // (threads - 1)
+    struct sampler_worker *workers; // (threads - 1)
+    struct sampler_next *next;      // (threads)
+
+    const int32_t *tokens; // the job: arguments of sampler_forward
+    int count, pos;
+    bool stop; // no job: time to end
+};
+
+struct sampler_worker {
+    struct sampler *s;
+    int number;
+};
+
+// Waits until all are here. Every try asks for a line of what lies from *ahead to `end`.
+static void sampler_wait_asking(struct sampler *s, const char **ahead, const char *end) {
+    struct sampler_team *team = s->team;
+    unsigned round = atomic_load(&team->round);
+    if (atomic_fetch_add(&team->arrived, 1) == s->threads - 1) {
+        atomic_store(&team->arrived, 0);
+        atomic_store(&team->round, round + 1);
+        if (atomic_load(&team->asleep) > 0) {
+            pthread_mutex_lock(&team->gate);
+            pthread_cond_broadcast(&team->awake);
+            pthread_mutex_unlock(&team->gate);
+        }
+        return;
+    }
+    for (int tries = 0; tries < team->spins; tries++) {
+        if (atomic_load(&team->round) != round) {
+            return;
+        }
+        if (*ahead < end) {
+            __builtin_prefetch(*ahead, 0, 2);
+            *ahead += SAMPLER_ALIGNMENT;
+        }
+    }
+    pthread_mutex_lock(&team->gate);
+    atomic_fetch_add(&team->asleep, 1);
+    while (atomic_load(&team->round) == round) {
+        pthread_cond_wait(&team->awake, &team->gate);
+    }
+    atomic_fetch_sub(&team->asleep, 1);
+    pthread_mutex_unlock(&team->gate);
+}
+
+void sampler_wait(struct sampler *s) {
+    if (s->threads > 1) {
+        const char *nothing = NULL;
+        sampler_wait_asking(s, &nothing, NULL);
+    }
+}
+
+void sampler_wait_ahead(struct sampler *s, int thread) {
+    if (s->threads > 1) {
+        struct sampler_next *next = &s->team->next[thread];
+        sampler_wait_asking(s, &next->ahead, next->end);
+    }
+}
+
+void sampler_ahead(struct sampler *s, int thread, const float *from) {
+    if (s->threads > 1) {
+        struct sampler_next *next = &s->team->next[thread];
+        next->ahead = (const char *)from;
+        next->end = next->ahead + SAMPLER_AHEAD_BYTES;
+    }
+}
+
+// Threads 1 and up: one job after another, between two waits each.
+static void *sampler_work(void *argument) {
+    struct sampler_worker *worker = argument;
+    struct sampler *s = worker->s;
+    struct sampler_team *team = s->team;
+    pthread_mutex_lock(&team->gate);
+    pthread_mutex_unlock(&team->gate);
+    for (;;) {
+        sampler_wait(s);
+        if (team->stop) {
+            return NULL;
+        }
+        sampler_forward(s, team->tokens, team->count, team->pos, s->logits, worker->number);
+        sampler_wait(s);
+    }
+}
+
+// Runs one piece of the context through the model, in all threads.
+static void sampler_run(struct sampler *s, const int32_t *tokens, int count, int pos) {
+    if (s->threads == 1) {
+        sampler_forward(s, tokens, count, pos, s->logits, 0);
+        return;
+    }
+    s->team->tokens = tokens;
+    s->team->count = count;
+    s->team->pos = pos;
+    sampler_wait(s);
+    sampler_forward(s, tokens, count, pos, s->logits, 0);
+    sampler_wait(s);
+}
+
+static void *sampler_allocate(size_t count, size_t size) {
+    return allocate(count, size, "the sampler");
+}
+
+static void sampler_start(struct sampler *s, int threads) {
+    struct sampler_team *team = sampler_allocate(1, sizeof *team);
+    team->thread = sampler_allocate((size_t)threads - 1, sizeof *team->thread);
+    team->workers = sampler_allocate((size_t)threads - 1, sizeof *team->workers);
+    if (posix_memalign((void **)&team->next, SAMPLER_ALIGNMENT,
+                       (size_t)threads * sizeof *team->next) != 0) {
+        die(EXIT_MEMORY, "sampler: no memory for %d threads; free some", threads);
+    }
+    memset(team->next, 0, (size_t)threads * sizeof *team->next);
+    pthread_mutex_init(&team->gate, NULL);
+    pthread_mutex_lock(&team->gate);
+    pthread_cond_init(&team->awake, NULL);
+    const bool own = threads <= processors_allowed();
+    team->spins = own ? SAMPLER_SPINS : 0;
+    s->team = team;
+
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, SAMPLER_STACK_BYTES);
+    int started = 0;
+    while (started < threads - 1) {
+        team->workers[started] = (struct sampler_worker){.s = s, .number = started + 1};
+        if (pthread_create(&team->thread[started], &attributes, sampler_work,
+                           &team->workers[started]) != 0) {
+            break;
+        }
+        started++;
+    }
+    pthread_attr_destroy(&attributes);
+    s->threads = started + 1;
+    pthread_mutex_unlock(&team->gate);
+}
+
+void sampler_create(struct sampler *s, int threads) {
+    int weights = 0;
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        weights += sampler_info.params[i].layers;
+    }
+    *s = (struct sampler){
+        .weight = sampler_allocate((size_t)weights, sizeof *s->weight),
+        .block =
+            sampler_allocate((size_t)sampler_info.memory_floats + SAMPLER_ALIGNMENT / sizeof(float),
+                             sizeof *s->memory),
+        .logits = sampler_allocate((size_t)sampler_info.vocab_size, sizeof *s->logits),
+        .window = sampler_allocate((size_t)sampler_info.block_size, sizeof *s->window),
+        .vocab_size = sampler_info.vocab_size,
+        .threads = 1,
+    };
+    s->memory = (float *)(((uintptr_t)s->block + SAMPLER_ALIGNMENT - 1) / SAMPLER_ALIGNMENT *
+                          SAMPLER_ALIGNMENT);
+    if (threads > 1) {
+        sampler_start(s, threads);
+    }
+}
+
+void sampler_destroy(struct sampler *s) {
+    struct sampler_team *team = s->team;
+    if (team != NULL) {
+        team->stop = true;
+        sampler_wait(s);
+        for (int i = 0; i < s->threads - 1; i++) {
+            pthread_join(team->thread[i], NULL);
+        }
+        pthread_cond_destroy(&team->awake);
+        pthread_mutex_destroy(&team->gate);
+        free(team->thread);
+        free(team->workers);
+        free(team->next);
+        free(team);
+    }
+    free(s->weight);
+    free(s->block);
+    free(s->logits);
+    free(s->window);
+    *s = (struct sampler){0};
+}
+
+// Fills the cache with the first `count` tokens of the window; logits of the last.
+static void sampler_fill(struct sampler *s, int count) {
+    for (int pos = 0; pos < count; pos += sampler_info.max_rows) {
+        int rows = count - pos < sampler_info.max_rows ? count - pos : sampler_info.max_rows;
+        sampler_run(s, s->window + pos, rows, pos);
+    }
+}
+
+void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights) {
+    memcpy(s->window, ids, (size_t)count * sizeof *ids);
+    s->weights = weights;
+    s->weights_tokens = count;
+    sampler_fill(s, count);
+    s->weights = NULL;
+}
+
+float *sampler_layer_weights(const struct sampler *s, int layer) {
+    const size_t square = (size_t)s->weights_tokens * (size_t)s->weights_tokens;
+    return s->weights ? s->weights + (size_t)layer * (size_t)sampler_info.n_head * square : NULL;
+}
+
+bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+                      const struct sampling *sampling, uint32_t sample,
+                      void (*emit)(void *context, int32_t id), void *context) {
+    const int T = sampler_info.block_size;
+    if (max_new_tokens <= 0) {
+        return true;
+    }
+    int used = count < T ? (int)count : T; // of the window
+    memcpy(s->window, ids + count - used, (size_t)used * sizeof *ids);
+    sampler_fill(s, used);
+
+    for (int64_t i = 0;; i++) {
+        if (!floats_are_finite(s->logits, s->vocab_size)) {
+            return false;
+        }
+        uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, (uint32_t)i);
+        int32_t id = sampler_choose(s->logits, s->vocab_size, sampling, draw);
+        emit(context, id);
+        if (i + 1 == max_new_tokens || (sampling->stop && sampling->stop())) {
+            return true;
+        }
+        if (used < T) {
+            s->window[used] = id;
+            sampler_run(s, s->window + used, 1, used);
+            used++;
+        } else {
+            // Every token moves to another position: nothing in the cache is of use any more.
+            memmove(s->window, s->window + 1, (size_t)(T - 1) * sizeof *s->window);
+            s->window[T - 1] = id;
+            sampler_fill(s, T);
+        }
+    }
+}

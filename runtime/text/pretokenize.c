@@ -1,0 +1,84 @@
+// pretokenize.c: cuts text into the pieces that byte-pair encoding works within, as GPT-2 does:
+//
+//     '(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+//
+// with Unicode's White_Space for \s. Every byte is in one piece. Needs libc alone, since the
+// sampler carries it.
+#include "runtime/text/text.h"
+#include "runtime/base/base.h"
+#include "runtime/text/unicode.h"
+
+static enum unicode_kind pretokenize_kind(uint32_t c) {
+    uint32_t key = c << 2 | 3;
+    size_t low = 0, high = sizeof unicode_runs / sizeof *unicode_runs; // the first run starts at 0
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (unicode_runs[middle] <= key) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return unicode_runs[low] & 3;
+}
+
+// The kind of the character that text starts with, and its length in bytes. A byte that starts none
+// counts as a character of its own: callers have checked the text, but it must end anyhow.
+static enum unicode_kind pretokenize_look(const unsigned char *text, size_t length, size_t *bytes) {
+    *bytes = 1;
+    if (*text < 0x80) {
+        return unicode_ascii[*text];
+    }
+    uint32_t c;
+    int got = utf8_decode(text, length, &c);
+    if (got == 0) {
+        return UNICODE_OTHER;
+    }
+    *bytes = (size_t)got;
+    return pretokenize_kind(c);
+}
+
+// The length of 's 't 're 've 'm 'll 'd at the start of text, or 0.
+static size_t pretokenize_contraction(const unsigned char *text, size_t length) {
+    if (length < 2 || text[0] != '\'') {
+        return 0;
+    }
+    unsigned char a = text[1], b = length > 2 ? text[2] : 0;
+    if (a == 's' || a == 'd' || a == 'm' || a == 't') {
+        return 2;
+    }
+    bool two = (a == 'l' && b == 'l') || (a == 'v' && b == 'e') || (a == 'r' && b == 'e');
+    return two ? 3 : 0;
+}
+
+// The end of the run of one kind that goes on at `at`; *last is where its last character starts.
+static size_t pretokenize_run(const unsigned char *text, size_t length, size_t at,
+                              enum unicode_kind kind, size_t *last) {
+    size_t bytes;
+    while (at < length && pretokenize_look(text + at, length - at, &bytes) == kind) {
+        *last = at;
+        at += bytes;
+    }
+    return at;
+}
+
+size_t pretokenize(const char *string, size_t length) {
+    const unsigned char *text = (const unsigned char *)string;
+    size_t bytes, last = 0, end = pretokenize_contraction(text, length);
+    if (end > 0) {
+        return end;
+    }
+    enum unicode_kind kind = pretokenize_look(text, length, &bytes);
+    if (kind != UNICODE_SPACE) {
+        return pretokenize_run(text, length, bytes, kind, &last);
+    }
+    if (text[0] == ' ' && length > 1) { // goes with what follows, be it no space itself
+        kind = pretokenize_look(text + 1, length - 1, &bytes);
+        if (kind != UNICODE_SPACE) {
+            return pretokenize_run(text, length, 1 + bytes, kind, &last);
+        }
+    }
+    // Spaces up to the end of the text; else all but the last, or the only one.
+    end = pretokenize_run(text, length, 0, UNICODE_SPACE, &last);
+    return end == length || last == 0 ? end : last;
+}

@@ -1,0 +1,189 @@
+// tokenizer.c: text to token ids and back. A token is one code point and its id its rank, or it is
+// a run of bytes that GPT-2's byte-pair encoding made (bpe.c). Needs libc alone, since the sampler
+// carries it.
+#include "runtime/text/text.h"
+#include "runtime/base/base.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// ---- vocabularies -------------------------------------------------------------------------------
+
+// Reads one code point as tokenizers write them: lower case, two digits or as few as it takes, so
+// that equal vocabularies are equal strings. Returns where it ends, or NULL.
+static const char *tokenizer_hex(const char *text, uint32_t *codepoint) {
+    uint32_t c = 0;
+    int digits = 0;
+    for (;; digits++) {
+        char d = text[digits];
+        if (d >= '0' && d <= '9') {
+            c = c << 4 | (uint32_t)(d - '0');
+        } else if (d >= 'a' && d <= 'f') {
+            c = c << 4 | (uint32_t)(d - 'a' + 10);
+        } else {
+            break;
+        }
+        if (digits == 6) {
+            return NULL;
+        }
+    }
+    if (digits < 2 || (digits > 2 && text[0] == '0')) {
+        return NULL;
+    }
+    *codepoint = c;
+    return text + digits;
+}
+
+// "00 61 20ac", behind "char".
+static bool tokenizer_parse_characters(struct tokenizer *tokenizer, const char *at,
+                                       const char **error) {
+    // A code point takes three bytes at least, with the space before it, and four at most as UTF-8.
+    size_t most = strlen(at) / 3;
+    tokenizer->codepoint = allocate(most + 1, sizeof *tokenizer->codepoint, "the tokenizer");
+    tokenizer->offset = allocate(most + 1, sizeof *tokenizer->offset, "the tokenizer");
+    tokenizer->bytes = allocate(most, 4, "the tokenizer");
+    uint32_t previous = 0;
+    int count = 0;
+    tokenizer->offset[0] = 0;
+    while (*at) {
+        uint32_t c;
+        const char *end = *at == ' ' ? tokenizer_hex(at + 1, &c) : NULL;
+        if (!end || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
+            *error = "the tokenizer holds something that is no code point";
+            return false;
+        }
+        if (count > 0 && c <= previous) {
+            *error = "the tokenizer's code points do not rise";
+            return false;
+        }
+        uint32_t used = tokenizer->offset[count];
+        tokenizer->codepoint[count++] = previous = c;
+        tokenizer->offset[count] = used + (uint32_t)utf8_encode(c, tokenizer->bytes + used);
+        at = end;
+    }
+    tokenizer->vocab_size = count;
+    return true;
+}
+
+bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char **error) {
+    memset(tokenizer, 0, sizeof *tokenizer);
+    bool good;
+    if (strncmp(text, "char ", 5) == 0) {
+        good = tokenizer_parse_characters(tokenizer, text + 4, error);
+    } else if (strncmp(text, "bpe gpt2 ", 9) == 0) {
+        good = bpe_parse(tokenizer, text + 9, error);
+    } else {
+        *error = "the tokenizer starts neither with 'char ' nor with 'bpe gpt2 '";
+        return false;
+    }
+    if (good) {
+        tokenizer->text = allocate_copy(text, strlen(text), "the tokenizer");
+    } else {
+        tokenizer_free(tokenizer);
+    }
+    return good;
+}
+
+void tokenizer_free(struct tokenizer *tokenizer) {
+    free(tokenizer->text);
+    free(tokenizer->bytes);
+    free(tokenizer->offset);
+    free(tokenizer->codepoint);
+    bpe_free(tokenizer->bpe);
+    memset(tokenizer, 0, sizeof *tokenizer);
+}
+
+// The rank of a code point, or -1.
+static int32_t tokenizer_id(const struct tokenizer *tokenizer, uint32_t codepoint) {
+    int32_t low = 0, high = tokenizer->vocab_size;
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (tokenizer->codepoint[middle] < codepoint) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < tokenizer->vocab_size && tokenizer->codepoint[low] == codepoint ? low : -1;
+}
+
+static int64_t tokenizer_encode_characters(const struct tokenizer *tokenizer, const char *text,
+                                           size_t length, int32_t *ids, size_t *where) {
+    int64_t count = 0;
+    for (size_t at = 0; at < length;) {
+        uint32_t c;
+        int bytes = utf8_decode((const unsigned char *)text + at, length - at, &c);
+        int32_t id = bytes ? tokenizer_id(tokenizer, c) : -1;
+        if (id < 0) {
+            *where = at;
+            return -1;
+        }
+        ids[count++] = id;
+        at += (size_t)bytes;
+    }
+    return count;
+}
+
+// The length of what stands before the first <|endoftext|>, or of all.
+static size_t tokenizer_ordinary(const struct bpe *bpe, const char *text, size_t length) {
+    enum { SPECIAL = sizeof TOKENIZER_END_OF_TEXT - 1 };
+    const char *at = bpe_end_of_text(bpe) >= 0 ? text : NULL, *end = text + length;
+    while (at && (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
+        if (end - at >= SPECIAL && memcmp(at, TOKENIZER_END_OF_TEXT, SPECIAL) == 0) {
+            return (size_t)(at - text);
+        }
+        at++;
+    }
+    return length;
+}
+
+static int64_t tokenizer_encode_bpe(const struct tokenizer *tokenizer, const char *text,
+                                    size_t length, int32_t *ids, size_t *where) {
+    for (size_t at = 0; at < length;) { // first: what is no UTF-8 gives no ids at all
+        uint32_t c;
+        int bytes = utf8_decode((const unsigned char *)text + at, length - at, &c);
+        if (bytes == 0) {
+            *where = at;
+            return -1;
+        }
+        at += (size_t)bytes;
+    }
+    int64_t count = 0;
+    for (size_t at = 0; at < length;) {
+        size_t end = at + tokenizer_ordinary(tokenizer->bpe, text + at, length - at);
+        while (at < end) {
+            size_t piece = pretokenize(text + at, end - at);
+            count += bpe_encode(tokenizer->bpe, text + at, piece, ids + count);
+            at += piece;
+        }
+        if (end < length) {
+            ids[count++] = bpe_end_of_text(tokenizer->bpe);
+            at += sizeof TOKENIZER_END_OF_TEXT - 1;
+        }
+    }
+    return count;
+}
+
+int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
+                         int32_t *ids, size_t *where) {
+    return tokenizer->bpe ? tokenizer_encode_bpe(tokenizer, text, length, ids, where)
+                          : tokenizer_encode_characters(tokenizer, text, length, ids, where);
+}
+
+int32_t tokenizer_start(const struct tokenizer *tokenizer) {
+    int32_t id;
+    size_t where;
+    return tokenizer_encode(tokenizer, "\n", 1, &id, &where) == 1 ? id : 0;
+}
+
+const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size_t *length) {
+    *length = tokenizer->offset[id + 1] - tokenizer->offset[id];
+    return tokenizer->bytes + tokenizer->offset[id];
+}
+
+void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]) {
+    char hash[17];
+    hash_bytes(tokenizer->text, strlen(tokenizer->text), hash);
+    snprintf(line, 96, "%s, %d %s, %s", tokenizer->bpe ? "gpt2" : "char", tokenizer->vocab_size,
+             tokenizer->bpe ? "tokens" : "characters", hash);
+}

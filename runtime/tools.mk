@@ -1,0 +1,20 @@
+# tools.mk: programs that know no config, and stand on base, text and files alone; the Makefile includes it in its first
+# stage.
+#
+#     build/prepare    makes a data set
+#     build/check      says whether a run's files are whole, for a sweep
+#     build/limits     says how many threads may run here and what memory there is, for a sweep's plan
+#     build/encode, build/tokenizer_bench    GPT-2's tokenizer, for make tokenizer-parity and bench-tokenizer
+runtime := build/runtime/tools
+flags_file :=
+compile_c = $(Q)TMPDIR=$(@D) $(CC) $(cc_flags)
+include runtime/wings.mk
+$(runtime)/files/keys.o: | build/include/run_keys.h
+
+tools := prepare check limits
+tool_parts := $(call archives_to,files)
+$(foreach tool,$(tools),$(eval build/$(tool): $(call program,$(tool)) $(tool_parts)))
+build/encode: tests/reference/encode.c $(tool_parts)
+build/tokenizer_bench: tests/bench/tokenizer.c $(tool_parts)
+$(addprefix build/,$(tools) encode tokenizer_bench):
+	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $^ -lm

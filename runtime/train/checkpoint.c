@@ -1,0 +1,505 @@
+// checkpoint.c: a run on disk: its weights under nanoGPT's names, Adam's moments, and where it
+// stands.
+#include "runtime/train/train.h"
+
+#include <errno.h>
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CHECKPOINT_ITER_MAX = 1000000001 }; // the iteration behind the highest max_iters
+
+struct progress progress_fresh(void) {
+    return (struct progress){.best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN};
+}
+
+// ---- the tensors of a model, in the order of nanoGPT's state dict -------------------------------
+
+struct tensor_at {
+    const struct param *param;
+    int layer;
+};
+
+// All of layer 0, then all of layer 1, where the table has each tensor's layers together.
+static struct tensor_at *checkpoint_tensors(const struct model_info *info, int *count) {
+    size_t most = 0;
+    for (int i = 0; i < info->params_count; i++) {
+        most += (size_t)info->params[i].layers;
+    }
+    struct tensor_at *tensors = allocate(most, sizeof *tensors, "a list of tensors");
+    *count = 0;
+    for (int i = 0, end; i < info->params_count; i = end) {
+        int layers = info->params[i].layers;
+        bool layered = strstr(info->params[i].name, "%d");
+        end = i + 1;
+        while (layered && end < info->params_count && strstr(info->params[end].name, "%d")) {
+            end++;
+        }
+        for (int layer = 0; layer < layers; layer++) {
+            for (int k = i; k < end; k++) {
+                tensors[(*count)++] = (struct tensor_at){&info->params[k], layer};
+            }
+        }
+    }
+    return tensors;
+}
+
+static float *checkpoint_place(float *base, const struct tensor_at *t) {
+    return base + t->param->offset + t->layer * t->param->stride;
+}
+
+bool checkpoint_is_finite(const struct model *m, const struct model_info *info,
+                          char name[PARAM_NAME]) {
+    static const char *const prefixes[] = {"", "adam.m.", "adam.v."};
+    float *const bases[] = {m->params, m->m, m->v};
+    for (int i = 0; i < info->params_count; i++) {
+        const struct param *param = &info->params[i];
+        for (int layer = 0; layer < param->layers; layer++) {
+            for (int k = 0; k < 3 && bases[k]; k++) {
+                const struct tensor_at tensor = {param, layer};
+                if (!floats_are_finite(checkpoint_place(bases[k], &tensor),
+                                       param->dims[0] * param->dims[1])) {
+                    param_name(param, layer, prefixes[k], name);
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
+}
+
+// ---- writing ------------------------------------------------------------------------------------
+
+static struct tensor_out checkpoint_out(const struct tensor_at *t, const char *prefix,
+                                        float *base) {
+    struct tensor_out out = {.ndim = t->param->ndim,
+                             .dims = {t->param->dims[0], t->param->dims[1]},
+                             .data = checkpoint_place(base, t)};
+    param_name(t->param, t->layer, prefix, out.name);
+    return out;
+}
+
+static void checkpoint_save(const char *path, const struct model *m, const struct model_info *info,
+                            const struct progress *p, const char *run_text, const char *tokenizer,
+                            bool moments) {
+    int count, outs = 0;
+    struct tensor_at *tensors = checkpoint_tensors(info, &count);
+    struct tensor_out *out = allocate((size_t)count * 3, sizeof *out, "a list of tensors");
+    for (int i = 0; i < count; i++) {
+        out[outs++] = checkpoint_out(&tensors[i], "", m->params);
+    }
+    for (int i = 0; i < count && moments; i++) {
+        if (!tensors[i].param->copy) {
+            out[outs++] = checkpoint_out(&tensors[i], "adam.m.", m->m);
+            out[outs++] = checkpoint_out(&tensors[i], "adam.v.", m->v);
+        }
+    }
+    char number[10][32];
+    snprintf(number[0], 32, "%" PRId64, p->iter);
+    snprintf(number[1], 32, "%" PRId64, p->updates);
+    snprintf(number[2], 32, "%" PRId64, p->skipped);
+    snprintf(number[3], 32, "%" PRId64, p->bad_in_a_row);
+    snprintf(number[4], 32, "%.17g", p->best_val_loss);
+    snprintf(number[5], 32, "%.17g", p->train_loss);
+    snprintf(number[6], 32, "%.17g", p->val_loss);
+    snprintf(number[7], 32, "%.17g", p->loss_scale);
+    snprintf(number[8], 32, "%" PRId64, p->loss_scale_steps);
+    snprintf(number[9], 32, "%" PRId64, p->log_lines);
+    const char *const metadata[] = {
+        "format",
+        "diecast",
+        "config",
+        info->config,
+        "run",
+        run_text,
+        "build",
+        info->hash,
+        "tokenizer",
+        tokenizer,
+        "iter",
+        number[0],
+        "updates",
+        number[1],
+        "skipped",
+        number[2],
+        "bad_in_a_row",
+        number[3],
+        "best_val_loss",
+        number[4],
+        "train_loss",
+        number[5],
+        "val_loss",
+        number[6],
+        "finished",
+        p->finished ? "true" : "false",
+        "loss_scale",
+        number[7],
+        "loss_scale_steps",
+        number[8],
+        "log_lines",
+        number[9],
+        "from",
+        p->from,
+        "from_path",
+        p->from_path,
+        "data",
+        p->data,
+        "products",
+        m->products, // last: only what a device has
+    };
+    char error[512];
+    int pairs = (int)(sizeof metadata / sizeof metadata[0] / 2) - !m->products;
+    if (!safetensors_write(path, out, outs, metadata, pairs, error)) {
+        die(EXIT_IO, "%s", error);
+    }
+    free(out);
+    free(tensors);
+}
+
+void checkpoint_save_weights(const char *path, const struct model *m, const struct model_info *info,
+                             const struct progress *progress, const char *run_text,
+                             const char *tokenizer) {
+    checkpoint_save(path, m, info, progress, run_text, tokenizer, false);
+}
+
+void checkpoint_save_state(const char *path, const struct model *m, const struct model_info *info,
+                           const struct progress *progress, const char *run_text,
+                           const char *tokenizer) {
+    checkpoint_save(path, m, info, progress, run_text, tokenizer, m->m != NULL);
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+static void checkpoint_open(struct safetensors *file, const char *path) {
+    char error[512];
+    enum exit_code code;
+    if (!safetensors_open(file, path, error, &code)) {
+        die(code, "%s", error);
+    }
+}
+
+// ---- numbers in the metadata: of one form, whole, and in the range of what they say -------------
+
+static _Noreturn void checkpoint_damaged(const struct safetensors *file, const char *key,
+                                         const char *wanted) {
+    die(EXIT_DATA, "%s: metadata %s is '%s', not %s; the file is damaged", file->path, key,
+        safetensors_metadata(file, key), wanted);
+}
+
+// A whole number from 0 to `most`.
+static int64_t checkpoint_count(const struct safetensors *file, const char *key, int64_t most) {
+    const char *text = safetensors_metadata(file, key);
+    char *end = NULL;
+    errno = 0;
+    long long value = text ? strtoll(text, &end, 10) : 0;
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "a count up to %" PRId64, most);
+    if (text && (*text < '0' || *text > '9' || *end || errno || value > most)) {
+        checkpoint_damaged(file, key, wanted);
+    }
+    return value;
+}
+
+// A number from 0 to `most`, in decimal digits.
+static double checkpoint_number(const struct safetensors *file, const char *key, double most,
+                                double missing) {
+    const char *text = safetensors_metadata(file, key);
+    char *end = NULL;
+    double value = text ? strtod(text, &end) : missing;
+    if (text && (*text < '0' || *text > '9' || text[strspn(text, "0123456789.e+-")] || *end ||
+                 !(value <= most))) {
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, "a number from 0 to %g", most);
+        checkpoint_damaged(file, key, wanted);
+    }
+    return value;
+}
+
+// A loss, which may be none or infinite.
+static double checkpoint_loss(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
+    if (!text || !strcmp(text, "nan") || !strcmp(text, "-nan")) {
+        return NAN;
+    }
+    return strcmp(text, "inf") ? checkpoint_number(file, key, DBL_MAX, NAN) : INFINITY;
+}
+
+static bool checkpoint_bool(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
+    if (text && strcmp(text, "true") && strcmp(text, "false")) {
+        checkpoint_damaged(file, key, "true or false");
+    }
+    return text && !strcmp(text, "true");
+}
+
+// What every trainer has written. What came later a file of ours lists as covered by its hash.
+static const char *const checkpoint_keys[] = {
+    "iter",          "updates",    "skipped",  "bad_in_a_row",
+    "best_val_loss", "train_loss", "val_loss", "finished",
+};
+enum { CHECKPOINT_KEYS = sizeof checkpoint_keys / sizeof checkpoint_keys[0] };
+
+// Whether a trainer of ours wrote where a run stands. Then all of it must be there.
+static bool checkpoint_has_progress(const struct safetensors *file) {
+    const char *format = safetensors_metadata(file, "format"), *missing = NULL;
+    bool ours = format && !strcmp(format, "diecast");
+    for (int i = 0; i < CHECKPOINT_KEYS; i++) {
+        if (safetensors_metadata(file, checkpoint_keys[i])) {
+            ours = true;
+        } else if (!missing) {
+            missing = checkpoint_keys[i];
+        }
+    }
+    if (ours && missing) {
+        die(EXIT_DATA, "%s: has no metadata %s; the file is damaged, so take another", file->path,
+            missing);
+    }
+    return ours;
+}
+
+static void checkpoint_from(const struct safetensors *file, struct progress *p) {
+    const char *from = safetensors_metadata(file, "from");
+    const char *path = safetensors_metadata(file, "from_path");
+    bool hash = from && strlen(from) == 16 && strspn(from, "0123456789abcdef") == 16;
+    if (from && *from && !hash && strcmp(from, "scratch")) {
+        checkpoint_damaged(file, "from", "scratch or 16 hexadecimal digits");
+    }
+    snprintf(p->from, sizeof p->from, "%s", from ? from : "");
+    snprintf(p->from_path, sizeof p->from_path, "%s", path ? path : "");
+}
+
+static struct progress checkpoint_progress(const struct safetensors *file) {
+    if (!checkpoint_has_progress(file)) {
+        return progress_fresh();
+    }
+    struct progress p = {
+        .iter = checkpoint_count(file, "iter", CHECKPOINT_ITER_MAX),
+        .best_val_loss = checkpoint_number(file, "best_val_loss", DBL_MAX, 1e9),
+        .train_loss = checkpoint_loss(file, "train_loss"),
+        .val_loss = checkpoint_loss(file, "val_loss"),
+        .finished = checkpoint_bool(file, "finished"),
+        .data = "",
+        .loss_scale = checkpoint_number(file, "loss_scale", DBL_MAX, 0),
+    };
+    p.updates = checkpoint_count(file, "updates", p.iter); // one in an iteration, or none
+    p.skipped = checkpoint_count(file, "skipped", p.iter);
+    p.bad_in_a_row = checkpoint_count(file, "bad_in_a_row", p.skipped);
+    p.loss_scale_steps = checkpoint_count(file, "loss_scale_steps", p.iter);
+    p.log_lines = safetensors_metadata(file, "log_lines")
+                      ? checkpoint_count(file, "log_lines", (int64_t)2 * CHECKPOINT_ITER_MAX)
+                      : -1;
+    checkpoint_from(file, &p);
+    const char *data = safetensors_metadata(file, "data");
+    if (data && *data && (strlen(data) != 16 || strspn(data, "0123456789abcdef") != 16)) {
+        checkpoint_damaged(file, "data", "16 hexadecimal digits");
+    }
+    snprintf(p.data, sizeof p.data, "%s", data ? data : "");
+    return p;
+}
+
+static char *checkpoint_text(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
+    return allocate_copy(text ? text : "", text ? strlen(text) : 0, key);
+}
+
+void checkpoint_read_header(const char *path, struct checkpoint_header *header) {
+    struct safetensors file;
+    checkpoint_open(&file, path);
+    *header = (struct checkpoint_header){
+        .config = checkpoint_text(&file, "config"),
+        .run = checkpoint_text(&file, "run"),
+        .tokenizer = checkpoint_text(&file, "tokenizer"),
+        .products = checkpoint_text(&file, "products"),
+        .progress = checkpoint_progress(&file),
+        .has_progress = checkpoint_has_progress(&file),
+    };
+    safetensors_close(&file);
+}
+
+void checkpoint_free_header(struct checkpoint_header *header) {
+    free(header->config);
+    free(header->run);
+    free(header->tokenizer);
+    free(header->products);
+}
+
+static void checkpoint_describe(const char *text, char line[96]) {
+    struct tokenizer tokenizer;
+    const char *error;
+    if (tokenizer_parse(&tokenizer, text, &error)) {
+        tokenizer_describe(&tokenizer, line);
+        tokenizer_free(&tokenizer);
+    } else {
+        snprintf(line, 96, "one that cannot be read (%s)", error);
+    }
+}
+
+static void checkpoint_check_tokenizer(const struct safetensors *file, const char *data) {
+    const char *own = safetensors_metadata(file, "tokenizer");
+    if (own && data && strcmp(own, data)) {
+        char theirs[96], ours[96];
+        checkpoint_describe(own, theirs);
+        checkpoint_describe(data, ours);
+        die(EXIT_DATA,
+            "%s: its tokenizer is %s, the data's is %s; train on the data it was made from, or "
+            "start "
+            "anew with --init_from=scratch",
+            file->path, theirs, ours);
+    }
+}
+
+static void checkpoint_print_dims(int ndim, const int64_t *dims, char text[96]) {
+    int length = snprintf(text, 96, "(");
+    for (int i = 0; i < ndim && i < 4; i++) {
+        length +=
+            snprintf(text + length, (size_t)(96 - length), "%s%" PRId64, i ? ", " : "", dims[i]);
+    }
+    snprintf(text + length, (size_t)(96 - length), ")");
+}
+
+struct checkpoint_hint {
+    char set[256];  // key=value key=value ...
+    char text[288]; // what to do
+};
+
+static void checkpoint_add_hint(void *context, const struct pair *then, const struct pair *now) {
+    struct checkpoint_hint *hint = context;
+    const struct key *key = key_find(then->key, then->key_length);
+    (void)now;
+    if ((key->shape || key->changes == KEY_function) && then->value != pairs_nothing) {
+        size_t length = strlen(hint->set);
+        snprintf(hint->set + length, sizeof hint->set - length, "%s%.*s=%.*s", length ? " " : "",
+                 then->key_length, then->key, then->value_length, then->value);
+    }
+}
+
+// What to build for this file, from the baked keys in which it differs.
+static struct checkpoint_hint checkpoint_hint(const struct safetensors *file,
+                                              const struct model_info *info) {
+    struct checkpoint_hint hint = {"", ""};
+    const char *config = safetensors_metadata(file, "config");
+    if (config) {
+        keys_compare(config, info->config, checkpoint_add_hint, &hint);
+    }
+    if (*hint.set) {
+        snprintf(hint.text, sizeof hint.text, "build one with SET=\"%s\"", hint.set);
+    } else {
+        snprintf(hint.text, sizeof hint.text, "take a checkpoint of this trainer's model");
+    }
+    return hint;
+}
+
+// The tensor named prefix + t's name, if its shape is what this trainer wants: (T, C) may be
+// longer.
+static const struct tensor_view *checkpoint_find(const struct safetensors *file,
+                                                 const struct model_info *info,
+                                                 const struct tensor_at *t, const char *prefix) {
+    char name[PARAM_NAME], theirs[96], ours[96];
+    param_name(t->param, t->layer, prefix, name);
+    const struct tensor_view *view = safetensors_find(file, name);
+    checkpoint_print_dims(t->param->ndim, t->param->dims, ours);
+    if (!view) {
+        die(EXIT_DATA, "%s: has no %s, this trainer wants it as %s; %s", file->path, name, ours,
+            checkpoint_hint(file, info).text);
+    }
+    bool same = view->ndim == t->param->ndim;
+    for (int i = 0; same && i < view->ndim; i++) {
+        bool longer = i == 0 && view->dims[0] > t->param->dims[0] &&
+                      !strcmp(t->param->name, "transformer.wpe.weight");
+        same = view->dims[i] == t->param->dims[i] || longer;
+    }
+    if (!same) {
+        checkpoint_print_dims(view->ndim, view->dims, theirs);
+        die(EXIT_DATA, "%s: %s is %s, this trainer wants %s; %s", file->path, name, theirs, ours,
+            checkpoint_hint(file, info).text);
+    }
+    return view;
+}
+
+// Whether a tensor of the file is one of the model's, or a moment of one.
+static bool checkpoint_known(const char *name, const struct tensor_at *tensors, int count) {
+    bool moment = !strncmp(name, "adam.m.", 7) || !strncmp(name, "adam.v.", 7);
+    for (int i = 0; i < count; i++) {
+        char own[PARAM_NAME];
+        param_name(tensors[i].param, tensors[i].layer, "", own);
+        if (!strcmp(own, name + (moment ? 7 : 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void checkpoint_copy(const struct safetensors *file, const struct model_info *info,
+                            const struct tensor_at *t, const char *prefix, float *base) {
+    const struct tensor_view *view = checkpoint_find(file, info, t, prefix);
+    size_t bytes = (size_t)(t->param->dims[0] * t->param->dims[1]) * sizeof(float);
+    float *place = checkpoint_place(base, t);
+    // A file is as large as a part of the plan: what was read of it before is given back.
+    mapped_forget(file->map);
+    if (!t->param->copy) {
+        memcpy(place, view->data, bytes);
+    } else if (memcmp(place, view->data, bytes)) {
+        die(EXIT_DATA,
+            "%s: %s has values of its own, this trainer ties it to transformer.wte.weight; build "
+            "one "
+            "with an untied head",
+            file->path, view->name);
+    }
+}
+
+bool checkpoint_load(const char *path, struct model *m, const struct model_info *info,
+                     struct progress *progress, const char *tokenizer) {
+    struct safetensors file;
+    checkpoint_open(&file, path);
+    checkpoint_check_tokenizer(&file, tokenizer);
+    char error[512];
+    if (!foreign_adapt(&file, info->params, info->params_count, error)) {
+        die(EXIT_DATA, "%s", error);
+    }
+    int count;
+    struct tensor_at *tensors = checkpoint_tensors(info, &count);
+    bool moments = false;
+    for (int i = 0; i < count; i++) {
+        checkpoint_find(&file, info, &tensors[i], "");
+    }
+    for (int i = 0; i < file.count; i++) {
+        moments = moments || !strncmp(file.tensors[i].name, "adam.", 5);
+        if (!checkpoint_known(file.tensors[i].name, tensors, count)) {
+            die(EXIT_DATA, "%s: this trainer has no %s; %s", path, file.tensors[i].name,
+                checkpoint_hint(&file, info).text);
+        }
+    }
+    if (!safetensors_verify(&file, error)) {
+        die(EXIT_DATA, "%s", error);
+    }
+    if (checkpoint_has_progress(&file) && !file.hashed) {
+        warn("%s: its header has no hash, as of older trainers and of converted files: it is taken "
+             "as "
+             "it is",
+             path);
+    }
+    moments = moments && m->m;
+    for (int i = 0; i < count; i++) {
+        checkpoint_copy(&file, info, &tensors[i], "", m->params);
+        if (moments && !tensors[i].param->copy) {
+            checkpoint_copy(&file, info, &tensors[i], "adam.m.", m->m);
+            checkpoint_copy(&file, info, &tensors[i], "adam.v.", m->v);
+        }
+    }
+    char name[PARAM_NAME];
+    if (!checkpoint_is_finite(m, info, name)) {
+        bool moment = !strncmp(name, "adam.", 5);
+        die(EXIT_DATA, "%s: %s has a value that is not finite; %s", path, name,
+            moment ? "another folder and --init_from with this path take its weights alone"
+                   : "take another checkpoint");
+    }
+    *progress = checkpoint_progress(&file);
+    if (!mapped_same(file.map)) {
+        die(EXIT_IO, "%s: changed while it was read; start again", path);
+    }
+    free(tensors);
+    safetensors_close(&file);
+    return moments;
+}

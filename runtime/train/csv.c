@@ -1,0 +1,126 @@
+// csv.c: metrics.csv, the steps of a run, and evaluations.csv, for spreadsheets and the like: RFC 4180,
+// a header line first, an empty field for what is not known.
+//
+// Both follow from metrics.jsonl alone: when a run starts or goes on they are made anew from the lines
+// that it then has, and each new line is added as it comes. So they hold every step from the first one
+// on, also where --csv=1 is given late or the run before was killed, and there is nothing of their own
+// to cut back.
+#include "runtime/train/train.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const csv_steps[] = {"iter", "loss",         "lr",  "grad_norm", "skipped",
+                                        "ms",   "tokens_per_s", "mfu", NULL};
+static const char *const csv_evaluations[] = {"iter", "train_loss", "val_loss", "ms", NULL};
+
+static _Noreturn void csv_fail(const char *path, const char *what) {
+    die(exit_code_of(errno), "%s: %s: %s; free space or name another folder with --out_dir", path,
+        what, strerror(errno));
+}
+
+// What the line has for a key, where it is a number, true or false; else nothing.
+static int csv_value(const char *line, const char *key, const char **value) {
+    char quoted[32];
+    snprintf(quoted, sizeof quoted, "\"%s\":", key);
+    const char *at = strstr(line, quoted);
+    if (!at) {
+        return 0;
+    }
+    *value = at + strlen(quoted);
+    int length = (int)strcspn(*value, ",}\n");
+    bool truth = !strncmp(*value, "true", 4) || !strncmp(*value, "false", 5);
+    bool number = (int)strspn(*value, "+-.0123456789eE") == length;
+    return truth || number ? length : 0;
+}
+
+static FILE *csv_create(const char *path, const char *const *columns) {
+    char *temporary = allocate_print("a path", "%s.tmp", path);
+    FILE *file = fopen(temporary, "we");
+    if (!file) {
+        csv_fail(path, "cannot open it");
+    }
+    for (int i = 0; columns[i]; i++) {
+        // the name by which others know it
+        fprintf(file, "%s%s", i ? "," : "", strcmp(columns[i], "iter") ? columns[i] : "step");
+    }
+    fputs("\r\n", file);
+    free(temporary);
+    return file;
+}
+
+static void csv_flush(FILE *file, const char *path) {
+    if (fflush(file)) {
+        csv_fail(path, "cannot write");
+    }
+}
+
+static void csv_put(struct csv *csv, const char *line) {
+    bool step = strstr(line, "\"loss\":") != NULL;
+    const char *const *columns = step ? csv_steps : csv_evaluations;
+    FILE *file = step ? csv->steps : csv->evaluations;
+    for (int i = 0; columns[i]; i++) {
+        const char *value;
+        int length = csv_value(line, columns[i], &value);
+        fputs(i ? "," : "", file);
+        fwrite(length ? value : "", 1, (size_t)length, file);
+    }
+    fputs("\r\n", file);
+}
+
+// What is written so far is complete, and takes the place of what was there.
+static void csv_replace(FILE *file, const char *path, bool keep) {
+    char *temporary = allocate_print("a path", "%s.tmp", path);
+    csv_flush(file, path);
+    char *aside = keep ? folder_keep_aside(path) : NULL;
+    if (rename(temporary, path)) {
+        csv_fail(path, "cannot write");
+    }
+    if (aside) {
+        warn("%s: made anew from those lines; what it was is now %s", path, aside);
+    }
+    free(temporary);
+    free(aside);
+}
+
+void csv_open(struct csv *csv, const struct folder *folder, bool keep) {
+    csv->steps_path = folder->steps_csv;
+    csv->evaluations_path = folder->evaluations_csv;
+    csv->steps = csv_create(csv->steps_path, csv_steps);
+    csv->evaluations = csv_create(csv->evaluations_path, csv_evaluations);
+    FILE *metrics = fopen(folder->metrics, "re");
+    if (!metrics) {
+        csv_fail(folder->metrics, "cannot open it");
+    }
+    char *line = NULL;
+    size_t size = 0;
+    while (getline(&line, &size, metrics) > 0) {
+        csv_put(csv, line);
+    }
+    if (ferror(metrics)) {
+        csv_fail(folder->metrics, "cannot read it");
+    }
+    free(line);
+    fclose(metrics);
+    csv_replace(csv->steps, csv->steps_path, keep);
+    csv_replace(csv->evaluations, csv->evaluations_path, keep);
+}
+
+void csv_add(struct csv *csv, const char *line) {
+    if (csv->steps) {
+        csv_put(csv, line);
+        csv_flush(csv->steps, csv->steps_path);
+        csv_flush(csv->evaluations, csv->evaluations_path);
+    }
+}
+
+void csv_close(struct csv *csv) {
+    if (csv->steps && fclose(csv->steps)) {
+        csv_fail(csv->steps_path, "cannot write");
+    }
+    if (csv->evaluations && fclose(csv->evaluations)) {
+        csv_fail(csv->evaluations_path, "cannot write");
+    }
+    *csv = (struct csv){0};
+}

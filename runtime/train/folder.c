@@ -1,0 +1,168 @@
+// folder.c: where a run's files lie, and the lock that keeps the folder to one process.
+#include "runtime/train/train.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+// a + b + c, in memory of its own.
+static char *folder_join(const char *a, const char *b, const char *c) {
+    return allocate_print("a path", "%s%s%s", a, b, c);
+}
+
+void folder_name(struct folder *folder, const struct run *run) {
+    bool own_out = *run->out_dir;
+    folder->out = folder_join(own_out ? "" : "out/", own_out ? run->out_dir : run_config_name, "");
+    folder->data = folder_join(*run->data_dir ? run->data_dir : "data", "/", run->dataset);
+    folder->ckpt = folder_join(folder->out, "/ckpt", ".safetensors");
+    folder->state = folder_join(folder->out, "/state", ".safetensors");
+    folder->metrics = folder_join(folder->out, "/metrics", ".jsonl");
+    folder->run_json = folder_join(folder->out, "/run", ".json");
+    folder->steps_csv = folder_join(folder->out, "/metrics", ".csv");
+    folder->evaluations_csv = folder_join(folder->out, "/evaluations", ".csv");
+    folder->report = folder_join(folder->out, "/report", ".html");
+}
+
+void folder_free(struct folder *folder) {
+    free(folder->out);
+    free(folder->data);
+    free(folder->ckpt);
+    free(folder->state);
+    free(folder->metrics);
+    free(folder->run_json);
+    free(folder->steps_csv);
+    free(folder->evaluations_csv);
+    free(folder->report);
+}
+
+static _Noreturn void folder_fail(const char *path, const char *what) {
+    die(exit_code_of(errno), "%s: %s: %s; name another folder with --out_dir", path, what,
+        strerror(errno));
+}
+
+// Makes a folder and those above it.
+static void folder_make(const char *path) {
+    char *part = folder_join(path, "", "");
+    for (char *c = part + 1;; c++) {
+        if (*c == '/' || *c == 0) {
+            char end = *c;
+            *c = 0;
+            if (mkdir(part, 0777) && errno != EEXIST) {
+                folder_fail(part, "cannot make this folder");
+            }
+            *c = end;
+            if (!end) {
+                break;
+            }
+        }
+    }
+    free(part);
+}
+
+void folder_lock(const struct folder *folder) {
+    folder_make(folder->out);
+    char *path = folder_join(folder->out, "/lock", "");
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (lock < 0) {
+        folder_fail(path, "cannot open the lock");
+    }
+    char pid[16] = "";
+    if (flock(lock, LOCK_EX | LOCK_NB)) {
+        if (errno != EWOULDBLOCK) {
+            folder_fail(path, "cannot lock");
+        }
+        ssize_t length = read(lock, pid, sizeof pid - 1);
+        pid[length > 0 ? strspn(pid, "0123456789") : 0] = 0;
+        die(EXIT_IO,
+            "%s: process %s trains in this folder; wait for its end or take another folder with "
+            "NAME=... or --out_dir",
+            folder->out, *pid ? pid : "(unknown)");
+    }
+    // the descriptor stays open, and so the lock is held, until the process ends, however it ends
+    int length = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    if (ftruncate(lock, 0) || write(lock, pid, (size_t)length) != length) {
+        folder_fail(path, "cannot write");
+    }
+    free(path);
+
+    const char *const written[] = {folder->ckpt,    folder->state,     folder->run_json,
+                                   folder->metrics, folder->steps_csv, folder->evaluations_csv};
+    for (size_t i = 0; i < sizeof written / sizeof written[0]; i++) {
+        char *half = folder_join(written[i], ".tmp", "");
+        unlink(half);
+        free(half);
+    }
+}
+
+// Where a file goes that is kept: NAME.WHY.EXT, from the second one on NAME.WHY.SET.EXT.
+static char *folder_aside(const char *path, const char *why, int set) {
+    const char *dot = strrchr(path, '.');
+    const int stem = (int)(dot - path);
+    return set > 1 ? allocate_print("a path", "%.*s.%s.%d%s", stem, path, why, set, dot)
+                   : allocate_print("a path", "%.*s.%s%s", stem, path, why, dot);
+}
+
+static bool folder_is_taken(const char *path) {
+    struct stat status;
+    return !lstat(path, &status);
+}
+
+char *folder_keep_aside(const char *path) {
+    char *aside = folder_aside(path, "damaged", 1);
+    for (int set = 2; folder_is_taken(aside); set++) {
+        free(aside);
+        aside = folder_aside(path, "damaged", set);
+    }
+    if (!rename(path, aside)) {
+        return aside;
+    }
+    if (errno != ENOENT) {
+        folder_fail(path, "cannot rename it");
+    }
+    free(aside);
+    return NULL;
+}
+
+enum { FOLDER_FILES = 7 };
+static void folder_files(const struct folder *folder, const char *path[FOLDER_FILES]) {
+    const char *const files[FOLDER_FILES] = {folder->state,     folder->ckpt,
+                                             folder->metrics,   folder->run_json,
+                                             folder->steps_csv, folder->evaluations_csv,
+                                             folder->report};
+    memcpy(path, files, sizeof files);
+}
+
+static bool folder_has_set(const struct folder *folder, int set) {
+    const char *path[FOLDER_FILES];
+    folder_files(folder, path);
+    bool has = tensorboard_has_set(folder->out, set);
+    for (int i = 0; i < FOLDER_FILES && !has; i++) {
+        char *previous = folder_aside(path[i], "previous", set);
+        has = folder_is_taken(previous);
+        free(previous);
+    }
+    return has;
+}
+
+void folder_set_aside(const struct folder *folder) {
+    const char *path[FOLDER_FILES];
+    int set = 1;
+    while (folder_has_set(folder, set)) {
+        set++;
+    }
+    folder_files(folder, path);
+    for (int i = 0; i < FOLDER_FILES; i++) {
+        char *previous = folder_aside(path[i], "previous", set);
+        if (!rename(path[i], previous)) {
+            printf("%s: of the run before; now %s\n", path[i], previous);
+        } else if (errno != ENOENT) {
+            folder_fail(path[i], "cannot rename this file of the run before");
+        }
+        free(previous);
+    }
+    tensorboard_set_aside(folder->out, set);
+}

@@ -1,0 +1,105 @@
+// metrics.c: metrics.jsonl: every step and every evaluation of a run, one JSON object a line, in
+// the order of iterations and with the keys in one order. ms, tokens_per_s and mfu are the only
+// figures that depend on the machine; all else is the same however often a run was stopped.
+#include "runtime/train/train.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static _Noreturn void metrics_fail(const char *path, const char *what) {
+    die(exit_code_of(errno), "%s: %s: %s; free space or name another folder with --out_dir", path,
+        what, strerror(errno));
+}
+
+void metrics_open(struct metrics *metrics, const struct folder *folder,
+                  const struct progress *progress, bool csv) {
+    const char *path = folder->metrics;
+    FILE *found = fopen(path, "a+e");
+    if (!found) {
+        metrics_fail(path, "cannot open it");
+    }
+    *metrics = (struct metrics){.path = path, .last = -1};
+    bool whole = metrics_cut(path, found, progress, &metrics->lines);
+    fclose(found); // which may have another name by now
+    metrics->file = fopen(path, "ae");
+    if (!metrics->file) {
+        metrics_fail(path, "cannot open it");
+    }
+    if (csv) {
+        csv_open(&metrics->csv, folder, !whole);
+    }
+}
+
+int64_t metrics_lines(const struct metrics *metrics, int64_t iter) {
+    return metrics->lines - (metrics->last >= iter); // an evaluation's, at most
+}
+
+static void metrics_number(FILE *out, const char *key, double x) {
+    fprintf(out, ",\"%s\":", key);
+    json_write_number(out, x);
+}
+
+struct metrics_line {
+    char *text;
+    size_t length;
+};
+
+static FILE *metrics_begin_line(struct metrics *metrics, struct metrics_line *line, int64_t iter) {
+    metrics->last = iter;
+    metrics->lines++;
+    FILE *out = open_memstream(&line->text, &line->length);
+    if (!out) {
+        die(EXIT_MEMORY, "metrics: no memory for a line");
+    }
+    fprintf(out, "{\"iter\":%" PRId64, iter);
+    return out;
+}
+
+static void metrics_end_line(struct metrics *metrics, struct metrics_line *line, FILE *out) {
+    fputs("}\n", out);
+    if (fclose(out)) {
+        die(EXIT_MEMORY, "metrics: no memory for a line");
+    }
+    fwrite(line->text, 1, line->length, metrics->file);
+    if (fflush(metrics->file)) {
+        metrics_fail(metrics->path, "cannot write");
+    }
+    csv_add(&metrics->csv, line->text);
+    free(line->text);
+}
+
+void metrics_step(struct metrics *metrics, const struct step_record *step) {
+    struct metrics_line line;
+    FILE *out = metrics_begin_line(metrics, &line, step->iter);
+    metrics_number(out, "loss", step->loss);
+    metrics_number(out, "lr", step->learning_rate);
+    metrics_number(out, "grad_norm", step->grad_norm);
+    fprintf(out, ",\"skipped\":%s", step->skipped ? "true" : "false");
+    fprintf(out, ",\"ms\":%.3f,\"tokens_per_s\":%.0f,\"mfu\":", step->seconds * 1e3,
+            step->tokens_per_s);
+    if (isfinite(step->mfu)) {
+        fprintf(out, "%.4g", step->mfu);
+    } else {
+        fputs("null", out);
+    }
+    metrics_end_line(metrics, &line, out);
+}
+
+void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation) {
+    struct metrics_line line;
+    FILE *out = metrics_begin_line(metrics, &line, evaluation->iter);
+    metrics_number(out, "train_loss", evaluation->train_loss);
+    metrics_number(out, "val_loss", evaluation->val_loss);
+    fprintf(out, ",\"ms\":%.3f", evaluation->seconds * 1e3);
+    metrics_end_line(metrics, &line, out);
+}
+
+void metrics_close(struct metrics *metrics) {
+    if (fclose(metrics->file)) {
+        metrics_fail(metrics->path, "cannot write");
+    }
+    csv_close(&metrics->csv);
+}

@@ -1,0 +1,152 @@
+// metrics_read.c: the metrics.jsonl that a run finds where it goes on. What is cut off is what the run
+// computes again: whole lines from its own iteration on, and one that a killed process did not complete.
+// Where anything else is in the file, it is kept as it is under another name, and the log goes on with
+// the lines that are good.
+#include "runtime/train/train.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NO_LINE = -1, TORN_LINE = -2 };
+
+struct metrics_file {
+    FILE *file;
+    const char *path;
+    int64_t *iter;        // of each line, or one of the above
+    int64_t count;        // of lines
+    int reading;          // errno where it could not be read to its end
+    int64_t lines, bytes; // at its beginning: of iterations before the run's own
+    char wrong[128];      // what else is in it; "": nothing
+};
+
+// The iteration of one of our lines: a whole JSON object that begins with it.
+static int64_t metrics_iter(const char *line, size_t length) {
+    static const char start[] = "{\"iter\":";
+    const size_t begun = length < sizeof start - 1 ? length : sizeof start - 1;
+    if (memcmp(line, start, begun)) {
+        return NO_LINE;
+    }
+    if (line[length - 1] != '\n') {
+        return TORN_LINE;
+    }
+    const char *error;
+    struct json *json = json_parse(line, length, &error);
+    int64_t iter = NO_LINE;
+    if (json && !json_integer(json, json_get(json, 0, "iter"), &iter)) {
+        iter = NO_LINE;
+    }
+    json_free(json);
+    return iter;
+}
+
+// What a line that was not completed says of its iteration: at least this.
+static int64_t metrics_torn_iter(const char *line, int64_t from) {
+    int64_t iter;
+    char comma;
+    return sscanf(line, "{\"iter\":%" SCNd64 "%c", &iter, &comma) == 2 && comma == ',' ? iter
+                                                                                       : from;
+}
+
+// Looks at every line. `from` is the run's own iteration.
+static void metrics_look(struct metrics_file *m, int64_t from) {
+    char *line = NULL;
+    size_t size = 0;
+    ssize_t length;
+    int64_t before = 0; // iteration of the line before
+    bool cutting = false;
+    errno = 0;
+    while ((length = getline(&line, &size, m->file)) > 0) {
+        if ((m->count & (m->count + 1)) == 0) { // room for twice as many
+            size_t room = (size_t)(2 * m->count + 2) * sizeof *m->iter;
+            m->iter = allocate_again(m->iter, room, "the log's lines");
+        }
+        int64_t iter = metrics_iter(line, (size_t)length);
+        m->iter[m->count++] = iter;
+        if (iter == TORN_LINE) {
+            iter = metrics_torn_iter(line, from > before ? from : before);
+            cutting = true; // nothing before the run's own may be torn
+        }
+        // Lines follow one another; those to be cut without a gap.
+        cutting = cutting || iter >= from;
+        const int64_t least = cutting && before < from ? from : before;
+        const int64_t most = !cutting ? INT64_MAX : before < from ? from : before + 1;
+        if (!*m->wrong && iter == NO_LINE) {
+            snprintf(m->wrong, sizeof m->wrong, "line %" PRId64 " is none of a run's log",
+                     m->count);
+        } else if (!*m->wrong && (iter < least || iter > most)) {
+            snprintf(m->wrong, sizeof m->wrong,
+                     "line %" PRId64 " is of iteration %" PRId64 ", behind one of %" PRId64,
+                     m->count, iter, before);
+        }
+        if (!cutting) {
+            m->lines++;
+            m->bytes += length;
+        }
+        before = iter < 0 ? before : iter;
+        errno = 0;
+    }
+    m->reading = ferror(m->file) ? errno : 0;
+    if (m->reading) {
+        snprintf(m->wrong, sizeof m->wrong, "cannot be read behind line %" PRId64 ": %s", m->count,
+                 strerror(m->reading));
+    }
+    free(line);
+}
+
+// The good lines of iterations before `from`, whatever stands between them, to a file of their own.
+static void metrics_keep_good(struct metrics_file *m, int64_t from) {
+    char *line = NULL, *aside = folder_keep_aside(m->path);
+    size_t size = 0;
+    ssize_t length;
+    int64_t last = 0;
+    struct replacement r;
+    replace_begin(&r, m->path);
+    m->lines = 0;
+    clearerr(m->file);
+    rewind(m->file);
+    for (int64_t i = 0; i < m->count && (length = getline(&line, &size, m->file)) > 0; i++) {
+        int64_t iter = m->iter[i], next = i + 1;
+        while (next < m->count && m->iter[next] < 0) {
+            next++;
+        }
+        // One whose iteration is beyond that of the next is the one that is wrong.
+        bool good = iter >= last && iter < from && (next == m->count || iter <= m->iter[next]);
+        if (good) {
+            fwrite(line, 1, (size_t)length, r.file);
+            last = iter;
+            m->lines++;
+        }
+    }
+    replace_end(&r);
+    warn("%s: %s; all of it is now %s, and the log goes on with the %" PRId64
+         " lines that are good",
+         m->path, m->wrong, aside, m->lines);
+    free(line);
+    free(aside);
+}
+
+bool metrics_cut(const char *path, FILE *file, const struct progress *progress, int64_t *lines) {
+    struct metrics_file m = {.file = file, .path = path};
+    bool whole = true;
+    metrics_look(&m, progress->iter);
+    if (*m.wrong) {
+        metrics_keep_good(&m, progress->iter);
+        whole = false;
+    } else if (ftruncate(fileno(file), m.bytes)) {
+        die(EXIT_IO, "%s: cannot cut it back: %s; free space or name another folder with --out_dir",
+            path, strerror(errno));
+    }
+    if (progress->log_lines >= 0 && m.lines != progress->log_lines) {
+        warn("%s: has %" PRId64 " lines of iterations before %" PRId64
+             ", where the state knows of %" PRId64 ": the log goes on %s",
+             path, m.lines, progress->iter, progress->log_lines,
+             m.lines < progress->log_lines ? "with a gap" : "with all of them");
+        whole = false;
+    }
+    *lines = m.lines;
+    free(m.iter);
+    return whole;
+}

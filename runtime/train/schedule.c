@@ -1,0 +1,64 @@
+// schedule.c: the learning rate of an iteration, and warnings about settings that people rarely
+// mean.
+#include "runtime/train/train.h"
+
+#include <math.h>
+
+double schedule_learning_rate(const struct run *run, int64_t iter) {
+    if (!run->decay_lr) {
+        return run->learning_rate;
+    }
+    if (iter < run->warmup_iters) {
+        return run->learning_rate * (double)(iter + 1) / (double)(run->warmup_iters + 1);
+    }
+    if (iter > run->lr_decay_iters) {
+        return run->min_lr;
+    }
+    double span = (double)(run->lr_decay_iters - run->warmup_iters);
+    double ratio = span > 0 ? (double)(iter - run->warmup_iters) / span : 0;
+    double share = 0.5 * (1 + cos(3.141592653589793 * ratio));
+    return run->min_lr + share * (run->learning_rate - run->min_lr);
+}
+
+struct step_settings schedule_settings(const struct run *run, double learning_rate) {
+    return (struct step_settings){
+        .learning_rate = learning_rate,
+        .beta1 = run->beta1,
+        .beta2 = run->beta2,
+        .eps = run->eps,
+        .weight_decay = run->weight_decay,
+        .grad_clip = run->grad_clip,
+    };
+}
+
+void schedule_warn(const struct run *run, const struct model_info *info, size_t train_tokens) {
+    long long max_iters = run->max_iters;
+    if (run->decay_lr && run->max_iters < run->warmup_iters) {
+        warn("max_iters = %lld is below warmup_iters = %lld: the learning rate never gets to "
+             "learning_rate",
+             max_iters, (long long)run->warmup_iters);
+    }
+    if (run->decay_lr &&
+        fabs((double)(run->lr_decay_iters - run->max_iters)) > 0.25 * (double)run->max_iters) {
+        warn("lr_decay_iters = %lld is far from max_iters = %lld: the learning rate %s",
+             (long long)run->lr_decay_iters, max_iters,
+             run->lr_decay_iters > run->max_iters ? "is still high at the end"
+                                                  : "stays at min_lr for long");
+    }
+    if (run->decay_lr && run->min_lr > run->learning_rate) {
+        warn("min_lr = %g is above learning_rate = %g: the learning rate rises", run->min_lr,
+             run->learning_rate);
+    }
+    if (run->eval_interval > run->max_iters && !run->eval_only) {
+        warn(
+            "eval_interval = %lld is above max_iters = %lld: only iteration 0 is evaluated, and no "
+            "ckpt.safetensors is saved",
+            (long long)run->eval_interval, max_iters);
+    }
+    double batch = (double)info->batch_size * info->block_size;
+    if ((double)train_tokens < 4 * batch) {
+        warn("the training text has %s tokens, fewer than 4 batches of %s: it will be learnt by "
+             "heart",
+             figure_count((int64_t)train_tokens).s, figure_count((int64_t)batch).s);
+    }
+}

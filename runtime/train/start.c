@@ -1,0 +1,266 @@
+// start.c: where a run begins: init_from = auto, scratch, resume or the path of a checkpoint.
+#include "runtime/train/train.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct start {
+    struct model *m;
+    const struct model_info *info;
+    const struct run *run;
+    const struct folder *folder;
+    const struct data *data;
+    struct progress *progress;
+};
+
+static void start_print_difference(void *context, const struct pair *then, const struct pair *now) {
+    enum key_changes changes = key_find(now->key, now->key_length)->changes;
+    if (changes == KEY_nothing) {
+        return;
+    }
+    printf("%s: %.*s was %.*s, is now %.*s%s\n", (const char *)context, now->key_length, now->key,
+           then->value_length, then->value, now->value_length, now->value,
+           changes == KEY_rounding ? ": sums may round otherwise" : "");
+}
+
+// Another cut of the products or another instruction set makes no other run.
+static void start_list_difference(void *context, const struct pair *then, const struct pair *now) {
+    if (key_find(now->key, now->key_length)->changes < KEY_results) {
+        return;
+    }
+    char *list = context;
+    size_t length = strlen(list);
+    snprintf(list + length, 1024 - length, "%s%.*s (%.*s there, %.*s here)", length ? ", " : "",
+             now->key_length, now->key, then->value_length, then->value, now->value_length,
+             now->value);
+}
+
+// What the folder's state says. A file that does not say where its run stands is none.
+static void start_read_state(const struct start *s, struct checkpoint_header *header) {
+    checkpoint_read_header(s->folder->state, header);
+    if (!header->has_progress) {
+        die(EXIT_DATA,
+            "%s: has no metadata iter, so it is no state of a run; --init_from=scratch starts "
+            "anew, --init_from=PATH takes its weights",
+            s->folder->state);
+    }
+    struct pair dataset;
+    const char *then = header->progress.data, *now = s->data->hash;
+    pairs_find(header->run, "dataset", 7, &dataset);
+    // Another vocabulary is checkpoint_load's to refuse, which says more of it.
+    bool same = !strcmp(header->tokenizer, s->data->tokenizer.text) &&
+                strlen(s->run->dataset) == (size_t)dataset.value_length &&
+                !memcmp(dataset.value, s->run->dataset, (size_t)dataset.value_length);
+    if (*then && same && strcmp(then, now)) {
+        die(EXIT_DATA,
+            "%s: its run is trained on data of hash %s, and %s is now of %s: another text, or "
+            "other tokens of it; prepare those again, or --init_from=scratch starts anew; a run "
+            "goes on with other data where these have a name of their own: --init_from=resume "
+            "--dataset=NAME",
+            s->folder->state, then, s->data->dir, now);
+    }
+}
+
+// The run in the folder has to be this one, and unfinished; `anew` is how to begin another.
+static void start_check_same(const struct start *s, const char *anew) {
+    struct checkpoint_header header;
+    start_read_state(s, &header);
+    char *own = options_text(s->run);
+    char list[1024] = "";
+    keys_compare(header.config, s->info->config, start_list_difference, list);
+    keys_compare(header.run, own, start_list_difference, list);
+    if (*list) {
+        die(EXIT_USAGE,
+            "%s: holds a run that differs in %s; --init_from=resume goes on with it all the same, "
+            "%s",
+            s->folder->out, list, anew);
+    }
+    if (header.progress.iter > s->run->max_iters) {
+        printf("%s: this run is finished, after %lld iterations; to train longer: "
+               "--init_from=resume --max_iters=N; %s\n",
+               s->folder->out, (long long)header.progress.iter, anew);
+        exit(EXIT_DONE);
+    }
+    free(own);
+    checkpoint_free_header(&header);
+}
+
+static void start_resume(const struct start *s) {
+    const char *path = s->folder->state;
+    struct checkpoint_header header;
+    start_read_state(s, &header);
+    char *own = options_text(s->run);
+    keys_compare(header.config, s->info->config, start_print_difference, s->folder->out);
+    keys_compare(header.run, own, start_print_difference, s->folder->out);
+    if (s->m->products && *header.products && strcmp(header.products, s->m->products)) {
+        printf("%s: products ran %s, now run %s: sums may round otherwise\n", s->folder->out,
+               header.products, s->m->products);
+    }
+    free(own);
+    checkpoint_free_header(&header);
+
+    bool moments = checkpoint_load(path, s->m, s->info, s->progress, s->data->tokenizer.text);
+    s->progress->finished = false;
+    if (s->m->m && !moments) {
+        printf("%s: has no moments; they start at zero\n", path);
+        s->progress->updates = 0;
+    }
+    if (s->progress->iter > s->run->max_iters && !s->run->eval_only) {
+        printf("%s: nothing to do: %lld iterations are done and max_iters = %lld; raise "
+               "--max_iters\n",
+               s->folder->out, (long long)s->progress->iter, (long long)s->run->max_iters);
+        exit(EXIT_DONE);
+    }
+    printf("goes on from %s, iteration %lld\n", path, (long long)s->progress->iter);
+}
+
+// ---- --init_from=PATH ---------------------------------------------------------------------------
+
+static const char start_elsewhere[] = "NAME=... or --out_dir takes another folder";
+
+// The path as a state keeps it: what JSON's text cannot hold is left out.
+static void start_plain_path(const char *path, char plain[256]) {
+    size_t out = 0;
+    for (const char *c = path; *c;) {
+        uint32_t codepoint;
+        int length = utf8_decode((const unsigned char *)c, strlen(c), &codepoint);
+        if (out + (size_t)length >= 256) {
+            break;
+        }
+        memcpy(plain + out, c, (size_t)length);
+        out += (size_t)length;
+        c += length ? length : 1;
+    }
+    plain[out] = 0;
+}
+
+static void start_hash(const char *path, char hash[17]) {
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (file < 0 || fstat(file, &status) || !hash_file(file, (size_t)status.st_size, true, hash)) {
+        die(exit_code_of(errno), "--init_from=%s: cannot read it: %s", path, strerror(errno));
+    }
+    close(file);
+}
+
+// Whether a path names what a run in the folder writes itself.
+static bool start_is_own(const struct start *s, const char *path) {
+    const char *const own[] = {s->folder->state, s->folder->ckpt};
+    const char *slash = strrchr(path, '/');
+    char *above = slash ? allocate_copy(path, (size_t)(slash - path) + 1, "a path")
+                        : allocate_copy("./", 2, "a path");
+    struct stat there, here;
+    bool inside = !stat(above, &there) && !stat(s->folder->out, &here) &&
+                  there.st_dev == here.st_dev && there.st_ino == here.st_ino;
+    free(above);
+    bool named = false;
+    for (int i = 0; i < 2; i++) {
+        named = named || !strcmp(slash ? slash + 1 : path, strrchr(own[i], '/') + 1);
+    }
+    return inside && named;
+}
+
+// Whether the run in the folder began from this very file, and so is to go on. False where it began
+// from something else; where that is not known, or the file has changed since, the user is asked.
+static bool start_began_from(const struct start *s, const char *path) {
+    struct checkpoint_header header;
+    start_read_state(s, &header);
+    const struct progress *then = &header.progress;
+    char plain[256], hash[17] = "";
+    start_plain_path(path, plain);
+    bool there = !access(path, F_OK), same_path = !strcmp(then->from_path, plain);
+    if (!*then->from) {
+        die(EXIT_USAGE,
+            "%s: an earlier version wrote it, which did not say what a run began from; "
+            "--init_from=resume goes on with this run, %s",
+            s->folder->state, start_elsewhere);
+    }
+    if (!there && same_path) {
+        die(EXIT_MISSING,
+            "--init_from=%s: no such file any more; the run in %s began from it and goes on with "
+            "--init_from=resume",
+            path, s->folder->out);
+    }
+    bool same = same_path && start_is_own(s, path); // which this run has replaced since
+    if (there && !same) {
+        start_hash(path, hash);
+        same = !strcmp(then->from, hash);
+    }
+    if (there && !same && same_path) {
+        die(EXIT_DATA,
+            "--init_from=%s: has changed since the run in %s began from it (XXH3 %s then, %s now); "
+            "--init_from=resume goes on with that run, %s",
+            path, s->folder->out, then->from, hash, start_elsewhere);
+    }
+    checkpoint_free_header(&header);
+    return same;
+}
+
+// Finetuning: the weights of a file, and a run of its own.
+static void start_from(const struct start *s, const char *path) {
+    if (access(path, F_OK)) {
+        die(EXIT_MISSING,
+            "--init_from=%s: no such file; give auto, scratch, resume or the path of a checkpoint",
+            path);
+    }
+    struct checkpoint_header header;
+    checkpoint_read_header(path, &header);
+    if (*header.config) {
+        keys_compare(header.config, s->info->config, start_print_difference, (void *)path);
+    }
+    checkpoint_free_header(&header);
+    struct model weights = *s->m;
+    weights.m = weights.v = NULL; // moments begin at zero, whatever the file has
+    checkpoint_load(path, &weights, s->info, s->progress, s->data->tokenizer.text);
+    *s->progress = progress_fresh();
+    start_hash(path, s->progress->from);
+    start_plain_path(path, s->progress->from_path);
+    printf("starts from the weights in %s\n", path);
+}
+
+// ---- which of these -----------------------------------------------------------------------------
+
+bool start_run(struct model *m, const struct model_info *info, const struct run *run,
+               const struct folder *folder, const struct data *data, struct progress *progress) {
+    const struct start s = {m, info, run, folder, data, progress};
+    const char *from = *run->init_from ? run->init_from : "auto";
+    bool there = !access(folder->state, F_OK);
+    bool automatic = !strcmp(from, "auto"), scratch = !strcmp(from, "scratch");
+    bool resume = !strcmp(from, "resume"), path = !automatic && !scratch && !resume;
+    if (automatic && there) {
+        resume = true;
+        if (!run->eval_only) {
+            start_check_same(&s, "--init_from=scratch starts anew, NAME=... or --out_dir takes "
+                                 "another folder");
+        }
+    } else if (path && there && !run->eval_only && start_began_from(&s, from)) {
+        resume = true;
+        start_check_same(&s, start_elsewhere);
+    }
+    if (resume && !there) {
+        die(EXIT_MISSING,
+            "%s: not there, so there is nothing to resume; --init_from=scratch "
+            "starts anew",
+            folder->state);
+    }
+    if (resume) {
+        start_resume(&s);
+        return true;
+    }
+    if (path) {
+        start_from(&s, from);
+    } else {
+        *progress = progress_fresh();
+        snprintf(progress->from, sizeof progress->from, "scratch");
+        model_init(m, info, (uint64_t)run->seed);
+        printf("starts with new weights, seed %lld\n", (long long)run->seed);
+    }
+    if (!run->eval_only) {
+        folder_set_aside(folder);
+    }
+    return false;
+}
