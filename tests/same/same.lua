@@ -10,9 +10,10 @@
 -- state, ckpt and losses are hashes as hash.lua has them: of tensors alone, whatever a file's header says beside them,
 -- and of metrics.jsonl but for speeds; samples is of texts, greedy and not, and of a prompt's attention weights.
 --
--- The list holds on every machine of its kind: a value's arithmetic depends on its instruction set alone. CUDA is
--- emulated, whose arithmetic depends on none ("any"). Its sampler is the CPU's, built for this machine: of that the
--- texts alone, which a rounding does not change.
+-- The list holds on every machine of its kind: a value's arithmetic depends on its instruction set alone, not on the
+-- compiler (CC=clang) nor on which of libm's versions a processor is given. CUDA is emulated, whose arithmetic depends
+-- on no instruction set ("any"), and which g++ compiles whatever CC is: clang++ rounds some float32 sums otherwise
+-- there. Its sampler is the CPU's, built for this machine: of that the texts alone, which a rounding does not change.
 --
 --   --update   writes the list anew; lines of instruction sets that this machine lacks stay
 --   --quick    the cases marked quick, on the machine's best instruction set
@@ -84,7 +85,7 @@ local function one(name, backend, isa)
   files.write(config, cases.text(case, backend))
   local built_for = isa == "any" and "native" or isa
   run(("make build CONFIG=%s SET=isa=%s BACKEND=%s BUILD=%s PROGRAMS='train sample' %s"):format(config, built_for,
-    backend, BUILD, backend == "cuda" and "EMULATED=1" or ""), title)
+    backend, BUILD, backend == "cuda" and "EMULATED=1 CC=gcc" or ""), title)
   local bin = ("%s%s/%s-isa@%s/%s"):format(BUILD, backend == "cuda" and "/emulated" or "", name, built_for, backend)
   for _, threads in ipairs(THREADS) do
     local out = ("%s/%d"):format(scratch, threads)
