@@ -31,8 +31,8 @@ local function node_of(t, s)
     local x, dy = g:tensor("x", { s.inner, s.cols }), g:tensor("dy", { s.inner, s.rows })
     g:append(op_name, { g:param_grad(g:param("w", { s.rows, s.cols })) }, { dy, x })
   else
-    local turned = op_name == "matmul"
-    local w = g:param("w", turned and { s.cols, s.inner } or { s.inner, s.cols })
+    local transposed = op_name == "matmul"
+    local w = g:param("w", transposed and { s.cols, s.inner } or { s.inner, s.cols })
     g:append(op_name, { "y" }, { g:tensor("x", { s.rows, s.inner }), w })
   end
   return g.nodes[1]

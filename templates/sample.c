@@ -25,11 +25,11 @@ $(k.kernel_texts)
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         kernel(__VA_ARGS__, thread, s->threads);                                                   \
-        sampler_wait_ahead(s, thread);                                                             \
+        sampler_wait_prefetching(s, thread);                                                       \
     } while (0)
 
 // From here on a thread that waits asks for its part of w (O, C), which a product is about to read.
-#define AHEAD(w, O, C) sampler_ahead(s, thread, product_part(w, O, C, thread, s->threads))
+#define PREFETCH(w, O, C) sampler_prefetch(s, thread, product_part(w, O, C, thread, s->threads))
 
 //$ if k.forward.functions ~= "" then
 $(k.forward.functions)
@@ -40,7 +40,7 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos
 }
 
 #undef RUN
-#undef AHEAD
+#undef PREFETCH
 
 const struct sampler_info sampler_info = {
     .config = MODEL_CONFIG,

@@ -137,13 +137,13 @@ function Writer:site(node)
   return self.layer_text == "l" and node.site:gsub("%." .. node.layer .. "%.", ".l.", 1) or node.site
 end
 
--- The sampler: before node i runs, the weight of the next product behind it is asked for.
+-- The sampler: before node i runs, the weight of the next product behind it is prefetched.
 function Writer:ahead(nodes, i, indent)
   repeat i = i + 1 until not nodes[i] or nodes[i].op.name == "matmul"
   local node = nodes[i]
   if not node or node == self.asked then return end
   self.asked = node
-  self.lines[#self.lines + 1] = ("%sAHEAD(%s, %d, %d);"):format(indent, self:buffer(node.inputs[2], true),
+  self.lines[#self.lines + 1] = ("%sPREFETCH(%s, %d, %d);"):format(indent, self:buffer(node.inputs[2], true),
     node.dims.O, node.dims.C)
 end
 

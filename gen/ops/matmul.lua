@@ -8,7 +8,7 @@ local matmul = {
   outputs = { { "y", "N O" } },
   epilogue = true,
   template = { "matmul", "matmul" },
-  product = { a = "x", y = "y", inner = "C", cols = "O", turned = true },
+  product = { a = "x", y = "y", inner = "C", cols = "O", transposed = true },
   decode = { "matmul_decode", "matmul_decode" },
   flops = product_flops,
 }

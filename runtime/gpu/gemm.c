@@ -4,8 +4,8 @@
 // therefore asked for out^T = b^T a^T: its A is our b, its B our a, its D our out:
 //
 //     D (cols, rows) = op(A) (cols, inner) op(B) (inner, rows)      m = cols, n = rows, k = inner
-//     our b lies (inner, cols): A is (cols, inner), as it is;  b_turned, (cols, inner): transposed
-//     our a lies (rows, inner): B is (inner, rows), as it is;  a_turned, (inner, rows): transposed
+//     our b lies (inner, cols): A is (cols, inner), as it is;  b_transposed, (cols, inner): transposed
+//     our a lies (rows, inner): B is (inner, rows), as it is;  a_transposed, (inner, rows): transposed
 //
 // Its bias, one for each row of D, is ours for each column of out. Leading dimensions are the same
 // numbers in both readings.
@@ -112,8 +112,8 @@ static void gemm_shape_text(const struct gemm *g, char text[SHAPE_TEXT]) {
     snprintf(text, SHAPE_TEXT,
              "%s_%" PRId64 "x%" PRId64 "x%" PRId64 "_a%s%" PRId64 "_b%s%" PRId64 "_%s%" PRId64
              "%s%s%s%s%s%s",
-             gemm_types[g->type].name, g->rows, g->cols, g->inner, g->a_turned ? "t" : "", g->a_ld,
-             g->b_turned ? "t" : "", g->b_ld, gemm_types[g->out_type].name, g->out_ld,
+             gemm_types[g->type].name, g->rows, g->cols, g->inner, g->a_transposed ? "t" : "",
+             g->a_ld, g->b_transposed ? "t" : "", g->b_ld, gemm_types[g->out_type].name, g->out_ld,
              g->accumulate ? "_accumulate" : "", g->residual ? "_residual" : "",
              g->bias ? "_bias" : "", g->dgelu ? "_dgelu" : "", g->gelu ? "_gelu" : "",
              g->kept ? "_kept" : "");
@@ -122,8 +122,8 @@ static void gemm_shape_text(const struct gemm *g, char text[SHAPE_TEXT]) {
 static void gemm_validate(const struct gemm *g) {
     const int bytes = gemm_types[g->type].bytes, out_bytes = gemm_types[g->out_type].bytes;
     const bool sizes = g->rows > 0 && g->cols > 0 && g->inner > 0 && g->out_ld >= g->cols &&
-                       g->a_ld >= (g->a_turned ? g->rows : g->inner) &&
-                       g->b_ld >= (g->b_turned ? g->inner : g->cols);
+                       g->a_ld >= (g->a_transposed ? g->rows : g->inner) &&
+                       g->b_ld >= (g->b_transposed ? g->inner : g->cols);
     const bool aligned = g->a_ld * bytes % GEMM_ALIGN == 0 && g->b_ld * bytes % GEMM_ALIGN == 0 &&
                          g->out_ld * out_bytes % GEMM_ALIGN == 0;
     const bool alone = !g->residual && !g->bias && !g->gelu;
@@ -367,11 +367,11 @@ static void gemm_describe(const struct gemm *g) {
     const cudaDataType_t type = gemm_types[g->type].type, out = gemm_types[g->out_type].type;
     CUBLAS_CHECK(g->name, cublasLtMatmulDescCreate(&plan->operation, gemm_types[g->type].compute,
                                                    CUDA_R_32F));
-    const int32_t turn_a = g->b_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
-    const int32_t turn_b = g->a_turned ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const int32_t transpose_a = g->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const int32_t transpose_b = g->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     const uint32_t epilogue = gemm_epilogue(g);
-    gemm_set(g, CUBLASLT_MATMUL_DESC_TRANSA, &turn_a, sizeof turn_a);
-    gemm_set(g, CUBLASLT_MATMUL_DESC_TRANSB, &turn_b, sizeof turn_b);
+    gemm_set(g, CUBLASLT_MATMUL_DESC_TRANSA, &transpose_a, sizeof transpose_a);
+    gemm_set(g, CUBLASLT_MATMUL_DESC_TRANSB, &transpose_b, sizeof transpose_b);
     gemm_set(g, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
     // The heuristic reads off these pointers how they will be aligned, and no more.
     const void *const somewhere = (const void *)(uintptr_t)GEMM_ALIGN;
@@ -384,10 +384,10 @@ static void gemm_describe(const struct gemm *g) {
         gemm_set(g, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &g->out_ld, sizeof g->out_ld);
         gemm_set(g, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &somewhere, sizeof somewhere);
     }
-    const int64_t a_rows = g->a_turned ? g->inner : g->rows;
-    const int64_t b_rows = g->b_turned ? g->cols : g->inner;
-    const int64_t a_cols = g->a_turned ? g->rows : g->inner;
-    const int64_t b_cols = g->b_turned ? g->inner : g->cols;
+    const int64_t a_rows = g->a_transposed ? g->inner : g->rows;
+    const int64_t b_rows = g->b_transposed ? g->cols : g->inner;
+    const int64_t a_cols = g->a_transposed ? g->rows : g->inner;
+    const int64_t b_cols = g->b_transposed ? g->inner : g->cols;
     CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&plan->a, type, a_cols, a_rows, g->a_ld));
     CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&plan->b, type, b_cols, b_rows, g->b_ld));
     CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&plan->out, out, g->cols, g->rows, g->out_ld));

@@ -75,8 +75,8 @@ VEC_INLINE vec dropout_mask(const struct dropout *d, uint32_t site, int64_t row,
 
 // The same for a turned piece, x (columns, VEC) with its rows `stride` apart: lane l of x's row j is
 // column j of row `row` + l. Multiplies x by it.
-VEC_INLINE void dropout_turned(const struct dropout *d, uint32_t site, int64_t row, int chunks,
-                               float *x, int stride, int columns) {
+VEC_INLINE void dropout_transposed(const struct dropout *d, uint32_t site, int64_t row, int chunks,
+                                   float *x, int stride, int columns) {
     const uint32_t step = (uint32_t)chunks * DROPOUT_LANES;
     for (int lane = 0; lane < columns; lane += lane % DROPOUT_CHUNK == DROPOUT_LANES - 1
                                                    ? DROPOUT_CHUNK - DROPOUT_LANES + 1

@@ -172,9 +172,9 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int po
 // Waits until all threads of s are here. Returns at once with one thread.
 void sampler_wait(struct sampler *s);
 // The same, and meanwhile asks for the memory that this thread reads next: some of what begins where
-// its last sampler_ahead said.
-void sampler_wait_ahead(struct sampler *s, int thread);
-void sampler_ahead(struct sampler *s, int thread, const float *from);
+// its last sampler_prefetch said.
+void sampler_wait_prefetching(struct sampler *s, int thread);
+void sampler_prefetch(struct sampler *s, int thread, const float *from);
 
 // Where one layer's go, or NULL.
 float *sampler_layer_weights(const struct sampler *s, int layer);

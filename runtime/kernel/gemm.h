@@ -5,9 +5,9 @@
 //
 //     out (rows, cols) = a (rows, inner) b (inner, cols)
 //
-//     y (N, O)  = x (N, C) w^T        rows N, cols O, inner C, b_turned: w lies as (O, C)
+//     y (N, O)  = x (N, C) w^T        rows N, cols O, inner C, b_transposed: w lies as (O, C)
 //     dx (N, C) = dy (N, O) w         rows N, cols C, inner O
-//     dw (O, C) = dy^T x (N, C)       rows O, cols C, inner N, a_turned: dy lies as (N, O)
+//     dw (O, C) = dy^T x (N, C)       rows O, cols C, inner N, a_transposed: dy lies as (N, O)
 //
 // `turned` says that the operand lies in memory with its axes exchanged; *_ld is the distance in
 // elements from one row to the next as it lies. Sums are in float whatever the types.
@@ -38,11 +38,11 @@ enum gemm_type {
 enum { GEMM_ALIGN = 16 };
 
 struct gemm {
-    const char *name;              // of the emitted kernel
-    int64_t rows, cols, inner;     // out (rows, cols) = a (rows, inner) b (inner, cols)
-    int64_t out_ld, a_ld, b_ld;    // from row to row, in elements
-    bool a_turned, b_turned;       // a lies as (inner, rows); b lies as (cols, inner)
-    enum gemm_type type, out_type; // of a and b; of out and all of gemm_extra (never GEMM_TF32)
+    const char *name;                // of the emitted kernel
+    int64_t rows, cols, inner;       // out (rows, cols) = a (rows, inner) b (inner, cols)
+    int64_t out_ld, a_ld, b_ld;      // from row to row, in elements
+    bool a_transposed, b_transposed; // a lies as (inner, rows); b lies as (cols, inner)
+    enum gemm_type type, out_type;   // of a and b; of out and all of gemm_extra (never GEMM_TF32)
 
     // What happens to the sums before they are stored, in this order. Operands of (rows, cols)
     // have rows out_ld apart.

@@ -203,7 +203,7 @@ DEVICE float dropout_mask(const struct dropout *d, uint32_t site, int64_t row, i
 }
 
 // x[i] goes to x[(i + by) % 4].
-DEVICE void dropout_turn(uint32_t (&x)[4], int by) {
+DEVICE void dropout_rotate_words(uint32_t (&x)[4], int by) {
     const uint32_t a = x[0], b = x[1], c = x[2], d = x[3];
     const bool odd = by % 2 != 0, half = by / 2 % 2 != 0;
     const uint32_t y[4] = {odd ? d : a, odd ? a : b, odd ? b : c, odd ? c : d};
@@ -227,13 +227,13 @@ DEVICE struct vec dropout_mask_warp(const struct dropout *d, uint32_t site, int6
     uint32_t x[4] = {
         (a.word[0] & 0xffffu) | b.word[0] << 16, a.word[1] >> 16 | (b.word[1] & 0xffff0000u),
         (a.word[1] & 0xffffu) | b.word[1] << 16, a.word[0] >> 16 | (b.word[0] & 0xffff0000u)};
-    dropout_turn(x, mine);
+    dropout_rotate_words(x, mine);
     // In round r I get my quarter of the draws of lane 4 half + (quarter + r) % 4 of the eight.
 #pragma unroll
     for (int r = 0; r < 4; r++) {
         x[r] = warp_shfl(x[r], lane - mine + 4 * half + (quarter + r) % 4);
     }
-    dropout_turn(x, quarter);
+    dropout_rotate_words(x, quarter);
     struct vec mask;
 #pragma unroll
     for (int i = 0; i < VEC; i++) {

@@ -6,8 +6,8 @@
 #include "runtime/kernel/kernel.h"
 
 // VEC rows of VEC floats, turned: to[c * to_stride + r] = from[r * from_stride + c].
-VEC_INLINE void panel_turn(float *to, ptrdiff_t to_stride, const float *from,
-                           ptrdiff_t from_stride) {
+VEC_INLINE void panel_transpose(float *to, ptrdiff_t to_stride, const float *from,
+                                ptrdiff_t from_stride) {
 #if defined(__AVX512F__)
     __m512 a[16], b[16];
 #pragma GCC unroll 16
@@ -63,7 +63,7 @@ VEC_INLINE void panel_turn(float *to, ptrdiff_t to_stride, const float *from,
         _mm256_storeu_ps(to + (c + 4) * to_stride, _mm256_permute2f128_ps(a[c], a[c + 4], 0x31));
     }
 #else
-    vec_turn_4x4(to, to_stride, from, from_stride);
+    vec_transpose_4x4(to, to_stride, from, from_stride);
 #endif
 }
 
@@ -75,24 +75,24 @@ struct piece {
 };
 
 // Cache lines to ask for beside other work, some at each step: `lines` of each of `rows` rows.
-struct fetch {
+struct prefetch {
     const float *row;
     ptrdiff_t stride;
     int lines, rows, each; // each: lines a step
     int line;
 };
 
-enum { FETCH_LINE = 16 }; // floats
+enum { PREFETCH_LINE = 16 }; // floats
 
-VEC_INLINE struct fetch fetch_of(const float *from, ptrdiff_t stride, int rows, int columns,
-                                 int steps) {
-    const int lines = DIVIDE_UP(columns, FETCH_LINE);
-    return (struct fetch){from, stride, lines, rows, DIVIDE_UP(rows * lines, steps), 0};
+VEC_INLINE struct prefetch prefetch_of(const float *from, ptrdiff_t stride, int rows, int columns,
+                                       int steps) {
+    const int lines = DIVIDE_UP(columns, PREFETCH_LINE);
+    return (struct prefetch){from, stride, lines, rows, DIVIDE_UP(rows * lines, steps), 0};
 }
 
-VEC_INLINE void fetch_some(struct fetch *f) {
+VEC_INLINE void prefetch_some(struct prefetch *f) {
     for (int i = 0; i < f->each && f->rows > 0; i++) {
-        __builtin_prefetch(f->row + f->line * FETCH_LINE);
+        __builtin_prefetch(f->row + f->line * PREFETCH_LINE);
         if (++f->line == f->lines) {
             f->line = 0;
             f->row += f->stride;
@@ -122,12 +122,12 @@ VEC_INLINE void pack_rows(float *to, const int width, const float *from, ptrdiff
 }
 
 // to (depth, width) = `rows` rows of `depth` floats, turned, 0 to the end of a vector.
-VEC_INLINE void pack_turned(float *to, const int width, const float *from, ptrdiff_t stride,
-                            int depth, int rows) {
+VEC_INLINE void pack_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
+                                int depth, int rows) {
     const int whole_rows = rows / VEC * VEC, whole_depth = depth / VEC * VEC;
     for (int r = 0; r < whole_rows; r += VEC) {
         for (int k = 0; k < whole_depth; k += VEC) {
-            panel_turn(to + (size_t)k * width + r, width, from + r * stride + k, stride);
+            panel_transpose(to + (size_t)k * width + r, width, from + r * stride + k, stride);
         }
     }
     if (rows == whole_rows && depth == whole_depth) {

@@ -89,7 +89,7 @@ product_tiles(float *sums, const float *x, int rows, const float *w, int cols, i
     const int tiles = DIVIDE_UP(rows, PRODUCT_ROWS);
     for (int k = 0; k < C; k += PRODUCT_DEPTH) {
         const int depth = int_min(PRODUCT_DEPTH, C - k);
-        pack_turned(panel, PRODUCT_COLS, w + k, C, depth, cols);
+        pack_transposed(panel, PRODUCT_COLS, w + k, C, depth, cols);
         const bool last = k + depth == C;
         const float *next = last ? w + (size_t)cols * C : w + k + depth;
         for (int t = 0; t < tiles; t++) {

@@ -166,8 +166,8 @@ VEC_INLINE float vec_largest(vec v) {
 }
 
 // Four rows of four floats, turned: to[k * to_stride + r] = from[r * from_stride + k].
-VEC_INLINE void vec_turn_4x4(float *to, ptrdiff_t to_stride, const float *from,
-                             ptrdiff_t from_stride) {
+VEC_INLINE void vec_transpose_4x4(float *to, ptrdiff_t to_stride, const float *from,
+                                  ptrdiff_t from_stride) {
 #if defined(__clang__) || __GNUC__ >= 12
 #define VEC_PICK(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else

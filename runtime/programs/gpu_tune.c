@@ -30,8 +30,8 @@ static size_t type_bytes(enum gemm_type type) {
 static void operand_bytes(const struct gemm *g, size_t bytes[OPERANDS]) {
     const size_t in = type_bytes(g->type), out = type_bytes(g->out_type);
     bytes[OUT] = round_up((size_t)(g->rows * g->out_ld) * out);
-    bytes[A] = round_up((size_t)((g->a_turned ? g->inner : g->rows) * g->a_ld) * in);
-    bytes[B] = round_up((size_t)((g->b_turned ? g->cols : g->inner) * g->b_ld) * in);
+    bytes[A] = round_up((size_t)((g->a_transposed ? g->inner : g->rows) * g->a_ld) * in);
+    bytes[B] = round_up((size_t)((g->b_transposed ? g->cols : g->inner) * g->b_ld) * in);
     bytes[BIAS] = g->bias ? round_up((size_t)g->cols * out) : 0;
     bytes[AUX] = g->kept || g->dgelu || g->residual ? bytes[OUT] : 0;
 }

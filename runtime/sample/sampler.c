@@ -12,12 +12,12 @@ enum {
     // How a thread waits: it spins for about as long as a kernel's other threads take, then sleeps.
     // Yielding in between would give its turn to any busy process: a token took 50 times as long then.
     SAMPLER_SPINS = 10000,
-    SAMPLER_STACK_BYTES = 256 * 1024, // of each thread, under every libc
-    SAMPLER_ALIGNMENT = 64,           // of memory, in bytes: a cache line
-    SAMPLER_AHEAD_BYTES = 256 * 1024, // that a waiting thread asks for at most
+    SAMPLER_STACK_BYTES = 256 * 1024,    // of each thread, under every libc
+    SAMPLER_ALIGNMENT = 64,              // of memory, in bytes: a cache line
+    SAMPLER_PREFETCH_BYTES = 256 * 1024, // that a waiting thread prefetches at most
 };
 
-// What a thread reads next, of which it asks for the first part while it waits. A cache line each.
+// What a thread reads next; it prefetches the first part while it waits. A cache line each.
 struct sampler_next {
     _Alignas(SAMPLER_ALIGNMENT) const char *ahead;
     const char *end;
@@ -45,8 +45,8 @@ struct sampler_worker {
     int number;
 };
 
-// Waits until all are here. Every try asks for a line of what lies from *ahead to `end`.
-static void sampler_wait_asking(struct sampler *s, const char **ahead, const char *end) {
+// Waits until all are here. Every try prefetches one line of what lies from *ahead to `end`.
+static void sampler_arrive(struct sampler *s, const char **ahead, const char *end) {
     struct sampler_team *team = s->team;
     unsigned round = atomic_load(&team->round);
     if (atomic_fetch_add(&team->arrived, 1) == s->threads - 1) {
@@ -80,22 +80,22 @@ static void sampler_wait_asking(struct sampler *s, const char **ahead, const cha
 void sampler_wait(struct sampler *s) {
     if (s->threads > 1) {
         const char *nothing = NULL;
-        sampler_wait_asking(s, &nothing, NULL);
+        sampler_arrive(s, &nothing, NULL);
     }
 }
 
-void sampler_wait_ahead(struct sampler *s, int thread) {
+void sampler_wait_prefetching(struct sampler *s, int thread) {
     if (s->threads > 1) {
         struct sampler_next *next = &s->team->next[thread];
-        sampler_wait_asking(s, &next->ahead, next->end);
+        sampler_arrive(s, &next->ahead, next->end);
     }
 }
 
-void sampler_ahead(struct sampler *s, int thread, const float *from) {
+void sampler_prefetch(struct sampler *s, int thread, const float *from) {
     if (s->threads > 1) {
         struct sampler_next *next = &s->team->next[thread];
         next->ahead = (const char *)from;
-        next->end = next->ahead + SAMPLER_AHEAD_BYTES;
+        next->end = next->ahead + SAMPLER_PREFETCH_BYTES;
     }
 }
 

@@ -62,10 +62,10 @@ struct $(k.common.next) {
     int each, row;
 };
 
-static void $(k.common.fetch)(struct $(k.common.next) *const next) {
+static void $(k.common.prefetch)(struct $(k.common.next) *const next) {
     //$ sizes(k)
     for (const int end = int_min(T, next->row + next->each); next->row < end; next->row++) {
-        for (int d = 0; d < D; d += FETCH_LINE) {
+        for (int d = 0; d < D; d += PREFETCH_LINE) {
             const size_t at = (size_t)next->row * E_LD + d, at_y = (size_t)next->row * C_LD + d;
             __builtin_prefetch(next->y + at_y);
             for (int x = 0; x < 3 * C; x += C) {
@@ -85,13 +85,13 @@ static void $(k.common.fetch)(struct $(k.common.next) *const next) {
 // (D, WIDE) of queries from q on. Where `largest` is not NULL, it becomes the largest of each query's
 // scores so far: key j is seen by queries j and on.
 VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const float *x,
-                                   int x_stride, const float *turned, int q, int i, int p,
+                                   int x_stride, const float *panel, int q, int i, int p,
                                    const int rows, const int vecs, const int last) {
     //$ sizes(k)
     (void)p, (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, turned, WIDE, 0);
+    tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, panel, WIDE, 0);
     tile_store(acc, rows, vecs, VEC, to + (size_t)i * stride, stride);
     const int compared = largest != NULL ? rows : 0;
 #pragma GCC unroll 16
@@ -111,18 +111,18 @@ VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const fl
 // stride. The panel's first vector ends with the keys that it sees, its second is left out where no
 // query is in it.
 static void $(k.common.panel)(float *to, int stride, vec *largest, const float *x, int x_stride,
-                              const float *turned, int q, int keys,
+                              const float *panel, int q, int keys,
                               struct $(k.common.next) *const next) {
     //$ sizes(k)
     for (int i = 0; i < keys; i += TILE_ROWS) {
-        $(k.common.fetch)(next);
+        $(k.common.prefetch)(next);
         if (i < q + VEC && q + VEC < T) {
             TILE_CASES($(k.common.scores), i, 0, T, WIDE, 2, to, stride, largest, x, x_stride,
-                       turned, q);
+                       panel, q);
         } else {
             const int v = i < q + VEC ? 0 : 1;
             TILE_CASES($(k.common.scores), i, 0, T, VEC, 1, to + v * VEC, stride,
-                       largest == NULL ? NULL : largest + v, x, x_stride, turned + v * VEC,
+                       largest == NULL ? NULL : largest + v, x, x_stride, panel + v * VEC,
                        q + v * VEC);
         }
     }
@@ -163,7 +163,7 @@ static void $(k.common.mixes)(float *to, int to_stride, const float *scale, cons
     //$ sizes(k)
     const int queries = int_min(WIDE, T - q);
     for (int i = 0; i < queries; i += TILE_ROWS) {
-        $(k.common.fetch)(next);
+        $(k.common.prefetch)(next);
         const int depth = q + int_min(queries, i + TILE_ROWS);
         for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
             //$ if k.specialise and T % wide == 0 then
@@ -231,7 +231,7 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
             const int queries = int_min(WIDE, T - q);
             const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
             vec largest[2] = {vec_splat(-INFINITY), vec_splat(-INFINITY)};
-            pack_turned(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
+            pack_transposed(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
             $(k.common.panel)(s->scores, WIDE, largest, key, E_LD, s->q, q, keys, &next);
             for (int c = 0; c < queries; c += VEC) {
                 float *scores = s->scores + c;
@@ -244,8 +244,8 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
                             int_min(VEC, queries - c));
                 //$ end
                 //$ if k.uses.dropout then
-                dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T), scores,
-                               WIDE, keys);
+                dropout_transposed(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                                   scores, WIDE, keys);
                 //$ end
             }
             $(k.common.mixes)
@@ -306,11 +306,11 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
                 const int queries = int_min(WIDE, T - q);
                 const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
                 float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
-                pack_turned(s->q, WIDE, query + (size_t)q * $(qk_ld), $(qk_ld), D, queries);
-                pack_turned(s->dy, WIDE, dyh + (size_t)q * $(dy_ld), $(dy_ld), D, queries);
+                pack_transposed(s->q, WIDE, query + (size_t)q * $(qk_ld), $(qk_ld), D, queries);
+                pack_transposed(s->dy, WIDE, dyh + (size_t)q * $(dy_ld), $(dy_ld), D, queries);
                 $(k.common.panel)(weights, STRIDE, NULL, key, $(qk_ld), s->q, q, keys, &next);
                 $(k.common.panel)(dscores, STRIDE, NULL, value, E_LD, s->dy, q, keys, &next);
-                pack_turned(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
+                pack_transposed(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
                 for (int c = 0; c < queries; c += VEC) {
                     const int from = q + c, rows = int_min(VEC, queries - c);
                     const vec lse2 = vec_load_n(row_lse + from, rows) * 1.44269504f;
@@ -319,8 +319,8 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
                         delta = vec_fma(vec_load(s->dy + d), vec_load(s->q + d), delta);
                     }
                     //$ if k.uses.dropout then
-                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
-                                   dscores + c, STRIDE, keys);
+                    dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
+                                       dscores + c, STRIDE, keys);
                     //$ end
                     $(k.common.weights)(weights + c, STRIDE, scale2, lse2, from, keys);
                     for (int j = 0; j < keys; j++) {
@@ -330,8 +330,8 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
                         vec_store(at_j, j < from + VEC ? dscore : vec_splat(0.0f));
                     }
                     //$ if k.uses.dropout then
-                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
-                                   weights + c, STRIDE, keys);
+                    dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
+                                       weights + c, STRIDE, keys);
                     //$ end
                 }
                 $(k.common.mixes)
@@ -341,7 +341,7 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 const bool begins = j >= first;
-                $(k.common.fetch)(&next);
+                $(k.common.prefetch)(&next);
                 for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
                     TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dk, E_LD, begins, NULL,
                                s->dscores + (from - first), STRIDE, 1,

@@ -39,7 +39,7 @@ $(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -47,7 +47,7 @@ $(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
     // What the store reads and writes beside y comes in while the tile is computed.
     if (from + depth == K) {
         //$ for _, name in ipairs(k.store_tiles) do
-        tile_fetch($(name) + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch($(name) + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
         //$ end
     }
     //$ end
@@ -92,7 +92,7 @@ static inline struct piece $(k.part.piece)(struct range panels, int item) {
     const int count = panels.last - panels.first;
     const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
     const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
-    //$ local offset = k.turned and "(size_t)p * WIDE * K + from" or "(size_t)from * COLS + p * WIDE"
+    //$ local offset = k.transposed and "(size_t)p * WIDE * K + from" or "(size_t)from * COLS + p * WIDE"
     return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
                           $(offset)};
 }
@@ -110,17 +110,17 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
         for (int item = 0; item < items; item++) {
             const struct piece at = $(k.part.piece)(mine.cols, item);
-            //$ local copy = k.turned and "pack_turned" or "pack_rows"
-            //$ local stride = k.turned and "K" or "COLS"
+            //$ local copy = k.transposed and "pack_transposed" or "pack_rows"
+            //$ local stride = k.transposed and "K" or "COLS"
             $(copy)(panel, WIDE, w + at.offset, $(stride), at.depth, at.wide);
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 $(k.part.piece)(mine.cols, item + 1 < items ? item + 1 : item);
-            //$ local rows = k.turned and "after.wide, after.depth" or "after.depth, after.wide"
-            struct fetch next =
-                fetch_of(w + after.offset, $(stride), $(rows), DIVIDE_UP(end, TILE_ROWS) - block);
+            //$ local rows = k.transposed and "after.wide, after.depth" or "after.depth, after.wide"
+            struct prefetch next = prefetch_of(w + after.offset, $(stride), $(rows),
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES($(k.part.tile), i, at.p, N, COLS, VECS, $(k.arg_names), panel, at.from,
                            at.depth);
             }
@@ -166,11 +166,11 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
                 const int depth = int_min(DEPTH, N - n);
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
-                    struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
-                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    struct prefetch next =
+                        prefetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
+                                    DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next);
+                        prefetch_some(&next);
                         TILE_CASES($(k.part.tile), o, p, O, C, VECS, dw, dys, xs, first && n == 0,
                                    depth);
                     }

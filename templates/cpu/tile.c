@@ -34,10 +34,11 @@ VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, con
 }
 
 // Asks for a tile of memory that is read or written later.
-VEC_INLINE void tile_fetch(const float *from, const int rows, const int columns, ptrdiff_t stride) {
+VEC_INLINE void tile_prefetch(const float *from, const int rows, const int columns,
+                              ptrdiff_t stride) {
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
-        for (int c = 0; c < columns; c += FETCH_LINE) {
+        for (int c = 0; c < columns; c += PREFETCH_LINE) {
             __builtin_prefetch(from + r * stride + c);
         }
     }

@@ -23,7 +23,8 @@
 // and on, turned. 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column
 // 4 l + q, so that the four that a thread reads at once share one draw of dropout's bits.
 template <bool INTERLEAVED>
-DEVICE void $(k.common.load_turned)(float *to, const elem *from, int stride, int rows, int column) {
+DEVICE void $(k.common.load_transposed)(float *to, const elem *from, int stride, int rows,
+                                        int column) {
     //$ sizes(k)
     // A warp takes 4 rows of 8 columns: whole sectors of global memory, 32 banks of shared memory.
     for (int i = threadIdx.x; i < TILE * DEPTH; i += 256) {
@@ -77,8 +78,8 @@ DEVICE void $(k.common.scores)(float (&s)[4][4], float *tiles, const elem *a, in
     }
     for (int column = 0; column < D; column += DEPTH) {
         block_sync();
-        $(k.common.load_turned)<false>(tiles, a, a_stride, a_rows, column);
-        $(k.common.load_turned)<true>(tiles + DEPTH * STRIDE, b, E_LD, b_rows, column);
+        $(k.common.load_transposed)<false>(tiles, a, a_stride, a_rows, column);
+        $(k.common.load_transposed)<true>(tiles + DEPTH * STRIDE, b, E_LD, b_rows, column);
         block_sync();
         $(k.common.multiply)(s, tiles, tiles + DEPTH * STRIDE, DEPTH);
     }

@@ -45,7 +45,7 @@ static struct gemm $(gemm) = {
     .a_ld = $(k.d[k.inner.."_LD"]),
     .b_ld = $(k.d.C_LD),
     //$ if forward then
-    .b_turned = true,
+    .b_transposed = true,
     //$ end
     .type = $(product_type(k)),
     .out_type = $(type_names[k.dtype]),
@@ -91,7 +91,7 @@ static struct gemm $(gemm) = {
     .out_ld = $(k.d.C_LD),
     .a_ld = $(k.d.O_LD),
     .b_ld = $(k.d.C_LD),
-    .a_turned = true,
+    .a_transposed = true,
     .type = $(product_type(k)),
     .out_type = GEMM_F32,
     .accumulate = true,

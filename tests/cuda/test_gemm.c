@@ -164,8 +164,9 @@ static void matrix_free(struct matrix *m) {
 }
 
 // Element (i, j) of the operand as the product sees it.
-static double seen(const struct matrix *m, bool turned, int i, int j) {
-    const double x = get(m->host, m->type, (size_t)(turned ? j : i) * m->ld + (turned ? i : j));
+static double seen(const struct matrix *m, bool transposed, int i, int j) {
+    const double x =
+        get(m->host, m->type, (size_t)(transposed ? j : i) * m->ld + (transposed ? i : j));
     return m->type == GEMM_TF32 ? round_to(x, GEMM_TF32) : x;
 }
 
@@ -207,13 +208,13 @@ static struct operands operands_make(struct gemm *g, int beyond) {
     const int rows = (int)g->rows, cols = (int)g->cols, inner = (int)g->inner;
     struct operands o = {0};
     g->out_ld = up8(cols) + beyond;
-    g->a_ld = up8(g->a_turned ? rows : inner) + beyond;
-    g->b_ld = up8(g->b_turned ? inner : cols) + beyond;
+    g->a_ld = up8(g->a_transposed ? rows : inner) + beyond;
+    g->b_ld = up8(g->b_transposed ? inner : cols) + beyond;
     o.out = matrix_make(g->out_type, rows, cols, (int)g->out_ld, POISON);
-    o.a = matrix_make(g->type, g->a_turned ? inner : rows, g->a_turned ? rows : inner, (int)g->a_ld,
-                      RANDOM);
-    o.b = matrix_make(g->type, g->b_turned ? cols : inner, g->b_turned ? inner : cols, (int)g->b_ld,
-                      RANDOM);
+    o.a = matrix_make(g->type, g->a_transposed ? inner : rows, g->a_transposed ? rows : inner,
+                      (int)g->a_ld, RANDOM);
+    o.b = matrix_make(g->type, g->b_transposed ? cols : inner, g->b_transposed ? inner : cols,
+                      (int)g->b_ld, RANDOM);
     o.bias = matrix_make(g->out_type, 1, cols, up8(cols), RANDOM);
     o.residual = matrix_make(g->out_type, rows, cols, (int)g->out_ld, RANDOM);
     o.pre = matrix_make(g->out_type, rows, cols, (int)g->out_ld, RANDOM);
@@ -250,7 +251,8 @@ static int count_wrong(const struct gemm *g, const struct operands *o, const dou
             const size_t at = (size_t)i * g->out_ld + j;
             double sum = 0.0, size = 0.0;
             for (int k = 0; k < g->inner; k++) {
-                const double term = seen(&o->a, g->a_turned, i, k) * seen(&o->b, g->b_turned, k, j);
+                const double term =
+                    seen(&o->a, g->a_transposed, i, k) * seen(&o->b, g->b_transposed, k, j);
                 sum += term;
                 size += fabs(term);
             }
@@ -283,12 +285,13 @@ static int count_wrong(const struct gemm *g, const struct operands *o, const dou
 
 static void check_product(struct gemm_context *context, struct gemm g, int beyond) {
     char what[256];
-    snprintf(what, sizeof what,
-             "%s: %s -> %s, (%d, %d, %d), turned %d %d, rows %d longer, accumulate %d residual %d "
-             "bias %d dgelu %d gelu %d kept %d",
-             g.name, type_name[g.type], type_name[g.out_type], (int)g.rows, (int)g.cols,
-             (int)g.inner, g.a_turned, g.b_turned, beyond, g.accumulate, g.residual, g.bias,
-             g.dgelu, g.gelu, g.kept);
+    snprintf(
+        what, sizeof what,
+        "%s: %s -> %s, (%d, %d, %d), transposed %d %d, rows %d longer, accumulate %d residual %d "
+        "bias %d dgelu %d gelu %d kept %d",
+        g.name, type_name[g.type], type_name[g.out_type], (int)g.rows, (int)g.cols, (int)g.inner,
+        g.a_transposed, g.b_transposed, beyond, g.accumulate, g.residual, g.bias, g.dgelu, g.gelu,
+        g.kept);
     struct operands o = operands_make(&g, beyond);
     gemm_create(context, &g);
     run(&g, &o, 0.0f);
@@ -328,8 +331,8 @@ static void check_products(struct gemm_context *context) {
                                        .out_type = out};
             const int beyond = s % 2 == 0 ? 0 : 8 * (int)s;
             struct gemm forward = plain, backward = plain, weight = plain;
-            forward.b_turned = true;
-            weight.a_turned = true;
+            forward.b_transposed = true;
+            weight.a_transposed = true;
             weight.out_type = GEMM_F32;
             weight.accumulate = true;
             check_product(context, forward, beyond);
@@ -373,7 +376,7 @@ static void check_rounding(struct gemm_context *context) {
                          .rows = 1,
                          .cols = 1,
                          .inner = 2,
-                         .b_turned = true,
+                         .b_transposed = true,
                          .type = cases[c].type,
                          .out_type = cases[c].type};
         struct operands o = operands_make(&g, 0);
@@ -402,7 +405,7 @@ static void check_nan(struct gemm_context *context) {
                      .rows = 9,
                      .cols = 20,
                      .inner = 30,
-                     .b_turned = true,
+                     .b_transposed = true,
                      .type = GEMM_BF16,
                      .out_type = GEMM_BF16};
     struct operands o = operands_make(&g, 0);
@@ -428,7 +431,7 @@ static void check_graph(struct gemm_context *context) {
                      .rows = 20,
                      .cols = 24,
                      .inner = 33,
-                     .b_turned = true,
+                     .b_transposed = true,
                      .type = GEMM_BF16,
                      .out_type = GEMM_BF16,
                      .bias = true,
@@ -599,12 +602,13 @@ static cublasStatus_t refused(const struct request *r, char *memory) {
     cublasLtMatmulDesc_t desc;
     cublasLtMatmulPreference_t preference;
     cublasLtMatrixLayout_t a, b, c, d;
-    const int32_t turned = CUBLAS_OP_T;
+    const int32_t transposed = CUBLAS_OP_T;
     char *bias = r->bias_by < 0 ? NULL : memory + 0x10000 + r->bias_by;
     char *aux = r->aux_by < 0 ? NULL : memory + 0x20000 + r->aux_by;
     cublasLtCreate(&handle);
     cublasLtMatmulDescCreate(&desc, r->compute, CUDA_R_32F);
-    cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_TRANSA, &turned, sizeof turned);
+    cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                   sizeof transposed);
     cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &r->epilogue, 4);
     cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &r->bias_type, 4);
     cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE, &r->aux_type,
@@ -790,7 +794,7 @@ static void check_tune(void) {
                      .rows = 40,
                      .cols = 64,
                      .inner = 1000,
-                     .b_turned = true,
+                     .b_transposed = true,
                      .type = GEMM_BF16,
                      .out_type = GEMM_F32};
     struct operands o = operands_make(&g, 0), chosen = o;

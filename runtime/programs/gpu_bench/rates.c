@@ -141,7 +141,7 @@ static double bench_product_rate(struct probe *p, enum gemm_type type, int64_t *
             .out_ld = n,
             .a_ld = n,
             .b_ld = n,
-            .b_turned = true,
+            .b_transposed = true,
             .type = type,
             .out_type = is_float ? GEMM_F32 : type,
         };

@@ -21,7 +21,7 @@ struct cublasLtContext {
 struct cublasLtMatmulDescOpaque {
     cublasComputeType_t compute;
     cudaDataType_t scale;
-    int32_t turn_a, turn_b;
+    int32_t transpose_a, transpose_b;
     uint32_t epilogue;
     const void *bias;
     int32_t bias_type; // -1: as D
@@ -199,7 +199,7 @@ void poison(void *data, int type, int64_t rows, int64_t cols, int64_t ld) {
 
 void run(const job &p) {
     const int64_t rows = p.d.rows, cols = p.d.cols;
-    const int64_t inner = p.desc.turn_a ? p.a.rows : p.a.cols;
+    const int64_t inner = p.desc.transpose_a ? p.a.rows : p.a.cols;
     const bool tf32 = p.desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
     check_matrix(p.a_data, p.a.type, p.a.rows, p.a.cols, p.a.ld, "cublasLtMatmul's A");
     check_matrix(p.b_data, p.b.type, p.b.rows, p.b.cols, p.b.ld, "cublasLtMatmul's B");
@@ -232,7 +232,7 @@ void run(const job &p) {
     for (int64_t j = 0; j < cols; j++) {
         for (int64_t k = 0; k < inner; k++) {
             b[(size_t)(j * inner + k)] =
-                input(p.b_data, p.b.type, p.desc.turn_b ? k * p.b.ld + j : j * p.b.ld + k);
+                input(p.b_data, p.b.type, p.desc.transpose_b ? k * p.b.ld + j : j * p.b.ld + k);
         }
     }
     const int64_t slice = (inner + p.slices - 1) / p.slices;
@@ -242,7 +242,7 @@ void run(const job &p) {
             for (int64_t i = 0; i < some_rows; i++) {
                 a[(size_t)(k * ROWS + i)] =
                     input(p.a_data, p.a.type,
-                          p.desc.turn_a ? (i0 + i) * p.a.ld + k : k * p.a.ld + i0 + i);
+                          p.desc.transpose_a ? (i0 + i) * p.a.ld + k : k * p.a.ld + i0 + i);
             }
         }
         for (int64_t j0 = 0; j0 < cols; j0 += COLS) {
@@ -289,8 +289,10 @@ cublasStatus_t check(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasL
     for (cublasLtMatrixLayout_t each : {a, b, c, d}) {
         REFUSE_IF(each->ld < each->rows, INVALID_VALUE, "leading dimension below the rows");
     }
-    const int64_t m = desc->turn_a ? a->cols : a->rows, k = desc->turn_a ? a->rows : a->cols;
-    const int64_t k_b = desc->turn_b ? b->cols : b->rows, n = desc->turn_b ? b->rows : b->cols;
+    const int64_t m = desc->transpose_a ? a->cols : a->rows,
+                  k = desc->transpose_a ? a->rows : a->cols;
+    const int64_t k_b = desc->transpose_b ? b->cols : b->rows,
+                  n = desc->transpose_b ? b->rows : b->cols;
     REFUSE_IF(k != k_b || m != d->rows || n != d->cols || c->rows != m || c->cols != n,
               INVALID_VALUE, "sizes that do not match");
     REFUSE_IF(desc->scale != CUDA_R_32F || a->type != b->type || c->type != d->type ||
@@ -363,7 +365,7 @@ uint64_t problem_of(const cublasLtMatmulDescOpaque *desc, const cublasLtMatrixLa
                     const cublasLtMatrixLayoutOpaque *d) {
     uint64_t hash = 0xcbf29ce484222325;
     const auto add = [&](int64_t value) { hash = (hash ^ (uint64_t)value) * 0x9e3779b97f4a7c15; };
-    add(desc->compute), add(desc->turn_a), add(desc->turn_b), add(desc->epilogue);
+    add(desc->compute), add(desc->transpose_a), add(desc->transpose_b), add(desc->epilogue);
     for (const cublasLtMatrixLayoutOpaque *each : {a, b, c, d}) {
         add(each->type), add(each->rows), add(each->cols), add(each->ld);
     }
@@ -451,10 +453,10 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
     bool done = false;
     switch (attribute) {
     case CUBLASLT_MATMUL_DESC_TRANSA:
-        done = set(&desc->turn_a, value, bytes) && (desc->turn_a & ~1) == 0;
+        done = set(&desc->transpose_a, value, bytes) && (desc->transpose_a & ~1) == 0;
         break;
     case CUBLASLT_MATMUL_DESC_TRANSB:
-        done = set(&desc->turn_b, value, bytes) && (desc->turn_b & ~1) == 0;
+        done = set(&desc->transpose_b, value, bytes) && (desc->transpose_b & ~1) == 0;
         break;
     case CUBLASLT_MATMUL_DESC_EPILOGUE:
         done = set(&desc->epilogue, value, bytes);

@@ -338,8 +338,8 @@ static struct emulator_thread *warp_lane(struct emulator_warp *warp) {
     else if (schedule.order == EMULATOR_DESCENDING)
         lane = 31 - __builtin_clz(ready);
     else {
-        const uint32_t by = random_bits() & 31, turned = ready >> by | ready << (-by & 31);
-        lane = (__builtin_ctz(turned) + by) & 31;
+        const uint32_t by = random_bits() & 31, rotated = ready >> by | ready << (-by & 31);
+        lane = (__builtin_ctz(rotated) + by) & 31;
     }
     return warp->thread + lane;
 }

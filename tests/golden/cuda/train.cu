@@ -159,7 +159,7 @@ static struct gemm matmul_48x36x108_bias_gemm = {
     .out_ld = 112,
     .a_ld = 40,
     .b_ld = 40,
-    .b_turned = true,
+    .b_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_BF16,
     .bias = true,
@@ -177,8 +177,8 @@ static void matmul_48x36x108_bias_launch(struct gpu *gpu, elem *y, const elem *x
 // and on, turned. 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column
 // 4 l + q, so that the four that a thread reads at once share one draw of dropout's bits.
 template <bool INTERLEAVED>
-DEVICE void heads_2x24x2x18_load_turned(float *to, const elem *from, int stride, int rows,
-                                        int column) {
+DEVICE void heads_2x24x2x18_load_transposed(float *to, const elem *from, int stride, int rows,
+                                            int column) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
     // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
@@ -262,8 +262,8 @@ DEVICE void heads_2x24x2x18_scores(float (&s)[4][4], float *tiles, const elem *a
     }
     for (int column = 0; column < D; column += DEPTH) {
         block_sync();
-        heads_2x24x2x18_load_turned<false>(tiles, a, a_stride, a_rows, column);
-        heads_2x24x2x18_load_turned<true>(tiles + DEPTH * STRIDE, b, E_LD, b_rows, column);
+        heads_2x24x2x18_load_transposed<false>(tiles, a, a_stride, a_rows, column);
+        heads_2x24x2x18_load_transposed<true>(tiles + DEPTH * STRIDE, b, E_LD, b_rows, column);
         block_sync();
         heads_2x24x2x18_multiply(s, tiles, tiles + DEPTH * STRIDE, DEPTH);
     }
@@ -388,7 +388,7 @@ static struct gemm matmul_48x36x36_bias_gemm = {
     .out_ld = 40,
     .a_ld = 40,
     .b_ld = 40,
-    .b_turned = true,
+    .b_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_BF16,
     .bias = true,
@@ -511,7 +511,7 @@ static struct gemm matmul_48x36x144_bias_keep_gelu_tanh_gemm = {
     .out_ld = 144,
     .a_ld = 40,
     .b_ld = 40,
-    .b_turned = true,
+    .b_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_BF16,
     .bias = true,
@@ -539,7 +539,7 @@ static struct gemm matmul_48x144x36_bias_gemm = {
     .out_ld = 40,
     .a_ld = 144,
     .b_ld = 144,
-    .b_turned = true,
+    .b_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_BF16,
     .bias = true,
@@ -562,7 +562,7 @@ static struct gemm matmul_48x36x65_gemm = {
     .out_ld = 128,
     .a_ld = 40,
     .b_ld = 40,
-    .b_turned = true,
+    .b_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_BF16,
 };
@@ -737,7 +737,7 @@ static struct gemm matmul_dw_48x65x36_gemm = {
     .out_ld = 40,
     .a_ld = 128,
     .b_ld = 40,
-    .a_turned = true,
+    .a_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_F32,
     .accumulate = true,
@@ -990,7 +990,7 @@ static struct gemm matmul_dw_48x36x144_gemm = {
     .out_ld = 144,
     .a_ld = 40,
     .b_ld = 144,
-    .a_turned = true,
+    .a_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_F32,
     .accumulate = true,
@@ -1077,7 +1077,7 @@ static struct gemm matmul_dw_48x144x36_gemm = {
     .out_ld = 40,
     .a_ld = 144,
     .b_ld = 40,
-    .a_turned = true,
+    .a_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_F32,
     .accumulate = true,
@@ -1286,7 +1286,7 @@ static struct gemm matmul_dw_48x36x36_gemm = {
     .out_ld = 40,
     .a_ld = 40,
     .b_ld = 40,
-    .a_turned = true,
+    .a_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_F32,
     .accumulate = true,
@@ -1590,7 +1590,7 @@ static struct gemm matmul_dw_48x108x36_gemm = {
     .out_ld = 40,
     .a_ld = 112,
     .b_ld = 40,
-    .a_turned = true,
+    .a_transposed = true,
     .type = GEMM_BF16,
     .out_type = GEMM_F32,
     .accumulate = true,

@@ -313,11 +313,11 @@ static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int 
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         kernel(__VA_ARGS__, thread, s->threads);                                                   \
-        sampler_wait_ahead(s, thread);                                                             \
+        sampler_wait_prefetching(s, thread);                                                       \
     } while (0)
 
 // From here on a thread that waits asks for its part of w (O, C), which a product is about to read.
-#define AHEAD(w, O, C) sampler_ahead(s, thread, product_part(w, O, C, thread, s->threads))
+#define PREFETCH(w, O, C) sampler_prefetch(s, thread, product_part(w, O, C, thread, s->threads))
 
 static void sampler_layer(struct sampler *s, int l, int rows, int pos, int thread) {
     const float *attn_c_attn_weight = s->weight[8 + l]; // (30, 10)
@@ -342,22 +342,22 @@ static void sampler_layer(struct sampler *s, int l, int rows, int pos, int threa
     float *x_next = s->memory + 4080; // (6, 10)
     const float *mlp_c_proj_bias = s->weight[35 + l]; // (10)
 
-    AHEAD(attn_c_attn_weight, 30, 10);
+    PREFETCH(attn_c_attn_weight, 30, 10);
     // block.l.ln_1
     RUN(layernorm_decode_6x10, ln_1_y, x, ln_1_weight, ln_1_bias, rows);
-    AHEAD(attn_c_proj_weight, 10, 10);
+    PREFETCH(attn_c_proj_weight, 10, 10);
     // block.l.qkv
     RUN(matmul_decode_6x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight, attn_c_attn_bias, rows);
     // block.l.attention
     RUN(attention_decode_6x2x5, attention_y, qkv_biased, cache, sampler_layer_weights(s, l),
         s->weights_tokens, pos, rows);
-    AHEAD(mlp_c_fc_weight, 40, 10);
+    PREFETCH(mlp_c_fc_weight, 40, 10);
     // block.l.projected
     RUN(matmul_decode_6x10x10_bias_add, x_mid, attention_y, attn_c_proj_weight, attn_c_proj_bias, x,
         rows);
     // block.l.ln_2
     RUN(layernorm_decode_6x10, ln_2_y, x_mid, ln_2_weight, ln_2_bias, rows);
-    AHEAD(mlp_c_proj_weight, 10, 40);
+    PREFETCH(mlp_c_proj_weight, 10, 40);
     // block.l.fc
     RUN(matmul_decode_6x10x40_bias_gelu_erf, activated, ln_2_y, mlp_c_fc_weight, mlp_c_fc_bias,
         rows);
@@ -382,7 +382,7 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos
     for (int l = 0; l < MODEL_L; l++) {
         sampler_layer(s, l, rows, pos, thread);
     }
-    AHEAD(wte_weight, 17, 10);
+    PREFETCH(wte_weight, 17, 10);
     // ln_f
     RUN(layernorm_decode_6x10, ln_f_y, x_3, ln_f_weight, ln_f_bias, rows);
     // last
@@ -392,7 +392,7 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos
 }
 
 #undef RUN
-#undef AHEAD
+#undef PREFETCH
 
 const struct sampler_info sampler_info = {
     .config = MODEL_CONFIG,

@@ -56,10 +56,11 @@ VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, con
 }
 
 // Asks for a tile of memory that is read or written later.
-VEC_INLINE void tile_fetch(const float *from, const int rows, const int columns, ptrdiff_t stride) {
+VEC_INLINE void tile_prefetch(const float *from, const int rows, const int columns,
+                              ptrdiff_t stride) {
 #pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
-        for (int c = 0; c < columns; c += FETCH_LINE) {
+        for (int c = 0; c < columns; c += PREFETCH_LINE) {
             __builtin_prefetch(from + r * stride + c);
         }
     }
@@ -189,7 +190,7 @@ VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float 
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -241,15 +242,14 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x30_bias_piece(mine.cols, item);
-            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_18x10x30_bias_piece(mine.cols, item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, K, after.wide, after.depth,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, K, after.wide, after.depth,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_18x10x30_bias_tile, i, at.p, N, COLS, VECS, y, x, w, bias, panel,
                            at.from, at.depth);
             }
@@ -293,11 +293,11 @@ struct heads_3x6x2x5_next {
     int each, row;
 };
 
-static void heads_3x6x2x5_fetch(struct heads_3x6x2x5_next *const next) {
+static void heads_3x6x2x5_prefetch(struct heads_3x6x2x5_next *const next) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
     for (const int end = int_min(T, next->row + next->each); next->row < end; next->row++) {
-        for (int d = 0; d < D; d += FETCH_LINE) {
+        for (int d = 0; d < D; d += PREFETCH_LINE) {
             const size_t at = (size_t)next->row * E_LD + d, at_y = (size_t)next->row * C_LD + d;
             __builtin_prefetch(next->y + at_y);
             for (int x = 0; x < 3 * C; x += C) {
@@ -317,14 +317,14 @@ static void heads_3x6x2x5_fetch(struct heads_3x6x2x5_next *const next) {
 // (D, WIDE) of queries from q on. Where `largest` is not NULL, it becomes the largest of each
 // query's scores so far: key j is seen by queries j and on.
 VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, vec *largest, const float *x,
-                                     int x_stride, const float *turned, int q, int i, int p,
+                                     int x_stride, const float *panel, int q, int i, int p,
                                      const int rows, const int vecs, const int last) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
     (void)p, (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
-    tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, turned, WIDE, 0);
+    tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, panel, WIDE, 0);
     tile_store(acc, rows, vecs, VEC, to + (size_t)i * stride, stride);
     const int compared = largest != NULL ? rows : 0;
 #pragma GCC unroll 16
@@ -344,19 +344,19 @@ VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, vec *largest, const 
 // stride. The panel's first vector ends with the keys that it sees, its second is left out where no
 // query is in it.
 static void heads_3x6x2x5_panel(float *to, int stride, vec *largest, const float *x, int x_stride,
-                                const float *turned, int q, int keys,
+                                const float *panel, int q, int keys,
                                 struct heads_3x6x2x5_next *const next) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
     for (int i = 0; i < keys; i += TILE_ROWS) {
-        heads_3x6x2x5_fetch(next);
+        heads_3x6x2x5_prefetch(next);
         if (i < q + VEC && q + VEC < T) {
             TILE_CASES(heads_3x6x2x5_scores, i, 0, T, WIDE, 2, to, stride, largest, x, x_stride,
-                       turned, q);
+                       panel, q);
         } else {
             const int v = i < q + VEC ? 0 : 1;
             TILE_CASES(heads_3x6x2x5_scores, i, 0, T, VEC, 1, to + v * VEC, stride,
-                       largest == NULL ? NULL : largest + v, x, x_stride, turned + v * VEC,
+                       largest == NULL ? NULL : largest + v, x, x_stride, panel + v * VEC,
                        q + v * VEC);
         }
     }
@@ -399,7 +399,7 @@ static void heads_3x6x2x5_mixes(float *to, int to_stride, const float *scale, co
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
     const int queries = int_min(WIDE, T - q);
     for (int i = 0; i < queries; i += TILE_ROWS) {
-        heads_3x6x2x5_fetch(next);
+        heads_3x6x2x5_prefetch(next);
         const int depth = q + int_min(queries, i + TILE_ROWS);
         for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
             if (queries == WIDE) {
@@ -455,7 +455,7 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
             const int queries = int_min(WIDE, T - q);
             const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
             vec largest[2] = {vec_splat(-INFINITY), vec_splat(-INFINITY)};
-            pack_turned(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
+            pack_transposed(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
             heads_3x6x2x5_panel(s->scores, WIDE, largest, key, E_LD, s->q, q, keys, &next);
             for (int c = 0; c < queries; c += VEC) {
                 float *scores = s->scores + c;
@@ -466,8 +466,8 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
                 vec_store_n(lse + (size_t)(item % H) * N + item / H * T + q + c,
                             vec_fma(largest2, vec_splat(0.693147181f), vec_log(sum)),
                             int_min(VEC, queries - c));
-                dropout_turned(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T), scores,
-                               WIDE, keys);
+                dropout_transposed(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                                   scores, WIDE, keys);
             }
             heads_3x6x2x5_mixes
             (to + (size_t)q * C_LD, C_LD, s->scale, s->scores, WIDE, value, WHOLE, q, &next);
@@ -514,13 +514,13 @@ VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, flo
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
     // What the store reads and writes beside y comes in while the tile is computed.
     if (from + depth == K) {
-        tile_fetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -563,16 +563,15 @@ static void matmul_18x10x10_bias_dropout_add(const struct model *m, float *y, co
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x10_bias_dropout_add_piece(mine.cols, item);
-            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_18x10x10_bias_dropout_add_piece(mine.cols,
                                                        item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, K, after.wide, after.depth,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, K, after.wide, after.depth,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_18x10x10_bias_dropout_add_tile, i, at.p, N, COLS, VECS, m, y, x,
                            w, bias, addend, site, panel, at.from, at.depth);
             }
@@ -616,13 +615,13 @@ VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, c
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
     // What the store reads and writes beside y comes in while the tile is computed.
     if (from + depth == K) {
-        tile_fetch(kept + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(kept + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -665,16 +664,15 @@ static void matmul_18x10x40_bias_keep_gelu_erf(float *y, float *kept, const floa
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x40_bias_keep_gelu_erf_piece(mine.cols, item);
-            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_18x10x40_bias_keep_gelu_erf_piece(mine.cols,
                                                          item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, K, after.wide, after.depth,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, K, after.wide, after.depth,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_18x10x40_bias_keep_gelu_erf_tile, i, at.p, N, COLS, VECS, y, kept,
                            x, w, bias, panel, at.from, at.depth);
             }
@@ -721,13 +719,13 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
     // What the store reads and writes beside y comes in while the tile is computed.
     if (from + depth == K) {
-        tile_fetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, x + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -770,16 +768,15 @@ static void matmul_18x40x10_bias_dropout_add(const struct model *m, float *y, co
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x40x10_bias_dropout_add_piece(mine.cols, item);
-            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_18x40x10_bias_dropout_add_piece(mine.cols,
                                                        item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, K, after.wide, after.depth,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, K, after.wide, after.depth,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_18x40x10_bias_dropout_add_tile, i, at.p, N, COLS, VECS, m, y, x,
                            w, bias, addend, site, panel, at.from, at.depth);
             }
@@ -799,7 +796,7 @@ VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *w, c
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -835,15 +832,14 @@ static void matmul_18x10x17(float *y, const float *x, const float *w, int thread
         const int end = int_min(N, int_min(block + BLOCK, mine.rows.last) * TILE_ROWS);
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x17_piece(mine.cols, item);
-            pack_turned(panel, WIDE, w + at.offset, K, at.depth, at.wide);
+            pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_18x10x17_piece(mine.cols, item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, K, after.wide, after.depth,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, K, after.wide, after.depth,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_18x10x17_tile, i, at.p, N, COLS, VECS, y, x, w, panel, at.from,
                            at.depth);
             }
@@ -952,7 +948,7 @@ VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float 
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -993,11 +989,10 @@ static void matmul_dx_18x17x10(float *dx, const float *dy, const float *w, int t
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_dx_18x17x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, COLS, after.depth, after.wide,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_dx_18x17x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
                            at.from, at.depth);
             }
@@ -1041,11 +1036,11 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, bool 
                 const int depth = int_min(DEPTH, N - n);
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
-                    struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
-                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    struct prefetch next =
+                        prefetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
+                                    DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next);
+                        prefetch_some(&next);
                         TILE_CASES(matmul_dw_18x17x10_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -1148,13 +1143,13 @@ VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
     // What the store reads and writes beside y comes in while the tile is computed.
     if (from + depth == K) {
-        tile_fetch(pre + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(pre + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
     tile_multiply(acc, rows, vecs, VEC, depth, dy + (size_t)i * K_LD + from, K_LD, 1, panel, WIDE,
                   0);
@@ -1202,11 +1197,10 @@ static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, con
             const struct piece after =
                 matmul_dx_18x10x40_gelu_erf_backward_piece(mine.cols,
                                                            item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, COLS, after.depth, after.wide,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_dx_18x10x40_gelu_erf_backward_tile, i, at.p, N, COLS, VECS, dx,
                            dy, w, pre, panel, at.from, at.depth);
             }
@@ -1251,11 +1245,11 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
                 const int depth = int_min(DEPTH, N - n);
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
-                    struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
-                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    struct prefetch next =
+                        prefetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
+                                    DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next);
+                        prefetch_some(&next);
                         TILE_CASES(matmul_dw_18x10x40_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -1280,7 +1274,7 @@ VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float 
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -1321,11 +1315,10 @@ static void matmul_dx_18x40x10(float *dx, const float *dy, const float *w, int t
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_dx_18x40x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, COLS, after.depth, after.wide,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_dx_18x40x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
                            at.from, at.depth);
             }
@@ -1370,11 +1363,11 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
                 const int depth = int_min(DEPTH, N - n);
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
-                    struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
-                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    struct prefetch next =
+                        prefetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
+                                    DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next);
+                        prefetch_some(&next);
                         TILE_CASES(matmul_dw_18x40x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -1462,7 +1455,7 @@ VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float 
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -1503,11 +1496,10 @@ static void matmul_dx_18x10x10(float *dx, const float *dy, const float *w, int t
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_dx_18x10x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, COLS, after.depth, after.wide,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_dx_18x10x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
                            at.from, at.depth);
             }
@@ -1552,11 +1544,11 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
                 const int depth = int_min(DEPTH, N - n);
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
-                    struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
-                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    struct prefetch next =
+                        prefetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
+                                    DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next);
+                        prefetch_some(&next);
                         TILE_CASES(matmul_dw_18x10x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
@@ -1613,11 +1605,11 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
                 const int queries = int_min(WIDE, T - q);
                 const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
                 float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
-                pack_turned(s->q, WIDE, query + (size_t)q * WHOLE, WHOLE, D, queries);
-                pack_turned(s->dy, WIDE, dyh + (size_t)q * WHOLE, WHOLE, D, queries);
+                pack_transposed(s->q, WIDE, query + (size_t)q * WHOLE, WHOLE, D, queries);
+                pack_transposed(s->dy, WIDE, dyh + (size_t)q * WHOLE, WHOLE, D, queries);
                 heads_3x6x2x5_panel(weights, STRIDE, NULL, key, WHOLE, s->q, q, keys, &next);
                 heads_3x6x2x5_panel(dscores, STRIDE, NULL, value, E_LD, s->dy, q, keys, &next);
-                pack_turned(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
+                pack_transposed(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
                 for (int c = 0; c < queries; c += VEC) {
                     const int from = q + c, rows = int_min(VEC, queries - c);
                     const vec lse2 = vec_load_n(row_lse + from, rows) * 1.44269504f;
@@ -1625,8 +1617,8 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
                     for (int d = c; d < D * WIDE; d += WIDE) {
                         delta = vec_fma(vec_load(s->dy + d), vec_load(s->q + d), delta);
                     }
-                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
-                                   dscores + c, STRIDE, keys);
+                    dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
+                                       dscores + c, STRIDE, keys);
                     heads_3x6x2x5_weights(weights + c, STRIDE, scale2, lse2, from, keys);
                     for (int j = 0; j < keys; j++) {
                         const vec weight = vec_load(weights + c + j * STRIDE);
@@ -1634,8 +1626,8 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
                         const vec dscore = weight * ((vec_load(at_j) - delta) * scale);
                         vec_store(at_j, j < from + VEC ? dscore : vec_splat(0.0f));
                     }
-                    dropout_turned(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
-                                   weights + c, STRIDE, keys);
+                    dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
+                                       weights + c, STRIDE, keys);
                 }
                 heads_3x6x2x5_mixes
                 (dq + (size_t)q * E_LD, E_LD, NULL, dscores, STRIDE, key, WHOLE, q, &next);
@@ -1644,7 +1636,7 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 const bool begins = j >= first;
-                heads_3x6x2x5_fetch(&next);
+                heads_3x6x2x5_prefetch(&next);
                 for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
                     TILE_CASES(heads_3x6x2x5_mix, j, p, T, D, HEAD / VEC, dk, E_LD, begins, NULL,
                                s->dscores + (from - first), STRIDE, 1, query + (size_t)from * WHOLE,
@@ -1670,7 +1662,7 @@ VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float 
     vec acc[TILE_ROWS][TILE_VECS];
     if (from == 0) {
         tile_zero(acc, rows, vecs);
-        tile_fetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
+        tile_prefetch(to, rows, (vecs - 1) * VEC + last, COLS_LD);
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
@@ -1711,11 +1703,10 @@ static void matmul_dx_18x30x10(float *dx, const float *dy, const float *w, int t
             // The weight's next panel comes in beside the products with this one.
             const struct piece after =
                 matmul_dx_18x30x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
-            struct fetch next =
-                fetch_of(w + after.offset, COLS, after.depth, after.wide,
-                         DIVIDE_UP(end, TILE_ROWS) - block);
+            struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
+                                               DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
-                fetch_some(&next);
+                prefetch_some(&next);
                 TILE_CASES(matmul_dx_18x30x10_tile, i, at.p, N, COLS, VECS, dx, dy, w, panel,
                            at.from, at.depth);
             }
@@ -1760,11 +1751,11 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
                 const int depth = int_min(DEPTH, N - n);
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
                 for (int p = col; p < last; p++) {
-                    struct fetch next =
-                        fetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
-                                 DIVIDE_UP(end, TILE_ROWS) - row);
+                    struct prefetch next =
+                        prefetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
+                                    DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
-                        fetch_some(&next);
+                        prefetch_some(&next);
                         TILE_CASES(matmul_dw_18x30x10_dbias_tile, o, p, O, C, VECS, dw, dys, xs,
                                    first && n == 0, depth);
                     }
