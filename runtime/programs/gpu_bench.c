@@ -10,9 +10,8 @@
 //         --warm=N --steps=N     updates before the clock starts, and timed ones
 //         --accumulation=A       micro-steps in an update; gradient_accumulation_steps where left
 //                                out
-#include "runtime/train/train.h"
-#include "runtime/gpu/gpu.h"
 #include "runtime/programs/gpu_bench/bench.h"
+#include "runtime/gpu/gpu.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -52,6 +52,13 @@ check.test("a planted include is found", function()
   check.equal(wrong:gsub(":%d+:", ":"), 'runtime/base/log.c:#include "runtime/train/train.h"')
 end)
 
+check.test("a header stands by itself", function()
+  for _, header in ipairs(lines("ls runtime/*/*.h runtime/programs/*/*.h")) do
+    must(("gcc -std=gnu11 -Wall -Wextra -Werror -fsyntax-only -I. -Ibuild/include -Itests/cuda/emulator -include %s " ..
+      "-x c /dev/null"):format(header))
+  end
+end)
+
 -- What emitted code includes, by way of others too: a word in the trainer's header makes no kernel anew.
 for _, name in ipairs { "train", "sample" } do
   check.test("emitted " .. name .. ".c includes nothing but kernel", function()

@@ -1,7 +1,5 @@
 // figures.c: what the program `bench` found (gpu_bench.c), as JSON and as a table.
-#include "runtime/base/base.h"
 #include "runtime/programs/gpu_bench/bench.h"
-#include "runtime/kernel/emitted.h"
 
 #include <cublasLt.h>
 #include <math.h>

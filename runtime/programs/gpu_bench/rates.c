@@ -1,8 +1,7 @@
 // rates.c: what a device can do: a large product of cuBLASLt's and a copy within its
 // memory, for the program `bench` (gpu_bench.c).
-#include "runtime/train/train.h"
-#include "runtime/gpu/gpu.h"
 #include "runtime/programs/gpu_bench/bench.h"
+#include "runtime/gpu/gpu.h"
 
 #include <math.h>
 #include <stdlib.h>

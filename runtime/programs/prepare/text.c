@@ -1,6 +1,6 @@
 // text.c: the text of a data set, read where it lies.
-#include "runtime/files/files.h"
 #include "runtime/programs/prepare/text.h"
+#include "runtime/files/files.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,6 +2,11 @@
 #ifndef DIECAST_PREPARE_TEXT_H
 #define DIECAST_PREPARE_TEXT_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
 enum { PREPARE_CODEPOINTS = 0x110000 };
 
 struct prepare_text {

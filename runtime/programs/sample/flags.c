@@ -1,6 +1,6 @@
 // flags.c: the sampler's command line: nanoGPT's names and defaults, from one table.
-#include "runtime/base/base.h"
 #include "runtime/programs/sample/flags.h"
+#include "runtime/base/base.h"
 #include "runtime/kernel/emitted.h"
 
 #include <errno.h>
