@@ -20,9 +20,10 @@ if [ "${GPU-}" ]; then
 else
     include=-Itests/cuda/emulator
     libraries=
-    for file in emulator cuda_runtime cublasLt; do
-        $strict $CXX -std=c++17 $flags $include -c tests/cuda/emulator/$file.cpp -o "$tmp/$file.o"
-        libraries="$libraries $tmp/$file.o"
+    for file in tests/cuda/emulator/*.cpp; do
+        object=$tmp/$(basename "$file" .cpp).o
+        $strict $CXX -std=c++17 $flags $include -c "$file" -o "$object"
+        libraries="$libraries $object"
     done
 fi
 for file in runtime/base/*.c runtime/gpu/*.c runtime/programs/gpu_tune.c tests/cuda/test_gemm.c \

@@ -1,5 +1,5 @@
 // cuda_runtime_api.h: the part of CUDA's runtime API that this project uses, answered by the emulator
-// (cuda_runtime.cpp). Names and numbers are the real ones.
+// (cuda_runtime.cpp, streams.cpp). Names and numbers are the real ones.
 #ifndef DIECAST_EMULATOR_CUDA_RUNTIME_API_H
 #define DIECAST_EMULATOR_CUDA_RUNTIME_API_H
 

@@ -1,5 +1,5 @@
 // emulator.cpp: fibers, barriers, shared memory and tiles of emulator.h.
-// cuda_runtime.cpp has the device's memory, streams and graphs.
+// cuda_runtime.cpp has the device's memory, streams.cpp its streams and graphs.
 #include <algorithm>
 #include <errno.h>
 #include <signal.h>
@@ -51,8 +51,7 @@ struct emulator_thread *emulator_self;
 struct emulator_grid emulator_grid;
 unsigned emulator_launches;
 
-// ---- the schedule
-// -------------------------------------------------------------------------------
+// ---- the schedule -------------------------------------------------------------------------------
 
 static struct {
     enum emulator_order order;
@@ -136,8 +135,7 @@ size_t emulator_shared_limit(void) {
     }
 }
 
-// ---- errors
-// -------------------------------------------------------------------------------------
+// ---- errors -------------------------------------------------------------------------------------
 
 void emulator_fail(struct emulator_place at, const char *format, ...) {
     fflush(stdout);
@@ -161,8 +159,7 @@ static bool same_place(struct emulator_place a, struct emulator_place b) {
     return a.line == b.line && (a.file == b.file || !strcmp(a.file, b.file));
 }
 
-// ---- stacks and the switch between them
-// ---------------------------------------------------------
+// ---- stacks and the switch between them ---------------------------------------------------------
 
 struct emulator_stack {
     unsigned char *low; // above its guard page
@@ -289,8 +286,7 @@ static void switch_stack(struct emulator_stack *from, bool last) {
 #endif
 }
 
-// ---- which thread runs next
-// ---------------------------------------------------------------------
+// ---- which thread runs next ---------------------------------------------------------------------
 
 struct array { // of shared memory
     size_t offset, bytes;
@@ -474,8 +470,7 @@ static void fiber_entry(void) {
     }
 }
 
-// ---- meeting
-// ------------------------------------------------------------------------------------
+// ---- meeting ------------------------------------------------------------------------------------
 
 void emulator_sleep(struct emulator_queue *queue, const char *waits_for, struct emulator_place at) {
     queue->sleeping.push_back(emulator_self);
@@ -615,8 +610,7 @@ void *emulator_cluster_map(const void *shared, int rank, struct emulator_place a
     return run.room + (size_t)rank * SHARED_ROOM + offset;
 }
 
-// ---- memory
-// -------------------------------------------------------------------------------------
+// ---- memory -------------------------------------------------------------------------------------
 
 // By address, so that a red zone may begin at an odd one.
 static unsigned char red_byte(const unsigned char *p) {
@@ -775,8 +769,7 @@ uint32_t atomic_add(uint32_t *p, uint32_t x, struct emulator_place at) {
     return before;
 }
 
-// ---- shuffles and tiles
-// -------------------------------------------------------------------------
+// ---- shuffles and tiles -------------------------------------------------------------------------
 
 struct shuffle_lane {
     uint32_t x;
@@ -943,8 +936,7 @@ template void mma_16816<bf16>(float (&)[4], const uint32_t (&)[4], uint32_t, uin
 template void mma_16816<f16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t,
                              struct emulator_place);
 
-// ---- launches
-// -----------------------------------------------------------------------------------
+// ---- launches -----------------------------------------------------------------------------------
 
 static unsigned long long volume(dim3 d) {
     return (unsigned long long)d.x * d.y * d.z;
