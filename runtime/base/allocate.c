@@ -1,6 +1,6 @@
-// allocate.c: memory, or the end of the program: nothing here goes on without what it asked for,
-// and a file is never called damaged because there was no room to read it. Needs libc alone, since
-// the sampler carries it.
+// allocate.c: allocation that ends the program if it fails, so that no caller has to check, and no
+// file is reported as damaged because there was no memory to read it. Needs only libc, since the
+// sampler links it.
 #include "runtime/base/base.h"
 
 #include <stdarg.h>
@@ -14,7 +14,8 @@ static _Noreturn void allocate_fail(size_t bytes, const char *what) {
 }
 
 void *allocate(size_t count, size_t size, const char *what) {
-    // One byte at least: NULL means failure then, whatever libc does with sizes of zero.
+    // At least one byte, so that NULL always means failure: libc may return NULL for a size of
+    // zero.
     void *memory = count && size ? calloc(count, size) : calloc(1, 1);
     if (!memory) {
         allocate_fail(size && count > SIZE_MAX / size ? SIZE_MAX : count * size, what);

@@ -1,6 +1,6 @@
-// base.h: what any program is made of: how it speaks and ends, memory, random numbers, texts, JSON,
-// processors. It knows nothing of models and includes no other wing: C's library, and jsmn and xxHash
-// as headers.
+// base.h: what any program needs: messages and exit codes, memory, random numbers, UTF-8, JSON,
+// hashes, processors. It knows nothing of models and includes no other wing: only C's library, and
+// jsmn and xxHash as headers.
 #ifndef DIECAST_BASE_H
 #define DIECAST_BASE_H
 
@@ -9,39 +9,40 @@
 #include <stdint.h>
 #include <stdio.h>
 
-// ---- log.c: how a program speaks and how it ends ------------------------------------------------
+// ---- log.c: messages and exit codes -------------------------------------------------------------
 
 enum exit_code {
     EXIT_DONE = 0,
     EXIT_USAGE = 64,    // a flag or a config is wrong
     EXIT_DATA = 65,     // a file's contents are wrong
     EXIT_MISSING = 66,  // a file is not there
-    EXIT_INTERNAL = 70, // our own fault
+    EXIT_INTERNAL = 70, // a bug in this program
     EXIT_MEMORY = 71,   // not enough memory (or no usable GPU)
     EXIT_IO = 74,       // reading or writing failed
-    EXIT_STOPPED = 75,  // stopped by a signal, with a checkpoint: start again to go on
+    EXIT_STOPPED = 75,  // stopped by a signal, with its state saved: the same command resumes
     EXIT_NUMERICS = 76, // the loss or the gradients stayed non-finite
 };
 
-// The first call of every program: whichever of stdin, stdout and stderr it was started without becomes
-// /dev/null. Else the next file that is opened would get that number, and all that is printed.
+// Every program calls this first. Opens /dev/null in place of stdin, stdout or stderr where the
+// program was started without; otherwise the next file opened would get that number and receive
+// what is printed.
 void streams_open(void);
 // Prints one line to stderr (place, what was found, what was wanted, what to do) and exits.
 _Noreturn void die(enum exit_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 // Prints one line to stderr and goes on.
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
-// Called once by die() before the exit, if set: takes away temporary files.
+// If set, die() calls it once before it exits, to remove temporary files.
 extern void (*die_hook)(void);
-// The code for an errno of reading or writing: EXIT_MEMORY or EXIT_IO.
+// The exit code for an errno set by reading or writing: EXIT_MEMORY for ENOMEM, else EXIT_IO.
 enum exit_code exit_code_of(int reason);
 
-// ---- allocate.c: memory, or the end of the program ----------------------------------------------
-// Each dies with EXIT_MEMORY and "no memory for WHAT" where there is none. free() gives it back.
+// ---- allocate.c: memory -------------------------------------------------------------------------
+// Each dies with EXIT_MEMORY and "no memory for WHAT" if there is none. free() frees the result.
 
 void *allocate(size_t count, size_t size, const char *what);            // all zeros
-void *allocate_again(void *memory, size_t bytes, const char *what);     // of another size
-char *allocate_copy(const char *text, size_t length, const char *what); // and a zero behind it
+void *allocate_again(void *memory, size_t bytes, const char *what);     // realloc
+char *allocate_copy(const char *text, size_t length, const char *what); // with a zero after it
 char *allocate_print(const char *what, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -51,8 +52,8 @@ char *allocate_print(const char *what, const char *format, ...)
 double time_now(void);
 
 // ---- rng.c: Threefry-2x32-20 (Salmon et al., 2011), a counter-based generator -------------------
-// Every random number is a function of (seed, stream, counter): nothing is carried along, so a
-// resumed run, another number of threads or another backend draws the same ones.
+// Every random number is a function of (seed, stream, counter). As there is no generator state, a
+// resumed run, another number of threads or another backend draws the same numbers.
 
 enum rng_stream {
     RNG_TRAIN = 0,      // offsets of training batches
@@ -61,7 +62,7 @@ enum rng_stream {
     RNG_INIT = 3,       // initial weights
     RNG_SAMPLE = 4,     // the sampler's choices
     RNG_DROPOUT = 5,    // keys of dropout masks
-    RNG_BENCH = 6,      // made-up tokens
+    RNG_BENCH = 6,      // made-up tokens for benchmarks
 };
 
 // 64 random bits: the block cipher's output for key (k0, k1) and counter (c0, c1), as
@@ -76,36 +77,36 @@ double rng_normal(uint64_t bits);
 
 // ---- utf8.c -------------------------------------------------------------------------------------
 
-// One code point from UTF-8 (no overlong forms, surrogates, or beyond U+10FFFF). Returns its length
-// in bytes, or 0 where text starts with none.
+// Decodes the code point at the start of text. Returns its length in bytes, or 0 if there is no
+// valid one: overlong forms, surrogates and values above U+10FFFF are invalid.
 int utf8_decode(const unsigned char *text, size_t length, uint32_t *codepoint);
 // Writes a code point as UTF-8 and returns how many bytes it took.
 int utf8_encode(uint32_t codepoint, char bytes[4]);
 
-// Tokens of bytes, as they come, to text that is UTF-8 throughout: a character that is not complete
-// waits for the next token's bytes, and what cannot become one is U+FFFD, once for each longest
-// start of a character, as in Python's decode(errors="replace"). Starts as {0}.
+// Turns a stream of tokens, whose bytes may end within a character, into valid UTF-8: an incomplete
+// character is held until the next token's bytes come, and each maximal invalid sequence becomes
+// one U+FFFD, as in Python's decode(errors="replace"). Starts as {0}.
 struct utf8_mend {
     unsigned char held[4];
     int count;
 };
 // Writes at most 3 * (length + 1) bytes to text and returns how many.
 size_t utf8_mend(struct utf8_mend *mend, const char *bytes, size_t length, char *text);
-// At the end: what still waits.
+// Call at the end: writes U+FFFD if an incomplete character is still held, and returns 3 or 0.
 size_t utf8_mend_end(struct utf8_mend *mend, char text[3]);
 
-// ---- pairs.c: "key=value key=value ...", a text of settings -------------------------------------
+// ---- pairs.c: settings as text, "key=value key=value ..." ---------------------------------------
 
 struct pair {
     const char *key, *value; // slices of the text
     int key_length, value_length;
 };
-// Takes the next pair off *text. False at the end.
+// Reads the next pair and moves *text past it. False at the end.
 bool pairs_next(const char **text, struct pair *pair);
 bool pairs_find(const char *text, const char *key, int key_length, struct pair *pair);
-extern const char pairs_nothing[]; // the value of a key that a text does not have
+extern const char pairs_nothing[]; // the value that stands for a key the text does not have
 
-// ---- figures.c: numbers for people, and words for the shell -------------------------------------
+// ---- figures.c: numbers for people to read, and quoting for the shell ---------------------------
 
 struct figure {
     char s[32];
@@ -113,64 +114,64 @@ struct figure {
 struct figure figure_count(int64_t n);    // 16,384
 struct figure figure_bytes(double bytes); // 45.3 MB
 struct figure figure_seconds(double s);   // 3m20s
-// A path as it is typed into a shell: in quotes where it has to be. The caller frees.
+// A path as typed into a shell, quoted if necessary. The caller frees.
 char *shell_word(const char *path);
 
 // ---- hash.c: XXH3-64, as 16 hexadecimal digits --------------------------------------------------
 
-uint64_t hash_of(const void *bytes, size_t length); // not yet as digits
+uint64_t hash_of(const void *bytes, size_t length); // as a number
 void hash_bytes(const void *bytes, size_t length, char text[17]);
-// Of an open file of `bytes` bytes: of all of it, or, where it is larger than HASH_WHOLE and
-// `whole` is false, of its size and of 256 blocks at equal distances, the first and the last ones
-// among them. False with errno set, or 0 where it became shorter.
+// Hashes an open file of `bytes` bytes: all of it, or, if it is larger than HASH_WHOLE and `whole`
+// is false, its size and 256 equally spaced blocks, the first and the last included. Returns false
+// with errno set; errno is 0 if the file became shorter.
 enum { HASH_WHOLE = 256 << 20 };
 bool hash_file(int file, size_t bytes, bool whole, char text[17]);
-// Of a data set: its tokenizer, and how long train.bin and val.bin are and hash_file of both, not
-// whole.
+// Hashes a data set: its tokenizer, and the lengths and hashes (hash_file, not whole) of train.bin
+// and val.bin.
 void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
                const char *val, char text[17]);
 
 // ---- json.c: strict JSON on top of jsmn's tokens ------------------------------------------------
 
-struct json; // a parsed document; strings are slices of the text, or of a copy without escapes
-// Parses text[0..length). Returns NULL and sets *error to a static message where JSON is violated
-// (anything RFC 8259 refuses, duplicate keys, or nesting deeper than 32).
+struct json; // a parsed document; strings are slices of the text, or of an unescaped copy of it
+// Parses text[0..length). Returns NULL and sets *error to a static message for anything that RFC
+// 8259 does not allow, for duplicate keys, and for nesting deeper than 32.
 struct json *json_parse(const char *text, size_t length, const char **error);
 void json_free(struct json *json);
-// Values are token indices; 0 is the root, -1 is none.
+// A value is a token index: 0 is the root, -1 means there is none.
 int json_get(const struct json *json, int object, const char *key);      // a member's value, or -1
 int json_count(const struct json *json, int value);                      // members or elements
 int json_member(const struct json *json, int object, int i, int *value); // i-th key and its value
 int json_element(const struct json *json, int array, int i);
 bool json_is_object(const struct json *json, int value);
 bool json_is_array(const struct json *json, int value);
-// Copies a string, its escapes undone; NULL where the value is no string or holds a zero. Caller
+// Copies a string, unescaped; NULL if the value is not a string or contains a zero byte. The caller
 // frees.
 char *json_string(const struct json *json, int value);
-// Undoes the escapes of text[0..length), which is valid inside quotes, into out, which may be text.
-// Returns the length, or -1 where half a surrogate pair stands alone.
+// Unescapes text[0..length), the valid inside of a JSON string, into out, which may be text itself.
+// Returns the length, or -1 for half a surrogate pair.
 int json_unescape(const char *text, int length, char *out);
-// A non-negative integer below 2^63; false where it is anything else.
+// Reads a non-negative integer below 2^63; false for anything else.
 bool json_integer(const struct json *json, int value, int64_t *out);
 
 // ---- json_write.c: values as JSON text ----------------------------------------------------------
 
-// A string in quotes, escaped where it must be; a byte that is no UTF-8 becomes U+FFFD.
+// Writes a string in quotes, escaped as JSON requires; an invalid UTF-8 byte becomes U+FFFD.
 void json_write_string(FILE *out, const char *text, size_t length);
-// Nine digits, which give a float back; null where it is not finite.
+// Writes nine significant digits, which identify a float exactly, or null if x is not finite.
 void json_write_number(FILE *out, double x);
 
-// ---- replace.c: a small file written anew as a whole --------------------------------------------
+// ---- replace.c: replacing a small file atomically -----------------------------------------------
 
 struct replacement {
     FILE *file; // write to this
     char *path, *temporary;
 };
-// Opens path.tmp for what is to become path. Dies with EXIT_IO, also where path is there and is no
+// Opens path.tmp, which will replace path. Dies with EXIT_IO, also if path exists and is not a
 // regular file.
 void replace_begin(struct replacement *r, const char *path);
-// Renames it. Dies with EXIT_IO where anything written since replace_begin failed: the old file is
-// then untouched and no temporary file is left.
+// Renames path.tmp to path. Dies with EXIT_IO if any write since replace_begin failed: the old file
+// is then untouched and no temporary file is left.
 void replace_end(struct replacement *r);
 
 // ---- machine.c ----------------------------------------------------------------------------------
@@ -178,41 +179,41 @@ void replace_end(struct replacement *r);
 // The processor's name: printable ASCII without quotes and backslashes.
 void machine_name(char name[128]);
 enum { MACHINE_PATH = 4096 };
-// The path of a file in this program's folder, as short as the working folder lets it be; false where
-// access() with that mode says no.
+// The path of a file in this program's own folder, relative to the working folder if it lies
+// within. False if access() with that mode fails.
 bool machine_beside(const char *name, int mode, char path[MACHINE_PATH]);
 
-// ---- groups.c: what control groups (cgroups) leave to this process ------------------------------
+// ---- groups.c: the limits that control groups (cgroups) set for this process --------------------
 
-// What one group leaves, in units of the caller's; LLONG_MAX where it sets no limit. root: "", or a
-// folder that stands for the machine's / (tests); group: the group's folder under it.
+// Returns what one group still allows, in the caller's unit; LLONG_MAX if it sets no limit. root:
+// "", or, in tests, a folder that stands for the machine's /; group: the group's folder under it.
 typedef long long groups_leave(const char *root, const char *group, bool v2);
-// The least that is left by this process' group and those above it, in each mounted hierarchy that
-// has the controller ("cpu", "memory").
+// The minimum of `leave` over this process's group and its ancestors, in each mounted hierarchy
+// that has the controller ("cpu", "memory").
 long long groups_least(const char *root, const char *controller, groups_leave *leave);
-// The first `count` numbers of a group's file; 0 for what is missing, no number, or not above 0, as
-// "max" and -1 are.
+// Reads the first `count` numbers of a group's file; 0 for one that is missing, not a number, or
+// not above 0 ("max" and -1 mean no limit).
 void groups_numbers(const char *root, const char *group, const char *name, int count,
                     long long *number);
-// The number that follows the word at a line's beginning, in a file of such lines; 0 as above.
+// The number in the line "WORD NUMBER" of a group's file; 0 as above.
 long long groups_number_of(const char *root, const char *group, const char *name, const char *word);
 
 // ---- memory_available.c -------------------------------------------------------------------------
 
-// Bytes that this process could allocate now: the kernel's estimate, or what its control groups
-// leave where that is less. root: as above.
+// Bytes that this process could allocate now: the lesser of the kernel's estimate and what its
+// control groups leave. root: as above.
 size_t memory_available(const char *root);
 
 // ---- processors.c: how many threads may run at once ---------------------------------------------
 
-// Processors that this process may use at a time: those of its affinity, or what its control groups
-// grant where that is less. The environment's DIECAST_PROCESSORS says it instead.
+// Processors that this process may use at a time: the lesser of its affinity mask and its control
+// groups' quota. The environment variable DIECAST_PROCESSORS overrides both.
 int processors_allowed(void);
-// What control groups grant, of both versions and at every level, rounded up; INT_MAX without a
-// limit. root: as above.
+// The least quota of the control groups of both versions at every level, rounded up to whole
+// processors; INT_MAX without one. root: as above.
 int processors_granted(const char *root);
-// As many threads as `source`, a flag or a variable, asks for, but at most those, saying so; 0: all
-// of those.
+// How many threads to use when `source`, a flag or a variable, asks for `asked`: at most
+// processors_allowed(), with a warning when that is fewer; 0 asks for all of them.
 int processors_threads(const char *source, int asked);
 
 #endif

@@ -1,4 +1,4 @@
-// figures.c: numbers as people like to read them, and paths as they type them.
+// figures.c: numbers formatted for people, and paths quoted for the shell.
 #include "runtime/base/base.h"
 
 #include <string.h>
@@ -54,7 +54,7 @@ char *shell_word(const char *path) {
     word[at++] = '\'';
     for (const char *c = path; *c; c++) {
         if (*c == '\'') {
-            memcpy(word + at, "'\\'", 3); // the quotes end, one stands for itself, they begin again
+            memcpy(word + at, "'\\'", 3); // ' becomes '\'': close, an escaped quote, open again
             at += 3;
         }
         word[at++] = *c;

@@ -1,5 +1,5 @@
-// groups.c: what control groups (cgroups) leave to this process. A group's limit holds for all
-// below it, so each level counts, up to the root; both versions may be mounted.
+// groups.c: the limits that control groups (cgroups) set for this process. A group's limit holds
+// for its descendants too, so every level up to the root counts. Both versions may be mounted.
 #include "runtime/base/base.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 
 enum { GROUPS_LINE = 2 * PATH_MAX }; // two paths in one of mountinfo's lines
 
-// A text's first line, without its end; false where there is none, or no such file.
+// Reads a line without its newline; false at the end of the file.
 static bool groups_line(FILE *file, char line[GROUPS_LINE]) {
     if (!fgets(line, GROUPS_LINE, file)) {
         return false;
@@ -18,15 +18,15 @@ static bool groups_line(FILE *file, char line[GROUPS_LINE]) {
     return true;
 }
 
-// The file ROOT/FOLDER/NAME; NULL where it cannot be read.
+// Opens the file ROOT/FOLDER/NAME; NULL if it cannot be read.
 static FILE *groups_open(const char *root, const char *folder, const char *name) {
     char path[GROUPS_LINE];
     int length = snprintf(path, sizeof path, "%s%s/%s", root, folder, name);
     return length < (int)sizeof path ? fopen(path, "r") : NULL;
 }
 
-// Takes a number above 0 off the text; 0 where there is none, as of "max" and -1, which set no
-// limit.
+// Reads a number above 0 and moves *text past it; 0 if there is none, as for "max" and -1, which
+// mean no limit.
 static long long groups_number(char **text) {
     char *end;
     errno = 0;
@@ -67,7 +67,7 @@ long long groups_number_of(const char *root, const char *group, const char *name
     return number;
 }
 
-// Whether a list with commas has the word.
+// Whether a comma-separated list contains the word.
 static bool groups_listed(const char *list, const char *word) {
     size_t length = strlen(word);
     for (const char *at = list; *at; at += strcspn(at, ","), at += *at == ',') {
@@ -78,7 +78,7 @@ static bool groups_listed(const char *list, const char *word) {
     return false;
 }
 
-// The path of this process' group in the hierarchy that has the controller.
+// Finds the path of this process's group in the hierarchy that has the controller.
 static bool groups_own(const char *root, const char *controller, bool v2, char group[GROUPS_LINE]) {
     FILE *file = groups_open(root, "/proc/self", "cgroup"); // lines of NUMBER:CONTROLLERS:PATH
     char line[GROUPS_LINE];
@@ -100,7 +100,7 @@ static bool groups_own(const char *root, const char *controller, bool v2, char g
     return found;
 }
 
-// Undoes mountinfo's \040 for a space, and its like.
+// Undoes mountinfo's octal escapes, such as \040 for a space.
 static void groups_unescape(char *text) {
     char *to = text;
     for (const char *from = text; *from; to++) {
@@ -114,16 +114,16 @@ static void groups_unescape(char *text) {
     *to = 0;
 }
 
-// The least that a group and those above it grant, as far as they are mounted here: the mount
-// shows the hierarchy from the group `top` on.
+// The minimum of `leave` over a group and its ancestors as far as they are mounted here: the mount
+// shows the hierarchy from the group `top` down.
 static long long groups_of_mount(const char *root, const char *mount, const char *top,
                                  const char *group, bool v2, groups_leave *leave) {
     size_t length = !strcmp(top, "/") ? 0 : strlen(top);
     char folder[GROUPS_LINE];
-    if (!strncmp(top, "/..", 3)) { // above all that a container sees of its groups: ours too
+    if (!strncmp(top, "/..", 3)) { // starts above the container's groups: its top stands for ours
         length = strlen(group);
     } else if (strncmp(group, top, length) || (group[length] && group[length] != '/')) {
-        return LLONG_MAX; // other processes' groups
+        return LLONG_MAX; // the mount shows groups that this process is not in
     }
     int written = snprintf(folder, sizeof folder, "%s%s", mount, group + length);
     if (written >= (int)sizeof folder) {

@@ -1,4 +1,4 @@
-// hash.c: XXH3-64 of bytes and of files, as 16 hexadecimal digits: what `xxhsum -H3` prints.
+// hash.c: XXH3-64 of bytes and of files, as the 16 hexadecimal digits that `xxhsum -H3` prints.
 #include "runtime/base/base.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ void hash_bytes(const void *bytes, size_t length, char text[17]) {
     hash_print(hash_of(bytes, length), text);
 }
 
-// Adds `bytes` bytes from `at` on.
+// Adds `bytes` bytes of the file, from offset `at` on, to the hash.
 static bool hash_part(XXH3_state_t *state, int file, size_t at, size_t bytes, char *block) {
     while (bytes > 0) {
         ssize_t got = pread(file, block, bytes < HASH_BLOCK ? bytes : HASH_BLOCK, (off_t)at);

@@ -1,5 +1,5 @@
-// json.c: strict JSON. jsmn finds where the values lie, but takes much that is no JSON; so a text
-// is first held against the grammar of RFC 8259, and jsmn sees only what has passed.
+// json.c: strict JSON. jsmn finds where the values lie, but accepts much that is not JSON; so a
+// text is first checked against the grammar of RFC 8259, and jsmn only sees what has passed.
 #include "runtime/base/base.h"
 
 #include <stdlib.h>
@@ -11,21 +11,21 @@
 
 enum {
     JSON_DEPTH_MAX = 32,
-    JSON_VALUES_MAX = 4 << 20,   // keys count too; bounds the memory that a hostile file can claim
-    JSON_LENGTH_MAX = 128 << 20, // jsmn counts in int
+    JSON_VALUES_MAX = 4 << 20,   // keys included; bounds the memory that a hostile file can claim
+    JSON_LENGTH_MAX = 128 << 20, // jsmn's offsets are int
 };
 
 struct json {
     const char *text;
-    char *plain; // where strings have escapes: a copy of the text in which they are undone
+    char *plain; // if strings have escapes: a copy of the text in which they are undone; else NULL
     int count;
     jsmntok_t *token; // (count), in the order of the text; a key comes right before its value
-    int *next;        // (count): the first token after this one and all within it
+    int *next;        // (count): the first token after this one and all that it contains
     int *first;       // (count): where a container's members or elements start in child
     int *child;       // keys of objects, elements of arrays
 };
 
-// ---- the grammar: each function takes one thing at `at` and moves behind it, or sets error ------
+// ---- the grammar: each function parses one thing at `at` and moves past it, or sets error -------
 
 struct json_scan {
     const char *at, *end;
@@ -55,7 +55,7 @@ static bool json_take(struct json_scan *scan, char c) {
     return false;
 }
 
-// Takes a run of digits; false where there is none.
+// Moves past digits; false if there are none.
 static bool json_take_digits(struct json_scan *scan) {
     const char *start = scan->at;
     while (scan->at < scan->end && *scan->at >= '0' && *scan->at <= '9') {
@@ -135,7 +135,7 @@ static bool json_scan_word(struct json_scan *scan, const char *word) {
 
 static bool json_scan_value(struct json_scan *scan);
 
-// The inside of an object or array, behind its opening bracket.
+// Parses the members or elements of an object or array, after its opening bracket.
 static bool json_scan_members(struct json_scan *scan, char close) {
     json_skip_space(scan);
     if (json_take(scan, close)) {
@@ -184,7 +184,7 @@ static bool json_scan_value(struct json_scan *scan) {
 
 // ---- escapes ------------------------------------------------------------------------------------
 
-// The number that four hexadecimal digits write, or -1.
+// The value of four hexadecimal digits, or -1.
 static int json_hex(const char *text, int length) {
     char digits[5] = {0};
     if (length < 4) {
@@ -218,7 +218,7 @@ int json_unescape(const char *text, int length, char *out) {
         if (high < 0 || (high >= 0xd800 && high < 0xe000 && !pair)) {
             return -1;
         }
-        char bytes[4]; // out may be text
+        char bytes[4]; // not written to out at once: out may be text
         int count = utf8_encode(pair ? 0x10000 + ((uint32_t)(high - 0xd800) << 10) +
                                            (uint32_t)(low - 0xdc00)
                                      : (uint32_t)high,
@@ -229,7 +229,8 @@ int json_unescape(const char *text, int length, char *out) {
     return made;
 }
 
-// Undoes all strings' escapes, where there are any. False where one is no character.
+// Unescapes all strings in a copy of the text, if any has an escape. False if one escapes half a
+// surrogate pair.
 static bool json_plain(struct json *json, size_t length) {
     if (!memchr(json->text, '\\', length)) {
         return true;
@@ -251,7 +252,8 @@ static bool json_plain(struct json *json, size_t length) {
 
 // ---- the index over jsmn's tokens ---------------------------------------------------------------
 
-// jsmn gives an object its keys, a key its one value and an array its elements as `size`.
+// Fills next, first and child. jsmn's `size` counts an object's keys, a key's one value, an array's
+// elements.
 static void json_link(struct json *json) {
     for (int i = json->count - 1; i >= 0; i--) {
         int next = i + 1;
@@ -287,7 +289,7 @@ static int json_compare(const void *a, const void *b) {
     return order ? order : (x->length > y->length) - (x->length < y->length);
 }
 
-// Whether each object's keys differ; keys has room for all tokens.
+// Whether the keys within each object differ; keys is scratch with room for all tokens.
 static bool json_keys_differ(const struct json *json, struct json_slice *keys) {
     for (int i = 0; i < json->count; i++) {
         if (json->token[i].type != JSMN_OBJECT) {
@@ -336,7 +338,7 @@ struct json *json_parse(const char *text, size_t length, const char **error) {
     jsmn_parser parser;
     jsmn_init(&parser);
     if (jsmn_parse(&parser, text, length, json->token, (unsigned)count) != json->count) {
-        *error = "JSON that cannot be indexed"; // jsmn and the grammar above disagree: our fault
+        *error = "JSON that cannot be indexed"; // a bug: jsmn and the grammar above disagree
         goto fail;
     }
     json_link(json);

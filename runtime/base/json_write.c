@@ -1,5 +1,4 @@
-// json_write.c: values as JSON text. Whatever bytes a name holds, what is written is JSON: see
-// RFC 8259.
+// json_write.c: values as JSON text (RFC 8259), valid whatever bytes a string holds.
 #include "runtime/base/base.h"
 
 #include <math.h>

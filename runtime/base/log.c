@@ -1,4 +1,4 @@
-// log.c: how a program speaks to people and how it ends: one line on stderr, then an exit code.
+// log.c: messages and exits: one line on stderr, then an exit code.
 #include "runtime/base/base.h"
 
 #include <errno.h>
@@ -11,15 +11,15 @@ void (*die_hook)(void);
 
 void streams_open(void) {
     for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
-        // The lowest number that is free is this one, since those below are open.
+        // open() returns the lowest free number, which is this one, since those below are open.
         if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", O_RDWR) != stream) {
-            _exit(EXIT_IO); // nobody could be told why
+            _exit(EXIT_IO); // there is no stderr to say why
         }
     }
 }
 
-// Messages carry names out of files that somebody sent: whatever could break the line or steer a
-// terminal is shown as a question mark.
+// Messages contain names from files of unknown origin: control characters, which could break the
+// line or drive the terminal, are printed as question marks.
 static void log_line(const char *format, va_list arguments) {
     char line[4096];
     vsnprintf(line, sizeof line, format, arguments);
@@ -28,7 +28,7 @@ static void log_line(const char *format, va_list arguments) {
             *c = '?';
         }
     }
-    fflush(stdout); // what was printed before stays before
+    fflush(stdout); // keeps stdout and stderr in order
     fprintf(stderr, "%s\n", line);
 }
 
@@ -49,7 +49,7 @@ void die(enum exit_code code, const char *format, ...) {
     log_line(format, arguments);
     va_end(arguments);
     void (*hook)(void) = die_hook;
-    die_hook = NULL; // a hook that dies itself is not called again
+    die_hook = NULL; // a hook that calls die() is not called again
     if (hook) {
         hook();
     }

@@ -1,4 +1,4 @@
-// machine.c: what the machine calls itself, and what lies beside this program.
+// machine.c: the processor's name, and files in this program's folder.
 #include "runtime/base/base.h"
 
 #include <string.h>

@@ -1,12 +1,12 @@
-// memory_available.c: bytes that this process could allocate now: what the kernel estimates, or, where
-// they leave less, what its control groups do.
+// memory_available.c: bytes that this process could allocate now: the lesser of the kernel's
+// estimate and what its control groups leave.
 #include "runtime/base/base.h"
 
 #include <limits.h>
 #include <unistd.h>
 
-// What a group leaves: its limit less what its processes hold, of which cached parts of files make room.
-// LLONG_MAX where it sets no limit.
+// What a group leaves: its limit minus what its processes use, not counting cached file pages,
+// which the kernel can drop. LLONG_MAX if it sets no limit.
 static long long memory_of_group(const char *root, const char *group, bool v2) {
     long long limit, used;
     groups_numbers(root, group, v2 ? "memory.max" : "memory.limit_in_bytes", 1, &limit);

@@ -1,5 +1,5 @@
-// pairs.c: texts of the form "key=value key=value ...": the baked keys of a trainer, the run keys
-// of a run. Values hold no spaces.
+// pairs.c: settings as text, "key=value key=value ...", with no spaces in values: the baked keys of
+// a trainer, the run keys of a run.
 #include "runtime/base/base.h"
 
 #include <string.h>

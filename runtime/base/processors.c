@@ -1,5 +1,5 @@
-// processors.c: how many threads may run at once: on the processors that the scheduler lets this
-// process use, and within what its control groups grant it.
+// processors.c: how many threads may run at once: the processors of the affinity mask, limited by
+// the quota of the control groups.
 #include "runtime/base/base.h"
 
 #include <limits.h>
@@ -7,9 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-// What one group grants, in processors, a part of one as a whole; LLONG_MAX where it sets no limit.
+// One group's quota in processors, rounded up; LLONG_MAX if it sets none.
 static long long processors_of_group(const char *root, const char *group, bool v2) {
-    long long number[2]; // microseconds of processors' time, in how many that pass
+    long long number[2]; // the quota of processor time and the period that it is for, microseconds
     if (v2) {
         groups_numbers(root, group, "cpu.max", 2, number);
     } else {
@@ -27,8 +27,7 @@ int processors_granted(const char *root) {
     return granted < INT_MAX ? (int)granted : INT_MAX;
 }
 
-// Those that the scheduler may put this process on; asked of the kernel itself, since libc's sets
-// end at 1,024.
+// Processors in the affinity mask. A system call, since libc's cpu_set_t ends at 1,024.
 static int processors_of_affinity(void) {
     unsigned long set[2048];
     long bytes = syscall(SYS_sched_getaffinity, 0, sizeof set, set);

@@ -1,5 +1,5 @@
-// replace.c: a small file written anew as a whole: who reads it finds the old one or the new one.
-// Needs libc alone, since the sampler carries it.
+// replace.c: replaces a small file atomically: a reader finds either the old one or the new one,
+// whole. Needs only libc, since the sampler links it.
 #include "runtime/base/base.h"
 
 #include <errno.h>
@@ -31,7 +31,7 @@ void replace_begin(struct replacement *r, const char *path) {
 
 void replace_end(struct replacement *r) {
     bool good = !ferror(r->file) && !fflush(r->file) && !fsync(fileno(r->file));
-    int reason = errno ? errno : EIO; // of the first thing that failed
+    int reason = errno ? errno : EIO; // of the first call that failed
     if (fclose(r->file) && good) {
         good = false;
         reason = errno;

@@ -12,7 +12,7 @@ uint64_t rng_bits(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
         int r = rotation[round % 8];
         x0 += x1;
         x1 = (x1 << r | x1 >> (32 - r)) ^ x0;
-        if (round % 4 == 3) { // inject the key, turned by one word each time
+        if (round % 4 == 3) { // inject the key, rotated by one word each time
             uint32_t turn = round / 4 + 1;
             x0 += key[turn % 3];
             x1 += key[(turn + 1) % 3] + turn;

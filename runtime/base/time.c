@@ -1,4 +1,4 @@
-// time.c: the clock that steps are measured with.
+// time.c: a monotonic clock.
 #include "runtime/base/base.h"
 
 #include <time.h>

@@ -1,4 +1,4 @@
-// utf8.c: code points from UTF-8 and to it, and text that is UTF-8 throughout from bytes that come in
+// utf8.c: decodes and encodes UTF-8, and makes valid UTF-8 of a stream of bytes that comes in
 // pieces.
 #include "runtime/base/base.h"
 
@@ -47,16 +47,16 @@ int utf8_encode(uint32_t c, char bytes[4]) {
     return count;
 }
 
-// ---- bytes that are to become UTF-8 -------------------------------------------------------------
+// ---- valid UTF-8 from pieces --------------------------------------------------------------------
 
-// How many bytes of a character's start these could be, at most `held`; 0 where they are none, and
-// -1 where they are a whole character.
+// Whether `held` bytes can be the start of a character: returns `held` if so, 0 if not, -1 if they
+// are a whole character.
 static int utf8_start(const unsigned char *bytes, int held) {
     uint32_t c;
     if (utf8_decode(bytes, (size_t)held, &c) == held) {
         return -1;
     }
-    // What is cut short can be completed, with the least or the greatest bytes that go on.
+    // A start can be completed with continuation bytes: the least or the greatest ones will do.
     for (int last = 0x80; last <= 0xbf; last += 0x3f) {
         unsigned char whole[4] = {(unsigned char)last, (unsigned char)last, (unsigned char)last,
                                   (unsigned char)last};
@@ -74,7 +74,7 @@ size_t utf8_mend(struct utf8_mend *mend, const char *bytes, size_t length, char 
     for (size_t i = 0; i < length; i++) {
         mend->held[mend->count++] = (unsigned char)bytes[i];
         int start = utf8_start(mend->held, mend->count);
-        if (start == 0 && mend->count > 1) { // this byte ends a character that is not complete
+        if (start == 0 && mend->count > 1) { // this byte does not continue the held character
             memcpy(text + written, replacement, sizeof replacement);
             written += sizeof replacement;
             mend->held[0] = (unsigned char)bytes[i];

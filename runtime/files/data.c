@@ -1,6 +1,6 @@
-// data.c: token files as nanoGPT writes them, and the batches drawn from them. They are read where
-// a batch needs them, so that they may be larger than memory, and so that a file which becomes
-// shorter is an error of reading, behind which a run still saves its state.
+// data.c: token files as nanoGPT writes them, and the batches drawn from them. Each batch reads
+// only the tokens that it needs, so that files may be larger than memory, and with pread(), so that
+// a file which becomes shorter is an error after which the run can still save its state.
 #include "runtime/files/files.h"
 
 #include <errno.h>
@@ -34,7 +34,7 @@ static const char *data_remedy(const char *dir) {
     return remedy;
 }
 
-// Opens a regular file and tells its size.
+// Opens a regular file and gets its size.
 static int data_file(const char *dir, const char *path, size_t *bytes) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0 && (errno == ENOENT || errno == ENOTDIR)) {
@@ -122,7 +122,7 @@ static void data_check_count(const struct split *split, int64_t wanted, const ch
     }
 }
 
-// The string of 16 digits that meta.json has under a key, which it must have.
+// Reads the hash of 16 digits that meta.json must have under a key.
 static void data_meta_hash(const struct json *meta, const char *key, const char *dir,
                            const char *path, char hash[17]) {
     char *text = json_string(meta, json_get(meta, 0, key));
@@ -134,7 +134,8 @@ static void data_meta_hash(const struct json *meta, const char *key, const char 
     free(text);
 }
 
-// Folders of older versions have no hashes: what is there is then taken as it is.
+// Checks the files against meta.json's hashes. A meta.json of an older version has none; its files
+// are then used unchecked.
 static void data_meta_hashes(struct data *data, const struct json *meta, const char *path) {
     const char *dir = data->dir;
     struct split *splits[] = {&data->train, &data->val};
@@ -267,7 +268,7 @@ enum exit_code data_tokens(const struct split *split, size_t at, size_t count, u
     return EXIT_DONE;
 }
 
-// A row of the batch: T tokens (T) from `offset` on, and their next ones (T).
+// One row of a batch: tokens (T) from `offset` on, and targets (T), each the token after.
 static enum exit_code data_row(const struct split *split, size_t offset, int T, int vocab_size,
                                int32_t *tokens, int32_t *targets) {
     enum { PIECE = 4096 };
@@ -303,7 +304,7 @@ enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_str
         uint64_t row = index * (uint64_t)B + (uint64_t)b;
         uint64_t bits =
             rng_bits((uint32_t)seed, (uint32_t)stream, (uint32_t)row, (uint32_t)(row >> 32));
-        // [0, count - T), so that the last target is there: nanoGPT's randint(len(data) - T).
+        // In [0, count - T), so that the last target exists: nanoGPT's randint(len(data) - T).
         size_t offset = rng_below(bits, split->count - (size_t)T);
         size_t at = (size_t)b * (size_t)T; // (B, T)
         enum exit_code code = data_row(split, offset, T, vocab_size, tokens + at, targets + at);

@@ -1,5 +1,5 @@
-// files.h: files that are read and written: tensors, under the names that a model's table gives them,
-// token files, and what other tools wrote. It stands on base, kernel (the table) and text.
+// files.h: reading and writing files: tensors, named as in a model's table of parameters, token
+// files, and files that other tools wrote. It stands on base, kernel (for the table) and text.
 #ifndef DIECAST_FILES_H
 #define DIECAST_FILES_H
 
@@ -12,18 +12,18 @@
 
 struct param;
 
-// ---- mapped.c: files that are mapped and read in place ------------------------------------------
+// ---- mapped.c: memory-mapped files --------------------------------------------------------------
 
-// Maps an open file, which mapped_close then closes. Where it becomes shorter, a read of what is
-// gone ends the program with one line, EXIT_IO and die_hook. Dies with EXIT_MEMORY, EXIT_IO.
+// Maps an open file, which mapped_close then closes. If the file becomes shorter, reading the
+// missing part ends the program as die(EXIT_IO) would. Dies with EXIT_MEMORY, EXIT_IO.
 const void *mapped_open(int file, size_t length, const char *path);
-// Whether nobody wrote to it since.
+// Whether the file is unchanged since it was mapped, by its size and time of modification.
 bool mapped_same(const void *bytes);
-// Gives back the memory of what was read; another read brings it again.
+// Frees the memory of pages that were read; reading them again reloads them.
 void mapped_forget(const void *bytes);
 void mapped_close(const void *bytes);
 
-// ---- safetensors.c: one strict reader and a writer ----------------------------------------------
+// ---- safetensors.c: a strict reader -------------------------------------------------------------
 
 enum {
     SAFETENSORS_ERROR = 512, // bytes in an error line
@@ -33,13 +33,13 @@ struct tensor_view {
     char *name;
     int ndim;
     int64_t dims[4];
-    char dtype[8];        // as it is stored
-    size_t begin, stored; // where it begins in the file's data, and its bytes there,
-    const char *place;    // in the mapping
-    const float *data;    // the numbers: F32 in the mapping; NULL for another type
-    size_t bytes;         // of these
-    float *own;           // where data is not in the mapping: the memory that it is in
-    char hash[17];        // XXH3-64 of the bytes in hex from the metadata "xxh3.NAME", or ""
+    char dtype[8];        // of the stored numbers
+    size_t begin, stored; // offset in the file's data, and bytes there
+    const char *place;    // the stored bytes, in the mapping
+    const float *data;    // the numbers as F32, in the mapping or in own; NULL until converted
+    size_t bytes;         // of data
+    float *own;           // converted numbers, to be freed; NULL if data is in the mapping
+    char hash[17];        // XXH3-64 of the stored bytes, from the metadata "xxh3.NAME", or ""
 };
 struct safetensors {
     char *path;
@@ -49,12 +49,12 @@ struct safetensors {
     struct tensor_view *tensors; // in file order
     int metadata_count;          // pairs
     char **metadata;             // key, value, key, value ..., sorted by key
-    bool hashed;                 // has a hash of its header, and agrees with it
+    bool hashed;                 // the header has a hash, and matches it
 };
-// Maps a file. Returns false with one line in error (place first) and *code set to 65, 66 or 74
-// where the file is missing, truncated, has an absurd header length, broken JSON, overlapping,
-// unordered, out-of-range or duplicate tensors, holes, a dtype that is none, or a header that does
-// not agree with its hash. Dies with EXIT_MEMORY.
+// Maps a file and reads its header. Returns false with one line in error (the path first) and *code
+// set to 65, 66 or 74 if the file is missing or truncated, or has an absurd header length, broken
+// JSON, overlapping, unordered, out-of-range or duplicate tensors, holes, an unknown dtype, or a
+// header that does not match its hash. Dies with EXIT_MEMORY.
 bool safetensors_open(struct safetensors *file, const char *path, char error[512],
                       enum exit_code *code);
 void safetensors_close(struct safetensors *file);
@@ -62,18 +62,18 @@ const struct tensor_view *safetensors_find(const struct safetensors *file, const
 const char *safetensors_metadata(const struct safetensors *file, const char *key); // or NULL
 // Checks every stored XXH3 against the bytes. False with one line in error.
 bool safetensors_verify(const struct safetensors *file, char error[512]);
-// For who writes: reads a header's text alone into file, which has its path; its tensors are
-// nowhere.
+// For the writer: parses a header without a file. file->path is set by the caller; the tensors have
+// no data.
 bool safetensors_parse(struct safetensors *file, const char *header, size_t bytes,
                        size_t data_bytes, char error[512]);
-// The hash of what the header says: the metadata of the keys in `covered`, "key key ...", and the
-// table.
+// Hashes the header's content: the metadata of the keys in `covered`, "key key ...", and the table
+// of tensors.
 void safetensors_hash_header(const struct safetensors *file, const char *covered, char hash[17]);
 
-// Whether no number is NaN or infinite.
+// Whether all numbers are finite.
 bool floats_are_finite(const float *x, int64_t count);
 
-// ---- safetensors_write.c ------------------------------------------------------------------------
+// ---- safetensors_write.c: the writer ------------------------------------------------------------
 
 struct tensor_out {
     char name[128];
@@ -92,34 +92,34 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
 // ---- params.c -----------------------------------------------------------------------------------
 
 enum { PARAM_NAME = 128 };
-// prefix and the tensor's name, with the layer's number where the table says "%d".
+// Writes prefix and the tensor's name, with the layer's number in place of the table's "%d".
 void param_name(const struct param *param, int layer, const char *prefix, char name[PARAM_NAME]);
 
-// ---- foreign.c: checkpoints as other tools write them -------------------------------------------
+// ---- foreign.c: checkpoints that other tools wrote ----------------------------------------------
 
-// Gives an open file our names, shapes and numbers, for a model of these params, where there is one
-// way to read it. False with one line in error.
+// Converts an open file's names, shapes and numbers to those of a model with these params. False
+// with one line in error if there is not exactly one way to do so.
 bool foreign_adapt(struct safetensors *file, const struct param *params, int count,
                    char error[512]);
 
-// ---- keys.c: what the schema says of a key (gen/config/keys.lua) --------------------------------
-// From run_keys.h, which is generated from the schema:
+// ---- keys.c: the config's keys, as gen/config/keys.lua (the schema) describes them --------------
+// They come from run_keys.h, which is generated from the schema:
 //     KEY(name, changes, shape, absent)
 
 enum key_changes { KEY_nothing, KEY_rounding, KEY_results, KEY_function };
 struct key {
     const char *name;
-    enum key_changes changes; // by another value: how sums round; results; what a sampler computes
-    bool shape;               // tensors of a checkpoint show it
-    const char *absent;       // the value that a text without the key means, or NULL
+    enum key_changes changes; // what another value changes: KEY_function is what a sampler computes
+    bool shape;               // it shows in the shapes of a checkpoint's tensors
+    const char *absent;       // the value to assume where a text lacks the key, or NULL
 };
-// The schema's entry for a name; one that it has not, as of another version, changes results.
+// The schema's entry for a name. A name that it lacks, as one of another version, changes results.
 const struct key *key_find(const char *name, int length);
-// Whether the value is the one that a text means by not having the key.
+// Whether the value is the one to assume where a text lacks the key.
 bool key_is_absent(const char *name, const char *value);
-// Calls differ for each key whose value is not the same in both, in the order of `now`, then those
-// that only `then` has; a missing value is what its absence means, or else pairs_nothing. Returns
-// how many.
+// Calls differ for each key whose values differ, first in the order of `now`, then for those that
+// only `then` has; a missing value is the key's `absent`, or else pairs_nothing. Returns how many
+// differ.
 int keys_compare(const char *then, const char *now,
                  void (*differ)(void *context, const struct pair *then, const struct pair *now),
                  void *context);
@@ -129,10 +129,10 @@ int keys_compare(const char *then, const char *now,
 struct split {
     char *path;
     int file;
-    const uint16_t *tokens; // made up ones, in memory; NULL where they are in the file
+    const uint16_t *tokens; // made-up tokens in memory (bench); NULL if they are in the file
     size_t count;
     char hash[17];   // hash_file, not whole
-    char stated[17]; // hash_file, whole, as meta.json says it, or ""
+    char stated[17]; // hash_file, whole, as meta.json states it, or ""
 };
 struct data {
     char *dir;
@@ -140,34 +140,34 @@ struct data {
     struct tokenizer tokenizer;
     char hash[17]; // hash_data: the same tokens, the same hash
 };
-// Opens dir/train.bin and dir/val.bin, reads dir/meta.json and holds the files against the hashes
-// that it has (files of more than HASH_WHOLE in blocks). Dies: 66 a file is missing, 65 it is
-// empty, of odd size, shorter than block_size + 1, not what meta.json says, or its vocabulary is
-// larger than vocab_size.
+// Opens dir/train.bin and dir/val.bin, reads dir/meta.json and checks the files against its hashes
+// (files larger than HASH_WHOLE in blocks only). Dies 66 if a file is missing; 65 if it is empty,
+// has an odd size, is shorter than block_size + 1 tokens or differs from meta.json, or if its
+// vocabulary is larger than vocab_size.
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size);
 void data_close(struct data *data);
-// The same for all of both files. Dies 65, 74.
+// Checks all bytes of both files against meta.json's hashes. Dies 65, 74.
 void data_verify(const struct data *data);
-// `count` tokens from `at` on. EXIT_DONE; or another code, and why in one line, where they cannot
-// be read: what is to be saved can be.
+// Reads `count` tokens from index `at` on. Returns EXIT_DONE, or, after a line that says why,
+// another code: it does not exit, so that the caller can save its state first.
 enum exit_code data_tokens(const struct split *split, size_t at, size_t count, uint16_t *tokens);
-// Batch `index` of a stream: B offsets drawn uniformly, tokens (B, T) and targets (B, T) = the next
-// ones. A function of (seed, stream, index) alone. EXIT_DONE; or another code, and why in one line:
-// data_tokens's, or 65 for an id >= vocab_size.
+// Makes batch `index` of a stream: B offsets drawn uniformly, tokens (B, T) and targets (B, T),
+// each the token after. A function of (seed, stream, index) alone. Returns as data_tokens, or 65
+// for an id >= vocab_size.
 enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_stream stream,
                           uint64_t index, int B, int T, int vocab_size, int32_t *tokens,
                           int32_t *targets);
 
-// ---- gpt2_files.c: GPT-2's tokenizer as it was published, for prepare ---------------------------
+// ---- gpt2_files.c: GPT-2's tokenizer as published, for prepare ----------------------------------
 
-// The tokenizer's string of folder/vocab.bpe, whose tokens folder/encoder.json must number in the
-// same way. Dies 65, 66, 71, 74. The caller frees.
+// Makes the tokenizer's string from folder/vocab.bpe; the ids in folder/encoder.json must agree.
+// Dies 65, 66, 71, 74. The caller frees.
 char *gpt2_files_read(const char *folder);
 
 // ---- pickle.c: the vocabulary in nanoGPT's meta.pkl, for prepare --------------------------------
 
-// The tokenizer's string of a pickled { vocab_size, itos, stoi }, whose opcodes are read and never
-// executed; NULL with *problem set where it is more than that. The caller frees.
+// Makes the tokenizer's string from a pickled { vocab_size, itos, stoi }. Opcodes are parsed, never
+// executed; NULL with *problem set if the file holds anything else. The caller frees.
 char *pickle_tokenizer(const char *bytes, size_t length, const char **problem);
 
 #endif

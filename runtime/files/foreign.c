@@ -1,14 +1,14 @@
-// foreign.c: checkpoints as other tools write them, made ones of ours when they are open, where
-// there is one way to read them:
+// foreign.c: converts checkpoints that other tools wrote, once they are open:
 //
 //     _orig_mod.NAME, module.NAME     of torch.compile and of its data parallel wrappers
-//     wte.weight for transformer...   Hugging Face's GPT2Model alone
-//     h.0.attn.bias, masked_bias      masks, which are no weights
-//     F16, BF16                       become F32
-//     lm_head.weight or wte alone     of a pair that the model ties
-//     (in, out) for (out, in)         all weights of the layers, as Hugging Face's GPT-2 has them
+//     wte.weight for transformer...   names of Hugging Face's bare GPT2Model
+//     h.0.attn.bias, masked_bias      masks, not weights: dropped
+//     F16, BF16                       converted to F32
+//     lm_head.weight or wte alone     of a tied pair: used for both
+//     (in, out) for (out, in)         all of the layers' weights, as in Hugging Face: transposed
 //
-// What could be read in more than one way is named. Needs libc alone, since the sampler carries it.
+// A file that could be read in more than one way is refused. Needs only libc, since the sampler
+// links it.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -73,7 +73,7 @@ static bool foreign_names(struct foreign_file *f) {
         for (int p = 0; p < 2; p++) {
             if (!strncmp(name, prefixes[p], strlen(prefixes[p]))) {
                 name += strlen(prefixes[p]);
-                p = -1; // once more from the first: either may stand within the other
+                p = -1; // start over: either prefix may be inside the other
             }
         }
         char *whole = allocate_print("a tensor's name", "transformer.%s", name);
@@ -111,7 +111,7 @@ static void foreign_masks(struct foreign_file *f) {
 
 // ---- a tied pair --------------------------------------------------------------------------------
 
-// One more tensor, which is another by a second name.
+// Adds a tensor that shares the data of the tensor `of`.
 static void foreign_share(struct foreign_file *f, const char *name, const char *of) {
     struct safetensors *file = f->file;
     file->tensors = allocate_again(file->tensors, ((size_t)file->count + 1) * sizeof *file->tensors,
@@ -119,7 +119,7 @@ static void foreign_share(struct foreign_file *f, const char *name, const char *
     struct tensor_view *view = &file->tensors[file->count++];
     *view = *foreign_find(f, of);
     view->name = allocate_copy(name, strlen(name), "a tensor's name");
-    view->own = NULL; // its first name's to free
+    view->own = NULL; // freed with the tensor `of`
 }
 
 static bool foreign_ties(struct foreign_file *f) {
@@ -145,13 +145,13 @@ static bool foreign_ties(struct foreign_file *f) {
 static float foreign_half(uint16_t half) {
     const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31;
     const uint32_t digits = half & 0x3ff;
-    uint32_t bits = sign | (exponent + 112) << 23 | digits << 13; // 112: 127 - 15
+    uint32_t bits = sign | (exponent + 112) << 23 | digits << 13; // 112: the biases 127 - 15
     if (exponent == 31) {
         bits = sign | 0x7f800000 | digits << 13;
     }
     float x;
     memcpy(&x, &bits, sizeof x);
-    if (exponent == 0) { // zero, or without a leading one
+    if (exponent == 0) { // zero or subnormal
         x = (sign ? -1.0f : 1.0f) * (float)digits * 0x1p-24f;
     }
     return x;
@@ -191,13 +191,13 @@ static bool foreign_numbers(struct foreign_file *f) {
 
 // ---- shapes -------------------------------------------------------------------------------------
 
-// Whether the file has a weight with rows and columns changed.
-static bool foreign_is_turned(const struct tensor_view *view, const struct param *param) {
+// Whether the file has a matrix transposed.
+static bool foreign_is_transposed(const struct tensor_view *view, const struct param *param) {
     return view->ndim == 2 && param->ndim == 2 && view->dims[0] == param->dims[1] &&
            view->dims[1] == param->dims[0];
 }
 
-static void foreign_turn(struct tensor_view *view) {
+static void foreign_transpose(struct tensor_view *view) {
     const int64_t rows = view->dims[0], columns = view->dims[1];
     float *own = allocate((size_t)(rows * columns), sizeof *own, view->name);
     for (int64_t r = 0; r < rows; r++) {
@@ -211,39 +211,40 @@ static void foreign_turn(struct tensor_view *view) {
     view->dims[1] = rows;
 }
 
-// A square weight does not show how it lies: it lies as the others of the layers do.
+// Transposes the layers' weights if they are (in, out). The shape of a square weight does not show
+// this, so it is taken to be as the other weights are.
 static bool foreign_shapes(struct foreign_file *f) {
     struct safetensors *file = f->file;
-    const struct tensor_view *turned = NULL, *straight = NULL;
+    const struct tensor_view *transposed = NULL, *straight = NULL;
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
         const struct param *param = foreign_param(f, view->name);
         if (!param || param->ndim != 2 || param->dims[0] == param->dims[1]) {
             continue;
         }
-        const bool is_turned = foreign_is_turned(view, param);
-        if (is_turned && !strstr(param->name, "%d")) {
+        const bool is_transposed = foreign_is_transposed(view, param);
+        if (is_transposed && !strstr(param->name, "%d")) {
             return foreign_fail(f, "%s: %s is (%lld, %lld), transposed; give it as (%lld, %lld)",
                                 file->path, view->name, (long long)view->dims[0],
                                 (long long)view->dims[1], (long long)view->dims[1],
                                 (long long)view->dims[0]);
         }
         if (strstr(param->name, "%d")) {
-            turned = is_turned ? view : turned;
-            straight = is_turned ? straight : view;
+            transposed = is_transposed ? view : transposed;
+            straight = is_transposed ? straight : view;
         }
     }
-    if (turned && straight) {
+    if (transposed && straight) {
         return foreign_fail(f, "%s: %.100s is transposed, but %.100s is not; give all as (out, in)",
-                            file->path, turned->name, straight->name);
+                            file->path, transposed->name, straight->name);
     }
-    for (int i = 0; i < file->count && turned; i++) {
+    for (int i = 0; i < file->count && transposed; i++) {
         const struct param *param = foreign_param(f, file->tensors[i].name);
-        if (param && strstr(param->name, "%d") && foreign_is_turned(&file->tensors[i], param)) {
-            foreign_turn(&file->tensors[i]);
+        if (param && strstr(param->name, "%d") && foreign_is_transposed(&file->tensors[i], param)) {
+            foreign_transpose(&file->tensors[i]);
         }
     }
-    if (turned) {
+    if (transposed) {
         warn("%s: its layers' weights are transposed, (in, out), as Hugging Face's GPT-2 has them; "
              "they are read so",
              file->path);

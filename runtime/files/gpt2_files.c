@@ -1,11 +1,12 @@
-// gpt2_files.c: GPT-2's tokenizer from the two files that it was published in:
+// gpt2_files.c: GPT-2's tokenizer from the two files in which it was published:
 //
-//     vocab.bpe      "#version: 0.2", then a merge a line, two tokens with a space between
+//     vocab.bpe      "#version: 0.2", then one merge a line: two tokens with a space between
 //     encoder.json   {"token": id, ...}
 //
-// In both a byte is written as a character that can be seen: itself where it is one, else one from
-// U+0100 on (U+0120 for a space). Tokens are numbered by vocab.bpe: bytes first, in the order of
-// their characters, then a token for each merge, then <|endoftext|>; encoder.json must agree.
+// In both files each byte is written as a printable character: itself if it is printable in
+// Latin-1, else one from U+0100 on (U+0120 for a space). vocab.bpe determines the ids: first the
+// bytes, in the order of their characters, then a token for each merge, then <|endoftext|>.
+// encoder.json must agree.
 #include "runtime/files/files.h"
 
 #include <errno.h>
@@ -24,7 +25,7 @@ enum {
     GPT2_SLOTS = 4 * GPT2_TOKENS_MAX,
 };
 
-// A slice of one of the files, as it is written there, or with JSON's escapes undone.
+// A slice of one of the files, or of an unescaped copy of a JSON string.
 struct gpt2_word {
     const char *text;
     size_t length;
@@ -33,13 +34,13 @@ struct gpt2_word {
 struct gpt2_files {
     char *merges_path, *ids_path, *merges, *ids;
     size_t merges_length, ids_length;
-    char *text; // of tokens, one behind the other
+    char *text; // of all tokens, concatenated
     size_t used, room;
     struct gpt2_token {
         size_t at, length;    // in text
     } token[GPT2_TOKENS_MAX]; // (count)
     int count;
-    int32_t slot[GPT2_SLOTS]; // a hash table of tokens, by their text: id + 1, or 0
+    int32_t slot[GPT2_SLOTS]; // a hash table from a token's text to id + 1; 0 is a free slot
 };
 
 static char *gpt2_read(const char *folder, const char *name, char **path, size_t *length) {
@@ -65,7 +66,7 @@ static char *gpt2_read(const char *folder, const char *name, char **path, size_t
 
 // ---- tokens by their text -----------------------------------------------------------------------
 
-// Where a token with this text is in the table, or would be.
+// The slot of the token with this text, or the free slot where it would go.
 static int32_t *gpt2_slot(struct gpt2_files *files, struct gpt2_word word) {
     size_t at = XXH3_64bits(word.text, word.length) % GPT2_SLOTS;
     for (;; at = (at + 1) % GPT2_SLOTS) {
@@ -81,7 +82,7 @@ static int32_t gpt2_id(struct gpt2_files *files, struct gpt2_word word) {
     return *gpt2_slot(files, word) - 1;
 }
 
-// The next id is for this text. False where there is a token of this text, or no id left.
+// Gives this text the next id. False if the text has an id already or there is no id left.
 static bool gpt2_add(struct gpt2_files *files, struct gpt2_word word) {
     int32_t *slot = gpt2_slot(files, word);
     if (*slot != 0 || files->count == GPT2_TOKENS_MAX) {
@@ -104,7 +105,7 @@ static bool gpt2_is_seen(int byte) {
     return (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
 }
 
-// The 256 bytes as tokens: those that can be seen, then the others. Appends them to the string.
+// Adds the 256 bytes as tokens, printable ones first, and appends them to the tokenizer's string.
 static char *gpt2_add_bytes(struct gpt2_files *files, char *out) {
     for (int hidden = 0; hidden < 2; hidden++) {
         uint32_t shown = 0x100;
@@ -120,7 +121,7 @@ static char *gpt2_add_bytes(struct gpt2_files *files, char *out) {
     return out;
 }
 
-// One token for each line, "left right", and each merge's two ids to the string.
+// Adds a token for each line "left right", and appends both ids of each merge to the string.
 static char *gpt2_add_merges(struct gpt2_files *files, char *out) {
     static const char first[] = "#version: 0.2\n";
     const char *at = files->merges, *end = at + files->merges_length;
@@ -159,7 +160,7 @@ static char *gpt2_add_merges(struct gpt2_files *files, char *out) {
 
 // ---- encoder.json -------------------------------------------------------------------------------
 
-// Each token's number must be the one that vocab.bpe gives it.
+// Checks that encoder.json gives each token the id that vocab.bpe does.
 static void gpt2_check_ids(struct gpt2_files *files) {
     const char *path = files->ids_path;
     int most = 2 * GPT2_TOKENS_MAX + 2;

@@ -1,4 +1,4 @@
-// keys.c: what the schema says of a key (gen/config/keys.lua), and how two texts of keys differ.
+// keys.c: the schema of keys (gen/config/keys.lua), and in which keys two texts differ.
 #include "runtime/files/files.h"
 
 #include <string.h>
@@ -24,7 +24,8 @@ bool key_is_absent(const char *name, const char *value) {
     return absent && !strcmp(absent, value);
 }
 
-// The pair of a text with this key, or what the text means by not having it.
+// Finds the key of `other` in a text. If the text lacks it, returns false and *pair is the key's
+// `absent`, or pairs_nothing.
 static bool keys_look_up(const char *text, const struct pair *other, struct pair *pair) {
     if (pairs_find(text, other->key, other->key_length, pair)) {
         return true;

@@ -1,7 +1,7 @@
-// mapped.c: files that are mapped and read in place. Where another process makes such a file
-// shorter, the pages behind its new end are gone, and reading one is SIGBUS: the program then ends
-// with one line and EXIT_IO, as where read() fails. Whoever has more to lose than its output reads
-// with pread(), as data.c does. Needs libc alone, since the sampler carries it.
+// mapped.c: memory-mapped files. If another process makes such a file shorter, reading a page after
+// its new end raises SIGBUS: the program then ends with one line and EXIT_IO, as after a failed
+// read(). Code that must save something first uses pread() instead, as data.c does. Needs only
+// libc, since the sampler links it.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // for MADV_HUGEPAGE
 #endif
@@ -20,13 +20,13 @@ struct mapped {
     size_t length;
     int file;
     struct stat status; // as it was when it was mapped
-    char *line;         // what there is to say when a page is gone
+    char *line;         // the message for when a page is gone
     struct mapped *next;
 };
-static struct mapped *mapped_all; // few: one or two
+static struct mapped *mapped_all; // one or two at a time
 
-// On the thread that read the page. None is within stdio then, as only what computes reads such
-// files in place; so what was written before is written out.
+// Runs in the thread that read the page. Such reads only happen in code that computes, never within
+// stdio, so fflush is safe here.
 static void mapped_lost(int number, siginfo_t *info, void *context) {
     (void)context;
     const char *place = info->si_addr;
@@ -37,12 +37,12 @@ static void mapped_lost(int number, siginfo_t *info, void *context) {
                 die_hook();
             }
             if (write(STDERR_FILENO, m->line, strlen(m->line)) < 0) {
-                // nobody listens; the exit code says it too
+                // stderr is closed: the exit code has to do
             }
             _exit(EXIT_IO);
         }
     }
-    signal(number, SIG_DFL); // not ours: the read that comes again ends the process
+    signal(number, SIG_DFL); // not our mapping: the read is repeated and ends the process
 }
 
 const void *mapped_open(int file, size_t length, const char *path) {
@@ -52,7 +52,7 @@ const void *mapped_open(int file, size_t length, const char *path) {
         die(exit_code_of(errno), "%s: no memory for its %zu bytes: %s", path, length,
             strerror(errno));
     }
-    // What the page cache has not is read in large pages, where the file system can.
+    // Read in large pages, where the file system can.
     madvise(bytes, length, MADV_HUGEPAGE);
     m->bytes = bytes;
     m->length = length;

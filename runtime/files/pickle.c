@@ -1,6 +1,6 @@
-// pickle.c: the vocabulary in nanoGPT's meta.pkl. Python unpickles by running a program of opcodes,
-// which may call anything; here only those are known that build a dict of strings and integers, and
-// any other ends the reading. Nothing is executed.
+// pickle.c: the vocabulary in nanoGPT's meta.pkl. A pickle is a program of opcodes that may call
+// any Python function; this reader knows only those that build a dict of strings and integers, and
+// stops at any other. Nothing is executed.
 #include "runtime/files/files.h"
 
 #include <stdlib.h>
@@ -9,15 +9,15 @@
 enum {
     PICKLE_MOST_BYTES = 4 << 20, // 65,536 characters take 1.3 MB
     PICKLE_MOST_TOKENS = 65536,  // ids are uint16
-    PICKLE_NO_TOKEN = 0x110000,  // beyond every code point
+    PICKLE_NO_TOKEN = 0x110000,  // above all code points
 };
 
 enum pickle_kind { PICKLE_NOTHING, PICKLE_MARK, PICKLE_INTEGER, PICKLE_TEXT, PICKLE_DICT };
 
 struct pickle_value {
     enum pickle_kind kind;
-    int64_t number;            // an integer, or which dict
-    const unsigned char *text; // in the file
+    int64_t number;            // an integer, or the number of a dict
+    const unsigned char *text; // in the file's bytes
     size_t length;
 };
 
@@ -26,8 +26,8 @@ struct pickle_item {
     struct pickle_value key, value;
 };
 
-// An opcode takes a byte at least and adds one value at most, so that no array needs more entries
-// than the file has bytes.
+// An opcode takes at least one byte and adds at most one value, so each array has as many entries
+// as the file has bytes.
 struct pickle {
     const unsigned char *bytes;
     size_t length, at;
@@ -35,12 +35,12 @@ struct pickle {
     struct pickle_item *items;
     size_t depth, memos, count;
     int64_t dicts;
-    bool good; // false once an opcode asked for what is not there
+    bool good; // false after an opcode read past the file's end, the stack or the memo
 };
 
 // ---- opcodes ------------------------------------------------------------------------------------
 
-// A little-endian number of `size` bytes.
+// Reads a little-endian number of `size` bytes.
 static uint64_t pickle_number(struct pickle *p, size_t size) {
     if (p->length - p->at < size) {
         p->good = false;
@@ -87,7 +87,7 @@ static void pickle_recall(struct pickle *p, uint64_t place) {
     pickle_push(p, p->memo[place]);
 }
 
-// The values from `first` on go, two by two, into the dict below them.
+// Moves the stack's values from `first` on, as pairs of key and value, into the dict at `below`.
 static void pickle_set_items(struct pickle *p, size_t first, size_t below) {
     if (below >= p->depth || first > p->depth || (p->depth - first) % 2 ||
         p->stack[below].kind != PICKLE_DICT) {
@@ -106,10 +106,10 @@ static size_t pickle_last_mark(const struct pickle *p) {
     while (i > 0 && p->stack[i - 1].kind != PICKLE_MARK) {
         i--;
     }
-    return i; // the first value behind it, 0 where there is none
+    return i; // the first value after the mark, or 0 without a mark
 }
 
-// Runs one opcode. False where it is none of those that nanoGPT's file is made of.
+// Interprets one opcode. False if it is not one of those in nanoGPT's files.
 static bool pickle_step(struct pickle *p, unsigned char opcode) {
     size_t mark;
     switch (opcode) {
@@ -174,7 +174,7 @@ static bool pickle_step(struct pickle *p, unsigned char opcode) {
     }
 }
 
-// Runs all of them; what is then on the stack, or NULL.
+// Interprets all opcodes; returns the value left on the stack, or NULL with *problem set.
 static const struct pickle_value *pickle_run(struct pickle *p, const char **problem) {
     while (p->at < p->length) {
         unsigned char opcode = p->bytes[p->at++];
@@ -201,7 +201,7 @@ static bool pickle_is_word(const struct pickle_value *value, const char *word) {
            memcmp(value->text, word, value->length) == 0;
 }
 
-// A dict's value of a name, or NULL.
+// The value, of this kind, that a dict has under a name, or NULL.
 static const struct pickle_value *pickle_find(const struct pickle *p, int64_t dict,
                                               const char *name, enum pickle_kind kind) {
     for (size_t i = 0; i < p->count; i++) {
@@ -212,7 +212,7 @@ static const struct pickle_value *pickle_find(const struct pickle *p, int64_t di
     return NULL;
 }
 
-// An id and its character, both ways round; false where it is no such pair.
+// Reads an id and its character, of itos or stoi; false if the pair is not one.
 static bool pickle_pair(const struct pickle_value *id, const struct pickle_value *text,
                         int64_t size, uint32_t *c) {
     return id->kind == PICKLE_INTEGER && id->number >= 0 && id->number < size &&
@@ -220,7 +220,7 @@ static bool pickle_pair(const struct pickle_value *id, const struct pickle_value
            utf8_decode(text->text, text->length, c) == (int)text->length;
 }
 
-// Fills codepoint[size] from itos, and holds stoi against it.
+// Fills codepoint (size) from itos, and checks that stoi agrees.
 static bool pickle_characters(const struct pickle *p, int64_t itos, int64_t stoi, int64_t size,
                               uint32_t *codepoint, const char **problem) {
     int64_t back = 0;
@@ -261,7 +261,7 @@ static bool pickle_characters(const struct pickle *p, int64_t itos, int64_t stoi
     return back == size;
 }
 
-// "char 0a 20 ...", of the dict at the top.
+// Makes the string "char 0a 20 ..." from the outermost dict.
 static char *pickle_string(const struct pickle *p, const struct pickle_value *top,
                            const char **problem) {
     *problem = "is no dict of vocab_size, itos and stoi";

@@ -1,11 +1,11 @@
-// safetensors.c: one strict reader of safetensors files: eight bytes with the length of a JSON
-// header, little-endian; the header; the tensors, back to back. safetensors_write.c writes them.
-// Needs libc alone, since the sampler carries it.
+// safetensors.c: a strict reader of safetensors files, which are eight bytes with the length of a
+// JSON header, little-endian; the header; the tensors, back to back. safetensors_write.c writes
+// them. Needs only libc, since the sampler links it.
 //
-// Our files carry hashes, in the metadata: "xxh3.NAME" is of a tensor's bytes; "xxh3" is of the
-// header, and "xxh3_of" lists the metadata that it covers. It is taken of what the header says, in
-// one order and without its spelling, so that a tool that writes the same JSON otherwise, or adds
-// to it, does no harm. Files of older trainers have the tensors' alone.
+// Our files have hashes in the metadata: "xxh3.NAME" of a tensor's bytes; "xxh3" of the header, and
+// "xxh3_of", which lists the metadata that it covers. The header's hash is of its content in a
+// fixed order, not of its text, so that a tool may reformat the JSON or add to it. Files of older
+// trainers have hashes of tensors only.
 #include "runtime/files/files.h"
 
 #include <errno.h>
@@ -44,7 +44,7 @@ static int safetensors_compare_data(const void *a, const void *b) {
     if (x->begin != y->begin) {
         return x->begin < y->begin ? -1 : 1;
     }
-    if (x->stored != y->stored) { // an empty tensor lies before the one that starts where it does
+    if (x->stored != y->stored) { // an empty tensor comes before the one at the same offset
         return x->stored < y->stored ? -1 : 1;
     }
     return strcmp(x->name, y->name);
@@ -75,7 +75,7 @@ static bool safetensors_read_metadata(struct safetensors *file, const struct jso
     return true;
 }
 
-// Bytes of one number of a type, or 0 where it is not known.
+// Bytes per number of a type, or 0 if the type is unknown.
 static size_t safetensors_size(const char *dtype) {
     static const struct {
         const char *name;
@@ -90,7 +90,7 @@ static size_t safetensors_size(const char *dtype) {
     return 0;
 }
 
-// Reads {"dtype":"F32","shape":[...],"data_offsets":[begin,end]}, of data_bytes of data.
+// Reads {"dtype":"F32","shape":[...],"data_offsets":[begin,end]}; the file has data_bytes of data.
 static bool safetensors_read_tensor(const char *path, struct tensor_view *tensor,
                                     const struct json *json, int object, size_t data_bytes,
                                     char *error) {
@@ -148,7 +148,7 @@ static bool safetensors_read_tensor(const char *path, struct tensor_view *tensor
     return true;
 }
 
-// Every byte of the data belongs to exactly one tensor. Sorts them.
+// Sorts the tensors by offset, and checks that every byte of the data belongs to exactly one.
 static bool safetensors_check_layout(struct safetensors *file, size_t data_bytes, char *error) {
     qsort(file->tensors, (size_t)file->count, sizeof *file->tensors, safetensors_compare_data);
     size_t at = 0;
@@ -171,7 +171,7 @@ static bool safetensors_check_layout(struct safetensors *file, size_t data_bytes
 
 // ---- hashes -------------------------------------------------------------------------------------
 
-// How a file that is not what it was is spoken of.
+// The end of messages about a file that does not match its hashes.
 #define SAFETENSORS_DAMAGED                                                                        \
     "the file is damaged, so take another (or a tool that changed it kept its old hashes: have "   \
     "it "                                                                                          \
@@ -188,7 +188,7 @@ void safetensors_hash_header(const struct safetensors *file, const char *covered
     for (struct pair word; pairs_next(&rest, &word);) {
         most++;
     }
-    uint64_t *parts = allocate(most, sizeof *parts, "a header's hash"); // a number for each thing
+    uint64_t *parts = allocate(most, sizeof *parts, "a header's hash"); // hashed again at the end
     parts[count++] = safetensors_hash_text(covered);
     for (struct pair word; pairs_next(&covered, &word);) {
         char *key = allocate_copy(word.key, (size_t)word.key_length, "a key");
@@ -212,8 +212,8 @@ void safetensors_hash_header(const struct safetensors *file, const char *covered
     free(parts);
 }
 
-// Takes the tensors' hashes out of the metadata: each that is there is of a tensor, and all tensors
-// have one or none has. So a key that changed is seen in older files too.
+// Moves the tensors' hashes from the metadata to the tensors. Either every tensor has one or none
+// has, and each hash belongs to a tensor, so that a damaged name is noticed in older files too.
 static bool safetensors_read_hashes(struct safetensors *file, char *error) {
     int hashes = 0;
     for (int i = 0; i < file->metadata_count; i++) {
@@ -273,8 +273,8 @@ static bool safetensors_check_header(struct safetensors *file, char *error) {
     return true;
 }
 
-// We write F32 alone: what holds other types was converted, and hashes in it are of the file
-// before.
+// We write only F32: a file with other types was converted by another tool, and any hashes in it
+// are of the file that it was made from.
 static bool safetensors_is_converted(const struct safetensors *file) {
     for (int i = 0; i < file->count; i++) {
         if (strcmp(file->tensors[i].dtype, "F32") != 0) {
@@ -343,7 +343,7 @@ static bool safetensors_map(struct safetensors *file, char *error, enum exit_cod
     return false;
 }
 
-// What the header says, its tensors pointed into the file.
+// Reads the header and points the tensors at their bytes in the mapping.
 static bool safetensors_read(struct safetensors *file, char *error) {
     static const char pointer[] = "version https://git-lfs";
     const char *map = file->map;
@@ -456,7 +456,7 @@ bool safetensors_verify(const struct safetensors *file, char error[512]) {
 }
 
 bool floats_are_finite(const float *x, int64_t count) {
-    uint32_t infinite = 0; // of a value whose exponent is all ones
+    uint32_t infinite = 0; // whether any exponent is all ones: NaN or infinite
     for (int64_t i = 0; i < count; i++) {
         uint32_t bits;
         memcpy(&bits, x + i, sizeof bits);

@@ -1,5 +1,5 @@
-// safetensors_write.c: one writer of safetensors files, as safetensors.c reads them: whole or not
-// at all, with hashes of its tensors and of its header.
+// safetensors_write.c: writes safetensors files as safetensors.c reads them, whole or not at all,
+// with hashes of the tensors and of the header.
 #include "runtime/files/files.h"
 
 #include <errno.h>
@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 enum {
-    SAFETENSORS_ALIGN = 64,          // where data starts
+    SAFETENSORS_ALIGN = 64,          // bytes; data starts at a multiple
     SAFETENSORS_WRITE_MAX = 1 << 30, // bytes in one writev()
-    SAFETENSORS_PARTS_MAX = 1024,    // and parts: IOV_MAX of Linux
+    SAFETENSORS_PARTS_MAX = 1024,    // parts in one writev(): Linux's IOV_MAX
 };
 
 static size_t safetensors_bytes(const struct tensor_out *tensor) {
@@ -32,7 +32,7 @@ static bool safetensors_plain(const char *text) {
     return true;
 }
 
-// Behind this, 16 digits: the header's hash, when all else is known.
+// What precedes the 16 digits of the header's hash, which are filled in last.
 #define SAFETENSORS_HASH_COMES "{\"__metadata__\":{\"xxh3\":\""
 
 static void safetensors_print(FILE *out, const struct tensor_out *tensors, int count,
@@ -64,8 +64,8 @@ static void safetensors_print(FILE *out, const struct tensor_out *tensors, int c
     fputs("}", out);
 }
 
-// Puts the hash into a header, which is read for that as it will be read: what the reader would
-// refuse, a name that is there twice for one, is not written.
+// Puts the hash into a header. It parses the header for that, so that nothing is written that the
+// reader would refuse, such as a duplicate name.
 static bool safetensors_seal(const char *path, char *header, size_t bytes, size_t data_bytes,
                              char *error) {
     struct safetensors file = {.path = allocate_copy(path, strlen(path), "a path")};
@@ -104,7 +104,7 @@ static char *safetensors_header(const char *path, const struct tensor_out *tenso
     char *header = NULL;
     FILE *out = open_memstream(&header, bytes);
     if (out) {
-        fprintf(out, "%*s", SAFETENSORS_PREFIX, ""); // the length comes here
+        fprintf(out, "%*s", SAFETENSORS_PREFIX, ""); // room for the length
         safetensors_print(out, tensors, count, metadata, metadata_count);
         long end = ftell(out);
         int padding = (int)((SAFETENSORS_ALIGN - end % SAFETENSORS_ALIGN) % SAFETENSORS_ALIGN);
@@ -123,8 +123,8 @@ static char *safetensors_header(const char *path, const struct tensor_out *tenso
     return header;
 }
 
-// Writes all parts in calls as large as they may be: the page cache then keeps the file in large
-// pages, by which a reader that maps it is spared many misses of its address cache.
+// Writes all parts in calls as large as possible: the page cache then keeps the file in large
+// pages, and a reader that maps it has fewer TLB misses.
 static bool safetensors_put(int fd, struct iovec *parts, int count) {
     while (count > 0) {
         size_t bytes = 0;
@@ -151,7 +151,8 @@ static bool safetensors_put(int fd, struct iovec *parts, int count) {
     return true;
 }
 
-// Makes a rename in path's folder outlast a power cut. Some file systems cannot, and say EINVAL.
+// Makes a rename in path's folder survive a power cut. File systems that cannot do so return
+// EINVAL.
 static bool safetensors_sync_folder(const char *path) {
     const char *slash = strrchr(path, '/');
     char *dir = slash ? allocate_copy(path, (size_t)(slash - path) + 1, "a path")
@@ -189,7 +190,7 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
 
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
     bool good = fd >= 0 && safetensors_put(fd, parts, count + 1) && fsync(fd) == 0;
-    int reason = errno; // of the first thing that failed; what tidies up may change errno
+    int reason = errno; // of the first call that failed; cleaning up may change errno
     if (fd >= 0 && close(fd) != 0 && good) {
         good = false;
         reason = errno;

@@ -24,8 +24,9 @@ static float init_value(const struct param *param, uint64_t bits) {
     return 0;
 }
 
-// Tensors are cut in chunks, which go to the threads in turn. Bit 24 and up of the counter's second
-// word take what an element's index has beyond 32 bits.
+// Fills this thread's chunks: tensors are cut in chunks, which are dealt to the threads in turn. An
+// element's counter is the low 32 bits of its index, then the tensor's number with the index's high
+// bits above bit 24.
 static void init_run(void *context, int thread, int threads) {
     const struct init *init = context;
     uint32_t tensor = 0;

@@ -2,8 +2,8 @@
 //
 //     params | grads | m | v | acts | tokens | targets | norms | scratch of each thread
 //
-// Each part starts at a page. The size is known before anything is touched, and held against what
-// the machine has.
+// Each part starts at a page. The total is computed first and compared with the available memory,
+// before any of it is touched.
 #include "runtime/model/model.h"
 #include "runtime/base/base.h"
 
@@ -17,7 +17,7 @@ static size_t memory_whole_pages(size_t bytes) {
     return (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
 }
 
-// Offsets of the parts, in bytes, and behind the last one the size of all.
+// Offsets of the parts in bytes, and, as the last entry, the total size.
 static void memory_layout(const struct model_info *info, bool with_optimizer,
                           size_t offset[MEMORY_PARTS + 1]) {
     size_t state = (size_t)info->state_floats * sizeof(float);

@@ -1,8 +1,8 @@
 // optimizer.c: AdamW, Adam and SGD, as torch.optim computes them, in float.
 //
-// Tensors are cut in chunks of a fixed size, and thread t takes chunks t, t + threads, ...: a
-// value's arithmetic does not depend on who does it, and the norm is a sum of one partial per chunk
-// in order.
+// Tensors are cut in chunks of a fixed size, and thread t takes chunks t, t + threads, ... So a
+// value's arithmetic does not depend on the number of threads, and the norm sums one partial per
+// chunk, in order.
 #include "runtime/model/model.h"
 #include "runtime/kernel/vec.h"
 
@@ -11,12 +11,13 @@
 
 enum { OPTIMIZER_CHUNK = 16384, NORM_SUMS = 32 };
 
-// A walk over all chunks of all tensors, in the table's order. Copies have none.
+// An iterator over all chunks of all tensors, in the table's order. Copies (tied tensors) have
+// none.
 struct chunk {
     int param, layer;
-    int64_t start;       // within the tensor
+    int64_t start;       // offset in the tensor, in floats
     int64_t index;       // among all chunks
-    int64_t from, count; // the chunk's place in params, in floats
+    int64_t from, count; // offset in params and size, in floats
     bool decay;
 };
 
@@ -48,8 +49,8 @@ static bool chunk_next(struct chunk *c, const struct model_info *info) {
 
 // ---- the norm -----------------------------------------------------------------------------------
 
-// The squares' sum, in double: NORM_SUMS sums side by side, added in order at the end, whatever the
-// vectors' width.
+// Sums the squares in double: NORM_SUMS partial sums, whatever the vectors' width, which are added
+// in order at the end.
 enum { NORM_LANES = VEC / 2, NORM_STREAMS = NORM_SUMS / NORM_LANES };
 typedef float norm_floats __attribute__((vector_size(NORM_LANES * sizeof(float))));
 typedef double norm_doubles __attribute__((vector_size(NORM_LANES * sizeof(double))));
@@ -103,12 +104,12 @@ double optimizer_norm_total(const struct model *m, const struct model_info *info
 
 // ---- the update ---------------------------------------------------------------------------------
 
-// The step's numbers, worked out in double as PyTorch does, then rounded to float once.
+// The constants of one update, computed in double as PyTorch does, then rounded to float once.
 struct update {
     enum optimizer_kind kind;
     float scale;         // of the gradients
-    float keep;          // AdamW: what decay leaves of a weight
-    float l2;            // Adam and SGD: decay added to the gradient
+    float keep;          // AdamW: 1 - learning rate * weight decay
+    float l2;            // Adam and SGD: weight decay, times the weight, is added to the gradient
     float rate;          // SGD: the learning rate
     float mean_weight;   // 1 - beta1
     float square_keep;   // beta2

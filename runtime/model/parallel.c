@@ -1,7 +1,7 @@
-// parallel.c: one parallel region at a time, on threads that live as long as their number stays.
-// Whoever waits, for the others or for work, looks for a moment and then sleeps. On a busy
-// machine a thread that spins, as OpenMP's do for milliseconds, spends the time that the others'
-// work takes; one that yields loses its turn to whoever never does.
+// parallel.c: a pool of threads for one parallel region at a time; it is kept until their number
+// changes. A thread that waits, for the others or for work, spins briefly and then sleeps. On a
+// busy machine, threads that spin for milliseconds, as OpenMP's do, take processor time from those
+// that work, and threads that yield lose their time slices to other programs.
 #include "runtime/model/model.h"
 #include "runtime/base/base.h"
 
@@ -17,31 +17,33 @@
 
 enum {
     PARALLEL_MOST = 1024,
-    // Looks before it sleeps: some hundred microseconds, in which the slower part of a kernel ends.
-    // With a hundredth of that a step alone on a shared host takes 20% longer.
+    // How often a thread checks before it sleeps: a few hundred microseconds, by which the threads
+    // of a kernel usually finish apart. With 1000, a step on an otherwise idle shared host takes
+    // 20% longer.
     PARALLEL_SPINS = 100000,
-    PARALLEL_TURN =
-        100000, // nanoseconds, the least that Linux gives; with three times that 1.1 times as slow
+    // Nanoseconds of a time slice: Linux's minimum. On a busy machine, 300,000 is 1.1 times as
+    // slow.
+    PARALLEL_TURN = 100000,
 };
 
-// Grows by one with every event that threads wait for.
+// A counter that grows by one with each event that threads wait for.
 struct parallel_turn {
     atomic_uint number; // a futex
-    atomic_int asleep;  // threads that wait in the kernel
+    atomic_int asleep;  // threads that sleep in the futex
 };
 
-static int parallel_team = 1; // threads, thread 0 being whoever calls parallel_run
+static int parallel_team = 1; // threads; thread 0 is the caller of parallel_run
 static bool parallel_running;
-static pthread_t parallel_worker[PARALLEL_MOST]; // from 1 on
-static int parallel_started = 1;                 // of the team
+static pthread_t parallel_worker[PARALLEL_MOST]; // indices from 1 on
+static int parallel_started = 1;                 // threads that exist, thread 0 included
 
-static struct parallel_turn parallel_job; // there is a job: fn, with context; to end where NULL
+static struct parallel_turn parallel_job; // a new job: fn(context), or NULL to end the threads
 static parallel_fn *parallel_job_fn;
 static void *parallel_job_context;
 
 static bool parallel_crowded; // there are more threads than processors
 
-static struct parallel_turn parallel_met; // all of the team have arrived
+static struct parallel_turn parallel_met; // all threads have arrived at a barrier
 static atomic_int parallel_arrived;
 
 // ---- waiting ------------------------------------------------------------------------------------
@@ -102,11 +104,11 @@ static void parallel_end(void) {
     atomic_store(&parallel_job.number, 0);
 }
 
-// Asks for short turns: on a busy machine the same share, in smaller pieces, since a thread that
-// waits for another's turn uses none itself. Threads that are started later have the same. Linux
-// knows it from 6.12 on.
+// Asks for short time slices, which threads started later inherit. On a busy machine each thread
+// then gets the same share of time in smaller pieces, so that threads wait less at barriers for one
+// whose slice is over. Has an effect from Linux 6.12 on.
 static void parallel_short_turns(void) {
-    struct { // sched_setattr(2)'s; its header and libc's cannot be had together everywhere
+    struct { // sched_setattr(2)'s, whose header conflicts with some libcs' headers
         uint32_t size, policy;
         uint64_t flags;
         int32_t nice;
@@ -159,7 +161,7 @@ int parallel_threads(int threads) {
 }
 
 int parallel_choose(int asked) {
-    const char *variable = getenv("OMP_NUM_THREADS"); // what people set for programs of this kind
+    const char *variable = getenv("OMP_NUM_THREADS"); // the variable that people know
     const int told = variable ? atoi(variable) : 0;
     if (asked == 0 && told > 0) {
         return parallel_threads(processors_threads("OMP_NUM_THREADS", told));

@@ -1,4 +1,4 @@
-// peak.c: what this machine can do at most, measured: multiply-adds and reads.
+// peak.c: measures this machine's peak rates of multiply-adds and of reads.
 #include "runtime/model/model.h"
 #include "runtime/base/base.h"
 #include "runtime/kernel/kernel.h"
@@ -6,17 +6,17 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-// Rounds are short, so that the best one is the machine at its best, and many, so that threads have
-// spread over the cores.
+// Rounds are short, so that the best one is undisturbed, and many, so that the scheduler has time
+// to spread the threads over the cores.
 enum { PEAK_ROUNDS = 24, PEAK_MULTIPLY_ROUNDS = 144, PEAK_ACCUMULATORS = VEC == 16 ? 24 : 12 };
-enum { PEAK_AHEAD = 1024 }; // floats between what is read and what is asked for
+enum { PEAK_AHEAD = 1024 }; // distance of the prefetch, in floats
 
 struct peak_job {
-    int64_t steps; // of every accumulator, a round
+    int64_t steps; // per round: multiply-adds of each accumulator, or passes over the memory
     const float *memory;
     size_t vectors; // of memory, for all threads together
     double best;    // seconds of the fastest round
-    double all;     // and of all rounds but the one that warms up
+    double all;     // seconds of all rounds after the warm-up
     volatile float sink;
 };
 
@@ -55,7 +55,7 @@ static void peak_multiply_add(void *context, int thread, int threads) {
         acc[0] += acc[i];
     }
     if (vec_sum(acc[0]) == 12345.0f) {
-        job->sink = 1.0f; // keeps the sums from being optimised away
+        job->sink = 1.0f; // keeps the compiler from removing the sums
     }
 }
 
@@ -71,7 +71,7 @@ double peak_gflops(int threads, double *held) {
 
 enum { PEAK_STREAMS = 8 };
 
-// Adds up `vectors` of memory; with `ahead` it asks for what comes later on the way.
+// Sums `vectors` vectors of memory, with a software prefetch if `ahead`.
 VEC_INLINE void peak_sum(const float *from, size_t vectors, bool ahead, vec acc[PEAK_STREAMS]) {
     for (size_t v = 0; v < vectors; v += PEAK_STREAMS) {
 #pragma GCC unroll 8
@@ -85,8 +85,8 @@ VEC_INLINE void peak_sum(const float *from, size_t vectors, bool ahead, vec acc[
     }
 }
 
-// Rounds leave the fetching to the processor and ask ahead in turns: which is faster depends on the
-// level that is read and on the machine.
+// Every other round prefetches: whether that is faster than the hardware's prefetcher alone depends
+// on the machine and on the cache level that is read.
 static void peak_read(void *context, int thread, int threads) {
     struct peak_job *job = context;
     const size_t vectors = job->vectors / (size_t)threads / PEAK_STREAMS * PEAK_STREAMS;
@@ -121,7 +121,7 @@ double peak_read_gbs(int threads, size_t bytes) {
     }
     madvise(memory, bytes, MADV_HUGEPAGE);
     for (size_t i = 0; i < bytes; i += 4096) {
-        ((char *)memory)[i] = 1; // a page of its own, not the shared one of zeros
+        ((char *)memory)[i] = 1; // allocates the page: unwritten pages share one page of zeros
     }
     struct peak_job job = {.memory = memory, .vectors = bytes / sizeof(vec), .best = 1e9};
     job.steps = (int64_t)((size_t)(64 << 20) / bytes) + 1;

@@ -1,5 +1,5 @@
-// profile.c: where the time goes, kernel by kernel. Thread 0 keeps the clock: a kernel is charged
-// what passed from the barrier before it to its own.
+// profile.c: time per kernel, measured by thread 0: a kernel's time is from the barrier before it
+// to the barrier after it.
 #include "runtime/model/model.h"
 #include "runtime/base/base.h"
 

@@ -1,5 +1,5 @@
-// step.c: one training step and one evaluation batch, each one parallel region; with gradient
-// accumulation one for each micro-step.
+// step.c: training steps and evaluation batches. Each micro-step, and each evaluation batch, is one
+// parallel region.
 #include "runtime/model/model.h"
 
 #include <math.h>
@@ -8,20 +8,20 @@
 struct step_job {
     struct model *m;
     const struct model_info *info;
-    bool evaluate;  // the micro-batch's loss alone
-    bool gradients; // its gradients too
-    bool judge;     // the loss and the norm of all of them
-    bool update;    // after that: clip and update, as they say
+    bool evaluate;  // compute the micro-batch's loss alone
+    bool gradients; // compute its loss and gradients
+    bool judge;     // compute the gradients' norm and the step's result
+    bool update;    // then clip and update, unless the step is skipped
     const struct step_settings *settings;
-    struct optimizer_step optimizer; // its scale is found out on the way
+    struct optimizer_step optimizer; // step_judge sets its scale
 };
 
-// What the norm means, which one thread finds out for all: clip_grad_norm_, 1e-6 and all, or a step
-// that is skipped.
+// Makes the step's result from the norm, in one thread: whether the step is skipped, and the clip
+// factor, as clip_grad_norm_ computes it, 1e-6 included.
 static void step_judge(struct step_job *job) {
     struct model *m = job->m;
     double norm = isfinite(m->total) ? optimizer_norm_total(m, job->info) : NAN;
-    bool skipped = !(norm < STEP_NORM_LIMIT); // NaN too
+    bool skipped = !(norm < STEP_NORM_LIMIT); // also if norm is NaN
     double grad_clip = job->settings->grad_clip;
     double clip = grad_clip > 0 ? grad_clip / (norm + 1e-6) : 1;
     job->optimizer.scale = clip < 1 ? clip : 1;
@@ -69,7 +69,7 @@ double step_peak(const struct model *m, char line[256]) {
 
 void step_begin(struct model *m, const struct model_info *info, int64_t updates, double loss_scale,
                 int64_t loss_scale_steps) {
-    (void)m, (void)info; // weights are computed with where they lie
+    (void)m, (void)info; // kernels read the weights where the host has put them
     (void)updates, (void)loss_scale, (void)loss_scale_steps;
 }
 
@@ -81,7 +81,8 @@ void step_fetch_grads(struct model *m, const struct model_info *info) {
     (void)m, (void)info;
 }
 
-// Tells the model of its micro-batch: how many targets count, and whether gradients begin anew.
+// Sets what the kernels need to know of a micro-batch: how many targets count, and whether its
+// gradients overwrite grads.
 static void step_take(struct model *m, const struct model_info *info, int micro_steps, bool first) {
     int64_t counted = 0, rows = (int64_t)info->batch_size * info->block_size;
     for (int64_t i = 0; i < rows; i++) {

@@ -1,13 +1,13 @@
-// attention.c: the attention weights of a prompt as a JSON file, with the tokens that they are of.
-// The sampler's; needs libc alone.
+// attention.c: writes a prompt's attention weights and its tokens to a JSON file. Needs only libc,
+// since the sampler links it.
 #include "runtime/sample/sample.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// A token for people: characters as they are, a byte that is in none as <0xE2>.
+// Writes a token as a JSON string: characters as they are, other bytes as <0xE2>.
 static void attention_write_token(FILE *out, const char *bytes, size_t length) {
-    enum { SHOWN = 6 }; // bytes of <0xE2>
+    enum { SHOWN = 6 }; // characters of <0xE2>
     char *text = allocate(SHOWN * length + 1, 1, "a token");
     size_t used = 0;
     for (size_t at = 0; at < length;) {

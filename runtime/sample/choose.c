@@ -1,12 +1,12 @@
-// choose.c: from logits to a token: temperature, top_k, top_p and the draw, in that order,
-// as nanoGPT and its kin. In place and without sorting, since a vocabulary may have 50,000 entries.
+// choose.c: from logits to a token: temperature, top_k, top_p and the draw, in that order, as in
+// nanoGPT. In place and without sorting, since a vocabulary may have 50,000 entries.
 #include <float.h>
 #include <math.h>
 #include <string.h>
 
 #include "runtime/sample/sample.h"
 
-// An integer that rises with x (no NaN); -0 is just below 0.
+// Maps a float (not NaN) to an integer that has the same order; -0 comes just below 0.
 static uint32_t choose_to_bits(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -20,9 +20,9 @@ static float choose_from_bits(uint32_t bits) {
     return x;
 }
 
-// Takes NaN and +infinity away. Returns the largest.
+// Replaces NaN by -infinity and +infinity by FLT_MAX. Returns the largest logit.
 static float choose_clean(float *logits, int V) {
-    enum { LANES = 16 }; // sixteen at a time, which compilers make vectors of
+    enum { LANES = 16 }; // a fixed number at a time, so that the compiler vectorises
     float most[LANES];
     for (int l = 0; l < LANES; l++) {
         most[l] = -INFINITY;
@@ -52,18 +52,18 @@ static int choose_find(const float *logits, int V, float value) {
     return v;
 }
 
-// A token's share before normalisation: 1 for the largest logit.
+// A token's unnormalised probability: 1 for the largest logit.
 static double choose_weigh(float logit, float largest, double temperature) {
     return logit == -INFINITY ? 0 : exp(((double)logit - (double)largest) / temperature);
 }
 
-// The largest value such that the tokens at or above it weigh `wanted` or more together. Finds the
-// value's bits eight at a time from the top: each pass sorts the tokens that have the bits found so
-// far into 256 bins.
+// The largest value such that the weights of the tokens at or above it sum to `wanted` or more. A
+// radix select: it finds the value's bits eight at a time from the top; each pass adds the weights
+// of the tokens that match the bits found so far into 256 bins.
 static float choose_threshold(const float *logits, int V, float largest, double temperature,
                               double wanted) {
     uint32_t found = 0;
-    double above = 0; // weight of the tokens above all that have the bits found so far
+    double above = 0; // weight of the tokens above those that match the bits found so far
     for (int shift = 24; shift >= 0; shift -= 8) {
         double bins[256] = {0};
         int lowest = 255;
@@ -77,7 +77,7 @@ static float choose_threshold(const float *logits, int V, float largest, double 
             lowest = bin < lowest ? bin : lowest;
         }
         int bin = 255;
-        // Where rounding keeps the sum below `wanted`, the lowest bin that has a token will do.
+        // If rounding keeps the sum below `wanted`, take the lowest bin that has a token.
         for (; bin > lowest && above + bins[bin] < wanted; bin--) {
             above += bins[bin];
         }
@@ -86,8 +86,8 @@ static float choose_threshold(const float *logits, int V, float largest, double 
     return choose_from_bits(found);
 }
 
-// Keeps the k largest, and whatever equals the smallest of these, as nanoGPT. Halves the range of
-// values that the smallest of them may have, since counting is fast.
+// Keeps the k largest logits and all that equal the smallest of these, as nanoGPT does. Finds that
+// smallest value by bisection: counting the logits above a threshold is fast.
 static void choose_top_k(float *logits, int V, int k, float largest) {
     uint32_t low = choose_to_bits(-INFINITY), high = choose_to_bits(largest);
     while (low < high) { // k or more are at or above low; fewer are above high
@@ -112,7 +112,7 @@ static void choose_top_k(float *logits, int V, int k, float largest) {
     }
 }
 
-// Keeps the fewest tokens, most likely first, whose probability together reaches top_p.
+// Keeps the fewest tokens, most likely first, whose probabilities sum to top_p or more.
 static void choose_top_p(float *logits, int V, float largest, double temperature, double top_p) {
     double total = 0;
     for (int v = 0; v < V; v++) {
@@ -167,5 +167,5 @@ int sampler_choose(float *logits, int vocab_size, const struct sampling *samplin
             return v;
         }
     }
-    return best; // never: the sum is the total again, and that is above `wanted`
+    return best; // not reached: the sum ends at the total, which is above `wanted`
 }

@@ -1,5 +1,5 @@
-// open.c: a checkpoint, open for sampling: mapped, checked against the model that the
-// sampler was built for, its weights left where they are.
+// open.c: opens a checkpoint for sampling: maps it, checks it against the model that the sampler
+// was built for, and uses the weights in place.
 #include <stdarg.h>
 #include <string.h>
 
@@ -27,10 +27,11 @@ static void open_format_shape(char shape[OPEN_SHAPE], int ndim, const int64_t *d
     snprintf(shape + used, OPEN_SHAPE - used, ")");
 }
 
-// The baked keys in which a checkpoint differs: its values, as "n_layer=4 bias=true", and ours.
+// The baked keys in which a checkpoint's config differs, as "n_layer=4 bias=true": its values and
+// ours.
 struct open_difference {
     char theirs[OPEN_LIST], ours[OPEN_LIST];
-    int least; // the effect from which on they count
+    int least; // differences with less effect than this are left out
 };
 
 static void open_add_pair(char list[OPEN_LIST], const struct pair *pair) {
@@ -39,18 +40,18 @@ static void open_add_pair(char list[OPEN_LIST], const struct pair *pair) {
              pair->key, pair->value_length, pair->value);
 }
 
-// What a difference in a key means to a sampler: nothing where it matters to training alone; shape
-// where the tensors show it; function where they do not, and the same weights compute something
-// else.
+// The effect that a difference in a key has on a sampler: nothing if it only matters to training;
+// shape if the tensors' shapes show it; function if they do not, and the same weights compute
+// something else.
 enum open_effect { OPEN_nothing, OPEN_shape, OPEN_function };
 
 static enum open_effect open_effect(const struct pair *then, const struct pair *now) {
     const struct key *key = key_find(now->key, now->key_length);
     bool one_lacks = then->value == pairs_nothing || now->value == pairs_nothing;
     if (key->changes == KEY_function) {
-        return one_lacks ? OPEN_shape : OPEN_function; // what is not stated says nothing
+        return one_lacks ? OPEN_shape : OPEN_function; // a value that is not stated may be the same
     }
-    bool unknown = !*key->name; // of another version
+    bool unknown = !*key->name; // a key of another version
     return key->shape || unknown ? OPEN_shape : OPEN_nothing;
 }
 
@@ -65,7 +66,7 @@ static void open_add_difference(void *context, const struct pair *then, const st
     open_add_pair(difference->ours, now);
 }
 
-// Whether there is any of this effect or more.
+// Collects the differences that have at least this effect. Whether there are any.
 static bool open_compare(struct open_difference *difference, const struct safetensors *file,
                          enum open_effect least) {
     const char *config = safetensors_metadata(file, "config");
@@ -90,8 +91,8 @@ static bool open_is_positions(const struct param *param) {
     return strcmp(param->name, "transformer.wpe.weight") == 0;
 }
 
-// Checks one tensor's shape. The first positions of a longer position table are as good as a
-// shorter one, as in nanoGPT.
+// Checks one tensor's shape. A position table may be longer than the model's: its first rows are
+// used, as in nanoGPT.
 static bool open_check_shape(const struct safetensors *file, const struct tensor_view *view,
                              const struct param *param, char error[512]) {
     bool rows = false, columns = false;
@@ -115,8 +116,8 @@ static bool open_check_shape(const struct safetensors *file, const struct tensor
                      view->name, found, wanted, advice);
 }
 
-// A tied head is the token table: a checkpoint whose head has values of its own would be read
-// wrongly. Hashes, where there are any, spare reading both.
+// Checks that a tied head equals the token table, which the sampler uses for both. If there are
+// hashes, neither has to be read.
 static bool open_check_copy(const struct safetensors *file, const struct tensor_view *copy,
                             char error[512]) {
     const struct tensor_view *owner = safetensors_find(file, "transformer.wte.weight");
@@ -145,7 +146,7 @@ static bool open_is_ours(const char *name) {
     return false;
 }
 
-// Refuses tensors that the model has not; Adam's moments, which state.safetensors holds, are fine.
+// Refuses tensors that the model lacks, except Adam's moments, which state.safetensors has.
 static bool open_check_others(const struct safetensors *file, char error[512]) {
     for (int i = 0; i < file->count; i++) {
         const char *name = file->tensors[i].name;
@@ -160,7 +161,7 @@ static bool open_check_others(const struct safetensors *file, char error[512]) {
     return true;
 }
 
-// Finds every tensor that the model has, and no other, and points s->weight at them.
+// Finds every tensor of the model and points s->weight at it; refuses a file with others.
 static bool open_find_weights(struct sampler *s, const struct safetensors *file, char error[512]) {
     int found = 0;
     for (int i = 0; i < sampler_info.params_count; i++) {
@@ -209,7 +210,7 @@ static bool open_read_tokenizer(struct tokenizer *tokenizer, const struct safete
     return false;
 }
 
-// Whether these weights can compute what they were trained to.
+// Refuses a checkpoint whose weights would compute another function in this sampler.
 static bool open_check_function(const struct safetensors *file, char error[512]) {
     struct open_difference difference;
     if (open_compare(&difference, file, OPEN_function)) {

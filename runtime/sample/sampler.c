@@ -1,6 +1,6 @@
 // sampler.c: from tokens to tokens: the sampler's memory, its threads and the loop that generates.
-// The model itself is in emitted sample.c. Libc, libm and pthreads alone: the sampler is also
-// linked statically.
+// The model itself is in the emitted sample.c. Needs only libc, libm and pthreads, since the
+// sampler is also linked statically.
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -9,15 +9,17 @@
 #include "runtime/sample/sample.h"
 
 enum {
-    // How a thread waits: it spins for about as long as a kernel's other threads take, then sleeps.
-    // Yielding in between would give its turn to any busy process: a token took 50 times as long then.
+    // How often a waiting thread checks before it sleeps: about the time by which a kernel's
+    // threads finish apart. If it yielded instead, any busy process would get its time slice:
+    // tokens took 50 times as long.
     SAMPLER_SPINS = 10000,
     SAMPLER_STACK_BYTES = 256 * 1024,    // of each thread, under every libc
     SAMPLER_ALIGNMENT = 64,              // of memory, in bytes: a cache line
-    SAMPLER_PREFETCH_BYTES = 256 * 1024, // that a waiting thread prefetches at most
+    SAMPLER_PREFETCH_BYTES = 256 * 1024, // the most that a waiting thread prefetches
 };
 
-// What a thread reads next; it prefetches the first part while it waits. A cache line each.
+// The weights that a thread reads next, which it prefetches while it waits. One cache line per
+// thread.
 struct sampler_next {
     _Alignas(SAMPLER_ALIGNMENT) const char *ahead;
     const char *end;
@@ -25,19 +27,19 @@ struct sampler_next {
 
 // The threads that share the work of sampler_forward. Thread 0 is the caller of sampler_generate.
 struct sampler_team {
-    atomic_int arrived;             // threads waiting in this round
+    atomic_int arrived;             // threads that wait in this round
     atomic_uint round;              // grows by one each time that all have arrived
-    atomic_int asleep;              // of those that wait
-    pthread_mutex_t gate;           // held until the team's size is known, and to fall asleep
-    pthread_cond_t awake;           // a round has ended
-    int spins;                      // 0 where threads share processors
+    atomic_int asleep;              // waiting threads that sleep
+    pthread_mutex_t gate;           // held until the number of threads is known, and to sleep
+    pthread_cond_t awake;           // signalled when a round ends
+    int spins;                      // 0 if there are more threads than processors
     pthread_t *thread;              // (threads - 1)
     struct sampler_worker *workers; // (threads - 1)
     struct sampler_next *next;      // (threads)
 
     const int32_t *tokens; // the job: arguments of sampler_forward
     int count, pos;
-    bool stop; // no job: time to end
+    bool stop; // the threads are to end
 };
 
 struct sampler_worker {
@@ -45,7 +47,7 @@ struct sampler_worker {
     int number;
 };
 
-// Waits until all are here. Every try prefetches one line of what lies from *ahead to `end`.
+// A barrier. While a thread spins it prefetches a cache line per try, from *ahead up to `end`.
 static void sampler_arrive(struct sampler *s, const char **ahead, const char *end) {
     struct sampler_team *team = s->team;
     unsigned round = atomic_load(&team->round);
@@ -99,7 +101,7 @@ void sampler_prefetch(struct sampler *s, int thread, const float *from) {
     }
 }
 
-// Threads 1 and up: one job after another, between two waits each.
+// The loop of threads 1 and up: a barrier starts each job and another one ends it.
 static void *sampler_work(void *argument) {
     struct sampler_worker *worker = argument;
     struct sampler *s = worker->s;
@@ -116,7 +118,7 @@ static void *sampler_work(void *argument) {
     }
 }
 
-// Runs one piece of the context through the model, in all threads.
+// Runs `count` tokens of the context, from position `pos` on, through the model, in all threads.
 static void sampler_run(struct sampler *s, const int32_t *tokens, int count, int pos) {
     if (s->threads == 1) {
         sampler_forward(s, tokens, count, pos, s->logits, 0);
@@ -211,7 +213,8 @@ void sampler_destroy(struct sampler *s) {
     *s = (struct sampler){0};
 }
 
-// Fills the cache with the first `count` tokens of the window; logits of the last.
+// Fills the KV cache with the first `count` tokens of the window; leaves the logits of the last
+// one.
 static void sampler_fill(struct sampler *s, int count) {
     for (int pos = 0; pos < count; pos += sampler_info.max_rows) {
         int rows = count - pos < sampler_info.max_rows ? count - pos : sampler_info.max_rows;
@@ -239,7 +242,7 @@ bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
     if (max_new_tokens <= 0) {
         return true;
     }
-    int used = count < T ? (int)count : T; // of the window
+    int used = count < T ? (int)count : T; // tokens in the window
     memcpy(s->window, ids + count - used, (size_t)used * sizeof *ids);
     sampler_fill(s, used);
 
@@ -258,7 +261,8 @@ bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
             sampler_run(s, s->window + used, 1, used);
             used++;
         } else {
-            // Every token moves to another position: nothing in the cache is of use any more.
+            // The window slides: every token gets another position, so the KV cache is computed
+            // anew.
             memmove(s->window, s->window + 1, (size_t)(T - 1) * sizeof *s->window);
             s->window[T - 1] = id;
             sampler_fill(s, T);

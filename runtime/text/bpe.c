@@ -1,6 +1,6 @@
-// bpe.c: byte-level byte-pair encoding, as GPT-2 does it: a piece of text is a row of bytes, and
-// again and again the two neighbours whose merge comes first in the list become one token. Needs
-// libc alone, since the sampler carries it.
+// bpe.c: byte-level byte-pair encoding, as in GPT-2: a piece of text starts as its bytes; then,
+// repeatedly, the neighbours whose merge comes first in the list become one token. Needs only libc,
+// since the sampler links it.
 #include "runtime/text/text.h"
 #include "runtime/base/base.h"
 
@@ -9,16 +9,16 @@
 
 enum {
     BPE_VOCAB_MAX = 65536, // ids are uint16 in token files
-    BPE_SHORT = 48,        // bytes of a piece up to which a plain search for the next merge is best
+    BPE_SHORT = 48,        // bytes up to which a linear search for the next merge is fastest
 };
 static const uint32_t bpe_none = UINT32_MAX;
 
 struct bpe {
     uint16_t byte_id[256];
-    // A hash table with linear probing: of two ids side by side, left << 16 | right, the id that
-    // they become, or 0, which no merge makes. A later merge has a higher id, so ids are ranks.
-    uint32_t *pair;   // (mask + 1)
-    uint16_t *merged; // (mask + 1)
+    // A hash table with linear probing, from two neighbouring ids to the id that they merge into.
+    // Later merges have higher ids, so an id is also its merge's rank.
+    uint32_t *pair;   // (mask + 1): left << 16 | right
+    uint16_t *merged; // (mask + 1): the merged id; 0, which no merge makes, where the slot is free
     uint32_t mask;
     int32_t end_of_text; // its id, or -1
 };
@@ -33,7 +33,7 @@ static uint32_t bpe_slot(const struct bpe *bpe, uint32_t pair) {
     return at;
 }
 
-// The id that two tokens become, which is the merge's rank; bpe_none where they stay two.
+// The id that two tokens merge into, which is the merge's rank, or bpe_none if they do not merge.
 static uint32_t bpe_rank(const struct bpe *bpe, uint32_t left, uint32_t right) {
     uint32_t merged = bpe->merged[bpe_slot(bpe, left << 16 | right)];
     return merged ? merged : bpe_none;
@@ -41,7 +41,7 @@ static uint32_t bpe_rank(const struct bpe *bpe, uint32_t left, uint32_t right) {
 
 // ---- the string ---------------------------------------------------------------------------------
 
-// `digits` hexadecimal digits, lower case; -1 where there are none.
+// The value of `digits` lower-case hexadecimal digits, or -1 if there are fewer.
 static int32_t bpe_hex(const char *text, int digits) {
     int32_t value = 0;
     for (int i = 0; i < digits; i++) {
@@ -57,7 +57,8 @@ static int32_t bpe_hex(const char *text, int digits) {
     return value;
 }
 
-// Appends a token to the tokenizer's: the bytes of one, and of another behind them.
+// Appends a token whose bytes are those of `first` (a of them) and then of `second` (b). False if
+// it is too long.
 static bool bpe_append(struct tokenizer *tokenizer, const char *first, size_t a, const char *second,
                        size_t b) {
     if (a + b > TOKENIZER_TOKEN_MAX) {
@@ -114,14 +115,14 @@ static bool bpe_parse_merges(struct tokenizer *tokenizer, const char *word, size
     return true;
 }
 
-// Memory for this many merges and a special token.
+// Allocates the tables for this many merges and a special token.
 static void bpe_allocate(struct tokenizer *tokenizer, size_t merges) {
     struct bpe *bpe = tokenizer->bpe = allocate(1, sizeof *bpe, "the tokenizer");
     size_t vocab_size = 256 + merges + 1, slots = 512;
     while (slots < 2 * merges) {
         slots *= 2;
     }
-    // As much as the tokens could take: what they do not is never touched, and given back.
+    // The most that the tokens could take; bpe_parse shrinks it to what they do.
     tokenizer->bytes = allocate(vocab_size, TOKENIZER_TOKEN_MAX, "the tokenizer's tokens");
     tokenizer->offset = allocate(vocab_size + 1, sizeof *tokenizer->offset, "the tokenizer");
     bpe->end_of_text = -1;
@@ -176,7 +177,7 @@ int32_t bpe_end_of_text(const struct bpe *bpe) {
 
 static int64_t bpe_encode_short(const struct bpe *bpe, const unsigned char *piece, int count,
                                 int32_t *ids) {
-    uint32_t id[BPE_SHORT], rank[BPE_SHORT]; // rank[i]: of the merge of i and i + 1
+    uint32_t id[BPE_SHORT], rank[BPE_SHORT]; // rank[i]: of the merge of id[i] and id[i + 1]
     id[0] = bpe->byte_id[piece[0]];
     for (int i = 1; i < count; i++) {
         id[i] = bpe->byte_id[piece[i]];
@@ -212,14 +213,14 @@ static int64_t bpe_encode_short(const struct bpe *bpe, const unsigned char *piec
     return count;
 }
 
-// ---- long pieces: a heap of merges over a linked list, so that time is n log n -------------------
+// ---- long pieces: a heap of merges over a linked list, which takes n log n time -----------------
 
 struct bpe_long {
     const struct bpe *bpe;
     uint32_t count;
-    uint32_t *id, *before, *after; // (count): tokens as a list; after is count at its end
-    uint32_t *rank;                // (count): of the merge with the next one
-    uint64_t *heap;                // rank << 32 | where; what is out of date is passed over
+    uint32_t *id, *before, *after; // (count): a linked list of tokens; after == count ends it
+    uint32_t *rank;                // (count): of each token's merge with the next one
+    uint64_t *heap;                // rank << 32 | token; entries that are out of date are skipped
     size_t held;
 };
 
@@ -243,7 +244,7 @@ static void bpe_push(struct bpe_long *l, uint64_t entry) {
     l->heap[at] = entry;
 }
 
-// The token at `at`, or the one behind it, is new: looks up what the two become.
+// The token at `at`, or the one after it, is new: looks up their merge and pushes it.
 static void bpe_look(struct bpe_long *l, uint32_t at) {
     uint32_t next = l->after[at];
     l->rank[at] = next < l->count ? bpe_rank(l->bpe, l->id[at], l->id[next]) : bpe_none;
@@ -252,7 +253,7 @@ static void bpe_look(struct bpe_long *l, uint32_t at) {
     }
 }
 
-// Makes one token of the one at `at` and its next one.
+// Merges the token at `at` with the next one.
 static void bpe_merge(struct bpe_long *l, uint32_t at) {
     uint32_t gone = l->after[at], next = l->after[gone];
     l->id[at] = l->rank[at];
@@ -269,7 +270,7 @@ static void bpe_merge(struct bpe_long *l, uint32_t at) {
 
 static int64_t bpe_encode_long(const struct bpe *bpe, const unsigned char *piece, uint32_t count,
                                int32_t *ids) {
-    // A merge takes one entry off the heap and puts two there at most: never more than 2 * count.
+    // A merge pops one entry and pushes at most two, so the heap never exceeds 2 * count entries.
     uint64_t *memory = allocate(count, 2 * sizeof(uint64_t) + 4 * sizeof(uint32_t),
                                 "a run of text with no place to break");
     uint32_t *tables = (uint32_t *)(memory + 2 * (size_t)count);
@@ -284,7 +285,7 @@ static int64_t bpe_encode_long(const struct bpe *bpe, const unsigned char *piece
     };
     for (uint32_t i = 0; i < count; i++) {
         l.id[i] = bpe->byte_id[piece[i]];
-        l.before[i] = i - 1; // never followed from the first one
+        l.before[i] = i - 1; // the first token's is never used
         l.after[i] = i + 1;
     }
     for (uint32_t i = 0; i < count; i++) {

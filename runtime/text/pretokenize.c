@@ -1,9 +1,9 @@
-// pretokenize.c: cuts text into the pieces that byte-pair encoding works within, as GPT-2 does:
+// pretokenize.c: cuts text into pieces, within which byte-pair encoding merges, as GPT-2 does:
 //
 //     '(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 //
-// with Unicode's White_Space for \s. Every byte is in one piece. Needs libc alone, since the
-// sampler carries it.
+// where \s is Unicode's White_Space. Every byte is in exactly one piece. Needs only libc, since the
+// sampler links it.
 #include "runtime/text/text.h"
 #include "runtime/base/base.h"
 #include "runtime/text/unicode.h"
@@ -22,8 +22,8 @@ static enum unicode_kind pretokenize_kind(uint32_t c) {
     return unicode_runs[low] & 3;
 }
 
-// The kind of the character that text starts with, and its length in bytes. A byte that starts none
-// counts as a character of its own: callers have checked the text, but it must end anyhow.
+// The kind of text's first character, and its length in bytes. An invalid byte counts as a
+// character, so that loops end even if a caller did not check the text.
 static enum unicode_kind pretokenize_look(const unsigned char *text, size_t length, size_t *bytes) {
     *bytes = 1;
     if (*text < 0x80) {
@@ -51,7 +51,8 @@ static size_t pretokenize_contraction(const unsigned char *text, size_t length) 
     return two ? 3 : 0;
 }
 
-// The end of the run of one kind that goes on at `at`; *last is where its last character starts.
+// The end of a run of characters of one kind, continued from `at`; *last is where its last one
+// starts.
 static size_t pretokenize_run(const unsigned char *text, size_t length, size_t at,
                               enum unicode_kind kind, size_t *last) {
     size_t bytes;
@@ -72,13 +73,13 @@ size_t pretokenize(const char *string, size_t length) {
     if (kind != UNICODE_SPACE) {
         return pretokenize_run(text, length, bytes, kind, &last);
     }
-    if (text[0] == ' ' && length > 1) { // goes with what follows, be it no space itself
+    if (text[0] == ' ' && length > 1) { // a space joins the run after it, unless that is spaces too
         kind = pretokenize_look(text + 1, length - 1, &bytes);
         if (kind != UNICODE_SPACE) {
             return pretokenize_run(text, length, 1 + bytes, kind, &last);
         }
     }
-    // Spaces up to the end of the text; else all but the last, or the only one.
+    // All spaces if the text ends there; otherwise all but the last one, or a single one.
     end = pretokenize_run(text, length, 0, UNICODE_SPACE, &last);
     return end == length || last == 0 ? end : last;
 }

@@ -1,6 +1,6 @@
-// tokenizer.c: text to token ids and back. A token is one code point and its id its rank, or it is
-// a run of bytes that GPT-2's byte-pair encoding made (bpe.c). Needs libc alone, since the sampler
-// carries it.
+// tokenizer.c: text to token ids and back. A token is either a code point, whose id is its rank in
+// the vocabulary, or a run of bytes of GPT-2's byte-pair encoding (bpe.c). Needs only libc, since
+// the sampler links it.
 #include "runtime/text/text.h"
 #include "runtime/base/base.h"
 
@@ -9,8 +9,9 @@
 
 // ---- vocabularies -------------------------------------------------------------------------------
 
-// Reads one code point as tokenizers write them: lower case, two digits or as few as it takes, so
-// that equal vocabularies are equal strings. Returns where it ends, or NULL.
+// Reads one code point in lower-case hexadecimal. Only the canonical form, with no leading zeros
+// beyond two digits, is valid, so that equal vocabularies are equal strings. Returns its end, or
+// NULL.
 static const char *tokenizer_hex(const char *text, uint32_t *codepoint) {
     uint32_t c = 0;
     int digits = 0;
@@ -34,10 +35,10 @@ static const char *tokenizer_hex(const char *text, uint32_t *codepoint) {
     return text + digits;
 }
 
-// "00 61 20ac", behind "char".
+// Parses what follows "char" in the string, such as " 00 61 20ac".
 static bool tokenizer_parse_characters(struct tokenizer *tokenizer, const char *at,
                                        const char **error) {
-    // A code point takes three bytes at least, with the space before it, and four at most as UTF-8.
+    // A code point takes at least 3 bytes here, with its space, and at most 4 in UTF-8.
     size_t most = strlen(at) / 3;
     tokenizer->codepoint = allocate(most + 1, sizeof *tokenizer->codepoint, "the tokenizer");
     tokenizer->offset = allocate(most + 1, sizeof *tokenizer->offset, "the tokenizer");
@@ -93,7 +94,7 @@ void tokenizer_free(struct tokenizer *tokenizer) {
     memset(tokenizer, 0, sizeof *tokenizer);
 }
 
-// The rank of a code point, or -1.
+// The id of a code point, or -1.
 static int32_t tokenizer_id(const struct tokenizer *tokenizer, uint32_t codepoint) {
     int32_t low = 0, high = tokenizer->vocab_size;
     while (low < high) {
@@ -124,7 +125,7 @@ static int64_t tokenizer_encode_characters(const struct tokenizer *tokenizer, co
     return count;
 }
 
-// The length of what stands before the first <|endoftext|>, or of all.
+// The length of the text before the first <|endoftext|>, or of all of it.
 static size_t tokenizer_ordinary(const struct bpe *bpe, const char *text, size_t length) {
     enum { SPECIAL = sizeof TOKENIZER_END_OF_TEXT - 1 };
     const char *at = bpe_end_of_text(bpe) >= 0 ? text : NULL, *end = text + length;
@@ -139,7 +140,7 @@ static size_t tokenizer_ordinary(const struct bpe *bpe, const char *text, size_t
 
 static int64_t tokenizer_encode_bpe(const struct tokenizer *tokenizer, const char *text,
                                     size_t length, int32_t *ids, size_t *where) {
-    for (size_t at = 0; at < length;) { // first: what is no UTF-8 gives no ids at all
+    for (size_t at = 0; at < length;) { // check it all first: invalid UTF-8 gives no ids
         uint32_t c;
         int bytes = utf8_decode((const unsigned char *)text + at, length - at, &c);
         if (bytes == 0) {
