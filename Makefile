@@ -111,11 +111,16 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
+# Of this file: "#: " begins a section, "#> " is an example of the target below, "## " says what that does, and
+# "#= " is a word.
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | sort | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@awk '/^#: / { print substr($$0, 4) } /^#> / { example = substr($$0, 4) } \
+	    /^[a-z-]+:.* ## / { name = text = $$0; sub(/:.*/, "", name); sub(/.* ## /, "", text); \
+	        if (name != "help") printf "  %-16s  %s\n", name, text; \
+	        if (example) printf "  %16s    %s\n", "", example; example = "" }' Makefile
 	@echo 'words'
-	@sed -n 's/^#= \([A-Z=0-9]*\) */  \1|/p' Makefile | awk -F'|' '{printf "%-15s %s\n", $$1, $$2}'
+	@sed -n 's/^#= \([A-Z=0-9]*\) *\(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-10s%s\n", $$1, $$2 }'
 #= CONFIG    a name in configs/, or the path of any .lua file; shakespeare_char_cpu where left out
 #= SET       "key=value ..." over the config: any key
 #= RUN       "--key=value ..." for the trainer: run keys
@@ -129,14 +134,16 @@ help: ## this list
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
 #= DATASET   make data: the data set's name
 #= TEXT      make data, bench-tokenizer: the text's path, UTF-8
-#= TOKENIZER make data: char or gpt2; where left out as before, char at first, gpt2 for shakespeare
-#= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep; where left out as before, else keep
+#= TOKENIZER make data: char or gpt2; where left out as before, at first char, gpt2 for shakespeare
+#= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep;
+#=           where left out as before, else keep
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 where there is one core or a GPU
 #=           make test: commands that run at a time; 2, or 1 where there is one core
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
-#= PROMPT    make report: what samples and attention begin with; the validation text's beginning where left out
+#= PROMPT    make report: what samples and attention begin with; where left out the validation
+#=           text's beginning
 #= TESTS     make test, same, test-suite: "word ...", only the tests whose line has one of the words
 #= OP        make test-op: a file in tests/ops, as layernorm
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
@@ -147,6 +154,8 @@ help: ## this list
 #= UPDATE=1  make same, cute-parity: write the stored list, or maps, anew; review the diff
 #= CC        the C compiler: gcc (default) or clang
 #= V=1       show every command
+
+#: use
 
 setup: ## install what building and running needs (apt-get)
 	$(Q)gen/tools/setup.sh build
@@ -179,17 +188,20 @@ check-words: setup-check
 generate: check-words $(if $(filter-out build,$(BUILD)),build/include/run_keys.h)
 	$(generate)
 
-build: generate ## generate and compile CONFIG, no run
-	$(compile) programs
-	$(call next,make train $(words))
-
 # What would only show once all is built: a file system's names are of 255 bytes at most, and some are longer than the
 # run's own.
 check-name: check-words
 	@printf '%s\n' $(run_path) | tr / '\n' | awk 'length($$0) > 240 { exit 1 }' || { \
 	    echo "the run's folder would have a name of more than 240 bytes; NAME=... gives it a shorter one" >&2; exit 64; }
 
-train: check-name build/prepare ## train CONFIG; makes its data set first where it is missing
+#> make data DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
+data: build/prepare ## prepare a data set of a text of your own
+	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
+	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
+	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
+
+#> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
+train: check-name build/prepare ## train CONFIG; its data set is made first where it is missing
 	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
 	[ -z "$$dataset" ] || data/prepare.sh --if-missing "$$dataset" "$$folder"
 	$(generate)
@@ -202,23 +214,54 @@ train: check-name build/prepare ## train CONFIG; makes its data set first where 
 check-run: generate
 	@[ -e $(weights) ] || { printf '%s: no run is there; make train %s\n' $(run_path) '$(words)' >&2; exit 66; }
 
-sample: $(if $(findstring --checkpoint,$(SAMPLE)),generate,check-run) ## text from the run that the same words trained; START="..."
+#> make sample CONFIG=shakespeare_char_cpu START="ROMEO:"
+sample: $(if $(findstring --checkpoint,$(SAMPLE)),generate,check-run) ## text from the run that the same words trained
 	$(compile) programs
 	@printf 'checkpoint: %s\n' $(weights)
 	$(Q)exec $(bin)/sample --checkpoint=$(weights) $(start) $(SAMPLE)
 	$(call next,make sample $(words) SAMPLE="--temperature=0.5")
 
+#> make sweep SWEEP=grid32_quick
 sweep: setup-check ## all runs of SWEEP, each shape compiled once; start it again and it goes on
 	$(if $(SET)$(RUN)$(NAME),$(error make sweep takes no SET, RUN, NAME: the sweep's file says what its runs set))
 	@CC='$(CC)' exec setpriv --pdeathsig TERM gen/sweep/run.sh "$$SWEEP" --backend='$(BACKEND)' \
 	    $(if $(JOBS),--jobs="$$JOBS") $(if $(DRY),--dry)
 
+#> make report RUNS="out/a out/b"
 report: $(if $(SWEEP)$(RUNS),setup-check,check-run) ## one HTML page of SWEEP, of RUNS, or of the run that the same words trained
 	$(Q)gen/tools/setup.sh report
 	$(if $(SWEEP)$(RUNS),,$(compile) programs)
 	$(Q)$(LUA) gen/report.lua --build='$(BUILD)' $(prompt) $(if $(SWEEP),--sweep="$$SWEEP",$(if \
 	    $(RUNS),$(call quoted,$(RUNS)),$(run_path)))
 
+#> make build CONFIG=gpt2 BACKEND=cuda
+build: generate ## generate and compile CONFIG, no run
+	$(compile) programs
+	$(call next,make train $(words))
+
+#> make ir CONFIG=shakespeare_char_cpu
+ir: generate ## the graph after each pass
+	$(compile) show-ir
+	$(call next,make build $(build_words))
+
+#> make sampler CONFIG=shakespeare_char_cpu ISA=avx2
+sampler: ## CONFIG's sampler as one static file to ship
+	$(Q)gen/tools/setup.sh --check musl
+	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND)
+	@if [ -e $(weights) ]; then printf 'next: %s/sampler --checkpoint=%s\n' \
+	    '$(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)' $(weights); \
+	else printf 'next: make train %s\n' '$(words)'; fi
+sampler_set = $(strip $(SET) isa=$(or $(ISA),generic))
+sampler-build: generate
+	$(compile) STATIC=1 sampler
+
+#> make amalgamation CONFIG=shakespeare_char_cpu
+amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
+	$(Q)$(LUA) gen/tools/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
+
+#: measure
+
+#> make bench CONFIG=gpt2 BENCH="--threads=2" PEERS=1
 bench: generate ## time CONFIG's step and each of its kernels; needs no data set
 	$(compile) programs
 	$(Q)exec $(bin)/bench $(BENCH)
@@ -235,15 +278,9 @@ bench-generic:
 	$(Q)$(LUA) tests/bench/generic.lua $(bin)/bench \
 	    '$(BUILD)/$(call folder_with,$(SET) specialise=false)/$(BACKEND)/bench' $(BENCH)
 
-bench-table: setup-check ## the table of what bench recorded, into tests/bench/README.md
-	$(Q)$(LUA) tests/bench/table.lua tests/bench/README.md
-
-bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for cliffs; SET="isa=..."
-	$(if $(filter-out full continue,$(SCALE)),$(error SCALE=$(SCALE): wanted full, continue, or nothing))
-	$(Q)$(LUA) tests/bench/scale.lua $(SCALE:%=--%) $(call quoted,$(SET))
-
 tune: PROGRAMS := $(if $(filter cpu,$(BACKEND)),tune,$(PROGRAMS))
-tune: generate ## time ways to cut CONFIG's products here, or, BACKEND=cuda, cuBLASLt's algorithms
+#> make tune CONFIG=gpt2 BACKEND=cuda
+tune: generate ## time ways to cut CONFIG's products here, or cuBLASLt's algorithms
 ifeq ($(BACKEND),cpu)
 	$(Q)$(TUNE) --emit $(bin)/tune-kernels --build $(BUILD) $(gen_words)
 	$(compile) programs
@@ -254,45 +291,86 @@ else
 endif
 	$(call next,make train $(words))
 
-ir: generate ## the graph after each pass
-	$(compile) show-ir
-	$(call next,make build $(build_words))
+#> make bench-scale SET="isa=avx2"
+bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for cliffs
+	$(if $(filter-out full continue,$(SCALE)),$(error SCALE=$(SCALE): wanted full, continue, or nothing))
+	$(Q)$(LUA) tests/bench/scale.lua $(SCALE:%=--%) $(call quoted,$(SET))
+
+#> make bench-tokenizer TEXT=path/to/file.txt
+bench-tokenizer: setup-check build/tokenizer_bench ## time GPT-2's tokenizer on one core
+	$(Q)build/tokenizer_bench data/gpt2 "$${TEXT:-data/shakespeare/input.txt}"
+
+#> make gpu-pass OUT=results
+gpu-pass: ## on a GPU, in ten minutes: is all of CUDA right there, and how fast?
+	$(Q)tests/cuda/gpu/pass.sh "$(or $(OUT),tests/bench/results)"
+
+#> make gpu-bench CONFIG=gpt2 OUT=results
+gpu-bench: ## CONFIG's speed on a GPU, beside PyTorch's
+	$(Q)tests/cuda/gpu/bench.sh '$(CONFIG)' "$(or $(OUT),tests/bench/results)"
+
+#: maintain
+
+#> make test TESTS="json tests/gen"
+test: ## install what is missing and run every test that needs no GPU
+	$(Q)gen/tools/setup.sh test
+	$(Q)MAKEFLAGS= MAKELEVEL= $(LUA) tests/run.lua $(TESTS)
+
+#> make test-op OP=layernorm
+test-op: setup-check ## one family of ops, for all that it is emitted for, in seconds
+	@[ -f 'tests/ops/$(OP).lua' ] || { echo 'OP=$(OP): no tests/ops/$(OP).lua; there are: $(sort $(filter-out \
+	    emit,$(basename $(notdir $(wildcard tests/ops/*.lua)))))' >&2; exit 66; }
+	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/ops/run.sh
+	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/cuda/test_ops.sh bf16 f32
+
+#> make same
+same: setup-check ## small models of all kinds: tensors, losses and samples as in a stored list
+	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
+
+#> make test-suite SUITE=trixie
+test-suite: ## demo and test on a bare Debian or Ubuntu; needs root and debootstrap
+	$(Q)CLANG='$(CLANG)' tests/distributions.sh '$(SUITE)' 'make demo' 'make test TESTS="$(TESTS)"'
+
+#> make golden
+golden: ## write anew what tests compare with; review the diff
+	$(Q)$(LUA) tests/golden/test_golden.lua --update
+
+format: ## clang-format on all C
+	$(Q)gen/tools/format.sh
+
+bench-table: setup-check ## the table of what bench recorded, into tests/bench/README.md
+	$(Q)$(LUA) tests/bench/table.lua tests/bench/README.md
 
 cuda-all: ## compile every shipped config for sm_80 and sm_90a with nvcc; no GPU needed
 	$(Q)tests/cuda/compile.sh $(basename $(notdir $(wildcard configs/*.lua)))
 
-gpu-kit: ## build all that gpu-pass, gpu-check and gpu-bench run, to be carried to a machine with a GPU
+gpu-kit: ## build all that gpu-pass, gpu-check, gpu-bench run, to carry it to a GPU
 	$(Q)tests/cuda/gpu/kit.sh
 
-gpu-pass: ## on a GPU, in ten minutes: is all of CUDA right there, and how fast? OUT=folder
-	$(Q)tests/cuda/gpu/pass.sh "$(or $(OUT),tests/bench/results)"
+#> make gpu-check OUT=results
+gpu-check: ## the tests of the CUDA backend on a GPU
+	$(Q)tests/cuda/gpu/check.sh "$(or $(OUT),tests/bench/results)"
 
 gpu-rehearsal: ## gpu-pass on the emulator: with sound kernels, and with ten planted faults
 	$(Q)tests/cuda/gpu/rehearse.sh all
 
-gpu-check: ## the tests of the CUDA backend on a GPU; OUT=folder
-	$(Q)tests/cuda/gpu/check.sh "$(or $(OUT),tests/bench/results)"
+parity: ## rebuild PyTorch's goldens, load our checkpoint there; Python and a network
+	$(Q)tests/reference/parity.sh
 
-gpu-bench: ## CONFIG's speed on a GPU, beside PyTorch's; OUT=folder
-	$(Q)tests/cuda/gpu/bench.sh '$(CONFIG)' "$(or $(OUT),tests/bench/results)"
+tokenizer-parity: build/prepare build/encode ## GPT-2's tokenizer beside tiktoken; Python and a network
+	$(Q)CC='$(CC)' tests/reference/tokenizer.sh
 
-sampler: ## CONFIG's sampler as one static file to ship; ISA=... for a newer instruction set
-	$(Q)gen/tools/setup.sh --check musl
-	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND)
-	@if [ -e $(weights) ]; then printf 'next: %s/sampler --checkpoint=%s\n' \
-	    '$(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)' $(weights); \
-	else printf 'next: make train %s\n' '$(words)'; fi
-sampler_set = $(strip $(SET) isa=$(or $(ISA),generic))
-sampler-build: generate
-	$(compile) STATIC=1 sampler
+logs-parity: ## TensorBoard itself reads a run's event files; Python and a network
+	$(Q)tests/reference/tensorboard.sh
 
-amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
-	$(Q)$(LUA) gen/tools/amalgamate.lua --backend $(BACKEND) --build $(BUILD) $(gen_words)
+cute-parity: ## the emulator's maps beside CuTe's; Python, a network, CUDA's headers
+	$(Q)UPDATE='$(UPDATE)' tests/reference/cute.sh
 
-data: build/prepare ## prepare a data set: DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
-	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
-	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
-	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
+unicode: ## runtime/text/unicode.h anew, from Debian's package unicode-data
+	$(Q)gen/tools/setup.sh unicode
+	$(Q)$(LUA) gen/tools/unicode.lua
+
+clean: ## remove what was built; out/ and data/ stay
+	$(Q)find build -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +
 
 include runtime/tools.mk
 # The generator writes it on every run; here one is enough.
@@ -300,50 +378,6 @@ build/include/run_keys.h: gen/config/keys.lua | setup-check
 	$(Q)$(GEN) --keys && touch $@
 setup-check:
 	@gen/tools/setup.sh --check build
-
-test: ## install what is missing and run every test that needs no GPU
-	$(Q)gen/tools/setup.sh test
-	$(Q)MAKEFLAGS= MAKELEVEL= $(LUA) tests/run.lua $(TESTS)
-
-test-op: setup-check ## one family of ops, forward and backward, for all that it is emitted for, in seconds: OP=layernorm
-	@[ -f 'tests/ops/$(OP).lua' ] || { echo 'OP=$(OP): no tests/ops/$(OP).lua; there are: $(sort $(filter-out \
-	    emit,$(basename $(notdir $(wildcard tests/ops/*.lua)))))' >&2; exit 66; }
-	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/ops/run.sh
-	$(Q)FAMILIES='$(OP)' BUILD=build/test-op tests/cuda/test_ops.sh bf16 f32
-
-same: setup-check ## train small models of all kinds, and hold tensors, losses and samples against a stored list
-	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
-
-test-suite: ## demo and test on a bare Debian or Ubuntu, SUITE=trixie; needs root and debootstrap
-	$(Q)CLANG='$(CLANG)' tests/distributions.sh '$(SUITE)' 'make demo' 'make test TESTS="$(TESTS)"'
-
-bench-tokenizer: setup-check build/tokenizer_bench ## time GPT-2's tokenizer on one core; TEXT=path of a UTF-8 text
-	$(Q)build/tokenizer_bench data/gpt2 "$${TEXT:-data/shakespeare/input.txt}"
-
-tokenizer-parity: build/prepare build/encode ## hold GPT-2's tokenizer against tiktoken; needs Python and a network
-	$(Q)CC='$(CC)' tests/reference/tokenizer.sh
-
-unicode: ## write runtime/text/unicode.h anew, from Debian's package unicode-data
-	$(Q)gen/tools/setup.sh unicode
-	$(Q)$(LUA) gen/tools/unicode.lua
-
-parity: ## rebuild the PyTorch goldens and load our checkpoint in PyTorch; needs Python and a network
-	$(Q)tests/reference/parity.sh
-
-logs-parity: ## have TensorBoard itself read a run's event files; needs Python and a network
-	$(Q)tests/reference/tensorboard.sh
-
-cute-parity: ## hold the emulator's lane and memory maps against CuTe's; needs Python, a network and CUDA's headers
-	$(Q)UPDATE='$(UPDATE)' tests/reference/cute.sh
-
-golden: ## rewrite tests/golden; review the diff
-	$(Q)$(LUA) tests/golden/test_golden.lua --update
-
-format: ## clang-format on all C
-	$(Q)gen/tools/format.sh
-
-clean: ## remove what was built; out/ and data/ stay
-	$(Q)find build -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +
 
 else
 include runtime/compile.mk

@@ -15,9 +15,9 @@ cc_flags += -static -ffunction-sections -fdata-sections -Ibuild/include/musl
 endif
 defaults := $(bin)/defaults.o
 strict := $(if $(WERROR),tests/strict.sh )
-# Compilers' own temporary files lie beside what they make, wherever TMPDIR points.
-compile_c = $(if $(V),,@echo "  cc   $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags)
-link = $(if $(V),,@echo "  link $@";)TMPDIR=$(@D) $(strict)$(CC) $(cc_flags) -o $@
+into = runtime/into.sh $@ $(strict)
+compile_c = $(if $(V),,@echo "  cc   $@";)$(into)$(CC) $(cc_flags)
+link = $(if $(V),,@echo "  link $@";)$(into)$(CC) $(cc_flags)
 
 flags_file := $(runtime)/flags
 include runtime/wings.mk
@@ -42,10 +42,10 @@ cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas -I. -Ibuild/includ
 
 $(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(flags_file)
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -c -o $@ $<
+	$(if $(V),,@echo "  c++  $@";)$(into)$(cxx) $(cxx_flags) -c $<
 
 $(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h $(emulator)/*.h) $(flags_file)
-	$(if $(V),,@echo "  c++  $@";)TMPDIR=$(@D) $(strict)$(cxx) $(cxx_flags) -x c++ -c -o $@ $<
+	$(if $(V),,@echo "  c++  $@";)$(into)$(cxx) $(cxx_flags) -x c++ -c $<
 else
 nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 cuda := $(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))
@@ -55,13 +55,13 @@ device_libraries := -L$(cuda)/lib64 -Wl,-rpath,$(cuda)/lib64 -lcublasLt -lcudart
 nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_FLAGS)
 
 $(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h) $(flags_file)
-	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); TMPDIR=$(@D) $(strict)$(nvcc) $(nvcc_flags) -c -o $@ $< && \
+	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); $(into)$(nvcc) $(nvcc_flags) -c $< && \
 	    echo "        $$(($$(date +%s) - start)) s for $(ARCH)"
 endif
 
 $(device)/%.o: runtime/%.c $(flags_file)
 	@mkdir -p $(@D)
-	$(compile_c) $(device_flags) -MMD -MP -c -o $@ $<
+	$(compile_c) $(device_flags) -MMD -MP -c $<
 -include $(wildcard $(device)/*/*.d $(device)/*/*/*.d)
 
 on_device = $(patsubst $(runtime)/%,$(device)/%,$1)
@@ -77,13 +77,13 @@ $(flags_file): FORCE
 # bench says how it was compiled.
 $(runtime)/programs/bench.o: runtime/programs/bench.c $(flags_file)
 	@mkdir -p $(@D)
-	$(compile_c) '-DBENCH_FLAGS="$(strip $(cc_flags))"' -MMD -MP -c -o $@ $<
+	$(compile_c) '-DBENCH_FLAGS="$(strip $(cc_flags))"' -MMD -MP -c $<
 
 $(model)/%.o: $(MODEL_DIR)/%.c $(flags_file)
-	$(compile_c) -MMD -MP -c -o $@ $<
+	$(compile_c) -MMD -MP -c $<
 
 $(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c $(wildcard runtime/*/*.h) build/include/run_keys.h $(flags_file)
-	$(compile_c) -c -o $@ $<
+	$(compile_c) -c $<
 
 $(bin)/train: $(call program,train) $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
@@ -105,7 +105,7 @@ tune_kernels := $(BUILD)/$(BUILD_NAME)/$(BACKEND)/tune-kernels
 -include $(tune_kernels)/shapes.mk
 $(bin)/tune-kernels/%.o: $(tune_kernels)/%.c $(wildcard runtime/kernel/*.h) $(flags_file)
 	@mkdir -p $(@D)
-	$(compile_c) -c -o $@ $<
+	$(compile_c) -c $<
 
 $(bin)/tune: $(call program,tune) $(TUNE_SHAPES:%=$(bin)/tune-kernels/%.o) $(library)
 	$(link) $^ -lm

@@ -7,7 +7,7 @@
 #     build/encode, build/tokenizer_bench    GPT-2's tokenizer, for make tokenizer-parity and bench-tokenizer
 runtime := build/runtime/tools
 flags_file :=
-compile_c = $(Q)TMPDIR=$(@D) $(CC) $(cc_flags)
+compile_c = $(Q)runtime/into.sh $@ $(CC) $(cc_flags)
 include runtime/wings.mk
 $(runtime)/files/keys.o: | build/include/run_keys.h
 
@@ -17,4 +17,4 @@ $(foreach tool,$(tools),$(eval build/$(tool): $(call program,$(tool)) $(tool_par
 build/encode: tests/reference/encode.c $(tool_parts)
 build/tokenizer_bench: tests/bench/tokenizer.c $(tool_parts)
 $(addprefix build/,$(tools) encode tokenizer_bench):
-	$(Q)TMPDIR=$(@D) $(CC) $(cc_flags) -o $@ $^ -lm
+	$(Q)runtime/into.sh $@ $(CC) $(cc_flags) $^ -lm

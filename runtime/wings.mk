@@ -2,7 +2,7 @@
 #
 # It is included with these set:
 #     runtime      the folder for objects
-#     compile_c    a command that compiles, up to its "-c -o $@ $<"
+#     compile_c    a command that compiles, up to its "-c $<"
 #     flags_file   a file that changes when the compiler's flags do, or nothing
 #
 # The wings, in their order: one includes and calls only those before it (tests/runtime/test_wings.lua holds that), but
@@ -28,13 +28,13 @@ library-sources:
 ifdef runtime
 define archive
 $(runtime)/$1.a: $(call objects_of,$(call wing_sources,$1))
-	@rm -f $$@ && ar rcD $$@ $$^
+	@ar rcD $$@.$$$$$$$$ $$^ && mv -f $$@.$$$$$$$$ $$@
 endef
 $(foreach wing,$(filter-out kernel gpu programs,$(wings)),$(eval $(call archive,$(wing))))
 
 $(runtime)/%.o: runtime/%.c $(flags_file)
 	@mkdir -p $(@D)
-	$(compile_c) -MMD -MP -c -o $@ $<
+	$(compile_c) -MMD -MP -c $<
 
 -include $(wildcard $(runtime)/*/*.d $(runtime)/*/*/*.d)
 endif

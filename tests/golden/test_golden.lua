@@ -78,4 +78,7 @@ for _, golden in ipairs(stored) do
     end
   end)
 end
+if arg[1] == "--update" then -- what other tests compare
+  os.execute("lua5.4 tests/gen/test_passes.lua --update && lua5.4 tests/gen/test_readme.lua --update")
+end
 check.finish()
