@@ -1,4 +1,5 @@
-//// model.h: the sizes of one model and the table of its parameters; included by train.c and sample.c.
+//// model.h: the sizes of one model and the table of its parameters; included by train.c and
+//// sample.c.
 //$ function model(k)
 // model.h: the sizes of this model and the table of its parameters.
 //
@@ -35,7 +36,7 @@ enum {
 
 // Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
 //$ if k.c.backend == "cuda" then
-// On the device rows are `device_pitch` floats apart: padded.
+// On the device, rows are padded to be `device_pitch` floats apart.
 //$ end
 static const struct param model_params[] = {
     //$ for _, p in ipairs(k.entries) do

@@ -1,4 +1,5 @@
-//// sample.c: the frame of a sampler's model: a few tokens forward through a cache of keys and values.
+//// sample.c: the frame of a sampler's model: a few tokens forward through a cache of keys and
+//// values.
 //$ function sample(k)
 // sample.c: a model's forward pass for sampling.
 //
@@ -9,8 +10,8 @@
 //$ end
 //   memory       $(k.memory_floats * 4) bytes beside the weights, which stay in the checkpoint's mapping
 //
-// Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has
-// them; the letters are model.h's, but N is the most tokens that one call takes.
+// Kernels in order of first use, then sampler_forward. Weights are laid out as in nanoGPT's
+// checkpoint; the letters are model.h's, but N is the most tokens that one call takes.
 #include "model.h"
 
 #include "runtime/kernel/kernel.h"
@@ -28,7 +29,7 @@ $(k.kernel_texts)
         sampler_wait_prefetching(s, thread);                                                       \
     } while (0)
 
-// From here on a thread that waits asks for its part of w (O, C), which a product is about to read.
+// From here on, a waiting thread prefetches its part of w (O, C), which a product reads next.
 #define PREFETCH(w, O, C) sampler_prefetch(s, thread, product_part(w, O, C, thread, s->threads))
 
 //$ if k.forward.functions ~= "" then

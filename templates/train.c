@@ -12,9 +12,9 @@
 //   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //
-// In this order: kernels as they are first used, model_forward, model_loss, model_backward, and
-// what the runtime is told. Each buffer is declared with its shape; the comment above a call says
-// what the model calls it.
+// In this order: kernels by first use, model_forward, model_loss, model_backward, and what the
+// runtime needs to know. Each buffer is declared with its shape; the comment above a call is the
+// name that the model gives it.
 #include "model.h"
 
 #include "runtime/kernel/kernel.h"
@@ -23,13 +23,13 @@
 _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 
 //$ if not k.specialise then
-// The sizes of a kernel's operands, by the letters that it has for them; X_LD is from one row of X
-// to the next.
+// The sizes of a kernel's operands, by the kernel's letters; X_LD is the distance between rows of
+// X.
 struct sizes {
     int N, B, T, C, C_LD, H, D, E, E_LD, O, O_LD, V, V_LD, P;
 };
 
-// A kernel that is told its sizes: the compiler may not make it one for those of its calls.
+// A kernel that takes its sizes as arguments: the compiler must not specialise it for its callers.
 #ifdef __clang__
 #define ANY_SIZES static __attribute__((noinline, used))
 #else
@@ -48,7 +48,7 @@ enum {
     KERNELS,
 };
 
-// Runs a kernel in all threads, waits for all of them, and charges the time to its name.
+// Runs a kernel in all threads, waits for all of them, and adds the time to the kernel's profile.
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         kernel(__VA_ARGS__, thread, threads);                                                      \
@@ -72,7 +72,8 @@ void $("model_"..phase)(struct model *m, int thread, int threads) {
 //$ end
 #undef RUN
 
-// ---- what the runtime is told --------------------------------------------------------------------
+// ---- what the runtime needs to know
+// --------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
     //$ for _, kernel in ipairs(k.kernels) do

@@ -1,4 +1,5 @@
-//// train.cu: the frame of a CUDA trainer's model: kernels, then forward, loss, backward and update.
+//// train.cu: the frame of a CUDA trainer's model: kernels, then forward, loss, backward and
+//// update.
 //$ function train(k)
 // train.cu: $(k.title).
 //
@@ -13,9 +14,9 @@
 //   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //
-// In this order: kernels as they are first used, each with its launcher; device_forward,
-// device_loss, device_backward, device_update; what the runtime is told. Each buffer is declared
-// with its shape; the comment above a call says what the model calls it.
+// In this order: kernels by first use, each with its launcher; device_forward, device_loss,
+// device_backward, device_update; what the runtime needs to know. Each buffer is declared with its
+// shape; the comment above a call is the name that the model gives it.
 #include "model.h"
 
 #include "runtime/kernel/gemm.h"
@@ -38,7 +39,7 @@ enum {
     KERNELS,
 };
 
-// Launches a kernel under its name.
+// Launches a kernel, between marks for the profile.
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         gpu_kernel_begin(gpu, KERNEL_##kernel);                                                    \
@@ -61,18 +62,18 @@ void $("device_"..phase)(struct gpu *gpu) {
 }
 
 //$ end
-// The batch in staging slot `state->micro` becomes the one that the model sees.
+// Copies the batch in staging slot `state->micro` to where the model reads it.
 void device_take(struct gpu *gpu) {
     RUN(step_take);
 }
 
-// The norm of the gradients, the clip factor, and, where all is finite, the update.
+// The norm of the gradients, the clip factor, and, if all are finite, the update.
 void device_update(struct gpu *gpu) {
     RUN(grad_norm);
     RUN($(k.c.optimizer));
 }
 
-// The image of the parameters in the type of activations, after they came from the host.
+// Converts the parameters, after they came from the host, to the type of activations.
 void device_prepare(struct gpu *gpu) {
     //$ if k.c.dtype ~= "float32" then
     RUN(cast, (elem *)gpu->packed, gpu->params);
@@ -83,7 +84,8 @@ void device_prepare(struct gpu *gpu) {
 
 #undef RUN
 
-// ---- what the runtime is told --------------------------------------------------------------------
+// ---- what the runtime needs to know
+// --------------------------------------------------------------
 
 struct gemm *const model_gemms[] = {
     //$ for _, kernel in ipairs(k.products) do

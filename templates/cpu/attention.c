@@ -1,20 +1,20 @@
-//// attention.c: causal softmax attention, one (batch, head) at a time, a panel of queries after
-//// another. Scores are held turned, (keys, queries): a vector is as many queries, so that a softmax
-//// is a loop over keys without sums across a vector. Q, K, V and dY are read where they lie, but for
-//// those that the turned scores want turned, and where rows end within a vector. What lies above the
-//// diagonal is not computed, but for the tiles and vectors that it cuts. A head's rows lie far apart:
-//// those of the next head are fetched into the cache beside this one's work.
+//// attention.c: causal softmax attention. Each (batch, head) is one work item, computed in panels
+//// of WIDE queries. Scores are transposed, (keys, queries): the lanes of a vector are queries, so
+//// a softmax is a loop over keys and never sums across lanes. Q, K, V and dY are read in place;
+//// copied are only the panels of queries, transposed, and rows whose width is no multiple of a
+//// vector. Tiles and vectors wholly above the diagonal are skipped. A head's rows are E_LD floats
+//// apart, so while one head is computed, the rows of the next are prefetched.
 
-//// The sizes that forward and backward share, as C has them and as numbers (a struct needs those:
-//// an enum within it would reach beyond it). WIDE: queries of a panel of scores; HEAD: columns of a
-//// panel of D; WHOLE: D in whole vectors.
+//// The sizes that forward and backward share, as Lua numbers for struct members and as a C enum
+//// for functions. WIDE: queries in a panel of scores; HEAD: columns in a panel of D; WHOLE: D
+//// rounded up to whole vectors.
 //$ function numbers(k)
 //$     local T, D, wide = k.d.T, k.d.D, 2 * k.vec
 //$     local panels = (T + wide - 1) // wide
-//$     -- Backward: panels of a block, so that two blocks of scores fit into the second-level cache.
+//$     -- Backward: panels in a block of queries, so that weights and dscores of a block fit into L2.
 //$     local block = math.max(1, math.min(panels, 128 // wide, 65536 // (T * wide)))
 //$     if not k.specialise then block = 128 // wide end
-//$     -- Rows that do not end with a vector are copied to where they do, unless a mask is at hand.
+//$     -- Rows that end within a vector are copied and padded, unless the instruction set has masked loads.
 //$     local whole = (D + k.vec - 1) // k.vec * k.vec
 //$     local copies = k.vec < 16 and (whole > D or not k.specialise)
 //$     return T, D, wide, block, copies and T * whole
@@ -29,8 +29,8 @@
 //// What forward and backward share: emitted once for each set of sizes.
 //$ function heads(k)
 //$ local T, _, wide, _, whole = numbers(k)
-// Of VEC queries from q on: scores (keys, VEC) at a stride become 2^(scale2 score - less), 0 where a
-// key is not seen. Returns their sums.
+// Softmax numerators in place, for queries q..q+VEC: scores (keys, VEC) become
+// 2^(scale2 * score - less); masked keys become 0. Returns the sum for each query.
 APART vec $(k.common.weights)(float *scores, const int stride, float scale2, vec less, int q,
                               int keys) {
     vec sum = vec_splat(0.0f);
@@ -50,15 +50,16 @@ APART vec $(k.common.weights)(float *scores, const int stride, float scale2, vec
     return sum;
 }
 
-// Where head `item` begins in x (N, ..).
+// Offset of work item `item`, a (batch, head), in an array (N, ..) whose rows are `stride` apart.
 VEC_INLINE size_t $(k.common.start)(int item, int stride) {
     //$ sizes(k)
     return (size_t)(item / H) * T * stride + item % H * D;
 }
 
-// What the next head reads and writes: each tile of this one fetches `each` rows of it, from `row` on.
+// Prefetches the next head's rows: each tile of this head takes the next `each`, beginning at
+// `row`.
 struct $(k.common.next) {
-    const float *qkv, *y, *dqkv, *dy; // forward has no dqkv and dy
+    const float *qkv, *y, *dqkv, *dy; // dqkv and dy are NULL in the forward pass
     int each, row;
 };
 
@@ -81,9 +82,9 @@ static void $(k.common.prefetch)(struct $(k.common.next) *const next) {
     }
 }
 
-// A tile of turned scores (keys, ..): to = rows of x (.., D) from key i on, times a turned panel
-// (D, WIDE) of queries from q on. Where `largest` is not NULL, it becomes the largest of each query's
-// scores so far: key j is seen by queries j and on.
+// A tile of transposed scores (keys, queries): to = x (rows i.., D) times panel (D, WIDE), whose
+// first query is q. Where `largest` is not NULL, it is raised to each query's largest unmasked
+// score; query q sees keys 0..q.
 VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const float *x,
                                    int x_stride, const float *panel, int q, int i, int p,
                                    const int rows, const int vecs, const int last) {
@@ -107,9 +108,9 @@ VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const fl
     }
 }
 
-// Scores of keys 0 .. keys - 1, whole tiles or all of T, and queries from q on: (keys, WIDE) at a
-// stride. The panel's first vector ends with the keys that it sees, its second is left out where no
-// query is in it.
+// Scores (keys, WIDE) of keys 0..keys-1 and queries q..q+WIDE; `keys` is a multiple of TILE_ROWS or
+// T. Of the two vectors of queries, the first is skipped for keys that all its queries mask, and
+// the second where it lies beyond T.
 static void $(k.common.panel)(float *to, int stride, vec *largest, const float *x, int x_stride,
                               const float *panel, int q, int keys,
                               struct $(k.common.next) *const next) {
@@ -128,8 +129,9 @@ static void $(k.common.panel)(float *to, int stride, vec *largest, const float *
     }
 }
 
-// A tile of to (.., D) = or += weights (.., depth) x (depth, WHOLE), weights read along or across,
-// times a scale of each row where that is not NULL.
+// A tile of to (rows, D) = (`begins`) or += weights (rows, depth) x (depth, WHOLE). Element (i, k)
+// of weights is at i * w_row + k * w_k, so they may be transposed. `scale`, if not NULL, multiplies
+// rows.
 VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const float *scale,
                                 const float *weights, ptrdiff_t w_row, ptrdiff_t w_k,
                                 const float *x, int x_stride, int depth, int i, int p,
@@ -155,8 +157,8 @@ VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const flo
     tile_store(acc, rows, vecs, last, at, to_stride);
 }
 
-// Queries from q on, a panel or T's last: to (.., D) = weights (.., q + ..) x (T, WHOLE), rows times
-// their scale.
+// to (queries, D) = weights (queries, keys) x (T, WHOLE), for the panel of queries that begins at
+// q, rows times `scale` if not NULL. A tile of rows reads only keys up to its last query.
 static void $(k.common.mixes)(float *to, int to_stride, const float *scale, const float *weights,
                               int w_k, const float *x, int x_stride, int q,
                               struct $(k.common.next) *const next) {
@@ -183,7 +185,7 @@ static void $(k.common.mixes)(float *to, int to_stride, const float *scale, cons
 }
 
 //$ if whole then
-// to (T, WHOLE) = x (T, D), 0 behind it.
+// to (T, WHOLE) = x (T, D), padded with 0.
 static void $(k.common.copy)(float *to, const float *x, int stride) {
     //$ sizes(k)
     for (int row = 0; row < T; row++) {
@@ -208,7 +210,7 @@ struct $(k.part.scratch) {
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     //$ sizes(k)
-    // Of T rows that are fetched, a tile's part: half as many tiles as backward.
+    // Rows to prefetch per tile: T over the number of tiles, which is half of backward's.
     enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct $(k.part.scratch) *s = scratch;
     const float scale2 = $(k.attrs.scale) * 1.44269504f; // scale / ln 2
@@ -272,8 +274,8 @@ struct $(k.part.scratch) {
 
 $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     //$ sizes(k)
-    // STRIDE: an odd number of cache lines, as rows of activations have. EACH: of T rows that are
-    // fetched, a tile's part: there are T / TILE_ROWS (T + 3 WIDE) / WIDE tiles.
+    // STRIDE is an odd number of cache lines, so that rows spread over the sets of the cache. EACH:
+    // rows to prefetch per tile; a head has about T / TILE_ROWS * (T + 3 WIDE) / WIDE tiles.
     enum { BLOCK = $(block) * WIDE, STRIDE = $(stride) };
     enum { EACH = DIVIDE_UP(WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct $(k.part.scratch) *s = scratch;
@@ -284,7 +286,7 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
         const size_t at = $(k.common.start)(item, E_LD), at_y = $(k.common.start)(item, C_LD);
-        // (T, D), rows E_LD or C_LD apart
+        // each (T, D), rows E_LD or C_LD apart
         const float *query = qkv + at, *key = query + C, *value = query + 2 * C;
         const float *dyh = dy + at_y, *yh = y + at_y;
         const float *row_lse = lse + (size_t)(item % H) * N + item / H * T;
@@ -325,7 +327,7 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
                     $(k.common.weights)(weights + c, STRIDE, scale2, lse2, from, keys);
                     for (int j = 0; j < keys; j++) {
                         const vec weight = vec_load(weights + c + j * STRIDE);
-                        float *at_j = dscores + c + j * STRIDE; // not computed where not seen
+                        float *at_j = dscores + c + j * STRIDE; // undefined where masked
                         const vec dscore = weight * ((vec_load(at_j) - delta) * scale);
                         vec_store(at_j, j < from + VEC ? dscore : vec_splat(0.0f));
                     }
@@ -337,7 +339,8 @@ $(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
                 $(k.common.mixes)
                 (dq + (size_t)q * E_LD, E_LD, NULL, dscores, STRIDE, key, $(qk_ld), q, &next);
             }
-            // Keys are seen by queries from themselves on; those of this block for the first time.
+            // dK and dV of key j sum over queries j and later: keys of this block begin their sums
+            // here, and earlier keys add to theirs.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 const bool begins = j >= first;

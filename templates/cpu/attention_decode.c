@@ -1,10 +1,11 @@
-//// attention_decode.c: the sampler's attention, to the keys and values in its cache; and its weights.
+//// attention_decode.c: the sampler's attention over its cache of keys and values, and, on demand,
+//// its weights.
 
-//// Rows pos .. pos + rows - 1: their keys and values go into the cache, then each row attends to
-//// all up to its own, KEYS at a time: `largest` is a row's largest score so far and `total` the sum
-//// of exp(score - largest), by which y is divided at the end. Each head is one thread's.
-//// The cache has a head's keys as panels of WIDTH, turned (H, S / WIDTH, D, WIDTH), and behind them
-//// the values (H, S, D). S is larger than T, since a tile is read beyond the last value's end.
+//// For positions pos..pos+rows-1 of one head: an online softmax, KEYS keys at a time. `largest` is
+//// a row's largest score so far and `total` the sum of exp(score - largest), by which y is divided
+//// at the end. One thread computes a whole head. The cache holds all keys, in transposed panels
+//// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D). S is larger than T, since tiles read
+//// beyond the last value.
 //$ function attention_decode(k)
 $(k.sign("static void", k.part.rows, "int pos, int rows, int h")) {
     enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = 32 };
@@ -71,8 +72,8 @@ $(k.sign("static void", k.part.rows, "int pos, int rows, int h")) {
     }
 }
 
-//// The softmax weights of these rows and of one head, for who asked for them: each a float of what
-//// double gives, so that a row's sum is 1 but for the rounding of its terms.
+//// Writes one head's softmax weights for these rows, for a report. They are computed in double and
+//// rounded to float, so that a row sums to 1 within the rounding of its terms.
 static void $(k.part.weights)(float *weights, int tokens, const float *qkv, const float *cache,
                               int pos, int rows, int h) {
     enum { $(k.dims), WIDTH = 32 };
@@ -102,7 +103,8 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, cons
     }
 }
 
-//// weights (H, tokens, tokens) of this layer gets its rows, where it is not NULL.
+//// Appends the rows' keys and values to the cache, then attends. weights (H, tokens, tokens) of
+//// this layer receives its rows if it is not NULL.
 $(k.sign("static void", k.name, "float *weights, int tokens, int pos, "..k.thread_params)) {
     enum { $(k.dims), WIDTH = 32 };
     const struct range mine = share(H, thread, threads);

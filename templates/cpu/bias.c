@@ -1,4 +1,4 @@
-//// bias.c: the gradient of a bias whose dy no product reads.
+//// bias.c: dbias += sum of dy's rows, for a bias whose gradient did not fuse into a matmul_dw.
 //$ function bias_grad(k)
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims) };

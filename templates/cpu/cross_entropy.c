@@ -1,9 +1,10 @@
-//// cross_entropy.c: the loss of each row of logits, and its gradient. A target of -1 does not
-//// count.
+//// cross_entropy.c: the loss of each row of logits (N, V), its gradient, and the mean loss. Rows
+//// whose target is -1 are ignored.
 
-//// The sum of exp(x - top) over a row, top being the row's largest. A long row is read from memory
-//// once: while a block's exponentials are taken, with the largest so far, the next block's largest
-//// is found. tops (BLOCKS): the largest after each block, with which its exponentials go to `to`.
+//// Returns the sum of exp(x - top) over a row, where top is the row's largest. An online softmax
+//// that reads the row once: while it takes a block's exponentials relative to the largest so far,
+//// it finds the next block's largest. tops (BLOCKS) receives the largest after each block; with
+//// `keep`, `to` receives the exponentials, which are relative to their block's tops[b].
 //$ function softmax(k)
 VEC_INLINE float $(k.common.exp_sum)(const float *row, float *tops, const bool keep, float *to) {
     enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
@@ -47,7 +48,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 }
 //$ end
 
-//// dlogits may be logits.
+//// The loss and dlogits = (softmax - onehot(target)) * loss_scale. dlogits may alias logits.
 //$ function cross_entropy_backward(k)
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };

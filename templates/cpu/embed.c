@@ -1,4 +1,4 @@
-//// embed.c: rows of the token table, plus rows of the position table.
+//// embed.c: y = wte[token] + wpe[position]; a model without positions has no wpe.
 
 //$ function embed(k)
 $(k.sign("static void", k.name, "int thread, int threads")) {
@@ -26,7 +26,8 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 }
 //$ end
 
-//// Each thread owns some columns of both tables and adds the rows of dy to them in order.
+//// Each thread owns a range of columns in both tables and accumulates the rows of dy in order, so
+//// that sums do not depend on the number of threads.
 //$ function embed_backward(k)
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), GROUPS = DIVIDE_UP(C, VEC) };

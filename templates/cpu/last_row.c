@@ -1,3 +1,5 @@
+//// last_row.c: y (C) = the last of x's rows (rows, C): a sampler needs logits of the last token
+//// only.
 //$ function last_row(k)
 $(k.sign("static void", k.name, "int rows, int thread, int threads")) {
     enum { $(k.dims) };

@@ -1,6 +1,6 @@
 //// layernorm.c: y = (x - mean) * rstd * scale + shift, row by row.
 
-//// A row's sums are SUMS sums side by side: one alone would wait for each of its additions.
+//// SUMS independent partial sums hide the latency of additions.
 //$ function layernorm(k)
 $(k.sign("static void", k.name, k.thread_params)) {
     enum { $(k.dims), SUMS = 4, WIDE = SUMS * VEC };
@@ -41,10 +41,11 @@ $(k.sign("static void", k.name, k.thread_params)) {
 }
 //$ end
 
-//// With xhat = (x - mean) rstd and g = dy scale, of which y = xhat scale + shift:
-////   dx = rstd (g - mean(g) - xhat mean(g xhat)),  dscale = sum over rows of dy xhat,  dshift = of dy.
-//// The sums over rows are cut into P partial sums (P, 2, C), whatever the number of threads, and
-//// these are added in order.
+//// With xhat = (x - mean) rstd and g = dy scale:
+////   dx = rstd (g - mean(g) - xhat mean(g xhat)),  dscale = sum over rows of dy xhat,
+////   dshift = sum over rows of dy.
+//// The sums over rows are made of P partial sums (P, 2, C), added in order. P is fixed, so that
+//// results do not depend on the number of threads.
 //$ function layernorm_backward(k)
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), COLS = C, GROUPS = DIVIDE_UP(C, VEC) };

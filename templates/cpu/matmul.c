@@ -1,14 +1,14 @@
-//// matmul.c: products with a weight, forward and backward.
+//// matmul.c: matrix products with a weight: y, dx and dw.
 
-//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: the same product with other letters. K is
-//// what is summed over, COLS the columns of the result. Rows of the first operand are read where
-//// they lie; of the weight, a panel (DEPTH, WIDE) at a time is packed into the first-level cache.
+//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: one template, with K the inner dimension
+//// and COLS the columns of the result. The first operand is read in place; the weight is packed,
+//// one panel (DEPTH, WIDE) at a time, to stay in L1 while it meets a block of rows.
 //$ function matmul(k)
 //$ local t = k.tiling
 //$ if k.epilogue_is_long then
 //$ local done = "const float *done, int i, int p, int rows, int cols"
-// What is done to a tile on its way out. Not inlined: its constants would take the registers that
-// the product wants.
+// The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
+// would take registers from the product.
 $(k.sign("APART void", k.part.store, done)) {
     enum { $(k.dims), COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
     (void)$(k.a), (void)w;
@@ -44,7 +44,7 @@ $(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
     //$ if #k.store_tiles > 0 then
-    // What the store reads and writes beside y comes in while the tile is computed.
+    // Prefetches the epilogue's operands, to arrive while the tile is computed.
     if (from + depth == K) {
         //$ for _, name in ipairs(k.store_tiles) do
         tile_prefetch($(name) + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
@@ -83,9 +83,9 @@ $(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
     //$ end
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece $(k.part.piece)(struct range panels, int item) {
     enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), WIDE = $(t.vecs) * VEC };
     enum { DEPTH = $(t.depth), SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = $(t.slices_outside) };
@@ -101,7 +101,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), VECS = $(t.vecs), WIDE = VECS * VEC };
     enum { DEPTH = $(t.depth), SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, $(t.block))) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -113,7 +113,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
             //$ local copy = k.transposed and "pack_transposed" or "pack_rows"
             //$ local stride = k.transposed and "K" or "COLS"
             $(copy)(panel, WIDE, w + at.offset, $(stride), at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 $(k.part.piece)(mine.cols, item + 1 < items ? item + 1 : item);
             //$ local rows = k.transposed and "after.wide, after.depth" or "after.depth, after.wide"
@@ -129,8 +129,8 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 }
 //$ end
 
-//// dw (O, C) += dy^T (O, N) x (N, C), summed over rows in order; not added where it is the first to
-//// be there. Both operands are read where they lie.
+//// dw (O, C) += dy^T (O, N) x (N, C), or = for a step's first micro-step. Rows are summed in
+//// order, and both operands are read in place.
 //$ function matmul_dw(k)
 //$ local t = k.tiling
 VEC_INLINE void $(k.part.tile)(float *dw, const float *dy, const float *x, bool begins, int depth,
@@ -154,8 +154,8 @@ VEC_INLINE void $(k.part.tile)(float *dw, const float *dy, const float *x, bool 
 $(k.sign("static void", k.name, "int thread, int threads")) {
     enum { $(k.dims), VECS = $(t.vecs), WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
-    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
-    // x's slice meets all of the block's rows while it is in the first-level cache.
+    // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of
+    // x's slice stays in L1 while it meets the block's rows.
     enum { DEPTH = $(t.depth), ROWS = $(t.block), COLS = $(t.block_cols) };
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {

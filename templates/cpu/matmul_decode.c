@@ -1,7 +1,7 @@
 //// matmul_decode.c: the sampler's product, for one row of activations or many.
 
-//// y (rows, O) = x (rows, C) w^T, w as it lies in the checkpoint. Each thread has outputs that are
-//// neighbours, a panel after another, and so reads its part of w from one end to the other.
+//// y (rows, O) = x (rows, C) w^T, with w as the checkpoint has it. Each thread computes a
+//// contiguous range of outputs, so it reads its part of w from end to end.
 //$ function matmul_decode(k)
 $(k.sign("static void", k.name, "int rows, int thread, int threads")) {
     enum { $(k.dims) };

@@ -1,4 +1,4 @@
-//// pointwise.c: an op without a template of its own that found no kernel to fuse into.
+//// pointwise.c: a pointwise op that fused into no other kernel.
 //$ function pointwise(k)
 $(k.sign("static void", k.name, k.thread_params)) {
     enum { $(k.dims), COLS = C };

@@ -1,12 +1,12 @@
-//// tile.c: the register tile that every matrix product is made of.
+//// tile.c: the register tile of every matrix product: TILE_ROWS rows of up to TILE_VECS vectors.
 //$ function tile(k)
-// The most that a register tile has; a product may take fewer vectors.
+// The largest register tile; a product may use fewer vectors.
 enum { TILE_ROWS = $(k.tile_rows), TILE_VECS = $(k.tile_vecs) };
 
-// acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a lies at a[i * a_row + k
-// * a_k], a row of b at b + k * b_k. rows and vecs are constants where this is inlined, so acc
-// stays in registers. Of b's last vector only `last` lanes are read. Where `ahead` is not 0, what
-// lies that far behind a is fetched for the next tile.
+// acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a is a[i * a_row + k *
+// a_k], row k of b begins at b + k * b_k. rows and vecs are constants where this is inlined, so acc
+// stays in registers. Of b's last vector only `last` lanes are read. If `ahead` is not 0, a[ahead]
+// is prefetched at each step, for the next tile.
 VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs,
                               const int last, int depth, const float *a, ptrdiff_t a_row,
                               ptrdiff_t a_k, const float *b, ptrdiff_t b_k, const int ahead) {
@@ -33,7 +33,7 @@ VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, con
     }
 }
 
-// Asks for a tile of memory that is read or written later.
+// Prefetches a tile (rows, columns) of memory.
 VEC_INLINE void tile_prefetch(const float *from, const int rows, const int columns,
                               ptrdiff_t stride) {
 #pragma GCC unroll 16
@@ -54,7 +54,7 @@ VEC_INLINE void tile_zero(vec acc[TILE_ROWS][TILE_VECS], const int rows, const i
     }
 }
 
-// The last of a row's vectors holds `last` columns; what lies beyond is not touched.
+// The last vector of a row has `last` columns; tile_load and tile_store touch nothing beyond them.
 VEC_INLINE void tile_load(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs,
                           const int last, const float *from, ptrdiff_t stride) {
 #pragma GCC unroll 16
@@ -85,8 +85,8 @@ VEC_INLINE void tile_store(vec acc[TILE_ROWS][TILE_VECS], const int rows, const 
 }
 
 //$ if k.specialise then
-// Calls tile(..., i, p, rows, vecs, last) with the constants of a whole tile, or of the last row
-// or panel; a panel is VECS vectors wide.
+// Calls tile(..., i, p, rows, vecs, last) with constant sizes: of a whole tile, or of one at the
+// bottom or right edge of (ROWS, COLS). i is the tile's first row; panel p is VECS vectors wide.
 #define TILE_CASES(tile, i, p, ROWS, COLS, VECS, ...)                                              \
     do {                                                                                           \
         enum { WIDE_ = (VECS)*VEC, LAST_COLS = ((COLS)-1) % WIDE_ + 1 };                           \
@@ -106,7 +106,7 @@ VEC_INLINE void tile_store(vec acc[TILE_ROWS][TILE_VECS], const int rows, const 
 //$ else
 _Static_assert(TILE_ROWS <= 8 && TILE_VECS <= 3, "TILE_CASES below has no more cases");
 
-// tile(..., i, p, rows, vecs, last) with as many vectors as there are, a constant.
+// Calls tile(..., i, p, rows, vecs, last) with `vecs` as a constant.
 #define TILE_VECS_CASES(tile, i, p, rows, vecs, last, VECS, ...)                                   \
     do {                                                                                           \
         if ((VECS) >= 3 && (vecs) == 3) {                                                          \
@@ -118,8 +118,8 @@ _Static_assert(TILE_ROWS <= 8 && TILE_VECS <= 3, "TILE_CASES below has no more c
         }                                                                                          \
     } while (0)
 
-// Calls tile(..., i, p, rows, vecs, last) for a tile of a matrix whose sizes are not constants: a
-// whole one, one with fewer columns, or one with fewer rows, which is cut into 4, 2 and 1 of them.
+// Calls tile(..., i, p, rows, vecs, last) for a matrix (ROWS, COLS) whose sizes are not constants:
+// for a whole tile, one with fewer columns, or one with fewer rows, split into 4, 2 and 1 rows.
 #define TILE_CASES(tile, i, p, ROWS, COLS, VECS, ...)                                              \
     do {                                                                                           \
         const int rows_ = int_min(TILE_ROWS, (ROWS) - (i));                                        \

@@ -36,7 +36,7 @@ enum {
     "dtype=bfloat16 tf32=false attention=mma arch=all backend=cuda isa=generic"
 
 // Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
-// On the device rows are `device_pitch` floats apart: padded.
+// On the device, rows are padded to be `device_pitch` floats apart.
 static const struct param model_params[] = {
     {.name = "transformer.wte.weight",
      .layers = 1,

@@ -13,9 +13,9 @@
 //   one step     16.9 MFLOP (16.0 MFLOP as nanoGPT counts), a micro-batch of
 //                2 x 24 tokens
 //
-// In this order: kernels as they are first used, each with its launcher; device_forward,
-// device_loss, device_backward, device_update; what the runtime is told. Each buffer is declared
-// with its shape; the comment above a call says what the model calls it.
+// In this order: kernels by first use, each with its launcher; device_forward, device_loss,
+// device_backward, device_update; what the runtime needs to know. Each buffer is declared with its
+// shape; the comment above a call is the name that the model gives it.
 #include "model.h"
 
 #include "runtime/kernel/gemm.h"
@@ -2129,7 +2129,7 @@ enum {
     KERNELS,
 };
 
-// Launches a kernel under its name.
+// Launches a kernel, between marks for the profile.
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         gpu_kernel_begin(gpu, KERNEL_##kernel);                                                    \
@@ -2508,25 +2508,26 @@ void device_backward(struct gpu *gpu) {
     RUN(mean_loss_48, gpu->state, train_losses, gpu->targets, gpu->beta);
 }
 
-// The batch in staging slot `state->micro` becomes the one that the model sees.
+// Copies the batch in staging slot `state->micro` to where the model reads it.
 void device_take(struct gpu *gpu) {
     RUN(step_take);
 }
 
-// The norm of the gradients, the clip factor, and, where all is finite, the update.
+// The norm of the gradients, the clip factor, and, if all are finite, the update.
 void device_update(struct gpu *gpu) {
     RUN(grad_norm);
     RUN(adamw);
 }
 
-// The image of the parameters in the type of activations, after they came from the host.
+// Converts the parameters, after they came from the host, to the type of activations.
 void device_prepare(struct gpu *gpu) {
     RUN(cast, (elem *)gpu->packed, gpu->params);
 }
 
 #undef RUN
 
-// ---- what the runtime is told -------------------------------------------------------------------
+// ---- what the runtime needs to know
+// --------------------------------------------------------------
 
 struct gemm *const model_gemms[] = {
     &matmul_48x36x108_bias_gemm,

@@ -9,8 +9,8 @@
 //                tiling=model
 //   memory       16832 bytes beside the weights, which stay in the checkpoint's mapping
 //
-// Kernels as they are first used, then sampler_forward. Weights are as nanoGPT's checkpoint has
-// them; the letters are model.h's, but N is the most tokens that one call takes.
+// Kernels in order of first use, then sampler_forward. Weights are laid out as in nanoGPT's
+// checkpoint; the letters are model.h's, but N is the most tokens that one call takes.
 #include "model.h"
 
 #include "runtime/kernel/kernel.h"
@@ -316,7 +316,7 @@ static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int 
         sampler_wait_prefetching(s, thread);                                                       \
     } while (0)
 
-// From here on a thread that waits asks for its part of w (O, C), which a product is about to read.
+// From here on, a waiting thread prefetches its part of w (O, C), which a product reads next.
 #define PREFETCH(w, O, C) sampler_prefetch(s, thread, product_part(w, O, C, thread, s->threads))
 
 static void sampler_layer(struct sampler *s, int l, int rows, int pos, int thread) {

@@ -12,9 +12,9 @@
 //   one step     623.4 kFLOP (490.3 kFLOP as nanoGPT counts), a micro-batch of
 //                3 x 6 tokens
 //
-// In this order: kernels as they are first used, model_forward, model_loss, model_backward, and
-// what the runtime is told. Each buffer is declared with its shape; the comment above a call says
-// what the model calls it.
+// In this order: kernels by first use, model_forward, model_loss, model_backward, and what the
+// runtime needs to know. Each buffer is declared with its shape; the comment above a call is the
+// name that the model gives it.
 #include "model.h"
 
 #include "runtime/kernel/kernel.h"
@@ -22,13 +22,13 @@
 
 _Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=x86-64-v3'");
 
-// The most that a register tile has; a product may take fewer vectors.
+// The largest register tile; a product may use fewer vectors.
 enum { TILE_ROWS = 6, TILE_VECS = 2 };
 
-// acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a lies at a[i * a_row + k
-// * a_k], a row of b at b + k * b_k. rows and vecs are constants where this is inlined, so acc
-// stays in registers. Of b's last vector only `last` lanes are read. Where `ahead` is not 0, what
-// lies that far behind a is fetched for the next tile.
+// acc (rows, vecs) += a (rows, depth) b (depth, vecs): element (i, k) of a is a[i * a_row + k *
+// a_k], row k of b begins at b + k * b_k. rows and vecs are constants where this is inlined, so acc
+// stays in registers. Of b's last vector only `last` lanes are read. If `ahead` is not 0, a[ahead]
+// is prefetched at each step, for the next tile.
 VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs,
                               const int last, int depth, const float *a, ptrdiff_t a_row,
                               ptrdiff_t a_k, const float *b, ptrdiff_t b_k, const int ahead) {
@@ -55,7 +55,7 @@ VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, con
     }
 }
 
-// Asks for a tile of memory that is read or written later.
+// Prefetches a tile (rows, columns) of memory.
 VEC_INLINE void tile_prefetch(const float *from, const int rows, const int columns,
                               ptrdiff_t stride) {
 #pragma GCC unroll 16
@@ -76,7 +76,7 @@ VEC_INLINE void tile_zero(vec acc[TILE_ROWS][TILE_VECS], const int rows, const i
     }
 }
 
-// The last of a row's vectors holds `last` columns; what lies beyond is not touched.
+// The last vector of a row has `last` columns; tile_load and tile_store touch nothing beyond them.
 VEC_INLINE void tile_load(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs,
                           const int last, const float *from, ptrdiff_t stride) {
 #pragma GCC unroll 16
@@ -106,8 +106,8 @@ VEC_INLINE void tile_store(vec acc[TILE_ROWS][TILE_VECS], const int rows, const 
     }
 }
 
-// Calls tile(..., i, p, rows, vecs, last) with the constants of a whole tile, or of the last row
-// or panel; a panel is VECS vectors wide.
+// Calls tile(..., i, p, rows, vecs, last) with constant sizes: of a whole tile, or of one at the
+// bottom or right edge of (ROWS, COLS). i is the tile's first row; panel p is VECS vectors wide.
 #define TILE_CASES(tile, i, p, ROWS, COLS, VECS, ...)                                              \
     do {                                                                                           \
         enum { WIDE_ = (VECS)*VEC, LAST_COLS = ((COLS)-1) % WIDE_ + 1 };                           \
@@ -214,9 +214,9 @@ VEC_INLINE void matmul_18x10x30_bias_tile(float *y, const float *x, const float 
     }
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_18x10x30_bias_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = C, COLS = O, WIDE = 2 * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -233,7 +233,7 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const
            WIDE = VECS * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -243,7 +243,7 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x30_bias_piece(mine.cols, item);
             pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_18x10x30_bias_piece(mine.cols, item + 1 < items ? item + 1 : item);
             struct prefetch next = prefetch_of(w + after.offset, K, after.wide, after.depth,
@@ -258,8 +258,8 @@ static void matmul_18x10x30_bias(float *y, const float *x, const float *w, const
 }
 
 // heads_3x6x2x5, from templates/cpu/attention.c: what kernels of these sizes share.
-// Of VEC queries from q on: scores (keys, VEC) at a stride become 2^(scale2 score - less), 0 where
-// a key is not seen. Returns their sums.
+// Softmax numerators in place, for queries q..q+VEC: scores (keys, VEC) become
+// 2^(scale2 * score - less); masked keys become 0. Returns the sum for each query.
 APART vec heads_3x6x2x5_weights(float *scores, const int stride, float scale2, vec less, int q,
                                 int keys) {
     vec sum = vec_splat(0.0f);
@@ -279,17 +279,17 @@ APART vec heads_3x6x2x5_weights(float *scores, const int stride, float scale2, v
     return sum;
 }
 
-// Where head `item` begins in x (N, ..).
+// Offset of work item `item`, a (batch, head), in an array (N, ..) whose rows are `stride` apart.
 VEC_INLINE size_t heads_3x6x2x5_start(int item, int stride) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
     return (size_t)(item / H) * T * stride + item % H * D;
 }
 
-// What the next head reads and writes: each tile of this one fetches `each` rows of it, from `row`
-// on.
+// Prefetches the next head's rows: each tile of this head takes the next `each`, beginning at
+// `row`.
 struct heads_3x6x2x5_next {
-    const float *qkv, *y, *dqkv, *dy; // forward has no dqkv and dy
+    const float *qkv, *y, *dqkv, *dy; // dqkv and dy are NULL in the forward pass
     int each, row;
 };
 
@@ -313,9 +313,9 @@ static void heads_3x6x2x5_prefetch(struct heads_3x6x2x5_next *const next) {
     }
 }
 
-// A tile of turned scores (keys, ..): to = rows of x (.., D) from key i on, times a turned panel
-// (D, WIDE) of queries from q on. Where `largest` is not NULL, it becomes the largest of each
-// query's scores so far: key j is seen by queries j and on.
+// A tile of transposed scores (keys, queries): to = x (rows i.., D) times panel (D, WIDE), whose
+// first query is q. Where `largest` is not NULL, it is raised to each query's largest unmasked
+// score; query q sees keys 0..q.
 VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, vec *largest, const float *x,
                                      int x_stride, const float *panel, int q, int i, int p,
                                      const int rows, const int vecs, const int last) {
@@ -340,9 +340,9 @@ VEC_INLINE void heads_3x6x2x5_scores(float *to, int stride, vec *largest, const 
     }
 }
 
-// Scores of keys 0 .. keys - 1, whole tiles or all of T, and queries from q on: (keys, WIDE) at a
-// stride. The panel's first vector ends with the keys that it sees, its second is left out where no
-// query is in it.
+// Scores (keys, WIDE) of keys 0..keys-1 and queries q..q+WIDE; `keys` is a multiple of TILE_ROWS or
+// T. Of the two vectors of queries, the first is skipped for keys that all its queries mask, and
+// the second where it lies beyond T.
 static void heads_3x6x2x5_panel(float *to, int stride, vec *largest, const float *x, int x_stride,
                                 const float *panel, int q, int keys,
                                 struct heads_3x6x2x5_next *const next) {
@@ -362,8 +362,9 @@ static void heads_3x6x2x5_panel(float *to, int stride, vec *largest, const float
     }
 }
 
-// A tile of to (.., D) = or += weights (.., depth) x (depth, WHOLE), weights read along or across,
-// times a scale of each row where that is not NULL.
+// A tile of to (rows, D) = (`begins`) or += weights (rows, depth) x (depth, WHOLE). Element (i, k)
+// of weights is at i * w_row + k * w_k, so they may be transposed. `scale`, if not NULL, multiplies
+// rows.
 VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool begins, const float *scale,
                                   const float *weights, ptrdiff_t w_row, ptrdiff_t w_k,
                                   const float *x, int x_stride, int depth, int i, int p,
@@ -390,8 +391,8 @@ VEC_INLINE void heads_3x6x2x5_mix(float *to, int to_stride, bool begins, const f
     tile_store(acc, rows, vecs, last, at, to_stride);
 }
 
-// Queries from q on, a panel or T's last: to (.., D) = weights (.., q + ..) x (T, WHOLE), rows
-// times their scale.
+// to (queries, D) = weights (queries, keys) x (T, WHOLE), for the panel of queries that begins at
+// q, rows times `scale` if not NULL. A tile of rows reads only keys up to its last query.
 static void heads_3x6x2x5_mixes(float *to, int to_stride, const float *scale, const float *weights,
                                 int w_k, const float *x, int x_stride, int q,
                                 struct heads_3x6x2x5_next *const next) {
@@ -413,7 +414,7 @@ static void heads_3x6x2x5_mixes(float *to, int to_stride, const float *scale, co
     }
 }
 
-// to (T, WHOLE) = x (T, D), 0 behind it.
+// to (T, WHOLE) = x (T, D), padded with 0.
 static void heads_3x6x2x5_copy(float *to, const float *x, int stride) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
@@ -436,7 +437,7 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
                                       uint32_t site, void *scratch, int thread, int threads) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
-    // Of T rows that are fetched, a tile's part: half as many tiles as backward.
+    // Rows to prefetch per tile: T over the number of tiles, which is half of backward's.
     enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct attention_3x6x2x5_dropout_scratch *s = scratch;
     const float scale2 = 0.447213595f * 1.44269504f; // scale / ln 2
@@ -477,8 +478,8 @@ static void attention_3x6x2x5_dropout(const struct model *m, float *y, float *ls
 
 // matmul_18x10x10_bias_dropout_add, from templates/cpu/matmul.c.
 // Called 3 times a step: 4.9 kFLOP, 2.6 kB each.
-// What is done to a tile on its way out. Not inlined: its constants would take the registers that
-// the product wants.
+// The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
+// would take registers from the product.
 APART void matmul_18x10x10_bias_dropout_add_store(const struct model *m, float *y, const float *x,
                                                   const float *w, const float *bias,
                                                   const float *addend, uint32_t site,
@@ -518,7 +519,7 @@ VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, flo
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
-    // What the store reads and writes beside y comes in while the tile is computed.
+    // Prefetches the epilogue's operands, to arrive while the tile is computed.
     if (from + depth == K) {
         tile_prefetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
@@ -534,9 +535,9 @@ VEC_INLINE void matmul_18x10x10_bias_dropout_add_tile(const struct model *m, flo
                                            (vecs - 1) * VEC + last);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_18x10x10_bias_dropout_add_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = C, COLS = O, WIDE = 2 * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -554,7 +555,7 @@ static void matmul_18x10x10_bias_dropout_add(const struct model *m, float *y, co
            WIDE = VECS * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -564,7 +565,7 @@ static void matmul_18x10x10_bias_dropout_add(const struct model *m, float *y, co
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x10_bias_dropout_add_piece(mine.cols, item);
             pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_18x10x10_bias_dropout_add_piece(mine.cols,
                                                        item + 1 < items ? item + 1 : item);
@@ -581,8 +582,8 @@ static void matmul_18x10x10_bias_dropout_add(const struct model *m, float *y, co
 
 // matmul_18x10x40_bias_keep_gelu_erf, from templates/cpu/matmul.c.
 // Called 3 times a step: 36.7 kFLOP, 8.2 kB each.
-// What is done to a tile on its way out. Not inlined: its constants would take the registers that
-// the product wants.
+// The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
+// would take registers from the product.
 APART void matmul_18x10x40_bias_keep_gelu_erf_store(float *y, float *kept, const float *x,
                                                     const float *w, const float *bias,
                                                     const float *done, int i, int p, int rows,
@@ -619,7 +620,7 @@ VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, c
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
-    // What the store reads and writes beside y comes in while the tile is computed.
+    // Prefetches the epilogue's operands, to arrive while the tile is computed.
     if (from + depth == K) {
         tile_prefetch(kept + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
@@ -635,9 +636,9 @@ VEC_INLINE void matmul_18x10x40_bias_keep_gelu_erf_tile(float *y, float *kept, c
                                              (vecs - 1) * VEC + last);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_18x10x40_bias_keep_gelu_erf_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = C, COLS = O, WIDE = 2 * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -655,7 +656,7 @@ static void matmul_18x10x40_bias_keep_gelu_erf(float *y, float *kept, const floa
            WIDE = VECS * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -665,7 +666,7 @@ static void matmul_18x10x40_bias_keep_gelu_erf(float *y, float *kept, const floa
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x40_bias_keep_gelu_erf_piece(mine.cols, item);
             pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_18x10x40_bias_keep_gelu_erf_piece(mine.cols,
                                                          item + 1 < items ? item + 1 : item);
@@ -682,8 +683,8 @@ static void matmul_18x10x40_bias_keep_gelu_erf(float *y, float *kept, const floa
 
 // matmul_18x40x10_bias_dropout_add, from templates/cpu/matmul.c.
 // Called 3 times a step: 15.7 kFLOP, 6.0 kB each.
-// What is done to a tile on its way out. Not inlined: its constants would take the registers that
-// the product wants.
+// The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
+// would take registers from the product.
 APART void matmul_18x40x10_bias_dropout_add_store(const struct model *m, float *y, const float *x,
                                                   const float *w, const float *bias,
                                                   const float *addend, uint32_t site,
@@ -723,7 +724,7 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
-    // What the store reads and writes beside y comes in while the tile is computed.
+    // Prefetches the epilogue's operands, to arrive while the tile is computed.
     if (from + depth == K) {
         tile_prefetch(addend + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
@@ -739,9 +740,9 @@ VEC_INLINE void matmul_18x40x10_bias_dropout_add_tile(const struct model *m, flo
                                            (vecs - 1) * VEC + last);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_18x40x10_bias_dropout_add_piece(struct range panels, int item) {
     enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = C, COLS = O, WIDE = 2 * VEC };
     enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -759,7 +760,7 @@ static void matmul_18x40x10_bias_dropout_add(const struct model *m, float *y, co
            WIDE = VECS * VEC };
     enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 410)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -769,7 +770,7 @@ static void matmul_18x40x10_bias_dropout_add(const struct model *m, float *y, co
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x40x10_bias_dropout_add_piece(mine.cols, item);
             pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_18x40x10_bias_dropout_add_piece(mine.cols,
                                                        item + 1 < items ? item + 1 : item);
@@ -805,9 +806,9 @@ VEC_INLINE void matmul_18x10x17_tile(float *y, const float *x, const float *w, c
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_18x10x17_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = C, COLS = O, WIDE = 2 * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -823,7 +824,7 @@ static void matmul_18x10x17(float *y, const float *x, const float *w, int thread
            WIDE = VECS * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -833,7 +834,7 @@ static void matmul_18x10x17(float *y, const float *x, const float *w, int thread
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_18x10x17_piece(mine.cols, item);
             pack_transposed(panel, WIDE, w + at.offset, K, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_18x10x17_piece(mine.cols, item + 1 < items ? item + 1 : item);
             struct prefetch next = prefetch_of(w + after.offset, K, after.wide, after.depth,
@@ -957,9 +958,9 @@ VEC_INLINE void matmul_dx_18x17x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_dx_18x17x10_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
     enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -976,7 +977,7 @@ static void matmul_dx_18x17x10(float *dx, const float *dy, const float *w, int t
            WIDE = VECS * VEC };
     enum { DEPTH = 17, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 964)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -986,7 +987,7 @@ static void matmul_dx_18x17x10(float *dx, const float *dy, const float *w, int t
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_dx_18x17x10_piece(mine.cols, item);
             pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_dx_18x17x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
             struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
@@ -1024,8 +1025,8 @@ static void matmul_dw_18x17x10(float *dw, const float *dy, const float *x, bool 
                                int threads) {
     enum { N = 18, C = 10, C_LD = 16, O = 17, O_LD = 48, VECS = 2, WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
-    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
-    // x's slice meets all of the block's rows while it is in the first-level cache.
+    // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of
+    // x's slice stays in L1 while it meets the block's rows.
     enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
@@ -1112,8 +1113,8 @@ static void layernorm_backward_18x10x16_keep_dropout(const struct model *m, floa
 
 // matmul_dx_18x10x40_gelu_erf_backward, from templates/cpu/matmul.c.
 // Called 3 times a step: 36.7 kFLOP, 8.1 kB each.
-// What is done to a tile on its way out. Not inlined: its constants would take the registers that
-// the product wants.
+// The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
+// would take registers from the product.
 APART void matmul_dx_18x10x40_gelu_erf_backward_store(float *dx, const float *dy, const float *w,
                                                       const float *pre, const float *done, int i,
                                                       int p, int rows, int cols) {
@@ -1147,7 +1148,7 @@ VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float
     } else {
         tile_load(acc, rows, vecs, last, to, COLS_LD);
     }
-    // What the store reads and writes beside y comes in while the tile is computed.
+    // Prefetches the epilogue's operands, to arrive while the tile is computed.
     if (from + depth == K) {
         tile_prefetch(pre + first_at, rows, (vecs - 1) * VEC + last, COLS_LD);
     }
@@ -1163,9 +1164,9 @@ VEC_INLINE void matmul_dx_18x10x40_gelu_erf_backward_tile(float *dx, const float
                                                (vecs - 1) * VEC + last);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_dx_18x10x40_gelu_erf_backward_piece(struct range panels,
                                                                       int item) {
     enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, K = O, COLS = C, WIDE = 2 * VEC };
@@ -1183,7 +1184,7 @@ static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, con
            WIDE = VECS * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -1193,7 +1194,7 @@ static void matmul_dx_18x10x40_gelu_erf_backward(float *dx, const float *dy, con
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_dx_18x10x40_gelu_erf_backward_piece(mine.cols, item);
             pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_dx_18x10x40_gelu_erf_backward_piece(mine.cols,
                                                            item + 1 < items ? item + 1 : item);
@@ -1233,8 +1234,8 @@ static void matmul_dw_18x10x40_dbias(float *dw, float *dbias, const float *dy, c
                                      bool first, bool first2, int thread, int threads) {
     enum { N = 18, C = 40, C_LD = 48, O = 10, O_LD = 16, VECS = 2, WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
-    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
-    // x's slice meets all of the block's rows while it is in the first-level cache.
+    // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of
+    // x's slice stays in L1 while it meets the block's rows.
     enum { DEPTH = 18, ROWS = 273, COLS = 3 };
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
@@ -1283,9 +1284,9 @@ VEC_INLINE void matmul_dx_18x40x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_dx_18x40x10_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
     enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -1302,7 +1303,7 @@ static void matmul_dx_18x40x10(float *dx, const float *dy, const float *w, int t
            WIDE = VECS * VEC };
     enum { DEPTH = 40, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 410)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -1312,7 +1313,7 @@ static void matmul_dx_18x40x10(float *dx, const float *dy, const float *w, int t
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_dx_18x40x10_piece(mine.cols, item);
             pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_dx_18x40x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
             struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
@@ -1351,8 +1352,8 @@ static void matmul_dw_18x40x10_dbias(float *dw, float *dbias, const float *dy, c
                                      bool first, bool first2, int thread, int threads) {
     enum { N = 18, C = 10, C_LD = 16, O = 40, O_LD = 48, VECS = 2, WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
-    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
-    // x's slice meets all of the block's rows while it is in the first-level cache.
+    // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of
+    // x's slice stays in L1 while it meets the block's rows.
     enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
@@ -1464,9 +1465,9 @@ VEC_INLINE void matmul_dx_18x10x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_dx_18x10x10_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, K = O, COLS = C, WIDE = 2 * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -1483,7 +1484,7 @@ static void matmul_dx_18x10x10(float *dx, const float *dy, const float *w, int t
            WIDE = VECS * VEC };
     enum { DEPTH = 10, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 1639)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -1493,7 +1494,7 @@ static void matmul_dx_18x10x10(float *dx, const float *dy, const float *w, int t
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_dx_18x10x10_piece(mine.cols, item);
             pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_dx_18x10x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
             struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
@@ -1532,8 +1533,8 @@ static void matmul_dw_18x10x10_dbias(float *dw, float *dbias, const float *dy, c
                                      bool first, bool first2, int thread, int threads) {
     enum { N = 18, C = 10, C_LD = 16, O = 10, O_LD = 16, VECS = 2, WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
-    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
-    // x's slice meets all of the block's rows while it is in the first-level cache.
+    // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of
+    // x's slice stays in L1 while it meets the block's rows.
     enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
@@ -1575,8 +1576,8 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
                                                int threads) {
     enum { N = 18, B = 3, T = 6, C = 10, C_LD = 16, H = 2, D = 5, E = 30, E_LD = 48, WIDE = 2 * VEC,
            HEAD = MIN(2, DIVIDE_UP(D, VEC)) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
-    // STRIDE: an odd number of cache lines, as rows of activations have. EACH: of T rows that are
-    // fetched, a tile's part: there are T / TILE_ROWS (T + 3 WIDE) / WIDE tiles.
+    // STRIDE is an odd number of cache lines, so that rows spread over the sets of the cache. EACH:
+    // rows to prefetch per tile; a head has about T / TILE_ROWS * (T + 3 WIDE) / WIDE tiles.
     enum { BLOCK = 1 * WIDE, STRIDE = 16 };
     enum { EACH = DIVIDE_UP(WIDE * TILE_ROWS, T + 3 * WIDE) };
     struct attention_backward_3x6x2x5_dropout_scratch *s = scratch;
@@ -1585,7 +1586,7 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
         const size_t at = heads_3x6x2x5_start(item, E_LD), at_y = heads_3x6x2x5_start(item, C_LD);
-        // (T, D), rows E_LD or C_LD apart
+        // each (T, D), rows E_LD or C_LD apart
         const float *query = qkv + at, *key = query + C, *value = query + 2 * C;
         const float *dyh = dy + at_y, *yh = y + at_y;
         const float *row_lse = lse + (size_t)(item % H) * N + item / H * T;
@@ -1622,7 +1623,7 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
                     heads_3x6x2x5_weights(weights + c, STRIDE, scale2, lse2, from, keys);
                     for (int j = 0; j < keys; j++) {
                         const vec weight = vec_load(weights + c + j * STRIDE);
-                        float *at_j = dscores + c + j * STRIDE; // not computed where not seen
+                        float *at_j = dscores + c + j * STRIDE; // undefined where masked
                         const vec dscore = weight * ((vec_load(at_j) - delta) * scale);
                         vec_store(at_j, j < from + VEC ? dscore : vec_splat(0.0f));
                     }
@@ -1632,7 +1633,8 @@ static void attention_backward_3x6x2x5_dropout(const struct model *m, float *dqk
                 heads_3x6x2x5_mixes
                 (dq + (size_t)q * E_LD, E_LD, NULL, dscores, STRIDE, key, WHOLE, q, &next);
             }
-            // Keys are seen by queries from themselves on; those of this block for the first time.
+            // dK and dV of key j sum over queries j and later: keys of this block begin their sums
+            // here, and earlier keys add to theirs.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
                 const bool begins = j >= first;
@@ -1671,9 +1673,9 @@ VEC_INLINE void matmul_dx_18x30x10_tile(float *dx, const float *dy, const float 
     tile_store(acc, rows, vecs, last, to, COLS_LD);
 }
 
-// The weight's piece that is an item's: columns p * WIDE on, `from` on in the inner sum. Between
-// slices of that sum the second-level cache keeps the rows' slice, with slices outside, or else the
-// result's columns.
+// Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
+// `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
+// otherwise columns are outer and L2 holds the result.
 static inline struct piece matmul_dx_18x30x10_piece(struct range panels, int item) {
     enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, K = O, COLS = C, WIDE = 2 * VEC };
     enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH), SLICES_OUTSIDE = 0 };
@@ -1690,7 +1692,7 @@ static void matmul_dx_18x30x10(float *dx, const float *dy, const float *w, int t
            WIDE = VECS * VEC };
     enum { DEPTH = 30, SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
-    // BLOCK tiles of rows meet a panel while it is in the first-level cache.
+    // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, 546)) };
     _Alignas(64) float panel[DEPTH * WIDE];
     const struct part mine = part_of(TILES, PANELS, thread, threads);
@@ -1700,7 +1702,7 @@ static void matmul_dx_18x30x10(float *dx, const float *dy, const float *w, int t
         for (int item = 0; item < items; item++) {
             const struct piece at = matmul_dx_18x30x10_piece(mine.cols, item);
             pack_rows(panel, WIDE, w + at.offset, COLS, at.depth, at.wide);
-            // The weight's next panel comes in beside the products with this one.
+            // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 matmul_dx_18x30x10_piece(mine.cols, item + 1 < items ? item + 1 : item);
             struct prefetch next = prefetch_of(w + after.offset, COLS, after.depth, after.wide,
@@ -1739,8 +1741,8 @@ static void matmul_dw_18x30x10_dbias(float *dw, float *dbias, const float *dy, c
                                      bool first, bool first2, int thread, int threads) {
     enum { N = 18, C = 10, C_LD = 16, O = 30, O_LD = 48, VECS = 2, WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
-    // A block of dw stays in the second-level cache while slices of DEPTH rows pass by; a panel of
-    // x's slice meets all of the block's rows while it is in the first-level cache.
+    // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of
+    // x's slice stays in L1 while it meets the block's rows.
     enum { DEPTH = 18, ROWS = 1093, COLS = 1 };
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     for (int row = mine.rows.first; row < mine.rows.last; row += ROWS) {
@@ -1880,7 +1882,7 @@ enum {
     KERNELS,
 };
 
-// Runs a kernel in all threads, waits for all of them, and charges the time to its name.
+// Runs a kernel in all threads, waits for all of them, and adds the time to the kernel's profile.
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         kernel(__VA_ARGS__, thread, threads);                                                      \
@@ -2168,7 +2170,8 @@ void model_backward(struct model *m, int thread, int threads) {
 
 #undef RUN
 
-// ---- what the runtime is told -------------------------------------------------------------------
+// ---- what the runtime needs to know
+// --------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
     {"embed_18x17x10x6_dropout", 1080.0,
