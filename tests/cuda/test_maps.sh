@@ -93,7 +93,7 @@ plant() { # what, file, text before an expression, the expression, a wrong one: 
         }
         { print }' "$tmp/planted/$2" >"$tmp/changed" && cp "$tmp/changed" "$tmp/planted/$2"
 }
-file=emulator/emulator.cpp
+file=emulator/tiles.cpp
 plant 'ldmatrix never transposes' $file '' 'how & 1 ? m[k][j] : m[j][k]' 'm[j][k]'
 plant 'ldmatrix takes the second matrix first' $file 'warp->in[' '8 * i + j' '8 * (i ^ 1) + j'
 plant "a register of mma's a in the place of another" $file '' 'to_f32(T{l.a[1][e]})' 'to_f32(T{l.a[2][e]})'

@@ -1,5 +1,5 @@
-// emulator.cpp: fibers, barriers, shared memory and tiles of emulator.h.
-// cuda_runtime.cpp has the device's memory, streams.cpp its streams and graphs.
+// emulator.cpp: fibers, barriers and launches of emulator.h. shared.cpp has shared memory, tiles.cpp
+// shuffles and tiles, cuda_runtime.cpp the device's memory, streams.cpp its streams and graphs.
 #include <algorithm>
 #include <errno.h>
 #include <signal.h>
@@ -10,8 +10,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "emulator.h"
-#include "memory.h"
+#include "launch.h"
 
 // -DEMULATOR_UCONTEXT: as on a machine that the few lines of asm are not for.
 #if defined(__x86_64__) && !defined(EMULATOR_UCONTEXT)
@@ -20,32 +19,11 @@
 #include <ucontext.h>
 #endif
 
-#if defined(__SANITIZE_ADDRESS__)
-#define EMULATOR_ASAN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define EMULATOR_ASAN 1
-#endif
-#endif
-#ifdef EMULATOR_ASAN
-#include <sanitizer/asan_interface.h>
-#include <sanitizer/common_interface_defs.h>
-#endif
-
 enum {
     STACK_BYTES = 256 * 1024, // a fiber's; pages that no thread touches take no memory
     MAX_THREADS = 1024,       // of a block
     MAX_CLUSTER = 16,
-    STATIC_ROOM = 128 * 1024,               // room for a block's static arrays with red zones
-    SHARED_ROOM = STATIC_ROOM + 256 * 1024, // and for its dynamic shared memory
-    RED_ZONE = 128,                         // bytes behind each array
-    STATIC_LIMIT = 48 * 1024,
-    MAX_COPIES = 4096 // of one thread, under way
 };
-
-// Halves of NaN in every 16- and 32-bit type: what was never written, and what
-// no one may write.
-static const uint16_t unwritten = 0xffff, red = 0xfff5;
 
 struct emulator_thread *emulator_self;
 struct emulator_grid emulator_grid;
@@ -288,24 +266,9 @@ static void switch_stack(struct emulator_stack *from, bool last) {
 
 // ---- which thread runs next ---------------------------------------------------------------------
 
-struct array { // of shared memory
-    size_t offset, bytes;
-    struct emulator_place at; // its declaration
-};
-
-struct launch_state {
-    std::vector<struct emulator_thread> threads;
-    std::vector<struct emulator_warp> warps;
-    std::vector<struct emulator_block> blocks; // of the cluster
-    std::function<void()> body;
-    int alive;
-    struct emulator_meeting cluster;
-    size_t static_top, static_bytes; // with and without red zones
-    std::vector<struct array> arrays;
-    unsigned char *room; // shared memory of MAX_CLUSTER blocks
-};
-static auto &run = *new struct launch_state(); // never destroyed: exit handlers
-                                               // may use the device
+// Never destroyed: exit handlers may use the device.
+struct launch_state &emulator_run = *new struct launch_state();
+static auto &run = emulator_run;
 
 // Hooks may be added before main.
 static std::vector<bool (*)(void)> &idle_hooks(void) {
@@ -610,332 +573,6 @@ void *emulator_cluster_map(const void *shared, int rank, struct emulator_place a
     return run.room + (size_t)rank * SHARED_ROOM + offset;
 }
 
-// ---- memory -------------------------------------------------------------------------------------
-
-// By address, so that a red zone may begin at an odd one.
-static unsigned char red_byte(const unsigned char *p) {
-    return (unsigned char)((uintptr_t)p & 1 ? red >> 8 : red & 255);
-}
-
-void emulator_guard(void *p, size_t bytes, bool on) {
-    (void)p, (void)bytes, (void)on;
-#ifdef EMULATOR_ASAN
-    if (on)
-        __asan_poison_memory_region(p, bytes);
-    else
-        __asan_unpoison_memory_region(p, bytes);
-#endif
-}
-
-void emulator_red_set(void *p, size_t bytes) {
-    unsigned char *to = (unsigned char *)p;
-    emulator_guard(p, bytes, false);
-    for (size_t i = 0; i < bytes; i++)
-        to[i] = red_byte(to + i);
-    emulator_guard(p, bytes, true);
-}
-
-long emulator_red_written(void *p, size_t bytes) {
-    const uint64_t whole = red * 0x0001000100010001u;
-    emulator_guard(p, bytes, false);
-    const unsigned char *from = (const unsigned char *)p;
-    long found = -1;
-    for (size_t i = 0; i < bytes && found < 0;) {
-        uint64_t eight;
-        if ((uintptr_t)(from + i) % 2 == 0 && i + 8 <= bytes &&
-            (memcpy(&eight, from + i, 8), eight == whole)) {
-            i += 8;
-            continue;
-        }
-        if (from[i] != red_byte(from + i))
-            found = (long)i;
-        i++;
-    }
-    emulator_guard(p, bytes, true);
-    return found;
-}
-
-static void array_start(struct emulator_block *block, size_t offset, size_t bytes) {
-    emulator_guard(block->shared + offset, bytes, false);
-    memset(block->shared + offset, unwritten & 255, bytes);
-    emulator_red_set(block->shared + offset + bytes, RED_ZONE);
-}
-
-// Arrays are placed as the launch's first block meets their declarations; later
-// ones find them there.
-void emulator_place_array(struct emulator_array *array, size_t bytes, struct emulator_place at) {
-    const size_t offset = run.static_top;
-    run.static_bytes = ((run.static_bytes + 15) & ~(size_t)15) + bytes;
-    if (run.static_bytes > STATIC_LIMIT)
-        emulator_fail(at, "%zu bytes of static shared memory: at most %d", run.static_bytes,
-                      STATIC_LIMIT);
-    if (run.static_bytes + emulator_grid.dynamic_bytes > emulator_shared_limit())
-        emulator_fail(at, "%zu bytes of static and dynamic shared memory: this device has %zu",
-                      run.static_bytes + emulator_grid.dynamic_bytes, emulator_shared_limit());
-    run.static_top = (offset + bytes + RED_ZONE + 127) & ~(size_t)127;
-    if (run.static_top > STATIC_ROOM)
-        emulator_fail(at, "too many shared arrays");
-    // 16-byte aligned, and no more
-    array->offset = offset + 16;
-    run.static_top += 128;
-    array->launch = emulator_launches;
-    run.arrays.push_back({array->offset, bytes, at});
-    for (struct emulator_block &block : run.blocks)
-        array_start(&block, array->offset, bytes);
-}
-
-// Dynamic shared memory is one more array, as far from the next greater
-// alignment as it may be.
-void *emulator_dynamic(size_t align, struct emulator_place at) {
-    const size_t offset = STATIC_ROOM + 1024 + (align == 1024 ? 0 : align);
-    const char *kind = align == 1024 ? "SHARED_DYNAMIC_1024" : "SHARED_DYNAMIC";
-    if (!emulator_grid.dynamic_kind) {
-        emulator_grid.dynamic_kind = kind;
-        // an empty array before it: red zones lie behind arrays
-        run.arrays.push_back({offset - RED_ZONE, 0, at});
-        run.arrays.push_back({offset, emulator_grid.dynamic_bytes, at});
-        for (struct emulator_block &block : run.blocks) {
-            array_start(&block, offset - RED_ZONE, 0);
-            array_start(&block, offset, emulator_grid.dynamic_bytes);
-        }
-    } else if (strcmp(emulator_grid.dynamic_kind, kind))
-        emulator_fail(at, "%s and %s in one kernel", kind, emulator_grid.dynamic_kind);
-    return emulator_self->block->shared + offset;
-}
-
-static void shared_check(const struct emulator_block *block) {
-    for (const struct array &array : run.arrays) {
-        unsigned char *end = block->shared + array.offset + array.bytes;
-        const long behind = emulator_red_written(end, RED_ZONE);
-        const uint3 b = block->index;
-        if (behind < 0)
-            continue;
-        if (array.bytes == 0)
-            emulator_fail(array.at, "written before dynamic shared memory, in block %u %u %u", b.x,
-                          b.y, b.z);
-        emulator_fail(array.at,
-                      "written %ld bytes behind this shared array of %zu, in block %u %u %u",
-                      behind, array.bytes, b.x, b.y, b.z);
-    }
-}
-
-static bool in_shared(const void *p, size_t bytes) {
-    const unsigned char *from = (const unsigned char *)p;
-    for (const struct emulator_block &block : run.blocks) {
-        if (from < block.shared || from >= block.shared + SHARED_ROOM)
-            continue;
-        const size_t offset = (size_t)(from - block.shared);
-        for (const struct array &array : run.arrays)
-            if (offset >= array.offset && offset + bytes <= array.offset + array.bytes)
-                return true;
-    }
-    return false;
-}
-
-static void check_align(const void *p, size_t align, const char *what, struct emulator_place at) {
-    if ((uintptr_t)p % align)
-        emulator_fail(at, "%s: address %p is not %zu-byte aligned", what, p, align);
-}
-
-void emulator_check_global(const void *p, size_t bytes, size_t align, const char *what,
-                           struct emulator_place at) {
-    check_align(p, align, what, at);
-    if (!emulator_device_holds(p, bytes))
-        emulator_fail(at, "%s: %zu bytes at %p: %s", what, bytes, p,
-                      in_shared(p, bytes) ? "shared memory, wanted global"
-                                          : emulator_device_why(p, bytes).c_str());
-}
-
-void emulator_check_shared(const void *p, size_t bytes, size_t align, const char *what,
-                           struct emulator_place at) {
-    check_align(p, align, what, at);
-    if (!in_shared(p, bytes))
-        emulator_fail(at, "%s: %zu bytes at %p: not inside one array of shared memory", what, bytes,
-                      p);
-}
-
-void emulator_check_memory(const void *p, size_t bytes, size_t align, const char *what,
-                           struct emulator_place at) {
-    check_align(p, align, what, at);
-    if (!emulator_device_holds(p, bytes) && !in_shared(p, bytes))
-        emulator_fail(at, "%s: %zu bytes at %p: %s", what, bytes, p,
-                      emulator_device_why(p, bytes).c_str());
-}
-
-uint32_t atomic_add(uint32_t *p, uint32_t x, struct emulator_place at) {
-    emulator_check_memory(p, 4, 4, "atomic_add", at);
-    const uint32_t before = *p;
-    *p = before + x;
-    return before;
-}
-
-// ---- shuffles and tiles -------------------------------------------------------------------------
-
-struct shuffle_lane {
-    uint32_t x;
-    int from;
-};
-
-uint32_t emulator_shuffle(uint32_t x, int from, const char *operation, struct emulator_place at) {
-    const struct emulator_thread *self = emulator_self;
-    const struct shuffle_lane mine = {x, from < 0 ? self->lane : from};
-    memcpy(self->warp->in[self->lane], &mine, sizeof mine);
-    emulator_meet_warp(
-        operation, at,
-        [](struct emulator_warp *warp, const void *) {
-            for (int lane = 0; lane < EMULATOR_WARP; lane++) {
-                struct shuffle_lane l;
-                memcpy(&l, warp->in[lane], sizeof l);
-                memcpy(warp->out[lane], warp->in[l.from], 4);
-            }
-        },
-        nullptr);
-    memcpy(&x, self->warp->out[self->lane], 4);
-    return x;
-}
-
-// The bytes come at the wait; until then the destination is poisoned.
-void cp_async16(void *shared, const void *global, bool in, struct emulator_place at) {
-    emulator_check_shared(shared, 16, 16, "cp_async16 to", at);
-    if (in)
-        emulator_check_global(global, 16, 16, "cp_async16 from", at);
-    memset(shared, unwritten & 255, 16);
-    struct emulator_thread *self = emulator_self;
-    if (self->copies.size() == MAX_COPIES)
-        emulator_fail(at, "cp_async16: %d copies under way: is there no wait?", MAX_COPIES);
-    self->copies.push_back({shared, in ? global : nullptr});
-}
-
-void cp_async_commit() {
-    emulator_self->groups.push_back(emulator_self->copies.size());
-}
-
-void emulator_copies_wait(int groups) {
-    struct emulator_thread *self = emulator_self;
-    const size_t keep = (size_t)groups;
-    if (self->groups.size() <= keep)
-        return;
-    const size_t done = self->groups.size() - keep, copies = self->groups[done - 1];
-    for (size_t i = 0; i < copies; i++) {
-        const struct emulator_copy *copy = &self->copies[i];
-        if (copy->from)
-            memcpy(copy->to, copy->from, 16);
-        else
-            memset(copy->to, 0, 16);
-    }
-    self->copies.erase(self->copies.begin(), self->copies.begin() + (long)copies);
-    self->groups.erase(self->groups.begin(), self->groups.begin() + (long)done);
-    for (size_t &end : self->groups)
-        end -= copies;
-}
-
-static void ldmatrix(uint32_t *r, int matrices, bool transposed, const void *row,
-                     const char *operation, struct emulator_place at) {
-    const struct emulator_thread *self = emulator_self;
-    if (self->lane < 8 * matrices)
-        emulator_check_shared(row, 16, 16, operation, at);
-    memcpy(self->warp->in[self->lane], &row, sizeof row);
-    const int how = matrices * 2 + transposed;
-    emulator_meet_warp(
-        operation, at,
-        [](struct emulator_warp *warp, const void *argument) {
-            const int how = *(const int *)argument, matrices = how / 2;
-            for (int i = 0; i < matrices; i++) {
-                uint16_t m[8][8];
-                for (int j = 0; j < 8; j++) {
-                    const void *from;
-                    memcpy(&from, warp->in[8 * i + j], sizeof from);
-                    memcpy(m[j], from, 16);
-                }
-                for (int lane = 0; lane < EMULATOR_WARP; lane++) {
-                    const int j = lane / 4, k = lane % 4 * 2;
-                    const uint16_t pair[2] = {how & 1 ? m[k][j] : m[j][k],
-                                              how & 1 ? m[k + 1][j] : m[j][k + 1]};
-                    memcpy(warp->out[lane] + 4 * i, pair, 4);
-                }
-            }
-        },
-        &how);
-    memcpy(r, self->warp->out[self->lane], (size_t)matrices * 4);
-}
-
-void ldmatrix_x4(uint32_t (&r)[4], const void *row, struct emulator_place at) {
-    ldmatrix(r, 4, false, row, "ldmatrix_x4", at);
-}
-
-void ldmatrix_x4_trans(uint32_t (&r)[4], const void *row, struct emulator_place at) {
-    ldmatrix(r, 4, true, row, "ldmatrix_x4_trans", at);
-}
-
-void ldmatrix_x2(uint32_t (&r)[2], const void *row, struct emulator_place at) {
-    ldmatrix(r, 2, false, row, "ldmatrix_x2", at);
-}
-
-void ldmatrix_x2_trans(uint32_t (&r)[2], const void *row, struct emulator_place at) {
-    ldmatrix(r, 2, true, row, "ldmatrix_x2_trans", at);
-}
-
-struct mma_lane {
-    uint16_t a[4][2], b[2][2];
-    float d[4];
-};
-
-// Products of 16-bit elements are exact in float; the sums round once per
-// product, in order of k.
-template <class T> static void mma_act(struct emulator_warp *warp, const void *) {
-    typedef float half_row __attribute__((vector_size(16)));
-    float a[16][16];
-    float b[16][8], d[16][8];
-    for (int lane = 0; lane < EMULATOR_WARP; lane++) {
-        const int g = lane / 4, t = lane % 4 * 2;
-        struct mma_lane l;
-        memcpy(&l, warp->in[lane], sizeof l);
-        for (int e = 0; e < 2; e++) {
-            a[g][t + e] = to_f32(T{l.a[0][e]});
-            a[g + 8][t + e] = to_f32(T{l.a[1][e]});
-            a[g][t + 8 + e] = to_f32(T{l.a[2][e]});
-            a[g + 8][t + 8 + e] = to_f32(T{l.a[3][e]});
-            b[t + e][g] = to_f32(T{l.b[0][e]});
-            b[t + 8 + e][g] = to_f32(T{l.b[1][e]});
-            d[g][t + e] = l.d[e];
-            d[g + 8][t + e] = l.d[2 + e];
-        }
-    }
-    half_row columns[16][2];
-    memcpy(columns, b, sizeof b);
-    for (int i = 0; i < 16; i++) {
-        half_row sum[2];
-        memcpy(sum, d[i], sizeof sum);
-        for (int k = 0; k < 16; k++) {
-            sum[0] += a[i][k] * columns[k][0];
-            sum[1] += a[i][k] * columns[k][1];
-        }
-        memcpy(d[i], sum, sizeof sum);
-    }
-    for (int lane = 0; lane < EMULATOR_WARP; lane++) {
-        const int g = lane / 4, t = lane % 4 * 2;
-        memcpy(warp->out[lane], &d[g][t], 8);
-        memcpy(warp->out[lane] + 8, &d[g + 8][t], 8);
-    }
-}
-
-template <class T>
-void mma_16816(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1,
-               struct emulator_place at) {
-    const struct emulator_thread *self = emulator_self;
-    unsigned char *in = self->warp->in[self->lane];
-    memcpy(in, a, 16);
-    memcpy(in + 16, &b0, 4);
-    memcpy(in + 20, &b1, 4);
-    memcpy(in + 24, d, 16);
-    emulator_meet_warp("mma_16816", at, mma_act<T>, nullptr);
-    memcpy(d, self->warp->out[self->lane], 16);
-}
-template void mma_16816<bf16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t,
-                              struct emulator_place);
-template void mma_16816<f16>(float (&)[4], const uint32_t (&)[4], uint32_t, uint32_t,
-                             struct emulator_place);
-
 // ---- launches -----------------------------------------------------------------------------------
 
 static unsigned long long volume(dim3 d) {
@@ -1016,7 +653,7 @@ static void run_cluster(uint3 first) {
         block.gone = 0;
         memset(block.barrier, 0, sizeof block.barrier);
         for (const struct array &array : run.arrays)
-            array_start(&block, array.offset, array.bytes);
+            emulator_array_start(&block, array.offset, array.bytes);
     }
     for (struct emulator_warp &warp : run.warps) {
         warp.ready = warp.lanes == EMULATOR_WARP ? 0xffffffffu : (1u << warp.lanes) - 1;
@@ -1038,7 +675,7 @@ static void run_cluster(uint3 first) {
     for (const auto &hook : block_hooks())
         hook.second();
     for (const struct emulator_block &block : run.blocks)
-        shared_check(&block);
+        emulator_shared_check(&block);
 }
 
 static void run_grid(const struct emulator_config *c, const std::function<void()> &thread) {

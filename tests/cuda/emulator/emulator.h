@@ -3,7 +3,7 @@
 //
 //     E=tests/cuda/emulator
 //     g++ -std=c++17 -O2 -Wno-unknown-pragmas -I runtime/kernel -I $E -x c++ kernels.cu
-//         $E/emulator.cpp $E/cuda_runtime.cpp $E/streams.cpp
+//         $(ls $E/*.cpp | grep -v /cublasLt)
 //
 // One block (or cluster) runs at a time, one thread at a time. A thread runs until it meets others: at
 // a barrier, a shuffle, ldmatrix, mma. Then another lane of its warp goes on, and only when no lane of

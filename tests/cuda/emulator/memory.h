@@ -1,4 +1,4 @@
-// memory.h: what emulator.cpp and what stands for the CUDA runtime know of each other.
+// memory.h: what the files of the emulator know of each other.
 #ifndef DIECAST_EMULATOR_MEMORY_H
 #define DIECAST_EMULATOR_MEMORY_H
 
