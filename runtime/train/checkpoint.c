@@ -1,5 +1,5 @@
-// checkpoint.c: a run on disk: its weights under nanoGPT's names, Adam's moments, and where it
-// stands.
+// checkpoint.c: saves and loads a run: its weights under nanoGPT's names, Adam's moments, and its
+// progress.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHECKPOINT_ITER_MAX = 1000000001 }; // the iteration behind the highest max_iters
+enum { CHECKPOINT_ITER_MAX = 1000000001 }; // the highest max_iters plus one
 
 struct progress progress_fresh(void) {
     return (struct progress){.best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN};
@@ -22,7 +22,8 @@ struct tensor_at {
     int layer;
 };
 
-// All of layer 0, then all of layer 1, where the table has each tensor's layers together.
+// Lists the tensors: all of layer 0, then all of layer 1, and so on (the table has one entry for
+// each tensor with all of its layers).
 static struct tensor_at *checkpoint_tensors(const struct model_info *info, int *count) {
     size_t most = 0;
     for (int i = 0; i < info->params_count; i++) {
@@ -147,7 +148,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
         "data",
         p->data,
         "products",
-        m->products, // last: only what a device has
+        m->products, // last, since only a device has it
     };
     char error[512];
     int pairs = (int)(sizeof metadata / sizeof metadata[0] / 2) - !m->products;
@@ -180,7 +181,7 @@ static void checkpoint_open(struct safetensors *file, const char *path) {
     }
 }
 
-// ---- numbers in the metadata: of one form, whole, and in the range of what they say -------------
+// ---- numbers in the metadata: checked for form and range ----------------------------------------
 
 static _Noreturn void checkpoint_damaged(const struct safetensors *file, const char *key,
                                          const char *wanted) {
@@ -188,7 +189,7 @@ static _Noreturn void checkpoint_damaged(const struct safetensors *file, const c
         safetensors_metadata(file, key), wanted);
 }
 
-// A whole number from 0 to `most`.
+// Reads an integer from 0 to `most`.
 static int64_t checkpoint_count(const struct safetensors *file, const char *key, int64_t most) {
     const char *text = safetensors_metadata(file, key);
     char *end = NULL;
@@ -202,7 +203,7 @@ static int64_t checkpoint_count(const struct safetensors *file, const char *key,
     return value;
 }
 
-// A number from 0 to `most`, in decimal digits.
+// Reads a decimal number from 0 to `most`; `missing` if the key is absent.
 static double checkpoint_number(const struct safetensors *file, const char *key, double most,
                                 double missing) {
     const char *text = safetensors_metadata(file, key);
@@ -217,7 +218,7 @@ static double checkpoint_number(const struct safetensors *file, const char *key,
     return value;
 }
 
-// A loss, which may be none or infinite.
+// Reads a loss, which may be absent, NaN or infinite.
 static double checkpoint_loss(const struct safetensors *file, const char *key) {
     const char *text = safetensors_metadata(file, key);
     if (!text || !strcmp(text, "nan") || !strcmp(text, "-nan")) {
@@ -234,14 +235,15 @@ static bool checkpoint_bool(const struct safetensors *file, const char *key) {
     return text && !strcmp(text, "true");
 }
 
-// What every trainer has written. What came later a file of ours lists as covered by its hash.
+// Keys that every version of the trainer writes. Later ones need no list: a file of ours names all
+// of its keys in xxh3_of, and the reader checks that they are there.
 static const char *const checkpoint_keys[] = {
     "iter",          "updates",    "skipped",  "bad_in_a_row",
     "best_val_loss", "train_loss", "val_loss", "finished",
 };
 enum { CHECKPOINT_KEYS = sizeof checkpoint_keys / sizeof checkpoint_keys[0] };
 
-// Whether a trainer of ours wrote where a run stands. Then all of it must be there.
+// Whether the file has a run's progress, written by a trainer of ours. Then all keys must be there.
 static bool checkpoint_has_progress(const struct safetensors *file) {
     const char *format = safetensors_metadata(file, "format"), *missing = NULL;
     bool ours = format && !strcmp(format, "diecast");
@@ -283,7 +285,7 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
         .data = "",
         .loss_scale = checkpoint_number(file, "loss_scale", DBL_MAX, 0),
     };
-    p.updates = checkpoint_count(file, "updates", p.iter); // one in an iteration, or none
+    p.updates = checkpoint_count(file, "updates", p.iter); // at most one per iteration
     p.skipped = checkpoint_count(file, "skipped", p.iter);
     p.bad_in_a_row = checkpoint_count(file, "bad_in_a_row", p.skipped);
     p.loss_scale_steps = checkpoint_count(file, "loss_scale_steps", p.iter);
@@ -361,7 +363,7 @@ static void checkpoint_print_dims(int ndim, const int64_t *dims, char text[96]) 
 
 struct checkpoint_hint {
     char set[256];  // key=value key=value ...
-    char text[288]; // what to do
+    char text[288]; // advice for a message
 };
 
 static void checkpoint_add_hint(void *context, const struct pair *then, const struct pair *now) {
@@ -375,7 +377,7 @@ static void checkpoint_add_hint(void *context, const struct pair *then, const st
     }
 }
 
-// What to build for this file, from the baked keys in which it differs.
+// Advice on what to build for this file, from the baked keys in which it differs.
 static struct checkpoint_hint checkpoint_hint(const struct safetensors *file,
                                               const struct model_info *info) {
     struct checkpoint_hint hint = {"", ""};
@@ -391,8 +393,7 @@ static struct checkpoint_hint checkpoint_hint(const struct safetensors *file,
     return hint;
 }
 
-// The tensor named prefix + t's name, if its shape is what this trainer wants: (T, C) may be
-// longer.
+// Finds the tensor prefix + t's name and checks its shape; wpe (T, C) may be longer.
 static const struct tensor_view *checkpoint_find(const struct safetensors *file,
                                                  const struct model_info *info,
                                                  const struct tensor_at *t, const char *prefix) {
@@ -418,7 +419,7 @@ static const struct tensor_view *checkpoint_find(const struct safetensors *file,
     return view;
 }
 
-// Whether a tensor of the file is one of the model's, or a moment of one.
+// Whether a tensor's name is that of a tensor of the model, or of its moments.
 static bool checkpoint_known(const char *name, const struct tensor_at *tensors, int count) {
     bool moment = !strncmp(name, "adam.m.", 7) || !strncmp(name, "adam.v.", 7);
     for (int i = 0; i < count; i++) {
@@ -436,7 +437,7 @@ static void checkpoint_copy(const struct safetensors *file, const struct model_i
     const struct tensor_view *view = checkpoint_find(file, info, t, prefix);
     size_t bytes = (size_t)(t->param->dims[0] * t->param->dims[1]) * sizeof(float);
     float *place = checkpoint_place(base, t);
-    // A file is as large as a part of the plan: what was read of it before is given back.
+    // A file can be as large as the weights in memory: free the pages that were read before.
     mapped_forget(file->map);
     if (!t->param->copy) {
         memcpy(place, view->data, bytes);

@@ -1,4 +1,4 @@
-// crc32c.c: Castagnoli's cyclic redundancy check, a byte at a time: RFC 3720, B.4.
+// crc32c.c: the CRC-32C checksum (Castagnoli; RFC 3720, B.4), a byte at a time.
 #include "runtime/train/train.h"
 
 uint32_t crc32c(const void *bytes, size_t length) {

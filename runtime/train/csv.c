@@ -1,10 +1,9 @@
-// csv.c: metrics.csv, the steps of a run, and evaluations.csv, for spreadsheets and the like: RFC 4180,
-// a header line first, an empty field for what is not known.
+// csv.c: metrics.csv (the steps of a run) and evaluations.csv, for spreadsheets: RFC 4180 with a
+// header line; unknown values are empty fields.
 //
-// Both follow from metrics.jsonl alone: when a run starts or goes on they are made anew from the lines
-// that it then has, and each new line is added as it comes. So they hold every step from the first one
-// on, also where --csv=1 is given late or the run before was killed, and there is nothing of their own
-// to cut back.
+// Both are derived from metrics.jsonl: when a run starts or resumes they are rewritten from its
+// lines, and each new line is then appended. So they hold every step from the first one on, also if
+// --csv=1 is given late or the run was killed before.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -20,7 +19,8 @@ static _Noreturn void csv_fail(const char *path, const char *what) {
         what, strerror(errno));
 }
 
-// What the line has for a key, where it is a number, true or false; else nothing.
+// Finds the value of a key in a line; returns its length, or 0 if it is not a number, true or
+// false.
 static int csv_value(const char *line, const char *key, const char **value) {
     char quoted[32];
     snprintf(quoted, sizeof quoted, "\"%s\":", key);
@@ -42,7 +42,7 @@ static FILE *csv_create(const char *path, const char *const *columns) {
         csv_fail(path, "cannot open it");
     }
     for (int i = 0; columns[i]; i++) {
-        // the name by which others know it
+        // other tools call iter step
         fprintf(file, "%s%s", i ? "," : "", strcmp(columns[i], "iter") ? columns[i] : "step");
     }
     fputs("\r\n", file);
@@ -69,7 +69,7 @@ static void csv_put(struct csv *csv, const char *line) {
     fputs("\r\n", file);
 }
 
-// What is written so far is complete, and takes the place of what was there.
+// Renames the new file, now complete, over the old one, which `keep` first renames.
 static void csv_replace(FILE *file, const char *path, bool keep) {
     char *temporary = allocate_print("a path", "%s.tmp", path);
     csv_flush(file, path);

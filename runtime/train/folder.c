@@ -1,4 +1,4 @@
-// folder.c: where a run's files lie, and the lock that keeps the folder to one process.
+// folder.c: the paths of a run's files, and the lock that gives the folder to one process.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-// a + b + c, in memory of its own.
+// Concatenates a, b and c. The caller frees.
 static char *folder_join(const char *a, const char *b, const char *c) {
     return allocate_print("a path", "%s%s%s", a, b, c);
 }
@@ -44,7 +44,7 @@ static _Noreturn void folder_fail(const char *path, const char *what) {
         strerror(errno));
 }
 
-// Makes a folder and those above it.
+// Makes a folder and its parents.
 static void folder_make(const char *path) {
     char *part = folder_join(path, "", "");
     for (char *c = part + 1;; c++) {
@@ -82,7 +82,7 @@ void folder_lock(const struct folder *folder) {
             "NAME=... or --out_dir",
             folder->out, *pid ? pid : "(unknown)");
     }
-    // the descriptor stays open, and so the lock is held, until the process ends, however it ends
+    // the descriptor stays open, so that the lock is held until the process ends, however it does
     int length = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
     if (ftruncate(lock, 0) || write(lock, pid, (size_t)length) != length) {
         folder_fail(path, "cannot write");
@@ -98,7 +98,7 @@ void folder_lock(const struct folder *folder) {
     }
 }
 
-// Where a file goes that is kept: NAME.WHY.EXT, from the second one on NAME.WHY.SET.EXT.
+// The new name of a file that is set aside: NAME.WHY.EXT, or NAME.WHY.SET.EXT if set > 1.
 static char *folder_aside(const char *path, const char *why, int set) {
     const char *dot = strrchr(path, '.');
     const int stem = (int)(dot - path);

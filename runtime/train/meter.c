@@ -1,5 +1,5 @@
-// meter.c: the line on a terminal that says how far a run is. Plain characters and a carriage
-// return: no colours, and nothing at all where stderr is no terminal.
+// meter.c: the progress line on a terminal. Plain characters and a carriage return, no colours;
+// nothing if stderr is not a terminal.
 #include "runtime/train/train.h"
 
 #include <stdarg.h>
@@ -8,12 +8,12 @@
 #include <unistd.h>
 
 enum { METER_COLUMNS = 79 };
-static const double METER_SECONDS = 0.2; // between two lines
+static const double METER_SECONDS = 0.2; // the least time between two lines
 
 static bool meter_shown;
 static double meter_last;
 
-// A terminal that does not want to be drawn on says so with NO_COLOR or TERM=dumb.
+// Whether to show the line: not with NO_COLOR or TERM=dumb, by which users ask for plain output.
 static bool meter_wanted(void) {
     static int wanted = -1;
     if (wanted < 0) {

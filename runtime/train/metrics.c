@@ -1,6 +1,6 @@
 // metrics.c: metrics.jsonl: every step and every evaluation of a run, one JSON object a line, in
-// the order of iterations and with the keys in one order. ms, tokens_per_s and mfu are the only
-// figures that depend on the machine; all else is the same however often a run was stopped.
+// the order of iterations, with keys in a fixed order. Only ms, tokens_per_s and mfu depend on the
+// machine; all else is the same however often a run was stopped and resumed.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -23,7 +23,7 @@ void metrics_open(struct metrics *metrics, const struct folder *folder,
     }
     *metrics = (struct metrics){.path = path, .last = -1};
     bool whole = metrics_cut(path, found, progress, &metrics->lines);
-    fclose(found); // which may have another name by now
+    fclose(found); // metrics_cut may have renamed it
     metrics->file = fopen(path, "ae");
     if (!metrics->file) {
         metrics_fail(path, "cannot open it");
@@ -34,7 +34,7 @@ void metrics_open(struct metrics *metrics, const struct folder *folder,
 }
 
 int64_t metrics_lines(const struct metrics *metrics, int64_t iter) {
-    return metrics->lines - (metrics->last >= iter); // an evaluation's, at most
+    return metrics->lines - (metrics->last >= iter); // at most one line is later: an evaluation's
 }
 
 static void metrics_number(FILE *out, const char *key, double x) {

@@ -1,7 +1,7 @@
-// metrics_read.c: the metrics.jsonl that a run finds where it goes on. What is cut off is what the run
-// computes again: whole lines from its own iteration on, and one that a killed process did not complete.
-// Where anything else is in the file, it is kept as it is under another name, and the log goes on with
-// the lines that are good.
+// metrics_read.c: the metrics.jsonl that a run finds when it resumes. The lines that the run will
+// write again are cut off: those from its next iteration on, and an incomplete last line of a
+// killed process. If anything else is in the file, all of it is kept under another name, and the
+// log continues with the good lines.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -15,14 +15,15 @@ enum { NO_LINE = -1, TORN_LINE = -2 };
 struct metrics_file {
     FILE *file;
     const char *path;
-    int64_t *iter;        // of each line, or one of the above
+    int64_t *iter;        // (count): the iteration of each line, or one of the above
     int64_t count;        // of lines
-    int reading;          // errno where it could not be read to its end
-    int64_t lines, bytes; // at its beginning: of iterations before the run's own
-    char wrong[128];      // what else is in it; "": nothing
+    int reading;          // errno if reading failed, else 0
+    int64_t lines, bytes; // to keep: of iterations before the run's next one
+    char wrong[128];      // the first thing that does not belong there, or ""
 };
 
-// The iteration of one of our lines: a whole JSON object that begins with it.
+// The iteration of a line, NO_LINE if it is not a JSON object that begins with "iter", or TORN_LINE
+// if it is incomplete.
 static int64_t metrics_iter(const char *line, size_t length) {
     static const char start[] = "{\"iter\":";
     const size_t begun = length < sizeof start - 1 ? length : sizeof start - 1;
@@ -42,7 +43,7 @@ static int64_t metrics_iter(const char *line, size_t length) {
     return iter;
 }
 
-// What a line that was not completed says of its iteration: at least this.
+// The iteration of an incomplete line; `from` if it ends before that.
 static int64_t metrics_torn_iter(const char *line, int64_t from) {
     int64_t iter;
     char comma;
@@ -50,7 +51,7 @@ static int64_t metrics_torn_iter(const char *line, int64_t from) {
                                                                                        : from;
 }
 
-// Looks at every line. `from` is the run's own iteration.
+// Checks every line; `from` is the run's next iteration.
 static void metrics_look(struct metrics_file *m, int64_t from) {
     char *line = NULL;
     size_t size = 0;
@@ -67,9 +68,9 @@ static void metrics_look(struct metrics_file *m, int64_t from) {
         m->iter[m->count++] = iter;
         if (iter == TORN_LINE) {
             iter = metrics_torn_iter(line, from > before ? from : before);
-            cutting = true; // nothing before the run's own may be torn
+            cutting = true; // no line to keep may be incomplete
         }
-        // Lines follow one another; those to be cut without a gap.
+        // Iterations never decrease, and the lines to cut have no gaps.
         cutting = cutting || iter >= from;
         const int64_t least = cutting && before < from ? from : before;
         const int64_t most = !cutting ? INT64_MAX : before < from ? from : before + 1;
@@ -96,7 +97,7 @@ static void metrics_look(struct metrics_file *m, int64_t from) {
     free(line);
 }
 
-// The good lines of iterations before `from`, whatever stands between them, to a file of their own.
+// Renames the file, and writes the good lines of iterations before `from` to a new one.
 static void metrics_keep_good(struct metrics_file *m, int64_t from) {
     char *line = NULL, *aside = folder_keep_aside(m->path);
     size_t size = 0;
@@ -112,7 +113,7 @@ static void metrics_keep_good(struct metrics_file *m, int64_t from) {
         while (next < m->count && m->iter[next] < 0) {
             next++;
         }
-        // One whose iteration is beyond that of the next is the one that is wrong.
+        // Of two lines out of order, the first one is taken to be wrong.
         bool good = iter >= last && iter < from && (next == m->count || iter <= m->iter[next]);
         if (good) {
             fwrite(line, 1, (size_t)length, r.file);

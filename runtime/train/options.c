@@ -1,4 +1,4 @@
-// options.c: the flags of a trainer: run keys, by nanoGPT's names.
+// options.c: the flags of a trainer: run keys, which have nanoGPT's names.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -26,7 +26,7 @@ static const struct option options[] = {
 };
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
-// nanoGPT's keys that mean nothing here, and what takes their place.
+// nanoGPT's keys that have no effect here, and what to use instead.
 static const struct foreign {
     const char *name, *instead;
 } foreign_keys[] = {
@@ -39,7 +39,7 @@ static const struct foreign {
 };
 enum { FOREIGN = sizeof foreign_keys / sizeof foreign_keys[0] };
 
-// Names from elsewhere, too far from ours for the edit distance.
+// Names that other tools use, too different from ours for the edit distance.
 static const struct {
     const char *name, *ours;
 } other_names[] = {{"lr", "learning_rate"}, {"steps", "max_iters"}, {"iters", "max_iters"}};
@@ -49,7 +49,7 @@ static void *option_value(const struct option *option, const struct run *run) {
     return (char *)run + option->offset;
 }
 
-// The shortest of the usual forms that reads back as the same number.
+// Prints with the fewest digits that read back as the same number.
 static void option_print_float(double x, char text[32]) {
     for (int digits = 6; digits <= 17; digits++) {
         snprintf(text, 32, "%.*g", digits, x);
@@ -59,7 +59,7 @@ static void option_print_float(double x, char text[32]) {
     }
 }
 
-// A value as text; strings are returned as they are.
+// A value as text, in `text` or, for a string, in place.
 static const char *option_print(const struct option *option, const struct run *run, char text[32]) {
     const void *value = option_value(option, run);
     switch (option->type) {
@@ -103,7 +103,7 @@ static _Noreturn void options_help(const struct run *run) {
 
 // ---- suggestions --------------------------------------------------------------------------------
 
-// Levenshtein's distance between two names of less than 64 characters.
+// The Levenshtein distance between two names of fewer than 64 characters.
 static int option_distance(const char *a, int a_length, const char *b, int b_length) {
     int row[64];
     for (int j = 0; j <= b_length; j++) {
@@ -122,7 +122,7 @@ static int option_distance(const char *a, int a_length, const char *b, int b_len
     return row[b_length];
 }
 
-// Keeps the nearest name so far in best.
+// Keeps the nearest name so far in best, and its distance.
 static void option_nearer(const char *key, const char *name, int length, int *distance,
                           char best[64]) {
     if (strlen(key) < 64 && length < 64) {
@@ -142,7 +142,7 @@ static _Noreturn void option_unknown(const char *key) {
                 other_names[i].ours);
         }
     }
-    int distance = (int)strlen(key) / 3 + 2; // a third of the letters wrong is no longer a slip
+    int distance = (int)strlen(key) / 3 + 2; // with more than a third wrong, it is no typing error
     for (int i = 0; i < OPTIONS; i++) {
         option_nearer(key, options[i].name, (int)strlen(options[i].name), &distance, best);
     }
@@ -181,7 +181,7 @@ static void option_set_int(const struct option *option, const char *text, int64_
 static void option_set_float(const struct option *option, const char *text, double *out) {
     char *end;
     double value = strtod(text, &end);
-    // no hexadecimal, nan or inf: decimal digits, a point, an exponent
+    // decimal only: strtod also takes hexadecimal, nan and inf
     if (!*text || *end || text[strspn(text, "+-.0123456789eE")] || !isfinite(value)) {
         die(EXIT_USAGE, "--%s: '%s' is no number; give one, such as --%s=1e-3", option->name, text,
             option->name);
@@ -202,7 +202,7 @@ static void option_set_bool(const struct option *option, const char *text, bool 
         option->name, text, option->name, option->name);
 }
 
-// Names go into checkpoints' metadata, where nothing is escaped.
+// Strings go into checkpoints' metadata, where nothing is escaped.
 static void option_set_string(const struct option *option, const char *text, const char **out) {
     for (const char *c = text; *c; c++) {
         bool space = *c == ' ' && option->changes_results;
@@ -234,14 +234,14 @@ static void option_set(const struct option *option, const char *text, struct run
     }
 }
 
-// What takes the place of a key of nanoGPT's that means nothing here; NULL where it is another key.
+// Why one of nanoGPT's keys, at this value, has no effect here; NULL if that does not apply.
 static const char *option_instead(const char *key, const char *value) {
     if (!strcmp(key, "dtype")) {
         return strcmp(value, "float32") ? NULL : "this trainer computes in float32, always";
     }
     if (!strcmp(key, "backend") && strcmp(value, "nccl") && strcmp(value, "gloo") &&
         strcmp(value, "mpi")) {
-        return NULL; // what a trainer is built for
+        return NULL; // our baked key backend is meant
     }
     for (int i = 0; i < FOREIGN; i++) {
         if (!strcmp(key, foreign_keys[i].name)) {
@@ -251,7 +251,7 @@ static const char *option_instead(const char *key, const char *value) {
     return NULL;
 }
 
-// A key that is no run key: nanoGPT's, baked, or a slip.
+// Handles a key that is not a run key: one of nanoGPT's, a baked key, or a typing error.
 static void option_other(const char *key, const char *value) {
     const char *instead = option_instead(key, value);
     if (instead) {
@@ -300,7 +300,7 @@ void options_parse(struct run *run, int argc, char **argv) {
         if (!option) {
             option_other(key, value ? value : "");
         } else if (!value && option->type == OPTION_bool && !*(bool *)option_value(option, run)) {
-            option_set(option, "True", run); // what is off is switched on by its name alone
+            option_set(option, "True", run); // --key alone switches it on
         } else if (!value) {
             die(EXIT_USAGE, "--%s: no value; give one as --%s=value", key, key);
         } else {
@@ -314,7 +314,7 @@ void options_parse(struct run *run, int argc, char **argv) {
     }
 }
 
-// A line of a file, without its end; "" where there is none.
+// Reads a line without its newline; "" if there is none.
 static void options_line(FILE *file, char line[MACHINE_PATH]) {
     if (!file || !fgets(line, MACHINE_PATH, file)) {
         *line = 0;

@@ -1,4 +1,4 @@
-// preview.c: a short sample from the model that trains, through the sampler's own forward pass.
+// preview.c: a short sample from the model in training, by the sampler's forward pass.
 #include "runtime/train/train.h"
 #include "runtime/sample/sample.h"
 
@@ -21,7 +21,7 @@ static void preview_emit(void *context, int32_t id) {
     fwrite(text, 1, utf8_mend(&preview->mend, bytes, length, text), preview->out);
 }
 
-// The trainer's tensors, in the order of the sampler's table.
+// Points the sampler's weights at the trainer's tensors.
 static void preview_weights(struct sampler *s, const struct model *m,
                             const struct model_info *info) {
     int count = 0;

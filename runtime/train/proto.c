@@ -1,4 +1,4 @@
-// proto.c: protocol buffers, the writing half, by field numbers: protobuf.dev/programming-guides/encoding.
+// proto.c: writes protocol buffers, by field numbers: protobuf.dev/programming-guides/encoding.
 #include "runtime/train/train.h"
 
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 
 enum { PROTO_VARINT = 0, PROTO_FIXED64 = 1, PROTO_BYTES = 2, PROTO_FIXED32 = 5 };
 
-// Room for `length` bytes at `at`, where those behind move on.
+// Makes room for `length` bytes at `at` by moving the bytes after it.
 static unsigned char *proto_room(struct proto *p, size_t at, size_t length) {
     if (p->length + length > p->capacity) {
         p->capacity = 2 * (p->length + length) + 256;

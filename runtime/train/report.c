@@ -1,5 +1,6 @@
-// report.c: the run's page, RUNFOLDER/report.html, made anew by the project's gen/report.lua while the
-// run goes on. A trainer that was carried elsewhere has no such file above it: it says so and trains.
+// report.c: the run's page, RUNFOLDER/report.html, which the project's gen/report.lua rewrites
+// during the run. A trainer that was copied elsewhere does not find that script: it warns and
+// trains.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -15,10 +16,10 @@
 
 extern char **environ;
 
-// The program lies in build/NAME/BACKEND, or deeper where it is a variant: the project's root is
-// three to five folders above.
+// The program is in build/NAME/BACKEND, or deeper for a variant: the project's root is three to
+// five folders above.
 static bool report_find_root(char root[PATH_MAX]) {
-    enum { SHALLOWEST = 4, DEEPEST = 6 }; // slashes to take away, the program's own too
+    enum { SHALLOWEST = 4, DEEPEST = 6 }; // path components to remove, with the program's name
     ssize_t length = readlink("/proc/self/exe", root, PATH_MAX - 1);
     if (length <= 0) {
         return false;
@@ -53,9 +54,10 @@ void report_open(struct report *report, const struct folder *folder) {
     report->folder = out;
 }
 
-// Waits until the script says something or ends. A stop ends it: false.
+// Waits until the script prints something or ends. If a stop is asked for, ends it and returns
+// false.
 static bool report_attend(int channel, pid_t child) {
-    enum { LOOK_MS = 100 }; // between two looks for a stop
+    enum { LOOK_MS = 100 }; // between two checks for a stop
     struct pollfd words = {.fd = channel, .events = POLLIN};
     while (poll(&words, 1, LOOK_MS) <= 0) {
         if (stop_asked()) {
@@ -66,7 +68,7 @@ static bool report_attend(int channel, pid_t child) {
     return true;
 }
 
-// read(2), again where a signal came between. Returns 0 at the end, and where it cannot be read.
+// read(2), repeated if a signal interrupts it. Returns 0 at the end and after an error.
 static size_t report_read(int channel, char *to, size_t size) {
     ssize_t got;
     do {
@@ -75,7 +77,7 @@ static size_t report_read(int channel, char *to, size_t size) {
     return got > 0 ? (size_t)got : 0;
 }
 
-// The first line that the child says, cut to fit `size`; what follows is read and dropped.
+// Reads the first line that the child prints, cut to fit `size`, and drops the rest.
 static void report_listen(int channel, char *line, size_t size) {
     size_t held = 0, got;
     char dropped[512];
@@ -88,9 +90,9 @@ static void report_listen(int channel, char *line, size_t size) {
     }
 }
 
-// Runs the script; false with one line in `line`.
+// Runs the script. False with one line in `line` if it fails.
 static bool report_run(const struct report *report, char *line, size_t size) {
-    // The shell changes the folder; paths come as its arguments, so that nothing in them is its to read.
+    // The shell changes the folder. Paths are arguments, so that the shell does not interpret them.
     static const char command[] =
         "cd -- \"$1\" && exec lua5.4 -E gen/report.lua --live --out \"$2/report.html\" \"$2\"";
     char *const argv[] = {"sh", "-c", (char *)command, "sh", report->root, report->folder, NULL};

@@ -1,6 +1,6 @@
-// run_json.c: run.json: what a run is, for whoever reads its folder. Written when the run starts
-// and again when it goes on. The keys are in one order; threads, hardware and peak_flops are of the
-// machine, all else is the same for the same run.
+// run_json.c: run.json describes a run for people and tools. Written when the run starts and again
+// when it resumes, with keys in a fixed order. threads, hardware and peak_flops depend on the
+// machine; all else is the same for the same run.
 #include "runtime/train/train.h"
 
 #include <inttypes.h>
@@ -26,7 +26,7 @@ static void run_json_number(FILE *out, const char *key, double x) {
     fprintf(out, "%.17g", x);
 }
 
-// The text of a baked key's value: a whole number, true, false, or a word.
+// Writes a baked key's value: integers, true and false as such, anything else as a string.
 static void run_json_value(FILE *out, const char *value, size_t length) {
     size_t digits = 0;
     while (digits < length && value[digits] >= '0' && value[digits] <= '9') {
@@ -54,7 +54,7 @@ static void run_json_config(FILE *out, const char *config) {
     putc('}', out);
 }
 
-// The last part of a folder's path.
+// Writes the last component of a folder's path.
 static void run_json_name(FILE *out, const char *path) {
     size_t end = strlen(path), start;
     while (end > 1 && path[end - 1] == '/') {

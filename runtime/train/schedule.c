@@ -1,5 +1,5 @@
-// schedule.c: the learning rate of an iteration, and warnings about settings that people rarely
-// mean.
+// schedule.c: the learning rate of an iteration, and warnings about settings that are probably
+// mistakes.
 #include "runtime/train/train.h"
 
 #include <math.h>

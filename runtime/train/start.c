@@ -1,4 +1,4 @@
-// start.c: where a run begins: init_from = auto, scratch, resume or the path of a checkpoint.
+// start.c: how a run starts: init_from = auto, scratch, resume or the path of a checkpoint.
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -27,7 +27,8 @@ static void start_print_difference(void *context, const struct pair *then, const
            changes == KEY_rounding ? ": sums may round otherwise" : "");
 }
 
-// Another cut of the products or another instruction set makes no other run.
+// Lists a difference that makes another run. Differences in rounding alone (tiling, instruction
+// set) do not.
 static void start_list_difference(void *context, const struct pair *then, const struct pair *now) {
     if (key_find(now->key, now->key_length)->changes < KEY_results) {
         return;
@@ -39,7 +40,7 @@ static void start_list_difference(void *context, const struct pair *then, const 
              now->value);
 }
 
-// What the folder's state says. A file that does not say where its run stands is none.
+// Reads the header of the folder's state. Dies if it has no progress, as then it is not a state.
 static void start_read_state(const struct start *s, struct checkpoint_header *header) {
     checkpoint_read_header(s->folder->state, header);
     if (!header->has_progress) {
@@ -51,7 +52,7 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
     struct pair dataset;
     const char *then = header->progress.data, *now = s->data->hash;
     pairs_find(header->run, "dataset", 7, &dataset);
-    // Another vocabulary is checkpoint_load's to refuse, which says more of it.
+    // checkpoint_load refuses another vocabulary, with a better message.
     bool same = !strcmp(header->tokenizer, s->data->tokenizer.text) &&
                 strlen(s->run->dataset) == (size_t)dataset.value_length &&
                 !memcmp(dataset.value, s->run->dataset, (size_t)dataset.value_length);
@@ -65,7 +66,8 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
     }
 }
 
-// The run in the folder has to be this one, and unfinished; `anew` is how to begin another.
+// Dies unless the run in the folder is this one; exits if it is finished. `anew` says how to start
+// another.
 static void start_check_same(const struct start *s, const char *anew) {
     struct checkpoint_header header;
     start_read_state(s, &header);
@@ -122,7 +124,7 @@ static void start_resume(const struct start *s) {
 
 static const char start_elsewhere[] = "NAME=... or --out_dir takes another folder";
 
-// The path as a state keeps it: what JSON's text cannot hold is left out.
+// The path as a state stores it: without characters that JSON would escape.
 static void start_plain_path(const char *path, char plain[256]) {
     size_t out = 0;
     for (const char *c = path; *c;) {
@@ -147,7 +149,7 @@ static void start_hash(const char *path, char hash[17]) {
     close(file);
 }
 
-// Whether a path names what a run in the folder writes itself.
+// Whether a path names the state or the checkpoint of this folder's run.
 static bool start_is_own(const struct start *s, const char *path) {
     const char *const own[] = {s->folder->state, s->folder->ckpt};
     const char *slash = strrchr(path, '/');
@@ -164,8 +166,9 @@ static bool start_is_own(const struct start *s, const char *path) {
     return inside && named;
 }
 
-// Whether the run in the folder began from this very file, and so is to go on. False where it began
-// from something else; where that is not known, or the file has changed since, the user is asked.
+// Whether the run in the folder began from this file, so that it should be resumed; false if it
+// began from something else. Dies, with the choices, if that is not known or the file has changed
+// since.
 static bool start_began_from(const struct start *s, const char *path) {
     struct checkpoint_header header;
     start_read_state(s, &header);
@@ -185,7 +188,7 @@ static bool start_began_from(const struct start *s, const char *path) {
             "--init_from=resume",
             path, s->folder->out);
     }
-    bool same = same_path && start_is_own(s, path); // which this run has replaced since
+    bool same = same_path && start_is_own(s, path); // the run has overwritten it since
     if (there && !same) {
         start_hash(path, hash);
         same = !strcmp(then->from, hash);
@@ -200,7 +203,7 @@ static bool start_began_from(const struct start *s, const char *path) {
     return same;
 }
 
-// Finetuning: the weights of a file, and a run of its own.
+// Finetuning: starts a new run from the weights in a file.
 static void start_from(const struct start *s, const char *path) {
     if (access(path, F_OK)) {
         die(EXIT_MISSING,
@@ -214,7 +217,7 @@ static void start_from(const struct start *s, const char *path) {
     }
     checkpoint_free_header(&header);
     struct model weights = *s->m;
-    weights.m = weights.v = NULL; // moments begin at zero, whatever the file has
+    weights.m = weights.v = NULL; // moments start at zero even if the file has some
     checkpoint_load(path, &weights, s->info, s->progress, s->data->tokenizer.text);
     *s->progress = progress_fresh();
     start_hash(path, s->progress->from);

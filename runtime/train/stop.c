@@ -1,15 +1,16 @@
-// stop.c: signals that ask for a stop: the trainer ends between two micro-steps and saves. Asked again
-// by a person who does not want to wait, it ends at once.
+// stop.c: signals that ask for a stop: the trainer saves and ends after the current micro-step. A
+// second SIGINT or SIGTERM ends it at once.
 #include "runtime/train/train.h"
 
 #include <signal.h>
 #include <time.h>
 
-// One stop may come as two signals: `timeout` sends its own to the trainer, and to the trainer's group
-// once more; make passes on what the terminal sent to both.
+// One stop may arrive as two signals, so a second one counts only this much later: `timeout`
+// signals both the trainer and its process group, and make passes on a signal that the terminal
+// sent to both.
 enum { STOP_AGAIN_SECONDS = 2 };
 
-static volatile sig_atomic_t stop_wanted, stop_second; // since when, on a clock of seconds
+static volatile sig_atomic_t stop_wanted, stop_second; // stop_second: when it was first asked for
 
 static sig_atomic_t stop_clock(void) {
     struct timespec now;
@@ -17,8 +18,8 @@ static sig_atomic_t stop_clock(void) {
     return (sig_atomic_t)now.tv_sec;
 }
 
-// A processor-time limit signals each second from then on, and a broken pipe at each line: those ask
-// however often they come.
+// Only SIGINT and SIGTERM, which people send, can end the program at once: a limit of processor
+// time signals every second, and a broken pipe at every line.
 static void stop_on_signal(int number) {
     const bool person = number == SIGINT || number == SIGTERM;
     if (!stop_wanted) {
@@ -26,11 +27,12 @@ static void stop_on_signal(int number) {
         stop_wanted = 1;
     } else if (person && stop_clock() - stop_second >= STOP_AGAIN_SECONDS) {
         signal(number, SIG_DFL);
-        raise(number); // delivered on return from here
+        raise(number); // delivered when this handler returns
     }
 }
 
-// What was ignored at the start stays so: nohup's SIGHUP, SIGINT of a shell's background jobs.
+// Handles a signal, unless it was ignored at the start, as SIGHUP under nohup and SIGINT in a
+// shell's background jobs.
 static void stop_listen_to(int number) {
     struct sigaction action = {.sa_handler = stop_on_signal, .sa_flags = SA_RESTART}, before;
     sigemptyset(&action.sa_mask);

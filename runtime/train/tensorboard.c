@@ -1,11 +1,11 @@
-// tensorboard.c: what a run measures as an event file of TensorBoard's, in the run's folder: so
-// `tensorboard --logdir out` shows each run by its folder's name.
+// tensorboard.c: writes a run's metrics as TensorBoard event files into the run's folder, so that
+// `tensorboard --logdir out` shows each run under its folder's name.
 //
-// A file is a row of TFRecords, each an Event message. Field numbers are those of TensorBoard's
-// event.proto, summary.proto, tensor.proto and of its plugins' plugin_data.proto. A run that goes on
-// begins another file, whose SessionLog START says from which step on the files before no longer count.
-// wall_time is when an event was written: with the milliseconds, the only content that differs between
-// two trainings of the same run.
+// A file is a sequence of TFRecords, each an Event message. Field numbers are those of
+// TensorBoard's event.proto, summary.proto, tensor.proto and of its plugins' plugin_data.proto. A
+// resumed run starts another file, whose SessionLog START says from which step on it replaces the
+// earlier files. wall_time is when an event was written; apart from ms, it is all that differs
+// between two trainings of a run.
 #include "runtime/train/train.h"
 
 #include <dirent.h>
@@ -78,7 +78,7 @@ static void event_put_scalar(struct proto *p, const char *tag, double x) {
     proto_end(p, value);
 }
 
-// A value's metadata: which plugin shows it, and what it tells that one.
+// A value's metadata: which plugin shows it, and that plugin's own data.
 static void event_put_metadata(struct proto *p, const char *plugin, const struct proto *content) {
     size_t metadata = proto_begin(p, VALUE_METADATA), data = proto_begin(p, METADATA_PLUGIN);
     event_put_text(p, PLUGIN_NAME, plugin);
@@ -128,7 +128,7 @@ static void event_put_hparams(struct proto *p, const char *text) {
     }
 }
 
-// The plugin reads its metadata; the value itself is an empty tensor.
+// The plugin reads the settings from the metadata; the value itself is an empty tensor.
 static void tensorboard_hparams_event(struct tensorboard *tb, const char *tag,
                                       const struct proto *content) {
     event_begin(tb, 0);
@@ -175,8 +175,8 @@ static void tensorboard_hparams_end(struct tensorboard *tb) {
 
 // ---- files --------------------------------------------------------------------------------------
 
-// Named by the iteration where it begins, so that they are read in order; a number behind it where a
-// run that was killed begins there again.
+// Creates a file named after its first iteration, so that files are read in order, with a number
+// appended if a killed run starts there again.
 static void tensorboard_create(struct tensorboard *tb, const char *folder, int64_t iter) {
     size_t size = strlen(folder) + 80;
     tb->path = allocate(size, 1, "a path");
@@ -242,7 +242,7 @@ void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_reco
     event_end(tb);
 }
 
-// The text plugin shows Markdown: four spaces before each line keep a text as it is.
+// The text plugin shows Markdown; an indent of four spaces makes it show the text verbatim.
 void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, size_t length) {
     if (!tb->file) {
         return;
@@ -290,7 +290,7 @@ void tensorboard_close(struct tensorboard *tb, bool finished) {
     *tb = (struct tensorboard){0};
 }
 
-// What stands in front of the iteration in the names of a set that was set aside.
+// The part of a name before the iteration, in a set of files that was set aside.
 static void tensorboard_set_prefix(int set, char prefix[64]) {
     if (set > 1) {
         snprintf(prefix, 64, "events.previous.%d.", set);
@@ -299,7 +299,7 @@ static void tensorboard_set_prefix(int set, char prefix[64]) {
     }
 }
 
-// The folder's event files whose names begin so, for the caller to free; returns how many.
+// Lists the folder's event files whose names begin with prefix. Returns how many; the caller frees.
 static int tensorboard_list(const char *folder, const char *prefix, struct dirent ***names) {
     int all = scandir(folder, names, NULL, alphasort), count = 0;
     if (all < 0) {
