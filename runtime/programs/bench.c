@@ -1,13 +1,13 @@
-// bench.c: times a config's whole training step and each of its kernels, on made-up tokens, and
-// holds them against what the machine can do, measured in the same run.
+// bench.c: times a config's training step and each of its kernels, on made-up tokens, and compares
+// them with the machine's peak rates, measured in the same run.
 //
 //     bench [--key=value ...]    the trainer's flags, and
-//         --seconds=S            of timed steps, about; 4 where left out. At least 7 steps are
-//                                timed, 3 where S is below 4
-//         --json=FILE            where the figures go; bench.json beside the program where left out
-//         --serve                steps in turns with another program: each line on stdin is a
-//                                number of seconds, answered by a line of JSON with the times of
-//                                the steps in them
+//         --seconds=S            how long to time steps, about; default 4. At least 7 steps are
+//                                timed, or 3 if S is below 4
+//         --json=FILE            where to write the figures; default bench.json beside the program
+//         --serve                alternate with another program: each line on stdin is a number of
+//                                seconds to run steps for; the answer is a line of JSON with the
+//                                steps' times
 #include "runtime/train/train.h"
 
 #include <math.h>
@@ -18,14 +18,14 @@
 #include <unistd.h>
 
 enum { WARM_UP = 3, MOST = 20000, MOST_PROFILED = 20 }; // steps
-enum { LEVELS = 3, BENCH_ROWS = 1024 };                 // of memory; of the table
-// The timed steps have so many parts; the peak is measured before each and after the last.
+enum { LEVELS = 3, BENCH_ROWS = 1024 };                 // of the memory hierarchy; of the table
+// The timed steps are split in so many parts; the peak is measured before each and after the last.
 enum { SLOTS = 4 };
-static const double LONG_STEP = 1; // seconds: what it finds in the caches does not matter
+static const double LONG_STEP = 1; // seconds of a step that needs no warm caches
 static const double DEFAULT_SECONDS = 4;
 
 #ifndef BENCH_FLAGS
-#define BENCH_FLAGS "" // the compiler's, as the Makefile has them
+#define BENCH_FLAGS "" // the compiler's flags, which the Makefile defines
 #endif
 #ifdef __clang__
 #define BENCH_COMPILER __VERSION__
@@ -35,37 +35,37 @@ static const double DEFAULT_SECONDS = 4;
 
 struct bench_row {
     const char *name;
-    double seconds, calls, flops, bytes; // a step
+    double seconds, calls, flops, bytes; // per step
 };
 
 struct bench {
     const struct model_info *info;
     struct run run;
-    double seconds; // to time steps for
+    double seconds; // how long to time steps
     const char *json;
     bool serve;
 
     struct model m;
     int threads;
     int64_t index; // of the next step
-    int64_t steps; // timed ones
+    int64_t steps; // timed so far
     double ms[MOST];
     struct bench_row rows[BENCH_ROWS];
     int rows_count;
 
     char machine[128];
-    size_t cache[2];               // bytes: a core's second level, the last level
-    double peak_gflops;            // the best of all measurements,
-    double held_gflops[SLOTS + 1]; // what was held in each, then sorted,
-    double read_gbs[LEVELS];       // the best of these
-    size_t rss_bytes, plan_bytes;  // after the steps; as planned
+    size_t cache[2];               // bytes of a core's L2 and of the last-level cache
+    double peak_gflops;            // the best of all measurements
+    double held_gflops[SLOTS + 1]; // the sustained rate of each measurement, sorted at the end
+    double read_gbs[LEVELS];       // the best of all measurements
+    size_t rss_bytes, plan_bytes;  // resident after the steps; planned
 };
 
-// What the measurements come to.
+// The results, from the measurements.
 struct bench_figures {
-    double median, p10, p90; // ms a step
+    double median, p10, p90; // ms per step
     double flop, gflops, share, tokens_per_s, floor_ms;
-    double held, share_of_held; // the median of what was held, as the steps' is
+    double held, share_of_held; // the median of held_gflops, and the steps' share of it
 };
 
 // ---- flags --------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ static double bench_seconds(const char *text) {
     return seconds;
 }
 
-// Takes a flag of bench's own; false where it is none.
+// Reads one of bench's own flags; false if it is another one.
 static bool bench_flag(struct bench *b, const char *word) {
     if (!strncmp(word, "--seconds=", 10)) {
         b->seconds = bench_seconds(word + 10);
@@ -107,7 +107,7 @@ static void bench_options(struct bench *b, int argc, char **argv) {
     b->json = beside;
     b->seconds = DEFAULT_SECONDS;
     b->run = run_defaults;
-    int rest = 1; // words for the trainer's options
+    int rest = 1; // arguments left for the trainer's options
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
             printf("bench takes --seconds=S, --json=FILE and --serve, and as the trainer:\n");
@@ -121,7 +121,7 @@ static void bench_options(struct bench *b, int argc, char **argv) {
 
 // ---- the machine --------------------------------------------------------------------------------
 
-// The size of a cache in bytes, as Linux has it ("1024K"), or `otherwise`.
+// The size of a cache in bytes, as Linux states it ("1024K"), or `otherwise` if it does not.
 static size_t bench_cache(int level, size_t otherwise) {
     for (int i = 0; i < 8; i++) {
         size_t number[2] = {0, 0};
@@ -144,8 +144,8 @@ static size_t bench_cache(int level, size_t otherwise) {
     return otherwise;
 }
 
-// Working sets for which reading speed is measured: half the second level of each core; beyond all
-// of those, within the last level; beyond that.
+// Bytes of the working sets for which reading speed is measured: half of all L2 caches; a set that
+// only the last level holds; one beyond that.
 static size_t bench_set_bytes(const struct bench *b, int level) {
     const size_t l2 = b->cache[0] * (size_t)b->threads, l3 = b->cache[1];
     const size_t mib256 = 256 << 20;
@@ -159,7 +159,7 @@ static size_t bench_set_bytes(const struct bench *b, int level) {
     }
 }
 
-// On a shared host one measurement can be unlucky: the best one says what the machine can do.
+// Measures the peak. On a shared host one measurement can be disturbed, so the best one counts.
 static void bench_peak(struct bench *b, int slot) {
     b->peak_gflops = fmax(b->peak_gflops, peak_gflops(b->threads, &b->held_gflops[slot]));
 }
@@ -188,7 +188,7 @@ static void bench_batch(struct bench *b) {
     }
 }
 
-// One row of the table for work that is no emitted kernel.
+// A row of the table for work that is not an emitted kernel.
 static struct bench_row *bench_other(struct bench *b, const char *name, double bytes) {
     struct bench_row *row = &b->rows[b->info->kernels_count];
     for (; row < b->rows + b->rows_count; row++) {
@@ -225,7 +225,7 @@ static double bench_step(struct bench *b, bool charge) {
     const struct step_settings settings = schedule_settings(&b->run, 1e-4);
     if (charge) {
         step_gradients(&b->m, b->info, 1, true);
-        const double update = time_now(); // the kernels have their own clock
+        const double update = time_now(); // the kernels are timed by profile.c
         step_update(&b->m, b->info, &settings, b->index + 1);
         bench_charge(b, "grad norm and update", floats * 4 * (moments ? 8 : 4), update);
     } else {
@@ -247,7 +247,7 @@ static double bench_quantile(const struct bench *b, double q) {
     return b->ms[(int)(q * (double)(b->steps - 1) + 0.5)];
 }
 
-// Steps before the clock starts; long ones are few.
+// Untimed steps at the start, fewer if they are long. Returns the seconds of the last one.
 static double bench_warm_up(struct bench *b) {
     double last = 0, sum = 0;
     for (int i = 0; i < WARM_UP && sum < b->seconds / 4; i++) {
@@ -267,7 +267,7 @@ static void bench_time_steps(struct bench *b) {
                (b->steps * SLOTS < least * slot || sum * SLOTS < b->seconds * slot)) {
             last = bench_step(b, false);
             if (!warm) {
-                warm = true; // the peak's measurement has stopped the step's threads and memory
+                warm = true; // the first step after a measurement of the peak finds cold caches
                 continue;
             }
             b->ms[b->steps++] = last * 1e3;
@@ -313,7 +313,7 @@ static void bench_time_kernels(struct bench *b) {
     }
 }
 
-// ---- in turns -----------------------------------------------------------------------------------
+// ---- alternating with another program -----------------------------------------------------------
 
 static void bench_serve(struct bench *b) {
     char line[64];
@@ -321,7 +321,7 @@ static void bench_serve(struct bench *b) {
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         const double seconds = bench_seconds(line);
-        bench_step(b, false); // the other's turn has left its own data in the caches
+        bench_step(b, false); // untimed: the other program has filled the caches
         printf("{\"ms\": [");
         double sum = 0;
         for (int steps = 0; steps < 2 || sum < seconds; steps++) {
@@ -334,10 +334,10 @@ static void bench_serve(struct bench *b) {
     }
 }
 
-// ---- what it means ------------------------------------------------------------------------------
+// ---- results ------------------------------------------------------------------------------------
 
-// The least time for a row: its operations at the peak, or its bytes at the speed of the level
-// where one call's operands fit.
+// The roofline's least time for a row: its FLOP at the peak rate, or its bytes at the reading speed
+// of the memory level that one call's operands fit in, whichever is longer.
 static double bench_floor(const struct bench *b, const struct bench_row *row) {
     const double each = row->calls > 0 ? row->bytes / row->calls : 0;
     const int level = each <= (double)bench_set_bytes(b, 0) ? 0
@@ -403,7 +403,7 @@ static void bench_print(const struct bench *b, const struct bench_figures *f) {
     }
 }
 
-// "isa" of "… isa=avx2 …".
+// Writes the value of isa in a config "… isa=avx2 …".
 static void bench_write_isa(FILE *file, const char *config) {
     struct pair pair;
     if (pairs_find(config, "isa", 3, &pair)) {
@@ -486,7 +486,7 @@ int main(int argc, char **argv) {
     b.cache[1] = bench_cache(3, 32 << 20);
 
     bench_time_steps(&b);
-    b.rss_bytes = bench_rss(); // before the peak's own memory
+    b.rss_bytes = bench_rss(); // before bench_reads allocates its own memory
     bench_reads(&b);
     bench_time_kernels(&b);
     bench_reads(&b);

@@ -1,10 +1,11 @@
-// check.c: a program that says whether files are whole, for scripts:
+// check.c: a program for scripts that checks whether files are whole:
 //
-//     check FILE ...       says nothing of a safetensors file that is; of others a line each. Exit
-//                          code 0, or that of the last one: 65 damaged, 66 missing, 74 unreadable
+//     check FILE ...       prints a line for each safetensors file that is not whole. The exit code
+//                          is 0, or that of the last such file: 65 damaged, 66 missing, 74 unreadable
 //     check --data=DIR     prints the hash of the data set in DIR, of its tokens and its tokenizer
 //
-// A file's header is held against its hash and its size; --data as a trainer does at its start.
+// A file's header is checked against its hash and the file's size; --data as a trainer does at
+// start.
 #include "runtime/files/files.h"
 
 #include <string.h>

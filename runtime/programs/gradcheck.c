@@ -1,19 +1,19 @@
-// gradcheck.c: holds a trainer's gradients against finite differences of its own loss, tensor by
+// gradcheck.c: compares a trainer's gradients with finite differences of its own loss, tensor by
 // tensor.
 //
 // For a change d of one tensor, the loss should change by the sum of gradient * d. Three kinds of
 // d:
 //   along    the gradient, in a random half of its entries: a sharp test of their sizes
-//   signs    one size everywhere with random signs: finds gradient that is missing
-//   entries  single ones: that of the largest gradient, and random ones
-// The loss is computed in float, so a change has to be large enough to stand out of rounding, and
-// is then no longer linear. Two step sizes are combined so that the cubic term cancels (Richardson:
-// (8 f(h) - f(2h)) / 6, with f(h) the loss at +h less the loss at -h).
+//   signs    the same size everywhere with random signs: finds missing gradients
+//   entries  single entries: the one with the largest gradient, and random ones
+// The loss is computed in float, so a change must be large to stand out from rounding, and is then
+// no longer linear. Two step sizes are combined so that the cubic term cancels (Richardson: (8 f(h)
+// - f(2h)) / 6, with f(h) the loss at +h minus the loss at -h).
 //
-// A tensor is right where predicted and measured change differ by less than TOLERANCE of the
-// change's expected size plus NOISE of the loss, which lets float's rounding through. The kinks of
-// relu, of which every step crosses some, want a wider TOLERANCE. The weights are random and larger
-// than a fresh model's, so that all gradients are worth measuring.
+// A tensor is right if the predicted and the measured change differ by less than TOLERANCE of the
+// change's expected size plus NOISE of the loss, which allows for float's rounding. relu has a
+// wider TOLERANCE, since every step crosses some of its kinks. The weights are random and larger
+// than a fresh model's, so that all gradients are large enough to measure.
 #include "runtime/train/train.h"
 
 #include <math.h>
@@ -22,8 +22,8 @@
 
 static const double GRADCHECK_TOLERANCE = 0.02, GRADCHECK_TOLERANCE_KINKS = 0.08;
 static const double GRADCHECK_NOISE = 1e-6;
-static const double GRADCHECK_CHANGE = 0.01; // of the loss, aimed at along the gradient
-static const double GRADCHECK_SMALLER = 3;   // from one step to the next
+static const double GRADCHECK_CHANGE = 0.01; // target change of the loss along the gradient
+static const double GRADCHECK_SMALLER = 3;   // factor from one step size to the next
 
 enum { GRADCHECK_ENTRIES = 3 };
 
@@ -37,15 +37,15 @@ struct gradcheck {
     const float *gradient; // in m.grads
     int64_t count;         // its elements
     double size;           // root mean square of its values
-    double norm;           // of its gradient
+    double norm;           // L2 norm of its gradient
 };
 
 static uint64_t gradcheck_random(struct gradcheck *g) {
     return rng_bits(g->seed, RNG_BENCH, g->draws++, 1);
 }
 
-// The loss at kept + h * d, less the loss at kept - h * d. What counts is the change that float
-// holds: *predicted gets the sum of gradient * (that change).
+// The loss at kept + h * d minus the loss at kept - h * d. *predicted is the sum of gradient times
+// the change, as float rounds it.
 static double gradcheck_difference(struct gradcheck *g, double h, double *predicted) {
     *predicted = 0;
     double loss[2];
@@ -62,10 +62,10 @@ static double gradcheck_difference(struct gradcheck *g, double h, double *predic
     return loss[0] - loss[1];
 }
 
-// How far measured and predicted change are apart, in parts of what is allowed: right up to 1.
-// expected is the size that a predicted change of this kind has at step h. Smaller steps are tried
-// as long as rounding is no more than TOLERANCE of the change: a right gradient agrees at one of
-// them, a wrong one at none.
+// The difference of measured and predicted change as a fraction of what is allowed: right up to 1.
+// `expected` is the typical size of a predicted change of this kind at step h. Smaller steps are
+// tried while rounding is at most TOLERANCE of the change: a right gradient agrees at one of them,
+// a wrong one at none.
 static double gradcheck_error(struct gradcheck *g, double h, double expected) {
     const double noise = GRADCHECK_NOISE * (1 + fabs(g->m.loss));
     double least = HUGE_VAL;
@@ -84,8 +84,7 @@ static double gradcheck_error(struct gradcheck *g, double h, double expected) {
 }
 
 static double gradcheck_along(struct gradcheck *g) {
-    double most =
-        0.05 * g->size * sqrt((double)g->count) + 1e-3; // a change still small beside the tensor
+    double most = 0.05 * g->size * sqrt((double)g->count) + 1e-3; // small compared with the tensor
     double h = g->norm > 0 ? GRADCHECK_CHANGE / g->norm : most;
     for (int64_t i = 0; i < g->count; i++) {
         bool in = gradcheck_random(g) & 1;
@@ -121,7 +120,7 @@ static double gradcheck_entries(struct gradcheck *g) {
     return worst;
 }
 
-// One line for one tensor; whether it is right.
+// Checks one tensor and prints a line. Returns whether it is right.
 static bool gradcheck_tensor(struct gradcheck *g, const struct param *param, int layer) {
     int64_t place = param->offset + layer * param->stride;
     g->count = param->dims[0] * param->dims[1];
@@ -144,7 +143,7 @@ static bool gradcheck_tensor(struct gradcheck *g, const struct param *param, int
     return right;
 }
 
-// Matrices with rows of length about 1, vectors near where they start.
+// Sets the weights: matrices with rows of length about 1, vectors near their initial values.
 static void gradcheck_weights(struct gradcheck *g) {
     const struct model_info *info = g->info;
     model_init(&g->m, info, g->seed);
@@ -161,7 +160,7 @@ static void gradcheck_weights(struct gradcheck *g) {
     }
 }
 
-// Random tokens and targets, every seventh of which does not count.
+// Makes random tokens and targets; every seventh target is ignored.
 static void gradcheck_batch(struct gradcheck *g) {
     uint64_t vocab_size = (uint64_t)g->info->vocab_size;
     for (int i = 0; i < g->info->batch_size * g->info->block_size; i++) {
@@ -193,7 +192,7 @@ int main(int argc, char **argv) {
     gradcheck_weights(&g);
     gradcheck_batch(&g);
     g.m.dropout = g.info->dropout ? (float)(run.dropout > 0 ? run.dropout : 0.1) : 0;
-    g.m.dropout_key[0] = g.seed; // one mask throughout
+    g.m.dropout_key[0] = g.seed; // the same dropout masks for every loss
     g.m.dropout_key[1] = RNG_DROPOUT;
     step_gradients(&g.m, g.info, 1, true);
     printf("%s: %s\nloss %.6f; errors of 1 are the largest allowed\n", run_config_name,

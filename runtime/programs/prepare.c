@@ -4,19 +4,20 @@
 //             [--gpt2=FOLDER] [--newlines=keep|lf]
 //
 // writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, the text's characters split
-// 90/10, as nanoGPT writes them) and DIR/meta.json. A token is a character, which is a code point,
-// its id its rank among those in the text; or it is one of GPT-2's, from FOLDER/vocab.bpe and
-// encoder.json (data/gpt2 where left out), each part of the text encoded for itself, and
-// <|endoftext|> in it as ordinary text. The text is memory-mapped and read twice, so it may be
-// larger than memory. With newlines=lf each CR LF and each other CR is read as LF, as Python reads a
-// text. Files appear whole, meta.json last, or not at all.
+// 90/10, as nanoGPT does) and DIR/meta.json. With --tokenizer=char a token is a character (a code
+// point) and its id is its rank among those in the text. With gpt2 it is one of GPT-2's, from
+// FOLDER/vocab.bpe and encoder.json (default data/gpt2); each split is encoded separately, and
+// <|endoftext|> in the text is ordinary text. The text is memory-mapped and read twice, so it may
+// be larger than memory. With newlines=lf each CR LF and each other CR is read as LF, as Python
+// does. Either all files appear, whole and meta.json last, or none.
 //
 //     prepare --adopt=DIR --name=DATASET [--gpt2=FOLDER]
 //
-// writes meta.json alone, beside a train.bin and val.bin that another program left: nanoGPT, whose
-// meta.pkl has the vocabulary; without that file the tokens are GPT-2's, as nanoGPT takes them.
+// writes only meta.json, beside a train.bin and val.bin that another program made: nanoGPT, whose
+// meta.pkl has the vocabulary; without that file the tokens are taken to be GPT-2's, as nanoGPT
+// does.
 //
-// Tokens that were made elsewhere are never written over.
+// Tokens that were made elsewhere are never overwritten.
 #include "runtime/files/files.h"
 #include "runtime/programs/prepare/text.h"
 
@@ -39,13 +40,13 @@ struct prepare_options {
     const char *text, *out, *name, *sha256, *tokenizer, *gpt2, *newlines, *adopt;
 };
 
-// ---- output files: written under a temporary name, all renamed at the end -----------------------
+// ---- output files: written under temporary names, all renamed at the end ------------------------
 
 struct prepare_file {
     char *path, *temporary;
     FILE *stream;
 };
-// train.bin, val.bin, meta.json, and a text of other line ends, which is never renamed.
+// train.bin, val.bin, meta.json, and a copy of the text with LF line ends, which is never renamed.
 static struct prepare_file prepare_files[4];
 
 static void prepare_remove(void) {
@@ -96,7 +97,7 @@ static void prepare_rename(void) {
 
 // ---- the vocabulary -----------------------------------------------------------------------------
 
-// The tokenizer of the text's characters.
+// Makes the tokenizer's string from the text's characters.
 static char *prepare_characters(const struct prepare_text *text) {
     int vocab_size = 0;
     for (int c = 0; c < PREPARE_CODEPOINTS; c++) {
@@ -162,7 +163,7 @@ static void prepare_put_characters(const struct prepare_text *text, size_t from,
 
 static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t to,
                             const struct tokenizer *tokenizer, struct prepare_output *output) {
-    int32_t *ids = NULL; // of one piece
+    int32_t *ids = NULL; // of one piece of text
     size_t room = 0;
     while (from < to) {
         const char *piece = (const char *)text->bytes + from;
@@ -187,7 +188,7 @@ static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t
     free(ids);
 }
 
-// Second reading: writes the tokens of a part of the text. Returns how many.
+// Second reading: writes the tokens of text[from..to). Returns how many.
 static uint64_t prepare_tokens(const struct prepare_text *text, size_t from, size_t to,
                                const struct tokenizer *tokenizer, struct prepare_file *file) {
     static struct prepare_output output;
@@ -203,7 +204,7 @@ static uint64_t prepare_tokens(const struct prepare_text *text, size_t from, siz
     return output.count;
 }
 
-// The hashes of both token files and of all that a run depends on.
+// Writes the hashes of both token files and of the data set (hash_data) to meta.json.
 static void prepare_hashes(const struct tokenizer *tokenizer, uint64_t train, uint64_t val,
                            const char *adopted, FILE *out) {
     static const char *const names[] = {"train", "val"};
@@ -229,7 +230,8 @@ static void prepare_hashes(const struct tokenizer *tokenizer, uint64_t train, ui
     fprintf(out, "  \"xxh3\": \"%s\",\n", all);
 }
 
-// One key a line and nothing that changes from run to run: for some data sets git tracks this file.
+// Writes meta.json: one key a line and nothing that changes from run to run, since for some data
+// sets git tracks this file.
 static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint64_t val,
                          const struct prepare_options *options, struct prepare_file *file) {
     FILE *out = file->stream;
@@ -240,10 +242,10 @@ static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint
     fprintf(out, "  \"val_tokens\": %llu,\n", (unsigned long long)val);
     prepare_hashes(tokenizer, train, val, options->adopt, out);
     if (options->adopt) {
-        fprintf(out, "  \"adopted\": true\n}\n"); // data/prepare.sh looks for this line
+        fprintf(out, "  \"adopted\": true\n}\n"); // data/prepare.sh greps for this line
     } else {
         if (strcmp(options->newlines, "lf") == 0) {
-            fprintf(out, "  \"newlines\": \"lf\",\n"); // and for this one
+            fprintf(out, "  \"newlines\": \"lf\",\n"); // and for this line
         }
         fprintf(out, "  \"text_sha256\": \"%s\"\n}\n", options->sha256);
     }
@@ -253,9 +255,9 @@ static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint
     prepare_finish(file);
 }
 
-// ---- tokens that are there ----------------------------------------------------------------------
+// ---- existing tokens ----------------------------------------------------------------------------
 
-// A whole file, mapped; NULL where it is not there. Where it is empty, no byte of it may be read.
+// Maps a whole file; NULL if it does not exist. If it is empty, no byte of the result may be read.
 static const void *prepare_bytes(const char *path, size_t *length) {
     struct stat status;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -272,8 +274,8 @@ static const void *prepare_bytes(const char *path, size_t *length) {
     return *length ? mapped_open(fd, *length, path) : "";
 }
 
-// What a meta.json of a folder says of its files: tokens in train.bin and val.bin, -1 where it does
-// not say, and whether another program made them.
+// What a folder's meta.json states of its files: the tokens in train.bin and val.bin, -1 if it does
+// not, and whether another program made them.
 struct prepare_stated {
     int64_t tokens[2];
     bool elsewhere;
@@ -290,7 +292,7 @@ static struct prepare_stated prepare_stated(const char *out) {
     const char *error, *text = prepare_bytes(path, &length);
     struct json *meta = text ? json_parse(text, length, &error) : NULL;
     if (!text) {
-        stated.elsewhere = access(half, F_OK) != 0; // what was stopped between its files is ours
+        stated.elsewhere = access(half, F_OK) != 0; // else ours, stopped before its last rename
     } else if (meta && json_is_object(meta, 0)) {
         for (int i = 0; i < 2; i++) {
             if (!json_integer(meta, json_get(meta, 0, keys[i]), &stated.tokens[i])) {
@@ -305,7 +307,7 @@ static struct prepare_stated prepare_stated(const char *out) {
     return stated;
 }
 
-// Gives a token file a name that is not taken: train.previous.bin, train.previous2.bin ...
+// Renames a token file to the first free name of train.previous.bin, train.previous2.bin ...
 static void prepare_set_aside(const char *path, const char *out, const char *stem) {
     char number[16] = "", *aside = NULL;
     for (int n = 2; !aside || access(aside, F_OK) == 0; n++) {
@@ -320,7 +322,7 @@ static void prepare_set_aside(const char *path, const char *out, const char *ste
     free(aside);
 }
 
-// Before anything is written: what is there has to be ours.
+// Before anything is written: dies if existing tokens are not ours.
 static struct prepare_stated prepare_guard(const char *out) {
     const struct prepare_stated stated = prepare_stated(out);
     for (int i = 0; i < 2; i++) {
@@ -336,8 +338,8 @@ static struct prepare_stated prepare_guard(const char *out) {
     return stated;
 }
 
-// A token file that meta.json does not speak of, since it was cut or another program's is in its
-// place, keeps another name.
+// Sets aside a token file that does not match meta.json, because it was cut or replaced by another
+// program's.
 static void prepare_keep(const char *out, const struct prepare_stated *stated) {
     for (int i = 0; i < 2; i++) {
         char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
@@ -349,7 +351,7 @@ static void prepare_keep(const char *out, const struct prepare_stated *stated) {
     }
 }
 
-// How many tokens a file has, all of them of the vocabulary.
+// Counts a file's tokens. Dies if one is not in the vocabulary.
 static uint64_t prepare_count(const struct prepare_options *options, const char *name,
                               const struct tokenizer *tokenizer) {
     char *path = allocate_print("a path", "%s/%s", options->adopt, name), vocabulary[96];
@@ -375,7 +377,7 @@ static uint64_t prepare_count(const struct prepare_options *options, const char 
     return length / 2;
 }
 
-// The tokenizer of a folder that another program left, and where it was found.
+// Finds the tokenizer's string for a folder that another program made; *from says where it is from.
 static char *prepare_elsewhere(const struct prepare_options *options, char **from) {
     *from = allocate_print("a path", "%s/meta.pkl", options->adopt);
     size_t length;
@@ -447,7 +449,7 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
             die(EXIT_USAGE, "prepare: %s is missing; %s", flags[f].flag, wanted);
         }
     }
-    // Both go into meta.json as they are.
+    // Both go into meta.json unescaped.
     if (strspn(options->name,
                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
         strlen(options->name)) {
@@ -477,7 +479,7 @@ int main(int argc, char **argv) {
     struct prepare_options options;
     prepare_options_read(&options, argc, argv);
     die_hook = prepare_remove;
-    signal(SIGXFSZ, SIG_IGN); // a file size limit is an error as a full disk is one
+    signal(SIGXFSZ, SIG_IGN); // writing beyond a file size limit then fails as on a full disk
     if (options.adopt) {
         prepare_adopt(&options);
         return EXIT_DONE;
@@ -506,7 +508,7 @@ int main(int argc, char **argv) {
         die(EXIT_DATA, "%s: %s", gpt2 ? options.gpt2 : options.text, error);
     }
     free(string);
-    // int(n * 0.9), in the double arithmetic that nanoGPT's Python does it in.
+    // int(n * 0.9) in double arithmetic, as in nanoGPT's Python.
     size_t split = prepare_offset(&text, (uint64_t)((double)text.characters * 0.9));
     uint64_t train =
         prepare_tokens(&text, 0, split, &tokenizer, prepare_create(0, options.out, "train.bin"));

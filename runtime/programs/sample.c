@@ -1,4 +1,4 @@
-// sample.c: the sampler as a program: a checkpoint and a prompt in, text out.
+// sample.c: the sampler's program: reads a checkpoint and a prompt, writes text.
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 enum {
     MOST_PROMPT_BYTES = 64 << 20,
     MOST_THREADS = 8,            // unless --threads asks for more
-    WEIGHTS_PER_THREAD = 1 << 18 // fewer are read sooner than another thread is told to
+    WEIGHTS_PER_THREAD = 1 << 18 // with fewer, another thread costs more than it saves
 };
 
 struct prompt {
@@ -26,10 +26,10 @@ struct prompt {
 struct output {
     const struct tokenizer *tokenizer;
     struct utf8_mend mend;
-    bool live; // somebody is watching: show each token at once
+    bool live; // stdout is a terminal: flush after each token
 };
 
-// A reader that went away needs no message.
+// Ends the program, without a message if the reader has closed the pipe.
 static _Noreturn void output_failed(void) {
     int problem = errno;
     if (problem != EPIPE) {
@@ -100,7 +100,7 @@ static void prompt_read(struct prompt *prompt, const char *start) {
     prompt->ids = allocate(prompt->length, sizeof *prompt->ids, "the prompt");
 }
 
-// Where nobody says a prompt it is of the checkpoint's own vocabulary.
+// The default prompt, one token of the checkpoint's vocabulary.
 static void prompt_own(struct prompt *prompt, const struct tokenizer *tokenizer) {
     int32_t id = tokenizer_start(tokenizer);
     const char *text = tokenizer_decode(tokenizer, id, &prompt->length);
@@ -139,7 +139,8 @@ static void prompt_encode(struct prompt *prompt, const struct tokenizer *tokeniz
         prompt->place, line, column, bytes, found, (unsigned)codepoint, vocabulary);
 }
 
-// As many threads as are asked for; otherwise as the model keeps busy. Never more than may run at once.
+// The number of threads: as asked for, else as many as the model keeps busy; at most as many as may
+// run at once.
 static int choose_threads(int64_t asked) {
     int64_t threads = processors_threads("--threads", (int)asked), weights = 0;
     if (asked > 0) {
@@ -186,8 +187,8 @@ static void write_attention(const char *path, struct sampler *s, const struct to
 
 int main(int argc, char **argv) {
     streams_open();
-    signal(SIGPIPE, SIG_IGN); // a write then fails instead,
-    signal(SIGXFSZ, SIG_IGN); // beyond a limit on files' sizes too
+    signal(SIGPIPE, SIG_IGN); // writing to a closed pipe then fails instead,
+    signal(SIGXFSZ, SIG_IGN); // and so does writing beyond a file size limit
     struct sample_flags flags;
     sample_flags_parse(&flags, argc, argv);
     if (flags.attention[0] != '\0' && sampler_info.n_head == 0) {

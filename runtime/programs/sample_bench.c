@@ -1,5 +1,5 @@
-// sample_bench.c: how fast a config's sampler is, held against what the machine can do, measured in
-// the same run. Needs no checkpoint: it writes one of made-up weights, has it sampled in this
+// sample_bench.c: times a config's sampler and compares it with the machine's peak rates, measured
+// in the same run. Needs no checkpoint: it writes one with random weights, samples from it in this
 // process and by the program `sample` beside it, and removes it. Writes sample_bench.json beside
 // itself.
 #ifndef _GNU_SOURCE
@@ -22,13 +22,13 @@
 #include <unistd.h>
 
 enum {
-    SLOTS = 400,      // at most: some tokens, then a read of memory
-    PREFILLS = 31,    // at most
-    STARTS = 9,       // of the program
-    PROMPT = 256,     // tokens, or the whole context
-    DECODE_FROM = 16, // tokens of context, and more as the slots go by
+    SLOTS = 400,      // at most; a slot is some tokens, then a read of memory
+    PREFILLS = 31,    // at most; measurements of a prompt's time
+    STARTS = 9,       // measurements of the time to the first token
+    PROMPT = 256,     // tokens, or the whole context if that is shorter
+    DECODE_FROM = 16, // tokens of context at the start
     READ_STREAMS = 8,
-    MOST_READ = 1 << 28 // bytes of the set that reading is measured on
+    MOST_READ = 1 << 28 // bytes that a measurement reads, and the most that its memory has
 };
 
 struct sample_bench {
@@ -37,9 +37,9 @@ struct sample_bench {
     char sample[4096], json[4096];
     struct sampler_file file;
     struct sampler s;
-    double token_bytes;                                  // of weights, that a token reads
-    double token_ms[SLOTS], read_gbs[SLOTS];             // each sorted once all are there
-    double prefill_ms[PREFILLS], first_token_ms[STARTS]; // sorted too
+    double token_bytes;                                  // of the weights that each token reads
+    double token_ms[SLOTS], read_gbs[SLOTS];             // sorted at the end
+    double prefill_ms[PREFILLS], first_token_ms[STARTS]; // sorted at the end
     int slots, prefills, prompt;
     double prefill_flop, peak_gflops;
     const float *read_set;
@@ -58,26 +58,26 @@ static double bench_median(double *values, int count) {
     return values[count / 2];
 }
 
-// ---- made-up weights ----------------------------------------------------------------------------
+// ---- random weights -----------------------------------------------------------------------------
 
-static char *bench_weights_path; // for the hook
+static char *bench_weights_path; // for die_hook
 
 static void bench_remove_weights(void) {
     unlink(bench_weights_path);
 }
 
-// A vocabulary of V characters, from the space on.
+// Makes the string of a tokenizer with V characters, from the space on.
 static char *bench_tokenizer(int V) {
     char *text = allocate((size_t)V * 8 + 16, 1, "a vocabulary"), *at = text;
     at += sprintf(at, "char");
     for (int v = 0, c = 0x20; v < V; v++, c++) {
-        c = c == 0xd800 ? 0xe000 : c; // surrogates are no characters
+        c = c == 0xd800 ? 0xe000 : c; // skip the surrogates
         at += sprintf(at, " %02x", (unsigned)c);
     }
     return text;
 }
 
-// The trainer's initial weights, as a checkpoint.
+// Writes the trainer's initial weights as a checkpoint.
 static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
     const struct model_info info = {.params = sampler_info.params,
                                     .params_count = sampler_info.params_count};
@@ -114,9 +114,10 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
     free(m.params);
 }
 
-// ---- what the work is ---------------------------------------------------------------------------
+// ---- the work -----------------------------------------------------------------------------------
 
-// Of the weights, those that a product reads; the head's are apart.
+// Counts the bytes of weights that a token reads, and a prompt's FLOP; the head runs for its last
+// token only.
 static void bench_count(struct sample_bench *b) {
     double body = 0, head = 0, rest = 0;
     for (int i = 0; i < sampler_info.params_count; i++) {
@@ -146,7 +147,7 @@ struct bench_reader {
     pthread_barrier_t *begin;
     pthread_t thread;
     float sum;
-    double start, end; // by its own clock: who waits for it may be woken late
+    double start, end; // taken by the reader itself, since a waiting thread may be woken late
 };
 
 static void *bench_read(void *argument) {
@@ -174,8 +175,8 @@ static void *bench_read(void *argument) {
     return NULL;
 }
 
-// Readers are new threads, each on a processor of its own: the system would move them there only
-// after a while.
+// The reading speed of new threads, each pinned to a processor of its own: the scheduler would
+// spread them only after a while.
 static double bench_read_gbs(const struct sample_bench *b) {
     enum { MOST = 256 };
     static struct bench_reader readers[MOST];
@@ -209,13 +210,13 @@ static double bench_read_gbs(const struct sample_bench *b) {
         end = readers[i].end > end ? readers[i].end : end;
     }
     pthread_barrier_destroy(&begin);
-    sink = sum; // keeps the sums from being optimised away
+    sink = sum; // keeps the compiler from removing the sums
     (void)sink;
     return (double)(vectors * READ_STREAMS * sizeof(vec)) * threads * (double)readers[0].passes /
            (end - start) * 1e-9;
 }
 
-// Memory to read from: as much as the weights are, since these may fit a cache.
+// Allocates memory to read from, as large as the weights, since those may fit in a cache.
 static void bench_make_read_set(struct sample_bench *b) {
     const size_t least = (size_t)64 << 10, wanted = (size_t)b->token_bytes;
     b->read_bytes = wanted < least ? least : wanted > MOST_READ ? MOST_READ : wanted;
@@ -226,14 +227,15 @@ static void bench_make_read_set(struct sample_bench *b) {
     }
     madvise(memory, b->read_bytes, MADV_HUGEPAGE);
     for (size_t i = 0; i < b->read_bytes / sizeof(float); i++) {
-        memory[i] = 1.0f; // pages of its own, not the shared one of zeros
+        memory[i] = 1.0f; // allocates the page: unwritten pages share one page of zeros
     }
     b->read_set = memory;
 }
 
-// ---- what is measured ---------------------------------------------------------------------------
+// ---- measurements -------------------------------------------------------------------------------
 
-// A slot: tokens for some milliseconds, then a read. The first token of a text has its prompt's time.
+// Called after each token: ends the slot after some milliseconds, and then measures a read. The
+// first token of a text is not counted, since its time includes the prompt's.
 static void bench_token(void *context, int32_t id) {
     (void)id;
     struct sample_bench *b = context;
@@ -282,7 +284,7 @@ static void bench_prefill(struct sample_bench *b, const int32_t *ids, double sec
 
 extern char **environ;
 
-// From the start of the program to its end, with one token.
+// Milliseconds from the start of the program `sample` to its end, with one token.
 static double bench_start(struct sample_bench *b) {
     char checkpoint[4160], threads[32];
     snprintf(checkpoint, sizeof checkpoint, "--checkpoint=%s", b->weights);
@@ -314,7 +316,7 @@ static void bench_peak(struct sample_bench *b) {
     b->peak_gflops = peak > b->peak_gflops ? peak : b->peak_gflops;
 }
 
-// ---- what it means ------------------------------------------------------------------------------
+// ---- results ------------------------------------------------------------------------------------
 
 static void bench_report(struct sample_bench *b) {
     const double token_ms = bench_median(b->token_ms, b->slots);
@@ -380,7 +382,7 @@ static _Noreturn void bench_help(void) {
 
 int main(int argc, char **argv) {
     streams_open();
-    double seconds = 4; // of decoding: bench's own flag, no run key
+    double seconds = 4; // of decoding: this program's own flag, not a run key
     int words = 1;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -410,7 +412,7 @@ int main(int argc, char **argv) {
     static const int ends[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         if (signal(ends[i], bench_stop) == SIG_IGN) {
-            signal(ends[i], SIG_IGN); // as it was
+            signal(ends[i], SIG_IGN); // it was ignored at the start
         }
     }
     for (int i = 0; i < STARTS; i++) {

@@ -1,11 +1,11 @@
 // train.c: the trainer: nanoGPT's loop.
 //
-// An iteration: evaluate where it is time and keep the best weights; then micro-steps, clip,
-// update. An iteration is submitted, and settled when its result is read: at once on the CPU, one
-// iteration later on a device, which so never waits. Everything random is a function of the seed
-// and the iteration, so that a run which is stopped and started again computes what it would have
-// computed. A stop is looked for between micro-steps; what an unfinished iteration has computed by
-// then are gradients alone, which the next one begins anew.
+// An iteration: evaluate if it is due and keep the best weights; then micro-steps, clip, update. An
+// iteration is submitted, and settled when its result is read: at once on the CPU, one iteration
+// later on a device, which therefore never waits for the host. Everything random is a function of
+// the seed and the iteration, so that a resumed run computes what it would have computed without
+// the stop. A stop takes effect between micro-steps: an unfinished iteration has only computed
+// gradients, and is repeated when the run resumes.
 #include "runtime/train/train.h"
 
 #include <inttypes.h>
@@ -28,18 +28,18 @@ struct trainer {
     struct progress progress;
     char *run_text;
     double tokens_per_iter, peak_flops;
-    char peak_text[256];       // what computes, and how fast it could
-    double started, last_time; // of this process, of the last step's end
-    double mfu;                // running mean, -1 before there is one
-    int64_t local_iter;        // steps of this process whose results are in
-    int64_t submitted;         // the next iteration to compute; progress.iter is the next to settle
-    int64_t micro;             // micro-steps of it that are done,
-    double micro_seconds;      // and what the first took where it was done ahead
-    int64_t kept;              // the iteration of the state that is on disk; -1: there is none
-    enum exit_code failed;     // why the data could not be read any more; EXIT_DONE: they could
+    char peak_text[256];       // the processor or device and its peak, for people
+    double started, last_time; // when this process started and when the last step ended
+    double mfu;                // running mean; -1 before there is one
+    int64_t local_iter;        // steps that this process has settled
+    int64_t submitted;         // the next iteration to submit; progress.iter is the next to settle
+    int64_t micro;             // micro-steps of it that are done
+    double micro_seconds;      // of its first micro-step, if train_is_sound has done that already
+    int64_t kept;              // the iteration of the state on disk; -1 if there is none
+    enum exit_code failed;     // why the data could not be read, or EXIT_DONE
     double submit_time;        // when the oldest step that is not settled began
-    double step_seconds;       // of the steps that mfu counts,
-    int64_t step_count;        // and how many
+    double step_seconds;       // total time of the steps that mfu counts,
+    int64_t step_count;        // and their number
 };
 
 // ---- before the first step ----------------------------------------------------------------------
@@ -76,7 +76,8 @@ static void train_introduce(struct trainer *t, int threads) {
 
 // ---- evaluation ---------------------------------------------------------------------------------
 
-// The mean loss over eval_iters batches of one split. False where a stop was asked in between.
+// The mean loss over eval_iters batches of one split. False if a stop is asked for or reading
+// fails.
 static bool train_estimate(struct trainer *t, const struct split *split, enum rng_stream stream,
                            double *mean) {
     const struct model_info *info = t->info;
@@ -100,7 +101,8 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
     return true;
 }
 
-// nanoGPT's rule: the best validation loss so far, or every time; not at iteration 0.
+// Saves the weights by nanoGPT's rule: if the validation loss is the best so far, or always if the
+// config says so; not at iteration 0.
 static void train_keep_best(struct trainer *t) {
     struct progress *p = &t->progress;
     if (!isfinite(p->val_loss)) {
@@ -119,14 +121,14 @@ static void train_keep_best(struct trainer *t) {
     }
 }
 
-// A page of the run so far. The time that it takes is no step's.
+// Makes the page of the run so far. The time that it takes is not counted as training.
 static void train_report(struct trainer *t) {
     const double seconds = report_refresh(&t->report);
     t->started += seconds;
     t->last_time += seconds;
 }
 
-// False where a stop was asked; nothing has then changed.
+// False if a stop is asked for or reading fails; nothing has changed then.
 static bool train_evaluate(struct trainer *t) {
     struct progress *p = &t->progress;
     double start = time_now(), train_loss, val_loss;
@@ -170,7 +172,7 @@ static void train_log(struct trainer *t, double loss) {
                figure_seconds(each * (double)(run->max_iters - iter)).s);
 }
 
-// What is left of the run where its weights are of no use any more.
+// Says which state is left when the weights in memory are not finite any more.
 static void train_say_kept(const struct trainer *t, char text[600]) {
     if (t->kept < 0) {
         snprintf(text, 600, "nothing was saved before");
@@ -191,8 +193,8 @@ static bool train_is_scaled(const struct trainer *t) {
     return !strcmp(t->info->dtype, "float16");
 }
 
-// An update was skipped: say so, and give up after many in a row. In float16 the loss scaler skips
-// on its way down, once for each halving.
+// Reports a skipped update, and gives up after many in a row; after more in float16, where the loss
+// scaler skips an update each time that it halves its factor.
 static void train_skipped(struct trainer *t, const struct step_result *result, double loss) {
     struct progress *p = &t->progress;
     bool scaled = train_is_scaled(t);
@@ -211,7 +213,7 @@ static void train_skipped(struct trainer *t, const struct step_result *result, d
     }
 }
 
-// Makes m's batch that of the next micro-step. False where the data cannot be read.
+// Fills m's tokens and targets for the next micro-step. False if the data cannot be read.
 static bool train_take_batch(struct trainer *t) {
     const struct run *run = t->run;
     const struct model_info *info = t->info;
@@ -227,8 +229,8 @@ static bool train_take_batch(struct trainer *t) {
     return !t->failed;
 }
 
-// Hands iteration t->submitted to what computes. False where a stop was asked before its last
-// micro-step: the update is then not made.
+// Submits iteration t->submitted. False, without the update, if a stop is asked for before its last
+// micro-step or the data cannot be read.
 static bool train_submit(struct trainer *t) {
     const struct run *run = t->run;
     const int micro_steps = (int)run->gradient_accumulation_steps;
@@ -257,13 +259,13 @@ static bool train_submit(struct trainer *t) {
     return true;
 }
 
-// Takes in the oldest result: iteration t->progress.iter is over.
+// Reads the oldest result, which ends iteration t->progress.iter.
 static void train_settle(struct trainer *t) {
     const struct run *run = t->run;
     struct progress *p = &t->progress;
     const struct step_result result = step_wait(&t->m);
     double now = time_now(), seconds = now - t->submit_time;
-    t->submit_time = now; // of the next one, where that is under way
+    t->submit_time = now; // when a device starts the next step, if that is submitted
     if (t->local_iter >= MFU_AFTER) {
         t->step_seconds += seconds;
         t->step_count++;
@@ -290,7 +292,7 @@ static void train_settle(struct trainer *t) {
     p->updates = result.t;
     p->loss_scale = result.scale;
     p->loss_scale_steps = result.good;
-    train_log(t, result.last); // of the last micro-step, as nanoGPT's
+    train_log(t, result.last); // the last micro-step's loss, as nanoGPT prints it
     p->iter++;
     t->local_iter++;
 }
@@ -303,14 +305,15 @@ static void train_settle_all(struct trainer *t) {
 
 // ---- the loop -----------------------------------------------------------------------------------
 
-// Whether training can go on from these weights: what there is of the iteration that they begin,
-// its first micro-step at least, has a finite loss, and finite gradients, unless a loss scaler may
-// yet bring those about. That micro-step is the iteration's own, so it is not computed again.
+// Whether training can continue from these weights: the next iteration's micro-steps so far, at
+// least the first one, have a finite loss and finite gradients (or only a finite loss with a loss
+// scaler, which may still lower its factor). The first micro-step is then done and is not computed
+// again.
 static bool train_is_sound(struct trainer *t) {
     if (t->micro == 0) {
         const double start = time_now();
         if (!t->failed) {
-            train_take_batch(t); // where it cannot be read, the one before tells as much
+            train_take_batch(t); // if it cannot be read, the batch before will do
         }
         step_gradients(&t->m, t->info, (int)t->run->gradient_accumulation_steps, true);
         t->micro = 1;
@@ -323,8 +326,8 @@ static bool train_is_sound(struct trainer *t) {
     return isfinite(result.total) && (train_is_scaled(t) || !result.skipped);
 }
 
-// Saves a state, all steps being settled, where the run can go on from it; else the last one stays,
-// and the reason is said.
+// Saves a state if the run can continue from it; otherwise keeps the old one and says why. All
+// steps must be settled.
 static bool train_save_state(struct trainer *t, char why[200]) {
     char name[PARAM_NAME];
     bool sound = train_is_sound(t);
@@ -352,8 +355,8 @@ static void train_try_to_save_state(struct trainer *t) {
     }
 }
 
-// A sample of the weights as they are: to the log where asked for, and to TensorBoard. None where a
-// stop is asked meanwhile.
+// Samples from the current weights: to the log if `print`, and to TensorBoard. Writes nothing if a
+// stop is asked for meanwhile.
 static void train_sample(struct trainer *t, bool print) {
     size_t length;
     int64_t iter = t->progress.iter;
@@ -378,8 +381,8 @@ static bool train_is_due(int64_t iter, int64_t interval) {
     return interval > 0 && iter > 0 && iter % interval == 0;
 }
 
-// Runs to the end or to a stop, and says which: true at the end. Where something looks at the
-// weights, all steps before are settled first.
+// Runs to the end (true) or to a stop (false). Before the weights are used for anything else, all
+// submitted steps are settled.
 static bool train_loop(struct trainer *t) {
     const struct run *run = t->run;
     struct progress *p = &t->progress;
@@ -397,7 +400,7 @@ static bool train_loop(struct trainer *t) {
             train_settle_all(t);
             train_sample(t, true);
         }
-        // Its first micro-step says whether what the last one has left is worth a state.
+        // The state is saved only if the next iteration's first micro-step is finite.
         if (train_is_due(t->submitted, run->checkpoint_interval) && t->submitted > first) {
             train_settle_all(t);
             if (p->bad_in_a_row == 0) {
@@ -418,8 +421,8 @@ static bool train_loop(struct trainer *t) {
     return p->iter > run->max_iters;
 }
 
-// How much of the peak the steps reached, by nanoGPT's count and by llm.c's, which takes all
-// parameters and half of attention's square.
+// Prints the steps' share of the peak, with FLOP counted as nanoGPT does and as llm.c does, which
+// counts all parameters and half of attention's (T, T) products.
 static void train_print_mfu(const struct trainer *t) {
     const struct model_info *info = t->info;
     if (t->step_count == 0 || t->peak_flops <= 0) {
@@ -434,7 +437,7 @@ static void train_print_mfu(const struct trainer *t) {
            100 * tokens_per_s * llmc / t->peak_flops, tokens_per_s, t->peak_text);
 }
 
-// Where the results lie and what to type next.
+// Prints where the results are and what to type next.
 static void train_farewell(const struct trainer *t) {
     const struct folder *folder = &t->folder;
     const struct progress *p = &t->progress;
@@ -449,7 +452,7 @@ static void train_farewell(const struct trainer *t) {
         printf("weights: %s\n", folder->ckpt);
     }
     printf("state:   %s\nmetrics: %s\n", folder->state, folder->metrics);
-    const char *make = getenv("MAKELEVEL"); // make says its own next command, in its own words
+    const char *make = getenv("MAKELEVEL"); // under make, the Makefile prints the next command
     char sampler[MACHINE_PATH];
     if ((!make || !*make) && machine_beside("sample", X_OK, sampler)) {
         char *program = shell_word(sampler);
@@ -464,7 +467,7 @@ int main(int argc, char **argv) {
     streams_open();
     struct run run = run_defaults;
     options_parse(&run, argc, argv);
-    setvbuf(stdout, NULL, _IOLBF, 0); // a line at a time, into files and pipes too
+    setvbuf(stdout, NULL, _IOLBF, 0); // line-buffered, into files and pipes too
     stop_listen();
 
     struct trainer t = {.run = &run, .info = &model_info, .mfu = -1};

@@ -1,5 +1,5 @@
-// tune.c: times a config's products, each cut in many ways (gen/tune.lua), on random numbers. Prints
-// for each product a line with its name and each way's seconds.
+// tune.c: times a config's matrix products with random operands, each tiled in many ways
+// (gen/tune.lua). Prints a line for each product, with its name and each way's seconds.
 //
 //     tune [--threads=N]
 #include "runtime/base/base.h"
@@ -15,20 +15,20 @@ enum {
         7, // rounds, in each of which every way has its turn, so that all see the same clocks
     TUNE_MOST = 15,
     TUNE_WAYS = 64,
-    TUNE_DATA = 1000003, // random numbers before they repeat: odd, so that no two rows are alike
+    TUNE_DATA = 1000003, // random numbers before they repeat; odd, so that rows differ
 };
-static const double TUNE_TURN = 2e-3; // seconds of a turn, where a call takes less
-static const double TUNE_SHAPE = 4;   // seconds of a product, where a round takes less
-// Operands move on from call to call through so many bytes, as they do in a step: more than the
-// second-level caches hold.
+static const double TUNE_TURN = 2e-3; // seconds of one measurement, if a call takes less
+static const double TUNE_SHAPE = 4;   // seconds for a product, if a round takes less
+// Successive calls use different operands, as in a step, which cycle through so many bytes: more
+// than the L2 caches hold.
 static const int64_t TUNE_BYTES = 16 << 20;
 
 struct tuning {
-    float *memory[2]; // of outs; of a and b
+    float *memory[2]; // for outs; for a and b
     const struct tune_shape *shape;
     tune_fn *way;
-    int64_t floats[3]; // of out, a, b, rounded up
-    int64_t sets;      // of operands
+    int64_t floats[3]; // in each of out, a and b, rounded up
+    int64_t sets;      // of operands in memory
     int64_t next, calls;
 };
 
@@ -42,7 +42,7 @@ static void tune_calls(void *context, int thread, int threads) {
     }
 }
 
-// Seconds of one call, of so many.
+// The mean seconds of a call, over `calls` calls.
 static double tune_time(struct tuning *t, tune_fn *way, int64_t calls) {
     t->way = way;
     t->calls = calls;
@@ -60,7 +60,7 @@ static int tune_compare(const void *a, const void *b) {
 static void tune_open(struct tuning *t, const struct tune_shape *shape) {
     int64_t floats = 0;
     for (int i = 0; i < 3; i++) {
-        t->floats[i] = (shape->floats[i] + 127) / 64 * 64; // and some behind, which may be fetched
+        t->floats[i] = (shape->floats[i] + 127) / 64 * 64; // and some more, for loads past the end
         floats += t->floats[i];
     }
     const int64_t sets = TUNE_BYTES / (4 * floats);
@@ -79,7 +79,7 @@ static void tune_shape(struct tuning *t, const struct tune_shape *shape) {
     int64_t calls[TUNE_WAYS];
     double round = 0;
     for (int w = 0; w < ways; w++) {
-        tune_time(t, shape->ways[w], 1); // brings in its code
+        tune_time(t, shape->ways[w], 1); // untimed: loads its code
         const double once = tune_time(t, shape->ways[w], 1);
         calls[w] = once < TUNE_TURN ? (int64_t)(TUNE_TURN / once) + 1 : 1;
         round += once * (double)calls[w];
@@ -91,7 +91,7 @@ static void tune_shape(struct tuning *t, const struct tune_shape *shape) {
             seconds[w][r] = tune_time(t, shape->ways[w], calls[w]);
         }
     }
-    // On a shared machine others add to times: the quickest quarter says most.
+    // On a shared machine other programs add to times, so the lower quartile is printed.
     printf("%s", shape->name);
     for (int w = 0; w < ways; w++) {
         qsort(seconds[w], (size_t)rounds, sizeof seconds[w][0], tune_compare);

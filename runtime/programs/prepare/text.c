@@ -1,4 +1,4 @@
-// text.c: the text of a data set, read where it lies.
+// text.c: the text of a data set, memory-mapped and checked.
 #include "runtime/programs/prepare/text.h"
 #include "runtime/files/files.h"
 
@@ -9,12 +9,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PREPARE_STRIDE = 1 << 20 }; // characters from one mark to the next
+enum { PREPARE_STRIDE = 1 << 20 }; // characters between two marks
 
 void prepare_map(struct prepare_text *text, const char *path) {
     struct stat status;
     text->path = path;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe is not waited for
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // opening a pipe must not block
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         die(EXIT_MISSING, "%s: is not there; put a UTF-8 text in its place", path);
     }
@@ -38,7 +38,7 @@ _Noreturn void prepare_changed(const struct prepare_text *text) {
 
 static void prepare_mark(struct prepare_text *text, size_t at) {
     size_t marks = text->characters / PREPARE_STRIDE;
-    if ((marks & (marks - 1)) == 0) { // at each power of two the memory is used up
+    if ((marks & (marks - 1)) == 0) { // at each power of two the array is full
         text->mark = allocate_again(text->mark, (marks ? 2 * marks : 1) * sizeof *text->mark,
                                     "where the text's characters lie");
     }
@@ -84,9 +84,9 @@ void prepare_check(struct prepare_text *text) {
     }
 }
 
-// The byte order of UTF-16 that was written without its mark, which is UTF-8 as well where all of it
-// is of one alphabet: half of each character's two bytes are the same control character. NULL where it
-// is none.
+// Recognises UTF-16 without a byte order mark, which can be valid UTF-8 too if it is all of one
+// alphabet: one of each character's two bytes is then the same control character. Returns the
+// encoding's name, or NULL.
 static const char *prepare_utf16(const struct prepare_text *text) {
     for (int odd = 0; odd < 2; odd++) {
         uint64_t half = text->length / 2;

@@ -1,4 +1,5 @@
-// text.h: a text that becomes a data set: mapped, checked, and what is unusual in it.
+// text.h: a text that becomes a data set: mapping it, checking it, and noting what is unusual in
+// it.
 #ifndef DIECAST_PREPARE_TEXT_H
 #define DIECAST_PREPARE_TEXT_H
 
@@ -14,28 +15,27 @@ struct prepare_text {
     const unsigned char *bytes;
     size_t length;
     uint64_t characters;
-    size_t *mark; // where each of many characters starts, for prepare_offset
-    bool *seen;   // (PREPARE_CODEPOINTS)
+    size_t *mark; // offset of every 2^20th character (PREPARE_STRIDE), for prepare_offset
+    bool *seen;   // (PREPARE_CODEPOINTS): whether the text has this code point
     struct prepare_look {
-        uint64_t crlf, cr; // line ends that are CR LF, and CR alone
-        uint64_t
-            controls[2]; // control characters that end no line, at even offsets and at odd ones
+        uint64_t crlf, cr;    // line ends that are CR LF, and CR alone
+        uint64_t controls[2]; // control characters other than line ends, at even and at odd offsets
     } look;
-    const void *original; // the file, where bytes are a copy of other line ends
+    const void *original; // the mapped file, if bytes is a copy with other line ends; else NULL
 };
 
-// Dies 65, 66, 71, 74.
+// Maps the file. Dies 65, 66, 71, 74.
 void prepare_map(struct prepare_text *text, const char *path);
 _Noreturn void prepare_changed(const struct prepare_text *text);
-// First reading: checks that it is UTF-8, counts its characters and remembers which there are.
+// First reading: checks that the text is UTF-8, counts its characters and records which ones occur.
 void prepare_check(struct prepare_text *text);
-// One line of what a person may not know of the text; nothing where there is nothing.
+// Prints one line about what is unusual in the text, or nothing.
 void prepare_note(const struct prepare_text *text, bool fold);
-// Reads CR LF and CR as LF from here on: a copy of the text, written to an empty file.
+// Replaces the text by a copy with CR LF and CR as LF, which is written to the empty file `out`.
 void prepare_fold(struct prepare_text *text, FILE *out, const char *path);
-// Where in the text its character number `character` starts.
+// The offset in bytes of the text's character number `character`.
 size_t prepare_offset(const struct prepare_text *text, uint64_t character);
-// Dies where the file has changed since prepare_map.
+// Unmaps the text. Dies if the file has changed since prepare_map.
 void prepare_unmap(struct prepare_text *text);
 
 #endif

@@ -1,4 +1,4 @@
-// flags.c: the sampler's command line: nanoGPT's names and defaults, from one table.
+// flags.c: the sampler's command line, with nanoGPT's names and defaults, from one table.
 #include "runtime/programs/sample/flags.h"
 #include "runtime/base/base.h"
 #include "runtime/kernel/emitted.h"
@@ -48,7 +48,8 @@ static const struct flag flag_table[] = {
 };
 enum { FLAGS = sizeof flag_table / sizeof flag_table[0] };
 
-// Flags of nanoGPT's sample.py that mean nothing here.
+// Flags of nanoGPT's sample.py that have no effect here; the last member says whether they are
+// refused.
 static const struct {
     const char *name, *instead;
     bool refused;
@@ -97,7 +98,7 @@ static void set_flag(struct sample_flags *flags, const struct flag *flag, const 
         *(int64_t *)field = value;
     } else if (flag->kind == FLAG_REAL) {
         double value = strtod(text, &end);
-        good = good && *end == '\0' && value >= flag->least && value <= flag->most; // NaN is not
+        good = good && *end == '\0' && value >= flag->least && value <= flag->most; // refuses NaN
         *(double *)field = value;
     } else {
         good = is_switch_value(text);
@@ -109,7 +110,7 @@ static void set_flag(struct sample_flags *flags, const struct flag *flag, const 
     }
 }
 
-// Letters to change, add or leave out to make a of b.
+// The Levenshtein distance between two names.
 static int edit_distance(const char *a, const char *b) {
     int row[33];
     int columns = (int)strnlen(b, 32);
@@ -133,7 +134,7 @@ static _Noreturn void refuse_unknown(const char *name, int length) {
     char word[32];
     snprintf(word, sizeof word, "%.*s", length, name);
     const char *nearest = NULL;
-    int least = 4; // more changes than three make another word
+    int least = 4; // with more than three changes, it is no typing error
     for (int i = 0; i < FLAGS; i++) {
         int distance = edit_distance(word, flag_table[i].name);
         if (distance < least) {
@@ -147,7 +148,7 @@ static _Noreturn void refuse_unknown(const char *name, int length) {
     die(EXIT_USAGE, "--%.*s: unknown flag; --help lists the flags", length, name);
 }
 
-// Whether name is one of nanoGPT's that has no meaning here; says what takes its place.
+// Whether name is one of nanoGPT's flags that have no effect here; says what to use instead.
 static bool pass_over_foreign(const char *name, int length) {
     for (int i = 0; i < FOREIGN_FLAGS; i++) {
         if (strncmp(name, foreign_flags[i].name, length) != 0 ||
@@ -178,7 +179,7 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
     }
     flags->start = NULL;
     const char *path = NULL;
-    bool texts = false; // asked for by their number
+    bool texts = false; // whether --num_samples was given
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help();

@@ -7,7 +7,7 @@
 
 struct sample_flags {
     const char *checkpoint;
-    const char *start; // text, or FILE:path; NULL: what the tokenizer starts with
+    const char *start; // text, or FILE:path; NULL for the tokenizer's default
     int64_t num_samples, max_new_tokens;
     double temperature;
     int64_t top_k;
@@ -15,7 +15,7 @@ struct sample_flags {
     int64_t seed;
     int64_t threads; // 0: as many as help
     bool verify;
-    const char *attention; // where to write the prompt's attention weights; empty: nowhere
+    const char *attention; // path for the prompt's attention weights; "" for none
 };
 
 // Reads --key=value, --key value and a checkpoint's path. --help prints the table and exits 0.
