@@ -1,6 +1,6 @@
-// device.h: what emitted train.cu and the runtime say to each other beside emitted.h: a model's
-// memory on a CUDA device, what its kernels are told, and the functions that it provides and calls.
-// The kernels themselves stand on kernel.cuh, products on gemm.h.
+// device.h: the interface between emitted train.cu and the runtime, beside emitted.h: a model's
+// memory on a CUDA device, the step's state there, and the functions that train.cu provides and
+// calls. Kernels themselves include kernel.cuh, products gemm.h.
 #ifndef DIECAST_DEVICE_H
 #define DIECAST_DEVICE_H
 
@@ -13,17 +13,17 @@
 extern "C" {
 #endif
 
-// ---- step_state: all that a captured graph reads and that changes from step to step -------------
+// ---- step_state: what a captured graph reads that changes from step to step ---------------------
 
 enum { STEP_INPUT_BYTES = 256 }; // of a staging slot, in front of tokens, targets and order
-// What the host says of a micro-step; it arrives with the batch.
+// The settings of one micro-step; the host copies them with the batch.
 struct step_input {
     float loss_scale;        // 1 / (targets that count * micro-steps)
     float dropout;           // probability; 0 in evaluations
     uint32_t dropout_key[2]; // for this micro-step
 };
 
-enum { STEP_RING = 8 }; // results that the device keeps for the host to read late
+enum { STEP_RING = 8 }; // results that the device keeps until the host reads them
 
 struct step_state {
     struct step_input in;
@@ -34,12 +34,12 @@ struct step_state {
     double scale;         // float16: the loss scaler's factor; else 1
     int64_t good;         // float16: updates since the factor last changed
     uint32_t micro;       // micro-steps so far: which staging slot comes next
-    uint32_t blocks_done; // of the norm kernel: the last block to arrive adds up
+    uint32_t blocks_done; // thread blocks that have arrived: the last one finishes a kernel's work
 
-    // What the norm kernel works out for the update kernel.
-    int32_t skip;                     // nothing is to be updated
-    float grad_scale;                 // of the gradients: clip factor / scale
-    float keep_decayed, l2_decayed;   // what decay leaves of a weight; Adam, SGD: decay
+    // What the norm kernel computes for the update kernel.
+    int32_t skip;                     // 1: update nothing
+    float grad_scale;                 // multiplies the gradients: clip factor / scale
+    float keep_decayed, l2_decayed;   // AdamW: the factor that decay leaves; Adam, SGD: decay
     float rate;                       // SGD: the learning rate
     float mean_weight;                // 1 - beta1
     float square_keep, square_weight; // beta2, 1 - beta2
@@ -56,34 +56,34 @@ struct step_state {
 struct gemm_context; // gemm.c's
 
 struct gpu {
-    // In the one allocation. Rows of tensors have a leading dimension: their width rounded up to 8
-    // elements, or to 128 where that is the vocabulary.
+    // All in one allocation. Rows of tensors are padded: to a multiple of 8 elements, or of 128 if
+    // a row is as long as the vocabulary.
     float *params, *grads, *m, *v; // info->state_floats each
-    void *packed;              // an image of params in the type of activations; params in float32
-    float *acts;               // info->acts_floats
+    void *packed; // params converted to the type of activations; float32: params itself
+    float *acts;  // info->acts_floats
     int32_t *tokens, *targets; // (N)
-    int32_t *order;            // (N): 0..N-1 sorted by token, rising where tokens are equal
-    char *staging[2];          // the next batches, as the host copied them
+    int32_t *order;            // (N): 0..N-1, stably sorted by token
+    char *staging[2];          // the next batches, as copied from the host
     struct step_state *state;
     void *workspace; // cuBLASLt's
     size_t workspace_bytes;
 
-    float beta; // of the first product into each gradient: 0 in a step's first micro-step, else 1
+    float beta; // the factor of each gradient's old value: 0 in a step's first micro-step, else 1
     cudaStream_t stream;
     struct gemm_context *gemm;
     int sms;   // multiprocessors
     int arch;  // 10 * major + minor compute capability
-    int tuned; // products run the algorithms that make tune remembered
+    int tuned; // products run the algorithms that `make tune` stored
     void *memory;
     size_t memory_bytes;
 };
 
 // ---- what emitted train.cu provides -------------------------------------------------------------
-// Each puts its kernels on gpu->stream, which may be in capture.
+// Each launches its kernels on gpu->stream, which may be capturing a graph.
 
-// The batch in the next staging slot becomes the model's.
+// Copies the batch in the next staging slot to where the model reads it.
 void device_take(struct gpu *gpu);
-// params -> packed, after params came from the host.
+// params -> packed, after params were copied from the host.
 void device_prepare(struct gpu *gpu);
 // tokens, params, packed -> acts, all but the loss.
 void device_forward(struct gpu *gpu);
@@ -91,12 +91,13 @@ void device_forward(struct gpu *gpu);
 void device_loss(struct gpu *gpu);
 // After device_forward: the same, and grads = beta * grads + d loss / d params.
 void device_backward(struct gpu *gpu);
-// The norm of grads, then the update of params, packed, m and v; an entry of the ring.
+// The norm of grads, then the update of params, packed, m and v; adds a result to the ring.
 void device_update(struct gpu *gpu);
 
 // ---- what emitted train.cu calls ----------------------------------------------------------------
 
-// gpu/device.c. Dies with EXIT_MEMORY: the call, its place, the error's name and what to do.
+// gpu/device.c. Ends the program with EXIT_MEMORY, printing the call, its place, the error's name
+// and what to do.
 _Noreturn void gpu_fail(const char *call, const char *file, int line, cudaError_t error);
 
 #define CUDA_CHECK(call)                                                                           \
@@ -107,8 +108,8 @@ _Noreturn void gpu_fail(const char *call, const char *file, int line, cudaError_
         }                                                                                          \
     } while (0)
 
-// gpu/profile.c, around each launch: an NVTX range of the kernel's name, and where profile_on a
-// pair of events.
+// gpu/profile.c. Called around each launch: an NVTX range with the kernel's name, and, if
+// profile_on, a pair of events.
 void gpu_kernel_begin(struct gpu *gpu, int kernel);
 void gpu_kernel_end(struct gpu *gpu, int kernel);
 

@@ -1,14 +1,14 @@
-// dropout.h: which elements dropout keeps. It depends on the key, the site and the element's place
-// alone: the backward pass draws it again, and any cut of the work draws the same.
+// dropout.h: dropout's masks. Whether an element is kept depends only on the key, the site and the
+// element's index: the backward pass draws the same mask again, and so does any number of threads.
 #ifndef DIECAST_DROPOUT_H
 #define DIECAST_DROPOUT_H
 
 #include "runtime/kernel/vec.h"
 
-// Elements are numbered row by row, a row being padded to a multiple of DROPOUT_CHUNK. Chunk c
-// holds elements 64c .. 64c + 63: lane l of 16 draws 64 bits from Threefry-2x32-20 with counter
-// (16c + l, site), and quarter q of them (16 bits) decides element 64c + 16q + l: kept where the 16
-// bits are at or above the threshold.
+// Elements are numbered row by row, each row padded to a multiple of DROPOUT_CHUNK. Chunk c holds
+// elements 64c .. 64c + 63. Lane l of its 16 lanes draws 64 bits from Threefry-2x32-20 with counter
+// (16c + l, site). Quarter q of these, 16 bits, decides element 64c + 16q + l, which is kept if
+// they are at or above the threshold.
 enum { DROPOUT_CHUNK = 64, DROPOUT_LANES = 16 };
 
 struct dropout {
@@ -30,7 +30,7 @@ VEC_INLINE vec_uint dropout_rotate(vec_uint x, int by) {
     return (x << by) | (x >> (32 - by));
 }
 
-// Both output words of the 64 bits of VEC counters, `step` apart.
+// Draws 64 bits, as two words, for each of VEC counters: counter, counter + step, ...
 VEC_INLINE void dropout_bits(const struct dropout *d, uint32_t counter, uint32_t step,
                              uint32_t site, vec_uint words[2]) {
     static const int rotation[8] = {13, 15, 26, 6, 17, 29, 16, 24};
@@ -55,14 +55,14 @@ VEC_INLINE void dropout_bits(const struct dropout *d, uint32_t counter, uint32_t
     words[1] = x1;
 }
 
-// 0 or d->scale, as a quarter of those 64 bits has it.
+// The mask, 0 or d->scale, that one quarter of those bits decides.
 VEC_INLINE vec dropout_quarter(const struct dropout *d, const vec_uint words[2], int quarter) {
     const vec_uint bits = (words[quarter / 2] >> (16 * (quarter % 2))) & 0xffffu;
     return vec_select(bits >= d->threshold, vec_splat(d->scale), vec_splat(0.0f));
 }
 
-// 0 or d->scale for VEC elements from `column` (a multiple of VEC) of `row`, rows being
-// `chunks` chunks long.
+// The mask, 0 or d->scale, of VEC elements of `row` from `column` (a multiple of VEC) on. A row has
+// `chunks` chunks.
 VEC_INLINE vec dropout_mask(const struct dropout *d, uint32_t site, int64_t row, int chunks,
                             int column) {
     uint32_t chunk = (uint32_t)(row * chunks + column / DROPOUT_CHUNK);
@@ -73,8 +73,8 @@ VEC_INLINE vec dropout_mask(const struct dropout *d, uint32_t site, int64_t row,
     return dropout_quarter(d, words, quarter);
 }
 
-// The same for a turned piece, x (columns, VEC) with its rows `stride` apart: lane l of x's row j is
-// column j of row `row` + l. Multiplies x by it.
+// Multiplies a transposed piece x (columns, VEC), rows `stride` apart, by its mask: lane l of x's
+// row j is column j of row `row` + l.
 VEC_INLINE void dropout_transposed(const struct dropout *d, uint32_t site, int64_t row, int chunks,
                                    float *x, int stride, int columns) {
     const uint32_t step = (uint32_t)chunks * DROPOUT_LANES;

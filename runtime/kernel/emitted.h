@@ -1,10 +1,10 @@
-// emitted.h: what emitted code and the runtime say to each other.
+// emitted.h: the interface between emitted code and the runtime.
 //
 //     emitted train.c   provides  model_info, model_forward, model_loss, model_backward
 //     emitted sample.c  provides  sampler_info, sampler_forward
 //
 // and each calls a few functions of the runtime, which are declared here and nowhere else, so that
-// kernels know no header of another wing. What a CUDA trainer provides and calls beside is in device.h and gemm.h.
+// kernels include no header of another wing. device.h and gemm.h add what a CUDA trainer needs.
 //
 // Letters, here and in emitted code: B batch, T context, C width, L layers, H heads, D head size,
 // F feed-forward width, V vocabulary, N = B * T rows.
@@ -23,15 +23,15 @@ extern "C" {
 
 enum init_kind { INIT_ZEROS, INIT_ONES, INIT_NORMAL, INIT_UNIFORM };
 
-// One parameter, or one per layer of the same shape at equal distances. The table lists every
-// tensor once, in nanoGPT's state dict order with the layers folded together.
+// One parameter, or one for each layer, of the same shape and at equal distances. The table follows
+// the order of nanoGPT's state dict, with layers folded together.
 struct param {
     const char *name; // nanoGPT's; "%d" stands for the layer where layers > 1 or the name has one
     int layers;       // instances: n_layer where the name has "%d", else 1
     int64_t offset;   // of instance 0 in params, in floats (grads, m and v have the same layout)
     int64_t stride;   // from one instance to the next, in floats
     int64_t device_offset, device_stride; // the same on a CUDA device
-    int64_t device_pitch;                 // there: floats from one row to the next
+    int64_t device_pitch;                 // on a device: floats from one row to the next
     int ndim;                             // 1 or 2
     int64_t dims[2]; // (out, in) for a weight, (count) for a vector (dims[1] is 1)
     bool decay;      // weight decay applies
@@ -62,7 +62,7 @@ struct model_info {
     int64_t state_floats;  // length of params, and of grads, m and v: sum of all, with padding
     int64_t packed_floats; // on a device: length of packed, the weights in the type of activations
     int64_t acts_floats;   // length of acts: activations and their gradients
-    size_t scratch_bytes;  // memory of its own that a kernel wants for each thread
+    size_t scratch_bytes;  // for each thread: memory that kernels use while they run
     int64_t device_floats; // on a CUDA device: length of params there, with its padding
     const char *dtype;     // what is computed in: "float32", ...
     int64_t num_params;    // all
@@ -72,15 +72,15 @@ struct model_info {
     int kernels_count;
 };
 
-// What an update is told.
+// The settings of one update.
 struct step_settings {
     double learning_rate, beta1, beta2, eps, weight_decay;
     double grad_clip; // 0 is off
-    int32_t only_try; // on a device: the result alone, nothing is updated, nor counted
+    int32_t only_try; // on a device: compute the result, but update and count nothing
 };
 
-// Gradients of a norm from here on are skipped as those are that are not finite: the square of one is
-// no float any more, and would leave infinity in Adam's moments for good.
+// A step whose gradients have a norm from here on is skipped, like one that is not finite: the
+// square of such a gradient overflows float and would leave infinity in Adam's moments for good.
 #define STEP_NORM_LIMIT 0x1p64
 
 // How one optimizer step went.
@@ -91,7 +91,7 @@ struct step_result {
     double scale;    // float16: the loss scaler's factor for the next step; else 1
     int64_t t;       // updates so far, this one too
     int64_t good;    // float16: updates since the factor last changed
-    int32_t skipped; // no finite loss or gradients: parameters and moments are as they were
+    int32_t skipped; // loss or gradients are not finite: parameters and moments are unchanged
 };
 
 // A model in memory. All arrays are in one allocation (memory.c).
@@ -102,14 +102,14 @@ struct model {
     int32_t *tokens;           // (B, T), each in [0, V)
     int32_t *targets;          // (B, T), each in [0, V), or -1: not counted
     float loss_scale;          // 1 / (targets that count * accumulation): d loss / d row's loss
-    bool first;                // of a step's micro-steps: gradients have nothing yet
+    bool first;                // a step's first micro-step: gradients are overwritten
     float dropout;             // probability; 0 in evaluations
     uint32_t dropout_key[2];   // for this micro-step
     double loss;               // out: mean over the targets that count
     double total;              // of the micro-batches or evaluation batches so far
-    struct step_result result; // of the last step,
-    int pending;               // where 1: not read yet
-    double *norms;             // optimizer_chunks: of gradients, squared
+    struct step_result result; // of the last step
+    int pending;               // 1: result has not been read yet
+    double *norms;             // optimizer_chunks: partial sums of squared gradients
     char *scratch;             // info->scratch_bytes (rounded up to pages) for each thread
     const char *products;      // on a device: how the algorithms of its products were chosen
     void *memory;              // the one allocation
@@ -117,14 +117,14 @@ struct model {
 };
 
 extern const struct model_info model_info;
-// Each of these is called by every thread of one parallel region, with its number and their count;
-// results do not depend on the count. They end with a barrier.
+// Every thread of one parallel region calls each of these, with its number and their count; results
+// do not depend on the count. They end with a barrier.
 // tokens, params -> acts, all but the loss.
 void model_forward(struct model *m, int thread, int threads);
 // After model_forward: targets -> loss. For evaluations.
 void model_loss(struct model *m, int thread, int threads);
-// After model_forward: targets -> loss, and grads = or, where not the first micro-step, += d loss / d
-// params (scaled by loss_scale).
+// After model_forward: targets -> loss, and grads = or, where not the first micro-step, += d loss /
+// d params (scaled by loss_scale).
 void model_backward(struct model *m, int thread, int threads);
 
 // ---- what emitted train.c calls -----------------------------------------------------------------
@@ -133,10 +133,10 @@ void model_backward(struct model *m, int thread, int threads);
 void *model_scratch(const struct model *m, int thread);
 // model/parallel.c: waits until all threads of the parallel region are here.
 void parallel_barrier(void);
-// model/profile.c, after each kernel, by all threads: a barrier, and where profile_on the
-// time since the last call is charged to kernel.
+// model/profile.c. All threads call this after each kernel: a barrier, and, if profile_on, adds the
+// time since the last call to the kernel's.
 void kernel_done(int kernel, int thread);
-// Before the first one.
+// Called before the first kernel.
 void profile_start(int thread);
 
 // ---- a sampler: what emitted sample.c provides --------------------------------------------------
@@ -152,14 +152,14 @@ struct sampler_info {
 struct sampler {
     const float **weight; // one per tensor instance: params[0] layer 0, layer 1, ..., params[1] ...
     float *memory;   // memory_floats: KV cache first, then activations; 64-byte aligned, zeroed
-    void *block;     // the allocation around memory
+    void *block;     // the allocation that memory is aligned in
     float *logits;   // (V)
     int32_t *window; // (T), the tokens whose keys and values are in the cache
     int vocab_size;  // the tokenizer's: ids from here to V are padding and never chosen
     int threads;
     struct sampler_team *team; // NULL with one thread
-    float *weights;            // where attention's weights are wanted; NULL where they are not
-    int weights_tokens;        // of how many tokens
+    float *weights;            // receives attention's weights; NULL if they are not wanted
+    int weights_tokens;        // the number of tokens that weights has room for
 };
 extern const struct sampler_info sampler_info;
 // Runs `count` (1..max_rows) tokens at positions pos.. through the model, adding them to the KV
@@ -171,12 +171,12 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int po
 
 // Waits until all threads of s are here. Returns at once with one thread.
 void sampler_wait(struct sampler *s);
-// The same, and meanwhile asks for the memory that this thread reads next: some of what begins where
-// its last sampler_prefetch said.
+// The same, and meanwhile prefetches a part of what this thread reads next, which begins at `from`
+// of its last sampler_prefetch.
 void sampler_wait_prefetching(struct sampler *s, int thread);
 void sampler_prefetch(struct sampler *s, int thread, const float *from);
 
-// Where one layer's go, or NULL.
+// Where one layer's attention weights go, or NULL.
 float *sampler_layer_weights(const struct sampler *s, int layer);
 
 #ifdef __cplusplus

@@ -1,7 +1,7 @@
-// gemm.h: matrix products on the device through cuBLASLt, every shape a constant of the program;
-// what emitted train.cu (C++) says of them and calls. gpu/gemm.c runs them.
+// gemm.h: matrix products on the device through cuBLASLt. Emitted train.cu describes each product,
+// all of whose sizes are constants, and calls gemm_run; gpu/gemm.c runs it.
 //
-// A product is in row-major terms, as everywhere here:
+// Matrices are row-major, as everywhere here:
 //
 //     out (rows, cols) = a (rows, inner) b (inner, cols)
 //
@@ -9,8 +9,8 @@
 //     dx (N, C) = dy (N, O) w         rows N, cols C, inner O
 //     dw (O, C) = dy^T x (N, C)       rows O, cols C, inner N, a_transposed: dy lies as (N, O)
 //
-// `turned` says that the operand lies in memory with its axes exchanged; *_ld is the distance in
-// elements from one row to the next as it lies. Sums are in float whatever the types.
+// A transposed operand has its axes exchanged in memory. *_ld is the distance, in elements, from
+// one row in memory to the next. Sums are in float, whatever the types.
 #ifndef DIECAST_GEMM_H
 #define DIECAST_GEMM_H
 
@@ -30,11 +30,11 @@ enum gemm_type {
     GEMM_BF16,
     GEMM_F16,
     GEMM_F32,  // float, multiplied as float
-    GEMM_TF32, // float in memory; the multiplier sees 10 bits of each mantissa
+    GEMM_TF32, // float in memory, rounded to 10 bits of mantissa for multiplication
 };
 
-// Every pointer that gemm_run is given is a multiple of this many bytes, and so is the distance
-// between rows; it is what a bf16 row of 8 columns takes, and all that tensor cores ask for.
+// Pointers passed to gemm_run, and distances between rows, are multiples of this many bytes: 8 bf16
+// elements, which is what tensor cores need.
 enum { GEMM_ALIGN = 16 };
 
 struct gemm {
@@ -44,19 +44,18 @@ struct gemm {
     bool a_transposed, b_transposed; // a lies as (inner, rows); b lies as (cols, inner)
     enum gemm_type type, out_type;   // of a and b; of out and all of gemm_extra (never GEMM_TF32)
 
-    // What happens to the sums before they are stored, in this order. Operands of (rows, cols)
-    // have rows out_ld apart.
-    bool accumulate; // + beta * what out holds; with nothing else
-    bool residual;   // + residual (rows, cols); beside bias at most
+    // The epilogue, in this order. Operands of (rows, cols) have rows out_ld apart.
+    bool accumulate; // + beta * out; combines with nothing else
+    bool residual;   // + residual (rows, cols); combines with bias only
     bool bias;       // + bias (cols)
-    bool dgelu;      // * gelu'(pre (rows, cols)); with nothing else
+    bool dgelu;      // * gelu'(pre (rows, cols)); combines with nothing else
     bool gelu;       // gelu in its tanh approximation
-    bool kept;       // and what went into gelu is stored to kept (rows, cols) too
+    bool kept;       // stores gelu's input to kept (rows, cols), too
 
-    struct gemm_plan *plan; // gemm_create's
+    struct gemm_plan *plan; // set by gemm_create
 };
 
-// The operands that only some products have; the others are NULL.
+// The epilogue's operands; NULL where a product has none.
 struct gemm_extra {
     const void *bias, *residual, *pre;
     void *kept;
@@ -64,12 +63,12 @@ struct gemm_extra {
 
 // ---- what emitted train.cu calls, and provides --------------------------------------------------
 
-// gpu/gemm.c. Puts the product on gpu->stream, which may be in capture. extra may be NULL. beta: of a product
-// that accumulates, 0 or 1 (0: out is not read); of any other 0.
+// gpu/gemm.c. Runs the product on gpu->stream, which may be capturing a graph. extra may be NULL.
+// beta is 0 or 1 for a product that accumulates (0: out is not read), and 0 for any other.
 void gemm_run(struct gpu *gpu, const struct gemm *gemm, void *out, const void *a, const void *b,
               const struct gemm_extra *extra, float beta);
 
-// All products of the program, each once: emitted train.cu provides them.
+// All products of the model, each once; emitted train.cu provides the table.
 extern struct gemm *const model_gemms[];
 extern const int model_gemms_count;
 

@@ -1,6 +1,6 @@
-// hopper.cuh: what kernels may use of Hopper's own hardware (sm_90a: H100, H200) beyond kernel.cuh.
-// Compiled by nvcc the names are the hardware's; compiled by any C++17 compiler they come from
-// hopper.h (tests/cuda/emulator). On another architecture such a kernel compiles to an end at once.
+// hopper.cuh: what kernels use of Hopper's hardware (sm_90a: H100, H200), beyond kernel.cuh. nvcc
+// compiles these names to the hardware's; any other C++17 compiler takes them from hopper.h
+// (tests/cuda/emulator). For other architectures such a kernel compiles to an immediate return.
 //
 //     heads       HOPPER_KERNEL, HOPPER_BODY, warp_group, warp_group_thread, registers_give,
 //                 registers_take, registers_pin
@@ -13,11 +13,10 @@
 //     tiles       tile_address, shared_store_pair, tiles_load, tiles_store,
 //                 weights_pack, weights_copy, pair_at, global_store_pair
 //
-// A TILE is what a tma_load of this file lays into shared memory: rows of 64 elements of 16 bits,
-// 128 bytes each, in which the eight 16-byte pieces change places: piece p of row r lies where
-// piece p ^ (r % 8) would. So eight rows of one piece, and eight pieces of one row, both fill all
-// 32 banks. A tile starts at a multiple of 1024 bytes. Wider matrices are several tiles, one
-// behind the other.
+// A TILE is what tma_load writes to shared memory: rows of 64 16-bit elements, 128 bytes each, with
+// a 128-byte swizzle: piece p (16 bytes) of row r is stored at the place of piece p ^ (r % 8). So
+// one piece of eight rows, and the eight pieces of one row, both use all 32 banks. A tile starts at
+// a multiple of 1024 bytes. A wider matrix is several tiles, one after the other.
 #ifndef DIECAST_HOPPER_CUH
 #define DIECAST_HOPPER_CUH
 
@@ -29,8 +28,8 @@ enum {
     WARP_GROUP = 128   // threads that issue a product together
 };
 
-// How a product reads an operand that lies in tiles: the tile's rows are the operand's rows (of a)
-// or columns (of b), its columns the depth; or the tile's columns are, and its rows are the depth.
+// How a product reads an operand in tiles. BY_ROWS: a tile's rows are the rows of a, or the columns
+// of b, and its columns are the inner dimension. BY_COLUMNS: the other way round.
 enum { BY_ROWS = 0, BY_COLUMNS = 1 };
 
 #ifdef __CUDACC__
@@ -39,13 +38,14 @@ enum { BY_ROWS = 0, BY_COLUMNS = 1 };
 
 typedef CUtensorMap tensor_map;
 
-// A kernel's parameter of that type.
+// Declares a kernel's parameter of that type.
 #define TENSOR_MAP(name) const __grid_constant__ CUtensorMap name
 
-// One block of `threads` on a multiprocessor, so that warp groups may trade registers.
+// One block of `threads` for each multiprocessor, so that warp groups can exchange registers.
 #define HOPPER_KERNEL(threads) KERNEL_BLOCKS(threads, 1)
 
-// The first statement of such a kernel; and asm that no other architecture sees.
+// HOPPER_BODY() is the first statement of such a kernel. HOPPER_ASM is asm for this architecture
+// alone.
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define HOPPER_BODY()
 #define HOPPER_ASM(...) asm volatile(__VA_ARGS__)
@@ -61,8 +61,9 @@ DEVICE uint32_t shared_address(const void *shared) {
 
 // ---- registers ----------------------------------------------------------------------------------
 
-// All warps of a warp group: from here on each thread has N registers, a multiple of 8 from 24 to
-// 240; fewer than before, or more, for which it waits until others have given them.
+// Called by all warps of a warp group: from here on each thread has N registers, a multiple of 8
+// from 24 to 240. registers_give lowers the number; registers_take raises it, and waits until
+// others have given enough.
 template <int N> DEVICE void registers_give() {
     HOPPER_ASM("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(N));
 }
@@ -71,8 +72,8 @@ template <int N> DEVICE void registers_take() {
     HOPPER_ASM("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(N));
 }
 
-// This thread's number in its warp group, read anew where it stands: the compiler would else keep
-// what follows from it (rows, columns, addresses) in registers from one use to the next.
+// This thread's number in its warp group, read again at each call. Otherwise the compiler would
+// keep what depends on it (rows, columns, addresses) in registers between uses.
 DEVICE int warp_group_thread() {
     uint32_t thread;
     asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
@@ -81,13 +82,14 @@ DEVICE int warp_group_thread() {
 
 // ---- barriers in shared memory ------------------------------------------------------------------
 
-// A phase ends when `count` arrivals and all expected bytes have come; then the next one begins.
+// A phase of a barrier ends when `count` arrivals and all expected bytes have come; the next
+// begins.
 DEVICE void mbarrier_init(uint64_t *bar, int count) {
     HOPPER_ASM("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(shared_address(bar)), "r"(count)
                : "memory");
 }
 
-// After the inits and before a block_sync: the copy engine sees them.
+// Makes the inits visible to the copy engine; called after them and before a block_sync.
 DEVICE void mbarrier_fence_init() {
     HOPPER_ASM("fence.mbarrier_init.release.cluster;" ::: "memory");
 }
@@ -97,7 +99,7 @@ DEVICE void mbarrier_arrive(uint64_t *bar) {
                : "memory");
 }
 
-// Arrives, and lets the phase wait for that many bytes of loads too.
+// Arrives, and makes the phase wait for that many bytes of loads, too.
 DEVICE void mbarrier_expect(uint64_t *bar, int bytes) {
     HOPPER_ASM("mbarrier.arrive.expect_tx.release.cta.shared::cta.b64 _, [%0], %1;" ::"r"(
                    shared_address(bar)),
@@ -105,8 +107,8 @@ DEVICE void mbarrier_expect(uint64_t *bar, int bytes) {
                : "memory");
 }
 
-// Waits until the phase of that parity has ended: phases count from 0, and a wait for parity 1 on a
-// fresh barrier returns at once.
+// Waits until the phase of that parity has ended. Phases count from 0; on a new barrier, a wait for
+// parity 1 returns at once.
 DEVICE void mbarrier_wait(uint64_t *bar, int parity) {
     HOPPER_ASM("{\n"
                ".reg .pred done;\n"
@@ -120,8 +122,8 @@ DEVICE void mbarrier_wait(uint64_t *bar, int parity) {
 
 // ---- copies -------------------------------------------------------------------------------------
 
-// The 64 columns from `column` and 64 rows from `row` of matrix `batch` to one tile; what lies
-// outside the matrix arrives as zeros and counts as bytes too: TILE_LOAD * 128 of them.
+// Starts a copy of 64 rows from `row` and 64 columns from `column` of matrix `batch` to a tile.
+// What is outside the matrix becomes zeros, and counts as bytes, too: always TILE_LOAD * 128.
 DEVICE void tma_load(void *tile, const tensor_map *map, uint64_t *bar, int column, int row,
                      int batch) {
     HOPPER_ASM("cp.async.bulk.tensor.3d.shared::cluster.global.tile.mbarrier::complete_tx::bytes "
@@ -130,7 +132,7 @@ DEVICE void tma_load(void *tile, const tensor_map *map, uint64_t *bar, int colum
                : "memory");
 }
 
-// `bytes`, a multiple of 16, from and to addresses that are too.
+// Starts a copy of `bytes`; bytes and both addresses are multiples of 16.
 DEVICE void bulk_load(void *to, const void *from, int bytes, uint64_t *bar) {
     HOPPER_ASM("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes "
                "[%0], [%1], %2, [%3];" ::"r"(shared_address(to)),
@@ -138,8 +140,9 @@ DEVICE void bulk_load(void *to, const void *from, int bytes, uint64_t *bar) {
                : "memory");
 }
 
-// The way back: what would lie outside the matrix is not written. The tile may change again once
-// the thread that stored has waited until at most N of its committed groups have yet to be read.
+// Starts a copy of a tile to global memory, except for what is outside the matrix. The tile may be
+// overwritten once this thread has committed and waited: tma_store_wait<N> returns when at most N
+// of its committed groups are still to be read.
 DEVICE void tma_store(const tensor_map *map, const void *tile, int column, int row, int batch) {
     HOPPER_ASM("cp.async.bulk.tensor.3d.global.shared::cta.tile.bulk_group "
                "[%0, {%2, %3, %4}], [%1];" ::"l"(map),
@@ -155,30 +158,31 @@ template <int N> DEVICE void tma_store_wait() {
     HOPPER_ASM("cp.async.bulk.wait_group.read %0;" ::"n"(N) : "memory");
 }
 
-// What this thread has stored to shared memory is seen by copies and products that are issued after
-// a barrier behind this.
+// Makes this thread's stores to shared memory visible to copies and products that are issued after
+// the next barrier.
 DEVICE void fence_proxy_async() {
     HOPPER_ASM("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
 // ---- products -----------------------------------------------------------------------------------
 
-// wgmma's word for an operand: address, the bytes from one tile to the next along the operand's own
-// axis (BY_COLUMNS alone), 1024 bytes from eight rows to the next eight, 128-byte swizzle.
+// wgmma's descriptor of an operand: its address, the bytes from one tile to the next along the axis
+// that is not the inner dimension (BY_COLUMNS only), 1024 bytes from eight rows to the next eight,
+// and 128-byte swizzle.
 DEVICE uint64_t wgmma_word(const void *at, int tile_bytes) {
     uint32_t low = (shared_address(at) & 0x3ffff) >> 4 | (uint32_t)(tile_bytes >> 4) << 16;
-    // Made anew where it is used: the compiler would else keep the words of all steps for a loop.
+    // Recomputed at each use: otherwise the compiler keeps the words of all steps in registers.
     asm volatile("" : "+r"(low));
     return (uint64_t)low | (uint64_t)(1024 >> 4 | 1 << 30) << 32;
 }
 
-// Before the first product, and before one whose accumulators or register operands this thread has
-// written or read since the last wait.
+// Needed before the first product, and before any product whose accumulators or register operands
+// this thread has read or written since the last wait.
 DEVICE void wgmma_fence() {
     HOPPER_ASM("wgmma.fence.sync.aligned;" ::: "memory");
 }
 
-// Ends a group of products; waits until at most the N youngest groups are under way.
+// Ends a group of products; wgmma_wait<N> waits until at most the N youngest are still in flight.
 DEVICE void wgmma_commit() {
     HOPPER_ASM("wgmma.commit_group.sync.aligned;" ::: "memory");
 }
@@ -187,7 +191,7 @@ template <int N> DEVICE void wgmma_wait() {
     HOPPER_ASM("wgmma.wait_group.sync.aligned %0;" ::"n"(N) : "memory");
 }
 
-// The wait for d's products is behind us: keeps the compiler from reading d before it.
+// Called after the wait for d's products: keeps the compiler from reading d earlier.
 template <int R> DEVICE void wgmma_landed(float (&d)[R]) {
 #pragma unroll
     for (int i = 0; i < R; i++) {
@@ -195,7 +199,7 @@ template <int R> DEVICE void wgmma_landed(float (&d)[R]) {
     }
 }
 
-// What has been computed to x so far is computed here, not later where it is first used.
+// Makes the compiler compute x here, and not later, where it is first used.
 template <int R> DEVICE void registers_pin(float (&x)[R]) {
 #pragma unroll
     for (int i = 0; i < R; i++) {
@@ -243,11 +247,11 @@ template <> constexpr bool WGMMA_BF16<bf16> = true;
                    : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"((int)add), "n"(B));   \
     }
 
-// Starts d (64, 2R) = a (64, 16) b (16, 2R), or += where `add`; R is 32 or 64, sums in float. All
-// 128 threads of a warp group take part. With w = warp in the group, g = lane / 4, t = lane % 4 a
+// Starts d (64, 2R) = a (64, 16) b (16, 2R), or += if `add`; R is 32 or 64, sums are in float. All
+// 128 threads of a warp group take part. With w = warp in the group, g = lane / 4, t = lane % 4, a
 // thread holds of d
 //     d[4 i], d[4 i + 1]: row 16 w + g, columns 8 i + 2 t and + 1;  d[4 i + 2], d[4 i + 3]: row + 8
-// and of an a in registers what mma_16816 says, rows from 16 w.
+// and of an a in registers the elements that mma_16816 describes, with rows from 16 w on.
 template <class T, int A, int B, int R>
 DEVICE void wgmma_m64k16(float (&d)[R], uint64_t a, uint64_t b, bool add) {
     static_assert(R == 32 || R == 64, "64 or 128 columns");
@@ -258,7 +262,7 @@ DEVICE void wgmma_m64k16(float (&d)[R], uint64_t a, uint64_t b, bool add) {
     }
 }
 
-// The same with a in registers; nothing may write or read them before the wait.
+// The same with a in registers, which must not be read or written before the wait.
 template <class T, int B, int R>
 DEVICE void wgmma_m64k16(float (&d)[R], const uint32_t (&a)[4], uint64_t b, bool add) {
     static_assert(R == 32 || R == 64, "64 or 128 columns");
@@ -271,8 +275,8 @@ DEVICE void wgmma_m64k16(float (&d)[R], const uint32_t (&a)[4], uint64_t b, bool
 
 // ---- shared memory, registers and global memory -------------------------------------------------
 
-// An operand a (K steps of 16 columns) once more, in registers that can be read while a product has
-// the first ones. The compiler does not see that they are equal, so it cannot read those instead.
+// Copies an operand a (K steps of 16 columns) to registers that can be read while a product uses
+// the originals. asm hides from the compiler that both are equal, so it cannot read the originals.
 template <int K> DEVICE void weights_copy(uint32_t (&copy)[K][4], const uint32_t (&a)[K][4]) {
 #pragma unroll
     for (int i = 0; i < 4 * K; i++) {
@@ -280,17 +284,17 @@ template <int K> DEVICE void weights_copy(uint32_t (&copy)[K][4], const uint32_t
     }
 }
 
-// 4 bytes to shared memory that a product or a copy will read: mind fence_proxy_async.
+// Stores 4 bytes to shared memory; before a product or a copy reads them, fence_proxy_async.
 DEVICE void shared_store_pair(uint32_t address, uint32_t pair) {
     asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(pair) : "memory");
 }
 
-// Two elements, to global memory.
+// Stores two elements to global memory.
 template <class T> DEVICE void global_store_pair(T *to, float low, float high) {
     *(uint32_t *)to = pack2<T>(low, high);
 }
 
-// The low or the high one of two elements.
+// The low or the high of two packed elements.
 template <class T> DEVICE float pair_at(uint32_t pair, int high) {
     if constexpr (WGMMA_BF16<T>) {
         return __uint_as_float(high ? pair & 0xffff0000u : pair << 16);
@@ -301,13 +305,13 @@ template <class T> DEVICE float pair_at(uint32_t pair, int high) {
 
 // ---- the host's part ----------------------------------------------------------------------------
 
-// Describes `batches` matrices of (rows, columns) elements at `base`, rows `stride` elements apart,
-// one matrix `rows * stride` behind the other, to be moved in tiles. The base is 16-byte aligned,
-// the stride a multiple of 8.
+// Describes, for copies in tiles, `batches` matrices (rows, columns) at `base`, one after the
+// other, with rows `stride` elements apart. The base is 16-byte aligned, the stride a multiple of
+// 8.
 template <class T>
 static inline tensor_map tensor_map_make(const T *base, int columns, int rows, int batches,
                                          int stride) {
-    // The driver's function, found at run time so that nothing needs libcuda to link.
+    // The driver's function is looked up at run time, so that linking does not need libcuda.
     static void *encode = NULL;
     if (encode == NULL) {
         cudaDriverEntryPointQueryResult status;
@@ -356,22 +360,21 @@ static inline tensor_map tensor_map_make(const T *base, int columns, int rows, i
 
 // ---- the same on both sides, from what is above -------------------------------------------------
 
-// The shared address of an element of a tile. That of the element 8 p columns on is ^ 16 p, where
-// `column` is below 8; of the one 8 rows on, + 1024. A warp that stores its part of wgmma's sums, a
-// pair from each lane, meets every bank once.
+// The shared address of an element of a tile. If `column` is below 8, the element 8 p columns
+// further is at this address ^ 16 p; the element 8 rows further is at + 1024. When a warp stores
+// its part of wgmma's sums, a pair from each lane, there are no bank conflicts.
 template <class T> DEVICE uint32_t tile_address(const T *tile, int row, int column) {
     return shared_address(tile) + row * 128 + ((column / 8) ^ (row % 8)) * 16 + column % 8 * 2;
 }
 
-// The operand whose rows (of a; of b: columns) are the rows of a tile from `tile` on; 16 of its
-// columns are one product's depth, and wgmma_step(word, 32) has the next 16.
+// The operand BY_ROWS that begins at `tile`. A product takes 16 of the tile's columns as its inner
+// dimension; wgmma_step(word, 32) describes the next 16.
 template <class T> DEVICE uint64_t wgmma_rows(const T *tile) {
     return wgmma_word(tile, 16);
 }
 
-// The operand whose columns (of a: rows) are the columns of one tile, or of several that lie `rows`
-// rows apart; 16 of the tiles' rows are one product's depth, wgmma_step(word, 2048) has the next
-// 16.
+// The operand BY_COLUMNS of one tile, or of several that begin `rows` rows apart. A product takes
+// 16 of the tiles' rows as its inner dimension; wgmma_step(word, 2048) describes the next 16.
 template <class T> DEVICE uint64_t wgmma_columns(const T *tile, int rows) {
     return wgmma_word(tile, rows * TILE_COLUMNS * (int)sizeof(T));
 }
@@ -380,14 +383,14 @@ DEVICE uint64_t wgmma_step(uint64_t word, int bytes) {
     return (word & 0xffffffff00000000) | ((uint32_t)word + (uint32_t)(bytes >> 4));
 }
 
-// Which warp group of the block this thread is in, the same for all lanes to the compiler's eyes
-// too: addresses that depend on it then lie in a warp's common registers.
+// This thread's warp group in the block. The shuffle tells the compiler that all lanes have the
+// same value, so that addresses that depend on it are in uniform registers.
 DEVICE int warp_group() {
     return warp_shfl((int)(threadIdx.x / WARP_GROUP), 0);
 }
 
-// `rows` rows and `columns` columns of matrix `batch`, multiples of 64, to or from the tiles
-// (columns / 64, rows, 64); a store from rows of tiles that are `tile_rows` high.
+// Copies `rows` rows and `columns` columns of matrix `batch`, multiples of 64, to tiles
+// (columns / 64, rows, 64), or back from tiles (columns / 64, tile_rows, 64).
 template <class T>
 DEVICE void tiles_load(T *tiles, const tensor_map *map, uint64_t *bar, int rows, int columns,
                        int column, int row, int batch) {
@@ -410,7 +413,7 @@ DEVICE void tiles_store(const tensor_map *map, const T *tiles, int tile_rows, in
     }
 }
 
-// Sums of a product (64, 16 K) as the operand a of the next one: K steps of 16 columns.
+// Packs sums of a product (64, 16 K) into the operand a of the next one, K steps of 16 columns.
 template <class T, int K> DEVICE void weights_pack(uint32_t (&a)[K][4], const float (&d)[8 * K]) {
 #pragma unroll
     for (int i = 0; i < 4 * K; i++) {

@@ -1,9 +1,9 @@
-// kernel.cuh: what emitted kernels may use of the hardware, and nothing else.
+// kernel.cuh: everything that emitted kernels use of the hardware.
 //
-// A .cu file of this project holds no launch syntax, no intrinsic, no asm, no __shared__ and no
-// operator on 16-bit floats: it says those with the names below. Compiled by nvcc they are the
-// hardware's. Compiled by any C++17 compiler they come from emulator.h (tests/cuda/emulator), which
-// runs every CUDA thread as a fiber on the CPU, so that a machine without a GPU can test the numbers.
+// A .cu file of this project has no launch syntax, intrinsics, asm, __shared__ or operators on
+// 16-bit floats: it uses the names below instead. nvcc compiles them to the hardware's. Any other
+// C++17 compiler takes them from emulator.h (tests/cuda/emulator), which runs every CUDA thread as
+// a fiber on the CPU, so that kernels are tested on machines without a GPU.
 //
 //     types       bf16, f16, struct vec (8 floats); to_f32, from_f32, pack2
 //     memory      vec_load, vec_store, vec_load_n, vec_load_once, vec_store_once, vec_fill
@@ -37,14 +37,14 @@ enum { WARP = 32 };
 typedef __nv_bfloat16 bf16;
 typedef __half f16;
 
-// The head of a kernel: the most threads a block is launched with; and, so that the compiler bounds
-// the registers, how many such blocks a multiprocessor should hold.
+// The head of a kernel: the largest number of threads in a block, and how many blocks a
+// multiprocessor should hold at once, by which the compiler limits registers.
 #define KERNEL(threads) static __global__ void __launch_bounds__(threads)
 #define KERNEL_BLOCKS(threads, blocks) static __global__ void __launch_bounds__(threads, blocks)
 #define DEVICE static __device__ __forceinline__
 #define HOST_DEVICE static __host__ __device__ __forceinline__
 
-// SHARED(float, part, [2][32]); declares float part[2][32], which the block's threads share.
+// SHARED(float, part, [2][32]); declares float part[2][32] in shared memory.
 #define SHARED(type, name, dims) __shared__ __align__(16) type name dims
 // The launch's dynamic shared memory, as an array of type; a kernel declares it once.
 #define SHARED_DYNAMIC(type, name)                                                                 \
@@ -62,7 +62,7 @@ static inline void launch_check(cudaError_t error, const char *kernel, const cha
     exit(71);
 }
 
-// One cluster of 1 is an ordinary launch. More than 48 KiB of dynamic shared memory is asked for.
+// cluster = 1 is an ordinary launch. More than 48 KiB of dynamic shared memory needs an attribute.
 template <class... Param, class... Arg>
 static void launch_kernel(const char *name, const char *file, int line, void (*kernel)(Param...),
                           unsigned cluster, dim3 grid, dim3 block, size_t bytes,
@@ -88,10 +88,11 @@ static void launch_kernel(const char *name, const char *file, int line, void (*k
     launch_check(cudaLaunchKernelEx(&config, kernel, Param(arg)...), name, file, line);
 }
 // LAUNCH(kernel, grid, block, dynamic shared bytes, stream, arguments…): grid and block are numbers
-// or dim3. A launch that fails prints one line and ends the program with 71.
+// or dim3. If the launch fails, prints one line and exits with 71.
 #define LAUNCH(kernel, grid, block, bytes, stream, ...)                                            \
     launch_kernel(#kernel, __FILE__, __LINE__, kernel, 1, grid, block, bytes, stream, ##__VA_ARGS__)
-// Blocks in clusters of `cluster` along x, which run at the same time and see each other's memory.
+// Launches blocks in clusters of `cluster` along x, which run at the same time and can access each
+// other's shared memory.
 #define LAUNCH_CLUSTER(kernel, cluster, grid, block, bytes, stream, ...)                           \
     launch_kernel(#kernel, __FILE__, __LINE__, kernel, cluster, grid, block, bytes, stream,        \
                   ##__VA_ARGS__)
@@ -108,7 +109,7 @@ HOST_DEVICE float to_f32(f16 x) {
     return __half2float(x);
 }
 
-// To the nearest, ties to even; what is too large for f16 becomes infinite.
+// Rounds to nearest, ties to even; what overflows f16 becomes infinite.
 template <class T> HOST_DEVICE T from_f32(float x);
 template <> __host__ __device__ __forceinline__ float from_f32<float>(float x) {
     return x;
@@ -120,7 +121,7 @@ template <> __host__ __device__ __forceinline__ f16 from_f32<f16>(float x) {
     return __float2half_rn(x);
 }
 
-// Two elements as the 32 bits that mma takes, low in the low half.
+// Packs two elements into the 32 bits that mma takes, `low` in the low half.
 template <class T> DEVICE uint32_t pack2(float low, float high);
 template <> __device__ __forceinline__ uint32_t pack2<bf16>(float low, float high) {
     __nv_bfloat162 pair = __floats2bfloat162_rn(low, high);
@@ -131,7 +132,7 @@ template <> __device__ __forceinline__ uint32_t pack2<f16>(float low, float high
     return reinterpret_cast<uint32_t &>(pair);
 }
 
-// Eight elements and their 16-byte pieces: one of 16-bit elements, two of float.
+// Eight elements as 16-byte pieces: one for 16-bit elements, two for float.
 template <class T> struct vec_bits { uint4 part[sizeof(T) * VEC / 16]; };
 
 DEVICE float2 vec_pair(uint32_t bits, bf16) {
@@ -175,7 +176,7 @@ template <class T> DEVICE struct vec_bits<T> vec_pack(struct vec x) {
     return bits;
 }
 
-// Eight elements from or to p, which is 16-byte aligned.
+// Loads or stores eight elements at p, which is 16-byte aligned.
 template <class T>
 DEVICE struct vec vec_load(const T *p) {
     struct vec_bits<T> bits;
@@ -190,8 +191,7 @@ template <class T> DEVICE void vec_store(T *p, struct vec x) {
         reinterpret_cast<uint4 *>(p)[i] = bits.part[i];
 }
 
-// The same for global memory that nothing reads again soon: it should not push out what the caches
-// hold.
+// The same for global memory that is not read again soon, so that it evicts little from the caches.
 template <class T> DEVICE struct vec vec_load_once(const T *p) {
     struct vec_bits<T> bits;
     for (size_t i = 0; i < sizeof bits / 16; i++)
@@ -205,18 +205,18 @@ template <class T> DEVICE void vec_store_once(T *p, struct vec x) {
         __stcs(reinterpret_cast<uint4 *>(p) + i, bits.part[i]);
 }
 
-// All threads of the block meet; what they wrote before is seen by all of them after.
+// A barrier for all threads of the block; all see what any of them wrote before it.
 DEVICE void block_sync() {
     __syncthreads();
 }
 
-// All lanes of the warp meet, in the same way.
+// The same for all lanes of the warp.
 DEVICE void warp_sync() {
     __syncwarp();
 }
 
-// Named barriers, id 1 to 15, of `threads` threads (a multiple of 32): those that call barrier_sync
-// wait until that many have come; those that call barrier_arrive count and go on.
+// Named barriers, id 1 to 15, for `threads` threads (a multiple of 32): barrier_sync waits until
+// that many have called either function; barrier_arrive counts without waiting.
 DEVICE void barrier_sync(int id, int threads) {
     asm volatile("barrier.cta.sync %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
@@ -225,8 +225,8 @@ DEVICE void barrier_arrive(int id, int threads) {
     asm volatile("barrier.cta.arrive %0, %1;" ::"r"(id), "r"(threads) : "memory");
 }
 
-// A 4-byte value of another lane: lane ^ mask; a lane by number; the lane `by` below or above, or
-// the own value where there is none. All 32 lanes take part.
+// A 4-byte value of another lane: of lane ^ mask; of a lane by number; of the lane `by` below (_up)
+// or above (_down), or the own value if there is none. All 32 lanes take part.
 template <class T> DEVICE T warp_shfl_xor(T x, int mask) {
     return __shfl_xor_sync(0xffffffffu, x, mask);
 }
@@ -243,18 +243,18 @@ template <class T> DEVICE T warp_shfl_down(T x, unsigned by) {
     return __shfl_down_sync(0xffffffffu, x, by);
 }
 
-// Returns what was there before. For counters: sums of floats have a fixed order.
+// Returns the old value. Only for counters, since sums of floats need a fixed order.
 DEVICE uint32_t atomic_add(uint32_t *p, uint32_t x) {
     return atomicAdd(p, x);
 }
 
-// What this thread wrote before is seen by the whole device before what it writes after.
+// The whole device sees what this thread wrote before the fence before what it writes after it.
 DEVICE void fence_device() {
     __threadfence();
 }
 
-// Starts to copy 16 bytes from global to shared memory, or to fill them with zeros where !in
-// (`global` is then not read). The bytes are there, for this thread, after the wait for their group.
+// Starts a copy of 16 bytes from global to shared memory, or, if !in, of zeros (`global` is not
+// read). This thread may read the bytes after it has waited for their group.
 DEVICE void cp_async16(void *shared, const void *global, bool in) {
     uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
     int bytes = in ? 16 : 0;
@@ -267,14 +267,14 @@ DEVICE void cp_async_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
 
-// Waits until at most the N youngest groups are under way.
+// Waits until at most the N youngest groups are still in flight.
 template <int N> DEVICE void cp_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
-// Matrices of 8 x 8 16-bit elements from shared memory, four or two at once. Lane 8 i + r gives the
-// address of row r of matrix i (16 bytes, aligned); lane l gets elements 2 (l % 4) and
-// 2 (l % 4) + 1 of row l / 4 of matrix i in r[i]. With _trans, of the transposed matrices.
+// Loads four or two matrices of 8 x 8 16-bit elements from shared memory. Lane 8 i + r passes the
+// address of row r of matrix i (16 bytes, aligned). Lane l receives, in r[i], elements 2 (l % 4)
+// and 2 (l % 4) + 1 of row l / 4 of matrix i; with _trans, of the transposed matrix.
 DEVICE void ldmatrix_x4(uint32_t (&r)[4], const void *row) {
     uint32_t at = (uint32_t)__cvta_generic_to_shared(row);
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -330,14 +330,15 @@ __device__ __forceinline__ void mma_16816<f16>(float (&d)[4], const uint32_t (&a
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-// 2^x within 2 units in the last place; results and arguments below the normal range are 0.
+// 2^x to within 2 units in the last place; denormal results and arguments become 0.
 DEVICE float exp2_fast(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
 }
 
-// The emulator's functions take the place they are called from; here there is none to pass.
+// The emulator's functions take their caller's place in the source; on the hardware it is not
+// passed.
 #define PLACE_PARAM
 #define PLACE
 #define PLACE_ONLY
@@ -357,7 +358,7 @@ HOST_DEVICE struct vec vec_fill(float x) {
     return y;
 }
 
-// The first n of eight elements, the others `fill`; only those n are read.
+// Loads the first n of eight elements; the others become `fill` and are not read.
 template <class T> DEVICE struct vec vec_load_n(const T *p, int n, float fill) {
     if (n >= VEC)
         return vec_load(p);
@@ -367,7 +368,7 @@ template <class T> DEVICE struct vec vec_load_n(const T *p, int n, float fill) {
     return x;
 }
 
-// Sum or maximum over the warp's lanes, the same bits in all of them.
+// Sum or maximum over the warp's lanes; every lane gets the same bits.
 DEVICE float warp_sum(float x PLACE_PARAM) {
     for (int mask = WARP / 2; mask > 0; mask /= 2)
         x += warp_shfl_xor(x, mask PLACE);
@@ -380,8 +381,8 @@ DEVICE float warp_max(float x PLACE_PARAM) {
     return x;
 }
 
-// Sum or maximum over the block's threads (whole warps, along x), the same bits in all of them.
-// `shared` has 32 floats; the last thread to read them has done so when the function returns.
+// Sum or maximum over the block's threads (whole warps, along x); every thread gets the same bits.
+// `shared` has 32 floats, which may be reused as soon as the function returns.
 DEVICE float block_sum(float x, float *shared PLACE_PARAM) {
     const int lane = threadIdx.x % WARP, warps = blockDim.x / WARP;
     x = warp_sum(x PLACE);

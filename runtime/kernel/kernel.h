@@ -1,6 +1,6 @@
-// kernel.h: what emitted kernels stand on: vectors, the register tile's building blocks, and the
-// way in which threads share work. A kernel is called by every thread of a region, with its number
-// and their count. Work is cut into whole items, whose arithmetic does not depend on who does them.
+// kernel.h: what every emitted CPU kernel includes: vectors, and how threads share work. Each
+// thread of a parallel region calls the kernel with its number and their count. Work is divided
+// into whole items, whose arithmetic does not depend on the thread that computes them.
 #ifndef DIECAST_KERNEL_H
 #define DIECAST_KERNEL_H
 
@@ -9,21 +9,21 @@
 #include "runtime/kernel/vec.h"
 #include "runtime/kernel/vec_math.h"
 
-// A function of its own, with registers of its own.
+// A function that is not inlined, so that it does not compete for its caller's registers.
 #define APART static __attribute__((noinline))
 
 struct range {
     int first, last; // [first, last)
 };
 
-// This thread's share of `items`, neighbours together.
+// This thread's share of `items`: a contiguous range.
 static inline struct range share(int items, int thread, int threads) {
     struct range r = {(int)((int64_t)items * thread / threads),
                       (int)((int64_t)items * (thread + 1) / threads)};
     return r;
 }
 
-// A thread's part of a grid of items: some rows of it times some columns.
+// A thread's part of a grid of items: a range of rows times a range of columns.
 struct part {
     struct range rows, cols;
 };
@@ -38,8 +38,8 @@ static inline int int_max(int a, int b) {
 
 #define DIVIDE_UP(a, b) (((a) + (b)-1) / (b))
 
-// Cuts a grid into as many parts as there are threads, so that the busiest has least to do: its
-// items, one more for each column, which is packed, and 2/5 for each row, which is read.
+// Divides a grid (rows, cols) of tiles among threads so that the busiest one has the least cost: 1
+// for each tile, 1 for each column, whose panel is packed, and 2/5 for each row, which is read.
 static inline struct part part_of(int rows, int cols, int thread, int threads) {
     int across = 1; // parts side by side in a row of parts
     int64_t least = INT64_MAX;
@@ -68,8 +68,8 @@ VEC_INLINE vec_int vec_lanes(void) {
     return lanes;
 }
 
-// A row of `columns` floats is read and written a vector at a time; the last one may be partial.
-// Both sizes are constants where these are used, so each access is one instruction or a masked one.
+// Access to a row of `columns` floats, one vector at a time; the last vector may be partial. Sizes
+// are constants after inlining, so each access is one instruction, plain or masked.
 #define LANES(c, columns) ((columns) % VEC == 0 || (c) + VEC <= (columns) ? VEC : (columns) % VEC)
 
 VEC_INLINE vec row_load(const float *row, int c, const int columns) {

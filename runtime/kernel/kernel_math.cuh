@@ -1,6 +1,6 @@
-// kernel_math.cuh: what CUDA kernels compute with: vectors of eight floats, activations, dropout's
-// mask, sums over rows. Plain C++ on top of kernel.cuh; the CPU's counterparts are vec_math.h and
-// dropout.h.
+// kernel_math.cuh: CUDA kernels' building blocks: vectors of eight floats, activations, dropout's
+// masks, softmax, sums over rows. Plain C++ on top of kernel.cuh; the CPU's counterparts are
+// vec_math.h and dropout.h.
 #ifndef DIECAST_KERNEL_MATH_CUH
 #define DIECAST_KERNEL_MATH_CUH
 
@@ -22,7 +22,7 @@ HOST_DEVICE constexpr int int_min(int a, int b) {
 
 // ---- vectors ------------------------------------------------------------------------------------
 
-// What vec_load gives after vec_store.
+// Rounds to type T and back, as vec_store and vec_load would.
 template <class T> DEVICE struct vec vec_round(struct vec x) {
     for (int e = 0; e < VEC; e++) {
         x.v[e] = to_f32(from_f32<T>(x.v[e]));
@@ -51,7 +51,7 @@ DEVICE struct vec operator*(struct vec a, struct vec b) {
     return a;
 }
 
-// The first n elements of v and `fill` behind them; n may be less than 0 or more than VEC.
+// v with elements from n on replaced by `fill`; n may be less than 0 or more than VEC.
 DEVICE struct vec vec_first(struct vec v, int n, float fill) {
     if (n >= VEC) {
         return v;
@@ -62,7 +62,7 @@ DEVICE struct vec vec_first(struct vec v, int n, float fill) {
     return v;
 }
 
-// The sum of all elements, in one order.
+// The sum of all elements, in a fixed order.
 DEVICE float vec_sum(struct vec v) {
     return ((v.v[0] + v.v[1]) + (v.v[2] + v.v[3])) + ((v.v[4] + v.v[5]) + (v.v[6] + v.v[7]));
 }
@@ -82,7 +82,7 @@ DEVICE float gelu_erf(float x) {
     return 0.5f * x * (1.0f + erff(x * 0.70710678f));
 }
 
-// Phi(x) + x phi(x), the normal distribution and its density.
+// Phi(x) + x phi(x), where Phi is the normal distribution and phi its density.
 DEVICE float gelu_erf_grad(float x) {
     const float phi = 0.39894228f * expf(-0.5f * x * x);
     return 0.5f * (1.0f + erff(x * 0.70710678f)) + x * phi;
@@ -94,7 +94,7 @@ DEVICE float gelu_tanh(float x) {
 }
 
 DEVICE float gelu_tanh_grad(float x) {
-    // Beyond +-10 the tanh is flat in float; the cube of a large x would overflow. A NaN passes.
+    // Beyond +-10 tanh is constant in float, and the cube of a large x would overflow. NaN passes.
     const float z = x > 10.0f ? 10.0f : x < -10.0f ? -10.0f : x;
     const float t = tanhf(0.79788456f * z * (1.0f + 0.044715f * z * z));
     const float du = 0.79788456f * (1.0f + 3.0f * 0.044715f * z * z);
@@ -102,7 +102,7 @@ DEVICE float gelu_tanh_grad(float x) {
 }
 
 DEVICE float relu(float x) {
-    return x <= 0.0f ? 0.0f : x; // a NaN passes
+    return x <= 0.0f ? 0.0f : x; // NaN passes through
 }
 
 DEVICE float relu_grad(float x) {
@@ -138,10 +138,10 @@ VEC_FUNCTION(silu_grad)
 
 // ---- dropout ------------------------------------------------------------------------------------
 
-// The mask that dropout.h describes, bit for bit: elements are numbered row by row, a row being padded
-// to a multiple of DROPOUT_CHUNK. Chunk c holds elements 64c .. 64c + 63: lane l of 16 draws 64
-// bits from Threefry-2x32-20 with counter (16c + l, site), and quarter q of them (16 bits) decides
-// element 64c + 16q + l: kept where the 16 bits are at or above the threshold.
+// The same mask as dropout.h's, bit for bit. Elements are numbered row by row, each row padded to a
+// multiple of DROPOUT_CHUNK. Chunk c holds elements 64c .. 64c + 63. Lane l of its 16 lanes draws
+// 64 bits from Threefry-2x32-20 with counter (16c + l, site). Quarter q of these, 16 bits, decides
+// element 64c + 16q + l, which is kept if they are at or above the threshold.
 enum { DROPOUT_CHUNK = 64, DROPOUT_LANES = 16 };
 #define DROPOUT_CHUNKS(columns) divide_up(columns, DROPOUT_CHUNK)
 
@@ -168,7 +168,7 @@ DEVICE uint32_t dropout_rotate(uint32_t x, int by) {
     return (x << by) | (x >> (32 - by));
 }
 
-// The 64 bits of one lane: counter is 16 * chunk + lane.
+// Draws the 64 bits of one lane; counter is 16 * chunk + lane.
 DEVICE struct dropout_bits dropout_draw(const struct dropout *d, uint32_t site, uint32_t counter) {
     constexpr int rotation[8] = {13, 15, 26, 6, 17, 29, 16, 24};
     const uint32_t key[3] = {d->key[0], d->key[1], d->key[0] ^ d->key[1] ^ 0x1bd11bdau};
@@ -186,13 +186,13 @@ DEVICE struct dropout_bits dropout_draw(const struct dropout *d, uint32_t site, 
     return {{x0, x1}};
 }
 
-// What quarter q of a draw says: 0 or d->scale.
+// The mask, 0 or d->scale, that quarter q of a draw decides.
 DEVICE float dropout_quarter(const struct dropout *d, struct dropout_bits bits, int quarter) {
     const uint32_t half = bits.word[quarter / 2] >> (16 * (quarter % 2)) & 0xffffu;
     return half >= d->threshold ? d->scale : 0.0f;
 }
 
-// 0 or d->scale for one element, rows being `chunks` chunks long.
+// The mask, 0 or d->scale, of one element; a row has `chunks` chunks.
 DEVICE float dropout_mask(const struct dropout *d, uint32_t site, int64_t row, int chunks,
                           int column) {
     const uint32_t chunk = (uint32_t)(row * chunks + column / DROPOUT_CHUNK);
@@ -202,7 +202,7 @@ DEVICE float dropout_mask(const struct dropout *d, uint32_t site, int64_t row, i
     return dropout_quarter(d, bits, within / DROPOUT_LANES);
 }
 
-// x[i] goes to x[(i + by) % 4].
+// Rotates x: x[i] moves to x[(i + by) % 4].
 DEVICE void dropout_rotate_words(uint32_t (&x)[4], int by) {
     const uint32_t a = x[0], b = x[1], c = x[2], d = x[3];
     const bool odd = by % 2 != 0, half = by / 2 % 2 != 0;
@@ -213,9 +213,9 @@ DEVICE void dropout_rotate_words(uint32_t (&x)[4], int by) {
     }
 }
 
-// The mask of the VEC elements from `column`, where a chunk's eight vectors are eight neighbouring
-// lanes' (lane % 8 == column / VEC % 8) and all lanes of the warp are here. Alone a lane would draw
-// eight times and use a quarter of each draw; so it draws twice, and the lanes exchange quarters.
+// The mask of VEC elements from `column` on, for a whole warp in which eight neighbouring lanes
+// hold the eight vectors of a chunk (lane % 8 == column / VEC % 8). On its own a lane would draw
+// eight times and use a quarter of each draw; here it draws twice, and lanes exchange quarters.
 DEVICE struct vec dropout_mask_warp(const struct dropout *d, uint32_t site, int64_t row, int chunks,
                                     int column) {
     const int lane = (int)threadIdx.x % WARP, mine = lane % 8;
@@ -223,12 +223,14 @@ DEVICE struct vec dropout_mask_warp(const struct dropout *d, uint32_t site, int6
     const uint32_t chunk = (uint32_t)(row * chunks + column / DROPOUT_CHUNK);
     const struct dropout_bits a = dropout_draw(d, site, chunk * DROPOUT_LANES + 2 * mine);
     const struct dropout_bits b = dropout_draw(d, site, chunk * DROPOUT_LANES + 2 * mine + 1);
-    // Word r is what I give in round r: quarter (mine - r) % 4 of both draws, b's above a's.
+    // Word r is what this lane gives in round r: quarter (mine - r) % 4 of both draws, b's above
+    // a's.
     uint32_t x[4] = {
         (a.word[0] & 0xffffu) | b.word[0] << 16, a.word[1] >> 16 | (b.word[1] & 0xffff0000u),
         (a.word[1] & 0xffffu) | b.word[1] << 16, a.word[0] >> 16 | (b.word[0] & 0xffff0000u)};
     dropout_rotate_words(x, mine);
-    // In round r I get my quarter of the draws of lane 4 half + (quarter + r) % 4 of the eight.
+    // Round r brings this lane's quarter of the draws of lane 4 half + (quarter + r) % 4 of the
+    // eight.
 #pragma unroll
     for (int r = 0; r < 4; r++) {
         x[r] = warp_shfl(x[r], lane - mine + 4 * half + (quarter + r) % 4);
@@ -244,13 +246,13 @@ DEVICE struct vec dropout_mask_warp(const struct dropout *d, uint32_t site, int6
 
 // ---- softmax ------------------------------------------------------------------------------------
 
-// exp, as fast and as exact as exp2_fast.
+// exp by way of exp2_fast, with its accuracy.
 DEVICE float exp_fast(float x) {
     return exp2_fast(x * 1.44269504f);
 }
 
-// What a softmax needs of a row, gathered in one visit: the largest of its numbers so far, and the
-// sum of exp(number - largest) over them.
+// The state of an online softmax over a row: the largest number so far, and the sum of
+// exp(number - largest).
 struct softmax {
     float largest, sum;
 };
@@ -268,7 +270,7 @@ DEVICE void softmax_add(struct softmax *to, struct vec x) {
     to->largest = largest;
 }
 
-// Those of a warp's lanes, or of a block's threads, in one; the same bits in all of them.
+// Combines the states of a warp's lanes, or of a block's threads; all get the same bits.
 DEVICE struct softmax softmax_warp(struct softmax mine) {
     const float largest = warp_max(mine.largest);
     return {largest, warp_sum(mine.sum * exp_fast(mine.largest - largest))};
@@ -281,14 +283,14 @@ DEVICE struct softmax softmax_block(struct softmax mine, float (*shared)[WARP]) 
 
 // ---- memory -------------------------------------------------------------------------------------
 
-// On the emulator: that an access is aligned and lies in live memory.
+// On the emulator, checks that an access is aligned and within allocated memory.
 #ifdef __CUDACC__
 #define CHECK_ACCESS(p, bytes, align, what)
 #else
 #define CHECK_ACCESS(p, bytes, align, what) emulator_check_memory(p, bytes, align, what, at)
 #endif
 
-// VEC elements as they lie in memory: half the registers of a vec where elements have 16 bits.
+// VEC elements as in memory: with 16-bit elements, half the registers of a vec.
 template <class T> struct alignas(16) packed { uint32_t word[VEC * sizeof(T) / sizeof(uint32_t)]; };
 
 template <class T> DEVICE struct packed<T> packed_load(const T *p PLACE_PARAM) {
@@ -312,7 +314,7 @@ DEVICE struct vec packed_vec(struct packed<T> from) {
     return to;
 }
 
-// Four floats, in one access.
+// Four floats, loaded or stored in one access.
 struct alignas(16) four {
     float v[4];
 };
@@ -327,7 +329,7 @@ DEVICE void four_store(float *p, struct four v PLACE_PARAM) {
     *(struct four *)p = v;
 }
 
-// Rounded to 16-bit elements, in one access of 8 bytes.
+// Four floats, rounded to 16-bit elements and stored in one access.
 struct alignas(8) four_bits {
     uint32_t word[2];
 };
@@ -339,9 +341,9 @@ template <class T> DEVICE void four_round(T *p, struct four x PLACE_PARAM) {
 
 // ---- sums over partial sums ---------------------------------------------------------------------
 
-// The sum of one column over `parts` rows that lie `stride` floats apart, by a block of COLUMN_SUMS
-// threads: lane l of each warp names column l of 32 neighbours (NULL: there is none), the warps
-// share the rows. Warp 0 has the result. Always added in the same order.
+// Sums 32 neighbouring columns over `parts` rows, `stride` floats apart, with a block of
+// COLUMN_SUMS threads. `column` is lane l's column, the same in each warp (NULL: none); the warps
+// share the rows. Warp 0 gets the result. The order of additions is fixed.
 enum { COLUMN_SUMS = 1024 };
 DEVICE float column_sum(const float *column, int parts, size_t stride, float (*shared)[WARP]) {
     const int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;

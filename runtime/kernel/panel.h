@@ -1,11 +1,11 @@
-// panel.h: pieces of a matrix copied to where the register tile reads them row by row, and sums over
-// rows.
+// panel.h: packing pieces of a matrix into panels that a register tile reads in order; prefetching;
+// sums over rows.
 #ifndef DIECAST_PANEL_H
 #define DIECAST_PANEL_H
 
 #include "runtime/kernel/kernel.h"
 
-// VEC rows of VEC floats, turned: to[c * to_stride + r] = from[r * from_stride + c].
+// Transposes VEC x VEC floats: to[c * to_stride + r] = from[r * from_stride + c].
 VEC_INLINE void panel_transpose(float *to, ptrdiff_t to_stride, const float *from,
                                 ptrdiff_t from_stride) {
 #if defined(__AVX512F__)
@@ -14,7 +14,7 @@ VEC_INLINE void panel_transpose(float *to, ptrdiff_t to_stride, const float *fro
     for (int r = 0; r < 16; r++) {
         a[r] = _mm512_loadu_ps(from + r * from_stride);
     }
-    // Pairs of rows, then fours, within each 128 bits; then the 128-bit quarters themselves.
+    // Interleaves pairs of rows, then fours, within each 128 bits; then exchanges 128-bit quarters.
 #pragma GCC unroll 8
     for (int r = 0; r < 16; r += 2) {
         b[r] = _mm512_unpacklo_ps(a[r], a[r + 1]);
@@ -67,14 +67,14 @@ VEC_INLINE void panel_transpose(float *to, ptrdiff_t to_stride, const float *fro
 #endif
 }
 
-// A piece of a weight, packed as a panel: (depth, wide) at an offset, columns p * WIDE on, `from` on
-// in the inner sum.
+// A piece (depth, wide) of a weight, packed as one panel: its first column is p * WIDE, and its
+// first index in the inner dimension is `from`. `offset` is where it begins in the weight.
 struct piece {
     int p, from, depth, wide;
     size_t offset;
 };
 
-// Cache lines to ask for beside other work, some at each step: `lines` of each of `rows` rows.
+// Prefetches a matrix in steps, beside other work: `rows` rows of `lines` cache lines each.
 struct prefetch {
     const float *row;
     ptrdiff_t stride;
@@ -101,7 +101,7 @@ VEC_INLINE void prefetch_some(struct prefetch *f) {
     }
 }
 
-// to (depth, width) = the first `columns` of each of `depth` rows, 0 to the end of a vector.
+// to (depth, width) = from (depth, columns), padded with 0 to whole vectors.
 VEC_INLINE void pack_rows(float *to, const int width, const float *from, ptrdiff_t stride,
                           int depth, int columns) {
     if (columns == width) {
@@ -121,7 +121,7 @@ VEC_INLINE void pack_rows(float *to, const int width, const float *from, ptrdiff
     }
 }
 
-// to (depth, width) = `rows` rows of `depth` floats, turned, 0 to the end of a vector.
+// to (depth, width) = the transpose of from (rows, depth), padded with 0 to whole vectors.
 VEC_INLINE void pack_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
                                 int depth, int rows) {
     const int whole_rows = rows / VEC * VEC, whole_depth = depth / VEC * VEC;
@@ -141,7 +141,7 @@ VEC_INLINE void pack_transposed(float *to, const int width, const float *from, p
     }
 }
 
-// Sets some columns of `rows` rows to 0; `groups` are of VEC columns.
+// Sets a range of columns of x (rows, columns) to 0; `groups` counts groups of VEC columns.
 VEC_INLINE void clear_columns(float *x, int rows, int columns, ptrdiff_t stride,
                               struct range groups) {
     for (int n = 0; n < rows; n++) {
@@ -152,7 +152,8 @@ VEC_INLINE void clear_columns(float *x, int rows, int columns, ptrdiff_t stride,
     }
 }
 
-// sums (columns) (+)= the sum of the rows of x (rows, columns), in order; `groups` are of VEC columns.
+// sums (columns) += the rows of x (rows, columns), in order, or = if `first`; for a range of
+// columns, where `groups` counts groups of VEC columns.
 __attribute__((unused)) static void sum_rows(float *sums, const float *x, int rows, int columns,
                                              ptrdiff_t stride, bool first, struct range groups) {
     for (int g = groups.first; g < groups.last; g++) {

@@ -1,21 +1,21 @@
-// product.h: what the sampler's products are made of. Weights lie as in the checkpoint, a row of w
-// (O, C) for each output. One row of activations, or a few, reads them once, as dot products; many
-// rows are a matrix product: w is turned a panel at a time, on the way into a tile's operand.
+// product.h: the sampler's products. Weights w (O, C) are read as the checkpoint has them, a row
+// for each output. One or a few rows of activations are dot products, which read w once; many rows
+// are a product of register tiles, for which w is packed and transposed one panel at a time.
 #ifndef DIECAST_PRODUCT_H
 #define DIECAST_PRODUCT_H
 
 #include "runtime/kernel/panel.h"
 
 enum {
-    PRODUCT_ROWS = VEC == 16 ? 12 : 6, // the register tile: so many rows of two vectors
+    PRODUCT_ROWS = VEC == 16 ? 12 : 6, // the register tile: ROWS rows of two vectors
     PRODUCT_COLS = 2 * VEC,
-    PRODUCT_DEPTH = 256, // of a panel: DEPTH x COLS floats stay in the first-level cache
+    PRODUCT_DEPTH = 256, // of a panel: DEPTH x COLS floats stay in L1
     PRODUCT_FEW = 4,     // rows up to which a product is dot products
-    PRODUCT_AHEAD = 2048 // bytes that dot products ask for ahead of where they read
+    PRODUCT_AHEAD = 2048 // bytes by which dot products prefetch ahead of where they read
 };
 
-// to (rows, COLS) = or, with `add`, += a (rows, depth) b (depth, COLS). A row of each lies to_row,
-// a_row, b_row floats behind the one before.
+// to (rows, COLS) = or, with `add`, += a (rows, depth) b (depth, COLS). Rows are to_row, a_row and
+// b_row floats apart.
 VEC_INLINE void product_tile(float *to, ptrdiff_t to_row, const int rows, bool add, const float *a,
                              ptrdiff_t a_row, int depth, const float *b, ptrdiff_t b_row) {
     vec acc[PRODUCT_ROWS][2];
@@ -40,7 +40,7 @@ VEC_INLINE void product_tile(float *to, ptrdiff_t to_row, const int rows, bool a
     }
 }
 
-// The same for 1, PRODUCT_FEW or PRODUCT_ROWS rows, the first of these that is enough.
+// The same with `rows` rounded up to 1, PRODUCT_FEW or PRODUCT_ROWS.
 __attribute__((noinline, unused)) static void product_add(float *to, ptrdiff_t to_row, int rows,
                                                           bool add, const float *a, ptrdiff_t a_row,
                                                           int depth, const float *b,
@@ -54,7 +54,8 @@ __attribute__((noinline, unused)) static void product_add(float *to, ptrdiff_t t
     }
 }
 
-// sums (rows, COLS) = x (rows, C) w (cols, C)^T, row by row of w; `rows` is 1 or PRODUCT_FEW.
+// sums (rows, COLS) = x (rows, C) w (cols, C)^T, as dot products with one row of w after another;
+// `rows` is 1 or PRODUCT_FEW. Rows of x beyond `last_row` repeat it.
 VEC_INLINE void product_dots(float *sums, const float *x, const int rows, int last_row,
                              const float *w, int cols, const int C) {
     for (int o = 0; o < cols; o++, w += C) {
@@ -80,8 +81,8 @@ VEC_INLINE void product_dots(float *sums, const float *x, const int rows, int la
     }
 }
 
-// sums (rows, COLS) = x (rows, C) w (cols, C)^T in tiles; rows of sums up to a whole tile are
-// written. `more`: behind these columns of w come others, which are asked for meanwhile.
+// sums (rows, COLS) = x (rows, C) w (cols, C)^T in tiles; `rows` is rounded up to whole tiles,
+// which sums must have room for. If `more`, the panel of w behind this one is prefetched meanwhile.
 __attribute__((noinline, unused)) static void
 product_tiles(float *sums, const float *x, int rows, const float *w, int cols, int C, bool more) {
     _Alignas(64) float panel[PRODUCT_DEPTH * PRODUCT_COLS],
@@ -104,7 +105,7 @@ product_tiles(float *sums, const float *x, int rows, const float *w, int cols, i
                 }
             }
             const int some = int_min(PRODUCT_ROWS, rows - t * PRODUCT_ROWS);
-            for (int i = 0; i < some && some < PRODUCT_ROWS; i++) { // in whole tiles, too
+            for (int i = 0; i < some && some < PRODUCT_ROWS; i++) { // padded to a whole tile
                 memcpy(rest + i * PRODUCT_DEPTH, a + (size_t)i * C, (size_t)depth * sizeof *rest);
             }
             product_add(to, PRODUCT_COLS, some, k > 0, some < PRODUCT_ROWS ? rest : a,
@@ -125,12 +126,12 @@ VEC_INLINE void product_panel(float *sums, const float *x, int rows, const float
     }
 }
 
-// The panels of outputs that are a thread's.
+// The panels of outputs that a thread computes.
 VEC_INLINE struct range product_share(int O, int thread, int threads) {
     return share(DIVIDE_UP(O, PRODUCT_COLS), thread, threads);
 }
 
-// Where a thread's part of w (O, C) begins.
+// Where a thread's part of w (O, C) begins, for prefetching.
 VEC_INLINE const float *product_part(const float *w, int O, int C, int thread, int threads) {
     return w + (size_t)product_share(O, thread, threads).first * PRODUCT_COLS * C;
 }

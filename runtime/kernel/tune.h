@@ -1,4 +1,4 @@
-// tune.h: what the kernels that gen/tune.lua emits say to tune.c.
+// tune.h: the interface between programs/tune.c and the candidate kernels that gen/tune.lua emits.
 #ifndef DIECAST_TUNE_H
 #define DIECAST_TUNE_H
 
@@ -7,7 +7,7 @@
 
 typedef void tune_fn(float *out, const float *a, const float *b, int thread, int threads);
 
-// A product, and the kernels of all ways to cut it.
+// A product, and one kernel for each tiling of it.
 struct tune_shape {
     const char *name;
     int64_t floats[3]; // of out, a, b

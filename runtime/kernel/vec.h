@@ -1,9 +1,9 @@
 // vec.h: one vector of floats, as wide as the instruction set that this file is compiled for.
 //
-// Emitted kernels use GCC's vector extensions (v + w, v * w, v > w) and, for what C has no operator
-// for, the few functions below; vec_math.h has exp and its like. Few other files know instruction
-// sets. A multiply-add is written vec_fma and nowhere left to the compiler (-ffp-contract=off), so
-// that the same numbers come out of every compiler and every way of cutting the work.
+// Emitted kernels use GCC's vector extensions (v + w, v * w, v > w) and, where C has no operator,
+// the few functions below; vec_math.h has exp and the like. Few other files know instruction sets.
+// A fused multiply-add is always written as vec_fma and never left to the compiler
+// (-ffp-contract=off), so that results do not depend on the compiler or on how work is divided.
 #ifndef DIECAST_VEC_H
 #define DIECAST_VEC_H
 
@@ -25,7 +25,7 @@ enum { VEC = 4 };
 enum { VEC = 4 };
 #endif
 
-// The typedefs of the project: a vector type has no other way to get a name.
+// Typedefs, since C has no other way to name a vector type.
 typedef float vec __attribute__((vector_size(VEC * sizeof(float)), may_alias));
 typedef int32_t vec_int __attribute__((vector_size(VEC * sizeof(int32_t)), may_alias));
 typedef uint32_t vec_uint __attribute__((vector_size(VEC * sizeof(uint32_t)), may_alias));
@@ -42,12 +42,12 @@ VEC_INLINE void vec_store(float *p, vec v) {
     memcpy(p, &v, sizeof v);
 }
 
-// The first n lanes, 0 < n <= VEC; the others read as 0 and their memory is not touched.
+// Loads the first n lanes, 0 < n <= VEC. The others are 0, and their memory is not read.
 VEC_INLINE vec vec_load_n(const float *p, int n) {
 #if defined(__AVX512F__)
     return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
 #elif defined(__AVX2__) && defined(__FMA__)
-    // Copied through memory, a vector would be read before its parts have arrived there.
+    // A masked load: a copy through memory would stall on store forwarding.
     static const int32_t lanes[2 * VEC] = {-1, -1, -1, -1, -1, -1, -1, -1};
     return (vec)_mm256_maskload_ps(p, _mm256_loadu_si256((const __m256i *)(lanes + VEC - n)));
 #else
@@ -75,7 +75,7 @@ VEC_INLINE vec vec_splat(float x) {
 #endif
 }
 
-// a * b + c, rounded once where the instruction set can.
+// a * b + c, rounded once if the instruction set has a fused multiply-add.
 VEC_INLINE vec vec_fma(vec a, vec b, vec c) {
 #if defined(__AVX512F__)
     return (vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
@@ -88,7 +88,7 @@ VEC_INLINE vec vec_fma(vec a, vec b, vec c) {
 #endif
 }
 
-// The larger, lane by lane; b where either is NaN.
+// The maximum, lane by lane; b where either is NaN. vec_min likewise.
 VEC_INLINE vec vec_max(vec a, vec b) {
 #if defined(__AVX512F__)
     return (vec)_mm512_max_ps((__m512)a, (__m512)b);
@@ -130,7 +130,7 @@ VEC_INLINE vec vec_select(vec_int mask, vec a, vec b) {
     return (vec)((mask & (vec_int)a) | (~mask & (vec_int)b));
 }
 
-// The sum of all lanes, always added in the same order: the halves, then their halves.
+// The sum of all lanes, in a fixed order: halves, then quarters, and so on.
 VEC_INLINE float vec_sum(vec v) {
 #if defined(__AVX2__) && defined(__FMA__)
 #if defined(__AVX512F__)
@@ -165,7 +165,7 @@ VEC_INLINE float vec_largest(vec v) {
     return x[0];
 }
 
-// Four rows of four floats, turned: to[k * to_stride + r] = from[r * from_stride + k].
+// Transposes 4 x 4 floats: to[k * to_stride + r] = from[r * from_stride + k].
 VEC_INLINE void vec_transpose_4x4(float *to, ptrdiff_t to_stride, const float *from,
                                   ptrdiff_t from_stride) {
 #if defined(__clang__) || __GNUC__ >= 12

@@ -1,12 +1,11 @@
-// vec_math.h: functions of vectors that C's library has for one float: exp, log, tanh, erf, and the
-// activations with their derivatives.
+// vec_math.h: exp, log, tanh, erf, and the activations with their derivatives, on vectors.
 //
-// All of it is additions, multiplications, vec_fma and at most one division, each rounded once and
-// in one order: the same bits come out at every width. An instruction set without a fused
-// multiply-add (generic) rounds more often and may differ from the others in last places. A NaN
-// stays one. Polynomials and rational functions are minimax fits, made with an exchange algorithm
-// in 200 bits, their coefficients rounded to float one by one and the others fitted again;
-// comments give what was fitted, where, and the largest error found with the rounded coefficients.
+// All consist of additions, multiplications, vec_fma and at most one division, in a fixed order, so
+// every vector width gives the same bits. An instruction set without a fused multiply-add (generic)
+// rounds more often and may differ from the others in the last places. NaN in gives NaN out.
+// Polynomials and rational functions are minimax fits, made by an exchange algorithm in 200 bits;
+// coefficients were rounded to float one at a time and the others fitted again. Comments give what
+// was fitted, over which range, and the largest error found with the rounded coefficients.
 #ifndef DIECAST_VEC_MATH_H
 #define DIECAST_VEC_MATH_H
 
@@ -23,7 +22,7 @@ VEC_INLINE struct exp_parts exp_split(vec y, float bias) {
     const vec whole = vec_fma(y, vec_splat(1.44269504f), vec_splat(magic)), n = whole - magic;
     vec r = vec_fma(n, vec_splat(-0.693359375f), y); // ln 2 in two parts; the first has ten bits
     r = vec_fma(n, vec_splat(2.12194440e-4f), r);
-    // (exp(r) - 1 - r) / r^2: exp(r) to 4e-9 of its value.
+    // (exp(r) - 1 - r) / r^2; relative error of exp(r): 4e-9.
     vec p = vec_fma(r, vec_splat(0.0013840472f), vec_splat(0.008369354f));
     p = vec_fma(p, r, vec_splat(0.041668084f));
     p = vec_fma(p, r, vec_splat(0.16666515f));
@@ -32,21 +31,21 @@ VEC_INLINE struct exp_parts exp_split(vec y, float bias) {
     return (struct exp_parts){p, n, (vec_uint)whole};
 }
 
-// exp. exp(-inf) is 0.
+// exp(-inf) is 0.
 VEC_INLINE vec vec_exp(vec x) {
-    // A NaN passes both: each returns its second operand.
+    // NaN passes through both: each returns its second operand.
     const vec y = vec_min(vec_splat(89.0f), vec_max(vec_splat(-104.5f), x));
     const struct exp_parts e = exp_split(y, 2 * 127);
 #if defined(__AVX512F__)
     return (vec)_mm512_scalef_ps((__m512)e.p, (__m512)e.n);
 #else
-    // In two steps: 2^128 and 2^-151 have no exponent field of their own.
+    // 2^n in two factors: 2^128 and 2^-151 are outside the range of normal floats.
     const vec_uint half = e.bits >> 1;
     return e.p * (vec)(half << 23) * (vec)((e.bits - half) << 23);
 #endif
 }
 
-// The same bits as vec_exp for x up to 40, sooner; for larger x anything.
+// Faster than vec_exp, with the same bits for x <= 40; for larger x the result is undefined.
 VEC_INLINE vec vec_exp_to_40(vec x) {
     const struct exp_parts e = exp_split(vec_max(vec_splat(-104.5f), x), 64 + 127);
 #if defined(__AVX512F__)
@@ -56,13 +55,13 @@ VEC_INLINE vec vec_exp_to_40(vec x) {
 #endif
 }
 
-// 2^x for x up to 127, larger ones excluded; 2^-126 for all below -126.
+// 2^x for x <= 127; for larger x the result is undefined, for x < -126 it is 2^-126.
 VEC_INLINE vec vec_exp2(vec x) {
     const float magic = 12582912.0f + 127; // 1.5 * 2^23: adding it rounds to a whole number
     const vec y = vec_max(vec_splat(-126.0f), x);
     const vec n = y + magic; // with the exponent's bias: the low bits are those of 2^n
     const vec f = y - (n - magic);
-    // (2^f - 1) / f for |f| <= 1/2: 2^f to 6e-9 of its value.
+    // (2^f - 1) / f for |f| <= 1/2; relative error of 2^f: 6e-9.
     vec p = vec_fma(f, vec_splat(0.000158205075f), vec_splat(0.00134182035f));
     p = vec_fma(f, p, vec_splat(0.00961706322f));
     p = vec_fma(f, p, vec_splat(0.0555027239f));
@@ -74,10 +73,10 @@ VEC_INLINE vec vec_exp2(vec x) {
 
 VEC_INLINE vec vec_log(vec x) {
     const uint32_t two_thirds = 0x3f2aaaab;
-    const vec_int tiny = x < 1.17549435e-38f; // has no exponent of its own
+    const vec_int tiny = x < 1.17549435e-38f; // denormal
     const vec_uint bits = (vec_uint)vec_select(tiny, x * 33554432.0f, x) - two_thirds;
     const vec n = __builtin_convertvector(((vec_int)bits >> 23) - (tiny & 25), vec);
-    // (log(1 + f) - f + f^2 / 2) / f^3 for f from -1/3 to 1/3: log to 6e-9 of its value.
+    // (log(1 + f) - f + f^2 / 2) / f^3 for f from -1/3 to 1/3; relative error of log: 6e-9.
     const vec f = (vec)((bits & 0x7fffff) + two_thirds) - 1.0f;
     const vec f2 = f * f;
     vec even = vec_splat(0.12007054f), odd = vec_splat(-0.12845166f);
@@ -99,7 +98,7 @@ VEC_INLINE vec vec_log(vec x) {
 #define VEC_SIGN ((int32_t)0x80000000)
 
 VEC_INLINE vec vec_tanh(vec x) {
-    // (tanh(x) / x - 1) / x^2 in x^2, |x| up to 0.7: tanh to 2e-8 of its value.
+    // (tanh(x) / x - 1) / x^2 as a polynomial in x^2, |x| <= 0.7; relative error of tanh: 2e-8.
     const vec s = x * x;
     vec p = vec_splat(-0.0051404308f);
     p = vec_fma(p, s, vec_splat(0.020094313f));
@@ -114,7 +113,7 @@ VEC_INLINE vec vec_tanh(vec x) {
 }
 
 VEC_INLINE vec vec_erf(vec x) {
-    // erf(x) / x - 1 in x^2, |x| up to 1.1: erf to 5e-9 of its value.
+    // erf(x) / x - 1 as a polynomial in x^2, |x| <= 1.1; relative error of erf: 5e-9.
     const vec s = x * x;
     vec p = vec_splat(7.2462586e-05f);
     p = vec_fma(p, s, vec_splat(-0.00078283605f));
@@ -126,8 +125,8 @@ VEC_INLINE vec vec_erf(vec x) {
     const vec_int sign = (vec_int)x & VEC_SIGN;
     const vec a = (vec)((vec_int)x ^ sign);
     const vec near = vec_fma(p, a, a);
-    // The fourth root of 1 - erf(a) in a - 2.5, a from 1.1 to 3.95: erf to 2e-8. It falls on behind
-    // that, and at 4.05 erf is 1 in float.
+    // The fourth root of 1 - erf(a) as a polynomial in a - 2.5, a from 1.1 to 3.95; error of erf:
+    // 2e-8. It keeps falling beyond that range, and at 4.05 erf rounds to 1 in float.
     const vec t = vec_min(vec_splat(4.05f), a) - 2.5f;
     vec r = vec_splat(-0.00017495228f);
     r = vec_fma(r, t, vec_splat(0.00010911936f));
@@ -144,9 +143,9 @@ VEC_INLINE vec vec_erf(vec x) {
 
 // ---- activations and their derivatives ----------------------------------------------------------
 
-// x Phi(x), Phi being the normal distribution: x (1/2 + x d(x^2)), d = (Phi(x) - 1/2) / x being
-// fitted up to |x| = 5.3: Phi to 2e-8. Beyond, |x d| stays above 1/2, which the bound x or 0 cuts
-// off; where d has overflowed to a NaN, the bound is what vec_min returns.
+// x Phi(x), where Phi is the normal distribution, as x (1/2 + x d(x^2)). d = (Phi(x) - 1/2) / x is
+// fitted for |x| <= 5.3; error of Phi: 2e-8. Beyond, |x d| stays above 1/2, so the bound x or 0
+// applies; if d overflows to NaN, vec_min returns the bound.
 VEC_INLINE vec gelu_erf(vec x) {
     const vec s = x * x;
     vec p = vec_fma(s, vec_splat(2.2214872e-06f), vec_splat(-0.00041168003f));
@@ -163,9 +162,9 @@ VEC_INLINE vec gelu_erf(vec x) {
     return vec_min(x * distribution, vec_max(vec_splat(0.0f), x));
 }
 
-// Phi(x) + x phi(x), phi being the density: 1/2 + x d(x^2), d being fitted up to |x| = 5.75: x d to
-// 4e-8 of the larger of 1 and |x|, and a little lower at the end, so that with these coefficients
-// x d is exactly 1/2 at 5.704: from there on the derivative is 1 or 0.
+// Phi(x) + x phi(x), where phi is the density, as 1/2 + x d(x^2). d is fitted for |x| <= 5.75;
+// error of x d: 4e-8 times the larger of 1 and |x|. The fit is a little low at the end, so that x d
+// is exactly 1/2 at 5.704; beyond, the derivative is 1 or 0.
 VEC_INLINE vec gelu_erf_grad(vec x) {
     const vec y = vec_min(vec_splat(5.704f), vec_max(vec_splat(-5.704f), x));
     const vec s = y * y;
@@ -204,7 +203,7 @@ VEC_INLINE vec gelu_tanh_grad(vec x) {
 }
 
 VEC_INLINE vec relu(vec x) {
-    return vec_max(vec_splat(0.0f), x); // a NaN passes
+    return vec_max(vec_splat(0.0f), x); // NaN passes through
 }
 
 VEC_INLINE vec relu_grad(vec x) {
