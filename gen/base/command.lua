@@ -41,7 +41,7 @@ function command.run(main)
   local ok, problem = xpcall(main, function(problem)
     if type(problem) == "table" then return problem end
     local interrupted = tostring(problem):find("interrupted!$")
-    return { code = interrupted and INTERRUPTED or 70, message = tostring(problem) }
+    return { code = interrupted and INTERRUPTED or 70, message = (tostring(problem):gsub("%s*\n%s*", " ")) }
   end)
   if not ok and problem.code == INTERRUPTED then os.exit(INTERRUPTED) end
   if not ok then command.fail(problem.code or 70, problem.message) end

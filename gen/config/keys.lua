@@ -62,7 +62,7 @@ return {
     help = "what the backward pass makes again instead of keeping it: nothing, the " ..
       "activated values, or whole blocks from their input" },
   { name = "logits_rows", type = "int", min = 0, max = 1 << 24, default = 0, baked = true, changes = "rounding",
-    help = "rows of logits held at a time; 0 is 8,192 on cuda and 32 MiB on the cpu" },
+    help = "rows of logits held at a time; 0 is 8,192 on cuda and 56 MiB on the cpu" },
   { name = "dtype", type = "enum", values = { "float32", "bfloat16", "float16" },
     shown = "bfloat16 on cuda, float32 on the cpu", baked = true, changes = "results",
     help = "what activations and products are computed in; the cpu backend knows float32 alone" },

@@ -1,8 +1,9 @@
 -- schema: what others ask of the table of keys (keys.lua): a key by its name, the baked ones and the run's, what a
 -- key takes in words, the key that was probably meant, and the README's table.
--- Depends on keys, foreign and sandbox, which makes texts printable.
+-- Depends on keys, foreign and sandbox, which makes texts printable, and on base.
 local foreign = require "gen.config.foreign"
 local keys = require "gen.config.keys"
+local nearest = require "gen.base.nearest"
 local sandbox = require "gen.config.sandbox"
 
 local schema = { keys = keys, foreign = foreign.keys }
@@ -71,34 +72,15 @@ function schema.wanted(key)
   return low .. (key.below and " to below " .. schema.show(key.below) or " to " .. schema.show(key.max))
 end
 
--- Edits (one character put in, left out or replaced) that lead from a to b.
-local function edit_distance(a, b)
-  local row = {}
-  for j = 0, #b do row[j] = j end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      local best = math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-      diagonal, row[j] = row[j], best
-    end
-  end
-  return row[#b]
-end
-
 -- The key that was probably meant, or nil.
 function schema.suggest(name)
   name = name:sub(1, 40):lower()
   if foreign.names[name] then return foreign.names[name] end
-  local best, best_distance = nil, math.min(3, math.ceil(#name / 3)) + 1
+  local names = {}
   for _, key in ipairs(keys) do
-    local distance = edit_distance(name, key.name)
-    if not key.derived and distance < best_distance then
-      best, best_distance = key.name, distance
-    end
+    if not key.derived then names[#names + 1] = key.name end
   end
-  return best
+  return nearest(name, names)
 end
 
 local function default_text(key)

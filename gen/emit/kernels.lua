@@ -318,12 +318,8 @@ function kernels.sizes_argument(k)
   return ("&(struct sizes){%s}"):format(table.concat(words, ", "))
 end
 
--- What a template function is given for a node. The fields are the template's vocabulary:
---   name, op, dims (text for an enum), d (letter -> size), attrs (C text), uses (operand -> true),
---   epilogue (statements on `value`, in order), store_tiles, sign(head, name, extra), arg_names, part, rows, ...
---   On the CPU also rows, thread_params, tile_rows, tile_vecs, vec; on CUDA prologue, dtype, store (of
---   a product), betas, sign_launch().
-function kernels.describe(node, t, decode)
+-- What a template function is given for a node: templates/README.md lists the fields.
+local function describe(node, t, decode)
   local operands, step_names = operand_list(node)
   local prologue, isa = node.prologue or {}, t.isa or {}
   local in_prologue, in_epilogue = dropout_site(prologue), dropout_site(node.epilogue)
@@ -402,21 +398,29 @@ local function expand(path, name, k)
   return expanded(k)
 end
 
--- The kernel's own text, under a comment that says where it comes from and what it costs.
-function kernels.text(node, t, decode)
+-- The template of a node that is no pointwise op: { file, function }.
+local function template_of(node, t, decode)
+  local variant = node.op.variant and node.op.variant(t, node.dims)
+  return decode and node.op.decode or variant or node.op.template
+end
+
+local function template_path(t, file)
+  return ("templates/%s/%s"):format(t.backend, file .. (t.backend == "cpu" and ".c" or ".cu"))
+end
+
+local function text(node, t, decode)
   local k, file, fn
   if node.op.expr then
     local name = kernels.name(node, t, decode)
-    k = kernels.describe(kernels.standalone(node), t, decode)
+    k = describe(kernels.standalone(node), t, decode)
     k.name, k.stream, k.y = name, node.op.inputs[1][1], node.op.outputs[1][1]
     k.flops, k.bytes = flops_of(node) + node.op.flops(node.dims), bytes_of(node)
     file, fn = "pointwise", "pointwise"
   else
-    k = kernels.describe(node, t, decode)
-    local variant = node.op.variant and node.op.variant(t, node.dims)
-    file, fn = table.unpack(decode and node.op.decode or variant or node.op.template)
+    k = describe(node, t, decode)
+    file, fn = table.unpack(template_of(node, t, decode))
   end
-  local path = ("templates/%s/%s"):format(t.backend, file .. (t.backend == "cpu" and ".c" or ".cu"))
+  local path = template_path(t, file)
   k.path = path
   k.text = expand(path, fn, k)
   k.common = load_template(path)[k.op.common] and k.common -- of this backend's template
@@ -428,6 +432,22 @@ function kernels.text(node, t, decode)
   end
   return k
 end
+
+-- What goes wrong in an op's function or in its template, in one line that names both.
+local function guarded(fn)
+  return function(node, t, decode)
+    local ok, result = pcall(fn, node, t, decode)
+    if ok then return result end
+    if type(result) == "table" then error(result, 0) end
+    local file = node.op.expr and "pointwise" or template_of(node, t, decode)[1]
+    error({ code = 70, message = ("%s; in op %s (gen/ops/%s.lua, %s)%s"):format(tostring(result), node.op.name,
+      node.op.family, template_path(t, file), node.site and ", for " .. node.site or "") }, 0)
+  end
+end
+
+kernels.describe = guarded(describe)
+-- The kernel's own text, under a comment that says where it comes from and what it costs.
+kernels.text = guarded(text)
 
 function kernels.tile(t)
   local k = setmetatable({ specialise = t.specialise ~= false }, { __index = t.isa })

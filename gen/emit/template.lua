@@ -21,7 +21,7 @@ local function translate(line, path, number)
     if open > at then parts[#parts + 1] = ("%q"):format(line:sub(at, open - 1)) end
     local group = line:match("^%b()", open + 1)
     if not group then error(("%s:%d: $( is never closed"):format(path, number), 0) end
-    parts[#parts + 1] = "_value(" .. group:sub(2, -2) .. ")"
+    parts[#parts + 1] = ("_value(%q, %s)"):format(group:sub(2, -2), group:sub(2, -2))
     at = open + 1 + #group
   end
   if at <= #line then parts[#parts + 1] = ("%q"):format(line:sub(at)) end
@@ -44,9 +44,9 @@ function template.load(path, given)
   local names = {
     ipairs = ipairs, pairs = pairs, tostring = tostring, string = string, math = math, table = table,
     _line = function(...) out[#out + 1] = table.concat({ ... }) end,
-    _value = function(v)
+    _value = function(expression, v)
       if type(v) ~= "string" and type(v) ~= "number" then
-        error(("a value is %s, not a string or number"):format(type(v)), 2)
+        error(("$(%s) is %s, not a string or number"):format(expression, type(v)), 2)
       end
       return tostring(v)
     end,

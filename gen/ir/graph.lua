@@ -130,7 +130,7 @@ end
 -- Appends an op. names: the names of its outputs, or one stem, to which each output's own name is
 -- joined. inputs: tensors in the op's order. Returns the outputs.
 function graph:append(op_name, names, inputs, attrs)
-  local definition = op.all[op_name]
+  local definition = op.all()[op_name]
   if not definition then error(("no op is named '%s'"):format(op_name), 0) end
   local line = self.line or caller_line()
   local node = { op = definition, inputs = {}, outputs = {}, attrs = {}, dims = {}, line = line,

@@ -1,4 +1,5 @@
--- What an op may declare, and the registry that finds ops by name in gen/ops/.
+-- op: what an op may declare, and the registry that finds ops by name in gen/ops/. A field that is none, or is of
+-- another type, is an error when ops are first asked for.
 --
 -- A file in gen/ops/ returns one op or a list of ops of one family. An op is a table:
 --   name       its word in graphs, in kernels and in profilers
@@ -28,7 +29,78 @@
 --   betas      on CUDA: the accumulating outputs do not all have the same first writer: each has a
 --              beta of its own
 --   prologue   on CUDA: its first input's load takes pointwise ops (see gen/passes/fuse.lua)
+local nearest = require("gen.base.nearest")
+
 local op = {}
+
+-- The type of each field.
+local FIELDS = {
+  name = "string", inputs = "table", outputs = "table", attrs = "table", derive = "function", flops = "function",
+  backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
+  template = "table", decode = "table", variant = "function", product = "table", common = "string",
+  named_by = "table", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean", gives_weights = "boolean",
+  workspace = "function", betas = "boolean", prologue = "boolean",
+}
+local WANTED = { "name", "inputs", "outputs", "flops" }
+local OPERAND = { optional = "boolean", accumulate = "boolean", type = "string", cpu = "boolean" }
+
+local function sorted_names(map)
+  local names = {}
+  for name in pairs(map) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
+
+local function fail(where, format, ...)
+  error({ code = 70, message = where .. ": " .. format:format(...) }, 0)
+end
+
+-- Each field of `given` is one of `fields`, and of its type.
+local function check_fields(where, given, fields)
+  for _, field in ipairs(sorted_names(given)) do
+    local wanted = fields[field]
+    if not wanted then
+      local meant = nearest(field, sorted_names(fields))
+      fail(where, "unknown field '%s'%s", field, meant and "; did you mean '" .. meant .. "'?" or "")
+    end
+    if type(given[field]) ~= wanted then
+      fail(where, "%s is a %s, not a %s", field, type(given[field]), wanted)
+    end
+  end
+end
+
+-- Checks the operands of a list, and adds their names to `names`.
+local function check_operands(where, list, names)
+  for i, operand in ipairs(list) do
+    local name, shape = operand[1], operand[2]
+    if type(name) ~= "string" or type(shape) ~= "string" then fail(where, "operand %d is no { name, shape }", i) end
+    if names[name] then fail(where, "two operands are named '%s'", name) end
+    names[name] = true
+    local options = {}
+    for key, value in pairs(operand) do
+      if key ~= 1 and key ~= 2 then options[tostring(key)] = value end
+    end
+    check_fields(where .. ": " .. name, options, OPERAND)
+  end
+end
+
+-- Raises { code, message } where `definition`, which stands in the file at `path`, is no op.
+function op.check(definition, path)
+  if type(definition) ~= "table" then fail(path, "an op is a table, not a %s", type(definition)) end
+  local where = ("%s: %s"):format(path, tostring(definition.name or "an op without a name"))
+  check_fields(where, definition, FIELDS)
+  for _, field in ipairs(WANTED) do
+    if definition[field] == nil then fail(where, "has no %s", field) end
+  end
+  if not definition.expr and not definition.template then fail(where, "has neither an expr nor a template") end
+  local inputs, outputs = {}, {}
+  check_operands(where, definition.inputs, inputs)
+  check_operands(where, definition.outputs, outputs)
+  for output, input in pairs(definition.inplace or {}) do
+    if not outputs[output] then fail(where, "inplace: no output is named '%s'", output) end
+    if not inputs[input] then fail(where, "inplace: no input is named '%s'", tostring(input)) end
+  end
+end
 
 -- The families: the files of gen/ops/, in the order of their names.
 local function families()
@@ -45,8 +117,9 @@ local function shape_letters(text)
   return letters
 end
 
-local function register(registry, definition)
-  assert(not registry[definition.name], "two ops are named " .. definition.name)
+local function register(registry, definition, path)
+  op.check(definition, path)
+  if registry[definition.name] then fail(path, "another op is named %s", definition.name) end
   for _, list in ipairs({ definition.inputs, definition.outputs }) do
     for _, operand in ipairs(list) do operand.letters = shape_letters(operand[2]) end
   end
@@ -55,14 +128,24 @@ local function register(registry, definition)
   registry[definition.name] = definition
 end
 
-op.all = {}
-for _, family in ipairs(families()) do
-  local loaded = require("gen.ops." .. family)
-  if loaded.name then loaded = { loaded } end
-  for _, definition in ipairs(loaded) do
-    definition.family = family
-    register(op.all, definition)
+local all
+
+-- All ops by name: read when they are first asked for, within the command, which says in one line what is wrong.
+function op.all()
+  if all then return all end
+  local registry = {}
+  for _, family in ipairs(families()) do
+    local path = ("gen/ops/%s.lua"):format(family)
+    local ok, loaded = pcall(require, "gen.ops." .. family)
+    if not ok then error({ code = 70, message = (tostring(loaded):gsub("\n%s*", " ")) }, 0) end
+    if type(loaded) ~= "table" then fail(path, "returns a %s, not an op or a list of ops", type(loaded)) end
+    for _, definition in ipairs(#loaded > 0 and loaded or { loaded }) do
+      register(registry, definition, path)
+      definition.family = family
+    end
   end
+  all = registry
+  return all
 end
 
 return op

@@ -90,11 +90,11 @@ check.test("unknown name in a statement", fails("//$ function f()\n//$ if nothin
 check.test("no way out of the template", fails("//$ function f()\n$(os.getenv('HOME'))\n//$ end\n", nil,
   "PATH:2: unknown name 'os'"))
 check.test("nil value", fails("//$ function f(k)\na\nb\nc $(k.missing) d\n//$ end\n", {},
-  "PATH:4: a value is nil, not a string or number"))
+  "PATH:4: $(k.missing) is nil, not a string or number"))
 check.test("table value", fails("//$ function f(k)\n$(k)\n//$ end\n", {},
-  "PATH:2: a value is table, not a string or number"))
+  "PATH:2: $(k) is table, not a string or number"))
 check.test("boolean value", fails("//$ function f(k)\n$(k.bias)\n//$ end\n", { bias = false },
-  "PATH:2: a value is boolean, not a string or number"))
+  "PATH:2: $(k.bias) is boolean, not a string or number"))
 check.test("two values in one", fails("//$ function f(k)\n$(k.a b)\n//$ end\n", {}, "PATH:2: "))
 check.test("$( without an end", fails("//$ function f(k)\n\nx = $(k.a;\n//$ end\n", {},
   "PATH:3: $( is never closed"))
@@ -120,4 +120,23 @@ check.test("every template loads", function()
 end)
 
 os.remove(path)
+-- ---- what templates of kernels are given ----
+
+check.test("templates/README.md lists every field that they read, and no other", function()
+  local listed, read = {}, {}
+  local pipe = io.popen("cat templates/README.md")
+  for fields in pipe:read("a"):match("| field | what |\n(.-)\n\n"):gmatch("\n| ([^|]*) |") do
+    for field in fields:gsub("%b()", ""):gmatch("[%w_]+") do listed[field] = true end
+  end
+  pipe:close()
+  pipe = io.popen("cat templates/cpu/* templates/cuda/*")
+  for field in pipe:read("a"):gmatch("%f[%w_]k%.([%w_]+)") do read[field] = true end
+  pipe:close()
+  local wrong = {}
+  for field in pairs(read) do if not listed[field] then wrong[#wrong + 1] = field .. " is not listed" end end
+  for field in pairs(listed) do if not read[field] then wrong[#wrong + 1] = field .. " is not read" end end
+  table.sort(wrong)
+  check.equal(table.concat(wrong, ", "), "")
+end)
+
 check.finish()

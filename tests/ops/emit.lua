@@ -560,8 +560,8 @@ end
 -- Every op is emitted in each of its forms: alone, in a store, and as the sampler's.
 local function check_covered(t, covered)
   local missing, cpu = {}, t.backend == "cpu"
-  for _, name in ipairs(sorted(op.all)) do
-    local definition = op.all[name]
+  for _, name in ipairs(sorted(op.all())) do
+    local definition = op.all()[name]
     if has_template(t, definition) and not covered[name] then missing[#missing + 1] = name end
     if cpu and definition.decode and not covered[name .. " decode"] then missing[#missing + 1] = name .. " decode" end
     if definition.expr and not covered[name .. " fused"] then missing[#missing + 1] = name .. " fused" end

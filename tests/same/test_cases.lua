@@ -33,7 +33,7 @@ for _, backend in ipairs { "cpu", "cuda" } do
       pipeline.sample(c, dump)
     end
     local text, missing = table.concat(dumps), {}
-    for name in pairs(op.all) do
+    for name in pairs(op.all()) do
       if not text:find("%f[%w_]" .. name .. "%f[^%w_]") then missing[#missing + 1] = name end
     end
     table.sort(missing)
