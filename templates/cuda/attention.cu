@@ -1,21 +1,22 @@
-//// attention.cu: causal flash attention on tensor cores, by mma.sync: any GPU from sm_80 on,
-//// 16-bit elements, heads of up to 128 columns, a multiple of 8. Other heads, and float32, have
-//// attention_fma.cu; Hopper's own instructions, attention_hopper.cu.
+//// attention.cu: causal flash attention on tensor cores, by mma.sync, for any GPU from sm_80 on,
+//// 16-bit elements, and heads of up to 128 columns, a multiple of 8. Other heads and float32 use
+//// attention_fma.cu; Hopper's own instructions are in attention_hopper.cu.
 ////
-//// Scores live in registers alone. Of an accumulator of 16 x 8, lane 4 g + t holds columns 2t and
-//// 2t + 1 of rows g and g + 8: two such side by side, rounded to 16 bits, are the left operand of
-//// the next product as they are. Tiles of Q, K, V and dY are copied to shared memory by cp.async
-//// while those before are worked on.
+//// Scores are in registers only. Of an accumulator (16, 8), lane 4 g + t holds columns 2t and
+//// 2t + 1 of rows g and g + 8: so two accumulators side by side, rounded to 16 bits, are the left
+//// operand of the next product without moving between lanes. cp.async copies tiles of Q, K, V and
+//// dY to shared memory while the previous ones are computed on.
 
-//// Tile sizes. Forward: a block has 128 queries, 32 to each of 4 warps, so that a matrix of K or V
-//// that a warp reads from shared memory serves two mma's; keys come 64 at a time, a chunk of
-//// dropout's, or 32 where Y's wider rows take the registers. Backward: a block has 128 keys, 16 to
-//// each of 8 warps, and queries come 64 or 32 at a time, as many as registers hold scores of. Both
-//// fit the 99 KiB of shared memory and the 255 registers that every card from sm_80 on has.
+//// Tile sizes. Forward: a block has 128 queries, 32 for each of 4 warps, so that a matrix of K or
+//// V that a warp reads from shared memory serves two mma's; it takes 64 keys at a time, a chunk of
+//// dropout's, or 32 if Y's rows are wide, to save registers. Backward: a block has 128 keys, 16
+//// for each of 8 warps, and takes 64 or 32 queries at a time, as many as registers hold scores
+//// for. Both fit the 99 KiB of shared memory and the 255 registers of every GPU from sm_80 on.
 //$ function sizes(k)
 // clang-format off
     [[maybe_unused]] constexpr int $(k.dims);
-    // WIDE: D in whole steps of 16, the rest being zeros. ROW: elements of a row in shared memory.
+    // WIDE: D rounded up to steps of 16, padded with zeros. ROW: elements of a row in shared
+    // memory.
     [[maybe_unused]] constexpr int WIDE = (D + 15) / 16 * 16;
     [[maybe_unused]] constexpr int ROW = D <= 32 ? 32 : (D + 63) / 64 * 64;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -37,17 +38,17 @@
     //$ sizes(k)
     [[maybe_unused]] constexpr int QUERIES = D <= 64 ? 64 : 32, KEYS = 128, THREADS = 256;
     [[maybe_unused]] constexpr int BLOCKS = (T + QUERIES - 1) / QUERIES;
-    // How 8 warps share dQ's tile: ACROSS of them along D, with PAIRS of 16 columns each.
+    // 8 warps share dQ's tile: ACROSS of them along D, each with PAIRS times 16 columns.
     [[maybe_unused]] constexpr int ACROSS = 8 / (QUERIES / 16);
     [[maybe_unused]] constexpr int PAIRS = (WIDE / 16 + ACROSS - 1) / ACROSS;
-    // A (batch, head) is cut into GROUPS, each with a dQ of its own, where there are few of them.
+    // If there are few heads, each is divided into GROUPS of keys, with a dQ of their own.
     [[maybe_unused]] constexpr int GROUPS = $(groups), UNITS = B * H * GROUPS;
     // The workspace: SLOTS dQ of SLOT floats, then delta (H, N).
     [[maybe_unused]] constexpr int SLOT = BLOCKS * 8 * PAIRS * 256;
     [[maybe_unused]] constexpr int SLOTS = ($(floats) - H * N) / SLOT;
     static_assert(SLOTS >= (GROUPS > 1 ? UNITS : 1), "the workspace holds every dQ");
     [[maybe_unused]] constexpr size_t DELTA = (size_t)SLOTS * SLOT;
-    // K, V, two stages of Q, two of dY; dS, which takes the place of dY where that frees the space.
+    // K, V, two stages of Q, two of dY; dS has its own space, or else overwrites dY.
     [[maybe_unused]] constexpr bool OWN_DS = D <= 64;
     [[maybe_unused]] constexpr int ELEMS =
         (2 * KEYS + 4 * QUERIES) * ROW + (OWN_DS ? KEYS * QUERIES : 0);
@@ -57,25 +58,24 @@
 //$ end
 
 //$ function heads(k)
-// Where 8 elements from `column` on of a row are in a tile whose rows have `width` elements, 32 or
-// a multiple of 64. The 16-byte pieces of a row are permuted so that eight rows that one ldmatrix
-// reads, be they r .. r + 7 or r .. r + 3 and r + 16 .. r + 19, have 32 different banks.
+// The offset of 8 elements of a row, from `column` on, in a tile whose rows have `width` elements,
+// 32 or a multiple of 64. The 16-byte pieces of a row are permuted so that the eight rows of one
+// ldmatrix, r .. r + 7 or r .. r + 3 and r + 16 .. r + 19, are in 32 different banks.
 DEVICE int $(k.common.at)(int width, int row, int column) {
     const int span = width == 32 ? 32 : 64;
     const int turn = width == 32 ? (row >> 1 ^ row >> 3) & 3 : (row ^ (row >> 2 & 4)) & 7;
     return row * width + column / span * span + (column % span / 8 ^ turn) * 8;
 }
 
-// The same for `rows` and `columns` more, from the place `at` of a row and column: rows is a
-// multiple of 16, columns of 8, with no bit that the column has. One operation, and a constant to
-// add.
+// The offset `rows` rows and `columns` columns further than the offset `at`: rows is a multiple of
+// 16, columns of 8, and shares no bit with the column of `at`. Costs one xor and an addition.
 DEVICE int $(k.common.move)(int width, int at, int rows, int columns) {
     const int span = width == 32 ? 32 : 64;
     return (at ^ (columns % span ^ rows / 16 % 2 * (span / 2))) + rows * width +
            columns / span * span;
 }
 
-// Starts to copy ROWS rows of D elements, `stride` apart, to a tile; rows from `rows` on and
+// Starts a copy of ROWS rows of D elements, `stride` apart, to a tile. Rows from `rows` on and
 // columns from D on become 0.
 template <int ROWS, int THREADS>
 DEVICE void $(k.common.load)(elem *to, const elem *from, int stride, int rows) {
@@ -93,21 +93,21 @@ DEVICE void $(k.common.load)(elem *to, const elem *from, int stride, int rows) {
     }
 }
 
-// Which 8 elements of 16 rows and 16 columns lane l names to ldmatrix_x4. For a left operand of
-// mma_16816, or, by _trans, for two right operands side by side whose depth lies along rows:
+// The address that lane l passes to ldmatrix_x4, to load 16 rows and 16 columns: for a left operand
+// of mma_16816, or, with _trans, for two right operands side by side whose inner dimension is rows.
 DEVICE int $(k.common.left)(int width, int row, int column) {
     const int lane = threadIdx.x % WARP;
     return $(k.common.at)(width, row + lane % 16, column + lane / 16 * 8);
 }
 
-// For two right operands below each other whose depth lies along columns, or, by _trans, for a left
-// operand whose depth lies along rows:
+// The same for two right operands below each other whose inner dimension is columns, or, with
+// _trans, for a left operand whose inner dimension is rows.
 DEVICE int $(k.common.right)(int width, int row, int column) {
     const int lane = threadIdx.x % WARP;
     return $(k.common.at)(width, row + lane / 16 * 8 + lane % 8, column + lane / 8 % 2 * 8);
 }
 
-// Two accumulators side by side as the left operand of depth 16.
+// Packs two accumulators side by side into a left operand (16, 16).
 DEVICE void $(k.common.pack)(uint32_t (&r)[4], const float (&a)[4], const float (&b)[4]) {
     r[0] = pack2<elem>(a[0], a[1]);
     r[1] = pack2<elem>(a[2], a[3]);
@@ -115,10 +115,9 @@ DEVICE void $(k.common.pack)(uint32_t (&r)[4], const float (&a)[4], const float 
     r[3] = pack2<elem>(b[2], b[3]);
 }
 
-// factor times an accumulator of 16 rows and TILES * 8 columns to memory; this lane's rows are
-// row[0] and row[1], `stride` apart; those from `rows` and columns from `columns` on are left out.
-// Four lanes hold a row of 8 columns: they trade, so that each stores 16 bytes of every fourth
-// tile.
+// Stores factor * an accumulator (16, TILES * 8). This lane's rows are row[0] and row[1], `stride`
+// apart; rows from `rows` on and columns from `columns` on are not stored. Four lanes hold a row of
+// 8 columns: they exchange parts, so that each stores 16 bytes of every fourth tile.
 template <int TILES>
 DEVICE void $(k.common.store)(elem *to, int stride, const int (&row)[2], int rows, int columns,
                               const float (&acc)[TILES][4], const float (&factor)[2]) {
@@ -133,7 +132,8 @@ DEVICE void $(k.common.store)(elem *to, int stride, const int (&row)[2], int row
                     x[j][e] = n + j < TILES ? acc[n + j < TILES ? n + j : 0][2 * half + e] : 0.0f;
                 }
             }
-            // Turns the 4 x 4 pairs of 4 lanes: in two rounds, as 2 x 2 blocks and within them.
+            // Transposes the 4 x 4 pairs of 4 lanes, in two rounds: within 2 x 2 blocks, then
+            // blocks.
 #pragma unroll
             for (int mask = 1; mask < 4; mask *= 2) {
 #pragma unroll
@@ -160,11 +160,11 @@ DEVICE void $(k.common.store)(elem *to, int stride, const int (&row)[2], int row
 }
 //$ end
 
-//// Work: 2 products of B H D T^2 / 2 multiply-adds, 2 B H T^2 D FLOP; of memory, qkv once and y
-//// once (K and V again from the second-level cache for each 128 queries). Tensor cores limit, then
-//// the exponentials: one for 2 D multiply-adds, on units that do 16 a cycle. Softmax as it goes: a
-//// row keeps its largest score m and the sum l of exp(s - m) so far; when a block of keys raises
-//// m, l and the row of Y are multiplied by exp(m_before - m).
+//// Work: 2 products of B H D T^2 / 2 multiply-adds, 2 B H T^2 D FLOP. Memory: qkv and y once, and
+//// K and V from L2 for each 128 queries. Limited by tensor cores, then by exponentials: one for 2
+//// D multiply-adds, on units that do 16 a cycle. An online softmax: a row keeps its largest score
+//// m and the sum l of exp(s - m) so far; when a block of keys raises m, l and the row of Y are
+//// multiplied by exp(m_before - m).
 //$ function attention(k)
 //$ local held = k.uses.dropout and 32 or 64
 $(k.sign("KERNEL_BLOCKS(128, 2)", k.name, "")) {
@@ -178,8 +178,8 @@ $(k.sign("KERNEL_BLOCKS(128, 2)", k.name, "")) {
     };
     const int warp = threadIdx.x / WARP, g = threadIdx.x % WARP / 4, t = threadIdx.x % 4;
 
-    // The heaviest blocks, of the last queries, come first; of 64 heads at a time, whose keys and
-    // values the second-level cache holds.
+    // The blocks with most work, of the last queries, come first, within 64 heads at a time, whose
+    // keys and values fit into L2.
     constexpr int TOGETHER = 64;
     const int outer = blockIdx.x / (TOGETHER * BLOCKS), inner = blockIdx.x % (TOGETHER * BLOCKS);
     const int left = B * H - outer * TOGETHER, together = left < TOGETHER ? left : TOGETHER;
@@ -227,15 +227,15 @@ $(k.sign("KERNEL_BLOCKS(128, 2)", k.name, "")) {
             cp_async_commit();
         }
         if (key > row + 31 || row >= T) {
-            continue; // nothing here that this warp's queries see
+            continue; // all masked for this warp's queries
         }
         const int keys = K + stage * KEYS * ROW + k_at, values = V + stage * KEYS * ROW + v_at;
         //$ if k.uses.dropout then
 
-        // Which weights stay, made while there are no scores in registers: bit 4 j + i is for word
-        // j of the left operand of keys 16 i and on, its low half; 16 bits on, its high half. A
-        // draw for l of 16 decides columns l, 16 + l, 32 + l and 48 + l: four of a row, or two
-        // where KEYS is 32.
+        // Dropout's mask, drawn while no scores occupy registers. Bit 4 j + i is for the low half
+        // of word j of the left operand for keys from 16 i on; 16 bits higher, for its high half.
+        // Draw l of 16 decides columns l, 16 + l, 32 + l and 48 + l: four of a row, or two if KEYS
+        // is 32.
         uint32_t kept[2] = {};
 #pragma unroll
         for (int m = 0; m < 2; m++) {
@@ -383,29 +383,29 @@ $(k.sign_launch()) {
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
 //// Dropout's mask M multiplies P in Y and dV, and dP.
 ////
-//// A block owns a (batch, head), or a group of its blocks of keys. It holds K and V of 128 keys
-//// and visits the queries that see them; dK and dV grow in registers, and each block of queries
-//// adds to its dQ, which lies as float in the workspace, in the second-level cache, until the last
-//// keys that it sees have come. The order is the program's, so two runs give the same bytes; no
-//// atomics.
+//// A block owns a (batch, head), or a group of its keys. It holds K and V of 128 keys and visits
+//// the queries that see them. dK and dV accumulate in registers, dQ as float in the workspace, in
+//// L2, until all keys that its queries see have been added. There are no atomics, and the order is
+//// fixed, so every run gives the same bytes.
 ////
 ////   for keys j = 0, 128, ...:                              8 warps, 16 keys each
-////     for queries i = j, j + 64, ...:                      Q, dY of i + 64 on their way meanwhile
+////     for queries i = j, j + 64, ...:                      loads Q, dY of i + 64 meanwhile
 ////       S^T = K Q^T, dP^T = V dY^T                         (16, 64) a warp
 ////       P^T = exp(scale S^T - lse), dS^T = P^T (dP^T - delta)
-////       dV += P^T dY                                       P^T is the left operand as it is
-////       dS^T to shared memory; all meet
+////       dV += P^T dY                                       P^T is the left operand, in registers
+////       dS^T to shared memory; barrier
 ////       dK += dS^T Q
 ////       dQ_i += dS K                                       (16, D / 2) a warp
 ////
-//// S^T has a row for each key, and a warp's 16 keys are four times the same four of 16: of a draw
-//// of dropout's bits, whose quarters are keys l, 16 + l, 32 + l and 48 + l, two lanes use two.
+//// S^T has a row for each key. A warp's 16 keys are four neighbours, and those 16, 32 and 48
+//// further: a draw of dropout's bits decides keys l, 16 + l, 32 + l and 48 + l, of which two lanes
+//// use two.
 ////
-//// Work: 5 products of B H D T^2 / 2 multiply-adds, 5 B H T^2 D FLOP; qkv, dy and y are read and
-//// dqkv is written once; dQ's way to the cache and back is 8 bytes for 10 * 128 FLOP. Shared
-//// memory limits: with 16 keys to a warp each right operand serves one mma, some 290 bytes for
-//// each, 2.3 cycles of shared memory for one that takes sm_80's tensor cores 2 and Hopper's 1.6.
-//// 32 keys to a warp would halve that, but their dK, dV and scores do not fit 255 registers.
+//// Work: 5 products of B H D T^2 / 2 multiply-adds, 5 B H T^2 D FLOP. qkv, dy and y are read once
+//// and dqkv is written once; dQ's sums take 8 bytes to and from L2 for 10 * 128 FLOP. Limited by
+//// shared memory: with 16 keys for each warp, a right operand serves one mma, some 290 bytes or
+//// 2.3 cycles of shared memory for 2 cycles of sm_80's tensor cores, or 1.6 of Hopper's. 32 keys
+//// for each warp would halve that, but their dK, dV and scores do not fit into 255 registers.
 //$ function attention_backward(k)
 //$ local _, groups = k.op.workspace(k.d, k.target)
 // delta (H, N) = rowsum(dY Y): LANES lanes for each row of a head.
@@ -430,8 +430,8 @@ KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
     }
 }
 
-// What a lane needs of the queries from `query` on: lse in powers of 2, then delta. Queries from T
-// on have an infinite lse, and so weights of 0.
+// This thread's part of lse, in powers of 2, and then of delta, for QUERIES queries from `query`
+// on. Queries from T on get an infinite lse, so that their weights are 0.
 DEVICE float $(k.part.statistic)(const float *lse, const float *delta, int query) {
     //$ backward_sizes(k)
     const int row = query + threadIdx.x % QUERIES;
@@ -445,7 +445,7 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
     //$ backward_sizes(k)
     constexpr float SCALE = $(k.attrs.scale), RATE = SCALE * LOG2_E;
     const float *delta = workspace + DELTA;
-    (void)y; // delta has it
+    (void)y; // used in delta only
     // Where the tiles begin: K, V, the stages of Q and of dY, dS.
     constexpr int V = KEYS * ROW, Q = 2 * V, DY = Q + 2 * QUERIES * ROW, DS = DY + DY - Q;
     SHARED_DYNAMIC(elem, tiles);
@@ -458,8 +458,8 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
     };
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
 
-    // Rows 0 .. 15 of a warp are keys 16 i + j + (0 .. 3) of 64, i = row / 4: this lane's two, and
-    // the one whose row it names to ldmatrix.
+    // Rows 0..15 of a warp are keys corner + 16 i + 0..3 with i = row / 4. `mine`: this lane's two
+    // keys; k_at: of the row whose address it passes to ldmatrix.
     const int corner = 64 * (warp / 4) + 4 * (warp % 4);
     const int mine[2] = {corner + 16 * (g / 4) + g % 4, corner + 16 * (g / 4) + g % 4 + 32};
     const int k_at = $(k.common.at)(ROW, corner + 16 * (lane % 16 / 4) + lane % 4, lane / 16 * 8);
@@ -486,14 +486,14 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
             $(k.common.load)<QUERIES, THREADS>(at + DY - Q, dy_from, C_LD, T - query);
         };
 
-        // Blocks of keys get lighter: groups take them in turn, there and back.
+        // Later blocks of keys have less work: groups take them in turn, back and forth.
         for (int round = 0; round * GROUPS * KEYS < T; round++) {
             const int turn = round % 2 ? GROUPS - 1 - group : group;
             const int key = (round * GROUPS + turn) * KEYS;
             if (key >= T) {
                 continue;
             }
-            block_sync(); // nobody reads the tiles of the keys before
+            block_sync(); // no thread still reads the previous keys' tiles
             const elem *keys = q + C + (size_t)key * E_LD;
             $(k.common.load)<KEYS, THREADS>(tiles, keys, E_LD, T - key);
             $(k.common.load)<KEYS, THREADS>(tiles + V, keys + C, E_LD, T - key);
@@ -509,7 +509,7 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
                 cp_async_wait<0>();
                 block_sync();
                 const int after = query + QUERIES;
-                float next = 0.0f; // statistic of the queries after these
+                float next = 0.0f; // statistic of the next queries
                 if (after < T) {
                     load_queries(after, stage ^ 1);
                     cp_async_commit();
@@ -518,7 +518,7 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
                 const int queries = Q + stage * QUERIES * ROW, dys = DY + stage * QUERIES * ROW;
                 const int ds_tile = OWN_DS ? DS : dys; // (KEYS, QUERIES)
                 const float *stats = statistics + stage * 2 * QUERIES;
-                // Whether these queries see any key of the warp's half.
+                // Whether these queries see any key of the warp's half of the keys.
                 const bool live = key + warp / 4 * 64 < after;
 
                 uint32_t ds_left[QUERIES / 16][4];
@@ -551,8 +551,8 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
 #pragma unroll
                     for (int n = 0; n < QUERIES / 8; n++) {
                         //$ if k.uses.dropout then
-                        // Each lane draws for one of the two queries and gives its neighbour, who
-                        // has the other two keys of the draw, their bits.
+                        // Each lane draws for one of the two queries, and exchanges bits with the
+                        // lane that has the other two keys of the draw.
                         const int upper = lane / 16, drawn = query + 8 * n + 2 * t + upper;
                         const uint32_t chunk =
                             (uint32_t)(item * T + drawn) * DROPOUT_CHUNKS(T) + key / 64 + warp / 4;
@@ -596,7 +596,7 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
                 }
 
                 if constexpr (!OWN_DS) {
-                    block_sync(); // nobody reads dY any more
+                    block_sync(); // no thread still reads dY
                 }
                 if (live) {
 #pragma unroll
@@ -612,7 +612,7 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
                 if (threadIdx.x < 2 * QUERIES) {
                     statistics[(stage ^ 1) * 2 * QUERIES + threadIdx.x] = next;
                 }
-                // dQ so far, as the lanes hold it; nothing where these keys are the first.
+                // dQ so far, in the order of registers; 0 for the first keys.
                 float *const sum = workspace + (size_t)(GROUPS > 1 ? unit : blockIdx.x) * SLOT +
                                    ((query / QUERIES * 8 + warp) * PAIRS * WARP + lane) * VEC;
                 float dq[2 * PAIRS][4] = {};
@@ -685,7 +685,7 @@ $(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
 }
 
 //$ if groups > 1 then
-// dQ of one block of queries: the sum over the groups that had keys for it, in order.
+// dQ of one block of queries: the sum over the groups that added to it, in order.
 KERNEL(256) $(k.part.sum)(elem *dqkv, const float *workspace) {
     //$ backward_sizes(k)
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
@@ -717,7 +717,7 @@ $(k.sign_launch()) {
     constexpr int ROWS = D <= 64 ? 32 : 16; // of a head, a block of the first kernel
     LAUNCH($(k.part.delta), (N * H + ROWS - 1) / ROWS, 256, 0, gpu->stream, workspace + DELTA, dy,
            y);
-    // One block a multiprocessor, as many as there are slots for; with groups, each unit its own.
+    // One block for each multiprocessor, at most one for each slot; with groups, one for each unit.
     const int most = GROUPS > 1 ? UNITS : SLOTS < UNITS ? SLOTS : UNITS;
     const int blocks = GROUPS > 1 || most < gpu->sms ? most : gpu->sms;
     LAUNCH($(k.part.main), blocks, THREADS, BYTES, gpu->stream, $(k.arg_names));

@@ -1,17 +1,17 @@
-//// attention_fma.cu: causal attention by multiply-adds in float: for float32, and for heads whose
-//// size the tensor cores' version (attention.cu) does not take. Any D, any T.
+//// attention_fma.cu: causal attention by multiply-adds in float, for float32 and for heads whose
+//// size attention.cu, for tensor cores, does not take. Any D, any T.
 ////
-//// All products have one shape: a tile (64, 64) += a^T b with a and b (depth, 64) in shared
-//// memory, a thread holding 4 x 4 of it. Scores are never in global memory: as in flash attention,
-//// a block visits the keys (or queries) of its tile block by block. A block writes at most 64
-//// columns of its output; a wider head has several blocks, each of which makes all scores again.
+//// All products have one shape: a tile (64, 64) += a^T b, with a and b (depth, 64) in shared
+//// memory; a thread holds 4 x 4 of the tile. As in flash attention, scores are never in global
+//// memory: a block computes them tile by tile. A block writes at most 64 columns of its output; a
+//// wider head has several blocks, each of which computes all scores again.
 
 //$ function sizes(k)
 // clang-format off
     [[maybe_unused]] constexpr int $(k.dims);
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -19,14 +19,14 @@
 //$ end
 
 //$ function heads(k)
-// Rows of `from` (.., D), `stride` apart, as a tile's columns: to (DEPTH, TILE) = columns `column`
-// and on, turned. 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column
-// 4 l + q, so that the four that a thread reads at once share one draw of dropout's bits.
+// to (DEPTH, TILE) = the transpose of from (TILE rows, D), `stride` apart, columns `column` and on;
+// 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column 4 l + q, so
+// that the four keys that a thread reads at once share one draw of dropout's bits.
 template <bool INTERLEAVED>
 DEVICE void $(k.common.load_transposed)(float *to, const elem *from, int stride, int rows,
                                         int column) {
     //$ sizes(k)
-    // A warp takes 4 rows of 8 columns: whole sectors of global memory, 32 banks of shared memory.
+    // A warp reads 4 rows of 8 columns: whole sectors of global memory, and writes 32 banks.
     for (int i = threadIdx.x; i < TILE * DEPTH; i += 256) {
         const int c = i / 32 % (DEPTH / 8) * 8 + i % 8, outer = i / (4 * DEPTH), inner = i / 8 % 4;
         const int row = INTERLEAVED ? outer + 16 * inner : 4 * outer + inner;
@@ -36,7 +36,7 @@ DEVICE void $(k.common.load_transposed)(float *to, const elem *from, int stride,
     }
 }
 
-// The same rows as they lie: to (TILE, TILE) = columns `column` and on.
+// The same, not transposed: to (TILE, TILE) = columns `column` and on.
 DEVICE void $(k.common.load_rows)(float *to, const elem *from, int stride, int rows, int column) {
     //$ sizes(k)
     for (int i = threadIdx.x; i < TILE * TILE; i += 256) {
@@ -46,7 +46,8 @@ DEVICE void $(k.common.load_rows)(float *to, const elem *from, int stride, int r
     }
 }
 
-// acc, rows 4 y + i and columns 4 x + j of a tile, += a^T b; a, b (depth, TILE).
+// acc += a^T b, with a and b (depth, TILE); acc[i][j] is row 4 y + i and column 4 x + j of the
+// tile.
 DEVICE void $(k.common.multiply)(float (&acc)[4][4], const float *a, const float *b, int depth) {
     //$ sizes(k)
     const int y = threadIdx.x / 16, x = threadIdx.x % 16;
@@ -63,9 +64,9 @@ DEVICE void $(k.common.multiply)(float (&acc)[4][4], const float *a, const float
     }
 }
 
-// s[i][j] = a's row 4 y + i times b's row x + 16 j, all D columns: a being queries or dY, b keys or
-// values in qkv; the first `a_rows` and `b_rows` rows exist. tiles (2, DEPTH, TILE) is written once
-// all threads have met.
+// s[i][j] = a's row 4 y + i times b's row x + 16 j, over all D columns. a is queries or dY, with
+// a_rows rows; b is keys or values in qkv, with b_rows rows. A barrier comes before tiles
+// (2, DEPTH, TILE) are written.
 DEVICE void $(k.common.scores)(float (&s)[4][4], float *tiles, const elem *a, int a_stride,
                                int a_rows, const elem *b, int b_rows) {
     //$ sizes(k)
@@ -95,16 +96,16 @@ DEVICE float $(k.common.row)(float value, bool sum) {
 }
 //$ end
 
-//// Work: 2 products of B H D T^2 / 2 multiply-adds, 2 B H T^2 D FLOP; of memory, qkv once and y
-//// once, K and V again from the second-level cache for each 64 queries. Multiply-adds limit, and
-//// shared memory about as much: 16 of them for two reads of 16 bytes.
+//// Work: 2 products of B H D T^2 / 2 multiply-adds, 2 B H T^2 D FLOP. Memory: qkv and y once, and
+//// K and V from L2 for each 64 queries. Limited by multiply-adds and about as much by shared
+//// memory: 16 multiply-adds for two reads of 16 bytes.
 //$ function attention_fma(k)
 $(k.sign("KERNEL(256)", k.name, "")) {
     //$ sizes(k)
     SHARED(float, tiles, [TILE * STRIDE]);   // (2, DEPTH, TILE) of Q and K, then (TILE, TILE) of V
     SHARED(float, weights, [TILE * STRIDE]); // (keys, queries)
     const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
-    // The heaviest blocks, of the last queries, come first.
+    // The blocks with most work, of the last queries, come first.
     const int slice = blockIdx.x % SLICES, item = blockIdx.x / SLICES % (B * H);
     const int first = (BLOCKS - 1 - (int)blockIdx.x / (SLICES * B * H)) * TILE;
     const int b = item / H, h = item % H;
@@ -189,9 +190,9 @@ $(k.sign_launch()) {
 
 //// With P = softmax(scale Q K^T), Y = P V:
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
-//// Dropout's mask M multiplies P in Y and dV, and dP. A block that owns queries makes dQ, another
-//// that owns keys makes dK and dV: the scores are made twice, 7 products for 5, and nothing is
-//// added by more than one block.
+//// Dropout's mask M multiplies P in Y and dV, and dP. One kernel's blocks own queries and compute
+//// dQ; another's own keys and compute dK and dV. So scores are computed twice, 7 products instead
+//// of 5, but no two blocks add to the same element.
 //$ function attention_fma_backward(k)
 // delta (H, N) = rowsum(dY Y): a warp for each row of a head.
 KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
@@ -208,9 +209,9 @@ KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
     }
 }
 
-// P and dS / scale of this thread's queries first + 4 y + i and keys key + x + 16 j; P is masked.
-// queries, dys: rows of Q and dY from `first` on; keys: rows of K from `key` on, V's C elements
-// behind; lse, delta: (T).
+// Computes P (times dropout's mask) and dS / scale of this thread's queries first + 4 y + i and
+// keys key + x + 16 j. queries, dys: rows of Q and dY from `first` on; keys: rows of K from `key`
+// on, with V C elements behind; lse, delta: (T).
 DEVICE void $(k.part.scores)(float (&p)[4][4], float (&ds)[4][4], float *tiles, const elem *queries,
                              const elem *dys, const elem *keys, const float *lse,
                              const float *delta, int first, int key, int item,
@@ -250,7 +251,7 @@ DEVICE void $(k.part.scores)(float (&p)[4][4], float (&ds)[4][4], float *tiles, 
     }
 }
 
-// factor times rows first + 4 y + i and columns column + 4 x + j of dQ, dK or dV.
+// Stores factor * acc to rows first + 4 y + i and columns column + 4 x + j of dQ, dK or dV.
 DEVICE void $(k.part.store)(elem *to, const float (&acc)[4][4], float factor, int first,
                             int column) {
     //$ sizes(k)

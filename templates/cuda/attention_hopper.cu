@@ -1,40 +1,42 @@
 //// attention_hopper.cu: causal attention on Hopper (sm_90a), forward and backward, for heads of 64
-//// and 128 columns in 16-bit elements. The same mathematics, order of operands and dropout bits as
-//// attention.cu's; products are wgmma's, copies the copy engine's.
+//// and 128 columns in 16-bit elements. Mathematics, order of operands and dropout's bits are those
+//// of attention.cu; matrix products are wgmma's, copies the copy engine's (TMA).
 ////
 //// A block has three warp groups, which run different code:
 ////
-////     loads      one thread fetches tiles into a ring of shared memory, ahead of
-////     works 0    64 rows of the block's tile in registers, and
-////     works 1    the other 64; the three meet in mbarriers alone: `full` counts the bytes that
-////                arrive, `empty` the warps that are done with them.
+////     loads      one thread copies tiles to a ring in shared memory, ahead of their use
+////     works 0    computes 64 rows of the block's tile, in registers
+////     works 1    computes the other 64
 ////
-//// A block is launched with 168 registers a thread, 64,512 in all: the loading group gives away
-//// all but 24, the working groups take 240 each. One such block fills a multiprocessor, so blocks
-//// stay and go from item to item, the loads always an item ahead.
+//// They synchronize by mbarriers alone: `full` counts bytes that arrive, `empty` counts warps that
+//// no longer need them.
 ////
-//// Tensor maps show a matrix (rows, columns) as (B, T, columns): a tile that reaches beyond a
-//// sequence is filled with zeros, never with the next sequence, and stored without its tail. So
-//// the only mask is the diagonal's.
+//// A block is launched with 168 registers a thread, 64,512 in all: the loading group gives up all
+//// but 24, and the working groups take 240 each. One such block fills a multiprocessor, so blocks
+//// are persistent: each computes one item after another, and loads run up to an item ahead.
+////
+//// Tensor maps describe a matrix (rows, columns) as (B, T, columns): a tile that reaches beyond a
+//// sequence is padded with zeros, not with the next sequence, and stored without the padding. So
+//// only the diagonal needs a mask.
 
-//// Forward, 128 queries against 128 keys at a time, from the diagonal down. A thread holds 64
-//// scores, 32 registers of weights in 16 bits and D / 2 sums. What one working group's two
-//// resources do:
+//// Forward: 128 queries against 128 keys at a time, from the diagonal's keys down to the first. A
+//// thread holds 64 scores, 32 registers of 16-bit weights and D / 2 sums. What one working group
+//// does over time, on tensor cores (products) and on the other units (functions):
 ////
 ////     products   S1 . . | S2  Y1 . . . . | S3  Y2 . . . . | Y3
 ////     functions  . . e1 | . . . . e2 . . | . . . . e3 . . |
 ////
-//// S: scores; e: exponentials, maxima, sums; Y: weights times values. The next scores start before
-//// the last weights meet their values, so exponentials run beside Y; and the groups take turns in
-//// issuing (barriers 1 and 2), so that the exponentials of one run beside the products of the
-//// other. With D = 64 a score costs 256 FLOP, 1/16 of a clock of a multiprocessor's tensor cores,
-//// and one exponential, 1/16 of a clock too: half of the peak is the limit if they take turns.
-//// Tiles of 128 x 128: work above the diagonal is an eighth at T = 1024, and a tile of keys serves
-//// both groups. Shared memory: queries 32 KiB and a ring of four (D = 64), or 64 KiB and a ring of
-//// two (D = 128): 160 KiB and 192 KiB.
+//// S: scores; e: exponentials, maxima, sums; Y: weights times values. The next scores are issued
+//// before the previous weights are multiplied by their values, so exponentials overlap with Y; and
+//// the groups alternate in issuing (barriers 1 and 2), so the exponentials of one overlap with the
+//// products of the other. With D = 64, a score costs 256 FLOP, 1/16 of a clock of a
+//// multiprocessor's tensor cores, and one exponential, also 1/16 of a clock: without overlap, half
+//// of the peak would be the limit. With tiles of 128 x 128, an eighth of the work is above the
+//// diagonal at T = 1024, and both groups share a tile of keys. Shared memory: queries 32 KiB and a
+//// ring of four (D = 64), or 64 KiB and a ring of two (D = 128): 160 KiB and 192 KiB.
 
-//// An item is 128 queries of one head. Within a section of heads, whose keys and values stay in
-//// the second-level cache (16 MiB), the longest go first, dealt out to the blocks in turn.
+//// An item is 128 queries of one head. Items are ordered by sections of heads, whose keys and
+//// values fit into L2 (16 MiB), and within a section longest first; blocks take them round robin.
 //$ function attention_hopper(k)
 //$ local D, SUMS, STAGES = k.d.D, k.d.D // 2, 256 // k.d.D
 //$ local section = math.max(1, 2 ^ 24 // (4 * k.d.T * D) | 0)
@@ -42,9 +44,9 @@
 //$     .. (k.uses.lse and ", float *lse" or "")
 //$     .. (k.uses.dropout and ", const struct step_state *state, uint32_t site)" or ")")
 struct $(k.part.shared) {
-    elem q[2][2][$(64 * D)];        // two items' queries, each group's 64: tiles (D / 64, 64, 64)
+    elem q[2][2][$(64 * D)];        // queries (item % 2, group): tiles (D / 64, 64, 64)
     elem k[$(STAGES)][$(128 * D)];  // a ring of keys: tiles (D / 64, 128, 64)
-    elem v[$(STAGES)][$(128 * D)];  // and of values
+    elem v[$(STAGES)][$(128 * D)];  // a ring of values, the same tiles
     uint64_t q_full[2], q_empty[2]; // mbarriers
     uint64_t k_full[$(STAGES)], k_empty[$(STAGES)];
     uint64_t v_full[$(STAGES)], v_empty[$(STAGES)];
@@ -121,8 +123,9 @@ DEVICE void $(k.part.mix)(float (&sums)[$(SUMS)], const uint32_t (&weights)[8][4
     wgmma_commit();
 }
 
-// Scores become exp(scale (score - largest so far)); `factor` is what earlier ones are to be
-// multiplied by since the largest has grown. `sum` is of this thread's columns alone.
+// Softmax numerators in place: scores become exp(scale (score - largest so far)). Earlier sums are
+// to be multiplied by `factor`, as the largest may have grown. `sum` is over this thread's columns
+// only.
 DEVICE void $(k.part.softmax)(float (&x)[64], float (&largest)[2], float (&sum)[2],
                               float (&factor)[2]) {
     constexpr float SCALE = $(k.attrs.scale) * 1.44269504f;
@@ -153,8 +156,9 @@ DEVICE void $(k.part.softmax)(float (&x)[64], float (&largest)[2], float (&sum)[
 }
 
 //$ if k.uses.dropout then
-// Drops weights of the keys 128 key and on. The four quarters of a draw are this thread's columns
-// l, 16 + l, 32 + l and 48 + l of a chunk. `row`: of the thread's first row among all queries.
+// Applies dropout to weights of keys 128 key and on. The four quarters of a draw decide this
+// thread's columns l, 16 + l, 32 + l and 48 + l of a chunk. `row`: the thread's first row, among
+// all queries.
 DEVICE void $(k.part.drop)(float (&x)[64], const struct dropout *from, uint32_t site, uint32_t row,
                            int key) {
     [[maybe_unused]] constexpr int $(k.dims);
@@ -209,7 +213,7 @@ $(head) {
 
     const int group = warp_group() - 1, thread = (int)(threadIdx.x % WARP_GROUP);
     const int lane = thread % WARP, t = lane % 4;
-    const int mine = group * 64 + thread / WARP * 16 + lane / 4; // first row in the tile; and + 8
+    const int mine = group * 64 + thread / WARP * 16 + lane / 4; // rows: mine, mine + 8
     const int turn = 1 + group, other = 2 - group;
     float scores[64], sums[$(SUMS)];
     uint32_t weights[8][4];
@@ -223,7 +227,7 @@ $(head) {
         elem *const q = s->q[two][group];
         float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f}, factor[2];
 
-        // The diagonal's tile: keys behind the query count nothing.
+        // The tile on the diagonal: keys after the query are masked.
         int stage = used % STAGES, round = used / STAGES % 2;
         mbarrier_wait(&s->q_full[two], n / 2 % 2);
         mbarrier_wait(&s->k_full[stage], round);
@@ -266,8 +270,8 @@ $(head) {
             //$ if k.uses.dropout then
             $(k.part.drop)(scores, &s->drop, site, row, key);
             //$ end
-            // The exponentials are to run beside the product, but the compiler may begin to wait as
-            // soon as it likes. Not so before this wait, for the next product's values.
+            // Exponentials should overlap with the product, but the compiler may move the product's
+            // wait ahead of them; it cannot move it ahead of this wait for the next values.
             registers_pin(scores);
             mbarrier_wait(&s->v_full[stage], round);
             wgmma_wait<0>();
@@ -289,7 +293,7 @@ $(head) {
         }
         used++;
 
-        // y takes the place of the group's queries, once all of its warps are done with them.
+        // y overwrites the group's queries in shared memory, once no warp of the group needs them.
 #pragma unroll
         for (int r = 0; r < 2; r++) {
             sum[r] += warp_shfl_xor(sum[r], 1);
@@ -320,7 +324,7 @@ $(head) {
         }
     }
     if (group == 0) {
-        barrier_sync(turn, 2 * WARP_GROUP); // the turn that group 1 gave last
+        barrier_sync(turn, 2 * WARP_GROUP); // takes group 1's last barrier_arrive
     }
 }
 
@@ -339,10 +343,10 @@ $(k.sign_launch()) {
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - delta),  dQ = scale dS K,  dK = scale dS^T Q,
 //// delta = rowsum(dY Y). Dropout's mask M multiplies P in dV, and dP.
 ////
-//// A block owns a whole head, so it alone adds to its dQ, in the order of the keys: no atomics,
-//// the same bytes every time. It holds 128 keys, 64 a group, and visits ROWS queries at a time
-//// from the diagonal on: 128, or 64 where D = 128, so that registers suffice. All that has a row a
-//// key is computed turned, as (keys, queries): P^T and dS^T then are operands in registers. A step
+//// A block owns a whole head, so it alone adds to the head's dQ, in the order of the keys: no
+//// atomics, and every run gives the same bytes. It holds 128 keys, 64 for each group, and visits
+//// ROWS queries at a time from the diagonal on: 128, or 64 for D = 128, so that registers suffice.
+//// Scores are transposed, (keys, queries), so that P^T and dS^T are operands in registers. A step
 //// of one group, without dropout:
 ////
 ////     products   S^T . . | dP^T . . | dV . . . | meet  dQ . . | dK . . | S^T . .
@@ -351,20 +355,19 @@ $(k.sign_launch()) {
 ////     S^T = K Q^T, dP^T = V dY^T: (64, ROWS);  dV += P^T dY, dK += dS^T Q: (64, D);
 ////     dQ += dS K: a 64 x 64 piece of (ROWS, D), over the keys of both groups
 ////
-//// dS^T of both groups meets in shared memory, in two buffers, so that one meeting a step is
-//// enough: who comes to it is done with the buffer before. Between the steps that add to it dQ
-//// lies in the workspace in the order of registers, each thread's own 32 floats: no thread waits
-//// for another there, and a block's 4 T D bytes stay in the second-level cache. The tile on the
-//// diagonal is the last to add, and writes dQ out.
+//// Both groups put dS^T into shared memory. It has two buffers, so that one barrier ("meet") for
+//// each step suffices: a thread that arrives no longer reads the previous buffer. Between the
+//// steps that add to it, dQ is in the workspace in the order of registers, 32 floats for each
+//// thread: no thread waits for another, and a block's 4 T D bytes stay in L2. The tile on the
+//// diagonal is the last to add, and stores dQ.
 ////
 //// Registers: S 64 + dP 64 + dK 32 + dV 32 (D = 64), or 32 + 32 + 64 + 64 (D = 128); the 16-bit
-//// operands and dQ's 32 come when S and dP go. With dropout, which needs S and dP at once, dS^T goes
-//// to shared memory alone, and dK's product takes it from there. Numbers that follow from the
-//// thread's are computed where they are used. Shared memory: 192 KiB and 224 KiB.
-//// What limits: a step of 128 x 128 scores is 2,560 clocks of products (D = 64) beside 1,024 of
-//// exponentials and about as many of other arithmetic, of which P of one group can run beside
-//// dP of the other and dS beside dV; and, where B H is not much more than the multiprocessors,
-//// whole heads as the unit of work.
+//// operands and dQ's 32 reuse those of S and dP. With dropout, which needs S and dP at once, dS^T
+//// is in shared memory only, and dK's product reads it there. What depends on the thread's number
+//// is recomputed at each use. Shared memory: 192 KiB and 224 KiB. What limits speed: a step of 128
+//// x 128 scores takes 2,560 clocks of products (D = 64), 1,024 of exponentials and about as many
+//// of other arithmetic; P of one group can overlap with dP of the other, and dS with dV. And, if B
+//// H is not much larger than the number of multiprocessors, the unit of work, a whole head.
 
 //$ function attention_hopper_backward(k)
 //$ local D, SUMS, ROWS = k.d.D, k.d.D // 2, k.d.D == 64 and 128 or 64
@@ -378,16 +381,16 @@ struct $(k.part.shared) {
     elem q[2][$(ROWS * D)], dy[2][$(ROWS * D)]; // tiles (D / 64, ROWS, 64)
     elem ds[2][$(128 * ROWS)];                  // dS^T: tiles (ROWS / 64, 128 keys, 64 queries)
     float rows[2][2][$(ROWS)];                  // lse in powers of 2, delta
-    uint32_t kept[2][4][$(ROWS // 2)];          // dropout: a bit for each key, (group, 16 keys of
-                                                // a warp, two queries): bytes (query, 8 keys)
+    uint32_t kept[2][4][$(ROWS // 2)];          // dropout's mask, a bit for each key: (group, 16
+                                                // keys of a warp, two queries x 16 bits)
     uint64_t kv_full[2], kv_empty[2], full[2], empty[2];
     //$ if k.uses.dropout then
     struct dropout drop; // read where it is used: there are no registers to keep it in
     //$ end
 };
 
-// rows (B H, tiles, 2, ROWS): lse in powers of 2, and delta; infinity and 0 behind a sequence's
-// end, so that weights there are 0. A thread reads 8 columns. Floor: dy and y read once.
+// rows (B H, tiles, 2, ROWS): lse in powers of 2, and delta; infinity and 0 beyond a sequence's
+// end, so that weights there are 0. A thread reads 8 columns. Floor: dy and y are read once.
 KERNEL(256) $(k.part.rows)(float *rows, const elem *dy, const elem *y, const float *lse) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), LANES = D / VEC;
@@ -439,7 +442,7 @@ DEVICE void $(k.part.load)($(shared), const tensor_map *qkv, const tensor_map *d
     }
 }
 
-// Starts x (64, ROWS) = keys (64, D) queries (ROWS, D)^T, keys being part of 128.
+// Starts x (64, ROWS) = keys (64, D) queries (ROWS, D)^T; the keys are half of a tile of 128.
 DEVICE void $(k.part.scores)(float (&x)[$(SCORES)], const elem *keys, const elem *queries) {
     [[maybe_unused]] constexpr int $(k.dims);
     const uint64_t a = wgmma_rows(keys), b = wgmma_rows(queries);
@@ -467,7 +470,7 @@ DEVICE void $(k.part.mix)(float (&sums)[$(SUMS)], const uint32_t (&weights)[$(ST
 }
 
 //$ if k.uses.dropout then
-// The same with weights that lie in shared memory, part of 128 rows.
+// The same with weights in shared memory, half of a tile of 128 rows.
 DEVICE void $(k.part.mix_shared)(float (&sums)[$(SUMS)], const elem *weights, const elem *rows,
                                  bool add) {
     const uint64_t a = wgmma_rows(weights), b = wgmma_columns(rows, $(ROWS));
@@ -482,8 +485,8 @@ DEVICE void $(k.part.mix_shared)(float (&sums)[$(SUMS)], const elem *weights, co
 }
 
 //$ end
-// The end of a step's dQ (64, 64), whose first row is query `query` and first column `column`: to
-// memory where the diagonal was the last to add, else to the workspace.
+// Stores a step's dQ (64, 64), whose first row is query `query` and first column `column`: to dqkv
+// after the last step, that of the diagonal, and to the workspace before.
 DEVICE void $(k.part.put)(const float (&dq)[32], elem *dqkv, float *partial, bool last, int b,
                           int query, int column) {
     [[maybe_unused]] constexpr int $(k.dims);
@@ -511,8 +514,8 @@ DEVICE void $(k.part.put)(const float (&dq)[32], elem *dqkv, float *partial, boo
     }
 }
 
-// A thread's part of dK or dV (64 keys, D), times `scale`, to tiles (D / 64, 128, 64) from its
-// group's first row on.
+// Stores a thread's part of dK or dV (64 keys, D), times `scale`, to tiles (D / 64, 128, 64), where
+// `to` is the group's first row.
 DEVICE void $(k.part.keep)(elem *to, const float (&sums)[$(SUMS)], float scale) {
     [[maybe_unused]] constexpr int $(k.dims);
     const int thread = warp_group_thread(), lane = thread % WARP;
@@ -526,9 +529,9 @@ DEVICE void $(k.part.keep)(elem *to, const float (&sums)[$(SUMS)], float scale) 
 }
 
 //$ if k.uses.dropout then
-// The group's share of the mask: 64 keys of ROWS queries, one bit each. A thread here holds one
-// quarter of each draw alone, so draws are made once and shared. `row`: of the tile's first query
-// among all; `chunk`: which 64 keys.
+// Draws the group's part of dropout's mask: 64 keys of ROWS queries, one bit each, in shared
+// memory. A thread's scores use only one quarter of each draw, so draws are made once and shared.
+// `row`: the tile's first query, among all; `chunk`: which 64 keys.
 DEVICE void $(k.part.draw)(uint32_t (*kept)[$(ROWS // 2)], const struct dropout *from,
                            uint32_t site, uint32_t row, int chunk) {
     [[maybe_unused]] constexpr int $(k.dims);
@@ -612,10 +615,10 @@ $(head) {
                 wgmma_wait<1>();
                 wgmma_landed(p);
                 const int thread = warp_group_thread(), lane = thread % WARP, t = lane % 4;
-                const int mine = group * 64 + thread / WARP * 16 + lane / 4; // a key; and + 8
+                const int mine = group * 64 + thread / WARP * 16 + lane / 4; // keys: mine, mine + 8
                 elem *const meet = s->ds[used % 2];
                 const uint32_t to = tile_address(meet, mine, 2 * t);
-                if (i < first + 128 / ROWS) { // the diagonal: queries before the key see nothing
+                if (i < first + 128 / ROWS) { // on the diagonal: queries before the key are masked
 #pragma unroll
                     for (int j = 0; j < ROWS / 2; j++) {
                         const int query = (i - first) * ROWS + j / 4 * 8 + 2 * t + j % 2;
@@ -629,7 +632,7 @@ $(head) {
                 for (int j = 0; j < ROWS / 2; j++) {
                     p[j] = exp2_fast(p[j] * SCALE - s->rows[stage][0][j / 4 * 8 + 2 * t + j % 2]);
                 }
-                registers_pin(p); // beside dP
+                registers_pin(p); // computed while dP's product runs
                 wgmma_wait<0>();
                 wgmma_landed(ds);
                 const float keep = s->drop.scale;
@@ -655,8 +658,8 @@ $(head) {
                 }
                 $(k.part.mix)(dv, p_pairs, dy, i > first);
                 //$ else
-                // dV starts before dP is looked at; dS takes the weights as dV does, rounded, but
-                // not from the registers that dV's product has.
+                // dV starts before dP is read. dS uses the same rounded weights as dV, from a copy:
+                // dV's product owns the registers of the originals.
 #pragma unroll
                 for (int j = 0; j < ROWS / 2; j += 2) {
                     const float *row = s->rows[stage][0] + j / 4 * 8 + 2 * t;
@@ -683,8 +686,8 @@ $(head) {
                 }
                 //$ end
                 fence_proxy_async();
-                // dQ so far. Zeros where there is none: the compiler takes sums that a product may
-                // or may not overwrite for alive, and there are no registers for them.
+                // dQ so far, or zeros. (A product that sometimes overwrites its sums would keep
+                // their registers occupied before it.)
                 float *const so_far = partial + i * ROWS * D + (group * WARP_GROUP + thread) * 4;
 #pragma unroll
                 for (int j = 0; j < 8; j++) {
@@ -725,7 +728,7 @@ $(head) {
             wgmma_landed(dk);
             wgmma_landed(dv);
 
-            // dK and dV take the place of k and v, once both groups are done with them.
+            // dK and dV overwrite k and v in shared memory, once neither group needs them.
             barrier_sync(2, 2 * WARP_GROUP);
             $(k.part.keep)(k + group * 64 * 64, dk, $(k.attrs.scale));
             $(k.part.keep)(v + group * 64 * 64, dv, 1.0f);
@@ -744,7 +747,7 @@ $(head) {
     }
 }
 
-//// Workspace: rows, B H TILES 2 ROWS floats; then each block's T D floats of dQ, T in whole tiles.
+//// Workspace: rows (B H, TILES, 2, ROWS), then dQ (TILES ROWS, D) of each block.
 $(k.sign_launch()) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), BLOCKS = $(blocks);

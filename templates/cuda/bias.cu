@@ -1,14 +1,15 @@
-//// bias.cu: the gradient of a bias whose dy no product reads.
+//// bias.cu: dbias += sum of dy's rows.
 
-//// Slices of 256 columns, and parts of the rows: about eight blocks for each multiprocessor.
+//// Work is divided into slices of 256 columns and PARTS of the rows, about eight blocks for each
+//// multiprocessor.
 //$ function cut(k)
 //$     local slices = (k.d.C_LD + 255) // 256
 //$     return slices, k.op.workspace(k.d) // k.d.C_LD
 //$ end
 
-//// Floor: dy (N, C) read once. A warp reads 32 vectors of a row at a time and eight rows at once; the
-//// block's eight warps take every eighth row of its part. Partial sums (PARTS, C_LD) are added by a
-//// second kernel, in order.
+//// Floor: dy (N, C) is read once. A warp reads 32 vectors of a row at a time, from eight rows at
+//// once; the block's eight warps take every eighth row of its part. A second kernel adds the
+//// partial sums (PARTS, C_LD), in order.
 //$ function bias_grad(k)
 //$ local slices, parts = cut(k)
 KERNEL(256) $(k.part.parts)(const elem *dy, float *workspace) {
@@ -28,7 +29,7 @@ KERNEL(256) $(k.part.parts)(const elem *dy, float *workspace) {
     }
     vec_store(&shared[warp][lane * VEC], sum);
     block_sync();
-    // One thread a column, which adds the warps' sums in order.
+    // One thread for each column adds the warps' sums, in order.
     const int mine = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (mine < C) {
         float total = 0.0f;

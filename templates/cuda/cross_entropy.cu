@@ -1,10 +1,11 @@
-//// cross_entropy.cu: the loss of each row of logits, and its gradient. A target of -1 does not count.
+//// cross_entropy.cu: the loss of each row of logits (N, V), its gradient, and the mean loss. Rows
+//// whose target is -1 are ignored.
 
-//// How a row of V_LD logits is cut: a warp has it up to 256 vectors, else a block that is large
-//// enough for eight vectors a thread. `held`: it stays in registers between its two visits, packed.
-//// `ahead`: so few blocks fit a multiprocessor that each copies its next row into shared memory
-//// (99 KiB, the least that any has) while it works on one. Rows that are neither are read twice, the
-//// second time from the cache.
+//// How a row of V_LD logits is divided: a warp takes up to 256 vectors; beyond, a block that is
+//// large enough for eight vectors in each thread. `held`: the row stays in registers, packed,
+//// between its two passes. `ahead`: so few blocks fit on a multiprocessor that each prefetches its
+//// next row to shared memory (99 KiB, the least of any) while it computes one. Other rows are read
+//// twice, the second time from the cache.
 //$ function cut(k)
 //$     local vecs, words = k.d.V_LD // 8, k.dtype == "f32" and 8 or 4
 //$     local lanes = vecs <= 256 and 32 or math.min(1024, (vecs + 255) // 256 * 32)
@@ -15,7 +16,7 @@
 //$     return threads, lanes, per, held, ahead
 //$ end
 
-//// Floor: the logits read once.
+//// Floor: the logits are read once.
 //$ function cross_entropy(k)
 //$ local threads, lanes, per = cut(k)
 $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
@@ -56,8 +57,9 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// dlogits may be logits. Floor: the logits read once, dlogits written once. Blocks (or warps) take
-//// every gridDim-th row.
+//// The loss and dlogits = (softmax - onehot(target)) * loss_scale. dlogits may alias logits.
+//// Floor: the logits are read once, dlogits written once. Blocks (or warps) take every gridDim-th
+//// row.
 //$ function cross_entropy_backward(k)
 //$ local threads, lanes, per, held, ahead = cut(k)
 $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
@@ -67,7 +69,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
     SHARED(float, part, [2][WARP]);
     //$ end
     //$ if ahead then
-    SHARED_DYNAMIC(elem, next); // this thread's vectors of the next row are its own to read
+    SHARED_DYNAMIC(elem, next); // the next row: a thread reads only the vectors that it copied
     //$ end
     const int lane = (int)threadIdx.x % LANES, step = (int)gridDim.x * GROUPS;
     const int first = (int)blockIdx.x * GROUPS + (int)threadIdx.x / LANES;
@@ -91,7 +93,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
     //$ end
     for (int n = first; n < N; n += step) {
         const int target = targets[n];
-        // Before any thread writes: the sum's barriers come between.
+        // Read before any thread writes dlogits; the barriers of the sum are in between.
         float at_target = 0.0f;
         if (lane == 0 && target >= 0) {
             at_target = to_f32(logits[(size_t)n * V_LD + target]);
@@ -175,7 +177,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
 
 $(k.sign_launch()) {
     //$ if ahead then
-    // One block a multiprocessor, its shared memory as large as a row.
+    // One block for each multiprocessor, with a row of shared memory.
     LAUNCH($(k.name), int_min(gpu->sms, $(k.d.N)), $(threads), $(k.d.V_LD) * sizeof(elem),
            gpu->stream, $(k.arg_names));
     //$ else
@@ -185,8 +187,8 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// The mean over the targets that count, and the sum over the step's micro-batches: beta is 0 in
-//// the first. One block; added in double, in one order.
+//// The mean over targets other than -1, and its sum over the step's micro-batches; beta is 0 in
+//// the first. One block, which adds in double, in a fixed order.
 //$ function mean_loss(k)
 $(k.sign("KERNEL(1024)", k.name, "")) {
     [[maybe_unused]] constexpr int $(k.dims);

@@ -1,13 +1,13 @@
-//// embed.cu: rows of the token table, plus rows of the position table, and their gradients.
+//// embed.cu: y = wte[token] + wpe[position], and the gradients of both tables.
 
-//// Statements ask for the dropout mask one element at a time; where a warp has whole chunks of rows, it
-//// draws it for all its vectors.
+//// An epilogue's statement draws dropout's mask for one element; if each warp holds whole chunks
+//// of a row, this replaces it by a mask that the warp draws for all its vectors.
 //$ function with_mask(statement, k)
 //$     return k.d.C % 64 == 0 and statement:gsub("dropout_mask%b()", "mask.v[i]") or statement
 //$ end
 
-//// Floor: a row of wte read (float), a row of y written; wpe stays in the cache. Threads take every
-//// 256th vector of their block's share, four at once.
+//// Floor: a row of wte (float) is read, a row of y written; wpe stays in the cache. A thread takes
+//// four vectors of its block's range at once, 256 apart.
 //$ function embed(k)
 $(k.sign("KERNEL(256)", k.name, "")) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
@@ -52,13 +52,13 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// dwte: `order` has the rows of dy sorted by token, so each token's rows are a run. A block walks a
-//// piece of PIECE rows; a thread adds one vector of columns. The sum of a run that lies within the
-//// piece is added to dwte at once. Where a run goes on before or behind the piece, its sum here goes
-//// to the workspace: as the piece's head if it started before, else as its tail (PIECES, 2, C_LD);
-//// the token of each piece's first row lies behind them. A second kernel adds a tail and the heads
-//// that follow it, in order.
-//// Floor: dy read once; the rows of dwte that occur read and written. dwpe: dy read once more.
+//// dwte: `order` is the rows of dy sorted by token, so each token's rows are a run. A block sums a
+//// piece of PIECE rows; each thread sums one vector of columns. A run within the piece is added to
+//// dwte at once. Of a run that extends beyond the piece, the partial sum goes to the workspace
+//// (PIECES, 2, C_LD): as the piece's head if the run began before it, else as its tail. Behind
+//// these is the token of each piece's first row. A second kernel adds each tail and the heads that
+//// follow it, in order. Floor: dy is read once, the rows of dwte that occur are read and written;
+//// for dwpe dy is read again.
 //$ function embed_backward(k)
 //$ local vecs = (k.d.C + 7) // 8
 //$ local threads = math.min(256, (vecs + 31) // 32 * 32)
@@ -68,11 +68,11 @@ KERNEL($(threads)) $(k.part.runs)($(params), float *workspace) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int PIECE = $(piece), AHEAD = 8;
     SHARED(int, rows, [PIECE]);
-    SHARED(int, ids, [PIECE + 2]); // the tokens of the piece's rows, those of its neighbours around
+    SHARED(int, ids, [PIECE + 2]); // the tokens of the piece's rows, and of one row on either side
     const int piece = (int)blockIdx.x, from = piece * PIECE;
     const int count = int_min(PIECE, N - from);
     for (int i = (int)threadIdx.x; i < count + 2; i += (int)blockDim.x) {
-        const int place = from + i - 1; // in order
+        const int place = from + i - 1; // index into order
         const bool in = place >= 0 && place < N;
         const int row = in ? order[place] : 0;
         ids[i] = in ? tokens[row] : -1;
@@ -118,8 +118,8 @@ KERNEL($(threads)) $(k.part.runs)($(params), float *workspace) {
     }
 }
 
-// A run that starts in a piece and goes on behind its end: eight threads for each vector of columns
-// take every eighth of its heads; their sums are added in order.
+// Sums each run that begins in a piece and extends beyond its end: eight threads for each vector of
+// columns take every eighth of its heads; their sums are added in order.
 //$ local inputs = "const int32_t *tokens, const int32_t *order, const float *workspace"
 KERNEL(256) $(k.part.joins)(float *dwte, $(inputs)) {
     [[maybe_unused]] constexpr int $(k.dims);
@@ -131,7 +131,7 @@ KERNEL(256) $(k.part.joins)(float *dwte, $(inputs)) {
         return;
     }
     const int token = tokens[order[last]];
-    // Not this piece's where nothing follows, nor where the run started before the piece.
+    // Nothing to do if the run ends with the piece, or began before it.
     if (firsts[piece + 1] != token ||
         (piece > 0 && firsts[piece] == token && tokens[order[piece * PIECE - 1]] == token)) {
         return;
@@ -157,7 +157,7 @@ KERNEL(256) $(k.part.joins)(float *dwte, $(inputs)) {
 }
 //$ if k.uses.dwpe then
 
-// Each position's rows, one of each of the batch's sequences, in order; a thread a vector.
+// dwpe: sums each position's rows, one from each sequence, in order; one thread for each vector.
 KERNEL(128) $(k.part.positions)(float *dwpe, const elem *dy, float beta) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int VECS = divide_up(C, VEC);
@@ -180,7 +180,7 @@ KERNEL(128) $(k.part.positions)(float *dwpe, const elem *dy, float beta) {
 $(k.sign_launch()) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int VECS = divide_up(C, VEC), PIECES = $(pieces);
-    if (beta == 0.0f) { // tokens that do not occur have no other writer
+    if (beta == 0.0f) { // rows of tokens that do not occur are written by no kernel
         CUDA_CHECK(cudaMemsetAsync(dwte, 0, (size_t)V * C_LD * sizeof(float), gpu->stream));
     }
     LAUNCH($(k.part.runs), dim3(PIECES, divide_up(VECS, $(threads))), $(threads), 0, gpu->stream,

@@ -1,12 +1,13 @@
 //// layernorm.cu: y = (x - mean) * rstd * scale + shift, row by row, and its gradients.
 
-//// Statements ask for the dropout mask one element at a time; a warp draws it for all its vectors.
+//// A statement draws dropout's mask for one element; this replaces it by a mask that the warp
+//// draws for all its vectors.
 //$ function with_mask(statement)
 //$     return (statement:gsub("dropout_mask%b()", "mask.v[i]"))
 //$ end
 
-//// A row is held in registers: by a warp, or by a whole block where it is wider than 2048. Two rows of
-//// a warp, where they fit, read scale and shift once.
+//// A row is held in registers: of a warp, or of a whole block if it is wider than 2048. A warp
+//// takes two rows at a time if they fit, so that both share one read of scale and shift.
 //$ function forward_cut(k)
 //$     local vecs = (k.d.C + 7) // 8
 //$     if k.d.C > 2048 then
@@ -16,8 +17,8 @@
 //$     return 256, 32, vecs <= 128 and 2 or 1
 //$ end
 
-//// Floor: x (and what the load takes) read, y (and `kept`) written, once each. The load's
-//// statements run between the reading of x and the sums.
+//// Floor: x (and the prologue's operands) are read, y (and `kept`) written, once each. The
+//// prologue runs between the load of x and the sums.
 //$ function layernorm(k)
 //$ local threads, lanes, at_once = forward_cut(k)
 $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, lanes == 32 and 2 or 1), k.name, "")) {
@@ -135,9 +136,10 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// A row's group is as many warps as its vectors fill. A multiprocessor has up to 20 warps (96
-//// registers a thread), 16 (128) where dropout's draws want registers, in two or more blocks. Blocks
-//// own neighbouring rows; their number is fixed, and each writes one partial sum.
+//// A group of warps shares a row, as many as its vectors fill. A multiprocessor holds up to 20
+//// warps (96 registers for each thread), or 16 (128) if dropout's draws need registers, in two or
+//// more blocks. A block owns a contiguous range of rows and writes one partial sum; the number of
+//// blocks is fixed.
 //$ function backward_cut(k)
 //$     local vecs = (k.d.C + 7) // 8
 //$     local warps = math.min(32, (vecs + 31) // 32)
@@ -151,12 +153,13 @@ $(k.sign_launch()) {
 //$     return warps, per, groups, resident, at_once, blocks
 //$ end
 
-//// With xhat = (x - mean) rstd and g = dy scale, of which y = xhat scale + shift:
-////   dx = rstd (g - mean(g) - xhat mean(g xhat)),  dscale = sum over rows of dy xhat,  dshift = of dy.
-//// Floor: dy and x (and what the store takes) read, dx written, once each. A thread holds the same
-//// columns of every row that its group visits, so that scale and the sums over rows stay in
-//// registers; AT_ONCE rows are under way at a time. The blocks' partial sums (P, 2, C_LD), 2 P C
-//// floats against 3 N C elements, are added by a second kernel, in order.
+//// With xhat = (x - mean) rstd and g = dy scale:
+////   dx = rstd (g - mean(g) - xhat mean(g xhat)),  dscale = sum over rows of dy xhat,
+////   dshift = sum over rows of dy.
+//// Floor: dy and x (and the epilogue's operands) are read, dx is written, once each. A thread
+//// holds the same columns of every row of its group, so that scale and the sums over rows stay in
+//// registers; AT_ONCE rows are in flight at a time. A second kernel adds the blocks' partial sums
+//// (P, 2, C_LD), in order: 2 P C floats, beside 3 N C elements.
 //$ function layernorm_backward(k)
 //$ local warps, per, groups, resident, at_once, blocks = backward_cut(k)
 //$ local threads = 32 * warps * groups
@@ -164,12 +167,12 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name, ""))
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
     constexpr int BLOCKS = $(blocks), GROUPS = $(groups), WARPS = $(warps), PER = $(per);
     constexpr int LANES = WARPS * WARP, AT_ONCE = $(at_once), VECS = divide_up(C, VEC);
-    // Of the rows under way: sums of g and of g xhat, by warp; two sets, used in turn.
+    // For the rows in flight: each warp's sums of g and of g xhat; two buffers, used alternately.
     SHARED(float, part, [2][GROUPS][WARPS][2 * AT_ONCE]);
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(state);
     //$ end
-    // These are the second kernel's.
+    // Used by the second kernel.
     (void)dscale, (void)beta;
     //$ if k.uses.dshift then
     (void)dshift;
@@ -266,7 +269,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name, ""))
         }
     }
 
-    // The groups' sums are added in order, by the first group.
+    // The first group adds the groups' sums, in order.
     //$ if groups > 1 then
     SHARED(float, other, [GROUPS - 1][2][LANES * VEC]);
     if (group > 0) {
@@ -293,7 +296,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name, ""))
     }
 }
 
-// The sums of the partial sums (P, 2, C_LD), 32 columns a block.
+// Adds the partial sums (P, 2, C_LD), 32 columns in each block.
 //$ local sum_params = "float *dscale, " .. (k.uses.dshift and "float *dshift, " or "")
 KERNEL(COLUMN_SUMS) $(k.part.sum)($(sum_params) const float *partial, float beta) {
     [[maybe_unused]] constexpr int $(k.dims);

@@ -1,9 +1,9 @@
-//// matmul.cu: products with a weight, forward and backward, by cuBLASLt (runtime/kernel/gemm.h), and the
-//// image of the parameters that they read.
+//// matmul.cu: matrix products with a weight (y, dx and dw) by cuBLASLt (runtime/kernel/gemm.h),
+//// and the conversion of parameters to the type that products read.
 
-//// Of a product: what its types are called in C, and whether (N, O) is the logits or their
-//// gradient. These alone take part with their padding, which makes whole tiles: the weight's is 0,
-//// and so is that of the logits' gradient; the padding of any other tensor may hold anything.
+//// The names of a product's types in C, and whether (N, O) is the logits or their gradient.
+//// Products with these include the padding of V, for whole tiles: it is 0 in the weight and in the
+//// logits' gradient. The padding of any other tensor is undefined and takes no part.
 //$ local type_names = { bf16 = "GEMM_BF16", f16 = "GEMM_F16", f32 = "GEMM_F32" }
 //$ local function product_type(k)
 //$   return k.target.tf32 and k.dtype == "f32" and "GEMM_TF32" or type_names[k.dtype]
@@ -19,7 +19,7 @@
 //$   return of_logits(k) and k.d.O_LD ~= k.d.O and text:gsub("%f[%a]O%f[%A]", "O_LD") or text
 //$ end
 
-//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: the same product with other letters.
+//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: one template, with different letters.
 //$ function matmul(k)
 //$ local store, gemm, forward = k.store, k.part.gemm, k.op.name == "matmul"
 //$ local text, extras = "", {}
@@ -79,7 +79,7 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// dw (O, C) = beta dw + dy^T x: the sum over rows, in float.
+//// dw (O, C) = beta dw + dy^T x, summed over rows in float.
 //$ function matmul_dw(k)
 //$ local gemm = k.part.gemm
 $(shapes(k, "// dw (O, C) = beta dw + dy (N, O)^T x (N, C)"))
@@ -102,8 +102,8 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// The image of all parameters in the type of activations, where that is not float: made when they
-//// come from the host; after that the optimizer writes both. 6 bytes an element, read and written.
+//// Converts all parameters to the type of activations, if that is not float: after they came from
+//// the host; later the optimizer writes both. Reads and writes 6 bytes for each element.
 //$ function cast(k)
 KERNEL(256) $(k.name)(elem *packed, const float *params) {
     [[maybe_unused]] constexpr size_t COUNT = $(k.state_floats);

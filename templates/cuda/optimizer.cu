@@ -1,11 +1,12 @@
-//// optimizer.cu: the norm of the gradients and the update, one launch each over all parameters.
+//// optimizer.cu: the norm of the gradients, and the update: one launch each, over all parameters.
 
-//// Floor: the gradients read once. A fixed number of blocks; the last one to arrive adds their sums
-//// in order and works out what the update is told.
+//// Floor: the gradients are read once. The number of blocks is fixed; the last block to arrive
+//// adds all blocks' sums, in order, and computes the update's factors.
 //$ function grad_norm(k)
 //$ local blocks = math.max(1, math.min(4 * k.sms, (k.state_floats + 8191) // 8192))
-// The step's numbers, in double as PyTorch does, rounded to float once; the float16 scaler; the
-// step's entry in the ring. `squares` is of gradients that are multiplied by the scaler's factor.
+// Computes the update's factors, in double like PyTorch and rounded to float once; updates the
+// float16 loss scaler; adds the step's result to the ring. `squares` is the sum of squared
+// gradients, which are still multiplied by the scaler's factor.
 DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     const struct step_settings *set = &state->set;
     const double norm = sqrt(squares) / state->scale;
@@ -27,7 +28,7 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
         state->eps = (float)set->eps;
     }
     //$ if k.dtype == "f16" then
-    // As PyTorch's GradScaler: half after a step that was skipped, twice after 2000 that were not.
+    // Like PyTorch's GradScaler: halved after a skipped step, doubled after 2000 that were not.
     if (skip && !set->only_try) {
         state->scale *= 0.5;
         state->good = 0;
@@ -53,7 +54,7 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
     SHARED(double, sums, [THREADS]);
     SHARED(uint32_t, arrived, [1]);
     const int me = (int)threadIdx.x;
-    // In float over AT_ONCE accesses of four, then in double.
+    // Sums AT_ONCE accesses of four floats in float, and these sums in double.
     double sum = 0.0;
     for (int64_t i = (int64_t)blockIdx.x * AT_ONCE * THREADS + me; i < FOURS;
          i += (int64_t)BLOCKS * AT_ONCE * THREADS) {
@@ -71,7 +72,7 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
         }
         sum += squares;
     }
-    // The block's sum, twice: of its threads, then, in the last block, of all blocks.
+    // Sums over the block's threads; then, in the last block to arrive, over all blocks.
     for (int pass = 0;; pass++) {
         sums[me] = sum;
         for (int half = THREADS / 2; half > 0; half /= 2) {
@@ -105,15 +106,15 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
 }
 
 static void grad_norm_launch(struct gpu *gpu) {
-    // The sums of the blocks lie where no product runs meanwhile.
+    // The blocks' sums use cuBLASLt's workspace, as no product runs meanwhile.
     LAUNCH(grad_norm, $(blocks), 512, 0, gpu->stream, gpu->state, gpu->grads,
            (double *)gpu->workspace);
 }
 //$ end
 
-//// Floor: parameters and moments read and written, gradients read, the image of the parameters
-//// written in the type of activations: 28 bytes a parameter (SGD: 12) and the image. A thread takes
-//// two accesses of four floats. Decayed parameters lie in front.
+//// Floor: parameters and moments are read and written, gradients read: 28 bytes for each parameter
+//// (SGD: 12), and its copy in the type of activations is written. A thread takes two accesses of
+//// four floats. Parameters with weight decay come first.
 //$ function update(k)
 //$ local adam, image = k.optimizer ~= "sgd", k.dtype ~= "f32"
 //$ local params = "const struct step_state *state, float *params, const float *grads"

@@ -1,14 +1,13 @@
-//// pointwise.cu: ops without a template of their own that found no kernel to fuse into, one or a
-//// chain of them.
+//// pointwise.cu: a pointwise op, or a chain of them, that fused into no other kernel.
 
-//// Statements ask for the dropout mask one element at a time; where a warp has whole chunks of rows, it
-//// draws it for all its vectors.
+//// A statement draws dropout's mask for one element; if each warp holds whole chunks of a row,
+//// this replaces it by a mask that the warp draws for all its vectors.
 //$ function with_mask(statement, k)
 //$     return k.d.C % 64 == 0 and statement:gsub("dropout_mask%b()", "mask.v[i]") or statement
 //$ end
 
-//// Floor: each operand read and y written once. Threads take every 256th vector of their block's
-//// share, four at once.
+//// Floor: each operand is read and y written once. A thread takes four vectors of its block's
+//// range at once, 256 apart.
 //$ function pointwise(k)
 $(k.sign("KERNEL(256)", k.name, "")) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;

@@ -1,7 +1,8 @@
-//// step.cu: what begins a micro-step on the device.
+//// step.cu: the first kernel of a micro-step.
 
-//// The host copies batches into two staging slots in turn: struct step_input, then tokens, targets and
-//// order (N) each. A captured graph cannot know which slot is next: state->micro counts.
+//// The host copies batches to two staging slots alternately: struct step_input, then tokens,
+//// targets and order, (N) each. A captured graph has no argument for the slot, so state->micro
+//// counts.
 //$ function step_take(k)
 KERNEL(256)
 step_take(struct step_state *state, int32_t *tokens, int32_t *targets, int32_t *order,
@@ -15,7 +16,7 @@ step_take(struct step_state *state, int32_t *tokens, int32_t *targets, int32_t *
         targets[n] = batch[N + n];
         order[n] = batch[2 * N + n];
     }
-    // The last block to arrive counts, when all have read which slot it was.
+    // The last block to arrive counts, as all blocks have read state->micro by then.
     block_sync();
     if (threadIdx.x == 0) {
         fence_device();

@@ -173,21 +173,21 @@ static void matmul_48x36x108_bias_launch(struct gpu *gpu, elem *y, const elem *x
 }
 
 // heads_2x24x2x18, from templates/cuda/attention_fma.cu: what kernels of these sizes share.
-// Rows of `from` (.., D), `stride` apart, as a tile's columns: to (DEPTH, TILE) = columns `column`
-// and on, turned. 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column
-// 4 l + q, so that the four that a thread reads at once share one draw of dropout's bits.
+// to (DEPTH, TILE) = the transpose of from (TILE rows, D), `stride` apart, columns `column` and on;
+// 0 beyond row `rows` and column D. Keys are INTERLEAVED: key 16 q + l is in column 4 l + q, so
+// that the four keys that a thread reads at once share one draw of dropout's bits.
 template <bool INTERLEAVED>
 DEVICE void heads_2x24x2x18_load_transposed(float *to, const elem *from, int stride, int rows,
                                             int column) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
-    // A warp takes 4 rows of 8 columns: whole sectors of global memory, 32 banks of shared memory.
+    // A warp reads 4 rows of 8 columns: whole sectors of global memory, and writes 32 banks.
     for (int i = threadIdx.x; i < TILE * DEPTH; i += 256) {
         const int c = i / 32 % (DEPTH / 8) * 8 + i % 8, outer = i / (4 * DEPTH), inner = i / 8 % 4;
         const int row = INTERLEAVED ? outer + 16 * inner : 4 * outer + inner;
@@ -197,14 +197,14 @@ DEVICE void heads_2x24x2x18_load_transposed(float *to, const elem *from, int str
     }
 }
 
-// The same rows as they lie: to (TILE, TILE) = columns `column` and on.
+// The same, not transposed: to (TILE, TILE) = columns `column` and on.
 DEVICE void heads_2x24x2x18_load_rows(float *to, const elem *from, int stride, int rows,
                                       int column) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -215,14 +215,15 @@ DEVICE void heads_2x24x2x18_load_rows(float *to, const elem *from, int stride, i
     }
 }
 
-// acc, rows 4 y + i and columns 4 x + j of a tile, += a^T b; a, b (depth, TILE).
+// acc += a^T b, with a and b (depth, TILE); acc[i][j] is row 4 y + i and column 4 x + j of the
+// tile.
 DEVICE void heads_2x24x2x18_multiply(float (&acc)[4][4], const float *a, const float *b,
                                      int depth) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -240,16 +241,16 @@ DEVICE void heads_2x24x2x18_multiply(float (&acc)[4][4], const float *a, const f
     }
 }
 
-// s[i][j] = a's row 4 y + i times b's row x + 16 j, all D columns: a being queries or dY, b keys or
-// values in qkv; the first `a_rows` and `b_rows` rows exist. tiles (2, DEPTH, TILE) is written once
-// all threads have met.
+// s[i][j] = a's row 4 y + i times b's row x + 16 j, over all D columns. a is queries or dY, with
+// a_rows rows; b is keys or values in qkv, with b_rows rows. A barrier comes before tiles
+// (2, DEPTH, TILE) are written.
 DEVICE void heads_2x24x2x18_scores(float (&s)[4][4], float *tiles, const elem *a, int a_stride,
                                    int a_rows, const elem *b, int b_rows) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -284,16 +285,16 @@ KERNEL(256) attention_2x24x2x18_dropout(const struct step_state *state, elem *y,
                                         const elem *qkv, uint32_t site) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
     SHARED(float, tiles, [TILE * STRIDE]);   // (2, DEPTH, TILE) of Q and K, then (TILE, TILE) of V
     SHARED(float, weights, [TILE * STRIDE]); // (keys, queries)
     const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
-    // The heaviest blocks, of the last queries, come first.
+    // The blocks with most work, of the last queries, come first.
     const int slice = blockIdx.x % SLICES, item = blockIdx.x / SLICES % (B * H);
     const int first = (BLOCKS - 1 - (int)blockIdx.x / (SLICES * B * H)) * TILE;
     const int b = item / H, h = item % H;
@@ -367,9 +368,9 @@ static void attention_2x24x2x18_dropout_launch(struct gpu *gpu, const struct ste
                                                uint32_t site) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -651,7 +652,7 @@ KERNEL_BLOCKS(256, 1) cross_entropy_backward_48x65(const struct step_state *stat
     const float loss_scale = state->in.loss_scale * (float)state->scale;
     for (int n = first; n < N; n += step) {
         const int target = targets[n];
-        // Before any thread writes: the sum's barriers come between.
+        // Read before any thread writes dlogits; the barriers of the sum are in between.
         float at_target = 0.0f;
         if (lane == 0 && target >= 0) {
             at_target = to_f32(logits[(size_t)n * V_LD + target]);
@@ -760,10 +761,10 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_keep_dropout(const struct step_st
     [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, COLS = C;
     constexpr int BLOCKS = 12, GROUPS = 8, WARPS = 1, PER = 1;
     constexpr int LANES = WARPS * WARP, AT_ONCE = 2, VECS = divide_up(C, VEC);
-    // Of the rows under way: sums of g and of g xhat, by warp; two sets, used in turn.
+    // For the rows in flight: each warp's sums of g and of g xhat; two buffers, used alternately.
     SHARED(float, part, [2][GROUPS][WARPS][2 * AT_ONCE]);
     const struct dropout drop = dropout_make(state);
-    // These are the second kernel's.
+    // Used by the second kernel.
     (void)dscale, (void)beta;
     (void)dshift;
     const int group = (int)threadIdx.x / LANES, lane = (int)threadIdx.x % LANES;
@@ -856,7 +857,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_keep_dropout(const struct step_st
         }
     }
 
-    // The groups' sums are added in order, by the first group.
+    // The first group adds the groups' sums, in order.
     SHARED(float, other, [GROUPS - 1][2][LANES * VEC]);
     if (group > 0) {
         vec_store(&other[group - 1][0][lane * VEC], sum_scale[0]);
@@ -881,7 +882,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_keep_dropout(const struct step_st
     }
 }
 
-// The sums of the partial sums (P, 2, C_LD), 32 columns a block.
+// Adds the partial sums (P, 2, C_LD), 32 columns in each block.
 KERNEL(COLUMN_SUMS) layernorm_backward_48x36_keep_dropout_sum(float *dscale, float *dshift,
                                                                const float *partial, float beta) {
     [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40;
@@ -928,7 +929,7 @@ KERNEL(256) bias_grad_48x36_parts(const elem *dy, float *workspace) {
     }
     vec_store(&shared[warp][lane * VEC], sum);
     block_sync();
-    // One thread a column, which adds the warps' sums in order.
+    // One thread for each column adds the warps' sums, in order.
     const int mine = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (mine < C) {
         float total = 0.0f;
@@ -1019,7 +1020,7 @@ KERNEL(256) bias_grad_48x144_parts(const elem *dy, float *workspace) {
     }
     vec_store(&shared[warp][lane * VEC], sum);
     block_sync();
-    // One thread a column, which adds the warps' sums in order.
+    // One thread for each column adds the warps' sums, in order.
     const int mine = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (mine < C) {
         float total = 0.0f;
@@ -1102,10 +1103,10 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_keep_dropout(const struct ste
     [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, COLS = C;
     constexpr int BLOCKS = 12, GROUPS = 8, WARPS = 1, PER = 1;
     constexpr int LANES = WARPS * WARP, AT_ONCE = 2, VECS = divide_up(C, VEC);
-    // Of the rows under way: sums of g and of g xhat, by warp; two sets, used in turn.
+    // For the rows in flight: each warp's sums of g and of g xhat; two buffers, used alternately.
     SHARED(float, part, [2][GROUPS][WARPS][2 * AT_ONCE]);
     const struct dropout drop = dropout_make(state);
-    // These are the second kernel's.
+    // Used by the second kernel.
     (void)dscale, (void)beta;
     (void)dshift;
     const int group = (int)threadIdx.x / LANES, lane = (int)threadIdx.x % LANES;
@@ -1200,7 +1201,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_keep_dropout(const struct ste
         }
     }
 
-    // The groups' sums are added in order, by the first group.
+    // The first group adds the groups' sums, in order.
     SHARED(float, other, [GROUPS - 1][2][LANES * VEC]);
     if (group > 0) {
         vec_store(&other[group - 1][0][lane * VEC], sum_scale[0]);
@@ -1225,7 +1226,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_keep_dropout(const struct ste
     }
 }
 
-// The sums of the partial sums (P, 2, C_LD), 32 columns a block.
+// Adds the partial sums (P, 2, C_LD), 32 columns in each block.
 KERNEL(COLUMN_SUMS) layernorm_backward_48x36_add_keep_dropout_sum(float *dscale, float *dshift,
                                                                    const float *partial,
                                                                   float beta) {
@@ -1304,9 +1305,9 @@ KERNEL(256) attention_backward_2x24x2x18_dropout_delta(float *delta, const elem 
                                                        const elem *y) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -1322,9 +1323,9 @@ KERNEL(256) attention_backward_2x24x2x18_dropout_delta(float *delta, const elem 
     }
 }
 
-// P and dS / scale of this thread's queries first + 4 y + i and keys key + x + 16 j; P is masked.
-// queries, dys: rows of Q and dY from `first` on; keys: rows of K from `key` on, V's C elements
-// behind; lse, delta: (T).
+// Computes P (times dropout's mask) and dS / scale of this thread's queries first + 4 y + i and
+// keys key + x + 16 j. queries, dys: rows of Q and dY from `first` on; keys: rows of K from `key`
+// on, with V C elements behind; lse, delta: (T).
 DEVICE void attention_backward_2x24x2x18_dropout_scores(float (&p)[4][4], float (&ds)[4][4],
                                                         float *tiles, const elem *queries,
                                                         const elem *dys, const elem *keys,
@@ -1334,9 +1335,9 @@ DEVICE void attention_backward_2x24x2x18_dropout_scores(float (&p)[4][4], float 
                                                         uint32_t site) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -1363,14 +1364,14 @@ DEVICE void attention_backward_2x24x2x18_dropout_scores(float (&p)[4][4], float 
     }
 }
 
-// factor times rows first + 4 y + i and columns column + 4 x + j of dQ, dK or dV.
+// Stores factor * acc to rows first + 4 y + i and columns column + 4 x + j of dQ, dK or dV.
 DEVICE void attention_backward_2x24x2x18_dropout_store(elem *to, const float (&acc)[4][4],
                                                        float factor, int first, int column) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -1394,9 +1395,9 @@ KERNEL(256) attention_backward_2x24x2x18_dropout_queries(const struct step_state
                                                          uint32_t site, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -1442,9 +1443,9 @@ KERNEL_BLOCKS(256, 1) attention_backward_2x24x2x18_dropout_keys(const struct ste
                                                                 float *workspace) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -1499,9 +1500,9 @@ static void attention_backward_2x24x2x18_dropout_launch(struct gpu *gpu,
                                                         uint32_t site, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, B = 2, T = 24, C = 36, C_LD = 40, H = 2, D = 18, E = 108,
                                    E_LD = 112;
-    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY held at a
-    // time. STRIDE: of a row in shared memory; 4 more than TILE, so that neighbouring rows have
-    // other banks.
+    // TILE: queries, keys and output columns of a block. DEPTH: columns of Q, K, V, dY in shared
+    // memory at a time. STRIDE: of a row there, TILE + 4, so that neighbouring rows use other
+    // banks.
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
@@ -1532,7 +1533,7 @@ KERNEL(256) bias_grad_48x108_parts(const elem *dy, float *workspace) {
     }
     vec_store(&shared[warp][lane * VEC], sum);
     block_sync();
-    // One thread a column, which adds the warps' sums in order.
+    // One thread for each column adds the warps' sums, in order.
     const int mine = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (mine < C) {
         float total = 0.0f;
@@ -1613,10 +1614,10 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_dropout(const struct step_sta
     [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40, COLS = C;
     constexpr int BLOCKS = 12, GROUPS = 8, WARPS = 1, PER = 1;
     constexpr int LANES = WARPS * WARP, AT_ONCE = 2, VECS = divide_up(C, VEC);
-    // Of the rows under way: sums of g and of g xhat, by warp; two sets, used in turn.
+    // For the rows in flight: each warp's sums of g and of g xhat; two buffers, used alternately.
     SHARED(float, part, [2][GROUPS][WARPS][2 * AT_ONCE]);
     const struct dropout drop = dropout_make(state);
-    // These are the second kernel's.
+    // Used by the second kernel.
     (void)dscale, (void)beta;
     (void)dshift;
     const int group = (int)threadIdx.x / LANES, lane = (int)threadIdx.x % LANES;
@@ -1709,7 +1710,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_dropout(const struct step_sta
         }
     }
 
-    // The groups' sums are added in order, by the first group.
+    // The first group adds the groups' sums, in order.
     SHARED(float, other, [GROUPS - 1][2][LANES * VEC]);
     if (group > 0) {
         vec_store(&other[group - 1][0][lane * VEC], sum_scale[0]);
@@ -1734,7 +1735,7 @@ KERNEL_BLOCKS(256, 2) layernorm_backward_48x36_add_dropout(const struct step_sta
     }
 }
 
-// The sums of the partial sums (P, 2, C_LD), 32 columns a block.
+// Adds the partial sums (P, 2, C_LD), 32 columns in each block.
 KERNEL(COLUMN_SUMS) layernorm_backward_48x36_add_dropout_sum(float *dscale, float *dshift,
                                                               const float *partial, float beta) {
     [[maybe_unused]] constexpr int N = 48, C = 36, C_LD = 40;
@@ -1771,11 +1772,11 @@ KERNEL(32) embed_backward_48x36x65x24_runs(float *dwte, const elem *dy, const in
     [[maybe_unused]] constexpr int N = 48, T = 24, C = 36, C_LD = 40, V = 65, V_LD = 128;
     constexpr int PIECE = 64, AHEAD = 8;
     SHARED(int, rows, [PIECE]);
-    SHARED(int, ids, [PIECE + 2]); // the tokens of the piece's rows, those of its neighbours around
+    SHARED(int, ids, [PIECE + 2]); // the tokens of the piece's rows, and of one row on either side
     const int piece = (int)blockIdx.x, from = piece * PIECE;
     const int count = int_min(PIECE, N - from);
     for (int i = (int)threadIdx.x; i < count + 2; i += (int)blockDim.x) {
-        const int place = from + i - 1; // in order
+        const int place = from + i - 1; // index into order
         const bool in = place >= 0 && place < N;
         const int row = in ? order[place] : 0;
         ids[i] = in ? tokens[row] : -1;
@@ -1821,8 +1822,8 @@ KERNEL(32) embed_backward_48x36x65x24_runs(float *dwte, const elem *dy, const in
     }
 }
 
-// A run that starts in a piece and goes on behind its end: eight threads for each vector of columns
-// take every eighth of its heads; their sums are added in order.
+// Sums each run that begins in a piece and extends beyond its end: eight threads for each vector of
+// columns take every eighth of its heads; their sums are added in order.
 KERNEL(256) embed_backward_48x36x65x24_joins(float *dwte, const int32_t *tokens,
                                              const int32_t *order, const float *workspace) {
     [[maybe_unused]] constexpr int N = 48, T = 24, C = 36, C_LD = 40, V = 65, V_LD = 128;
@@ -1834,7 +1835,7 @@ KERNEL(256) embed_backward_48x36x65x24_joins(float *dwte, const int32_t *tokens,
         return;
     }
     const int token = tokens[order[last]];
-    // Not this piece's where nothing follows, nor where the run started before the piece.
+    // Nothing to do if the run ends with the piece, or began before it.
     if (firsts[piece + 1] != token ||
         (piece > 0 && firsts[piece] == token && tokens[order[piece * PIECE - 1]] == token)) {
         return;
@@ -1859,7 +1860,7 @@ KERNEL(256) embed_backward_48x36x65x24_joins(float *dwte, const int32_t *tokens,
     }
 }
 
-// Each position's rows, one of each of the batch's sequences, in order; a thread a vector.
+// dwpe: sums each position's rows, one from each sequence, in order; one thread for each vector.
 KERNEL(128) embed_backward_48x36x65x24_positions(float *dwpe, const elem *dy, float beta) {
     [[maybe_unused]] constexpr int N = 48, T = 24, C = 36, C_LD = 40, V = 65, V_LD = 128;
     constexpr int VECS = divide_up(C, VEC);
@@ -1883,7 +1884,7 @@ static void embed_backward_48x36x65x24_launch(struct gpu *gpu, float *dwte, floa
                                               float beta2, float *workspace) {
     [[maybe_unused]] constexpr int N = 48, T = 24, C = 36, C_LD = 40, V = 65, V_LD = 128;
     constexpr int VECS = divide_up(C, VEC), PIECES = 1;
-    if (beta == 0.0f) { // tokens that do not occur have no other writer
+    if (beta == 0.0f) { // rows of tokens that do not occur are written by no kernel
         CUDA_CHECK(cudaMemsetAsync(dwte, 0, (size_t)V * C_LD * sizeof(float), gpu->stream));
     }
     LAUNCH(embed_backward_48x36x65x24_runs, dim3(PIECES, divide_up(VECS, 32)), 32, 0, gpu->stream,
@@ -1907,7 +1908,7 @@ step_take(struct step_state *state, int32_t *tokens, int32_t *targets, int32_t *
         targets[n] = batch[N + n];
         order[n] = batch[2 * N + n];
     }
-    // The last block to arrive counts, when all have read which slot it was.
+    // The last block to arrive counts, as all blocks have read state->micro by then.
     block_sync();
     if (threadIdx.x == 0) {
         fence_device();
@@ -1925,8 +1926,9 @@ static void step_take_launch(struct gpu *gpu) {
 }
 
 // grad_norm, from templates/cuda/optimizer.cu. Called once a step: 117.2 kFLOP, 234.5 kB each.
-// The step's numbers, in double as PyTorch does, rounded to float once; the float16 scaler; the
-// step's entry in the ring. `squares` is of gradients that are multiplied by the scaler's factor.
+// Computes the update's factors, in double like PyTorch and rounded to float once; updates the
+// float16 loss scaler; adds the step's result to the ring. `squares` is the sum of squared
+// gradients, which are still multiplied by the scaler's factor.
 DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     const struct step_settings *set = &state->set;
     const double norm = sqrt(squares) / state->scale;
@@ -1964,7 +1966,7 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
     SHARED(double, sums, [THREADS]);
     SHARED(uint32_t, arrived, [1]);
     const int me = (int)threadIdx.x;
-    // In float over AT_ONCE accesses of four, then in double.
+    // Sums AT_ONCE accesses of four floats in float, and these sums in double.
     double sum = 0.0;
     for (int64_t i = (int64_t)blockIdx.x * AT_ONCE * THREADS + me; i < FOURS;
          i += (int64_t)BLOCKS * AT_ONCE * THREADS) {
@@ -1982,7 +1984,7 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
         }
         sum += squares;
     }
-    // The block's sum, twice: of its threads, then, in the last block, of all blocks.
+    // Sums over the block's threads; then, in the last block to arrive, over all blocks.
     for (int pass = 0;; pass++) {
         sums[me] = sum;
         for (int half = THREADS / 2; half > 0; half /= 2) {
@@ -2016,7 +2018,7 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
 }
 
 static void grad_norm_launch(struct gpu *gpu) {
-    // The sums of the blocks lie where no product runs meanwhile.
+    // The blocks' sums use cuBLASLt's workspace, as no product runs meanwhile.
     LAUNCH(grad_norm, 8, 512, 0, gpu->stream, gpu->state, gpu->grads, (double *)gpu->workspace);
 }
 
