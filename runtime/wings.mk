@@ -26,9 +26,10 @@ library-sources:
 	@echo $(call wing_sources,$(filter-out gpu programs,$(wings)))
 
 ifdef runtime
+# An archive is made anew when its folder's list of files changes, too: what was moved away may not stay in it.
 define archive
-$(runtime)/$1.a: $(call objects_of,$(call wing_sources,$1))
-	@ar rcD $$@.$$$$$$$$ $$^ && mv -f $$@.$$$$$$$$ $$@
+$(runtime)/$1.a: $(call objects_of,$(call wing_sources,$1)) runtime/$1
+	@ar rcD $$@.$$$$$$$$ $$(filter %.o,$$^) && mv -f $$@.$$$$$$$$ $$@
 endef
 $(foreach wing,$(filter-out kernel gpu programs,$(wings)),$(eval $(call archive,$(wing))))
 
