@@ -1,19 +1,19 @@
 #!/bin/sh
 # prepare.sh: makes a data set, data/DATASET/{train.bin, val.bin, meta.json}, with build/prepare.
 #
-#     data/prepare.sh DATASET [TEXT [TOKENIZER [NEWLINES]]]   anew; TEXT is the path of a UTF-8 text
-#     data/prepare.sh --if-missing DATASET [DATA_DIR]   where it is missing; else says if its text has changed
+#     data/prepare.sh DATASET [TEXT [TOKENIZER [NEWLINES]]]   (re)makes it; TEXT is the path of a UTF-8 text
+#     data/prepare.sh --if-missing DATASET [DATA_DIR]   makes it if it is missing; else says if its text has changed
 #
-# A train.bin and val.bin without a meta.json were made elsewhere, by nanoGPT for one: they are used as they are, and
-# only a meta.json is put beside them. In another folder than data/ nothing else is made.
+# A train.bin and val.bin without a meta.json were made elsewhere, for example by nanoGPT: they are used as they are,
+# and only a meta.json is written beside them. In another folder than data/ nothing else is made.
 #
-# Without TEXT the text is data/DATASET/input.txt, which three data sets can make on their own:
-# shakespeare_char and shakespeare download it, kjv takes it from Debian's bible-kjv package.
-# TOKENIZER is char or gpt2. Without it shakespeare has GPT-2's tokens, shakespeare_char characters,
-# and any other data set what it had before, else characters. GPT-2's tokens need
-# data/gpt2/vocab.bpe and data/gpt2/encoder.json, which are downloaded where they are missing.
-# NEWLINES is lf (CR LF and CR are read as LF) or keep; without it as before, else keep.
-# Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output.
+# Without TEXT the text is data/DATASET/input.txt, which three data sets can get by themselves:
+# shakespeare_char and shakespeare download it, kjv takes it from Debian's package bible-kjv.
+# TOKENIZER is char or gpt2. The default is gpt2 for shakespeare, char for shakespeare_char, and for any
+# other data set what it had before, else char. GPT-2's tokens need data/gpt2/vocab.bpe and
+# data/gpt2/encoder.json, which are downloaded if they are missing.
+# NEWLINES is lf (CR LF and CR are read as LF) or keep; the default is what the data set had, else keep.
+# Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output failed.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -32,7 +32,7 @@ sha256() {
     sha256sum <"$1" | cut -d ' ' -f 1
 }
 
-# Downloads to a file of its own first: the other is there whole or not at all.
+# Downloads to a temporary file first, so that the file is there whole or not at all.
 download() { # url file sha256 [what else to do by hand]
     echo "data: downloading $1"
     why=$(curl -fsSL --connect-timeout 10 --max-time 120 -o "$part" "$1" 2>&1) ||
@@ -41,7 +41,7 @@ download() { # url file sha256 [what else to do by hand]
     [ "$found" = "$3" ] || stop 65 "$1: sha256 is $found, wanted $3; put the right file at $2"
     mv "$part" "$2" || exit 74
 }
-# A file of GPT-2's tokenizer: there and right, or downloaded.
+# Checks a file of GPT-2's tokenizer, or downloads it.
 gpt2_file() { # name sha256 [what else to do by hand]
     file=data/gpt2/$1
     if [ -f "$file" ]; then
@@ -92,7 +92,7 @@ input=$dir/input.txt
 if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     [ -f "$dir/meta.json" ]; then
     echo "data: $dir"
-    # A text that was not written since the tokens were cannot differ: spare reading it.
+    # The text can only differ if it was written after the tokens; otherwise do not read it.
     if [ -f "$input" ] && ! grep -q '"adopted": true' "$dir/meta.json" &&
         [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
         ! grep -q "$(sha256 "$input")" "$dir/meta.json"; then
@@ -116,7 +116,7 @@ if [ -z "$newlines" ]; then
     newlines=keep
     grep -qs '"newlines": "lf"' "$dir/meta.json" && newlines=lf
 fi
-[ "$data_dir" = data ] || exit 0 # what is not there is the trainer's to say
+[ "$data_dir" = data ] || exit 0 # the trainer will say what is missing
 
 case $dataset/$tokenizer in
     shakespeare/) tokenizer=gpt2 ;;
@@ -133,7 +133,7 @@ case $dataset in
     shakespeare) twin=shakespeare_char ;;
     *) twin= ;;
 esac
-case $text in -*) text=./$text ;; esac # no flag of the programs below
+case $text in -*) text=./$text ;; esac # so that the programs below do not take it for a flag
 [ ! -d "${text:-$input}" ] || stop 65 "${text:-$input}: is a folder; wanted a UTF-8 text"
 [ ! -e "${text:-$input}" ] || [ -f "${text:-$input}" ] ||
     stop 65 "${text:-$input}: is no regular file, and a text is read twice; save it to one first"
@@ -154,7 +154,7 @@ elif [ ! -f "$input" ]; then
         kjv)
             command -v bible >/dev/null ||
                 stop 66 "$input: no such file, and no 'bible' command (apt-get install bible-kjv) to make it with"
-            # Its text is looked for in the working folder first.
+            # bible reads a text in the working folder first, so run it elsewhere.
             (cd / && bible -f ge1:1-re22:21 </dev/null) >"$part" || stop 74 "$input: 'bible -f' failed"
             [ "$(wc -c <"$part")" -gt 4000000 ] || stop 65 "$input: 'bible -f' gave only $(wc -c <"$part") bytes"
             ;;
@@ -177,7 +177,7 @@ build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" -
     --newlines="$newlines" || exit
 if [ -n "$text" ] && { [ -L "$input" ] || [ ! -e "$input" ]; } &&
     [ "$(realpath "$text")" != "$(realpath "$input")" ]; then
-    # A link: the text stays where it is, and a change to it is seen.
+    # Link to the text, so that a later change of it is noticed.
     ln -sfn "$(realpath "$text")" "$input" || exit 74
 fi
 echo "data: $dir"

@@ -1,9 +1,10 @@
-# check.sh: what shell tests share. A test that stands in the project's root reads it with
+# check.sh: what shell tests share. A test whose working folder is the project's root reads it with
 #
 #     . tests/check.sh
 #
-# and has $tmp, a folder of its own that is removed at the end; checks, which are counted; a small
-# data set; and the last line, by which tests/run.lua adds up. No words of an outer make reach it.
+# and gets $tmp, a folder of its own that is removed at the end; checks, which are counted; a small
+# data set; and the last line, from which tests/run.lua takes the totals. Variables of an outer make are
+# unset.
 # shellcheck shell=sh
 test_name=$(basename "$0" .sh)
 tmp=$(mktemp -d) || exit 74
@@ -13,8 +14,8 @@ passed=0
 failed=0
 skipped=0
 
-# A command that must succeed. What it says is in $tmp/checked, and is shown where it fails, with
-# the end of $tmp/log, where a test keeps what a program said before.
+# Runs a command that must succeed. Its output goes to $tmp/checked; if it fails, that is shown with the
+# end of $tmp/log, where a test keeps a program's earlier output.
 check() { # what, command...
     what=$1
     shift
@@ -41,18 +42,18 @@ data_set() { # name
         { cat "$tmp/log"; exit 1; }
 }
 
-# The tensors of a safetensors file, without its header, which says how they were made.
+# The tensors of a safetensors file, without its header, whose metadata may differ.
 tensors() { # path
     header=$(od -An -tu8 -N8 "$1" | tr -d ' ')
     tail -c "+$((header + 9))" "$1"
 }
 
-# A metrics.jsonl without what a machine's speed is in.
+# A metrics.jsonl without the values that depend on the machine's speed.
 untimed() { # path
     sed 's/, *"\(ms\|tokens_per_s\|mfu\)": *\(null\|[0-9.e+-]*\)//g' "$1"
 }
 
-# The last line, and whether all is well.
+# Prints the last line; fails if a check did.
 finish() {
     echo "$passed passed, $failed failed, $skipped skipped"
     [ $failed = 0 ]

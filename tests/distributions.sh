@@ -1,19 +1,19 @@
 #!/bin/sh
-# distributions.sh: README's two commands on a bare Debian or Ubuntu, in a root that debootstrap makes.
+# distributions.sh: runs README's two commands on a bare Debian or Ubuntu, in a root made by debootstrap.
 #
-#     tests/distributions.sh SUITE [COMMAND ...]     bookworm, trixie, jammy, noble ...; `make demo` and
-#                                                    `make test` where no command is given
-#     CLANG=19                                       that version is what `clang` is in there
+#     tests/distributions.sh SUITE [COMMAND ...]     bookworm, trixie, jammy, noble ...; the default
+#                                                    commands are `make demo` and `make test`
+#     CLANG=19                                       the version of `clang` in there
 #
-# The bare root lies in build/roots/SUITE and is used again, as are the packages that commands installed.
-# They run in a copy of it, in a clone of what is committed here, with mounts and processes of their own
-# (unshare): these are gone when the commands end, or this script does, however it does. Ends with the exit
-# code of the first command that fails; 77 where such a root cannot be made here: that takes root's rights,
+# The bare root is kept in build/roots/SUITE for later runs, and so are the packages that commands install.
+# Commands run in a copy of it, in a clone of what is committed here, in namespaces of their own for mounts
+# and processes (unshare), which end with the commands or this script, however it ends. The exit code is
+# that of the first command that fails; 77 if such a root cannot be made here: it takes root's rights,
 # debootstrap and a mirror.
 set -eu
 cd "$(dirname "$0")/.."
 
-if [ "${1-}" = --inside ]; then # the first process of its own namespaces: mounts, then the commands
+if [ "${1-}" = --inside ]; then # the first process in the new namespaces: mounts, then the commands
     root=$2 packages=$3
     shift 3
     mount -t proc proc "$root/proc"
@@ -71,7 +71,7 @@ if [ ! -d "$bare" ]; then
 fi
 
 inside=
-# What a killed run has left; its mounts went with it.
+# Remove the copies of killed runs; their mounts are gone already.
 for old in "$bare".run.*; do
     [ ! -d "$old" ] || kill -0 "${old##*.}" 2>/dev/null || rm -rf --one-file-system "$old"
 done

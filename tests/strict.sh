@@ -1,11 +1,11 @@
 #!/bin/sh
-# strict.sh: a compiler whose warnings are errors, where its version was tried with this project.
+# strict.sh: calls a compiler, with warnings as errors if its version was tried with this project.
 #
 #     tests/strict.sh COMPILER [FLAG ...]
 #
-# A later compiler warns of what today's do not, and nobody's tests should fail for that: of any other
-# version warnings are shown and stop nothing, and the file that DIECAST_WARNINGS names gets them too. By
-# it tests/runner.lua counts a skipped test. This is the one place that says which versions were tried.
+# A later compiler may have new warnings, for which nobody's tests should fail: with any other version
+# warnings are only shown, and appended to the file that DIECAST_WARNINGS names, so that tests/runner.lua
+# counts a skipped test. This is the only place that lists the versions that were tried.
 set -u
 tried='gcc-12 gcc-14 clang-14 clang-19 nvcc-13'
 
@@ -24,7 +24,7 @@ case " $tried " in
         ;;
 esac
 
-# Standard error alone is looked through; the rest goes where it went.
+# Search standard error only; standard output is passed on.
 { said=$("$@" 2>&1 >&3) && code=0 || code=$?; } 3>&1
 case $code:$said in
     0:*warning*)

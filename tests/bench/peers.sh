@@ -1,6 +1,6 @@
 #!/bin/sh
-# peers.sh PROGRAM [FLAG ...]: a config's step in turns with the same step in PyTorch (peers.py), in
-# the virtual environment that `make parity` uses too, made here where it is missing. PROGRAM is
+# peers.sh PROGRAM [FLAG ...]: times a config's step, alternating with the same step in PyTorch (peers.py), in
+# the virtual environment that `make parity` uses too, which is made here if it is missing. PROGRAM is
 # build/NAME/cpu/bench, run before with the same FLAGs. PYTHON=… names another Python with PyTorch.
 set -eu
 here=$(dirname "$0")

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_bench.sh: the CPU's bench program: what bench.json has, its flags, its turns, and what it
-# refuses; scale.lua's flags. Times are only asked to be there.
+# test_bench.sh: the CPU's bench program: bench.json's contents, its flags, --serve, and what it refuses;
+# scale.lua's flags. Times need only be there.
 # shares: overfit
 set -u
 cd "$(dirname "$0")/../.." || exit 74

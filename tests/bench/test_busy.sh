@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_busy.sh: what tests/bench/busy.lua makes of a bench, here of a script that works as long as it is told to; no
-# busy process outlives it; and what it says of wrong words.
+# test_busy.sh: tests/bench/busy.lua with a script in place of bench that works for a given time: its figures, that no
+# busy process outlives it, and its messages for wrong arguments.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -23,7 +23,7 @@ local function heads(words)
   local blocks, megabytes = floor:match("\n| matmul logits | (%d+) | %S* | ([%d.]+) |")
   output_of(("lua5.4 gen/main.lua --backend cuda --build %s %s %s"):format(folder, config, keys))
   local emitted = output_of(("cat %s/*/cuda/train.cu"):format(folder))
-  local rows, often = emitted:match("\n// matmul_(%d+)x64x1000, from [^\n]*\n// Called (%S+)")
+  local rows, often = emitted:match("\n// matmul_(%d+)x64x1000, from %S+%.cu%.[%s/]+Called (%S+)")
   os.execute(("rm -r '%s' '%s'"):format(folder, config))
   return { blocks = tonumber(blocks), megabytes = tonumber(megabytes) },
     { blocks = often == "once" and 1 or tonumber(often), rows = tonumber(rows) }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_generic.sh: generic.lua with made-up benches that answer made-up times: the turns, medians, the
-# sums by op, where they go, and what it refuses.
+# test_generic.sh: generic.lua with fake benches that answer made-up times: the turns, medians, the sums
+# by op, where it writes them, and what it refuses.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

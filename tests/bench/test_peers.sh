@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_peers.sh: peers.py with made-up contenders that answer made-up times: who is tried, who comes
-# into the turns, medians, ratios, and what is said where one stops. PyTorch is not needed.
+# test_peers.sh: peers.py with fake contenders that answer made-up times: which are tried, which take
+# turns, medians, ratios, and the message if one stops. PyTorch is not needed.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_tokenizer.sh: make bench-tokenizer: what it prints, and what is missing or wrong in a line. With
-# GPT-2's own files, where they are there.
+# test_tokenizer.sh: make bench-tokenizer: what it prints, and its messages for missing or wrong files.
+# Needs GPT-2's own files.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,14 +1,14 @@
 #!/bin/sh
 # compile.sh [NAME ...]: nvcc compiles the emitted trainers of these configs (of configs/, or paths), for sm_80 and
 # sm_90a, in bfloat16. A warning of any of the compilers counts as a failure, and so does a register that ptxas
-# spills to memory: its report is read. Needs no GPU. What is printed of each: the kernels that use most registers,
-# those that take ptxas longest, and the seconds.
+# reports as spilled to memory. Needs no GPU. Prints for each the kernels that use most registers, those that take
+# ptxas longest, and the seconds.
 #
-# Where no config is named: gpt2, also with Hopper's attention; shakespeare_char; odd.lua in all types, and all
-# programs of it by the Makefile, C files too, with warnings as errors, linked against CUDA's libraries.
+# By default: gpt2, also with Hopper's attention; shakespeare_char; odd.lua in all types, and all programs of it by
+# the Makefile, C files too, with warnings as errors, linked against CUDA's libraries.
 #
-#     SET="key=value ..."    over the configs
-#     JOBS=2                 compilations at a time; the machine's cores where left out
+#     SET="key=value ..."    overrides keys of the configs
+#     JOBS=2                 compilations at a time; default: the number of cores
 #
 # Without nvcc: one line and exit 77.
 set -u

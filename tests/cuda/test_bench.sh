@@ -1,6 +1,6 @@
 #!/bin/sh
 # test_bench.sh: the CUDA backend's bench program (runtime/programs/gpu_bench.c) on the emulator, where its
-# times mean nothing: what it writes, how often it says that kernels run, what it refuses.
+# times mean nothing: what it writes, how often it counts kernels, what it refuses.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

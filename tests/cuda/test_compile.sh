@@ -1,4 +1,4 @@
 #!/bin/sh
-# test_compile.sh: compile.sh under the name by which run.lua finds tests.
+# test_compile.sh: compile.sh, under a name by which run.lua finds it.
 # shares: werror-gcc
 exec "$(dirname "$0")/compile.sh" "$@"

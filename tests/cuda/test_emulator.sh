@@ -1,8 +1,8 @@
 #!/bin/sh
-# test_emulator.sh: runtime/kernel/kernel.cuh and its emulator: what each name computes, planted faults and
-# their correct twins, the CUDA runtime's answers; built by g++, by clang++ where there is one, with
-# ASan and UBSan, and with the portable switch between fibers. Where nvcc is installed it compiles
-# the same kernels. And a look through templates and emitted text for what only kernel.cuh may say.
+# test_emulator.sh: runtime/kernel/kernel.cuh and its emulator: what each function computes, planted faults
+# beside correct versions, the CUDA runtime's results; built by g++, by clang++ if there is one, with ASan
+# and UBSan, and with the portable switch between fibers. If nvcc is installed it compiles the same kernels.
+# It also searches templates and emitted text for names that only kernel.cuh may use.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_gemm.sh: matrix products (runtime/gpu/gemm.c) and their tuning (runtime/programs/gpu_tune.c) against the
-# stand-in for cuBLASLt, with gcc and g++ alone. GPU=1 takes the CUDA libraries and the device.
+# test_gemm.sh: matrix products (runtime/gpu/gemm.c) and their tuning (runtime/programs/gpu_tune.c) with the
+# emulated cuBLASLt, with gcc and g++ alone. GPU=1 uses the CUDA libraries and the device.
 #
 #     tests/cuda/test_gemm.sh        CC, CXX, CUDA (/usr/local/cuda), SANITIZE=1
 # shares: nothing

@@ -1,14 +1,14 @@
 #!/bin/sh
-# test_hopper.sh: Hopper's instructions (runtime/kernel/hopper.cuh) as the emulator answers them, and the
-# attention kernels made of them, with g++ alone. Where nvcc is, it also compiles a device's program
-# and a grid of shapes: no warning, no spill, no product that the compiler serialises.
+# test_hopper.sh: Hopper's instructions (runtime/kernel/hopper.cuh) in the emulator, and the attention
+# kernels made of them, with g++ alone. If nvcc is installed, it also compiles a device's program and a
+# grid of shapes: no warning, no spill, no product that the compiler serialises.
 #
 #     tests/cuda/test_hopper.sh                           CXX, NVCC (nvcc), SANITIZE=1
 #     tests/cuda/test_hopper.sh --nvcc ARCH PROGRAM       only builds the program for a device (ARCH:
 #     tests/cuda/test_hopper.sh --emulated PROGRAM        sm_90a), or the same one for the emulator,
-#                                                         which wants EMULATOR_ARCH=90
+#                                                         which needs EMULATOR_ARCH=90
 #
-# HOPPER_CASES="bf16:1,64,1,64,0,3 ..." in the environment: a program with these shapes alone (emit).
+# HOPPER_CASES="bf16:1,64,1,64,0,3 ..." in the environment: a program with only these shapes (emit).
 # The head of test_hopper.cpp says how such a program is called.
 # shares: nothing
 set -eu

@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_maps.sh: lanes, registers and shared memory as the emulator has them, held against the maps that CuTe
-# states, which are stored (cute/maps.txt): no network, no CUTLASS. `make cute-parity` holds those against CuTe.
-# Where nvcc is, it also builds the same program for a device.
+# test_maps.sh: compares the emulator's lanes, registers and shared memory with the stored maps that CuTe
+# states (cute/maps.txt): no network, no CUTLASS. `make cute-parity` compares those with CuTe. If nvcc is
+# installed, it also builds the same program for a device.
 #
 #     tests/cuda/test_maps.sh                        the test; CXX (g++), NVCC (nvcc)
 #     tests/cuda/test_maps.sh --nvcc ARCH PROGRAM    builds the program alone, for a device: sm_90a, sm_80 ...

@@ -1,19 +1,18 @@
 #!/bin/sh
 # test_ops.sh [TYPE ...]: the op harness (tests/ops) on CUDA's kernels, run on the CPU by the
 # emulator, for each type of activations: bf16, f16, f32, or bf16:hopper, f16:hopper, which are
-# attention alone, with Hopper's kernels. Where no type is named: the first three and bf16:hopper, a
-# few families again with ASan and UBSan, and kernels with a planted fault, which must fail. Needs no
-# CUDA.
+# attention alone, with Hopper's kernels. By default: the first three and bf16:hopper, a few families
+# again with ASan and UBSan, and kernels with a planted fault, which must fail. Needs no CUDA.
 #
 # test_ops.sh --nvcc ARCH FOLDER [TYPE ...]: builds FOLDER/ops-TYPE (ops-bf16-hopper for bf16:hopper)
 # for a device (ARCH: sm_90a), with tests/cuda/check in Check's place; FOLDER/TYPE has the parts. The
-# head of tests/ops/harness.c says how such a program is called. With cases for figures, which take
-# an emulator minutes: `--bench` prints the time of each kernel.
+# head of tests/ops/harness.c says how such a program is called. They have cases to be timed too, which
+# take the emulator minutes: `--bench` prints the time of each kernel.
 #
-# test_ops.sh --emulated FOLDER [TYPE ...]: the same programs for the emulator. Hopper's want
+# test_ops.sh --emulated FOLDER [TYPE ...]: the same programs for the emulator. Hopper's need
 # EMULATOR_ARCH=90.
 #
-# FAMILIES="layernorm attention" in the environment: those alone are emitted.
+# FAMILIES="layernorm attention" in the environment: only these are emitted.
 # shares: nothing
 set -eu
 cd "$(dirname "$0")/../.."

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_survive.sh: tests/cuda/check/survive.c: tests that die or hang are named and counted, those
-# behind them still run, and nothing is printed twice. From C and from C++; and Check's stand-in
+# test_survive.sh: tests/cuda/check/survive.c: tests that crash or hang are named and counted, those
+# after them still run, and nothing is printed twice. In C and in C++; and the replacement of Check
 # (check.c), whose tests run through it.
 # shares: nothing
 set -u

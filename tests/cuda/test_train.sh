@@ -1,8 +1,7 @@
 #!/bin/sh
 # test_train.sh: whole CUDA trainers, run on the CPU by the emulator: PyTorch's numbers, the CPU
 # backend's losses, resumes, the same bytes under every schedule, recompute, float16's loss scaler,
-# numbers that are not finite, and what is said where there is no device to train on. Needs no GPU
-# and no nvcc.
+# numbers that are not finite, and the message without a device. Needs no GPU and no nvcc.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74

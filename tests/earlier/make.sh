@@ -1,21 +1,21 @@
 #!/bin/sh
-# make.sh: makes the runs, the sweep and the data of an earlier build anew, with the build that is checked out here,
-# and what is to become of them.
+# make.sh: remakes the runs, the sweep and the data of this folder with the build that is checked out here, and the
+# hashes that they must lead to.
 #
 #     tests/earlier/make.sh
 #
-# They are there to be of an *earlier* build: make them anew only where a change is meant to leave runs of before
-# behind, or to add one. Written are
+# They are meant to be of an *earlier* build: remake them only after a change that abandons earlier runs on purpose,
+# or to add one. It writes
 #
-#     data/harbour/      from input.txt, of characters
-#     data/adopted/      the same tokens as nanoGPT leaves them, with meta.pkl, and the meta.json that is put beside them
-#     runs/stopped/      a run that was stopped, and goes on; with a metrics.csv
-#     runs/finished/     one that came to its end: the same run; its checkpoint is sampled from
-#     runs/finetuned/    one that began from finished's checkpoint and was stopped
-#     runs/scaled/       one in float16, on the emulator, that was stopped
-#     rates/             out/sweeps/rates: one run done, one stopped, one not begun
-#     expected.txt       what their ends are: NAME HASH, as tests/same/hash.lua has them
-#     made.txt           by which commit
+#     data/harbour/      from input.txt, tokens are characters
+#     data/adopted/      the same tokens as nanoGPT would leave them, with meta.pkl, and our meta.json beside them
+#     runs/stopped/      a run that was stopped, to be resumed; with a metrics.csv
+#     runs/finished/     the same run, finished; its checkpoint is sampled from
+#     runs/finetuned/    a run that started from finished's checkpoint and was stopped
+#     runs/scaled/       a run in float16, on the emulator, that was stopped
+#     rates/             out/sweeps/rates: one run finished, one stopped, one not started
+#     expected.txt       the results at their end: NAME HASH, as tests/same/hash.lua makes it
+#     made.txt           the commit that made them
 set -eu
 cd "$(dirname "$0")/../.."
 root=$PWD

@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_earlier.sh: what an earlier build left goes on with this one: runs that were stopped, one that was finetuned, half
-# a sweep, data; each comes to the tensors and losses that the earlier build came to. A finished run's checkpoint is
-# sampled from, and reports read all of them. make.sh says what is there, made.txt by which commit.
+# test_earlier.sh: this build resumes what an earlier one made: stopped runs, a finetuned one, half a sweep, with data;
+# each ends with the tensors and losses that the earlier build had. It also samples from a finished run's checkpoint and
+# makes reports of all of them. make.sh lists the files; made.txt has the commit that made them.
 # shares: runtime/generic
 set -u
 cd "$(dirname "$0")/../.." || exit 74

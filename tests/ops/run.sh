@@ -1,8 +1,8 @@
 #!/bin/sh
-# run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (all
-# of them where none is named), and adds up the tests. What this machine cannot run is skipped with
-# a line that says why. Writes to build/ops/ISA; BUILD names another folder than build.
-# FAMILIES="layernorm attention" in the environment: those alone.
+# run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (default:
+# all), and prints the totals. Those that this machine cannot run are skipped with a line that says why.
+# Writes to build/ops/ISA; BUILD names another folder than build.
+# FAMILIES="layernorm attention" in the environment: only these.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}

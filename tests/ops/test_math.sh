@@ -1,7 +1,7 @@
 #!/bin/sh
 # test_math.sh: vec_math.h against C's library, for every instruction set that this machine can run:
-# all floats of the ranges that matter on the widest, a sample on the others. And the same bits from
-# every width and both compilers, generic apart, which has no fused multiply-add.
+# all floats of the ranges that matter on the widest, a sample on the others. The results must have the
+# same bits with every width and both compilers, except for generic, which has no fused multiply-add.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,7 +1,7 @@
 #!/bin/sh
-# cute.sh: `make cute-parity`: makes the maps of lanes, registers and shared memory anew from CuTe, of NVIDIA's CUTLASS
-# (headers alone, the version in requirements-cute.txt), and holds the stored ones, tests/cuda/cute/maps.txt, and
-# the emulator of tests/cuda against them. Needs Python, a network and the CUDA toolkit's headers; no GPU.
+# cute.sh: `make cute-parity`: makes the maps of lanes, registers and shared memory again from CuTe, of NVIDIA's CUTLASS
+# (headers only, the version in requirements-cute.txt), and compares the stored ones, tests/cuda/cute/maps.txt, and the
+# emulator of tests/cuda with them. Needs Python, a network and the CUDA toolkit's headers; no GPU.
 #
 #     UPDATE=1    writes the stored maps first; review the diff
 set -eu

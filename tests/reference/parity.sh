@@ -1,6 +1,6 @@
 #!/bin/sh
-# parity.sh [CKPT CONFIG [VAL_BIN]]: rebuilds the golden files with the newest PyTorch and compares
-# them with the stored ones; then loads a trained checkpoint there, strictly, if one is named.
+# parity.sh [CKPT CONFIG [VAL_BIN]]: makes the golden files again with the newest PyTorch and compares
+# them with the stored ones; then, if one is named, loads a trained checkpoint into PyTorch, strictly.
 set -eu
 cd "$(dirname "$0")/../.."
 here=tests/reference

@@ -1,7 +1,7 @@
 #!/bin/sh
 # tensorboard.sh: trains a small model that is stopped, killed and started again, with --tensorboard=1, and
-# has the newest TensorBoard read what it wrote. Needs Python and a network; a virtual environment made
-# earlier serves without one.
+# reads its event files with the newest TensorBoard. Needs Python, and a network unless its virtual
+# environment was made earlier.
 set -eu
 cd "$(dirname "$0")/../.."
 here=tests/reference

@@ -1,6 +1,6 @@
 #!/bin/sh
-# tokenizer.sh [FILE ...]: our GPT-2 tokenizer beside the real tiktoken, id for id: code points, mixed
-# text, runs of spaces, data/shakespeare, this project's own files, and any UTF-8 files named.
+# tokenizer.sh [FILE ...]: compares our GPT-2 tokenizer with tiktoken, id for id: code points, mixed text,
+# runs of spaces, data/shakespeare, this project's own files, and any UTF-8 files named.
 set -eu
 cd "$(dirname "$0")/../.."
 here=tests/reference

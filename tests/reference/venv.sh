@@ -1,5 +1,5 @@
-# venv.sh: the virtual environment of a script that runs others' software beside ours. A script that
-# stands in the project's root reads it with
+# venv.sh: the virtual environment of a script that compares other software with ours. A script whose
+# working folder is the project's root reads it with
 #
 #     . tests/reference/venv.sh
 #

@@ -1,9 +1,9 @@
 #!/bin/sh
-# picture.sh: a picture of a report for a README: parts of the page next to each other, by headless Chromium.
+# picture.sh: makes a picture of a report for a README: parts of the page side by side, by headless Chromium.
 #
 #     tests/report/picture.sh out/reports/grid32_quick.html tests/report/report.png [SECTION ...]
 #
-# A section is an id of templates/report/page.html; summary, curves, effects and attention where none is named.
+# A section is an id of templates/report/page.html; the default is summary, curves, effects and attention.
 set -eu
 page=$1 picture=$2
 shift 2

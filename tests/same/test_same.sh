@@ -1,6 +1,6 @@
 #!/bin/sh
 # test_same.sh: a part of `make same`, on this machine's own instruction set and on the emulator: tensors, losses and
-# samples are those of the stored list.
+# samples must equal those of the stored list.
 # shares: same
 set -u
 cd "$(dirname "$0")/../.." || exit 74

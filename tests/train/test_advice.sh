@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_advice.sh: what the commands say to type next, or instead, is typed, and works: with a config's path, SET, out_dir
-# and blanks in paths, for a text that has no line's end and none of Tiny Shakespeare's characters to begin with. In a
-# copy of this folder.
+# test_advice.sh: types what the commands advise to type next, or instead, and checks that it works: with a config's path,
+# SET, out_dir and blanks in paths, and for a text without a newline and without Tiny Shakespeare's characters. In a copy
+# of this folder.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

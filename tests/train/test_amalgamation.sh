@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_amalgamation.sh: the trainer as one C file: two compilers take it without a warning, its own line
-# builds it, and it trains, samples and saves what the normal build does, byte for byte.
+# test_amalgamation.sh: the trainer as one C file: two compilers compile it without a warning, so does the
+# command in its head, and it trains, samples and saves the same bytes as the normal build.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

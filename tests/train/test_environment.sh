@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_environment.sh: whatever a person's environment holds, what is built and what a run writes is the same.
+# test_environment.sh: environment variables of the user change neither what is built nor what a run writes.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_generic.sh: specialise=false makes kernels that are told their sizes: none of the model's sizes
-# is in their text, and a model trains to the same bytes with them.
+# test_generic.sh: specialise=false makes kernels that get their sizes as arguments: none of the model's
+# sizes is in their text, and a model trains to the same bytes with them.
 # shares: runtime/generic
 set -u
 cd "$(dirname "$0")/../.." || exit 74

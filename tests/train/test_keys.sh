@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_keys.sh: what a run and a sampler make of keys that differ, by the schema; and, in a copy of this folder, keys
-# that are made up: what was trained before there were any goes on where they have the value that absence means.
+# test_keys.sh: how a run and a sampler treat keys that differ, by the schema; and, in a copy of this folder with new
+# made-up keys, that earlier runs resume where those have the value that is assumed for an absent key.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

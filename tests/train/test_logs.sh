@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_logs.sh: what a trainer writes for others to read: CSV, event files and its page, of a run that
-# went straight through and of one that was stopped; and a sampler without attention.
+# test_logs.sh: what a trainer writes for other tools: CSV, event files and its page, of a run without a
+# stop and of one that was stopped; and a sampler without attention.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_make.sh: the commands as a person types them, in a copy of this folder: what is built anew and
-# what is not, how runs are named, data sets, and the words that are refused.
+# test_make.sh: the make commands, in a copy of this folder: what is rebuilt and what is not, how runs are
+# named, data sets, and the arguments that are refused.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_memory.sh: the memory that a trainer plans is what it takes at its peak, small and large, also where it goes on
-# with a run, whose state is then read.
+# test_memory.sh: the memory that a trainer plans is what it uses at its peak, for small and large models, also when it
+# resumes a run, whose state it then reads.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_neon.sh: emitted code for aarch64's NEON against the golden files, under qemu. Skipped where the
-# cross compiler or qemu-aarch64 is not installed.
+# test_neon.sh: emitted code for aarch64's NEON against the golden files, under qemu. Skipped if the cross
+# compiler or qemu-aarch64 is not installed.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_outside.sh: what happens to a program from outside: streams that are closed when it starts, a reader of its
-# output that goes away, output that cannot be written, a limit of processor time. A trainer loses nothing by any.
+# test_outside.sh: disturbances from outside a program: streams that are closed when it starts, a closed pipe, output
+# that cannot be written, a limit of processor time. A trainer loses nothing by any of them.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74

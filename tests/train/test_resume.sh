@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_resume.sh: a model with dropout trains to the same bytes straight through and stopped and started
-# again, on 1, 2 and 4 threads; a killed process loses nothing but the steps since its last state.
+# test_resume.sh: a model with dropout trains to the same bytes without a stop and when stopped and resumed,
+# on 1, 2 and 4 threads; a killed process loses only the steps since its last state.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_sweep.sh: a sweep of small runs, as `make sweep` makes it: stopped, killed and started again it gives the bytes
-# that each run gives alone; a run that fails does not keep the others, and the exit code says so.
+# test_sweep.sh: a sweep of small runs by `make sweep`: stopped, killed and started again it gives the same bytes as
+# each run alone; a run that fails does not stop the others, and the exit code says that one failed.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74

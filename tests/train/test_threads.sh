@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_threads.sh: more threads than may run at once are said in one line and not taken, by trainer, sampler and
-# bench; a sweep shares out what there is; and where a hundred threads do share two processors, they give the same
-# bytes and hear a signal.
+# test_threads.sh: trainer, sampler and bench reduce a number of threads that may not run at once, with a warning; a
+# sweep divides the processors among its runs; and a hundred threads on two processors give the same bytes and stop on
+# a signal.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74

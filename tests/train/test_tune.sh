@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_tune.sh: how products are cut: a file of `make tune` gives another build with the same numbers, what is wrong in
-# one is said in a line, and `make tune` writes a file that the next build follows. No time is asserted.
+# test_tune.sh: tilings of products: a file of `make tune` gives another build with the same numbers, an error in one is
+# reported in a line, and `make tune` writes a file that the next build uses. No time is asserted.
 # shares: runtime/generic
 set -u
 cd "$(dirname "$0")/../.." || exit 74

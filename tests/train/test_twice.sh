@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_twice.sh: two builds of one model at the same time, and one that is killed, leave no half of a file for the next.
+# test_twice.sh: two builds of one model at the same time, and one that is killed, leave no incomplete file behind.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
