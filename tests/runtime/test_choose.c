@@ -1,0 +1,189 @@
+// test_choose.c: from logits to a token.
+#include <math.h>
+
+#include "tests/runtime/suite.h"
+
+static uint64_t test_bits(uint32_t stream, uint32_t i) {
+    return rng_bits(7, RNG_BENCH, stream, i);
+}
+
+static int choose(const float *logits, int V, double temperature, int top_k, double top_p,
+                  uint64_t draw) {
+    float copy[512];
+    ck_assert_int_le(V, 512);
+    memcpy(copy, logits, (size_t)V * sizeof *copy);
+    struct sampling sampling = {.temperature = temperature, .top_k = top_k, .top_p = top_p};
+    return sampler_choose(copy, V, &sampling, draw);
+}
+
+// Which ids come up in many draws, as bits.
+static unsigned choices(const float *logits, int V, double temperature, int top_k, double top_p) {
+    unsigned seen = 0;
+    for (uint32_t i = 0; i < 2000; i++) {
+        seen |= 1u << choose(logits, V, temperature, top_k, top_p, test_bits(0, i));
+    }
+    seen |= 1u << choose(logits, V, temperature, top_k, top_p, 0);
+    return seen | 1u << choose(logits, V, temperature, top_k, top_p, UINT64_MAX);
+}
+
+START_TEST(test_choose_greedy) {
+    const float logits[] = {-1, 3, NAN, 3, 2.5f};
+    ck_assert_int_eq(choose(logits, 5, 0, 0, 1, 12345), 1);
+    ck_assert_int_eq(choose(logits, 5, 0, 2, 0.1, 54321), 1);
+    ck_assert_int_eq(choose((float[]){-0.0f, 0.0f}, 2, 0, 0, 1, 0), 0);
+    ck_assert_int_eq(choose((float[]){-INFINITY, -5}, 2, 0, 0, 1, 0), 1);
+    ck_assert_int_eq(choose((float[]){1, INFINITY}, 2, 0, 0, 1, 0), 1);
+}
+END_TEST
+
+START_TEST(test_choose_not_finite) {
+    const float logits[] = {NAN, 1, -INFINITY, 2, NAN};
+    ck_assert_uint_eq(choices(logits, 5, 1, 0, 1), 0x0a);
+    ck_assert_uint_eq(choices(logits, 5, 1, 4, 0.99), 0x0a);
+    ck_assert_uint_eq(choices((float[]){NAN, NAN, NAN}, 3, 1, 2, 0.5), 0x01);
+    ck_assert_uint_eq(choices((float[]){1, INFINITY, INFINITY}, 3, 1, 0, 1), 0x06);
+}
+END_TEST
+
+START_TEST(test_choose_top_k) {
+    const float logits[] = {1, 3, 2, 2, -4, 2};
+    ck_assert_uint_eq(choices(logits, 6, 1, 1, 1), 0x02);
+    ck_assert_uint_eq(choices(logits, 6, 1, 2, 1), 0x2e); // all that equal the second stay
+    ck_assert_uint_eq(choices(logits, 6, 1, 4, 1), 0x2e);
+    ck_assert_uint_eq(choices(logits, 6, 1, 5, 1), 0x2f);
+    ck_assert_uint_eq(choices(logits, 6, 3, 0, 1), 0x3f);
+    ck_assert_uint_eq(choices(logits, 6, 3, 6, 1), 0x3f);
+    ck_assert_uint_eq(choices(logits, 6, 3, 1000, 1), 0x3f);
+    ck_assert_uint_eq(choices((float[]){-0.0f, -1, 0.0f}, 3, 1, 1, 1), 0x05); // equal numbers
+}
+END_TEST
+
+START_TEST(test_choose_top_p) {
+    const float equal[] = {2, 2, 2, 2}; // each 1/4
+    ck_assert_uint_eq(choices(equal, 4, 1, 0, 1e-9), 0x01);
+    ck_assert_uint_eq(choices(equal, 4, 1, 0, 0.25), 0x01);
+    ck_assert_uint_eq(choices(equal, 4, 1, 0, 0.5), 0x03); // the lower ids of equal ones
+    ck_assert_uint_eq(choices(equal, 4, 1, 0, 0.51), 0x07);
+    ck_assert_uint_eq(choices(equal, 4, 1, 0, 0.999), 0x0f);
+    const float falling[] = {-100, logf(2), logf(5), logf(3)}; // 0, 0.2, 0.5, 0.3
+    ck_assert_uint_eq(choices(falling, 4, 1, 0, 0x1p-1022), 0x04);
+    ck_assert_uint_eq(choices(falling, 4, 1, 0, 0.49), 0x04);
+    ck_assert_uint_eq(choices(falling, 4, 1, 0, 0.51), 0x0c);
+    ck_assert_uint_eq(choices(falling, 4, 1, 0, 0.79), 0x0c);
+    ck_assert_uint_eq(choices(falling, 4, 1, 0, 0.81), 0x0e);
+    ck_assert_uint_eq(choices(falling, 4, 1, 2, 0.81), 0x0c); // of top_k's: 5/8 and 3/8
+    ck_assert_uint_eq(choices(falling, 4, 1, 2, 0.62), 0x04);
+    ck_assert_uint_eq(choices(falling, 4, 0.5, 0, 0.65), 0x04); // 25 of 38
+}
+END_TEST
+
+START_TEST(test_choose_temperature) {
+    const float logits[] = {0, 1, 0.999f};
+    ck_assert_uint_eq(choices(logits, 3, 1e-300, 0, 1), 0x02);
+    ck_assert_uint_eq(choices(logits, 3, 1e-300, 2, 0.9), 0x02);
+    ck_assert_uint_eq(choices(logits, 3, 1e6, 0, 1), 0x07);
+    ck_assert_uint_eq(choices((float[]){3e38f, -3e38f}, 2, 1e6, 0, 1), 0x01);
+}
+END_TEST
+
+// Draws follow the softmax: within 4.5 standard deviations of each expected count.
+static void check_frequencies(double temperature) {
+    const float logits[] = {0.3f, -1.2f, 2.0f, 0.0f, 1.1f, -3.0f};
+    enum { V = 6, DRAWS = 200000 };
+    double total = 0, p[V];
+    int count[V] = {0};
+    for (int v = 0; v < V; v++) {
+        total += p[v] = exp(logits[v] / temperature);
+    }
+    for (uint32_t i = 0; i < DRAWS; i++) {
+        count[choose(logits, V, temperature, 0, 1, test_bits(1, i))]++;
+    }
+    for (int v = 0; v < V; v++) {
+        double expected = DRAWS * p[v] / total;
+        double deviation = sqrt(expected * (1 - p[v] / total));
+        ck_assert_double_le(fabs(count[v] - expected), 4.5 * deviation);
+    }
+}
+
+START_TEST(test_choose_frequencies) {
+    check_frequencies(0.8);
+    check_frequencies(1);
+    check_frequencies(2);
+}
+END_TEST
+
+struct ranked {
+    float logit;
+    int id;
+};
+
+static int compare_ranked(const void *a, const void *b) {
+    const struct ranked *x = a, *y = b;
+    if (x->logit != y->logit) {
+        return x->logit > y->logit ? -1 : 1;
+    }
+    return x->id - y->id;
+}
+
+// The same by sorting.
+static int choose_by_sorting(const float *logits, int V, double temperature, int top_k,
+                             double top_p, double u) {
+    static struct ranked rank[512];
+    static double p[512];
+    for (int v = 0; v < V; v++) {
+        rank[v] = (struct ranked){.logit = logits[v], .id = v};
+        p[v] = 0;
+    }
+    qsort(rank, (size_t)V, sizeof *rank, compare_ranked);
+    int kept = V;
+    if (top_k > 0 && top_k < V) {
+        for (kept = top_k; kept < V && rank[kept].logit == rank[top_k - 1].logit; kept++) {
+        }
+    }
+    double total = 0, sum = 0;
+    for (int i = 0; i < kept; i++) {
+        total += exp(((double)rank[i].logit - (double)rank[0].logit) / temperature);
+    }
+    for (int i = 0; i < kept && (sum < top_p * total || top_p == 1); i++) {
+        p[rank[i].id] = exp(((double)rank[i].logit - (double)rank[0].logit) / temperature);
+        sum += p[rank[i].id];
+    }
+    double reached = 0;
+    for (int v = 0; v < V; v++) {
+        reached += p[v];
+        if (reached > u * sum) {
+            return v;
+        }
+    }
+    return -1;
+}
+
+START_TEST(test_choose_as_by_sorting) {
+    static float logits[512];
+    uint32_t n = 0;
+    for (int round = 0; round < 3000; round++) {
+        int V = 1 + (int)rng_below(test_bits(2, n++), 400);
+        // Every other round on a grid, so that many logits are equal.
+        for (int v = 0; v < V; v++) {
+            double x = 3 * rng_normal(test_bits(2, n++));
+            logits[v] = (float)(round % 2 ? x : rint(x));
+        }
+        double temperature = 0.1 + 2 * rng_uniform(test_bits(2, n++));
+        int top_k = round % 3 == 0 ? 0 : 1 + (int)rng_below(test_bits(2, n++), 450);
+        double top_p = round % 5 == 0 ? 1 : 0.001 + 0.998 * rng_uniform(test_bits(2, n++));
+        uint64_t draw = test_bits(2, n++);
+        ck_assert_int_eq(
+            choose(logits, V, temperature, top_k, top_p, draw),
+            choose_by_sorting(logits, V, temperature, top_k, top_p, rng_uniform(draw)));
+    }
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        test_choose_greedy,        test_choose_not_finite,  test_choose_top_k,
+        test_choose_top_p,         test_choose_temperature, test_choose_frequencies,
+        test_choose_as_by_sorting,
+    };
+    return suite_main("choose", tests, sizeof tests / sizeof *tests);
+}
