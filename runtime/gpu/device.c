@@ -1,4 +1,4 @@
-// device.c: the CUDA device: which one, what it can do, and what to say when a call fails.
+// device.c: the CUDA device: choosing it, its peak, and the message when a call fails.
 #include "runtime/gpu/gpu.h"
 #include "runtime/base/base.h"
 
@@ -6,7 +6,7 @@
 
 enum { GPU_OLDEST = 80 }; // compute capability: A100, the first with bf16 and cp.async
 
-// What a person can do about an error.
+// What the user can do about an error.
 static const char *gpu_advice(cudaError_t error) {
     switch ((int)error) {
     case cudaErrorNoDevice:
@@ -59,8 +59,8 @@ void gpu_close(struct gpu *gpu) {
     gpu->stream = NULL;
 }
 
-// Dense bf16 with sums in float, from the makers' data sheets, in TFLOP/s. The first name that is
-// part of the device's counts, so the longer ones stand first.
+// Dense bf16 with sums in float, from NVIDIA's data sheets, in TFLOP/s. The first entry whose name
+// is part of the device's name counts, so longer names come first.
 static const struct {
     const char *name;
     double tflops;

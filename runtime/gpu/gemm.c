@@ -1,20 +1,20 @@
-// gemm.c: matrix products through cuBLASLt: descriptors, choice of the algorithm, the call.
+// gemm.c: matrix products by cuBLASLt: descriptors, choice of the algorithm, the call.
 //
-// cuBLASLt counts columns first, so that a row-major (R, C) matrix is to it a (C, R) one. It is
-// therefore asked for out^T = b^T a^T: its A is our b, its B our a, its D our out:
+// cuBLASLt is column-major: it reads a row-major (R, C) matrix as (C, R). So it computes
+// out^T = b^T a^T: its A is our b, its B is our a, its D is our out:
 //
 //     D (cols, rows) = op(A) (cols, inner) op(B) (inner, rows)      m = cols, n = rows, k = inner
-//     our b lies (inner, cols): A is (cols, inner), as it is;  b_transposed, (cols, inner): transposed
-//     our a lies (rows, inner): B is (inner, rows), as it is;  a_transposed, (inner, rows): transposed
+//     our b (inner, cols): A is (cols, inner), CUBLAS_OP_N;  b_transposed (cols, inner): CUBLAS_OP_T
+//     our a (rows, inner): B is (inner, rows), CUBLAS_OP_N;  a_transposed (inner, rows): CUBLAS_OP_T
 //
-// Its bias, one for each row of D, is ours for each column of out. Leading dimensions are the same
-// numbers in both readings.
+// Its bias, one for each row of D, is ours, one for each column of out. Leading dimensions are the
+// same numbers in both views.
 //
-// Two runs give the same bytes: cuBLAS documents its results as bitwise repeatable on the same
-// device and version, for cublasLtMatmul with a workspace of the caller's on any number of streams
-// ("Results Reproducibility"). Where a product is cut along inner, only the scheme that stores
-// partial sums as float in the workspace and adds them in a step of its own is allowed: the others
-// round partial sums to the type of the output.
+// Every run gives the same bytes: cuBLAS documents results as bitwise reproducible on the same
+// device and version, for cublasLtMatmul with a workspace of the caller's, on any number of streams
+// ("Results Reproducibility"). If a product is split along inner, only one reduction scheme is
+// allowed: partial sums are stored as float in the workspace and added later. The others round
+// partial sums to the type of the output.
 #include "runtime/gpu/gpu.h"
 #include "runtime/base/base.h"
 
@@ -31,7 +31,7 @@ enum {
     TUNE_LINE = SHAPE_TEXT + 2 * ALGO_BYTES + 32,
 };
 
-// What tune remembered for one shape.
+// The algorithm that `make tune` stored for one shape.
 struct gemm_tuned {
     char shape[SHAPE_TEXT];
     cublasLtMatmulAlgo_t algo;
@@ -45,7 +45,7 @@ struct gemm_context {
     char header[384];            // its first line
     struct gemm_tuned *tuned;
     int tuned_count;
-    bool any_tuned; // some product made so far runs what tune remembered
+    bool any_tuned; // some product created so far uses a stored algorithm
     uint64_t hash;  // of all choices so far
     char choice[32];
 };
@@ -53,7 +53,7 @@ struct gemm_context {
 struct gemm_plan {
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, b, out; // cuBLASLt's A is our b; these are ours
-    cublasLtMatmulAlgo_t algo;        // in force
+    cublasLtMatmulAlgo_t algo;        // the one that runs
     cublasLtMatmulAlgo_t choices[GEMM_CHOICES];
     int choices_count;
 };
@@ -68,7 +68,7 @@ static const char *cublas_advice(cublasStatus_t status) {
         return "out of memory: end what else runs on the device (nvidia-smi), or a smaller "
                "batch_size";
     case CUBLAS_STATUS_ARCH_MISMATCH:
-        return "the device is older than this product asks for";
+        return "the device is older than this product needs";
     case CUBLAS_STATUS_NOT_SUPPORTED:
         return "this cuBLASLt can't do this product: try another version of it";
     case CUBLAS_STATUS_EXECUTION_FAILED:
@@ -84,7 +84,7 @@ static _Noreturn void cublas_fail(const char *name, const char *call, const char
         call, cublasLtGetStatusName(status), (int)status, cublas_advice(status));
 }
 
-// `name` says what it is for, for the one line that a failure gets.
+// `name`: the product's, for the message of a failure.
 #define CUBLAS_CHECK(name, call)                                                                   \
     do {                                                                                           \
         cublasStatus_t cublas_check_status = (call);                                               \
@@ -107,7 +107,7 @@ static const struct {
     [GEMM_TF32] = {"tf32", CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32, 4},
 };
 
-// All that the choice of an algorithm may depend on, as one word.
+// Everything that the choice of an algorithm depends on, as one word.
 static void gemm_shape_text(const struct gemm *g, char text[SHAPE_TEXT]) {
     snprintf(text, SHAPE_TEXT,
              "%s_%" PRId64 "x%" PRId64 "x%" PRId64 "_a%s%" PRId64 "_b%s%" PRId64 "_%s%" PRId64
@@ -150,7 +150,7 @@ static cublasLtEpilogue_t gemm_epilogue(const struct gemm *g) {
 }
 
 // ---- the tune file ------------------------------------------------------------------------------
-// One line a shape: its text, the algorithm's bytes and a checksum, the last two in hex.
+// One line for each shape: its text, the algorithm's bytes and a checksum, the last two in hex.
 
 // FNV-1a, 64 bits.
 static uint64_t hash_more(uint64_t hash, const void *bytes, size_t length) {
@@ -169,7 +169,7 @@ static uint64_t gemm_tuned_hash(const struct gemm_tuned *tuned, const char *head
     return hash_more(hash, &tuned->algo, ALGO_BYTES);
 }
 
-// Adds it, in place of what was there for its shape.
+// Adds an entry, or replaces the entry of the same shape.
 static void gemm_tuned_add(struct gemm_context *context, const struct gemm_tuned *tuned) {
     for (int i = 0; i < context->tuned_count; i++) {
         if (strcmp(context->tuned[i].shape, tuned->shape) == 0) {
@@ -190,7 +190,7 @@ static int hex_digit(char c) {
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-// One line without its newline; NULL, or what is wrong with it.
+// Parses one line, without its newline. Returns NULL, or what is wrong with it.
 static const char *gemm_tuned_parse(const char *line, const char *header,
                                     struct gemm_tuned *tuned) {
     const size_t shape = strcspn(line, " ");
@@ -258,7 +258,7 @@ const char *gemm_tune_folder(void) {
     return folder && *folder ? folder : "build/tune";
 }
 
-// Makes a folder and those above it.
+// Makes a folder and its parents.
 static void gemm_make_folder(const char *folder) {
     char path[sizeof((struct gemm_context *)0)->folder];
     snprintf(path, sizeof path, "%s", folder);
@@ -373,7 +373,7 @@ static void gemm_describe(const struct gemm *g) {
     gemm_set(g, CUBLASLT_MATMUL_DESC_TRANSA, &transpose_a, sizeof transpose_a);
     gemm_set(g, CUBLASLT_MATMUL_DESC_TRANSB, &transpose_b, sizeof transpose_b);
     gemm_set(g, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
-    // The heuristic reads off these pointers how they will be aligned, and no more.
+    // The heuristic uses these pointers only to see how they will be aligned.
     const void *const somewhere = (const void *)(uintptr_t)GEMM_ALIGN;
     if (g->bias) {
         const int32_t bias_type = out;
@@ -393,7 +393,7 @@ static void gemm_describe(const struct gemm *g) {
     CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&plan->out, out, g->cols, g->rows, g->out_ld));
 }
 
-// Asks the heuristic for its best algorithms; the first is in force.
+// Queries the heuristic for its best algorithms, and chooses the first.
 static void gemm_ask(struct gemm_context *context, const struct gemm *g) {
     struct gemm_plan *plan = g->plan;
     cublasLtMatmulPreference_t preference;
@@ -435,7 +435,7 @@ static void gemm_ask(struct gemm_context *context, const struct gemm *g) {
     plan->algo = plan->choices[0];
 }
 
-// Whether what tune remembered can run here and keeps to the rule for sums.
+// Whether a stored algorithm can run here and has an allowed reduction scheme.
 static bool gemm_usable(const struct gemm_context *context, const struct gemm *g,
                         const cublasLtMatmulAlgo_t *algo) {
     const struct gemm_plan *plan = g->plan;
@@ -498,7 +498,7 @@ void gemm_choose(struct gemm *gemm, int choice) {
     gemm->plan->algo = gemm->plan->choices[choice];
 }
 
-// A pointer that the product needs, or one that it does not.
+// Checks that an operand is there if and only if the product needs it, and is aligned.
 static void gemm_operand(const struct gemm *g, const char *what, const void *pointer, bool needed) {
     if ((pointer != NULL) != needed || (uintptr_t)pointer % GEMM_ALIGN != 0) {
         die(EXIT_INTERNAL, "%s: %s is %p: please report this line", g->name, what, pointer);
@@ -525,7 +525,8 @@ void gemm_run(struct gpu *gpu, const struct gemm *gemm, void *out, const void *a
         const void *aux = gemm->kept ? extra->kept : extra->pre;
         gemm_set(gemm, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &aux, sizeof aux);
     }
-    // C, which is added beta times, is out itself or the residual; with 0 it is not read.
+    // C, which is multiplied by `times` and added, is the residual, or out itself; 0: it is not
+    // read.
     const float one = 1.0f, times = gemm->residual ? 1.0f : gemm->accumulate ? beta : 0.0f;
     const void *c = gemm->residual ? extra->residual : out;
     CUBLAS_CHECK(gemm->name,

@@ -1,10 +1,10 @@
-// memory.c: a model's memory where it trains on a device. There, one allocation:
+// memory.c: memory of a model that trains on a device. The device has one allocation:
 //
 //     params | grads | m | v | packed | acts | tokens | targets | order | two staging slots | state |
 //     the workspace of products
 //
-// On the host, what checkpoints are written from (params, m, v, without the device's padding) and two
-// pinned slots that batches are made in.
+// The host has params, m and v without the device's padding, which checkpoints are written from,
+// and two pinned slots for batches.
 #include "runtime/gpu/gpu.h"
 #include "runtime/base/base.h"
 
@@ -14,7 +14,7 @@
 
 enum { GPU_ALIGN = 256, GPU_PARTS = 13 };
 
-static const double FIRST_LOSS_SCALE = 65536; // PyTorch's GradScaler's
+static const double FIRST_LOSS_SCALE = 65536; // as in PyTorch's GradScaler
 
 struct gpu gpu_model;
 static char *gpu_host_slots[2]; // pinned
@@ -28,7 +28,7 @@ size_t gpu_slot_bytes(const struct model_info *info) {
            3 * sizeof(int32_t) * (size_t)info->batch_size * (size_t)info->block_size;
 }
 
-// ---- the plan -----------------------------------------------------------------------------------
+// ---- the allocation's layout --------------------------------------------------------------------
 
 static void gpu_layout(const struct model_info *info, bool with_optimizer,
                        size_t offset[GPU_PARTS + 1]) {
@@ -66,7 +66,7 @@ size_t model_program_bytes(void) {
     return 0;
 }
 
-// Dies, saying what would fit: activations are as many as sequences.
+// Ends the program, saying what would fit: activations are proportional to batch_size.
 static _Noreturn void gpu_too_large(const struct model_info *info, size_t bytes, size_t available) {
     size_t acts = (size_t)info->acts_floats * sizeof(float);
     size_t each = acts / (size_t)info->batch_size, fixed = bytes - acts;
@@ -122,7 +122,7 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
         cudaMalloc(&gpu->memory, gpu->memory_bytes) != cudaSuccess) {
         gpu_too_large(info, gpu->memory_bytes, available);
     }
-    // Padding of weights, gradients and moments is 0 and stays 0.
+    // The padding of weights, gradients and moments must be 0, and stays 0.
     CUDA_CHECK(cudaMemsetAsync(gpu->memory, 0, offset[5], gpu->stream));
     gpu_place(gpu, offset, info);
     gpu->gemm = gemm_context_create(gpu, gemm_tune_folder());
@@ -185,7 +185,7 @@ void model_destroy(struct model *m) {
 
 enum gpu_direction { TO_DEVICE, TO_HOST };
 
-// All tensors of one of params, m and v, row by row, since rows are padded on the device.
+// Copies all tensors of params, m or v, row by row, since rows are padded on the device.
 static void gpu_copy(const struct model_info *info, float *host, float *device,
                      enum gpu_direction direction) {
     cudaStream_t stream = gpu_model.stream;
@@ -222,7 +222,7 @@ void step_begin(struct model *m, const struct model_info *info, int64_t updates,
                 int64_t loss_scale_steps) {
     struct gpu *gpu = &gpu_model;
     bool scaled = !strcmp(info->dtype, "float16");
-    // 0 where nothing scaled before; 1 is what other types leave.
+    // A checkpoint has 0 if it is new or older than loss scaling, and 1 if its type needs none.
     bool was_scaled = loss_scale > 0 && loss_scale != 1;
     double scale = was_scaled ? loss_scale : FIRST_LOSS_SCALE;
     struct step_state state = {

@@ -1,5 +1,5 @@
-// profile.c: where the time goes on a device: NVTX ranges for Nsight, and, where profile_on, a
-// pair of events around each launch.
+// profile.c: time of each kernel on a device: NVTX ranges for Nsight, and, if profile_on, a pair of
+// events around each launch.
 #include "runtime/gpu/gpu.h"
 #include "runtime/base/base.h"
 

@@ -1,14 +1,14 @@
 // step.c: training steps and evaluation batches on a device.
 //
-// A micro-step is one CUDA graph: take the batch, forward, backward; one graph for the first
-// micro-step of a step, which begins gradients anew (beta 0), one for the others (beta 1). Norm and
-// update are a third. What changes from step to step lies in device memory (struct step_state).
+// A micro-step is one CUDA graph: take the batch, forward, backward. The first micro-step of a step
+// has its own graph, which overwrites gradients (beta 0); the others add to them (beta 1). Norm and
+// update are a third graph. What changes from step to step is in device memory (struct step_state).
 //
-// Batches take turns in two slots, here as on the device, so that one is made and copied while the one
-// before is computed with:
+// Batches alternate between two slots, on the host and on the device, so that one is filled and
+// copied while the device computes with the other:
 //
-//     host      fill slot 0 | fill slot 1      | fill slot 0 (its copy is done)
-//     copies                | slot 0 ->        | slot 1 ->  (slot 1 was taken)
+//     host      fill slot 0 | fill slot 1      | fill slot 0 (after its copy is done)
+//     copies                | slot 0 ->        | slot 1 ->  (after slot 1 was taken)
 //     device                                   | take slot 0, forward, backward | take slot 1 ...
 #include "runtime/gpu/gpu.h"
 #include "runtime/base/base.h"
@@ -22,8 +22,8 @@ enum { SLOTS = 2, AHEAD = 1 };
 enum graph_kind {
     GRAPH_FIRST,      // take, forward, backward, beta 0
     GRAPH_LATER,      // the same with beta 1
-    GRAPH_LOSS_FIRST, // take, forward, loss: the total begins anew
-    GRAPH_LOSS_LATER,
+    GRAPH_LOSS_FIRST, // take, forward, loss; overwrites the total
+    GRAPH_LOSS_LATER, // the same, but adds to the total
     GRAPH_UPDATE,
     GRAPHS,
 };
@@ -31,14 +31,14 @@ enum graph_kind {
 static struct {
     cudaStream_t copies;
     cudaEvent_t copied[SLOTS]; // the host's slot is free again
-    cudaEvent_t taken[SLOTS];  // the device's slot is
-    bool loaded[GRAPHS];       // all of its kernels ran once
+    cudaEvent_t taken[SLOTS];  // the device's slot is free again
+    bool loaded[GRAPHS];       // all of the graph's kernels have run once
     cudaGraphExec_t graphs[GRAPHS];
-    int64_t micro;                  // micro-steps so far, as state->micro
-    int64_t submitted, read;        // steps
-    struct step_result *results;    // (STEP_RING), pinned: where the ring's entries arrive
-    struct step_settings *settings; // (STEP_RING), pinned: what updates are told
-    cudaEvent_t done[STEP_RING];    // a step's result is there
+    int64_t micro;                  // micro-steps so far, equal to state->micro
+    int64_t submitted, read;        // steps submitted, results read
+    struct step_result *results;    // (STEP_RING), pinned: copies of the ring's entries
+    struct step_settings *settings; // (STEP_RING), pinned: the updates' settings
+    cudaEvent_t done[STEP_RING];    // a step's result has been copied
     int32_t *starts;                // (V + 1), to sort tokens
     bool open;
 } steps;
@@ -113,9 +113,8 @@ static void graph_launch_kernels(struct gpu *gpu, enum graph_kind kind) {
     }
 }
 
-// Puts the work on the stream: the first time, and where each kernel is timed, one launch after
-// another; then as a graph. What a first launch may do (load the kernel's code, allocate) a capture
-// may not.
+// Runs a graph's work on the stream. The first time, and when kernels are timed, it launches the
+// kernels one by one: a first launch may load code and allocate, which capturing forbids.
 static void graph_run(struct gpu *gpu, enum graph_kind kind) {
     if (profile_on || !steps.loaded[kind]) {
         steps.loaded[kind] = true;
@@ -135,7 +134,7 @@ static void graph_run(struct gpu *gpu, enum graph_kind kind) {
 
 // ---- batches ------------------------------------------------------------------------------------
 
-// order: 0..N-1 sorted by token, rising where tokens are equal.
+// order (N) = 0..N-1, stably sorted by token.
 static void sort_by_token(const int32_t *tokens, int64_t rows, int vocab_size, int32_t *order) {
     int32_t *starts = steps.starts;
     memset(starts, 0, ((size_t)vocab_size + 1) * sizeof *starts);
@@ -150,7 +149,7 @@ static void sort_by_token(const int32_t *tokens, int64_t rows, int vocab_size, i
     }
 }
 
-// Hands m's batch to the device and points m at the other slot, once that is free.
+// Submits m's batch to the device, and points m at the other slot once that is free.
 static void batch_submit(struct model *m, const struct model_info *info, int micro_steps,
                          enum graph_kind kind) {
     struct gpu *gpu = &gpu_model;

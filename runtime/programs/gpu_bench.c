@@ -1,15 +1,14 @@
-// gpu_bench.c: times a config's optimizer updates on a GPU, pipelined as in training, and each of
-// its kernels, and holds them against what the device can do, measured in the same run: a large
-// product of cuBLASLt's and a copy within the device's memory. The figures are written anew after
-// each of these parts, so that what was cut short says what it has.
+// gpu_bench.c: times a config's steps on a GPU, pipelined as in training, and each of its kernels,
+// and compares them with what the device can do, measured in the same run: a large product by
+// cuBLASLt and a copy within the device's memory. The figures are rewritten after each of these
+// parts, so that a run that is cut short leaves what it has.
 //
 //     bench [--key=value ...]    the trainer's flags, and
-//         --json=FILE            where the figures go; bench.json beside the program where left out
-//         --tokens=FILE          raw little-endian uint16 to draw batches from, as train.bin; made up
-//                                (uniform) where left out
-//         --warm=N --steps=N     updates before the clock starts, and timed ones
-//         --accumulation=A       micro-steps in an update; gradient_accumulation_steps where left
-//                                out
+//         --json=FILE            where the figures go; by default bench.json beside the program
+//         --tokens=FILE          raw little-endian uint16 to draw batches from, like train.bin; by
+//                                default uniform random tokens
+//         --warm=N --steps=N     steps before the clock starts, and timed ones
+//         --accumulation=A       micro-steps in a step; by default gradient_accumulation_steps
 #include "runtime/programs/gpu_bench/bench.h"
 #include "runtime/gpu/gpu.h"
 
@@ -21,8 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_PROFILED = 5 };       // updates with a clock around each kernel, at most
-static const double PROFILED = 2; // seconds after which no other one begins
+enum { MOST_PROFILED = 5 };       // the most steps in which kernels are timed
+static const double PROFILED = 2; // seconds after which no further one begins
 enum { MOST_STEPS = 1000000 };    // of --warm, --steps and --accumulation
 
 // ---- flags --------------------------------------------------------------------------------------
@@ -38,7 +37,8 @@ static int64_t bench_integer(const char *key, const char *text, int64_t least) {
     return value;
 }
 
-// A flag of bench's own: takes it and its value, and returns how many words they were; else 0.
+// If argv[0] is a flag of bench's own, takes it and its value. Returns how many words it took, or
+// 0.
 static int bench_flag(struct bench *b, int words, char **argv) {
     static const char *const names[] = {"json", "tokens", "warm", "steps", "accumulation"};
     if (strncmp(argv[0], "--", 2) != 0) {
@@ -167,8 +167,8 @@ static void bench_submit(struct bench *b) {
     b->submitted++;
 }
 
-// Waits for the oldest update and returns how long after the one before it was done, in ms. In
-// float16 some of the first are skipped while the loss scaler looks for its factor.
+// Waits for the oldest step, and returns the ms since the step before it was done. In float16 some
+// of the first steps are skipped while the loss scaler searches for its factor.
 static double bench_settle(struct bench *b) {
     const struct step_result result = step_wait(&b->m);
     const double now = time_now(), ms = (now - b->settled_at) * 1e3;
@@ -178,7 +178,7 @@ static double bench_settle(struct bench *b) {
             "--learning_rate keeps them finite",
             result.last, result.norm, (long long)b->settled);
     }
-    if (b->settled < b->warm + b->steps) { // not one in which kernels are timed
+    if (b->settled < b->warm + b->steps) { // not a step in which kernels are timed
         b->first = b->settled == 0 ? result : b->first;
         b->last = result;
     }
@@ -188,7 +188,7 @@ static double bench_settle(struct bench *b) {
     return ms;
 }
 
-// One update is submitted before the one before it is waited for, as in training.
+// Submits each step before it waits for the previous one, as in training.
 static void bench_time_steps(struct bench *b) {
     const int64_t all = b->warm + b->steps;
     b->settled_at = time_now();
@@ -218,8 +218,8 @@ static int bench_slower(const void *a, const void *b) {
     return (x->ms < y->ms) - (x->ms > y->ms);
 }
 
-// A few more updates with a pair of events around each kernel: the rows, slowest first, of what one
-// update takes. Kernels that did not run have none.
+// Runs a few more steps with a pair of events around each kernel. Makes the table's rows, slowest
+// first, of what kernels take in one step; kernels that did not run have none.
 static void bench_time_kernels(struct bench *b) {
     const int count = b->info->kernels_count;
     double *seconds = calloc((size_t)count, sizeof *seconds);
@@ -235,7 +235,7 @@ static void bench_time_kernels(struct bench *b) {
     while (updates < MOST_PROFILED && (updates == 0 || time_now() - start < PROFILED)) {
         bench_submit(b);
         bench_settle(b);
-        gpu_profile_collect(); // its events serve again
+        gpu_profile_collect(); // so that its events are reused
         updates++;
     }
     profile_on = false;

@@ -1,5 +1,5 @@
-// gpu_tune.c: the tune program: times the algorithms that cuBLASLt names for each of a model's
-// products, on random data, and remembers the fastest for every program that multiplies them. It
+// gpu_tune.c: the program `tune`: times the algorithms that cuBLASLt lists for each of a model's
+// products, on random data, and stores the fastest for every program that runs these products. It
 // takes no arguments; the folder is gemm_tune_folder's.
 #include "runtime/base/base.h"
 #include "runtime/gpu/gpu.h"
@@ -8,14 +8,14 @@
 #include <string.h>
 
 enum {
-    TUNE_ROUNDS = 9,     // in each, every algorithm has its turn, so that all see the same clocks
-    TUNE_REPEATS = 64,   // at most, of a product between two events
-    TUNE_MS = 3,         // that they should take together
-    TUNE_NOISE = 1,      // percent by which another than the first must win
-    TUNE_DATA = 1000003, // random numbers before they repeat: odd, so that no two rows are alike
+    TUNE_ROUNDS = 9,     // each times every algorithm, so that all see the same clock rates
+    TUNE_REPEATS = 64,   // the most runs of a product between two events
+    TUNE_MS = 3,         // that these runs should take together
+    TUNE_NOISE = 1,      // percent by which another algorithm must beat the first
+    TUNE_DATA = 1000003, // random numbers before they repeat: odd, so that no two rows are equal
 };
 
-// Where the operands of any one product lie.
+// The operands of a product.
 enum { OUT, A, B, BIAS, AUX, OPERANDS };
 
 static size_t round_up(size_t bytes) {
@@ -26,7 +26,7 @@ static size_t type_bytes(enum gemm_type type) {
     return type == GEMM_BF16 || type == GEMM_F16 ? 2 : 4;
 }
 
-// Bytes of each operand. The residual is as large as the auxiliary matrix, and never beside it.
+// Bytes of each operand. AUX is the residual, pre or kept: a product has one of them at most.
 static void operand_bytes(const struct gemm *g, size_t bytes[OPERANDS]) {
     const size_t in = type_bytes(g->type), out = type_bytes(g->out_type);
     bytes[OUT] = round_up((size_t)(g->rows * g->out_ld) * out);
@@ -36,13 +36,13 @@ static void operand_bytes(const struct gemm *g, size_t bytes[OPERANDS]) {
     bytes[AUX] = g->kept || g->dgelu || g->residual ? bytes[OUT] : 0;
 }
 
-// Random numbers in [-1, 1) of a type, all over `bytes` bytes of the device.
+// Fills `bytes` bytes of the device with random numbers in [-1, 1) of a type.
 static void fill(const struct gpu *gpu, char *to, size_t bytes, enum gemm_type type) {
     static uint32_t data[TUNE_DATA];
     uint16_t *half = (uint16_t *)data;
     for (uint64_t i = 0; i < TUNE_DATA; i++) {
         const uint32_t random = (uint32_t)rng_bits(RNG_BENCH, 0, (uint32_t)i, 0);
-        // A sign, an exponent that halves as often as it does in evenly spread numbers, a mantissa.
+        // A sign, an exponent distributed as in uniform numbers, and a mantissa.
         const uint32_t down = (uint32_t)__builtin_ctz(random | 1 << 7);
         const uint32_t sign = random >> 31;
         if (type == GEMM_BF16) {
@@ -61,16 +61,16 @@ static void fill(const struct gpu *gpu, char *to, size_t bytes, enum gemm_type t
         CUDA_CHECK(cudaMemcpyAsync(to + filled, to, more, cudaMemcpyDeviceToDevice, gpu->stream));
         filled += more;
     }
-    CUDA_CHECK(cudaStreamSynchronize(gpu->stream)); // `data` is filled anew next time
+    CUDA_CHECK(cudaStreamSynchronize(gpu->stream)); // before the next call overwrites `data`
 }
 
 struct tuning {
     struct gpu *gpu;
-    char *at[OPERANDS]; // of the product at hand
+    char *at[OPERANDS]; // of the current product
     cudaEvent_t start, stop;
 };
 
-// Milliseconds of one run of the product, of `repeats` after each other.
+// Milliseconds of one run of the product, as the mean of `repeats` runs.
 static double time_runs(struct tuning *tuning, const struct gemm *g, int repeats) {
     struct gemm_extra extra = {0};
     extra.bias = g->bias ? tuning->at[BIAS] : NULL;
@@ -94,7 +94,7 @@ static int by_size(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
-// Leaves the fastest algorithm in force and prints a line of the table.
+// Chooses the fastest algorithm and prints a line of the table.
 static void tune(struct tuning *tuning, struct gemm *g) {
     const int count = gemm_choices(g);
     double ms[GEMM_CHOICES][TUNE_ROUNDS], median[GEMM_CHOICES];
@@ -139,7 +139,7 @@ int main(int argc, char **argv) {
     struct gpu gpu = {0};
     gpu_open(&gpu);
 
-    // The operands of the largest product, one behind the other.
+    // Memory for the operands of the largest product, one after the other.
     size_t most = 0;
     for (int i = 0; i < model_gemms_count; i++) {
         size_t bytes[OPERANDS], sum = 0;

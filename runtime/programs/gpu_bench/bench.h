@@ -1,5 +1,5 @@
-// bench.h: what the files of the program `bench` share: gpu_bench.c runs it, rates.c
-// measures the device, figures.c says what was found.
+// bench.h: what the files of the program `bench` on a GPU share: gpu_bench.c runs it, rates.c
+// measures the device, figures.c writes and prints the figures.
 #ifndef DIECAST_GPU_BENCH_H
 #define DIECAST_GPU_BENCH_H
 
@@ -7,16 +7,16 @@
 
 struct bench_row {
     const char *name;
-    double ms, calls, flop, bytes; // an update
+    double ms, calls, flop, bytes; // in one step
 };
 
-// What the device can do, in units a second; 0 until it is measured.
+// What the device can do, in units per second; 0 until it is measured.
 struct bench_rates {
-    double bf16, own; // FLOP of a large product: in bf16, in what the model multiplies in
+    double bf16, own; // FLOP of a large product: in bf16, and in the type of the model's products
     const char *type; // the latter's name
-    double copied;    // bytes, read and written ones together
-    int64_t product;  // rows and columns
-    size_t copy;      // bytes
+    double copied;    // bytes copied, read and written ones together
+    int64_t product;  // rows and columns of the product
+    size_t copy;      // bytes of the copy
 };
 
 struct bench {
@@ -25,16 +25,16 @@ struct bench {
     const char *json, *tokens;
     int64_t warm, steps, accumulation;
     struct model m;
-    struct split split; // of tokens
-    int64_t submitted, settled, skipped;
-    double settled_at;              // when the last one was
-    double *ms;                     // (steps), rising
-    struct step_result first, last; // of the warm and the timed updates
+    struct split split;                  // of tokens
+    int64_t submitted, settled, skipped; // steps
+    double settled_at;                   // when the last step was done
+    double *ms;                          // (steps), ascending
+    struct step_result first, last;      // of the warm and the timed steps
 
     struct bench_row *rows; // (kernels), slowest first; NULL until they are timed
     int rows_count;
     struct bench_rates rates;
-    bool complete; // all of it is measured
+    bool complete; // everything is measured
     char device[256], products[64];
     double peak; // FLOP/s by the data sheet, or 0
     int driver, runtime;
@@ -43,18 +43,18 @@ struct bench {
 
 // ---- rates.c ------------------------------------------------------------------------------------
 
-// Sets b->rates. After the model's memory was given back, so that the largest plan leaves room too.
+// Sets b->rates. Called after the model's memory was freed, so that there is room beside any model.
 void bench_measure_device(struct bench *b);
-// For qsort: doubles, the least first.
+// For qsort: doubles, ascending.
 int bench_rising(const void *a, const void *b);
-// Of numbers that rise.
+// A quantile of ascending numbers.
 double bench_quantile(const double *values, int64_t count, double q);
 
 // ---- figures.c ----------------------------------------------------------------------------------
 
-// Writes what is measured so far to b->json, as a whole: what is not known yet is null.
+// Replaces b->json by what is measured so far; what is not known yet is null.
 void bench_write(const struct bench *b);
-// Prints all of it.
+// Prints all figures.
 void bench_print(const struct bench *b);
 
 #endif

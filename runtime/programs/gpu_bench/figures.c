@@ -1,11 +1,11 @@
-// figures.c: what the program `bench` found (gpu_bench.c), as JSON and as a table.
+// figures.c: the figures of the program `bench` (gpu_bench.c), as JSON and as a table.
 #include "runtime/programs/gpu_bench/bench.h"
 
 #include <cublasLt.h>
 #include <math.h>
 #include <string.h>
 
-// A row's share of its roofline: the least time it could take, over the one it takes. Not finite
+// A kernel's share of its roofline: the least time it could take over the time it takes. Not finite
 // until the device's rates are known.
 static double bench_roofline(const struct bench *b, const struct bench_row *row) {
     const double compute = row->flop / b->rates.own, memory = row->bytes / b->rates.copied;
@@ -14,10 +14,10 @@ static double bench_roofline(const struct bench *b, const struct bench_row *row)
 
 struct bench_figures {
     double median, p10, p90, tokens_per_s;
-    double flop, flop_llmc;      // an update, as nanoGPT counts and as llm.c does
-    double mfu, mfu_llmc, share; // of the data sheet's peak; of the product measured
-    double kernels_ms;           // all of them together
-    double loss[2], norm[2];     // of the first update and the last: mean loss, gradients
+    double flop, flop_llmc;      // in one step, as nanoGPT counts, and as llm.c does
+    double mfu, mfu_llmc, share; // of the data sheet's peak; of the measured product
+    double kernels_ms;           // of all kernels together
+    double loss[2], norm[2];     // of the first and the last step: mean loss, gradients' norm
     char driver[16], runtime[16], library[32];
 };
 
@@ -55,7 +55,7 @@ static void write_key(FILE *file, const char *key) {
     fprintf(file, ",\n  \"%s\": ", key);
 }
 
-// A text; null where it is NULL.
+// Writes a text, or null if it is NULL.
 static void write_text(FILE *file, const char *key, const char *text) {
     write_key(file, key);
     if (text) {
@@ -65,13 +65,13 @@ static void write_text(FILE *file, const char *key, const char *text) {
     }
 }
 
-// A measured number; null where there is none: 0, or not finite.
+// Writes a measured number, or null if there is none: 0, or not finite.
 static void write_number(FILE *file, const char *key, double value) {
     write_key(file, key);
     json_write_number(file, value > 0 ? value : NAN);
 }
 
-// A whole number, in all its digits.
+// Writes a whole number with all its digits.
 static void write_count(FILE *file, const char *key, double value) {
     write_key(file, key);
     fprintf(file, "%.0f", value);

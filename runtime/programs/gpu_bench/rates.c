@@ -1,5 +1,5 @@
-// rates.c: what a device can do: a large product of cuBLASLt's and a copy within its
-// memory, for the program `bench` (gpu_bench.c).
+// rates.c: what a device can do, for the program `bench` (gpu_bench.c): the rates of a large
+// product by cuBLASLt and of a copy within its memory.
 #include "runtime/programs/gpu_bench/bench.h"
 #include "runtime/gpu/gpu.h"
 
@@ -7,12 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHOICE_ROUNDS = 3 };          // of each of cuBLASLt's algorithms, before one is measured
-static const double ROUND_MS = 5;    // what a round of a measurement takes, about
-static const double SUSTAINED = 0.4; // seconds of rounds: clocks and power have settled then
+enum { CHOICE_ROUNDS = 3 };          // runs of each of cuBLASLt's algorithms, to choose one
+static const double ROUND_MS = 5;    // about what a round of a measurement takes
+static const double SUSTAINED = 0.4; // seconds of rounds, until clock rates and power settle
 enum { PRODUCT_FROM = 256, PRODUCT_TO = 8192 };
-static const size_t COPY_FROM = 16 << 20, COPY_TO = 512 << 20; // read, and as much written
-enum { RANDOM = 1000003 }; // random numbers before they repeat: odd, so that no two rows are alike
+static const size_t COPY_FROM = 16 << 20, COPY_TO = 512 << 20; // bytes read, and as many written
+enum { RANDOM = 1000003 }; // random numbers before they repeat: odd, so that no two rows are equal
 
 int bench_rising(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
@@ -43,7 +43,7 @@ static void probe_copy(struct probe *p) {
                                p->gpu->stream));
 }
 
-// Milliseconds of one run, of `repeats` after each other; never 0, since it is divided by.
+// Milliseconds of one run, as the mean of `repeats` runs; never 0, since it is a divisor.
 static double probe_ms(struct probe *p, probe_fn *run, int repeats) {
     CUDA_CHECK(cudaEventRecord(p->begin, p->gpu->stream));
     for (int i = 0; i < repeats; i++) {
@@ -56,7 +56,7 @@ static double probe_ms(struct probe *p, probe_fn *run, int repeats) {
     return ms > 1e-6f ? (double)ms / repeats : 1e-6 / repeats;
 }
 
-// The median over rounds.
+// Milliseconds of one run, as the median over rounds of some SUSTAINED seconds.
 static double probe_sustained_ms(struct probe *p, probe_fn *run) {
     enum { ROUNDS = 1000 };
     static double rounds[ROUNDS];
@@ -71,8 +71,8 @@ static double probe_sustained_ms(struct probe *p, probe_fn *run) {
     return bench_quantile(rounds, count, 0.5);
 }
 
-// Memory for so many operands of probe->bytes, full of random numbers in [-1, 1): power, and with
-// it the clocks, depend on the data.
+// Allocates `operands` times p->bytes, filled with random numbers in [-1, 1): power, and so clock
+// rates, depend on the data.
 static void probe_memory(struct probe *p, int operands, enum gemm_type type) {
     const size_t bytes = (size_t)operands * p->bytes;
     void *memory;
@@ -88,7 +88,7 @@ static void probe_memory(struct probe *p, int operands, enum gemm_type type) {
             data[i] = bits;
         } else if (type == GEMM_BF16) {
             ((uint16_t *)data)[i] = (uint16_t)(bits >> 16);
-        } else { // the same as float16, whose exponents begin at 2^-14
+        } else { // converted to float16, whose exponents begin at 2^-14
             const uint32_t exponent = bits >> 23 & 255;
             const uint32_t half = exponent < 113 ? 0 : (exponent - 112) << 10 | (bits >> 13 & 1023);
             ((uint16_t *)data)[i] = (uint16_t)(bits >> 16 & 0x8000) | (uint16_t)half;
@@ -113,7 +113,7 @@ static bool probe_room(size_t bytes) {
     return bytes <= available / 10 * 9;
 }
 
-// The fastest of the algorithms that cuBLASLt names.
+// Chooses the fastest of the algorithms that cuBLASLt lists.
 static void probe_choose(struct probe *p) {
     int best = 0;
     double least = HUGE_VAL;
@@ -127,8 +127,8 @@ static void probe_choose(struct probe *p) {
     gemm_choose(p->gemm, best);
 }
 
-// FLOP a second of out (n, n) = a (n, n) b (n, n)^T. n doubles up to PRODUCT_TO, as long as there is
-// memory and a product is over soon.
+// FLOP per second of out (n, n) = a (n, n) b (n, n)^T. n doubles up to PRODUCT_TO, as long as
+// memory suffices and a product is fast enough.
 static double bench_product_rate(struct probe *p, enum gemm_type type, int64_t *size) {
     const bool is_float = type == GEMM_F32 || type == GEMM_TF32;
     for (int64_t n = PRODUCT_FROM;; n *= 2) {
@@ -165,7 +165,8 @@ static double bench_product_rate(struct probe *p, enum gemm_type type, int64_t *
     }
 }
 
-// Bytes a second, read and written ones together; as many as there is room for and are copied soon.
+// Bytes per second of a copy, read and written ones together. Its size doubles up to COPY_TO, as
+// long as memory suffices and a copy is fast enough.
 static double bench_copy_rate(struct probe *p, size_t *bytes) {
     for (p->bytes = COPY_FROM;; p->bytes *= 2) {
         probe_memory(p, 2, GEMM_F32);
@@ -181,7 +182,7 @@ static double bench_copy_rate(struct probe *p, size_t *bytes) {
     }
 }
 
-// What the model's products multiply.
+// The type of the model's products.
 static enum gemm_type bench_type(const struct model_info *info) {
     struct pair tf32;
     if (!strcmp(info->dtype, "bfloat16")) {
