@@ -126,9 +126,12 @@ $(bin)/sample_bench: $(call program,sample_bench) $(model)/train.o $(model)/samp
 $(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 
+build/include/updates.h: tests/runtime/updates.lua templates/cpu/optimizer.c
+	@$(LUA) $< $@ && touch $@
+
 # A unit test is linked with the runtime, with the files that its "// links:" line names, and with the
 # libraries of its "// libraries:" line, as pkg-config knows them.
-build$(variant)/tests/%: tests/%.c $(library) $(wildcard tests/runtime/* tests/ops/* runtime/*/*.h runtime/programs/*.c)
+build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard tests/runtime/* tests/ops/* runtime/*/*.h runtime/programs/*.c)
 	@mkdir -p $(@D)
 	$(link) $< $$(sed -n '/^\/\/ links:/p' $< | grep -o '[a-z]*/[a-z_/]*\.c') $(library) \
 	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm

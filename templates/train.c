@@ -82,6 +82,8 @@ static const struct kernel_info model_kernels[KERNELS] = {
     //$ end
 };
 
+// $(k.c.optimizer), from templates/cpu/optimizer.c. Called for each piece of the parameters in a step.
+$(k.update_text)
 //$ if #k.scratch > 0 then
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do
@@ -101,6 +103,7 @@ const struct model_info model_info = {
     .n_head = MODEL_H,
     .n_embd = MODEL_C,
     .optimizer = $(k.optimizer),
+    .update = $(k.c.optimizer),
     .dropout = $(tostring(k.c.has_dropout)),
     .params = model_params,
     .params_count = MODEL_PARAMS,

@@ -23,6 +23,7 @@
 #include "runtime/kernel/device.h"
 #include "runtime/kernel/kernel.cuh"
 #include "runtime/kernel/kernel_math.cuh"
+#include "runtime/kernel/update.h"
 //$ if k.hopper then
 #include "runtime/kernel/hopper.cuh"
 //$ end

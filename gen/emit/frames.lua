@@ -66,6 +66,7 @@ function emit.train_c(g, facts)
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels
+  k.update_text = kernels.whole("cpu", "optimizer", "update", { name = facts.c.optimizer, optimizer = facts.c.optimizer })
   k.scratch = {}
   for _, kernel in ipairs(emitter.kernels) do
     if kernel.op.scratch then k.scratch[#k.scratch + 1] = kernel.name end
@@ -91,7 +92,7 @@ local function whole_kernels(g, c)
     local name = fn == "update" and c.optimizer or fn
     local own = { name = name, flops = flops, bytes = bytes, calls = 1, often = often, op = {} }
     local kernel = setmetatable(own, { __index = k })
-    kernel.text = kernels.whole(file, fn, kernel)
+    kernel.text = kernels.whole("cuda", file, fn, kernel)
     list[i] = kernel
   end
   return list

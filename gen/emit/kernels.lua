@@ -454,10 +454,10 @@ function kernels.tile(t)
   return expand("templates/cpu/tile.c", "tile", k)
 end
 
--- A kernel of all parameters (the optimizer's, the image's), which no node asks for: k has name,
+-- A kernel that no node asks for, of parameters as they lie (the optimizer's, the image's): k has name, optimizer,
 -- state_floats and what else its template reads.
-function kernels.whole(file, fn, k)
-  local path = "templates/cuda/" .. file .. ".cu"
+function kernels.whole(backend, file, fn, k)
+  local path = ("templates/%s/%s"):format(backend, file .. (backend == "cpu" and ".c" or ".cu"))
   k.path = path
   k.part = setmetatable({}, { __index = function(_, word) return k.name .. "_" .. word end })
   return expand(path, fn, k)

@@ -37,15 +37,8 @@ struct step_state {
     uint32_t blocks_done; // thread blocks that have arrived: the last one finishes a kernel's work
 
     // What the norm kernel computes for the update kernel.
-    int32_t skip;                     // 1: update nothing
-    float grad_scale;                 // multiplies the gradients: clip factor / scale
-    float keep_decayed, l2_decayed;   // AdamW: the factor that decay leaves; Adam, SGD: decay
-    float rate;                       // SGD: the learning rate
-    float mean_weight;                // 1 - beta1
-    float square_keep, square_weight; // beta2, 1 - beta2
-    float root;                       // sqrt(1 - beta2^t)
-    float step;                       // learning rate / (1 - beta1^t)
-    float eps;
+    int32_t skip; // 1: update nothing
+    struct update update;
 
     uint32_t steps; // results written to the ring
     struct step_result ring[STEP_RING];

@@ -50,13 +50,31 @@ struct kernel_info {
 
 enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_ADAM, OPTIMIZER_SGD };
 
+// What one update of the parameters is told (update.h).
+struct update {
+    float scale;                      // multiplies the gradients: clip factor / loss scale
+    float keep_decayed, l2_decayed;   // AdamW: the factor that decay leaves; Adam, SGD: decay
+    float rate;                       // SGD: the learning rate
+    float mean_weight;                // 1 - beta1
+    float square_keep, square_weight; // beta2, 1 - beta2
+    float root, inverse_root;         // sqrt(1 - beta2^t), and 1 over that
+    float step;                       // learning rate / (1 - beta1^t)
+    float eps;
+};
+
+// Updates `count` neighbours of one tensor: params, and where the optimizer has moments means and
+// squares, by their gradients. decay: weight decay applies to the tensor.
+typedef void update_fn(const struct update *u, bool decay, float *params, const float *grads,
+                       float *means, float *squares, int64_t count);
+
 struct model_info {
     const char *hash;   // of all baked keys: the name of the build folder
     const char *config; // the baked keys, "key=value key=value ...", no quotes, no escapes
     const char *title;  // one line for people: "gpt 4 layers, 4 heads, 128 wide, ..."
     int batch_size, block_size, vocab_size, n_layer, n_head, n_embd;
     enum optimizer_kind optimizer;
-    bool dropout; // dropout is built in
+    update_fn *update; // of that optimizer; NULL on a device, where a kernel updates all
+    bool dropout;      // dropout is built in
     const struct param *params;
     int params_count;      // entries of the table
     int64_t state_floats;  // length of params, and of grads, m and v: sum of all, with padding

@@ -42,13 +42,8 @@ void model_destroy(struct model *m);
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
 void model_init(struct model *m, const struct model_info *info, uint64_t seed);
 
-// ---- optimizer.c: AdamW, Adam and SGD, as torch.optim computes them -----------------------------
+// ---- optimizer.c: the gradients' norm, and the emitted update of all parameters -------------------
 
-struct optimizer_step {
-    double learning_rate, beta1, beta2, eps, weight_decay;
-    int64_t t;    // 1 for the first update
-    double scale; // the clip factor, by which gradients are multiplied first
-};
 // The number of chunks that the model's tensors are cut in, which are shared out to threads.
 int64_t optimizer_chunks(const struct model_info *info);
 // The global L2 norm of grads, in double. norm_part writes the sum of squares of each of this
@@ -58,7 +53,7 @@ void optimizer_norm_part(struct model *m, const struct model_info *info, int thr
 double optimizer_norm_total(const struct model *m, const struct model_info *info);
 // Updates this thread's chunks of params, m and v.
 void optimizer_update_part(struct model *m, const struct model_info *info,
-                           const struct optimizer_step *step, int thread, int threads);
+                           const struct update *update, int thread, int threads);
 
 // ---- step.c, on a CUDA device gpu/step.c: training steps and evaluation batches -----------------
 // On the CPU each call has finished when it returns. On a device it is queued, and results are read

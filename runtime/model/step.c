@@ -1,5 +1,6 @@
 // step.c: training steps and evaluation batches. Each micro-step, and each evaluation batch, is one
 // parallel region.
+#include "runtime/kernel/update.h"
 #include "runtime/model/model.h"
 
 #include <math.h>
@@ -13,7 +14,8 @@ struct step_job {
     bool judge;     // compute the gradients' norm and the step's result
     bool update;    // then clip and update, unless the step is skipped
     const struct step_settings *settings;
-    struct optimizer_step optimizer; // step_judge sets its scale
+    int64_t t;             // this update's number, from 1
+    struct update numbers; // step_judge sets them
 };
 
 // Makes the step's result from the norm, in one thread: whether the step is skipped, and the clip
@@ -24,13 +26,13 @@ static void step_judge(struct step_job *job) {
     bool skipped = !(norm < STEP_NORM_LIMIT); // also if norm is NaN
     double grad_clip = job->settings->grad_clip;
     double clip = grad_clip > 0 ? grad_clip / (norm + 1e-6) : 1;
-    job->optimizer.scale = clip < 1 ? clip : 1;
+    job->numbers = update_numbers(job->settings, clip < 1 ? clip : 1, (double)job->t);
     m->result = (struct step_result){
         .total = m->total,
         .last = m->loss,
         .norm = norm,
         .scale = 1,
-        .t = skipped ? job->optimizer.t - 1 : job->optimizer.t,
+        .t = skipped ? job->t - 1 : job->t,
         .skipped = skipped,
     };
     m->pending = 1;
@@ -55,7 +57,7 @@ static void step_run(void *context, int thread, int threads) {
         }
         parallel_barrier();
         if (job->update && !m->result.skipped) {
-            optimizer_update_part(m, job->info, &job->optimizer, thread, threads);
+            optimizer_update_part(m, job->info, &job->numbers, thread, threads);
         }
     }
 }
@@ -100,15 +102,7 @@ static struct step_job step_of_update(struct model *m, const struct model_info *
         .judge = true,
         .update = true,
         .settings = settings,
-        .optimizer =
-            {
-                .learning_rate = settings->learning_rate,
-                .beta1 = settings->beta1,
-                .beta2 = settings->beta2,
-                .eps = settings->eps,
-                .weight_decay = settings->weight_decay,
-                .t = t,
-            },
+        .t = t,
     };
 }
 

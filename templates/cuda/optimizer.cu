@@ -14,18 +14,9 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     state->skip = skip || set->only_try;
     if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
-        const double t = (double)(state->t + 1);
         state->t++;
-        state->grad_scale = (float)((clip < 1 ? clip : 1) / state->scale);
-        state->keep_decayed = (float)(1 - set->learning_rate * set->weight_decay);
-        state->l2_decayed = (float)set->weight_decay;
-        state->rate = (float)set->learning_rate;
-        state->mean_weight = (float)(1 - set->beta1);
-        state->square_keep = (float)set->beta2;
-        state->square_weight = (float)(1 - set->beta2);
-        state->root = (float)sqrt(1 - pow(set->beta2, t));
-        state->step = (float)(set->learning_rate / (1 - pow(set->beta1, t)));
-        state->eps = (float)set->eps;
+        state->update =
+            update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
     }
     //$ if k.dtype == "f16" then
     // Like PyTorch's GradScaler: halved after a skipped step, doubled after 2000 that were not.
@@ -129,6 +120,7 @@ KERNEL(256) $(k.name)($(params)) {
     if (state->skip) {
         return;
     }
+    const struct update &u = state->update;
     const int64_t first = (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
     struct four p[AT_ONCE], g[AT_ONCE];
     //$ if adam then
@@ -153,25 +145,25 @@ KERNEL(256) $(k.name)($(params)) {
             break;
         }
         //$ if k.optimizer == "adamw" then
-        const float keep = i < DECAYED ? state->keep_decayed : 1.0f;
+        const float keep = i < DECAYED ? u.keep_decayed : 1.0f;
         //$ else
-        const float l2 = i < DECAYED ? state->l2_decayed : 0.0f;
+        const float l2 = i < DECAYED ? u.l2_decayed : 0.0f;
         //$ end
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            float weight = p[a].v[e], gradient = g[a].v[e] * state->grad_scale;
+            float weight = p[a].v[e], gradient = g[a].v[e] * u.scale;
             //$ if k.optimizer == "sgd" then
-            weight -= state->rate * (gradient + l2 * weight);
+            weight -= u.rate * (gradient + l2 * weight);
             //$ else
             //$ if k.optimizer == "adamw" then
             weight *= keep;
             //$ else
             gradient += l2 * weight;
             //$ end
-            const float mean = m[a].v[e] + state->mean_weight * (gradient - m[a].v[e]);
+            const float mean = m[a].v[e] + u.mean_weight * (gradient - m[a].v[e]);
             const float square =
-                state->square_keep * v[a].v[e] + state->square_weight * gradient * gradient;
-            weight -= state->step * (mean / (sqrtf(square) / state->root + state->eps));
+                u.square_keep * v[a].v[e] + u.square_weight * gradient * gradient;
+            weight -= u.step * (mean / (sqrtf(square) / u.root + u.eps));
             m[a].v[e] = mean;
             v[a].v[e] = square;
             //$ end

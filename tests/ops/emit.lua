@@ -330,6 +330,7 @@ local CUDA_HEAD = [[
 #include "runtime/kernel/device.h"
 #include "runtime/kernel/kernel.cuh"
 #include "runtime/kernel/kernel_math.cuh"
+#include "runtime/kernel/update.h"
 #include "tests/ops/call.h"
 
 typedef %s elem; // the type of activations
@@ -499,7 +500,7 @@ local function whole_texts(t, models)
         local file, fn = table.unpack(list[word])
         local k = setmetatable({ name = word == "update" and whole.optimizer or fn, dtype = t.elem, sms = t.sms },
           { __index = whole })
-        kernel_words[#kernel_words + 1] = kernels.whole(file, fn, k)
+        kernel_words[#kernel_words + 1] = kernels.whole("cuda", file, fn, k)
         names[word] = ("whole_%s_%s"):format(whole.optimizer, word)
         wrappers[#wrappers + 1] = ('extern "C" void %s(struct gpu *gpu) {\n    %s::%s_launch(gpu%s);\n}\n'):format(
           names[word], whole.optimizer, k.name, word == "cast" and ", (elem *)gpu->packed, gpu->params" or "")

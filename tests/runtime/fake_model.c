@@ -8,6 +8,7 @@
 // Forward, a thread takes whole rows. Backward, rows again, up to what they add to the weights;
 // then each weight's sum over rows, in order, by one thread.
 #include "tests/runtime/fake_model.h"
+#include "updates.h"
 
 #include <math.h>
 #include <signal.h>
@@ -98,6 +99,7 @@ const struct model_info model_info = {
     .n_head = 1,
     .n_embd = C,
     .optimizer = OPTIMIZER_ADAMW,
+    .update = adamw,
     .dropout = true,
     .params = fake_params,
     .params_count = PARAMS,

@@ -2,6 +2,9 @@
 // tensors that end in the middle of a vector and of a chunk; the norm; any number of threads.
 #include "tests/runtime/suite.h"
 
+#include "runtime/kernel/update.h"
+#include "updates.h" // templates/cpu/optimizer.c's functions, emitted for each optimizer
+
 #include <math.h>
 
 enum { A = 16384 + 37, C = 5, LAYERS = 2, STATE = 33664, STEPS = 7 };
@@ -20,9 +23,12 @@ static const struct param params[] = {
 };
 
 static struct model_info info_of(enum optimizer_kind kind) {
+    static update_fn *const updates[] = {
+        [OPTIMIZER_ADAMW] = adamw, [OPTIMIZER_ADAM] = adam, [OPTIMIZER_SGD] = sgd};
     return (struct model_info){.batch_size = 1,
                                .block_size = 1,
                                .optimizer = kind,
+                               .update = updates[kind],
                                .params = params,
                                .params_count = 3,
                                .state_floats = STATE};
@@ -45,14 +51,13 @@ static double random_at(int64_t i, uint32_t step) {
     return rng_normal(rng_bits(1, RNG_BENCH, (uint32_t)i, step));
 }
 
-static struct optimizer_step step_of(int t) {
-    return (struct optimizer_step){.learning_rate = 0.01 / t,
-                                   .beta1 = 0.9,
-                                   .beta2 = 0.95,
-                                   .eps = 1e-8,
-                                   .weight_decay = 0.1,
-                                   .t = t,
-                                   .scale = t == 3 ? 0.25 : 1};
+static struct step_settings settings_of(int t) {
+    return (struct step_settings){
+        .learning_rate = 0.01 / t, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
+}
+
+static double scale_of(int t) {
+    return t == 3 ? 0.25 : 1;
 }
 
 static void fill(struct model *m) {
@@ -71,9 +76,9 @@ static void fill_gradients(struct model *m, int t) {
 static double reference(enum optimizer_kind kind, double p, int64_t i, bool decay) {
     double m = 0, v = 0;
     for (int t = 1; t <= STEPS; t++) {
-        struct optimizer_step s = step_of(t);
+        const struct step_settings s = settings_of(t);
         double wd = decay ? s.weight_decay : 0;
-        double g = (float)(random_at(i, (uint32_t)t) * (i % 3 ? 1e-3 : 1)) * s.scale;
+        double g = (float)(random_at(i, (uint32_t)t) * (i % 3 ? 1e-3 : 1)) * scale_of(t);
         if (kind == OPTIMIZER_ADAMW) {
             p -= s.learning_rate * wd * p;
         } else {
@@ -94,12 +99,12 @@ static double reference(enum optimizer_kind kind, double p, int64_t i, bool deca
 struct job {
     struct model *m;
     const struct model_info *info;
-    const struct optimizer_step *step;
+    const struct update *update;
 };
 
 static void update_run(void *context, int thread, int threads) {
     struct job *job = context;
-    optimizer_update_part(job->m, job->info, job->step, thread, threads);
+    optimizer_update_part(job->m, job->info, job->update, thread, threads);
 }
 
 static void norm_run(void *context, int thread, int threads) {
@@ -118,8 +123,9 @@ static void run_optimizer(struct model *m, const struct model_info *info, int th
     fill(m);
     for (int t = 1; t <= STEPS; t++) {
         fill_gradients(m, t);
-        struct optimizer_step step = step_of(t);
-        parallel_run(update_run, &(struct job){m, info, &step});
+        const struct step_settings set = settings_of(t);
+        const struct update update = update_numbers(&set, scale_of(t), t);
+        parallel_run(update_run, &(struct job){m, info, &update});
     }
 }
 
@@ -141,17 +147,17 @@ static void compare_with_reference(enum optimizer_kind kind) {
     model_destroy(&m);
 }
 
-START_TEST(adamw) {
+START_TEST(adamw_is_torchs) {
     compare_with_reference(OPTIMIZER_ADAMW);
 }
 END_TEST
 
-START_TEST(adam) {
+START_TEST(adam_is_torchs) {
     compare_with_reference(OPTIMIZER_ADAM);
 }
 END_TEST
 
-START_TEST(sgd) {
+START_TEST(sgd_is_torchs) {
     compare_with_reference(OPTIMIZER_SGD);
 }
 END_TEST
@@ -287,14 +293,8 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        adamw,
-        adam,
-        sgd,
-        any_number_of_threads,
-        grad_norm,
-        parts_do_not_overlap,
-        more_than_there_is,
-        initial_weights,
+        adamw_is_torchs, adam_is_torchs,       sgd_is_torchs,      any_number_of_threads,
+        grad_norm,       parts_do_not_overlap, more_than_there_is, initial_weights,
     };
     return suite_main("optimizer", tests, sizeof tests / sizeof tests[0]);
 }

@@ -22,6 +22,7 @@
 #include "runtime/kernel/device.h"
 #include "runtime/kernel/kernel.cuh"
 #include "runtime/kernel/kernel_math.cuh"
+#include "runtime/kernel/update.h"
 
 typedef bf16 elem; // the type of activations
 
@@ -1936,18 +1937,9 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     state->skip = skip || set->only_try;
     if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
-        const double t = (double)(state->t + 1);
         state->t++;
-        state->grad_scale = (float)((clip < 1 ? clip : 1) / state->scale);
-        state->keep_decayed = (float)(1 - set->learning_rate * set->weight_decay);
-        state->l2_decayed = (float)set->weight_decay;
-        state->rate = (float)set->learning_rate;
-        state->mean_weight = (float)(1 - set->beta1);
-        state->square_keep = (float)set->beta2;
-        state->square_weight = (float)(1 - set->beta2);
-        state->root = (float)sqrt(1 - pow(set->beta2, t));
-        state->step = (float)(set->learning_rate / (1 - pow(set->beta1, t)));
-        state->eps = (float)set->eps;
+        state->update =
+            update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
     }
     const struct step_result result = {.total = state->total,
                                        .last = state->loss,
@@ -2030,6 +2022,7 @@ KERNEL(256) adamw(const struct step_state *state, float *params, const float *gr
     if (state->skip) {
         return;
     }
+    const struct update &u = state->update;
     const int64_t first = (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
     struct four p[AT_ONCE], g[AT_ONCE];
     struct four m[AT_ONCE], v[AT_ONCE];
@@ -2049,15 +2042,15 @@ KERNEL(256) adamw(const struct step_state *state, float *params, const float *gr
         if (i >= FOURS) {
             break;
         }
-        const float keep = i < DECAYED ? state->keep_decayed : 1.0f;
+        const float keep = i < DECAYED ? u.keep_decayed : 1.0f;
 #pragma unroll
         for (int e = 0; e < 4; e++) {
-            float weight = p[a].v[e], gradient = g[a].v[e] * state->grad_scale;
+            float weight = p[a].v[e], gradient = g[a].v[e] * u.scale;
             weight *= keep;
-            const float mean = m[a].v[e] + state->mean_weight * (gradient - m[a].v[e]);
+            const float mean = m[a].v[e] + u.mean_weight * (gradient - m[a].v[e]);
             const float square =
-                state->square_keep * v[a].v[e] + state->square_weight * gradient * gradient;
-            weight -= state->step * (mean / (sqrtf(square) / state->root + state->eps));
+                u.square_keep * v[a].v[e] + u.square_weight * gradient * gradient;
+            weight -= u.step * (mean / (sqrtf(square) / u.root + u.eps));
             m[a].v[e] = mean;
             v[a].v[e] = square;
             p[a].v[e] = weight;

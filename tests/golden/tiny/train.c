@@ -2228,6 +2228,38 @@ static const struct kernel_info model_kernels[KERNELS] = {
      2632.0},
 };
 
+// adamw, from templates/cpu/optimizer.c. Called for each piece of the parameters in a step.
+// One vector of parameters p, gradients g, and moments: m of the gradients, v of their squares.
+VEC_INLINE void adamw_vec(const struct update *u, bool decay, vec *p, vec g, vec *m, vec *v) {
+    g *= u->scale;
+    *p *= decay ? u->keep_decayed : 1.0f;
+    *m += u->mean_weight * (g - *m);
+    *v = u->square_keep * *v + u->square_weight * g * g;
+    const vec root = vec_fma(vec_sqrt(*v), vec_splat(u->inverse_root), vec_splat(u->eps));
+    *p -= u->step * (*m / root);
+}
+
+static void adamw(const struct update *u, bool decay, float *params, const float *grads,
+                  float *means, float *squares, int64_t count) {
+    int64_t i = 0;
+    for (; i + VEC <= count; i += VEC) {
+        vec p = vec_load(params + i), m = vec_load(means + i), v = vec_load(squares + i);
+        adamw_vec(u, decay, &p, vec_load(grads + i), &m, &v);
+        vec_store(params + i, p);
+        vec_store(means + i, m);
+        vec_store(squares + i, v);
+    }
+    if (i < count) {
+        const int n = (int)(count - i);
+        vec p = vec_load_n(params + i, n), m = vec_load_n(means + i, n),
+            v = vec_load_n(squares + i, n);
+        adamw_vec(u, decay, &p, vec_load_n(grads + i, n), &m, &v);
+        vec_store_n(params + i, p, n);
+        vec_store_n(means + i, m, n);
+        vec_store_n(squares + i, v, n);
+    }
+}
+
 union model_scratch {
     struct attention_3x6x2x5_dropout_scratch attention_3x6x2x5_dropout;
     struct attention_backward_3x6x2x5_dropout_scratch attention_backward_3x6x2x5_dropout;
@@ -2244,6 +2276,7 @@ const struct model_info model_info = {
     .n_head = MODEL_H,
     .n_embd = MODEL_C,
     .optimizer = OPTIMIZER_ADAMW,
+    .update = adamw,
     .dropout = true,
     .params = model_params,
     .params_count = MODEL_PARAMS,

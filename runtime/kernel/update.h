@@ -1,0 +1,35 @@
+// update.h: the numbers of one update of the parameters, with the bias correction of Adam's moments.
+// They are computed in double, as torch.optim does, and rounded to float once. The same text serves
+// C and, behind kernel.cuh, CUDA's kernels.
+#ifndef DIECAST_UPDATE_H
+#define DIECAST_UPDATE_H
+
+#include "runtime/kernel/emitted.h"
+
+#include <math.h>
+
+#ifdef DEVICE
+#define UPDATE_FUNCTION DEVICE
+#else
+#define UPDATE_FUNCTION static inline
+#endif
+
+// scale: what gradients are multiplied by; t: which update this is, from 1.
+UPDATE_FUNCTION struct update update_numbers(const struct step_settings *set, double scale,
+                                             double t) {
+    struct update u;
+    u.scale = (float)scale;
+    u.keep_decayed = (float)(1 - set->learning_rate * set->weight_decay);
+    u.l2_decayed = (float)set->weight_decay;
+    u.rate = (float)set->learning_rate;
+    u.mean_weight = (float)(1 - set->beta1);
+    u.square_keep = (float)set->beta2;
+    u.square_weight = (float)(1 - set->beta2);
+    u.root = (float)sqrt(1 - pow(set->beta2, t));
+    u.inverse_root = (float)(1 / sqrt(1 - pow(set->beta2, t)));
+    u.step = (float)(set->learning_rate / (1 - pow(set->beta1, t)));
+    u.eps = (float)set->eps;
+    return u;
+}
+
+#endif
