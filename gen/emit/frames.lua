@@ -66,7 +66,8 @@ function emit.train_c(g, facts)
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels
-  k.update_text = kernels.whole("cpu", "optimizer", "update", { name = facts.c.optimizer, optimizer = facts.c.optimizer })
+  local optimizer = facts.c.optimizer
+  k.update_text = kernels.whole("cpu", "optimizer", "update", { name = optimizer, optimizer = optimizer })
   k.scratch = {}
   for _, kernel in ipairs(emitter.kernels) do
     if kernel.op.scratch then k.scratch[#k.scratch + 1] = kernel.name end

@@ -15,8 +15,7 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
         state->t++;
-        state->update =
-            update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
+        state->update = update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
     }
     //$ if k.dtype == "f16" then
     // Like PyTorch's GradScaler: halved after a skipped step, doubled after 2000 that were not.
@@ -161,8 +160,7 @@ KERNEL(256) $(k.name)($(params)) {
             gradient += l2 * weight;
             //$ end
             const float mean = m[a].v[e] + u.mean_weight * (gradient - m[a].v[e]);
-            const float square =
-                u.square_keep * v[a].v[e] + u.square_weight * gradient * gradient;
+            const float square = u.square_keep * v[a].v[e] + u.square_weight * gradient * gradient;
             weight -= u.step * (mean / (sqrtf(square) / u.root + u.eps));
             m[a].v[e] = mean;
             v[a].v[e] = square;

@@ -6,7 +6,8 @@ local files = require "gen.base.files"
 local kernels = require "gen.emit.kernels"
 local schema = require "gen.config.schema"
 
-local texts = { "// The CPU's optimizers, emitted by tests/runtime/updates.lua.", '#include "runtime/kernel/kernel.h"', "",
+local texts = { "// The CPU's optimizers, emitted by tests/runtime/updates.lua.",
+  '#include "runtime/kernel/kernel.h"', "",
   "#pragma GCC diagnostic push", '#pragma GCC diagnostic ignored "-Wunused-function"' }
 for _, name in ipairs(schema.key("optimizer").values) do
   texts[#texts + 1] = kernels.whole("cpu", "optimizer", "update", { name = name, optimizer = name })

@@ -94,7 +94,8 @@ static std::string tile_name(struct part p) {
 
 // The stored map of tiles: a line for each of their rows, 128 bytes and one of 64 elements there.
 template <class T> static const place_lines &tile_map(struct part p) {
-    return stored_map(named<T>("tile", tile_name(p)), p.height, 128, 2 * p.height, 64);
+    const std::string name = named<T>("tile", tile_name(p));
+    return stored_map(name, p.height, 128, 2 * p.height, 64);
 }
 
 // Where element (i, k) of a part has its line and place in the map of its tiles.
@@ -141,8 +142,8 @@ static std::vector<struct part> parts_of(int major, int height, int width) {
 
 // Where b is read from, with a in registers.
 template <class T, int B, int N> static void check_b(const place_lines &map_a, int height) {
-    const place_lines &map_d =
-        stored_map(named<T>("wgmma", "d." + std::to_string(N)), 128, N / 2, 64, N);
+    const std::string name_d = named<T>("wgmma", "d." + std::to_string(N));
+    const place_lines &map_d = stored_map(name_d, 128, N / 2, 64, N);
     const std::vector<struct part> parts = parts_of(B, height, N);
     place_lines found = unknown(height, 128);
     for (const struct part &p : parts) {
@@ -163,8 +164,8 @@ template <class T, int B, int N> static void check_b(const place_lines &map_a, i
 
 // Where a is read from in shared memory, with b the unit matrix.
 template <class T, int A, int B, int N> static void check_a(int height) {
-    const place_lines &map_d =
-        stored_map(named<T>("wgmma", "d." + std::to_string(N)), 128, N / 2, 64, N);
+    const std::string name_d = named<T>("wgmma", "d." + std::to_string(N));
+    const place_lines &map_d = stored_map(name_d, 128, N / 2, 64, N);
     const std::vector<struct part> parts = parts_of(A, height, 64);
     const struct part b = {B, 128, N, 0, 0};
     place_lines found = unknown(height, 128);
@@ -219,7 +220,8 @@ template <class T, int B, int N> static void check_registers(const place_lines &
 }
 
 template <class T, int N> static void check_wgmma() {
-    const place_lines &map_a = stored_map(named<T>("wgmma", "a"), 128, 8, 64, 16);
+    const std::string name_a = named<T>("wgmma", "a");
+    const place_lines &map_a = stored_map(name_a, 128, 8, 64, 16);
     check_registers<T, BY_ROWS, N>(map_a);
     check_registers<T, BY_COLUMNS, N>(map_a);
     for (int height = 64; height <= 128; height += 64) {
@@ -294,8 +296,8 @@ pack(uint32_t *packed) { // (K, 4): which of a thread's sums each half is
 
 template <class T, int K> static void check_pack() {
     const std::string columns = std::to_string(16 * K), name = named<T>("wgmma_pack", columns);
-    const place_lines &map_d =
-        stored_map(named<T>("wgmma", "d." + columns), 128, 8 * K, 64, 16 * K);
+    const std::string name_d = named<T>("wgmma", "d." + columns);
+    const place_lines &map_d = stored_map(name_d, 128, 8 * K, 64, 16 * K);
     uint32_t *on_packed = to_device(std::vector<uint32_t>(4 * K));
     const auto kernel = pack<T, K>;
     LAUNCH(kernel, 1, 128, 0, 0, on_packed);

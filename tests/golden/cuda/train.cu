@@ -1938,8 +1938,7 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
         state->t++;
-        state->update =
-            update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
+        state->update = update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
     }
     const struct step_result result = {.total = state->total,
                                        .last = state->loss,
@@ -2048,8 +2047,7 @@ KERNEL(256) adamw(const struct step_state *state, float *params, const float *gr
             float weight = p[a].v[e], gradient = g[a].v[e] * u.scale;
             weight *= keep;
             const float mean = m[a].v[e] + u.mean_weight * (gradient - m[a].v[e]);
-            const float square =
-                u.square_keep * v[a].v[e] + u.square_weight * gradient * gradient;
+            const float square = u.square_keep * v[a].v[e] + u.square_weight * gradient * gradient;
             weight -= u.step * (mean / (sqrtf(square) / u.root + u.eps));
             m[a].v[e] = mean;
             v[a].v[e] = square;
