@@ -110,7 +110,7 @@ function emit.train_cu(g, c, facts)
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels
   for _, kernel in ipairs(k.kernels) do
-    if kernel.op.product or kernel.op.name == "matmul_dw" then table.insert(k.products, kernel) end
+    if kernel.op.product or kernel.op.weight_gradient then table.insert(k.products, kernel) end
     k.hopper = k.hopper or kernel.path:find("hopper") ~= nil
   end
   k.device_floats = g.sizes.params

@@ -53,8 +53,10 @@ end
 -- alike.
 function kernels.name(node, t, decode)
   local words = { node.op.name, named_sizes(node, t) }
-  if decode and not node.op.name:find("_decode$") then table.insert(words, 2, "decode") end
-  if node.op.name == "matmul_dw" and node.outputs[2] then words[#words + 1] = "dbias" end
+  if decode and not node.op.decode_only then table.insert(words, 2, "decode") end
+  for i, operand in ipairs(node.op.outputs) do
+    if operand.in_name and node.outputs[i] then words[#words + 1] = operand[1] end
+  end
   for i, operand in ipairs(node.op.outputs) do
     if operand.optional and not node.outputs[i] and not decode then words[#words + 1] = "no_" .. operand[1] end
   end
@@ -179,14 +181,14 @@ end
 -- Whether a store's code is long: an activation's polynomial, or a mask's random numbers.
 local function is_long(steps)
   for _, step in ipairs(steps) do
-    if step.op and (step.op.family == "activation" or step.op.name == "dropout") then return true end
+    if step.op and step.op.long then return true end
   end
   return false
 end
 
 local function dropout_site(steps)
   for _, step in ipairs(steps) do
-    if step.op and step.op.name == "dropout" then return step.attrs.site end
+    if step.op and step.op.mask then return step.attrs.site end
   end
   return nil
 end
@@ -196,16 +198,16 @@ local function gemm_store(node, step_names)
   local store = {}
   for _, step in ipairs(node.epilogue) do
     local names = step_names[step]
-    local name = step.op and step.op.name
+    local gemm = step.op and step.op.gemm
     if step.keep then
       store.kept = names[1]
-    elseif name == "bias" then
+    elseif gemm == "bias" then
       store.bias = names.bias
-    elseif name == "add" then
+    elseif gemm == "residual" then
       store.residual = names.addend or names.x
-    elseif name == "gelu_tanh" then
-      store.activation = name
-    elseif name == "gelu_tanh_backward" then
+    elseif gemm == "activation" then
+      store.activation = step.op.name
+    elseif gemm == "activation_gradient" then
       store.dgelu = names.pre
     end
   end
@@ -227,7 +229,7 @@ end
 local function parameter_words(k)
   local words, cuda = {}, k.target.backend == "cuda"
   if k.takes_model then
-    words[1] = (k.op.name == "mean_loss" and "" or "const ") ..
+    words[1] = (k.op.writes_model and "" or "const ") ..
       (cuda and "struct step_state *state" or "struct model *m")
   end
   for _, operand in ipairs(k.operands) do
@@ -250,7 +252,7 @@ local function beta_names(node, t)
       names[#names + 1] = #names == 0 and word or word .. #names + 1
     end
   end
-  if cuda and node.op.name == "mean_loss" then names[1] = "beta" end
+  if cuda and node.op.writes_model then names[1] = "beta" end
   return names
 end
 
@@ -267,7 +269,7 @@ local function bytes_of(node)
   end
   for i, tensor in ipairs(node.inputs) do
     -- Of a table, the rows that are looked up; at most as many as there are.
-    if tensor and node.op.name == "embed" and i > 1 then
+    if tensor and node.op.inputs[i].table then
       total = total + target.bytes(tensor) * math.min(graph.count(tensor), node.dims.N * node.dims.C)
     else
       add(tensor)

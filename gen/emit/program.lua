@@ -92,7 +92,7 @@ local function beta_text(node, number, cuda)
     if not node.first_writer[number] then return "false" end
     return by_rows and "m->first && row == 0" or "m->first"
   end
-  if node.op.name == "mean_loss" then return "gpu->beta" end
+  if node.op.writes_model then return "gpu->beta" end
   if not node.first_writer[number] then return "1.0f" end
   return by_rows and "row == 0 ? gpu->beta : 1.0f" or "gpu->beta"
 end
@@ -139,7 +139,7 @@ end
 
 -- The sampler: before node i runs, the weight of the next product behind it is prefetched.
 function Writer:ahead(nodes, i, indent)
-  repeat i = i + 1 until not nodes[i] or nodes[i].op.name == "matmul"
+  repeat i = i + 1 until not nodes[i] or nodes[i].op.product
   local node = nodes[i]
   if not node or node == self.asked then return end
   self.asked = node

@@ -29,6 +29,20 @@
 --   betas      on CUDA: the accumulating outputs do not all have the same first writer: each has a
 --              beta of its own
 --   prologue   on CUDA: its first input's load takes pointwise ops (see gen/passes/fuse.lua)
+--
+-- Traits say what passes and emission need to know of an op beyond its shapes; they test no names:
+--   activation   the function of a feed-forward layer, which recompute=gelu makes again
+--   long         of a pointwise op: its C is long, so that a store with it is better a function of its own
+--   mask         of a pointwise op: it draws a dropout mask, for its attribute `site`
+--   gemm         of a pointwise op: its place in the store of a product of cuBLASLt's, "bias", "residual",
+--                "activation" or "activation_gradient"
+--   loss         "rows": each row's loss, whose gradient needs nothing from above; "mean": their mean; "gradient"
+--   weight_gradient, bias_gradient   the gradient of a product's weight, of a bias: the first's kernel can add up both
+--   writes_model it adds to struct model (struct step_state)
+--   decode_only  the sampler's alone
+-- and of an operand:
+--   table        of an input: rows of it are looked up
+--   in_name      of an output that a node may lack: the kernel's name says where it is there
 local nearest = require("gen.base.nearest")
 
 local op = {}
@@ -39,10 +53,13 @@ local FIELDS = {
   backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
   template = "table", decode = "table", variant = "function", product = "table", common = "string",
   named_by = "table", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean", gives_weights = "boolean",
-  workspace = "function", betas = "boolean", prologue = "boolean",
+  workspace = "function", betas = "boolean", prologue = "boolean", activation = "boolean", long = "boolean",
+  mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
+  writes_model = "boolean", decode_only = "boolean",
 }
 local WANTED = { "name", "inputs", "outputs", "flops" }
-local OPERAND = { optional = "boolean", accumulate = "boolean", type = "string", cpu = "boolean" }
+local OPERAND = { optional = "boolean", accumulate = "boolean", type = "string", cpu = "boolean", table = "boolean",
+  in_name = "boolean" }
 
 local function sorted_names(map)
   local names = {}

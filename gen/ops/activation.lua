@@ -11,6 +11,9 @@ for _, name in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
     inputs = { { "x", "N C" } },
     outputs = { { "y", "N C" } },
     expr = name .. "(x)",
+    activation = true,
+    long = true,
+    gemm = name == "gelu_tanh" and "activation" or nil,
     flops = function(d) return cost[name] * d.N * d.C end,
     backward = function(g, node, dy)
       return g:append(name .. "_backward", { "d." .. node.inputs[1].name }, { dy, node.inputs[1] })
@@ -22,6 +25,8 @@ for _, name in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
     outputs = { { "dx", "N C" } },
     inplace = { dx = "dy" },
     expr = ("dy * %s_grad(pre)"):format(name),
+    long = true,
+    gemm = name == "gelu_tanh" and "activation_gradient" or nil,
     flops = function(d) return (cost[name] + 1) * d.N * d.C end,
   }
 end

@@ -6,6 +6,7 @@ return {
   inplace = { y = "x" },
   expr = "x + addend",
   commutes = true,
+  gemm = "residual",
   flops = function(d) return d.N * d.C end,
   backward = function(_, _, dy) return dy, dy end,
 }

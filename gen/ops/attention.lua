@@ -120,6 +120,7 @@ local attention_decode = {
   end,
   template = { "attention_decode", "attention_decode" },
   named_by = { "T", "H", "D" },
+  decode_only = true,
   takes_pos = true,
   gives_weights = true,
   flops = function(d) return 4 * d.N * d.T * d.C end,

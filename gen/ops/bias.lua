@@ -5,6 +5,7 @@ local bias = {
   outputs = { { "y", "N C" } },
   inplace = { y = "x" },
   expr = "x + bias",
+  gemm = "bias",
   flops = function(d) return d.N * d.C end,
 }
 
@@ -20,6 +21,7 @@ local bias_grad = {
   inputs = { { "dy", "N C" } },
   outputs = { { "dbias", "C", accumulate = true } },
   template = { "bias", "bias_grad" },
+  bias_gradient = true,
   -- On CUDA partial sums over parts of the rows, of 64 rows or more: with slices of 256 columns about
   -- eight blocks for each multiprocessor.
   workspace = function(d)

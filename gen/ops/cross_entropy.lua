@@ -6,6 +6,7 @@ local cross_entropy = {
   inputs = { { "logits", "N V" }, { "targets", "N" } },
   outputs = { { "losses", "N", type = "f32" } },
   template = { "cross_entropy", "cross_entropy" },
+  loss = "rows",
   common = "softmax",
   flops = flops,
 }
@@ -25,6 +26,7 @@ local cross_entropy_backward = {
   outputs = { { "dlogits", "N V" }, { "losses", "N", type = "f32" } },
   inplace = { dlogits = "logits" },
   template = { "cross_entropy", "cross_entropy_backward" },
+  loss = "gradient",
   common = "softmax",
   takes_model = true,
   flops = flops,
@@ -36,6 +38,8 @@ local mean_loss = {
   inputs = { { "losses", "N" }, { "targets", "N" } },
   outputs = {},
   template = { "cross_entropy", "mean_loss" },
+  loss = "mean",
+  writes_model = true,
   takes_model = true,
   flops = function(d) return d.N end,
 }

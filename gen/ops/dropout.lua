@@ -5,6 +5,8 @@ local dropout = {
   inputs = { { "x", "N C" } },
   outputs = { { "y", "N C" } },
   attrs = { site = false },
+  mask = true,
+  long = true,
   inplace = { y = "x" },
   expr = "x * dropout_mask(&drop, site, row, DROPOUT_CHUNKS(COLS), col)",
   flops = function(d) return 5 * d.N * d.C end,

@@ -7,7 +7,8 @@ end
 
 local embed = {
   name = "embed",
-  inputs = { { "tokens", "N" }, { "wte", "V C" }, { "wpe", "T C", optional = true } },
+  inputs = { { "tokens", "N" }, { "wte", "V C", table = true },
+    { "wpe", "T C", optional = true, table = true } },
   outputs = { { "y", "N C" } },
   attrs = { T = false },
   derive = positions,

@@ -35,8 +35,9 @@ local matmul_dx = {
 local matmul_dw = {
   name = "matmul_dw",
   inputs = { { "dy", "N O" }, { "x", "N C" } },
-  outputs = { { "dw", "O C", accumulate = true }, { "dbias", "O", accumulate = true } },
+  outputs = { { "dw", "O C", accumulate = true }, { "dbias", "O", accumulate = true, in_name = true } },
   template = { "matmul", "matmul_dw" },
+  weight_gradient = true,
   betas = true,
   flops = product_flops,
 }

@@ -32,7 +32,7 @@ function autodiff.run(g)
   g.phase = "backward"
   for i = #forward, 1, -1 do
     local node = forward[i]
-    local given, any = {}, node.op.name == "cross_entropy"
+    local given, any = {}, node.op.loss == "rows"
     for o, output in ipairs(node.outputs) do
       given[o] = grads[output] or false
       any = any or grads[output]
@@ -54,9 +54,9 @@ function autodiff.run(g)
   end
 
   for _, node in ipairs(forward) do
-    if node.op.name == "mean_loss" then
+    if node.op.loss == "mean" then
       g.site, g.line = node.site, node.line
-      g:append("mean_loss", {}, { g.tensors["train.losses"], node.inputs[2] })
+      g:append(node.op.name, {}, { g.tensors["train.losses"], node.inputs[2] })
     end
   end
   g.site, g.line, g.layer, g.phase = nil, nil, nil, "forward"

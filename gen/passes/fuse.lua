@@ -51,24 +51,22 @@ local function has_site(node)
   return (node.attrs.site or 0) ~= 0
 end
 
--- Which op may follow which in the store of a product of cuBLASLt's: "" is the product itself.
--- GELU is its tanh form, and not in float32.
-local gemm_stores = {
-  matmul = { [""] = { bias = true, add = true, gelu_tanh = "half" },
-    bias = { add = true, gelu_tanh = "half" } },
-  matmul_dx = { [""] = { add = true, gelu_tanh_backward = "half" } },
-}
+-- Which op, by its trait gemm, may follow which in the store of a product of cuBLASLt's, of a linear layer and of its
+-- input's gradient: "" is the product itself. GELU is its tanh form, and not in float32.
+local layer_stores = { [""] = { bias = true, residual = true, activation = "half" },
+  bias = { residual = true, activation = "half" } }
+local gradient_stores = { [""] = { residual = true, activation_gradient = "half" } }
 
 -- Whether the producer's store takes this op behind what it has already.
 local function store_takes(g, producer, node, kept)
   if g:backend() == "cpu" then return producer.op.epilogue end
   if not producer.op.product then return producer.op.epilogue or is_pointwise(producer) end
-  local after = gemm_stores[producer.op.name]
+  local after = producer.op.product.transposed and layer_stores or gradient_stores
   local last = producer.epilogue[#producer.epilogue]
-  local takes = after and after[last and last.op and last.op.name or last and "kept" or ""]
-  takes = takes and takes[node.op.name]
+  local takes = after[last and last.op and last.op.gemm or last and "kept" or ""]
+  takes = takes and takes[node.op.gemm]
   -- What others read of it is stored by GELU alone, as its aux.
-  if kept and node.op.name ~= "gelu_tanh" then return false end
+  if kept and node.op.gemm ~= "activation" then return false end
   return takes == true or takes == "half" and g:elem() ~= "f32"
 end
 
@@ -153,11 +151,11 @@ end
 local function fuse_bias_grads(g)
   local dw_of = {}
   for _, node in ipairs(g.nodes) do
-    if node.op.name == "matmul_dw" then dw_of[node.inputs[1]] = node end
+    if node.op.weight_gradient then dw_of[node.inputs[1]] = node end
   end
   for position = #g.nodes, 1, -1 do
     local node = g.nodes[position]
-    local dw = node.op.name == "bias_grad" and dw_of[node.inputs[1]]
+    local dw = node.op.bias_gradient and dw_of[node.inputs[1]]
     if dw then
       dw.outputs[2] = node.outputs[1]
       table.remove(g.nodes, position)
@@ -212,15 +210,24 @@ local function drops(g, head)
   return false
 end
 
+-- The node that makes each row's loss, or nil.
+local function node_of_loss(g)
+  for _, node in ipairs(g.nodes) do
+    if node.op.loss == "rows" then return node end
+  end
+  return nil
+end
+
 -- The LM head: logits = matmul(x, w), the loss, dlogits, dx and dw run block by block, once for
 -- evaluations (up to the losses) and once in training (all of it), so that logits are never held
 -- for more than a block. In training the backward pass makes its own.
 local function block_head(g)
   local position, head
+  local loss = node_of_loss(g)
   for i, node in ipairs(g.nodes) do
-    if node.op.name == "matmul" and node.outputs[1].name:find("^logits") then position, head = i, node end
+    if loss and loss.inputs[1].producer == node and node.op.product then position, head = i, node end
   end
-  if not head or not g.tensors.losses then return end
+  if not head then return end
   local n, logits = head.dims.N, head.outputs[1]
   local rows = drops(g, head) and n or fuse.logits_rows(g:backend(), n, head.dims.O, g.logits_rows or 0)
   local eval = { rows = rows, count = n // rows, id = "eval" }
@@ -239,14 +246,14 @@ local function block_head(g)
   head.phase = "loss"
   table.insert(g.nodes, position + 3, repeated) -- behind cross_entropy and mean_loss
   for _, node in ipairs(g.nodes) do
-    if node.op.name == "cross_entropy_backward" then
+    if node.op.loss == "gradient" then
       node.inputs[1] = again
       shrunk[shrink(node.outputs[1])] = true
     end
   end
   for _, node in ipairs(g.nodes) do
     local reads = node.inputs[1]
-    if node == head or node.op.name == "cross_entropy" then
+    if node == head or node == loss then
       into_block(node, eval, shrunk)
     elseif node == repeated or (reads and shrunk[reads] and node.phase == "backward") then
       into_block(node, train, shrunk)

@@ -138,7 +138,7 @@ local function inplace_input(g, node, position, lives)
     -- A CPU's product keeps partial sums where its result goes, before its store reads anything. cuBLASLt may
     -- read the aux of a GELU's derivative after it has stored elsewhere in its tile.
     local sums = g:backend() == "cpu" and not g.decode
-    local apart = node.op.product and (sums or g:backend() == "cuda" and step.op and step.op.name ~= "add")
+    local apart = node.op.product and (sums or g:backend() == "cuda" and step.op and step.op.gemm ~= "residual")
     for _, tensor in ipairs(not apart and step.operands or {}) do
       if dies_here(tensor) and not read[tensor] then return tensor end
     end

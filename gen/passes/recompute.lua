@@ -7,11 +7,9 @@
 -- A node is made again as it was: same parameters, same dropout sites, so the same values.
 local recompute = {}
 
-local activations = { gelu_erf = true, gelu_tanh = true, relu = true, silu = true }
-
 -- Which forward nodes are made again, by g.recompute.
 local function again_node(g, node)
-  if g.recompute == "gelu" then return activations[node.op.name] end
+  if g.recompute == "gelu" then return node.op.activation end
   return node.layer ~= nil
 end
 

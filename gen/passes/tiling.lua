@@ -83,7 +83,7 @@ function tiling.describe(node)
   if letters then
     s = { kind = "product", rows = d.N, inner = d[letters.inner], cols = d[letters.cols] }
     s.name = ("%s_%dx%dx%d"):format(node.op.name, s.rows, s.inner, s.cols)
-  elseif node.op.name == "matmul_dw" then
+  elseif node.op.weight_gradient then
     s = { kind = "gradient", rows = d.O, inner = d.N, cols = d.C }
     s.name = ("%s_%dx%dx%d"):format(node.op.name, d.N, d.O, d.C)
   end

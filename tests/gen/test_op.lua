@@ -89,4 +89,12 @@ check.test("an error in a template does", function()
     "templates/cpu/layernorm%.c:%d+: %$%(k%.attrs%.eps%) is nil, not a string or number")
 end)
 
+-- A pass or an emitter that asks for a trait serves the next op too.
+check.test("no file of gen/ir, gen/passes or gen/emit tests an op's name", function()
+  local pipe = io.popen([[grep -nE "op\.name (==|~=)|op\.name:(find|match)" \
+    gen/ir/*.lua gen/passes/*.lua gen/emit/*.lua]])
+  check.equal(pipe:read("a"), "")
+  pipe:close()
+end)
+
 check.finish()

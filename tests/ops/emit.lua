@@ -35,7 +35,7 @@ local DIMS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
 
 -- Stands for the loss while gradients are derived: the sum of y times dy, so that y's gradient is dy.
 local function append_loss(g, y, dy)
-  local weigh = { name = "cross_entropy", inputs = { { "y", "N C" } }, outputs = {},
+  local weigh = { name = "weigh", loss = "rows", inputs = { { "y", "N C" } }, outputs = {},
     backward = function() return dy end }
   g.nodes[#g.nodes + 1] = { op = weigh, inputs = { y }, outputs = {}, attrs = {}, dims = {}, epilogue = {},
     phase = "forward" }
@@ -196,7 +196,7 @@ local function padding_of(t, tensor)
   local width, rows = target.padded(t, tensor)
   if t.backend == "cpu" or tensor.dense then return width, rows, false end
   local weight = tensor.kind == "param" or tensor.kind == "grad" or tensor.kind == "packed"
-  local of_logits = tensor.name == "dy" or tensor.producer and tensor.producer.op.name == "cross_entropy_backward"
+  local of_logits = tensor.name == "dy" or tensor.producer and tensor.producer.op.loss == "gradient"
   return width, rows, weight or (of_logits and columns == t.vocab) or false
 end
 
@@ -249,7 +249,7 @@ local function aliases_of(t, node)
     -- A CPU's product keeps partial sums in its result. cuBLASLt may have its C in place, a residual, but does not
     -- say so of what GELU's derivative reads.
     local sums = t.backend == "cpu" and t.padded
-    local apart = node.op.product and (sums or t.backend == "cuda" and step.op and step.op.name ~= "add")
+    local apart = node.op.product and (sums or t.backend == "cuda" and step.op and step.op.gemm ~= "residual")
     for _, tensor in ipairs(not apart and step.operands or {}) do
       if not read[tensor] and #tensor.dims == 2 and tensor.type == first.type then list[#list + 1] = tensor end
     end
