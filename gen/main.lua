@@ -8,6 +8,7 @@
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h, which no
 -- config changes and --keys writes alone. A file is written only where its text changed.
 package.path = "./?.lua;" .. package.path
+local lacking = require("gen.emit.lacking")
 local pipeline = require("gen.passes.pipeline")
 local command = require("gen.base.command")
 local hash = require("gen.config.hash")
@@ -103,6 +104,7 @@ local function main()
   end
   local dumps = {}
   local g = pipeline.train(c, function(pass, text) dumps[pass] = text end)
+  lacking.check(g, c)
   if c.backend == "cpu" then c.tiling = tiling.resolve(g, c.tiling, c.isa, args.build .. "/tune") end
   c.baked_text = hash.baked_text(c)
   local digits, name = hash.of(c), c.build_name

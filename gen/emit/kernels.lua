@@ -410,6 +410,17 @@ local function template_path(t, file)
   return ("templates/%s/%s"):format(t.backend, file .. (t.backend == "cpu" and ".c" or ".cu"))
 end
 
+-- The template that a node wants and its backend does not have: its path and function; nil where it has it.
+function kernels.lacks(node, t, decode)
+  if node.op.expr then return nil end
+  local file, fn = table.unpack(template_of(node, t, decode))
+  local path = template_path(t, file)
+  local there = io.open(path)
+  if there then there:close() end
+  if there and load_template(path)[fn] then return nil end
+  return path, fn
+end
+
 local function text(node, t, decode)
   local k, file, fn
   if node.op.expr then
