@@ -45,8 +45,10 @@ function gpt.forward(g, c, rows)
     return g:append("bias", { stem .. ".biased" }, { y, b })
   end
 
-  local function layernorm(x, name, stem)
+  -- RMSNorm has no shift, whatever `bias` is.
+  local function norm(x, name, stem)
     local scale = g:param(name .. ".weight", { C }, { init = "ones" })
+    if c.norm == "rmsnorm" then return (g:append("rmsnorm", stem, { x, scale })) end
     local shift = c.bias and g:param(name .. ".bias", { C }, { init = "zeros" })
     return (g:append("layernorm", stem, { x, scale, shift }))
   end
@@ -76,13 +78,13 @@ function gpt.forward(g, c, rows)
     g.layer = layer
     local name, block = ("transformer.h.%d"):format(layer), ("block.%d"):format(layer)
 
-    local h = layernorm(x, name .. ".ln_1", block .. ".ln_1")
+    local h = norm(x, name .. ".ln_1", block .. ".ln_1")
     h = linear(h, name .. ".attn.c_attn", block .. ".qkv", C, 3 * C, init.weight(C), c.qkv_bias)
     h = attention(h, block)
     h = linear(h, name .. ".attn.c_proj", block .. ".projected", C, C, init.projection(C), c.bias)
     x = g:append("add", { block .. ".x_mid" }, { dropout(h, block .. ".projected.kept"), x })
 
-    h = layernorm(x, name .. ".ln_2", block .. ".ln_2")
+    h = norm(x, name .. ".ln_2", block .. ".ln_2")
     h = linear(h, name .. ".mlp.c_fc", block .. ".fc", C, F, init.weight(C), c.bias)
     h = g:append(c.activation, { block .. ".activated" }, { h })
     h = linear(h, name .. ".mlp.c_proj", block .. ".narrowed", F, C, init.projection(F), c.bias)
@@ -91,7 +93,7 @@ function gpt.forward(g, c, rows)
     g.layer = nil
   end
 
-  x = layernorm(x, "transformer.ln_f", "ln_f")
+  x = norm(x, "transformer.ln_f", "ln_f")
   if c.decode then x = g:append("last_row", { "last" }, { x }) end
   local head
   if c.tie_weights then

@@ -46,6 +46,7 @@ function samples.random(count, visit)
       "activation=" .. pick { "gelu_erf", "gelu_tanh", "relu", "silu" },
       "attn_scale=" .. pick { "head", "embd" }, "init=" .. pick { "nanogpt", "pytorch" },
       "isa=" .. pick { "avx512", "avx2", "neon", "generic" },
+      "norm=" .. pick { "layernorm", "rmsnorm" },
     }
     visit(load(words), table.concat(words, " "))
   end

@@ -83,7 +83,7 @@ check.test("defaults are nanoGPT's", function()
   local defaults = {
     model = "gpt", n_layer = 12, n_head = 12, n_embd = 768, block_size = 1024, batch_size = 12,
     bias = false, qkv_bias = false, lm_head_bias = false, tie_weights = true,
-    activation = "gelu_erf", attn_scale = "head", dropout_embd = true, init = "nanogpt",
+    norm = "layernorm", activation = "gelu_erf", attn_scale = "head", dropout_embd = true, init = "nanogpt",
     optimizer = "adamw", decay_params = "matrices", dtype = "float32", backend = "cpu",
     recompute = "none", logits_rows = 0, tf32 = false, attention = "mma", arch = "native",
     specialise = true, dropout = 0.0, out_dir = "", dataset = "shakespeare_char", eval_interval = 2000,
@@ -113,7 +113,7 @@ end)
 check.test("what another value does to a run that goes on", function()
   for name, wanted in pairs({ tiling = "nothing", specialise = "nothing", isa = "rounding", backend = "rounding",
     arch = "rounding", n_layer = "results", dtype = "results", optimizer = "results", seed = "results",
-    activation = "function", attn_scale = "function", n_head = "function", threads = "nothing",
+    activation = "function", attn_scale = "function", n_head = "function", norm = "function", threads = "nothing",
     max_iters = "nothing" }) do
     check.equal(schema.key(name).changes, wanted, name)
   end
@@ -186,9 +186,9 @@ end)
 
 check.test("a bigram has no transformer's keys", function()
   local text = "return { model = 'bigram', block_size = 8 }"
-  local c = load_text(text, "n_layer=3", "bias=true", "activation=relu", "n_head=5")
+  local c = load_text(text, "n_layer=3", "bias=true", "norm=rmsnorm", "activation=relu", "n_head=5")
   for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, head_size = 0,
-    bias = false, qkv_bias = false, tie_weights = false, activation = "gelu_erf" }) do
+    bias = false, qkv_bias = false, tie_weights = false, norm = "layernorm", activation = "gelu_erf" }) do
     check.equal(c[name], value, name)
   end
   check.equal(hash.baked_text(c), hash.baked_text(load_text(text)))
@@ -222,7 +222,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
   check.equal(hash.of(load_text(base), "h") ~= plain, true)
   for _, words in ipairs({ "model=bigram dropout=0", "n_layer=3", "n_head=4", "n_embd=10",
     "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
-    "lm_head_bias=true", "tie_weights=false", "activation=relu", "attn_scale=embd",
+    "lm_head_bias=true", "tie_weights=false", "norm=rmsnorm", "activation=relu", "attn_scale=embd",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}

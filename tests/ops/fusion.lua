@@ -4,9 +4,13 @@ local function linear(g, x, name, C, O)
   return g:append("bias", { name }, { y, g:param(name .. ".b", { O }, { init = "zeros" }) })
 end
 
-local function norm(g, x, name, C)
+local function layernorm(g, x, name, C)
   return (g:append("layernorm", name, { x, g:param(name .. ".scale", { C }, { init = "ones" }),
     g:param(name .. ".shift", { C }, { init = "zeros" }) }))
+end
+
+local function rmsnorm(g, x, name, C)
+  return (g:append("rmsnorm", name, { x, g:param(name .. ".scale", { C }, { init = "ones" }) }))
 end
 
 return function(case)
@@ -38,7 +42,7 @@ return function(case)
       local targets = given("targets", { N }, { type = "i32", below = V, ignored = true })
       local x = g:append("embed", { "x" }, { given("tokens", { N }, { type = "i32", below = V }), wte,
         g:param("wpe", { N, C }, { init = "zeros", spread = 1 }) }, { T = N })
-      local scores = g:append("matmul", { "tied.logits" }, { norm(g, x, "norm", C), wte })
+      local scores = g:append("matmul", { "tied.logits" }, { layernorm(g, x, "norm", C), wte })
       g:append("mean_loss", {}, { g:append("cross_entropy", { "losses" }, { scores, targets }), targets })
     end)
   end
@@ -52,14 +56,16 @@ return function(case)
       return g:append("add", { "y" }, { h, x })
     end)
   end
-  case("residual steps", { tolerance = 3e-6 }, function(g, given)
-    local C = 33
-    local x = given("x", { 13, C })
-    for step = 1, 2 do
-      local h = linear(g, norm(g, x, "norm" .. step, C), "linear" .. step, C, C)
-      h = g:append("dropout", { "dropped" .. step }, { h }, { site = step })
-      x = g:append("add", { "x" .. step }, { h, x })
-    end
-    return x
-  end)
+  for _, norm in ipairs({ { "layernorm", layernorm }, { "rmsnorm", rmsnorm } }) do
+    case("residual steps with " .. norm[1], { tolerance = 3e-6 }, function(g, given)
+      local C = 33
+      local x = given("x", { 13, C })
+      for step = 1, 2 do
+        local h = linear(g, norm[2](g, x, "norm" .. step, C), "linear" .. step, C, C)
+        h = g:append("dropout", { "dropped" .. step }, { h }, { site = step })
+        x = g:append("add", { "x" .. step }, { h, x })
+      end
+      return x
+    end)
+  end
 end

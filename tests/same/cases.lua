@@ -36,6 +36,10 @@ cases.list = {
   { name = "notebook", n_layer = 2, n_head = 4, n_embd = 24, block_size = 12, batch_size = 4, bias = true,
     qkv_bias = false, lm_head_bias = true, tie_weights = false, activation = "relu", attn_scale = "embd",
     init = "pytorch", decay_params = "all", weight_decay = 0.01, dropout = 0.2, dropout_embd = false },
+  { name = "rmsnorm", n_layer = 2, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
+    norm = "rmsnorm", dropout = 0.1, gradient_accumulation_steps = 2, recompute = "block" },
+  { name = "rmsnorm_plain", n_layer = 2, n_head = 3, n_embd = 24, block_size = 12, batch_size = 2, norm = "rmsnorm",
+    cuda = { dtype = "float32" } },
 
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
