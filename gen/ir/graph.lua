@@ -66,6 +66,11 @@ function graph:input(name, dims, type)
   return self:tensor(name, dims, { kind = "input", type = type, dense = true })
 end
 
+-- What an op keeps from one call to the next, a sampler's cache: its sizes are the op's own, from those in `d`.
+function graph:state(name, op_name, d)
+  return self:tensor(name, op.all()[op_name].state(d), { kind = "state" })
+end
+
 -- The gradient that all backward ops of a parameter add to.
 function graph:param_grad(param)
   local name = "d." .. param.name

@@ -24,6 +24,8 @@
 --   named_by   letters for the kernel's name, where not those of its operands
 --   takes_model, takes_pos, scratch: the kernel is also given struct model (struct step_state on
 --              CUDA), the sampler's position, or memory of its own for each thread
+--   state      function(d): the sizes of what the op keeps from one call to the next; panel: how many of its rows
+--              stand side by side there
 --   gives_weights  the sampler's kernel is also given where its weights are wanted, or NULL
 --   workspace  on CUDA: function(d, target): floats of memory that the kernel wants while it runs
 --   betas      on CUDA: the accumulating outputs do not all have the same first writer: each has a
@@ -55,7 +57,7 @@ local FIELDS = {
   named_by = "table", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean", gives_weights = "boolean",
   workspace = "function", betas = "boolean", prologue = "boolean", activation = "boolean", long = "boolean",
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
-  writes_model = "boolean", decode_only = "boolean",
+  writes_model = "boolean", decode_only = "boolean", state = "function", panel = "number",
 }
 local WANTED = { "name", "inputs", "outputs", "flops" }
 local OPERAND = { optional = "boolean", accumulate = "boolean", type = "string", cpu = "boolean", table = "boolean",

@@ -57,7 +57,7 @@ function gpt.forward(g, c, rows)
   local function attention(qkv, block)
     local attrs = { T = T, H = c.n_head, scale = scale }
     if c.decode then
-      local cache = g:tensor(block .. ".cache", { 2, (T // 32 + 2) * 32, C }, { kind = "state" })
+      local cache = g:state(block .. ".cache", "attention_decode", { T = T, C = C })
       return (g:append("attention_decode", block .. ".attention", { qkv, cache }, attrs))
     end
     if c.has_dropout then

@@ -103,9 +103,10 @@ local attention_backward = {
 }
 
 -- attention_decode: the sampler's. Appends the rows' keys and values to the cache, two planes of
--- (S, C), and attends to all that it holds. Panels of keys, at most 32 wide, need S above T.
-local CACHE_PANEL = 32
-local function cache_rows(T) return (T // CACHE_PANEL + 2) * CACHE_PANEL end
+-- (S, C), and attends to all that it holds. Keys lie in panels of PANEL, which need S above T; values are read
+-- by the tile, beyond the last.
+local PANEL = 32
+local function cache_rows(T) return (T // PANEL + 2) * PANEL end
 
 local attention_decode = {
   name = "attention_decode",
@@ -120,6 +121,8 @@ local attention_decode = {
   end,
   template = { "attention_decode", "attention_decode" },
   named_by = { "T", "H", "D" },
+  state = function(d) return { 2, cache_rows(d.T), d.C } end,
+  panel = PANEL,
   decode_only = true,
   takes_pos = true,
   gives_weights = true,

@@ -8,7 +8,7 @@
 //// beyond the last value.
 //$ function attention_decode(k)
 $(k.sign("static void", k.part.rows, "int pos, int rows, int h")) {
-    enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = 32 };
+    enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = $(k.op.panel) };
     enum { DEPTH = D < (int)PRODUCT_DEPTH ? (int)D : (int)PRODUCT_DEPTH };
     _Alignas(64) float q[ROWS * DEPTH] = {0}, weights[ROWS * KEYS], sums[ROWS * COLS];
     const float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
@@ -76,7 +76,7 @@ $(k.sign("static void", k.part.rows, "int pos, int rows, int h")) {
 //// rounded to float, so that a row sums to 1 within the rounding of its terms.
 static void $(k.part.weights)(float *weights, int tokens, const float *qkv, const float *cache,
                               int pos, int rows, int h) {
-    enum { $(k.dims), WIDTH = 32 };
+    enum { $(k.dims), WIDTH = $(k.op.panel) };
     const float *keys = cache + (size_t)h * S * D;
     for (int r = 0; r < rows; r++) {
         const float *q = qkv + (size_t)r * E + h * D;
@@ -106,7 +106,7 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, cons
 //// Appends the rows' keys and values to the cache, then attends. weights (H, tokens, tokens) of
 //// this layer receives its rows if it is not NULL.
 $(k.sign("static void", k.name, "float *weights, int tokens, int pos, "..k.thread_params)) {
-    enum { $(k.dims), WIDTH = 32 };
+    enum { $(k.dims), WIDTH = $(k.op.panel) };
     const struct range mine = share(H, thread, threads);
     for (int h = mine.first; h < mine.last; h++) {
         float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;

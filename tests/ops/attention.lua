@@ -1,4 +1,6 @@
 -- Cases of attention: sizes around the tile's and its blocks', heads of odd sizes, dropout, far scores.
+local op = require("gen.ir.op")
+
 local plain = { { 1, 1, 1, 1 }, { 1, 100, 1, 64 }, { 3, 7, 2, 1 } }
 -- CUDA: heads that fill the tensor cores' tiles, or not, and sequences around the blocks' sizes.
 local plain_cuda = { { 2, 7, 2, 8 }, { 1, 65, 2, 20 }, { 1, 100, 2, 32 }, { 3, 1, 2, 64 }, { 2, 130, 2, 64 },
@@ -34,7 +36,7 @@ return function(case)
     local most = math.min(40, T)
     case(("decode %d at %d, %dx%dx%d"):format(rows, pos, T, H, D),
       { tolerance = 1e-6, decode = { rows = rows, pos = pos, most = most } }, function(g, given)
-        local cache = given("cache", { 2, (T // 32 + 2) * 32, H * D }, { kind = "state" })
+        local cache = given("cache", op.all().attention_decode.state({ T = T, C = H * D }), { kind = "state" })
         return (g:append("attention_decode", "attention", { given("qkv", { most, 3 * H * D }), cache },
           { T = T, H = H, scale = 1 / math.sqrt(D) }))
       end)
