@@ -1,11 +1,11 @@
-// cublasLt.cpp: cuBLASLt answered on the CPU: plain products that round as the output type does,
-// and refusals of what the real library's documentation refuses. As there, matrices are stored
-// column by column: (rows, cols) with `ld` elements from one column to the next.
+// cublasLt.cpp: cuBLASLt on the CPU: plain products that round to the output's type, and refusals
+// of what the real library's documentation refuses. As there, matrices are column-major: (rows,
+// cols) with `ld` elements from one column to the next.
 //
-// What it is stricter in, so that a fault shows: the algorithms it names require every alignment
-// that was promised; the first ones it names cut the sums in ways that lose bits or depend on
-// luck, unless the caller's mask excludes them; the workspace an algorithm uses, the output and
-// the GELU input that it stores are filled with NaN before anything is read.
+// It is stricter where that exposes faults: the algorithms that it lists require every alignment
+// that was promised; the first ones split sums in ways that lose bits or differ from run to run,
+// unless the caller's mask excludes them; the workspace of an algorithm, the output and the stored
+// GELU input are filled with NaN before anything is read.
 #include "cublasLt.h"
 #include "runtime/kernel/kernel.cuh"
 
@@ -65,7 +65,7 @@ size_t type_bytes(int type) {
     return type == CUDA_R_32F ? 4 : 2;
 }
 
-// As a TF32 multiplier sees it: 10 bits of mantissa, to nearest, ties to even.
+// Rounds to TF32: 10 bits of mantissa, to nearest, ties to even.
 float tf32_of(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -102,7 +102,7 @@ void store(void *data, int type, int64_t at, float value) {
 
 // ---- products -----------------------------------------------------------------------------------
 
-// A call, by value.
+// A call's arguments, by value.
 struct job {
     cublasLtMatmulDescOpaque desc;
     cublasLtMatrixLayoutOpaque a, b, d;
@@ -111,11 +111,11 @@ struct job {
     int64_t c_ld;
     float alpha, beta;
     uint64_t scratch; // bytes of workspace
-    int slices;       // that the inner axis is cut into
+    int slices;       // that the inner dimension is split into
 };
 
-const int64_t COLS = 8, ROWS = 8; // of D in a tile
-const int64_t CHUNK = 128;        // terms that are added up as float
+const int64_t COLS = 8, ROWS = 8; // of a tile of D
+const int64_t CHUNK = 128;        // terms that are summed as float
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) &&                             \
     !defined(__SANITIZE_ADDRESS__)
@@ -163,7 +163,7 @@ bool keeps(const cublasLtMatmulDescOpaque &desc) {
     return has_gelu(desc) && has_aux(desc);
 }
 
-// Multiplied, scaled, and all that comes after, for one element of D.
+// Scales the sum and applies the epilogue, for one element of D.
 float finish(const job &p, int64_t i, int64_t j, float sum) {
     const cublasLtMatmulDescOpaque &desc = p.desc;
     float value = p.alpha * sum;
@@ -182,7 +182,7 @@ float finish(const job &p, int64_t i, int64_t j, float sum) {
     return has_gelu(desc) ? gelu(value) : value;
 }
 
-// Ends the program unless all of it lies in one live block of device memory.
+// Ends the program unless the matrix is within one live allocation of device memory.
 void check_matrix(const void *data, int type, int64_t rows, int64_t cols, int64_t ld,
                   const char *what) {
     const struct emulator_place nowhere = {};
@@ -227,7 +227,7 @@ void run(const job &p) {
         const float x = load(data, type, at);
         return tf32 ? tf32_of(x) : x;
     };
-    // All of B, (cols, inner) with columns up to a tile's, and a panel of A, (inner, ROWS).
+    // b: all of B (cols, inner), with cols rounded up to a tile; a: a panel of A (inner, ROWS).
     std::vector<float> b((size_t)((cols + COLS - 1) / COLS * COLS * inner)), a(inner * ROWS);
     for (int64_t j = 0; j < cols; j++) {
         for (int64_t k = 0; k < inner; k++) {
@@ -281,7 +281,7 @@ bool types_supported(cublasComputeType_t compute, int in, int out) {
     return compute == CUBLAS_COMPUTE_32F_FAST_TF32 && in == CUDA_R_32F && out == CUDA_R_32F;
 }
 
-// Of descriptors alone, as the heuristic sees them.
+// Checks the descriptors only, as the heuristic sees them.
 cublasStatus_t check(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
                      cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d) {
     REFUSE_IF(!handle, NOT_INITIALIZED, "no handle");
@@ -328,7 +328,7 @@ cublasStatus_t check(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasL
 
 // ---- algorithms ---------------------------------------------------------------------------------
 
-// What the opaque bytes of an algorithm hold.
+// The contents of an algorithm's opaque bytes.
 struct algorithm {
     uint64_t magic, problem;
     uint8_t align[6]; // powers of two: A, B, C, D, bias, auxiliary
@@ -341,7 +341,8 @@ static_assert(sizeof(algorithm) == sizeof(cublasLtMatmulAlgo_t), "64 bytes");
 
 const uint64_t MAGIC = 0x6d756c75746f7221;
 
-// Best first, as an unsuspecting caller would be served.
+// The algorithms, in the order of the heuristic; those that a careless caller should not get are
+// first.
 const struct {
     uint32_t reduction;
     uint32_t slices;
@@ -351,7 +352,7 @@ const struct {
     {CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, 3},
 };
 
-int power_of_two(uintptr_t value) { // that divides it; 256 is as good as any
+int power_of_two(uintptr_t value) { // the largest exponent, up to 8, whose power divides value
     int power = 0;
     while (power < 8 && value % ((uintptr_t)2 << power) == 0) {
         power++;
@@ -359,7 +360,7 @@ int power_of_two(uintptr_t value) { // that divides it; 256 is as good as any
     return power;
 }
 
-// All that an algorithm is made for.
+// A hash of everything that an algorithm is made for.
 uint64_t problem_of(const cublasLtMatmulDescOpaque *desc, const cublasLtMatrixLayoutOpaque *a,
                     const cublasLtMatrixLayoutOpaque *b, const cublasLtMatrixLayoutOpaque *c,
                     const cublasLtMatrixLayoutOpaque *d) {

@@ -1,5 +1,5 @@
-// cublasLt.h, stand-in: the part of cuBLASLt that runtime/gpu/gemm.c calls, under its names and with
-// its numbers, answered on the CPU by cublasLt.cpp. Tests alone see this header.
+// cublasLt.h: a stand-in for cuBLASLt's header, for tests only: the part that runtime/gpu/gemm.c
+// calls, with the real names and numbers, implemented on the CPU by cublasLt.cpp.
 #ifndef EMULATOR_CUBLASLT_H
 #define EMULATOR_CUBLASLT_H
 
@@ -136,7 +136,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               const cublasLtMatmulAlgo_t *algo, void *workspace,
                               size_t workspace_bytes, cudaStream_t stream);
 
-// Of the stand-in alone: why the last call that was refused was refused.
+// Of the stand-in only: why it refused the last refused call.
 const char *cublaslt_refusal(void);
 
 #ifdef __cplusplus

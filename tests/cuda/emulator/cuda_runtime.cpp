@@ -1,8 +1,8 @@
-// cuda_runtime.cpp: the device that cuda_runtime_api.h speaks of: what it is and its memory. streams.cpp
-// has its streams, events and graphs.
+// cuda_runtime.cpp: the emulated device of cuda_runtime_api.h: its properties and its memory. Its
+// streams, events and graphs are in streams.cpp.
 //
-// Device memory is closed to the CPU but while queued work runs: the host that follows a device
-// pointer ends with an error, as it does with a real device.
+// The CPU can access device memory only while queued work runs: a host that follows a device
+// pointer ends with an error, as with a real device.
 #include <algorithm>
 #include <map>
 #include <signal.h>
@@ -41,13 +41,12 @@ long device::environment(const char *name, long fallback) {
 
 // ---- device memory ------------------------------------------------------------------------------
 
-// What lives as long as the program is never destroyed: exit handlers still use the device.
-// A freed block's addresses are not used again until there is no room left, so that to touch it is an
-// error.
+// Global objects here are never destroyed, since exit handlers still use the device. The addresses
+// of a freed block are not reused until there is no room left, so that using it after is an error.
 struct device_memory {
-    unsigned char *low, *next, *high; // what is reserved; where the next block goes
+    unsigned char *low, *next, *high; // the reserved addresses; where the next block goes
     size_t total, used;
-    std::map<unsigned char *, size_t> blocks, freed; // their bytes
+    std::map<unsigned char *, size_t> blocks, freed; // bytes of each
     unsigned char *hit, *hit_end;                    // the block that was found last
     int open;
 };
@@ -83,7 +82,7 @@ static bool on_device(const void *p) {
            (const unsigned char *)p < memory.high;
 }
 
-// The last of some blocks that begins at or before p; false where there is none.
+// Finds the last of `blocks` that begins at or before p. False if there is none.
 static bool block_below(const std::map<unsigned char *, size_t> &blocks, const void *p,
                         unsigned char **block, size_t *bytes) {
     auto it = blocks.upper_bound((unsigned char *)p);
@@ -147,11 +146,11 @@ static void on_fault(int number, siginfo_t *info, void *context) {
         _exit(70);
     }
     sigaction(SIGSEGV, &fault_before,
-              nullptr); // the access happens again, under the other rules
+              nullptr); // the access is repeated, under the default action
     (void)number, (void)context;
 }
 
-// All live blocks, with their red zones and what lies between them.
+// Protects all live blocks, with their red zones and what is between them.
 static void memory_protect(int how) {
     if (memory.blocks.empty())
         return;
@@ -366,7 +365,7 @@ cudaError_t cudaRuntimeGetVersion(int *version) {
     return cudaSuccess;
 }
 
-// Waiting for a device with a capture under way breaks the capture.
+// Waiting for the device during a capture invalidates the capture.
 static cudaError_t may_wait(void) {
     if (!capturing(false))
         return cudaSuccess;
@@ -488,7 +487,7 @@ cudaError_t cudaFree(void *p) {
     emulator_device_check(AT_HERE);
     memset(p, 0xff, bytes);
     emulator_guard(p, bytes, true);
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE); // whole pages of it go back
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE); // returns whole pages to the system
     const uintptr_t from = ((uintptr_t)p + page - 1) & ~(page - 1);
     const uintptr_t to = ((uintptr_t)p + bytes) & ~(page - 1);
     if (to > from)
@@ -552,7 +551,7 @@ struct copy {
     size_t to_pitch, from_pitch, width, height;
 };
 
-// Bytes from the first to the last.
+// Bytes from the first to the last of a pitched matrix.
 static size_t span(size_t pitch, size_t width, size_t height) {
     return pitch * (height - 1) + width;
 }
@@ -573,12 +572,14 @@ static void copy_run(const struct copy *c) {
 
 // When a copy is done, as CUDA documents it ("API synchronization behavior"):
 //
-// - from pageable memory to the device: the bytes are taken at once, and arrive when the stream comes
-//   to it. Where the copy is not Async, the host first waits for the stream, but not for the copy: a
-//   kernel on a stream that does not wait for the default one may run before the bytes are there;
-// - within the device: when the stream comes to it;
+// - from pageable memory to the device: the bytes are read at once, and arrive when the stream gets
+// to
+//   it. If the copy is not Async, the host first waits for the stream, but not for the copy: a kernel
+//   on a stream that does not wait for the default one may run before the bytes have arrived;
+// - within the device: when the stream gets to it;
 // - from the device to pageable memory: when the call returns;
-// - between the device and pinned memory: when the call returns or, Async, when the stream comes to it.
+// - between the device and pinned memory: when the call returns or, Async, when the stream gets to
+// it.
 static cudaError_t copy_enqueue(struct copy c, enum cudaMemcpyKind kind, cudaStream_t stream,
                                 bool async) {
     NEED_DEVICE();

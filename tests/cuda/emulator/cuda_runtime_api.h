@@ -1,5 +1,5 @@
-// cuda_runtime_api.h: the part of CUDA's runtime API that this project uses, answered by the emulator
-// (cuda_runtime.cpp, streams.cpp). Names and numbers are the real ones.
+// cuda_runtime_api.h: the part of CUDA's runtime API that this project uses, implemented by the
+// emulator (cuda_runtime.cpp, streams.cpp). Names and numbers are the real ones.
 #ifndef DIECAST_EMULATOR_CUDA_RUNTIME_API_H
 #define DIECAST_EMULATOR_CUDA_RUNTIME_API_H
 
@@ -206,7 +206,7 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 #ifdef __cplusplus
 }
 
-// As in CUDA's own C++ header: any pointer's address will do.
+// As in CUDA's own C++ header: the address of any type of pointer will do.
 template <class T> static inline cudaError_t cudaMalloc(T **p, size_t bytes) {
     return cudaMalloc((void **)p, bytes);
 }

@@ -1,4 +1,4 @@
-// device.h: what cuda_runtime.cpp and streams.cpp know of each other.
+// device.h: what cuda_runtime.cpp and streams.cpp share.
 #ifndef DIECAST_EMULATOR_DEVICE_H
 #define DIECAST_EMULATOR_DEVICE_H
 
@@ -11,7 +11,7 @@
 #include "emulator.h"
 #include "memory.h"
 
-// Ends a function with the error where there is no device.
+// Returns the error from a function if there is no device.
 #define NEED_DEVICE()                                                                              \
     do {                                                                                           \
         const cudaError_t none = there();                                                          \
@@ -23,7 +23,7 @@
 
 typedef std::function<void()> work_t;
 
-struct point { // work number `number` of a stream, from 1; all before it
+struct point { // a stream's work up to number `number`, counted from 1
     struct CUstream_st *stream;
     uint64_t number;
 };
@@ -47,35 +47,35 @@ struct capture {
 
 struct CUstream_st {
     bool blocking, destroyed; // blocking: keeps order with the default stream
-    bool waits = false;       // its next work was taken off the queue and waits for other streams
+    bool waits = false;       // its next work has left the queue and waits for other streams
     std::deque<struct queued> queue;
     uint64_t issued, done;
     std::shared_ptr<struct capture> capture;
-    std::set<size_t> last; // nodes that the next captured one comes after
+    std::set<size_t> last; // nodes that the next captured node depends on
 };
 
 namespace device {
 
-// The stream of a handle, the default one of none; null: no such stream.
+// The stream of a handle; the default stream for null; null: no such stream.
 cudaStream_t stream_of(cudaStream_t stream);
-// Some capture that is under way, of the blocking streams or of all.
+// Any capture in progress, of the blocking streams or of all.
 struct capture *capturing(bool only_blocking);
-// The error of work on a stream that cannot have it now, or cudaSuccess.
+// Queues work on a stream. Returns the error if the stream cannot take it now, or cudaSuccess.
 cudaError_t enqueue(cudaStream_t stream, work_t work);
-// Runs what was queued: on all streams; on one; what the host's wait for a stream runs, since the
-// default one keeps order with all blocking streams.
+// Runs what is queued: on all streams; on one; on one and on all that a host's wait for it waits
+// for, since the default stream is ordered with all blocking streams.
 void run_all(void);
 void run_stream(cudaStream_t stream);
 void run_and_wait(cudaStream_t stream);
 
 // ---- the device ---------------------------------------------------------------------------------
 
-// What a call returns; an error stays for cudaGetLastError.
+// Returns the error, and keeps it for cudaGetLastError.
 cudaError_t result(cudaError_t error);
-// A number of the environment's.
+// A number from the environment.
 long environment(const char *name, long fallback);
 cudaError_t there(void);
-// Between these the CPU may touch device memory; they nest.
+// Between these, which nest, the CPU can access device memory.
 void memory_open(void);
 void memory_close(void);
 

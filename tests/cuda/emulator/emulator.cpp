@@ -1,5 +1,6 @@
-// emulator.cpp: fibers, barriers and launches of emulator.h. shared.cpp has shared memory, tiles.cpp
-// shuffles and tiles, cuda_runtime.cpp the device's memory, streams.cpp its streams and graphs.
+// emulator.cpp: fibers, barriers and launches of emulator.h. shared.cpp has shared memory,
+// tiles.cpp shuffles and tiles, cuda_runtime.cpp the device's memory, streams.cpp its streams and
+// graphs.
 #include <algorithm>
 #include <errno.h>
 #include <signal.h>
@@ -12,7 +13,7 @@
 
 #include "launch.h"
 
-// -DEMULATOR_UCONTEXT: as on a machine that the few lines of asm are not for.
+// -DEMULATOR_UCONTEXT: without asm, as on other processors.
 #if defined(__x86_64__) && !defined(EMULATOR_UCONTEXT)
 #define EMULATOR_ASM 1
 #else
@@ -96,7 +97,7 @@ int emulator_arch(void) {
     return arch;
 }
 
-// What a block can have of shared memory, the static and the dynamic together.
+// The most shared memory, static and dynamic together, that a block can have.
 size_t emulator_shared_limit(void) {
     switch (emulator_arch()) {
     case 75:
@@ -141,7 +142,7 @@ static bool same_place(struct emulator_place a, struct emulator_place b) {
 
 struct emulator_stack {
     unsigned char *low; // above its guard page
-    void *saved;        // the stack pointer of who was switched away from
+    void *saved;        // the stack pointer, while another stack runs
 #ifndef EMULATOR_ASM
     ucontext_t context;
 #endif
@@ -155,7 +156,7 @@ static void fiber_entry(void);
 
 #ifdef EMULATOR_ASM
 extern "C" void emulator_switch(void **save, void *to);
-// Callee-saved registers go to the stack; the return address lies above them.
+// Callee-saved registers are pushed to the stack, below the return address.
 asm(R"(
 .text
 .globl emulator_switch
@@ -200,8 +201,8 @@ static struct emulator_stack *stack_take(void) {
 #endif
     }
 #ifdef EMULATOR_ASM
-    // Stacks begin at different offsets of a page: else their hot lines share the
-    // same cache sets.
+    // Stacks begin at different offsets in a page: otherwise their hot lines would share cache
+    // sets.
     static unsigned colour;
     uintptr_t top = (uintptr_t)stack->low + STACK_BYTES - colour++ % 61 * 64;
     void **sp = (void **)(top & ~(uintptr_t)63);
@@ -243,8 +244,7 @@ static void switch_arrived(void *fake) {
 }
 #endif
 
-// From the stack `from`, which is never returned to where `last`, to
-// emulator_self's.
+// Switches from the stack `from` to emulator_self's. If `last`, `from` is never returned to.
 static void switch_stack(struct emulator_stack *from, bool last) {
     struct emulator_stack *to = emulator_self->stack;
     (void)last;
@@ -303,9 +303,9 @@ static struct emulator_thread *warp_lane(struct emulator_warp *warp) {
     return warp->thread + lane;
 }
 
-// A thread that can run: of the warp that ran last, else of the next warp in
-// the schedule's order; null where there is none. At random, now and then
-// another warp gets its turn earlier.
+// Chooses a thread that can run: of the warp that ran last, or else of the next warp in the
+// schedule's order; null if there is none. A random schedule sometimes switches to another warp
+// earlier.
 static struct emulator_thread *choose_ready(void) {
     struct emulator_warp *warp = emulator_self->warp;
     const size_t count = run.warps.size();
@@ -333,7 +333,8 @@ static struct emulator_thread *choose_ready(void) {
     return nullptr;
 }
 
-// Nothing can run: says where one thread waits, and where another one that waits for something else.
+// No thread can run: reports where one thread waits, and where another one waits for something
+// else.
 [[noreturn]] static void deadlock(void) {
     struct emulator_thread *first = nullptr;
     for (struct emulator_thread &t : run.threads) {
@@ -366,7 +367,7 @@ static struct emulator_thread *choose(void) {
     return next;
 }
 
-// Goes on with `next`, on a fresh stack where it has not started.
+// Continues with `next`, on a new stack if it has not started.
 static void resume(struct emulator_thread *next) {
     struct emulator_thread *self = emulator_self;
     if (next == self)
@@ -379,7 +380,7 @@ static void resume(struct emulator_thread *next) {
     switch_stack(self->stack, false);
 }
 
-// The thread that runs stops until someone sets its lane's ready bit.
+// Stops the current thread until its lane's ready bit is set.
 static void suspend(const char *waits_for, struct emulator_place at) {
     struct emulator_thread *self = emulator_self;
     self->waits_for = waits_for;
@@ -393,7 +394,7 @@ static void make_ready(struct emulator_thread *t) {
     t->warp->ready |= 1u << t->lane;
 }
 
-// A thread has returned: nobody may be waiting for it.
+// A thread has returned: it is an error if others wait for it.
 static void finish(struct emulator_thread *self) {
     struct emulator_warp *warp = self->warp;
     struct emulator_block *block = self->block;
@@ -409,8 +410,8 @@ static void finish(struct emulator_thread *self) {
                                             "its block wait at this block_sync");
 }
 
-// What every fiber runs: a thread, and then every thread that has not started
-// when its turn comes. A kernel without a barrier is one plain loop.
+// What every fiber runs: a thread, and then each next thread that has not started. So a kernel
+// without a barrier is one plain loop.
 static void fiber_entry(void) {
 #ifdef EMULATOR_ASAN
     switch_arrived(nullptr);
@@ -433,7 +434,7 @@ static void fiber_entry(void) {
     }
 }
 
-// ---- meeting ------------------------------------------------------------------------------------
+// ---- barriers -----------------------------------------------------------------------------------
 
 void emulator_sleep(struct emulator_queue *queue, const char *waits_for, struct emulator_place at) {
     queue->sleeping.push_back(emulator_self);
@@ -514,7 +515,7 @@ void warp_sync(struct emulator_place at) {
     emulator_meet_warp("warp_sync", at, nullptr, nullptr);
 }
 
-// Counts the thread in; whether it was the last that the barrier waits for.
+// Counts the thread's arrival. Returns whether it was the last that the barrier waits for.
 static bool barrier_count(int id, int threads, const char *what, struct emulator_place at) {
     const struct emulator_thread *self = emulator_self;
     struct emulator_block *block = self->block;
@@ -646,7 +647,7 @@ static void run_start(const struct emulator_config *c) {
     }
 }
 
-// One block, or the blocks of one cluster.
+// Runs one block, or the blocks of one cluster.
 static void run_cluster(uint3 first) {
     for (struct emulator_block &block : run.blocks) {
         block.index = {first.x + (unsigned)block.rank, first.y, first.z};
@@ -684,8 +685,7 @@ static void run_grid(const struct emulator_config *c, const std::function<void()
     run_start(c);
     run.body = thread;
     const size_t clusters = volume(c->grid) / c->cluster, across = c->grid.x / c->cluster;
-    // blocks in the schedule's order; at random: a walk with a step that is
-    // coprime to their number
+    // blocks in the schedule's order; a random one steps by a number coprime to their number
     size_t step = 1, at = 0;
     if (schedule.order == EMULATOR_DESCENDING)
         step = clusters - 1, at = clusters - 1;

@@ -1,21 +1,23 @@
-// emulator.h: runtime/kernel/kernel.cuh on a CPU, for tests. The same .cu text, compiled by g++ or clang++,
-// runs every CUDA thread as a fiber; what is undefined on a GPU is poisoned or ends the program.
+// emulator.h: runtime/kernel/kernel.cuh on a CPU, for tests. The same .cu files, compiled by g++ or
+// clang++, run every CUDA thread as a fiber; what is undefined on a GPU is poisoned or ends the
+// program.
 //
 //     E=tests/cuda/emulator
 //     g++ -std=c++17 -O2 -Wno-unknown-pragmas -I runtime/kernel -I $E -x c++ kernels.cu
 //         $(ls $E/*.cpp | grep -v /cublasLt)
 //
-// One block (or cluster) runs at a time, one thread at a time. A thread runs until it meets others: at
-// a barrier, a shuffle, ldmatrix, mma. Then another lane of its warp goes on, and only when no lane of
-// the warp can, another warp: so that of two warps with a barrier missing between them one is as far
-// ahead as it can be. Which warp, lane and block come first is the schedule's word: ascending,
-// descending, or random with a seed; emulator_schedule sets it, and so does the environment:
+// One block (or cluster) runs at a time, and one thread at a time. A thread runs until it waits for
+// others: at a barrier, a shuffle, ldmatrix, mma. Then another lane of its warp runs, and only if
+// none can, another warp: so if a barrier is missing between two warps, one gets as far ahead as
+// possible and the fault shows. The schedule decides which warp, lane and block come first:
+// ascending, descending, or random with a seed. emulator_schedule sets it, and so does the
+// environment:
 //
 //     EMULATOR_SCHEDULE=ascending | descending | random[:SEED]
-//     EMULATOR_ARCH=80            compute capability, e.g. 86, 90: bounds of shared memory
+//     EMULATOR_ARCH=80            compute capability, e.g. 86, 90: limits of shared memory
 //     EMULATOR_MEMORY=4096        the device's memory in MiB
 //     EMULATOR_DEVICES=1          0: there is no device
-//     EMULATOR_DRIVER=13000       the driver's version; of a major below the runtime's: too old
+//     EMULATOR_DRIVER=13000       the driver's version; too old if its major is below the runtime's
 //
 // An error is one line, "KERNEL: FILE:LINE: what (block …, thread …)", and exit status 70.
 #ifndef DIECAST_EMULATOR_H
@@ -32,7 +34,7 @@
 
 #include "cuda_runtime_api.h"
 
-// ---- places: where a kernel called what went wrong ----------------------------------------------
+// ---- places: where in a kernel's source an operation was called ---------------------------------
 
 struct emulator_place {
     const char *file;
@@ -64,24 +66,24 @@ struct emulator_thread {
     uint3 index;
     int number, lane; // in the block; in the warp
     bool started;
-    const char *waits_for; // what, for the report of a deadlock; null: nothing
+    const char *waits_for; // what it waits for, for the report of a deadlock; null: nothing
     struct emulator_place at;
     struct emulator_warp *warp;
     struct emulator_block *block;
     struct emulator_stack *stack;
-    struct emulator_queue *queue;             // it sleeps in; null: none
-    std::vector<struct emulator_copy> copies; // under way, oldest first, with the ends of
-    std::vector<size_t> groups;               // their groups
+    struct emulator_queue *queue;             // that it sleeps in; null: none
+    std::vector<struct emulator_copy> copies; // in flight, oldest first
+    std::vector<size_t> groups;               // where each group of copies ends
 };
 
 struct emulator_warp {
     uint32_t ready;       // lanes that can run
-    int lanes, met, gone; // that there are; that are at the operation; that have returned
+    int lanes, met, gone; // in all; that have reached the operation; that have returned
     const char *operation;
     struct emulator_place at;
     alignas(16) unsigned char in[EMULATOR_WARP][64], out[EMULATOR_WARP][16];
     struct emulator_block *block;
-    struct emulator_thread *thread; // its first
+    struct emulator_thread *thread; // its first thread
 };
 
 struct emulator_barrier {
@@ -94,12 +96,12 @@ struct emulator_block {
     uint3 index;
     int rank; // in its cluster
     int threads, gone;
-    struct emulator_warp *warp; // its first
+    struct emulator_warp *warp; // its first warp
     unsigned char *shared;
     struct emulator_barrier barrier[EMULATOR_BARRIERS];
 };
 
-struct emulator_grid { // the launch that runs
+struct emulator_grid { // the current launch
     const char *name;
     dim3 grid, block;
     unsigned cluster;
@@ -116,13 +118,13 @@ extern struct emulator_grid emulator_grid;
 #define gridDim (emulator_grid.grid)
 #define __grid_constant__
 
-// ---- for tests and for the parts of the emulator that other files hold --------------------------
+// ---- for tests, and for the emulator's other files ----------------------------------------------
 
 enum emulator_order { EMULATOR_ASCENDING, EMULATOR_DESCENDING, EMULATOR_RANDOM };
 void emulator_schedule(enum emulator_order order, unsigned seed);
 int emulator_arch(void); // 80: compute capability 8.0
 
-// Ends the program with a line about the thread that runs, or about the host where none does.
+// Ends the program with a line about the current thread, or about the host if no thread runs.
 [[noreturn]] void emulator_fail(struct emulator_place at, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -133,14 +135,16 @@ struct emulator_queue {
 void emulator_sleep(struct emulator_queue *queue, const char *waits_for, struct emulator_place at);
 void emulator_wake(struct emulator_queue *queue);
 
-// Called when no thread can run and some have not returned, before that is an error: the latest
-// moment at which an asynchronous operation may complete. Returns whether it made progress.
+// Adds a hook that is called when no thread can run and some have not returned, before that is an
+// error: the latest moment at which an asynchronous operation may complete. It returns whether it
+// made progress.
 void emulator_on_idle(bool (*hook)(void));
-// Called when a block, or a cluster of them, has started; and when it has ended.
+// Adds hooks that are called when a block, or a cluster of them, has started, and when it has
+// ended.
 void emulator_on_block(void (*start)(void), void (*end)(void));
 
-// `threads` threads meet (whole warps; any of the block); the last one to come calls act, then all
-// go on. `meeting` starts as zeros and is ready for the next meeting after.
+// A barrier for `threads` threads of the block (whole warps). The last one to arrive calls act,
+// then all go on. `meeting` is initialized with zeros, and can be reused afterwards.
 struct emulator_meeting {
     int came;
     const char *operation;
@@ -150,20 +154,20 @@ struct emulator_meeting {
 void emulator_meet(struct emulator_meeting *meeting, int threads, const char *operation,
                    struct emulator_place at, const std::function<void()> &act);
 
-// The 32 lanes of the warp meet; the last one to come calls act, which reads warp->in and writes
-// warp->out.
+// A barrier for the 32 lanes of the warp. The last one to arrive calls act, which reads warp->in
+// and writes warp->out.
 void emulator_meet_warp(const char *operation, struct emulator_place at,
                         void (*act)(struct emulator_warp *warp, const void *argument),
                         const void *argument);
 
-// Clusters: meet all of its threads; a block's number in it; where another block's copy of a shared
-// address lies.
+// Clusters: a barrier for all of its threads; a block's number in it; the address of another
+// block's copy of shared memory.
 void emulator_cluster_sync(PLACE_FIRST);
 int emulator_cluster_rank(void);
 void *emulator_cluster_map(const void *shared, int rank PLACE_PARAM);
 
-// Ends the program unless [p, p + bytes) is aligned and lies in a live block of device memory; in
-// the block's shared memory (or its cluster's); or in either.
+// Ends the program unless [p, p + bytes) is aligned and within one live allocation of device
+// memory; within the block's shared memory (or its cluster's); or within either.
 void emulator_check_global(const void *p, size_t bytes, size_t align, const char *what,
                            struct emulator_place at);
 void emulator_check_shared(const void *p, size_t bytes, size_t align, const char *what,
@@ -171,11 +175,11 @@ void emulator_check_shared(const void *p, size_t bytes, size_t align, const char
 void emulator_check_memory(const void *p, size_t bytes, size_t align, const char *what,
                            struct emulator_place at);
 
-// Work on a stream, in order with launches and copies: run as late as is legal, recorded while the
-// stream is captured, and then run by each replay. Device memory is open to the CPU while it runs.
+// Queues work on a stream, in order with launches and copies: it runs as late as is legal, or, if
+// the stream is being captured, at each replay. The CPU can access device memory while it runs.
 void emulator_enqueue(cudaStream_t stream, std::function<void()> work);
 
-// A name that cudaGetDriverEntryPoint finds.
+// Registers a function for cudaGetDriverEntryPoint.
 void emulator_driver_function(const char *name, void *function);
 
 // ---- launches -----------------------------------------------------------------------------------
@@ -190,7 +194,7 @@ struct emulator_config {
 };
 void emulator_launch(const struct emulator_config *config, std::function<void()> thread);
 
-// Arguments are kept by value, of the kernel's types.
+// Arguments are stored by value, converted to the kernel's types.
 template <class... Param, class... Arg>
 static void emulator_launch_kernel(const struct emulator_config &config, void (*kernel)(Param...),
                                    Arg... arg) {
@@ -218,7 +222,7 @@ static void emulator_launch_kernel(const struct emulator_config &config, void (*
 
 // ---- shared memory ------------------------------------------------------------------------------
 
-struct emulator_array { // one declaration of shared memory: where it lies in the launch that runs
+struct emulator_array { // a declaration of shared memory, and its offset in the current launch
     unsigned launch;
     size_t offset;
 };
@@ -309,7 +313,7 @@ template <class T> static inline uint32_t pack2(float low, float high) {
     return from_f32<T>(low).bits | (uint32_t)from_f32<T>(high).bits << 16;
 }
 
-#ifdef DIECAST_KERNEL_CUH // it has struct vec; other files include this one for what is above
+#ifdef DIECAST_KERNEL_CUH // which has struct vec; other files need only what is above
 
 template <class T> static inline struct vec vec_load(const T *p PLACE_PARAM) {
     emulator_check_memory(p, VEC * sizeof(T), 16, "vec_load", at);
@@ -337,14 +341,14 @@ template <class T> static inline void vec_store_once(T *p, struct vec x PLACE_PA
 
 #endif
 
-// ---- what threads do together -------------------------------------------------------------------
+// ---- barriers, shuffles, atomics ----------------------------------------------------------------
 
 void block_sync(PLACE_FIRST);
 void warp_sync(PLACE_FIRST);
 void barrier_sync(int id, int threads PLACE_PARAM);
 void barrier_arrive(int id, int threads PLACE_PARAM);
 
-// The value that lane `from` gives; from < 0: the own.
+// The value of lane `from`; from < 0: the own value.
 uint32_t emulator_shuffle(uint32_t x, int from, const char *operation, struct emulator_place at);
 
 template <class T>
@@ -406,7 +410,7 @@ extern template void mma_16816<f16>(float (&)[4], const uint32_t (&)[4], uint32_
 
 static inline float exp2_fast(float x) {
     const float y = exp2f(x);
-    return y < 0x1p-126f ? 0.0f : y; // NaN stays
+    return y < 0x1p-126f ? 0.0f : y; // NaN passes through
 }
 
 static inline float rsqrtf(float x) {

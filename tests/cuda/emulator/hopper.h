@@ -1,21 +1,21 @@
-// hopper.h: runtime/kernel/hopper.cuh on a CPU, for tests: Hopper's asynchronous hardware, which answers
-// as late as it may, so that a missing wait shows.
+// hopper.h: runtime/kernel/hopper.cuh on a CPU, for tests: Hopper's asynchronous hardware, which
+// completes as late as is legal, so that a missing wait shows.
 //
-//     tma_load, bulk_load   poison their destination at once; the bytes land, and count for their
+//     tma_load, bulk_load   poison their destination at once; the bytes arrive, and count for their
 //                           mbarrier, when a thread waits for it and no other thread can run
 //     wgmma                 poisons its accumulators at once, and an a in registers; when its warp
 //                           group waits for it and no other thread can run, it reads its operands
-//                           (descriptors decoded, swizzle and all), the results land, and a is back
+//                           (through descriptors and swizzle), stores its results, and restores a
 //     tma_store             reads its tile and writes memory, in the same way, at its thread's wait
 //
-// What is tracked and ends the program: shared memory that changes between the issue of what reads
-// it and the wait; a product without a wgmma_fence since the last wait; threads of a warp group
-// that issue different products; a descriptor with another swizzle or out of the block's memory; an
-// accumulator looked at before its wait; an a in registers that is written before the wait, or read
-// by pair_at, weights_copy, shared_store_pair or another product; shared memory that a product or a
-// store reads although the thread that stored it has not called fence_proxy_async; an mbarrier that
-// was not initialised or gets more arrivals than it counts; copies that nobody waited for when the
-// block ends; registers taken that were never given.
+// These faults are tracked and end the program: shared memory that changes between the issue of an
+// operation that reads it and the wait; a product without a wgmma_fence since the last wait;
+// threads of a warp group that issue different products; a descriptor with another swizzle, or
+// outside the block's memory; an accumulator read before its wait; an a in registers that is
+// written before the wait, or read by pair_at, weights_copy, shared_store_pair or another product;
+// shared memory that a product or a store reads without fence_proxy_async by the thread that stored
+// it; an mbarrier that was not initialised, or gets more arrivals than it counts; copies that were
+// not waited for when the block ends; registers taken that were never given.
 #ifndef DIECAST_EMULATOR_HOPPER_H
 #define DIECAST_EMULATOR_HOPPER_H
 
@@ -24,7 +24,7 @@
 #include <deque>
 #include <map>
 
-// ---- what is under way --------------------------------------------------------------------------
+// ---- operations in flight -----------------------------------------------------------------------
 
 struct hopper_load {
     int bytes;
@@ -32,38 +32,38 @@ struct hopper_load {
 };
 
 struct hopper_barrier {
-    int count, pending; // arrivals of a phase; that have yet to come
-    int64_t bytes;      // expected and not there yet
-    unsigned phase;     // the one that is not complete
+    int count, pending; // arrivals in a phase; those still to come
+    int64_t bytes;      // expected and still to come
+    unsigned phase;     // the current one
     std::deque<struct hopper_load> loads;
     struct emulator_queue queue;
 };
 
-struct hopper_product { // one thread's share of a wgmma
+struct hopper_product { // one thread's part of a wgmma
     float *d;
     int columns, a_major, b_major;
     uint32_t *a;       // null: in shared memory
-    uint32_t value[4]; // a's, which is poisoned meanwhile
+    uint32_t value[4]; // of a, which is poisoned meanwhile
     uint64_t a_word, b_word;
     bool add, bf16;
     struct emulator_place at;
 };
 
-// What the async proxy may read at any time from an operation's issue to its end: bytes that must
-// be the same at both ends.
+// A warp group's state. operands: hashes of what the async proxy may read at any time between an
+// operation's issue and its end, which must be the same at both.
 struct hopper_group {
     struct emulator_meeting meeting;
     struct emulator_queue landing;
-    uint64_t issued; // products, by the thread that is ahead
+    uint64_t issued; // products, by the thread that has issued most
     std::deque<uint64_t> operands;
 };
 
-struct hopper_sum { // accumulators that belong to products under way
+struct hopper_sum { // accumulators of products in flight
     int products;
     std::vector<float> value;
 };
 
-struct hopper_weights { // an a in registers that products under way have
+struct hopper_weights { // an a in registers, of products in flight
     int products;
     uint32_t value[4];
 };
@@ -72,13 +72,13 @@ struct hopper_thread {
     bool fenced;   // wgmma_fence since the last wait
     int registers; // per setmaxnreg; 0: as launched
     std::deque<struct hopper_product> products;
-    std::deque<size_t> groups; // products in each group that was committed
-    size_t open;               // products since
+    std::deque<size_t> groups; // products in each committed group
+    size_t open;               // products since the last commit
     uint64_t issued;
     std::map<float *, struct hopper_sum> sums;
     std::map<uint32_t *, struct hopper_weights> weights;
     std::deque<std::vector<std::function<void()>>> stores; // groups; the last one is open
-    std::vector<size_t> unfenced;                          // 16-byte pieces it stored to
+    std::vector<size_t> unfenced;                          // 16-byte pieces that it stored to
 };
 
 struct hopper_due { // what completes next when no thread can run
@@ -87,20 +87,20 @@ struct hopper_due { // what completes next when no thread can run
 };
 
 struct hopper_block {
-    unsigned char *dynamic; // its shared memory's start: SHARED_DYNAMIC_1024's
+    unsigned char *dynamic; // where its SHARED_DYNAMIC_1024 begins
     std::map<const uint64_t *, struct hopper_barrier> barriers;
     std::vector<struct hopper_thread> threads;
     std::vector<struct hopper_group> groups;
-    std::vector<struct emulator_queue> storing; // each thread's
+    std::vector<struct emulator_queue> storing; // one for each thread
     std::deque<struct hopper_due> due;
-    std::vector<uint16_t> writer; // of each 16-byte piece not fenced: thread + 1
-    int pool;                     // registers that nobody has
+    std::vector<uint16_t> writer; // of each 16-byte piece: thread + 1 that stored and did not fence
+    int pool;                     // registers that no thread has
     struct emulator_queue pool_queue;
 };
 
-inline std::deque<struct hopper_block> hopper_blocks; // of the cluster that runs
+inline std::deque<struct hopper_block> hopper_blocks; // of the current cluster
 
-// The oldest thing that is due; else the loads that a barrier with sleepers waits for.
+// Completes the oldest operation that is due, or else the loads of a barrier that threads wait for.
 inline bool hopper_idle(void) {
     for (struct hopper_block &block : hopper_blocks) {
         if (!block.due.empty()) {
@@ -181,14 +181,14 @@ inline struct hopper_thread *hopper_self(void) {
     return &hopper_here()->threads[emulator_self->number];
 }
 
-// Sleeps until all others that can run have run, and act has been called.
+// Sleeps until no other thread can run and act has been called.
 inline void hopper_late(struct emulator_queue *queue, const char *what, struct emulator_place at,
                         std::function<void()> act) {
     hopper_here()->due.push_back({act, queue});
     emulator_sleep(queue, what, at);
 }
 
-// An address in the block's dynamic memory, which begins at 0.
+// The offset of an address in the block's dynamic memory.
 inline size_t hopper_address(const void *p, size_t bytes, size_t align, const char *what,
                              struct emulator_place at) {
     const unsigned char *base = hopper_here()->dynamic;
@@ -215,7 +215,7 @@ inline uint64_t hopper_hash(const unsigned char *p, size_t bytes, uint64_t hash)
     return hash;
 }
 
-// A 16-byte piece that the async proxy reads.
+// A 16-byte piece that the async proxy reads; checks that it was fenced.
 inline const unsigned char *hopper_piece(struct hopper_block *state, size_t address,
                                          const char *what, struct emulator_place at) {
     if (address + 16 > emulator_grid.dynamic_bytes)
@@ -432,7 +432,7 @@ inline uint32_t shared_address(const void *p PLACE_PARAM) {
     return (uint32_t)hopper_address(p, 1, 1, "a shared address", at);
 }
 
-// Two NaNs that no rounding makes, in the place of a pair that a product under way has.
+// Two NaNs that no rounding makes: the poison for a pair that a product in flight reads.
 enum : uint32_t { HOPPER_TAKEN = 0xffa5ffa5 };
 
 inline uint32_t hopper_pair(uint32_t pair, struct emulator_place at) {
@@ -489,8 +489,8 @@ inline float hopper_float(const unsigned char *p, bool is_bf16) {
     return is_bf16 ? to_f32(bf16{bits}) : to_f32(f16{bits});
 }
 
-// Where a descriptor has piece `piece` of an operand of `count` rows (of a; of b: columns), 16
-// deep: 8 elements from (i, k) on, along the depth (BY_ROWS) or along the operand's own axis.
+// The address of piece `piece` of an operand of `count` rows (of a; of b: columns) and an inner
+// dimension of 16: 8 elements from (i, k) on, along k (BY_ROWS) or along i.
 struct hopper_spot {
     int i, k;
     size_t address;
@@ -530,7 +530,7 @@ inline uint64_t hopper_operands_hash(struct hopper_block *state,
     return hopper_operand_hash(state, product.b_word, product.b_major, product.columns, hash);
 }
 
-// An operand, to m[k][i].
+// Reads an operand to m[k][i].
 inline void hopper_operand(struct hopper_block *state, uint64_t word, int major, int count,
                            bool is_bf16, float (*m)[128], struct emulator_place at) {
     if (word >> 62 != 1 || (word >> 49 & 7) != 0)
@@ -544,7 +544,7 @@ inline void hopper_operand(struct hopper_block *state, uint64_t word, int major,
     }
 }
 
-// What an a in registers holds, for a product that starts; nobody else may have it until that ends.
+// Takes an a in registers for a product that starts: saves and poisons it.
 inline void hopper_take(struct hopper_thread *thread, struct hopper_product *product) {
     struct hopper_weights *weights = &thread->weights[product->a];
     for (int i = 0; i < 4; i++) {
@@ -569,7 +569,7 @@ inline void hopper_give_back(struct hopper_thread *thread, const struct hopper_p
     }
 }
 
-// The oldest product of a warp group whose first thread is `first`.
+// Computes the oldest product of the warp group whose first thread is `first`.
 inline void hopper_multiply(struct hopper_block *state, int first) {
     static float a[16][128], b[16][128], c[64][128];
     const struct hopper_product product = state->threads[first].products.front();
@@ -669,7 +669,7 @@ inline void wgmma_commit(void) {
     self->open = 0;
 }
 
-// The groups of a warp group's threads but for the N youngest.
+// Finishes the groups of a warp group's threads, except for the `leave` youngest.
 inline void hopper_finish(struct hopper_block *state, int first, size_t leave) {
     while (state->threads[first].groups.size() > leave) {
         for (size_t p = state->threads[first].groups.front(); p > 0; p--)

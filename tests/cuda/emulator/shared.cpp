@@ -1,10 +1,10 @@
-// shared.cpp: shared memory of emulator.h: its arrays, the red zones around them, and whether an address
-// is one that a kernel may touch.
+// shared.cpp: shared memory of emulator.h: its arrays, the red zones around them, and checks of
+// addresses.
 #include "launch.h"
 
 enum { STATIC_LIMIT = 48 * 1024 };
 
-// By address, so that a red zone may begin at an odd one.
+// A byte of the pattern, by address, so that a red zone may begin at an odd one.
 static unsigned char red_byte(const unsigned char *p) {
     return (unsigned char)((uintptr_t)p & 1 ? red >> 8 : red & 255);
 }
@@ -53,8 +53,8 @@ void emulator_array_start(struct emulator_block *block, size_t offset, size_t by
     emulator_red_set(block->shared + offset + bytes, RED_ZONE);
 }
 
-// Arrays are placed as the launch's first block meets their declarations; later
-// ones find them there.
+// The launch's first block places each array when it gets to its declaration; later blocks use the
+// same places.
 void emulator_place_array(struct emulator_array *array, size_t bytes, struct emulator_place at) {
     const size_t offset = emulator_run.static_top;
     emulator_run.static_bytes = ((emulator_run.static_bytes + 15) & ~(size_t)15) + bytes;
@@ -68,7 +68,7 @@ void emulator_place_array(struct emulator_array *array, size_t bytes, struct emu
     emulator_run.static_top = (offset + bytes + RED_ZONE + 127) & ~(size_t)127;
     if (emulator_run.static_top > STATIC_ROOM)
         emulator_fail(at, "too many shared arrays");
-    // 16-byte aligned, and no more
+    // aligned to 16 bytes, and to no more
     array->offset = offset + 16;
     emulator_run.static_top += 128;
     array->launch = emulator_launches;
@@ -77,14 +77,13 @@ void emulator_place_array(struct emulator_array *array, size_t bytes, struct emu
         emulator_array_start(&block, array->offset, bytes);
 }
 
-// Dynamic shared memory is one more array, as far from the next greater
-// alignment as it may be.
+// Dynamic shared memory is one more array, aligned to `align` and to no more.
 void *emulator_dynamic(size_t align, struct emulator_place at) {
     const size_t offset = STATIC_ROOM + 1024 + (align == 1024 ? 0 : align);
     const char *kind = align == 1024 ? "SHARED_DYNAMIC_1024" : "SHARED_DYNAMIC";
     if (!emulator_grid.dynamic_kind) {
         emulator_grid.dynamic_kind = kind;
-        // an empty array before it: red zones lie behind arrays
+        // an empty array before it, since red zones are behind arrays
         emulator_run.arrays.push_back({offset - RED_ZONE, 0, at});
         emulator_run.arrays.push_back({offset, emulator_grid.dynamic_bytes, at});
         for (struct emulator_block &block : emulator_run.blocks) {

@@ -1,11 +1,10 @@
-// streams.cpp: streams, events and graphs of the device that cuda_runtime_api.h speaks of.
+// streams.cpp: streams, events and graphs of the emulated device of cuda_runtime_api.h.
 //
-// Work on a stream is queued and runs as late as is legal: when the host waits
-// for it, or when work that waits for it runs. So a missing wait between two
-// streams, a pinned buffer that is written before its copy has run, or a copy
-// or memset of the default stream that nobody waits for, gives wrong numbers
-// here every time. Which of several streams runs first is the schedule's word;
-// at random, work also runs early.
+// Work on a stream is queued and runs as late as is legal: when the host waits for it, or when work
+// that waits for it runs. So a missing wait between two streams, a pinned buffer that is written
+// before its copy has run, or a copy or memset of the default stream that nothing waits for, gives
+// wrong numbers every time. The schedule decides which of several streams runs first; if it is
+// random, work also runs early.
 #include <algorithm>
 #include <time.h>
 
@@ -23,7 +22,7 @@ struct CUevent_st {
     bool timing, recorded, destroyed;
     struct point at;
     std::shared_ptr<double> seconds;
-    std::shared_ptr<struct capture> capture; // it was recorded in
+    std::shared_ptr<struct capture> capture; // that it was recorded in
     std::set<size_t> nodes;
 };
 
@@ -36,7 +35,7 @@ struct CUgraphExec_st {
 };
 
 static auto &default_stream = *new CUstream_st({true, false, false, {}, 0, 0, nullptr, {}});
-static auto &streams = *new std::vector<cudaStream_t>{&default_stream}; // all that there were
+static auto &streams = *new std::vector<cudaStream_t>{&default_stream}; // all, destroyed ones too
 static auto &events = *new std::vector<cudaEvent_t>();
 static auto &graphs = *new std::set<cudaGraph_t>();
 static auto &execs = *new std::set<cudaGraphExec_t>();
@@ -55,7 +54,7 @@ static bool event_is(cudaEvent_t event) {
            !event->destroyed;
 }
 
-// Some capture that is under way, of the blocking streams or of all.
+// Any capture in progress, of the blocking streams or of all.
 struct capture *device::capturing(bool only_blocking) {
     for (cudaStream_t s : streams)
         if (s->capture && (s->blocking || !only_blocking))
@@ -85,7 +84,7 @@ static void run_to(struct point point) {
 
 static void run_next(cudaStream_t stream) {
     struct queued next = std::move(stream->queue.front());
-    // what it waits for may want the stream's earlier work, never this
+    // off the queue first: what it waits for may run this stream's earlier work, never this
     stream->queue.pop_front();
     stream->waits = true;
     for (const struct point &before : next.after)
@@ -116,7 +115,8 @@ void device::run_stream(cudaStream_t stream) {
     memory_close();
 }
 
-// What the host's wait for a stream runs: the default one keeps order with all blocking streams.
+// Runs what a host's wait for a stream waits for: the default stream is ordered with all blocking
+// ones.
 void device::run_and_wait(cudaStream_t stream) {
     if (stream == &default_stream)
         for (cudaStream_t other : streams)
@@ -125,7 +125,7 @@ void device::run_and_wait(cudaStream_t stream) {
     run_stream(stream);
 }
 
-// The error of work on a stream that cannot have it now, or cudaSuccess.
+// Queues work on a stream. Returns the error if the stream cannot take it now, or cudaSuccess.
 cudaError_t device::enqueue(cudaStream_t stream, work_t work) {
     if (running)
         emulator_fail(AT_HERE, "work on a stream was asked for from inside of such work");
@@ -145,8 +145,7 @@ cudaError_t device::enqueue(cudaStream_t stream, work_t work) {
         return cudaErrorStreamCaptureImplicit;
     }
     struct queued q = {std::move(work), {}};
-    // the default stream runs after all blocking streams' earlier work, and they
-    // after its
+    // the default stream runs after all earlier work of blocking streams, and they run after its
     if (s == &default_stream) {
         for (cudaStream_t other : streams)
             if (other != s && other->blocking && other->done < other->issued)
@@ -185,7 +184,7 @@ cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned int flag
     return cudaStreamCreateWithFlags(stream, flags);
 }
 
-// What is queued on it still runs, when somebody waits for it.
+// What is queued on the stream still runs, when something waits for it.
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     if (!stream || !stream_of(stream))
         return result(cudaErrorInvalidResourceHandle);
@@ -206,8 +205,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     return cudaSuccess;
 }
 
-// Somebody who asks again and again gets there: each question lets one piece of
-// work run.
+// A caller that polls makes progress: each query runs one piece of work.
 static cudaError_t query(struct point point) {
     if (point.stream->done >= point.number)
         return cudaSuccess;
@@ -370,7 +368,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     std::shared_ptr<struct capture> c = s->capture;
     if (c->origin != s)
         return result(cudaErrorStreamCaptureUnmatched);
-    // all that was captured must come before what the stream would do next
+    // everything captured must precede what the stream would do next
     std::set<size_t> joined = s->last;
     for (size_t i = c->nodes.size(); i-- > 0;)
         if (joined.count(i))
@@ -409,7 +407,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
     return cudaSuccess;
 }
 
-// Each node after those that it waits for; which first, the schedule says.
+// Runs each node after those that it depends on, otherwise in the schedule's order.
 static void graph_run(const std::vector<struct graph_node> &nodes) {
     std::vector<bool> done(nodes.size());
     for (size_t left = nodes.size(); left > 0; left--) {

@@ -1,8 +1,8 @@
-// tiles.cpp: what a warp's lanes do together in emulator.h: shuffles, copies to tiles, and products of
+// tiles.cpp: operations of a whole warp in emulator.h: shuffles, copies to tiles, products of
 // tiles.
 #include "launch.h"
 
-enum { MAX_COPIES = 4096 }; // of one thread, under way
+enum { MAX_COPIES = 4096 }; // in flight, of one thread
 
 struct shuffle_lane {
     uint32_t x;
@@ -27,7 +27,7 @@ uint32_t emulator_shuffle(uint32_t x, int from, const char *operation, struct em
     return x;
 }
 
-// The bytes come at the wait; until then the destination is poisoned.
+// The bytes arrive at the wait; until then the destination is poisoned.
 void cp_async16(void *shared, const void *global, bool in, struct emulator_place at) {
     emulator_check_shared(shared, 16, 16, "cp_async16 to", at);
     if (in)
@@ -113,8 +113,8 @@ struct mma_lane {
     float d[4];
 };
 
-// Products of 16-bit elements are exact in float; the sums round once per
-// product, in order of k.
+// Products of 16-bit elements are exact in float; the sum is rounded after each product, in order
+// of k.
 template <class T> static void mma_act(struct emulator_warp *warp, const void *) {
     typedef float half_row __attribute__((vector_size(16)));
     float a[16][16];
