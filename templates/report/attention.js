@@ -1,6 +1,6 @@
-// attention: the maps of one run, or of two side by side: the mean of each layer, and every head.
+// attention: attention maps of one run, or of two side by side: the mean over each layer, and each head.
 const looking = all_indexes.filter(i => A.runs[i]);
-const maps = []; // those on the page: { canvas, map, title, draw }
+const maps = []; // on the page: { canvas, map, title, draw }
 const attention_look = { a: null, b: null, what: 'heads' };
 
 const map_seen = new IntersectionObserver(entries => {
@@ -51,7 +51,7 @@ function add_map(parent, caption, title, map) {
   map_seen.observe(item.figure);
 }
 
-// One column of a row: a run's maps of one layer, or the means of all of its layers.
+// A column of maps: a run's heads of one layer, or the means of all layers.
 function map_column(index, layer) {
   const a = A.runs[index], run = runs[index], n = a.tokens.length, triangle = n * (n + 1) / 2;
   const node = el('div', { class: 'maps', 'data-run': run.name, style: `--map:${Math.max(120, cell_size(n) * n + 12)}px` });

@@ -1,5 +1,5 @@
-// charts: figures by Chart.js. Each is drawn when it first comes into view, again when the theme changes, and all of
-// them before printing; each can be saved as a PNG.
+// charts: figures by Chart.js. A figure is drawn when it first comes into view, when the theme changes, and before
+// printing; it can be saved as a PNG.
 const charts = [];
 
 Chart.defaults.animation = false;
@@ -12,8 +12,8 @@ const seen = new IntersectionObserver(entries => {
   for (const entry of entries) if (entry.isIntersecting) entry.target.figure.draw();
 }, { rootMargin: '400px' });
 
-// A figure in `parent`. `build()` gives Chart.js's configuration for the present theme and settings, and may give a
-// legend: [{ text, colour, dashed, dot }]. `height` is in pixels.
+// Adds a figure to `parent`. `build()` returns Chart.js's configuration for the current theme and settings, and
+// optionally a legend: [{ text, colour, dashed, dot }]. `height` is in pixels.
 function make_chart(parent, title, height, build) {
   const canvas = el('canvas', { role: 'img', 'aria-label': title });
   const box = el('div', { class: 'box', style: `height:${height}px` }, canvas);
@@ -57,7 +57,7 @@ theme.listeners.push(() => charts.forEach(figure => figure.redraw()));
 
 const file_name = title => D.name + '-' + title.toLowerCase().replace(/[^a-z0-9.=]+/g, '-').replace(/^-|-$/g, '') + '.png';
 
-// The canvas with its title and legend, on the theme's ground.
+// The figure as an image: canvas, title and legend, on the theme's background.
 function chart_image(figure) {
   if (!figure.chart) figure.draw();
   const source = figure.canvas, scale = source.width / source.clientWidth || 1;
@@ -129,14 +129,14 @@ function iteration_axis(logarithmic) {
   return a;
 }
 
-// Pairs of two lists as points, without gaps for missing values; on a logarithmic axis without 0.
+// Two lists as points { x, y }, without missing values and, on a logarithmic axis, without 0.
 function points(xs, ys, logarithmic) {
   const list = [];
   xs.forEach((x, i) => { if (is_number(ys[i]) && !(logarithmic && x <= 0)) list.push({ x, y: ys[i] }); });
   return list;
 }
 
-// An exponential moving average, without its start's pull to zero; `weight` of the past.
+// An exponential moving average with bias correction; `weight` is that of earlier values.
 function smooth(list, weight) {
   let sum = 0, of = 0;
   return list.map(p => {
@@ -146,7 +146,7 @@ function smooth(list, weight) {
   });
 }
 
-// Hovering: the nearest point's run, iteration and value; that line is drawn thicker.
+// Tooltips: the nearest point's run, iteration and value; its line is drawn thicker.
 function hover_lines(extra) {
   return Object.assign({
     mode: 'nearest', intersect: false,
@@ -172,7 +172,7 @@ function thicken(event, active, chart) {
   chart.update('none');
 }
 
-// The highest value after the first 15% of iterations, so that what comes later has the figure's height.
+// The axis's upper bound: the highest value after the first 15% of iterations, so that later values are legible.
 function crop_height(datasets) {
   const last = Math.max(...datasets.flatMap(set => set.data.map(p => p.x)));
   const late = datasets.filter(set => set.showLine !== false).flatMap(set => {

@@ -1,9 +1,9 @@
-// curves: all runs in one figure each for val and train; and run by run, both losses of one.
+// curves: one figure for val and one for train, with all runs; then a figure for each run, with both losses.
 const look = { smoothing: 0, log_x: false, log_y: false, by: 'run', steps: false, crop: true };
 
 const loss_words = { val: 'validation loss', train: 'training loss' };
 
-// What a run's colour and its legend's text are, by run or by a factor's value.
+// A run's colour and legend text, by run or by a factor's value.
 function colouring(list, by) {
   const factor = D.factors.find(f => f.key === by);
   if (factor) {
@@ -14,7 +14,7 @@ function colouring(list, by) {
         .map(v => ({ text: `${by} ${value_text(v)}`, colour: theme.line(factor.values.indexOf(v)) })),
     };
   }
-  // More runs than there are colours: the best ones have them.
+  // If there are more runs than colours, the best runs get them.
   const coloured = list.length <= 8 ? list
     : [...list].filter(i => runs[i].rank).sort((a, b) => runs[a].rank - runs[b].rank).slice(0, 5);
   const place = new Map(coloured.map((i, n) => [runs[i], n]));
@@ -23,11 +23,11 @@ function colouring(list, by) {
   return { colour: run => (place.has(run) ? theme.line(place.get(run)) : theme.colours().faint), legend };
 }
 
-// Lines of some runs, val or train; of train the single steps' losses where they are asked for.
+// Datasets of some runs, val or train; for train, optionally the losses of single steps.
 function run_lines(list, which, options) {
   const { colour, legend } = colouring(list, options.by);
   const lines = [], marks = [];
-  // What comes first lies on top: the baseline, then the best runs.
+  // The first is drawn on top: the baseline, then the best runs.
   const order = [...list].sort((a, b) => (runs[b] === baseline) - (runs[a] === baseline)
     || (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
   for (const i of order) {
@@ -80,7 +80,7 @@ if (measured.length) {
 
 // ---- one run ------------------------------------------------------------------------------------
 
-// All small figures have one scale, so that they can be compared.
+// All small figures share one scale, so that they can be compared.
 function common_range() {
   const all = measured.flatMap(i => [runs[i].e.val, runs[i].e.train].map(ys => ({ data: points(runs[i].e.x, ys) })))
     .filter(set => set.data.length);
@@ -90,7 +90,7 @@ function common_range() {
   return { min: Math.min(...ys), max: Math.max(...tops) };
 }
 
-// Train and val of one run; `small` is without steps and axis titles.
+// Train and val loss of one run; a `small` figure has no single steps and no axis titles.
 function one_run_config(run, small) {
   const options = small ? { log_x: false, log_y: false, smoothing: 0, crop: look.crop } : look;
   const colours = theme.colours(), train = theme.line(1), val = theme.line(0);

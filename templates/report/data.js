@@ -1,4 +1,4 @@
-// data: what the report is of, and small helpers to make elements and to write numbers.
+// data: the report's data, and helpers that make elements and format numbers.
 const D = JSON.parse(document.getElementById('data').textContent);
 const A = JSON.parse(document.getElementById('attention-data').textContent);
 const runs = D.runs;
@@ -6,7 +6,7 @@ const baseline = D.baseline === undefined ? null : runs[D.baseline];
 
 const by_id = id => document.getElementById(id);
 
-// An element: props are attributes, or, for functions, listeners; children are nodes or text.
+// Makes an element: props are attributes, or, if functions, listeners; children are nodes or text.
 function el(tag, props, ...children) {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(props || {})) {
@@ -20,7 +20,7 @@ function el(tag, props, ...children) {
 const is_number = x => typeof x === 'number' && isFinite(x);
 const minus = text => text.replace('-', '−');
 
-// Formats by name: what a column or an axis is of.
+// Formats of numbers, by the kind of a column or an axis.
 const formats = {
   text: x => String(x),
   loss: x => x.toFixed(4),
@@ -44,7 +44,7 @@ function format(kind, value) {
 const setting = (run, key) => (run.settings || {})[key];
 const value_text = value => (value === undefined ? 'not known' : format('plain', value));
 
-// A labelled select; choices are [value, text]. `changed` gets the value.
+// A labelled select; choices are [value, text]. `changed` is called with the value.
 function make_select(label, choices, changed, selected) {
   const select = el('select', { 'aria-label': label, change: () => changed(select.value) },
     choices.map(([value, text]) => el('option', { value, selected: String(value) === String(selected) }, text)));

@@ -1,5 +1,5 @@
-// effects: of each factor, the best validation loss at each of its values, mean and spread; then the same as a table,
-// and what several seeds come to.
+// effects: for each factor, mean and spread of the best validation loss at each of its values, as figures and as a
+// table; and the spread over seeds.
 const level_range = (() => {
   const all = D.effects.flatMap(e => e.levels.flatMap(l => l.points));
   const low = Math.min(...all), high = Math.max(...all), room = (high - low) * 0.06 || 0.05;

@@ -1,6 +1,6 @@
-// factors: for each factor a pair of panels, val and train, coloured by it, the baseline among them.
+// factors: for each factor a pair of figures, val and train, coloured by its values, with the baseline.
 const factor_figures = [];
-let alike = false; // of a grid only the runs whose other settings are the baseline's
+let alike = false; // in a grid, show only runs whose other settings are the baseline's
 
 function factor_runs(effect) {
   if (!alike || !baseline) return effect.runs;

@@ -1,10 +1,10 @@
-// heat: heat maps of causal attention on canvas. Of row t there are t + 1 weights; what lies above the diagonal is
-// masked and stays empty.
+// heat: heat maps of causal attention on a canvas. Row t has t + 1 weights; above the diagonal, where attention is
+// masked, a map is empty.
 
-// Viridis at ninths: even to the eye, and in grey.
+// Viridis, nine steps: perceptually uniform, in grey too.
 const VIRIDIS = [[68, 1, 84], [71, 44, 122], [59, 81, 139], [44, 113, 142], [33, 144, 141], [39, 173, 129], [92, 200, 99], [170, 220, 50], [253, 231, 37]];
 
-// The colour of x, 0 to 1.
+// The colour of x, from 0 to 1.
 function heat_colour(x) {
   const at = Math.max(0, Math.min(1, x)) * 8, i = Math.min(7, Math.floor(at)), f = at - i;
   return VIRIDIS[i].map((v, k) => Math.round(v + f * (VIRIDIS[i + 1][k] - v)));
@@ -16,15 +16,15 @@ function unpack(base64) {
   return bytes;
 }
 
-// A token with its white space made visible.
+// A token with visible white space.
 const visible = token => (token === '' ? '∅' : token.replace(/ /g, '␣').replace(/\r\n?|\n/g, '⏎').replace(/\t/g, '⇥'));
 
-// Of a map { bytes, offset, tokens, scale }: the weight of row t and column s.
+// The weight in row t and column s of a map { bytes, offset, tokens, scale }.
 function weight_at(map, t, s) {
   return map.bytes[map.offset + t * (t + 1) / 2 + s] / 255;
 }
 
-// Draws a map with cells of `size` pixels and tokens on both axes; returns where the cells begin.
+// Draws a map with cells of `size` pixels and tokens on both axes. Returns the offset of the cells.
 function draw_map(canvas, map, size) {
   const n = map.tokens.length, colours = theme.colours(), names = map.tokens.map(visible);
   const font = Math.max(6, Math.min(12, size)), ratio = Math.min(3, (window.devicePixelRatio || 1));
@@ -67,7 +67,7 @@ function draw_map(canvas, map, size) {
 const tip = el('div', { class: 'tip', hidden: true });
 document.body.append(tip);
 
-// What is under the pointer, in words.
+// A tooltip that describes the cell under the pointer.
 function tip_over(canvas, map) {
   canvas.addEventListener('pointermove', event => {
     const g = canvas.cells, shrink = canvas.clientWidth / (g.left + g.n * g.size + 1);

@@ -1,4 +1,5 @@
-// memory: a build's one allocation, and in it the activations: where each lies and from which node to which it is held.
+// memory: a build's allocation, and the plan of its activations: the address of each and the nodes from which to which
+// it is live.
 const planned = D.builds.filter(b => b.plan || b.plan_bytes || (b.figures && b.figures.plan_bytes));
 let shown_plan = 0;
 let plan_figure = null;
@@ -17,7 +18,7 @@ function plan_words(b) {
   return words.join('; ') + '.';
 }
 
-// A rectangle for each tensor: nodes across, addresses up. Forward keeps, backward uses and frees.
+// A rectangle for each tensor: nodes on the x axis, addresses on the y axis.
 function plan_config(b) {
   const colours = theme.colours(), plan = b.plan;
   const kinds = [['kept for the backward pass', 0], ['gradients', 1], ['short-lived', 2]];
@@ -65,7 +66,7 @@ Chart.register({
   },
 });
 
-// The tensor under the pointer, the last one drawn where two touch.
+// A tooltip for the tensor under the pointer; of two that touch, the one drawn last.
 function plan_tip(figure) {
   figure.canvas.addEventListener('pointermove', event => {
     const chart = figure.chart;

@@ -3,7 +3,7 @@ for (const section of document.querySelectorAll('main section')) {
   if (!section.hidden) by_id('contents').append(el('a', { href: '#' + section.id }, section.querySelector('h2').textContent));
 }
 
-// Paper is white, and has no place for what is drawn later.
+// Before printing: the light theme, and every figure drawn.
 function draw_all() {
   charts.forEach(figure => { if (!figure.chart) figure.draw(); });
   maps.forEach(item => { if (!item.drawn) item.draw(); });
@@ -34,5 +34,5 @@ if (by_id('reload')) {
   set();
 }
 
-// For whoever wants to look at the page from a console.
+// For use from the browser's console.
 window.report = { D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image };

@@ -1,4 +1,4 @@
-// plugins: what Chart.js leaves out: error bars, values at the ends of bars, names beside points.
+// plugins: what Chart.js lacks: error bars, values at the ends of bars, names beside points.
 
 // dataset.spans: [low, high] in x for each point.
 Chart.register({
@@ -56,7 +56,7 @@ Chart.register({
   },
 });
 
-// dataset.values: text behind the end of each horizontal bar.
+// dataset.values: text at the end of each horizontal bar.
 Chart.register({
   id: 'values',
   afterDatasetsDraw(chart) {
@@ -73,7 +73,7 @@ Chart.register({
   },
 });
 
-// dataset.names: a name beside each point; where there is no room it moves away and a line leads to it.
+// dataset.names: a name beside each point; if there is no room, it moves away, with a line to the point.
 Chart.register({
   id: 'names',
   afterDatasetsDraw(chart) {

@@ -44,7 +44,7 @@ const runs_table = make_table(by_id('runs-table'), used_columns(run_columns, run
   mark: row => (row.rank <= 5 && runs.length > 5 ? 'top ' : '') + (runs[row.index] === baseline ? 'baseline' : ''),
 });
 
-// Everything else that was set, alike in all runs.
+// The settings that all runs have in common.
 by_id('common').hidden = D.common.length === 0;
 if (D.common.length) {
   by_id('common').querySelector('summary').textContent = runs.length > 1 ? 'Settings that all runs share' : 'Settings';

@@ -1,4 +1,4 @@
-// speed: of each build the step and the share of the peak, and its kernels.
+// speed: for each build, the time of a step, its share of the peak, and its kernels.
 const timed = D.builds.filter(b => b.figures);
 
 const build_label = b => b.name + (b.runs.length < runs.length && runs.length > 1 ? ` (${b.runs.length} runs)` : '');

@@ -1,9 +1,10 @@
-// table: a table that can be sorted by each column, filtered, and copied as CSV. Columns are { key, title, kind, hint },
-// rows plain objects; the first column heads its row.
+// table: a table that can be sorted by any column, filtered, and copied as CSV. Columns are { key, title, kind, hint },
+// rows are plain objects; cells of the first column are row headers.
 
 const tables = [];
 
-// "n_head=8 best<4.9 exp": every word must hold. A word with a sign compares a column, by its key or a part of its title.
+// A filter such as "n_head=8 best<4.9 exp": every word must match. A word with a sign compares a column, which is
+// named by its key or a part of its title.
 function make_filter(columns, text) {
   const tests = text.trim().split(/\s+/).filter(Boolean).map(word => {
     const parts = word.match(/^([^<>=!]+)(<=|>=|!=|<|>|=)(.+)$/);
@@ -32,7 +33,7 @@ function make_filter(columns, text) {
   return row => tests.every(test => test(row));
 }
 
-// Missing values come last, however it is sorted.
+// Missing values come last in either direction.
 function compare_by(key, direction) {
   const missing = x => x === undefined || x === null || x === '';
   return (a, b) => {
@@ -52,7 +53,7 @@ function csv_text(columns, rows) {
     .map(cells => cells.join(',')).join('\r\n') + '\r\n';
 }
 
-// Where a page from disk has no clipboard of its own, the old way.
+// Copies text; a page from disk may have no navigator.clipboard, so there is a fallback.
 function copy_text(text, button) {
   const said = button.textContent;
   const done = ok => {

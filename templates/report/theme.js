@@ -1,5 +1,5 @@
-// theme: colours of charts, in light and dark. Hues are told apart by colour-blind eyes (Okabe and Ito's, and their
-// lighter kin on dark); the baseline and the marks differ by shape too.
+// theme: colours of charts, light and dark. The palette is safe for colour-blind readers (Okabe and Ito's, and lighter
+// variants on dark); the baseline and the marks differ in shape, too.
 const palettes = {
   light: { lines: ['#0072b2', '#d55e00', '#009e73', '#b0568c', '#c78c00', '#3a9bd1', '#6a3d9a', '#7d6428'],
     ink: '#1b1f24', soft: '#59636e', grid: '#e3e7eb', page: '#ffffff', faint: 'rgba(89, 99, 110, .38)' },
