@@ -13,7 +13,7 @@ CXX := g++
 BUILD ?= build
 PROGRAM ?= $(OUT)/harness
 comma := ,
-flags = -MMD -I. -I$(BUILD)/include
+flags = -MMD -MP -I. -I$(BUILD)/include
 c_flags = -std=gnu11 -O3 -ffp-contract=off -Wall -Wextra $(flags)
 sources := $(filter-out tests/ops/backend_cpu.c,$(wildcard tests/ops/*.c))
 runtime := $(wildcard runtime/base/*.c runtime/gpu/*.c) # of which the linker takes what is called
@@ -67,4 +67,6 @@ $(host)/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cxx_flags) -c -o $@ $<
 
+# A header that an earlier build knew under another name makes anew what included it.
+%.h %.cuh: ;
 -include $(wildcard $(OUT)/*.d) $(objects:.o=.d) $(runtime_objects:.o=.d)
