@@ -61,8 +61,8 @@ void attention_reference(const struct op *op) {
     }
 }
 
-// qkv (N, 3C), rows pos and behind -> cache, y (N, C). The cache has, head by head, S keys in turned
-// panels of WIDTH, then S values.
+// qkv (N, 3C), of positions from pos on -> cache, y (N, C). The cache holds all keys, in transposed
+// panels (H, S / WIDTH, D, WIDTH), and then all values (H, S, D).
 void attention_decode_reference(const struct op *op) {
     enum { WIDTH = 32 };
     const int N = op->d.N, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E, S = op->d.S;

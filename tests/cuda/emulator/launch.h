@@ -1,4 +1,4 @@
-// launch.h: what a launch has, for emulator.cpp, shared.cpp and tiles.cpp.
+// launch.h: the state of a launch, shared by emulator.cpp, shared.cpp and tiles.cpp.
 #ifndef DIECAST_EMULATOR_LAUNCH_H
 #define DIECAST_EMULATOR_LAUNCH_H
 
@@ -26,8 +26,8 @@ enum {
     RED_ZONE = 128,                         // bytes behind each array
 };
 
-// Halves of NaN in every 16- and 32-bit type: what was never written, and what
-// no one may write.
+// Patterns that are NaN in every 16- and 32-bit type: for memory that was never written, and for
+// red zones.
 static const uint16_t unwritten = 0xffff, red = 0xfff5;
 
 struct array { // of shared memory
@@ -42,15 +42,15 @@ struct launch_state {
     std::function<void()> body;
     int alive;
     struct emulator_meeting cluster;
-    size_t static_top, static_bytes; // with and without red zones
+    size_t static_top, static_bytes; // of static arrays, with and without red zones
     std::vector<struct array> arrays;
-    unsigned char *room; // shared memory of the most blocks that a cluster has
+    unsigned char *room; // shared memory for a cluster of the largest size
 };
 extern struct launch_state &emulator_run;
 
-// Makes an array of a block's shared memory unwritten, with its red zone.
+// Marks an array of a block's shared memory as unwritten, and sets its red zone.
 void emulator_array_start(struct emulator_block *block, size_t offset, size_t bytes);
-// Ends the program where someone wrote behind an array of the block.
+// Ends the program if a red zone behind an array of the block was written.
 void emulator_shared_check(const struct emulator_block *block);
 
 #endif
