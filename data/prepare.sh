@@ -69,7 +69,7 @@ data_dir=data
 [ -n "$if_missing" ] && data_dir=${2:-data} text=
 case $dataset in
     '') stop 64 "DATASET is missing: make data DATASET=mytext TEXT=path/to/file.txt" ;;
-    [.-]* | *[!A-Za-z0-9_.-]*) stop 64 "DATASET: '$dataset' is no name (letters, digits, _ . -)" ;;
+    [.-]* | *[!A-Za-z0-9_.-]*) stop 64 "DATASET: '$dataset' is not a name (letters, digits, _ . -)" ;;
     gpt2) stop 64 "DATASET: data/gpt2 is where GPT-2's tokenizer lies; choose another name" ;;
 esac
 [ ${#dataset} -le 200 ] || stop 64 "DATASET: a name of ${#dataset} characters; 200 are the most"
@@ -136,7 +136,7 @@ esac
 case $text in -*) text=./$text ;; esac # so that the programs below do not take it for a flag
 [ ! -d "${text:-$input}" ] || stop 65 "${text:-$input}: is a folder; wanted a UTF-8 text"
 [ ! -e "${text:-$input}" ] || [ -f "${text:-$input}" ] ||
-    stop 65 "${text:-$input}: is no regular file, and a text is read twice; save it to one first"
+    stop 65 "${text:-$input}: is not a regular file, and a text is read twice; save it to one first"
 if [ -n "$text" ]; then
     [ -f "$text" ] || stop 66 "$text: no such file; TEXT is the path of a UTF-8 text"
     if [ -f "$input" ] && [ ! -L "$input" ] && ! cmp -s "$text" "$input"; then

@@ -127,7 +127,7 @@ end
 
 -- A trainer that finds another run in its folder advises flags of its own, which a sweep does not take.
 local function advised(line, folder)
-  local found = line:match("^(.*); %-%-init_from=resume goes on with it all the same")
+  local found = line:match("^(.*); %-%-init_from=resume resumes it all the same")
   return found and ("%s; move %s away, and the same command trains it anew"):format(found, folder) or line
 end
 

@@ -1,5 +1,5 @@
-# compile.mk: the second stage: compiles and links one config's programs. The Makefile includes it where BUILD_NAME is
-# set; what its folders hold is said there.
+# compile.mk: the second stage: compiles and links one config's programs. The Makefile, which describes the folders,
+# includes it if BUILD_NAME is set.
 #
 # A program is linked from its own objects, those of the emitted code, and the archives of the wings.
 
@@ -9,7 +9,7 @@ model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
-# One static file. musl-gcc does not look into /usr/include, where the two header libraries are.
+# One static file. musl-gcc does not search /usr/include, where the two header libraries are.
 override CC := musl-gcc
 cc_flags += -static -ffunction-sections -fdata-sections -Ibuild/include/musl
 endif
@@ -29,7 +29,7 @@ programs: $(addprefix $(bin)/,$(PROGRAMS))
 	@echo 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
 
 ifeq ($(BACKEND),cuda)
-# train.cu for the GPU by nvcc, or, EMULATED, for the CPU by a C++ compiler and tests/cuda/emulator.
+# nvcc compiles train.cu for the GPU, or, if EMULATED, a C++ compiler for the CPU with tests/cuda/emulator.
 ifdef EMULATED
 emulator := tests/cuda/emulator
 device := $(runtime)/emulated
@@ -68,13 +68,13 @@ on_device = $(patsubst $(runtime)/%,$(device)/%,$1)
 device_objects := $(call on_device,$(call objects_of,$(call wing_sources,gpu))) $(emulator_objects)
 endif
 
-# Another compiler or other flags make the objects anew.
+# Objects are recompiled if the compiler or its flags change.
 $(flags_file): FORCE
 	@mkdir -p $(@D) $(model) $(bin)
 	$(if $(STATIC),@mkdir -p build/include/musl && cp /usr/include/jsmn.h /usr/include/xxhash.h build/include/musl)
 	@echo '$(CC) $(cc_flags)' | cmp -s - $@ || echo '$(CC) $(cc_flags)' > $@
 
-# bench says how it was compiled.
+# bench prints how it was compiled.
 $(runtime)/programs/bench.o: runtime/programs/bench.c $(flags_file)
 	@mkdir -p $(@D)
 	$(compile_c) '-DBENCH_FLAGS="$(strip $(cc_flags))"' -MMD -MP -c $<
@@ -100,7 +100,7 @@ ifeq ($(BACKEND),cuda)
 $(bin)/tune: $(call on_device,$(call program,gpu_tune)) $(model)/train.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 else
-# Of each product a file with the kernels of all candidates (gen/tune.lua).
+# One file for each product, with the kernels of all candidates (gen/tune.lua).
 tune_kernels := $(BUILD)/$(BUILD_NAME)/$(BACKEND)/tune-kernels
 -include $(tune_kernels)/shapes.mk
 $(bin)/tune-kernels/%.o: $(tune_kernels)/%.c $(wildcard runtime/kernel/*.h) $(flags_file)
@@ -129,8 +129,8 @@ $(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(default
 build/include/updates.h: tests/runtime/updates.lua templates/cpu/optimizer.c
 	@$(LUA) $< $@ && touch $@
 
-# A unit test is linked with the runtime, with the files that its "// links:" line names, and with the
-# libraries of its "// libraries:" line, as pkg-config knows them.
+# A unit test is linked with the runtime, with the files on its "// links:" line, and with pkg-config's
+# libraries on its "// libraries:" line.
 build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard tests/runtime/* tests/ops/* runtime/*/*.h runtime/programs/*.c)
 	@mkdir -p $(@D)
 	$(link) $< $$(sed -n '/^\/\/ links:/p' $< | grep -o '[a-z]*/[a-z_/]*\.c') $(library) \

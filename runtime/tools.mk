@@ -1,9 +1,9 @@
-# tools.mk: programs that know no config, and stand on base, text and files alone; the Makefile includes it in its first
-# stage.
+# tools.mk: programs that are independent of the config and stand on base, text and files only; the Makefile includes it
+# in its first stage.
 #
 #     build/prepare    makes a data set
-#     build/check      says whether a run's files are whole, for a sweep
-#     build/limits     says how many threads may run here and what memory there is, for a sweep's plan
+#     build/check      checks whether a run's files are whole, for a sweep
+#     build/limits     prints how many threads may run here and how much memory there is, for a sweep's plan
 #     build/encode, build/tokenizer_bench    GPT-2's tokenizer, for make tokenizer-parity and bench-tokenizer
 runtime := build/runtime/tools
 flags_file :=

@@ -1,11 +1,11 @@
 -- run.lua: runs the tests, two commands at a time, and adds up what they report.
 --
 --     lua5.4 tests/run.lua [WORD ...]     only the commands whose line has one of the words
---     JOBS=1                              one at a time; 2 where left out, 1 where there is one core
---     DRY=1                               the titles of those that would run, and their commands
+--     JOBS=1                              one at a time; default 2, or 1 on a single core
+--     DRY=1                               only prints the titles of those that would run, and their commands
 --
--- How commands run side by side, and how their tests are counted, says tests/runner.lua. A new test
--- file is found by where it lies and how it is called (tests/README.md); there is no list to extend.
+-- tests/runner.lua says how commands run side by side, and how their tests are counted. A new test file
+-- is found by its folder and name (tests/README.md); there is no list to extend.
 package.path = "./?.lua;" .. package.path
 local runner = require "tests.runner"
 
@@ -22,7 +22,7 @@ local function files(pattern)
   return shell_lines("ls -d " .. pattern .. " 2>/dev/null")
 end
 
--- What a test file says of itself in the comment at its head: "// config: a b" or "# config: a b" gives "a b".
+-- The value of a word in the comment at a test file's head: "// config: a b" or "# config: a b" gives "a b".
 local function head(path, word)
   for line in io.lines(path) do
     local value = line:match("^[/#]+%s*" .. word .. ":%s*(.-)%s*$")
@@ -31,12 +31,12 @@ local function head(path, word)
 end
 
 local commands = {}
--- shares: the names of what the command builds and others build too; without it, it runs alone.
+-- shares: the names of what the command builds and others build too; without this list it runs alone.
 local function add(title, command, shares)
   commands[#commands + 1] = { title = title, command = command, shares = shares }
 end
 
--- The names that a shell test's head states: "# shares: a b", or "# shares: nothing".
+-- The names in a shell test's head, "# shares: a b" or "# shares: nothing"; nil without such a line.
 local function stated(path)
   local text = head(path, "shares")
   if not text then return nil end

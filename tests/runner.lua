@@ -1,18 +1,18 @@
 -- runner: runs commands, several at a time, and adds up what they report.
 --
 -- A command is a table:
---     title     what its line says
+--     title     printed on its line
 --     command   for the shell
 --     shares    names of what it writes and others write too. Two commands with a name in common never run at the
---               same time. One without this list runs alone: after all before it, and before all behind it.
--- They begin in the order of the list, but one that has to wait lets those behind it pass with which it shares
--- nothing. So a command finds done what those before it with the same name do. Their lines come as they end.
+--               same time. One without this list runs alone: after all before it, and before all after it.
+-- They start in the order of the list, except that a waiting command lets later ones pass that share nothing with it.
+-- So commands that share a name run in order. Their lines are printed as they end.
 --
--- A command's tests are counted from its own last report, where it prints one of
+-- A command's tests are counted from the last line that it prints of the form
 --     … N passed, N failed, N skipped
 --     NN%: Checks: N, Failures: N, Errors: N          (Check)
--- and it is one test otherwise. Exit 0 is passed; 77 is skipped. Warnings of a compiler that was not tried, which
--- tests/strict.sh leaves in the file that DIECAST_WARNINGS names, are shown and are one skipped test.
+-- and it is one test otherwise. Exit code 0 is passed, 77 skipped. Warnings of a compiler that was not tried, which
+-- tests/strict.sh writes to the file that DIECAST_WARNINGS names, are shown and count as one skipped test.
 local files = require "gen.base.files"
 
 local runner = {}

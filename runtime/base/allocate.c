@@ -14,8 +14,7 @@ static _Noreturn void allocate_fail(size_t bytes, const char *what) {
 }
 
 void *allocate(size_t count, size_t size, const char *what) {
-    // At least one byte, so that NULL always means failure: libc may return NULL for a size of
-    // zero.
+    // At least one byte, so that NULL always means failure: libc may return NULL for size zero.
     void *memory = count && size ? calloc(count, size) : calloc(1, 1);
     if (!memory) {
         allocate_fail(size && count > SIZE_MAX / size ? SIZE_MAX : count * size, what);

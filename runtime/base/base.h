@@ -145,8 +145,7 @@ int json_member(const struct json *json, int object, int i, int *value); // i-th
 int json_element(const struct json *json, int array, int i);
 bool json_is_object(const struct json *json, int value);
 bool json_is_array(const struct json *json, int value);
-// Copies a string, unescaped; NULL if the value is not a string or contains a zero byte. The caller
-// frees.
+// Copies a string, unescaped; NULL if the value is no string or contains a zero. The caller frees.
 char *json_string(const struct json *json, int value);
 // Unescapes text[0..length), the valid inside of a JSON string, into out, which may be text itself.
 // Returns the length, or -1 for half a surrogate pair.

@@ -19,7 +19,7 @@ static _Noreturn void replace_fail(const struct replacement *r, int reason) {
 void replace_begin(struct replacement *r, const char *path) {
     struct stat status;
     if (!lstat(path, &status) && !S_ISREG(status.st_mode)) {
-        die(EXIT_IO, "%s: is no regular file, so it is not replaced; name another path", path);
+        die(EXIT_IO, "%s: is not a regular file, so it is not replaced; name another path", path);
     }
     *r = (struct replacement){.path = allocate_copy(path, strlen(path), "a path"),
                               .temporary = allocate_print("a path", "%s.tmp", path)};

@@ -1,5 +1,4 @@
-// utf8.c: decodes and encodes UTF-8, and makes valid UTF-8 of a stream of bytes that comes in
-// pieces.
+// utf8.c: decodes and encodes UTF-8, and makes valid UTF-8 of bytes that come in pieces.
 #include "runtime/base/base.h"
 
 #include <string.h>

@@ -45,7 +45,7 @@ static int data_file(const char *dir, const char *path, size_t *bytes) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
-        die(EXIT_DATA, "%s: is no regular file; %s makes one", path, data_remedy(dir));
+        die(EXIT_DATA, "%s: is not a regular file; %s makes one", path, data_remedy(dir));
     }
     *bytes = (size_t)status.st_size;
     return file;
@@ -67,10 +67,10 @@ static void data_split(struct split *split, const char *dir, const char *name, i
     size_t bytes;
     split->file = data_file(dir, split->path, &bytes);
     if (bytes == 0) {
-        die(EXIT_DATA, "%s: is empty; %s makes it anew", split->path, data_remedy(dir));
+        die(EXIT_DATA, "%s: is empty; %s makes it again", split->path, data_remedy(dir));
     }
     if (bytes % 2) {
-        die(EXIT_DATA, "%s: has %zu bytes, an odd number, but a token takes two; %s makes it anew",
+        die(EXIT_DATA, "%s: has %zu bytes, an odd number, but a token takes two; %s makes it again",
             split->path, bytes, data_remedy(dir));
     }
     split->count = bytes / 2;
@@ -87,7 +87,7 @@ static void data_split(struct split *split, const char *dir, const char *name, i
 static char *data_read(const char *dir, const char *path, size_t *length) {
     int file = data_file(dir, path, length);
     if (*length > DATA_META_MAX) {
-        die(EXIT_DATA, "%s: has %zu bytes, more than any such file; %s makes it anew", path,
+        die(EXIT_DATA, "%s: has %zu bytes, more than any such file; %s makes it again", path,
             *length, data_remedy(dir));
     }
     char *text = allocate(*length + 1, 1, path);
@@ -109,7 +109,7 @@ static int64_t data_meta_integer(const struct json *meta, const char *key, const
                                  const char *path) {
     int64_t value;
     if (!json_integer(meta, json_get(meta, 0, key), &value)) {
-        die(EXIT_DATA, "%s: has no integer '%s'; %s makes it anew", path, key, data_remedy(dir));
+        die(EXIT_DATA, "%s: has no integer '%s'; %s makes it again", path, key, data_remedy(dir));
     }
     return value;
 }
@@ -117,7 +117,7 @@ static int64_t data_meta_integer(const struct json *meta, const char *key, const
 static void data_check_count(const struct split *split, int64_t wanted, const char *meta,
                              const char *dir) {
     if (split->count != (size_t)wanted) {
-        die(EXIT_DATA, "%s: holds %zu tokens, but %s says %lld; %s makes both anew", split->path,
+        die(EXIT_DATA, "%s: holds %zu tokens, but %s says %lld; %s makes both again", split->path,
             split->count, meta, (long long)wanted, data_remedy(dir));
     }
 }
@@ -127,7 +127,7 @@ static void data_meta_hash(const struct json *meta, const char *key, const char 
                            const char *path, char hash[17]) {
     char *text = json_string(meta, json_get(meta, 0, key));
     if (!text || strlen(text) != 16) {
-        die(EXIT_DATA, "%s: has no hash '%s', but others; %s makes it anew", path, key,
+        die(EXIT_DATA, "%s: has no hash '%s', but others; %s makes it again", path, key,
             data_remedy(dir));
     }
     memcpy(hash, text, 17);
@@ -152,7 +152,7 @@ static void data_meta_hashes(struct data *data, const struct json *meta, const c
         data_meta_hash(meta, large ? blocks[i] : whole[i], dir, path, stated);
         if (strcmp(stated, splits[i]->hash)) {
             die(EXIT_DATA,
-                "%s: has hash %s, but %s says %s: it is damaged or another; %s makes both anew",
+                "%s: has hash %s, but %s says %s: it is damaged or another; %s makes both again",
                 splits[i]->path, splits[i]->hash, path, stated, data_remedy(dir));
         }
     }
@@ -160,7 +160,7 @@ static void data_meta_hashes(struct data *data, const struct json *meta, const c
     data_meta_hash(meta, "xxh3", dir, path, stated);
     if (strcmp(stated, data->hash)) {
         die(EXIT_DATA,
-            "%s: has hash %s, but what it says gives %s: it is damaged; %s makes it anew", path,
+            "%s: has hash %s, but what it says gives %s: it is damaged; %s makes it again", path,
             stated, data->hash, data_remedy(dir));
     }
 }
@@ -173,22 +173,22 @@ static void data_meta(struct data *data, int vocab_size) {
     const char *error;
     struct json *meta = json_parse(text, length, &error);
     if (!meta) {
-        die(EXIT_DATA, "%s: %s; %s makes it anew", path, error, data_remedy(dir));
+        die(EXIT_DATA, "%s: %s; %s makes it again", path, error, data_remedy(dir));
     }
     if (!json_is_object(meta, 0)) {
-        die(EXIT_DATA, "%s: is no JSON object; %s makes it anew", path, data_remedy(dir));
+        die(EXIT_DATA, "%s: is not a JSON object; %s makes it again", path, data_remedy(dir));
     }
     char *tokenizer = json_string(meta, json_get(meta, 0, "tokenizer"));
     if (!tokenizer) {
-        die(EXIT_DATA, "%s: has no string 'tokenizer'; %s makes it anew", path, data_remedy(dir));
+        die(EXIT_DATA, "%s: has no string 'tokenizer'; %s makes it again", path, data_remedy(dir));
     }
     if (!tokenizer_parse(&data->tokenizer, tokenizer, &error)) {
-        die(EXIT_DATA, "%s: %s; %s makes it anew", path, error, data_remedy(dir));
+        die(EXIT_DATA, "%s: %s; %s makes it again", path, error, data_remedy(dir));
     }
     int64_t stated = data_meta_integer(meta, "vocab_size", dir, path);
     if (stated != data->tokenizer.vocab_size) {
-        die(EXIT_DATA, "%s: says vocab_size %lld, but its tokenizer has %d; %s makes it anew", path,
-            (long long)stated, data->tokenizer.vocab_size, data_remedy(dir));
+        die(EXIT_DATA, "%s: says vocab_size %lld, but its tokenizer has %d; %s makes it again",
+            path, (long long)stated, data->tokenizer.vocab_size, data_remedy(dir));
     }
     if (stated > vocab_size) {
         die(EXIT_DATA,

@@ -138,8 +138,8 @@ static char *gpt2_add_merges(struct gpt2_files *files, char *out) {
         struct gpt2_word right = {space ? space + 1 : at, space ? (size_t)(stop - space - 1) : 0};
         int32_t a = gpt2_id(files, left), b = gpt2_id(files, right);
         if (a < 0 || b < 0) {
-            die(EXIT_DATA, "%s:%d: is no merge of two tokens that are there before",
-                files->merges_path, line + 1);
+            die(EXIT_DATA, "%s:%d: is not a merge of two earlier tokens", files->merges_path,
+                line + 1);
         }
         char both[2 * 4 * 256];
         if (left.length + right.length > sizeof both) {
@@ -171,7 +171,7 @@ static void gpt2_check_ids(struct gpt2_files *files) {
     int count = jsmn_parse(&parser, files->ids, files->ids_length, token, (unsigned)most);
     if (count < 1 || token[0].type != JSMN_OBJECT || count != 2 * files->count + 1 ||
         token[0].size != files->count) {
-        die(EXIT_DATA, "%s: is no JSON object of %d tokens, as many as vocab.bpe makes", path,
+        die(EXIT_DATA, "%s: is not a JSON object of %d tokens, as many as vocab.bpe makes", path,
             files->count);
     }
     bool *seen = allocate((size_t)files->count, sizeof *seen, "GPT-2's encoder.json");

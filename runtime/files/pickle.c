@@ -247,7 +247,7 @@ static bool pickle_characters(const struct pickle *p, int64_t itos, int64_t stoi
             return false;
         }
     }
-    *problem = "its stoi says otherwise than its itos";
+    *problem = "its stoi contradicts its itos";
     for (size_t i = 0; i < p->count; i++) {
         const struct pickle_item *item = &p->items[i];
         if (item->dict == stoi) {
@@ -264,7 +264,7 @@ static bool pickle_characters(const struct pickle *p, int64_t itos, int64_t stoi
 // Makes the string "char 0a 20 ..." from the outermost dict.
 static char *pickle_string(const struct pickle *p, const struct pickle_value *top,
                            const char **problem) {
-    *problem = "is no dict of vocab_size, itos and stoi";
+    *problem = "is not a dict of vocab_size, itos and stoi";
     if (top->kind != PICKLE_DICT) {
         return NULL;
     }

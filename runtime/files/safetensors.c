@@ -53,7 +53,7 @@ static int safetensors_compare_data(const void *a, const void *b) {
 static bool safetensors_read_metadata(struct safetensors *file, const struct json *json, int object,
                                       char *error) {
     if (!json_is_object(json, object)) {
-        return safetensors_fail(error, "%s: __metadata__ is no object", file->path);
+        return safetensors_fail(error, "%s: __metadata__ is not an object", file->path);
     }
     int count = json_count(json, object);
     file->metadata = allocate((size_t)count, 2 * sizeof *file->metadata, "metadata");
@@ -292,7 +292,7 @@ bool safetensors_parse(struct safetensors *file, const char *header, size_t byte
         return safetensors_fail(error, "%s: its header is %s", file->path, reason);
     }
     bool good = json_is_object(json, 0) ||
-                safetensors_fail(error, "%s: its header is no object", file->path);
+                safetensors_fail(error, "%s: its header is not an object", file->path);
     int members = json_count(json, 0);
     file->tensors = allocate((size_t)members, sizeof *file->tensors, "a list of tensors");
     for (int i = 0; good && i < members; i++) {
@@ -329,7 +329,7 @@ static bool safetensors_map(struct safetensors *file, char *error, enum exit_cod
         *code = exit_code_of(errno);
         safetensors_fail(error, "%s: cannot read: %s", path, strerror(errno));
     } else if (!S_ISREG(status.st_mode)) {
-        safetensors_fail(error, "%s: is no regular file; a safetensors file is wanted", path);
+        safetensors_fail(error, "%s: is not a regular file; a safetensors file is wanted", path);
     } else if (status.st_size < SAFETENSORS_PREFIX + 2) { // 2: "{}"
         safetensors_fail(error,
                          "%s: has %lld bytes, too few for a safetensors file; it is truncated",
@@ -366,12 +366,13 @@ static bool safetensors_read(struct safetensors *file, char *error) {
         return safetensors_fail(
             error,
             "%s: its header would take %llu bytes, but the file has %zu; it is truncated "
-            "or no safetensors file",
+            "or not a safetensors file",
             file->path, (unsigned long long)header_bytes, file->map_bytes);
     }
     if (map[SAFETENSORS_PREFIX] != '{') {
         return safetensors_fail(
-            error, "%s: its header does not start with '{'; it is no safetensors file", file->path);
+            error, "%s: its header does not start with '{'; it is not a safetensors file",
+            file->path);
     }
     if (header_bytes % sizeof(float)) {
         return safetensors_fail(error,

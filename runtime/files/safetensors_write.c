@@ -151,8 +151,7 @@ static bool safetensors_put(int fd, struct iovec *parts, int count) {
     return true;
 }
 
-// Makes a rename in path's folder survive a power cut. File systems that cannot do so return
-// EINVAL.
+// Makes a rename in path's folder survive a power cut. File systems that cannot return EINVAL.
 static bool safetensors_sync_folder(const char *path) {
     const char *slash = strrchr(path, '/');
     char *dir = slash ? allocate_copy(path, (size_t)(slash - path) + 1, "a path")

@@ -10,8 +10,7 @@
 
 enum { OPTIMIZER_CHUNK = 16384, NORM_SUMS = 32 };
 
-// An iterator over all chunks of all tensors, in the table's order. Copies (tied tensors) have
-// none.
+// Iterates over the chunks of all tensors, in the table's order. Copies (tied tensors) have none.
 struct chunk {
     int param, layer;
     int64_t start;       // offset in the tensor, in floats

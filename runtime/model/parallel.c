@@ -21,8 +21,7 @@ enum {
     // of a kernel usually finish apart. With 1000, a step on an otherwise idle shared host takes
     // 20% longer.
     PARALLEL_SPINS = 100000,
-    // Nanoseconds of a time slice: Linux's minimum. On a busy machine, 300,000 is 1.1 times as
-    // slow.
+    // Nanoseconds of a time slice: Linux's minimum. If busy, 300,000 is 1.1 times as slow.
     PARALLEL_TURN = 100000,
 };
 

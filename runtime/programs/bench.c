@@ -75,7 +75,7 @@ static double bench_seconds(const char *text) {
     const double seconds = strtod(text, &end);
     if (!*text || *end || text[strspn(text, ".0123456789")] || seconds <= 0 || seconds > 3600) {
         die(EXIT_USAGE,
-            "--seconds: '%s' is no number above 0 and up to 3600; give one, such as "
+            "--seconds: '%s' is not a number above 0 and up to 3600; give one, such as "
             "--seconds=%g",
             text, DEFAULT_SECONDS);
     }

@@ -1,14 +1,13 @@
 // gradcheck.c: compares a trainer's gradients with finite differences of its own loss, tensor by
 // tensor.
 //
-// For a change d of one tensor, the loss should change by the sum of gradient * d. Three kinds of
-// d:
+// For a change d of one tensor, the loss should change by the sum of gradient * d. Kinds of d:
 //   along    the gradient, in a random half of its entries: a sharp test of their sizes
 //   signs    the same size everywhere with random signs: finds missing gradients
 //   entries  single entries: the one with the largest gradient, and random ones
 // The loss is computed in float, so a change must be large to stand out from rounding, and is then
-// no longer linear. Two step sizes are combined so that the cubic term cancels (Richardson: (8 f(h)
-// - f(2h)) / 6, with f(h) the loss at +h minus the loss at -h).
+// no longer linear. Two step sizes are combined so that the cubic term cancels (Richardson:
+// (8 f(h) - f(2h)) / 6, with f(h) the loss at +h minus the loss at -h).
 //
 // A tensor is right if the predicted and the measured change differ by less than TOLERANCE of the
 // change's expected size plus NOISE of the loss, which allows for float's rounding. relu has a
@@ -173,7 +172,8 @@ int main(int argc, char **argv) {
     streams_open();
     struct run run = run_defaults;
     if (argc == 2 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
-        printf("gradcheck: --seed, --threads and --dropout count here, of the trainer's flags:\n");
+        printf("gradcheck takes the trainer's flags, of which --seed, --threads and --dropout have "
+               "an effect:\n");
     }
     options_parse(&run, argc, argv);
     setvbuf(stdout, NULL, _IOLBF, 0);

@@ -14,8 +14,7 @@
 //     prepare --adopt=DIR --name=DATASET [--gpt2=FOLDER]
 //
 // writes only meta.json, beside a train.bin and val.bin that another program made: nanoGPT, whose
-// meta.pkl has the vocabulary; without that file the tokens are taken to be GPT-2's, as nanoGPT
-// does.
+// meta.pkl has the vocabulary; without that file the tokens are taken to be GPT-2's, as in nanoGPT.
 //
 // Tokens that were made elsewhere are never overwritten.
 #include "runtime/files/files.h"
@@ -268,7 +267,7 @@ static const void *prepare_bytes(const char *path, size_t *length) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
-        die(EXIT_DATA, "%s: is no regular file", path);
+        die(EXIT_DATA, "%s: is not a regular file", path);
     }
     *length = (size_t)status.st_size;
     return *length ? mapped_open(fd, *length, path) : "";
@@ -338,8 +337,7 @@ static struct prepare_stated prepare_guard(const char *out) {
     return stated;
 }
 
-// Sets aside a token file that does not match meta.json, because it was cut or replaced by another
-// program's.
+// Sets aside a token file that does not match meta.json, as it was cut or another program wrote it.
 static void prepare_keep(const char *out, const struct prepare_stated *stated) {
     for (int i = 0; i < 2; i++) {
         char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
@@ -454,14 +452,14 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
                "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") !=
         strlen(options->name)) {
         die(EXIT_USAGE,
-            "prepare: '%s' is no name for a data set; use letters, digits, '_', '.', '-'",
+            "prepare: '%s' is not a name for a data set; use letters, digits, '_', '.', '-'",
             options->name);
     }
     if (options->adopt) {
         return;
     }
     if (strlen(options->sha256) != 64 || strspn(options->sha256, "0123456789abcdef") != 64) {
-        die(EXIT_USAGE, "prepare: '%s' is no SHA-256; 64 hexadecimal digits are wanted",
+        die(EXIT_USAGE, "prepare: '%s' is not a SHA-256; 64 hexadecimal digits are wanted",
             options->sha256);
     }
     if (strcmp(options->tokenizer, "char") != 0 && strcmp(options->tokenizer, "gpt2") != 0) {

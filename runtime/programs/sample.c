@@ -129,7 +129,7 @@ static void prompt_encode(struct prompt *prompt, const struct tokenizer *tokeniz
     uint32_t codepoint;
     int bytes = utf8_decode(found, prompt->length - where, &codepoint);
     if (bytes == 0) {
-        die(prompt->code, "%s: line %zu, character %zu: byte 0x%02x is no UTF-8; give UTF-8 text",
+        die(prompt->code, "%s: line %zu, character %zu: byte 0x%02x is not UTF-8; give UTF-8 text",
             prompt->place, line, column, *found);
     }
     char vocabulary[96];

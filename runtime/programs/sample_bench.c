@@ -371,11 +371,11 @@ static void bench_stop(int signal) {
 static _Noreturn void bench_help(void) {
     printf("usage: sample_bench [--flag=value ...]\n"
            "Times this build's sampler, with made-up weights. Built for this model:\n  %s\n\n"
-           "  --seconds=S   of writing text; 4 where left out\n"
+           "  --seconds=S   of writing text; default 4\n"
            "  --threads=N   0: all of the machine's\n"
            "  --seed=N      of the weights and the prompt\n"
            "  --help        print this\n\n"
-           "The trainer's other flags are taken, as bench takes them, and mean nothing here.\n",
+           "The trainer's other flags are accepted, as bench does, and have no effect.\n",
            sampler_info.config);
     exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
 }

@@ -76,8 +76,7 @@ static void train_introduce(struct trainer *t, int threads) {
 
 // ---- evaluation ---------------------------------------------------------------------------------
 
-// The mean loss over eval_iters batches of one split. False if a stop is asked for or reading
-// fails.
+// The mean loss over eval_iters batches of a split. False if a stop is asked for or reading fails.
 static bool train_estimate(struct trainer *t, const struct split *split, enum rng_stream stream,
                            double *mean) {
     const struct model_info *info = t->info;
@@ -186,7 +185,7 @@ static _Noreturn void train_give_up(const struct trainer *t, const char *why) {
     train_say_kept(t, kept);
     die(EXIT_NUMERICS, "iter %" PRId64 ": %s; %s: %slower --learning_rate or set --grad_clip",
         t->progress.iter, why, kept,
-        t->kept < 0 ? "" : "to go on from there, give --init_from=resume, and ");
+        t->kept < 0 ? "" : "to resume from there, give --init_from=resume, and ");
 }
 
 static bool train_is_scaled(const struct trainer *t) {
@@ -526,10 +525,10 @@ int main(int argc, char **argv) {
             train_farewell(&t);
         } else {
             bool anew = !strcmp(run.init_from, "scratch");
-            printf("stopped before iteration %" PRId64 "; %s to go on from %s%s\n", t.progress.iter,
-                   anew ? "--init_from=resume starts it again" : "start it again",
+            printf("stopped before iteration %" PRId64 "; %s to resume from %s%s\n",
+                   t.progress.iter, anew ? "--init_from=resume starts it again" : "start it again",
                    t.kept < 0 ? "the beginning" : t.folder.state,
-                   anew ? " (with --init_from=scratch it would begin anew)" : "");
+                   anew ? " (with --init_from=scratch it would start over)" : "");
             code = t.failed ? (int)t.failed : EXIT_STOPPED;
         }
         metrics_close(&t.metrics);

@@ -18,8 +18,7 @@ enum {
     SAMPLER_PREFETCH_BYTES = 256 * 1024, // the most that a waiting thread prefetches
 };
 
-// The weights that a thread reads next, which it prefetches while it waits. One cache line per
-// thread.
+// The weights that a thread reads next and prefetches while it waits. One cache line per thread.
 struct sampler_next {
     _Alignas(SAMPLER_ALIGNMENT) const char *ahead;
     const char *end;
@@ -213,8 +212,7 @@ void sampler_destroy(struct sampler *s) {
     *s = (struct sampler){0};
 }
 
-// Fills the KV cache with the first `count` tokens of the window; leaves the logits of the last
-// one.
+// Fills the KV cache with the window's first `count` tokens; leaves the last one's logits.
 static void sampler_fill(struct sampler *s, int count) {
     for (int pos = 0; pos < count; pos += sampler_info.max_rows) {
         int rows = count - pos < sampler_info.max_rows ? count - pos : sampler_info.max_rows;
@@ -261,8 +259,7 @@ bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
             sampler_run(s, s->window + used, 1, used);
             used++;
         } else {
-            // The window slides: every token gets another position, so the KV cache is computed
-            // anew.
+            // The window slides: every token's position changes, so recompute the KV cache.
             memmove(s->window, s->window + 1, (size_t)(T - 1) * sizeof *s->window);
             s->window[T - 1] = id;
             sampler_fill(s, T);

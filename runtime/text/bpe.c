@@ -94,7 +94,7 @@ static bool bpe_parse_merges(struct tokenizer *tokenizer, const char *word, size
         int32_t left = bpe_hex(word + 8 * i, 4), right = bpe_hex(word + 8 * i + 4, 4);
         int32_t id = tokenizer->vocab_size;
         if (left < 0 || right < 0 || left >= id || right >= id) {
-            *error = "the tokenizer holds a merge of something that is no earlier token";
+            *error = "the tokenizer holds a merge of something that is not an earlier token";
             return false;
         }
         uint32_t pair = (uint32_t)left << 16 | (uint32_t)right, at = bpe_slot(bpe, pair);

@@ -51,8 +51,7 @@ static size_t pretokenize_contraction(const unsigned char *text, size_t length) 
     return two ? 3 : 0;
 }
 
-// The end of a run of characters of one kind, continued from `at`; *last is where its last one
-// starts.
+// The end of a run of one kind of character, continued from `at`; *last: where its last one starts.
 static size_t pretokenize_run(const unsigned char *text, size_t length, size_t at,
                               enum unicode_kind kind, size_t *last) {
     size_t bytes;

@@ -50,7 +50,7 @@ static bool tokenizer_parse_characters(struct tokenizer *tokenizer, const char *
         uint32_t c;
         const char *end = *at == ' ' ? tokenizer_hex(at + 1, &c) : NULL;
         if (!end || c > 0x10ffff || (c >= 0xd800 && c < 0xe000)) {
-            *error = "the tokenizer holds something that is no code point";
+            *error = "the tokenizer holds something that is not a code point";
             return false;
         }
         if (count > 0 && c <= previous) {

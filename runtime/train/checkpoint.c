@@ -1,5 +1,4 @@
-// checkpoint.c: saves and loads a run: its weights under nanoGPT's names, Adam's moments, and its
-// progress.
+// checkpoint.c: saves and loads a run: its weights, with nanoGPT's names, Adam's moments, progress.
 #include "runtime/train/train.h"
 
 #include <errno.h>

@@ -19,8 +19,7 @@ static _Noreturn void csv_fail(const char *path, const char *what) {
         what, strerror(errno));
 }
 
-// Finds the value of a key in a line; returns its length, or 0 if it is not a number, true or
-// false.
+// Finds a key's value in a line; returns its length, or 0 if it is not a number, true or false.
 static int csv_value(const char *line, const char *key, const char **value) {
     char quoted[32];
     snprintf(quoted, sizeof quoted, "\"%s\":", key);

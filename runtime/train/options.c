@@ -171,8 +171,8 @@ static void option_set_int(const struct option *option, const char *text, int64_
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (*digits < '0' || *digits > '9' || *end) {
-        die(EXIT_USAGE, "--%s: '%s' is no integer; give one, such as --%s=%.0f", option->name, text,
-            option->name, option->max < 100 ? option->max : 100);
+        die(EXIT_USAGE, "--%s: '%s' is not an integer; give one, such as --%s=%.0f", option->name,
+            text, option->name, option->max < 100 ? option->max : 100);
     }
     option_range(option, text, errno ? (*text == '-' ? -HUGE_VAL : HUGE_VAL) : (double)value);
     *out = value;
@@ -183,8 +183,8 @@ static void option_set_float(const struct option *option, const char *text, doub
     double value = strtod(text, &end);
     // decimal only: strtod also takes hexadecimal, nan and inf
     if (!*text || *end || text[strspn(text, "+-.0123456789eE")] || !isfinite(value)) {
-        die(EXIT_USAGE, "--%s: '%s' is no number; give one, such as --%s=1e-3", option->name, text,
-            option->name);
+        die(EXIT_USAGE, "--%s: '%s' is not a number; give one, such as --%s=1e-3", option->name,
+            text, option->name);
     }
     option_range(option, text, value);
     *out = value;

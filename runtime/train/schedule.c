@@ -1,5 +1,4 @@
-// schedule.c: the learning rate of an iteration, and warnings about settings that are probably
-// mistakes.
+// schedule.c: an iteration's learning rate, and warnings about settings that are probably mistakes.
 #include "runtime/train/train.h"
 
 #include <math.h>

@@ -24,7 +24,7 @@ static void start_print_difference(void *context, const struct pair *then, const
     }
     printf("%s: %.*s was %.*s, is now %.*s%s\n", (const char *)context, now->key_length, now->key,
            then->value_length, then->value, now->value_length, now->value,
-           changes == KEY_rounding ? ": sums may round otherwise" : "");
+           changes == KEY_rounding ? ": sums may round differently" : "");
 }
 
 // Lists a difference that makes another run. Differences in rounding alone (tiling, instruction
@@ -59,15 +59,14 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
     if (*then && same && strcmp(then, now)) {
         die(EXIT_DATA,
             "%s: its run is trained on data of hash %s, and %s is now of %s: another text, or "
-            "other tokens of it; prepare those again, or --init_from=scratch starts anew; a run "
+            "other tokens of it; prepare those again, or --init_from=scratch starts over; a run "
             "goes on with other data where these have a name of their own: --init_from=resume "
             "--dataset=NAME",
             s->folder->state, then, s->data->dir, now);
     }
 }
 
-// Dies unless the run in the folder is this one; exits if it is finished. `anew` says how to start
-// another.
+// Dies unless the folder's run is this one; exits if it is finished. `anew`: how to start another.
 static void start_check_same(const struct start *s, const char *anew) {
     struct checkpoint_header header;
     start_read_state(s, &header);
@@ -77,7 +76,7 @@ static void start_check_same(const struct start *s, const char *anew) {
     keys_compare(header.run, own, start_list_difference, list);
     if (*list) {
         die(EXIT_USAGE,
-            "%s: holds a run that differs in %s; --init_from=resume goes on with it all the same, "
+            "%s: holds a run that differs in %s; --init_from=resume resumes it all the same, "
             "%s",
             s->folder->out, list, anew);
     }
@@ -99,7 +98,7 @@ static void start_resume(const struct start *s) {
     keys_compare(header.config, s->info->config, start_print_difference, s->folder->out);
     keys_compare(header.run, own, start_print_difference, s->folder->out);
     if (s->m->products && *header.products && strcmp(header.products, s->m->products)) {
-        printf("%s: products ran %s, now run %s: sums may round otherwise\n", s->folder->out,
+        printf("%s: products ran %s, now run %s: sums may round differently\n", s->folder->out,
                header.products, s->m->products);
     }
     free(own);
@@ -117,7 +116,7 @@ static void start_resume(const struct start *s) {
                s->folder->out, (long long)s->progress->iter, (long long)s->run->max_iters);
         exit(EXIT_DONE);
     }
-    printf("goes on from %s, iteration %lld\n", path, (long long)s->progress->iter);
+    printf("resuming from %s, iteration %lld\n", path, (long long)s->progress->iter);
 }
 
 // ---- --init_from=PATH ---------------------------------------------------------------------------
@@ -179,7 +178,7 @@ static bool start_began_from(const struct start *s, const char *path) {
     if (!*then->from) {
         die(EXIT_USAGE,
             "%s: an earlier version wrote it, which did not say what a run began from; "
-            "--init_from=resume goes on with this run, %s",
+            "--init_from=resume resumes this run, %s",
             s->folder->state, start_elsewhere);
     }
     if (!there && same_path) {
@@ -196,7 +195,7 @@ static bool start_began_from(const struct start *s, const char *path) {
     if (there && !same && same_path) {
         die(EXIT_DATA,
             "--init_from=%s: has changed since the run in %s began from it (XXH3 %s then, %s now); "
-            "--init_from=resume goes on with that run, %s",
+            "--init_from=resume resumes that run, %s",
             path, s->folder->out, then->from, hash, start_elsewhere);
     }
     checkpoint_free_header(&header);
@@ -237,7 +236,7 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
     if (automatic && there) {
         resume = true;
         if (!run->eval_only) {
-            start_check_same(&s, "--init_from=scratch starts anew, NAME=... or --out_dir takes "
+            start_check_same(&s, "--init_from=scratch starts over, NAME=... or --out_dir takes "
                                  "another folder");
         }
     } else if (path && there && !run->eval_only && start_began_from(&s, from)) {

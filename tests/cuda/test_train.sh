@@ -122,7 +122,7 @@ for to in cpu cuda; do
     if [ $to = cpu ]; then first=$exact second=$plain; else first=$plain second=$exact; fi
     check "a run to be gone on with on $to" train "$first" to_$to --max_iters=5
     check "goes on on $to" train "$second" to_$to --max_iters=11 --init_from=resume
-    check "goes on on $to from iteration 6" grep -q 'goes on from .*, iteration 6$' "$tmp/to_$to.txt"
+    check "goes on on $to from iteration 6" grep -q 'resuming from .*, iteration 6$' "$tmp/to_$to.txt"
     check "goes on on $to with the same losses" agree cpu to_$to 12
 done
 

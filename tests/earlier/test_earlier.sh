@@ -42,16 +42,16 @@ check "a finished run" run finished
 check "has nothing left to do" says "this run is finished, after 61 iterations"
 check "and is what it was" comes_to stopped "$tmp/runs/finished"
 check "a stopped run" run stopped --csv=1
-check "goes on" says "goes on from runs/stopped/state.safetensors, iteration "
+check "goes on" says "resuming from runs/stopped/state.safetensors, iteration "
 check "and comes to its end" comes_to stopped "$tmp/runs/stopped"
 check "with a line for each step" lines "$tmp/runs/stopped/metrics.csv" 62
 check "a finetuned run" run finetuned --init_from=runs/finished/ckpt.safetensors --seed=5 --max_iters=40
-check "goes on" says "goes on from runs/finetuned/state.safetensors, iteration "
+check "goes on" says "resuming from runs/finetuned/state.safetensors, iteration "
 check "and comes to its end" comes_to finetuned "$tmp/runs/finetuned"
 
 train=$scaled
 check "a stopped run in float16" run scaled --gradient_accumulation_steps=1 --max_iters=30
-check "goes on" says "goes on from runs/scaled/state.safetensors, iteration "
+check "goes on" says "resuming from runs/scaled/state.safetensors, iteration "
 check "and comes to its end" comes_to scaled "$tmp/runs/scaled"
 train=$root/build/harbour/cpu/train
 
@@ -79,7 +79,7 @@ cp -R tests/earlier/rates "$out"
 check "half a sweep" make sweep SWEEP="$tmp/$sweep.lua" JOBS=1
 cp "$tmp/checked" "$tmp/log"
 check "what is done stays" says "done already: 1 of 3 runs"
-check "what was stopped goes on" grep -q "goes on from .*, iteration " "$out/exp02-lr0.01/log.txt"
+check "what was stopped goes on" grep -q "resuming from .*, iteration " "$out/exp02-lr0.01/log.txt"
 check "nothing begins anew" test -z "$(find "$out" -name '*previous*')"
 for path in "$out"/exp*; do check "${path##*/}" comes_to "rates/${path##*/}" "$path"; done
 

@@ -1,12 +1,12 @@
-// fake_model.c: a model small enough to read, in the place of an emitted train.c and sample.c: rows
-// do not see one another, and a layer is x + tanh(W x + b).
+// fake_model.c: a model small enough to read, in place of an emitted train.c and sample.c: rows are
+// independent, and a layer is x + tanh(W x + b).
 //
 //     x[0]   = dropout(wte[token] + wpe[position])
 //     x[l+1] = x[l] + tanh(W[l] x[l] + b[l])
 //     logits = wte (x[L] * ln_f)
 //
-// Forward, a thread takes whole rows. Backward, rows again, up to what they add to the weights;
-// then each weight's sum over rows, in order, by one thread.
+// In the forward pass a thread computes whole rows. In the backward pass too, except for the
+// gradients of the weights: each one's sum over rows is computed in order, by one thread.
 #include "tests/runtime/fake_model.h"
 #include "updates.h"
 

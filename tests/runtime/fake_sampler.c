@@ -1,7 +1,7 @@
-// fake_sampler.c: a model small enough to follow by hand, in the place of an emitted sample.c. Each
-// layer mixes a row, keeps the result in the cache and adds a sum over the cache that weighs
-// positions by their distance, so that logits depend on every token, its position and its order: a
-// cache that is filled wrongly, or not at all, changes them.
+// fake_sampler.c: a model small enough to follow by hand, in place of an emitted sample.c. Each
+// layer mixes a row, stores the result in the cache and adds a sum over the cache that weights
+// positions by their distance, so that logits depend on every token and its position: an error in
+// the cache changes them.
 #include <math.h>
 
 #include "tests/runtime/fake_sampler.h"

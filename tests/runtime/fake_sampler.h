@@ -1,4 +1,4 @@
-// fake_sampler.h: the sizes of the fake model, and the calls that it got.
+// fake_sampler.h: the sizes of the fake model, and a record of the calls to it.
 #ifndef DIECAST_FAKE_SAMPLER_H
 #define DIECAST_FAKE_SAMPLER_H
 

@@ -1,5 +1,5 @@
 // suite.h: what the Check suites of this folder share: a scratch folder for each test, small files
-// in it, and a look at how a function that ends its program does so.
+// in it, and running a function in a child process to see how it ends the program.
 #ifndef DIECAST_SUITE_H
 #define DIECAST_SUITE_H
 

@@ -1,6 +1,6 @@
-// test_bpe.c: GPT-2's way from text to tokens, with a small made-up list of merges: the pieces
-// against PCRE2, what becomes of a piece against the rule as it is written, and the tokenizers that
-// are refused. test_gpt2.c has the real merges.
+// test_bpe.c: GPT-2's encoding with a small made-up list of merges: the pieces against PCRE2, a
+// piece's tokens against a direct implementation of the rule, and the tokenizers that are refused.
+// test_gpt2.c has the real merges.
 // libraries: libpcre2-8
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
@@ -11,7 +11,8 @@
 
 // ---- pieces, against PCRE2 ----------------------------------------------------------------------
 
-// \s is White_Space to GPT-2's tokenizers; PCRE2's \s has U+180E too, which is none since Unicode 6.3.
+// \s is White_Space to GPT-2's tokenizers; PCRE2's \s has U+180E too, which is none since Unicode
+// 6.3.
 static const char pattern[] = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+"
                               "| ?[^\\p{White_Space}\\p{L}\\p{N}]+"
                               "|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+";
@@ -473,17 +474,17 @@ START_TEST(strings_that_are_no_tokenizer) {
         const char *rest, *why;
     } cases[] = {
         {{{'a', 'b'}, {'a', 'b'}}, 2, "", "twice"},
-        {{{'a', 256}}, 1, "", "no earlier token"},
-        {{{256, 'a'}}, 1, "", "no earlier token"},
-        {{{'a', 'b'}, {256, 257}}, 2, "", "no earlier token"},
+        {{{'a', 256}}, 1, "", "not an earlier token"},
+        {{{256, 'a'}}, 1, "", "not an earlier token"},
+        {{{'a', 'b'}, {256, 257}}, 2, "", "not an earlier token"},
         {{{0}}, 0, "", "bytes, merges"},
         {{{0}}, 0, " <|endoftext|>", "bytes, merges"},
         {{{'a', 'b'}}, 1, "00", "bytes, merges"},
         {{{'a', 'b'}}, 1, " ", "bytes, merges"},
         {{{'a', 'b'}}, 1, " <|endoftext|> ", "bytes, merges"},
         {{{'a', 'b'}}, 1, " <|other|>", "bytes, merges"},
-        {{{'a', 'b'}}, 1, "0061006x", "no earlier token"},
-        {{{'a', 'b'}}, 1, "0061006A", "no earlier token"},
+        {{{'a', 'b'}}, 1, "0061006x", "not an earlier token"},
+        {{{'a', 'b'}}, 1, "0061006A", "not an earlier token"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *string = tokenizer_string(cases[i].merges, cases[i].count, cases[i].rest);

@@ -1,4 +1,4 @@
-// test_checkpoint.c: checkpoints there and back, and those that do not fit this trainer.
+// test_checkpoint.c: saving and loading checkpoints, and those that do not fit this trainer.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"

@@ -1,4 +1,4 @@
-// test_data.c: token files and batches: what they give, and every way in which they can be wrong.
+// test_data.c: token files and batches, and every way in which token files can be wrong.
 #include "tests/runtime/suite.h"
 
 #define TOKENIZER "char 61 62 63 64"

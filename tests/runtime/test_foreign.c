@@ -1,4 +1,4 @@
-// test_foreign.c: checkpoints as other tools write them: what is read, as what, and what is named.
+// test_foreign.c: checkpoints as other tools write them: which are converted and which are refused.
 #include "tests/runtime/suite.h"
 
 #include <math.h>
@@ -285,7 +285,8 @@ START_TEST(all_halves) {
 }
 END_TEST
 
-// Rows and columns of a piece, and its numbers, changed; what is_ours then looks for are ours again.
+// Rows and columns of a piece, and its numbers, changed; what is_ours then looks for are ours
+// again.
 static void turn_and_write(int first, int step) {
     for (int i = first; i < count - 1; i += step) {
         if (pieces[i].ndim == 2 && strstr(pieces[i].name, ".h.")) {

@@ -1,6 +1,6 @@
-// test_gpt2.c: GPT-2's own tokenizer, from data/gpt2/{vocab.bpe, encoder.json}: gpt2_cases.txt, in
-// which the ids are tiktoken's, and what it costs. Skipped where the two files are not there;
-// test_bpe.c and test_prepare.c have all else with a made-up list of merges.
+// test_gpt2.c: GPT-2's own tokenizer, from data/gpt2/{vocab.bpe, encoder.json}: tiktoken's ids,
+// which are stored in gpt2_cases.txt, and its time. Skipped without the two files; test_bpe.c and
+// test_prepare.c test all else with a made-up list of merges.
 #include "tests/runtime/suite.h"
 
 enum { CASE = 1024, LINE = 8192 };

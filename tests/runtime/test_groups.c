@@ -1,6 +1,6 @@
 // test_groups.c: how many threads may run at once and how much memory is left: control groups of
-// both versions, nested, mounted whole and in part, with odd contents; the scheduler's set; and what
-// is said where more threads are asked for.
+// both versions, nested, mounted whole and in part, with odd contents; the affinity mask; and the
+// warning if more threads are asked for.
 #include "tests/runtime/suite.h"
 
 #include <limits.h>

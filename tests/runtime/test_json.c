@@ -1,4 +1,4 @@
-// test_json.c: what is JSON and what is not, and reading it.
+// test_json.c: reading JSON, and refusing what is not JSON.
 #include "tests/runtime/suite.h"
 
 // Takes a copy of exactly this size, so that AddressSanitizer sees a read past the end.

@@ -1,5 +1,5 @@
-// test_loop.c: the trainer's loop, from the command line to the files that it leaves, on a fake
-// model: stopping and going on, what it refuses, and what a damaged run leaves behind.
+// test_loop.c: the trainer's loop, from the command line to the files that it writes, on a fake
+// model: stopping and resuming, what it refuses, and what a damaged run leaves behind.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"
@@ -523,8 +523,8 @@ END_TEST
 
 // ---- a log that is not as it was left -----------------------------------------------------------
 
-// A run that is stopped before iteration 12, which leaves 14 lines: 12 steps, evaluations at 0 and 10.
-// Its log, for the caller to free.
+// A run that is stopped before iteration 12, which leaves 14 lines: 12 steps, evaluations at 0 and
+// 10. Its log, for the caller to free.
 static char *stopped_log(const char *out, size_t *length) {
     train((struct trial){.out = out, .flags = {"--csv=1"}, .signal = SIGTERM, .signal_at = 23},
           EXIT_STOPPED);
@@ -789,7 +789,7 @@ START_TEST(dead_weights_replace_no_state) {
     state_is("run", state, length);
     // the end, before the steps that were skipped are too many
     ending = train((struct trial){.out = "run", .flags = {DEADLY, "--max_iters=6"}}, EXIT_NUMERICS);
-    ck_assert(strstr(ending.text, "is still that of iteration 3: to go on from there, give "
+    ck_assert(strstr(ending.text, "is still that of iteration 3: to resume from there, give "
                                   "--init_from=resume, and lower --learning_rate"));
     state_is("run", state, length);
     // the time for a state, which the update before it has spoilt
@@ -1003,9 +1003,9 @@ START_TEST(the_same_command_goes_on_with_a_finetune) {
     train((struct trial){.out = "whole", .flags = {from}}, EXIT_DONE);
     struct trial trial = {.out = "run", .flags = {from}, .signal = SIGTERM, .signal_at = 15};
     train(trial, EXIT_STOPPED);
-    stdout_has("stopped before iteration 8; start it again to go on");
+    stdout_has("stopped before iteration 8; start it again to resume");
     train(trial, EXIT_STOPPED);
-    stdout_has("goes on from");
+    stdout_has("resuming from");
     trial.signal = 0;
     train(trial, EXIT_DONE);
     stdout_has("iteration 16\n");
@@ -1037,7 +1037,7 @@ START_TEST(a_finetune_whose_beginning_is_gone) {
     ck_assert_int_eq(rename(suite_path("others"), suite_path("weights")), 0);
     struct ending ending = train(trial, EXIT_DATA);
     ck_assert(strstr(ending.text, "has changed since the run in"));
-    ck_assert(strstr(ending.text, "--init_from=resume goes on with that run"));
+    ck_assert(strstr(ending.text, "--init_from=resume resumes that run"));
     ck_assert_int_eq(count_words(ending.text, "\n"), 1);
     unlink(suite_path("weights"));
     ending = train(trial, EXIT_MISSING);
@@ -1162,7 +1162,7 @@ START_TEST(data_that_are_gone_while_it_trains) {
                                      EXIT_IO);
         ck_assert_msg(strstr(ending.text, "train.bin: cannot read token"), "%s", ending.text);
         ck_assert_int_eq(count_words(ending.text, "\n"), 1);
-        stdout_has("to go on from");
+        stdout_has("to resume from");
         suite_write("data/train.bin", tokens, length);
         train((struct trial){.out = "run", .flags = {"--threads=1"}}, EXIT_DONE);
         same_run("straight", "run");

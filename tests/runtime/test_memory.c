@@ -1,6 +1,6 @@
-// test_memory.c: memory that runs out, at every place where opening a file asks for some: each time
-// the program ends with EXIT_MEMORY and one line, never as if the file were damaged. allocate.c and
-// mapped.c are included here, so that this file's own calloc, realloc and mmap are what they call.
+// test_memory.c: each allocation made while a file is opened fails in turn: the program must end
+// with EXIT_MEMORY and one line, never as if the file were damaged. allocate.c and mapped.c are
+// included here, so that they call this file's own calloc, realloc and mmap.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"

@@ -1,5 +1,5 @@
 // test_optimizer.c: the optimizers against the same formulas in double, element by element, on
-// tensors that end in the middle of a vector and of a chunk; the norm; any number of threads.
+// tensors that end within a vector and within a chunk; the norm; any number of threads.
 #include "tests/runtime/suite.h"
 
 #include "runtime/kernel/update.h"

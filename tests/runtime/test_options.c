@@ -1,4 +1,4 @@
-// test_options.c: the flags of a trainer: what they set, what is refused and with which words.
+// test_options.c: the flags of a trainer: what they set, what is refused and with which message.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"
@@ -44,18 +44,18 @@ START_TEST(values) {
 END_TEST
 
 START_TEST(wrong_values) {
-    refused("--max_iters=1e3", "--max_iters", "'1e3' is no integer");
-    refused("--max_iters=", "--max_iters", "'' is no integer");
-    refused("--max_iters= 5", "is no integer");
-    refused("--max_iters=5x", "is no integer");
+    refused("--max_iters=1e3", "--max_iters", "'1e3' is not an integer");
+    refused("--max_iters=", "--max_iters", "'' is not an integer");
+    refused("--max_iters= 5", "is not an integer");
+    refused("--max_iters=5x", "is not an integer");
     refused("--max_iters=-1", "--max_iters: -1 is out of range");
     refused("--max_iters=99999999999999999999", "out of range");
     refused("--eval_interval=0", "--eval_interval: 0 is out of range");
-    refused("--learning_rate=nan", "'nan' is no number");
-    refused("--learning_rate=inf", "'inf' is no number");
-    refused("--learning_rate=0x1p3", "is no number");
-    refused("--learning_rate=1e999", "is no number");
-    refused("--learning_rate=fast", "--learning_rate: 'fast' is no number");
+    refused("--learning_rate=nan", "'nan' is not a number");
+    refused("--learning_rate=inf", "'inf' is not a number");
+    refused("--learning_rate=0x1p3", "is not a number");
+    refused("--learning_rate=1e999", "is not a number");
+    refused("--learning_rate=fast", "--learning_rate: 'fast' is not a number");
     refused("--learning_rate=-1", "out of range");
     ck_assert(parse((struct words){{"--dropout=0.5"}}).dropout == 0.5); // the fake has it built in
     refused("--dropout=1.5", "--dropout: 1.5 is out of range");

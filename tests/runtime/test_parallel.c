@@ -1,6 +1,6 @@
-// test_parallel.c: parallel regions: each thread once, barriers that hold, any change of their
-// number; and whoever waits sleeps soon: waits are counted in the kernel's own counts, never in
-// time.
+// test_parallel.c: parallel regions: each thread runs once, barriers hold, the number of threads
+// changes; and waiting threads sleep soon, which is checked by the kernel's counts of context
+// switches, not by time.
 #include "tests/runtime/suite.h"
 
 #include <stdatomic.h>

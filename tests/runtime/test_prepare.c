@@ -1,5 +1,5 @@
-// test_prepare.c: from a text to token files, and the texts and folders it refuses. prepare.c is a
-// program, so it is included here, and runs in a process of its own each time.
+// test_prepare.c: the program prepare: token files from a text, and the texts and folders that it
+// refuses. prepare.c is included here and runs in a child process each time.
 #include "tests/runtime/suite.h"
 
 // Before this call of utf8_decode, from 1 on, the text is emptied; 0: it is not.
@@ -321,12 +321,12 @@ START_TEST(gpt2_files_that_disagree) {
     } cases[] = {
         {"t h\n", numbered, "#version"},
         {"", numbered, "#version"},
-        {"#version: 0.2\nth e\n", numbered, "vocab.bpe:2: is no merge"},
-        {"#version: 0.2\nt h\nth\n", numbered, "vocab.bpe:3: is no merge"},
-        {"#version: 0.2\nt h\n\nth e\n", numbered, "vocab.bpe:3: is no merge"},
+        {"#version: 0.2\nth e\n", numbered, "vocab.bpe:2: is not a merge"},
+        {"#version: 0.2\nt h\nth\n", numbered, "vocab.bpe:3: is not a merge"},
+        {"#version: 0.2\nt h\n\nth e\n", numbered, "vocab.bpe:3: is not a merge"},
         {"#version: 0.2\nt h\nt h\n", numbered, "vocab.bpe:3: makes a token that is there"},
-        {merges, "\"th\": 256", "no JSON object of 260 tokens"},
-        {merges, "\"th\": 256, ", "no JSON object of 260 tokens"},
+        {merges, "\"th\": 256", "not a JSON object of 260 tokens"},
+        {merges, "\"th\": 256, ", "not a JSON object of 260 tokens"},
         {merges, "\"th\": 257, \"\\u0120th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "'th'"},
         {merges, "\"th\": 256, \"th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "'th'"},
         {merges, "\"th\": 256, \"\\u012\": 257, \"the\": 258, \"<|endoftext|>\": 259",

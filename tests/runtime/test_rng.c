@@ -1,4 +1,4 @@
-// test_rng.c: the generator against published answers, and the distributions made from it.
+// test_rng.c: the generator against published values, and the distributions made from it.
 #include "tests/runtime/suite.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-// test_safetensors.c: files there and back, and every way in which a file can be wrong.
+// test_safetensors.c: writing and reading files, and every way in which a file can be wrong.
 #include "tests/runtime/suite.h"
 
 #include <errno.h>

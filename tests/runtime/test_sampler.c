@@ -653,7 +653,7 @@ START_TEST(test_main_bad_prompts) {
                  "--start=\xc3\xa9"
                  "bcZ");
     assert_fails(EXIT_USAGE, "--start: line 2, character 2: 'ü' (U+00FC)", path, "--start=abc\naü");
-    assert_fails(EXIT_USAGE, "--start: line 1, character 2: byte 0xff is no UTF-8", path,
+    assert_fails(EXIT_USAGE, "--start: line 1, character 2: byte 0xff is not UTF-8", path,
                  "--start=a\xff");
     assert_fails(EXIT_MISSING, "cannot read the prompt", path, flag);
     suite_write("prompt.txt", "", 0);
@@ -661,7 +661,7 @@ START_TEST(test_main_bad_prompts) {
     suite_write("prompt.txt", "ab\0c", 4);
     assert_fails(EXIT_DATA, "prompt.txt: line 1, character 3: '", path, flag);
     suite_write("prompt.txt", "\n\nab\xe4\xb8", 6);
-    assert_fails(EXIT_DATA, "prompt.txt: line 3, character 3: byte 0xe4 is no UTF-8", path, flag);
+    assert_fails(EXIT_DATA, "prompt.txt: line 3, character 3: byte 0xe4 is not UTF-8", path, flag);
     snprintf(flag, sizeof flag, "--start=FILE:%s", suite_dir);
     assert_fails(EXIT_IO, "cannot read the prompt", path, flag);
 }
@@ -833,7 +833,8 @@ START_TEST(test_main_attention) {
     write_good_checkpoint();
     char flag[1024];
     snprintf(flag, sizeof flag, "--attention=%s", suite_path("heads.json"));
-    // the weights are l + 1 shared by the tokens so far: fake_sampler.c; \303\251 is e with an acute
+    // the weights are l + 1 shared by the tokens so far: fake_sampler.c; \303\251 is e with an
+    // acute
     ck_assert_int_eq(run(path, flag, "--start=a\nb\303\251"), EXIT_DONE);
     ck_assert_str_eq(out, "");
     ck_assert_msg(strstr(err, "heads.json: the attention weights of 4 tokens in 2 layers"), "%s",
@@ -862,7 +863,7 @@ START_TEST(test_main_attention) {
                  path, flag, "--start=ababababa");
     assert_fails(EXIT_USAGE, "--attention: no path", path, "--attention=");
     assert_fails(EXIT_IO, "cannot write", path, "--attention=/nowhere/heads.json", "--start=a");
-    assert_fails(EXIT_IO, "is no regular file", path, "--attention=/dev/null", "--start=a");
+    assert_fails(EXIT_IO, "is not a regular file", path, "--attention=/dev/null", "--start=a");
     ck_assert(suite_exists("heads.json"));
     ck_assert(!suite_exists("heads.json.tmp"));
     // a text too, where it is asked for; all the context; any number of threads

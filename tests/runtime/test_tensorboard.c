@@ -1,5 +1,5 @@
-// test_tensorboard.c: event files: their records, their checksums and their messages, against stored
-// bytes; tests/reference/tensorboard.sh has TensorBoard itself read some.
+// test_tensorboard.c: event files: their records, checksums and messages, against stored bytes.
+// tests/reference/tensorboard.sh reads some with TensorBoard itself.
 #define _GNU_SOURCE // for memmem
 #include "tests/runtime/suite.h"
 

@@ -1,5 +1,5 @@
-// test_vec.c: loads and stores of part of a vector, and sums, at the width that this is compiled for.
-// tests/ops/math has the functions of vec_math.h.
+// test_vec.c: loads and stores of part of a vector, and sums, at the width that this is compiled
+// for. tests/ops/math tests the functions of vec_math.h.
 #include "runtime/kernel/vec.h"
 
 #include "tests/runtime/suite.h"

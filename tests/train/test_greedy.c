@@ -2,9 +2,9 @@
 //
 //     test_greedy GOLDEN.safetensors     a golden file of the same config, from tests/reference
 //
-// The logits behind the first sequence, taken in pieces through the cache of keys and values, its
-// attention weights, and 32 greedy tokens, which go beyond the context's end in most goldens; with 1,
-// 2 and 4 threads.
+// Compares the logits after the first sequence, which goes through the KV cache in pieces, its
+// attention weights, and 32 greedy tokens, which exceed the context in most goldens; with 1, 2 and
+// 4 threads.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -86,7 +86,7 @@ run data DATASET=tiny TEXT=configs
 check "nor a folder" says 'configs: is a folder; wanted a UTF-8 text'
 mkfifo pipe
 run data DATASET=tiny TEXT=pipe
-check "nor a pipe" says 'pipe: is no regular file, and a text is read twice; save it to one first'
+check "nor a pipe" says 'pipe: is not a regular file, and a text is read twice; save it to one first'
 run data DATASET="$(printf '%0201d' 0)" TEXT=fox.txt
 check "a data set's name that is too long" says 'DATASET: a name of 201 characters; 200 are the most'
 run train CONFIG=tiny.lua RUN="--learning_rate=$(printf '%0240d' 1)"
@@ -110,7 +110,7 @@ check "a link to the text may move" ends 0
 run data DATASET=tiny TEXT=fox.txt
 check "and back" ends 0
 run data DATASET=../tiny TEXT=fox.txt
-check "a data set's name is no path" says "'../tiny' is no name"
+check "a data set's name is no path" says "'../tiny' is not a name"
 run data
 check "a name is wanted" says 'DATASET is missing'
 run data DATASET=tiny TOKENIZER=bpe

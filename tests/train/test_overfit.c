@@ -1,4 +1,4 @@
-// test_overfit.c: trained on one batch, a model comes to know it by heart.
+// test_overfit.c: a model that is trained on one batch memorises it.
 // config: tests/train/overfit.lua
 #include "runtime/sample/sample.h"
 #include "runtime/train/train.h"

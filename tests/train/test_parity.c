@@ -1,11 +1,13 @@
-// test_parity.c: one emitted model against PyTorch. Linked with that model's train.o and the runtime.
+// test_parity.c: one emitted model against PyTorch. Linked with that model's train.o and the
+// runtime.
 //
 //     test_parity GOLDEN.safetensors     a golden file of the same config, from tests/reference
 //
 // Batch 0's loss, each parameter's gradient, and the loss after the golden's optimizer updates must
-// be PyTorch's; the same with 1 and 2 threads (on a device: the second time), to the byte. A trainer
-// in bfloat16 or float16 must be no further away than twice what PyTorch is under autocast, of which
-// GOLDEN.autocast.json tells. One line a problem, then one line in all.
+// agree with PyTorch's; the results with 1 and 2 threads (on a device: of two runs) must be the
+// same bytes. The distance of a trainer in bfloat16 or float16 may be at most twice that of PyTorch
+// under autocast, which GOLDEN.autocast.json has. Prints one line for each problem, then a line of
+// totals.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +30,8 @@ static const double AUTOCAST_FACTOR = 2;
 
 enum { BATCHES = 3, TENSORS = 512 };
 
-// How far PyTorch under autocast is from float64, and the losses in float64 that it is held against.
+// How far PyTorch under autocast is from float64, and the losses in float64 that it is held
+// against.
 struct autocast {
     bool used;
     double losses[BATCHES], losses_after[BATCHES]; // of each batch: at the start, after the updates

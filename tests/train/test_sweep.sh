@@ -113,7 +113,7 @@ check "the others are done" says "3 of 4 runs are done, 1 failed"
 begin
 check "started again, all is done" ends 0
 check "a longer run begins with the shorter one" grep -q "^begins with what $out/exp03" "$out/exp04-nh4-mi12000/log.txt"
-check "with nothing trained twice" grep -q "goes on from" "$out/exp02-nh2-mi12000/log.txt"
+check "with nothing trained twice" grep -q "resuming from" "$out/exp02-nh2-mi12000/log.txt"
 check "the table is there" says "4 of 4 runs are done"
 for text in sample-final.txt sample-best.txt; do
     check "$text" grep -q "^Line" "$out/exp04-nh4-mi12000/$text"

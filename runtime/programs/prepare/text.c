@@ -22,7 +22,7 @@ void prepare_map(struct prepare_text *text, const char *path) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
-        die(EXIT_DATA, "%s: is no regular file; a UTF-8 text is wanted", path);
+        die(EXIT_DATA, "%s: is not a regular file; a UTF-8 text is wanted", path);
     }
     if (status.st_size == 0) {
         die(EXIT_DATA, "%s: is empty; a UTF-8 text is wanted", path);
@@ -52,7 +52,7 @@ _Noreturn static void prepare_no_utf8(const struct prepare_text *text, uint64_t 
         die(EXIT_DATA, "%s: is UTF-16; convert it first: iconv -f UTF-16 -t UTF-8", text->path);
     }
     die(EXIT_DATA,
-        "%s:%llu: the byte at offset %zu (0x%02x) is no UTF-8; convert the text first, with iconv "
+        "%s:%llu: the byte at offset %zu (0x%02x) is not UTF-8; convert the text first, with iconv "
         "for one",
         text->path, (unsigned long long)line, at, text->bytes[at]);
 }

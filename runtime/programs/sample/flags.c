@@ -48,15 +48,14 @@ static const struct flag flag_table[] = {
 };
 enum { FLAGS = sizeof flag_table / sizeof flag_table[0] };
 
-// Flags of nanoGPT's sample.py that have no effect here; the last member says whether they are
-// refused.
+// Flags of nanoGPT's sample.py that have no effect here; the last member: whether they are refused.
 static const struct {
     const char *name, *instead;
     bool refused;
 } foreign_flags[] = {
-    {"device", "this sampler runs on the CPU; passed over", false},
-    {"dtype", "this sampler computes in 32 bits; passed over", false},
-    {"compile", "this sampler is compiled already; passed over", false},
+    {"device", "this sampler runs on the CPU; ignored", false},
+    {"dtype", "this sampler computes in 32 bits; ignored", false},
+    {"compile", "this sampler is compiled already; ignored", false},
     {"init_from", "give the file: --checkpoint=out/NAME/ckpt.safetensors", true},
     {"out_dir", "give the file: --checkpoint=out/NAME/ckpt.safetensors", true},
 };

@@ -1,12 +1,12 @@
 #!/bin/sh
 # bench.sh CONFIG OUT: `make gpu-bench CONFIG=x OUT=dir`: a config's training step timed on the device, from the kit
-# that kit.sh made, and the same model in PyTorch in the same run. At most four minutes. What is known so far is in
-# OUT/DEVICE-DATE.json and OUT/DEVICE-DATE.md after each part, several configs in one file (report.py).
+# that kit.sh made, and the same model in PyTorch in the same run. At most four minutes. After each part, the results
+# so far are in OUT/DEVICE-DATE.json and OUT/DEVICE-DATE.md, several configs in one file (report.py).
 # Exit: 0 done, 1 our part failed, 66 no kit or not this config, 77 no GPU.
 #
-#     TOKENS=file.bin     raw little-endian uint16 to train on; else data/DATASET/train.bin, else made-up ones
-#     ATTENTION=mma       only the builds with these kernels of attention; else the faster ones are taken, where
-#                         their losses are mma's
+#     TOKENS=file.bin     raw little-endian uint16 to train on; default data/DATASET/train.bin, else random ones
+#     ATTENTION=mma       only the builds with these kernels of attention; by default the fastest ones whose losses
+#                         equal those of mma
 #     LIMIT=240           seconds in all
 set -u
 cd "$(dirname "$0")/../../.." || exit 74

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# check.sh OUT: `make gpu-check OUT=dir`: what a CPU cannot stand in for, on the device, from the kit that kit.sh made:
-# the hardware's answers, the ops, PyTorch's numbers, the CPU's losses, the same bytes twice, a run that is stopped and
-# goes on, memory as planned, and compute-sanitizer. One line a check (checks.sh), also in OUT/gpu-check.txt as it
-# comes; at most five minutes.
+# check.sh OUT: `make gpu-check OUT=dir`: checks on the device what a CPU cannot show, with the kit that kit.sh made:
+# the hardware's instructions, the ops, PyTorch's numbers, the CPU's losses, the same bytes twice, a run that is stopped
+# and resumed, memory as planned, and compute-sanitizer. Prints a line per check (checks.sh), also to OUT/gpu-check.txt
+# at once; at most five minutes.
 # Exit: 0 all passed, 1 some failed, 66 no kit, 77 no GPU.
 set -u
 cd "$(dirname "$0")/../../.." || exit 74

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# checks.sh: what pass.sh and check.sh are made of: programs of the kit, each in a process of its own with a limit of its
-# own, and a line for each that says how it ended. They source it behind common.sh, with `report` (the file that the
-# lines go to as they come) and `limit` (seconds in all) set.
+# checks.sh: the parts of pass.sh and check.sh: programs of the kit, each in a process of its own with a time limit of its
+# own, and a line for each that says how it ended. They source it after common.sh, with `report` (the file that gets the
+# lines at once) and `limit` (seconds in all) set.
 #
 #     12 s  ok       NAME: what it said last
 #     31 s  FAILED   NAME: how it ended; the lines that say what is wrong follow

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
 # common.sh: what pass.sh, check.sh and bench.sh share; they source it from the root of the tree. Sets kit, arch,
-# device, gpu (for nvidia-smi -i), tmp (a folder that goes away with the script) and began.
+# device, gpu (for nvidia-smi -i), tmp (a folder that is removed when the script ends) and began.
 
 kit=${KIT:-build/gpu-kit}
 gpu=${CUDA_VISIBLE_DEVICES:-0}

@@ -1,38 +1,38 @@
 #!/usr/bin/env bash
 # kit.sh: `make gpu-kit`: emits and builds, on a machine with Lua and nvcc, all that pass.sh, check.sh and bench.sh run on
-# a machine with a GPU. Writes build/gpu-kit and, to be carried, build/gpu-kit.tar.gz (at most 48 MiB; cuBLASLt is linked
-# dynamically); what is compiled on the way goes to build/gpu. These, from the environment, say what is in it:
+# a machine with a GPU. Writes build/gpu-kit and, to be copied, build/gpu-kit.tar.gz (at most 48 MiB; cuBLASLt is linked
+# dynamically); objects go to build/gpu. These variables of the environment say what is in it:
 #
 #     ARCH=sm_90a               the device's architecture
-#     CONFIGS="gpt2 ..."        what bench.sh can be asked for: names in configs/, or paths; gpt2 and shakespeare_char
-#                               where left out, since all that matter do not fit beside the checks
+#     CONFIGS="gpt2 ..."        for bench.sh: names in configs/, or paths; default gpt2 and shakespeare_char, since
+#                               more would not fit beside the checks
 #     STEP=gpt2:64              the config and micro-batch whose step pass.sh times; empty: none
-#     BENCH_SET=...             keys over the configs but shakespeare_char: GELU as GPT-2 has it, which cuBLASLt can do
-#                               in its store
+#     BENCH_SET=...             overrides keys of the configs except shakespeare_char: GELU as in GPT-2, which cuBLASLt
+#                               can do in its epilogue
 #     ATTENTIONS="mma"          the kernels of attention that are built; on sm_90a "mma hopper"
 #     TYPES="bf16 f16 f32"      the op harness; on sm_90a also "bf16:hopper f16:hopper"
-#     FAMILIES="bias ..."       of its ops; all where left out
-#     GOLDENS="heads64 ..."     which of tests/reference/golden; all where left out
-#     DTYPES="float32 bfloat16" what is held against them
+#     FAMILIES="bias ..."       of its ops; default all
+#     GOLDENS="heads64 ..."     which of tests/reference/golden; default all
+#     DTYPES="float32 bfloat16" the types of the trainers that are compared with them
 #     TRAINERS="small odd"      the trainings whose losses and bytes are checked
-#     ROWS=16384                the logits' rows that pass.sh times beside the config's; empty: none
+#     ROWS=16384                another logits_rows that pass.sh times beside the config's; empty: none
 #     KIT=build/gpu-kit         the kit's folder
-#     JOBS=2                    programs that are built at a time; the machine's cores where left out
-#     EMULATED=1                programs for this machine's CPU, by tests/cuda/emulator: what rehearse.sh runs
+#     JOBS=2                    programs that are built at a time; default: the number of cores
+#     EMULATED=1                programs for this machine's CPU, by tests/cuda/emulator, which rehearse.sh runs
 #
-# kit.txt lists what is there, one thing a line, with paths from the kit's folder:
+# kit.txt lists the contents, one item a line, with paths relative to the kit's folder:
 #
 #     arch ARCH
-#     numbers PROGRAM                            every name of kernel.cuh
+#     numbers PROGRAM                            every function of kernel.cuh
 #     maps PROGRAM MAPS                          lanes, registers and addresses of mma, ldmatrix, wgmma and the copies
 #     hopper PROGRAM                             wgmma, TMA, mbarriers, and attention made of them; --list: its groups
 #     ops NAME PROGRAM                           prints Check's totals; --list: its families
-#     parity NAME DTYPE PROGRAM GOLDEN           exit 0: PyTorch's numbers
-#     train NAME ITERATIONS PROGRAM LOSSES       a trainer for data/fox, dropout and two micro-steps in it, and the
+#     parity NAME DTYPE PROGRAM GOLDEN           exit code 0 if it agrees with PyTorch's numbers
+#     train NAME ITERATIONS PROGRAM LOSSES       a trainer for data/fox, with dropout and two micro-steps, and the
 #                                                losses of its first iterations by the CPU backend in float32
-#     sanitize NAME PROGRAM                      the same with less to do, for compute-sanitizer
+#     sanitize NAME PROGRAM                      the same with less work, for compute-sanitizer
 #     bench CONFIG BATCH MICRO-STEPS PROGRAM     with SIZES beside it in sizes.json
-#     step KIND CONFIG BATCH MICRO-STEPS PROGRAM such a one, which pass.sh times
+#     step KIND CONFIG BATCH MICRO-STEPS PROGRAM a bench that pass.sh times
 #     tune CONFIG BATCH PROGRAM                  times cuBLASLt's algorithms for its products, to $DIECAST_TUNE
 #     run CONFIG PROGRAM                         a trainer whose whole run is timed
 set -euo pipefail

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# pass.sh OUT: `make gpu-pass OUT=dir`: one command on a machine with a GPU, 570 seconds at most, from the kit that kit.sh
-# made: is the CUDA backend right there, and how fast is it? In this order, so that what is cut off is what matters least:
+# pass.sh OUT: `make gpu-pass OUT=dir`: one command on a machine with a GPU, 570 seconds at most, with the kit that kit.sh
+# made: is the CUDA backend right there, and how fast is it? In this order, the most important part first:
 #
 #     the device and its clocks
-#     the hardware's answers: lane maps, then wgmma, TMA and mbarriers by number
+#     the hardware's instructions: lane maps, then wgmma, TMA and mbarriers by number
 #     each op family in a process of its own, eight at a time, mma's and Hopper's
 #     whole models against PyTorch's stored numbers
-#     the step of the kit's config (gpt2 at B = 64): mma, Hopper where it is right, tuned, more of the logits' rows
+#     the step of the kit's config (gpt2 at B = 64): mma, Hopper if it is right, tuned, with more rows of logits
 #     counters of attention's kernels
-#     PyTorch beside it
-#     trainings: the CPU's losses, the same bytes twice, stopped and gone on; memory against plan; the sanitizer
+#     the same model in PyTorch
+#     trainings: the CPU's losses, the same bytes twice, stopped and resumed; memory against plan; the sanitizer
 #
-# Every line is in OUT/pass.txt as it comes (checks.sh); a program that fails or hangs costs its own limit and nothing
-# else. OUT/steps.json has the figures of each step, OUT/counters.txt the profiler's, and DEVICE-DATE.{json,md} the best
-# step beside PyTorch's, as bench.sh writes it.
+# Every line is also written to OUT/pass.txt at once (checks.sh); a program that fails or hangs costs only its own limit.
+# OUT/steps.json has the figures of each step, OUT/counters.txt the profiler's, and DEVICE-DATE.{json,md} the best step
+# beside PyTorch's, as bench.sh writes it.
 #
-# pass.sh --again OUT: a second call, of 170 seconds at most, does what the first one's lines ask for: what FAILED runs
-# again alone, launch by launch, under compute-sanitizer; where nothing did, the next config of the kit is timed.
-# Its lines go to OUT/again.txt.
+# pass.sh --again OUT: a second call, of 170 seconds at most, follows up the first one's lines: what FAILED runs again
+# alone, launch by launch, under compute-sanitizer; if nothing did, the next config of the kit is timed. Its lines go to
+# OUT/again.txt.
 #
 # Exit: 0 no line FAILED, 1 some did, 66 no kit, 77 no GPU.
 set -u

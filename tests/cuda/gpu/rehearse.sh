@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# rehearse.sh [all | FAULT ...]: `make gpu-rehearsal`: pass.sh without a GPU. The kit is built for the emulator, of few
-# ops and small models, and pass.sh runs on it, where all but speed is real: with sound kernels every line is ok or says
-# what this machine lacks; with a planted fault exactly the lines that should see it are FAILED, and the rest still runs.
-# Sound kernels first, then the faults that are named, or all ten. Works in a copy of the tree, build/rehearsal/tree;
-# what pass.sh said of each is in build/rehearsal/NAME.txt. Of what a kit holds (kit.sh) FAMILIES, ROWS, TRAINERS and
-# HOPPER_CASES may be fewer.
+# rehearse.sh [all | FAULT ...]: `make gpu-rehearsal`: pass.sh without a GPU. The kit is built for the emulator, with few
+# ops and small models, and pass.sh runs on it, where all but speed is real: with correct kernels every line is ok or says
+# what this machine lacks; with a planted fault exactly the lines that should notice it are FAILED, and the rest still
+# runs. Correct kernels first, then the named faults, or all ten. Works in a copy of the tree, build/rehearsal/tree;
+# pass.sh's output for each is in build/rehearsal/NAME.txt. FAMILIES, ROWS, TRAINERS and HOPPER_CASES reduce the kit (kit.sh).
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 unset MAKEFLAGS MAKELEVEL

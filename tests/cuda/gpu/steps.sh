@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# steps.sh: pass.sh's timed steps: each kind of the kit's (mma, Hopper's attention, more of the logits' rows) by its
-# bench, as it is and with the algorithms that tune found, then counters, and PyTorch. Sourced behind checks.sh.
+# steps.sh: pass.sh's timed steps: each kind in the kit (mma, Hopper's attention, more rows of logits) by its bench, as
+# it is and with the algorithms that tune found, then counters, and PyTorch. Sourced after checks.sh.
 #
-# A step is timed only where the kernels that it runs have passed, and counts only where its losses agree with those of
-# mma's: a kernel that does nothing is fast.
+# A step is timed only if its kernels have passed their checks, and counts only if its losses agree with those of mma's:
+# a kernel that does nothing is fast.
 
 warm=2 timed=8 # updates
 best= best_rate=0 # the fastest step that counts: its name

@@ -1,8 +1,8 @@
 #!/bin/sh
-# test_kit.sh: a kit of one small config, really built by nvcc with one program of each kind, unpacked in a folder that has
-# nothing else but the suite's scripts, on a PATH without Lua and nvcc; check.sh, pass.sh and bench.sh are started there and
-# come to where a device is needed: each program of the kit runs, and says in its words that there is none. The whole kit
-# is `make gpu-kit`. Without nvcc: one line and exit 77.
+# test_kit.sh: a kit of one small config, built by nvcc with one program of each kind, unpacked in a folder that has
+# nothing else but the suite's scripts, with a PATH without Lua and nvcc. check.sh, pass.sh and bench.sh are run there up
+# to where a device is needed: each program of the kit starts, and reports that there is none. The whole kit is `make
+# gpu-kit`. Without nvcc: one line and exit 77.
 # shares: runtime/generic runtime/cuda
 set -u
 cd "$(dirname "$0")/../../.." || exit 74

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_suite.sh: the GPU suite's own scripts, on a machine without a GPU: what they say where there is none, and, with
-# a made-up nvidia-smi, compute-sanitizer and kit of shell scripts, that they count right, write what they promise and
+# test_suite.sh: the GPU suite's own scripts, on a machine without a GPU: their message when there is none, and, with a
+# fake nvidia-smi, compute-sanitizer and kit made of shell scripts, that they count right, write what they should and
 # notice what is wrong.
 # shares: nothing
 set -u
