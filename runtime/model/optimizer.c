@@ -1,4 +1,5 @@
-// optimizer.c: AdamW, Adam and SGD, as torch.optim computes them, in float.
+// optimizer.c: the gradients' norm, and the emitted update (templates/cpu/optimizer.c) of all
+// tensors.
 //
 // Tensors are cut in chunks of a fixed size, and thread t takes chunks t, t + threads, ... So a
 // value's arithmetic does not depend on the number of threads, and the norm sums one partial per

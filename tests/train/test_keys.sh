@@ -57,7 +57,7 @@ computes_else() { # theirs, ours, SET, checkpoint
         grep -q "trained with $theirs, this sampler has $ours, which computes something else" "$tmp/sampled"
 }
 
-# ---- keys that there are -------------------------------------------------------------------------
+# ---- existing keys -------------------------------------------------------------------------------
 
 check "builds" build ""
 check "trains" train "" old --max_iters=6
@@ -70,7 +70,7 @@ check "kernels that are told their sizes build" build specialise=false
 check "they go on with the run" goes_on specialise=false old
 check "a difference that changes nothing is not mentioned" eval '! grep "was .*, is now" "$tmp/on.log"'
 
-# ---- keys that are made up -----------------------------------------------------------------------
+# ---- made-up keys --------------------------------------------------------------------------------
 
 check "the config has a hash" eval 'was=$(grep HASH "$(bin "")/build.mk") && cp -r "$(bin "")" "$tmp/before"'
 sed -i '/^return {$/a\

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 74
 data_set fox
 make build CONFIG=tests/train/resume.lua PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
 
-# The trainer in a project of its own, whose report only notes how it was called.
+# The trainer in a project of its own, whose gen/report.lua only records how it was called.
 mkdir -p "$tmp/a project/build/resume/cpu" "$tmp/a project/gen" "$tmp/bare/cpu"
 trainer="$tmp/a project/build/resume/cpu/train"
 cp build/resume/cpu/train "$trainer"

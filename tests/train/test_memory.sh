@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
 C
 cc -o "$tmp/peak" "$tmp/peak.c" || exit 70
 
-# Runs a trainer; both figures within 3% and 1 MiB of each other.
+# Runs a trainer; planned and used memory must be within 3% and 1 MiB of each other.
 near() { # folder, flags
     "$tmp/peak" "$trainer" --out_dir="$tmp/$1" --threads=2 "$2" >"$tmp/log" 2>&1 || return
     peak=$(tail -n 1 "$tmp/log")

@@ -52,7 +52,7 @@ sample >"$tmp/open.txt" 2>"$tmp/log"
 sample >"$tmp/closed.txt" <&- 2>&-
 check "a sampler without two of them" cmp "$tmp/open.txt" "$tmp/closed.txt"
 
-# ---- readers that go away, and output that has no room ----------------------------------------------
+# ---- closed pipes, and a full disk -------------------------------------------------------------------
 
 { train pipe --log_interval=1 2>"$tmp/log"; echo $? >"$tmp/code"; } | head -n 1 >"$tmp/first"
 code=$(cat "$tmp/code")

@@ -19,8 +19,8 @@ train() { # folder, threads, flags
 steps() { # of a run, so far
     if [ -f "$tmp/$1/metrics.jsonl" ]; then grep -c grad_norm "$tmp/$1/metrics.jsonl"; else echo 0; fi
 }
-# Starts a run, sends it a signal once it has done so many steps, and waits; its exit code in code. A shell starts
-# what is in the background with SIGINT ignored, which would then stay so.
+# Starts a run, sends it a signal after so many steps, and waits; its exit code in code. A shell starts background
+# processes with SIGINT ignored, which trainers leave so.
 interrupted() { # folder, threads, steps, signal
     env --default-signal=INT build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/$1" --threads="$2" >"$tmp/$1.log" 2>&1 &
     pid=$!

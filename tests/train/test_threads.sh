@@ -76,7 +76,7 @@ check "a sweep on one processor" planned 1 '' '1 run at a time with 1 thread eac
 check "on seven" planned 7 '' '2 runs at a time with 3 threads each'
 check "four runs at a time on seven" planned 7 4 '4 runs at a time with 1 thread each'
 
-# A hundred threads that share the machine's processors all the same.
+# A hundred threads that do share the machine's processors.
 DIECAST_PROCESSORS=100
 export DIECAST_PROCESSORS
 check "a hundred threads" train hundred --threads=100

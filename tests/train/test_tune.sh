@@ -27,7 +27,7 @@ same_weights() { # of two runs
     tensors "$tmp/$1/state.safetensors" >"$tmp/a" && tensors "$tmp/$2/state.safetensors" >"$tmp/b" &&
         test -s "$tmp/a" && cmp "$tmp/a" "$tmp/b"
 }
-# Whether the emitted kernels have the numbers of the file, all products of them.
+# Whether the emitted kernels have the file's tiling, for all products.
 cat >"$tmp/follows.lua" <<'LUA'
 package.path = "./?.lua;" .. package.path
 local text, entries = require("gen.base.files").read(arg[2] .. "/train.c"), require("gen.config.sandbox").load(arg[1])
@@ -59,7 +59,7 @@ file=$(lua5.4 -e "package.path = './?.lua;' .. package.path
     print(require('gen.passes.tiling').path('$tmp/build/tune', 'generic'))")
 check "the file is named by processor and isa" eval 'case $file in "$tmp/build/tune/"?*-generic.lua) ;; *) false ;; esac'
 
-# One layer's products and the head's, cut as nobody would.
+# One layer's products and the head's, with an unlikely tiling.
 vocab=$(sed -n 's/.*MODEL_V = \([0-9]*\).*/\1/p' "$modelled/model.h")
 mkdir -p "$tmp/build/tune"
 cat >"$file" <<LUA
@@ -103,7 +103,7 @@ check "but not with another learning rate" eval 'cp -r "$tmp/modelled" "$tmp/ste
 check "the file again, the same build" eval 'tuned=$(folder "") && build && [ "$(folder "")" = "$tuned" ]'
 check "tiling=model takes none" eval 'build tiling=model && [ "$(folder -tiling@model)" = "$modelled" ]'
 
-# The command at the head of train.c, where no file is.
+# The command in the head of train.c, in a tree without the file.
 command=$(sed -n '/made by/,/parameters/p' "$(folder "")/train.c" | sed '$d; s/^.*made by//; s|^// *||' |
     sed ':a; N; $!ba; s/+\n/+/g; s/\n/ /g')
 check "made again from its head, the same build" eval '$command --build "$tmp/again" &&
@@ -145,7 +145,7 @@ check "refused: blanks" refused 64 'wanted tuned, model, or such as' 'tiling=a b
 check "refused: not this model's" refused 64 'matmul_1x2x3 is no product of this model' tiling=matmul_1x2x3-1-1-1-1
 check "refused: too deep" refused 64 'depth is 200; wanted 1 to 20' tiling=matmul_27x20x60-1-200-1-0
 
-# The command itself: it keeps what other configs' products were tuned to.
+# `make tune` itself: it keeps the tilings of other configs' products.
 check "make tune" make tune CONFIG="$tmp/odd.lua" BUILD="$tmp/build"
 check "a line for each product" test "$(grep -c '^matmul_[a-z0-9x_]*  *[0-9.]*  *[0-9.]*  *[0-9.]*%' "$tmp/checked")" -ge 15
 check "keeps others' entries" grep -q 'matmul_1x2x3 = "1-1-1-1"' "$file"

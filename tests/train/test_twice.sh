@@ -5,7 +5,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 
-# In a tree of its own, since another compiler would have what other tests build made anew.
+# In a tree of its own, since another compiler would recompile what other tests build.
 mkdir "$tmp/tree" "$tmp/tree/tests"
 cp -r Makefile gen runtime templates configs data "$tmp/tree"
 cp tests/strict.sh "$tmp/tree/tests"
