@@ -2,6 +2,9 @@
 // run_keys.h: the schema of gen/config/keys.lua: the trainer's flags, and what each key changes.
 //     RUN_KEY(type, name, min, max, changes_results, help)
 //     KEY(name, changes, shape, absent)
+// and of gen/config/foreign.lua: nanoGPT's keys that mean nothing here, and what other tools call a key of ours.
+//     FOREIGN_KEY(name, instead)
+//     OTHER_NAME(name, ours)
 #ifdef RUN_KEY
 //$ for _, key in ipairs(k.flags) do
 RUN_KEY($(key.type), $(key.name), $(key.min), $(key.max), $(tostring(key.changes_results)),
@@ -11,6 +14,16 @@ RUN_KEY($(key.type), $(key.name), $(key.min), $(key.max), $(tostring(key.changes
 #ifdef KEY
 //$ for _, key in ipairs(k.keys) do
 KEY($(key.name), $(key.changes), $(tostring(key.shape)), $(key.absent))
+//$ end
+#endif
+#ifdef FOREIGN_KEY
+//$ for _, key in ipairs(k.foreign) do
+FOREIGN_KEY($(key.name), $(key.flag))
+//$ end
+#endif
+#ifdef OTHER_NAME
+//$ for _, name in ipairs(k.names) do
+OTHER_NAME($(name.name), $(name.ours))
 //$ end
 #endif
 //$ end

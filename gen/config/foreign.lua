@@ -1,15 +1,20 @@
 -- foreign: names that people bring from elsewhere. A table alone: it depends on nothing.
 local foreign = {}
 
--- nanoGPT's keys that mean nothing here, and what takes their place. `backend` is listed for the
--- trainer's flags; in a config it is a key, and only nanoGPT's values of it are passed over.
+-- nanoGPT's keys that mean nothing here, and what takes their place: in a config (help), and as a flag of a trainer
+-- (flag). `backend` is a key of a config, where only nanoGPT's values of it are passed over.
+local metrics = "every step goes to metrics.jsonl in the run's folder"
 foreign.keys = {
-  { name = "device", help = "the backend key chooses what a trainer runs on, when it is built" },
-  { name = "compile", help = "every trainer is compiled for its config" },
-  { name = "backend", help = "one process trains; its threads are set with threads" },
-  { name = "wandb_log", help = "each step goes to metrics.jsonl in the run's folder" },
-  { name = "wandb_project", help = "each step goes to metrics.jsonl in the run's folder" },
-  { name = "wandb_run_name", help = "a run is named by its folder: make train ... NAME=name" },
+  { name = "device", help = "the backend key chooses what a trainer runs on, when it is built",
+    flag = "this trainer is built for the CPU; BACKEND chooses at build time" },
+  { name = "compile", help = "every trainer is compiled for its config",
+    flag = "a trainer is compiled before it runs, always" },
+  { name = "backend", help = "one process trains; its threads are set with threads",
+    flag = "one process trains with threads: --threads sets how many" },
+  { name = "wandb_log", help = metrics, flag = metrics },
+  { name = "wandb_project", help = metrics, flag = metrics },
+  { name = "wandb_run_name", help = "a run is named by its folder: make train ... NAME=name",
+    flag = "the run's name is its folder's: NAME=... or --out_dir" },
 }
 
 -- nanoGPT's values of backend.

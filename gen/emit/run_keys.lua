@@ -1,5 +1,6 @@
 -- run_keys: the schema in C: the trainer's flags and what each key changes (run_keys.h), and a config's own values
 -- (defaults.c). Depends on literal, template and wrap of this room.
+local foreign = require("gen.config.foreign")
 local literal = require("gen.emit.literal")
 local schema = require("gen.config.schema")
 local template = require("gen.emit.template")
@@ -48,7 +49,12 @@ function run_keys.header()
   for i, key in ipairs(schema.keys) do
     keys[i] = { name = key.name, changes = key.changes, shape = key.shape, absent = absent_text(key) }
   end
-  return template.load("templates/run_keys.h").run_keys({ flags = flags, keys = keys })
+  local foreign_keys, names = {}, {}
+  for i, key in ipairs(foreign.keys) do foreign_keys[i] = { name = key.name, flag = literal.string(key.flag) } end
+  for name, ours in pairs(foreign.names) do names[#names + 1] = { name = name, ours = ours } end
+  table.sort(names, function(a, b) return a.name < b.name end)
+  return template.load("templates/run_keys.h").run_keys({ flags = flags, keys = keys, foreign = foreign_keys,
+    names = names })
 end
 
 -- A long list of tilings has a line for each; brackets say that it is one string.

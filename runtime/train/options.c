@@ -27,22 +27,23 @@ static const struct option options[] = {
 enum { OPTIONS = sizeof options / sizeof options[0] };
 
 // nanoGPT's keys that have no effect here, and what to use instead.
+#define FOREIGN_KEY(name, instead) {#name, instead},
 static const struct foreign {
     const char *name, *instead;
 } foreign_keys[] = {
-    {"device", "this trainer is built for the CPU; BACKEND chooses at build time"},
-    {"compile", "a trainer is compiled before it runs, always"},
-    {"backend", "one process trains with threads: --threads sets how many"},
-    {"wandb_log", "every step goes to metrics.jsonl in the run's folder"},
-    {"wandb_project", "every step goes to metrics.jsonl in the run's folder"},
-    {"wandb_run_name", "the run's name is its folder's: NAME=... or --out_dir"},
+#include "run_keys.h"
 };
+#undef FOREIGN_KEY
 enum { FOREIGN = sizeof foreign_keys / sizeof foreign_keys[0] };
 
 // Names that other tools use, too different from ours for the edit distance.
+#define OTHER_NAME(name, ours) {#name, #ours},
 static const struct {
     const char *name, *ours;
-} other_names[] = {{"lr", "learning_rate"}, {"steps", "max_iters"}, {"iters", "max_iters"}};
+} other_names[] = {
+#include "run_keys.h"
+};
+#undef OTHER_NAME
 enum { OTHER_NAMES = sizeof other_names / sizeof other_names[0] };
 
 static void *option_value(const struct option *option, const struct run *run) {
@@ -142,7 +143,9 @@ static _Noreturn void option_unknown(const char *key) {
                 other_names[i].ours);
         }
     }
-    int distance = (int)strlen(key) / 3 + 2; // with more than a third wrong, it is no typing error
+    // As gen/base/nearest.lua: a third of its length, three edits at most.
+    const size_t third = (strlen(key) + 2) / 3;
+    int distance = third < 3 ? (int)third + 1 : 4;
     for (int i = 0; i < OPTIONS; i++) {
         option_nearer(key, options[i].name, (int)strlen(options[i].name), &distance, best);
     }
