@@ -17,7 +17,7 @@ local files = require "gen.base.files"
 
 local runner = {}
 
-local seconds_allowed = 1200 -- for one command, beside another one on a busy machine
+local seconds_allowed = 2400 -- for one command, beside another one on a machine that others keep busy
 local tail_lines = 30        -- of a failing command's output
 local environment = table.concat({
   "JOBS=", -- the runner's own word
