@@ -50,7 +50,7 @@ struct gemm_context {
     char choice[32];
 };
 
-struct gemm_plan {
+struct gemm_setup {
     cublasLtMatmulDesc_t operation;
     cublasLtMatrixLayout_t a, b, out; // cuBLASLt's A is our b; these are ours
     cublasLtMatmulAlgo_t algo;        // the one that runs
@@ -274,7 +274,7 @@ static void gemm_make_folder(const char *folder) {
 
 const char *gemm_tune_save(struct gemm_context *context, struct gemm *const *gemms, int count) {
     for (int i = 0; i < count; i++) {
-        struct gemm_tuned tuned = {.algo = gemms[i]->plan->algo};
+        struct gemm_tuned tuned = {.algo = gemms[i]->setup->algo};
         gemm_shape_text(gemms[i], tuned.shape);
         gemm_tuned_add(context, &tuned);
     }
@@ -359,13 +359,13 @@ const char *gemm_context_choice(const struct gemm_context *context) {
 static void gemm_set(const struct gemm *g, cublasLtMatmulDescAttributes_t attribute,
                      const void *value, size_t bytes) {
     CUBLAS_CHECK(g->name,
-                 cublasLtMatmulDescSetAttribute(g->plan->operation, attribute, value, bytes));
+                 cublasLtMatmulDescSetAttribute(g->setup->operation, attribute, value, bytes));
 }
 
 static void gemm_describe(const struct gemm *g) {
-    struct gemm_plan *plan = g->plan;
+    struct gemm_setup *setup = g->setup;
     const cudaDataType_t type = gemm_types[g->type].type, out = gemm_types[g->out_type].type;
-    CUBLAS_CHECK(g->name, cublasLtMatmulDescCreate(&plan->operation, gemm_types[g->type].compute,
+    CUBLAS_CHECK(g->name, cublasLtMatmulDescCreate(&setup->operation, gemm_types[g->type].compute,
                                                    CUDA_R_32F));
     const int32_t transpose_a = g->b_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
     const int32_t transpose_b = g->a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N;
@@ -388,14 +388,15 @@ static void gemm_describe(const struct gemm *g) {
     const int64_t b_rows = g->b_transposed ? g->cols : g->inner;
     const int64_t a_cols = g->a_transposed ? g->rows : g->inner;
     const int64_t b_cols = g->b_transposed ? g->inner : g->cols;
-    CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&plan->a, type, a_cols, a_rows, g->a_ld));
-    CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&plan->b, type, b_cols, b_rows, g->b_ld));
-    CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&plan->out, out, g->cols, g->rows, g->out_ld));
+    CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&setup->a, type, a_cols, a_rows, g->a_ld));
+    CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&setup->b, type, b_cols, b_rows, g->b_ld));
+    CUBLAS_CHECK(g->name,
+                 cublasLtMatrixLayoutCreate(&setup->out, out, g->cols, g->rows, g->out_ld));
 }
 
 // Queries the heuristic for its best algorithms, and chooses the first.
 static void gemm_ask(struct gemm_context *context, const struct gemm *g) {
-    struct gemm_plan *plan = g->plan;
+    struct gemm_setup *setup = g->setup;
     cublasLtMatmulPreference_t preference;
     CUBLAS_CHECK(g->name, cublasLtMatmulPreferenceCreate(&preference));
     const uint64_t bytes = context->workspace_bytes;
@@ -419,26 +420,26 @@ static void gemm_ask(struct gemm_context *context, const struct gemm *g) {
     }
     cublasLtMatmulHeuristicResult_t results[GEMM_CHOICES];
     int count = 0;
-    CUBLAS_CHECK(g->name, cublasLtMatmulAlgoGetHeuristic(context->handle, plan->operation, plan->b,
-                                                         plan->a, plan->out, plan->out, preference,
-                                                         GEMM_CHOICES, results, &count));
+    CUBLAS_CHECK(g->name, cublasLtMatmulAlgoGetHeuristic(
+                              context->handle, setup->operation, setup->b, setup->a, setup->out,
+                              setup->out, preference, GEMM_CHOICES, results, &count));
     CUBLAS_CHECK(g->name, cublasLtMatmulPreferenceDestroy(preference));
     for (int i = 0; i < count; i++) {
         if (results[i].state == CUBLAS_STATUS_SUCCESS) {
-            plan->choices[plan->choices_count++] = results[i].algo;
+            setup->choices[setup->choices_count++] = results[i].algo;
         }
     }
-    if (plan->choices_count == 0) {
+    if (setup->choices_count == 0) {
         cublas_fail(g->name, "cublasLtMatmulAlgoGetHeuristic", __FILE__, __LINE__,
                     count > 0 ? results[0].state : CUBLAS_STATUS_NOT_SUPPORTED);
     }
-    plan->algo = plan->choices[0];
+    setup->algo = setup->choices[0];
 }
 
 // Whether a stored algorithm can run here and has an allowed reduction scheme.
 static bool gemm_usable(const struct gemm_context *context, const struct gemm *g,
                         const cublasLtMatmulAlgo_t *algo) {
-    const struct gemm_plan *plan = g->plan;
+    const struct gemm_setup *setup = g->setup;
     uint32_t scheme = 0;
     size_t written = 0;
     cublasLtMatmulHeuristicResult_t result = {.state = CUBLAS_STATUS_SUCCESS};
@@ -446,17 +447,18 @@ static bool gemm_usable(const struct gemm_context *context, const struct gemm *g
                                                 &scheme, sizeof scheme,
                                                 &written) == CUBLAS_STATUS_SUCCESS &&
            (scheme & ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE) == 0 &&
-           cublasLtMatmulAlgoCheck(context->handle, plan->operation, plan->b, plan->a, plan->out,
-                                   plan->out, algo, &result) == CUBLAS_STATUS_SUCCESS &&
+           cublasLtMatmulAlgoCheck(context->handle, setup->operation, setup->b, setup->a,
+                                   setup->out, setup->out, algo,
+                                   &result) == CUBLAS_STATUS_SUCCESS &&
            result.state == CUBLAS_STATUS_SUCCESS &&
            result.workspaceSize <= context->workspace_bytes;
 }
 
 void gemm_create(struct gemm_context *context, struct gemm *gemm) {
     gemm_validate(gemm);
-    gemm->plan = calloc(1, sizeof *gemm->plan);
-    if (!gemm->plan) {
-        die(EXIT_MEMORY, "no memory for %zu bytes of a product", sizeof *gemm->plan);
+    gemm->setup = calloc(1, sizeof *gemm->setup);
+    if (!gemm->setup) {
+        die(EXIT_MEMORY, "no memory for %zu bytes of a product", sizeof *gemm->setup);
     }
     gemm_describe(gemm);
     gemm_ask(context, gemm);
@@ -468,7 +470,7 @@ void gemm_create(struct gemm_context *context, struct gemm *gemm) {
         const struct gemm_tuned *tuned = &context->tuned[i];
         if (strcmp(tuned->shape, shape) == 0) {
             if (gemm_usable(context, gemm, &tuned->algo)) {
-                gemm->plan->algo = tuned->algo;
+                gemm->setup->algo = tuned->algo;
                 context->hash = hash_more(context->hash, &tuned->algo, ALGO_BYTES);
                 context->any_tuned = true;
             } else {
@@ -481,21 +483,21 @@ void gemm_create(struct gemm_context *context, struct gemm *gemm) {
 }
 
 void gemm_destroy(struct gemm *gemm) {
-    struct gemm_plan *plan = gemm->plan;
-    CUBLAS_CHECK(gemm->name, cublasLtMatrixLayoutDestroy(plan->out));
-    CUBLAS_CHECK(gemm->name, cublasLtMatrixLayoutDestroy(plan->b));
-    CUBLAS_CHECK(gemm->name, cublasLtMatrixLayoutDestroy(plan->a));
-    CUBLAS_CHECK(gemm->name, cublasLtMatmulDescDestroy(plan->operation));
-    free(plan);
-    gemm->plan = NULL;
+    struct gemm_setup *setup = gemm->setup;
+    CUBLAS_CHECK(gemm->name, cublasLtMatrixLayoutDestroy(setup->out));
+    CUBLAS_CHECK(gemm->name, cublasLtMatrixLayoutDestroy(setup->b));
+    CUBLAS_CHECK(gemm->name, cublasLtMatrixLayoutDestroy(setup->a));
+    CUBLAS_CHECK(gemm->name, cublasLtMatmulDescDestroy(setup->operation));
+    free(setup);
+    gemm->setup = NULL;
 }
 
 int gemm_choices(const struct gemm *gemm) {
-    return gemm->plan->choices_count;
+    return gemm->setup->choices_count;
 }
 
 void gemm_choose(struct gemm *gemm, int choice) {
-    gemm->plan->algo = gemm->plan->choices[choice];
+    gemm->setup->algo = gemm->setup->choices[choice];
 }
 
 // Checks that an operand is there if and only if the product needs it, and is aligned.
@@ -508,7 +510,7 @@ static void gemm_operand(const struct gemm *g, const char *what, const void *poi
 void gemm_run(struct gpu *gpu, const struct gemm *gemm, void *out, const void *a, const void *b,
               const struct gemm_extra *extra, float beta) {
     static const struct gemm_extra none;
-    const struct gemm_plan *plan = gemm->plan;
+    const struct gemm_setup *setup = gemm->setup;
     const struct gemm_context *context = gpu->gemm;
     extra = extra ? extra : &none;
     gemm_operand(gemm, "out", out, true);
@@ -530,7 +532,7 @@ void gemm_run(struct gpu *gpu, const struct gemm *gemm, void *out, const void *a
     const float one = 1.0f, times = gemm->residual ? 1.0f : gemm->accumulate ? beta : 0.0f;
     const void *c = gemm->residual ? extra->residual : out;
     CUBLAS_CHECK(gemm->name,
-                 cublasLtMatmul(context->handle, plan->operation, &one, b, plan->b, a, plan->a,
-                                &times, c, plan->out, out, plan->out, &plan->algo,
+                 cublasLtMatmul(context->handle, setup->operation, &one, b, setup->b, a, setup->a,
+                                &times, c, setup->out, out, setup->out, &setup->algo,
                                 context->workspace, context->workspace_bytes, gpu->stream));
 }

@@ -5,9 +5,9 @@
 //
 //     out (rows, cols) = a (rows, inner) b (inner, cols)
 //
-//     y (N, O)  = x (N, C) w^T        rows N, cols O, inner C, b_transposed: w lies as (O, C)
+//     y (N, O)  = x (N, C) w^T        rows N, cols O, inner C, b_transposed: w is (O, C) in memory
 //     dx (N, C) = dy (N, O) w         rows N, cols C, inner O
-//     dw (O, C) = dy^T x (N, C)       rows O, cols C, inner N, a_transposed: dy lies as (N, O)
+//     dw (O, C) = dy^T x (N, C)       rows O, cols C, inner N, a_transposed: dy is (N, O) in memory
 //
 // A transposed operand has its axes exchanged in memory. *_ld is the distance, in elements, from
 // one row in memory to the next. Sums are in float, whatever the types.
@@ -41,7 +41,7 @@ struct gemm {
     const char *name;                // of the emitted kernel
     int64_t rows, cols, inner;       // out (rows, cols) = a (rows, inner) b (inner, cols)
     int64_t out_ld, a_ld, b_ld;      // from row to row, in elements
-    bool a_transposed, b_transposed; // a lies as (inner, rows); b lies as (cols, inner)
+    bool a_transposed, b_transposed; // in memory, a is (inner, rows); b is (cols, inner)
     enum gemm_type type, out_type;   // of a and b; of out and all of gemm_extra (never GEMM_TF32)
 
     // The epilogue, in this order. Operands of (rows, cols) have rows out_ld apart.
@@ -52,7 +52,7 @@ struct gemm {
     bool gelu;       // gelu in its tanh approximation
     bool kept;       // stores gelu's input to kept (rows, cols), too
 
-    struct gemm_plan *plan; // set by gemm_create
+    struct gemm_setup *setup; // set by gemm_create
 };
 
 // The epilogue's operands; NULL where a product has none.

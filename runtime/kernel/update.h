@@ -1,6 +1,6 @@
-// update.h: the numbers of one update of the parameters, with the bias correction of Adam's moments.
-// They are computed in double, as torch.optim does, and rounded to float once. The same text serves
-// C and, behind kernel.cuh, CUDA's kernels.
+// update.h: the factors of one update of the parameters, with the bias correction of Adam's
+// moments. They are computed in double, as torch.optim does, and rounded to float once. Both C and,
+// included after kernel.cuh, CUDA's kernels use this file.
 #ifndef DIECAST_UPDATE_H
 #define DIECAST_UPDATE_H
 
@@ -14,7 +14,7 @@
 #define UPDATE_FUNCTION static inline
 #endif
 
-// scale: what gradients are multiplied by; t: which update this is, from 1.
+// scale: the factor of the gradients; t: the number of this update, from 1.
 UPDATE_FUNCTION struct update update_numbers(const struct step_settings *set, double scale,
                                              double t) {
     struct update u;

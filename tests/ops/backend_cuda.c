@@ -79,7 +79,7 @@ struct gpu *backend_device(void) {
 
 static void create_products(struct gpu *gpu, const struct op_case *c) {
     for (int i = 0; i < c->gemms_count; i++) {
-        if (!c->gemms[i]->plan) {
+        if (!c->gemms[i]->setup) {
             gemm_create(gpu->gemm, c->gemms[i]);
         }
     }
