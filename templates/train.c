@@ -72,8 +72,7 @@ void $("model_"..phase)(struct model *m, int thread, int threads) {
 //$ end
 #undef RUN
 
-// ---- what the runtime needs to know
-// --------------------------------------------------------------
+// ---- what the runtime needs to know -------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
     //$ for _, kernel in ipairs(k.kernels) do

@@ -85,8 +85,7 @@ void device_prepare(struct gpu *gpu) {
 
 #undef RUN
 
-// ---- what the runtime needs to know
-// --------------------------------------------------------------
+// ---- what the runtime needs to know -------------------------------------------------------------
 
 struct gemm *const model_gemms[] = {
     //$ for _, kernel in ipairs(k.products) do

@@ -2519,8 +2519,7 @@ void device_prepare(struct gpu *gpu) {
 
 #undef RUN
 
-// ---- what the runtime needs to know
-// --------------------------------------------------------------
+// ---- what the runtime needs to know -------------------------------------------------------------
 
 struct gemm *const model_gemms[] = {
     &matmul_48x36x108_bias_gemm,

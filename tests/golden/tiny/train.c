@@ -2170,8 +2170,7 @@ void model_backward(struct model *m, int thread, int threads) {
 
 #undef RUN
 
-// ---- what the runtime needs to know
-// --------------------------------------------------------------
+// ---- what the runtime needs to know -------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
     {"embed_18x17x10x6_dropout", 1080.0,
