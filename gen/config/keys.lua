@@ -9,11 +9,12 @@
 --   baked     true: the key decides the emitted text; else it is a flag of the trainer, a run key
 --   derived   the key follows from that one
 --   changes   what another value of the key changes:
---               function   results, and what a sampler computes by the same weights: neither takes the other's files
---               results    results alone: a run does not go on
+--               function   results, and what a sampler computes by the same weights: it refuses the other's files
+--               results    results alone: a run does not go on, unless --init_from=resume says so
 --               rounding   how sums round: a run goes on, with a line that says so
 --               nothing    nothing: nothing is said of it
---   shape     true: tensors of a checkpoint show the key
+--   shape     true: names or shapes of a checkpoint's tensors show the key, at every value; advice on which program to
+--             build names it
 --   absent    what a file means that does not state the key: what every version before the key did. At that value the
 --             key is written nowhere: not in emitted text, hash, checkpoints or a sweep's records, so that a config
 --             emits what it emitted before there was the key. A key has it unless files of every version state it.
