@@ -12,9 +12,9 @@
 //   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //
-// In this order: kernels by first use, model_forward, model_loss, model_backward, and what the
-// runtime needs to know. Each buffer is declared with its shape; the comment above a call is the
-// name that the model gives it.
+// In this order: kernels by first use, model_forward, model_loss, model_backward, the update of the
+// parameters, and what the runtime needs to know. Each buffer is declared with its shape; the
+// comment above a call is the name that the model gives it.
 #include "model.h"
 
 #include "runtime/kernel/kernel.h"
@@ -72,6 +72,9 @@ void $("model_"..phase)(struct model *m, int thread, int threads) {
 //$ end
 #undef RUN
 
+// ---- the update, from templates/cpu/optimizer.c -------------------------------------------------
+
+$(k.update_text)
 // ---- what the runtime needs to know -------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
@@ -81,8 +84,6 @@ static const struct kernel_info model_kernels[KERNELS] = {
     //$ end
 };
 
-// $(k.c.optimizer), from templates/cpu/optimizer.c. Called for each piece of the parameters in a step.
-$(k.update_text)
 //$ if #k.scratch > 0 then
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do

@@ -12,9 +12,9 @@
 //   one step     623.4 kFLOP (490.3 kFLOP as nanoGPT counts), a micro-batch of
 //                3 x 6 tokens
 //
-// In this order: kernels by first use, model_forward, model_loss, model_backward, and what the
-// runtime needs to know. Each buffer is declared with its shape; the comment above a call is the
-// name that the model gives it.
+// In this order: kernels by first use, model_forward, model_loss, model_backward, the update of the
+// parameters, and what the runtime needs to know. Each buffer is declared with its shape; the
+// comment above a call is the name that the model gives it.
 #include "model.h"
 
 #include "runtime/kernel/kernel.h"
@@ -2170,6 +2170,41 @@ void model_backward(struct model *m, int thread, int threads) {
 
 #undef RUN
 
+// ---- the update, from templates/cpu/optimizer.c -------------------------------------------------
+
+// One vector of parameters p, gradients g, and moments: m of the gradients, v of their squares.
+VEC_INLINE void adamw_vec(const struct update *u, bool decay, vec *p, vec g, vec *m, vec *v) {
+    g *= u->scale;
+    *p *= decay ? u->keep_decayed : 1.0f;
+    *m += u->mean_weight * (g - *m);
+    *v = u->square_keep * *v + u->square_weight * g * g;
+    const vec root = vec_fma(vec_sqrt(*v), vec_splat(u->inverse_root), vec_splat(u->eps));
+    *p -= u->step * (*m / root);
+}
+
+// `count` neighbours of one tensor; the runtime calls it for each piece of the parameters in a
+// step.
+static void adamw(const struct update *u, bool decay, float *params, const float *grads,
+                  float *means, float *squares, int64_t count) {
+    int64_t i = 0;
+    for (; i + VEC <= count; i += VEC) {
+        vec p = vec_load(params + i), m = vec_load(means + i), v = vec_load(squares + i);
+        adamw_vec(u, decay, &p, vec_load(grads + i), &m, &v);
+        vec_store(params + i, p);
+        vec_store(means + i, m);
+        vec_store(squares + i, v);
+    }
+    if (i < count) {
+        const int n = (int)(count - i);
+        vec p = vec_load_n(params + i, n), m = vec_load_n(means + i, n),
+            v = vec_load_n(squares + i, n);
+        adamw_vec(u, decay, &p, vec_load_n(grads + i, n), &m, &v);
+        vec_store_n(params + i, p, n);
+        vec_store_n(means + i, m, n);
+        vec_store_n(squares + i, v, n);
+    }
+}
+
 // ---- what the runtime needs to know -------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
@@ -2226,38 +2261,6 @@ static const struct kernel_info model_kernels[KERNELS] = {
     {"embed_backward_18x10x17x6", 360.0,
      2632.0},
 };
-
-// adamw, from templates/cpu/optimizer.c. Called for each piece of the parameters in a step.
-// One vector of parameters p, gradients g, and moments: m of the gradients, v of their squares.
-VEC_INLINE void adamw_vec(const struct update *u, bool decay, vec *p, vec g, vec *m, vec *v) {
-    g *= u->scale;
-    *p *= decay ? u->keep_decayed : 1.0f;
-    *m += u->mean_weight * (g - *m);
-    *v = u->square_keep * *v + u->square_weight * g * g;
-    const vec root = vec_fma(vec_sqrt(*v), vec_splat(u->inverse_root), vec_splat(u->eps));
-    *p -= u->step * (*m / root);
-}
-
-static void adamw(const struct update *u, bool decay, float *params, const float *grads,
-                  float *means, float *squares, int64_t count) {
-    int64_t i = 0;
-    for (; i + VEC <= count; i += VEC) {
-        vec p = vec_load(params + i), m = vec_load(means + i), v = vec_load(squares + i);
-        adamw_vec(u, decay, &p, vec_load(grads + i), &m, &v);
-        vec_store(params + i, p);
-        vec_store(means + i, m);
-        vec_store(squares + i, v);
-    }
-    if (i < count) {
-        const int n = (int)(count - i);
-        vec p = vec_load_n(params + i, n), m = vec_load_n(means + i, n),
-            v = vec_load_n(squares + i, n);
-        adamw_vec(u, decay, &p, vec_load_n(grads + i, n), &m, &v);
-        vec_store_n(params + i, p, n);
-        vec_store_n(means + i, m, n);
-        vec_store_n(squares + i, v, n);
-    }
-}
 
 union model_scratch {
     struct attention_3x6x2x5_dropout_scratch attention_3x6x2x5_dropout;
