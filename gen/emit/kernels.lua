@@ -6,6 +6,7 @@ local target = require("gen.ir.target")
 local template = require("gen.emit.template")
 local tiling = require("gen.passes.tiling")
 local unspecialise = require("gen.emit.unspecialise")
+local warps = require("gen.emit.warps")
 
 local kernels = {}
 
@@ -389,7 +390,7 @@ end
 
 local loaded = {}
 local function load_template(path)
-  loaded[path] = loaded[path] or template.load(path)
+  loaded[path] = loaded[path] or template.load(path, warps)
   return loaded[path]
 end
 

@@ -1,22 +1,5 @@
 //// layernorm.cu: y = (x - mean) * rstd * scale + shift, row by row, and its gradients.
 
-//// A statement draws dropout's mask for one element; this replaces it by a mask that the warp
-//// draws for all its vectors.
-//$ function with_mask(statement)
-//$     return (statement:gsub("dropout_mask%b()", "mask.v[i]"))
-//$ end
-
-//// A row is held in registers: of a warp, or of a whole block if it is wider than 2048. A warp
-//// takes two rows at a time if they fit, so that both share one read of scale and shift.
-//$ function forward_cut(k)
-//$     local vecs = (k.d.C + 7) // 8
-//$     if k.d.C > 2048 then
-//$         local threads = 32 * math.min(32, (vecs + 127) // 128)
-//$         return threads, threads, 1
-//$     end
-//$     return 256, 32, vecs <= 128 and 2 or 1
-//$ end
-
 //// Floor: x (and the prologue's operands) are read, y (and `kept`) written, once each. The
 //// prologue runs between the load of x and the sums.
 //$ function layernorm(k)
@@ -62,7 +45,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, lanes == 32 and 2 or 1)
                 [[maybe_unused]] const size_t at = (size_t)row * C_LD + col;
                 //$ end
                 //$ for _, statement in ipairs(k.prologue) do
-                $(with_mask(statement));
+                $(with_mask(statement, true));
                 //$ end
                 held[a][p] = C % VEC == 0 ? value : vec_first(value, C - col, 0.0f);
             }
@@ -136,23 +119,6 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// A group of warps shares a row, as many as its vectors fill. A multiprocessor holds up to 20
-//// warps (96 registers for each thread), or 16 (128) if dropout's draws need registers, in two or
-//// more blocks. A block owns a contiguous range of rows and writes one partial sum; the number of
-//// blocks is fixed.
-//$ function backward_cut(k)
-//$     local vecs = (k.d.C + 7) // 8
-//$     local warps = math.min(32, (vecs + 31) // 32)
-//$     local per = (vecs + 32 * warps - 1) // (32 * warps)
-//$     local most = k.epilogue_uses_dropout and 16 or 20
-//$     local groups = math.max(1, most // 2 // warps)
-//$     local resident = math.max(1, math.min(3, most // (warps * groups)))
-//$     local roomy = warps * groups * resident <= 16 and not k.epilogue_uses_dropout
-//$     local at_once = per > 1 and 1 or roomy and 3 or 2
-//$     local blocks = math.min(resident * k.d.sms, k.op.workspace(k.d) // (2 * k.d.C_LD))
-//$     return warps, per, groups, resident, at_once, blocks
-//$ end
-
 //// With xhat = (x - mean) rstd and g = dy scale:
 ////   dx = rstd (g - mean(g) - xhat mean(g xhat)),  dscale = sum over rows of dy xhat,
 ////   dshift = sum over rows of dy.
@@ -161,7 +127,7 @@ $(k.sign_launch()) {
 //// registers; AT_ONCE rows are in flight at a time. A second kernel adds the blocks' partial sums
 //// (P, 2, C_LD), in order: 2 P C floats, beside 3 N C elements.
 //$ function layernorm_backward(k)
-//$ local warps, per, groups, resident, at_once, blocks = backward_cut(k)
+//$ local warps, per, groups, resident, at_once, blocks = backward_cut(k, 2)
 //$ local threads = 32 * warps * groups
 $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name, "")) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
@@ -261,7 +227,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name, ""))
                             (value.v[e] * weight[p].v[e] - mean_g - xhat * mean_g_xhat) * r[a];
                     }
                     //$ for _, statement in ipairs(k.epilogue) do
-                    $(with_mask(statement));
+                    $(with_mask(statement, true));
                     //$ end
                     vec_store(dx + at, value);
                 }

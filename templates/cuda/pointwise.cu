@@ -1,11 +1,5 @@
 //// pointwise.cu: a pointwise op, or a chain of them, that fused into no other kernel.
 
-//// A statement draws dropout's mask for one element; if each warp holds whole chunks of a row,
-//// this replaces it by a mask that the warp draws for all its vectors.
-//$ function with_mask(statement, k)
-//$     return k.d.C % 64 == 0 and statement:gsub("dropout_mask%b()", "mask.v[i]") or statement
-//$ end
-
 //// Floor: each operand is read and y written once. A thread takes four vectors of its block's
 //// range at once, 256 apart.
 //$ function pointwise(k)
@@ -35,7 +29,7 @@ $(k.sign("KERNEL(256)", k.name, "")) {
             const size_t at = (size_t)row * C_LD + col;
             struct vec value = loaded[a];
             //$ for _, statement in ipairs(k.epilogue) do
-            $(with_mask(statement, k));
+            $(with_mask(statement, k.d.C % 64 == 0));
             //$ end
             vec_store($(k.y) + at, value);
         }
