@@ -23,7 +23,8 @@ end
 -- A norm's backward pass: a group of warps shares a row, as many as its vectors fill. A multiprocessor holds up to 20
 -- warps (96 registers for each thread), or 16 (128) if dropout's draws need registers, in two or more blocks. A block
 -- owns a contiguous range of rows and writes one partial sum of each of `sums` rows of C; the number of blocks is
--- fixed. Returns warps of a group, vectors of a lane, groups and blocks of a multiprocessor, rows at a time, blocks in all.
+-- fixed. Returns warps of a group, vectors of a lane, groups and blocks of a multiprocessor, rows at a time, and blocks
+-- in all.
 function warps.backward_cut(k, sums)
   local vecs = (k.d.C + 7) // 8
   local group = math.min(32, (vecs + 31) // 32)
