@@ -179,7 +179,7 @@ check-words: setup-check
 	    echo "$$c: no such config; there are: $(sort $(basename $(notdir $(wildcard configs/*.lua))))" >&2; \
 	    exit 66; }; done
 	@for w in $(call quoted,$(SET)); do case $$w in [a-z]*=?*) ;; \
-	    *) echo "SET: '$$w' is no key=value, as in SET=\"n_layer=6 dropout=0.1\"" >&2; exit 64;; esac; done
+	    *) echo "SET: '$$w' is not key=value, as in SET=\"n_layer=6 dropout=0.1\"" >&2; exit 64;; esac; done
 	@case '$(BACKEND)' in cpu|cuda) ;; *) \
 	    echo "BACKEND: '$(BACKEND)' is not known; there are: cpu, cuda" >&2; exit 64;; esac
 	@[ '$(BACKEND)$(EMULATED)' != cuda ] || gen/tools/setup.sh --check cuda

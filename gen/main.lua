@@ -53,7 +53,7 @@ local function remake_command(c)
   end
   local lines, line = {}, "lua5.4 gen/main.lua --backend " .. c.backend .. " --name again"
   for _, word in ipairs(words) do
-    -- A tuned tiling goes on in the next line, without a blank, where one ends in '+'.
+    -- A long tuned tiling is split after a '+', and continues on the next line without a blank.
     local first = true
     for piece in word:gmatch(#word > 80 and "[^+]+%+?" or ".+") do
       if not first or #line + 1 + #piece > 80 then
@@ -69,7 +69,7 @@ local function remake_command(c)
   return lines
 end
 
--- nvcc's flags for an architecture; all: what most have, and PTX for those that come.
+-- nvcc's flags for an architecture; for `all`, what most GPUs are, and PTX for later ones.
 local function arch_flags(arch)
   local function code(virtual, real) return ("-gencode arch=compute_%s,code=%s"):format(virtual, real) end
   if arch == "all" then

@@ -88,7 +88,7 @@ local function main()
     if (r.has_state or r.has_ckpt) and not made then
       made = os.execute("mkdir -p " .. files.quoted(beside))
       if not made then
-        error({ code = 74, message = beside .. ": this folder cannot be made; free the name, or use --out" })
+        error({ code = 74, message = beside .. ": cannot be made a folder; move what is there, or use --out" })
       end
     end
     report.attention[i] = attention.of(r, args.build, start, beside .. "/" .. name)

@@ -1,4 +1,4 @@
--- command: what the generator's commands share: their words, and how they end.
+-- command: what the generator's commands share: reading arguments, and ending with one line and an exit code.
 local argparse = require("argparse")
 
 local command = {}
@@ -9,21 +9,21 @@ function command.fail(code, message)
   os.exit(code)
 end
 
--- A parser of a command that is of one build: its words are configs and assignments.
+-- A parser for a command about one build, whose arguments are configs and assignments.
 function command.parser(name, about)
   local parser = argparse(name, about)
   parser:argument("words", "configs (*.lua) and key=value assignments; later ones win"):args("*")
   return parser
 end
 
--- The words that the command was called with; name is what its line begins with where they are wrong.
+-- The parsed arguments; if they are wrong, the program ends with a line that begins with `name`.
 function command.arguments(name, parser)
   local ok, args = parser:pparse()
   if not ok then command.fail(64, name .. ": " .. tostring(args):match("[^\n]*")) end
   return args
 end
 
--- A build's words: the configs, and the assignments.
+-- Splits a build's arguments into configs and assignments.
 function command.split(words)
   local configs, assignments = {}, {}
   for _, word in ipairs(words) do
@@ -35,8 +35,8 @@ end
 
 local INTERRUPTED = 130
 
--- Runs main; what it raises, { code, message } or any other value, is the program's last line. Of a Ctrl-C, which Lua
--- raises wherever it is, there is nothing to say.
+-- Runs main. An error, { code, message } or any other value, becomes the program's last line. Ctrl-C, which Lua raises
+-- wherever it is, prints nothing.
 function command.run(main)
   local ok, problem = xpcall(main, function(problem)
     if type(problem) == "table" then return problem end

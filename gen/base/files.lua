@@ -1,5 +1,5 @@
--- files: reading and writing whole files; one is written only where its text changed, and is there whole
--- or not at all.
+-- files: reads and writes whole files. A file is written only if its text changed, and replaced in one step, so that
+-- nobody sees half of it.
 local files = {}
 
 local made = {}
@@ -8,11 +8,11 @@ local function make_folder(path)
   if made[path] then return end
   made[path] = true
   if not os.execute("mkdir -p " .. files.quoted(path) .. " 2>/dev/null") then
-    error({ code = 74, message = path .. ": this folder cannot be made; free the name, or its rights" })
+    error({ code = 74, message = path .. ": cannot be made a folder; move what is there, or allow writing" })
   end
 end
 
--- A word for the shell.
+-- The word, quoted for the shell.
 function files.quoted(word)
   return "'" .. word:gsub("'", "'\\''") .. "'"
 end
@@ -25,7 +25,7 @@ function files.read(path)
   return text
 end
 
--- This process' number: two commands at a time may write the same file, each beside it under a name of its own.
+-- This process' ID, for temporary names: two commands may write the same file at the same time.
 local function process()
   local file = io.open("/proc/self/stat")
   local number = file and file:read("n")
@@ -33,7 +33,7 @@ local function process()
   return number or 0
 end
 
--- Raises { code, message } where the text cannot be written.
+-- Raises { code, message } if the text cannot be written.
 function files.write(path, text)
   if files.read(path) == text then return end
   make_folder(path:match("^(.*)/[^/]*$"))

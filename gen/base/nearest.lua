@@ -1,6 +1,6 @@
 -- nearest: which name was probably meant. Depends on nothing.
 
--- Edits (one character put in, left out or replaced) that lead from a to b: Levenshtein's distance.
+-- Levenshtein's distance: how many characters to insert, delete or replace to get from a to b.
 local function distance(a, b)
   local row = {}
   for j = 0, #b do row[j] = j end
@@ -16,8 +16,8 @@ local function distance(a, b)
   return row[#b]
 end
 
--- Of a list of names the first of those nearest to `name`, where it is near: a third of its length, three edits at
--- most. Or nil.
+-- The name in a list that is nearest to `name` (the first, if several are), or nil if none is within three edits and a
+-- third of its length.
 return function(name, names)
   local best, best_distance = nil, math.min(3, math.ceil(#name / 3)) + 1
   for _, other in ipairs(names) do

@@ -1,8 +1,8 @@
--- foreign: names that people bring from elsewhere. A table alone: it depends on nothing.
+-- foreign: key names of nanoGPT and other tools. A table alone: it depends on nothing.
 local foreign = {}
 
--- nanoGPT's keys that mean nothing here, and what takes their place: in a config (help), and as a flag of a trainer
--- (flag). `backend` is a key of a config, where only nanoGPT's values of it are passed over.
+-- nanoGPT's keys that mean nothing here, and what to use instead: in a config (help), and as a trainer's flag (flag).
+-- `backend` is a key here too: in a config only nanoGPT's values of it are ignored.
 local metrics = "every step goes to metrics.jsonl in the run's folder"
 foreign.keys = {
   { name = "device", help = "the backend key chooses what a trainer runs on, when it is built",
@@ -20,7 +20,7 @@ foreign.keys = {
 -- nanoGPT's values of backend.
 foreign.backends = { nccl = true, gloo = true, mpi = true }
 
--- Names that are too far from ours for the edit distance.
+-- Other tools' names for our keys, too different for nearest.lua to find.
 foreign.names = {
   lr = "learning_rate", vocab = "vocab_size", steps = "max_iters", iters = "max_iters",
   accumulation = "gradient_accumulation_steps",

@@ -1,12 +1,12 @@
--- hash: what a checked config comes to as text, as a hash, and as a folder's name. Depends on schema, and on base.
+-- hash: a checked config as text, as a hash, and as a folder's name. Depends on schema, and on base.
 local files = require "gen.base.files"
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
 
 local hash = {}
 
--- "model=gpt n_layer=4 ...": the resolved values, less those that say nothing about this model, and less those that
--- a text without them means.
+-- "model=gpt n_layer=4 ...": the resolved values of the baked keys, without keys that mean nothing for this model, and
+-- without values that a missing key stands for (`absent`).
 function hash.baked_text(c)
   local words = {}
   for _, key in ipairs(schema.baked_keys()) do
@@ -17,10 +17,9 @@ function hash.baked_text(c)
   return table.concat(words, " ")
 end
 
--- Twelve hex digits of the SHA-256 of the baked text and of `extra`, which says what the generator
--- is.
+-- Twelve hex digits of the SHA-256 of the baked text and of `extra`, which names the generator.
 function hash.of(c, extra)
-  -- Without a file of its own: there may be no room for one.
+  -- Through a pipe, not a temporary file: the disk may be full.
   local pipe = io.popen(("printf '%%s\\n%%s' %s %s | sha256sum"):format(files.quoted(hash.baked_text(c)),
     files.quoted(extra or "")), "r")
   local line = pipe and pipe:read("l")

@@ -1,25 +1,25 @@
--- keys: all that a config may say, one entry each, in the order in which they are shown. It is the schema, the
--- trainer's --help, the table of keys, the error messages, what a run may go on with and what a sampler refuses.
--- A table alone: it depends on nothing.
+-- keys: every key of a config, in the order in which they are shown. This one table is the schema, the trainer's
+-- --help, the table of keys, the error messages, and what resuming and the sampler compare. A table alone: it depends
+-- on nothing.
 --
 --   name, help
 --   type      int, float, bool, string, or enum, of `values`
 --   min, max  inclusive; `above` and `below` are not
---   default   where there is none, `shown` is the default in words; it also stands where the value says too little
+--   default   the default's value; `shown` is the default in words, if there is no value or it says too little
 --   baked     true: the key decides the emitted text; else it is a flag of the trainer, a run key
---   derived   the key follows from that one
+--   derived   the name of the key that this one follows from
 --   changes   what another value of the key changes:
 --               function   results, and what a sampler computes by the same weights: it refuses the other's files
---               results    results alone: a run does not go on, unless --init_from=resume says so
---               rounding   how sums round: a run goes on, with a line that says so
---               nothing    nothing: nothing is said of it
+--               results    results alone: a run is not resumed with it, unless --init_from=resume says so
+--               rounding   how sums round: a run is resumed, with a line that says so
+--               nothing    nothing: a difference is not mentioned
 --   shape     true: names or shapes of a checkpoint's tensors show the key, at every value; advice on which program to
 --             build names it
---   absent    what a file means that does not state the key: what every version before the key did. At that value the
---             key is written nowhere: not in emitted text, hash, checkpoints or a sweep's records, so that a config
---             emits what it emitted before there was the key. A key has it unless files of every version state it.
---   machine   true: what it resolves to is this machine's affair, and two runs are not told apart by it
---   gpt, cuda, cpu, where = "KEY"   the key says something only of a GPT, on that backend, where that key is true
+--   absent    the value that a file without the key means: what every version before the key did. At that value the
+--             key is written nowhere (emitted text, hash, checkpoints, a sweep's records), so that a config emits what
+--             it emitted before the key existed. A key has it unless files of every version state the key.
+--   machine   true: its value depends on this machine, and is not a difference between two runs
+--   gpt, cuda, cpu, where = "KEY"   the key matters only for a GPT, on that backend, if that key is true
 return {
   { name = "model", type = "enum", values = { "gpt", "bigram" }, default = "gpt", baked = true,
     changes = "results", shape = true, help = "the model: a GPT, or one table of which token follows which" },

@@ -1,5 +1,5 @@
--- load: reads configs and assignments, and makes one checked config of them: a table with a value for every key.
--- Depends on the other files of this room, of which values checks a value alone, and this one what goes together.
+-- load: reads configs and assignments into one checked config: a table with a value for every key. Depends on the other
+-- files of this room: values checks one value, this file what values go together.
 local dkjson = require "dkjson"
 local foreign = require "gen.config.foreign"
 local machine = require "gen.config.machine"
@@ -20,11 +20,11 @@ local fail, show = problem.fail, schema.show
 -- A draft: values stated so far, the place of each, and the order in which they came.
 local function set(draft, name, value, place)
   local key = schema.key(name)
-  local passed_over = schema.foreign_key(name)
-  if name == "backend" and not foreign.backends[value] then passed_over = nil end
-  if passed_over then
+  local ignored = schema.foreign_key(name)
+  if name == "backend" and not foreign.backends[value] then ignored = nil end
+  if ignored then
     draft.warn(sandbox.printable(("%s: %s = %s means nothing here: %s"):format(
-      place, name, show(value), passed_over.help), 400))
+      place, name, show(value), ignored.help), 400))
     return
   end
   if not key then
@@ -40,7 +40,7 @@ local function set(draft, name, value, place)
   draft.places[name], draft.order[name] = place, draft.count
 end
 
--- The place of the key that was stated last, of those stated.
+-- The place of whichever of these keys was stated last.
 local function place_of(draft, ...)
   local place, last = draft.source, 0
   for _, name in ipairs({ ... }) do
@@ -80,7 +80,7 @@ local function data_vocab_size(data_dir, dataset)
   return size
 end
 
--- A config's name becomes a folder's, and a word of make's.
+-- The config's name, which becomes a folder's name and a word for make.
 local function name_of(path)
   local name = path:gsub("^.*/", ""):gsub("%.lua$", "")
   if path:find("[%c\127]") or not name:find("^[%w_][%w_.+=,-]*$") then
@@ -120,8 +120,8 @@ local function check_together(c, draft)
   end
 end
 
--- What follows from the stated keys. A bigram model has none of a transformer's sizes and choices:
--- its own are 0, false, or the default.
+-- Fills in what follows from the stated keys. A bigram model has none of a transformer's sizes and choices: they are 0,
+-- false, or the default.
 local function derive(c)
   c.has_dropout = c.dropout > 0
   if c.model == "bigram" then
@@ -167,7 +167,7 @@ function config.load(paths, assignments, options)
   for _, assignment in ipairs(assignments) do
     local name, text = assignment:match("^([^=]*)=(.*)$")
     if not name then
-      fail(USAGE, "SET", "'%s' is no key=value", sandbox.printable(assignment, 60))
+      fail(USAGE, "SET", "'%s' is not key=value", sandbox.printable(assignment, 60))
     end
     set(draft, name, values.parse(schema.key(name), text), "SET")
   end

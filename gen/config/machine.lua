@@ -1,9 +1,9 @@
--- machine: what isa=native and arch=native are here. Depends on schema.
+-- machine: what isa=native and arch=native mean on this machine. Depends on schema.
 local schema = require "gen.config.schema"
 
 local machine = {}
 
--- The architecture of this machine's GPU as nvcc names it, or "all" where none is found.
+-- nvcc's name for the architecture of a GPU of this compute capability, or "all" if it is unknown.
 function machine.arch_of(capability)
   local major, minor = (capability or ""):match("^(%d+)%.(%d+)")
   if not major then return "all" end

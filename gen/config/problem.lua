@@ -1,5 +1,5 @@
--- problem: how what is wrong with a config is raised: { code, message }, the message of one printable line.
--- Depends on sandbox, which makes texts printable.
+-- problem: raises an error about a config: { code, message }, the message one printable line. Depends on sandbox, which
+-- makes texts printable.
 local sandbox = require "gen.config.sandbox"
 
 local problem = { USAGE = 64, DATA = 65, MISSING = 66, INTERNAL = 70, IO = 74 }

@@ -1,9 +1,9 @@
 -- sandbox: reads a config file that somebody sent, without trusting it.
 --
 -- A config is Lua source that returns one flat table; a sweep's holds tables. It runs with nothing but
--- a few numeric functions, without string methods (their metatable is emptied for the while), in a
--- coroutine of its own, under a hook at every single instruction that counts steps and memory. The
--- collector is stopped meanwhile, so that garbage counts too.
+-- a few numeric functions, without string methods (their metatable is emptied while it runs), in a
+-- coroutine, under a hook at every instruction that counts steps and memory. The garbage collector
+-- is stopped meanwhile, so that garbage counts too.
 local sandbox = {}
 
 local MAX_BYTES = 64 * 1024 -- of source
@@ -40,7 +40,7 @@ local function numeric(name)
   end
 end
 
--- Python's words would be nil, which leaves the key out without a word.
+-- Python's constants would be nil, so that the key would silently be left out.
 local PYTHON = { True = "true", False = "false", None = "nothing: leave the key out" }
 
 local function environment()
@@ -53,7 +53,7 @@ local function environment()
   end })
 end
 
--- Runs chunk contained. Returns true and its result, or false and a message.
+-- Runs the chunk under the limits above. Returns true and its result, or false and a message.
 local function run(chunk)
   local string_meta, kept = getmetatable(""), {}
   local count, was_running = collectgarbage, collectgarbage("isrunning")
@@ -105,7 +105,7 @@ local function is_plain(value)
   return kind == "boolean" or kind == "number" or kind == "string"
 end
 
--- Copies the result: string keys, plain values, nothing nested (so nothing deep and no cycle).
+-- Copies the result, a flat table of string keys and plain values: no depth and no cycles to guard against.
 local function copy_result(path, result)
   if type(result) ~= "table" then
     fail(64, path, "returns " .. (result == nil and "nothing" or "a " .. type(result)) ..
@@ -119,7 +119,7 @@ local function copy_result(path, result)
     names[#names + 1] = key
     if #names > MAX_KEYS then fail(64, path, "holds more than " .. MAX_KEYS .. " keys") end
   end
-  table.sort(names) -- the same complaint from run to run
+  table.sort(names) -- so that the same key is complained of each time
   local copy = {}
   for _, name in ipairs(names) do
     local value = rawget(result, name)
@@ -137,8 +137,8 @@ local function copy_result(path, result)
   return copy
 end
 
--- Copies a table of tables: names and places 1, 2, ... as keys, plain values, `depth` tables deep at
--- most (so that a cycle ends) and MAX_NESTED values in all.
+-- Copies a table of tables with strings and 1, 2, ... as keys and plain values, at most `depth`
+-- tables deep (so that a cycle ends) and with at most MAX_NESTED values.
 local function copy_nested(path, value, where, depth, budget)
   local shown = sandbox.printable(where, 60)
   if is_plain(value) then
@@ -160,7 +160,7 @@ local function copy_nested(path, value, where, depth, budget)
     budget.left = budget.left - 1
     if budget.left < 0 then fail(64, path, "holds more than " .. MAX_NESTED .. " values") end
   end
-  -- The same complaint from run to run.
+  -- So that the same key is complained of each time.
   table.sort(keys, function(a, b)
     if type(a) == type(b) then return a < b end
     return type(a) == "number"
@@ -192,7 +192,7 @@ function sandbox.load(path)
   return copy_result(path, load_contained(path, "no such config; configs/ holds those that there are"))
 end
 
--- The same for a sweep, whose table holds lists and tables; `holds` is said where there is no file.
+-- The same for a sweep, whose table holds lists and tables; `holds` is the message if there is no such file.
 function sandbox.load_nested(path, holds)
   local result = load_contained(path, holds)
   if type(result) ~= "table" then

@@ -1,5 +1,5 @@
--- schema: what others ask of the table of keys (keys.lua): a key by its name, the baked ones and the run's, what a
--- key takes in words, the key that was probably meant, and the README's table.
+-- schema: queries on the table of keys (keys.lua): a key by its name, the baked keys and the run keys, a key's allowed
+-- values in words, the key that was probably meant, and the table in configs/README.md.
 -- Depends on keys, foreign and sandbox, which makes texts printable, and on base.
 local foreign = require "gen.config.foreign"
 local keys = require "gen.config.keys"
@@ -33,18 +33,18 @@ function schema.run_keys()
   return keys_where(function(key) return not key.baked end)
 end
 
--- What decides the emitted text, in schema order; has_dropout, which follows from dropout, is one.
+-- The keys that decide the emitted text, in schema order, with has_dropout, which follows from dropout.
 function schema.baked_keys()
   return keys_where(function(key) return key.baked end)
 end
 
--- Whether a value is the one that a file means where it does not state the key, so that nothing states it.
+-- Whether a file without the key means this value, so that it is written nowhere.
 function schema.is_absent(key, value) return key.absent ~= nil and value == key.absent end
 
 -- Whether another value of the key makes another run.
 function schema.changes_results(key) return key.changes == "results" or key.changes == "function" end
 
--- nanoGPT's key of that name that means nothing here, or nil.
+-- The entry of nanoGPT's key of that name if it means nothing here, or nil.
 function schema.foreign_key(name) return foreign_by_name[name] end
 
 -- ---- words -----------------------------------------------------------------------------------------
@@ -59,7 +59,7 @@ function schema.show(value)
   return tostring(value)
 end
 
--- What a key takes, in words.
+-- A key's allowed values, in words.
 function schema.wanted(key)
   if key.type == "bool" then return "true or false" end
   if key.type == "string" then return "a string" end
@@ -88,7 +88,7 @@ local function default_text(key)
   return type(key.default) == "number" and schema.show(key.default) or tostring(key.default)
 end
 
--- The README's table of all keys.
+-- The table of all keys in configs/README.md.
 function schema.markdown()
   local lines = {
     "| key | default | takes | baked or run | changes | what it is |",

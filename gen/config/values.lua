@@ -1,4 +1,4 @@
--- values: whether a key takes a value, and what the text of an assignment stands for. Depends on schema.
+-- values: checks a key's value, and parses the text of an assignment. Depends on schema.
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
 
@@ -58,7 +58,7 @@ local checks = {
   enum = check_enum,
 }
 
--- The value as the key takes it; `place` is where it was stated.
+-- The value in the key's type, or an error; `place` is where it was stated.
 function values.check(key, value, place)
   return checks[key.type](key, value, place)
 end
@@ -66,7 +66,7 @@ end
 local booleans = { ["True"] = true, ["true"] = true, ["1"] = true,
   ["False"] = false, ["false"] = false, ["0"] = false }
 
--- The value that the text of an assignment stands for; the text itself where it is of another type.
+-- The value that an assignment's text stands for; text that does not fit the key's type comes back as it is.
 function values.parse(key, text)
   local value
   if not key then return text end

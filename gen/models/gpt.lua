@@ -2,7 +2,7 @@
 -- ops; everything else (gradients, fusion, memory, code) follows from it.
 --
 -- forward(g, c, rows) builds the pass for `rows` rows of tokens: B * T in training; in the sampler
--- the tokens that one call takes at most, and then (c.decode) only the last of them has logits.
+-- (c.decode) the most tokens that one call takes, of which only the last gets logits.
 local gpt = {}
 
 -- The initial values of the linear layers' weights and biases.

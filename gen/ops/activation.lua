@@ -1,8 +1,8 @@
--- activation: the pointwise functions of the feed-forward layer and their derivatives, which are
--- functions of the same name in runtime/kernel/vec.h.
+-- activation: the pointwise functions of the feed-forward layer and their derivatives. C functions NAME and NAME_grad
+-- are in runtime/kernel/vec_math.h for CPUs and kernel_math.cuh for GPUs.
 local ops = {}
 
--- Operations of one element, about: polynomial, division, selects.
+-- About how many operations one element takes: polynomial, division, selects.
 local cost = { gelu_erf = 30, gelu_tanh = 30, relu = 1, silu = 20 }
 
 for _, name in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do

@@ -1,6 +1,6 @@
 -- attention: causal softmax attention of H heads, read from qkv (N, 3C) and written to y (N, C).
--- lse (H, N) is each row's log of the sum of exponentials, from which the backward pass makes the
--- weights again. `site` is the first of its dropout sites; 0 where there is no dropout.
+-- lse (H, N) is each row's log of the sum of exponentials, from which the backward pass recomputes
+-- the weights. `site` is the first of its dropout sites; 0 without dropout.
 local function check(d, attrs)
   d.C, d.H, d.T = d.E // 3, attrs.H, attrs.T
   if d.E ~= 3 * d.C then return ("qkv has %d columns, not three times a width"):format(d.E) end
@@ -10,19 +10,19 @@ local function check(d, attrs)
   return nil
 end
 
--- Half of the T x T square, two products forward and five backward.
+-- FLOP of one product over the causal half of the T x T square; there are two forward and five backward.
 local function half_square(d) return d.B * d.H * d.T * (d.T + 1) * d.D end
 
--- On CUDA, heads that tensor cores take (templates/cuda/attention.cu) and those that do not.
+-- Whether CUDA computes heads of this size on tensor cores (templates/cuda/attention.cu).
 local function on_tensor_cores(d) return d.D % 8 == 0 and d.D <= 128 end
 
--- Whether Hopper's own kernels are asked for and serve this head size (of those that tensor cores take).
+-- Whether the config asks for Hopper's own kernels, and they support this head size (one for tensor cores).
 local function on_hopper(target, d)
   return target.attention == "hopper" and (d.D == 64 or d.D == 128)
 end
 
--- Which template: on CUDA, multiply-adds where tensor cores do not serve, and Hopper's own kernels
--- where they are asked for and serve this head size.
+-- Which template: on CUDA, plain multiply-adds if tensor cores cannot be used, or Hopper's own kernels if they are
+-- asked for and support this head size.
 local function variant(pass)
   return function(target, d)
     if target.backend ~= "cuda" then return nil end
@@ -33,11 +33,11 @@ local function variant(pass)
   end
 end
 
--- The floats that backward wants on CUDA, and in how many groups it cuts the blocks of 128 keys of
--- a (batch, head). delta (H, N), and on tensor cores a dQ (T, D) in float, its sides in whole
--- blocks, for each multiprocessor or, with more than one group, for each group; Hopper's: lse and
--- delta in whole tiles, and a dQ for each multiprocessor. Costs are in blocks of 128 x 128 scores: a
--- block of keys has one for each block of queries that sees it, and half of one to start.
+-- How many floats of workspace backward needs on CUDA, and into how many groups it divides the tiles of 128 keys of a
+-- (batch, head). The workspace holds delta (H, N) and, on tensor cores, a dQ (T, D) in float, padded to whole tiles,
+-- for each multiprocessor or, with more than one group, for each group. Hopper's holds lse and delta, padded to whole
+-- tiles, and a dQ for each multiprocessor. Costs count tiles of 128 x 128 scores: a tile of keys costs one for each
+-- tile of queries that sees it, and half of one to start.
 local function workspace(d, target)
   local statistics = d.H * d.N
   if not on_tensor_cores(d) or target.elem == "f32" then return statistics, 1 end
@@ -47,16 +47,16 @@ local function workspace(d, target)
     local heads = d.B * d.H
     return heads * width * 2 + math.min(heads, d.sms) * width * d.D, 1
   end
-  local heads, blocks = d.B * d.H, (d.T + 127) // 128
+  local heads, tiles = d.B * d.H, (d.T + 127) // 128
   local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64)
   local groups, least = 1, math.huge
-  for count = 1, blocks do
+  for count = 1, tiles do
     local heaviest = 0
     for group = 0, count - 1 do
       local cost = 0
-      for round = 0, (blocks - 1) // count do
-        local block = round * count + (round % 2 == 0 and group or count - 1 - group)
-        if block < blocks then cost = cost + blocks - block + 0.5 end
+      for round = 0, (tiles - 1) // count do
+        local tile = round * count + (round % 2 == 0 and group or count - 1 - group)
+        if tile < tiles then cost = cost + tiles - tile + 0.5 end
       end
       heaviest = math.max(heaviest, cost)
     end
@@ -102,9 +102,9 @@ local attention_backward = {
   flops = function(d) return 5 * half_square(d) end,
 }
 
--- attention_decode: the sampler's. Appends the rows' keys and values to the cache, two planes of
--- (S, C), and attends to all that it holds. Keys lie in panels of PANEL, which need S above T; values are read
--- by the tile, beyond the last.
+-- attention_decode: the sampler's attention. Appends the rows' keys and values to the cache, two planes of (S, C), and
+-- attends to all that it holds. S is above T: keys lie in whole panels of PANEL, and values are read in whole tiles,
+-- beyond the last row.
 local PANEL = 32
 local function cache_rows(T) return (T // PANEL + 2) * PANEL end
 

@@ -22,8 +22,8 @@ local bias_grad = {
   outputs = { { "dbias", "C", accumulate = true } },
   template = { "bias", "bias_grad" },
   bias_gradient = true,
-  -- On CUDA partial sums over parts of the rows, of 64 rows or more: with slices of 256 columns about
-  -- eight blocks for each multiprocessor.
+  -- On CUDA, partial sums over parts of the rows, each of 64 rows or more: with slices of 256 columns, about eight
+  -- thread blocks for each multiprocessor.
   workspace = function(d)
     local slices = (d.C_LD + 255) // 256
     return math.max(1, math.min(8 * d.sms // slices, (d.N + 63) // 64)) * d.C_LD

@@ -11,15 +11,14 @@ local cross_entropy = {
   flops = flops,
 }
 
--- The gradient of the mean needs nothing from above: each row's is scaled by the run's loss_scale.
+-- The loss is where the backward pass begins: each row's gradient is scaled by the run's loss_scale alone.
 function cross_entropy.backward(g, node)
   local logits, targets = table.unpack(node.inputs)
   return (g:append("cross_entropy_backward", { "d." .. logits.name, "train." .. node.outputs[1].name },
     { logits, targets }))
 end
 
--- cross_entropy_backward: reads each row once; the losses and dlogits = (softmax - onehot) *
--- loss_scale.
+-- cross_entropy_backward: the losses and dlogits = (softmax - onehot) * loss_scale; reads each row once.
 local cross_entropy_backward = {
   name = "cross_entropy_backward",
   inputs = { { "logits", "N V" }, { "targets", "N" } },

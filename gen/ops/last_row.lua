@@ -1,5 +1,4 @@
--- last_row: the last of the rows that a sampler's call was given, the only one whose logits it
--- wants.
+-- last_row: the last row of one call of the sampler, the only one whose logits are needed.
 return {
   name = "last_row",
   inputs = { { "x", "N C" } },

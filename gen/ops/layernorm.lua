@@ -29,8 +29,8 @@ local layernorm_backward = {
   inplace = { dx = "dy" },
   epilogue = true,
   template = { "layernorm", "layernorm_backward" },
-  -- On CUDA a pair of partial sums for each block, of four rows or more: at most three blocks for
-  -- each multiprocessor.
+  -- On CUDA, a pair of partial sums for each thread block of four rows or more; at most three thread
+  -- blocks for each multiprocessor.
   workspace = function(d) return math.min(3 * d.sms, (d.N + 3) // 4) * 2 * d.C_LD end,
   flops = function(d) return 16 * d.N * d.C end,
 }

@@ -25,8 +25,8 @@ local rmsnorm_backward = {
   inplace = { dx = "dy" },
   epilogue = true,
   template = { "rmsnorm", "rmsnorm_backward" },
-  -- On CUDA a partial sum for each block, of four rows or more: at most three blocks for each
-  -- multiprocessor.
+  -- On CUDA, a partial sum for each thread block of four rows or more; at most three thread blocks
+  -- for each multiprocessor.
   workspace = function(d) return math.min(3 * d.sms, (d.N + 3) // 4) * d.C_LD end,
   flops = function(d) return 12 * d.N * d.C end,
 }

@@ -3,9 +3,9 @@
 --
 --   lua5.4 gen/tools/amalgamate.lua [--backend cpu] [--build build] CONFIG.lua ... [key=value ...]
 --
--- The words are gen/main.lua's, which is run first. Writes build/NAME/BACKEND/NAME.c. Files are set one
--- behind the other, with each #include of the project's or of those libraries replaced by its text where
--- it first stands; run_keys.h, which says another thing each time, wherever it stands.
+-- Takes gen/main.lua's arguments, and runs it first. Writes build/NAME/BACKEND/NAME.c: the files one after
+-- another, where the first #include of a file of the project or of those libraries is replaced by its text and
+-- later ones are left out; run_keys.h, which expands to something else each time, is put in every time.
 package.path = "./?.lua;" .. package.path
 local command = require("gen.base.command")
 local hash = require("gen.config.hash")
@@ -31,7 +31,7 @@ local function run(line)
   if not ok then os.exit(code) end
 end
 
--- What the generator says of a key, for these words and one more.
+-- The generator's value of a key, for these arguments and one more.
 local function ask(args, key, more)
   local words = { "--print", key, table.unpack(args.words) }
   words[#words + 1] = more
@@ -52,14 +52,14 @@ end
 local Joined = {}
 Joined.__index = Joined
 
--- The file behind an #include, or nil where it is the system's.
+-- The text and path of an included file, or nil if it is the system's.
 function Joined:find(quoted, name)
   if quoted then
     for _, folder in ipairs(self.folders) do
       local text = files.read(folder .. name)
       if text then return text, name end
     end
-    fail(70, ("gen/tools/amalgamate.lua: %s is included and is nowhere"):format(name))
+    fail(70, ("gen/tools/amalgamate.lua: %s is included, but there is no such file"):format(name))
   elseif libraries[name] then
     for _, folder in ipairs(library_folders) do
       local text = files.read(folder .. name)
@@ -92,7 +92,7 @@ local function without_comments(text)
   return (("\n" .. text):gsub("//[^\n]*", ""))
 end
 
--- The names that a C file defines for others: at the beginning of a line, and not static.
+-- The names that a C file defines for other files: at the beginning of a line, and not static.
 local function defined(text)
   local names = {}
   for line in without_comments(text):gmatch("\n(%a[^\n]*)") do
@@ -111,8 +111,8 @@ local function sources(wing)
   return paths
 end
 
--- The runtime's files that a trainer of this text is made of, in the order of the wings, the program's own last. Of
--- gpu, which stands in for others, and of other programs it has none.
+-- The runtime's files that a trainer of this emitted text needs, in the order of the wings, the program's own last;
+-- none of gpu, which replaces others, or of other programs.
 local function runtime_parts(emitted)
   local paths, definer, wanted = {}, {}, {}
   for wing in files.read("runtime/wings.mk"):match("\nwings := ([^\n]+)"):gmatch("%S+") do

@@ -1,7 +1,7 @@
 #!/bin/sh
 # format.sh [--check]: clang-format on all C but the goldens; with --check it only says which files
-# would change. Releases of clang-format differ in what they make of the same style: 14 decides,
-# any other one is skipped (exit 77).
+# would change. Releases of clang-format format the same style differently: the project's is 14, and
+# with any other one nothing is done (exit 77).
 set -eu
 cd "$(dirname "$0")/../.."
 

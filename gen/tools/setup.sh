@@ -4,9 +4,9 @@
 #     gen/tools/setup.sh build | test | report | ...    installs what is missing, and says what
 #     gen/tools/setup.sh --check build | cuda | ...     only says what is missing, and stops
 #
-# Each need is looked for by what is used of it (a command, a header, a Lua module), so a machine
-# that has it from elsewhere installs nothing. Exit codes: 0 all is there; 69 something is missing
-# and cannot be installed here (no apt-get, no rights, no such package).
+# What is looked for is what is used (a command, a header, a Lua module), not the package, so a
+# machine that has it from elsewhere installs nothing. Exit codes: 0 all is there; 69 something is
+# missing and cannot be installed here (no apt-get, no rights, no such package).
 set -u
 
 # package  probe  argument

@@ -1,12 +1,12 @@
 -- unicode: which code points are letters, numbers and white space, as C tables, from the Unicode Character
 -- Database that Debian's package unicode-data carries.
 --
---   lua5.4 gen/tools/unicode.lua [FOLDER]      FOLDER: /usr/share/unicode where left out
+--   lua5.4 gen/tools/unicode.lua [FOLDER]      FOLDER is /usr/share/unicode by default
 --
 -- Writes runtime/text/unicode.h, for GPT-2's pre-tokenizer: letters are \p{L} and numbers \p{N}, by
--- UnicodeData.txt's general category, white space is White_Space of PropList.txt. And
--- tests/runtime/assigned.h, for its tests: the code points that this version of Unicode gives a meaning to.
--- Both lie in the tree, so that only a newer Unicode needs this program and the package.
+-- UnicodeData.txt's general category; white space is White_Space of PropList.txt. Also writes
+-- tests/runtime/assigned.h, for its tests: the code points that this version of Unicode assigns. Both are
+-- committed: only a newer Unicode needs this program and the package.
 package.path = "./?.lua;" .. package.path
 local files = require("gen.base.files")
 
@@ -32,18 +32,18 @@ local function version()
   return first:match("^# PropList%-([%d.]+)%.txt") or fail(65, "%s: its first line names no version", path)
 end
 
--- class[c], and assigned[c] = true. A big range stands as two lines, its first and its last code point.
+-- class[c], and assigned[c] = true. A large range is two lines, its first and its last code point.
 local function categories()
   local class, assigned, first = {}, {}, nil
   local each, path = lines("UnicodeData.txt")
   for line in each do
     local code, name, category = line:match("^(%x+);([^;]*);(%u%l);")
-    if not code then fail(65, "%s: a line is no code point: %s", path, line) end
+    if not code then fail(65, "%s: a line without a code point: %s", path, line) end
     local c = tonumber(code, 16)
     local kind = category:sub(1, 1)
     for i = first or c, c do
       class[i] = kind == "L" and letter or kind == "N" and number or other
-      assigned[i] = category ~= "Cs" -- surrogates are no text
+      assigned[i] = category ~= "Cs" -- surrogates are not text
     end
     first = name:find(", First>$") and c or nil
   end

@@ -294,7 +294,7 @@ local refusals = {
   { "return { ['\\27[31m'] = 4 }", place .. "unknown key '?[31m'; configs/README.md lists all keys" },
   { "return { ['%s%d'] = 4 }", place .. "unknown key '%s%d'; configs/README.md lists all keys" },
   { "return {}", "SET: unknown key 'n_embed'; did you mean 'n_embd'?", "n_embed=4" },
-  { "return {}", "SET: 'n_layer' is no key=value", "n_layer" },
+  { "return {}", "SET: 'n_layer' is not key=value", "n_layer" },
   { "return {}", "SET: unknown key ''; configs/README.md lists all keys", "=4" },
   { "return { n_layer = '4' }", place .. "n_layer = '4' is a string; wanted " .. whole(1, 1024) },
   { "return { n_layer = true }",

@@ -120,7 +120,7 @@ check "so it is there" test -x build/spaced/cpu/sample
 
 # What cannot work is one line, in make's words.
 run 'make build CONFIG=cfg/micro.lua SET=dataset=line BUILD=/proc/none'
-check "no folder: no flag of the generator's" eval 'says "cannot be made" && silent "--build"'
+check "no folder: no flag of the generator's" eval 'says "cannot be made a folder" && silent "--build"'
 for name in "cfg/my config" "cfg/it\"s" "cfg/конфиг"; do
     cp cfg/micro.lua "$name.lua"
     run "make build CONFIG='$name.lua'"

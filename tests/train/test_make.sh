@@ -242,7 +242,7 @@ check "and goes on" ends 0
 run build CONFIG=nobody
 check "no such config: the list" says 'configs/nobody.lua: no such config; there are: bigram'
 run build CONFIG=tiny.lua SET=n_layer
-check "SET without =" says "SET: 'n_layer' is no key=value"
+check "SET without =" says "SET: 'n_layer' is not key=value"
 run build CONFIG=tiny.lua SET=n_embed=16
 check "a mistyped key" says "did you mean 'n_embd'?"
 run build CONFIG=tiny.lua BACKEND=tpu
