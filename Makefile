@@ -28,7 +28,7 @@ export LC_ALL := C
 # Words count when they are typed behind make, not when the environment happens to hold one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
     OP DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
-    UPDATE V
+    UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
 # Text for the shell alone: nothing in it is make's to expand.
@@ -106,7 +106,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test same test-op test-suite train sample build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same torture test-op test-suite train sample build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -144,7 +144,8 @@ help: ## this list
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
 #= PROMPT    make report: what samples and attention begin with; where left out the validation
 #=           text's beginning
-#= TESTS     make test, same, test-suite: "word ...", only the tests whose line has one of the words
+#= TESTS     make test, same, torture, test-suite: "word ...", only the tests whose line has one of the words
+#= SEED      make torture: the seed of what is random; where left out the time
 #= OP        make test-op: a file in tests/ops, as layernorm
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
 #= CLANG     make test-suite: the version of clang there, as 19, where it is not the suite's own
@@ -325,6 +326,10 @@ test-op: setup-check ## one family of ops, for all that it is emitted for, in se
 #> make same
 same: setup-check ## small models of all kinds: tensors, losses and samples as in a stored list
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
+
+#> make torture TESTS=trace
+torture: setup-check ## break what is promised: kills, power cuts, failing calls, flipped bits; an hour or so
+	$(Q)CC='$(CC)' SEED='$(SEED)' MAKEFLAGS= MAKELEVEL= tests/torture/all.sh $(TESTS)
 
 #> make test-suite SUITE=trixie
 test-suite: ## demo and test on a bare Debian or Ubuntu; needs root and debootstrap

@@ -62,7 +62,7 @@ add("clang-format", "gen/tools/format.sh --check", {})
 -- What many of those below build: the generated headers, and the runtime as it is, with ASan and
 -- UBSan, and for the emulator. None of it is written again after this.
 add("what the tests share", [[
-make build/prepare build/check build/limits generate &&
+make build/prepare build/check build/limits build/torture/trace generate &&
     for words in "" SANITIZE=1 "BACKEND=cuda EMULATED=1"; do
         make build BUILD=build/reference CONFIG=tests/reference/configs/bigram.lua $words || exit
     done]])
@@ -83,7 +83,8 @@ for _, path in ipairs(files("tests/runtime/test_*.c tests/ops/test_*.c")) do
 end
 
 -- Ops, whole models, and the commands as a person types them; the longest, cuda's, first.
-for _, folder in ipairs { "cuda", "cuda/gpu", "runtime", "ops", "train", "same", "earlier", "bench", "report" } do
+local folders = { "cuda", "cuda/gpu", "runtime", "ops", "train", "same", "earlier", "torture", "bench", "report" }
+for _, folder in ipairs(folders) do
   for _, path in ipairs(files("tests/" .. folder .. "/test_*.lua")) do add(path, "lua5.4 " .. path, {}) end
   for _, path in ipairs(files("tests/" .. folder .. "/test_*.sh")) do add(path, path, stated(path)) end
 end
