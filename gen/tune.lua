@@ -8,6 +8,7 @@
 -- for each product, and puts the fastest into build/tune/PROCESSOR-ISA.lua (gen/passes/tiling.lua).
 package.path = "./?.lua;" .. package.path
 local pipeline = require("gen.passes.pipeline")
+local call = require("gen.emit.call")
 local command = require("gen.base.command")
 local config = require("gen.config.load")
 local files = require("gen.base.files")
@@ -38,6 +39,11 @@ local function node_of(t, s)
   return g.nodes[1]
 end
 
+-- What its wrapper, a tune_fn, gives a kernel.
+local operands = { "out", "a", "b" }
+local given = { operand = function(argument) return operands[argument.number] end, beta = "false", thread = "thread",
+  threads = "threads" }
+
 local function shape_text(t, s)
   local texts, names = {}, {}
   local node = node_of(t, s)
@@ -48,7 +54,7 @@ local function shape_text(t, s)
     names[i] = ("run_%d"):format(i)
     texts[i] = ("// %s\n%s\n%s"):format(tiling.text(s, choice), k.text:gsub("%f[%w_]" .. k.name, name),
       ("static void %s(float *out, const float *a, const float *b, int thread, int threads) {\n" ..
-        "    %s(out, a, b, %sthread, threads);\n}\n"):format(names[i], name, k.betas[1] and "false, " or ""))
+        "    %s;\n}\n"):format(names[i], call.text(k, given, name)))
   end
   local sizes = {}
   for i, tensor in ipairs({ node.outputs[1], node.inputs[1], node.inputs[2] }) do

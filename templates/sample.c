@@ -25,7 +25,7 @@ $(k.kernel_texts)
 // Runs a kernel in all threads and waits for all of them.
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
-        kernel(__VA_ARGS__, thread, s->threads);                                                   \
+        $(k.run);                                                                                  \
         sampler_wait_prefetching(s, thread);                                                       \
     } while (0)
 

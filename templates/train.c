@@ -51,7 +51,7 @@ enum {
 // Runs a kernel in all threads, waits for all of them, and adds the time to the kernel's profile.
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
-        kernel(__VA_ARGS__, thread, threads);                                                      \
+        $(k.run);                                                                                  \
         kernel_done(KERNEL_##kernel, thread);                                                      \
     } while (0)
 

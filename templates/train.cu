@@ -44,7 +44,7 @@ enum {
 #define RUN(kernel, ...)                                                                           \
     do {                                                                                           \
         gpu_kernel_begin(gpu, KERNEL_##kernel);                                                    \
-        kernel##_launch(gpu, ##__VA_ARGS__);                                                       \
+        $(k.run);                                                                                  \
         gpu_kernel_end(gpu, KERNEL_##kernel);                                                      \
     } while (0)
 
@@ -65,19 +65,19 @@ void $("device_"..phase)(struct gpu *gpu) {
 //$ end
 // Copies the batch in staging slot `state->micro` to where the model reads it.
 void device_take(struct gpu *gpu) {
-    RUN(step_take);
+    $(k.run_whole("step_take"));
 }
 
 // The norm of the gradients, the clip factor, and, if all are finite, the update.
 void device_update(struct gpu *gpu) {
-    RUN(grad_norm);
-    RUN($(k.c.optimizer));
+    $(k.run_whole("grad_norm"));
+    $(k.run_whole(k.c.optimizer));
 }
 
 // Converts the parameters, after they came from the host, to the type of activations.
 void device_prepare(struct gpu *gpu) {
     //$ if k.c.dtype ~= "float32" then
-    RUN(cast, (elem *)gpu->packed, gpu->params);
+    $(k.run_whole("cast"));
     //$ else
     (void)gpu;
     //$ end

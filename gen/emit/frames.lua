@@ -1,5 +1,6 @@
 -- frames: the files of a build from their frames in templates/: model.h, train.c or train.cu, sample.c.
 -- Depends on the other files of this room.
+local call = require("gen.emit.call")
 local isas = require("gen.ir.isa")
 local kernels = require("gen.emit.kernels")
 local literal = require("gen.emit.literal")
@@ -60,8 +61,8 @@ end
 
 function emit.train_c(g, facts)
   local emitter = program.emitter(g)
-  local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false },
-    { __index = facts })
+  local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false,
+    run = call.RUN.train }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
@@ -103,7 +104,8 @@ local elem_types = { bf16 = "bf16", f16 = "f16", f32 = "float" }
 
 function emit.train_cu(g, c, facts)
   local emitter = program.emitter(g)
-  local k = setmetatable({ products = {}, elem_type = elem_types[g:elem()] }, { __index = facts })
+  local k = setmetatable({ products = {}, elem_type = elem_types[g:elem()], run = call.RUN.cuda,
+    run_whole = call.run_whole }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   for _, kernel in ipairs(whole_kernels(g, c)) do table.insert(emitter.kernels, kernel) end
@@ -122,7 +124,7 @@ end
 
 function emit.sample_c(g, facts)
   local emitter = program.emitter(g)
-  local k = setmetatable({}, { __index = facts })
+  local k = setmetatable({ run = call.RUN.sample }, { __index = facts })
   k.forward = emitter:phase("forward")
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()

@@ -1,5 +1,6 @@
 -- kernels: from a planned node to what its template needs: a name, a signature, sizes, and the C of
 -- the pointwise ops in its store. One kernel serves all nodes of the same op, sizes and fusion.
+local call = require("gen.emit.call")
 local graph = require("gen.ir.graph")
 local layout = require("gen.passes.layout")
 local target = require("gen.ir.target")
@@ -69,53 +70,7 @@ function kernels.name(node, t, decode)
   return table.concat(words, "_")
 end
 
--- ---- operands -----------------------------------------------------------------------------------
-
--- What the kernel is given, in the order of its parameters: { name, tensor, const } or, for
--- numbers, { name, type, value }.
-local function operand_list(node)
-  local list, taken = {}, {}
-  local function add(name, tensor, const)
-    local unique, n = name, 1
-    while taken[unique] do
-      n = n + 1
-      unique = name .. n
-    end
-    taken[unique] = true
-    list[#list + 1] = { name = unique, tensor = tensor, const = const }
-    return unique
-  end
-
-  if node.op.takes_model then taken.m = true end
-  for i, operand in ipairs(node.op.outputs) do
-    if node.outputs[i] then add(operand[1], node.outputs[i], false) end
-  end
-  local step_names = {}
-  for step in graph.steps(node) do
-    if step.keep then step_names[step] = { add("kept", step.keep, false) } end
-  end
-  for i, operand in ipairs(node.op.inputs) do
-    local tensor = node.inputs[i]
-    if tensor then
-      local const = tensor.kind ~= "state"
-      add(operand[1], tensor, const)
-    end
-  end
-  for step in graph.steps(node) do
-    if step.op then
-      step_names[step] = {}
-      local o = 0
-      for i, operand in ipairs(step.op.inputs) do
-        if i ~= step.streamed then
-          o = o + 1
-          local name = i == 1 and step.op.inputs[2][1] or operand[1] -- swapped: "addend" either way
-          step_names[step][operand[1]] = add(name, step.operands[o], true)
-        end
-      end
-    end
-  end
-  return list, step_names
-end
+-- ---- pointwise ops in a load and in a store ------------------------------------------------------
 
 -- The C of one pointwise op on the vector `value`: its expression with its operands loaded.
 local function cpu_statements(list, step, names)
@@ -215,48 +170,6 @@ local function gemm_store(node, step_names)
   return store
 end
 
--- ---- signatures ---------------------------------------------------------------------------------
-
-local c_types = {
-  cpu = { f32 = "float", i32 = "int32_t" },
-  cuda = { f32 = "float", i32 = "int32_t", bf16 = "elem", f16 = "elem" },
-}
-
--- The C type of a tensor's elements.
-function kernels.c_type(t, tensor)
-  return c_types[t.backend][tensor.type]
-end
-
-local function parameter_words(k)
-  local words, cuda = {}, k.target.backend == "cuda"
-  if k.takes_model then
-    words[1] = (k.op.writes_model and "" or "const ") ..
-      (cuda and "struct step_state *state" or "struct model *m")
-  end
-  for _, operand in ipairs(k.operands) do
-    words[#words + 1] = (operand.const and "const " or "") .. kernels.c_type(k.target, operand.tensor) ..
-      " *" .. operand.name
-  end
-  if k.site then words[#words + 1] = "uint32_t site" end
-  for _, name in ipairs(k.betas) do words[#words + 1] = (cuda and "float " or "bool ") .. name end
-  if cuda and k.node.workspace then words[#words + 1] = "float *workspace" end
-  return words
-end
-
--- Of each gradient that a kernel adds to: on CUDA `beta`, whether what was there counts (1) or not
--- (0); on the CPU `first`, whether nothing is there yet.
-local function beta_names(node, t)
-  local names, cuda = {}, t.backend == "cuda"
-  local word = cuda and "beta" or "first"
-  for i, operand in ipairs(node.op.outputs) do
-    if operand.accumulate and node.outputs[i] and (node.op.betas or #names == 0) then
-      names[#names + 1] = #names == 0 and word or word .. #names + 1
-    end
-  end
-  if cuda and node.op.writes_model then names[1] = "beta" end
-  return names
-end
-
 -- ---- kernels ------------------------------------------------------------------------------------
 
 local function bytes_of(node)
@@ -323,7 +236,7 @@ end
 
 -- What a template function is given for a node: templates/README.md lists the fields.
 local function describe(node, t, decode)
-  local operands, step_names = operand_list(node)
+  local operands, step_names = call.operands(node)
   local prologue, isa = node.prologue or {}, t.isa or {}
   local in_prologue, in_epilogue = dropout_site(prologue), dropout_site(node.epilogue)
   local own_site = (node.attrs.site or 0) ~= 0 and node.attrs.site or nil
@@ -331,7 +244,7 @@ local function describe(node, t, decode)
   local cuda_product = t.backend == "cuda" and node.op.product
   local d = layout.sizes(t, node)
   local k = {
-    name = kernels.name(node, t, decode), op = node.op, node = node, operands = operands,
+    name = kernels.name(node, t, decode), op = node.op, node = node, operands = operands, decode = decode,
     target = t, dtype = t.elem, d = d, dims = dims_text(d, t), specialise = t.specialise ~= false,
     attrs = {}, uses = {},
     prologue = statements(prologue, step_names, t.backend),
@@ -339,10 +252,7 @@ local function describe(node, t, decode)
     store_tiles = store_tiles(node.epilogue, step_names),
     store = cuda_product and gemm_store(node, step_names) or nil,
     site = site, epilogue_uses_dropout = in_epilogue ~= nil, prologue_uses_dropout = in_prologue ~= nil,
-    takes_model = node.op.takes_model or site ~= nil,
-    betas = beta_names(node, t),
     rows = decode and "rows" or "N",
-    thread_params = (decode and "int rows, " or "") .. "int thread, int threads",
     tiling = not decode and tiling.of(t, node) or nil, epilogue_is_long = is_long(node.epilogue),
     tile_rows = isa.tile_rows, tile_vecs = isa.tile_vecs, vec = isa.vec,
     flops = flops_of(node), bytes = bytes_of(node),
@@ -362,19 +272,7 @@ local function describe(node, t, decode)
     for key, value in pairs(node.op.product) do k[key] = value end
     k.inner_ld, k.cols_ld = k.inner .. "_LD", k.cols .. "_LD"
   end
-
-  local words = parameter_words(k)
-  function k.sign(head, name, extra)
-    local all = { table.unpack(words) }
-    for word in extra:gmatch("[^,]+") do all[#all + 1] = word:match("^%s*(.-)%s*$") end
-    return ("%s %s(%s)"):format(head, name, table.concat(all, ", "))
-  end
-  function k.sign_launch()
-    return ("static void %s_launch(struct gpu *gpu, %s)"):format(k.name, table.concat(words, ", "))
-  end
-  local names = {}
-  for i, word in ipairs(words) do names[i] = word:match("([%w_]+)$") end
-  k.arg_names = table.concat(names, ", ")
+  call.bind(k)
   return k
 end
 
@@ -474,6 +372,7 @@ function kernels.whole(backend, file, fn, k)
   local path = ("templates/%s/%s"):format(backend, file .. (backend == "cpu" and ".c" or ".cu"))
   k.path = path
   k.part = setmetatable({}, { __index = function(_, word) return k.name .. "_" .. word end })
+  if backend == "cuda" then call.bind_whole(k) end
   return expand(path, fn, k)
 end
 

@@ -1,8 +1,6 @@
 -- literal: values as C writes them. Depends on nothing.
 local literal = {}
 
-local WIDTH = 100
-
 -- A C string literal: bytes that C could take for something else, trigraphs among them, are octal.
 function literal.string(text)
   local function octal(byte) return ("\\%03o"):format(byte:byte()) end
@@ -23,8 +21,7 @@ function literal.macro_strings(text)
     for piece in (word .. " "):gmatch("[^+]+%+?") do add(piece) end
   end
   lines[#lines + 1] = literal.string((line:gsub(" $", "")))
-  for i = 1, #lines - 1 do lines[i] = lines[i] .. (" "):rep(WIDTH - 5 - #lines[i]) .. "\\" end
-  return table.concat(lines, "\n    ")
+  return table.concat(lines, " \\\n    ")
 end
 
 return literal

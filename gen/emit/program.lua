@@ -1,5 +1,6 @@
 -- program: a planned graph becomes functions that call kernels. It decides nothing: names, addresses, order and
--- fusions are the graph's. Depends on kernels of this room.
+-- fusions are the graph's. Depends on call and kernels of this room.
+local call = require("gen.emit.call")
 local graph = require("gen.ir.graph")
 local kernels = require("gen.emit.kernels")
 local target = require("gen.ir.target")
@@ -97,39 +98,36 @@ local function beta_text(node, number, cuda)
   return by_rows and "row == 0 ? gpu->beta : 1.0f" or "gpu->beta"
 end
 
+-- An operand's buffer; in a loop over blocks of rows, the block's first row of it.
+function Writer:operand_text(node, operand)
+  local text = self:buffer(operand.tensor, operand.const)
+  if not (node.sliced and node.sliced[operand.tensor] and node.block.count > 1) then return text end
+  local width = operand.tensor.dims[2] and target.padded(self.emitter.target, operand.tensor)
+  return text .. (width and (" + (size_t)row * %d"):format(width) or " + row")
+end
+
 function Writer:call(node, indent)
-  local k = self.emitter:kernel(node)
-  local args, cuda = {}, self.emitter.cuda
-  if k.takes_model then args[1] = cuda and "gpu->state" or "m" end
-  for _, operand in ipairs(k.operands) do
-    local text = self:buffer(operand.tensor, operand.const)
-    if node.sliced and node.sliced[operand.tensor] and node.block.count > 1 then
-      local width = operand.tensor.dims[2] and target.padded(self.emitter.target, operand.tensor)
-      text = text .. (width and (" + (size_t)row * %d"):format(width) or " + row")
-    end
-    args[#args + 1] = text
-  end
-  if k.site then args[#args + 1] = self:site_text(node, k.site) end
-  for i in ipairs(k.betas) do args[#args + 1] = beta_text(node, i, cuda) end
-  if cuda and node.workspace then args[#args + 1] = self:buffer(node.workspace, false) end
-  if self.emitter.decode then
-    if k.op.gives_weights then
-      args[#args + 1] = ("sampler_layer_weights(s, %s)"):format(self.layer_text)
-      args[#args + 1] = "s->weights_tokens"
-    end
-    if k.op.takes_pos then args[#args + 1] = "pos" end
-    args[#args + 1] = node.dims.N == 1 and self.emitter.rows > 1 and "1" or "rows"
-  elseif k.op.scratch and not cuda then
-    args[#args + 1] = "scratch"
-    self.needs_scratch = true
-  end
-  if not k.specialise then table.insert(args, 1, kernels.sizes_argument(k)) end
-  table.insert(args, 1, k.name)
+  local k, cuda = self.emitter:kernel(node), self.emitter.cuda
   if node.site and node.site ~= self.last_site then
     self.lines[#self.lines + 1] = ("%s// %s"):format(indent, self:site(node))
     self.last_site = node.site
   end
-  self.lines[#self.lines + 1] = ("%sRUN(%s);"):format(indent, table.concat(args, ", "))
+  self.lines[#self.lines + 1] = indent .. call.run_text(k, {
+    sizes = function() return kernels.sizes_argument(k) end,
+    model = cuda and "gpu->state" or "m",
+    operand = function(argument) return self:operand_text(node, argument.operand) end,
+    site = function() return self:site_text(node, k.site) end,
+    beta = function(argument) return beta_text(node, argument.number, cuda) end,
+    workspace = function() return self:buffer(node.workspace, false) end,
+    scratch = function()
+      self.needs_scratch = true
+      return "scratch"
+    end,
+    weights = function() return ("sampler_layer_weights(s, %s)"):format(self.layer_text) end,
+    tokens = "s->weights_tokens",
+    pos = "pos",
+    rows = node.dims.N == 1 and self.emitter.rows > 1 and "1" or "rows",
+  }) .. ";"
 end
 
 -- The name under which the model asked for a node: "block.l.ln_1" in a function of several layers.
@@ -163,7 +161,7 @@ function Writer:declarations()
   local lines = {}
   for _, entry in ipairs(self.buffers) do
     local head = ("    %s%s *%s = %s;"):format(entry.const and "const " or "",
-      kernels.c_type(self.emitter.target, entry.tensor), entry.name, self:address(entry.tensor))
+      call.c_type(self.emitter.target, entry.tensor), entry.name, self:address(entry.tensor))
     lines[#lines + 1] = ("%s // %s"):format(head, shape_comment(entry.tensor))
   end
   if self.needs_scratch then

@@ -4,6 +4,8 @@
 --
 -- Every function of the text takes `sizes` first. In each, an enum's entries that hang on a size
 -- ("N = sizes->N", and what is computed from those) become const ints; those that are used.
+local call = require("gen.emit.call")
+
 local unspecialise = {}
 
 -- Reads "A = x, B = F(y, z)" into { { name, value }, ... }.
@@ -92,7 +94,7 @@ function unspecialise.text(text, name, known)
     return ("%s%s@(%s {\n%s}\n"):format(head, own, params:sub(2), body)
   end)
   text = text:gsub("([%w_]+)(@?)(%s*)%(", function(word, defined, space)
-    if defined == "@" then return word .. "(const struct sizes *sizes, " end
+    if defined == "@" then return word .. "(" .. call.SIZES .. ", " end
     return known[word] and word .. space .. "(sizes, " or nil
   end)
   return (text:gsub("^\n", ""))

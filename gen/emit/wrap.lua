@@ -85,6 +85,12 @@ local function fit(line, open)
   return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. rest, best_open)
 end
 
+-- A macro's line, with the backslash in the last column.
+local function fit_macro(line)
+  local text = line:match("^(.-)%s*\\$")
+  return text .. (" "):rep(math.max(1, WIDTH - 1 - #text)) .. "\\"
+end
+
 -- A statement that its template breaks behind commas is broken anew: its brackets have moved.
 function wrap.text(text)
   local lines = {}
@@ -93,7 +99,9 @@ function wrap.text(text)
   for line in (fit_comments(lines) .. "\n"):gmatch("([^\n]*)\n") do
     if pending then
       pending = pending .. " " .. line:match("^%s*(.*)$")
-    elseif line:find("^%s*#") or line:find("\\$") then
+    elseif line:find("\\$") then
+      out[#out + 1] = fit_macro(line)
+    elseif line:find("^%s*#") then
       out[#out + 1] = line
     else
       pending = line

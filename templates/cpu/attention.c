@@ -208,7 +208,7 @@ struct $(k.part.scratch) {
     //$ end
 };
 
-$(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     //$ sizes(k)
     // Rows to prefetch per tile: T over the number of tiles, which is half of backward's.
     enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, T + 3 * WIDE) };
@@ -272,7 +272,7 @@ struct $(k.part.scratch) {
     //$ end
 };
 
-$(k.sign("static void", k.name, "void *scratch, int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     //$ sizes(k)
     // STRIDE is an odd number of cache lines, so that rows spread over the sets of the cache. EACH:
     // rows to prefetch per tile; a head has about T / TILE_ROWS * (T + 3 WIDE) / WIDE tiles.

@@ -7,7 +7,7 @@
 //// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D). S is larger than T, since tiles read
 //// beyond the last value.
 //$ function attention_decode(k)
-$(k.sign("static void", k.part.rows, "int pos, int rows, int h")) {
+$(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
     enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = $(k.op.panel) };
     enum { DEPTH = D < (int)PRODUCT_DEPTH ? (int)D : (int)PRODUCT_DEPTH };
     _Alignas(64) float q[ROWS * DEPTH] = {0}, weights[ROWS * KEYS], sums[ROWS * COLS];
@@ -105,7 +105,7 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, cons
 
 //// Appends the rows' keys and values to the cache, then attends. weights (H, tokens, tokens) of
 //// this layer receives its rows if it is not NULL.
-$(k.sign("static void", k.name, "float *weights, int tokens, int pos, "..k.thread_params)) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), WIDTH = $(k.op.panel) };
     const struct range mine = share(H, thread, threads);
     for (int h = mine.first; h < mine.last; h++) {

@@ -36,7 +36,7 @@ VEC_INLINE float $(k.common.exp_sum)(const float *row, float *tops, const bool k
 //$ end
 
 //$ function cross_entropy(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
@@ -50,7 +50,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 
 //// The loss and dlogits = (softmax - onehot(target)) * loss_scale. dlogits may alias logits.
 //$ function cross_entropy_backward(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), BLOCK = 1024, BLOCKS = DIVIDE_UP(V, BLOCK) };
     const struct range mine = share(N, thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
@@ -78,7 +78,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 //$ end
 
 //$ function mean_loss(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims) };
     (void)threads;
     if (thread != 0) {

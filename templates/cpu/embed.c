@@ -1,7 +1,7 @@
 //// embed.c: y = wte[token] + wpe[position]; a model without positions has no wpe.
 
 //$ function embed(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), COLS = C };
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
@@ -29,7 +29,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 //// Each thread owns a range of columns in both tables and accumulates the rows of dy in order, so
 //// that sums do not depend on the number of threads.
 //$ function embed_backward(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), GROUPS = DIVIDE_UP(C, VEC) };
     const struct range mine = share(GROUPS, thread, threads);
     clear_columns(dwte, first ? V : 0, C, C, mine);
@@ -54,7 +54,7 @@ $(k.sign("static void", k.name, "int thread, int threads")) {
 //$ end
 
 //$ function embed_decode(k)
-$(k.sign("static void", k.name, "int pos, int rows, int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims) };
     const struct range mine = share(rows, thread, threads);
     for (int row = mine.first; row < mine.last; row++) {

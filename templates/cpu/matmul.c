@@ -9,7 +9,7 @@
 //$ local done = "const float *done, int i, int p, int rows, int cols"
 // The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
 // would take registers from the product.
-$(k.sign("APART void", k.part.store, done)) {
+$(k.sign_part("APART void", k.part.store, done)) {
     enum { $(k.dims), COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
     (void)$(k.a), (void)w;
     //$ if k.epilogue_uses_dropout then
@@ -30,7 +30,7 @@ $(k.sign("APART void", k.part.store, done)) {
 
 //$ end
 //$ local pieces = "const float *panel, int from, int depth, int i, int p, const int rows, const int vecs, const int last"
-$(k.sign("VEC_INLINE void", k.part.tile, pieces)) {
+$(k.sign_part("VEC_INLINE void", k.part.tile, pieces)) {
     enum { $(k.dims), K = $(k.inner), K_LD = $(k.inner_ld) };
     enum { COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
     (void)w;
@@ -97,7 +97,7 @@ static inline struct piece $(k.part.piece)(struct range panels, int item) {
                           $(offset)};
 }
 
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), VECS = $(t.vecs), WIDE = VECS * VEC };
     enum { DEPTH = $(t.depth), SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
@@ -151,7 +151,7 @@ VEC_INLINE void $(k.part.tile)(float *dw, const float *dy, const float *x, bool 
     tile_store(acc, rows, vecs, last, to, C);
 }
 
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), VECS = $(t.vecs), WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
     // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of

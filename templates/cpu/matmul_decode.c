@@ -3,7 +3,7 @@
 //// y (rows, O) = x (rows, C) w^T, with w as the checkpoint has it. Each thread computes a
 //// contiguous range of outputs, so it reads its part of w from end to end.
 //$ function matmul_decode(k)
-$(k.sign("static void", k.name, "int rows, int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims) };
     _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
     const struct range mine = product_share(O, thread, threads);

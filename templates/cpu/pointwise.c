@@ -1,6 +1,6 @@
 //// pointwise.c: a pointwise op that fused into no other kernel.
 //$ function pointwise(k)
-$(k.sign("static void", k.name, k.thread_params)) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), COLS = C };
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);

@@ -2,7 +2,7 @@
 
 //// SUMS independent partial sums hide the latency of additions.
 //$ function rmsnorm(k)
-$(k.sign("static void", k.name, k.thread_params)) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), SUMS = 4, WIDE = SUMS * VEC };
     const struct range mine = share($(k.rows), thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
@@ -32,7 +32,7 @@ $(k.sign("static void", k.name, k.thread_params)) {
 //// The sum over rows is made of P partial sums (P, C), added in order. P is fixed, so that results
 //// do not depend on the number of threads.
 //$ function rmsnorm_backward(k)
-$(k.sign("static void", k.name, "int thread, int threads")) {
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);

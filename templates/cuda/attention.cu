@@ -167,7 +167,7 @@ DEVICE void $(k.common.store)(elem *to, int stride, const int (&row)[2], int row
 //// multiplied by exp(m_before - m).
 //$ function attention(k)
 //$ local held = k.uses.dropout and 32 or 64
-$(k.sign("KERNEL_BLOCKS(128, 2)", k.name, "")) {
+$(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
     //$ forward_sizes(k)
     constexpr float RATE = $(k.attrs.scale) * LOG2_E;        // scores to powers of 2
     constexpr bool HELD = D <= $(held);                      // Q's operands stay in registers
@@ -441,7 +441,7 @@ DEVICE float $(k.part.statistic)(const float *lse, const float *delta, int query
     return row < T && threadIdx.x < 2 * QUERIES ? delta[row] : 0.0f;
 }
 
-$(k.sign("KERNEL_BLOCKS(256, 1)", k.part.main, "")) {
+$(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
     //$ backward_sizes(k)
     constexpr float SCALE = $(k.attrs.scale), RATE = SCALE * LOG2_E;
     const float *delta = workspace + DELTA;

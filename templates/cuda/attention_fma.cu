@@ -100,7 +100,7 @@ DEVICE float $(k.common.row)(float value, bool sum) {
 //// K and V from L2 for each 64 queries. Limited by multiply-adds and about as much by shared
 //// memory: 16 multiply-adds for two reads of 16 bytes.
 //$ function attention_fma(k)
-$(k.sign("KERNEL(256)", k.name, "")) {
+$(k.sign("KERNEL(256)", k.name)) {
     //$ sizes(k)
     SHARED(float, tiles, [TILE * STRIDE]);   // (2, DEPTH, TILE) of Q and K, then (TILE, TILE) of V
     SHARED(float, weights, [TILE * STRIDE]); // (keys, queries)
@@ -270,7 +270,7 @@ DEVICE void $(k.part.store)(elem *to, const float (&acc)[4][4], float factor, in
 
 //$ local state = k.uses.dropout and "state, site" or "nullptr, 0"
 // dQ of TILE queries.
-$(k.sign("KERNEL(256)", k.part.queries, "")) {
+$(k.sign_part("KERNEL(256)", k.part.queries)) {
     //$ sizes(k)
     (void)y; // delta, in the workspace, has it
     SHARED(float, tiles, [TILE * STRIDE]);
@@ -307,7 +307,7 @@ $(k.sign("KERNEL(256)", k.part.queries, "")) {
 }
 
 // dK and dV of TILE keys.
-$(k.sign(k.uses.dropout and "KERNEL_BLOCKS(256, 1)" or "KERNEL(256)", k.part.keys, "")) {
+$(k.sign_part(k.uses.dropout and "KERNEL_BLOCKS(256, 1)" or "KERNEL(256)", k.part.keys)) {
     //$ sizes(k)
     (void)y; // delta, in the workspace, has it
     SHARED(float, tiles, [TILE * STRIDE]);

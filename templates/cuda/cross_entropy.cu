@@ -19,7 +19,7 @@
 //// Floor: the logits are read once.
 //$ function cross_entropy(k)
 //$ local threads, lanes, per = cut(k)
-$(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
+$(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int LANES = $(lanes), VECS = V_LD / VEC, PER = $(per);
     //$ if lanes > 32 then
@@ -62,7 +62,7 @@ $(k.sign_launch()) {
 //// row.
 //$ function cross_entropy_backward(k)
 //$ local threads, lanes, per, held, ahead = cut(k)
-$(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name, "")) {
+$(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int LANES = $(lanes), VECS = V_LD / VEC, PER = $(per), GROUPS = $(threads // lanes);
     //$ if lanes > 32 then
@@ -190,7 +190,7 @@ $(k.sign_launch()) {
 //// The mean over targets other than -1, and its sum over the step's micro-batches; beta is 0 in
 //// the first. One block, which adds in double, in a fixed order.
 //$ function mean_loss(k)
-$(k.sign("KERNEL(1024)", k.name, "")) {
+$(k.sign("KERNEL(1024)", k.name)) {
     [[maybe_unused]] constexpr int $(k.dims);
     SHARED(double, sums, [1024]);
     SHARED(int, counts, [1024]);

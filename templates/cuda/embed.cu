@@ -3,7 +3,7 @@
 //// Floor: a row of wte (float) is read, a row of y written; wpe stays in the cache. A thread takes
 //// four vectors of its block's range at once, 256 apart.
 //$ function embed(k)
-$(k.sign("KERNEL(256)", k.name, "")) {
+$(k.sign("KERNEL(256)", k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
     constexpr int VECS = divide_up(C, VEC), AT_ONCE = 4;
     //$ if k.epilogue_uses_dropout then

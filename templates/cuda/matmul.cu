@@ -117,7 +117,7 @@ KERNEL(256) $(k.name)(elem *packed, const float *params) {
     }
 }
 
-static void $(k.part.launch)(struct gpu *gpu, elem *packed, const float *params) {
+$(k.sign_launch()) {
     LAUNCH($(k.name), dim3($((k.state_floats + 2047) // 2048)), dim3(256), 0, gpu->stream, packed,
            params);
 }

@@ -95,7 +95,7 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
     }
 }
 
-static void grad_norm_launch(struct gpu *gpu) {
+$(k.sign_launch()) {
     // The blocks' sums use cuBLASLt's workspace, as no product runs meanwhile.
     LAUNCH(grad_norm, $(blocks), 512, 0, gpu->stream, gpu->state, gpu->grads,
            (double *)gpu->workspace);
@@ -178,7 +178,7 @@ KERNEL(256) $(k.name)($(params)) {
     }
 }
 
-static void $(k.name.."_launch")(struct gpu *gpu) {
+$(k.sign_launch()) {
     LAUNCH($(k.name), divide_up($(k.state_floats // 4), 2 * 256), 256, 0, gpu->stream, $(args));
 }
 //$ end

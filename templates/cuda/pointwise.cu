@@ -3,7 +3,7 @@
 //// Floor: each operand is read and y written once. A thread takes four vectors of its block's
 //// range at once, 256 apart.
 //$ function pointwise(k)
-$(k.sign("KERNEL(256)", k.name, "")) {
+$(k.sign("KERNEL(256)", k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
     constexpr int VECS = divide_up(C, VEC), AT_ONCE = 4;
     //$ if k.epilogue_uses_dropout then

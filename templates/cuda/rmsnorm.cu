@@ -5,7 +5,7 @@
 //// prologue runs between the load of x and the sum.
 //$ function rmsnorm(k)
 //$ local threads, lanes, at_once = forward_cut(k)
-$(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, lanes == 32 and 2 or 1), k.name, "")) {
+$(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, lanes == 32 and 2 or 1), k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
     // LANES threads hold AT_ONCE rows in PER vectors each; a block has GROUPS times as many.
     constexpr int LANES = $(lanes), AT_ONCE = $(at_once), GROUPS = $(threads // lanes);
@@ -101,7 +101,7 @@ $(k.sign_launch()) {
 //$ function rmsnorm_backward(k)
 //$ local warps, per, groups, resident, at_once, blocks = backward_cut(k, 1)
 //$ local threads = 32 * warps * groups
-$(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name, "")) {
+$(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
     constexpr int BLOCKS = $(blocks), GROUPS = $(groups), WARPS = $(warps), PER = $(per);
     constexpr int LANES = WARPS * WARP, AT_ONCE = $(at_once), VECS = divide_up(C, VEC);

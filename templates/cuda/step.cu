@@ -28,7 +28,7 @@ step_take(struct step_state *state, int32_t *tokens, int32_t *targets, int32_t *
     }
 }
 
-static void step_take_launch(struct gpu *gpu) {
+$(k.sign_launch()) {
     LAUNCH(step_take, $((k.N + 255) // 256), 256, 0, gpu->stream, gpu->state, gpu->tokens,
            gpu->targets, gpu->order, gpu->staging[0], gpu->staging[1]);
 }

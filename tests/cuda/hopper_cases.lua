@@ -6,6 +6,7 @@
 -- TYPE is bf16 or f16; SITE the dropout site, 0 where there is no dropout; SMS the multiprocessors
 -- that work is cut for (few: a block has several items).
 package.path = "./?.lua;" .. package.path
+local call = require("gen.emit.call")
 local graph = require("gen.ir.graph")
 local kernels = require("gen.emit.kernels")
 local layout = require("gen.passes.layout")
@@ -40,7 +41,7 @@ local function emit(elem, B, T, H, D, site, sms)
     words[i] = ("[](struct gpu *gpu, struct step_state *state, uint32_t site, elem *y, float *lse, "
       .. "elem *qkv, elem *dqkv, elem *dy, float *workspace) {\n"
       .. "         (void)state, (void)site, (void)dqkv, (void)dy, (void)workspace;\n"
-      .. "         %s_launch(gpu, %s);\n     }"):format(k.name, k.arg_names)
+      .. "         %s;\n     }"):format(call.text(k, call.NAMES))
   end
   entries[#entries + 1] = ("    {%d, %d, %d, %d, %du, %d, %d,\n     %s,\n     %s},"):format(B, T, H, D,
     site, sms, workspace, words[1], words[2])

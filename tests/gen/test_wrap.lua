@@ -6,7 +6,10 @@ local function becomes(text, wanted)
   return function() check.same_text(wrap.text(text), wanted or text) end
 end
 
-check.test("short lines stay", becomes("int a;\n\n    f(a, b);\n// words\n#define X \\\n    1\n"))
+check.test("short lines stay", becomes("int a;\n\n    f(a, b);\n// words\n#define X 1\n"))
+
+check.test("a macro's backslashes stand in the last column", becomes("#define X \\\n    call(a); \\\n    1\n",
+  "#define X" .. (" "):rep(90) .. "\\\n    call(a);" .. (" "):rep(87) .. "\\\n    1\n"))
 
 check.test("a signature goes on behind its bracket", becomes(
   "static void a_rather_long_name(float *restrict first, const float *second, const float *third, int fourth) {\n",

@@ -20,6 +20,7 @@
 --   accumulates { tensor name, ... }: parameters whose gradient has another writer before this graph's
 package.path = "./?.lua;" .. package.path
 local autodiff = require("gen.passes.autodiff")
+local call = require("gen.emit.call")
 local fuse = require("gen.passes.fuse")
 local graph = require("gen.ir.graph")
 local kernels = require("gen.emit.kernels")
@@ -257,13 +258,6 @@ local function aliases_of(t, node)
   return list
 end
 
-local function site_of(node)
-  for step in graph.steps(node) do
-    if step.attrs and step.attrs.site then return step.attrs.site end
-  end
-  return node.attrs.site or 0
-end
-
 local function call_rows(g, node)
   if not g.decode then return 0 end
   return node.dims.N == 1 and node.op.name ~= "last_row" and 1 or g.decode.rows
@@ -284,43 +278,34 @@ local function call_text(g, family, index, node, k, written)
   if g:backend() == "cuda" then scratch = node.workspace and tostring(4 * graph.count(node.workspace)) or "0" end
   local tokens = node.op.name == "embed_backward" and index[node.inputs[2]] or -1
   return ('    {"%s", %s, %.17g, %.17g, %du, %d, %s, %d, {%s}, %s, %s},'):format(k.unique,
-    family:wrapper(k), k.flops, k.bytes, site_of(node), call_rows(g, node), scratch, tokens,
+    family:wrapper(k), k.flops, k.bytes, k.site or 0, call_rows(g, node), scratch, tokens,
     #first > 0 and table.concat(first, ", ", 1, math.min(#first, 2)) or "false",
     indices(index, tensors, 12), indices(index, aliases_of(g.target, node), 4))
 end
 
 -- A kernel behind the one signature that harness.c calls.
-local function wrapper_cpu(g, node, k, name)
-  local words = {}
-  if k.takes_model then words[1] = "c->m" end
-  for i = 1, #k.operands do words[#words + 1] = ("c->at[%d]"):format(i - 1) end
-  if k.site then words[#words + 1] = "c->site" end
-  for i in ipairs(k.betas) do words[#words + 1] = ("c->beta[%d] == 0"):format(i - 1) end
-  if g.decode then
-    if node.op.gives_weights then
-      words[#words + 1] = "NULL"
-      words[#words + 1] = "0"
-    end
-    if node.op.takes_pos then words[#words + 1] = "c->pos" end
-    words[#words + 1] = "c->rows"
-  elseif node.op.scratch then
-    words[#words + 1] = "c->scratch"
-  end
-  return ("static void %s(const struct call_context *c) {\n    %s(%s, c->thread, c->threads);\n}\n"):format(
-    name, k.unique, table.concat(words, ", "))
-end
-
-local function wrapper_cuda(_, node, k, name)
-  local words = { "c->gpu" }
-  if k.takes_model then words[2] = "c->gpu->state" end
-  for i, operand in ipairs(k.operands) do
-    words[#words + 1] = ("(%s *)c->at[%d]"):format(kernels.c_type(k.target, operand.tensor), i - 1)
-  end
-  if k.site then words[#words + 1] = "c->site" end
-  for i in ipairs(k.betas) do words[#words + 1] = ("c->beta[%d]"):format(i - 1) end
-  if node.workspace then words[#words + 1] = "(float *)c->scratch" end
-  return ('extern "C" void %s(const struct call_context *c) {\n    %s_launch(%s);\n}\n'):format(name, k.unique,
-    table.concat(words, ", "))
+local function wrapper(k, name)
+  local cuda = k.target.backend == "cuda"
+  local words = call.text(k, {
+    gpu = "c->gpu",
+    model = cuda and "c->gpu->state" or "c->m",
+    operand = function(argument)
+      local at = ("c->at[%d]"):format(argument.number - 1)
+      return cuda and ("(%s *)%s"):format(call.c_type(k.target, argument.operand.tensor), at) or at
+    end,
+    site = "c->site",
+    beta = function(argument) return ("c->beta[%d]%s"):format(argument.number - 1, cuda and "" or " == 0") end,
+    workspace = "(float *)c->scratch",
+    scratch = "c->scratch",
+    weights = "NULL",
+    tokens = "0",
+    pos = "c->pos",
+    rows = "c->rows",
+    thread = "c->thread",
+    threads = "c->threads",
+  }, k.unique)
+  return ("%s void %s(const struct call_context *c) {\n    %s;\n}\n"):format(cuda and 'extern "C"' or "static", name,
+    words)
 end
 
 -- ---- families ------------------------------------------------------------------------------------
@@ -372,8 +357,7 @@ function Family:kernel(g, node, covered)
   if not self.by_name[k.unique] then
     self.by_name[k.unique] = k.text
     local text = k.unique == base and k.text or k.text:gsub("%f[%w_]" .. base, k.unique)
-    local wrapper = k.target.backend == "cpu" and wrapper_cpu or wrapper_cuda
-    self.texts[#self.texts + 1] = text .. "\n" .. wrapper(g, node, k, self:wrapper(k))
+    self.texts[#self.texts + 1] = text .. "\n" .. wrapper(k, self:wrapper(k))
     self.wrappers[#self.wrappers + 1] = self:wrapper(k)
     self.gemms[#self.gemms + 1] = text:match("static struct gemm ([%w_]+)")
     self.hopper = self.hopper or k.path:find("hopper") ~= nil
@@ -502,8 +486,8 @@ local function whole_texts(t, models)
           { __index = whole })
         kernel_words[#kernel_words + 1] = kernels.whole("cuda", file, fn, k)
         names[word] = ("whole_%s_%s"):format(whole.optimizer, word)
-        wrappers[#wrappers + 1] = ('extern "C" void %s(struct gpu *gpu) {\n    %s::%s_launch(gpu%s);\n}\n'):format(
-          names[word], whole.optimizer, k.name, word == "cast" and ", (elem *)gpu->packed, gpu->params" or "")
+        wrappers[#wrappers + 1] = ('extern "C" void %s(struct gpu *gpu) {\n    %s::%s;\n}\n'):format(names[word],
+          whole.optimizer, call.whole_text(k.name))
         declared[#declared + 1] = names[word]
       end
     end

@@ -1,0 +1,240 @@
+-- call: what a kernel is given, and in which order. The calling convention stands here alone: heads of kernels (k.sign,
+-- k.sign_part and k.sign_launch in templates) and calls of them (in emitted programs, the op harness and `make tune`)
+-- are made from one list, call.arguments. In this order, where a kernel has them:
+--
+--   gpu          struct gpu *gpu: on CUDA, for the function that launches the kernel
+--   sizes        const struct sizes *sizes: with specialise=false, for the kernel and for its parts (unspecialise.lua)
+--   model        struct model *m, on CUDA struct step_state *state: where the op takes_model or draws a mask; const
+--                unless it writes_model
+--   operand      float *y, const float *x, ...: outputs; what a fused load or store keeps; inputs; the operands of ops
+--                that are fused in. Those that are only read are const
+--   site         uint32_t site: which mask is drawn
+--   beta         bool first, on CUDA float beta: of outputs that are added to. True, or 0, where nothing is there yet;
+--                else false, or 1. With the op's `betas` each such output has its own: first2, beta2
+--   workspace    float *workspace: on CUDA, where layout gave the node one
+--   scratch      void *scratch: in a trainer on the CPU, this thread's memory, where the op has `scratch`
+--   weights, tokens   float *weights, int tokens: in a sampler, where the op gives_weights: where to write them (H,
+--                tokens, tokens), or NULL
+--   pos          int pos: in a sampler, the position of the first row, where the op takes_pos
+--   rows         int rows: in a sampler, the rows of this call
+--   thread, threads   int thread, int threads: on the CPU
+--
+-- A kernel's parts are given what stands up to workspace. A kernel knows nothing of blocks of rows: its caller gives
+-- addresses of the block's first row. The macro RUN of an emitted program adds gpu, thread and threads.
+--
+-- Callers give a value for each kind (call.text): gen/emit/program.lua, tests/ops/emit.lua, gen/tune.lua. A new kind is
+-- one line of `arguments`, and its value there; a caller that has none is told which. Depends on nothing of this room.
+local graph = require("gen.ir.graph")
+
+local call = {}
+
+local c_types = {
+  cpu = { f32 = "float", i32 = "int32_t" },
+  cuda = { f32 = "float", i32 = "int32_t", bf16 = "elem", f16 = "elem" },
+}
+
+-- The C type of a tensor's elements.
+function call.c_type(t, tensor)
+  return c_types[t.backend][tensor.type]
+end
+
+-- ---- the operands -------------------------------------------------------------------------------
+
+-- A node's operands in their order, { name, tensor, const }, and of each step of its prologue and
+-- epilogue the names of its own: of what it keeps { name }, of an op by the op's names.
+function call.operands(node)
+  local list, taken = {}, {}
+  local function add(name, tensor, const)
+    local unique, n = name, 1
+    while taken[unique] do
+      n = n + 1
+      unique = name .. n
+    end
+    taken[unique] = true
+    list[#list + 1] = { name = unique, tensor = tensor, const = const }
+    return unique
+  end
+
+  if node.op.takes_model then taken.m = true end
+  for i, operand in ipairs(node.op.outputs) do
+    if node.outputs[i] then add(operand[1], node.outputs[i], false) end
+  end
+  local step_names = {}
+  for step in graph.steps(node) do
+    if step.keep then step_names[step] = { add("kept", step.keep, false) } end
+  end
+  for i, operand in ipairs(node.op.inputs) do
+    local tensor = node.inputs[i]
+    if tensor then add(operand[1], tensor, tensor.kind ~= "state") end
+  end
+  for step in graph.steps(node) do
+    if step.op then
+      step_names[step] = {}
+      local o = 0
+      for i, operand in ipairs(step.op.inputs) do
+        if i ~= step.streamed then
+          o = o + 1
+          local name = i == 1 and step.op.inputs[2][1] or operand[1] -- swapped: "addend" either way
+          step_names[step][operand[1]] = add(name, step.operands[o], true)
+        end
+      end
+    end
+  end
+  return list, step_names
+end
+
+-- How many outputs have a beta of their own.
+local function count_betas(node, cuda)
+  local count = 0
+  for i, operand in ipairs(node.op.outputs) do
+    if operand.accumulate and node.outputs[i] and (node.op.betas or count == 0) then count = count + 1 end
+  end
+  return cuda and node.op.writes_model and 1 or count
+end
+
+-- ---- the list -----------------------------------------------------------------------------------
+
+call.SIZES = "const struct sizes *sizes" -- unspecialise.lua writes it into heads
+
+-- A kernel's arguments: { kind, name, c: the parameter, number: which of its kind, operand }. `part`: its parts have
+-- it too. k has op, node, target, specialise, decode, site and operands.
+function call.arguments(k)
+  local list, count = {}, {}
+  local op, cuda, decode = k.op, k.target.backend == "cuda", k.decode
+  local function add(kind, type, name, part, operand)
+    count[kind] = (count[kind] or 0) + 1
+    list[#list + 1] = { kind = kind, name = name, c = type .. name, part = part, number = count[kind],
+      operand = operand }
+  end
+
+  if cuda then add("gpu", "struct gpu *", "gpu") end
+  if not k.specialise then list[#list + 1] = { kind = "sizes", name = "sizes", c = call.SIZES, number = 1 } end
+  if op.takes_model or k.site then
+    add("model", (op.writes_model and "" or "const ") .. (cuda and "struct step_state *" or "struct model *"),
+      cuda and "state" or "m", true)
+  end
+  for _, operand in ipairs(k.operands) do
+    local const = operand.const and "const " or ""
+    add("operand", const .. call.c_type(k.target, operand.tensor) .. " *", operand.name, true, operand)
+  end
+  if k.site then add("site", "uint32_t ", "site", true) end
+  for i = 1, count_betas(k.node, cuda) do
+    add("beta", cuda and "float " or "bool ", (cuda and "beta" or "first") .. (i == 1 and "" or i), true)
+  end
+  if cuda and k.node.workspace then add("workspace", "float *", "workspace", true) end
+  if cuda then return list end
+  if op.scratch and not decode then add("scratch", "void *", "scratch") end
+  if op.gives_weights and decode then
+    add("weights", "float *", "weights")
+    add("tokens", "int ", "tokens")
+  end
+  if op.takes_pos and decode then add("pos", "int ", "pos") end
+  if decode then add("rows", "int ", "rows") end
+  add("thread", "int ", "thread")
+  add("threads", "int ", "threads")
+  return list
+end
+
+-- ---- heads --------------------------------------------------------------------------------------
+
+local function field_of(list, field, wanted)
+  local words = {}
+  for _, argument in ipairs(list) do
+    if wanted(argument) then words[#words + 1] = argument[field] end
+  end
+  return table.concat(words, ", ")
+end
+
+local function in_parts(argument) return argument.part end
+local function in_kernel(argument) return argument.kind ~= "gpu" and argument.kind ~= "sizes" end
+local function in_any() return true end
+
+-- The function that a call names: on CUDA the one that launches the kernel.
+function call.entry(t, name)
+  return t.backend == "cuda" and name .. "_launch" or name
+end
+
+-- Gives k what templates write heads and calls of parts with:
+--   sign(head, name)                the kernel's own; on CUDA, each of those that it is made of
+--   sign_part(head, name [, extra]) a part's: what parts are given, then more parameters
+--   sign_launch()                   on CUDA, of the function that launches it
+--   arg_names                       what parts are given, to call one with
+function call.bind(k)
+  local list = call.arguments(k)
+  k.arguments, k.arg_names = list, field_of(list, "name", in_parts)
+  function k.sign(head, name)
+    return ("%s %s(%s)"):format(head, name, field_of(list, "c", in_kernel))
+  end
+  function k.sign_part(head, name, extra)
+    return ("%s %s(%s%s)"):format(head, name, field_of(list, "c", in_parts), extra and ", " .. extra or "")
+  end
+  function k.sign_launch()
+    return ("static void %s(%s)"):format(call.entry(k.target, k.name), field_of(list, "c", in_any))
+  end
+end
+
+-- ---- calls --------------------------------------------------------------------------------------
+
+-- The values of a call: give[kind] is a text, or a function(argument) that returns one.
+local function values(list, give, skip)
+  local words = {}
+  for _, argument in ipairs(list) do
+    local value = give[argument.kind]
+    if not skip[argument.kind] then
+      if type(value) == "function" then value = value(argument) end
+      if not value then error(("no value for a kernel's argument '%s'"):format(argument.name), 0) end
+      words[#words + 1] = value
+    end
+  end
+  return table.concat(words, ", ")
+end
+
+-- A call of the kernel k, which the text may have under another name.
+function call.text(k, give, name)
+  return ("%s(%s)"):format(call.entry(k.target, name or k.name), values(k.arguments, give, {}))
+end
+
+-- Gives each argument from what is called as it is.
+call.NAMES = setmetatable({}, { __index = function() return function(argument) return argument.name end end })
+
+-- In an emitted program RUN calls a kernel: a frame's macro, with what all its calls have in common.
+call.RUN = {
+  train = "kernel(__VA_ARGS__, thread, threads)",
+  sample = "kernel(__VA_ARGS__, thread, s->threads)",
+  cuda = "kernel##_launch(gpu, ##__VA_ARGS__)",
+}
+local in_run = { gpu = true, thread = true, threads = true }
+
+-- A call through it.
+function call.run_text(k, give)
+  local words = values(k.arguments, give, in_run)
+  return ("RUN(%s)"):format(words == "" and k.name or k.name .. ", " .. words)
+end
+
+-- ---- CUDA's kernels that no node asks for ---------------------------------------------------------
+
+-- They are launched with gpu, where they find what they work on. Of each that is given more: its
+-- parameters, and the values.
+local whole = {
+  cast = { "elem *packed, const float *params", "(elem *)gpu->packed, gpu->params" },
+}
+
+local function with_more(first, name, field)
+  return whole[name] and first .. ", " .. whole[name][field] or first
+end
+
+function call.bind_whole(k)
+  function k.sign_launch()
+    return ("static void %s_launch(%s)"):format(k.name, with_more("struct gpu *gpu", k.name, 1))
+  end
+end
+
+function call.whole_text(name)
+  return ("%s_launch(%s)"):format(name, with_more("gpu", name, 2))
+end
+
+function call.run_whole(name)
+  return ("RUN(%s)"):format(with_more(name, name, 2))
+end
+
+return call
