@@ -4,14 +4,14 @@
 # calls the generator. Stage two is this file again with BUILD_NAME set: runtime/compile.mk, which reads
 # the build.mk that the generator wrote and compiles.
 #
-#     build/HASH/BACKEND/    emitted text and its objects: what depends on baked keys alone
-#     build/NAME/BACKEND/    defaults.c and the programs of one config (NAME: config-key@value…; a '=' in the
-#                            path of a program would be an assignment to env)
-#     build/runtime/ISA/     the runtime's objects, once per instruction set; build/runtime/tools: of prepare and
-#                            others that know no config
-#     build/runtime/cuda/    those that drive a GPU
+#     build/HASH/BACKEND/    emitted text and its objects, which depend on baked keys alone
+#     build/NAME/BACKEND/    defaults.c and the programs of one config (NAME: config-key@value…; env would take
+#                            a '=' in a program's path for an assignment)
+#     build/runtime/ISA/     the runtime's objects, once per instruction set; build/runtime/tools: those of
+#                            prepare and other programs that need no config
+#     build/runtime/cuda/    objects that drive a GPU
 #     build/emulated/…       CUDA trainers for this machine's CPU (EMULATED=1): for tests
-#     build/static/…         samplers in one static file
+#     build/static/…         samplers as one static file each
 #     build/asan/…           the same folders again: built with ASan and UBSan (SANITIZE=1)
 #     build/werror-CC/…      and with warnings as errors (WERROR=1, tests/strict.sh)
 #     out/NAME/              what a run writes; `make clean` keeps it
@@ -21,17 +21,17 @@ MAKEOVERRIDES =
 .SUFFIXES:
 .DELETE_ON_ERROR:
 
-# What a person's environment may hold and no command here means. Numbers and orders are C's.
+# Variables of a person's environment that no command here should see. Numbers and sorting are the C locale's.
 unexport LUA_INIT LUA_PATH LUA_CPATH LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 BASH_ENV ENV CDPATH CFLAGS
 export LC_ALL := C
 
-# Words count when they are typed behind make, not when the environment happens to hold one.
+# Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
     OP DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
     UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
-# Text for the shell alone: nothing in it is make's to expand.
+# Text that goes to the shell as it is: make expands nothing in it.
 start := $(if $(filter undefined,$(origin START)),,--start="$$START")
 override START := $(value START)
 override DATASET := $(value DATASET)
@@ -76,19 +76,19 @@ folder_with = $(subst =,@,$(name_with))
 build_name := $(call folder_with,$(SET))
 bin := $(BUILD)/$(build_name)/$(BACKEND)
 run_flags := $(call flags,$(RUN))
-# How a run is entered does not name it: resuming finds the folder that it resumes.
+# Whether a run is resumed is not part of its name: the same name finds the folder to resume.
 naming_flags := $(filter-out $(addprefix -init_from=,auto resume scratch),$(run_flags))
 run_name := $(call name_with,$(SET))$(call joined,$(filter-out -out_dir=%,$(naming_flags)))
 run_flag = $(patsubst -$1=%,%,$(lastword $(filter -$1=%,$(run_flags))))
 gen_words := $(call quoted,$(config_files) $(SET))
-# A key of the trainer: from RUN, else from the config. vocab_size=1: no data set is read for it.
+# A key of the trainer: from RUN, else from the config. With vocab_size=1 no data set is read.
 of_config = $(GEN) --print $1 $(gen_words) vocab_size=1 2>/dev/null
 key = $(or $(call run_flag,$1),$$($(call of_config,$1)))
-# The run's folder, asked for once: RUN's out_dir, NAME, SET's or the config's out_dir, or what the words come to.
+# The run's folder, computed once: RUN's out_dir, NAME, SET's or the config's out_dir, or the name that the words make.
 run_dir = $(eval run_dir := $$(or $$(call run_flag,out_dir),$$(addprefix out/,$$(NAME)),$$(shell \
     $$(call of_config,out_dir)),out/$$(run_name)))$(run_dir)
 run_path = $(call quoted_whole,$(run_dir))
-# Its weights: the best ones; a run too short to have any has its state alone.
+# Its best weights; a run too short to have any has only its state.
 weights = $(run_path)/$$(if [ -e $(run_path)/ckpt.safetensors ]; then echo ckpt; else echo state; fi).safetensors
 # The words again, for the line that says what to type next.
 config_words = CONFIG=$(if $(word 2,$(CONFIG)),"$(CONFIG)",$(CONFIG))$(if $(filter-out cpu,$(BACKEND)), BACKEND=$(BACKEND))
@@ -96,7 +96,7 @@ build_words = $(config_words)$(if $(SET), SET="$(SET)")
 run_words = $(if $(naming_flags), RUN="$(naming_flags:-%=--%)")$(if $(NAME), NAME=$(NAME))
 words = $(build_words)$(run_words)
 next = @printf 'next: %s\n' '$(strip $1)'
-# make -n prints a command of this file as any other: a build that is not generated yet has nothing to include.
+# make -n only prints a second stage's command: a build that is not generated yet has nothing to include.
 dry := $(findstring n,$(firstword -$(MAKEFLAGS)))
 recursive = $(if $(dry),,+)$(Q)
 make := $(MAKE)
@@ -111,8 +111,8 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
-# Of this file: "#: " begins a section, "#> " is an example of the target below, "## " says what that does, and
-# "#= " is a word.
+# help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
+# and "#= " is a word.
 help: ## this list
 	@echo 'make TARGET [WORD=value ...]'
 	@awk '/^#: / { print substr($$0, 4) } /^#> / { example = substr($$0, 4) } \
@@ -172,7 +172,7 @@ demo: setup build/prepare ## set up, get the text, generate, compile, train, sam
 	$(make) train CONFIG=shakespeare_char_cpu SET="$$set" RUN=--init_from=scratch; \
 	$(make) sample CONFIG=shakespeare_char_cpu SET="$$set" SAMPLE=--num_samples=1
 
-# One line for words that cannot work, before anything runs.
+# Words that cannot work end in one line, before anything runs.
 check-words: setup-check
 	$(if $(word 2,$(CONFIG)),@for c in '$(CONFIG)' 'configs/$(CONFIG).lua'; do [ ! -f "$$c" ] || { \
 	    echo "$$c: a config's path has no spaces$(comma) which part one config from the next; rename it" >&2; exit 64; }; done)
@@ -189,8 +189,8 @@ check-words: setup-check
 generate: check-words $(if $(filter-out build,$(BUILD)),build/include/run_keys.h)
 	$(generate)
 
-# What would only show once all is built: a file system's names are of 255 bytes at most, and some are longer than the
-# run's own.
+# Otherwise this would only show after building: names in a file system have at most 255 bytes, and some files' names
+# are longer than the run's.
 check-name: check-words
 	@printf '%s\n' $(run_path) | tr / '\n' | awk 'length($$0) > 240 { exit 1 }' || { \
 	    echo "the run's folder would have a name of more than 240 bytes; NAME=... gives it a shorter one" >&2; exit 64; }
@@ -211,7 +211,7 @@ train: check-name build/prepare ## train CONFIG; its data set is made first wher
 	$(Q)exec $(bin)/train --out_dir=$(run_path) $(call quoted,$(RUN))
 	@[ ! -e $(weights) ] || printf 'next: %s\n' '$(strip make sample $(words))'
 
-# One line where there is nothing to sample from, before anything is compiled.
+# If there is nothing to sample from, one line says so before anything is compiled.
 check-run: generate
 	@[ -e $(weights) ] || { printf '%s: no run is there; make train %s\n' $(run_path) '$(words)' >&2; exit 66; }
 
@@ -378,7 +378,7 @@ clean: ## remove what was built; out/ and data/ stay
 	$(Q)find build -mindepth 1 -maxdepth 1 ! -name .gitignore -exec rm -rf {} +
 
 include runtime/tools.mk
-# The generator writes it on every run; here one is enough.
+# Every run of the generator writes it; this is for programs that need no config.
 build/include/run_keys.h: gen/config/keys.lua | setup-check
 	$(Q)$(GEN) --keys && touch $@
 setup-check:

@@ -97,7 +97,7 @@ if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
         [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
         ! grep -q "$(sha256 "$input")" "$dir/meta.json"; then
         echo "$input: the text has changed since $dir was prepared, which is used as it is;" \
-            "'make data DATASET=$dataset' prepares it anew"
+            "'make data DATASET=$dataset' prepares it again"
     fi
     exit 0
 fi

@@ -5,8 +5,8 @@
 --
 -- Reads run.json and metrics.jsonl of each run, has its sampler write samples and attention and its bench measure
 -- kernels (gen/report/README.md), and writes out/reports/NAME.html, and beside it NAME.attention/RUN.json with the
--- exact weights. --live is for a run that goes on: no bench, and the page can reload itself. The same run
--- files give the same page.
+-- exact attention weights. --live is for a run that is still training: no bench, and the page can reload itself. The
+-- same run files give the same page.
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local attention = require("gen.report.attention")
@@ -20,7 +20,7 @@ local samples = require("gen.report.samples")
 local speed = require("gen.report.speed")
 local words = require("gen.report.words")
 
-local MOST_FACTORS = 8 -- of runs side by side: beyond, no setting is to blame
+local MOST_FACTORS = 8 -- in which runs side by side differ: with more, no effect can be put down to one setting
 
 local fail = command.fail
 
@@ -28,21 +28,21 @@ local function parse_arguments()
   local parser = argparse("gen/report.lua", "Writes one HTML page of a sweep, or of any runs side by side.")
   parser:argument("folders", "run folders, as out/NAME"):args("*")
   parser:option("--sweep", "a sweep's name: out/sweeps/NAME")
-  parser:option("--out", "the page to write; out/reports/NAME.html where left out")
-  parser:option("--prompt", "what samples and attention begin with; the validation text's beginning where left out")
+  parser:option("--out", "the page to write; by default out/reports/NAME.html")
+  parser:option("--prompt", "what samples and attention begin with; by default the beginning of the validation text")
   parser:option("--build", "the folder of builds", "build")
-  parser:flag("--live", "of a run that goes on: no bench, and the page can reload itself")
+  parser:flag("--live", "for a run that is still training: no bench, and the page can reload itself")
   parser:usage_max_width(100)
   local args = command.arguments("gen/report.lua", parser)
   if args.sweep and #args.folders > 0 then fail(64, "gen/report.lua: --sweep beside run folders; give one of both") end
   if not args.sweep and #args.folders == 0 then
-    fail(64, "gen/report.lua: of what? give --sweep NAME, or run folders, as out/NAME")
+    fail(64, "gen/report.lua: nothing to report on; give --sweep NAME, or run folders, as out/NAME")
   end
   if args.prompt == "" then fail(64, "--prompt: is empty; give one character at least") end
   return args
 end
 
--- A run's file of exact weights; a name may hold what a file's cannot.
+-- The name of a run's file of exact attention weights: its own name, without what a file's name cannot have.
 local function attention_name(r, taken)
   local name = r.name:gsub("[^%w_.,=+-]", "_"):gsub("^%.", "_")
   while taken[name] do name = name .. "_" end

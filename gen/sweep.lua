@@ -1,15 +1,15 @@
--- sweep: the planner behind `make sweep` (gen/sweep/run.sh), and what its steps ask.
+-- sweep: the planner behind `make sweep` (gen/sweep/run.sh), and the commands that its steps call.
 --
 --   lua5.4 gen/sweep.lua --plan SWEEP [--jobs N] [--backend cpu] [--dry]   prints the plan; writes it, unless dry
---   lua5.4 gen/sweep.lua --finish RUN --code N --folder out/sweeps/SWEEP   a run has ended; says so
+--   lua5.4 gen/sweep.lua --finish RUN --code N --folder out/sweeps/SWEEP   records that a run has ended; says how
 --   lua5.4 gen/sweep.lua --progress --folder out/sweeps/SWEEP              a line for a terminal
 --   lua5.4 gen/sweep.lua --table --folder out/sweeps/SWEEP [--stopped]     the table at the end
 --
 -- In out/sweeps/SWEEP: plan.json (all runs, for the report too), sweep.mk (what is left, for make), prompt.txt,
--- builds/ (what each compilation said), and a folder for each run:
+-- builds/ (the output of each compilation), and a folder for each run:
 --   resolved.json   what it computes: all keys that change results
---   status.json     how it ended: done, failed, stopped; not there while it is under way
---   log.txt         what its trainer said; metrics.jsonl, ckpt.safetensors, state.safetensors as of any run
+--   status.json     how it ended: done, failed, stopped; missing until it ends
+--   log.txt         what its trainer printed; metrics.jsonl, ckpt.safetensors, state.safetensors as of any run
 --   sample-final.txt, sample-best.txt
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
@@ -55,7 +55,7 @@ local function prepare_data(p)
   end
 end
 
--- What all of it costs, and what is left of it.
+-- What the sweep costs, and how much of that is left.
 local function measure(p, jobs)
   for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
   local before = dkjson.decode(files.read(p.folder .. "/plan.json") or "")
@@ -90,7 +90,7 @@ local function make_plan(args)
   local jobs = read_jobs(args.jobs, backend)
   local threads = math.max(1, cost.cores() // jobs)
   local sweep = file.read(args.plan)
-  -- First without the data sets: what is wrong is said before anything is made.
+  -- First without the data sets, so that errors come before anything is made.
   local p = plan.make(sweep, { backend = backend, stand_in = true })
   if not args.dry then prepare_data(p) end
   p = plan.make(sweep, { backend = backend })
@@ -99,7 +99,7 @@ local function make_plan(args)
   show.plan(p, jobs, threads)
   for _, item in ipairs(changed) do
     if args.dry then
-      print(("%s: %s (%s): to be trained anew"):format(item.run.name, item.damaged and "not whole" or "changed",
+      print(("%s: %s (%s): to be trained from scratch"):format(item.run.name, item.damaged and "not whole" or "changed",
         item.difference))
     end
   end
@@ -114,7 +114,7 @@ local function make_plan(args)
   write.all(p, jobs, threads)
 end
 
--- ---- what the steps ask ---------------------------------------------------------------------------
+-- ---- the steps' commands --------------------------------------------------------------------------
 
 local function read_plan(folder)
   local text = folder and files.read(folder .. "/plan.json")
@@ -125,10 +125,10 @@ local function read_plan(folder)
   return p
 end
 
--- A trainer that finds another run in its folder advises flags of its own, which a sweep does not take.
+-- A trainer that finds another run in its folder advises flags of the trainer, which a sweep does not take.
 local function advised(line, folder)
   local found = line:match("^(.*); %-%-init_from=resume resumes it all the same")
-  return found and ("%s; move %s away, and the same command trains it anew"):format(found, folder) or line
+  return found and ("%s; move %s away, and the same command trains it from scratch"):format(found, folder) or line
 end
 
 local function finish(args)

@@ -68,7 +68,7 @@ on_device = $(patsubst $(runtime)/%,$(device)/%,$1)
 device_objects := $(call on_device,$(call objects_of,$(call wing_sources,gpu))) $(emulator_objects)
 endif
 
-# Objects are recompiled if the compiler or its flags change.
+# Objects depend on this file, so that they are recompiled if the compiler or its flags change.
 $(flags_file): FORCE
 	@mkdir -p $(@D) $(model) $(bin)
 	$(if $(STATIC),@mkdir -p build/include/musl && cp /usr/include/jsmn.h /usr/include/xxhash.h build/include/musl)

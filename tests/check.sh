@@ -2,9 +2,8 @@
 #
 #     . tests/check.sh
 #
-# and gets $tmp, a folder of its own that is removed at the end; checks, which are counted; a small
-# data set; and the last line, from which tests/run.lua takes the totals. Variables of an outer make are
-# unset.
+# and gets $tmp, a folder that is removed at the end; checks, which are counted; a small data set; and
+# the last line, from which tests/run.lua takes the totals. Variables of an outer make are unset.
 # shellcheck shell=sh
 test_name=$(basename "$0" .sh)
 tmp=$(mktemp -d) || exit 74

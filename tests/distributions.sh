@@ -3,12 +3,12 @@
 #
 #     tests/distributions.sh SUITE [COMMAND ...]     bookworm, trixie, jammy, noble ...; the default
 #                                                    commands are `make demo` and `make test`
-#     CLANG=19                                       the version of `clang` in there
+#     CLANG=19                                       the version of `clang` there
 #
 # The bare root is kept in build/roots/SUITE for later runs, and so are the packages that commands install.
-# Commands run in a copy of it, in a clone of what is committed here, in namespaces of their own for mounts
+# Commands run in a copy of it, in a clone of what is committed here, in their own namespaces for mounts
 # and processes (unshare), which end with the commands or this script, however it ends. The exit code is
-# that of the first command that fails; 77 if such a root cannot be made here: it takes root's rights,
+# that of the first command that fails; 77 if such a root cannot be made here, which needs root's rights,
 # debootstrap and a mirror.
 set -eu
 cd "$(dirname "$0")/.."
@@ -60,7 +60,7 @@ if [ ! -d "$bare" ]; then
     rm -rf --one-file-system "$bare.new"
     components=main
     ! grep -qs ubuntu "/usr/share/debootstrap/scripts/$suite" || components=main,universe
-    # What README's reader has: a base system, git and make.
+    # What README assumes: a base system, git and make.
     debootstrap --variant=minbase --force-check-gpg --components=$components --include=git,make,ca-certificates \
         "$suite" "$bare.new" >"$bare.log" 2>&1 || {
         rm -rf --one-file-system "$bare.new"

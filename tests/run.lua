@@ -22,7 +22,7 @@ local function files(pattern)
   return shell_lines("ls -d " .. pattern .. " 2>/dev/null")
 end
 
--- The value of a word in the comment at a test file's head: "// config: a b" or "# config: a b" gives "a b".
+-- The value of a word in the comment that begins a test file: "// config: a b" or "# config: a b" gives "a b".
 local function head(path, word)
   for line in io.lines(path) do
     local value = line:match("^[/#]+%s*" .. word .. ":%s*(.-)%s*$")
@@ -31,7 +31,7 @@ local function head(path, word)
 end
 
 local commands = {}
--- shares: the names of what the command builds and others build too; without this list it runs alone.
+-- shares: names of what both this command and others build; without this list it runs alone.
 local function add(title, command, shares)
   commands[#commands + 1] = { title = title, command = command, shares = shares }
 end
@@ -51,7 +51,7 @@ local function name_of(config)
   return (config:gsub("^.*/", ""):gsub("%.lua$", ""))
 end
 
--- Lua alone, which builds in folders of its own.
+-- Tests in Lua alone, each of which builds in its own folder.
 add("luacheck", "luacheck --no-color -q gen tests configs", {})
 for _, path in ipairs(files("tests/gen/test_*.lua tests/golden/test_*.lua")) do
   add(path, "lua5.4 " .. path, {})
@@ -59,8 +59,8 @@ end
 
 add("clang-format", "gen/tools/format.sh --check", {})
 
--- What many of those below build: the generated headers, and the runtime as it is, with ASan and
--- UBSan, and for the emulator. None of it is written again after this.
+-- Builds what many of the tests below need: the generated headers, and the runtime as it is, with ASan
+-- and UBSan, and for the emulator. Nothing rewrites it after this.
 add("what the tests share", [[
 make build/prepare build/check build/limits build/torture/trace generate &&
     for words in "" SANITIZE=1 "BACKEND=cuda EMULATED=1"; do
@@ -68,7 +68,7 @@ make build/prepare build/check build/limits build/torture/trace generate &&
     done]])
 local shared = commands[#commands]
 
--- What two compilers say of the C text.
+-- Warnings of two compilers.
 for _, cc in ipairs { "gcc", "clang" } do
   for _, name in ipairs { "shakespeare_char_cpu", "notebook_small", "bigram" } do
     add(("warnings of %s, %s"):format(cc, name), ("make build CONFIG=%s CC=%s WERROR=1"):format(name, cc),
@@ -82,7 +82,7 @@ for _, path in ipairs(files("tests/runtime/test_*.c tests/ops/test_*.c")) do
   add(path, ("make BUILD_NAME=shakespeare_char_cpu SANITIZE=1 %s && %s"):format(program, program), {})
 end
 
--- Ops, whole models, and the commands as a person types them; the longest, cuda's, first.
+-- Ops, whole models, and the commands as a person types them; first cuda's, which take longest.
 local folders = { "cuda", "cuda/gpu", "runtime", "ops", "train", "same", "earlier", "torture", "bench", "report" }
 for _, folder in ipairs(folders) do
   for _, path in ipairs(files("tests/" .. folder .. "/test_*.lua")) do add(path, "lua5.4 " .. path, {}) end
@@ -96,8 +96,8 @@ for _, path in ipairs(files("tests/train/test_*.c")) do
   end
 end
 
--- Small models of all options against PyTorch's numbers and finite differences: as they are built
--- for use, and with ASan and UBSan.
+-- Small models with all options, compared with PyTorch's numbers and finite differences: built for
+-- use, and with ASan and UBSan.
 for _, path in ipairs(files("tests/reference/configs/*.lua")) do
   local name = name_of(path)
   local build = "make build BUILD=build/reference PROGRAMS=\"test_parity test_greedy gradcheck\" CONFIG=" .. path
@@ -107,7 +107,7 @@ for _, path in ipairs(files("tests/reference/configs/*.lua")) do
     local function one(what, command)
       add(("%s %s%s"):format(what, name, variant[2]), command, { "reference/" .. name })
     end
-    -- The first of them builds for all three; where only some are asked for, each does.
+    -- The first of the three builds for all; if only some of them run, each builds.
     local built = build .. variant[2] .. " && "
     local behind = #arg > 0 and built or ""
     one("parity", built .. bin .. "test_parity " .. golden)

@@ -3,24 +3,24 @@
 -- A command is a table:
 --     title     printed on its line
 --     command   for the shell
---     shares    names of what it writes and others write too. Two commands with a name in common never run at the
---               same time. One without this list runs alone: after all before it, and before all after it.
--- They start in the order of the list, except that a waiting command lets later ones pass that share nothing with it.
--- So commands that share a name run in order. Their lines are printed as they end.
+--     shares    names of what both it and others write. Two commands with a name in common never run at the same
+--               time. One without this list runs alone: after all before it, and before all after it.
+-- They start in the order of the list, except that later ones that share nothing with a waiting command may start
+-- before it. So commands that share a name run in order. Their lines are printed as they end.
 --
 -- A command's tests are counted from the last line that it prints of the form
 --     … N passed, N failed, N skipped
 --     NN%: Checks: N, Failures: N, Errors: N          (Check)
--- and it is one test otherwise. Exit code 0 is passed, 77 skipped. Warnings of a compiler that was not tried, which
+-- and without such a line it is one test. Exit code 0 is passed, 77 skipped. Warnings of an untried compiler, which
 -- tests/strict.sh writes to the file that DIECAST_WARNINGS names, are shown and count as one skipped test.
 local files = require "gen.base.files"
 
 local runner = {}
 
-local seconds_allowed = 2400 -- for one command, beside another one on a machine that others keep busy
+local seconds_allowed = 2400 -- for one command, beside another one on a busy machine
 local tail_lines = 30        -- of a failing command's output
 local environment = table.concat({
-  "JOBS=", -- the runner's own word
+  "JOBS=", -- is for the runner, not for the tests
   -- gcc 13.2 misaligns 64-byte vectors on the stack that this check of ASan's moves (GCC bug 110027).
   "ASAN_OPTIONS=detect_stack_use_after_return=0",
 }, " ")
@@ -55,7 +55,7 @@ local function last_line(output)
   return output:match("([^\n]+)\n*$") or ""
 end
 
--- What an end by a signal is called; nil for any other. Whether a shell says so itself depends on who is faster.
+-- The line for a command that a signal killed, or nil: the shell's own line about it is not always in the output.
 local function signal(code)
   return code > 128 and code < 160 and ("killed by signal %d"):format(code - 128) or nil
 end
@@ -66,7 +66,7 @@ local function say_tail(text, say)
   for i = math.max(1, #lines - tail_lines), #lines do say("    " .. lines[i]) end
 end
 
--- Says a line of a command that has ended, and more where it failed or warned; returns its counts.
+-- Prints a line about a command that has ended, and more if it failed or warned; returns its counts.
 local function judge(item, output, warnings, code, seconds, say)
   local passed, failed, skipped = report(output)
   if not passed and (code == 77 or code == 0 and warnings ~= "") then
@@ -91,7 +91,7 @@ local function judge(item, output, warnings, code, seconds, say)
   return passed, failed, skipped
 end
 
--- The place in `waiting` of the first command that may begin: nothing that runs or waits before it is in its way.
+-- The index in `waiting` of the first command that may start: it shares nothing with one that runs or waits before it.
 local function first_free(waiting, running)
   for i, item in ipairs(waiting) do
     local free = true
@@ -104,7 +104,8 @@ end
 -- Runs the commands, at most `jobs` at a time; say(text) gets the lines. Returns the totals: passed, failed, skipped.
 function runner.run(commands, jobs, say)
   local folder = io.popen("mktemp -d"):read("l")
-  -- Each command writes its number here when it ends. Opened for both, so that reading waits while nobody writes.
+  -- Each command writes its number here when it ends. Opened for reading and writing, so that a read waits while nobody
+  -- writes.
   local bell = folder .. "/bell"
   assert(os.execute("mkfifo " .. bell))
   local ended = assert(io.open(bell, "r+"))
@@ -117,7 +118,7 @@ function runner.run(commands, jobs, say)
     under_way = under_way + 1
     local log = ("%s/%d"):format(folder, started)
     local warnings = log .. ".warnings"
-    -- timeout is in a process group of its own, where a Ctrl-C does not come.
+    -- timeout has its own process group, which a Ctrl-C does not reach.
     local script = ("exec >%s 2>&1 </dev/null; DIECAST_WARNINGS=%s %s timeout -k 10 %d sh -c %s & " ..
       "trap \"kill $!\" INT; wait $!; code=$?; echo %d >%s; exit $code"):format(log, warnings, environment,
       seconds_allowed, files.quoted(item.command), started, bell)

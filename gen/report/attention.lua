@@ -1,5 +1,5 @@
--- attention: where each head of a run looks, for one prompt. The sampler writes the exact softmax weights; they stay
--- beside the page, and the page gets them as bytes: of each row t the t + 1 weights that a causal head has, 255 is 1.
+-- attention: where each head of a run looks, for one prompt. The sampler writes the exact softmax weights, which stay
+-- beside the page. The page has them as bytes, of which 255 is 1: for each row t the t + 1 weights of a causal head.
 local programs = require("gen.report.programs")
 local read = require("gen.report.read")
 local text = require("gen.report.text")
@@ -7,7 +7,7 @@ local text = require("gen.report.text")
 local attention = {}
 
 local MOST_JSON = 512 << 20
-local MOST_WEIGHTS = 4 << 20 -- of one run in the page; beyond, only the means of layers
+local MOST_WEIGHTS = 4 << 20 -- of one run in the page; with more, it has only each layer's mean over its heads
 
 local ALPHABET = {}
 for i = 1, 64 do
@@ -29,19 +29,19 @@ local function byte_of(x)
   return math.tointeger(math.max(0, math.min(255, x * 255 + 0.5)) // 1)
 end
 
--- Whether a decoded file is what --attention writes; else what is wrong.
+-- Checks that a decoded file is as --attention writes it; returns what is wrong, or nil.
 local function check(o)
   local layers, heads, count = read.whole(o, "n_layer", 1), read.whole(o, "n_head", 1), read.whole(o, "n_tokens", 1)
   if not (layers and heads and count) then return "n_layer, n_head and n_tokens are not all there" end
   if type(o.tokens) ~= "table" or #o.tokens ~= count then return "tokens are not n_tokens strings" end
-  for _, token in ipairs(o.tokens) do if type(token) ~= "string" then return "a token is no string" end end
-  if type(o.attention) ~= "table" or #o.attention ~= layers then return "attention has not n_layer layers" end
+  for _, token in ipairs(o.tokens) do if type(token) ~= "string" then return "a token is not a string" end end
+  if type(o.attention) ~= "table" or #o.attention ~= layers then return "attention is not n_layer layers" end
   for _, layer in ipairs(o.attention) do
-    if type(layer) ~= "table" or #layer ~= heads then return "a layer has not n_head heads" end
+    if type(layer) ~= "table" or #layer ~= heads then return "a layer is not n_head heads" end
     for _, head in ipairs(layer) do
-      if type(head) ~= "table" or #head ~= count then return "a head has not n_tokens rows" end
+      if type(head) ~= "table" or #head ~= count then return "a head is not n_tokens rows" end
       for _, row in ipairs(head) do
-        if type(row) ~= "table" or #row ~= count then return "a row has not n_tokens weights" end
+        if type(row) ~= "table" or #row ~= count then return "a row is not n_tokens weights" end
         for _, x in ipairs(row) do
           if type(x) ~= "number" or not (x >= 0 and x <= 1.001) then return "a weight is not from 0 to 1" end
         end
@@ -50,7 +50,7 @@ local function check(o)
   end
 end
 
--- { layers, heads, tokens, weights, means }, the last two base64: all heads of layer 0, then of layer 1 …
+-- { layers, heads, tokens, weights, means }. weights and means are base64: all heads of layer 0, then of layer 1 …
 function attention.pack(o)
   local weights, means = {}, {}
   local n = o.n_tokens
@@ -76,8 +76,8 @@ function attention.pack(o)
     means = base64(means) }
 end
 
--- The run's attention, its exact weights written to `path`: of the final weights, before the end of the best
--- checkpoint; nil where there is none, which is noted in the run.
+-- The run's attention, of its final weights or, until it has ended, of the best checkpoint. Writes the exact attention
+-- weights to `path`. Returns nil, and notes why in the run, if there is none.
 function attention.of(r, build, prompt, path)
   local final = r.has_state and (r.finished or not r.has_ckpt)
   if not final and not r.has_ckpt then return nil end
@@ -102,7 +102,7 @@ function attention.of(r, build, prompt, path)
   local packed = attention.pack(o)
   packed.of = final and "final weights" or "best checkpoint"
   if not packed.weights then
-    r:note("attention: too many heads and tokens for the page, which has the means of layers")
+    r:note("attention: too many heads and tokens for the page, which has each layer's mean over its heads")
   end
   return packed
 end

@@ -1,12 +1,12 @@
--- effects: what each factor does to the best validation loss. In a grid, the mean over all runs of a level, with the
--- spread over the other factors, and differences of runs that are alike in all else; one at a time, the change from
--- the baseline. With several seeds, mean and spread of each setting, and whether two can be told apart.
+-- effects: how each factor changes the best validation loss. In a grid: the mean over all runs of a level, with the
+-- spread over the other factors, and differences between runs that are alike in all else. With one change at a time:
+-- the change from the baseline. With several seeds: mean and spread of each setting, and whether two can be told apart.
 local plan = require("gen.report.plan")
 local statistics = require("gen.report.statistics")
 
 local effects = {}
 
--- A key for the settings that a run shares with others; `but` is a factor left out, `seed` counts the seed in.
+-- A run's settings as one string, without the factor `but`, and with the seed if `seed`.
 local function signature(p, r, but, seed)
   local words = {}
   for _, f in ipairs(p.factors) do
@@ -16,7 +16,7 @@ local function signature(p, r, but, seed)
   return table.concat(words, " ")
 end
 
--- Whether a run's best validation loss can stand beside others': a run that goes on may still fall.
+-- Whether a run's best validation loss can be compared with others'; while a run is training it may still fall.
 function effects.counts(r)
   return r.best ~= nil and #r.evaluations > 1 and (r.finished or not r.max_iters)
 end
@@ -40,7 +40,7 @@ end
 
 -- ---- one factor ---------------------------------------------------------------------------------
 
--- The runs that tell a factor's effect: all of a grid; else those that differ from the baseline in nothing else.
+-- The runs that show a factor's effect: all of a grid; else those that differ from the baseline in nothing else.
 local function telling(p, factor)
   if p.kind == "grid" then return p.runs end
   local base, list = p.runs[p.baseline or 0], {}
@@ -77,7 +77,7 @@ local function of_factor(p, factor)
   local runs = telling(p, factor)
   local index = {}
   for i, r in ipairs(p.runs) do index[r] = i end
-  -- Of any runs side by side all are shown, coloured by the factor, though they differ in more.
+  -- Runs side by side are all shown, coloured by the factor, even if they differ in more than that.
   for _, r in ipairs(p.kind == "runs" and p.runs or runs) do e.runs[#e.runs + 1] = index[r] end
   local values = table.move(factor.values, 1, #factor.values, 1, {})
   local numeric = true
@@ -92,7 +92,7 @@ local function of_factor(p, factor)
       if p.kind == "grid" then
         level.difference = pairs_between(p, factor, reference, value)
       else
-        -- One at a time: against the baseline's runs, told apart only where both have several seeds.
+        -- One change at a time: compared with the baseline's runs, and tested only if both have several seeds.
         local theirs = {}
         for _, r in ipairs(runs) do if r.settings[factor.key] == reference then theirs[#theirs + 1] = r end end
         local other = statistics.of(losses(theirs))
@@ -115,8 +115,8 @@ end
 
 -- ---- seeds --------------------------------------------------------------------------------------
 
--- With several seeds: the settings from the best mean on, each with its runs and with what can be said of the
--- difference to the baseline's and to the best one; nil where there is one seed.
+-- With several seeds: the settings by their mean, the best first, each with its runs and with whether it differs from
+-- the baseline and from the best; nil with one seed.
 function effects.over_seeds(p)
   if #p.seeds < 2 then return nil end
   local groups, by = {}, {}

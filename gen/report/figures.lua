@@ -1,4 +1,4 @@
--- figures: what the page's scripts show, as JSON: curves, tables, effects, builds, attention.
+-- figures: the data of the page's scripts, as JSON: curves, tables, effects, builds, attention.
 local json = require("dkjson")
 local plan = require("gen.report.plan")
 local text = require("gen.report.text")
@@ -8,7 +8,7 @@ local figures = {}
 
 -- ---- JSON ---------------------------------------------------------------------------------------
 
--- A number of a curve or a table with as many digits as a figure can show.
+-- A number of a curve or a table, rounded to as many digits as a figure can show.
 local function short(x, digits)
   if type(x) ~= "number" or math.type(x) == "integer" then return x end
   local rounded = tonumber(("%." .. (digits or 6) .. "g"):format(x))
@@ -21,7 +21,7 @@ local function short_list(list, digits)
   return out
 end
 
--- Keys in one order, strings as valid UTF-8.
+-- A copy with all strings as valid UTF-8; adds its keys to `keys`, so that they can be written in one order.
 local function collect(value, keys, seen)
   if type(value) == "string" then return text.valid(value) end
   if type(value) ~= "table" then return value end
@@ -36,7 +36,7 @@ local function collect(value, keys, seen)
   return setmetatable(copy, getmetatable(value))
 end
 
--- JSON in which no text can end the script element that it stands in.
+-- JSON that is safe in a script element: no text in it can end the element.
 local function encode(value)
   local keys = {}
   value = collect(value, keys, {})
@@ -51,7 +51,7 @@ end
 
 -- ---- parts -------------------------------------------------------------------------------------
 
--- "exp01-nh4-…" is exp01 beside a point.
+-- Short names for labels in charts: exp01 for "exp01-nh4-…".
 local function short_names(runs)
   local numbered = true
   for _, r in ipairs(runs) do numbered = numbered and r.name:find("^exp%d+%f[-\0]") end
@@ -148,7 +148,7 @@ local function build_data(builds)
   return array(out)
 end
 
--- The JSON of all but attention.
+-- The JSON of everything but attention.
 function figures.data(report)
   local p = report.plan
   short_names(p.runs)

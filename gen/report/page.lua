@@ -10,13 +10,13 @@ local page = {}
 
 local FOLDER = "templates/report/"
 local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" }
--- In this order: what a script uses stands before it.
+-- In this order: each script uses only those before it.
 local SCRIPTS = { "data", "theme", "charts", "plugins", "table", "runs", "curves", "factors", "effects", "losses",
   "heat", "attention", "speed", "memory", "page" }
 
 local function part(name)
   return files.read(FOLDER .. name) or
-    error({ code = 66, message = FOLDER .. name .. ": is missing; the report is made in the project's folder" })
+    error({ code = 66, message = FOLDER .. name .. ": is missing; make the report in the project's folder" })
 end
 
 local function joined(names, extension)
@@ -25,8 +25,9 @@ local function joined(names, extension)
   return table.concat(texts, "\n")
 end
 
--- report: { plan, order, effects, seeds, builds, prefixes, samples, attention, prompts, notes, live, seed,
--- characters }; samples, attention and prompts are lists by run, order is of indexes from the best run on.
+-- The page's text. report: { plan, order, effects, seeds, builds, prefixes, samples, attention, prompts, notes, live,
+-- seed, characters }; samples, attention and prompts have an item for each run, order has the runs' indexes from the
+-- best run on.
 function page.text(report)
   local p = report.plan
   local name = text.html(p.title or p.name)

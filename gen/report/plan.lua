@@ -1,5 +1,5 @@
--- plan: which runs a report is of, and which settings it studies: a sweep's plan.json, or any folders, where the
--- settings that differ are the factors.
+-- plan: a report's runs, and its factors, the settings that it studies: from a sweep's plan.json, or from any folders,
+-- whose factors are the settings in which they differ.
 local schema = require("gen.config.schema")
 local read = require("gen.report.read")
 local run = require("gen.report.run")
@@ -8,7 +8,7 @@ local plan = {}
 
 local MOST_PLAN = 16 << 20
 local MOST_RUNS = 4096
--- Keys that change no result, but for a run's length, or that differ from run to run by their nature.
+-- Keys that are no factors: those that change no result (except a run's length), and those that differ anyway.
 local NO_FACTOR = { seed = true, always_save_checkpoint = true }
 for _, key in ipairs(schema.keys) do
   if key.machine or key.changes == "nothing" and key.name ~= "max_iters" then NO_FACTOR[key.name] = true end
@@ -18,7 +18,7 @@ local function fail(path, what)
   error({ code = 65, message = ("%s: %s; run make sweep again, which writes it"):format(path, what) })
 end
 
--- A value's order among its own: numbers by size, all else by its text.
+-- The order of a factor's values: numbers by size, all else as text.
 local function before(a, b)
   if type(a) == "number" and type(b) == "number" then return a < b end
   return tostring(a) < tostring(b)
@@ -36,7 +36,7 @@ end
 
 -- ---- a sweep ------------------------------------------------------------------------------------
 
--- A path inside out/ or build/ that goes nowhere else.
+-- Whether a path is inside the folder, with no way out of it.
 local function is_inside(path, folder)
   return type(path) == "string" and path:find("^" .. folder .. "/[%w_.,=@+/-]+$") and not path:find("..", 1, true)
 end
@@ -45,7 +45,7 @@ local function factor_list(path, list)
   local factors = {}
   for i, f in ipairs(type(list) == "table" and list or {}) do
     if type(f) ~= "table" or type(f.key) ~= "string" or type(f.values) ~= "table" or #f.values == 0 then
-      fail(path, ("factor %d is no { key, values }"):format(i))
+      fail(path, ("factor %d is not { key, values }"):format(i))
     end
     local values = {}
     for j, value in ipairs(f.values) do
@@ -57,11 +57,11 @@ local function factor_list(path, list)
   return factors
 end
 
--- A sweep's runs. Raises { code, message } where there is no plan or it holds something else.
+-- A sweep's runs. Raises { code, message } if there is no plan, or what it holds is not one.
 function plan.of_sweep(word)
-  local name = word:gsub("^.*/", ""):gsub("%.lua$", "") -- a sweep's file stands for it
+  local name = word:gsub("^.*/", ""):gsub("%.lua$", "") -- a sweep can also be given by its file
   if not name:find("^[%w_.-]+$") or name:find("..", 1, true) then
-    error({ code = 64, message = ("--sweep: '%s' is no sweep's name; wanted letters, digits, _ . -"):format(
+    error({ code = 64, message = ("--sweep: '%s' is not a sweep's name; wanted letters, digits, _ . -"):format(
       name:gsub("%c", "?")) })
   end
   local path = ("out/sweeps/%s/plan.json"):format(name)
@@ -92,7 +92,7 @@ end
 
 -- ---- any runs -----------------------------------------------------------------------------------
 
--- The value of a key for a run; where the run does not state it, the one that the schema says this means.
+-- The value of a key for a run; if the run does not state it, the key's `absent` value.
 local function setting(r, key)
   local value = r.config[key]
   if value == nil then value = r.run[key] end
@@ -100,7 +100,7 @@ local function setting(r, key)
   return value
 end
 
--- The keys that any of the runs states, sorted, each with its values: all runs' that have one.
+-- The keys that any of the runs states, sorted, and for each the list of its values in the runs that have one.
 local function stated(runs)
   local keys, values = {}, {}
   for _, r in ipairs(runs) do
@@ -134,7 +134,7 @@ local function differing(runs)
   return list
 end
 
--- Names that several runs share get as much of their folder as tells them apart.
+-- Runs with the same name are called by their folders.
 local function tell_apart(runs)
   local count = {}
   for _, r in ipairs(runs) do count[r.name] = (count[r.name] or 0) + 1 end
@@ -176,7 +176,7 @@ end
 
 -- ---- both ---------------------------------------------------------------------------------------
 
--- What every run that states it has alike, as { key, value } by key; a folder of its own says nothing.
+-- The settings that are the same in all runs that state them, as { key, value } sorted by key.
 function plan.in_common(p)
   local varies = { out_dir = true, init_from = true }
   for _, f in ipairs(p.factors) do varies[f.key] = true end

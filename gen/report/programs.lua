@@ -1,4 +1,4 @@
--- programs: calls of the sampler and the bench that belong to a run's build.
+-- programs: runs the sampler and the bench of a run's build.
 local hash = require("gen.config.hash")
 local files = require("gen.base.files")
 local read = require("gen.report.read")
@@ -8,8 +8,8 @@ local programs = {}
 local SECONDS = 300 -- for one call
 local MOST_OUTPUT = 16 << 20
 
--- The folder of a run's programs, build/NAME/BACKEND, or nil. A name that a file gives is used only where it cannot
--- lead elsewhere. The folders of a sweep's plan of long ago have '=' in their names, where builds since have '@'.
+-- The folder of a run's programs, build/NAME/BACKEND, or nil. A name from a file is used only if it cannot lead to
+-- another folder. A plan of an earlier version has '=' in the names of builds, which are now written with '@'.
 function programs.folder(r, build)
   if r.build then return read.exists(r.build) and r.build or hash.folder(r.build) end
   local name = r.config_name
@@ -18,8 +18,8 @@ function programs.folder(r, build)
   return ("%s/%s/%s"):format(build, hash.folder(name), backend)
 end
 
--- A program of a run's build: a cuda build has its own sampler, a sweep's is in the cpu's; nil and where it was looked
--- for, where there is none.
+-- A program of a run's build. A cuda build has its own sampler; that of a sweep is in the cpu's. Returns nil and what
+-- to do if there is none.
 function programs.find(r, build, program)
   local folder = programs.folder(r, build)
   if not folder then return nil, "run.json does not say which build made it" end
@@ -29,7 +29,7 @@ function programs.find(r, build, program)
   return nil, ("there is no %s/%s; `make build %s` makes it"):format(folder, program, r.words or "...")
 end
 
--- Makes a program of a build that was made without it; its path, or nil.
+-- Makes a program of a build that was made without it. Returns its path, or nil.
 function programs.make(folder, program)
   local build, name, backend = folder:match("^(.*)/([^/]+)/([^/]+)$")
   if not build or not read.exists(folder .. "/build.mk") then return nil end
@@ -39,13 +39,13 @@ function programs.make(folder, program)
   return read.exists(path) and path or nil
 end
 
--- A file for what a program complains of: in /tmp, else in the folder of builds.
+-- A file for a program's standard error: in /tmp, else in the folder of builds.
 local function complaint_file()
   local ok, path = pcall(os.tmpname)
   return ok and path or ("build/complaint-%d.tmp"):format(os.time())
 end
 
--- Runs a program with words; returns its output, or nil and its last line of complaint.
+-- Runs a program with arguments; returns its output, or nil and the last line of its standard error.
 function programs.run(program, words)
   local quoted = { "timeout", tostring(SECONDS), files.quoted(program:find("/") and program or "./" .. program) }
   for _, word in ipairs(words) do quoted[#quoted + 1] = files.quoted(word) end

@@ -1,5 +1,5 @@
--- prompt: what samples and attention begin with where nobody says: the beginning of the run's validation text, so that
--- its vocabulary has each character, whatever its alphabet is.
+-- prompt: the default prompt of samples and attention: the beginning of the run's validation text, whose characters
+-- are all in its vocabulary.
 local read = require("gen.report.read")
 
 local prompt = {}
@@ -8,7 +8,7 @@ local MOST_TOKENS = 32
 local MOST_META = 16 << 20
 local BYTES = 256 -- of a byte-pair encoding: its first tokens
 
--- What writes a token's bytes, by the tokenizer's string (runtime/text/text.h), or nil.
+-- The function from a token to its bytes, by the tokenizer's string (runtime/text/text.h), or nil.
 local function decoder(tokenizer)
   local bytes, merges = tokenizer:match("^bpe gpt2 (%x+) (%x*)")
   if bytes and #bytes == 2 * BYTES then
@@ -27,7 +27,7 @@ local function decoder(tokenizer)
   return function(id) return letters[id + 1] or "" end
 end
 
--- The first tokens of a folder's val.bin as text, or "" where the folder does not say it.
+-- The first tokens of a folder's val.bin as text, or "" if a file is missing or not understood.
 local function beginning(folder, tokens)
   local meta = read.object(folder .. "/meta.json", MOST_META)
   local of = meta and type(meta.tokenizer) == "string" and decoder(meta.tokenizer)
@@ -36,14 +36,14 @@ local function beginning(folder, tokens)
   local ids, parts = file:read(2 * tokens) or "", {}
   file:close()
   for i = 1, #ids - 1, 2 do parts[#parts + 1] = of((string.unpack("<I2", ids, i))) end
-  local found = table.concat(parts):match("^[^\0]*") -- no command's word has a zero
+  local found = table.concat(parts):match("^[^\0]*") -- an argument of a command cannot have a zero
   found = found:gsub("^FILE:", "") -- which the sampler would take for a path
   local _, bad = utf8.len(found)
   return bad and found:sub(1, bad - 1) or found -- a token may end within a character
 end
 
--- A prompt for each run, of as many tokens as fit into every run's context; "" where a run's data set is not there: its
--- sampler then begins as it does by itself.
+-- A prompt for each run, of as many tokens as fit into every run's context; "", with which the sampler uses its own
+-- default, if a run's data set is missing.
 function prompt.of(runs)
   local tokens, known, list = MOST_TOKENS, {}, {}
   for _, r in ipairs(runs) do

@@ -13,7 +13,7 @@ function prose.summary(report)
   return table.concat(out, "\n")
 end
 
--- What could be said of each run: overfitting, and what is missing.
+-- The notes on each run: overfitting, and what is missing.
 function prose.notes(report)
   local lines = {}
   for _, note in ipairs(report.notes) do lines[#lines + 1] = "<li>" .. text.html(note) .. "</li>" end
@@ -79,7 +79,7 @@ end
 function prose.sample_hint(report)
   local prompt = "The same prompt"
   for _, other in ipairs(report.prompts) do
-    if other ~= report.prompts[1] then prompt = "As prompt the beginning of each run's validation text, the same" end
+    if other ~= report.prompts[1] then prompt = "Each run begins with its own validation text; the same" end
   end
   return prompt .. (", seed %d and settings for all: temperature 1, no top-k, up to %d characters; of the " ..
     "final weights, and next to it of the best checkpoint."):format(report.seed, report.characters)
@@ -88,22 +88,22 @@ end
 local EFFECTS = {
   grid = "Main effects: at each value of a factor the mean of the best validation loss over all runs that have it; " ..
     "the bar is ±1 sd over the other settings, grey dots are runs. Δ is the mean difference of runs alike in all " ..
-    "else, against the value marked *; it is told from 0 where its 95% interval (Student’s t, over those pairs) " ..
+    "else, against the value marked *; it is distinct from 0 if its 95% interval (Student’s t, over those pairs) " ..
     "leaves 0 out.",
   vary = "One change at a time around the baseline, marked *: the best validation loss at each value of a factor, " ..
     "others as in the baseline.",
-  runs = "The best validation loss at each value of what the runs differ in, where nothing else differs from the " ..
-    "first run’s, marked *.",
+  runs = "The best validation loss at each value of a setting in which the runs differ, for runs that differ from " ..
+    "the first, marked *, in nothing else.",
 }
 
 function prose.effects_hint(report)
   local p = report.plan
   local hint = EFFECTS[p.kind]
   if #p.seeds < 2 then
-    hint = hint .. " With one seed, a difference may be the seed’s: several seeds tell."
+    hint = hint .. " With one seed, a difference may be due to the seed; several seeds would show it."
   end
   if #report.prefixes > 0 then
-    hint = hint .. (" %d runs are the first part of a longer one, so of max_iters the longer value cannot be worse.")
+    hint = hint .. (" %d runs are the first part of a longer one, so a larger max_iters cannot be worse.")
       :format(#report.prefixes)
   end
   local left_out = 0
@@ -114,7 +114,7 @@ function prose.effects_hint(report)
   return text.html(hint)
 end
 
--- What the page is of, behind its name.
+-- What the page is about, after its name.
 function prose.kind(report)
   local p = report.plan
   if not p.sweep and #p.runs == 1 then return "one run" end

@@ -1,5 +1,5 @@
--- read: files that others wrote. Each is read up to a size, and what is wrong with it becomes words: the page says
--- them and shows the rest.
+-- read: reads files that others wrote, up to a size. What is wrong with a file is returned in words, so that the page
+-- can say so and show the rest.
 local json = require("dkjson")
 
 local read = {}
@@ -7,7 +7,7 @@ local read = {}
 local CHUNK = 1 << 16
 local MOST_LINE = 1 << 16 -- bytes of one line
 
--- Whether there is something at path that can be opened, a folder too.
+-- Whether a file or folder at path can be opened.
 function read.exists(path)
   local file = io.open(path, "rb")
   if file then file:close() end
@@ -28,7 +28,7 @@ end
 -- A JSON text's value, or nil and what is wrong. null becomes nil.
 function read.decode(text)
   local ok, value, _, problem = pcall(json.decode, text, 1, nil)
-  if not ok or problem then return nil, "is no JSON" end
+  if not ok or problem then return nil, "is not JSON" end
   return value
 end
 
@@ -39,11 +39,11 @@ function read.object(path, most)
   local value
   value, problem = read.decode(text)
   if problem then return nil, problem end
-  if type(value) ~= "table" then return nil, "holds no JSON object" end
+  if type(value) ~= "table" then return nil, "is not a JSON object" end
   return value
 end
 
--- Calls visit(line, number, whole) for each line; `whole` is false for a last one without its end. Returns what is
+-- Calls visit(line, number, whole) for each line; `whole` is false for a last line without a line end. Returns what is
 -- wrong, or nil. Reads at most `most` bytes.
 function read.lines(path, most, visit)
   local file = io.open(path, "rb")
@@ -86,7 +86,7 @@ function read.number(object, key)
   return value
 end
 
--- A whole number from `least` on, or nil.
+-- A whole number, at least `least` (0 by default), or nil.
 function read.whole(object, key, least)
   local value = read.number(object, key)
   value = value and math.tointeger(value)

@@ -1,5 +1,5 @@
--- run: what a run's folder says: run.json, metrics.jsonl, and which checkpoints lie there. Whatever is missing, cut
--- short or no number is noted in words; nothing here stops the report.
+-- run: reads a run's folder: run.json, metrics.jsonl, and which checkpoints there are. Whatever is missing, cut short
+-- or not a number is noted in words; nothing here stops the report.
 local read = require("gen.report.read")
 local thin = require("gen.report.thin")
 
@@ -13,7 +13,7 @@ local function last_part(path)
   return path:match("([^/]+)/*$") or path
 end
 
--- A middle value; of an even count the mean of two.
+-- The median; of an even count, the mean of the middle two.
 local function median(list)
   if #list == 0 then return nil end
   table.sort(list)
@@ -32,7 +32,7 @@ local function read_info(r)
     read.string(info, "hash")
   r.config, r.run = read.plain(info.config), read.plain(info.run)
   r.title, r.hardware = read.string(info, "title"), read.string(info, "hardware")
-  -- Behind a comma stands the peak, which is measured anew by each run: peak_flops has it.
+  -- After a comma comes the peak, which each run measures again and peak_flops has too.
   r.hardware = r.hardware and r.hardware:match("^[^,]+")
   r.dataset, r.tokenizer = read.string(info, "dataset"), read.string(info, "tokenizer")
   for _, key in ipairs({ "num_params", "num_params_nanogpt", "tokens_per_iter", "plan_bytes", "threads",
@@ -64,7 +64,7 @@ local function parse_line(line)
   return read.whole(object, "iter") and object
 end
 
--- loss is a key of every step's line and train_loss of every evaluation's, null or not; the text tells.
+-- Every step's line has the key loss and every evaluation's train_loss, but a null is lost in decoding: so by the text.
 local function is_evaluation(line)
   return line:find('"train_loss"', 1, true) or line:find('"val_loss"', 1, true)
 end
@@ -76,7 +76,7 @@ local function read_metrics(r)
   local function visit(line, number, whole)
     local o = parse_line(line)
     local evaluation = o and is_evaluation(line)
-    -- Iterations only rise; a line that goes back is no line of this run.
+    -- Iterations only rise; a line that goes back is not of this run.
     if o and o.iter <= (evaluation and last_evaluation or last_step) then o = nil end
     if not o then
       bad = bad + 1
@@ -105,7 +105,7 @@ local function read_metrics(r)
   local problem = read.lines(r.folder .. "/metrics.jsonl", MOST_METRICS, visit)
   if problem and r.exists then r:note("metrics.jsonl %s", problem) end
   if bad > 0 then
-    r:note("%s%s", first_bad, bad > 1 and ("; %d lines in all are passed over"):format(bad) or "; it is passed over")
+    r:note("%s%s", first_bad, bad > 1 and ("; %d lines in all are ignored"):format(bad) or "; it is ignored")
   end
   if nans > 0 then
     r:note("a loss is not a number, first at iteration %d (%d lines)", first_nan, nans)

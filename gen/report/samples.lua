@@ -1,6 +1,6 @@
 -- samples: text from a run's final weights and from its best checkpoint: same prompt, seed and settings for all.
--- A sweep leaves them in the run's folder; where they are not there, or are older than the checkpoint, or are of
--- another prompt, the run's sampler makes them.
+-- A sweep leaves them in the run's folder; if they are missing, older than the checkpoint, or of another prompt, the
+-- run's sampler makes them.
 local files = require("gen.base.files")
 local programs = require("gen.report.programs")
 local read = require("gen.report.read")
@@ -11,7 +11,7 @@ local samples = {}
 samples.CHARACTERS = 300
 samples.TOKENS = 300 -- a token is a character or more
 samples.SEED = 1337
--- Which weights, the checkpoint and the file that a sweep writes.
+-- The weights' name, their checkpoint, and the file of the sample that a sweep writes.
 samples.KINDS = {
   { "final", "state.safetensors", "sample-final.txt" },
   { "best", "ckpt.safetensors", "sample-best.txt" },
@@ -20,7 +20,7 @@ samples.KINDS = {
 local MOST_TEXT = 1 << 20
 local END = "\n---------------\n"
 
--- The sampler's flags, without --checkpoint. An empty prompt is the sampler's own.
+-- The sampler's flags, without --checkpoint. An empty prompt means the sampler's default.
 function samples.flags(prompt)
   local flags = { "--num_samples=1", "--temperature=1", "--top_k=0", "--top_p=1", ("--seed=%d"):format(samples.SEED),
     ("--max_new_tokens=%d"):format(samples.TOKENS) }
@@ -28,7 +28,7 @@ function samples.flags(prompt)
   return flags
 end
 
--- What follows the prompt, up to 300 characters; nil where the text is of another prompt.
+-- What follows the prompt, up to 300 characters; nil if the text has another prompt.
 local function continuation(text, prompt)
   if text:sub(1, #prompt) ~= prompt then return nil end
   text = text:sub(#prompt + 1)
@@ -36,7 +36,7 @@ local function continuation(text, prompt)
   return utf8_text.cut(utf8_text.valid(text), samples.CHARACTERS)
 end
 
--- Whether a file is there and no older than another.
+-- Whether a file exists and is not older than another.
 local function is_fresh(path, than)
   return os.execute(("[ -f %s ] && [ ! %s -nt %s ]"):format(files.quoted(path), files.quoted(than), files.quoted(path)))
     == true

@@ -1,4 +1,4 @@
--- speed: what bench measured of each build, kernel by kernel, and its memory plan.
+-- speed: each build's times from bench, kernel by kernel, and its memory plan.
 local programs = require("gen.report.programs")
 local read = require("gen.report.read")
 local text = require("gen.report.text")
@@ -8,7 +8,7 @@ local speed = {}
 local MOST_JSON = 16 << 20
 local MOST_PLAN = 64 << 20
 local MOST_TENSORS = 1200 -- of a memory plan in the page, the largest
-local SECONDS = "1.5"     -- of steps, where nothing was measured yet
+local SECONDS = "1.5"     -- of steps in a bench run, if nothing was measured yet
 
 -- ---- bench.json ---------------------------------------------------------------------------------
 
@@ -57,8 +57,8 @@ local function count(shape)
   return n
 end
 
--- Reads the dump of gen/passes/plan.lua: sizes of the regions, and of the activations where each lies, from which
--- node to which it is held, and how many nodes come before the backward pass. All in floats.
+-- Reads the dump of gen/passes/plan.lua: the sizes of the regions; each activation's offset, size, and first and last
+-- node; and how many nodes come before the backward pass. Offsets and sizes are in floats.
 local function plan_of(path)
   local plan = { tensors = {}, sizes = {}, nodes = 0, forward = 0 }
   local phase
@@ -87,8 +87,8 @@ end
 
 -- ---- a report's builds --------------------------------------------------------------------------
 
--- One entry for each build that the runs have, in their order: { name, title, runs = indexes, figures, plan }. Where
--- there is no bench.json, bench is run for a moment, unless `quiet`.
+-- One entry for each build of the runs, in their order: { name, title, runs = indexes, figures, plan }. If there is no
+-- bench.json, bench is run for a moment, unless `quiet`.
 function speed.of(runs, build, quiet)
   local list, by = {}, {}
   for i, r in ipairs(runs) do

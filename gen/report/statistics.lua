@@ -1,7 +1,7 @@
 -- statistics: mean and spread, and whether two means can be told apart.
 local statistics = {}
 
--- Two-sided 95% points of Student's t by degrees of freedom; beyond 30 the next lower of 40, 60, 120 counts.
+-- Two-sided 95% points of Student's t by degrees of freedom; above 30, those of the next lower of 30, 40, 60, 120.
 local T95 = { 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
   2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042 }
 
@@ -25,8 +25,8 @@ function statistics.of(list)
   return { n = n, mean = mean, min = min, max = max, sd = n > 1 and math.sqrt(squares / (n - 1)) or nil }
 end
 
--- The mean of paired differences with its 95% half width (Student's t), and whether it is told from 0; both nil where
--- fewer than three pairs leave nothing to judge by.
+-- The mean of paired differences, the half width of its 95% interval (Student's t), and whether it is distinct from 0;
+-- with fewer than three pairs, the last two are nil.
 function statistics.paired(differences)
   local s = statistics.of(differences)
   if s.n < 3 then return { n = s.n, mean = s.mean } end
@@ -34,7 +34,7 @@ function statistics.paired(differences)
   return { n = s.n, mean = s.mean, half = half, distinct = math.abs(s.mean) > half }
 end
 
--- Whether the means of two lists differ, by Welch's t-test at 95%; nil where one has fewer than two values.
+-- Whether the means of two lists differ, by Welch's t-test at 95%; nil if one has fewer than two values.
 function statistics.welch(a, b)
   local x, y = statistics.of(a), statistics.of(b)
   if x.n < 2 or y.n < 2 then return nil end
@@ -45,8 +45,8 @@ function statistics.welch(a, b)
   return difference > statistics.t95(df) * math.sqrt(u + v)
 end
 
--- How much a curve scatters about a smooth one: the sd of single points, from second differences, which a straight
--- line does not have; by their median, so that the steep start does not count. nil for fewer than five points.
+-- How much a curve scatters about a smooth one: the sd of single points, estimated from second differences, which are 0
+-- for a straight line; from their median, so that the steep start does not count. nil for fewer than five points.
 function statistics.scatter(ys)
   local seconds = {}
   for i = 2, #ys - 1 do seconds[#seconds + 1] = math.abs(ys[i - 1] - 2 * ys[i] + ys[i + 1]) end

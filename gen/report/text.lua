@@ -1,9 +1,9 @@
--- text: strings that anything may have written, made fit to show: valid UTF-8, one line, cut.
+-- text: makes any string fit to show: valid UTF-8, one line, cut to a length.
 local text = {}
 
 local REPLACEMENT = "\u{FFFD}"
 
--- Bytes that are no UTF-8 become U+FFFD, one each.
+-- Bytes that are not UTF-8 become U+FFFD, one each.
 function text.valid(s)
   if utf8.len(s) then return s end
   local parts, from = {}, 1
@@ -31,7 +31,7 @@ function text.line(s)
   return text.cut(text.valid(s):gsub("%c", " "), 300)
 end
 
--- For HTML, in text and in quoted attributes.
+-- Escapes a string for HTML, in text and in quoted attributes.
 function text.html(s)
   return (text.valid(s):gsub("[&<>\"']", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;",
     ["'"] = "&#39;" }))

@@ -1,5 +1,5 @@
--- thin: a curve of any length as at most `limit` points, each the mean of as many neighbours as the next; values are
--- taken as they come, so a file is read once.
+-- thin: reduces a curve of any length to at most `limit` points, each the mean of equally many neighbours. It takes one
+-- value after another, so that a file is read once.
 local thin = {}
 thin.__index = thin
 
@@ -7,7 +7,7 @@ function thin.new(limit)
   return setmetatable({ limit = limit, size = 1, count = 0, buckets = {} }, thin)
 end
 
--- Two neighbours become one.
+-- Merges each two neighbours into one.
 local function halve(self)
   local halved = {}
   for i = 1, #self.buckets, 2 do
@@ -17,14 +17,14 @@ local function halve(self)
   self.buckets, self.size = halved, self.size * 2
 end
 
--- y is nil where there is no number: such a point counts for its place and not for the mean.
+-- y may be nil: such a point counts for x and not for the mean of y.
 function thin:add(x, y)
   local last = self.buckets[#self.buckets]
   if not last or last[4] == self.size then
     if #self.buckets == self.limit then halve(self) end
     last = self.buckets[#self.buckets]
     if not last or last[4] == self.size then
-      last = { 0, 0, 0, 0 } -- sum of x, sum of y, numbers in that, points
+      last = { 0, 0, 0, 0 } -- sum of x, sum of y, count of y, count of x
       self.buckets[#self.buckets + 1] = last
     end
   end
@@ -32,7 +32,7 @@ function thin:add(x, y)
   if y then last[2], last[3] = last[2] + y, last[3] + 1 end
 end
 
--- Lists of x and y, y false where no number was; and how many points one of them stands for.
+-- Lists of x and y (false where there was none), and how many points of the curve are in one of them.
 function thin:points()
   local xs, ys = {}, {}
   for i, b in ipairs(self.buckets) do

@@ -1,5 +1,4 @@
--- words: what the report says in sentences: what was run, what won and by how much, which runs overfit, what is
--- missing.
+-- words: the report's sentences: what was run, what won and by how much, which runs overfit, what is missing.
 local plan = require("gen.report.plan")
 local statistics = require("gen.report.statistics")
 
@@ -32,7 +31,7 @@ function words.duration(seconds)
   return ("%.1f h"):format(seconds / 3600)
 end
 
--- "a", "a and b", "a, b and c"; of more than `most`, the first of them and how many more.
+-- "a", "a and b", "a, b and c"; with more than `most`, the first ones and how many more.
 local function listed(items, most)
   local n, shown = #items, table.move(items, 1, math.min(#items, most or #items), 1, {})
   if n > #shown then shown[#shown + 1] = ("%d more"):format(n - #shown) end
@@ -43,12 +42,12 @@ end
 -- ---- overfitting --------------------------------------------------------------------------------
 
 -- What the validation loss does after its minimum: { kind, text, rise }. kind is overfits, scatters, rises, falls or
--- unknown. A rise counts where it is beyond what the evaluations scatter: 2 sd of a difference.
+-- unknown. A rise counts if it is more than the evaluations scatter: 2 sd of a difference.
 function words.overfitting(r)
   local list = {}
   for _, e in ipairs(r.evaluations) do if e.val then list[#list + 1] = e end end
   local last = list[#list]
-  if #list < 2 then return { kind = "unknown", text = "too few evaluations to tell overfitting" } end
+  if #list < 2 then return { kind = "unknown", text = "too few evaluations to see overfitting" } end
   local best, vals = r.best, {}
   for i, e in ipairs(list) do vals[i] = e.val end
   if last == best then
@@ -92,7 +91,7 @@ end
 
 -- ---- the summary --------------------------------------------------------------------------------
 
--- ", peak 258 to 264 GFLOP/s", of the runs that know it.
+-- ", peak 258 to 264 GFLOP/s", from the runs that have measured it.
 local function peaks(runs)
   local least, most
   for _, r in ipairs(runs) do
@@ -139,7 +138,7 @@ local function what_was_run(p)
   return lines
 end
 
--- Settings that the best runs share though the sweep varies them.
+-- Settings that the sweep varies and the best runs share.
 local function in_common(p, order)
   local shared = {}
   for _, f in ipairs(p.factors) do
@@ -210,10 +209,11 @@ local function what_is_missing(p)
   if #p.runs == 1 then
     return { waiting == 1 and "It has not started." or ("It is not finished: %s."):format(p.runs[1].status) }
   end
-  return { ("Not all is there. Unfinished: %d of %d runs; not started: %d."):format(unfinished, #p.runs, waiting) }
+  return { ("The results are incomplete. Unfinished: %d of %d runs; not started: %d."):format(unfinished, #p.runs,
+    waiting) }
 end
 
--- With several seeds: the setting with the lowest mean, and which ones cannot be told from it.
+-- With several seeds: the setting with the lowest mean, and those that cannot be told from it.
 local function what_seeds_say(groups)
   local best = groups and groups[1]
   if not best or not best.stats.sd then return {} end
@@ -227,13 +227,13 @@ local function what_seeds_say(groups)
   if #alike > 0 then
     lines[2] = ("Not distinguishable from it (Welch’s t, 95%%): %s."):format(table.concat(alike, "; "))
   elseif distinct == #groups - 1 and distinct > 0 then
-    lines[2] = "All other settings are told from it (Welch’s t, 95%)."
+    lines[2] = "All other settings are distinct from it (Welch’s t, 95%)."
   end
   return lines
 end
 
--- The summary's sentences, in paragraphs. Call words.rank first; runs carry r.overfitting; seeds is what
--- effects.over_seeds gave.
+-- The summary's sentences, in paragraphs. Call words.rank first; runs have r.overfitting; seeds is from
+-- effects.over_seeds.
 function words.summary(p, order, seeds)
   local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(seeds), what_overfits(p),
     what_is_missing(p) }
@@ -244,7 +244,7 @@ function words.summary(p, order, seeds)
   return texts
 end
 
--- What two means with several seeds come to, as one word for the table.
+-- The result of a test of two means, for the table.
 function words.verdict(distinct)
   if distinct == nil then return "too few runs to tell" end
   return distinct and "distinct" or "not distinguishable"

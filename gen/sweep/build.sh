@@ -3,13 +3,13 @@
 #
 #     gen/sweep/build.sh MARK CONFIG SET BACKEND
 #
-# What make says goes to MARK.txt once it is over; MARK.ok is there where it went well. Exit code 0 either way.
+# make's output is in MARK.txt when it has ended; MARK.ok exists if it succeeded. Exit code 0 either way.
 set -u
-trap '' PIPE # the run is trained also where the reader of these words went away
+trap '' PIPE # the runs are trained even if nobody reads this output any more
 mark=$1
 mkdir -p "$(dirname "$mark")" || exit 74
 rm -f "$mark.ok" "$mark.txt"
-# Not a part of the make that calls it: other flags, other words.
+# The make that calls this script must not pass its flags and variables on.
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
 setpriv --pdeathsig TERM make build CONFIG="$2" SET="$3" BACKEND="$4" PROGRAMS="train sample" >"$mark.part" 2>&1
 code=$?

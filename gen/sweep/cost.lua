@@ -1,5 +1,5 @@
--- cost: what a sweep will take: FLOP, time, memory, disk. FLOP are nanoGPT's 6N + 12LHQT a token; an evaluation's
--- tokens, without a backward pass, take a third.
+-- cost: how much a sweep will take: FLOP, time, memory, disk. FLOP are nanoGPT's 6N + 12LHQT a token, and a third of
+-- that for an evaluation's tokens, which have no backward pass.
 local dkjson = require("dkjson")
 local pipeline = require("gen.passes.pipeline")
 local hash = require("gen.config.hash")
@@ -9,16 +9,16 @@ local results = require("gen.sweep.results")
 
 local cost = {}
 
-local BUILD_SECONDS = 4  -- of a shape, beside others
-local PROGRAM_BYTES = 3 << 20 -- of a trainer beside its plan: its code and its libraries'
-local START_SECONDS = 1  -- of a run: its start, its two samples
--- Multiply-adds are 2 FLOP; lanes times pipes, for a guess where nothing was measured.
+local BUILD_SECONDS = 4  -- to compile a shape while others train
+local PROGRAM_BYTES = 3 << 20 -- of a trainer besides its memory plan: its code and its libraries
+local START_SECONDS = 1  -- of a run besides training: its start, its two samples
+-- For a guess if nothing was measured: lanes times pipes, with 2 FLOP for a multiply-add.
 local FLOP_A_CYCLE = { avx512 = 64, avx2 = 32, neon = 16, generic = 8 }
-local SHARE = 0.7 -- of that; small models on machines that were tried
+local SHARE = 0.7 -- of that: what small models reached on the machines that were tried
 
 -- ---- FLOP and bytes -----------------------------------------------------------------------------
 
--- Facts of a shape from its planned graph: parameters, FLOP a token, bytes of the plan and of a checkpoint.
+-- Reads from a shape's planned graph its parameters, FLOP a token, bytes of the plan and of a checkpoint.
 function cost.measure_shape(shape)
   local c = setmetatable({}, { __index = shape.config })
   c.baked_text = hash.baked_text(c)
@@ -46,7 +46,7 @@ end
 
 -- ---- how fast this machine is -------------------------------------------------------------------
 
--- How many threads may run at once, and bytes that can be allocated, as the trainer itself finds out.
+-- How many threads may run at once, and how many bytes can be allocated, as the trainer itself finds out.
 local known
 local function limits()
   if not known then
@@ -63,7 +63,7 @@ end
 
 function cost.cores() return limits().cores end
 
--- What the runs of this sweep reached so far, JOBS at a time.
+-- FLOP/s that the runs of this sweep have reached so far, JOBS at a time.
 local function rate_of_runs(runs, jobs)
   local flops, seconds = 0, 0
   for _, run in ipairs(runs) do
@@ -77,7 +77,7 @@ local function rate_of_runs(runs, jobs)
   return jobs * flops / seconds
 end
 
--- The median of what `make bench` found here, in FLOP/s.
+-- The median of the results of `make bench` on this machine, in FLOP/s.
 local function rate_of_benches()
   local list = {}
   local pipe = io.popen("ls build/*/cpu/bench.json 2>/dev/null", "r")
@@ -97,7 +97,7 @@ local function rate_of_clock(isa)
   return SHARE * mhz * 1e6 * (FLOP_A_CYCLE[isa] or 8) * cost.cores(), mhz
 end
 
--- FLOP/s of all jobs together, and how that is known.
+-- FLOP/s of all jobs together, and where that figure is from.
 function cost.rate(p, jobs)
   local before = rate_of_runs(p.runs, p.jobs_before or jobs)
   if before then return before, "what its runs reached so far" end

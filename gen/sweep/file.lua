@@ -6,7 +6,7 @@
 --     vary = { { "n_head", { 1, 8 } }, ... },      -- the base, and one setting changed at a time
 --     seeds = { 1, 2, 3 },                         -- each run with each of them; else the base's
 --     set = { eval_iters = 20 },                   -- over the base, for all runs
---     prompt = "First Citizen:\n",                 -- of the samples that every run writes; else the sampler's own
+--     prompt = "First Citizen:\n",                 -- of the samples that every run writes; else the sampler's default
 --   }
 local schema = require("gen.config.schema")
 local sandbox = require("gen.config.sandbox")
@@ -16,10 +16,10 @@ local file = {}
 local USAGE = 64
 local fields = { base = "string", grid = "table", vary = "table", seeds = "table", set = "table", prompt = "string" }
 
--- Keys that a sweep gives to its runs itself.
+-- Keys that the sweep itself sets for its runs.
 local own_keys = {
-  out_dir = "each run has a folder of its own in out/sweeps", init_from = "a run goes on with what its folder holds",
-  threads = "JOBS shares out the machine's", eval_only = "runs train", seed = "seeds = { 1, 2 } lists them",
+  out_dir = "each run has a folder of its own in out/sweeps", init_from = "a run resumes what its folder holds",
+  threads = "JOBS divides the machine's", eval_only = "runs train", seed = "seeds = { 1, 2 } lists them",
   backend = "make sweep BACKEND=... chooses it",
 }
 
@@ -110,7 +110,7 @@ local function check_seeds(path, seeds)
   end
 end
 
--- The name of a sweep is that of its folder, and stands in make's words.
+-- The sweep's name, which is also its folder's name and a word for make.
 local function name_of(path)
   local name = path:gsub("^.*/", ""):gsub("%.lua$", "")
   if path:find("[%c'\127]") or not name:find("^[%w_][%w_.-]*$") or #name > 80 then
@@ -119,7 +119,7 @@ local function name_of(path)
   return name
 end
 
--- The path of what is called by its name in a folder, or by its path.
+-- The path of a file that is given by its name in a folder, or by its path.
 local function path_of(folder, name)
   return name:match("%.lua$") and name or ("%s/%s.lua"):format(folder, name)
 end
@@ -160,7 +160,7 @@ function file.read(word)
     states[key.name] = true
     set[i] = { key = key.name, value = check_value(path, "set", key, stated.set[key.name]) }
   end
-  local prompt = stated.prompt or "\n" -- which a sampler takes for its own (gen/sweep/step.sh)
+  local prompt = stated.prompt or "\n" -- which is the sampler's default (gen/sweep/step.sh)
   if prompt == "" or prompt:find("\0", 1, true) then fail(path, "prompt is empty or has a NUL; wanted text") end
   local base_path = path_of("configs", stated.base)
   return { path = path, name = name, base = stated.base, base_path = base_path,

@@ -1,5 +1,5 @@
--- folders: what earlier starts of a sweep have left, and what becomes of it. A run's folder says in resolved.json what
--- it computes, so a run is known again under another name, and one that changed is seen.
+-- folders: finds what earlier starts of a sweep have left, and arranges it for this one. A run's folder says in
+-- resolved.json what it computes, so that a run is found under another name, and a change is noticed.
 local dkjson = require("dkjson")
 local schema = require("gen.config.schema")
 local files = require("gen.base.files")
@@ -30,7 +30,7 @@ local function has_work(folder)
   return exists(folder .. "/state.safetensors") or exists(folder .. "/metrics.jsonl")
 end
 
--- Names of run folders there are: those that say what they compute.
+-- The run folders that exist: those with a resolved.json or a state.
 local function list(folder)
   local found = {}
   local pipe = io.popen("cd " .. files.quoted(folder) .. " 2>/dev/null && ls -d */resolved.json */state.safetensors " ..
@@ -48,15 +48,15 @@ local function list(folder)
   return found
 end
 
--- Where max_iters alone differs and grew, what is there is the beginning of what is wanted.
+-- Whether max_iters alone differs and has grown: the run that exists is then the beginning of the one that is wanted.
 local function is_longer(then_, now)
   local difference = plan.difference(then_, now)
   return difference:find("^max_iters %S+ → %S+$") ~= nil and now.max_iters > then_.max_iters
 end
 
--- Finds for each run what is there of it. Fills run.has (an entry of the list, or nil), and returns what else is
--- there: changed = { { run, entry, difference } } lie under a run's name and are something else; others lie under a
--- name that the plan has not.
+-- Finds the folder of each run. Sets run.has (an entry of the list, or nil), and returns the remaining folders: changed
+-- = { { run, entry, difference } } have the name of a run but compute something else; others have a name that is not in
+-- the plan.
 function folders.match(p)
   local entries, by_name, taken = list(p.folder), {}, {}
   for _, entry in ipairs(entries) do by_name[entry.name] = entry end
@@ -99,7 +99,7 @@ function folders.match(p)
   return changed, others
 end
 
--- A folder's name that is free: NAME.previous, NAME.previous2, ...
+-- A folder's name that is not taken: NAME.previous, NAME.previous2, ...
 local function previous(folder)
   local n = 1
   while true do
@@ -109,7 +109,7 @@ local function previous(folder)
   end
 end
 
--- A run that got another name says so in its own file.
+-- Puts a run's new name into its run.json.
 local function rename_within(folder, old, new)
   local path = folder .. "/run.json"
   local text = files.read(path)
@@ -120,24 +120,24 @@ local function rename_within(folder, old, new)
     :gsub("/" .. plain(old) .. '"', "/" .. safe .. '"')))
 end
 
--- Sets aside what changed, gives what moved its new name, and writes into each folder what its run computes.
+-- Sets aside the folders of changed runs, renames those of renamed runs, and writes into each what its run computes.
 function folders.arrange(p, changed, say)
   for _, item in ipairs(changed) do
     if has_work(item.entry.folder) then
       local aside = previous(item.entry.folder)
       rename(item.entry.folder, aside)
-      say(("%s: %s (%s), so it is trained anew; what was there is now %s"):format(item.run.name,
+      say(("%s: %s (%s), so it is trained from scratch; its old folder is now %s"):format(item.run.name,
         item.damaged and "not whole" or "changed", item.difference, aside))
     elseif item.damaged then
       os.remove(item.entry.folder .. "/status.json")
-      say(("%s: %s, so it is trained anew"):format(item.run.name, item.difference))
+      say(("%s: %s, so it is trained from scratch"):format(item.run.name, item.difference))
     end
   end
   local moves = {}
   for _, run in ipairs(p.runs) do
     if run.has and run.has.name ~= run.name then moves[#moves + 1] = run end
   end
-  -- By way of names that nobody has: they may change places.
+  -- First to temporary names: two runs may swap theirs.
   for _, run in ipairs(moves) do
     run.moving = ("%s/%s%s"):format(p.folder, MOVING, run.name)
     rename(run.has.folder, run.moving)
@@ -150,12 +150,12 @@ function folders.arrange(p, changed, say)
   end
   local prompt = files.read(p.folder .. "/prompt.txt")
   local sampled = prompt == nil or prompt == p.sweep.prompt
-  if not sampled then say("the prompt has changed: what is trained writes its samples anew") end
+  if not sampled then say("the prompt has changed: runs that are trained write their samples again") end
   for _, run in ipairs(p.runs) do
     if not sampled then os.remove(run.folder .. "/status.json") end
     if run.grown and results.is_done(run.folder) then
       os.remove(run.folder .. "/status.json")
-      say(("%s: %s, so it goes on from where it ended"):format(run.name, run.grown))
+      say(("%s: %s, so it resumes where it ended"):format(run.name, run.grown))
     end
     if not exists(run.folder) then os.execute("mkdir -p " .. files.quoted(run.folder)) end
     local order = { "format", "name", "run" }

@@ -1,12 +1,12 @@
--- names: what runs are called: exp01-nh4-ne128-b8-mi1000-d0.1.
+-- names: the names of runs: exp01-nh4-ne128-b8-mi1000-d0.1.
 local file = require("gen.sweep.file")
 
 local names = {}
 
 local MOST = 120 -- characters
 
--- What people write; any other key is the first letters of its words (gradient_accumulation_steps: gas), or the
--- word, where it has one.
+-- Usual short forms; any other key is the first letters of its words (gradient_accumulation_steps: gas), or its only
+-- word.
 local known = {
   n_layer = "nl", n_head = "nh", n_embd = "ne", block_size = "bs", batch_size = "b", max_iters = "mi", dropout = "d",
   learning_rate = "lr", weight_decay = "wd", vocab_size = "v", dataset = "data",
@@ -34,14 +34,14 @@ function names.short(keys)
   return forms
 end
 
--- One setting: nh4, d0.1; with a '_' where letters or digits would run together: bias_true, beta2_0.99.
+-- One setting: nh4, d0.1; with a '_' if letters or digits would run together: bias_true, beta2_0.99.
 function names.setting(form, value)
   local text = file.text(value):gsub("[^%w.+-]", "_")
   local apart = type(value) ~= "number" or form:find("%d$")
   return form .. (apart and "_" or "") .. text
 end
 
--- exp07 and settings; numbers are as wide as `last` needs, two digits at least. seed is nil where there is one.
+-- exp07 and its settings; numbers are as wide as `last` needs, at least two digits. seed is nil if all runs share one.
 function names.run(index, last, settings, seed)
   local width = math.max(2, #tostring(last))
   local parts = { ("exp%0" .. width .. "d"):format(index) }

@@ -1,9 +1,9 @@
 -- plan: from a sweep file to its runs: names, configs, the shapes to compile, and which run is the beginning of
--- which.
+-- another.
 --
--- A run is the beginning of another where all but max_iters is the same: the learning rate follows from
--- lr_decay_iters, a key of its own, and never from max_iters, so both compute the same until the shorter one ends.
--- The longer one then goes on from a copy of the shorter one's folder.
+-- A run is the beginning of another if all but max_iters is the same: the learning rate follows from lr_decay_iters
+-- and never from max_iters, so both compute the same until the shorter one ends. The longer one then continues from a
+-- copy of the shorter one's folder.
 local hash = require("gen.config.hash")
 local config = require("gen.config.load")
 local schema = require("gen.config.schema")
@@ -59,8 +59,8 @@ end
 
 local function assignment(key, value) return key .. "=" .. file.text(value) end
 
--- Loads the base with `assignments`; what is wrong with them is said of `who`. Without its data set a run is known
--- but for its vocab_size: stand_in gives it one.
+-- Loads the base with `assignments`; an error in them names `who`. If the data sets may be missing, stand_in sets a
+-- vocab_size, all that a config takes from them.
 local function load_config(sweep, assignments, who, options, stand_in)
   if stand_in and not sweep.base_stated.vocab_size then
     assignments = { "vocab_size=1", table.unpack(assignments) }
@@ -74,8 +74,8 @@ local function load_config(sweep, assignments, who, options, stand_in)
   error(result, 0)
 end
 
--- What a run computes: each key that changes results or how they round, its length, and the hash of its data, where
--- these are there.
+-- What a run computes: each key that changes results or how they round, its length, and the hash of its data, if there
+-- is any yet.
 local function identity(c, stand_in)
   local values = {}
   for _, key in ipairs(schema.keys) do
@@ -100,8 +100,8 @@ end
 
 -- ---- shapes -------------------------------------------------------------------------------------
 
--- What SET has to say, over the base's file, to build for a run: baked keys that differ, dropout where only one of
--- both has any, and vocab_size where the sweep states it or another data set to take it from.
+-- The words of SET that make a run's build from the base's file: baked keys that differ, dropout if only one of the two
+-- has any, and vocab_size if the sweep states it or another data set to take it from.
 local function build_words(sweep, base, c)
   local words = {}
   for _, key in ipairs(schema.baked_keys()) do
@@ -139,14 +139,14 @@ local function check_names(sweep, runs)
     if most then fail("%s: %s: a name of more than %d characters; vary fewer keys", sweep.path, run.name, most) end
     local twin = by_identity[run.identity_text]
     if twin then
-      fail("%s: %s is the same run as %s; take one of both out", sweep.path, run.name, twin.name)
+      fail("%s: %s is the same run as %s; take one of them out", sweep.path, run.name, twin.name)
     end
     if by_name[run.name] then fail("%s: two runs would be called %s", sweep.path, run.name) end
     by_name[run.name], by_identity[run.identity_text] = run, run
   end
 end
 
--- Gives each run `from`, the longest run that is a beginning of it. Returns how many trainings there are.
+-- Sets each run's `from`, the longest run that is a beginning of it. Returns the number of trainings.
 local function find_beginnings(runs)
   local families, trainings = {}, 0
   for _, run in ipairs(runs) do
@@ -180,7 +180,7 @@ local function find_shapes(sweep, base, runs, backend)
   return shapes
 end
 
--- The run that others are held against: the base's own settings, else the first.
+-- The run that others are compared with: the one with the base's settings, else the first.
 local function find_baseline(base, runs)
   local first = runs[1]
   for _, run in ipairs(runs) do
@@ -204,7 +204,7 @@ function plan.make(sweep, options)
   local set, keys = {}, {}
   for i, item in ipairs(sweep.set) do set[i] = assignment(item.key, item.value) end
   for i, factor in ipairs(sweep.factors) do keys[i] = factor.key end
-  -- The base is asked for its own values alone, which are there without its data set.
+  -- Without the data set: only values that the base itself states are used.
   local plain = load_config(sweep, {}, "base", options, true)
   local base = load_config(sweep, set, "set", options, true)
   local forms = names.short(keys)
@@ -242,14 +242,13 @@ function plan.make(sweep, options)
   return p
 end
 
--- A file has 14 digits of a number.
+-- A number as resolved.json has it, with 14 digits.
 local function as_stored(value)
   return type(value) == "number" and ("%.14g"):format(value) or tostring(value)
 end
 
--- What differs between two identities, "max_iters 1000 → 1500, ...", in the order of the schema; "" where nothing
--- does. A key that one of both lacks has the value that the schema says; without one it is younger than it, and is
--- passed over.
+-- The difference of two identities, "max_iters 1000 → 1500, ...", in the order of the schema; "" if there is none. A
+-- key that one of them lacks has its `absent` value there, and is ignored if it has no such value.
 function plan.difference(then_, now)
   local words = {}
   for _, key in ipairs(schema.keys) do

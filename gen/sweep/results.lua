@@ -1,4 +1,4 @@
--- results: what runs have written so far: how far each is, its losses, its time, how it ended.
+-- results: what runs have written so far: how far each has come, its losses, its time, how it ended.
 local dkjson = require("dkjson")
 local files = require("gen.base.files")
 
@@ -31,14 +31,14 @@ function results.metrics(folder)
   return m
 end
 
--- status.json: { status = "done" | "failed" | "stopped", code, line }, or nil where a run has not ended.
+-- status.json: { status = "done" | "failed" | "stopped", code, line }, or nil if a run has not ended.
 function results.status(folder)
   local text = files.read(folder .. "/status.json")
   local ok, status = pcall(dkjson.decode, text or "")
   return ok and type(status) == "table" and status or nil
 end
 
--- The last line that a log has, for a message.
+-- The last line of a log, for a message.
 function results.last_line(path)
   local file = io.open(path, "rb")
   if not file then return nil end

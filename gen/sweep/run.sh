@@ -1,15 +1,15 @@
 #!/bin/sh
-# run.sh: the command behind `make sweep`: plans, has make build and train, says how it went.
+# run.sh: the command behind `make sweep`: plans, has make build and train, prints the results.
 #
 #     gen/sweep/run.sh SWEEP [--jobs=N] [--dry] [--backend=cpu]
 #
-# make runs in a session of its own, so that a Ctrl-C reaches it once, from here: each trainer then saves its state
-# and ends. Killing this process, or make, does the same. Exit codes: 0 all runs are done, 75 stopped (start it again
-# to go on), else that of the first run that failed.
+# make runs in its own session, so that a Ctrl-C reaches it once, from here: each trainer then saves its state and
+# ends. Killing this process, or make, does the same. Exit codes: 0 all runs are done, 75 stopped (the same command
+# resumes it), else that of the first run that failed.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 unset MAKEFLAGS MFLAGS MAKELEVEL MAKEOVERRIDES
-trap '' PIPE # what nobody reads any more is no reason to stop
+trap '' PIPE # that nobody reads the output any more is no reason to stop
 
 sweep=$1
 shift
@@ -22,8 +22,8 @@ fi
 name=${sweep##*/}
 folder=out/sweeps/${name%.lua}
 
-# The lock is held by every process of the sweep: those that outlive a killed one count too. One that is about to end
-# is waited for.
+# Every process of the sweep holds the lock, also those that outlive a killed one. A sweep that is about to end is
+# waited for.
 lock() {
     exec 9>>"$folder/lock" || exit 74
     if ! flock -w 5 9 && ! { grep -q ends "$folder/lock" && flock -w 60 9; }; then
@@ -47,7 +47,7 @@ lua5.4 -E gen/sweep.lua --plan "$sweep" "$@" || exit
 [ -n "$locked" ] || lock
 jobs=$(sed -n 's/^# jobs: //p' "$folder/sweep.mk")
 
-# Two signals at once are one: timeout, for one, sends its own to us and to make above us.
+# Two signals within two seconds count as one: timeout, for example, sends one to us and one to the make above us.
 pid=
 stopping=
 stop() {
@@ -79,6 +79,6 @@ while :; do
 done
 echo ends >>"$folder/lock"
 [ -z "$ticker" ] || kill $ticker 2>/dev/null
-# A Ctrl-C now stops nothing any more.
+# Now there is nothing left for a Ctrl-C to stop.
 trap '' TERM INT HUP
 setsid --wait lua5.4 -E gen/sweep.lua --table --folder "$folder" ${stopping:+--stopped}

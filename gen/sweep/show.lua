@@ -40,7 +40,7 @@ end
 
 local function loss(x) return x and ("%.4f"):format(x) or "-" end
 
--- Columns of text, numbers to the right; headers[i] with a leading '>' says that.
+-- Prints rows in columns; a header with a leading '>' aligns its column to the right.
 local function columns(headers, rows)
   local widths, right = {}, {}
   for i, header in ipairs(headers) do
@@ -73,16 +73,16 @@ local function list_factors(p)
   return table.concat(words, ", ")
 end
 
--- What one run still has to do, as the table says it.
+-- The table's last column: what a run still has to do.
 local function standing(run)
   if run.finished then return "done" end
-  if run.left_from > run.first then return ("goes on at %s"):format(show.count(run.left_from)) end
+  if run.left_from > run.first then return ("resumes at %s"):format(show.count(run.left_from)) end
   return run.from and "after " .. run.from.name:match("^exp%d+") or ""
 end
 
 local function plural(n, one, many) return ("%d %s"):format(n, n == 1 and one or many) end
 
--- p has been measured: runs have first, flops, left_from, left_flops, finished; p.rate and how it is known.
+-- Prints a measured plan: runs have first, flops, left_from, left_flops, finished; p has rate and rate_from.
 function show.plan(p, jobs, threads)
   print(("sweep %s: %s around %s: %s"):format(p.sweep.name, p.sweep.kind == "grid" and "all combinations" or
     "one setting at a time", p.sweep.base_path, list_factors(p)))
@@ -123,7 +123,7 @@ end
 
 -- ---- while it runs ------------------------------------------------------------------------------
 
--- Where all runs of a plan.json stand: { done, failed, best = { name, val, iter }, left (seconds, or nil) }.
+-- The progress of all runs of a plan.json: { done, failed, best = { name, val, iter }, left (seconds, or nil) }.
 local function totals(plan_json)
   local t = { done = 0, failed = 0, flops_left = 0 }
   local flops, seconds = 0, 0
@@ -183,7 +183,7 @@ end
 
 -- ---- the end ------------------------------------------------------------------------------------
 
--- Why a run has no status: what it waited for.
+-- Why a run has no status: the build or the run that it waited for.
 local function reason(plan_json, run, by_name)
   local build = run.build:match("^build/(.*)/[^/]*$")
   local mark = ("out/sweeps/%s/builds/%s"):format(plan_json.sweep, build)
@@ -195,7 +195,7 @@ local function reason(plan_json, run, by_name)
   if there(mark .. ".txt") and not there(mark .. ".ok") then return "does not build: see " .. mark .. ".txt" end
   local before = run.continues and by_name[run.continues]
   local status = before and results.status(before.folder)
-  if status and status.status == "failed" then return ("goes on from %s, which failed"):format(before.name) end
+  if status and status.status == "failed" then return ("continues %s, which failed"):format(before.name) end
 end
 
 -- Prints the table, best validation loss first, then what failed. Returns the exit code.
@@ -248,7 +248,7 @@ function show.table(plan_json, was_stopped)
   local done = #plan_json.runs - #failures - #unfinished
   local folder = "out/sweeps/" .. plan_json.sweep
   if #unfinished > 0 then
-    print(("%s: %d of %d runs are done; the same command goes on with what is left"):format(
+    print(("%s: %d of %d runs are done; the same command resumes what is left"):format(
       was_stopped and "stopped" or "ended", done, #plan_json.runs))
     return 75
   end

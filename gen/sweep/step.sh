@@ -1,10 +1,10 @@
 #!/bin/sh
-# step.sh: one run of a sweep: trains it, or goes on, and writes its samples. sweep.mk calls it.
+# step.sh: one run of a sweep: trains or resumes it, and writes its samples. sweep.mk calls it.
 #
 #     gen/sweep/step.sh SWEEP_FOLDER RUN BUILD FROM THREADS TRAINER_FLAG ...
 #
-# FROM is the folder of a finished run that is the beginning of this one, or -. What the trainer says goes to
-# log.txt. Exit code 0 where the run is trained, for those that go on from it; else the trainer's.
+# FROM is the folder of a finished run that is the beginning of this one, or -. The trainer's output goes to
+# log.txt. Exit code 0 if the run is trained, so that runs which continue it can start; else the trainer's.
 set -u
 sweep=$1 name=$2 build=$3 from=$4 threads=$5
 shift 5
@@ -12,7 +12,7 @@ run=$sweep/$name
 log=$run/log.txt
 rm -f "$run/status.json"
 
-# A stop is the trainer's to answer: it saves, and exits 75.
+# A stop is passed on to the trainer, which saves its state and exits 75.
 pid=
 stopped=
 stop() {
@@ -23,7 +23,7 @@ trap stop TERM HUP INT
 finish() { # code
     lua5.4 -E gen/sweep.lua --finish "$name" --code "$1" --folder "$sweep"
 }
-# Runs a command that gets a stop, also where this script is killed, and waits for its end.
+# Runs a command that is stopped with this script, even if the script is killed, and waits for its end.
 attend() {
     [ -z "$stopped" ] || return 75
     setpriv --pdeathsig TERM "$@" &
@@ -39,8 +39,8 @@ attend() {
     return "$code"
 }
 
-# The shorter run's files, but for what is about that run alone; its state comes last, since a folder without one
-# begins anew.
+# Copies the shorter run's files, except those about that run alone. The state comes last, since a folder without one
+# starts from scratch.
 copy_beginning() {
     for path in "$from"/*; do
         case ${path##*/} in
@@ -51,10 +51,10 @@ copy_beginning() {
     done
     cp "$from/state.safetensors" "$run/state.safetensors.tmp" &&
         mv "$run/state.safetensors.tmp" "$run/state.safetensors" &&
-        echo "begins with what $from has: the same run until there" >>"$log"
+        echo "continues a copy of $from: the same run up to there" >>"$log"
 }
 if [ ! -f "$run/state.safetensors" ]; then
-    # What a killed process has written before its first state; what others put there stays.
+    # Removes what a killed process wrote before its first state; other files stay.
     for path in "$run"/*; do
         case ${path##*/} in
             lock | log.txt | run.json | status.json | *.tmp) rm -f "$path" ;;
@@ -74,8 +74,8 @@ if [ $code != 0 ]; then
     exit $code
 fi
 
-# Text by the final weights and by the best ones. A line's end alone is what a sampler begins with by itself, where
-# its vocabulary has one.
+# Text by the final weights and by the best ones. A prompt that is a line's end alone is the sampler's default, so it
+# is not given: a vocabulary may lack it.
 sample() { # weights, file
     [ -f "$run/$1.safetensors" ] || return 0
     start=--start=FILE:$sweep/prompt.txt

@@ -1,7 +1,7 @@
--- whole: whether what a run left is all there, as its trainer wrote it, and what data it was trained on.
+-- whole: checks that a run's files are complete, as its trainer wrote them, and hashes the data that it was trained on.
 --
 -- "done" in status.json says that a trainer ended well, not what became of its files since. A report reads them and
--- a longer run goes on from them, so a run without them is trained anew.
+-- a longer run continues from them, so a run without them is trained from scratch.
 local files = require("gen.base.files")
 local results = require("gen.sweep.results")
 
@@ -9,7 +9,7 @@ local whole = {}
 
 local built
 
--- What build/check prints, or nil where it cannot be built. With `problems`, of what is wrong.
+-- The line that build/check prints, with `problems` the one about what is wrong; nil if build/check cannot be built.
 local function ask(words, problems)
   if built == nil then
     built = os.execute("make --no-print-directory build/check >/dev/null 2>&1") ~= nil
@@ -29,10 +29,10 @@ function whole.data_hash(folder)
   return hashes[folder] or nil
 end
 
--- For who changes the data meanwhile.
+-- Forgets the hashes, if the data may have changed meanwhile.
 function whole.forget() hashes = {} end
 
--- Whether a trainer with these settings has saved its best weights: nanoGPT's rule.
+-- Whether a trainer has saved its best weights, by nanoGPT's rule.
 local function has_best(m, always)
   local best = math.huge
   for _, e in ipairs(m.evaluations) do
@@ -44,7 +44,7 @@ local function has_best(m, always)
   return false
 end
 
--- What is wrong with the files of a run that ended well, in words; nil where nothing is. `run` is what it computes.
+-- What is wrong with the files of a run that ended well, in words, or nil. `run` is what it computes.
 function whole.damage(folder, run)
   local m = results.metrics(folder)
   if m.steps ~= run.max_iters + 1 then

@@ -1,5 +1,4 @@
--- write: what a sweep leaves for those that come after the plan: plan.json for the report and for progress, sweep.mk
--- for make, the prompt for the sampler.
+-- write: the plan as files: plan.json for the report and for progress, sweep.mk for make, the prompt for the sampler.
 local dkjson = require("dkjson")
 local files = require("gen.base.files")
 local schema = require("gen.config.schema")
@@ -38,17 +37,17 @@ end
 
 -- ---- sweep.mk -----------------------------------------------------------------------------------
 
--- A word for the shell, in a recipe.
+-- The word, quoted for the shell in a recipe.
 local function word(text) return (files.quoted(text):gsub("%$", "$$")) end
 
--- A script and its words; it ends with the make that runs it.
+-- Runs a script with arguments; it ends with the make that runs it.
 local function recipe(script, ...)
   local words = { ... }
   for i, text in ipairs(words) do words[i] = word(text) end
   return ("\t@exec setpriv --pdeathsig TERM gen/sweep/%s %s"):format(script, table.concat(words, " "))
 end
 
--- The trainer's flags: all run keys, of which the base's file may state others than its build has.
+-- The trainer's flags: all run keys, since the defaults in a build may be others than the sweep's.
 local function flags(run, checkpoint_interval)
   local list, given = {}, { out_dir = true, init_from = true, threads = true, eval_only = true }
   for _, key in ipairs(schema.run_keys()) do
@@ -59,7 +58,7 @@ local function flags(run, checkpoint_interval)
   return list
 end
 
--- A run that is killed loses little: its state is saved at each evaluation, unless somebody asked for another pace.
+-- A run that is killed should lose little: its state is saved at each evaluation, unless an interval was stated.
 local function checkpoint_interval(p, run)
   local c = run.config
   if p.sweep.states.checkpoint_interval or p.sweep.base_stated.checkpoint_interval then return c.checkpoint_interval end
@@ -81,7 +80,7 @@ function write.sweep_mk(p, jobs, threads)
     local wanted = false
     for _, run in ipairs(shape.runs) do wanted = wanted or not run.done end
     if wanted then
-      -- One compilation at a time, as they share the runtime's objects; a failing one does not keep the next.
+      -- One compilation at a time, as they share the runtime's objects; if one fails, the next is made all the same.
       local try, mark = "try-" .. shape.index, ("%s/builds/%s"):format(p.folder, shape.name)
       rules[#rules + 1] = { try .. ":" .. last, recipe("build.sh", mark, p.sweep.base_path,
         table.concat(shape.words, " "), p.backend) }
@@ -109,7 +108,7 @@ function write.sweep_mk(p, jobs, threads)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- Writes all of it. Marks the runs that are done.
+-- Writes all of them. Marks the runs that are done.
 function write.all(p, jobs, threads)
   for _, run in ipairs(p.runs) do run.done = results.is_done(run.folder) end
   files.write(p.folder .. "/prompt.txt", p.sweep.prompt)

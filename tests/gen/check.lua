@@ -4,12 +4,12 @@ package.path = "./?.lua;" .. package.path
 local check = { passed = 0, failed = 0, skipped = 0 }
 local SKIP = {}
 
--- Ends the running test without a verdict.
+-- Ends the running test as skipped.
 function check.skip(reason)
   error(setmetatable({ reason = reason }, SKIP), 0)
 end
 
--- Runs fn as one test; what it raises is a failure.
+-- Runs fn as one test; an error that it raises is a failure.
 function check.test(name, fn)
   local ok, err = xpcall(fn, function(e)
     if getmetatable(e) == SKIP then return e end
@@ -37,7 +37,7 @@ end
 function check.raises(fn, code, pattern)
   local ok, err = pcall(fn)
   if ok then error("nothing was raised, wanted: " .. pattern, 2) end
-  if type(err) ~= "table" then error("raised no table: " .. tostring(err), 2) end
+  if type(err) ~= "table" then error("raised something else than a table: " .. tostring(err), 2) end
   local message = tostring(err.message)
   if message:find("[%c]") then error(("not one plain line: %q"):format(message), 2) end
   if err.code ~= code then
@@ -48,7 +48,7 @@ function check.raises(fn, code, pattern)
   end
 end
 
--- fn must raise a string, or a table's message, of one line in which `text` is found as it is.
+-- fn must raise a string, or a table with a message, of one line that contains `text` literally.
 function check.fails(fn, text)
   local ok, err = pcall(fn)
   if ok then error("nothing was raised, wanted: " .. text, 2) end
@@ -59,7 +59,7 @@ function check.fails(fn, text)
   end
 end
 
--- Two texts must be the same; says which line is the first to differ.
+-- Two texts must be the same; the error names the first line that differs.
 function check.same_text(got, wanted, what)
   if got == wanted then return end
   local theirs, n = wanted:gmatch("([^\n]*)\n?"), 0

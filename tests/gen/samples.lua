@@ -1,4 +1,4 @@
--- samples: configs for tests of the generator: a few that show every option, and any number of random
+-- samples: configs for tests of the generator: a few that have every option, and any number of random
 -- ones, the same in each run.
 local hash = require "gen.config.hash"
 local config = require "gen.config.load"
@@ -23,7 +23,7 @@ function samples.config(...)
   return load { "n_layer=2", "n_head=2", "n_embd=16", "block_size=8", "batch_size=3", ... }
 end
 
--- Multiplicative congruential (Park and Miller): math.random's sequence is not fixed by its manual.
+-- Multiplicative congruential (Park and Miller): math.random may give another sequence in another Lua.
 local function generator(seed)
   return function(list)
     seed = seed * 48271 % 2147483647

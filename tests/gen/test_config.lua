@@ -1,11 +1,11 @@
--- test_config: the schema, what a config may say, every complaint about one, the shipped configs.
+-- test_config: the schema, what a config may have, every error about one, the shipped configs.
 local check = require "tests.gen.check"
 local hash = require "gen.config.hash"
 local config = require "gen.config.load"
 local machine = require "gen.config.machine"
 local schema = require "gen.config.schema"
 
--- A folder of our own for configs and a data set of 65 characters.
+-- A temporary folder for configs and a data set of 65 characters.
 local root = os.tmpname()
 os.remove(root)
 assert(os.execute("mkdir -p '" .. root .. "/data/shakespeare_char'"))
@@ -25,7 +25,7 @@ local options = {
   warn = function(line) warnings[#warnings + 1] = line end,
 }
 
--- The config of this source with these assignments. isa is stated: tests do not ask the machine.
+-- The config of this source with these assignments. isa is stated, so that results do not depend on the machine.
 local function load_text(text, ...)
   return config.load({ write("x.lua", text) }, { "isa=generic", ... }, options)
 end
@@ -53,7 +53,7 @@ check.test("every key of the schema is complete", function()
       error(("%s changes %s"):format(key.name, tostring(key.changes)))
     end
     if key.absent ~= nil and key.default ~= nil then check.equal(key.absent, key.default, key.name .. ".absent") end
-    -- Set as it is into C strings, terminals and Markdown.
+    -- It is put as it is into C strings, terminals and Markdown.
     if not key.help or key.help == "" or key.help:find('[%c"\\|%%`]') then
       error(key.name .. ": help is " .. tostring(key.help))
     end
@@ -63,8 +63,8 @@ check.test("every key of the schema is complete", function()
   end
 end)
 
--- Of another key, files of before say nothing: it needs a value that this means, or no earlier run goes on.
-check.test("every file states these keys; every other one says what its absence means", function()
+-- Files of earlier versions lack every other key: without an `absent` value for it, no earlier run would resume.
+check.test("every file states these keys; every other key has an `absent` value", function()
   local everywhere = " model n_layer n_head n_embd block_size vocab_size batch_size bias qkv_bias lm_head_bias " ..
     "tie_weights activation attn_scale has_dropout dropout_embd init optimizer decay_params recompute logits_rows " ..
     "dtype tf32 attention arch backend isa tiling dropout dataset gradient_accumulation_steps learning_rate " ..
@@ -102,7 +102,7 @@ check.test("defaults are nanoGPT's", function()
   end
 end)
 
-check.test("baked and run keys part the schema", function()
+check.test("each key is either baked or run", function()
   check.equal(#schema.run_keys() + #schema.baked_keys(), #schema.keys)
   for _, key in ipairs(schema.run_keys()) do check.equal(key.baked, false, key.name) end
   for _, key in ipairs(schema.baked_keys()) do
@@ -110,7 +110,7 @@ check.test("baked and run keys part the schema", function()
   end
 end)
 
-check.test("what another value does to a run that goes on", function()
+check.test("what another value changes for a run that is resumed", function()
   for name, wanted in pairs({ tiling = "nothing", specialise = "nothing", isa = "rounding", backend = "rounding",
     arch = "rounding", n_layer = "results", dtype = "results", optimizer = "results", seed = "results",
     activation = "function", attn_scale = "function", n_head = "function", norm = "function", threads = "nothing",
@@ -139,7 +139,7 @@ check.test("the table lists each key once", function()
   end
 end)
 
--- ---- what comes out ----
+-- ---- results ----
 
 check.test("later files and assignments win", function()
   local a = write("a.lua", "return { n_layer = 2, n_head = 2, n_embd = 8, vocab_size = 5 }")
@@ -237,16 +237,16 @@ check.test("the hash changes with every baked key, and with no run key", functio
   end
 end)
 
-check.test("where dropout is off, its places say nothing", function()
+check.test("without dropout, dropout_embd is not in the baked text", function()
   check.equal(hash.baked_text(load_text("return { dropout_embd = false }")),
     hash.baked_text(load_text("return {}")))
 end)
 
-check.test("kernels that are told their sizes", function()
-  local plain, told = load_text("return {}"), load_text("return { specialise = false }")
+check.test("kernels that take their sizes as arguments", function()
+  local plain, generic = load_text("return {}"), load_text("return { specialise = false }")
   check.equal(hash.baked_text(load_text("return { specialise = true }")), hash.baked_text(plain))
-  check.equal(hash.baked_text(told):find(" specialise=false", 1, true) ~= nil, true)
-  check.equal(hash.of(told, "g") ~= hash.of(plain, "g"), true)
+  check.equal(hash.baked_text(generic):find(" specialise=false", 1, true) ~= nil, true)
+  check.equal(hash.of(generic, "g") ~= hash.of(plain, "g"), true)
   check.raises(function() load_text("return { specialise = false }", "backend=cuda") end, 64,
     "specialise = false, but the cuda backend has specialised kernels alone; leave specialise out$")
 end)
@@ -265,7 +265,7 @@ end)
 
 -- ---- nanoGPT's other keys ----
 
-check.test("nanoGPT's keys that mean nothing are passed over, with a line each", function()
+check.test("nanoGPT's keys that mean nothing are ignored, with a line each", function()
   warnings = {}
   local c = load_text("return { device = 'cpu', compile = false, wandb_log = true }",
     "wandb_project=x", "wandb_run_name=y", "backend=nccl")
@@ -373,7 +373,7 @@ for _, case in ipairs(refusals) do
   check.test(case[1] .. " " .. (case[3] or ""), refused(case[1], case[2], case[3]))
 end
 
-check.test("on cuda the type is bfloat16 unless stated, and the GPU has a say", function()
+check.test("on cuda the type is bfloat16 unless stated, and the hash names the GPU", function()
   local function on_cuda(...)
     return config.load({ "configs/gpt2.lua" }, { "isa=generic", "arch=all", ... }, { backend = "cuda" })
   end
@@ -399,7 +399,7 @@ check.test("the largest vocabulary is taken", function()
   check.equal(load_text("return { vocab_size = 65536 }").vocab_size, 65536)
 end)
 
-check.test("no config, a missing one, one with a name that make cannot take", function()
+check.test("no config, a missing one, one whose name make cannot take", function()
   check.raises(function() config.load() end, 64, "^config: none is named")
   check.raises(function() config.load({}) end, 64, "^config: none is named")
   check.raises(function() config.load({ root .. "/none.lua" }) end, 66, "none.lua: no such config")

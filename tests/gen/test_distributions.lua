@@ -1,10 +1,10 @@
--- What tests/distributions.sh says where it cannot make a root: one line, and the exit code of a skipped test.
+-- test_distributions: tests/distributions.sh where it cannot make a root prints one line and is skipped.
 local check = dofile("tests/gen/check.lua")
 local files = require "gen.base.files"
 
 local folder = io.popen("mktemp -d"):read("l")
 
--- Programs that stand before the machine's own, by name.
+-- Puts stand-ins for programs before the machine's own, by name.
 local function stand_in(programs)
   os.execute(("rm -rf %s/bin && mkdir %s/bin"):format(folder, folder))
   for name, text in pairs(programs) do
@@ -29,7 +29,7 @@ check.test("wrong words", function()
   ends("CLANG=new tests/distributions.sh sid", 64, "CLANG=new: wanted a version, as in CLANG=19")
 end)
 
-check.test("what is missing is said, and skipped", function()
+check.test("what is missing is named, and the test skipped", function()
   stand_in { id = "echo 1000" }
   ends("tests/distributions.sh nosuch", 77, "nosuch: skipped: it takes root's rights")
   local without = folder .. "/without" -- a PATH that has no debootstrap
@@ -40,7 +40,7 @@ check.test("what is missing is said, and skipped", function()
   ends("tests/distributions.sh nosuch", 77, "unshare: this machine gives no namespaces")
 end)
 
-check.test("a root that cannot be made is named, and not left half made", function()
+check.test("a root that cannot be made is named, and not left incomplete", function()
   stand_in { id = "echo 0", unshare = "", debootstrap = [[
 for root; do case $root in build/roots/*) mkdir -p $root/proc ;; esac; done
 echo 'I: Retrieving InRelease'; echo 'E: Failed getting release file' >&2; exit 1]] }

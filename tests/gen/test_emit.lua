@@ -1,5 +1,5 @@
 -- test_emit: emitted text is the same from run to run, fits its columns, compiles without a warning, and
--- no text of a config's becomes code.
+-- no string in a config becomes code.
 local check = require "tests.gen.check"
 local pipeline = require "gen.passes.pipeline"
 local hash = require "gen.config.hash"
@@ -48,19 +48,19 @@ local tiny = root .. "/tiny.lua"
 files.write(tiny, [[return { n_layer = 3, n_head = 2, n_embd = 12, block_size = 8, batch_size = 2,
   vocab_size = 30, dropout = 0.1, bias = true, isa = "avx2", max_iters = 7 }]])
 
--- What the generator writes into `folder`, as hashes and names.
+-- Generates into `folder`; returns the hashes and names of the files.
 local function generate(folder, before)
   must(("%s lua5.4 gen/main.lua --build %s %s"):format(before or "", folder, tiny))
   return must(("cd %s && find . -type f | LC_ALL=C sort | xargs sha256sum | grep -v build.mk"):format(folder))
 end
 
--- Lua seeds its hash tables anew in each process.
+-- Lua seeds its hash tables differently in each process.
 check.test("in another process", function()
   local first = generate(root .. "/a")
   for i = 1, 3 do check.same_text(generate(root .. "/again" .. i), first) end
 end)
 
-check.test("over an older build, whose files are left alone", function()
+check.test("over an older build, whose unchanged files are not rewritten", function()
   local first = generate(root .. "/a")
   local path = must("ls " .. root .. "/a/*/cpu/train.c"):match("[^\n]+")
   must("touch -d 2001-01-01 " .. path)
@@ -120,7 +120,7 @@ check.test("every line fits 100 columns; no blanks at ends, no tabs", function()
   end)
 end)
 
--- What a file defines beside functions and tables of the runtime's interface.
+-- The names that a file defines, without functions and tables of the runtime's interface.
 local function definitions(text)
   local names = {}
   for head in text:gmatch("\n(static [^\n;=]+%b())[^\n;]*{\n") do
@@ -130,7 +130,7 @@ local function definitions(text)
   return names
 end
 
-check.test("no two kernels of a program have one name", function()
+check.test("no two kernels of a program have the same name", function()
   samples.random(25, function(c, words)
     local emitted, seen, count = emit_all(c), {}, 0
     for _, name in ipairs { "train.c", "sample.c" } do
@@ -144,7 +144,7 @@ check.test("no two kernels of a program have one name", function()
   end)
 end)
 
-check.test("a call names what the model called it, a kernel its template", function()
+check.test("a call names its site in the model, a kernel its template", function()
   local texts = emit_all(samples.config())
   local text, sites = texts["train.c"], 0
   for site in text:gmatch("\n *// ([^\n]+)\n *RUN") do
@@ -163,8 +163,8 @@ check.test("a call names what the model called it, a kernel its template", funct
   if found < 10 then error("only " .. found .. " kernels say where they are from") end
 end)
 
--- Golden files would change in every line for one line more in the model or in a template.
-check.test("no emitted text and no dump has a line's number", function()
+-- Otherwise one line more in the model or in a template would change every golden file.
+check.test("no emitted text and no dump has a line number", function()
   for name, text in pairs(emit_all(samples.config())) do
     local at = text:match("[%w_/]+%.lua:%d+") or text:match("templates/[%w_/]+%.%a+:%d+")
     assert(not at, name .. " has " .. tostring(at))
@@ -174,7 +174,7 @@ check.test("no emitted text and no dump has a line's number", function()
   end)
 end)
 
-check.test("one name for two kernels is refused", function()
+check.test("two kernels with the same name are refused", function()
   local c = samples.config()
   local g = pipeline.train(c, no_dump)
   local facts = emit.facts(g, c, "0", "this test")
@@ -203,7 +203,7 @@ for _, cc in ipairs { "gcc", "clang" } do
   end)
 end
 
--- ---- text of a config's is data ----
+-- ---- a config's strings are data ----
 
 local hostile = {
   [["; int main(void) { return 7; } //]], [[\]], [[\\"]], [[a\]], "$(os.exit(1))", "$(k.name) //$ end",
@@ -227,7 +227,7 @@ end
 
 local function lua_string(text) return ("%q"):format(text) end
 
-check.test("strings come through C as they are", function()
+check.test("strings pass through C unchanged", function()
   generate(root .. "/a")
   for i, text in ipairs(hostile) do
     local path = ("%s/h%d.lua"):format(root, i)
@@ -256,7 +256,7 @@ check.test("an assignment's text, which names the build", function()
   end
 end)
 
-check.test("control characters are refused before", function()
+check.test("control characters are refused earlier", function()
   for _, text in ipairs { "a\nb", "a\rb", "a\tb", "\27[0m", "a\0b" } do
     files.write(root .. "/control.lua", "return { out_dir = " .. lua_string(text) .. " }")
     local code, output = run(("lua5.4 gen/main.lua --build %s/x %s/control.lua"):format(root, root))
@@ -265,7 +265,7 @@ check.test("control characters are refused before", function()
   end
 end)
 
-check.test("c_string leaves C nothing to read", function()
+check.test("literal.string leaves nothing for C to interpret", function()
   check.equal(literal.string('a"b\\c'), '"a\\042b\\134c"')
   check.equal(literal.string("\n1\200"), '"\\0121\\310"')
   check.equal(literal.string("??/??"), '"?\\077/?\\077"')

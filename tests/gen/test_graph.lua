@@ -1,4 +1,4 @@
--- test_graph: shapes bind to letters or are refused, with the model's line; a graph's text reads back.
+-- test_graph: shapes bind to letters or are refused, with the model's line; a graph's text parses to the same graph.
 local check = require "tests.gen.check"
 local pipeline = require "gen.passes.pipeline"
 local graph = require "gen.ir.graph"
@@ -31,7 +31,7 @@ check.test("an op binds its letters", function()
   check.equal(node.line, "gen/models/fake.lua:3")
 end)
 
-check.test("a stem names every output", function()
+check.test("a stem gives every output its name", function()
   local g = in_model("local x = g:input('x', { 4, 6 }, 'f32') local s = g:param('s', { 6 }, {}) " ..
     "g:append('layernorm', 'ln', { x, s })")
   check.equal(graph.shape_text(g.tensors["ln.y"].dims), "4x6")
@@ -39,35 +39,35 @@ check.test("a stem names every output", function()
   check.equal(graph.shape_text(g.tensors["ln.rstd"].dims), "4")
 end)
 
-check.test("another size than the operand before", fails(
+check.test("a size that differs from the earlier operand's", fails(
   "local x = g:input('x', { 8, 384 }, 'f32') local s = g:param('s', { 512 }, {}) " ..
   "g:append('layernorm', 'ln', { x, s })",
   "gen/models/fake.lua:3: layernorm: scale is (512) but axis 1 should be C = 384, as in x"))
-check.test("a weight the wrong way around", fails(
+check.test("a transposed weight", fails(
   "local x = g:input('x', { 8, 384 }, 'f32') local w = g:param('w', { 384, 512 }, {}) " ..
   "g:append('matmul', { 'y' }, { x, w })",
   "gen/models/fake.lua:3: matmul: w is (384, 512) but axis 2 should be C = 384, as in x"))
-check.test("another number of axes", fails(
+check.test("a wrong number of axes", fails(
   "local x = g:input('x', { 8 }, 'f32') local w = g:param('w', { 512, 384 }, {}) " ..
   "g:append('matmul', { 'y' }, { x, w })",
   "gen/models/fake.lua:3: matmul: x is (8) but should have 2 axes (N C)"))
 check.test("a missing input", fails(operands .. "g:append('matmul', { 'y' }, { x })",
   "gen/models/fake.lua:3: matmul: input 'w' is missing"))
-check.test("an attribute that is not there", fails(
+check.test("an unknown attribute", fails(
   operands .. "g:append('matmul', { 'y' }, { x, w }, { bias = true })",
   "gen/models/fake.lua:3: matmul: unknown attribute 'bias'"))
-check.test("an attribute that must be given", fails(operands .. "g:append('dropout', { 'y' }, { x })",
+check.test("a missing attribute", fails(operands .. "g:append('dropout', { 'y' }, { x })",
   "gen/models/fake.lua:3: dropout: attribute 'site' is missing"))
 check.test("an unknown op", fails("g:append('matmull', { 'y' }, {})", "no op is named 'matmull'"))
-check.test("two tensors of one name", fails(
+check.test("two tensors with the same name", fails(
   operands .. "g:append('matmul', { 'w' }, { x, w })", "two tensors are named 'w'"))
-check.test("a rule of the op's own", fails(
+check.test("an op's own check", fails(
   "local x = g:input('x', { 8, 15 }, 'f32') g:append('attention', 'a', { x }, { T = 4, H = 2, scale = 1.0 })",
   "gen/models/fake.lua:3: attention: H = 2 does not divide C = 5"))
-check.test("rows that are no whole number of contexts", fails(
+check.test("rows that are not a whole number of contexts", fails(
   "local x = g:input('x', { 9, 12 }, 'f32') g:append('attention', 'a', { x }, { T = 4, H = 2, scale = 1.0 })",
   "gen/models/fake.lua:3: attention: T = 4 does not divide N = 9"))
-check.test("a gradient of another shape than its parameter", fails(
+check.test("a gradient whose shape is not its parameter's", fails(
   operands .. "local b = g:param('b', { 7 }, {}) g:append('bias_grad', { g:param_grad(b) }, { x })",
   "gen/models/fake.lua:3: bias_grad: dbias is (7) but axis 1 should be C = 384, as in dy"))
 
@@ -88,7 +88,7 @@ check.test("an absent input is a dash, attributes are sorted", function()
     "a.y:8x4, a.lse:2x8 = attention q H=2 T=4 scale=0.5 site=0")
 end)
 
-check.test("a site is shown where it is not the op's own name", function()
+check.test("a site is shown if it is not the output's name", function()
   local g = in_model(operands .. "g.site = 'block.0.fc' g:append('matmul', { 'y' }, { x, w }) " ..
     "g.site = nil g:append('matmul', { 'z.y' }, { x, w })")
   check.equal(graph.node_text(g.nodes[1]), "y:8x512 = matmul x w  @block.0.fc")
@@ -96,7 +96,7 @@ check.test("a site is shown where it is not the op's own name", function()
   check.equal(g.nodes[2].site, "z")
 end)
 
-check.test("text of a model reads back, before and after autodiff", function()
+check.test("the text of a model parses to the same graph, before and after autodiff", function()
   local read = 0
   samples.random(12, function(c, words)
     pipeline.train(c, function(name, text)
@@ -109,7 +109,7 @@ check.test("text of a model reads back, before and after autodiff", function()
   check.equal(read, 24)
 end)
 
-check.test("text of a bigram reads back", function()
+check.test("the text of a bigram parses to the same graph", function()
   pipeline.train(samples.config("model=bigram"), function(name, text)
     if name == "1-build" or name == "2-autodiff" then
       check.same_text(graph.parse(text):text(), text, name)
@@ -117,11 +117,11 @@ check.test("text of a bigram reads back", function()
   end)
 end)
 
-check.test("text that names what is not there", function()
+check.test("text with an undefined name", function()
   check.fails(function() graph.parse("y:2x3 = add x x\n") end, "y:2x3 = add x x: 'x' is not defined")
 end)
 
-check.test("text whose shapes do not fit", function()
+check.test("text with shapes that do not fit", function()
   check.fails(function()
     graph.parse("x:2x3 = input type=f32\nz:3x2 = input type=f32\ny:2x3 = add x z  @a.lua:1\n")
   end, "a.lua:1: add: addend is (3, 2) but axis 1 should be N = 2, as in x")

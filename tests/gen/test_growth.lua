@@ -1,4 +1,4 @@
--- The generator's work grows with the layers, not with their square: counted in Lua's own instructions.
+-- test_growth: the generator's work, counted in Lua instructions, grows with the layers, not with their square.
 local check = require("tests.gen.check")
 local pipeline = require("gen.passes.pipeline")
 local hash = require("gen.config.hash")
@@ -6,7 +6,7 @@ local config = require("gen.config.load")
 local emit = require("gen.emit.frames")
 local tiling = require("gen.passes.tiling")
 
--- All that gen/main.lua does with a config of so many layers, but for writing it; in thousands of instructions.
+-- The work of gen/main.lua for a config with so many layers, without writing files, in thousands of instructions.
 local function work(layers, backend, words)
   local c = config.load({ "configs/gpt2.lua" }, { "n_layer=" .. layers, "n_embd=64", "n_head=4", "block_size=32",
     "batch_size=2", table.unpack(words) }, { backend = backend })

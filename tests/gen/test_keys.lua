@@ -1,9 +1,9 @@
--- test_keys: the schema with keys that are made up here: at the value that their absence means they are written
--- nowhere, and a file without them has that value.
+-- test_keys: the schema with keys that are made up here: at their `absent` value they are written nowhere, and a file
+-- without them has that value.
 local check = require("tests.gen.check")
 local keys = require("gen.config.keys")
 
--- Before anybody else reads the table.
+-- Added before other modules read the table.
 table.insert(keys, 3, { name = "made_up", type = "enum", values = { "plain", "odd" }, default = "plain", baked = true,
   changes = "function", absent = "plain", help = "made up" })
 keys[#keys + 1] = { name = "made_up_rate", type = "float", min = 0, max = 1, default = 0.1, changes = "results",
@@ -27,7 +27,7 @@ local function load(...)
   return config.load({ "configs/shakespeare_char_cpu.lua" }, { "isa=avx2", "vocab_size=65", ... })
 end
 
--- What this says without the made-up keys, by a generator that has none.
+-- The value of a Lua expression in a process without the made-up keys.
 local function without(word)
   local pipe = io.popen(("lua5.4 -e 'package.path = \"./?.lua;\" .. package.path; local c = require(" ..
     '"gen.config.load").load({ "configs/shakespeare_char_cpu.lua" }, { "isa=avx2", "vocab_size=65" }); print(%s)'
@@ -37,18 +37,18 @@ local function without(word)
   return text
 end
 
-check.test("at the value that its absence means, a key is in no text and no hash", function()
+check.test("at its `absent` value, a key is in no text and no hash", function()
   check.equal(hash.baked_text(load()), without('require("gen.config.hash").baked_text(c)'))
   check.equal(hash.of(load()), without('require("gen.config.hash").of(c)'))
   check.equal(hash.of(load("made_up=plain")), hash.of(load()))
 end)
 
-check.test("at another it is", function()
+check.test("at another value it is", function()
   check.equal(hash.baked_text(load("made_up=odd")):find("n_layer=%d+ made_up=odd n_head=") ~= nil, true)
   check.equal(hash.of(load("made_up=odd")) ~= hash.of(load()), true)
 end)
 
-check.test("C is told what a key changes and what its absence means", function()
+check.test("the C table has what a key changes and its `absent` value", function()
   local text = run_keys.header()
   for _, line in ipairs({ 'KEY(made_up, function, false, "plain")', 'KEY(made_up_rate, results, false, "0.1")',
     'KEY(made_up_flag, results, false, "False")', 'KEY(specialise, nothing, false, "true")',
@@ -57,7 +57,7 @@ check.test("C is told what a key changes and what its absence means", function()
   end
 end)
 
-check.test("a sweep's record of a run states it at another value alone", function()
+check.test("a sweep's record of a run states it only at another value", function()
   local function identity(set)
     files.write(root .. "/try.lua", ('return { base = "notebook_small", set = { vocab_size = 65%s }, grid = { ' ..
       '{ "n_layer", { 2 } } } }'):format(set))
@@ -70,13 +70,13 @@ check.test("a sweep's record of a run states it at another value alone", functio
   check.equal(identity(', made_up = "odd", made_up_rate = 0.5').made_up_rate, 0.5)
 end)
 
-check.test("what differs between two records", function()
+check.test("the difference of two records", function()
   local old = { n_layer = 4, seed = 1 }
   check.equal(plan.difference(old, { n_layer = 4, seed = 1 }), "")
   check.equal(plan.difference(old, { n_layer = 4, seed = 1, made_up = "odd" }), "made_up plain → odd")
   check.equal(plan.difference({ n_layer = 4, seed = 1, made_up = "odd", made_up_rate = 0.5 }, old),
     "made_up odd → plain, made_up_rate 0.5 → 0.1")
-  check.equal(plan.difference({ n_layer = 4, seed = 1, bias = true }, old), "") -- of which nothing is known
+  check.equal(plan.difference({ n_layer = 4, seed = 1, bias = true }, old), "") -- bias has no `absent` value
 end)
 
 check.test("the table of keys says what each changes", function()

@@ -1,4 +1,4 @@
--- test_lacking: an op whose backend has no template is one line, with the keys of the config that ask for it.
+-- test_lacking: if a backend has no template for an op, one line says so, with the config keys that ask for the op.
 local check = require "tests.gen.check"
 local graph = require "gen.ir.graph"
 local kernels = require "gen.emit.kernels"
@@ -8,7 +8,7 @@ local samples = require "tests.gen.samples"
 
 local function no_dump() end
 
--- What is said where a backend has no kernel with this op; one that is fused stands alone then.
+-- The error if a backend has no kernel for this op; without fusion, so that each op needs its own kernel.
 local function without(name, word)
   local c = samples.config(word)
   local g = pipeline.train(c, no_dump)
@@ -33,19 +33,19 @@ check.test("nothing is lacking", function()
   end
 end)
 
-check.test("one that every model has", function()
+check.test("an op that every model has", function()
   local problem = without("cross_entropy")
   check.equal(problem.code, 64)
   check.equal(problem.message, "the cpu backend has no cross_entropy (no function cross_entropy in " ..
     "templates/cpu/cross_entropy.c)")
 end)
 
-check.test("one that a key asks for", function()
+check.test("an op that a key asks for", function()
   check.equal(without("silu", "activation=silu").message, "the cpu backend has no silu (no function silu in " ..
     "templates/cpu/activation.c); activation=silu asks for it")
 end)
 
-check.test("a file, or a function in it, that is not there", function()
+check.test("a missing template file, and a missing function in one", function()
   local g = pipeline.train(samples.config(), no_dump)
   local node = g.nodes[1]
   check.equal(kernels.lacks(node, g.target), nil)

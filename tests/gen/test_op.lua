@@ -1,4 +1,4 @@
--- test_op: what an op may declare, and that what is wrong in an op or its template is one line that names them.
+-- test_op: the fields that an op may have, and that an error in an op or its template is one line that names them.
 local check = require("tests.gen.check")
 local op = require("gen.ir.op")
 
@@ -15,9 +15,9 @@ local function refused(more, without, message)
   check.fails(function() op.check(d, "gen/ops/odd.lua") end, "gen/ops/odd.lua: " .. message)
 end
 
-check.test("an op as it should be", function() op.check(definition(), "gen/ops/odd.lua") end)
+check.test("a correct op", function() op.check(definition(), "gen/ops/odd.lua") end)
 
-check.test("a field that is none names the nearest", function()
+check.test("an unknown field: the error names the nearest", function()
   refused({ inplce = { y = "x" } }, {}, "odd: unknown field 'inplce'; did you mean 'inplace'?")
   refused({ takes_position = true }, {}, "odd: unknown field 'takes_position'")
   refused({ inputs = { { "x", "N C", optionl = true } } }, {},
@@ -29,7 +29,7 @@ check.test("a field of another type", function()
   refused({ expr = true }, {}, "odd: expr is a boolean, not a string")
 end)
 
-check.test("what every op has", function()
+check.test("missing fields", function()
   refused({}, { "flops" }, "odd: has no flops")
   refused({}, { "name" }, "an op without a name: has no name")
   refused({}, { "outputs" }, "odd: has no outputs")
@@ -43,11 +43,11 @@ check.test("operands", function()
   refused({ inplace = { y = "z" } }, {}, "odd: inplace: no input is named 'z'")
 end)
 
-check.test("no table", function()
+check.test("an op that is not a table", function()
   check.fails(function() op.check("odd", "gen/ops/odd.lua") end, "gen/ops/odd.lua: an op is a table, not a string")
 end)
 
--- Runs the generator with a file of gen/ops in which something is changed; its last line and its exit code.
+-- Runs the generator with a changed file of gen/ops; returns its last line and exit code.
 local function generator(family, change, words)
   local folder = os.tmpname()
   os.remove(folder)
@@ -84,12 +84,12 @@ check.test("an error in an op's function names the op, its template and its site
     "[^\n]*: attempt to perform arithmetic on a nil value %(field 'Q'%)")
 end)
 
-check.test("an error in a template does", function()
+check.test("so does an error in a template", function()
   ends_with_where(generator("layernorm", "first.attrs = {}"),
     "templates/cpu/layernorm%.c:%d+: %$%(k%.attrs%.eps%) is nil, not a string or number")
 end)
 
--- A pass or an emitter that asks for a trait serves the next op too.
+-- A pass or an emitter that tests traits works for later ops too.
 check.test("no file of gen/ir, gen/passes or gen/emit tests an op's name", function()
   local pipe = io.popen([[grep -nE "op\.name (==|~=)|op\.name:(find|match)" \
     gen/ir/*.lua gen/passes/*.lua gen/emit/*.lua]])

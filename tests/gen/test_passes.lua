@@ -32,7 +32,7 @@ local function run(input, passes, settings)
   for name in passes:gmatch("%S+") do
     pass = require("gen.passes." .. name)
     pass.run(g)
-    -- Without autodiff there are no gradients to ask for.
+    -- Without autodiff there are no gradients to verify.
     verify.run(g, passes:find("autodiff") and name or "build")
   end
   return g:text(pass.text)

@@ -1,5 +1,5 @@
--- test_plan: the arena of many random models, held against a memory that remembers who wrote last: what a
--- kernel reads must still be there, in training, in evaluations and in the sampler.
+-- test_plan: simulates the arena of many random models in a memory that remembers which tensor was written
+-- last: what a kernel reads must still be there, in training, in evaluations and in the sampler.
 local check = require "tests.gen.check"
 local pipeline = require "gen.passes.pipeline"
 local graph = require "gen.ir.graph"
@@ -9,7 +9,7 @@ local COUNT = 60
 
 local function no_dump() end
 
--- ---- a memory of intervals: each belongs to the tensor that was written there last ----------------
+-- ---- a memory of intervals: each holds the tensor that was written there last ---------------------
 
 local Memory = {}
 Memory.__index = Memory
@@ -36,15 +36,15 @@ function Memory:read(tensor, node)
   end
 end
 
--- Whether a kernel may write `out` where it reads `tensor`: it reads there only the element that it is
--- about to store.
+-- Whether a kernel may write `out` over `tensor`, which it reads: of that it reads only the element that
+-- it is about to store.
 local function element_by_element(node, tensor, out)
   if out ~= node.outputs[1] or out.offset ~= tensor.offset
     or graph.count(out) ~= graph.count(tensor) then return false end
   for i, operand in ipairs(node.op.inputs) do
     if node.inputs[i] == tensor then return node.op.inplace[node.op.outputs[1][1]] == operand[1] end
   end
-  return true -- an operand of the store alone
+  return true -- only the store reads it
 end
 
 function Memory:run(node)
@@ -71,8 +71,8 @@ function Memory:run(node)
   for _, tensor in ipairs(writes) do self:write(tensor) end
 end
 
--- Runs the nodes of some phases as the program does: a block's nodes together, as often as there are
--- blocks of rows (twice shows all that more would).
+-- Runs the nodes of some phases as the program does: the nodes of a loop over row blocks together, once for
+-- each row block (twice shows all that more would).
 local function simulate(g, ...)
   local memory = setmetatable({ holds = {} }, Memory)
   local wanted, list = {}, {}
@@ -90,7 +90,7 @@ local function simulate(g, ...)
   end
 end
 
--- ---- what every plan keeps to ---------------------------------------------------------------------
+-- ---- rules for every plan -------------------------------------------------------------------------
 
 local function check_bounds(g)
   local size = { params = g.sizes.params, grads = g.sizes.params, packed = g.sizes.packed,
@@ -104,8 +104,8 @@ local function check_bounds(g)
   end
 end
 
--- In a loop over layers, every tensor of the model's own is at equal distances: by its name, not by what
--- the schedule says.
+-- In a loop over layers, every tensor of the model is at equal distances from layer to layer: checked by
+-- its name, independently of the schedule.
 local function check_strides(g)
   local families = {}
   for _, param in ipairs(g.params) do
@@ -123,7 +123,7 @@ local function check_strides(g)
   end
 end
 
--- The schedule runs each node once, in order; a loop's strides lead to each layer's addresses.
+-- The schedule runs each node once, in order; a loop's strides give each layer's addresses.
 local function check_schedule(g)
   local run = {}
   local function add(node) run[#run + 1] = node end
@@ -160,7 +160,7 @@ local function check_all(g)
   end
 end
 
-check.test("memory holds what is read", function()
+check.test("the memory holds what each kernel reads", function()
   local count = 0
   samples.random(COUNT, function(c, words)
     local ok, problem = pcall(function()
@@ -189,16 +189,16 @@ check.test("the simulation finds a planted overlap", function()
   end, 1, "its memory holds something else")
 end)
 
--- ---- what people are promised ---------------------------------------------------------------------
+-- ---- promises to users ----------------------------------------------------------------------------
 
-check.test("planning saves memory where there are layers", function()
+check.test("with several layers, planning saves memory", function()
   local g = pipeline.train(samples.config("n_layer=6"), no_dump)
   if g.sizes.acts > 0.7 * g.sizes.unplanned then
     error(("%d of %d floats are left"):format(g.sizes.acts, g.sizes.unplanned))
   end
 end)
 
-check.test("another layer costs the same each time", function()
+check.test("each further layer costs the same", function()
   local sizes = {}
   for layers = 3, 6 do sizes[layers] = pipeline.train(samples.config("n_layer=" .. layers), no_dump).sizes.acts end
   check.equal(sizes[5] - sizes[4], sizes[4] - sizes[3])
@@ -221,7 +221,7 @@ check.test("layers run as one loop", function()
   end
 end)
 
-check.test("with dropout all but the first layer's gradients", function()
+check.test("with dropout, all but the first layer's gradients do", function()
   for _, embd in ipairs { "true", "false" } do
     local g = pipeline.train(samples.config("n_layer=5", "dropout=0.1", "dropout_embd=" .. embd), no_dump)
     local loops = {}
@@ -232,7 +232,7 @@ check.test("with dropout all but the first layer's gradients", function()
   end
 end)
 
-check.test("logits are never held for more than a block of rows", function()
+check.test("logits are never held for more than a row block", function()
   local c = samples.config("vocab_size=50304", "batch_size=12", "block_size=128")
   local g = pipeline.train(c, no_dump)
   for _, name in ipairs { "logits", "train.logits", "d.logits" } do

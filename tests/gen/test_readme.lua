@@ -1,4 +1,4 @@
--- The table of config keys in configs/README.md is the schema's. `--update` writes it anew.
+-- test_readme: the table of config keys in configs/README.md is the schema's. `--update` rewrites it.
 local check = require("tests.gen.check")
 local schema = require("gen.config.schema")
 local files = require("gen.base.files")

@@ -1,5 +1,5 @@
--- The report's reading and computing: runs that are whole and runs that are not, thinning, statistics, effects, words,
--- attention as bytes, and the page's text. How it looks in a browser is tests/report's.
+-- test_report: how the report reads and computes: complete and incomplete runs, thinning, statistics, effects, words,
+-- attention as bytes, and the page's text. tests/report checks how it looks in a browser.
 local check = require("tests.gen.check")
 local attention = require("gen.report.attention")
 local effects = require("gen.report.effects")
@@ -29,7 +29,7 @@ local root = fixture.project()
 
 -- ---- a run's folder -----------------------------------------------------------------------------
 
--- A run of these lines of metrics.jsonl, without run.json.
+-- A run with these lines in metrics.jsonl, and without run.json.
 local function run_of(lines, name)
   local folder = root .. "/out/" .. (name or "lines")
   files.write(folder .. "/metrics.jsonl", lines)
@@ -45,7 +45,7 @@ local function step(iter, loss)
     :format(iter, loss)
 end
 
-check.test("a whole run: best, final, gap, time, speed", function()
+check.test("a complete run: best, final, gap, time, speed", function()
   fixture.run(root, "out/whole", { name = "whole", settings = {} })
   local r = run.read(root .. "/out/whole/")
   check.equal(r.name, "whole")
@@ -60,23 +60,23 @@ check.test("a whole run: best, final, gap, time, speed", function()
   for _, e in ipairs(r.evaluations) do if e.val < r.best.val then error("not the best") end end
 end)
 
-check.test("a last line that is cut is passed over, and said", function()
+check.test("a last line that is cut is ignored, and a note says so", function()
   local r = run_of(evaluation(0, 4, 4.1) .. step(0, 4) .. '{"iter":1,"loss":3.', "cut")
   check.equal(#r.evaluations, 1)
   check.equal(r.steps_count, 1)
-  has(r.notes, "^metrics.jsonl ends within line 3; it is passed over")
+  has(r.notes, "^metrics.jsonl ends within line 3; it is ignored")
   has(r.notes, "run.json is missing")
   has(r.notes, "one evaluation only")
 end)
 
-check.test("lines that are no JSON, no objects, without an iteration, or going back", function()
+check.test("lines that are not JSON, not objects, without an iteration, or going back", function()
   local r = run_of(step(0, 4) .. "nonsense\n[1]\n{}\n" .. '{"iter":-1,"loss":1}\n{"iter":1.5,"loss":1}\n"x"\n' ..
     step(0, 9) .. ("["):rep(2000) .. "\n" .. step(1, 3), "bad")
   check.equal(r.steps_count, 2)
   has(r.notes, "^line 2 of metrics.jsonl is not readable; 8 lines in all")
 end)
 
-check.test("losses that are no numbers", function()
+check.test("losses that are not numbers", function()
   local r = run_of(evaluation(0, 4, 4.1) .. step(0, 4) .. step(1, "null") .. evaluation(2, "null", "null") ..
     step(2, "null"), "nan")
   check.equal(r.best.iter, 0)
@@ -86,14 +86,14 @@ check.test("losses that are no numbers", function()
   check.equal(words.overfitting(r).kind, "unknown")
 end)
 
-check.test("the quick way through a step's line and the JSON parser agree", function()
+check.test("the fast parser of a step's line agrees with the JSON parser", function()
   local lines = {}
   for i, loss in ipairs({ "4", "3.25", "1e-05", "-2.5", "null", "1e999", "1-2", "3.5" }) do
     lines[i] = step(i, loss):gsub("null}", i % 2 == 0 and "0.25}" or "null}"):gsub("2.5,", i .. ".125,", 1)
   end
   local quick = run_of(table.concat(lines), "quick")
   local parsed = run_of(table.concat(lines):gsub("{", "{ "), "parsed")
-  check.equal(quick.steps_count, 7) -- 1-2 is no number, and no JSON
+  check.equal(quick.steps_count, 7) -- 1-2 is not a number, and not JSON
   for _, key in ipairs({ "steps_count", "ms", "mfu", "seconds", "last_iter" }) do
     check.equal(quick[key], parsed[key], key)
   end
@@ -111,7 +111,7 @@ check.test("no lines, no file, no folder", function()
   check.equal(#r.notes, 1)
 end)
 
-check.test("an endless line ends the reading", function()
+check.test("reading stops at a line that is too long", function()
   local r = run_of(step(0, 4) .. ("x"):rep(200000) .. "\n" .. step(1, 3), "endless")
   check.equal(r.steps_count, 1)
   has(r.notes, "a line of more than 65536 bytes, line 2")
@@ -119,7 +119,7 @@ end)
 
 check.test("run.json that is broken, or of other types", function()
   files.write(root .. "/out/whole2/run.json", "{")
-  has(run.read(root .. "/out/whole2").notes, "run.json is no JSON")
+  has(run.read(root .. "/out/whole2").notes, "run.json is not JSON")
   files.write(root .. "/out/whole2/run.json", '[1,2]')
   run.read(root .. "/out/whole2")
   files.write(root .. "/out/whole2/run.json", '{"config":3,"run":{"max_iters":"x","a":{}},"num_params":-4,"title":[]}')
@@ -131,7 +131,7 @@ end)
 
 -- ---- curves -------------------------------------------------------------------------------------
 
-check.test("a short curve stays as it is", function()
+check.test("a short curve is kept as it is", function()
   local t = thin.new(4)
   for i = 1, 4 do t:add(i, i * 10) end
   local xs, ys, each = t:points()
@@ -140,7 +140,7 @@ check.test("a short curve stays as it is", function()
   check.equal(each, 1)
 end)
 
-check.test("a long one has means of neighbours, and no more points than asked for", function()
+check.test("a long curve becomes means of neighbours, with no more points than asked for", function()
   for _, n in ipairs({ 5, 8, 9, 1000, 1001, 4097 }) do
     local t = thin.new(8)
     for i = 1, n do t:add(i, 2 * i) end
@@ -151,7 +151,7 @@ check.test("a long one has means of neighbours, and no more points than asked fo
   end
 end)
 
-check.test("a value that is missing does not count for the mean", function()
+check.test("a missing value does not count for the mean", function()
   local t = thin.new(2)
   for i, y in ipairs({ 1, false, 3, 4, false, false, false, false }) do t:add(i, y or nil) end
   local _, ys, each = t:points()
@@ -182,7 +182,7 @@ check.test("Welch's test", function()
   check.equal(statistics.welch({ 1, 1 }, { 2, 2 }), true)
 end)
 
-check.test("pairs", function()
+check.test("paired differences", function()
   local p = statistics.paired({ 0.9, 1.1, 1.0, 1.2 })
   near(p.mean, 1.05)
   near(p.half, 3.182 * statistics.of({ 0.9, 1.1, 1.0, 1.2 }).sd / 2)
@@ -199,7 +199,7 @@ local function judged(trains, vals)
   return words.overfitting(run_of(table.concat(lines), "judged"))
 end
 
-check.test("overfitting is told from scatter, from divergence and from a run that still falls", function()
+check.test("overfitting is distinguished from scatter, from divergence and from a loss that still falls", function()
   local train = { 5, 4, 3.5, 3.2, 3, 2.8, 2.6, 2.4 }
   local over = judged(train, { 5, 4.4, 4.2, 4.1, 4.15, 4.25, 4.35, 4.45 })
   check.equal(over.kind, "overfits")
@@ -217,7 +217,7 @@ local function in_root(path)
   return root .. "/" .. path
 end
 
--- plan.of_sweep reads below the present folder: run a function's text in the project instead.
+-- plan.of_sweep reads from the current folder: make io.open read from the temporary folder meanwhile.
 local function plan_of(name)
   local original = io.open
   rawset(io, "open", function(path, mode) -- luacheck: ignore
@@ -235,7 +235,7 @@ fixture.sweep(root, "grid", "grid", { { key = "n_head", values = { 4, 8 } },
 fixture.sweep(root, "vary", "vary", { { key = "n_head", values = { 4, 8 } },
   { key = "n_embd", values = { 128, 256 } } }, { 1, 2, 3 })
 
-check.test("main effects: mean over the others, differences of pairs", function()
+check.test("main effects: mean over the other factors, differences of pairs", function()
   local p = plan_of("grid")
   check.equal(#p.runs, 16)
   local order = words.rank(p)
@@ -256,7 +256,7 @@ check.test("main effects: mean over the others, differences of pairs", function(
   check.equal(e.levels[2].difference.distinct, true)
 end)
 
-check.test("a run that is the first part of a longer one is known by its evaluations", function()
+check.test("a run that is the first part of a longer one is recognized by its evaluations", function()
   local p = plan_of("grid")
   local found = 0
   for _, short in ipairs(p.runs) do
@@ -272,7 +272,7 @@ check.test("a run that is the first part of a longer one is known by its evaluat
   check.equal(found, 8)
 end)
 
-check.test("one at a time: a factor's runs are the baseline's and those that differ in it alone", function()
+check.test("one change at a time: a factor's runs are the baseline and those that differ in it alone", function()
   local p = plan_of("vary")
   local list = effects.of(p)
   check.equal(#list[1].runs, 6)
@@ -297,7 +297,7 @@ check.test("seeds: mean and sd of each setting, and what can be told apart", fun
   check.equal(words.verdict(false), "not distinguishable")
 end)
 
-check.test("the summary says what was run, what won, what the best have in common, what overfits", function()
+check.test("the summary: what was run, what won, what the best have in common, what overfits", function()
   local p = plan_of("grid")
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
   local summary = words.summary(p, words.rank(p))
@@ -308,19 +308,19 @@ check.test("the summary says what was run, what won, what the best have in commo
   has(summary, "No run overfits")
 end)
 
-check.test("plans that hold something else are refused in one line", function()
+check.test("a plan.json with other contents is refused in one line", function()
   local function refused(body, code, pattern)
     files.write(root .. "/out/sweeps/bad/plan.json", body)
     check.raises(function() plan_of("bad") end, code, pattern)
   end
-  refused("{", 65, "plan.json is no JSON; make sweep SWEEP=bad writes it")
+  refused("{", 65, "plan.json is not JSON; make sweep SWEEP=bad writes it")
   refused("{}", 65, "it lists no runs")
   refused('{"runs":[{"name":"a"}],"factors":[]}', 65, "the folder of a is not in out/")
   refused('{"runs":[{"name":"a","folder":"out/../../etc"}],"factors":[]}', 65, "the folder of a is not in out/")
   refused('{"runs":[{"name":"a/b","folder":"out/x"}]}', 65, "run 1 has no name")
   refused('{"runs":[{"name":"a","folder":"out/x"}],"factors":[{"key":"k","values":[]}]}', 65, "factor 1 is no")
   check.raises(function() plan_of("none") end, 66, "out/sweeps/none/plan.json is missing")
-  check.raises(function() plan_of("a b") end, 64, "is no sweep's name")
+  check.raises(function() plan_of("a b") end, 64, "is not a sweep's name")
 end)
 
 check.test("a program of another folder is never run", function()
@@ -336,7 +336,7 @@ end)
 
 -- ---- attention ----------------------------------------------------------------------------------
 
-check.test("attention as bytes: of each row the causal part, 255 is 1", function()
+check.test("attention as bytes: the causal part of each row, 255 is 1", function()
   local packed = attention.pack({ n_layer = 1, n_head = 2, n_tokens = 2, tokens = { "a", "\xE2" },
     attention = { { { { 1, 0 }, { 0.25, 0.75 } }, { { 1, 0 }, { 0.5, 0.5 } } } } })
   -- 255 64 191, 255 128 128; means 255 96 159
@@ -362,7 +362,7 @@ local function report(arguments)
   return output, ok, code
 end
 
-check.test("the same runs give the same page, whole and of one piece", function()
+check.test("the same runs give the same page, complete and self-contained", function()
   local output, ok = report("--sweep grid")
   if not ok then error(output, 0) end
   local path = root .. "/out/reports/grid.html"
@@ -377,22 +377,22 @@ check.test("the same runs give the same page, whole and of one piece", function(
   if first:find("</script> <b>", 1, true) then error("a sample's text ends a script or an element") end
   if not first:find("First Citizen:", 1, true) then error("no samples") end
   if not files.read(root .. "/out/reports/grid.attention/exp01-nh4-ne128-mi200-d0.1.json") then
-    error("the exact weights are not beside the page")
+    error("the exact attention weights are not beside the page")
   end
 end)
 
-check.test("32 runs are below 1 MB, attention apart", function()
+check.test("the page of 32 runs is below 1 MB without attention", function()
   fixture.sweep(root, "grid32", "grid", fixture.GRID32, { 1337 }, function(spec) spec.every = 4 end)
   local output, ok = report("--live --sweep grid32")
   if not ok then error(output, 0) end
   local page = files.read(root .. "/out/reports/grid32.html")
   local maps = #page:match('id="attention%-data">(.-)</script>')
   if maps < 100000 then error("there is no attention") end
-  -- Of 500 steps the page has 250 points, as many as it has of 2,000.
+  -- The page has 250 points for 500 steps, as many as for 2,000.
   if #page - maps > 1000000 then error(("%d bytes"):format(#page - maps)) end
 end)
 
--- A data set of these ids, and a run of it.
+-- A data set with these ids, and a run on it.
 local function run_on(name, tokenizer, ids, block_size)
   for i, id in ipairs(ids) do ids[i] = string.pack("<I2", id) end
   files.write(("%s/data/%s/val.bin"):format(root, name), table.concat(ids))
@@ -400,14 +400,14 @@ local function run_on(name, tokenizer, ids, block_size)
   return { dataset = name, run = { data_dir = root .. "/data" }, config = { block_size = block_size } }
 end
 
-check.test("where nobody says a prompt, it is the validation text's beginning", function()
+check.test("the default prompt is the beginning of the validation text", function()
   local bytes = {}
   for i = 0, 255 do bytes[i + 1] = ("%02x"):format(i) end
   bytes = "bpe gpt2 " .. table.concat(bytes)
   local cases = {
     { run_on("letters", "char 61 e9 1f600", { 2, 1, 0, 1 }, 8), "\u{1F600}éaé" },
     { run_on("context", "char 61 62", { 0, 1, 0, 1 }, 3), "aba" }, -- no more than its context
-    { run_on("zero", "char 00 61", { 1, 1, 0, 1 }, 8), "aa" }, -- no word of a command has a zero
+    { run_on("zero", "char 00 61", { 1, 1, 0, 1 }, 8), "aa" }, -- no argument of a command has a zero
     { run_on("path", "char 3a 45 46 49 4c", { 2, 3, 4, 1, 0, 4 }, 8), "L" }, -- "FILE:L" would be a path
     -- "th" is token 256, "the" 257; the last one is the first byte of é.
     { run_on("merged", bytes .. " 0074006801000065", { 257, 256, 0xc3 }, 8), "theth" },
@@ -420,16 +420,16 @@ check.test("where nobody says a prompt, it is the validation text's beginning", 
   check.equal(table.concat(both, "|"), "\u{1F600}éa|aba", "as many tokens as fit into each")
 end)
 
-check.test("a prompt that the model has no tokens for is said, and the rest is there", function()
+check.test("a prompt that the model has no tokens for is noted, and the rest is shown", function()
   local output, ok = report("--prompt=refuse --out out/refuse.html out/whole")
   if not ok then error(output, 0) end
   local page = files.read(root .. "/out/refuse.html")
   if not page:find("no attention: %-%-start: line 1, character 1") then error("not said") end
 end)
 
-check.test("what is asked for wrongly is refused in one line", function()
+check.test("wrong arguments are refused in one line", function()
   for _, case in ipairs({
-    { "", 64, "of what? give --sweep NAME" }, { "--sweep a out/whole", 64, "give one of both" },
+    { "", 64, "nothing to report on; give --sweep NAME" }, { "--sweep a out/whole", 64, "give one of both" },
     { "--prompt= out/whole", 64, "--prompt: is empty" }, { "out/nowhere", 66, "out/nowhere: there is no such folder" },
     { "--sweep nowhere", 66, "out/sweeps/nowhere/plan.json is missing" } }) do
     local output, _, code = report(case[1])

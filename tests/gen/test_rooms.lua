@@ -1,5 +1,5 @@
--- test_rooms: gen/ is rooms in an order (gen/README.md). A file requires rooms that its own room's page names, and a
--- page names rooms that stand before its own; what has no page is no room.
+-- test_rooms: gen/ is divided into rooms, in an order (gen/README.md). A file requires only rooms that its own room's
+-- page names, and a page names only rooms before its own. Every folder with Lua files has a page.
 local check = require("tests.gen.check")
 local files = require("gen.base.files")
 
@@ -10,7 +10,7 @@ local function lines_of(command)
   return list
 end
 
--- The place of each room in the order, from the rows of gen/README.md's table.
+-- The position of each room in the order, from the rows of gen/README.md's table.
 local function order_of(page)
   local place, count = {}, 0
   for room in page:gmatch("\n| %[([%w_]+)/%]") do
@@ -30,7 +30,7 @@ local function named_in(page)
   return set
 end
 
--- What is wrong: `texts` is path → text of gen/README.md, of each room's page and of all Lua files in rooms.
+-- The violations: `texts` is path → text of gen/README.md, of each room's page and of all Lua files in rooms.
 local function problems(texts)
   local list, place, allowed = {}, order_of(texts["gen/README.md"]), {}
   local function wrong(format, ...) list[#list + 1] = format:format(...) end
@@ -61,7 +61,7 @@ check.test("each room requires what its page names, of the rooms before it", fun
   if #list > 0 then error(table.concat(list, "\n"), 0) end
 end)
 
--- The only problem where `text` stands behind the file at `path`.
+-- The only violation if `text` is appended to the file at `path`.
 local function planted(path, text)
   local copy = {}
   for key, value in pairs(texts) do copy[key] = value end
@@ -71,7 +71,7 @@ local function planted(path, text)
   return list[1]
 end
 
-check.test("a planted one is seen", function()
+check.test("planted violations are found", function()
   check.equal(planted("gen/ir/graph.lua", 'local kernels = require("gen.emit.kernels")\n'),
     "gen/ir/graph.lua requires gen.emit")
   check.equal(planted("gen/ops/add.lua", "local op = require 'gen.ir.op'\n"), "gen/ops/add.lua requires gen.ir")

@@ -1,4 +1,5 @@
--- The runner of tests (tests/runner.lua), with made-up commands: which run side by side, and what is said of them.
+-- test_runner: the runner of tests (tests/runner.lua), with made-up commands: which run side by side, and what is
+-- printed.
 local check = dofile("tests/gen/check.lua")
 local runner = require "tests.runner"
 
@@ -8,13 +9,13 @@ local function command(title, text, shares)
   return { title = title, command = ("cd %s && %s"):format(folder, text), shares = shares }
 end
 
--- Commands that note when they begin and end, and take a while.
+-- A command that notes when it begins and ends, and takes a while.
 local function noted(name, shares, seconds)
   return command(name, ("echo begin %s >>notes && sleep %s && echo end %s >>notes"):format(name, seconds or 0.2, name),
     shares)
 end
 
--- Runs them; returns the totals, all lines, and the notes: "begin a end a begin b end b".
+-- Runs commands; returns the totals, all lines, and the notes: "begin a end a begin b end b".
 local function run(commands, jobs)
   os.remove(folder .. "/notes")
   local said = {}
@@ -25,7 +26,8 @@ local function run(commands, jobs)
   return total, table.concat(said, "\n"), notes
 end
 
--- Two commands with these names that end well only if the other one begins before they have looked `tries` times.
+-- Two commands with these names, each of which succeeds only if the other one begins before it has looked `tries`
+-- times.
 local function meeting(tries, a, b)
   local text = "echo >%s; i=0; until [ -e %s ]; do sleep 0.05; i=$((i + 1)); [ $i -lt %d ] || exit 1; done"
   os.execute("rm -f " .. folder .. "/here_*")
@@ -33,7 +35,7 @@ local function meeting(tries, a, b)
     command("b", text:format("here_b", "here_a", tries), b) }
 end
 
--- Raises where the notes do not have the words in this order.
+-- Raises if the notes do not have the words in this order.
 local function in_order(notes, ...)
   local last = 0
   for _, word in ipairs { ... } do
@@ -43,7 +45,7 @@ local function in_order(notes, ...)
   end
 end
 
-check.test("what has no name in common runs side by side", function()
+check.test("commands with no name in common run side by side", function()
   check.equal(run(meeting(400, {}, {}), 2).passed, 2)
   check.equal(run(meeting(400, { "x" }, { "y", "z" }), 2).passed, 2)
 end)
@@ -52,14 +54,14 @@ check.test("never two at a time with one job", function()
   check.equal(run(meeting(4, {}, {}), 1).failed, 1)
 end)
 
-check.test("nor with a name in common, nor where one states no names", function()
+check.test("nor with a name in common, nor if one states no names", function()
   for _, names in ipairs { { { "x", "y" }, { "z", "y" } }, { nil, {} }, { {}, nil }, {} } do
     local _, _, notes = run({ noted("a", names[1]), noted("b", names[2]) }, 2)
     check.equal(notes, "begin a end a begin b end b")
   end
 end)
 
-check.test("at most so many as there are jobs", function()
+check.test("never more at a time than jobs", function()
   local commands = {}
   for i = 1, 6 do commands[i] = noted(tostring(i), {}, 0.1) end
   local _, _, notes = run(commands, 2)
@@ -72,18 +74,18 @@ check.test("at most so many as there are jobs", function()
   check.equal(now, 0)
 end)
 
-check.test("one that waits lets others pass, but none that shares a name with it", function()
+check.test("later commands may start before one that waits, unless they share a name with it", function()
   local _, _, notes = run({ noted("long", { "x" }, 1.5), noted("waits", { "x", "y" }), noted("behind", { "y" }),
     noted("passes", { "z" }) }, 2)
   in_order(notes, "end passes", "end long", "begin waits", "end waits", "begin behind")
 end)
 
-check.test("one without names is passed by nobody", function()
+check.test("no later command starts before one without names", function()
   local _, _, notes = run({ noted("long", {}, 0.4), noted("alone"), noted("behind", {}) }, 2)
   check.equal(notes, "begin long end long begin alone end alone begin behind end behind")
 end)
 
-check.test("what commands report is added up", function()
+check.test("the commands' counts are added up", function()
   local total, said = run({
     command("counts", "echo 'x: 1 passed, 1 failed, 0 skipped' && echo '4 passed, 0 failed, 2 skipped'", {}),
     command("Check", "echo '75%: Checks: 8, Failures: 1, Errors: 1'; exit 1", {}),
@@ -116,7 +118,7 @@ check.test("warnings of a compiler that was not tried are shown, and one skipped
   assert(said:find("skipped +%d+ s  alone: built"), said)
 end)
 
-check.test("a failing one is shown in one piece, with its last lines", function()
+check.test("a failing command is shown in one piece, with its last lines", function()
   local talk = "for i in 1 2 3; do echo %s $i; sleep 0.1; done; exit %d"
   local total, said = run({
     command("bad", talk:format("from a", 1), {}),
@@ -131,12 +133,12 @@ check.test("a failing one is shown in one piece, with its last lines", function(
   assert(not long:find("\n    50\n", 1, true), long)
 end)
 
-check.test("the number of jobs is the runner's own", function()
+check.test("commands do not see JOBS", function()
   local total = run({ command("words", "[ -z \"$JOBS\" ]", {}) }, 1)
   check.equal(total.passed, 1)
 end)
 
--- In a fresh clone nothing is built that those before would have built.
+-- In a fresh clone, what earlier commands would have built is missing.
 local function chosen(words)
   local pipe = io.popen("DRY=1 lua5.4 tests/run.lua " .. words)
   local list = {}
@@ -145,7 +147,7 @@ local function chosen(words)
   return list
 end
 
-check.test("tests that are asked for alone get what they share with others built first", function()
+check.test("if a few tests are chosen, what they share with others is built first", function()
   for _, word in ipairs { "test_rng", "test_overfit", "test_sweep.sh", "tests/ops/test_ops.sh" } do
     local list = chosen(word)
     check.equal(#list, 2)

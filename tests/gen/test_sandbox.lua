@@ -1,5 +1,5 @@
 -- test_sandbox: what a hostile config may try. Each attempt ends in one line with code 64, within a
--- second of CPU time, and leaves the program as it was.
+-- second of CPU time, and leaves the program unchanged.
 local check = require "tests.gen.check"
 local sandbox = require "gen.config.sandbox"
 
@@ -109,7 +109,7 @@ for _, case in ipairs(hostile) do
   end)
 end
 
-check.test("messages start with the path, and the line where there is one", function()
+check.test("messages start with the path, and the line if there is one", function()
   local place = path:gsub("%p", "%%%0")
   check.raises(function() load_text("return {\n  x = y.z }") end, 64, "^" .. place .. ":2: ")
   check.raises(function() load_text("return 1") end, 64, "^" .. place .. ": ")
@@ -121,7 +121,7 @@ check.test("messages are cut", function()
   if #err.message > 400 then error("a message of " .. #err.message .. " bytes") end
 end)
 
-check.test("a plain config comes through", function()
+check.test("a plain config is loaded", function()
   local c = load_text("local w = 64 return { n_layer = 4, n_embd = math.floor(w * 2.5), " ..
     "bias = false, dropout = 0.5, dataset = 'x' }")
   check.equal(c.n_layer, 4)
@@ -150,19 +150,19 @@ check.test("a folder is code 74", function()
   check.raises(function() sandbox.load("gen") end, 74, "^gen: cannot be read: Is a directory$")
 end)
 
-check.test("as editors write them", function()
+check.test("what editors write: a byte order mark, CR LF, UTF-16", function()
   check.equal(load_text("\xef\xbb\xbfreturn { n_layer = 4 }").n_layer, 4, "byte order mark")
   check.equal(load_text("return {\r\n  n_layer = 4, -- four\r\n}\r\n").n_layer, 4, "CR LF")
   check.raises(function() load_text("\xff\xfer\0e\0t\0") end, 64, "is UTF%-16; save it as UTF%-8")
 end)
 
-check.test("Python's words are not taken for nothing", function()
+check.test("Python's constants are not taken for nil", function()
   check.raises(function() load_text("return { n_layer = 4, bias = True }") end, 64,
     ":1: True is Python's; Lua writes true$")
   check.equal(load_text("return { n_layer = 4, bias = other }").bias, nil)
 end)
 
-check.test("all of that in little memory", function()
+check.test("all of this takes little memory", function()
   local file = io.open("/proc/self/status")
   if not file then check.skip("no /proc/self/status") end
   local peak = tonumber(file:read("a"):match("VmHWM:%s*(%d+)"))

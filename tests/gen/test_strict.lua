@@ -1,12 +1,12 @@
--- Warnings are errors of the compilers that were tried, and of no others: tests/strict.sh, with made-up compilers.
+-- test_strict: warnings are errors only with the compilers that were tried: tests/strict.sh, with made-up compilers.
 local check = dofile("tests/gen/check.lua")
 local files = require "gen.base.files"
 
 local folder = io.popen("mktemp -d"):read("l")
 local notes = folder .. "/notes"
 
--- Compiles with a compiler that says this of itself and its version, and has something to warn of or not. Returns
--- the exit code, what was said, and what is noted, if anything.
+-- Compiles with a made-up compiler of this name and version, which warns or not. Returns the exit code, the output, and
+-- what was noted for the runner, if anything.
 local function strict(name, says, version, warns)
   local path = folder .. "/" .. name
   files.write(path, ([[
@@ -41,7 +41,7 @@ check.test("a compiler that was tried: warnings are errors", function()
   check.equal(said, "compiled -c a b.c -Werror all-warnings -Xcompiler -Werror\n")
 end)
 
-check.test("any other: they are shown and noted, and stop nothing", function()
+check.test("any other compiler: warnings are shown and noted, and stop nothing", function()
   for _, one in ipairs { { "gcc", "gcc (GCC) 99.1.0", "99" }, { "clang", "clang version 99.1.0", "99.1.0" },
     { "nvcc", "nvcc: NVIDIA (R) Cuda compiler driver\nrelease 99.0, V99.0.1", "12" }, { "tcc", "tcc", "" } } do
     local code, said, noted = strict(one[1], one[2], one[3], true)
@@ -55,7 +55,7 @@ check.test("any other: they are shown and noted, and stop nothing", function()
   end
 end)
 
-check.test("a compiler's own failure is its own", function()
+check.test("a compiler's failure is passed on", function()
   files.write(folder .. "/bad", "#!/bin/sh\necho 'a.c:1: warning: odd' >&2; exit 3\n")
   os.execute("chmod +x " .. folder .. "/bad")
   os.remove(notes)
@@ -64,8 +64,8 @@ check.test("a compiler's own failure is its own", function()
   check.equal(files.read(notes), nil)
 end)
 
-check.test("nothing else decides it", function()
-  -- format.sh has clang-format's flag, which is no compiler's.
+check.test("no other file makes warnings errors", function()
+  -- The flag in format.sh is clang-format's.
   local pipe = io.popen("grep -rl -e -Werror Makefile gen runtime templates tests configs | LC_ALL=C sort")
   check.equal(pipe:read("a"), "gen/tools/format.sh\ntests/gen/test_strict.lua\ntests/strict.sh\n")
   pipe:close()

@@ -1,5 +1,5 @@
--- Sweeps as they are planned: which runs, what they are called, what is compiled and trained once, what is refused,
--- and what becomes of the folders that an edited sweep finds.
+-- test_sweep: the plans of sweeps: which runs, their names, what is compiled and trained once, what is refused, and
+-- what happens to the folders that an edited sweep finds.
 package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
 local dkjson = require("dkjson")
@@ -60,7 +60,7 @@ check.test("grid32's names, order and baseline", function()
   check.equal(p.runs[2].name, "exp02-nh4-ne128-b8-mi1000-d0.2")
   check.equal(p.runs[32].name, "exp32-nh8-ne256-b16-mi2000-d0.2")
   check.equal(p.baseline.name, "exp06-nh4-ne128-b16-mi1000-d0.2")
-  check.equal(p.runs[3].from, p.runs[1], "the run that 3 goes on from")
+  check.equal(p.runs[3].from, p.runs[1], "the run that 3 continues")
   check.equal(p.runs[1].from, nil)
   check.equal(p.runs[6].shape.name, "grid_base", "the base's own shape needs no SET")
   check.equal(p.runs[32].shape.name, "grid_base-n_head@8-n_embd@256")
@@ -122,7 +122,7 @@ check.test("three lengths are a chain, in whatever order they are listed", funct
   check.equal(p.runs[2].from, nil)
 end)
 
-check.test("another schedule is no beginning", function()
+check.test("a run with another schedule is not a beginning", function()
   local p = made('grid = { { "max_iters", { 100, 200 } }, { "lr_decay_iters", { 100, 200 } } }, ' ..
     "set = { decay_lr = true }")
   check.equal(p.trainings, 2)
@@ -137,7 +137,7 @@ check.test("another data set names its vocabulary in the build", function()
   check.equal(p.shapes[1].name, "notebook_small-vocab_size@12")
 end)
 
-check.test("FLOP of a run that goes on are those it adds", function()
+check.test("the FLOP of a run that continues another are those that it adds", function()
   local p = made('grid = { { "max_iters", { 100, 200 } } }, set = { eval_interval = 50, eval_iters = 3 }')
   cost.measure_shape(p.shapes[1])
   local token = p.shapes[1].flops_per_token
@@ -206,7 +206,7 @@ for _, case in ipairs(refused) do
   end)
 end
 
-check.test("a sweep's name is a folder's", function()
+check.test("a sweep's name must be a folder's name", function()
   check.raises(function() file.read("..") end, 64, "a sweep's name has letters")
   check.raises(function() file.read("nobody") end, 66, "configs/sweeps/nobody.lua: no such sweep")
 end)
@@ -237,7 +237,7 @@ check.test("plan.json", function()
   check.equal(write.plan_json(p, 2), write.plan_json(p, 2), "the same text each time")
 end)
 
-check.test("sweep.mk holds what is left", function()
+check.test("sweep.mk has what is left to do", function()
   local p = measured(made('grid = { { "n_head", { 1, 4 } }, { "max_iters", { 100, 200 } } }'))
   local text = write.sweep_mk(p, 2, 1)
   check.equal(select(2, text:gsub("\nbuild%-%d+:", "")), 2, "builds")
@@ -251,14 +251,14 @@ end)
 
 -- ---- edits --------------------------------------------------------------------------------------
 
--- A checkpoint without tensors, which says whose it is.
+-- A checkpoint without tensors, which names its run.
 local function state_of(name)
   local header = ('{"__metadata__":{"of":"%s"}}'):format(name)
   header = header .. (" "):rep(-#header % 8)
   return string.pack("<I8", #header) .. header
 end
 
--- The log of a run from its beginning to its end.
+-- The metrics.jsonl of a complete run.
 local function metrics_of(c)
   local lines = {}
   for i = 0, c.max_iters do
@@ -270,7 +270,7 @@ local function metrics_of(c)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- Makes the folders of a plan's runs, as trained and done.
+-- Makes the folders of a plan's runs, as if all were trained and done.
 local function train(p)
   folders.arrange(p, {}, function() end)
   for _, run in ipairs(p.runs) do
@@ -283,7 +283,7 @@ local function train(p)
   end
 end
 
--- Plans `fields` over what is there. Returns the plan, what was said, and the names of runs that are done.
+-- Plans `fields` over the folders that exist. Returns the plan, the output, and the names of runs that are done.
 local function again(fields)
   local p, said, done = made(fields), {}, {}
   local changed, others = folders.match(p)
@@ -305,30 +305,30 @@ end
 
 local two = 'grid = { { "dropout", { 0.1, 0.2 } } }'
 
-check.test("nothing changed, nothing is said", function()
+check.test("an unchanged sweep prints nothing", function()
   fresh(two)
   local _, said, done = again(two)
   check.equal(said, "")
   check.equal(done, "exp01-d0.1 exp02-d0.2")
 end)
 
-check.test("a changed setting sets all aside and says which", function()
+check.test("a changed setting sets all runs aside and says which setting", function()
   fresh(two)
   local _, said, done = again(two .. ", set = { learning_rate = 1e-3 }")
   check.equal(done, "")
-  if not said:find("exp01-d0.1: changed (learning_rate 0.0003 → 0.001), so it is trained anew", 1, true) then
+  if not said:find("exp01-d0.1: changed (learning_rate 0.0003 → 0.001), so it is trained from scratch", 1, true) then
     error(said)
   end
   check.equal(files.read(root .. "/out/exp02-d0.2.previous/state.safetensors"), state_of("exp02-d0.2"), "kept")
 end)
 
-check.test("what changes no result changes nothing", function()
+check.test("a key that changes no result changes nothing", function()
   fresh(two)
   local _, said, done = again(two .. ", set = { log_interval = 7 }")
   check.equal(said .. done, "exp01-d0.1 exp02-d0.2")
 end)
 
-check.test("a value in between: runs keep their work under their new names", function()
+check.test("a value put in between: runs keep their work under their new names", function()
   fresh(two)
   local p, said, done, left = again('grid = { { "dropout", { 0.05, 0.1, 0.15, 0.2 } } }')
   check.equal(done, "exp02-d0.1 exp04-d0.2")
@@ -339,16 +339,16 @@ check.test("a value in between: runs keep their work under their new names", fun
   check.equal(dkjson.decode(files.read(p.runs[2].folder .. "/run.json")).run.out_dir, "out/sweeps/try/exp02-d0.1")
 end)
 
-check.test("another prompt asks for samples alone", function()
+check.test("another prompt: only the samples are made again", function()
   local p = fresh(two .. ', prompt = "a"')
   files.write(p.folder .. "/prompt.txt", "a")
   local _, said, done = again(two .. ', prompt = "b"')
   check.equal(done, "")
-  check.equal(said, "the prompt has changed: what is trained writes its samples anew")
+  check.equal(said, "the prompt has changed: runs that are trained write their samples again")
   check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), state_of("exp01-d0.1"))
 end)
 
-check.test("runs that change places", function()
+check.test("runs that swap names", function()
   fresh(two)
   local p, _, done = again('grid = { { "dropout", { 0.2, 0.1 } } }')
   check.equal(done, "exp01-d0.2 exp02-d0.1")
@@ -361,12 +361,12 @@ check.test("runs that are no longer wanted stay", function()
   check.equal(said .. done .. left, "exp01-d0.1exp02-d0.2")
 end)
 
-check.test("more iterations go on; fewer begin anew", function()
+check.test("more iterations resume the run; fewer start from scratch", function()
   fresh(two)
   local p, said, done = again(two .. ", set = { max_iters = 5000 }")
   check.equal(done, "")
   check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), state_of("exp01-d0.1"))
-  if not said:find("exp01-d0.1: max_iters 3000 → 5000, so it goes on", 1, true) then error(said) end
+  if not said:find("exp01-d0.1: max_iters 3000 → 5000, so it resumes", 1, true) then error(said) end
   fresh(two)
   p = again(two .. ", set = { max_iters = 50 }")
   check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), nil)
@@ -380,7 +380,7 @@ check.test("a folder that does not say what it is is set aside", function()
   if not said:find("it does not say what it is", 1, true) then error(said) end
 end)
 
--- What a report or a longer run would read is looked at, whatever status.json says.
+-- The files that a report or a longer run would read are checked, whatever status.json says.
 for _, case in ipairs({
   { "an emptied state", "state.safetensors", "", "state.safetensors: has 0 bytes" },
   { "a cut state", "state.safetensors", state_of("exp01-d0.1"):sub(1, 30), "state.safetensors: its header would take" },
@@ -391,7 +391,7 @@ for _, case in ipairs({
   { "no log", "metrics.jsonl", nil, "metrics.jsonl has 0 steps of 3001" },
   { "half a log", "metrics.jsonl", '{"iter":0,"loss":1,"ms":10}\n', "metrics.jsonl has 1 steps of 3001" },
 }) do
-  check.test("done is not believed: " .. case[1], function()
+  check.test("status done, but incomplete: " .. case[1], function()
     local p = fresh(two)
     local damaged = p.runs[1].folder .. "/" .. case[2]
     os.remove(damaged)
@@ -399,24 +399,24 @@ for _, case in ipairs({
     local _, said, done = again(two)
     check.equal(done, "exp02-d0.2")
     local wanted = "exp01-d0.1: not whole (" .. case[4]
-    if said:sub(1, #wanted) ~= wanted or not said:find("so it is trained anew", 1, true) then error(said) end
+    if said:sub(1, #wanted) ~= wanted or not said:find("so it is trained from scratch", 1, true) then error(said) end
     check.equal(files.read(root .. "/out/exp02-d0.2/state.safetensors"), state_of("exp02-d0.2"))
     local _, more = again(two)
     check.equal(more, "", "said once")
   end)
 end
 
-check.test("done is not believed: nothing is left", function()
+check.test("status done, but nothing is left", function()
   local p = fresh(two)
   for _, name in ipairs({ "state.safetensors", "ckpt.safetensors", "metrics.jsonl" }) do
     os.remove(p.runs[1].folder .. "/" .. name)
   end
   local _, said, done = again(two)
   check.equal(done, "exp02-d0.2")
-  check.equal(said, "exp01-d0.1: metrics.jsonl has 0 steps of 3001, so it is trained anew")
+  check.equal(said, "exp01-d0.1: metrics.jsonl has 0 steps of 3001, so it is trained from scratch")
 end)
 
-check.test("best weights that no evaluation was worth are not missed", function()
+check.test("best weights need not exist if no evaluation saved any", function()
   local p = fresh(two .. ", set = { always_save_checkpoint = false, eval_interval = 5000 }")
   os.remove(p.runs[1].folder .. "/ckpt.safetensors")
   local _, said = again(two .. ", set = { always_save_checkpoint = false, eval_interval = 5000 }")
@@ -439,7 +439,8 @@ check.test("another text under a data set's name is another run", function()
   tokens("\0\0\2\0")
   _, said, done = again(fields)
   check.equal(done, "")
-  if not said:find("exp02%-d0.2: changed %(the data's hash %x+ → %x+%), so it is trained anew") then error(said) end
+  local wanted = "exp02%-d0.2: changed %(the data's hash %x+ → %x+%), so it is trained from scratch"
+  if not said:find(wanted) then error(said) end
 end)
 
 -- ---- what runs wrote ----------------------------------------------------------------------------
@@ -464,7 +465,7 @@ check.test("metrics with a NaN and half a line", function()
   check.equal(results.metrics(root .. "/nowhere").iters, 0)
 end)
 
-check.test("words for numbers", function()
+check.test("numbers in words", function()
   check.equal(show.count(1234567), "1,234,567")
   check.equal(show.count(100), "100")
   check.equal(show.time(7.25), "7.2s")

@@ -1,4 +1,4 @@
--- test_template: what a template becomes, and that its mistakes are named with its own lines.
+-- test_template: what a template expands to, and that its mistakes are reported with its own line numbers.
 local check = require "tests.gen.check"
 local template = require "gen.emit.template"
 
@@ -10,7 +10,7 @@ local function write(text)
   file:close()
 end
 
--- The text that function `f` of a template with this source writes.
+-- The text that function `f` of a template with this source expands to.
 local function expand(source, k, given)
   write(source)
   return template.load(path, given).f(k)
@@ -26,9 +26,9 @@ local function fails(source, k, message)
   end
 end
 
--- ---- what comes out ----
+-- ---- expansion ----
 
-check.test("text stays as it is", gives([==[
+check.test("text is copied as it is", gives([==[
 //$ function f()
 #include <stdio.h>
 int x = "a\nb"[0]; // a comment $ % ( \ ]]
@@ -57,7 +57,7 @@ $(k.text)
 //$ end
 ]], { text = "$(k.text) //$ error()" }, "$(k.text) //$ error()\n"))
 
-check.test("an empty line stays", gives("//$ function f()\na\n\nb\n//$ end\n", nil, "a\n\nb\n"))
+check.test("an empty line is kept", gives("//$ function f()\na\n\nb\n//$ end\n", nil, "a\n\nb\n"))
 
 check.test("functions of one template call each other", gives([[
 //$ function inner(n)
@@ -87,7 +87,7 @@ check.test("unknown name", fails("//$ function f()\nfine\n$(nothing)\n//$ end\n"
   "PATH:3: unknown name 'nothing'"))
 check.test("unknown name in a statement", fails("//$ function f()\n//$ if nothing then\n//$ end\n//$ end\n",
   nil, "PATH:2: unknown name 'nothing'"))
-check.test("no way out of the template", fails("//$ function f()\n$(os.getenv('HOME'))\n//$ end\n", nil,
+check.test("no access outside the template", fails("//$ function f()\n$(os.getenv('HOME'))\n//$ end\n", nil,
   "PATH:2: unknown name 'os'"))
 check.test("nil value", fails("//$ function f(k)\na\nb\nc $(k.missing) d\n//$ end\n", {},
   "PATH:4: $(k.missing) is nil, not a string or number"))
@@ -95,7 +95,7 @@ check.test("table value", fails("//$ function f(k)\n$(k)\n//$ end\n", {},
   "PATH:2: $(k) is table, not a string or number"))
 check.test("boolean value", fails("//$ function f(k)\n$(k.bias)\n//$ end\n", { bias = false },
   "PATH:2: $(k.bias) is boolean, not a string or number"))
-check.test("two values in one", fails("//$ function f(k)\n$(k.a b)\n//$ end\n", {}, "PATH:2: "))
+check.test("not an expression", fails("//$ function f(k)\n$(k.a b)\n//$ end\n", {}, "PATH:2: "))
 check.test("$( without an end", fails("//$ function f(k)\n\nx = $(k.a;\n//$ end\n", {},
   "PATH:3: $( is never closed"))
 check.test("Lua that does not parse", fails("//$ function f(k)\na\n//$ for do\n//$ end\n//$ end\n", {},
@@ -106,7 +106,7 @@ check.test("no such file", function()
   check.fails(function() template.load("templates/none.c") end, "templates/none.c: No such file")
 end)
 
--- ---- the project's own ----
+-- ---- the project's templates ----
 
 check.test("every template loads", function()
   local list = assert(io.popen("ls templates/*.[ch] templates/cpu/*.c"))
@@ -120,7 +120,7 @@ check.test("every template loads", function()
 end)
 
 os.remove(path)
--- ---- what templates of kernels are given ----
+-- ---- the fields that templates of kernels get ----
 
 check.test("templates/README.md lists every field that they read, and no other", function()
   local listed, read = {}, {}

@@ -1,4 +1,4 @@
--- test_verify: a fault planted after any pass is caught, by the name of that pass.
+-- test_verify: a fault planted after any pass is found, and the error names that pass.
 local check = require "tests.gen.check"
 local pipeline = require "gen.passes.pipeline"
 local graph = require "gen.ir.graph"
@@ -7,7 +7,7 @@ local verify = require "gen.ir.verify"
 
 local function literal(text) return (text:gsub("%p", "%%%0")) end
 
--- The graph of a small model after all passes up to `last`; "build" is none.
+-- The graph of a small model after all passes up to `last`; "build" means no pass.
 local function model(last, ...)
   local g = pipeline.forward(samples.config(...))
   local done = last == "build"
@@ -29,7 +29,7 @@ local function find(g, op_name, nth)
   error("no " .. op_name)
 end
 
--- The graph is right; after plant(g) it is not.
+-- A test that the graph is accepted as it is, and refused after plant(g).
 local function caught(last, plant, message, ...)
   local words = { ... }
   return function()
@@ -96,7 +96,7 @@ for _, last in ipairs { "autodiff", "fuse", "layout", "plan" } do
   end, "attention_backward reads d.block.1.attention.y before it is written"))
 end
 
-check.test("a kept tensor that nobody keeps", caught("fuse", function(g)
+check.test("a kept tensor that no kernel keeps", caught("fuse", function(g)
   for _, node in ipairs(g.nodes) do
     for i, step in ipairs(node.epilogue) do
       if step.keep and step.keep.name == "block.0.fc" then table.remove(node.epilogue, i) end
@@ -104,14 +104,14 @@ check.test("a kept tensor that nobody keeps", caught("fuse", function(g)
   end
 end, "matmul_dx reads block.0.fc before it is written"))
 
-check.test("a block of rows that leaves some over", caught("fuse", function(g)
+check.test("a row block that does not divide the rows", caught("fuse", function(g)
   local node = find(g, "cross_entropy")
   node.block.rows = node.block.rows - 1
 end, "is not cut into whole blocks"))
 
 -- ---- addresses ----
 
--- Two tensors that are live together: their places, one of them moved onto the other.
+-- Moves one of two tensors that are live at the same time onto the other.
 local function onto(name, other, by)
   return function(g)
     local a, b = g.tensors[name], g.tensors[other]
@@ -130,17 +130,17 @@ check.test("one element of overlap", caught("plan", function(g)
 end))
 check.test("an activation that the backward pass still needs",
   caught("plan", onto("block.1.activated", "block.0.activated"), "overlap while both live"))
-check.test("a product on its own input",
+check.test("a product's output over its input",
   caught("plan", onto("block.0.qkv", "block.0.ln_1.y"), "overlap while both live"))
-check.test("attention on its own input, of which it reads more than it writes",
+check.test("attention's output over its input, of which it reads more than it writes",
   caught("plan", onto("block.0.attention.y", "block.0.qkv"), "overlap while both live"))
-check.test("what a store keeps on what it stores",
+check.test("a kept tensor over the stored one",
   caught("plan", onto("block.0.fc", "block.0.activated"), "overlap while both live"))
-check.test("in place of an operand that is read again later", caught("plan", function(g)
-  -- An addend's place may be taken, but not the place of one that a later node reads too.
+check.test("over an operand that is read again later", caught("plan", function(g)
+  -- A sum may be written over its addend, but not if a later node reads that too.
   g.tensors["block.0.x_mid"].offset = g.tensors["block.0.x"].offset
 end, "block.0.x and block.0.x_mid overlap while both live"))
-check.test("one made from the other in place is right", function()
+check.test("an output in place of its input is accepted", function()
   local g = model("plan")
   local a, b = g.tensors["train.logits"], g.tensors["d.logits"]
   check.equal(a.offset, b.offset, "logits and their gradient")

@@ -107,7 +107,7 @@ rates=out/sweeps/rates
 rm $rates/*/status.json
 cp $rates/exp01-lr0.01/state.safetensors $rates/exp02-lr0.003/
 run 'make sweep SWEEP=cfg/rates.lua JOBS=1'
-check "another run's state: a sweep's own way out" says "move $rates/exp02-lr0.003 away, and the same command trains it anew"
+check "another run's state: a sweep's own way out" says "move $rates/exp02-lr0.003 away, and the same command trains it from scratch"
 mv $rates/exp02-lr0.003 aside
 run 'make sweep SWEEP=cfg/rates.lua JOBS=1'
 check "which works" says '2 of 2 runs are done'

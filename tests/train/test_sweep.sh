@@ -112,7 +112,7 @@ check "and its name" says "failed: exp02-nh2-mi12000: code 137"
 check "the others are done" says "3 of 4 runs are done, 1 failed"
 begin
 check "started again, all is done" ends 0
-check "a longer run begins with the shorter one" grep -q "^begins with what $out/exp03" "$out/exp04-nh4-mi12000/log.txt"
+check "a longer run begins with the shorter one" grep -q "^continues a copy of $out/exp03" "$out/exp04-nh4-mi12000/log.txt"
 check "with nothing trained twice" grep -q "resuming from" "$out/exp02-nh2-mi12000/log.txt"
 check "the table is there" says "4 of 4 runs are done"
 for text in sample-final.txt sample-best.txt; do
@@ -173,7 +173,7 @@ END
 begin
 check "a failing run: its code" ends 66
 check "its name and its last line" says "failed: exp01-data_nowhere-nh4-mi600: code 66: $tmp/nowhere/"
-check "what would go on from it" says "exp02-data_nowhere-nh4-mi12000: goes on from exp01-data_nowhere-nh4-mi600"
+check "the run that would continue it" says "exp02-data_nowhere-nh4-mi12000: continues exp01-data_nowhere-nh4-mi600"
 check "what kept its settings is known by them" says "exp04-data_fox-nh4-mi12000: was exp04-nh4-mi12000 before"
 check "and untouched" test "$before" = "$(sha256sum "$out/exp04-data_fox-nh4-mi12000/state.safetensors" | cut -d " " -f 1)"
 check "what is not wanted any more stays" says "left as they are: exp01-nh2-mi600, exp02-nh2-mi12000"
