@@ -27,14 +27,12 @@ local fail = command.fail
 local function node_of(t, s)
   local g = graph.new()
   g.target = t
-  local op_name = s.name:match("^(.-)_%d")
-  if op_name == "matmul_dw" then
+  if s.kind == "gradient" then
     local x, dy = g:tensor("x", { s.inner, s.cols }), g:tensor("dy", { s.inner, s.rows })
-    g:append(op_name, { g:param_grad(g:param("w", { s.rows, s.cols })) }, { dy, x })
+    g:append(s.op.name, { g:param_grad(g:param("w", { s.rows, s.cols })) }, { dy, x })
   else
-    local transposed = op_name == "matmul"
-    local w = g:param("w", transposed and { s.cols, s.inner } or { s.inner, s.cols })
-    g:append(op_name, { "y" }, { g:tensor("x", { s.rows, s.inner }), w })
+    local w = g:param("w", s.op.product.transposed and { s.cols, s.inner } or { s.inner, s.cols })
+    g:append(s.op.name, { "y" }, { g:tensor("x", { s.rows, s.inner }), w })
   end
   return g.nodes[1]
 end

@@ -353,7 +353,7 @@ local function guarded(fn)
     if type(result) == "table" then error(result, 0) end
     local file = node.op.expr and "pointwise" or template_of(node, t, decode)[1]
     error({ code = 70, message = ("%s; in op %s (gen/ops/%s.lua, %s)%s"):format(tostring(result), node.op.name,
-      node.op.family, template_path(t, file), node.site and ", for " .. node.site or "") }, 0)
+      node.op.family, template_path(t, file), node.site and ", for " .. node.site.text or "") }, 0)
   end
 end
 

@@ -10,8 +10,7 @@ local params = {}
 function params.table(g, c)
   local entries, by_name = {}, {}
   for _, param in ipairs(g.params) do
-    local layer = graph.layer_of(param.name)
-    local name = layer and param.name:gsub("%.%d+%.", ".%%d.", 1) or param.name
+    local name = param.family:format("%d")
     local entry = by_name[name]
     if not entry then
       local owner = param.copy_of or param
@@ -21,7 +20,7 @@ function params.table(g, c)
         device_pitch = target.width(g.target, param.dims[#param.dims]),
         copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
         init_value = kernels.f32(owner.init_value or 0.0),
-        decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
+        uncounted = param.uncounted, decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
       }
       by_name[name] = entry
       entries[#entries + 1] = entry
@@ -42,7 +41,7 @@ function params.totals(entries)
   for _, entry in ipairs(entries) do
     if not entry.copy then
       all = all + entry.count * entry.layers
-      if entry.name ~= "transformer.wpe.weight" then nanogpt = nanogpt + entry.count * entry.layers end
+      if not entry.uncounted then nanogpt = nanogpt + entry.count * entry.layers end
     end
   end
   return all, nanogpt

@@ -1,7 +1,6 @@
 -- program: a planned graph becomes functions that call kernels. It decides nothing: names, addresses, order and
 -- fusions are the graph's. Depends on call and kernels of this room.
 local call = require("gen.emit.call")
-local graph = require("gen.ir.graph")
 local kernels = require("gen.emit.kernels")
 local target = require("gen.ir.target")
 
@@ -14,10 +13,8 @@ local WIDTH = 100
 -- "block.3.x", seen from layer 3 -> "x"; from layer 2 -> "x_next"; from layer 4 -> "x_before"; from
 -- outside the layers -> "x_3".
 local function c_name(tensor, layer)
-  local name = tensor.name
-  local own = graph.layer_of(name)
-  name = name:gsub("block%.%d+%.", "", 1):gsub("transformer%.h%.%d+%.", "", 1):gsub("transformer%.", "", 1)
-  name = name:gsub("^image%.(.*)", "%1_image")
+  local own = tensor.layer
+  local name = tensor.image_of and tensor.image_of.called.short .. "_image" or tensor.called.short
   name = name:gsub("%.", "_")
   if layer and own == layer + 1 then name = name .. "_next" end
   if layer and own == layer - 1 then name = name .. "_before" end
@@ -108,9 +105,9 @@ end
 
 function Writer:call(node, indent)
   local k, cuda = self.emitter:kernel(node), self.emitter.cuda
-  if node.site and node.site ~= self.last_site then
+  if node.site and node.site.text ~= self.last_site then
     self.lines[#self.lines + 1] = ("%s// %s"):format(indent, self:site(node))
-    self.last_site = node.site
+    self.last_site = node.site.text
   end
   self.lines[#self.lines + 1] = indent .. call.run_text(k, {
     sizes = function() return kernels.sizes_argument(k) end,
@@ -132,7 +129,8 @@ end
 
 -- The name under which the model asked for a node: "block.l.ln_1" in a function of several layers.
 function Writer:site(node)
-  return self.layer_text == "l" and node.site:gsub("%." .. node.layer .. "%.", ".l.", 1) or node.site
+  local all = self.layer_text == "l" and node.site.layer == node.layer
+  return all and node.site.family:format("l") or node.site.text
 end
 
 -- The sampler: before node i runs, the weight of the next product behind it is prefetched.

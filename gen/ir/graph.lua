@@ -4,13 +4,20 @@
 -- not fit. The graph prints as text, one op a line, and reads it back: that text is the dump of
 -- every pass, the golden file, and the language of the pass tests.
 --
---   tensor: name, dims, type ("f32" | "bf16" | "f16" | "i32"), kind ("param" | "input" | "value" |
---           "grad" | "packed" | "state" | "output"), dense (rows have no padding), region
+--   tensor: name (its text), called (the same in parts, gen/ir/name.lua), layer (that its name says, or nil), family
+--           (its name without the layer, the same in all layers), dims, type ("f32" | "bf16" | "f16" | "i32"), kind
+--           ("param" | "input" | "value" | "grad" | "packed" | "state" | "output"), dense (rows have no padding),
+--           region, gradient (its own, once there is one), again (the same values, made again for the backward pass)
 --   node:   op (its definition), inputs, outputs (tensors, in the op's order; false where an optional
---           input is absent), attrs, dims (letter -> size), layer (or nil), phase, site (the name under which
---           the model asked for it, or for what it is the gradient of), line (of the model, for errors)
+--           input is absent), attrs, dims (letter -> size), layer (that it runs in, or nil), phase, site (the name
+--           under which the model asked for it, or for what it is the gradient of), line (of the model, for errors)
+--
+-- A layer's input belongs to that layer by its name and is made in the one before, so a node's layer need not be that
+-- of what it makes. Text shows names alone: read back, they are cut into parts again by name.read's convention, which
+-- stands nowhere else. Elsewhere a name is made from the parts of another ("d." .. x.called) and never taken apart.
 --
 -- g.target says what the graph is emitted for (gen/ir/target.lua); nil is a CPU, in float32.
+local name = require("gen.ir.name")
 local op = require("gen.ir.op")
 
 local graph = {}
@@ -30,16 +37,22 @@ end
 
 -- ---- tensors ------------------------------------------------------------------------------------
 
--- The layer that a name belongs to, "block.3.fc.y" or "transformer.h.3.ln_1.weight"; nil for none.
-function graph.layer_of(name)
-  return math.tointeger(tonumber(name:match("block%.(%d+)%.") or name:match("transformer%.h%.(%d+)%.")))
+-- How a model names what is in a scope of its own, or in a layer of it: g.within("block", 3)("fc") is block.3.fc.
+graph.within = name.within
+
+-- The fields that say what a tensor is called.
+local function named(given, tensor)
+  local called = name.of(given)
+  tensor.name, tensor.called, tensor.layer, tensor.family = called.text, called, called.layer, called.family
+  return tensor
 end
 
-function graph:tensor(name, dims, fields)
-  if self.tensors[name] then error(("two tensors are named '%s'"):format(name), 0) end
-  local tensor = { name = name, dims = dims, type = "f32", kind = "value" }
+-- given: a string without a layer, or a name.
+function graph:tensor(given, dims, fields)
+  local tensor = named(given, { dims = dims, type = "f32", kind = "value" })
+  if self.tensors[tensor.name] then error(("two tensors are named '%s'"):format(tensor.name), 0) end
   for key, value in pairs(fields or {}) do tensor[key] = value end
-  self.tensors[name] = tensor
+  self.tensors[tensor.name] = tensor
   return tensor
 end
 
@@ -47,35 +60,34 @@ end
 function graph:elem() return self.target and self.target.elem or "f32" end
 function graph:backend() return self.target and self.target.backend or "cpu" end
 
--- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform") and init_value.
-function graph:param(name, dims, fields)
-  local tensor = self:tensor(name, dims, fields)
+-- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform"), init_value, and uncounted where nanoGPT's
+-- count of parameters leaves it out.
+function graph:param(given, dims, fields)
+  local tensor = self:tensor(given, dims, fields)
   tensor.kind = "param"
-  tensor.layer = self.layer
   self.params[#self.params + 1] = tensor
   tensor.index = #self.params
   return tensor
 end
 
 -- A second name for a parameter in checkpoints: a tied head's.
-function graph:param_copy(name, param)
-  self.params[#self.params + 1] = { name = name, dims = param.dims, kind = "param", copy_of = param }
+function graph:param_copy(given, param)
+  self.params[#self.params + 1] = named(given, { dims = param.dims, kind = "param", copy_of = param })
 end
 
-function graph:input(name, dims, type)
-  return self:tensor(name, dims, { kind = "input", type = type, dense = true })
+function graph:input(given, dims, type)
+  return self:tensor(given, dims, { kind = "input", type = type, dense = true })
 end
 
 -- What an op keeps from one call to the next, a sampler's cache: its sizes are the op's own, from those in `d`.
-function graph:state(name, op_name, d)
-  return self:tensor(name, op.all()[op_name].state(d), { kind = "state" })
+function graph:state(given, op_name, d)
+  return self:tensor(given, op.all()[op_name].state(d), { kind = "state" })
 end
 
 -- The gradient that all backward ops of a parameter add to.
 function graph:param_grad(param)
-  local name = "d." .. param.name
-  return self.tensors[name]
-    or self:tensor(name, param.dims, { kind = "grad", of = param, layer = param.layer })
+  param.gradient = param.gradient or self:tensor("d." .. param.called, param.dims, { kind = "grad", of = param })
+  return param.gradient
 end
 
 function graph.count(tensor)
@@ -110,8 +122,7 @@ end
 -- The name of an op from that of its first output: "block.0.ln_1" of block.0.ln_1.y; nil without outputs.
 local function own_site(node)
   for i, operand in ipairs(node.op.outputs) do
-    local name, suffix = node.outputs[i] and node.outputs[i].name, "." .. operand[1]
-    if name then return name:sub(-#suffix) == suffix and name:sub(1, -#suffix - 1) or name end
+    if node.outputs[i] then return node.outputs[i].called:without("." .. operand[1]) end
   end
 end
 
@@ -132,7 +143,7 @@ local function bind(dims, from, definition, operand, tensor, line)
   end
 end
 
--- Appends an op. names: the names of its outputs, or one stem, to which each output's own name is
+-- Appends an op. names: a list of the names of its outputs, or one stem, to which each output's own name is
 -- joined. inputs: tensors in the op's order. Returns the outputs.
 function graph:append(op_name, names, inputs, attrs)
   local definition = op.all()[op_name]
@@ -141,15 +152,15 @@ function graph:append(op_name, names, inputs, attrs)
   local node = { op = definition, inputs = {}, outputs = {}, attrs = {}, dims = {}, line = line,
     phase = self.phase, layer = self.layer, epilogue = {} }
 
-  for name, default in pairs(definition.attrs) do
-    local value = (attrs or {})[name]
+  for key, default in pairs(definition.attrs) do
+    local value = (attrs or {})[key]
     if value == nil then value = default end
-    if value == false then fail(line, definition, ("attribute '%s' is missing"):format(name)) end
-    node.attrs[name] = value
+    if value == false then fail(line, definition, ("attribute '%s' is missing"):format(key)) end
+    node.attrs[key] = value
   end
-  for name in pairs(attrs or {}) do
-    if definition.attrs[name] == nil then
-      fail(line, definition, ("unknown attribute '%s'"):format(name))
+  for key in pairs(attrs or {}) do
+    if definition.attrs[key] == nil then
+      fail(line, definition, ("unknown attribute '%s'"):format(key))
     end
   end
 
@@ -167,8 +178,9 @@ function graph:append(op_name, names, inputs, attrs)
     if message then fail(line, definition, message) end
   end
 
+  local listed = type(names) == "table" and not name.is(names)
   for i, operand in ipairs(definition.outputs) do
-    local given = type(names) == "table" and names[i]
+    local given = listed and names[i]
     if operand.cpu and self:backend() ~= "cpu" then
       node.outputs[i] = false
       for _, letter in ipairs(operand.letters) do
@@ -182,12 +194,16 @@ function graph:append(op_name, names, inputs, attrs)
       for axis, letter in ipairs(operand.letters) do
         sizes[axis] = node.dims[letter] or fail(line, definition, ("no size for %s"):format(letter))
       end
-      local name = given or names .. "." .. operand[1]
-      node.outputs[i] = self:tensor(name, sizes, { layer = self.layer, producer = node,
+      given = given or names .. "." .. operand[1]
+      if self.layer and type(given) == "string" then
+        fail(line, definition, ("in layer %d '%s' is a plain text; a name within it is g.within(SCOPE, %d)(WORD), " ..
+          "and one made from a tensor's \"d.\" .. x.called"):format(self.layer, given, self.layer))
+      end
+      node.outputs[i] = self:tensor(given, sizes, { producer = node,
         type = operand.type or self:elem(), dense = operand.type ~= nil })
     end
   end
-  node.site = self.site or own_site(node)
+  node.site = self.site and name.of(self.site) or own_site(node)
   self.nodes[#self.nodes + 1] = node
   return table.unpack(node.outputs)
 end
@@ -265,7 +281,8 @@ function graph.node_text(node)
   if node.block then
     words[#words + 1] = ("block=%d*%d"):format(node.block.count, node.block.rows)
   end
-  if node.site ~= own_site(node) then words[#words + 1] = " @" .. node.site end
+  local own = own_site(node)
+  if node.site and not (own and own.text == node.site.text) then words[#words + 1] = " @" .. node.site.text end
   return table.concat(words, " ")
 end
 
@@ -273,8 +290,8 @@ end
 -- lines: what a pass decided that no node shows.
 function graph:text(more)
   local lines = {}
-  for _, name in ipairs(sorted_keys(self.tensors)) do
-    local tensor = self.tensors[name]
+  for _, key in ipairs(sorted_keys(self.tensors)) do
+    local tensor = self.tensors[key]
     if tensor.kind == "input" then
       lines[#lines + 1] = ("%s = input type=%s"):format(tensor_text(tensor), tensor.type)
     end
@@ -334,24 +351,25 @@ function graph.parse(text)
         end
       end
       for item in left:gmatch("[^,%s]+") do
-        local plus, name, dims = item:match("^(%+?)([%w_.]+):([%dx]+)$")
-        if not name and item ~= "-" then error(("%s: '%s' is no tensor"):format(line, item), 0) end
-        if not name then
+        local plus, word, dims = item:match("^(%+?)([%w_.]+):([%dx]+)$")
+        if not word and item ~= "-" then error(("%s: '%s' is no tensor"):format(line, item), 0) end
+        local called = word and name.read(word)
+        if not word then
           outputs[#outputs + 1] = false
         elseif op_name == "input" then
-          g:input(name, parse_dims(dims), attrs.type)
+          g:input(called, parse_dims(dims), attrs.type)
         elseif op_name == "param" then
-          g:param(name, parse_dims(dims), attrs)
+          g:param(called, parse_dims(dims), attrs)
         elseif op_name == "copy" then
-          g:param_copy(name, inputs[1])
+          g:param_copy(called, inputs[1])
         elseif plus == "+" then
-          outputs[#outputs + 1] = g:param_grad(g.tensors[name:match("^d%.(.+)$")])
+          outputs[#outputs + 1] = g:param_grad(g.tensors[word:match("^d%.(.+)$")])
         else
-          outputs[#outputs + 1] = name
+          outputs[#outputs + 1] = called
         end
       end
       if not ({ input = true, param = true, copy = true })[op_name] then
-        g.site, g.line = site, site
+        g.site, g.line = site and name.read(site), site
         g:append(op_name, outputs, inputs, attrs)
       end
     end

@@ -57,43 +57,46 @@ function gpt.forward(g, c, rows)
   local function attention(qkv, block)
     local attrs = { T = T, H = c.n_head, scale = scale }
     if c.decode then
-      local cache = g:state(block .. ".cache", "attention_decode", { T = T, C = C })
-      return (g:append("attention_decode", block .. ".attention", { qkv, cache }, attrs))
+      local cache = g:state(block("cache"), "attention_decode", { T = T, C = C })
+      return (g:append("attention_decode", block("attention"), { qkv, cache }, attrs))
     end
     if c.has_dropout then
       site = site + 1
       attrs.site = site
     end
-    return (g:append("attention", block .. ".attention", { qkv }, attrs))
+    return (g:append("attention", block("attention"), { qkv }, attrs))
   end
 
+  local function input_of(layer) return g.within("block", layer)("x") end
+
+  local outer = g.within("transformer")
   local tokens = g:input("tokens", { rows }, "i32")
-  local wte = g:param("transformer.wte.weight", { V, C }, init.embedding)
-  local wpe = g:param("transformer.wpe.weight", { T, C }, init.embedding)
-  local x = g:append("embed", { c.has_dropout and c.dropout_embd and "embedded" or "block.0.x" },
+  local wte = g:param(outer("wte.weight"), { V, C }, init.embedding)
+  local wpe = g:param(outer("wpe.weight"), { T, C }, init.embedding)
+  wpe.uncounted = true
+  local x = g:append("embed", { c.has_dropout and c.dropout_embd and "embedded" or input_of(0) },
     { tokens, wte, wpe }, { T = T })
-  if c.dropout_embd then x = dropout(x, "block.0.x") end
+  if c.dropout_embd then x = dropout(x, input_of(0)) end
 
   for layer = 0, c.n_layer - 1 do
     g.layer = layer
-    local name, block = ("transformer.h.%d"):format(layer), ("block.%d"):format(layer)
+    local name, block = g.within("transformer.h", layer), g.within("block", layer)
 
-    local h = norm(x, name .. ".ln_1", block .. ".ln_1")
-    h = linear(h, name .. ".attn.c_attn", block .. ".qkv", C, 3 * C, init.weight(C), c.qkv_bias)
+    local h = norm(x, name("ln_1"), block("ln_1"))
+    h = linear(h, name("attn.c_attn"), block("qkv"), C, 3 * C, init.weight(C), c.qkv_bias)
     h = attention(h, block)
-    h = linear(h, name .. ".attn.c_proj", block .. ".projected", C, C, init.projection(C), c.bias)
-    x = g:append("add", { block .. ".x_mid" }, { dropout(h, block .. ".projected.kept"), x })
+    h = linear(h, name("attn.c_proj"), block("projected"), C, C, init.projection(C), c.bias)
+    x = g:append("add", { block("x_mid") }, { dropout(h, block("projected.kept")), x })
 
-    h = norm(x, name .. ".ln_2", block .. ".ln_2")
-    h = linear(h, name .. ".mlp.c_fc", block .. ".fc", C, F, init.weight(C), c.bias)
-    h = g:append(c.activation, { block .. ".activated" }, { h })
-    h = linear(h, name .. ".mlp.c_proj", block .. ".narrowed", F, C, init.projection(F), c.bias)
-    x = g:append("add", { ("block.%d.x"):format(layer + 1) },
-      { dropout(h, block .. ".narrowed.kept"), x })
+    h = norm(x, name("ln_2"), block("ln_2"))
+    h = linear(h, name("mlp.c_fc"), block("fc"), C, F, init.weight(C), c.bias)
+    h = g:append(c.activation, { block("activated") }, { h })
+    h = linear(h, name("mlp.c_proj"), block("narrowed"), F, C, init.projection(F), c.bias)
+    x = g:append("add", { input_of(layer + 1) }, { dropout(h, block("narrowed.kept")), x })
     g.layer = nil
   end
 
-  x = norm(x, "transformer.ln_f", "ln_f")
+  x = norm(x, outer("ln_f"), "ln_f")
   if c.decode then x = g:append("last_row", { "last" }, { x }) end
   local head
   if c.tie_weights then

@@ -16,7 +16,7 @@ for _, name in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
     gemm = name == "gelu_tanh" and "activation" or nil,
     flops = function(d) return cost[name] * d.N * d.C end,
     backward = function(g, node, dy)
-      return g:append(name .. "_backward", { "d." .. node.inputs[1].name }, { dy, node.inputs[1] })
+      return g:append(name .. "_backward", { "d." .. node.inputs[1].called }, { dy, node.inputs[1] })
     end,
   }
   ops[#ops + 1] = {

@@ -84,7 +84,7 @@ local attention = {
 function attention.backward(g, node, dy)
   local qkv = node.inputs[1]
   local y, lse = table.unpack(node.outputs)
-  return g:append("attention_backward", { "d." .. qkv.name }, { dy, qkv, y, lse }, node.attrs)
+  return g:append("attention_backward", { "d." .. qkv.called }, { dy, qkv, y, lse }, node.attrs)
 end
 
 local attention_backward = {

@@ -14,8 +14,11 @@ local cross_entropy = {
 -- The loss is where the backward pass begins: each row's gradient is scaled by the run's loss_scale alone.
 function cross_entropy.backward(g, node)
   local logits, targets = table.unpack(node.inputs)
-  return (g:append("cross_entropy_backward", { "d." .. logits.name, "train." .. node.outputs[1].name },
-    { logits, targets }))
+  local losses = node.outputs[1]
+  local dlogits, again = g:append("cross_entropy_backward", { "d." .. logits.called, "train." .. losses.called },
+    { logits, targets })
+  losses.again = again
+  return dlogits
 end
 
 -- cross_entropy_backward: the losses and dlogits = (softmax - onehot) * loss_scale; reads each row once.

@@ -13,7 +13,7 @@ local dropout = {
 }
 
 function dropout.backward(g, node, dy)
-  return g:append("dropout", { "d." .. node.inputs[1].name }, { dy }, { site = node.attrs.site })
+  return g:append("dropout", { "d." .. node.inputs[1].called }, { dy }, { site = node.attrs.site })
 end
 
 return dropout

@@ -14,8 +14,8 @@ function layernorm.backward(g, node, dy)
   local x, scale, shift = table.unpack(node.inputs)
   local _, mean, rstd = table.unpack(node.outputs)
   return (g:append("layernorm_backward",
-    { "d." .. x.name, g:param_grad(scale), shift and g:param_grad(shift),
-      "d." .. x.name .. ".partial" },
+    { "d." .. x.called, g:param_grad(scale), shift and g:param_grad(shift),
+      "d." .. x.called .. ".partial" },
     { dy, x, scale, mean, rstd }))
 end
 

@@ -15,7 +15,7 @@ local matmul = {
 
 function matmul.backward(g, node, dy)
   local x, w = table.unpack(node.inputs)
-  local dx = g:append("matmul_dx", { "d." .. x.name }, { dy, w })
+  local dx = g:append("matmul_dx", { "d." .. x.called }, { dy, w })
   g:append("matmul_dw", { g:param_grad(w) }, { dy, x })
   return dx
 end

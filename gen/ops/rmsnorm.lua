@@ -13,7 +13,7 @@ function rmsnorm.backward(g, node, dy)
   local x, scale = table.unpack(node.inputs)
   local _, rstd = table.unpack(node.outputs)
   return (g:append("rmsnorm_backward",
-    { "d." .. x.name, g:param_grad(scale), "d." .. x.name .. ".partial" }, { dy, x, scale, rstd }))
+    { "d." .. x.called, g:param_grad(scale), "d." .. x.called .. ".partial" }, { dy, x, scale, rstd }))
 end
 
 local rmsnorm_backward = {

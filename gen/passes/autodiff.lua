@@ -1,6 +1,8 @@
 -- autodiff: appends the backward pass. Each op's rule gives the gradients of its inputs; where a
 -- tensor is used more than once they are added. Parameters' gradients are accumulated by the ops
 -- themselves.
+local name = require("gen.ir.name")
+
 local autodiff = {}
 
 -- A name for a partial gradient: ops propose "d.x"; the second and later proposals for x get the
@@ -8,20 +10,16 @@ local autodiff = {}
 local function unique_append(g, node)
   local append = g.append
   return function(self, op_name, names, inputs, attrs)
-    if type(names) == "table" and type(names[1]) == "string" and g.tensors[names[1]] then
-      names[1] = names[1] .. "." .. node.op.name
-    end
+    if name.is(names[1]) and g.tensors[names[1].text] then names[1] = names[1] .. "." .. node.op.name end
     return append(self, op_name, names, inputs, attrs)
   end
 end
 
 -- "d.x.sum", and "d.x.sum3" of three gradients.
 local function sum_name(g, input)
-  local name = "d." .. input.name .. ".sum"
-  if not g.tensors[name] then return name end
-  local count = 3
-  while g.tensors[name .. count] do count = count + 1 end
-  return name .. count
+  local gradient, count = "d." .. input.called, 2
+  while g.tensors[gradient:sum(count).text] do count = count + 1 end
+  return gradient:sum(count)
 end
 
 function autodiff.run(g)
@@ -53,10 +51,12 @@ function autodiff.run(g)
     end
   end
 
+  for tensor, grad in pairs(grads) do tensor.gradient = grad end
+
   for _, node in ipairs(forward) do
     if node.op.loss == "mean" then
       g.site, g.line = node.site, node.line
-      g:append(node.op.name, {}, { g.tensors["train.losses"], node.inputs[2] })
+      g:append(node.op.name, {}, { node.inputs[1].again, node.inputs[2] })
     end
   end
   g.site, g.line, g.layer, g.phase = nil, nil, nil, "forward"

@@ -203,9 +203,7 @@ end
 local function drops(g, head)
   for _, node in ipairs(g.nodes) do
     local reads = node.inputs[1]
-    if (node == head or reads and reads.name == "d." .. head.outputs[1].name) and has_site(node) then
-      return true
-    end
+    if (node == head or reads and reads == head.outputs[1].gradient) and has_site(node) then return true end
   end
   return false
 end
@@ -237,8 +235,9 @@ local function block_head(g)
     tensor.dims = { rows, tensor.dims[2] }
     return tensor
   end
-  local again = graph.tensor(g, "train." .. logits.name, { rows, logits.dims[2] }, { type = logits.type })
+  local again = graph.tensor(g, "train." .. logits.called, { rows, logits.dims[2] }, { type = logits.type })
   local shrunk = { [shrink(logits)] = true, [again] = true }
+  logits.again = again
   local repeated = { op = head.op, inputs = { table.unpack(head.inputs) }, outputs = { again },
     attrs = head.attrs, dims = {}, site = head.site, line = head.line, phase = "backward", epilogue = head.epilogue }
   for letter, size in pairs(head.dims) do repeated.dims[letter] = size end

@@ -15,8 +15,8 @@ local function use_image(g)
   local images = {}
   local function image(tensor)
     if not tensor or tensor.kind ~= "param" then return tensor end
-    images[tensor] = images[tensor] or g:tensor("image." .. tensor.name, tensor.dims,
-      { kind = "packed", type = g:elem(), image_of = tensor, layer = tensor.layer })
+    images[tensor] = images[tensor] or g:tensor("image." .. tensor.called, tensor.dims,
+      { kind = "packed", type = g:elem(), image_of = tensor })
     return images[tensor]
   end
   for _, node in ipairs(g.nodes) do
@@ -42,8 +42,8 @@ local function give_workspaces(g)
   for _, node in ipairs(g.nodes) do
     local floats = node.op.workspace and node.op.workspace(layout.sizes(g.target, node), g.target)
     if floats and floats > 0 then
-      node.workspace = g:tensor(("%s.%s.workspace"):format(node.inputs[1].name, node.op.name),
-        { floats }, { dense = true, layer = node.layer })
+      node.workspace = g:tensor(node.inputs[1].called .. "." .. node.op.name .. ".workspace", { floats },
+        { dense = true })
     end
   end
 end

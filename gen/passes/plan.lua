@@ -53,12 +53,11 @@ end
 local function place_weights(g)
   local families, order, count = {}, {}, 0
   for _, param in ipairs(g.params) do
-    local name = param.name:gsub("%.h%.%d+%.", ".h.#.")
-    if not families[name] then
-      families[name] = {}
-      order[#order + 1] = families[name]
+    if not families[param.family] then
+      families[param.family] = {}
+      order[#order + 1] = families[param.family]
     end
-    table.insert(families[name], param)
+    table.insert(families[param.family], param)
   end
   for _, family in ipairs(order) do
     for _, param in ipairs(family) do
@@ -73,8 +72,7 @@ local function place_params(g)
   for _, param in ipairs(g.params) do
     if not param.copy_of then
       own[#own + 1] = param
-      local grad = g.tensors["d." .. param.name]
-      if grad then grads[#grads + 1] = grad end
+      if param.gradient then grads[#grads + 1] = param.gradient end
     end
   end
   for _, node in ipairs(g.nodes) do
@@ -157,17 +155,11 @@ local function inplace_input(g, node, position, lives)
   return nil
 end
 
--- "d.block.3.x.sum" and "d.block.4.x", where no second gradient was added, are one name in all
--- layers.
-local function family_name(name)
-  return (name:gsub("block%.%d+%.", "block.#.", 1):gsub("%.sum$", ""))
-end
-
 local function make_storages(g, lives, apart)
   local of, list = {}, {}
   for position, node in ipairs(g.nodes) do
     local out = node.outputs[1]
-    local into = out and out.kind == "value" and not apart[family_name(out.name)]
+    local into = out and out.kind == "value" and not apart[out.family]
       and inplace_input(g, node, position, lives)
     graph.each_tensor(node, function(tensor)
       if tensor.kind ~= "value" or of[tensor] then return end
@@ -189,25 +181,25 @@ end
 -- Sets each storage's layer: that of all its members, or nil.
 local function find_layers(list)
   for _, storage in ipairs(list) do
-    storage.layer = graph.layer_of(storage.members[1].name)
+    storage.layer = storage.members[1].layer
     for _, tensor in ipairs(storage.members) do
-      if graph.layer_of(tensor.name) ~= storage.layer then storage.layer = nil end
+      if tensor.layer ~= storage.layer then storage.layer = nil end
     end
   end
 end
 
--- The names that some storages hold for several layers, but none for all. Addresses of such would
+-- The families that some storages hold for several layers, but none for all. Addresses of such would
 -- move unevenly from layer to layer.
-local function uneven_names(list)
+local function uneven_families(list)
   local holder, uneven = {}, {}
   for _, storage in ipairs(list) do
     for _, tensor in ipairs(storage.members) do
-      local name = graph.layer_of(tensor.name) and family_name(tensor.name)
-      if name then
-        if holder[name] and holder[name] ~= storage and not (holder[name].layer and storage.layer) then
-          uneven[name] = true
+      local family = tensor.layer and tensor.family
+      if family then
+        if holder[family] and holder[family] ~= storage and not (holder[family].layer and storage.layer) then
+          uneven[family] = true
         end
-        if not holder[name] or not storage.layer then holder[name] = storage end
+        if not holder[family] or not storage.layer then holder[family] = storage end
       end
     end
   end
@@ -220,15 +212,15 @@ local function storages(g, lives)
     local list = make_storages(g, lives, apart)
     find_layers(list)
     local more = false
-    for name in pairs(uneven_names(list)) do
-      more = more or not apart[name]
-      apart[name] = true
+    for family in pairs(uneven_families(list)) do
+      more = more or not apart[family]
+      apart[family] = true
     end
     if not more then return list end
   end
 end
 
--- ---- families: the storages of one name in all layers -------------------------------------------
+-- ---- families: the storages of one family in all layers -----------------------------------------
 
 -- Intervals in order, those that touch joined.
 local function merged(lives)
@@ -269,14 +261,14 @@ local function take_turns(list)
 end
 
 local function families(list)
-  local by_name, all = {}, {}
+  local by_key, all = {}, {}
   for _, storage in ipairs(list) do
-    local name, layer = storage.members[1].name, storage.layer
-    local key = layer and family_name(name) or name
-    local family = by_name[key]
+    local first = storage.members[1]
+    local key = storage.layer and first.family or first.name
+    local family = by_key[key]
     if not family then
       family = { size = storage.size, storages = {}, lives = {} }
-      by_name[key] = family
+      by_key[key] = family
       all[#all + 1] = family
     end
     family.storages[#family.storages + 1] = storage

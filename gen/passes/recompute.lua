@@ -15,9 +15,9 @@ end
 
 -- A second tensor like this one, for the backward pass.
 local function twin(g, tensor, producer)
-  local copy = g:tensor(tensor.name:gsub("^block%.%d+%.", "%0again.", 1), tensor.dims,
-    { type = tensor.type, dense = tensor.dense, layer = tensor.layer, producer = producer })
-  return copy
+  tensor.again = g:tensor(tensor.called:again(), tensor.dims,
+    { type = tensor.type, dense = tensor.dense, producer = producer })
+  return tensor.again
 end
 
 -- The nodes that make `tensor` again, in order, added to `list`; returns its twin.

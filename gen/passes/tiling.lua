@@ -76,15 +76,15 @@ end
 
 -- ---- a product's name and sizes -----------------------------------------------------------------
 
--- Of a node that is a product: its kind, its name, and its sizes, rows x inner to rows x cols; nil of others.
+-- Of a node that is a product: its op, kind and name, and its sizes, rows x inner to rows x cols; nil of others.
 function tiling.describe(node)
   local d, letters = node.dims, node.op.product
   local s
   if letters then
-    s = { kind = "product", rows = d.N, inner = d[letters.inner], cols = d[letters.cols] }
+    s = { op = node.op, kind = "product", rows = d.N, inner = d[letters.inner], cols = d[letters.cols] }
     s.name = ("%s_%dx%dx%d"):format(node.op.name, s.rows, s.inner, s.cols)
   elseif node.op.weight_gradient then
-    s = { kind = "gradient", rows = d.O, inner = d.N, cols = d.C }
+    s = { op = node.op, kind = "gradient", rows = d.O, inner = d.N, cols = d.C }
     s.name = ("%s_%dx%dx%d"):format(node.op.name, d.N, d.O, d.C)
   end
   return s

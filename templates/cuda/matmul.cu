@@ -1,17 +1,15 @@
 //// matmul.cu: matrix products with a weight (y, dx and dw) by cuBLASLt (runtime/kernel/gemm.h),
 //// and the conversion of parameters to the type that products read.
 
-//// The names of a product's types in C, and whether (N, O) is the logits or their gradient.
-//// Products with these include the padding of V, for whole tiles: it is 0 in the weight and in the
-//// logits' gradient. The padding of any other tensor is undefined and takes no part.
+//// The names of a product's types in C, and whether (N, O) is the logits or their gradient: a size
+//// says whose it is (gen/ir/target.lua). Products with these include the padding of V, for whole
+//// tiles: it is 0 in the weight and in the logits' gradient. The padding of any other tensor is
+//// undefined and takes no part.
 //$ local type_names = { bf16 = "GEMM_BF16", f16 = "GEMM_F16", f32 = "GEMM_F32" }
 //$ local function product_type(k)
 //$   return k.target.tf32 and k.dtype == "f32" and "GEMM_TF32" or type_names[k.dtype]
 //$ end
-//$ local function of_logits(k)
-//$   local tensor = k.op.name == "matmul" and k.node.outputs[1] or k.node.inputs[1]
-//$   return tensor.name:find("logits") and k.d.O == k.target.vocab
-//$ end
+//$ local function of_logits(k) return k.d.O == k.target.vocab end
 //$ local function columns(k, letter)
 //$   return k.d[letter == "O" and of_logits(k) and "O_LD" or letter]
 //$ end
@@ -21,7 +19,7 @@
 
 //// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: one template, with different letters.
 //$ function matmul(k)
-//$ local store, gemm, forward = k.store, k.part.gemm, k.op.name == "matmul"
+//$ local store, gemm, forward = k.store, k.part.gemm, k.transposed
 //$ local text, extras = "", {}
 //$ local function extra(field, name, words)
 //$   if not name then return end

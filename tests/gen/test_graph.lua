@@ -27,9 +27,30 @@ check.test("an op binds its letters", function()
   check.equal(node.dims.C, 384)
   check.equal(node.dims.O, 512)
   check.equal(graph.shape_text(g.tensors.y.dims), "8x512")
-  check.equal(node.site, "y")
+  check.equal(node.site.text, "y")
   check.equal(node.line, "gen/models/fake.lua:3")
 end)
+
+check.test("a tensor's layer and family are those of its name", function()
+  local g = graph.new()
+  local w = g:param(g.within("h", 3)("w"), { 4, 6 }, {})
+  check.equal(w.name, "h.3.w")
+  check.equal(w.layer, 3)
+  check.equal(g:param_grad(w).name, "d.h.3.w")
+  check.equal(g:param_grad(w).layer, 3)
+  check.equal(g:param_grad(w).family, g:param_grad(g:param(g.within("h", 4)("w"), { 4, 6 }, {})).family)
+  check.equal(g:param("w", { 6 }, {}).layer, nil)
+end)
+
+check.test("a name without its layer, in a layer", fails(
+  operands .. "g.layer = 3 g:append('matmul', { 'd.' .. x.name }, { x, w })",
+  "gen/models/fake.lua:3: matmul: in layer 3 'd.x' is a plain text; a name within it is g.within(SCOPE, 3)(WORD), " ..
+  'and one made from a tensor\'s "d." .. x.called'))
+
+check.test("a stem without its layer, in a layer", fails(
+  "g.layer = 3 local x = g:input('x', { 4, 6 }, 'f32') local s = g:param('s', { 6 }, {}) " ..
+  "g:append('layernorm', 'ln', { x, s })",
+  "gen/models/fake.lua:3: layernorm: in layer 3 'ln.y' is a plain text"))
 
 check.test("a stem gives every output its name", function()
   local g = in_model("local x = g:input('x', { 4, 6 }, 'f32') local s = g:param('s', { 6 }, {}) " ..
@@ -93,7 +114,7 @@ check.test("a site is shown if it is not the output's name", function()
     "g.site = nil g:append('matmul', { 'z.y' }, { x, w })")
   check.equal(graph.node_text(g.nodes[1]), "y:8x512 = matmul x w  @block.0.fc")
   check.equal(graph.node_text(g.nodes[2]), "z.y:8x512 = matmul x w")
-  check.equal(g.nodes[2].site, "z")
+  check.equal(g.nodes[2].site.text, "z")
 end)
 
 check.test("the text of a model parses to the same graph, before and after autodiff", function()
@@ -107,6 +128,27 @@ check.test("the text of a model parses to the same graph, before and after autod
     end)
   end)
   check.equal(read, 24)
+end)
+
+-- What names say of tensors and nodes, as a text.
+local function said(g)
+  local lines = {}
+  for _, tensor in pairs(g.tensors) do
+    lines[#lines + 1] = ("%s: %s of %s"):format(tensor.name, tensor.layer, tensor.family)
+  end
+  for i, node in ipairs(g.nodes) do
+    lines[#lines + 1] = ("node %d: %s of %s"):format(i, node.site.layer, node.site.family)
+  end
+  table.sort(lines)
+  return table.concat(lines, "\n") .. "\n"
+end
+
+check.test("text tells layers and families", function()
+  samples.random(12, function(c, words)
+    local g = pipeline.forward(c)
+    require("gen.passes.autodiff").run(g)
+    check.same_text(said(graph.parse(g:text())), said(g), words)
+  end)
 end)
 
 check.test("the text of a bigram parses to the same graph", function()

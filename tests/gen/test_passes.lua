@@ -22,7 +22,7 @@ local function run(input, passes, settings)
   g.target = elem and target.cuda({ elem = elem, vocab = tonumber(vocab) }) or target.cpu("avx2")
   g.recompute = settings:match("recompute=(%w+)")
   for _, node in ipairs(g.nodes) do
-    node.layer = g.recompute and node.outputs[1] and graph.layer_of(node.outputs[1].name)
+    node.layer = g.recompute and node.outputs[1] and node.outputs[1].layer
   end
   for _, tensor in pairs(g.tensors) do
     if tensor.kind == "value" and not tensor.dense then tensor.type = g:elem() end

@@ -104,21 +104,19 @@ local function check_bounds(g)
   end
 end
 
--- In a loop over layers, every tensor of the model is at equal distances from layer to layer: checked by
--- its name, independently of the schedule.
+-- In a loop over layers, every parameter is at equal distances from layer to layer: checked by its
+-- family, independently of the schedule.
 local function check_strides(g)
   local families = {}
   for _, param in ipairs(g.params) do
-    local layer = graph.layer_of(param.name)
-    if layer and not param.copy_of then
-      local name = param.name:gsub("%.h%.%d+%.", ".h.#.")
-      families[name] = families[name] or {}
-      families[name][layer] = param.offset
+    if param.layer and not param.copy_of then
+      families[param.family] = families[param.family] or {}
+      families[param.family][param.layer] = param.offset
     end
   end
-  for name, offsets in pairs(families) do
+  for family, offsets in pairs(families) do
     for layer = 2, #offsets do
-      check.equal(offsets[layer] - offsets[layer - 1], offsets[1] - offsets[0], "stride of " .. name)
+      check.equal(offsets[layer] - offsets[layer - 1], offsets[1] - offsets[0], "stride of " .. family)
     end
   end
 end

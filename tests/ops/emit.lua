@@ -91,15 +91,10 @@ end
 
 -- ---- the tensors of a case -----------------------------------------------------------------------
 
--- Of several tensors that lead up to a gradient, the last.
-local function gradient_of(g, tensor)
-  return g.tensors["d." .. tensor.name .. ".sum"] or g.tensors["d." .. tensor.name]
-end
-
 -- Lists a case's tensors, each with its index (from 0) and role.
-local function classify(g, steps, dy, described)
+local function classify(steps, dy, described)
   local list, index, stored, made = {}, {}, {}, {}
-  local work = {} -- attention_decode's weights: scratch memory of its own
+  local first_of = {} -- of what is made again, what it is the same as
   local function add(tensor)
     if tensor and not index[tensor] then
       index[tensor] = #list
@@ -108,10 +103,10 @@ local function classify(g, steps, dy, described)
   end
   for _, step in ipairs(steps) do
     for _, tensor in ipairs(step.inputs) do add(tensor) end
-    for i, tensor in ipairs(step.outputs) do
+    for _, tensor in ipairs(step.outputs) do
       add(tensor)
       if tensor then made[tensor] = true end
-      if tensor and step.op.outputs[i][1] == "weights" then work[tensor] = true end
+      if tensor and tensor.again then first_of[tensor.again] = tensor end
     end
   end
   add(dy)
@@ -132,20 +127,18 @@ local function classify(g, steps, dy, described)
       roles[tensor] = { role = "GIVEN", of = index[tensor.image_of] }
     elseif given[tensor] then
       roles[tensor] = { role = "GIVEN" }
-    elseif work[tensor] then
-      roles[tensor] = { role = "WORK" }
     elseif made[tensor] then
       roles[tensor] = { role = stored[tensor] and "VALUE" or "INTERMEDIATE", of = index[tensor] }
     elseif tensor.kind == "grad" then
       roles[tensor] = { role = "GRADIENT", of = index[tensor.of], accumulate = true }
     else
-      local again = g.tensors[tensor.name:match("^train%.(.+)$")]
-      roles[tensor] = again and made[again] and { role = "VALUE", of = index[again] } or { role = "WORK" }
+      local first = first_of[tensor]
+      roles[tensor] = first and { role = "VALUE", of = index[first] } or { role = "WORK" }
     end
   end
   for _, tensor in ipairs(list) do
     if tensor.image_of then roles[tensor.image_of].rounded = true end
-    local gradient = given[tensor] and gradient_of(g, tensor)
+    local gradient = given[tensor] and tensor.gradient
     if gradient and index[gradient] and roles[gradient].role == "WORK" then
       roles[gradient] = { role = "GRADIENT", of = index[tensor] }
     end
@@ -192,12 +185,12 @@ local function roundings_of(g)
 end
 
 -- Elements of a row and rows, with padding, and whether that padding is 0.
-local function padding_of(t, tensor)
+local function padding_of(t, tensor, dy)
   local columns = tensor.dims[#tensor.dims]
   local width, rows = target.padded(t, tensor)
   if t.backend == "cpu" or tensor.dense then return width, rows, false end
   local weight = tensor.kind == "param" or tensor.kind == "grad" or tensor.kind == "packed"
-  local of_logits = tensor.name == "dy" or tensor.producer and tensor.producer.op.loss == "gradient"
+  local of_logits = tensor == dy or tensor.producer and tensor.producer.op.loss == "gradient"
   return width, rows, weight or (of_logits and columns == t.vocab) or false
 end
 
@@ -217,14 +210,14 @@ local function dims_text(dims)
   return "{" .. table.concat(words, ", ") .. "}"
 end
 
-local function tensor_text(g, tensor, role, roundings)
+local function tensor_text(g, tensor, role, roundings, dy)
   local count = graph.count(tensor)
   local valid = count
   local decode = g.decode
   if decode and tensor.dims[1] == decode.most and tensor.kind == "value" then
     valid = count // decode.most * decode.rows
   end
-  local width, rows, zero = padding_of(g.target, tensor)
+  local width, rows, zero = padding_of(g.target, tensor, dy)
   return ('    {"%s", %s, %s, %d, %d, %d, %d, %d, %s, %d, %s, %s, %d, %s, %.17g, %d},'):format(tensor.name,
     role.role, tensor.type:upper(), count, valid, tensor.dims[#tensor.dims], width, rows, zero,
     role.of or -1, role.accumulate or false, role.rounded or false, tensor.below or 0,
@@ -233,7 +226,7 @@ end
 
 local function step_text(index, step)
   return ("    {%s_reference, %s, %.17g, %.17g, %du, %s, %s},"):format(
-    step.op.name:gsub("^matmul_decode$", "matmul"), dims_text(step.dims), step.attrs.scale or 0,
+    step.op.name, dims_text(step.dims), step.attrs.scale or 0,
     step.attrs.eps or 0, step.attrs.site or 0, indices(index, step.inputs, 4), indices(index, step.outputs, 4))
 end
 
@@ -371,7 +364,7 @@ function Family:add(name, options, build, covered)
   local g, steps, y, dy = build_case(self.target_of(options.vocab, options.decode), options, build)
   local described = {}
   for i, node in ipairs(g.nodes) do described[i] = self:kernel(g, node, covered) end
-  local list, index, roles = classify(g, steps, dy, described)
+  local list, index, roles = classify(steps, dy, described)
 
   local number, lines = #self.cases, {}
   local function rows(head, items)
@@ -381,11 +374,11 @@ function Family:add(name, options, build, covered)
   end
   local tensors, step_lines, calls, work, dropout = {}, {}, {}, 0, false
   local roundings, written = roundings_of(g), {}
-  for _, param in ipairs(options.accumulates or {}) do written[g.tensors["d." .. param]] = true end
-  for i, tensor in ipairs(list) do tensors[i] = tensor_text(g, tensor, roles[tensor], roundings) end
+  for _, param in ipairs(options.accumulates or {}) do written[g.tensors[param].gradient] = true end
+  for i, tensor in ipairs(list) do tensors[i] = tensor_text(g, tensor, roles[tensor], roundings, dy) end
   for i, step in ipairs(steps) do
     step_lines[i] = step_text(index, step)
-    self.references[step.op.name:gsub("^matmul_decode$", "matmul")] = true
+    self.references[step.op.name] = true
     local has_dropout = (step.attrs.site or 0) ~= 0
     work = work + step.op.flops(step.dims, step.attrs) * (has_dropout and 20 or 1) -- a cipher an element
     dropout = dropout or has_dropout
