@@ -50,6 +50,8 @@ struct safetensors {
     int metadata_count;          // pairs
     char **metadata;             // key, value, key, value ..., sorted by key
     bool hashed;                 // the header has a hash, and matches it
+    struct safetensors *shard;   // shards.c: the files that the tensors lie in; NULL if in this one
+    int shards;
 };
 // Maps a file and reads its header. Returns false with one line in error (the path first) and *code
 // set to 65, 66 or 74 if the file is missing or truncated, or has an absurd header length, broken
@@ -72,6 +74,16 @@ void safetensors_hash_header(const struct safetensors *file, const char *covered
 
 // Whether all numbers are finite.
 bool floats_are_finite(const float *x, int64_t count);
+
+// ---- shards.c: a model in several safetensors files ---------------------------------------------
+
+// Whether a path is that of an index, "NAME.index.json".
+bool shards_is_index(const char *path);
+// Opens all files of an index as one, whose tensors are those of all; any other path as
+// safetensors_open does. Errors and codes as there; 65 also if a file has other tensors than the
+// index says, or the index names a file of another folder.
+bool shards_open(struct safetensors *whole, const char *path, char error[512],
+                 enum exit_code *code);
 
 // ---- safetensors_write.c: the writer ------------------------------------------------------------
 
@@ -158,10 +170,12 @@ enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_str
                           uint64_t index, int B, int T, int vocab_size, int32_t *tokens,
                           int32_t *targets);
 
-// ---- gpt2_files.c: GPT-2's tokenizer as published, for prepare ----------------------------------
+// ---- gpt2_files.c: GPT-2's tokenizer as published, or as Hugging Face stores it -----------------
 
-// Makes the tokenizer's string from folder/vocab.bpe; the ids in folder/encoder.json must agree.
-// Dies 65, 66, 71, 74. The caller frees.
+// Whether the folder has vocab.bpe, merges.txt or tokenizer.json.
+bool gpt2_files_are_in(const char *folder);
+// Makes the tokenizer's string from folder/vocab.bpe or merges.txt; the ids in encoder.json or
+// vocab.json must agree. Without those, from tokenizer.json. Dies 65, 66, 71, 74. The caller frees.
 char *gpt2_files_read(const char *folder);
 
 // ---- pickle.c: the vocabulary in nanoGPT's meta.pkl, for prepare --------------------------------

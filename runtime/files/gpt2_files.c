@@ -1,39 +1,38 @@
-// gpt2_files.c: GPT-2's tokenizer from the two files in which it was published:
+// gpt2_files.c: GPT-2's tokenizer, as published or as Hugging Face stores it in a model's folder:
 //
-//     vocab.bpe      "#version: 0.2", then one merge a line: two tokens with a space between
-//     encoder.json   {"token": id, ...}
+//     vocab.bpe, or merges.txt    "#version: 0.2", then one merge a line: two tokens with a space
+//                                 between
+//     encoder.json, or vocab.json {"token": id, ...}
+//     tokenizer.json              both, as model.merges, a list of "left right" or of pairs, and
+//                                 model.vocab
 //
-// In both files each byte is written as a printable character: itself if it is printable in
-// Latin-1, else one from U+0100 on (U+0120 for a space). vocab.bpe determines the ids: first the
-// bytes, in the order of their characters, then a token for each merge, then <|endoftext|>.
-// encoder.json must agree.
+// In all of them each byte is written as a printable character: itself if it is printable in
+// Latin-1, else one from U+0100 on (U+0120 for a space). The merges determine the ids: first the
+// bytes, in the order of their characters, then a token for each merge, then <|endoftext|>. The
+// stated ids must agree.
 #include "runtime/files/files.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#define JSMN_STATIC
-#define JSMN_PARENT_LINKS
-#include <jsmn.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum {
-    GPT2_FILE_MAX = 16 << 20,
-    GPT2_TOKENS_MAX = 65536, // ids are uint16 in token files
+    GPT2_FILE_MAX = 64 << 20, // bytes
+    GPT2_TOKENS_MAX = 65536,  // ids are uint16 in token files
     GPT2_SLOTS = 4 * GPT2_TOKENS_MAX,
 };
 
-// A slice of one of the files, or of an unescaped copy of a JSON string.
+// A slice of one of the files, or of a JSON string.
 struct gpt2_word {
     const char *text;
     size_t length;
 };
 
 struct gpt2_files {
-    char *merges_path, *ids_path, *merges, *ids;
-    size_t merges_length, ids_length;
     char *text; // of all tokens, concatenated
     size_t used, room;
     struct gpt2_token {
@@ -43,15 +42,16 @@ struct gpt2_files {
     int32_t slot[GPT2_SLOTS]; // a hash table from a token's text to id + 1; 0 is a free slot
 };
 
+// Reads folder/name. The caller frees the text and *path.
 static char *gpt2_read(const char *folder, const char *name, char **path, size_t *length) {
     *path = allocate_print("a path", "%s/%s", folder, name);
-    char *text = allocate(GPT2_FILE_MAX + 1, 1, name);
     FILE *file = fopen(*path, "rb");
     if (!file) {
         die(errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno),
             "%s: cannot open: %s; data/prepare.sh says where it comes from", *path,
             strerror(errno));
     }
+    char *text = allocate(GPT2_FILE_MAX + 1, 1, name);
     *length = fread(text, 1, GPT2_FILE_MAX + 1, file);
     if (ferror(file)) {
         die(EXIT_IO, "%s: cannot read: %s", *path, strerror(errno));
@@ -62,6 +62,18 @@ static char *gpt2_read(const char *folder, const char *name, char **path, size_t
             GPT2_FILE_MAX);
     }
     return text;
+}
+
+// The same, parsed: values are slices of *text.
+static struct json *gpt2_read_json(const char *folder, const char *name, char **path, char **text) {
+    size_t length;
+    const char *problem;
+    *text = gpt2_read(folder, name, path, &length);
+    struct json *json = json_parse(*text, length, &problem);
+    if (!json) {
+        die(EXIT_DATA, "%s: is %s", *path, problem);
+    }
+    return json;
 }
 
 // ---- tokens by their text -----------------------------------------------------------------------
@@ -121,108 +133,192 @@ static char *gpt2_add_bytes(struct gpt2_files *files, char *out) {
     return out;
 }
 
-// Adds a token for each line "left right", and appends both ids of each merge to the string.
-static char *gpt2_add_merges(struct gpt2_files *files, char *out) {
-    static const char first[] = "#version: 0.2\n";
-    const char *at = files->merges, *end = at + files->merges_length;
-    int line = 1;
-    if (files->merges_length < sizeof first || memcmp(at, first, sizeof first - 1) != 0) {
-        die(EXIT_DATA, "%s: does not start with '#version: 0.2'; GPT-2's list of merges is wanted",
-            files->merges_path);
+// Where a merge stands, for messages: "PATH:LINE", or "PATH: merge NUMBER" of a list in JSON.
+struct gpt2_place {
+    const char *path, *unit;
+    int number;
+};
+#define GPT2_PLACE "%s:%s%d: "
+#define GPT2_OF(place) place.path, place.unit, place.number
+
+// Adds a token that joins two, and appends their ids to the tokenizer's string.
+static char *gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place,
+                            struct gpt2_word left, struct gpt2_word right, char *out) {
+    int32_t a = gpt2_id(files, left), b = gpt2_id(files, right);
+    if (a < 0 || b < 0) {
+        die(EXIT_DATA, GPT2_PLACE "is not a merge of two earlier tokens", GPT2_OF(place));
     }
-    for (at += sizeof first - 1; at < end; line++) {
+    char both[2 * 4 * 256];
+    if (left.length + right.length > sizeof both) {
+        die(EXIT_DATA, GPT2_PLACE "makes a token of more than 256 bytes", GPT2_OF(place));
+    }
+    memcpy(both, left.text, left.length);
+    memcpy(both + left.length, right.text, right.length);
+    if (!gpt2_add(files, (struct gpt2_word){both, left.length + right.length})) {
+        die(EXIT_DATA, GPT2_PLACE "makes a token that is there already, or more than %d",
+            GPT2_OF(place), GPT2_TOKENS_MAX);
+    }
+    return out + sprintf(out, "%04x%04x", (unsigned)a, (unsigned)b);
+}
+
+// "left right": two words with one space between; empty ones where there is none.
+static void gpt2_cut(const char *text, size_t length, struct gpt2_word *left,
+                     struct gpt2_word *right) {
+    const char *space = memchr(text, ' ', length);
+    *left = (struct gpt2_word){text, space ? (size_t)(space - text) : 0};
+    *right = (struct gpt2_word){space ? space + 1 : text,
+                                space ? length - (size_t)(space + 1 - text) : 0};
+}
+
+static char *gpt2_add_lines(struct gpt2_files *files, const char *path, const char *text,
+                            size_t length, char *out) {
+    static const char first[] = "#version: 0.2\n";
+    if (length < sizeof first || memcmp(text, first, sizeof first - 1) != 0) {
+        die(EXIT_DATA, "%s: does not start with '#version: 0.2'; GPT-2's list of merges is wanted",
+            path);
+    }
+    const char *end = text + length;
+    struct gpt2_place place = {path, "", 2}; // the first line is the version
+    for (const char *at = text + sizeof first - 1; at < end; place.number++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop ? stop : end;
-        const char *space = memchr(at, ' ', (size_t)(stop - at));
-        struct gpt2_word left = {at, space ? (size_t)(space - at) : 0};
-        struct gpt2_word right = {space ? space + 1 : at, space ? (size_t)(stop - space - 1) : 0};
-        int32_t a = gpt2_id(files, left), b = gpt2_id(files, right);
-        if (a < 0 || b < 0) {
-            die(EXIT_DATA, "%s:%d: is not a merge of two earlier tokens", files->merges_path,
-                line + 1);
-        }
-        char both[2 * 4 * 256];
-        if (left.length + right.length > sizeof both) {
-            die(EXIT_DATA, "%s:%d: makes a token of more than 256 bytes", files->merges_path,
-                line + 1);
-        }
-        memcpy(both, left.text, left.length);
-        memcpy(both + left.length, right.text, right.length);
-        if (!gpt2_add(files, (struct gpt2_word){both, left.length + right.length})) {
-            die(EXIT_DATA, "%s:%d: makes a token that is there already, or more than %d",
-                files->merges_path, line + 1, GPT2_TOKENS_MAX);
-        }
-        out += sprintf(out, "%04x%04x", (unsigned)a, (unsigned)b);
+        struct gpt2_word left, right;
+        gpt2_cut(at, (size_t)(stop - at), &left, &right);
+        out = gpt2_add_merge(files, place, left, right, out);
         at = stop < end ? stop + 1 : end;
     }
     return out;
 }
 
-// ---- encoder.json -------------------------------------------------------------------------------
+// The same of a list in JSON, whose elements are "left right" or ["left", "right"].
+static char *gpt2_add_list(struct gpt2_files *files, const char *path, const struct json *json,
+                           int list, char *out) {
+    for (int i = 0; i < json_count(json, list); i++) {
+        const int merge = json_element(json, list, i);
+        const bool pair = json_is_array(json, merge) && json_count(json, merge) == 2;
+        char *first = json_string(json, pair ? json_element(json, merge, 0) : merge);
+        char *second = pair ? json_string(json, json_element(json, merge, 1)) : NULL;
+        if (!first || (pair && !second)) {
+            die(EXIT_DATA, "%s: merge %d is no text of two tokens", path, i + 1);
+        }
+        struct gpt2_word left = {first, strlen(first)}, right = {second, pair ? strlen(second) : 0};
+        if (!pair) {
+            gpt2_cut(first, strlen(first), &left, &right);
+        }
+        out = gpt2_add_merge(files, (struct gpt2_place){path, " merge ", i + 1}, left, right, out);
+        free(first);
+        free(second);
+    }
+    return out;
+}
 
-// Checks that encoder.json gives each token the id that vocab.bpe does.
-static void gpt2_check_ids(struct gpt2_files *files) {
-    const char *path = files->ids_path;
-    int most = 2 * GPT2_TOKENS_MAX + 2;
-    jsmntok_t *token = allocate((size_t)most, sizeof *token, "GPT-2's encoder.json");
-    char *word = allocate(files->ids_length + 1, 1, "GPT-2's encoder.json");
-    jsmn_parser parser;
-    jsmn_init(&parser);
-    int count = jsmn_parse(&parser, files->ids, files->ids_length, token, (unsigned)most);
-    if (count < 1 || token[0].type != JSMN_OBJECT || count != 2 * files->count + 1 ||
-        token[0].size != files->count) {
-        die(EXIT_DATA, "%s: is not a JSON object of %d tokens, as many as vocab.bpe makes", path,
+// ---- ids ----------------------------------------------------------------------------------------
+
+// Checks that an object gives each token the id that the merges do.
+static void gpt2_check_ids(struct gpt2_files *files, const char *path, const struct json *json,
+                           int object) {
+    if (!json_is_object(json, object) || json_count(json, object) != files->count) {
+        die(EXIT_DATA, "%s: is not a JSON object of %d tokens, as many as the merges make", path,
             files->count);
     }
-    bool *seen = allocate((size_t)files->count, sizeof *seen, "GPT-2's encoder.json");
-    for (int i = 1; i < count; i += 2) {
-        const jsmntok_t *key = &token[i], *value = &token[i + 1];
-        int length = json_unescape(files->ids + key->start, key->end - key->start, word);
-        int32_t wanted = length < 0 ? -1 : gpt2_id(files, (struct gpt2_word){word, (size_t)length});
-        char number[16] = "";
-        if (value->type == JSMN_PRIMITIVE) {
-            snprintf(number, sizeof number, "%.*s", value->end - value->start,
-                     files->ids + value->start);
-        }
-        char stated[16];
-        snprintf(stated, sizeof stated, "%d", wanted);
-        if (key->type != JSMN_STRING || wanted < 0 || seen[wanted] || strcmp(number, stated) != 0) {
+    for (int i = 0; i < files->count; i++) { // as many, and no key twice: each token is there once
+        int value;
+        char *text = json_string(json, json_member(json, object, i, &value));
+        int64_t stated;
+        const bool number = json_integer(json, value, &stated);
+        int32_t wanted = text ? gpt2_id(files, (struct gpt2_word){text, strlen(text)}) : -1;
+        if (wanted < 0 || !number || stated != wanted) {
             die(EXIT_DATA,
-                "%s: '%.*s' is '%.*s', but vocab.bpe makes it %d; both from one place "
-                "are wanted",
-                path, key->end - key->start > 64 ? 64 : key->end - key->start,
-                files->ids + key->start,
-                value->end - value->start > 16 ? 16 : value->end - value->start,
-                files->ids + value->start, wanted);
+                "%s: '%.64s' is %lld, but the merges make it %d; both from one place are wanted",
+                path, text ? text : "", number ? (long long)stated : -1LL, wanted);
         }
-        seen[wanted] = true;
+        free(text);
     }
-    free(seen);
-    free(word);
-    free(token);
 }
 
 // ---- both ---------------------------------------------------------------------------------------
 
+// The three ways in which a folder can have it.
+struct gpt2_names {
+    const char *merges, *ids;
+};
+static const struct gpt2_names gpt2_names[] = {
+    {"vocab.bpe", "encoder.json"}, {"merges.txt", "vocab.json"}, {"tokenizer.json", NULL}};
+enum { GPT2_NAMES = sizeof gpt2_names / sizeof *gpt2_names };
+
+static const struct gpt2_names *gpt2_find(const char *folder) {
+    for (int i = 0; i < GPT2_NAMES; i++) {
+        char *path = allocate_print("a path", "%s/%s", folder, gpt2_names[i].merges);
+        const bool there = access(path, F_OK) == 0;
+        free(path);
+        if (there) {
+            return &gpt2_names[i];
+        }
+    }
+    return NULL;
+}
+
+bool gpt2_files_are_in(const char *folder) {
+    return gpt2_find(folder) != NULL;
+}
+
+// Refuses a tokenizer.json that cuts text otherwise than GPT-2, or is no byte-pair encoding.
+static int gpt2_check_kind(const char *path, const struct json *json) {
+    const int model = json_is_object(json, 0) ? json_get(json, 0, "model") : -1;
+    const int before = model >= 0 ? json_get(json, 0, "pre_tokenizer") : -1;
+    char *type =
+        json_is_object(json, model) ? json_string(json, json_get(json, model, "type")) : NULL;
+    char *cut =
+        json_is_object(json, before) ? json_string(json, json_get(json, before, "type")) : NULL;
+    if (!type || strcmp(type, "BPE") || !cut || strcmp(cut, "ByteLevel")) {
+        die(EXIT_DATA,
+            "%s: is a tokenizer of type %.32s that cuts text by %.32s; GPT-2's, BPE and ByteLevel, "
+            "is wanted",
+            path, type ? type : "(none)", cut ? cut : "(nothing)");
+    }
+    free(type);
+    free(cut);
+    return model;
+}
+
 char *gpt2_files_read(const char *folder) {
+    static const char end[] = TOKENIZER_END_OF_TEXT;
+    const struct gpt2_names *names = gpt2_find(folder);
+    names = names ? names : &gpt2_names[0]; // reading it says what is missing
     struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
     char *text = allocate(16 + 2 * 256 + 8 * (size_t)GPT2_TOKENS_MAX + 16, 1, "GPT-2's tokenizer");
-    files->merges = gpt2_read(folder, "vocab.bpe", &files->merges_path, &files->merges_length);
-    files->ids = gpt2_read(folder, "encoder.json", &files->ids_path, &files->ids_length);
+    char *merges_path, *ids_path = NULL, *json_text;
     char *at = text + sprintf(text, "bpe gpt2 ");
     at = gpt2_add_bytes(files, at);
     *at++ = ' ';
-    at = gpt2_add_merges(files, at);
-    sprintf(at, " %s", TOKENIZER_END_OF_TEXT);
-    struct gpt2_word special = {TOKENIZER_END_OF_TEXT, sizeof TOKENIZER_END_OF_TEXT - 1};
-    if (!gpt2_add(files, special)) {
-        die(EXIT_DATA, "%s: leaves no id for %s", files->merges_path, TOKENIZER_END_OF_TEXT);
+    struct json *json;
+    int ids = 0;
+    if (names->ids) {
+        size_t length;
+        char *lines = gpt2_read(folder, names->merges, &merges_path, &length);
+        at = gpt2_add_lines(files, merges_path, lines, length, at);
+        free(lines);
+        json = gpt2_read_json(folder, names->ids, &ids_path, &json_text);
+    } else {
+        json = gpt2_read_json(folder, names->merges, &merges_path, &json_text);
+        const int model = gpt2_check_kind(merges_path, json);
+        const int merges = json_get(json, model, "merges");
+        if (!json_is_array(json, merges) || json_count(json, merges) > GPT2_TOKENS_MAX) {
+            die(EXIT_DATA, "%s: its model has no list of at most %d merges", merges_path,
+                GPT2_TOKENS_MAX);
+        }
+        at = gpt2_add_list(files, merges_path, json, merges, at);
+        ids = json_get(json, model, "vocab");
     }
-    gpt2_check_ids(files);
-    free(files->merges_path);
-    free(files->ids_path);
-    free(files->merges);
-    free(files->ids);
+    sprintf(at, " %s", end);
+    if (!gpt2_add(files, (struct gpt2_word){end, sizeof end - 1})) {
+        die(EXIT_DATA, "%s: leaves no id for %s", merges_path, end);
+    }
+    gpt2_check_ids(files, ids_path ? ids_path : merges_path, json, ids);
+    json_free(json);
+    free(json_text);
+    free(merges_path);
+    free(ids_path);
     free(files->text);
     free(files);
     return text;

@@ -416,6 +416,10 @@ void safetensors_close(struct safetensors *file) {
     for (int i = 0; i < 2 * file->metadata_count; i++) {
         free(file->metadata[i]);
     }
+    for (int i = 0; i < file->shards; i++) {
+        safetensors_close(&file->shard[i]);
+    }
+    free(file->shard);
     free(file->tensors);
     free(file->metadata);
     free(file->path);

@@ -326,9 +326,9 @@ START_TEST(gpt2_files_that_disagree) {
         {"#version: 0.2\nt h\n\nth e\n", numbered, "vocab.bpe:3: is not a merge"},
         {"#version: 0.2\nt h\nt h\n", numbered, "vocab.bpe:3: makes a token that is there"},
         {merges, "\"th\": 256", "not a JSON object of 260 tokens"},
-        {merges, "\"th\": 256, ", "not a JSON object of 260 tokens"},
+        {merges, "\"th\": 256, ", "encoder.json: is broken JSON"},
         {merges, "\"th\": 257, \"\\u0120th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "'th'"},
-        {merges, "\"th\": 256, \"th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "'th'"},
+        {merges, "\"th\": 256, \"th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "a key twice"},
         {merges, "\"th\": 256, \"\\u012\": 257, \"the\": 258, \"<|endoftext|>\": 259",
          "encoder.json"},
         {merges, "\"th\": 256, \"\\u0120th\": \"257\", \"the\": 258, \"<|endoftext|>\": 259", "th"},
@@ -342,6 +342,78 @@ START_TEST(gpt2_files_that_disagree) {
     }
     unlink(suite_path("gpt2/encoder.json"));
     suite_dies(prepare, gpt2_arguments(), EXIT_MISSING, suite_path("gpt2/encoder.json"));
+}
+END_TEST
+
+// The three ways in which a folder has GPT-2's tokenizer make the same data.
+START_TEST(gpt2_files_of_other_names) {
+    suite_write_text("text.txt", "the the\nth\xc3\xa9 <|e> the");
+    write_gpt2(merges, numbered);
+    ck_assert_int_eq(suite_run(prepare, gpt2_arguments()).code, 0);
+    size_t length;
+    char *published = suite_read("out/meta.json", &length);
+
+    rename(suite_path("gpt2/vocab.bpe"), suite_path("gpt2/merges.txt"));
+    rename(suite_path("gpt2/encoder.json"), suite_path("gpt2/vocab.json"));
+    ck_assert_int_eq(suite_run(prepare, gpt2_arguments()).code, 0);
+    char *stored = suite_read("out/meta.json", &length);
+    ck_assert_str_eq(stored, published);
+    free(stored);
+
+    static const char *const lists[] = {
+        "\"t h\", \"\\u0120 th\", \"th e\"",
+        "[\"t\", \"h\"], [\"\\u0120\", \"th\"], [\"th\", \"e\"]",
+    };
+    char *vocab = suite_read("gpt2/vocab.json", &length);
+    unlink(suite_path("gpt2/merges.txt"));
+    for (int i = 0; i < 2; i++) {
+        char json[12288];
+        snprintf(json, sizeof json,
+                 "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", "
+                 "\"vocab\": %s, \"merges\": [%s]}}",
+                 vocab, lists[i]);
+        suite_write_text("gpt2/tokenizer.json", json);
+        struct ending ending = suite_run(prepare, gpt2_arguments());
+        ck_assert_msg(ending.code == 0, "%s", ending.text);
+        stored = suite_read("out/meta.json", &length);
+        ck_assert_str_eq(stored, published);
+        free(stored);
+    }
+    free(vocab);
+    free(published);
+}
+END_TEST
+
+// A tokenizer.json of another kind, or with less in it.
+START_TEST(tokenizer_json_that_is_not_gpt2s) {
+    static const struct {
+        const char *json, *why;
+    } cases[] = {
+        {"[]", "GPT-2's, BPE and ByteLevel, is wanted"},
+        {"{\"model\": {\"type\": \"Unigram\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\"}}",
+         "is a tokenizer of type Unigram that cuts text by Metaspace"},
+        {"{\"model\": {\"type\": \"BPE\"}, \"pre_tokenizer\": {\"type\": \"Sequence\"}}",
+         "of type BPE that cuts text by Sequence"},
+        {"{\"model\": {\"type\": \"BPE\"}, \"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
+         "no list of at most 65536 merges"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": [7]}, \"pre_tokenizer\": {\"type\": "
+         "\"ByteLevel\"}}",
+         "merge 1 is no text of two tokens"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": [\"t h\", [\"th\", \"q u\"]]}, "
+         "\"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
+         " merge 2: is not a merge of two earlier tokens"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": [\"t h\"]}, \"pre_tokenizer\": {\"type\": "
+         "\"ByteLevel\"}}",
+         "not a JSON object of 258 tokens"},
+    };
+    suite_write_text("text.txt", "the the");
+    mkdir(suite_path("gpt2"), 0777);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        suite_write_text("gpt2/tokenizer.json", cases[i].json);
+        suite_dies(prepare, gpt2_arguments(), EXIT_DATA, suite_path("gpt2/tokenizer.json"),
+                   cases[i].why);
+        ck_assert(!suite_exists("out"));
+    }
 }
 END_TEST
 
@@ -686,6 +758,8 @@ int main(void) {
         same_text_same_bytes,
         gpt2_tokens_are_made_of_each_part,
         gpt2_files_that_disagree,
+        gpt2_files_of_other_names,
+        tokenizer_json_that_is_not_gpt2s,
         gpt2_tokens_of_any_text_come_back,
         nanogpts_vocabulary_is_read,
         without_one_the_tokens_are_gpt2s,
