@@ -27,14 +27,15 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD BUILD_NAME OUT \
-    UPDATE SEED V
+    OP MODEL DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
 # Text that goes to the shell as it is: make expands nothing in it.
 start := $(if $(filter undefined,$(origin START)),,--start="$$START")
 override START := $(value START)
 override DATASET := $(value DATASET)
+override MODEL := $(value MODEL)
 override TEXT := $(value TEXT)
 prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
 override PROMPT := $(value PROMPT)
@@ -42,7 +43,7 @@ override TOKENIZER := $(value TOKENIZER)
 override NEWLINES := $(value NEWLINES)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
+export START MODEL DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -106,7 +107,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test same torture test-op test-suite train sample build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same torture test-op test-suite import train sample build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -132,6 +133,7 @@ help: ## this list
 #= GENERIC=1 make bench: the same model with its sizes not baked in, in turns with ours
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
+#= MODEL     make import: a folder as Hugging Face's, or a .safetensors file in one
 #= DATASET   make data: the data set's name
 #= TEXT      make data, bench-tokenizer: the text's path, UTF-8
 #= TOKENIZER make data: char or gpt2; where left out as before, at first char, gpt2 for shakespeare
@@ -200,6 +202,12 @@ data: build/prepare ## prepare a data set of a text of your own
 	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
+
+#> make import MODEL=path/to/gpt2 NAME=gpt2-hf
+import: setup-check build/import ## a published GPT-2 to a config and a checkpoint in out/NAME
+	$(if $(MODEL),,@echo 'MODEL is missing: make import MODEL=path/to/gpt2 NAME=gpt2-hf' >&2; exit 64)
+	$(Q)$(LUA) gen/import.lua --build='$(BUILD)' --name='$(NAME)' -- "$$MODEL"
+	$(call next,make sample CONFIG=out/$(NAME)/$(NAME).lua START="The ")
 
 #> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
 train: check-name build/prepare ## train CONFIG; its data set is made first where it is missing

@@ -62,7 +62,7 @@ add("clang-format", "gen/tools/format.sh --check", {})
 -- Builds what many of the tests below need: the generated headers, and the runtime as it is, with ASan
 -- and UBSan, and for the emulator. Nothing rewrites it after this.
 add("what the tests share", [[
-make build/prepare build/check build/limits build/torture/trace generate &&
+make build/prepare build/check build/limits build/import build/torture/trace generate &&
     for words in "" SANITIZE=1 "BACKEND=cuda EMULATED=1"; do
         make build BUILD=build/reference CONFIG=tests/reference/configs/bigram.lua $words || exit
     done]])

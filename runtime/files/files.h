@@ -60,6 +60,9 @@ struct safetensors {
 bool safetensors_open(struct safetensors *file, const char *path, char error[512],
                       enum exit_code *code);
 void safetensors_close(struct safetensors *file);
+// Frees the memory of the file's pages that were read, shards included; reading them again reloads
+// them. Converting a file of the memory's size needs it.
+void safetensors_forget(const struct safetensors *file);
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
 const char *safetensors_metadata(const struct safetensors *file, const char *key); // or NULL
 // Checks every stored XXH3 against the bytes. False with one line in error.
@@ -106,6 +109,14 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
 enum { PARAM_NAME = 128 };
 // Writes prefix and the tensor's name, with the layer's number in place of the table's "%d".
 void param_name(const struct param *param, int layer, const char *prefix, char name[PARAM_NAME]);
+
+struct tensor_at {
+    const struct param *param;
+    int layer;
+};
+// Lists the tensors of a table in the order of nanoGPT's state dict: where the table has entries
+// with layers next to each other, all of layer 0, then all of layer 1, and so on. The caller frees.
+struct tensor_at *param_tensors(const struct param *params, int params_count, int *count);
 
 // ---- foreign.c: checkpoints that other tools wrote ----------------------------------------------
 

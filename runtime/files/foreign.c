@@ -185,6 +185,7 @@ static bool foreign_numbers(struct foreign_file *f) {
         }
         view->data = view->own = own;
         view->bytes = count * sizeof *own;
+        safetensors_forget(f->file);
     }
     return true;
 }
@@ -198,11 +199,15 @@ static bool foreign_is_transposed(const struct tensor_view *view, const struct p
 }
 
 static void foreign_transpose(struct tensor_view *view) {
+    enum { TILE = 16 }; // floats in a cache line: each line is read and written once
     const int64_t rows = view->dims[0], columns = view->dims[1];
     float *own = allocate((size_t)(rows * columns), sizeof *own, view->name);
-    for (int64_t r = 0; r < rows; r++) {
+    for (int64_t first = 0; first < rows; first += TILE) {
+        const int64_t last = first + TILE < rows ? first + TILE : rows;
         for (int64_t c = 0; c < columns; c++) {
-            own[c * rows + r] = view->data[r * columns + c];
+            for (int64_t r = first; r < last; r++) {
+                own[c * rows + r] = view->data[r * columns + c];
+            }
         }
     }
     free(view->own);
@@ -242,6 +247,7 @@ static bool foreign_shapes(struct foreign_file *f) {
         const struct param *param = foreign_param(f, file->tensors[i].name);
         if (param && strstr(param->name, "%d") && foreign_is_transposed(&file->tensors[i], param)) {
             foreign_transpose(&file->tensors[i]);
+            safetensors_forget(file);
         }
     }
     if (transposed) {

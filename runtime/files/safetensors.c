@@ -429,6 +429,15 @@ void safetensors_close(struct safetensors *file) {
     memset(file, 0, sizeof *file);
 }
 
+void safetensors_forget(const struct safetensors *file) {
+    for (int i = 0; i < file->shards; i++) {
+        safetensors_forget(&file->shard[i]);
+    }
+    if (file->map) {
+        mapped_forget(file->map);
+    }
+}
+
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name) {
     for (int i = 0; i < file->count; i++) {
         if (strcmp(file->tensors[i].name, name) == 0) {

@@ -14,37 +14,7 @@ struct progress progress_fresh(void) {
     return (struct progress){.best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN};
 }
 
-// ---- the tensors of a model, in the order of nanoGPT's state dict -------------------------------
-
-struct tensor_at {
-    const struct param *param;
-    int layer;
-};
-
-// Lists the tensors: all of layer 0, then all of layer 1, and so on (the table has one entry for
-// each tensor with all of its layers).
-static struct tensor_at *checkpoint_tensors(const struct model_info *info, int *count) {
-    size_t most = 0;
-    for (int i = 0; i < info->params_count; i++) {
-        most += (size_t)info->params[i].layers;
-    }
-    struct tensor_at *tensors = allocate(most, sizeof *tensors, "a list of tensors");
-    *count = 0;
-    for (int i = 0, end; i < info->params_count; i = end) {
-        int layers = info->params[i].layers;
-        bool layered = strstr(info->params[i].name, "%d");
-        end = i + 1;
-        while (layered && end < info->params_count && strstr(info->params[end].name, "%d")) {
-            end++;
-        }
-        for (int layer = 0; layer < layers; layer++) {
-            for (int k = i; k < end; k++) {
-                tensors[(*count)++] = (struct tensor_at){&info->params[k], layer};
-            }
-        }
-    }
-    return tensors;
-}
+// ---- the tensors of a model ---------------------------------------------------------------------
 
 static float *checkpoint_place(float *base, const struct tensor_at *t) {
     return base + t->param->offset + t->layer * t->param->stride;
@@ -85,7 +55,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
                             const struct progress *p, const char *run_text, const char *tokenizer,
                             bool moments) {
     int count, outs = 0;
-    struct tensor_at *tensors = checkpoint_tensors(info, &count);
+    struct tensor_at *tensors = param_tensors(info->params, info->params_count, &count);
     struct tensor_out *out = allocate((size_t)count * 3, sizeof *out, "a list of tensors");
     for (int i = 0; i < count; i++) {
         out[outs++] = checkpoint_out(&tensors[i], "", m->params);
@@ -459,7 +429,7 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
         die(EXIT_DATA, "%s", error);
     }
     int count;
-    struct tensor_at *tensors = checkpoint_tensors(info, &count);
+    struct tensor_at *tensors = param_tensors(info->params, info->params_count, &count);
     bool moments = false;
     for (int i = 0; i < count; i++) {
         checkpoint_find(&file, info, &tensors[i], "");

@@ -226,6 +226,24 @@ static void start_from(const struct start *s, const char *path) {
 
 // ---- which of these -----------------------------------------------------------------------------
 
+// An imported model's weights belong to no run: none writes over them. A file that cannot be read
+// is none.
+static void start_check_imported(const struct start *s) {
+    struct safetensors file;
+    char error[SAFETENSORS_ERROR];
+    enum exit_code code;
+    if (!safetensors_open(&file, s->folder->ckpt, error, &code)) {
+        return;
+    }
+    if (safetensors_metadata(&file, "imported")) {
+        die(EXIT_USAGE,
+            "%s: holds an imported model, which no run writes over; %s, and --init_from=%s begins "
+            "from it",
+            s->folder->out, start_elsewhere, s->folder->ckpt);
+    }
+    safetensors_close(&file);
+}
+
 bool start_run(struct model *m, const struct model_info *info, const struct run *run,
                const struct folder *folder, const struct data *data, struct progress *progress) {
     const struct start s = {m, info, run, folder, data, progress};
@@ -233,6 +251,9 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
     bool there = !access(folder->state, F_OK);
     bool automatic = !strcmp(from, "auto"), scratch = !strcmp(from, "scratch");
     bool resume = !strcmp(from, "resume"), path = !automatic && !scratch && !resume;
+    if (!there && !run->eval_only) {
+        start_check_imported(&s);
+    }
     if (automatic && there) {
         resume = true;
         if (!run->eval_only) {

@@ -1,0 +1,112 @@
+-- import: `make import`: a published model to a config and a checkpoint of ours.
+--
+--   lua5.4 gen/import.lua [--build build] [--out out] --name NAME MODEL
+--
+-- MODEL is a folder as Hugging Face's (config.json, model.safetensors or its index, tokenizer files), or such weights
+-- in one. Writes OUT/NAME/ckpt.safetensors and OUT/NAME/NAME.lua, and says what it could not take over.
+package.path = "./?.lua;" .. package.path
+local argparse = require("argparse")
+local command = require("gen.base.command")
+local config = require("gen.config.load")
+local files = require("gen.base.files")
+local folder = require("gen.import.folder")
+local gpt2 = require("gen.import.gpt2")
+local parameters = require("gen.import.table")
+local problem = require("gen.config.problem")
+local schema = require("gen.config.schema")
+
+local fail = command.fail
+local GPT2_VOCABULARY, GPT2_FILES = 50257, "data/gpt2"
+
+local function exists(path) return (os.execute("test -e " .. files.quoted(path))) end
+
+-- The text of NAME.lua.
+local function config_text(model, keys)
+  local lines = {
+    "-- Imported from " .. model:gsub("[%c]", "?") .. ": its weights are ckpt.safetensors in this folder.",
+    "-- To train on from them: make train CONFIG=<this file> NAME=mine RUN=\"--init_from=<that file> ...\"",
+    "return {",
+  }
+  for _, key in ipairs(keys) do
+    local value = type(key[2]) == "string" and ("%q"):format(key[2]) or tostring(key[2])
+    lines[#lines + 1] = ("  %s = %s,"):format(key[1], value)
+    if key[1] == "vocab_size" and key[2] == GPT2_VOCABULARY then
+      lines[#lines + 1] = "  dataset = \"shakespeare\", -- its tokens are GPT-2's"
+    end
+  end
+  lines[#lines + 1] = "}"
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- The keys of a checkpoint's metadata: those that say what the weights compute, and their shapes.
+local function metadata_text(c)
+  local words = {}
+  for _, key in ipairs(schema.baked_keys()) do
+    local says = (key.shape or key.changes == "function") and not schema.is_absent(key, c[key.name])
+    if says then words[#words + 1] = key.name .. "=" .. tostring(c[key.name]) end
+  end
+  return table.concat(words, " ")
+end
+
+-- The folder of the tokenizer, or nil; says where it is taken from if the model has none.
+local function tokenizer_of(found, c, model)
+  if found.tokenizer then return found.tokenizer end
+  if c.vocab_size == GPT2_VOCABULARY and exists(GPT2_FILES .. "/vocab.bpe") then
+    print(("%s: has no tokenizer; its %d tokens are taken to be GPT-2's, of %s"):format(model, GPT2_VOCABULARY,
+      GPT2_FILES))
+    return GPT2_FILES
+  end
+  print(("%s: has no tokenizer, so no text can be sampled until a run starts from it; put its vocab.json and " ..
+    "merges.txt, or tokenizer.json, there and import it again"):format(model))
+  return nil
+end
+
+local function run_import(args, found, c, tokenizer, path)
+  local words = { files.quoted(args.build .. "/import"), "--weights=" .. files.quoted(found.weights),
+    "--out=" .. files.quoted(path), "--config=" .. files.quoted(metadata_text(c)) }
+  if tokenizer then words[#words + 1] = "--tokenizer=" .. files.quoted(tokenizer) end
+  local pipe = assert(io.popen(table.concat(words, " "), "w"))
+  pipe:write(parameters.text(c))
+  local ok, kind, code = pipe:close()
+  return ok and 0 or kind == "exit" and code or 70
+end
+
+local function parse_arguments()
+  local parser = argparse("gen/import.lua", "Turns a published model into a config and a checkpoint.")
+  parser:option("--build", "the folder of build/import", "build")
+  parser:option("--out", "the folder of runs", "out")
+  parser:option("--name", "what to call it")
+  parser:argument("model", "a folder as Hugging Face's, or a .safetensors file in one")
+  local args = command.arguments("gen/import.lua", parser)
+  if not args.name or not args.name:find("^[%w_][%w_.+-]*$") or #args.name > 200 then
+    fail(64, ("NAME: '%s' is no name of letters, digits, '_', '-', '.', '+'; make import MODEL=path NAME=gpt2-hf")
+      :format((args.name or ""):gsub("[%c\127-\255]", "?")))
+  end
+  return args
+end
+
+local function main()
+  local args = parse_arguments()
+  local found = folder.find(args.model)
+  local keys, lines = gpt2.keys(folder.read_config(found.config), found.config)
+  local own = args.out .. "/" .. args.name
+  for _, name in ipairs({ "ckpt.safetensors", "state.safetensors", "metrics.jsonl" }) do
+    if exists(own .. "/" .. name) then
+      problem.fail(problem.USAGE, own, "is there already, with %s in it; take another NAME, or remove it", name)
+    end
+  end
+  for _, line in ipairs(lines) do print(("%s: %s"):format(found.config, line)) end
+  -- The checkpoint is last: where it is, the import is whole.
+  local path = ("%s/%s.lua"):format(own, args.name)
+  files.write(path, config_text(args.model, keys))
+  local c = config.load({ path }, { "isa=generic" }, { backend = "cpu" })
+  local code = run_import(args, found, c, tokenizer_of(found, c, args.model), own .. "/ckpt.safetensors")
+  if code ~= 0 then
+    os.remove(path)
+    os.execute("rmdir " .. files.quoted(own) .. " 2>/dev/null")
+    os.exit(code)
+  end
+  print("config: " .. path)
+end
+
+command.run(main)

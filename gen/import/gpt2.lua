@@ -1,0 +1,87 @@
+-- gpt2: the config.json of Hugging Face's GPT-2 as keys of ours. What GPT-2 can be there and not here is refused by
+-- name; what says nothing about the function is left out. Depends on config.
+local problem = require "gen.config.problem"
+local schema = require "gen.config.schema"
+
+local gpt2 = {}
+
+-- Their names of activations, and ours. gelu_new, gelu_pytorch_tanh and gelu_fast are the same function.
+local ACTIVATIONS = {
+  gelu_new = "gelu_tanh", gelu_pytorch_tanh = "gelu_tanh", gelu_fast = "gelu_tanh",
+  gelu = "gelu_erf", relu = "relu", silu = "silu", swish = "silu",
+}
+
+-- Theirs, ours. n_ctx is what old files have for n_positions.
+local SIZES = {
+  { "n_layer", "n_layer" }, { "n_head", "n_head" }, { "n_embd", "n_embd" }, { "vocab_size", "vocab_size" },
+  { "n_positions", "block_size" },
+}
+
+-- Values that a key must have where it is stated, with what they mean.
+local FIXED = {
+  { "layer_norm_epsilon", 1e-5, "layernorms add 1e-5 here" },
+  { "scale_attn_weights", true, "attention's scores are always scaled here" },
+  { "scale_attn_by_inverse_layer_idx", false, "attention is scaled alike in all layers here" },
+  { "add_cross_attention", false, "there is no cross-attention here" },
+}
+
+local DROPOUTS = { "embd_pdrop", "attn_pdrop", "resid_pdrop" }
+
+local function size_of(config, path, theirs, ours)
+  local stated = config[theirs]
+  if theirs == "n_positions" and stated == nil then stated = config.n_ctx end
+  if stated == nil then problem.fail(problem.DATA, path, "has no %s; a GPT-2's config.json is wanted", theirs) end
+  local key, size = schema.key(ours), math.tointeger(stated)
+  if not size or size < key.min or size > key.max then
+    problem.fail(problem.DATA, path, "%s is %s; a whole number from %d to %d is wanted", theirs, tostring(stated),
+      key.min, key.max)
+  end
+  return size
+end
+
+-- The keys of a config.json at `path`: { { name, value }, ... }, and lines that say what could not be taken over.
+-- Raises { code, message }.
+function gpt2.keys(config, path)
+  local kind = config.model_type
+  if kind ~= "gpt2" then
+    problem.fail(problem.DATA, path, "is of model_type %s; gpt2 is what can be read", tostring(kind))
+  end
+  local keys, lines = {}, {}
+  local function add(name, value) keys[#keys + 1] = { name, value } end
+  for _, pair in ipairs(SIZES) do add(pair[2], size_of(config, path, pair[1], pair[2])) end
+  for _, fixed in ipairs(FIXED) do
+    local stated = config[fixed[1]]
+    if stated ~= nil and stated ~= fixed[2] then
+      problem.fail(problem.DATA, path, "%s is %s: %s", fixed[1], tostring(stated), fixed[3])
+    end
+  end
+  local width, inner = keys[3][2], config.n_inner
+  if inner ~= nil and inner ~= 4 * width then
+    problem.fail(problem.DATA, path, "n_inner is %s; feed-forward layers are 4 n_embd = %d wide here", tostring(inner),
+      4 * width)
+  end
+  if width % keys[2][2] ~= 0 then
+    problem.fail(problem.DATA, path, "n_head %d does not divide n_embd %d", keys[2][2], width)
+  end
+  add("bias", true)
+  local theirs = config.activation_function or "gelu_new"
+  if not ACTIVATIONS[theirs] then
+    problem.fail(problem.DATA, path, "activation_function is %s; there are: gelu_new, gelu, relu, silu",
+      tostring(theirs))
+  end
+  add("activation", ACTIVATIONS[theirs])
+  lines[#lines + 1] = ("activation_function %s is activation = %s"):format(theirs, ACTIVATIONS[theirs])
+  if config.tie_word_embeddings == false then add("tie_weights", false) end
+  for _, name in ipairs(DROPOUTS) do
+    local rate = config[name]
+    if rate == nil then rate = 0.1 end
+    if rate ~= 0 then
+      lines[#lines + 1] = ("%s = %s is left out: dropout is 0; SET=\"dropout=%s\" trains with it"):format(name,
+        tostring(rate), tostring(rate))
+      break
+    end
+  end
+  return keys, lines
+end
+
+return gpt2

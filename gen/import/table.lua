@@ -1,0 +1,29 @@
+-- table: a model's parameters as lines for build/import: "NAME LAYERS COPY ROWS COLUMNS", layers folded. Depends on
+-- passes, which build the model's graph, and ir.
+local graph = require "gen.ir.graph"
+local pipeline = require "gen.passes.pipeline"
+
+local parameters = {}
+
+function parameters.text(c)
+  local entries, by_name = {}, {}
+  for _, param in ipairs(pipeline.forward(c).params) do
+    local layer = graph.layer_of(param.name)
+    local name = layer and param.name:gsub("%.%d+%.", ".%%d.", 1) or param.name
+    local entry = by_name[name]
+    if not entry then
+      entry = { name = name, layers = 0, copy = param.copy_of and 1 or 0, rows = param.dims[1],
+        columns = param.dims[2] or 0 }
+      by_name[name] = entry
+      entries[#entries + 1] = entry
+    end
+    entry.layers = entry.layers + 1
+  end
+  local lines = {}
+  for i, entry in ipairs(entries) do
+    lines[i] = ("%s %d %d %d %d\n"):format(entry.name, entry.layers, entry.copy, entry.rows, entry.columns)
+  end
+  return table.concat(lines)
+end
+
+return parameters

@@ -1,0 +1,204 @@
+// import.c: a program that turns a published model into a checkpoint of ours:
+//
+//     import --weights=FILE --out=PATH --config=TEXT [--tokenizer=FOLDER] <TABLE
+//
+// FILE is a safetensors file or the index of several (NAME.safetensors.index.json), with GPT-2's
+// tensors as nanoGPT or Hugging Face names and transposes them, in F32, F16 or BF16. TABLE has a
+// line for each tensor of the model, "NAME LAYERS COPY ROWS COLUMNS", in the order of the model's
+// table of parameters: "%d" in NAME stands for the layer, COPY is 1 for a tied head, COLUMNS is 0
+// for a vector. gen/import.lua, which knows the model, writes TABLE and TEXT, the config's keys as
+// "key=value key=value ...". FOLDER has GPT-2's tokenizer. PATH appears whole or not at all.
+#include "runtime/files/files.h"
+#include "runtime/kernel/emitted.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { IMPORT_ENTRIES_MAX = 256, IMPORT_LAYERS_MAX = 1024 };
+
+struct import_options {
+    const char *weights, *out, *config, *tokenizer;
+};
+
+static void import_options_read(struct import_options *options, int argc, char **argv) {
+    *options = (struct import_options){.tokenizer = ""};
+    const struct {
+        const char *flag;
+        const char **value;
+    } flags[] = {{"--weights=", &options->weights},
+                 {"--out=", &options->out},
+                 {"--config=", &options->config},
+                 {"--tokenizer=", &options->tokenizer}};
+    enum { FLAGS = sizeof flags / sizeof *flags };
+    for (int i = 1; i < argc; i++) {
+        int f = 0;
+        while (f < FLAGS && strncmp(argv[i], flags[f].flag, strlen(flags[f].flag)) != 0) {
+            f++;
+        }
+        if (f == FLAGS) {
+            die(EXIT_USAGE,
+                "import: unknown argument '%s'; --weights=, --out=, --config= and "
+                "--tokenizer= are known",
+                argv[i]);
+        }
+        *flags[f].value = argv[i] + strlen(flags[f].flag);
+    }
+    for (int f = 0; f < FLAGS; f++) {
+        if (!*flags[f].value) {
+            die(EXIT_USAGE, "import: %s is missing", flags[f].flag);
+        }
+    }
+}
+
+// Reads the table from standard input. Returns the number of entries.
+static int import_read_table(struct param params[IMPORT_ENTRIES_MAX]) {
+    char name[PARAM_NAME - 8]; // a layer's digits come on top
+    int layers, copy, count = 0;
+    long long rows, columns;
+    while (scanf("%119s %d %d %lld %lld", name, &layers, &copy, &rows, &columns) == 5) {
+        const bool bad = layers < 1 || layers > IMPORT_LAYERS_MAX || rows < 1 || columns < 0;
+        if (bad || count == IMPORT_ENTRIES_MAX) {
+            die(EXIT_INTERNAL, "import: line %d of the table is none: %s", count + 1, name);
+        }
+        params[count++] = (struct param){
+            .name = allocate_copy(name, strlen(name), "a tensor's name"),
+            .layers = layers,
+            .ndim = columns ? 2 : 1,
+            .dims = {rows, columns ? columns : 1},
+            .copy = copy,
+        };
+    }
+    if (!count || !feof(stdin)) {
+        die(EXIT_INTERNAL, "import: the table ends at line %d", count + 1);
+    }
+    return count;
+}
+
+static void import_shape(char text[96], int ndim, const int64_t *dims) {
+    int used = snprintf(text, 96, "(");
+    for (int i = 0; i < ndim; i++) {
+        used +=
+            snprintf(text + used, (size_t)(96 - used), "%s%lld", i ? ", " : "", (long long)dims[i]);
+    }
+    snprintf(text + used, (size_t)(96 - used), ")");
+}
+
+// Finds a tensor of the model, checks its shape and numbers, and describes it for the writer.
+static void import_take(const struct safetensors *file, const struct tensor_at *t,
+                        struct tensor_out *out) {
+    param_name(t->param, t->layer, "", out->name);
+    const struct tensor_view *view = safetensors_find(file, out->name);
+    char wanted[96], found[96];
+    import_shape(wanted, t->param->ndim, t->param->dims);
+    if (!view) {
+        die(EXIT_DATA, "%s: has no %s, which its config.json makes %s; take both from one place",
+            file->path, out->name, wanted);
+    }
+    import_shape(found, view->ndim, view->dims);
+    if (strcmp(found, wanted) != 0) {
+        die(EXIT_DATA, "%s: %s is %s, but its config.json makes it %s; take both from one place",
+            file->path, out->name, found, wanted);
+    }
+    if (!floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
+        die(EXIT_DATA, "%s: %s has a value that is not finite; take another file", file->path,
+            out->name);
+    }
+    out->ndim = view->ndim;
+    memcpy(out->dims, view->dims, sizeof out->dims);
+    out->data = view->data;
+}
+
+// A tied head must be what it is tied to.
+static void import_check_copy(const struct safetensors *file, const struct tensor_out *copy) {
+    const struct tensor_view *table = safetensors_find(file, "transformer.wte.weight");
+    const size_t bytes = (size_t)copy->dims[0] * (size_t)copy->dims[1] * sizeof(float);
+    if (!table || table->bytes != bytes || memcmp(table->data, copy->data, bytes) != 0) {
+        die(EXIT_DATA,
+            "%s: %s has values of its own, but config.json ties it to the token table; set "
+            "tie_word_embeddings to false there",
+            file->path, copy->name);
+    }
+}
+
+static void import_check_others(const struct safetensors *file, const struct tensor_out *out,
+                                int count) {
+    for (int i = 0; i < file->count; i++) {
+        int k = 0;
+        while (k < count && strcmp(out[k].name, file->tensors[i].name) != 0) {
+            k++;
+        }
+        if (k == count) {
+            die(EXIT_DATA, "%s: has %.120s, which is not in GPT-2 as its config.json says it",
+                file->path, file->tensors[i].name);
+        }
+    }
+}
+
+// The tokenizer's string, or "" where no folder is given.
+static char *import_tokenizer(const char *folder, const struct param *table) {
+    if (!*folder) {
+        return allocate_copy("", 0, "the tokenizer");
+    }
+    char *text = gpt2_files_read(folder);
+    struct tokenizer tokenizer;
+    const char *problem;
+    if (!tokenizer_parse(&tokenizer, text, &problem)) {
+        die(EXIT_DATA, "%s: %s", folder, problem);
+    }
+    if (tokenizer.vocab_size > table->dims[0]) {
+        die(EXIT_DATA, "%s: its tokenizer has %d tokens, the model %lld; take both from one place",
+            folder, tokenizer.vocab_size, (long long)table->dims[0]);
+    }
+    tokenizer_free(&tokenizer);
+    return text;
+}
+
+int main(int argc, char **argv) {
+    streams_open();
+    signal(SIGXFSZ, SIG_IGN); // writing beyond a file size limit then fails as on a full disk
+    struct import_options options;
+    import_options_read(&options, argc, argv);
+    static struct param params[IMPORT_ENTRIES_MAX];
+    const int entries = import_read_table(params);
+    char *tokenizer = import_tokenizer(options.tokenizer, &params[0]);
+
+    struct safetensors file;
+    char error[SAFETENSORS_ERROR];
+    enum exit_code code;
+    if (!shards_open(&file, options.weights, error, &code)) {
+        die(code, "%s", error);
+    }
+    if (!safetensors_verify(&file, error) || !foreign_adapt(&file, params, entries, error)) {
+        die(EXIT_DATA, "%s", error);
+    }
+    int count;
+    struct tensor_at *tensors = param_tensors(params, entries, &count);
+    struct tensor_out *out = allocate((size_t)count, sizeof *out, "a list of tensors");
+    int64_t numbers = 0;
+    for (int i = 0; i < count; i++) {
+        import_take(&file, &tensors[i], &out[i]);
+        if (tensors[i].param->copy) {
+            import_check_copy(&file, &out[i]);
+        } else {
+            numbers += tensors[i].param->dims[0] * tensors[i].param->dims[1];
+        }
+        safetensors_forget(&file);
+    }
+    import_check_others(&file, out, count);
+    const char *const metadata[] = {"format",   "pt",  "config",    options.config,
+                                    "imported", "yes", "tokenizer", tokenizer};
+    const int pairs = (int)(sizeof metadata / sizeof *metadata / 2) - !*tokenizer;
+    if (!safetensors_write(options.out, out, count, metadata, pairs, error)) {
+        die(EXIT_IO, "%s", error);
+    }
+    printf("%s: %s parameters\n", options.out, figure_count(numbers).s);
+    safetensors_close(&file);
+    for (int i = 0; i < entries; i++) {
+        free((char *)params[i].name);
+    }
+    free(tensors);
+    free(out);
+    free(tokenizer);
+    return EXIT_DONE;
+}
