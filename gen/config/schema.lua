@@ -74,8 +74,8 @@ end
 
 -- The key that was probably meant, or nil.
 function schema.suggest(name)
-  name = name:sub(1, 40):lower()
-  if foreign.names[name] then return foreign.names[name] end
+  local ours = foreign.names[name:lower()]
+  if ours then return ours end
   local names = {}
   for _, key in ipairs(keys) do
     if not key.derived then names[#names + 1] = key.name end

@@ -106,6 +106,20 @@ bool pairs_next(const char **text, struct pair *pair);
 bool pairs_find(const char *text, const char *key, int key_length, struct pair *pair);
 extern const char pairs_nothing[]; // the value that stands for a key the text does not have
 
+// ---- nearest.c: which name was probably meant ---------------------------------------------------
+
+// Of the names tried, the first of those nearest to a word: at most one edit away for each three
+// characters of the word (rounded up), and three in all. Capitals count as small letters.
+struct nearest {
+    const char *word;
+    int word_length;
+    const char *name; // NULL: none is near; else what nearest_try was given
+    int name_length;
+    int edits; // to `name`; while there is none, one more than are allowed
+};
+struct nearest nearest_to(const char *word, int length);
+void nearest_try(struct nearest *nearest, const char *name, int length);
+
 // ---- figures.c: numbers for people to read, and quoting for the shell ---------------------------
 
 struct figure {

@@ -104,57 +104,23 @@ static _Noreturn void options_help(const struct run *run) {
 
 // ---- suggestions --------------------------------------------------------------------------------
 
-// The Levenshtein distance between two names of fewer than 64 characters.
-static int option_distance(const char *a, int a_length, const char *b, int b_length) {
-    int row[64];
-    for (int j = 0; j <= b_length; j++) {
-        row[j] = j;
-    }
-    for (int i = 1; i <= a_length; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= b_length; j++) {
-            int replace = corner + (a[i - 1] != b[j - 1]);
-            int other = 1 + (row[j] < row[j - 1] ? row[j] : row[j - 1]);
-            corner = row[j];
-            row[j] = replace < other ? replace : other;
-        }
-    }
-    return row[b_length];
-}
-
-// Keeps the nearest name so far in best, and its distance.
-static void option_nearer(const char *key, const char *name, int length, int *distance,
-                          char best[64]) {
-    if (strlen(key) < 64 && length < 64) {
-        int d = option_distance(key, (int)strlen(key), name, length);
-        if (d < *distance) {
-            *distance = d;
-            snprintf(best, 64, "%.*s", length, name);
-        }
-    }
-}
-
 static _Noreturn void option_unknown(const char *key) {
-    char best[64] = "";
     for (int i = 0; i < OTHER_NAMES; i++) {
         if (!strcmp(key, other_names[i].name)) {
             die(EXIT_USAGE, "--%s: unknown key '%s'; did you mean '%s'?", key, key,
                 other_names[i].ours);
         }
     }
-    // As gen/base/nearest.lua: a third of its length, three edits at most.
-    const size_t third = (strlen(key) + 2) / 3;
-    int distance = third < 3 ? (int)third + 1 : 4;
+    struct nearest nearest = nearest_to(key, (int)strlen(key));
     for (int i = 0; i < OPTIONS; i++) {
-        option_nearer(key, options[i].name, (int)strlen(options[i].name), &distance, best);
+        nearest_try(&nearest, options[i].name, (int)strlen(options[i].name));
     }
     for (int i = 0; run_baked_keys[i]; i++) {
-        int length = (int)strcspn(run_baked_keys[i], "=");
-        option_nearer(key, run_baked_keys[i], length, &distance, best);
+        nearest_try(&nearest, run_baked_keys[i], (int)strcspn(run_baked_keys[i], "="));
     }
-    if (*best) {
-        die(EXIT_USAGE, "--%s: unknown key '%s'; did you mean '%s'?", key, key, best);
+    if (nearest.name) {
+        die(EXIT_USAGE, "--%s: unknown key '%s'; did you mean '%.*s'?", key, key,
+            nearest.name_length, nearest.name);
     }
     die(EXIT_USAGE, "--%s: unknown key '%s'; --help lists all", key, key);
 }

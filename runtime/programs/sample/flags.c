@@ -109,40 +109,13 @@ static void set_flag(struct sample_flags *flags, const struct flag *flag, const 
     }
 }
 
-// The Levenshtein distance between two names.
-static int edit_distance(const char *a, const char *b) {
-    int row[33];
-    int columns = (int)strnlen(b, 32);
-    for (int j = 0; j <= columns; j++) {
-        row[j] = j;
-    }
-    for (int i = 1; a[i - 1] != '\0'; i++) {
-        int diagonal = row[0];
-        row[0] = i;
-        for (int j = 1; j <= columns; j++) {
-            int change = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            int step = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            row[j] = change < step ? change : step;
-        }
-    }
-    return row[columns];
-}
-
 static _Noreturn void refuse_unknown(const char *name, int length) {
-    char word[32];
-    snprintf(word, sizeof word, "%.*s", length, name);
-    const char *nearest = NULL;
-    int least = 4; // with more than three changes, it is no typing error
+    struct nearest nearest = nearest_to(name, length);
     for (int i = 0; i < FLAGS; i++) {
-        int distance = edit_distance(word, flag_table[i].name);
-        if (distance < least) {
-            least = distance;
-            nearest = flag_table[i].name;
-        }
+        nearest_try(&nearest, flag_table[i].name, (int)strlen(flag_table[i].name));
     }
-    if (nearest != NULL) {
-        die(EXIT_USAGE, "--%.*s: unknown flag; did you mean --%s?", length, name, nearest);
+    if (nearest.name != NULL) {
+        die(EXIT_USAGE, "--%.*s: unknown flag; did you mean --%s?", length, name, nearest.name);
     }
     die(EXIT_USAGE, "--%.*s: unknown flag; --help lists the flags", length, name);
 }
