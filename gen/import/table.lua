@@ -1,6 +1,5 @@
 -- table: a model's parameters as lines for build/import: "NAME LAYERS COPY ROWS COLUMNS", layers folded. Depends on
--- passes, which build the model's graph, and ir.
-local graph = require "gen.ir.graph"
+-- passes, which build the model's graph.
 local pipeline = require "gen.passes.pipeline"
 
 local parameters = {}
@@ -8,8 +7,7 @@ local parameters = {}
 function parameters.text(c)
   local entries, by_name = {}, {}
   for _, param in ipairs(pipeline.forward(c).params) do
-    local layer = graph.layer_of(param.name)
-    local name = layer and param.name:gsub("%.%d+%.", ".%%d.", 1) or param.name
+    local name = param.family:format("%d")
     local entry = by_name[name]
     if not entry then
       entry = { name = name, layers = 0, copy = param.copy_of and 1 or 0, rows = param.dims[1],
