@@ -39,13 +39,14 @@ static int processors_of_affinity(void) {
 }
 
 int processors_allowed(void) {
-    const char *told = getenv("DIECAST_PROCESSORS");
-    if (told && *told) {
+    const char *stated = getenv("DIECAST_PROCESSORS");
+    if (stated && *stated) {
         char *end;
-        long count = strtol(told, &end, 10);
+        long count = strtol(stated, &end, 10);
         if (*end || count < 1 || count > 1024) {
             die(EXIT_USAGE,
-                "DIECAST_PROCESSORS=%s: wanted how many threads may run at once, 1 to 1024", told);
+                "DIECAST_PROCESSORS=%s: wanted how many threads may run at once, 1 to 1024",
+                stated);
         }
         return (int)count;
     }

@@ -4,8 +4,8 @@
 // out^T = b^T a^T: its A is our b, its B is our a, its D is our out:
 //
 //     D (cols, rows) = op(A) (cols, inner) op(B) (inner, rows)      m = cols, n = rows, k = inner
-//     our b (inner, cols): A is (cols, inner), CUBLAS_OP_N;  b_transposed (cols, inner): CUBLAS_OP_T
-//     our a (rows, inner): B is (inner, rows), CUBLAS_OP_N;  a_transposed (inner, rows): CUBLAS_OP_T
+//     our b (inner, cols): A is (cols, inner), CUBLAS_OP_N; b_transposed (cols, inner): CUBLAS_OP_T
+//     our a (rows, inner): B is (inner, rows), CUBLAS_OP_N; a_transposed (inner, rows): CUBLAS_OP_T
 //
 // Its bias, one for each row of D, is ours, one for each column of out. Leading dimensions are the
 // same numbers in both views.

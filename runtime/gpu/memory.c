@@ -1,7 +1,7 @@
 // memory.c: memory of a model that trains on a device. The device has one allocation:
 //
-//     params | grads | m | v | packed | acts | tokens | targets | order | two staging slots | state |
-//     the workspace of products
+//     params | grads | m | v | packed | acts | tokens | targets | order | two staging slots |
+//     state | the workspace of products
 //
 // The host has params, m and v without the device's padding, which checkpoints are written from,
 // and two pinned slots for batches.

@@ -50,7 +50,7 @@ struct kernel_info {
 
 enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_ADAM, OPTIMIZER_SGD };
 
-// What one update of the parameters is told (update.h).
+// The arguments of one update of the parameters (update.h).
 struct update {
     float scale;                      // multiplies the gradients: clip factor / loss scale
     float keep_decayed, l2_decayed;   // AdamW: the factor that decay leaves; Adam, SGD: decay

@@ -42,7 +42,7 @@ void model_destroy(struct model *m);
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
 void model_init(struct model *m, const struct model_info *info, uint64_t seed);
 
-// ---- optimizer.c: the gradients' norm, and the emitted update of all parameters -------------------
+// ---- optimizer.c: the gradients' norm, and the emitted update of all parameters -----------------
 
 // The number of chunks that the model's tensors are cut in, which are shared out to threads.
 int64_t optimizer_chunks(const struct model_info *info);

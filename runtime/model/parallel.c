@@ -21,14 +21,14 @@ enum {
     // of a kernel usually finish apart. With 1000, a step on an otherwise idle shared host takes
     // 20% longer.
     PARALLEL_SPINS = 100000,
-    // Nanoseconds of a time slice: Linux's minimum. If busy, 300,000 is 1.1 times as slow.
-    PARALLEL_TURN = 100000,
+    // A time slice: Linux's minimum. On a busy machine, 300,000 is 1.1 times as slow.
+    PARALLEL_SLICE_NS = 100000,
 };
 
-// A counter that grows by one with each event that threads wait for.
-struct parallel_turn {
-    atomic_uint number; // a futex
-    atomic_int asleep;  // threads that sleep in the futex
+// An event that threads wait for, and how often it has happened.
+struct parallel_event {
+    atomic_uint count; // a futex
+    atomic_int asleep; // threads that sleep in the futex
 };
 
 static int parallel_team = 1; // threads; thread 0 is the caller of parallel_run
@@ -36,34 +36,34 @@ static bool parallel_running;
 static pthread_t parallel_worker[PARALLEL_MOST]; // indices from 1 on
 static int parallel_started = 1;                 // threads that exist, thread 0 included
 
-static struct parallel_turn parallel_job; // a new job: fn(context), or NULL to end the threads
+static struct parallel_event parallel_job; // a new job: fn(context), or NULL to end the threads
 static parallel_fn *parallel_job_fn;
 static void *parallel_job_context;
 
 static bool parallel_crowded; // there are more threads than processors
 
-static struct parallel_turn parallel_met; // all threads have arrived at a barrier
+static struct parallel_event parallel_met; // all threads have arrived at a barrier
 static atomic_int parallel_arrived;
 
 // ---- waiting ------------------------------------------------------------------------------------
 
-static void parallel_wait(struct parallel_turn *turn, unsigned last) {
+static void parallel_wait(struct parallel_event *event, unsigned last) {
     for (int looks = parallel_crowded ? 0 : PARALLEL_SPINS; looks > 0; looks--) {
-        if (atomic_load_explicit(&turn->number, memory_order_acquire) != last) {
+        if (atomic_load_explicit(&event->count, memory_order_acquire) != last) {
             return;
         }
     }
-    atomic_fetch_add(&turn->asleep, 1);
-    while (atomic_load(&turn->number) == last) {
-        syscall(SYS_futex, &turn->number, FUTEX_WAIT_PRIVATE, last, NULL, NULL, 0);
+    atomic_fetch_add(&event->asleep, 1);
+    while (atomic_load(&event->count) == last) {
+        syscall(SYS_futex, &event->count, FUTEX_WAIT_PRIVATE, last, NULL, NULL, 0);
     }
-    atomic_fetch_sub(&turn->asleep, 1);
+    atomic_fetch_sub(&event->asleep, 1);
 }
 
-static void parallel_advance(struct parallel_turn *turn) {
-    atomic_fetch_add(&turn->number, 1);
-    if (atomic_load(&turn->asleep) > 0) {
-        syscall(SYS_futex, &turn->number, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+static void parallel_advance(struct parallel_event *event) {
+    atomic_fetch_add(&event->count, 1);
+    if (atomic_load(&event->asleep) > 0) {
+        syscall(SYS_futex, &event->count, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
     }
 }
 
@@ -71,7 +71,7 @@ void parallel_barrier(void) {
     if (!parallel_running || parallel_team == 1) {
         return;
     }
-    const unsigned last = atomic_load_explicit(&parallel_met.number, memory_order_relaxed);
+    const unsigned last = atomic_load_explicit(&parallel_met.count, memory_order_relaxed);
     if (atomic_fetch_add(&parallel_arrived, 1) + 1 == parallel_team) {
         atomic_store_explicit(&parallel_arrived, 0, memory_order_relaxed);
         parallel_advance(&parallel_met);
@@ -100,13 +100,13 @@ static void parallel_end(void) {
     for (; parallel_started > 1; parallel_started--) {
         pthread_join(parallel_worker[parallel_started - 1], NULL);
     }
-    atomic_store(&parallel_job.number, 0);
+    atomic_store(&parallel_job.count, 0);
 }
 
 // Asks for short time slices, which threads started later inherit. On a busy machine each thread
 // then gets the same share of time in smaller pieces, so that threads wait less at barriers for one
 // whose slice is over. Has an effect from Linux 6.12 on.
-static void parallel_short_turns(void) {
+static void parallel_short_slices(void) {
     struct { // sched_setattr(2)'s, whose header conflicts with some libcs' headers
         uint32_t size, policy;
         uint64_t flags;
@@ -116,14 +116,14 @@ static void parallel_short_turns(void) {
     } attributes;
     if (!syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) &&
         attributes.policy == SCHED_OTHER) {
-        attributes.runtime = PARALLEL_TURN;
+        attributes.runtime = PARALLEL_SLICE_NS;
         syscall(SYS_sched_setattr, 0, &attributes, 0);
     }
 }
 
 static void parallel_begin(void) {
     if (parallel_started < parallel_team) {
-        parallel_short_turns();
+        parallel_short_slices();
     }
     for (; parallel_started < parallel_team; parallel_started++) {
         int problem = pthread_create(&parallel_worker[parallel_started], NULL, parallel_work,
@@ -161,9 +161,9 @@ int parallel_threads(int threads) {
 
 int parallel_choose(int asked) {
     const char *variable = getenv("OMP_NUM_THREADS"); // the variable that people know
-    const int told = variable ? atoi(variable) : 0;
-    if (asked == 0 && told > 0) {
-        return parallel_threads(processors_threads("OMP_NUM_THREADS", told));
+    const int from_variable = variable ? atoi(variable) : 0;
+    if (asked == 0 && from_variable > 0) {
+        return parallel_threads(processors_threads("OMP_NUM_THREADS", from_variable));
     }
     return parallel_threads(processors_threads("--threads", asked));
 }

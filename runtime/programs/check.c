@@ -1,7 +1,7 @@
 // check.c: a program for scripts that checks whether files are whole:
 //
 //     check FILE ...       prints a line for each safetensors file that is not whole. The exit code
-//                          is 0, or that of the last such file: 65 damaged, 66 missing, 74 unreadable
+//                          is 0, or for the last such file 65 damaged, 66 missing, 74 unreadable
 //     check --data=DIR     prints the hash of the data set in DIR, of its tokens and its tokenizer
 //
 // A file's header is checked against its hash and the file's size; --data as a trainer does at

@@ -1,11 +1,12 @@
--- busy: how long a step takes on a machine where other processes want the processors, beside its fair
+-- busy: how long a step takes while other processes use the processors too, compared with a step on a fair
 -- share of them.
 --
 --   lua5.4 tests/bench/busy.lua [--busy=8] [--seconds=20] build/NAME/cpu/bench [FLAG ...]
 --
--- The work of a step is the processor time of one thread's, which never waits. Among B busy processes, T
--- threads' fair share is T/(B + T) of what all of these got, whatever else the machine does; a fair step
--- would take its work over that. Linux accounts for time in ticks of 10 ms, so turns are long.
+-- A step's work is its processor time on one thread, which never waits. Beside B busy processes, the fair
+-- share of T threads is T/(B + T) of the processor time that all of these got, whatever else the machine
+-- does; a fair step takes its work divided by that share. Linux counts time in ticks of 10 ms, so turns are
+-- long.
 package.path = "./?.lua;" .. package.path
 local results = require("tests.bench.results")
 local serve = require("tests.bench.serve")
@@ -33,7 +34,7 @@ local function read_arguments()
   return busy, seconds, words[1], flags
 end
 
--- Seconds of processor time that a process has had.
+-- A process' processor time in seconds.
 local function processor_time(pid)
   local user, system = results.read_text(("/proc/%d/stat"):format(pid)):match(
     "^.*%)" .. (" %S+"):rep(11) .. " (%d+) (%d+)")
@@ -46,7 +47,7 @@ local function total(list)
   return sum
 end
 
--- A turn's steps: how many, seconds they took, and the processor time that each of the processes had.
+-- One turn: how many steps, the seconds that they took, and each process' processor time meanwhile.
 local function turn(server, seconds, pids)
   local before, had = {}, {}
   for i, pid in ipairs(pids) do before[i] = processor_time(pid) end
@@ -55,7 +56,7 @@ local function turn(server, seconds, pids)
   return #ms, total(ms) / 1e3, had
 end
 
--- Processes that always want a processor; should nobody end them, their own limit does.
+-- Starts busy processes; a limit of processor time ends them if nothing else does.
 local function start_busy(count, seconds)
   local pids = {}
   local pipe = io.popen(("for i in $(seq %d); do sh -c 'ulimit -t %d; while :; do :; done' >/dev/null & echo $!; done")
@@ -72,14 +73,14 @@ local function measure(folder, busy, seconds, program, flags)
   one.to:close()
 
   local all = serve.start(folder, "all", program, flags)
-  serve.turn(all, 0.1) -- then its threads are there
+  serve.turn(all, 0.1) -- starts its threads
   local threads = 0
   for _ in io.popen(("ls /proc/%d/task"):format(all.pid)):lines() do threads = threads + 1 end
   local pids = start_busy(busy, seconds + 60)
   local ok, result = pcall(function()
     local wall
     steps, wall, had = turn(all, seconds, { all.pid, table.unpack(pids) })
-    local share = total(had) / wall / (busy + threads) -- processors for each that wants one
+    local share = total(had) / wall / (busy + threads) -- processors for each process and thread
     return { threads = threads, work = work, step = wall / steps, fair = work / (threads * share),
       used = had[1] / steps }
   end)

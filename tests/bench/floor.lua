@@ -1,5 +1,5 @@
 -- floor: how fast a CUDA training step could be at given rates: each kernel's FLOP and bytes, the
--- larger of the two times, how often it runs, and the sum. Arithmetic alone: it measures nothing.
+-- larger of the two times, how often it runs, and the sum. It only computes and measures nothing.
 --
 --   lua5.4 tests/bench/floor.lua [--NAME=NUMBER ...] CONFIG.lua [key=value ...]    one config's kernels
 --   lua5.4 tests/bench/floor.lua --all                                             the tables of README.md
@@ -23,8 +23,8 @@ local attention_kinds = {
   { name = "mma.sync", attention = 200, attention_backward = 140 },
 }
 
-local TOKENS = 524288      -- in an update, but for shakespeare_char
-local TILE = { 128, 256 }  -- of a large product's output, by one block of threads
+local TOKENS = 524288      -- in an update, except shakespeare_char's
+local TILE = { 128, 256 }  -- of a large product's output, for one thread block
 local WORKSPACE = 32 << 20 -- cuBLASLt's
 local ACT, F32 = 2, 4      -- bytes of an activation (bf16), and of a parameter, gradient or moment
 
@@ -33,7 +33,7 @@ local function divided(a, b) return (a + b - 1) // b end
 
 -- ---- sizes ---------------------------------------------------------------------------------------
 
--- What the arithmetic needs of a checked config, with parameters counted in both ways.
+-- The sizes of a checked config, with parameters counted in both ways.
 local function sizes_of(c)
   local d = { name = c.name, B = c.batch_size, T = c.block_size, C = c.n_embd, L = c.n_layer, H = c.n_head,
     D = c.head_size, F = c.n_ff, V = c.vocab_size, A = c.gradient_accumulation_steps, tied = c.tie_weights,
@@ -55,13 +55,13 @@ end
 
 -- ---- kernels -------------------------------------------------------------------------------------
 
--- The kernels of one micro-step, in order of first use, each { name, calls, flop, bytes, rate, tiles, forward }: flop
--- and bytes of one call; calls may be a fraction, since the last two run once in A micro-steps.
+-- The kernels of one micro-step, in order of first use, each { name, calls, flop, bytes, rate, tiles, forward }; flop
+-- and bytes are those of one call, and calls may be a fraction, since the last two kernels run once in A micro-steps.
 local function kernels_of(d)
   local list = {}
   local N, C, F, L = d.N, d.C, d.F, d.L
   local row = N * C * ACT -- bytes of one (N, C) tensor
-  -- Of a float gradient: written, and read in all micro-steps but the first.
+  -- Bytes of a float gradient, which is written, and read in all micro-steps but the first.
   local function gradient(count) return count * F32 * (1 + (d.A - 1) / d.A) end
 
   local function add(name, calls, fields)
@@ -73,7 +73,7 @@ local function kernels_of(d)
     add(name, calls, { flop = 2 * rows * inner * cols, bytes = bytes, rate = "product", forward = forward,
       tiles = divided(rows, TILE[1]) * divided(cols, TILE[2]) })
   end
-  -- y (N, O) = x (N, I) w^T; `more` rows' worth of bytes for what the store reads and writes beside.
+  -- y (N, O) = x (N, I) w^T; the store reads and writes another `more` columns.
   local function linear(name, I, O, more)
     product("matmul " .. name, L, N, I, O, (N * (I + O + more) + I * O) * ACT, true)
   end
@@ -82,7 +82,7 @@ local function kernels_of(d)
     product("matmul_dw " .. name, L, O, N, I, N * (I + O) * ACT + gradient(I * O))
   end
 
-  local fused = d.activation == "gelu_tanh" -- cuBLASLt's epilogue; all others are a kernel of their own
+  local fused = d.activation == "gelu_tanh" -- cuBLASLt's epilogue; other activations are a separate kernel
   local residual = d.dropout and 0 or C     -- read by the product's store, else by the layernorm
   local V_rows = math.min(d.V, N)           -- rows of wte that a batch can touch
   add("embed", 1, { bytes = row + (V_rows + d.T) * C * F32, forward = true })
@@ -99,16 +99,16 @@ local function kernels_of(d)
   if not fused then add(d.activation, L, { bytes = 2 * N * F * ACT, forward = true }) end
   linear("mlp out", F, C, residual)
 
-  -- The head: blocks of rows, each with four kernels; dlogits take the logits' place. Evaluations read logits once.
+  -- The head: row blocks, each with four kernels; dlogits overwrite the logits. Evaluations read logits once.
   local rows, blocks = d.logits_rows, N // d.logits_rows
   local logits, x, w = rows * d.V_LD * ACT, rows * C * ACT, d.V_LD * C
   product("matmul logits", blocks, rows, C, d.V_LD, x + logits + w * ACT, true)
   add("cross_entropy_backward", blocks, { bytes = 2 * logits })
   product("matmul_dx logits", blocks, rows, d.V_LD, C, x + logits + w * ACT)
-  -- dwte is read by all blocks but the first of an update.
+  -- dwte is read by all row blocks but the first of an update.
   product("matmul_dw logits", blocks, d.V_LD, rows, C, x + logits + w * F32 * (2 - 1 / (blocks * d.A)))
 
-  -- dy and x in, dx out; within the blocks the residual's gradient is read too, and dropout writes a second dx.
+  -- dy and x in, dx out; within the layers the residual's gradient is read too, and dropout writes a second dx.
   local keep = d.dropout and 1 or 0
   add("layernorm_backward ln_f", 1, { bytes = (3 + keep) * row })
   linear_backward("mlp out", F, C, fused and F or 0)
@@ -133,7 +133,7 @@ local function kernels_of(d)
   return list
 end
 
--- Milliseconds of one call, and what holds it: "FLOP" or "bytes".
+-- Milliseconds of one call, and what limits it: "FLOP" or "bytes".
 local function time_of(k, at)
   local compute = k.rate and k.flop / (at[k.rate] * 1e9) or 0
   local memory = k.bytes / (at.memory * 1e9)
@@ -142,7 +142,7 @@ end
 
 -- ---- memory --------------------------------------------------------------------------------------
 
--- Bytes of a step without recompute, about: what plan.lua would have to place, before anything shares more than that.
+-- About how many bytes a step without recompute takes: what plan.lua has to place, with only the sharing shown here.
 local function memory_of(d)
   local row = d.N * d.C * ACT
   local states = 4 * F32 * d.params + ACT * d.params -- parameters, gradients, two moments; the bf16 image
@@ -222,9 +222,9 @@ local function print_facts(d, at)
     :format(m.total / 1e9, at.gigabytes, m.states / 1e9, m.activations / 1e9))
 end
 
--- ---- what is asked -------------------------------------------------------------------------------
+-- ---- tables --------------------------------------------------------------------------------------
 
--- The four configs at the micro-batch that the tables are for.
+-- The configs of the tables, each with its micro-batch.
 local asked = {
   { "gpt2", 64 }, { "gpt2_medium", 64 }, { "gpt2_xl", 32 }, { "shakespeare_char", 64 },
 }
@@ -290,8 +290,8 @@ local function print_memory()
   end
 end
 
--- What the products of a micro-step would take if each ran in whole waves of large tiles: the last wave of blocks as
--- long as a full one. Splitting the inner sum among blocks (split-K), or smaller tiles, is what avoids it.
+-- The time of a micro-step's products if each ran in whole waves of large tiles, where the last wave of thread blocks
+-- takes as long as a full one. Splitting the inner sum among thread blocks (split-K) or smaller tiles avoid this.
 local function print_waves()
   print("| config | layers: y and dx | in whole waves | layers: dw | in whole waves | head | in whole waves |")
   print(("| --- "):rep(7) .. "|")
@@ -312,7 +312,7 @@ local function print_waves()
   end
 end
 
--- The rate that all products together have to reach for a share of the peak by llm.c's formula, all else at its floor.
+-- The rate that all products together need for a share of the peak by llm.c's formula, with all else at its floor.
 local targets = { { "gpt2", 64, 52, 60 }, { "gpt2_medium", 64, 53, 60 }, { "gpt2_xl", 32, 57, 62 } }
 
 local function print_needed()
@@ -379,7 +379,7 @@ local function print_all()
   end
 end
 
--- What tests/cuda/gpu/ needs to know of a config on a machine without Lua.
+-- A config's sizes for tests/cuda/gpu/, on a machine without Lua.
 local function print_sizes(path, assignments)
   local c = config.load({ path }, assignments, { backend = "cuda" })
   local d, text = sizes_of(c), {}

@@ -1,17 +1,17 @@
--- generic: a config's step and its kernels in turns with those of the same config whose kernels are told
--- their sizes (specialise=false): what it is worth to bake the sizes in.
+-- generic: times a config's step and its kernels in turns with those of the same config whose kernels take
+-- their sizes as arguments (specialise=false), to show what baked sizes gain.
 --
 --   lua5.4 tests/bench/generic.lua [--rounds=3] PROGRAM OTHER [FLAG ...]
 --
 -- PROGRAM is build/NAME/cpu/bench, run before with the same FLAGs; OTHER is the bench of the config with
--- specialise=false. A round is a run of each, for the kernels, and short turns of steps. What comes out
--- is printed, and goes into PROGRAM's bench.json as "generic".
+-- specialise=false. A round is a run of each, for the kernels, and short turns of steps. The results are
+-- printed, and go into PROGRAM's bench.json as "generic".
 package.path = "./?.lua;" .. package.path
 local json = require("dkjson")
 local results = require("tests.bench.results")
 local serve = require("tests.bench.serve")
 
-local SECONDS = "--seconds=0.5" -- of a run, where the FLAGs have no other
+local SECONDS = "--seconds=0.5" -- of a run, unless the FLAGs have another
 local TURNS, TURN_SECONDS = 4, 0.4 -- of steps in a round, for each; a turn has at least 2 steps
 
 -- The op of a kernel's name: matmul_dx of matmul_dx_768x128x512_gelu_erf_backward, and of matmul_dx_any.
@@ -54,7 +54,7 @@ local function read_arguments()
   return rounds, words[1], words[2], flags, path or words[1]:gsub("[^/]*$", "bench.json")
 end
 
--- One run of a bench: its figures.
+-- Runs a bench once; returns its figures.
 local function run(program, flags, path)
   local ok, _, code = os.execute(("%s %s %s --json=%s >/dev/null"):format(results.quoted(program), SECONDS,
     table.concat(flags, " "), path))
@@ -62,7 +62,7 @@ local function run(program, flags, path)
   return results.read(path)
 end
 
--- Both are of one config, and differ in the one key, and in how products are cut.
+-- Checks that both are of one config, and differ only in specialise and the tiling.
 local function check_pair(ours, other, program)
   local function without_tiling(config) return (config:gsub(" tiling=[^ ]*", "")) end
   local text, found = without_tiling(other.config):gsub(" specialise=false", "")
@@ -115,7 +115,7 @@ local function summary(rounds, times, sums, last)
 end
 
 local function show(generic)
-  print(("\n%-28s %9s %9s %9s"):format("in turns", "baked in", "told", "told/baked"))
+  print(("\n%-28s %9s %9s %9s"):format("in turns", "baked in", "generic", "ratio"))
   local function row(name, with, without)
     print(("%-28s %9.3f %9.3f %8.2fx"):format(name, with, without, without / with))
   end
@@ -125,7 +125,7 @@ local function show(generic)
   end
 end
 
--- bench.json with the member "generic" behind the others, on a line of its own.
+-- bench.json with "generic" as its last member, on a separate line.
 local function with_member(text, generic)
   text = text:gsub(',\n  "generic": [^\n]*', "")
   local body = text:match("^(.*)\n}\n*$")
@@ -147,5 +147,6 @@ results.main(function()
   local text = with_member(results.read_text(path), generic)
   if not text then results.fail(65, "%s: is not as bench writes it; measure again", path) end
   results.write_text(path, text)
-  print(("\nkernels that are told their sizes take %.2f times as long\nwritten: %s"):format(generic.ratio, path))
+  print(("\nkernels that take their sizes as arguments take %.2f times as long\nwritten: %s"):format(generic.ratio,
+    path))
 end)

@@ -76,7 +76,7 @@ class Trainer:
 
 
 def product_gflops():
-    """The rate of a large float32 product: what PyTorch's library makes of this processor."""
+    """The rate of a large float32 product by PyTorch's library."""
     a, b = torch.randn(PRODUCT, PRODUCT), torch.randn(PRODUCT, PRODUCT)
     best = math.inf
     for _ in range(10):

@@ -1,4 +1,4 @@
-"""The same model in PyTorch, timed: what tests/cuda/gpu/bench.sh holds a CUDA trainer against.
+"""Times the same model in PyTorch: tests/cuda/gpu/bench.sh compares a CUDA trainer with it.
 
     peer_torch.py --sizes=SIZES.json --tokens=TOKENS.bin --batch=B --accumulation=A --json=OUT
 
@@ -179,7 +179,7 @@ def choose_backend(c, batch, device):
 
 
 def product_tflops(device):
-    """The bf16 rate of a large product, by PyTorch's cuBLAS."""
+    """The bf16 rate of a large product by PyTorch's cuBLAS."""
     n = PRODUCT if device == "cuda" else 256
     a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
     for _ in range(5):

@@ -59,7 +59,7 @@ class Stopped(Exception):
 
 
 class Contender:
-    """A program that waits for its turns, and what came of them."""
+    """A program that waits for its turns, and its results."""
 
     def __init__(self, name, command, env=None):
         self.name, self.command, self.env = name, command, env or {}
@@ -137,7 +137,7 @@ def torch_contenders(worker, sizes, threads):
 
 
 def held_twin(one, folder):
-    """The same, held to AVX2; the folder is for what it compiles."""
+    """The same, held to AVX2; the folder is for its compiled code."""
     env = one.env | HELD | {"TORCHINDUCTOR_CACHE_DIR": os.path.join(folder, "held")}
     twin = Contender(f"{one.name}, held to AVX2", one.command, env)
     twin.held = True
@@ -145,7 +145,7 @@ def held_twin(one, folder):
 
 
 def attempt(one, seconds):
-    """Two turns alone; whether it can compete."""
+    """Runs two turns alone; returns whether it can compete."""
     try:
         one.start(True)
         one.turn(seconds)
@@ -193,7 +193,7 @@ def read_figures(path):
     except FileNotFoundError:
         fail(66, f"{path}: is not there; run bench first")
     except ValueError as error:
-        fail(65, f"{path}: is no JSON ({error}); run bench again")
+        fail(65, f"{path}: is not JSON ({error}); run bench again")
     if "device" in figures:
         fail(64, f"{path}: is of a GPU; make gpu-bench runs PyTorch beside it")
     if figures.get("program") != "bench":
@@ -216,7 +216,7 @@ def keys_of(figures):
 
 
 def write_figures(path, figures):
-    """A member a line, and an element of an array a line."""
+    """JSON with each member, and each element of an array, on a line."""
     parts = []
     for key, value in figures.items():
         if isinstance(value, list):
@@ -241,7 +241,7 @@ def available_bytes():
 
 
 def play(contenders, rounds, seconds):
-    """Turns for all; a contender starts before its first one."""
+    """Gives all contenders turns; each is started before its first turn."""
     for index in range(rounds):
         for one in contenders:
             one.turn(seconds)

@@ -1,10 +1,10 @@
--- results: what bench wrote, read strictly, and the few things that table.lua, record.lua and
+-- results: reads and checks bench's results, and has the few functions that table.lua, record.lua and
 -- scale.lua share. Errors are { code, message }, one line each.
 local json = require("dkjson")
 
 local results = {}
 
--- What a result of bench must have, and of which type.
+-- The fields that a result of bench must have, and their types.
 local fields = {
   name = "string", config = "string", machine = "string", compiler = "string", isa = "string",
   date = "string", cores = "number", threads = "number", steps = "number", ms_median = "number",
@@ -17,7 +17,7 @@ function results.fail(code, format, ...)
   error({ code = code, message = format:format(...) }, 0)
 end
 
--- Runs main; what it raises ends the program with its line and its code.
+-- Runs main; an error ends the program with its line and its code.
 function results.main(main)
   local ok, problem = xpcall(main, function(e) return type(e) == "table" and e or debug.traceback(e, 2) end)
   if ok then return end
@@ -46,12 +46,12 @@ end
 function results.read_object(path)
   local object, _, problem = json.decode(results.read_text(path), 1, nil)
   if type(object) ~= "table" then
-    results.fail(65, "%s: is no JSON object (%s); measure again, or remove it", path, problem or type(object))
+    results.fail(65, "%s: is not a JSON object (%s); measure again, or remove it", path, problem or type(object))
   end
   return object
 end
 
--- bench's figures, or nil where the file is another program's.
+-- bench's figures, or nil if the file is another program's.
 function results.read(path)
   local object = results.read_object(path)
   if object.program ~= "bench" then return nil end
@@ -71,12 +71,12 @@ function results.read(path)
   return object
 end
 
--- A word of a file's name.
+-- A text as a part of a file's name.
 function results.slug(text)
   return (text:lower():gsub("%b()", ""):gsub("[^%w]+", "-"):gsub("^%-+", ""):gsub("%-+$", ""))
 end
 
--- What tells a machine from others, in a file's name.
+-- A machine as a part of a file's name.
 function results.machine_slug(figures)
   return ("%s-%d-cores"):format(results.slug(figures.machine), figures.cores)
 end

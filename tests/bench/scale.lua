@@ -1,21 +1,21 @@
--- scale: is there a cliff? Times a step of many sizes of one model, each its own build, and holds it
--- against its floor: the sum over kernels of the larger of FLOP / peak and bytes / bandwidth.
+-- scale: is there a cliff? Times a step of many sizes of one model, each a build, and compares it with
+-- its floor: the sum over kernels of the larger of FLOP / peak and bytes / bandwidth.
 --
 --   lua5.4 tests/bench/scale.lua [--full] [--continue] [--only=N] [--out=FOLDER] [key=value ...]
 --
 -- n_layer 4, vocabulary 65; n_embd 64 … 1024, block_size 32 … 1024, batch_size 1 … 64, powers of two;
--- heads of 64 columns (of 32 where n_embd is 64). What takes more than 4 GiB by its plan or, at half the
--- peak, more than 5 s a step is left out. Of the rest the default takes, for each n_embd and for
--- block_size 32, 256 and 1024, the smallest and the largest batch, and 15 others by a fixed seed;
--- --full takes all. --continue keeps what FOLDER's file of this machine, isa and compiler has, of a run that was
--- stopped. --only=N takes the first N, to try this script. key=value goes to every config (isa=avx2).
+-- heads of 64 columns (of 32 if n_embd is 64). Sizes whose plan is more than 4 GiB or that would take, at
+-- half the peak, more than 5 s a step are left out. Of the rest, the default is the smallest and the largest
+-- batch for each n_embd and for block_size 32, 256 and 1024, and 15 others by a fixed seed; --full is all.
+-- --continue keeps the sizes that a stopped run has left in FOLDER's file of this machine, isa and compiler.
+-- --only=N takes the first N, to try this script. key=value goes to every config (isa=avx2).
 --
--- A size that is slower than it may be is timed again, three times in all, and the fastest run counts:
--- the machine may have been slow, not the program.
+-- A size that seems too slow is timed again, up to three times, and the fastest run counts: the machine may
+-- have been slow, not the program.
 --
--- Then, in turns: odd sizes beside round ones, and one thread beside all. Writes
--- FOLDER/scale-MACHINE-ISA.json, .md and .svg, after each size anew; FOLDER is tests/bench/results.
--- BENCH_RUN: a command that each timed program is given to (taskset, nice, flock).
+-- Then, in turns: odd sizes with round ones, and one thread with all. Writes FOLDER/scale-MACHINE-ISA.json,
+-- .md and .svg again after each size; FOLDER is tests/bench/results by default.
+-- BENCH_RUN: a command that runs each timed program (taskset, nice, flock).
 package.path = "./?.lua;" .. package.path
 local json = require("dkjson")
 local results = require("tests.bench.results")
@@ -25,7 +25,7 @@ local BASE, BUILD = "tests/bench/scale_base.lua", "build/scale"
 local LIMIT_BYTES, LIMIT_SECONDS = 4 << 30, 5
 local CLIFF, LEAST_FLOP = 0.6, 0.2e9
 local OTHERS, TURNS, TRIES = 15, 3, 3
-local SECONDS = 1 -- of timed steps, a size
+local SECONDS = 1 -- of timed steps for each size
 
 -- Odd sizes, and the nearest round ones.
 local pairs_of_sizes = {
@@ -55,14 +55,14 @@ local function text_of(size)
   return table.concat(words, " ")
 end
 
--- Runs a command; its output, and whether it went well.
+-- Runs a command; returns its output, and whether it succeeded.
 local function run(command)
   local pipe = assert(io.popen(command .. " 2>&1", "r"))
   local output = pipe:read("a")
   return output, pipe:close()
 end
 
--- Runs a command that must succeed; where it does not, its last line says why.
+-- Runs a command that must succeed; if it fails, the error is its last line.
 local function must(size, command)
   local output, ok = run(command)
   if not ok then results.fail(70, "scale: %s: %s", text_of(size), output:match("([^\n]*)\n*$")) end
@@ -73,7 +73,7 @@ local function compile(size, words)
     results.quoted(text_of(size) .. " " .. table.concat(words, " ")), BUILD))
 end
 
--- Emits the size's C and reads there what it will take: bytes, FLOP a step.
+-- Emits the size's C and reads from it how many bytes and FLOP a step takes.
 local function generate(size, words)
   local all = text_of(size) .. (#words > 0 and " " or "") .. table.concat(words, " ")
   must(size, ("lua5.4 gen/main.lua --build %s %s %s"):format(BUILD, BASE, all))
@@ -100,7 +100,7 @@ local function bench(size, flags)
   return figures
 end
 
--- Figures of the fastest of up to TRIES runs; one is enough where it shows no cliff.
+-- Figures of the fastest of up to TRIES runs; one is enough if it shows no cliff.
 local function bench_fairly(size)
   local best
   for try = 1, TRIES do
@@ -129,7 +129,7 @@ local function powers(from, to)
   return list
 end
 
--- Every size there is, in order of n_embd, block_size, batch_size.
+-- All sizes, in order of n_embd, block_size, batch_size.
 local function all_sizes()
   local list = {}
   for _, C in ipairs(powers(64, 1024)) do
@@ -142,13 +142,13 @@ local function all_sizes()
   return list
 end
 
--- A rough FLOP count, for what is too large to emit first: 6 N + 12 L C T a token.
+-- A rough FLOP count, so that sizes which are too large need not be emitted: 6 N + 12 L C T a token.
 local function rough_flop(size)
   local C, tokens = size.n_embd, size.batch_size * size.block_size
   return tokens * (6 * 48 * C * C + 48 * C * size.block_size)
 end
 
--- Which of those that fit are timed.
+-- Chooses which of the sizes that fit are timed.
 local function take(list, full)
   if full then return list end
   local first, last, taken = {}, {}, {}
@@ -179,7 +179,7 @@ local function take(list, full)
   return sizes
 end
 
--- ---- what is written -----------------------------------------------------------------------------
+-- ---- the report ----------------------------------------------------------------------------------
 
 local function row(cells) return "| " .. table.concat(cells, " | ") .. " |" end
 
@@ -274,7 +274,7 @@ local function new_record(figures)
     isa = figures.isa, compiler = figures.compiler, date = figures.date, sizes = {}, odd = {}, second = {} }
 end
 
--- What a run before has of the same machine, isa and compiler, or an empty record.
+-- An earlier run's record of the same machine, isa and compiler, or an empty record.
 local function continued(record, folder)
   local file = io.open(base_of(record, folder) .. ".json")
   if not file then return record end
@@ -300,7 +300,7 @@ local function find(list, wanted)
   end
 end
 
--- Those that fit, by count and by their plan; `peak` in FLOP a second.
+-- The sizes that fit, by the rough count and by their plan; `peak` in FLOP a second.
 local function fitting(words, peak)
   local list = {}
   for _, size in ipairs(all_sizes()) do
@@ -312,7 +312,7 @@ local function fitting(words, peak)
   return list
 end
 
--- Figures of several programs in turns: the median of each one's medians, of time and of the peak.
+-- Times several programs in turns: for each the medians of its median times and of its peaks.
 local function in_turns(runs)
   local ms, peak = {}, {}
   for i = 1, #runs do ms[i], peak[i] = {}, {} end
@@ -378,7 +378,7 @@ results.main(function()
   io.stdout:setvbuf("line")
   local options = parse_arguments()
   local words = options.words
-  -- The first size says what machine this is and what its peak is.
+  -- The first size is to find out the machine and its peak.
   local first = built({ n_embd = 128, n_head = 2, block_size = 64, batch_size = 8 }, words)
   local figures = bench(first)
   local all = new_record(figures)

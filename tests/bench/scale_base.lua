@@ -1,4 +1,4 @@
--- What scale.lua varies: four layers of a character GPT. Sizes come from its command line.
+-- The config that scale.lua varies: four layers of a character GPT. Sizes are given on the command line.
 return {
   n_layer = 4,
   n_head = 2,

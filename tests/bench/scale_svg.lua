@@ -1,4 +1,4 @@
--- scale_svg: scale.lua's picture: each size a dot, its share of the peak over its FLOP a step, with a
+-- scale_svg: scale.lua's chart: a dot for each size, its share of the peak over its FLOP a step, with a
 -- colour for each n_embd. Returns draw(all), which returns the text of an SVG.
 
 local WIDTH, HEIGHT = 820, 480
@@ -10,7 +10,7 @@ local function escaped(text)
   return (text:gsub("[&<>]", { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;" }))
 end
 
--- Whole powers of ten around all sizes' GFLOP.
+-- The powers of ten below and above all sizes' GFLOP.
 local function range_of(sizes)
   local low, high = math.huge, -math.huge
   for _, size in ipairs(sizes) do

@@ -1,10 +1,10 @@
--- serve: benches that serve turns of steps (bench --serve), each with a pipe to it and one from it.
+-- serve: runs benches that time steps in turns (bench --serve), each with a pipe to it and one from it.
 local json = require("dkjson")
 local results = require("tests.bench.results")
 
 local serve = {}
 
--- Calls fn(folder, ...) with a folder that is gone afterwards; returns what it returns.
+-- Calls fn(folder, ...) with a temporary folder, which is removed afterwards; returns fn's results.
 function serve.in_folder(fn, ...)
   local folder = os.tmpname()
   os.remove(folder)
@@ -15,7 +15,7 @@ function serve.in_folder(fn, ...)
   return table.unpack(result, 2, result.n)
 end
 
--- Starts a program under a name of its own in the folder. It ends where its pipes do. flags: quoted words.
+-- Starts a program, whose pipes in the folder have this name. It ends when they are closed. flags: quoted words.
 function serve.start(folder, name, program, flags)
   local to, from, pid = folder .. "/to-" .. name, folder .. "/from-" .. name, folder .. "/pid-" .. name
   assert(os.execute(("mkfifo %s %s && { %s --serve %s <%s >%s & echo $! >%s; }"):format(to, from,
@@ -24,7 +24,7 @@ function serve.start(folder, name, program, flags)
     pid = tonumber(results.read_text(pid)) }
 end
 
--- One turn of so many seconds: the times of its steps, in ms.
+-- One turn of so many seconds; returns the times of its steps, in ms.
 function serve.turn(server, seconds)
   server.to:write(seconds, "\n")
   server.to:flush()

@@ -1,5 +1,5 @@
--- table: the Markdown tables of what bench measured, from tests/bench/results/*.json, into each page
--- that has a place for one. Of each config, machine and isa the newest result counts.
+-- table: writes Markdown tables of bench's results, from tests/bench/results/*.json, into each page that
+-- has a place for one. Of each config, machine and isa the newest result counts.
 --
 --   lua5.4 tests/bench/table.lua [--results=FOLDER] [PAGE.md ...]
 --
@@ -17,7 +17,7 @@ local SLOW, END_OF_SLOW = "<!-- slow-kernels -->\n", "<!-- end of slow-kernels -
 local SLOW_BELOW = 0.8 -- of a kernel's roofline
 local MIB = 1 << 20
 
--- ---- which results -------------------------------------------------------------------------------
+-- ---- the results ---------------------------------------------------------------------------------
 
 local function key_of(figures)
   return table.concat({ figures.machine, figures.cores, figures.threads, figures.name, figures.isa }, "\n")
@@ -45,7 +45,7 @@ end
 
 -- ---- the table -----------------------------------------------------------------------------------
 
--- Where PyTorch was not measured, a dash.
+-- A dash if PyTorch was not measured.
 
 local function ms(value)
   return value and (value < 100 and "%.1f" or "%.0f"):format(value) or "–"
@@ -89,7 +89,7 @@ local function row(cells)
   return "| " .. table.concat(cells, " | ") .. " |\n"
 end
 
--- Neighbours in the list that share a machine and a compiler.
+-- Groups of neighbours in the list with the same machine and compiler.
 local function groups_of(list)
   local groups = {}
   for _, f in ipairs(list) do
@@ -107,7 +107,7 @@ local function groups_of(list)
   return groups
 end
 
--- One table a group, with a line above it that says which.
+-- A table for each group, with a line above it that names the group.
 local function tables(list)
   local text, names, rules = {}, {}, {}
   for i, column in ipairs(columns) do names[i], rules[i] = column[1], "---" end
@@ -127,8 +127,8 @@ end
 
 -- ---- slow kernels --------------------------------------------------------------------------------
 
--- "attention_12x64x4x32 53% (2.0%)": of its roofline, of the step's kernels; the slowest first. What has neither
--- operations nor bytes has no roofline.
+-- "attention_12x64x4x32 53% (2.0%)": shares of its roofline and of all kernels' time; the slowest first. A kernel with
+-- neither operations nor bytes has no roofline.
 local function slow_kernels(f)
   local words, total = {}, 0
   for _, kernel in ipairs(f.kernels) do total = total + kernel.ms end
@@ -150,7 +150,7 @@ end
 
 -- ---- pages ---------------------------------------------------------------------------------------
 
--- The page with the text between two lines, or nil where it does not have them.
+-- The page with the text put between two lines, or nil if it does not have them.
 local function between(page, open, close, text)
   local _, from = page:find(open, 1, true)
   local to = from and page:find(close, from, true)

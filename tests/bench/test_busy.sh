@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 
-# Each turn is ten steps of 30 ms of work on one thread, of 300 ms each by its own clock.
+# Each turn is ten steps with 30 ms of work on one thread; the times that it reports are 300 ms.
 cat >"$tmp/bench" <<'END'
 #!/usr/bin/lua5.4
 for _ in io.lines() do
@@ -29,7 +29,7 @@ ends() { # exit code, words, command...
 check "it measures" ends 0 'of one thread; 1 threads beside 3 busy processes: 300.00 ms a step,$' \
     lua5.4 tests/bench/busy.lua --busy=3 --seconds=1 "$tmp/bench"
 check "a step of 30 ms" awk '/^work of a step: / { exit !($5 > 20 && $5 < 40) }' "$tmp/said"
-check "beside what is fair" awk '/times its fair/ { exit !($1 * $5 > 280 && $1 * $5 < 320) }' "$tmp/said"
+check "compared with a fair step" awk '/times its fair/ { exit !($1 * $5 > 280 && $1 * $5 < 320) }' "$tmp/said"
 check "and used" grep -q 'processor time used: [01]\.[0-9]* times the work$' "$tmp/said"
 check "no process is left" sh -c '! grep -l "^sh.-c.ulimit -t 61; while" /proc/[0-9]*/cmdline 2>/dev/null'
 for words in '' '--busy=0 x' '--seconds=0 x' '--busy=many x'; do

@@ -1,5 +1,5 @@
--- floor.lua's head against the emitted trainer's: as many blocks of logits, of as many rows, whatever logits_rows asks
--- for; and its memory.
+-- test_floor: floor.lua's head is the emitted trainer's: as many row blocks of logits, of as many rows, whatever
+-- logits_rows is; and its memory.
 local check = require("tests.gen.check")
 local files = require("gen.base.files")
 
@@ -13,8 +13,8 @@ local function output_of(command)
   return text
 end
 
--- Blocks of the head's product: how many, and MB of each, in floor.lua's table; how many, and rows of each, in the
--- emitted text.
+-- The row blocks of the head's product: how many, and MB of each, in floor.lua's table; how many, and rows of each, in
+-- the emitted text.
 local function heads(words)
   local keys = "n_layer=1 n_head=1 n_embd=64 vocab_size=1000 lm_head_bias=false " .. words
   local config = folder .. ".lua"
@@ -33,7 +33,7 @@ for _, case in ipairs {
   { "batch_size=12 block_size=64", 768 }, -- less than the 8,192 of a GPU
   { "batch_size=32 block_size=512", 8192 },
   { "batch_size=12 block_size=64 logits_rows=256", 256 },
-  { "batch_size=12 block_size=64 logits_rows=300", 256 }, -- what divides 768
+  { "batch_size=12 block_size=64 logits_rows=300", 256 }, -- the largest below it that divides 768
   { "batch_size=12 block_size=64 logits_rows=999", 768 },
   { "batch_size=1 block_size=61 logits_rows=16", 61 }, -- nothing does
 } do
@@ -44,11 +44,11 @@ for _, case in ipairs {
     check.equal(floor.blocks, emitted.blocks, "blocks")
     local padded = (1000 + 127) // 128 * 128
     local bytes = 2 * (rows * (64 + padded) + 64 * padded) -- x, logits, the head's weight
-    check.equal(floor.megabytes, tonumber(("%.1f"):format(bytes / 1e6)), "MB of a block's product")
+    check.equal(floor.megabytes, tonumber(("%.1f"):format(bytes / 1e6)), "MB of a row block's product")
   end)
 end
 
-check.test("fewer rows are less memory", function()
+check.test("fewer rows take less memory", function()
   local function memory(words)
     local text = output_of("lua5.4 tests/bench/floor.lua configs/gpt2.lua batch_size=64 " .. words)
     return tonumber(text:match("activations (%d+%.%d)"))

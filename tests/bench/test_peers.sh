@@ -1,5 +1,5 @@
 #!/bin/sh
-# test_peers.sh: peers.py with fake contenders that answer made-up times: which are tried, which take
+# test_peers.sh: peers.py with fake contenders that give made-up times: which are tried, which take
 # turns, medians, ratios, and the message if one stops. PyTorch is not needed.
 # shares: nothing
 set -u
@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 74
 command -v python3 >/dev/null || { echo "test_peers: python3: not found"; exit 77; }
 export PYTHONDONTWRITEBYTECODE=1
 . tests/check.sh
-# ours: 10 ms, but 30 and 31 in the first turn. The sizes that the others get must be the config's.
+# ours: 10 ms, but 30 and 31 in the first turn. The others must get the config's sizes.
 cat >"$tmp/bench" <<'END'
 #!/bin/sh
 echo "$@" >"${0%/*}/ours"
@@ -66,14 +66,14 @@ figures 1234 >"$tmp/bench.json"
 peers --dropout=0.25
 check "it runs" test $code = 0
 check "ours serves, with bench's flags" grep -qx -- '--serve --threads=2 --dropout=0.25' "$tmp/ours"
-check "all ways to tune are tried" holds '[(p["name"], p["ms_median"]) for p in j["peers_tried"]] == [
+check "all tunings are tried" holds '[(p["name"], p["ms_median"]) for p in j["peers_tried"]] == [
     ("torch.compile, fused AdamW, malloc", 20), ("torch.compile, fused AdamW", 25),
     ("eager, fused AdamW, malloc", 35), ("eager, fused AdamW", 40)]'
-check "the best two come into the turns" holds '[p["name"] for p in j["peers"]] == [
+check "the best two take turns" holds '[p["name"] for p in j["peers"]] == [
     "ours", "as installed", "torch.compile, fused AdamW, malloc", "torch.compile, fused AdamW"]'
 check "medians over all turns" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
 check "quantiles" holds 'j["peers"][0]["ms_p90"] == 30 and j["peers"][1]["ms_p90"] == 51'
-check "steps of the turns alone" holds '[p["steps"] for p in j["peers"]] == [8, 9, 9, 9]'
+check "only steps of the turns count" holds '[p["steps"] for p in j["peers"]] == [8, 9, 9, 9]'
 check "ratios" holds '[p["ratio"] for p in j["peers"]] == [1, 5, 2, 2.5]'
 check "shares of the peak" holds '[p["share_of_peak"] for p in j["peers"]] == [0.25, 0.05, 0.125, 0.1]'
 check "memory" holds '[p["peak_rss_bytes"] >> 20 for p in j["peers"]] == [2, 50, 20, 25]'
@@ -81,12 +81,12 @@ check "for the table" holds '(j["torch"], j["torch_best"]) == ("9.9", "torch.com
 check "figures for the table" holds '[j[k] for k in ("ms_in_turns", "torch_ms_installed", "torch_ms_best",
     "ratio_installed", "ratio_best", "torch_rss_bytes")] == [10, 50, 20, 5, 2, 20 << 20]'
 check "PyTorch's best product" holds 'j["torch_product_gflops"] == 101'
-check "what bench wrote is still there" holds 'j["flop_per_step"] == 1e9 and j["kernels"] == [{"name": "a"}]'
-check "against the best, said" grep -qx 'ours against the best (torch.compile, fused AdamW, malloc): 2.00x' "$tmp/log"
+check "bench's figures are kept" holds 'j["flop_per_step"] == 1e9 and j["kernels"] == [{"name": "a"}]'
+check "the comparison with the best is printed" grep -qx 'ours against the best (torch.compile, fused AdamW, malloc): 2.00x' "$tmp/log"
 
-check "no twin where ours may use all instructions" holds '"torch_ms_held" not in j and "ratio_held" not in j'
+check "no twin held to AVX2, since ours may use all instructions" holds '"torch_ms_held" not in j and "ratio_held" not in j'
 
-# The twin is made up to be faster than the rest, so that it shows where it counts.
+# The twin is made faster than the rest, to show where it counts.
 malloc='torch.compile, fused AdamW, malloc'
 figures 1234 adamw '"isa": "avx2", ' >"$tmp/bench.json"
 peers
@@ -98,31 +98,31 @@ check "it takes its turns" holds '[p["steps"] for p in j["peers"] if "held" in p
 check "its figures" holds '(j["torch_ms_held"], j["ratio_held"]) == (16, 1.6)'
 check "the best is one that is not held" holds '[j[k] for k in ("torch_best", "torch_ms_best", "ratio_best",
     "torch_rss_bytes", "torch_product_gflops")] == ["'"$malloc"'", 20, 2, 20 << 20, 101]'
-check "both are said" grep -qx 'ours against PyTorch held to AVX2: 1.60x' "$tmp/log"
-check "and the best as ever" grep -qxF "ours against the best ($malloc): 2.00x" "$tmp/log"
+check "both comparisons are printed" grep -qx 'ours against PyTorch held to AVX2: 1.60x' "$tmp/log"
+check "and the best as before" grep -qxF "ours against the best ($malloc): 2.00x" "$tmp/log"
 
 touch "$tmp/no-held"
 peers
-check "a twin that cannot be: the others compete" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
-check "that is said" grep -qxF "peers: $malloc, held to AVX2 is left out: worker: cannot be held" "$tmp/log"
-check "and an earlier run's figures go" holds '"torch_ms_held" not in j and "ratio_held" not in j'
+check "a twin that cannot run: the others compete" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
+check "a line says so" grep -qxF "peers: $malloc, held to AVX2 is left out: worker: cannot be held" "$tmp/log"
+check "and an earlier run's figures are removed" holds '"torch_ms_held" not in j and "ratio_held" not in j'
 rm "$tmp/no-held"
 touch "$tmp/deaf"
 peers
-check "one that is not held by what it is told" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
-check "is left out" grep -qxF "peers: $malloc, held to AVX2 is left out: it uses AVX9" "$tmp/log"
+check "a twin that is not held to AVX2: the others compete" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
+check "it is left out" grep -qxF "peers: $malloc, held to AVX2 is left out: it uses AVX9" "$tmp/log"
 
 figures 1234 >"$tmp/bench.json"
 touch "$tmp/no-compiler"
 peers
 check "no compiler: the others compete" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 35, 40]'
-check "and it is said" grep -qx 'peers: torch.compile, fused AdamW is left out: worker: no C++ compiler' "$tmp/log"
+check "and a line says so" grep -qx 'peers: torch.compile, fused AdamW is left out: worker: no C++ compiler' "$tmp/log"
 
 touch "$tmp/broken"
 peers
 check "ours stops" test $code = 1
 check "its line" grep -qx 'peers: a contender stopped: bench: it is broken' "$tmp/log"
-check "the figures stay" cmp "$tmp/bench.json" "$tmp/before"
+check "the figures are kept" cmp "$tmp/bench.json" "$tmp/before"
 rm "$tmp/broken"
 
 # ---- what it refuses -----------------------------------------------------------------------------

@@ -1,5 +1,5 @@
--- record.lua and table.lua on made-up results: what is kept under which name, which results count,
--- how the table looks, and what is said of files that are wrong.
+-- test_table: record.lua and table.lua on made-up results: under which name a result is kept, which results
+-- count, how the table looks, and the messages for wrong files.
 local check = require("tests.gen.check")
 local files = require("gen.base.files")
 local json = require("dkjson")
@@ -50,7 +50,7 @@ local head = "| config | isa | ms (p10–p90) | share of peak | of the peak held
   .. "| ours against PyTorch held to AVX2 | MiB: ours, plan, PyTorch |\n"
   .. ("| --- "):rep(15) .. "|\n"
 
-check.test("the newest of each config, machine and isa; PyTorch where it was there", function()
+check.test("the newest of each config, machine and isa; PyTorch if it was measured", function()
   empty()
   write_figures("results/a.json", { date = "2025-12-31T23:59:59Z", ms_median = 99 })
   write_figures("results/b.json")
@@ -71,7 +71,7 @@ check.test("the newest of each config, machine and isa; PyTorch where it was the
     .. "\nAcme Two, 2 cores, 2 threads; gcc 12.2.0; 2026-01-02:\n\n" .. head .. "| tiny | avx2 | " .. plain)
 end)
 
-check.test("into a page, between its lines, again and again", function()
+check.test("into a page, between its two lines, repeatedly", function()
   empty()
   write_figures("results/a.json")
   local text = table_of()
@@ -83,7 +83,7 @@ check.test("into a page, between its lines, again and again", function()
   end
 end)
 
-check.test("the kernels below 80% of their roofline, where a page has a place for them", function()
+check.test("the kernels below 80% of their roofline, if a page has a place for them", function()
   empty()
   write_figures("results/a.json")
   write_figures("results/b.json", { isa = "avx512", kernels = { { name = "product", ms = 7, roofline = 0.93 } } })
@@ -96,7 +96,7 @@ check.test("the kernels below 80% of their roofline, where a page has a place fo
     .. "| tiny | avx2 | rows 42% (20.0%) |\n| tiny | avx512 | none |\n<!-- end of slow-kernels -->\nAfter.\n")
 end)
 
-check.test("a page without a place for it stays as it is", function()
+check.test("a page without a place for it is unchanged", function()
   local page = write("none.md", "Before.\n<!-- bench-table -->\n")
   local output, code = run("table.lua", "--results=" .. folder .. "/results", page)
   check.equal(code, 65)
@@ -116,11 +116,11 @@ local function complains(text, pattern)
   if not output:find(pattern) then error(("%q has no %q"):format(output, pattern)) end
 end
 
-check.test("files that are wrong: one line, with the file's name", function()
-  complains('{"program": "bench",', "is no JSON object")
-  complains("[", "is no JSON object")
-  complains("12", "is no JSON object %(number%)")
-  complains("", "is no JSON object")
+check.test("wrong files: one line, with the file's name", function()
+  complains('{"program": "bench",', "is not a JSON object")
+  complains("[", "is not a JSON object")
+  complains("12", "is not a JSON object %(number%)")
+  complains("", "is not a JSON object")
   complains(json.encode(figures { ms_median = "12" }), "ms_median: is a string, wanted a number")
   local f = figures()
   f.machine = nil
@@ -138,7 +138,7 @@ check.test("no results, no such flag", function()
   check.equal(output, "table: '--result=x' is not known; wanted [--results=FOLDER] [PAGE.md ...]\n")
 end)
 
-check.test("record: a name of config, machine and isa; the bytes as they are", function()
+check.test("record: a name of config, machine and isa; the same bytes", function()
   empty()
   local path = write_figures("bench.json", { name = "tiny-batch_size=2-isa=avx2" })
   local output = run("record.lua", path, folder .. "/results")
@@ -150,7 +150,7 @@ check.test("record: a name of config, machine and isa; the bytes as they are", f
   check.equal(output, "recorded: " .. folder .. "/results/tiny-acme-one-3-ghz-2-cores-avx2-1-threads.json\n")
 end)
 
-check.test("record refuses what bench did not write", function()
+check.test("record refuses other files than bench's", function()
   local output, code = run("record.lua", write("bench.json", '{"program": "other"}'), folder .. "/results")
   check.equal(code, 65)
   check.equal(output, folder .. "/bench.json: was not written by bench\n")

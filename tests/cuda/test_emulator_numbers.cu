@@ -1,4 +1,5 @@
-// test_emulator_numbers.cu: what every name of runtime/kernel/kernel.cuh computes, against plain references.
+// test_emulator_numbers.cu: compares every function of runtime/kernel/kernel.cuh with a plain
+// reference.
 //
 // It knows nothing of the emulator, so that nvcc builds it too and a device gives the same answers:
 //     nvcc -std=c++17 -arch=native -I runtime/kernel -o numbers tests/cuda/test_emulator_numbers.cu
@@ -57,7 +58,7 @@ static float float_of(uint32_t bits) {
     return x;
 }
 
-// ---- elements: references in doubles, from what the formats' exponents and digits mean -----------
+// ---- elements: references in doubles, from what the formats' exponents and digits mean ----------
 
 struct format {
     int digits, smallest; // binary digits behind the point; exponent of the smallest normal number

@@ -1,6 +1,6 @@
-// test_emulator_runtime.c: the emulator's answers to CUDA runtime calls, from C as the runtime makes
-// them: what is refused, with which error, and when work runs. Kernels, races between streams and
-// graphs are in test_emulator_faults.cu.
+// test_emulator_runtime.c: the emulator's answers to CUDA runtime calls, from C as in the runtime:
+// what is refused, with which error, and when work runs. Kernels, races between streams and graphs
+// are in test_emulator_faults.cu.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,8 +193,8 @@ static void test_streams(void) {
     OK(cudaMemcpyAsync(got, device, 16, cudaMemcpyDeviceToHost, b)); // to pageable: waits
     CHECK(got[0] == 1 && got[1] == 2 && got[2] == 5 && got[3] == 1);
 
-    // and so where the copy is not Async: it waits for what was there before it, and may be under way
-    // when it returns; one of pinned memory is done
+    // so does a copy that is not Async: it waits for earlier work, and may still be running when it
+    // returns; a copy of pinned memory is done
     runs = 0;
     OK(cudaLaunchHostFunc(NULL, count, &runs));
     OK(cudaMemcpy(device, host, 8, cudaMemcpyHostToDevice));

@@ -1,4 +1,4 @@
--- harbour: the smallest model that has all that a run keeps. Its instruction set is one that every machine has.
+-- harbour: the smallest model whose runs have every kind of file. Every machine has its instruction set.
 return {
   data_dir = "tests/earlier/data", dataset = "harbour", vocab_size = 36, isa = "generic",
   n_layer = 1, n_head = 2, n_embd = 8, block_size = 8, batch_size = 2, bias = true, dropout = 0.1,

@@ -14,7 +14,7 @@
 #     runs/finetuned/    a run that started from finished's checkpoint and was stopped
 #     runs/scaled/       a run in float16, on the emulator, that was stopped
 #     rates/             out/sweeps/rates: one run finished, one stopped, one not started
-#     expected.txt       the results at their end: NAME HASH, as tests/same/hash.lua makes it
+#     expected.txt       the results at their ends: NAME HASH, as tests/same/hash.lua makes it
 #     made.txt           the commit that made them
 set -eu
 cd "$(dirname "$0")/../.."
@@ -43,7 +43,7 @@ cp "$data/harbour/train.bin" "$data/harbour/val.bin" "$data/adopted/"
 rm -f "$data/adopted/meta.json"
 build/prepare --adopt="$data/adopted" --name=adopted
 
-# ---- runs, made where their paths are relative --------------------------------------------------------
+# ---- runs, made where relative paths lead to them -----------------------------------------------------
 
 cp -R "$data" "$tmp/data"
 cd "$tmp"
@@ -52,7 +52,7 @@ run() { # name, flags
     shift
     "$train" --data_dir=data --out_dir="runs/$name" --threads=2 "$@"
 }
-# A reader that goes away after so many lines stops a run, which then saves its state.
+# A run whose reader ends after so many lines is stopped, and saves its state.
 stopped() { # lines, name, flags
     lines=$1
     shift

@@ -40,19 +40,19 @@ lines() { # file, how many
 
 check "a finished run" run finished
 check "has nothing left to do" says "this run is finished, after 61 iterations"
-check "and is what it was" comes_to stopped "$tmp/runs/finished"
+check "and is unchanged" comes_to stopped "$tmp/runs/finished"
 check "a stopped run" run stopped --csv=1
-check "goes on" says "resuming from runs/stopped/state.safetensors, iteration "
-check "and comes to its end" comes_to stopped "$tmp/runs/stopped"
+check "resumes" says "resuming from runs/stopped/state.safetensors, iteration "
+check "and has the same results" comes_to stopped "$tmp/runs/stopped"
 check "with a line for each step" lines "$tmp/runs/stopped/metrics.csv" 62
 check "a finetuned run" run finetuned --init_from=runs/finished/ckpt.safetensors --seed=5 --max_iters=40
-check "goes on" says "resuming from runs/finetuned/state.safetensors, iteration "
-check "and comes to its end" comes_to finetuned "$tmp/runs/finetuned"
+check "resumes" says "resuming from runs/finetuned/state.safetensors, iteration "
+check "and has the same results" comes_to finetuned "$tmp/runs/finetuned"
 
 train=$scaled
 check "a stopped run in float16" run scaled --gradient_accumulation_steps=1 --max_iters=30
-check "goes on" says "resuming from runs/scaled/state.safetensors, iteration "
-check "and comes to its end" comes_to scaled "$tmp/runs/scaled"
+check "resumes" says "resuming from runs/scaled/state.safetensors, iteration "
+check "and has the same results" comes_to scaled "$tmp/runs/scaled"
 train=$root/build/harbour/cpu/train
 
 same_sample() {
@@ -64,7 +64,7 @@ check "a checkpoint is sampled from" same_sample
 # ---- data ---------------------------------------------------------------------------------------------
 
 check "nanoGPT's data, with our meta.json" run adopted --dataset=adopted --max_iters=5
-check "train as they did" comes_to adopted "$tmp/runs/adopted"
+check "gives the same results" comes_to adopted "$tmp/runs/adopted"
 mkdir "$tmp/again"
 text=tests/earlier/data/harbour/input.txt
 check "the text" build/prepare --text=$text --out="$tmp/again" --name=harbour \
@@ -78,9 +78,9 @@ mkdir -p out/sweeps
 cp -R tests/earlier/rates "$out"
 check "half a sweep" make sweep SWEEP="$tmp/$sweep.lua" JOBS=1
 cp "$tmp/checked" "$tmp/log"
-check "what is done stays" says "done already: 1 of 3 runs"
-check "what was stopped goes on" grep -q "resuming from .*, iteration " "$out/exp02-lr0.01/log.txt"
-check "nothing begins anew" test -z "$(find "$out" -name '*previous*')"
+check "the run that is done is kept" says "done already: 1 of 3 runs"
+check "the stopped run resumes" grep -q "resuming from .*, iteration " "$out/exp02-lr0.01/log.txt"
+check "no run starts from scratch" test -z "$(find "$out" -name '*previous*')"
 for path in "$out"/exp*; do check "${path##*/}" comes_to "rates/${path##*/}" "$path"; done
 
 # ---- reports ------------------------------------------------------------------------------------------

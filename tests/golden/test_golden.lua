@@ -1,7 +1,7 @@
--- test_golden: what the generator makes of small configs, held against what is stored beside this file:
--- the dump of each pass and, of tiny and cuda, the emitted text.
+-- test_golden: compares the generator's output for small configs with the files stored beside this one:
+-- the dump of each pass and, for tiny and cuda, the emitted text.
 --
---     lua5.4 tests/golden/test_golden.lua [--update]     --update (make golden) stores what it makes now
+--     lua5.4 tests/golden/test_golden.lua [--update]     --update (make golden) stores the present output
 local check = require "tests.gen.check"
 local files = require "gen.base.files"
 
@@ -72,13 +72,13 @@ for _, golden in ipairs(stored) do
       end
     end)
   end
-  check.test(folder .. ": no files that nobody makes", function()
+  check.test(folder .. ": no file that is not made any more", function()
     for _, path in ipairs(lines_of(("find %s -type f"):format(folder))) do
       if not texts[path:sub(#folder + 1)] then error(path .. " is not made any more; make golden", 0) end
     end
   end)
 end
-if arg[1] == "--update" then -- what other tests compare
+if arg[1] == "--update" then -- the files of other tests
   os.execute("lua5.4 tests/gen/test_passes.lua --update && lua5.4 tests/gen/test_readme.lua --update")
 end
 check.finish()

@@ -1,4 +1,4 @@
-// activation.c: the pointwise functions, from C's library.
+// activation.c: the pointwise functions, by C's library.
 #include "tests/ops/harness.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
--- Cases of the pointwise functions on their own, near 0 and far out; fusion.lua has them in stores.
+-- Cases of the pointwise functions alone, near 0 and for large numbers; fusion.lua has them in stores.
 local sizes = { { 1, 1 }, { 7, 5 }, { 13, 17 }, { 7, 65 }, { 13, 100 } }
 local tolerance = { gelu_erf = 1e-6, gelu_tanh = 1e-6, relu = 1e-7, silu = 1e-6 }
 

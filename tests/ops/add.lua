@@ -1,4 +1,4 @@
--- Cases of add: the first operand and the second one streaming, alone and in a store.
+-- Cases of add: alone, and in a store with either operand as the one that the kernel computes.
 return function(case)
   for _, size in ipairs({ { 1, 1 }, { 7, 17 }, { 13, 100 } }) do
     case(("%dx%d"):format(size[1], size[2]), { tolerance = 1e-7, forward = true }, function(g, given)

@@ -1,4 +1,4 @@
-// attention.c: causal attention of a query at a time, a head at a time.
+// attention.c: causal attention, one query of one head at a time.
 #include "tests/ops/harness.h"
 
 #include <math.h>
@@ -20,7 +20,7 @@ double softmax(double *y, const double *x, int count) {
 }
 
 // y (D) of query q over keys and values 0 .. i, each `stride` apart; returns the log of the sum of
-// exponentials. row: the query's number among all heads' and batches', for dropout.
+// exponentials. row: the query's number among those of all heads and batches, for dropout.
 static double attend(const struct op *op, double *y, const double *q, const double *keys,
                      const double *values, int stride, int i, int64_t row) {
     const int D = op->d.D, T = op->d.T;
@@ -61,8 +61,8 @@ void attention_reference(const struct op *op) {
     }
 }
 
-// qkv (N, 3C), of positions from pos on -> cache, y (N, C). The cache holds all keys, in transposed
-// panels (H, S / WIDTH, D, WIDTH), and then all values (H, S, D).
+// qkv (N, 3C) of the positions from pos on -> cache, y (N, C). The cache holds all keys, in
+// transposed panels (H, S / WIDTH, D, WIDTH), and then all values (H, S, D).
 void attention_decode_reference(const struct op *op) {
     enum { WIDTH = 32 };
     const int N = op->d.N, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E, S = op->d.S;

@@ -1,8 +1,8 @@
--- Cases of attention: sizes around the tile's and its blocks', heads of odd sizes, dropout, far scores.
+-- Cases of attention: sizes around those of tiles and key blocks, heads of odd sizes, dropout, scores far apart.
 local op = require("gen.ir.op")
 
 local plain = { { 1, 1, 1, 1 }, { 1, 100, 1, 64 }, { 3, 7, 2, 1 } }
--- CUDA: heads that fill the tensor cores' tiles, or not, and sequences around the blocks' sizes.
+-- CUDA: heads that fill the tensor cores' tiles, or not, and sequences around the tiles' sizes.
 local plain_cuda = { { 2, 7, 2, 8 }, { 1, 65, 2, 20 }, { 1, 100, 2, 32 }, { 3, 1, 2, 64 }, { 2, 130, 2, 64 },
   { 1, 65, 1, 80 }, { 1, 64, 1, 128 }, { 1, 130, 67, 8 } }
 local dropped_cuda = { { 2, 64, 1, 16 }, { 1, 33, 1, 40 }, { 1, 130, 1, 64 }, { 1, 100, 1, 128 } }

@@ -1,8 +1,8 @@
 // backend_cpu.c: runs a case's kernels on this machine.
 //
-// The ways: with 1, 2, 4 and 7 threads. Memory is exactly as long as its tensor: from malloc, for
-// ASan to watch, or against a page that cannot be touched, behind NaNs that must not change, for
-// what ASan does not see (masked vectors).
+// The ways are 1, 2, 4 and 7 threads. Memory is exactly as long as its tensor. It is from malloc,
+// which ASan checks, or, for accesses that ASan does not see (masked vectors), between NaNs that
+// must not change and a page without access.
 #include "tests/ops/harness.h"
 
 #include <check.h>
@@ -52,7 +52,7 @@ static struct memory memory_new(size_t bytes, bool in_pages) {
     return memory;
 }
 
-// False where something was written before its first byte.
+// False if something was written before its first byte.
 static bool memory_free(struct memory *memory) {
     bool intact = true;
     if (memory->pages) {
@@ -66,9 +66,9 @@ static bool memory_free(struct memory *memory) {
     return intact;
 }
 
-// ---- tensors: rows with padding behind them -------------------------------------------------------
+// ---- tensors: rows with padding -----------------------------------------------------------------
 
-// A tensor's memory, with nothing in it.
+// A tensor's memory, unwritten.
 static struct memory tensor_new(const struct tensor *t, bool in_pages) {
     struct memory memory = memory_new((size_t)t->rows * (size_t)t->width * sizeof(float), in_pages);
     memset(memory.at, POISON, memory.bytes);
@@ -80,7 +80,7 @@ static char *tensor_at(const struct tensor *t, const struct memory *memory, int 
            ((size_t)(i / t->columns) * (size_t)t->width + (size_t)(i % t->columns)) * sizeof(float);
 }
 
-// From count elements without padding, and back.
+// Copies count elements without padding into a tensor's memory, and back.
 static void tensor_write(const struct tensor *t, const float *dense, struct memory *memory) {
     for (int i = 0; i < t->count; i++) {
         memcpy(tensor_at(t, memory, i), dense + i, sizeof *dense);
@@ -98,7 +98,7 @@ static void tensor_read(const struct tensor *t, const struct memory *memory, flo
 struct job {
     const struct call *call;
     struct call_context context;
-    struct memory scratch[MOST_THREADS]; // of each thread, where the kernel has any
+    struct memory scratch[MOST_THREADS]; // of each thread, if the kernel has any
 };
 
 static void job_run(void *context, int thread, int threads) {
@@ -128,7 +128,7 @@ static struct job job_new(const struct op_case *c, const struct call *call, stru
     return job;
 }
 
-// False where the call wrote before its scratch memory.
+// False if the call wrote before its scratch memory.
 static bool job_free(struct job *job, int threads) {
     bool intact = true;
     for (int t = 0; t < threads && job->call->scratch_bytes > 0; t++) {
@@ -190,7 +190,7 @@ double backend_run(const struct op_case *c, const struct settings *settings, str
         if (i != way.alias_call) {
             parallel_run(job_run, &job);
         } else {
-            // The result in the operand's memory, from where it goes to its own.
+            // Write the result over the operand, then copy it to its own memory.
             const struct memory *operand = &tensors[way.alias_tensor];
             const int result = c->calls[i].operands[0];
             void *before = malloc(operand->bytes);

@@ -1,9 +1,9 @@
-// backend_cuda.c: runs a case's kernels on a CUDA device: on a real one, or, where the headers of
+// backend_cuda.c: runs a case's kernels on a CUDA device: on a real one, or, if the headers of
 // tests/cuda/emulator come first, on the emulated one.
 //
 // The ways: on a device a case runs twice; on the emulator under each of its schedules. Memory is
 // as long as its tensor, or lies between canaries that must not change. Rows have their leading
-// dimension: the padding of weights and of logits' gradients is 0 and must stay so; other padding
+// dimension: the padding of weights and of logits' gradients is 0 and must stay 0; other padding
 // starts as NaN, which must not reach a result.
 #include "tests/ops/backend_cuda.h"
 
@@ -25,7 +25,7 @@ const double backend_seconds = 20; // the first test opens the device, too
 
 enum { LOSS_SCALER = 8 }; // float16: the loss scaler's factor; loss_scale is divided by it
 #ifdef DIECAST_EMULATED
-enum { WORKSPACE = 1 << 20 }; // which touches all of its device memory often
+enum { WORKSPACE = 1 << 20 }; // small, since it often touches all of its device memory
 #else
 enum { WORKSPACE = GEMM_WORKSPACE };
 #endif
@@ -140,7 +140,7 @@ static size_t tensor_bytes(const struct tensor *t) {
     return (size_t)t->rows * (size_t)t->width * format_bytes(t->format);
 }
 
-// From rows without padding, in floats, to the device.
+// Copies rows without padding, in floats, to the device.
 static void tensor_write(const struct tensor *t, const void *dense, const struct memory *memory) {
     const size_t size = format_bytes(t->format);
     char *padded = allocate(1, memory->bytes, "a case");
@@ -153,7 +153,7 @@ static void tensor_write(const struct tensor *t, const void *dense, const struct
     free(padded);
 }
 
-// And back. False where padding that has to be 0 is not.
+// And back. False if padding that has to be 0 is not.
 static bool tensor_read(const struct tensor *t, const struct memory *memory, void *dense) {
     const size_t size = format_bytes(t->format);
     bool clean = true;
@@ -176,7 +176,7 @@ static bool tensor_read(const struct tensor *t, const struct memory *memory, voi
     return clean;
 }
 
-// The places of tokens (count) by token, rising where tokens are the same.
+// The places of tokens (count) sorted by token, rising for equal tokens.
 static void write_order(const struct op_case *c, const struct settings *settings, int tensor,
                         const struct memory *order) {
     const struct tensor *t = &c->tensors[tensor];
@@ -252,7 +252,7 @@ static bool job_free(const struct job *job) {
     return (job->order.bytes == 0 || memory_free(&job->order)) && intact;
 }
 
-// Runs a job with its result in the memory of an operand, from where it goes to its own.
+// Runs a job that writes its result over an operand, then copies it to its own memory.
 static void job_run_aliased(const struct op_case *c, struct job *job, int operand,
                             const struct memory *tensors) {
     const int result = job->call->operands[0];
@@ -270,7 +270,7 @@ static void job_run_aliased(const struct op_case *c, struct job *job, int operan
     free(before);
 }
 
-// The mean loss, NAN where no call has computed it; and the sum of losses that it was added to.
+// The mean loss, or NAN if no call has computed it; and the sum of losses that it was added to.
 static double read_loss(const struct op_case *c, const struct settings *settings,
                         const struct gpu *gpu) {
     struct step_state state;

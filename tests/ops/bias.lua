@@ -1,4 +1,4 @@
--- Cases of bias and of bias_grad, which is a kernel of its own where no product reads its dy.
+-- Cases of bias and of bias_grad, which is a separate kernel if no product reads its dy.
 return function(case)
   for _, size in ipairs({ { 1, 1 }, { 7, 5 }, { 13, 17 }, { 7, 65 }, { 100, 100 }, { 300, 264 } }) do
     case(("%dx%d"):format(size[1], size[2]), { tolerance = 1e-6 }, function(g, given)

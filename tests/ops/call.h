@@ -1,4 +1,4 @@
-// call.h: what is between emitted kernels and the harness; C for a CPU's, C++ for CUDA's.
+// call.h: the interface of emitted kernels and the harness; C for a CPU's kernels, C++ for CUDA's.
 #ifndef DIECAST_OPS_CALL_H
 #define DIECAST_OPS_CALL_H
 
@@ -8,13 +8,13 @@ enum { OP_OPERANDS = 12, OP_BETAS = 2 };
 
 struct call_context {
     void *at[OP_OPERANDS];
-    struct model *m;      // a CPU's
-    struct gpu *gpu;      // CUDA's
-    void *scratch;        // a CPU's: this thread's memory; CUDA's: the kernel's workspace
-    float beta[OP_BETAS]; // of each gradient that has one: 0, nothing is there yet
+    struct model *m;      // CPU
+    struct gpu *gpu;      // CUDA
+    void *scratch;        // CPU: this thread's memory; CUDA: the kernel's workspace
+    float beta[OP_BETAS]; // for each gradient that has one; 0: it is the first to write it
     uint32_t site;        // of dropout
-    int rows, pos;        // the sampler's
-    int thread, threads;  // a CPU's
+    int rows, pos;        // for the sampler
+    int thread, threads;  // CPU
 };
 
 typedef void call_fn(const struct call_context *c);
@@ -24,7 +24,7 @@ struct whole_case {
     const char *name; // "adamw", "adam" or "sgd"
     int floats, decayed, rows;
     void (*take)(struct gpu *gpu);   // a staging slot to tokens, targets and order (rows)
-    void (*norm)(struct gpu *gpu);   // of the gradients, and what the update is told
+    void (*norm)(struct gpu *gpu);   // of the gradients, and the arguments of the update
     void (*update)(struct gpu *gpu); // params, m, v and packed
     void (*cast)(struct gpu *gpu);   // params to packed; NULL in float32
 };

@@ -1,4 +1,4 @@
--- Cases of cross_entropy: some targets do not count; logits far apart; rows of several blocks.
+-- Cases of cross_entropy: targets that do not count; logits far apart; rows in several row blocks.
 return function(case)
   for _, size in ipairs({ { 1, 1 }, { 7, 5 }, { 13, 65 }, { 7, 257 }, { 13, 100 }, { 100, 17 }, { 7, 1000 },
     { 5, 2309 }, { 3, 50304 } }) do

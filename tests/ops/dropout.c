@@ -1,4 +1,4 @@
-// dropout.c: the mask again, an element at a time, from the generator of runtime/base/rng.c.
+// dropout.c: the mask, one element at a time, by the generator of runtime/base/rng.c.
 #include "tests/ops/harness.h"
 
 double dropout_factor(const struct op *op, int64_t row, int columns, int column) {

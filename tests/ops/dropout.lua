@@ -1,4 +1,4 @@
--- Cases of dropout; harness.c also counts what the large ones drop.
+-- Cases of dropout; in the large ones harness.c also counts how many elements are dropped.
 return function(case)
   for _, size in ipairs({ { 1, 1 }, { 7, 5 }, { 13, 65 }, { 7, 128 }, { 100, 100 } }) do
     case(("%dx%d"):format(size[1], size[2]), { tolerance = 1e-6 }, function(g, given)

@@ -1,4 +1,4 @@
--- Cases of embed: with and without positions, dropout in its store, and the sampler's.
+-- Cases of embed: with and without positions, with dropout in its store, and the sampler's kernel.
 local function tables(g, V, T, C)
   local wte = g:param("wte", { V, C }, { init = "zeros", spread = 1 })
   local wpe = T and g:param("wpe", { T, C }, { init = "zeros", spread = 1 })
@@ -18,7 +18,7 @@ return function(case)
         end)
     end
   end
-  -- Tokens of which a few, or one, fill the batch.
+  -- A batch of one or a few different tokens.
   for _, size in ipairs({ { 2, 100, 65, 1 }, { 10, 100, 17, 1 }, { 10, 100, 17, 2 } }) do
     local B, T, C, below = table.unpack(size)
     case(("%dx%dx%d, %d tokens"):format(B, T, C, below), { tolerance = 1e-6 }, function(g, given)

@@ -1,5 +1,5 @@
-// format.c: float32 as bfloat16 and float16 and back, on bits: what kernels round to is not asked
-// of the code that they round with.
+// format.c: converts float32 to bfloat16 and float16 and back, on bits, independently of the code
+// with which kernels round.
 #include "tests/ops/harness.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ static uint32_t shift_rounded(uint32_t bits, int by) {
     return kept + (rest > half || (rest == half && kept & 1));
 }
 
-// A NaN keeps its upper bits, and stays one.
+// A NaN keeps its upper bits, and stays a NaN.
 static uint16_t to_bf16(uint32_t bits) {
     const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
     return (uint16_t)(nan ? bits >> 16 | 0x40 : shift_rounded(bits, 16));
@@ -34,10 +34,10 @@ static uint16_t to_f16(uint32_t bits) {
     if (exponent >= 16) {
         return (uint16_t)(sign | 0x7c00);
     }
-    if (exponent >= -14) { // may round up to infinity, as it should
+    if (exponent >= -14) { // may round up to infinity, which is right
         return (uint16_t)(sign | shift_rounded(size - (112u << 23), 13));
     }
-    // Subnormal: units of 2^-24. Below 2^-25 there is nothing left to round.
+    // Subnormal: units of 2^-24. Below 2^-25 the result is 0.
     const uint32_t fraction = 0x800000u | (size & 0x7fffffu);
     return (uint16_t)(sign | (exponent < -25 ? 0 : shift_rounded(fraction, -exponent - 1)));
 }

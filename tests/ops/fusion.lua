@@ -1,4 +1,4 @@
--- Cases of several ops, fused as a model's are: the feed-forward layer, and two residual steps.
+-- Cases of several ops, fused as in a model: the feed-forward layer, and two residual steps.
 local function linear(g, x, name, C, O)
   local y = g:append("matmul", { name .. ".product" }, { x, g:param(name .. ".w", { O, C }, { init = "zeros" }) })
   return g:append("bias", { name }, { y, g:param(name .. ".b", { O }, { init = "zeros" }) })
@@ -46,7 +46,7 @@ return function(case)
       g:append("mean_loss", {}, { g:append("cross_entropy", { "losses" }, { scores, targets }), targets })
     end)
   end
-  -- CUDA: one kernel for a chain of pointwise ops that no other kernel takes.
+  -- CUDA: one kernel for a chain of pointwise ops that are fused into no other kernel.
   for _, activation in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
     case("a chain with " .. activation, { tolerance = 2e-6 }, function(g, given)
       local x = given("x", { 13, 17 })

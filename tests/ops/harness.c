@@ -1,23 +1,23 @@
-// harness.c: runs every case. What kernels write is held against references in doubles, gradients
-// against central differences of those.
+// harness.c: runs every case. Results of kernels are compared with references in doubles, gradients
+// with central differences of those.
 //
 //     harness [FAMILY ...]            as a Check suite, a test for each case
 //     harness --bench [FAMILY ...]    prints GFLOP/s of each kernel; asserts nothing
 //     harness --list                  prints the families; opens no device
 //
-// Where no family is named, all are meant.
+// Without a FAMILY, all are meant.
 //
-// Each case runs in all ways that the backend has, and again with each result in the memory of each
-// operand that it may have: all must give the same bytes. Results start as NaN, gradients as random
-// numbers; where gradients may also be overwritten, they start as NaN and come to the same.
+// Each case runs in all ways that the backend has, and again with each result written over each
+// operand that it may overwrite: all must give the same bytes. Results start as NaN, gradients as
+// random numbers; if gradients may also be overwritten, they start as NaN, with the same results.
 //
-// What is compared is relative, in L2, over a tensor. In float32 a case's own tolerance is allowed:
-// what float sums of its sizes lose. In bfloat16 or float16 the reference starts from what kernels
-// read, that is from rounded numbers. Each tensor of activations that is stored on the way, the
-// result itself, and what an attention rounds for its products, then moves each element by at most
-// half a unit in its last place; that much, relative, is added for each of them (emit.lua counts
-// them). The mean square of such an error is 0.4 of the bound, which leaves room for what
-// derivatives, sums of several rounded operands and products of random numbers make of it.
+// Errors are relative, in L2, over a tensor. In float32 a case's own tolerance is allowed: the
+// error of float sums of its sizes. In bfloat16 or float16 the reference starts from rounded
+// numbers, as the kernels do. Each tensor of activations that is stored on the way, the result
+// itself, and what an attention rounds for its products then moves each element by at most half a
+// unit in its last place; this much, relative, is added for each of them (emit.lua counts them).
+// The mean square of such an error is 0.4 of the bound, which leaves room for the effects of
+// derivatives, of sums of several rounded operands and of products of random numbers.
 #include "tests/ops/harness.h"
 
 #include "tests/ops/named.h"
@@ -32,7 +32,7 @@ static const float LOSS_SCALE = 0.375f; // d loss / d a row's loss
 static const struct way FIRST_WAY = {0, -1, -1};
 enum { RANDOM_START, RANDOM_DIRECTION, RANDOM_ELEMENT, RANDOM_KINDS };
 
-// ---- random numbers: a function of (case's name, tensor, element) -------------------------------
+// ---- random numbers: a function of the case's name, the tensor and the element ------------------
 
 static uint64_t random_bits(const struct op_case *c, int tensor, int kind, int element) {
     uint32_t hash = 2166136261u; // FNV-1a
@@ -61,7 +61,7 @@ void fill_start(const struct op_case *c, int tensor, const struct settings *sett
         }
     }
     if (random && t->ignored) {
-        ((int32_t *)at)[0] = t->below - 1; // one that counts, and the last one of the vocabulary
+        ((int32_t *)at)[0] = t->below - 1; // a target that counts, the vocabulary's last token
     }
 }
 
@@ -70,7 +70,7 @@ void fill_start(const struct op_case *c, int tensor, const struct settings *sett
 struct reference {
     const struct op_case *c;
     const struct settings *settings;
-    double **at; // of each tensor; NULL where the reference has none
+    double **at; // of each tensor; NULL if the reference has none
     double mean_loss;
 };
 
@@ -132,7 +132,7 @@ static double reference_loss(struct reference *r) {
     return loss;
 }
 
-// The loss's slope where x moves along a direction of length 1; NULL is along element i.
+// The loss's slope when x moves along a direction of length 1; NULL is along element i.
 static double slope(struct reference *r, int tensor, const double *direction, int i) {
     const int count = direction ? r->c->tensors[tensor].count : 1;
     const double h = DIFFERENCE * r->c->tensors[tensor].spread;
@@ -166,7 +166,7 @@ static void **run(const struct op_case *c, const struct settings *settings, stru
     return results;
 }
 
-// Runs in this way and holds the bytes against those of the first one.
+// Runs in this way and compares the bytes with those of the first way.
 static void run_again(const struct op_case *c, const struct settings *settings, struct way way,
                       void **first, double first_loss) {
     double loss;
@@ -185,7 +185,7 @@ static void run_again(const struct op_case *c, const struct settings *settings, 
     free_results(c, results);
 }
 
-// ---- what kernels wrote, against the reference --------------------------------------------------
+// ---- results of kernels, compared with the reference --------------------------------------------
 
 static void check_given(const struct op_case *c, const struct settings *settings, int tensor,
                         const void *result) {
@@ -201,8 +201,9 @@ static double tolerance_of(const struct op_case *c, const struct tensor *t) {
     return c->tolerance + t->roundings * format_roundoff(elem_format);
 }
 
-// got (count) is within the tensor's tolerance of wanted, relative, in L2. at_least: where these
-// are some elements of a tensor, what their norm would be if they were like the others.
+// Checks that got (count) is within the tensor's tolerance of wanted, relative, in L2. at_least: if
+// these are only some elements of a tensor, the norm that they would have if they were like the
+// others.
 static void check_close(const struct op_case *c, const struct tensor *t, const double *got,
                         const double *wanted, int count, int columns, double at_least) {
     const double tolerance = tolerance_of(c, t);
@@ -243,8 +244,8 @@ static void check_value(const struct op_case *c, int tensor, const float *result
     free(got);
 }
 
-// A gradient against central differences: every element where that is not too much work; else some,
-// one of each of as many equal parts, and a random direction, which no element escapes.
+// Compares a gradient with central differences: every element, if that is not too much work; else
+// one of each of several equal parts, and a random direction, which depends on every element.
 static void check_gradient(const struct op_case *c, int tensor, const float *result,
                            struct reference *r) {
     const struct tensor *t = &c->tensors[tensor];
@@ -267,7 +268,7 @@ static void check_gradient(const struct op_case *c, int tensor, const float *res
         const uint64_t bits = random_bits(c, tensor, RANDOM_ELEMENT, n);
         const int i = (int)(first + (int64_t)rng_below(bits, (uint64_t)(end - first)));
         wanted[n] = slope(r, t->of, NULL, i);
-        if (t->accumulate) { // what was there rounds the sum: it belongs to what is compared
+        if (t->accumulate) { // compare the sum with the old value, whose size decides its rounding
             wanted[n] += start[i];
         }
         got[n] = result[i];
@@ -285,7 +286,7 @@ static void check_gradient(const struct op_case *c, int tensor, const float *res
             wanted[i] /= sqrt(length);
             along += gradient[i] * wanted[i];
         }
-        // Of an error's length a random direction sees 1 / sqrt(count), or a few times that.
+        // An error in a random direction is about its length / sqrt(count), or a few times that.
         const double measured = slope(r, t->of, wanted, 0);
         const double allowed = tolerance_of(c, t) * sqrt(norm) * fmin(1, 4 / sqrt(count));
         ck_assert_msg(fabs(along - measured) <= allowed,
@@ -323,7 +324,7 @@ static void check_results(const struct op_case *c, const struct settings *settin
     reference_free(&r);
 }
 
-// Where gradients are overwritten they are what is otherwise added to them; the rest is the same.
+// A gradient that is overwritten gets what is otherwise added to it; all else is the same.
 static void check_overwrite(const struct op_case *c, const struct settings *settings,
                             void **added) {
     struct settings overwrite = *settings;
@@ -390,7 +391,7 @@ static void case_run(const struct op_case *c, float dropout) {
     free_results(c, results);
 }
 
-// A case's name is its family's, a space, and what is its own.
+// A case's name is its family's, a space, and its own.
 static const char *case_name(const char *function, int i) {
     (void)function;
     return strchr(case_at(i)->name, ' ') + 1;
@@ -405,9 +406,9 @@ START_TEST(case_holds) {
 }
 END_TEST
 
-// ---- dropout: how much is dropped ---------------------------------------------------------------
+// ---- dropout: how many elements are dropped -----------------------------------------------------
 
-// Elements of the first value that are 0, where the case is of dropout alone and large enough.
+// Counts zeros of the first value, if the case is of dropout alone and large enough.
 START_TEST(dropout_has_its_rate) {
     int counted = 0;
     for (int i = 0; case_at(i); i++) {
@@ -446,7 +447,7 @@ struct words {
     int count;
 };
 
-// Family f: those of cases, then what the backend has beside them, then NULL.
+// Family f: those of cases, then the backend's own, then NULL.
 static const char *family_at(int f) {
     return f < families_count ? families[f].name : f == families_count ? backend_family() : NULL;
 }
@@ -491,7 +492,7 @@ static void bench(const struct words *words) {
     }
 }
 
-// Tests of case_holds are numbered through all families, wanted or not.
+// Tests of case_holds are numbered over all families, chosen or not.
 static void add_cases(TCase *tcase, int f) {
     int first = 0;
     for (int before = 0; before < f; before++) {

@@ -1,4 +1,4 @@
--- Cases of layernorm: with and without a shift, with a residual in the backward store, far from 0.
+-- Cases of layernorm: with and without a shift, with a residual in the backward store, with numbers far from 0.
 local function norm(g, x, C, shift)
   return (g:append("layernorm", { "y", "mean", "rstd" },
     { x, g:param("scale", { C }, { init = "ones" }), shift and g:param("shift", { C }, { init = "zeros" }) }))
@@ -13,7 +13,7 @@ return function(case)
       end)
     end
   end
-  -- CUDA: two rows a warp, one, and a block.
+  -- CUDA: two rows a warp, one row a warp, and a thread block for each row.
   for _, size in ipairs({ { 5, 768 }, { 3, 1600 }, { 3, 2056 } }) do
     case(("%dx%d"):format(size[1], size[2]), { tolerance = 1e-6, backend = "cuda" }, function(g, given)
       return norm(g, given("x", size), size[2], true)

@@ -1,8 +1,9 @@
 // matmul.c: y (N, O) = x (N, C) w (O, C)^T.
 //
-// References do little else where shapes are large: a gradient's differences take the product again
-// and again. So it works on tiles, ROWS rows of x by a panel of w, which is PANEL outputs side by
-// side, in vectors that every 64-bit machine has. Each element's sum is still taken in order of C.
+// For large shapes this is most of the reference's work, since a gradient's differences repeat the
+// product many times. So it works on tiles, ROWS rows of x by a panel of w, which is PANEL outputs
+// side by side, in vectors that every 64-bit machine has. Each element is still summed in order of
+// C.
 #include "tests/ops/harness.h"
 
 #include <stdlib.h>
@@ -11,7 +12,7 @@
 typedef double pair __attribute__((vector_size(2 * sizeof(double)))); // as malloc aligns
 enum { PAIRS = 2, PANEL = 2 * PAIRS, ROWS = 4 };
 
-// w (O, C) -> panels (ceil(O / PANEL), C, PANEL), 0 behind the last output.
+// w (O, C) -> panels (ceil(O / PANEL), C, PANEL), 0 after the last output.
 static pair *pack(const double *w, int O, int C) {
     const size_t panels = (size_t)(O + PANEL - 1) / PANEL;
     double *packed = calloc(panels * (size_t)C * PANEL, sizeof *packed);
@@ -44,7 +45,7 @@ void matmul_reference(const struct op *op) {
     pair *packed = pack(op->in[1], O, C);
     for (int n = 0; n < N; n += ROWS) {
         const double *x[ROWS];
-        for (int r = 0; r < ROWS; r++) { // behind the last row: that one again
+        for (int r = 0; r < ROWS; r++) { // after the last row: that row again
             x[r] = op->in[0] + (size_t)(n + r < N ? n + r : N - 1) * (size_t)C;
         }
         for (int o = 0; o < O; o += PANEL) {

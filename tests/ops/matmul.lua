@@ -1,10 +1,10 @@
--- Cases of the products with a weight, of its packing, and of the sampler's product.
+-- Cases of the products with a weight, of the weight's packing, and of the sampler's product.
 local function product(g, given, N, C, O)
   return g:append("matmul", { "y" }, { given("x", { N, C }), g:param("w", { O, C }, { init = "zeros" }) })
 end
 
 return function(case)
-  -- Tails of rows and columns of every tile, whole tiles, and no bias.
+  -- Partial tiles of rows and columns, whole tiles, and no bias.
   for _, size in ipairs({ { 1, 1, 1 }, { 13, 5, 65 }, { 24, 32, 64 }, { 100, 17, 100 } }) do
     local N, C, O = table.unpack(size)
     case(("%dx%dx%d"):format(N, C, O), { tolerance = 1e-6 }, function(g, given)

@@ -1,5 +1,5 @@
-// named.h: Check with names for the tests of a loop. Check's stand-in (tests/cuda/check) prints them
-// as it goes; Check itself knows numbers alone.
+// named.h: Check with names for the tests of a loop. Check's stand-in (tests/cuda/check) prints
+// them as it goes; Check itself has only numbers.
 //
 //     tcase_add_named_loop_test(tcase, test, name, first, end);
 //

@@ -1,9 +1,9 @@
-# ops.mk: one instruction set's op harness from what emit.lua wrote; run.sh calls it.
+# ops.mk: builds one instruction set's op harness from emit.lua's files; run.sh calls it.
 #
 #     make -f tests/ops/ops.mk BUILD=folder ISA=name ISA_FLAGS=... CHECK_LIBS=... [BENCH=1]
 #
 # Kernels are compiled without optimisation, which takes a third of the time and changes no result;
-# references with it, since differences need many of them.
+# references with it, since central differences run them often.
 .SUFFIXES:
 .DELETE_ON_ERROR:
 CC := gcc

@@ -1,4 +1,4 @@
--- Cases of rmsnorm: odd sizes, both of CUDA's variants, with a residual in the backward store, far from 0.
+-- Cases of rmsnorm: odd sizes, both of CUDA's variants, with a residual in the backward store, with numbers far from 0.
 local function norm(g, x, C)
   return (g:append("rmsnorm", { "y", "rstd" }, { x, g:param("scale", { C }, { init = "ones" }) }))
 end
@@ -9,7 +9,7 @@ return function(case)
       return norm(g, given("x", size), size[2])
     end)
   end
-  -- CUDA: two rows a warp, one, and a block.
+  -- CUDA: two rows a warp, one row a warp, and a thread block for each row.
   for _, size in ipairs({ { 5, 768 }, { 3, 1600 }, { 3, 2056 } }) do
     case(("%dx%d"):format(size[1], size[2]), { tolerance = 1e-6, backend = "cuda" }, function(g, given)
       return norm(g, given("x", size), size[2])
@@ -26,7 +26,7 @@ return function(case)
   case("without statistics", { tolerance = 1e-6, forward = true }, function(g, given)
     return norm(g, given("x", { 13, 17 }), 17)
   end)
-  -- Far from 0 one column is but its sign, whose gradient is what rounding leaves of it.
+  -- With one column y is x's sign: far from 0 its gradient would be only rounding.
   case("of one column, near 0", { tolerance = 1e-6 }, function(g, given)
     return norm(g, given("x", { 7, 1 }, { spread = 3e-3 }), 1)
   end)

@@ -1,8 +1,8 @@
 #!/bin/sh
 # run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (default:
-# all), and prints the totals. Those that this machine cannot run are skipped with a line that says why.
+# all), and prints the totals. Sets that this machine cannot run are skipped with a line that says why.
 # Writes to build/ops/ISA; BUILD names another folder than build.
-# FAMILIES="layernorm attention" in the environment: only these.
+# FAMILIES="layernorm attention" in the environment chooses families.
 set -eu
 cd "$(dirname "$0")/../.."
 build=${BUILD:-build}
@@ -20,7 +20,7 @@ cross_works() {
         $cross -x c -o /dev/null - -lcheck 2>/dev/null
 }
 
-# How a program for an instruction set runs here: "here", "qemu", or why it does not.
+# How a program for an instruction set runs on this machine: "here", "qemu", or why it does not.
 how_runs() {
     case $1-$(uname -m) in
         generic-* | neon-aarch64) echo here ;;

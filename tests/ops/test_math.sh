@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_math.sh: vec_math.h against C's library, for every instruction set that this machine can run:
-# all floats of the ranges that matter on the widest, a sample on the others. The results must have the
-# same bits with every width and both compilers, except for generic, which has no fused multiply-add.
+# test_math.sh: compares vec_math.h with C's library, for every instruction set that this machine can run:
+# all floats of the important ranges on the widest, a sample on the others. The results must have the same
+# bits with every width and both compilers, except with generic, which has no fused multiply-add.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -20,7 +20,7 @@ build() {
     return 1
 }
 
-# check NAME STEP COMMAND...: the accuracy and, where it is none of `generic`, the bits
+# check NAME STEP COMMAND...: the accuracy and, except of `generic`, the bits
 check() {
     name=$1 step=$2
     shift 2

@@ -1,5 +1,5 @@
-// whole.c: CUDA's kernels that no graph asks for: the norm and the update of all parameters, their
-// image in the type of activations, and what takes a batch from its staging slot.
+// whole.c: CUDA's kernels that are in no graph: the norm and the update of all parameters, their
+// image in the type of activations, and the copy of a batch from its staging slot.
 #include "tests/ops/backend_cuda.h"
 #include "tests/ops/named.h"
 
@@ -19,7 +19,7 @@ static const struct step_settings SETTINGS = {.learning_rate = 0.1,
                                               .weight_decay = 0.1,
                                               .grad_clip = 1};
 enum { STEPS = 3 };
-// Steps after the first have gradients that are clipped, whatever their count.
+// In steps after the first, gradients are large enough to be clipped, however few there are.
 static const double SPREADS[STEPS] = {1e-3, 1, 4};
 
 // ---- a model on the device ----------------------------------------------------------------------
@@ -137,7 +137,7 @@ static void check_part(const struct parts *p, enum part part, const double *want
 
 static void check_image(const struct parts *p) {
     if (elem_format == F32) {
-        return; // the parameters are read themselves
+        return; // kernels read the parameters themselves
     }
     const size_t size = format_bytes(elem_format);
     float *params = read_part(p, PARAMS);
@@ -162,7 +162,7 @@ static double *read_doubles(const struct parts *p, enum part part) {
     return doubles;
 }
 
-// One step on the device, held against the reference from where the device stood.
+// One step on the device, compared with a reference step from the device's state before it.
 static void check_step(const struct parts *p, int step) {
     const struct whole_case *c = p->c;
     const struct step_state before = read_state(p->gpu);
@@ -234,9 +234,9 @@ START_TEST(update_follows_the_reference) {
 }
 END_TEST
 
-// ---- what is not finite -------------------------------------------------------------------------
+// ---- gradients and losses that are not finite ---------------------------------------------------
 
-// A step in which nothing may change but the counters; in one that only tries, not the scaler either.
+// A step that may change only the counters; one that only tries must not change the scaler either.
 static void check_unchanged(const struct whole_case *c, float gradient, double total,
                             int32_t only_try) {
     const bool skipped = !(fabsf(gradient) < 1e20f) || !isfinite(total);
@@ -283,7 +283,7 @@ START_TEST(not_finite_is_skipped) {
     for (int32_t only_try = 0; only_try < 2; only_try++) {
         check_unchanged(&whole_cases[_i], NAN, 7.5, only_try);
         check_unchanged(&whole_cases[_i], -INFINITY, 7.5, only_try);
-        check_unchanged(&whole_cases[_i], 2e20f, 7.5, only_try); // its square is no float
+        check_unchanged(&whole_cases[_i], 2e20f, 7.5, only_try); // its square overflows
         check_unchanged(&whole_cases[_i], 1, NAN, only_try);
     }
     check_unchanged(&whole_cases[_i], 1, 7.5, 1);
@@ -326,7 +326,7 @@ START_TEST(image_is_rounded) {
 }
 END_TEST
 
-// Micro-steps take the two slots in turn.
+// Micro-steps take the two slots alternately.
 START_TEST(batches_are_taken) {
     const struct whole_case *c = &whole_cases[_i];
     struct gpu *gpu = backend_device();

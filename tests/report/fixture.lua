@@ -1,5 +1,5 @@
--- fixture: folders of runs as the trainer writes them, made up, so that the report can be tested without training. The
--- losses fall, and rise again for wide models; a sampler beside them answers as the real one does.
+-- fixture: made-up folders of runs, as the trainer writes them, so that the report can be tested without training. The
+-- losses fall, and rise again for wide models; a sampler beside them answers like the real one.
 local json = require("dkjson")
 local hash = require("gen.config.hash")
 local files = require("gen.base.files")
@@ -25,7 +25,7 @@ function fixture.project()
   for _, name in ipairs({ "gen", "templates", "tests" }) do
     shell(("ln -s %s/%s %s/%s"):format(here(), name, root, name))
   end
-  -- The data set's characters are the bytes, and its validation text is what samples begin with.
+  -- The data set's characters are the bytes, and samples begin with its validation text.
   local letters = {}
   for c = 1, 127 do letters[c] = (" %02x"):format(c) end
   files.write(root .. "/data/shakespeare_char/meta.json", json.encode({ tokenizer = "char" .. table.concat(letters) }))
@@ -38,7 +38,7 @@ function fixture.remove(root)
   shell("rm -rf " .. files.quoted(root))
 end
 
--- Noise from a whole number, the same in each run; -1 to 1.
+-- Noise from -1 to 1, made from a whole number, the same in each run.
 local function noise(n)
   n = (n * 2654435761 + 12345) % 4294967296
   n = (n ~ (n >> 15)) * 2246822519 % 4294967296
@@ -46,7 +46,7 @@ local function noise(n)
   return n / 2147483648 - 1
 end
 
--- What the trainer would write of settings s at an iteration.
+-- The losses that the trainer would write for settings s at an iteration.
 local function losses(s, iter, salt)
   local width = math.log(s.n_embd / 64) / math.log(2)
   local fall = 6.5 * math.exp(-iter / (260 - 40 * width)) + 1.6 * math.exp(-iter / 1500)
@@ -56,9 +56,9 @@ local function losses(s, iter, salt)
   return train + 0.015 * noise(salt + iter), val + 0.02 * noise(salt + iter + 77)
 end
 
--- One run's folder. spec: name, settings, max_iters, seed, and what goes wrong: last (it stopped there), nan_from,
--- cut (the last line is half), evaluations (at most), no_info (an old run without run.json), no_checkpoint. every: the
--- steps from one line to the next.
+-- One run's folder. spec: name, settings, max_iters, seed, and what goes wrong: last (the iteration where it stopped),
+-- nan_from, cut (the last line is cut off), evaluations (at most), no_info (an old run without run.json),
+-- no_checkpoint. every: the steps from one line to the next.
 function fixture.run(root, folder, spec)
   local s = { n_layer = 4, n_head = 4, n_embd = 128, batch_size = 16, dropout = 0.1, block_size = 64 }
   for key, value in pairs(spec.settings or {}) do s[key] = value end
@@ -106,7 +106,7 @@ function fixture.run(root, folder, spec)
     build = "build/" .. build .. "/cpu" }
 end
 
--- A build whose sampler is tests/report/sampler.lua, with figures of bench and a memory plan.
+-- A build whose sampler is tests/report/sampler.lua, with results of bench and a memory plan.
 function fixture.build(root, name, digits, s)
   local folder = ("%s/build/%s/cpu"):format(root, hash.folder(name))
   local sampler = folder .. "/sample"
@@ -155,7 +155,7 @@ local function product(factors)
   return list
 end
 
--- One change at a time around the first values.
+-- One change at a time from the first values.
 local function around(factors)
   local base = {}
   for _, f in ipairs(factors) do base[f.key] = f.values[1] end
@@ -205,7 +205,7 @@ fixture.GRID32 = {
   { key = "dropout", values = { 0.1, 0.2 } },
 }
 
--- Runs the report in the project with words for its command line; returns its output and whether it ended well.
+-- Runs the report in the project with these arguments; returns its output and whether it succeeded.
 function fixture.report(root, words)
   local pipe = io.popen(("cd %s && lua5.4 gen/report.lua %s 2>&1"):format(files.quoted(root), words))
   local output = pipe:read("a")

@@ -1,4 +1,4 @@
-// head: stands before all scripts of a page under test, and keeps what they complain of.
+// head: comes before all scripts of a page under test, and collects their errors.
 window.problems = [];
 addEventListener('error', event => problems.push(`error: ${event.message} (${event.lineno}:${event.colno})`));
 addEventListener('unhandledrejection', event => problems.push(`rejected: ${event.reason}`));

@@ -8,7 +8,7 @@ set -eu
 page=$1 picture=$2
 shift 2
 [ $# -gt 0 ] || set -- summary curves effects attention
-width=1040 height=840 percent=56 # of a part, and of that what it is drawn at
+width=1040 height=840 percent=56 # of a part, and the size at which it is drawn
 
 browser=
 for name in chromium chromium-browser google-chrome google-chrome-stable; do

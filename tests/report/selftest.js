@@ -1,4 +1,4 @@
-// selftest: what test_page.lua sets into a copy of a report: it uses the page as a person does and tells the frame
+// selftest: test_page.lua puts it into a copy of a report: it uses the page as a person does and reports to the frame
 // around it what was wrong. head.js, which comes first, collects errors in `problems`.
 addEventListener('load', () => setTimeout(() => {
   const R = window.report, failures = [...problems];
@@ -7,7 +7,7 @@ addEventListener('load', () => setTimeout(() => {
   const one = selector => document.querySelector(selector);
   const visible = node => node && !node.closest('[hidden]') && node.getClientRects().length > 0;
 
-  // Pixels of a canvas within a box that are neither ground nor grid nor any grey, unless greys count.
+  // Counts a canvas's pixels within a box that are neither background nor grid nor any grey, unless greys count.
   const painted = (canvas, box, greys) => {
     const data = canvas.getContext('2d').getImageData(box.x, box.y, Math.max(1, box.w), Math.max(1, box.h)).data;
     let n = 0;
@@ -79,7 +79,7 @@ addEventListener('load', () => setTimeout(() => {
     check(filter('no-run-has-this-name') === 0, 'filtering by a word');
     check(filter('') === runs.length, 'the filter taken away');
 
-    // Pickers: another run is another figure and other words.
+    // Pickers: another run has another figure and other words.
     const pick = (select, look) => {
       if (!select || select.options.length < 2) return;
       const before = look();
@@ -135,7 +135,7 @@ addEventListener('load', () => setTimeout(() => {
       check(!one('#large').open, 'the enlarged map stays');
     }
 
-    // Light and dark: as the system at first, then by the switch; printed light.
+    // Light and dark: at first as in the system, then by the switch; light in print.
     const ground = () => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0);
     const dark = matchMedia('(prefers-color-scheme: dark)').matches;
     check((ground() < 200) === dark, 'the ground is not the system’s');
@@ -146,7 +146,7 @@ addEventListener('load', () => setTimeout(() => {
     dispatchEvent(new Event('afterprint'));
     choose(one('#theme'), 'auto');
 
-    // Nothing sticks out to the side, nothing is loaded.
+    // Nothing is wider than the page, and nothing is loaded.
     check(document.documentElement.scrollWidth <= innerWidth + 1, `the page is ${document.documentElement.scrollWidth} wide, the window ${innerWidth}`);
     for (const node of document.querySelectorAll('section, figure, .table, pre')) {
       if (visible(node)) check(node.getBoundingClientRect().right <= innerWidth + 1, `${node.tagName} in ${(node.closest('section') || node).id} sticks out`);

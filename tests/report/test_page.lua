@@ -1,5 +1,5 @@
--- The report in headless Chromium: every page at phone and desktop width, light and dark. selftest.js in the page looks
--- whether each chart is drawn, sorts every table, picks runs, filters, and says what is wrong.
+-- test_page: the report in headless Chromium: every page at phone and desktop width, light and dark. selftest.js in the
+-- page checks that each chart is drawn, sorts every table, picks runs, filters, and reports what is wrong.
 package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
 local files = require("gen.base.files")
@@ -9,7 +9,7 @@ local library = require("gen.report.library")
 
 local PHONE, DESKTOP = 360, 1280
 local EACH = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DESKTOP, "dark" } }
-local LEAST_CHECKS = 30 -- of a page; a test that looks at nothing finds nothing
+local LEAST_CHECKS = 30 -- of a page, so that a test that checks nothing fails
 
 local function find_browser()
   for _, name in ipairs({ "chromium", "chromium-browser", "google-chrome", "google-chrome-stable" }) do
@@ -36,8 +36,8 @@ local function prepare(root, page)
     script(files.read("tests/report/selftest.js")) .. text:sub(close))
 end
 
--- Frames of every width and scheme around the pages: a window is never narrower than 500, and a frame has the scheme
--- of the element that it stands in.
+-- Frames of every width and colour scheme around the pages: a window cannot be narrower than 500, and a frame has the
+-- scheme of the element that contains it.
 local function frames(root, pages)
   local out, count = {}, 0
   for _, page in ipairs(pages) do
@@ -56,8 +56,8 @@ addEventListener('message', event => {
   return path
 end
 
--- What selftest.js said in each frame, by page: { frame, width, scheme, checks, failures }; and Chromium's lines about
--- the console.
+-- The results of selftest.js in each frame, by page: { frame, width, scheme, checks, failures }; and Chromium's lines
+-- about the console.
 local function visit(root, path)
   local log = root .. "/chromium.log"
   local command = ("timeout 300 %s --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run " ..
@@ -81,7 +81,7 @@ end
 
 local root = fixture.project()
 
--- A grid as it should be; the same with all that can be wrong; one at a time with seeds; any runs; a live one.
+-- A complete grid; the same with everything that can be wrong; one change at a time with seeds; any runs; a live one.
 fixture.sweep(root, "grid", "grid", { { key = "n_head", values = { 4, 8 } }, { key = "n_embd", values = { 128, 256 } },
   { key = "max_iters", values = { 1000, 2000 } } }, { 1337 })
 fixture.sweep(root, "broken", "grid", { { key = "n_head", values = { 4, 8 } },

@@ -22,7 +22,7 @@ int fake_signal_at = -1, fake_signal, fake_nan_from, fake_nan_to;
 int fake_forwards, fake_called[FAKE_CALLS];
 double fake_wrong_gradient = 1;
 
-// ---- what emitted files say of themselves -------------------------------------------------------
+// ---- what emitted files state about the model ---------------------------------------------------
 
 enum {
     WTE = 0,
@@ -163,7 +163,7 @@ static void count_call(enum fake_call call) {
 
 // ---- rows ---------------------------------------------------------------------------------------
 
-// What dropout multiplies element c of row n by.
+// Dropout's factor for element c of row n.
 static float mask(const struct model *m, int n, int c) {
     if (m->dropout == 0) {
         return 1;
@@ -209,7 +209,7 @@ void model_forward(struct model *m, int thread, int threads) {
     kernel_done(0, thread);
 }
 
-// Row n's loss, 0 where its target does not count; z (C) and probabilities (V) on the way.
+// Row n's loss, 0 if its target does not count; also sets z (C) and probabilities (V).
 static float row_loss(const struct model *m, int n, float *z, float *probability) {
     const float *x = m->acts + X + L * N * C + n * C;
     for (int c = 0; c < C; c++) {
@@ -286,7 +286,7 @@ static void backward_row(struct model *m, int n) {
     }
 }
 
-// What row n adds to element i of params.
+// The gradient of row n by element i of params.
 static float row_gradient(const struct model *m, int i, int n) {
     const float *x = m->acts + X + n * C, *last = x + L * N * C;
     int c = i % C;
@@ -329,7 +329,7 @@ void model_backward(struct model *m, int thread, int threads) {
     kernel_done(0, thread);
 }
 
-// In the place of peak.c's, which would measure for a second in each of a test's many runs.
+// Replaces peak.c's, which would measure for a second in each of a test's many runs.
 double peak_gflops(int threads, double *held) {
     if (held) {
         *held = 90.0 * threads;

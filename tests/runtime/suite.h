@@ -1,4 +1,4 @@
-// suite.h: what the Check suites of this folder share: a scratch folder for each test, small files
+// suite.h: shared by the Check suites of this folder: a scratch folder for each test, small files
 // in it, and running a function in a child process to see how it ends the program.
 #ifndef DIECAST_SUITE_H
 #define DIECAST_SUITE_H
@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// ---- a scratch folder: made before each test, removed after it whether it passed or not ---------
+// ---- a scratch folder: made before each test, removed after it even if it fails -----------------
 
 static char suite_dir[512];
 
@@ -52,7 +52,7 @@ static inline void suite_write_text(const char *name, const char *text) {
     suite_write(name, text, strlen(text));
 }
 
-// A whole file, with a zero behind it. The caller frees.
+// A whole file, followed by a zero. The caller frees.
 static inline char *suite_read(const char *name, size_t *length) {
     FILE *file = fopen(suite_path(name), "rb");
     ck_assert_msg(file != NULL, "%s is not there", name);
@@ -96,10 +96,10 @@ struct ending {
     char text[4096]; // what went to stderr
 };
 
-// Of LeakSanitizer, where a test is built with it: what die() leaves behind is no leak.
+// From LeakSanitizer, if a test is built with it: memory that die() does not free is not a leak.
 void __lsan_disable(void) __attribute__((weak));
 
-// Runs fn(context) in a process of its own, which exits with 0 where fn returns.
+// Runs fn(context) in a child process, which exits with 0 if fn returns.
 static inline struct ending suite_run(void (*fn)(void *context), void *context) {
     struct ending ending = {0};
     int channel[2];
@@ -170,7 +170,7 @@ static inline int suite_asleep(void) {
     return count;
 }
 
-// Looks until so many sleep; false where they never do, in looks that take minutes.
+// Waits until so many sleep; false if they do not within minutes.
 static inline bool suite_all_asleep(int wanted) {
     for (int look = 0; look < 6000; look++) {
         if (suite_asleep() == wanted) {
@@ -183,8 +183,8 @@ static inline bool suite_all_asleep(int wanted) {
 
 // ---- running ------------------------------------------------------------------------------------
 
-// Runs one suite with all these tests, each in a case of its own, since Check then makes and
-// removes the scratch folder outside the test's process. Returns main's result.
+// Runs one suite with all these tests, each in a separate case, since Check then makes and removes
+// the scratch folder outside the test's process. Returns main's result.
 static inline int suite_main(const char *name, const TTest *const *tests, int count) {
     Suite *suite = suite_create(name);
     for (int i = 0; i < count; i++) {

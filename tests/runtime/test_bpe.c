@@ -1,5 +1,5 @@
-// test_bpe.c: GPT-2's encoding with a small made-up list of merges: the pieces against PCRE2, a
-// piece's tokens against a direct implementation of the rule, and the tokenizers that are refused.
+// test_bpe.c: GPT-2's encoding with a small made-up list of merges: the pieces compared with PCRE2,
+// a piece's tokens with a direct implementation of the rule, and the tokenizers that are refused.
 // test_gpt2.c has the real merges.
 // libraries: libpcre2-8
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -11,8 +11,8 @@
 
 // ---- pieces, against PCRE2 ----------------------------------------------------------------------
 
-// \s is White_Space to GPT-2's tokenizers; PCRE2's \s has U+180E too, which is none since Unicode
-// 6.3.
+// \s is White_Space in GPT-2's tokenizers; PCRE2's \s also has U+180E, which is not White_Space
+// since Unicode 6.3.
 static const char pattern[] = "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+"
                               "| ?[^\\p{White_Space}\\p{L}\\p{N}]+"
                               "|\\p{White_Space}+(?!\\P{White_Space})|\\p{White_Space}+";
@@ -29,12 +29,12 @@ static struct regex regex_open(const char *text) {
     regex.code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
                                &error, &at, NULL);
     ck_assert_msg(regex.code != NULL, "PCRE2 refuses %s at %zu: error %d", text, at, error);
-    pcre2_jit_compile(regex.code, PCRE2_JIT_COMPLETE); // where there is none, it is only slower
+    pcre2_jit_compile(regex.code, PCRE2_JIT_COMPLETE); // without it, it is only slower
     regex.match = pcre2_match_data_create(1, NULL);
     return regex;
 }
 
-// The length of what matches at `at`, or 0.
+// The length of the match at `at`, or 0.
 static size_t regex_match(const struct regex *regex, const char *text, size_t length, size_t at) {
     int found = pcre2_match(regex->code, (PCRE2_SPTR)text, length, at,
                             PCRE2_ANCHORED | (at > 0 ? PCRE2_NO_UTF_CHECK : 0), regex->match, NULL);
@@ -66,7 +66,7 @@ static void same_pieces(const struct regex *regex, const char *text, size_t leng
     }
 }
 
-// What this Unicode and PCRE2's both give a meaning to.
+// The code points that are assigned both in this version of Unicode and in PCRE2's.
 static bool *known_code_points(void) {
     bool *known = calloc(0x110000, sizeof *known);
     struct regex none = regex_open("\\p{Cn}");
@@ -94,7 +94,7 @@ START_TEST(every_code_point_is_cut_as_pcre2_does) {
         if (!known[c]) {
             continue;
         }
-        // One text of them all, cut apart by what breaks before and behind: a letter and a mark.
+        // One text of them all, separated by a letter and a mark, which end pieces.
         char text[400], once[5] = {0};
         size_t used = 0;
         int bytes = utf8_encode(c, once);
@@ -111,7 +111,7 @@ START_TEST(every_code_point_is_cut_as_pcre2_does) {
             memcpy(text + used, i % 2 ? "x;" : ";x", 2);
             used += 2;
         }
-        memcpy(text + used, once, (size_t)bytes); // and at the end, behind a space
+        memcpy(text + used, once, (size_t)bytes); // and at the end, after a space
         same_pieces(&regex, text, used + (size_t)bytes);
         count++;
     }
@@ -218,7 +218,7 @@ END_TEST
 START_TEST(any_bytes_are_cut_into_pieces_that_end) {
     for (uint32_t i = 0; i < 20000; i++) {
         size_t length = rng_below(rng_bits(5, 6, i, 0), 24) + 1;
-        char *text = malloc(length); // of its own, so that a look behind its end is seen
+        char *text = malloc(length); // of exactly this size, so that a read past its end is found
         for (size_t k = 0; k < length; k++) {
             static const char some[] = " 'a1\xc3\xe2\x80\xf0\xff\n";
             text[k] = some[rng_below(rng_bits(5, 7, i, (uint32_t)k), sizeof some - 1)];
@@ -240,7 +240,7 @@ struct merge {
     int left, right;
 };
 
-// Bytes are their own ids, but for two that have changed places.
+// Bytes are their own ids, except for two that are swapped.
 static char *tokenizer_string(const struct merge *merges, int count, const char *rest) {
     char *string = malloc(1024 + 8 * (size_t)count), *at = string;
     at += sprintf(at, "bpe gpt2 ");
@@ -265,8 +265,8 @@ static struct tokenizer tokenizer_of(const struct merge *merges, int count, cons
     return tokenizer;
 }
 
-// The rule as it is written: of all pairs the one whose merge comes first, wherever it stands, from
-// left to right; and again.
+// The rule literally: merge the pair whose merge comes first in the list, from left to right;
+// repeat.
 static int64_t encode_slowly(const struct merge *merges, int count, const char *piece, int length,
                              int32_t *ids) {
     for (int i = 0; i < length; i++) {
@@ -294,7 +294,7 @@ static int64_t encode_slowly(const struct merge *merges, int count, const char *
     }
 }
 
-// Merges of the letters a to d, made up: of any two tokens so far.
+// Made-up merges of the letters a to d, each of any two tokens so far.
 static int make_merges(uint32_t seed, struct merge *merges, int most) {
     int count = 0, length[600] = {0};
     for (int i = 0; i < 256; i++) {
@@ -324,7 +324,7 @@ START_TEST(merges_follow_the_rule) {
         int count = make_merges(seed, merges, 60);
         struct tokenizer t = tokenizer_of(merges, count, "");
         for (uint32_t i = 0; i < 200; i++) {
-            // Short pieces, long ones, and those in between, where the way of doing it changes.
+            // Short pieces, long ones, and those in between, where the algorithm changes.
             int length = (int)rng_below(rng_bits(seed, 8, i, 0), i % 4 ? 60 : 300) + 1;
             char text[300];
             for (int k = 0; k < length; k++) {
@@ -459,7 +459,7 @@ static void refused(const char *string, const char *why) {
     ck_assert_msg(strstr(error, why) != NULL, "no '%s' in: %s", why, error);
 }
 
-// The tokenizer of "ab", with the byte at `at` (from the end where negative) changed to c.
+// The tokenizer of "ab", with the byte at `at` (from the end if negative) changed to c.
 static void refused_with(long at, char c, const char *why) {
     char *string = tokenizer_string((struct merge[]){{'a', 'b'}, {256, 'c'}}, 2, " <|endoftext|>");
     string[at < 0 ? (long)strlen(string) + at : at] = c;

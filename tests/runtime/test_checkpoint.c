@@ -15,7 +15,7 @@ static const struct progress progress = {.iter = 250,
 
 static struct model create(uint64_t seed) {
     struct model m;
-    parallel_threads(1); // tests fork, threads would be left behind
+    parallel_threads(1); // tests fork, which does not copy threads
     model_create(&m, &model_info, true);
     model_init(&m, &model_info, seed);
     for (int64_t i = 0; i < model_info.state_floats; i++) {
@@ -126,7 +126,7 @@ START_TEST(weights_alone_have_no_moments) {
     struct model m = create(2);
     struct progress p;
     ck_assert(!checkpoint_load(suite_path("file"), &m, &model_info, &p, FAKE_TOKENIZER));
-    ck_assert(m.m[3] == 3); // left as they were
+    ck_assert(m.m[3] == 3); // unchanged
     model_destroy(&m);
 }
 END_TEST
@@ -216,7 +216,7 @@ static void write_metadata(const char *const *metadata, int pairs) {
     ck_assert_int_eq(rename(suite_path("other"), suite_path("file")), 0);
 }
 
-// A whole one with one value replaced, or, where value is NULL, without it.
+// Writes a checkpoint with one value replaced, or without it if value is NULL.
 static void write_with(const char *key, const char *value) {
     const char *good[] = {
         "format",       "diecast", "iter",          "9",     "updates",   "7",
@@ -243,7 +243,7 @@ START_TEST(metadata_of_others) {
     ck_assert(p.best_val_loss == 1e9);
     struct checkpoint_header header;
     checkpoint_read_header(suite_path("file"), &header);
-    ck_assert(!header.has_progress); // no state to go on from
+    ck_assert(!header.has_progress); // no state to resume
     checkpoint_free_header(&header);
     model_destroy(&m);
 }
@@ -307,7 +307,7 @@ START_TEST(what_a_state_must_say) {
         write_with(keys[i], NULL);
         refused(&model_info, place);
     }
-    write_with("format", "pt"); // nor does another name make it somebody else's
+    write_with("format", "pt"); // with another format it is still ours
     struct safetensors file;
     char error[512];
     enum exit_code code;
@@ -321,7 +321,7 @@ START_TEST(what_a_state_must_say) {
 }
 END_TEST
 
-// Of a state's header no bit can change without being seen.
+// Every changed bit in a state's header is noticed.
 START_TEST(every_bit_of_a_states_header) {
     save(true);
     size_t length;
@@ -366,7 +366,7 @@ START_TEST(values_that_are_not_finite) {
         checkpoint_save_state(suite_path("file"), &m, &model_info, &progress, "seed=1",
                               FAKE_TOKENIZER);
         refused(&model_info, names[part], "that is not finite");
-        m.m = m.v = NULL; // for those who take weights alone
+        m.m = m.v = NULL; // for a model without moments
         struct progress p;
         if (part > 0) {
             ck_assert(!checkpoint_load(suite_path("file"), &m, &model_info, &p, FAKE_TOKENIZER));

@@ -16,7 +16,7 @@ static int choose(const float *logits, int V, double temperature, int top_k, dou
     return sampler_choose(copy, V, &sampling, draw);
 }
 
-// Which ids come up in many draws, as bits.
+// The ids that come up in many draws, as bits.
 static unsigned choices(const float *logits, int V, double temperature, int top_k, double top_p) {
     unsigned seen = 0;
     for (uint32_t i = 0; i < 2000; i++) {

@@ -35,19 +35,19 @@ static void open_data(void *context) {
 }
 
 static struct sizes usual = {4, 8};
-static char dataset[64]; // the command that the messages name
+static char dataset[64]; // as in the command that the messages name
 
 static const char *remedy(void) {
     snprintf(dataset, sizeof dataset, "make data DATASET=%s", strrchr(suite_dir, '/') + 1);
     return dataset;
 }
 
-// ---- what they give -----------------------------------------------------------------------------
+// ---- valid files --------------------------------------------------------------------------------
 
 START_TEST(opens_what_is_good) {
     write_good();
     struct data data;
-    data_open(&data, suite_dir, 4, 19); // 19 + 1 tokens are all that val has
+    data_open(&data, suite_dir, 4, 19); // val has just 19 + 1 tokens
     ck_assert_uint_eq(data.train.count, 100);
     ck_assert_uint_eq(data.val.count, 20);
     ck_assert_int_eq(suite_token(&data.train, 99), 3);
@@ -122,19 +122,19 @@ START_TEST(a_batch_depends_on_seed_stream_and_index_alone) {
     ck_assert_mem_ne(a, b, sizeof a);
     data_batch(&split, 1, RNG_TRAIN, 6, 4, 2, 5000, b, targets);
     ck_assert_mem_ne(a, b, sizeof a);
-    // Written down once, so that no later change moves the batches of runs that are under way.
+    // Stored once, so that no later change moves the batches of runs in progress.
     data_batch(&split, 1337, RNG_TRAIN, 0, 4, 2, 5000, a, targets);
     for (int row = 0; row < 4; row++) {
         ck_assert_int_eq(a[2 * row],
                          (int32_t)rng_below(rng_bits(1337, 0, (uint32_t)row, 0), 5000 - 2));
     }
-    // Rows beyond 2^32 have counters of their own.
+    // Rows beyond 2^32 have other counters.
     data_batch(&split, 1337, RNG_TRAIN, 1ull << 40, 4, 2, 5000, b, targets);
     ck_assert_mem_ne(a, b, sizeof a);
 }
 END_TEST
 
-// 12 GiB of which all but a few bytes are holes.
+// A file of 12 GiB, almost all of it holes.
 START_TEST(files_beyond_four_billion_tokens) {
     enum { T = 16 };
     const size_t count = 6442450944; // tokens
@@ -167,7 +167,7 @@ START_TEST(files_beyond_four_billion_tokens) {
 }
 END_TEST
 
-// ---- how they can be wrong ----------------------------------------------------------------------
+// ---- wrong files --------------------------------------------------------------------------------
 
 START_TEST(missing_files) {
     static const char *const names[] = {"train.bin", "val.bin", "meta.json"};
@@ -259,7 +259,7 @@ START_TEST(broken_meta) {
 }
 END_TEST
 
-// Ends as a trainer does that cannot go on.
+// Ends like a trainer that cannot continue.
 static void draw_all(void *context) {
     int32_t x[4], y[4];
     for (uint64_t index = 0; index < 1000; index++) {
@@ -282,7 +282,8 @@ START_TEST(ids_beyond_the_vocabulary) {
 }
 END_TEST
 
-// A file that is emptied or cut while it is trained on: one line, and the process goes on to save.
+// A file that is emptied or cut while it is trained on: one line, and the process continues, to
+// save.
 START_TEST(files_that_become_shorter) {
     write_good();
     struct data data;
@@ -297,7 +298,7 @@ START_TEST(files_that_become_shorter) {
 }
 END_TEST
 
-// A context longer than what is read at a time.
+// A context longer than the part that is read at a time.
 START_TEST(long_rows) {
     enum { COUNT = 30000, T = 9001 };
     static uint16_t tokens[COUNT];
@@ -321,7 +322,7 @@ END_TEST
 
 // ---- hashes -------------------------------------------------------------------------------------
 
-// meta.json with the hashes of what is there.
+// Writes meta.json with the hashes of the present files.
 static void write_hashes(const char *hash) {
     struct data data;
     data_open(&data, suite_dir, 65536, 8);
@@ -368,7 +369,7 @@ static void verify(void *context) {
     data_verify(context);
 }
 
-// What --verify is for: tokens that the look at a large file's blocks would not have met.
+// Only --verify finds wrong tokens in a part of a large file that is not checked otherwise.
 START_TEST(all_of_the_data_are_verified) {
     static const char *const names[] = {"train.bin", "val.bin"};
     for (int i = 0; i < 2; i++) {
@@ -414,7 +415,7 @@ START_TEST(files_that_are_not_what_meta_says) {
 }
 END_TEST
 
-// A file of 300 MiB, all holes: looked at in places, and wholly where that is asked for.
+// A file of 300 MiB, all holes: checked in places, or as a whole if that is asked for.
 START_TEST(large_files_in_places) {
     const size_t bytes = 300 << 20, between = (bytes - (1 << 20)) / 255 + (1 << 20) + 999;
     suite_write("x", "", 0);

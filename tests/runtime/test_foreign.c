@@ -19,7 +19,7 @@ enum { PARAMS = sizeof params / sizeof params[0] };
 
 // ---- files --------------------------------------------------------------------------------------
 
-// One tensor to write. Its numbers are 1000 times its place in the table, and on; small halves.
+// One tensor to write. Its numbers rise from 1000 times its place in the table.
 struct piece {
     char name[128];
     const char *dtype;
@@ -41,7 +41,7 @@ static void fill(void) {
             count++;
         }
     }
-    pieces[count - 1].first = 0; // the head is the token table
+    pieces[count - 1].first = 0; // the head has the token table's numbers
 }
 
 static void add(const char *name, const char *dtype, int64_t rows, int64_t columns) {
@@ -69,7 +69,7 @@ static float number(const struct piece *piece, int i) {
     return (float)(piece->first + i % 8) * 0.125f;
 }
 
-// As a type stores it; of sixteen bits, those of numbers that have so few.
+// Stores number i in the piece's type; with sixteen bits, only numbers that need no more.
 static void put(char *place, const struct piece *piece, int i) {
     float x = number(piece, i);
     uint32_t bits;
@@ -123,7 +123,7 @@ static bool adapts(void) {
     return foreign_adapt(&file, params, PARAMS, error);
 }
 
-// All of the model's tensors are there, under our names, as they were before the file was made.
+// Checks that the file has all of the model's tensors, under our names, with the original numbers.
 static void is_ours(void) {
     struct piece now[32];
     memcpy(now, pieces, sizeof now);
@@ -152,7 +152,7 @@ static void names(const char *words) {
     safetensors_close(&file);
 }
 
-// ---- what is read -------------------------------------------------------------------------------
+// ---- files that are read ------------------------------------------------------------------------
 
 START_TEST(prefixes) {
     static const char *const prefix[] = {"", "_orig_mod.", "module.", "_orig_mod.module.",
@@ -167,7 +167,7 @@ START_TEST(prefixes) {
         write_pieces("\"__metadata__\":{\"format\":\"pt\"}");
         is_ours();
     }
-    fill(); // of a model without a head around it
+    fill(); // of a model without its head
     for (int i = 0; i < count - 1; i++) {
         memmove(pieces[i].name, pieces[i].name + strlen("transformer."), 100);
     }
@@ -188,7 +188,7 @@ START_TEST(masks_are_passed_over) {
     write_pieces("");
     is_ours();
     fill();
-    add("transformer.h.0.mlp.bias", "F32", 8, 8); // anything else is left for others to refuse
+    add("transformer.h.0.mlp.bias", "F32", 8, 8); // any other tensor is refused later
     write_pieces("");
     ck_assert(adapts());
     ck_assert_ptr_nonnull(safetensors_find(&file, "transformer.h.0.mlp.bias"));
@@ -205,7 +205,7 @@ START_TEST(either_name_of_a_tied_pair) {
     pieces[0] = pieces[--count]; // the table
     write_pieces("");
     is_ours();
-    fill(); // an untied model has no use for one of both
+    fill(); // an untied model cannot use one of the two for both
     count--;
     write_pieces("");
     struct param untied[PARAMS];
@@ -236,7 +236,7 @@ START_TEST(halves) {
         write_pieces("");
         is_ours();
     }
-    fill(); // hashes that the file had before it was converted say nothing
+    fill(); // hashes from before the conversion mean nothing
     pieces[4].dtype = "F16";
     write_pieces("\"__metadata__\":{\"xxh3\":\"0000000000000000\",\"xxh3_of\":\"\","
                  "\"xxh3.lm_head.weight\":\"0000000000000000\"}");
@@ -248,7 +248,7 @@ START_TEST(halves) {
 }
 END_TEST
 
-// Every number of 16 bits, as the hardware's or Python's float() has it.
+// Every number of 16 bits, compared with the hardware's conversion or Python's float().
 START_TEST(all_halves) {
     static char bytes[8 + 64 + 2 * 65536];
     for (int brain = 0; brain < 2; brain++) {
@@ -285,9 +285,8 @@ START_TEST(all_halves) {
 }
 END_TEST
 
-// Rows and columns of a piece, and its numbers, changed; what is_ours then looks for are ours
-// again.
-static void turn_and_write(int first, int step) {
+// Writes some pieces transposed; is_ours then looks for the original ones.
+static void transpose_and_write(int first, int step) {
     for (int i = first; i < count - 1; i += step) {
         if (pieces[i].ndim == 2 && strstr(pieces[i].name, ".h.")) {
             int64_t rows = pieces[i].dims[0];
@@ -319,10 +318,10 @@ static void turn_and_write(int first, int step) {
 
 START_TEST(transposed_weights) {
     fill();
-    turn_and_write(0, 1); // the square ones too, which do not show it
+    transpose_and_write(0, 1); // the square ones too, whose shapes do not show it
     is_ours();
     fill();
-    turn_and_write(2, 64); // one of them alone
+    transpose_and_write(2, 64); // only one of them
     names("transformer.h.0.attn.c_attn.weight is transposed, but transformer.h.");
     fill();
     pieces[0].dims[0] = C;

@@ -1,5 +1,5 @@
-// test_gpt2.c: GPT-2's own tokenizer, from data/gpt2/{vocab.bpe, encoder.json}: tiktoken's ids,
-// which are stored in gpt2_cases.txt, and its time. Skipped without the two files; test_bpe.c and
+// test_gpt2.c: GPT-2's own tokenizer, from data/gpt2/{vocab.bpe, encoder.json}: its ids, compared
+// with tiktoken's in gpt2_cases.txt, and its speed. Skipped without the two files; test_bpe.c and
 // test_prepare.c test all else with a made-up list of merges.
 #include "tests/runtime/suite.h"
 

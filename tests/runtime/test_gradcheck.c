@@ -1,4 +1,4 @@
-// test_gradcheck.c: gradcheck passes right gradients and finds wrong ones.
+// test_gradcheck.c: gradcheck accepts correct gradients and finds wrong ones.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"

@@ -14,7 +14,7 @@ static void put(const char *path, const char *text) {
     suite_write_text(path, text);
 }
 
-// Begins a machine: this process' groups, and what is mounted where.
+// Starts a made-up machine, with this process' groups and the mounts.
 static void machine(const char *groups, const char *mounts) {
     char command[600];
     snprintf(command, sizeof command, "rm -rf '%s'/*", suite_dir);
@@ -131,8 +131,8 @@ START_TEST(both_versions_at_once) {
 }
 END_TEST
 
-// A container sees a part of the hierarchy: its own group, and where groups have a namespace,
-// itself as their root.
+// A container sees a part of the hierarchy: its own group, and in a cgroup namespace that group as
+// the root.
 START_TEST(a_part_of_the_hierarchy) {
     const char *mounts = "31 27 0:28 /docker/4f /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
     machine("0::/docker/4f/in\n", mounts);
@@ -143,7 +143,7 @@ START_TEST(a_part_of_the_hierarchy) {
     machine("0::/docker/4f\n", mounts);
     put("sys/fs/cgroup/cpu.max", "300000 100000\n");
     grants(3);
-    machine("0::/docker/4fff\n", mounts); // another container's group, from which this is no way
+    machine("0::/docker/4fff\n", mounts); // another container's group, which is not mounted
     put("sys/fs/cgroup/cpu.max", "300000 100000\n");
     put("sys/fs/cgroupff/cpu.max", "100000 100000\n");
     grants(INT_MAX);
@@ -191,7 +191,7 @@ START_TEST(memory_at_every_level) {
     put("sys/fs/cgroup/a/b/memory.max", "max\n");
     put("sys/fs/cgroup/a/memory.max", "9000000\n"); // more than there is
     leaves(8192000);
-    put("sys/fs/cgroup/a/memory.current", "2000000\n"); // by other processes of the group
+    put("sys/fs/cgroup/a/memory.current", "2000000\n"); // of other processes in the group
     leaves(7000000);
     put("sys/fs/cgroup/a/memory.stat", "anon 5\ninactive_file 500000\nactive_file 7\n");
     leaves(7500000);

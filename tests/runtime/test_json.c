@@ -1,7 +1,7 @@
 // test_json.c: reading JSON, and refusing what is not JSON.
 #include "tests/runtime/suite.h"
 
-// Takes a copy of exactly this size, so that AddressSanitizer sees a read past the end.
+// Parses a copy of exactly this size, so that AddressSanitizer sees a read past the end.
 static bool accepts(const char *text, size_t length, const char **error) {
     char *copy = malloc(length ? length : 1);
     memcpy(copy, text, length);
@@ -170,7 +170,7 @@ START_TEST(refuses_what_is_not) {
         ck_assert_ptr_null(strchr(error, '\n'));
     }
     const char *error;
-    ck_assert(!accepts("[1]\0", 4, &error)); // a zero is no space
+    ck_assert(!accepts("[1]\0", 4, &error)); // a zero is not a space
     ck_assert(!accepts("[1,\0 2]", 7, &error));
     ck_assert(!accepts("\"a\0b\"", 5, &error));
     ck_assert(!accepts("\"\\\0\"", 4, &error));
@@ -281,7 +281,7 @@ START_TEST(reads_values) {
     ck_assert_int_eq(json_member(json, sub, 2, &value), -1);
     ck_assert_int_eq(value, -1);
 
-    // What is none answers as none.
+    // A value that does not exist has no contents.
     ck_assert_ptr_null(json_string(json, -1));
     ck_assert_ptr_null(json_string(json, shape));
     ck_assert_int_eq(json_get(json, -1, "a"), -1);
@@ -301,7 +301,7 @@ START_TEST(escapes_are_undone) {
     char *all = json_string(json, json_get(json, 0, "a\"")); // the key's too
     ck_assert_str_eq(all, "\\ / \b\f\n\r\t \xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80");
     free(all);
-    ck_assert_ptr_null(json_string(json, json_get(json, 0, "zero"))); // no C string
+    ck_assert_ptr_null(json_string(json, json_get(json, 0, "zero"))); // not a C string
     char *plain = json_string(json, json_get(json, 0, "plain"));
     ck_assert_str_eq(plain, "as it is");
     free(plain);
@@ -345,7 +345,7 @@ START_TEST(integers_are_exact_or_refused) {
 }
 END_TEST
 
-// Touches all that a document offers, from one value down. Returns how many values there are.
+// Reads everything in a document, from one value down. Returns the number of values.
 static int visit(const struct json *json, int value, int depth) {
     ck_assert_int_le(depth, 32);
     int visited = 1;
@@ -381,7 +381,7 @@ START_TEST(mutated_documents_do_no_harm) {
             uint64_t bits = rng_bits(1337, round, edit, 0);
             size_t at = rng_below(bits, size);
             char c = alphabet[(bits & 0xffff) % (sizeof alphabet - 1)];
-            if (bits >> 16 & 1) { // overwrite, or take away
+            if (bits >> 16 & 1) { // overwrite, or remove
                 copy[at] = c;
             } else {
                 memmove(copy + at, copy + at + 1, size - at - 1);

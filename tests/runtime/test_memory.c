@@ -1,6 +1,6 @@
-// test_memory.c: each allocation made while a file is opened fails in turn: the program must end
-// with EXIT_MEMORY and one line, never as if the file were damaged. allocate.c and mapped.c are
-// included here, so that they call this file's own calloc, realloc and mmap.
+// test_memory.c: each allocation made while a file is opened fails, one in each process: the
+// program must end with EXIT_MEMORY and one line, never as if the file were damaged. allocate.c and
+// mapped.c are included here, so that they call this file's calloc, realloc and mmap.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"
@@ -53,7 +53,7 @@ static void attempt(void *context) {
     exit(left < 0 ? EXIT_MEMORY : EXIT_DONE); // one failed and nobody noticed
 }
 
-// Fails each of the calls that open() makes, one in each process. Returns how many there are.
+// Lets each of the calls that open() makes fail, one in each process. Returns their number.
 static int fail_each(void (*open)(void)) {
     for (int i = 0;; i++) {
         struct attempt a = {open, i};
@@ -69,7 +69,7 @@ static int fail_each(void (*open)(void)) {
     }
 }
 
-// ---- what is opened -----------------------------------------------------------------------------
+// ---- files to open ------------------------------------------------------------------------------
 
 static void open_checkpoint(void) {
     struct model m;
@@ -120,7 +120,7 @@ static void parse_tokenizers(void) {
             die(EXIT_DATA, "%s", error);
         }
         if (tokenizer.bpe) {
-            static char piece[1000]; // without a place to break
+            static char piece[1000]; // one piece, since nothing separates it
             static int32_t ids[1000];
             bpe_encode(tokenizer.bpe, piece, sizeof piece, ids);
         }
@@ -172,7 +172,8 @@ START_TEST(parsing_json) {
 }
 END_TEST
 
-// Nobody else asks libc for memory: what drives a GPU does, and is not linked here.
+// No other file calls libc's allocation functions, except those that drive a GPU, which are not
+// linked here.
 START_TEST(all_memory_comes_from_one_place) {
     static const char *const calls[] = {"malloc(", "calloc(", "realloc(", "strdup(", "strndup("};
     glob_t sources;

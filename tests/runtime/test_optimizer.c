@@ -1,5 +1,5 @@
-// test_optimizer.c: the optimizers against the same formulas in double, element by element, on
-// tensors that end within a vector and within a chunk; the norm; any number of threads.
+// test_optimizer.c: compares the optimizers with the same formulas in double, element by element,
+// on tensors that end within a vector and within a chunk; the norm; any number of threads.
 #include "tests/runtime/suite.h"
 
 #include "runtime/kernel/update.h"
@@ -34,7 +34,7 @@ static struct model_info info_of(enum optimizer_kind kind) {
                                .state_floats = STATE};
 }
 
-// profile.c asks for one.
+// For profile.c.
 const struct model_info model_info = {.kernels_count = 0};
 
 static bool used(int64_t i) {

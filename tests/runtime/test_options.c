@@ -1,4 +1,4 @@
-// test_options.c: the flags of a trainer: what they set, what is refused and with which message.
+// test_options.c: the flags of a trainer: what they set, which are refused and with which message.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/fake_model.h"
 #include "tests/runtime/suite.h"
@@ -120,7 +120,7 @@ START_TEST(help) {
 }
 END_TEST
 
-// Beside the program lies what make was told; without it the config's name has to do.
+// A file beside the program has make's words; without it the config's name is used.
 START_TEST(words_of_make) {
     const struct {
         const char *beside, *setting, *words;

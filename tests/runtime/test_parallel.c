@@ -37,7 +37,7 @@ END_TEST
 
 static atomic_int here;
 
-// Nobody leaves a barrier before all have come to it.
+// No thread leaves a barrier before all have arrived.
 static void meet(void *context, int thread, int threads) {
     (void)thread;
     atomic_int *wrong = context;
@@ -59,21 +59,20 @@ START_TEST(barriers_hold) {
             setenv("DIECAST_PROCESSORS", processors[j], 1);
             atomic_int wrong = 0;
             here = 0;
-            parallel_threads(
-                1); // the number of processors is looked up where that of threads changes
+            parallel_threads(1); // the number of processors is read when that of threads changes
             parallel_threads(sizes[i]);
             parallel_run(meet, &wrong);
             ck_assert_int_eq(wrong, 0);
             ck_assert_int_eq(here, sizes[i] * ROUNDS);
         }
     }
-    parallel_barrier(); // outside of a region: for whoever is alone
+    parallel_barrier(); // outside of a region: does not wait
 }
 END_TEST
 
 // ---- waiting ------------------------------------------------------------------------------------
 
-// Thread 0 comes last, and only once it has seen the others asleep.
+// Thread 0 arrives last, and only when it has seen the others asleep.
 static void come_last(void *context, int thread, int threads) {
     if (thread == 0 && !suite_all_asleep(threads - 1)) {
         *(bool *)context = false;
@@ -97,7 +96,7 @@ END_TEST
 
 static atomic_int yields;
 
-// In the place of libc's: a thread that yields gives its turn to whoever never does.
+// Replaces libc's: threads that yield lose their time slices to programs that never do.
 int sched_yield(void) {
     atomic_fetch_add(&yields, 1);
     return (int)syscall(SYS_sched_yield);
@@ -110,8 +109,8 @@ static void many_barriers(void *context, int thread, int threads) {
     }
 }
 
-// A wait of a thread that shares its processor is one sleep: the kernel's count of times that
-// threads gave way is that of waits, at most, beside a few of starting and ending them.
+// A thread that shares its processor sleeps once for each wait: the kernel counts no more voluntary
+// context switches than waits, except for a few when threads start and end.
 START_TEST(a_wait_is_one_sleep) {
     setenv("DIECAST_PROCESSORS", "1", 1);
     struct rusage before, after;
@@ -164,7 +163,7 @@ START_TEST(no_more_than_may_run_at_once) {
 }
 END_TEST
 
-// LeakSanitizer wants a thread of its own as the program ends.
+// LeakSanitizer starts a thread as the program ends.
 static void leave(int code, void *context) {
     (void)context;
     _exit(code);

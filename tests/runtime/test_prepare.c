@@ -2,7 +2,7 @@
 // refuses. prepare.c is included here and runs in a child process each time.
 #include "tests/runtime/suite.h"
 
-// Before this call of utf8_decode, from 1 on, the text is emptied; 0: it is not.
+// The text is emptied before this call of utf8_decode, counted from 1; 0: never.
 static int emptied_at, decoded;
 
 static int decode(const unsigned char *text, size_t length, uint32_t *codepoint) {
@@ -62,7 +62,7 @@ static bool leftovers(void) {
            suite_exists("out/meta.json.tmp");
 }
 
-// ---- what it makes ------------------------------------------------------------------------------
+// ---- the files that it makes --------------------------------------------------------------------
 
 START_TEST(characters_are_sorted_and_split) {
     suite_write_text("text.txt", "b\na\xc3\xa9 b\xf0\x9f\x98\x80\xe2\x82\xac"
@@ -119,7 +119,7 @@ START_TEST(byte_order_mark_and_zero_are_characters) {
 }
 END_TEST
 
-// As Python's text mode reads it; what is unusual is said in one line.
+// Line ends are read as in Python's text mode; unusual ones are mentioned in one line.
 START_TEST(line_ends_may_be_folded) {
     static char *argv[8];
     memcpy(argv, arguments(), 5 * sizeof *argv);
@@ -197,7 +197,7 @@ START_TEST(data_takes_what_is_made) {
 }
 END_TEST
 
-// Writes the first `count` code points that UTF-8 has, from U+0001 on.
+// Writes the first `count` code points of UTF-8, from U+0001 on.
 static void write_code_points(int count) {
     char *text = malloc((size_t)count * 4);
     size_t length = 0;
@@ -229,7 +229,7 @@ START_TEST(same_text_same_bytes) {
     succeeds();
     size_t first_length, second_length;
     char *first = suite_read("out/meta.json", &first_length);
-    succeeds(); // over the files that are there
+    succeeds(); // over existing files
     char *second = suite_read("out/meta.json", &second_length);
     ck_assert_str_eq(first, second);
     free(first);
@@ -237,9 +237,9 @@ START_TEST(same_text_same_bytes) {
 }
 END_TEST
 
-// ---- GPT-2's tokens, of a made-up list ----------------------------------------------------------
+// ---- GPT-2's tokens, with a made-up list --------------------------------------------------------
 
-// vocab.bpe and encoder.json as they were published write a byte as a character.
+// The published vocab.bpe and encoder.json write a byte as a character.
 static size_t shown(int byte, char text[4]) {
     uint32_t c = (uint32_t)byte, hidden = 0x100;
     bool seen = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
@@ -472,13 +472,13 @@ static void put_text(int protocol, const char *text) {
     put(text, length);
 }
 
-// Remembers the last string as number `place`.
+// Stores the last string as number `place` of the memo.
 static void put_memo(int protocol, int place) {
     protocol == 2 ? put((char[]){'q', (char)place}, 2) : put("\x94", 1);
 }
 
-// { vocab_size: count, itos: { id: character }, stoi: { character: id } } in out/meta.pkl. The
-// second dict's strings are the first's, recalled.
+// Writes { vocab_size: count, itos: { id: character }, stoi: { character: id } } as out/meta.pkl.
+// The second dict's strings are recalled from the memo.
 static void write_pickle(int protocol, int count, const char *const *characters) {
     pickled_length = 0;
     put((char[]){'\x80', (char)protocol}, 2);
@@ -559,7 +559,7 @@ START_TEST(without_one_the_tokens_are_gpt2s) {
 }
 END_TEST
 
-// What is no such dict is named, and nothing of it is executed; each cut of one too.
+// A pickle of anything else is refused without executing any of it, and so is every cut-off one.
 START_TEST(pickles_that_hold_more) {
     static const char *const unsorted[] = {"b", "a"}, *const words[] = {"ab", "c"},
                              *const twice[] = {"a", "a"}, *const broken[] = {"\xff", "a"};
@@ -620,7 +620,7 @@ START_TEST(tokens_that_meta_does_not_speak_of_are_kept) {
     tokens_are("out/train.previous.bin", (uint16_t[]){7, 0}, 2);
     tokens_are("out/train.previous2.bin", (uint16_t[]){7, 1}, 2);
     ck_assert(!suite_exists("out/val.previous.bin"));
-    // Stopped between its files, which only a crash does: those are ours.
+    // After a crash between its files: those are ours.
     ck_assert_int_eq(rename(suite_path("out/meta.json"), suite_path("out/meta.json.tmp")), 0);
     ck_assert_int_eq(suite_run(prepare, arguments()).code, 0);
 }
@@ -638,7 +638,7 @@ START_TEST(texts_that_are_none) {
     ck_assert_int_eq(mkdir(suite_path("text.txt"), 0777), 0);
     suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "regular file");
     ck_assert_int_eq(rmdir(suite_path("text.txt")), 0);
-    ck_assert_int_eq(mkfifo(suite_path("text.txt"), 0666), 0); // which nobody writes to
+    ck_assert_int_eq(mkfifo(suite_path("text.txt"), 0666), 0); // a pipe without a writer
     suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "regular file");
     ck_assert(!suite_exists("out"));
 }
@@ -690,8 +690,7 @@ START_TEST(folders_that_cannot_be_written) {
 }
 END_TEST
 
-// A disk that fills up at any of the three files leaves the three old ones, and nothing else.
-// While it is read for the first time, and for the second, when there are files half written.
+// While it is read for the first time, and for the second, when there are half-written files.
 START_TEST(a_text_that_becomes_shorter) {
     enum { BYTES = 20000 };
     static char text[BYTES];
@@ -708,6 +707,7 @@ START_TEST(a_text_that_becomes_shorter) {
 }
 END_TEST
 
+// If the disk fills up at any of the three files, the three old ones are left, and nothing else.
 START_TEST(a_full_disk_leaves_the_old_files) {
     static const char *const names[] = {"out/train.bin", "out/val.bin", "out/meta.json"};
     suite_write_text("text.txt", "abcabcabca");

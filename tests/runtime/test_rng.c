@@ -1,4 +1,5 @@
-// test_rng.c: the generator against published values, and the distributions made from it.
+// test_rng.c: compares the generator with published values, and checks the distributions made from
+// it.
 #include "tests/runtime/suite.h"
 
 #include <math.h>

@@ -18,7 +18,7 @@ static void write_good(const char *name) {
     ck_assert_msg(safetensors_write(suite_path(name), out, 3, metadata, 2, error), "%s", error);
 }
 
-// ---- there and back -----------------------------------------------------------------------------
+// ---- writing and reading ------------------------------------------------------------------------
 
 START_TEST(what_is_written_is_read) {
     write_good("a");
@@ -75,7 +75,7 @@ START_TEST(a_file_without_tensors_or_metadata) {
 }
 END_TEST
 
-// ---- files of others ----------------------------------------------------------------------------
+// ---- files of other programs --------------------------------------------------------------------
 
 // Writes a file with this header, padded with spaces to a multiple of 4, and so many bytes of data.
 static void write_header(const char *header, size_t data_bytes) {
@@ -101,7 +101,7 @@ static void refuses(const char *name, enum exit_code wanted, const char *word) {
 }
 
 START_TEST(takes_what_others_write) {
-    // Keys in any order, spaces, tensors listed against their order, no metadata, a scalar.
+    // Keys in any order, spaces, tensors listed in another order, no metadata, a scalar.
     write_header("{ \"b\" : {\"data_offsets\":[8,20],\"shape\":[3,1,1,1],\"dtype\":\"F32\"},\n"
                  " \"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
                  "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[20,24]}}",
@@ -273,7 +273,7 @@ static void write_x(const char *header) {
     free(x);
 }
 
-// Takes what begins with `from` and ends with `to` out of a text.
+// Removes the part of a text that begins with `from` and ends with `to`.
 static void cut(char *text, const char *from, const char *to) {
     char *begin = strstr(text, from);
     ck_assert_ptr_nonnull(begin);
@@ -291,7 +291,8 @@ static void opens(bool hashed) {
     safetensors_close(&file);
 }
 
-// Not one bit of it can change, not even of the padding: a tab or a line break is further away.
+// Every changed bit of the header is noticed, even of its padding: a tab or a line break differs
+// from a space in more than one.
 START_TEST(every_bit_of_the_header_counts) {
     write_good("a");
     size_t length;
@@ -306,7 +307,7 @@ START_TEST(every_bit_of_the_header_counts) {
 }
 END_TEST
 
-// Another order, other spaces, escapes that need not be, and metadata of other tools.
+// Another order, other spaces, unnecessary escapes, and metadata of other tools are accepted.
 START_TEST(the_same_header_written_otherwise) {
     write_good("a");
     char *header = header_of_a();
@@ -315,7 +316,7 @@ START_TEST(the_same_header_written_otherwise) {
     char *table = strstr(header, "},\"wte.weight\""), otherwise[4096], *at = otherwise;
     at += sprintf(otherwise, "{%.*s, %.*s, \"note\":\"of \\\"mine\\\"\"}\n}",
                   (int)strlen(table + 2) - 1, table + 2, (int)(table - header) - 1, header + 1);
-    for (char *c = otherwise; c < at; c++) { // outside of names: the one place where "] ," can be
+    for (char *c = otherwise; c < at; c++) { // before names: the one place that may have "] ,"
         if (*c == ']' && c[1] == ',') {
             memmove(c + 2, c + 1, strlen(c + 1) + 1);
             c[1] = '\t';
@@ -341,7 +342,7 @@ START_TEST(files_of_older_trainers) {
     cut(header, "\"xxh3_of\":", "\",");
     write_x(header);
     opens(false);
-    char *key = strstr(header, "xxh3.bias"); // a changed key switches no check off
+    char *key = strstr(header, "xxh3.bias"); // a changed key does not switch a check off
     key[2] = 'i';
     write_x(header);
     refuses("x", EXIT_DATA, "'bias' has no hash");
@@ -353,7 +354,7 @@ START_TEST(files_of_older_trainers) {
 }
 END_TEST
 
-// Cut anywhere, a file is refused: there is no place where half of one looks whole.
+// A file that is cut off anywhere is refused.
 START_TEST(refuses_every_truncation) {
     write_good("a");
     size_t length;
@@ -419,7 +420,7 @@ START_TEST(mutated_headers_do_no_harm) {
         }
         taken++;
         double sum = 0;
-        for (int t = 0; t < file.count; t++) { // all that is offered can be read
+        for (int t = 0; t < file.count; t++) { // everything that it lists can be read
             for (size_t i = 0; i < file.tensors[t].bytes / 4; i++) {
                 sum += file.tensors[t].data[i];
             }
@@ -457,7 +458,7 @@ START_TEST(refuses_what_would_need_escapes) {
 }
 END_TEST
 
-// The old file must still be whole, and be the only one there.
+// The old file must still be complete, and be the only one.
 static void old_file_is_whole(const char *old, size_t old_length) {
     size_t length;
     char *bytes = suite_read("a", &length);
@@ -487,7 +488,7 @@ START_TEST(a_file_that_may_not_grow_leaves_the_old_one) {
     signal(SIGXFSZ, SIG_IGN);
     static float many[100000];
     const struct tensor_out big = {.name = "big", .ndim = 1, .dims = {100000}, .data = many};
-    // The limit falls into the header, between header and data, and into the data.
+    // The limit is in the header, between header and data, and in the data.
     static const rlim_t limits[] = {0, 10, 192, 4096, 100001};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         struct rlimit limit;

@@ -1,5 +1,5 @@
-// test_tensorboard.c: event files: their records, checksums and messages, against stored bytes.
-// tests/reference/tensorboard.sh reads some with TensorBoard itself.
+// test_tensorboard.c: event files: their records, checksums and messages, compared with stored
+// bytes. tests/reference/tensorboard.sh reads some with TensorBoard itself.
 #define _GNU_SOURCE // for memmem
 #include "tests/runtime/suite.h"
 
@@ -45,7 +45,7 @@ START_TEST(protocol_buffers) {
          "\x19\x00\x00\x00\x00\x00\x00\xf0\x3f"
          "\x85\x01\x00\x00\x00\xc0"
          "\x22\x07testing");
-    // a message in a message, the outer one longer than one byte of length tells
+    // a message in a message; the outer one's length takes more than one byte
     p.length = 0;
     char long_text[130];
     memset(long_text, 'x', sizeof long_text);
@@ -62,7 +62,7 @@ END_TEST
 
 enum { WALL = 9 }; // bytes of an event before what does not depend on the clock
 
-// Checks the record at *at and moves behind it. Returns the event's length, its bytes in *event.
+// Checks the record at *at and moves past it. Returns the event's length, its bytes in *event.
 static size_t next_record(const char *file, size_t length, size_t *at, const char **event) {
     uint64_t size;
     uint32_t crc;
@@ -111,7 +111,7 @@ START_TEST(an_event_file) {
     size_t length, at = 0, size;
     char *file = suite_read("events.out.tfevents.0000000000", &length);
     const char *event;
-    // as every such file begins, whoever wrote it: 24 bytes, and the checksum of that
+    // every event file begins with these 24 bytes and their checksum
     SAME(file, 12, "\x18\0\0\0\0\0\0\0\xa3\x7f\x4b\x22");
     NEXT("\x1a\x0d"
          "brain.Event:2");
@@ -143,11 +143,11 @@ START_TEST(an_event_file) {
                          SCALAR("\x09\x0a\x02", "ms", "\x00\x00\x00\x40")
                              SCALAR("\x13\x0a\x0c", "tokens_per_s", "\x00\x00\x80\x42")
                                  SCALAR("\x0a\x0a\x03", "mfu", "\x00\x00\x80\x3e"));
-    // a step of 0 is left out, as protocol buffers have it
+    // a step of 0 is left out, as in protocol buffers
     NEXT("\x2a\x39" SCALAR("\x16\x0a\x0f", "train/eval_loss", "\x00\x00\x00\x40")
              SCALAR("\x0f\x0a\x08", "val/loss", "\x00\x00\x80\x40")
                  SCALAR("\x0e\x0a\x07", "eval_ms", "\x00\x00\x7a\x44"));
-    // each line behind four spaces: Markdown's way to leave a text as it is
+    // each line after four spaces, which Markdown shows literally
     NEXT("\x10\x05\x2a\x2e\x0a\x2c\x0a\x06sample\x42\x16\x08\x07\x12\x00\x42\x10    a\n    \n    b"
          "\x4a\x0a\x0a\x06\x0a\x04text\x20\x02");
     size = next_record(file, length, &at, &event);
@@ -159,7 +159,7 @@ END_TEST
 
 START_TEST(a_run_that_goes_on) {
     struct tensorboard tb;
-    for (int again = 0; again < 2; again++) { // killed before its next state, and again from there
+    for (int again = 0; again < 2; again++) { // killed before its next state, and resumed again
         tensorboard_open(&tb, suite_dir, "", "", 7, 18);
         tensorboard_close(&tb, false);
     }
@@ -170,10 +170,10 @@ START_TEST(a_run_that_goes_on) {
          "brain.Event:2");
     NEXT("\x10\x12\x3a\x02\x08\x01"); // SessionLog START at step 18
     next_record(file, length, &at, &event);
-    ck_assert_uint_eq(at, length); // no end: it did not come to one
+    ck_assert_uint_eq(at, length); // no end, since the run has not ended
     free(file);
 
-    // a run that starts anew finds none of them, and is not found among them
+    // a run that starts from scratch sets the old files aside, and its own are found alone
     suite_write_text("events.previous.0000000000", "of two runs ago");
     ck_assert(tensorboard_has_set(suite_dir, 1));
     ck_assert(!tensorboard_has_set(suite_dir, 2));

@@ -133,9 +133,9 @@ START_TEST(every_code_point_goes_there_and_back) {
 }
 END_TEST
 
-// ---- bytes that are to become UTF-8 -------------------------------------------------------------
+// ---- bytes that become UTF-8 --------------------------------------------------------------------
 
-// Mends the bytes in tokens of `step` bytes each.
+// Decodes the bytes in tokens of `step` bytes each.
 static void mend_is(const char *bytes, size_t length, size_t step, const char *wanted) {
     struct utf8_mend mend = {0};
     char text[400];
@@ -164,7 +164,7 @@ START_TEST(what_is_no_utf8_is_replaced) {
         {"\xff\xfe", BAD BAD},
         {"a\xc3", "a" BAD},
         {"a\xc3z", "a" BAD "z"},
-        {"\xe2\x82", BAD},          // one for what could have become a character
+        {"\xe2\x82", BAD},          // one for the beginning of a character
         {"\xe2\x82z", BAD "z"},     //
         {"\xf0\x9f\x98", BAD},      //
         {"\xf0\x9f\x98z", BAD "z"}, //

@@ -1,4 +1,4 @@
-// test_vec.c: loads and stores of part of a vector, and sums, at the width that this is compiled
+// test_vec.c: loads and stores of a part of a vector, and sums, at the width that this is compiled
 // for. tests/ops/math tests the functions of vec_math.h.
 #include "runtime/kernel/vec.h"
 

@@ -1,7 +1,7 @@
--- test_wings.lua: the runtime's wings keep their order (runtime/wings.mk): none includes or calls one that stands after
--- it, but for the few functions that emitted code calls, which the wing kernel declares. Faults are planted in copies.
+-- test_wings.lua: the runtime's wings keep their order (runtime/wings.mk): none includes or calls a later one, except
+-- for the few functions that emitted code calls, which the wing kernel declares. Faults are planted in copies.
 --
--- It reads what all tests share: the objects of build/reference/bigram, for the CPU and for the emulated device.
+-- It reads objects that all tests share: those of build/reference/bigram, for the CPU and for the emulated device.
 local check = require "tests.gen.check"
 local files = require "gen.base.files"
 
@@ -27,7 +27,7 @@ local isa = files.read("build/reference/bigram/cpu/build.mk"):match("ISA := (%S+
 
 -- ---- includes ----------------------------------------------------------------------------------------
 
--- The lines of folder/runtime that include a wing which stands after their own, or a file that is in none.
+-- The lines of folder/runtime that include a file of a later wing, or one that is in no wing.
 local function wrong_includes(folder)
   local wrong = {}
   for _, line in ipairs(lines(("cd %s && grep -rn '#include \"runtime/' runtime"):format(folder))) do
@@ -52,14 +52,14 @@ check.test("a planted include is found", function()
   check.equal(wrong:gsub(":%d+:", ":"), 'runtime/base/log.c:#include "runtime/train/train.h"')
 end)
 
-check.test("a header stands by itself", function()
+check.test("each header compiles alone", function()
   for _, header in ipairs(lines("ls runtime/*/*.h runtime/programs/*/*.h")) do
     must(("tests/strict.sh gcc -std=gnu11 -Wall -Wextra -fsyntax-only -I. -Ibuild/include -Itests/cuda/emulator " ..
       "-include %s -x c /dev/null"):format(header))
   end
 end)
 
--- What emitted code includes, by way of others too: a word in the trainer's header makes no kernel anew.
+-- Emitted code includes only headers of kernel, also indirectly: a change in the trainer's header recompiles no kernel.
 for _, name in ipairs { "train", "sample" } do
   check.test("emitted " .. name .. ".c includes nothing but kernel", function()
     local model = files.read("build/reference/bigram/cpu/build.mk"):match("MODEL_DIR := (%S+)")
@@ -74,7 +74,7 @@ end
 
 -- ---- calls -------------------------------------------------------------------------------------------
 
--- The objects of each wing that was built, programs left out, which may call all others.
+-- The objects of each wing that was built, without programs, which may call all others.
 local function objects()
   local list = {}
   for _, wing in ipairs(wings) do
@@ -90,7 +90,7 @@ local function objects()
   return list
 end
 
--- A name's letter as nm has it, for all names of some objects that others see: fn(object, letter, name).
+-- Calls fn(object, letter, name) for all global symbols of some objects, with nm's letter for each.
 local function each_symbol(list, fn)
   for _, line in ipairs(lines("nm -gA " .. table.concat(list, " "))) do
     local object, letter, name = line:match("^(.-):%x* +(%a) ([%w_]+)$")
@@ -98,7 +98,7 @@ local function each_symbol(list, fn)
   end
 end
 
--- Calls of a wing that stands after the caller's. What gpu defines in model's stead is model's, for a caller.
+-- Calls of a later wing than the caller's. For a caller, what gpu defines in place of model is model's.
 local function wrong_calls(list)
   local definer, wrong = {}, {}
   for _, wing in ipairs(wings) do
@@ -123,7 +123,7 @@ end
 check.test("calls", function()
   local wrong, definer = wrong_calls(objects())
   check.equal(wrong, "")
-  -- Some of each, so that an nm which says nothing does not pass.
+  -- Some of each, so that the test fails if nm prints nothing.
   for name, wing in pairs { die = "base", tokenizer_parse = "text", data_open = "files", sampler_open = "sample",
     model_init = "model", checkpoint_load = "train", gpu_open = "gpu" } do
     check.equal(definer[name], wing, name)

@@ -1,4 +1,4 @@
--- updates.lua: the update of each optimizer as a trainer on the CPU has it, for unit tests, which have no trainer.
+-- updates.lua: emits the update of each optimizer as in a trainer for the CPU, for unit tests, which have no trainer.
 --
 --   lua5.4 tests/runtime/updates.lua FILE
 package.path = "./?.lua;" .. package.path

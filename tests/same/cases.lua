@@ -1,25 +1,25 @@
--- cases: small models that between them reach every op, pass and option (test_cases.lua looks whether they do).
+-- cases: small models that together reach every op, pass and option (test_cases.lua checks that).
 --
--- A case is a table: its name, and keys of a config. `cpu` and `cuda` hold what is set on one backend alone, where
--- false leaves the backend out; `quick` marks those that `make test` runs, on the machine's own instruction set; `env`
--- is what the emulator is told. All cases share `cases.common`: a few steps at a high rate, on the data that are kept
--- with the runs of an earlier build.
+-- A case is a table: its name, and keys of a config. `cpu` and `cuda` have keys for one backend alone, or are false to
+-- leave the backend out; `quick` marks the cases that `make test` runs, on the machine's own instruction set; `env` is
+-- the emulator's environment. All cases share `cases.common`: a few steps at a high rate, on the data that is kept with
+-- the runs of an earlier build.
 local cases = {}
 
 cases.common = {
   data_dir = "tests/earlier/data", dataset = "harbour", vocab_size = 36,
-  tiling = "model", -- by name: what `make tune` found on a machine is no part of a case
+  tiling = "model", -- not what `make tune` found on this machine
   max_iters = 5, eval_interval = 3, eval_iters = 2, gradient_accumulation_steps = 1,
   learning_rate = 1e-2, warmup_iters = 2, lr_decay_iters = 5, min_lr = 1e-3,
 }
 
 cases.list = {
-  -- All that a layer can have: biases, dropout at each site, two micro-steps, odd widths.
+  -- Everything that a layer can have: biases, dropout at each site, two micro-steps, odd widths.
   { name = "plain", quick = true, n_layer = 3, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
     dropout = 0.1, gradient_accumulation_steps = 2, cuda = { dtype = "float32" } },
   { name = "nanogpt", n_layer = 2, n_head = 4, n_embd = 32, block_size = 24, batch_size = 4 },
 
-  -- Activations, optimizers, what decays, how weights begin, where biases are.
+  -- Activations, optimizers, weight decay, initial weights, biases.
   { name = "relu_adam", n_layer = 1, n_head = 2, n_embd = 28, block_size = 9, batch_size = 5, bias = true,
     activation = "relu", optimizer = "adam", beta2 = 0.999, eps = 1e-7, decay_lr = false },
   { name = "silu_adam_all", n_layer = 2, n_head = 5, n_embd = 20, block_size = 13, batch_size = 2, qkv_bias = true,
@@ -47,7 +47,7 @@ cases.list = {
   { name = "bigram_sgd", model = "bigram", block_size = 5, batch_size = 3, optimizer = "sgd", learning_rate = 1,
     gradient_accumulation_steps = 2, grad_clip = 0.1 },
 
-  -- Sizes: one token of context, one head, wide heads, many tiles of keys, a sum that is cut into slices.
+  -- Sizes: one token of context, one head, wide heads, many tiles of keys, a sum that is divided into slices.
   { name = "one_token", n_layer = 2, n_head = 2, n_embd = 10, block_size = 1, batch_size = 7, bias = true },
   { name = "one_head", n_layer = 1, n_head = 1, n_embd = 64, block_size = 33, batch_size = 1, bias = true,
     qkv_bias = false, activation = "gelu_tanh", cuda = { dtype = "float32", tf32 = true } },
@@ -58,7 +58,7 @@ cases.list = {
   { name = "long", n_layer = 2, n_head = 3, n_embd = 12, block_size = 301, batch_size = 1, activation = "silu" },
   { name = "wide", n_layer = 1, n_head = 4, n_embd = 400, block_size = 9, batch_size = 2, dropout = 0.1 },
 
-  -- The head in blocks of rows, and what the backward pass makes again.
+  -- The head in row blocks, and what the backward pass recomputes.
   { name = "blocks_of_rows", quick = true, n_layer = 2, n_head = 3, n_embd = 24, block_size = 12, batch_size = 2,
     activation = "silu", tie_weights = false, lm_head_bias = true, logits_rows = 3, recompute = "block",
     dropout = 0.1 },
@@ -67,7 +67,7 @@ cases.list = {
   { name = "recompute_gelu", n_layer = 3, n_head = 2, n_embd = 24, block_size = 16, batch_size = 2, bias = true,
     recompute = "gelu", activation = "gelu_tanh", dropout = 0.1 },
 
-  -- The ways to compute the same.
+  -- Several ways to compute the same.
   { name = "any_sizes", n_layer = 2, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
     dropout = 0.1, cpu = { specialise = false }, cuda = false },
   { name = "tiled", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3,
@@ -76,7 +76,7 @@ cases.list = {
     dropout = 0.1, gradient_accumulation_steps = 2, cpu = false, cuda = { dtype = "float16" } },
 }
 
--- The config of a case on a backend, as the text of a config file; nil where the case leaves the backend out.
+-- The config of a case on a backend, as the text of a config file; nil if the case leaves the backend out.
 function cases.text(case, backend)
   local own = case[backend]
   if own == false then return nil end

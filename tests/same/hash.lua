@@ -1,4 +1,4 @@
--- hash: what a run came to, as hashes that do not depend on how its files begin.
+-- hash: a run's results as hashes, which do not depend on the headers of its files.
 --
 --   lua5.4 tests/same/hash.lua NAME FOLDER     prints "NAME state=… ckpt=… losses=…" of a run's folder
 --
@@ -26,7 +26,7 @@ function hash.text(text)
   return digits
 end
 
--- Of the tensors of a file, in the order of their names, with types and shapes; "none" where it is not there.
+-- The hash of a file's tensors, in the order of their names, with types and shapes; "none" if there is no file.
 function hash.tensors(path)
   local text = read(path)
   if not text then return "none" end
@@ -45,7 +45,7 @@ function hash.tensors(path)
   return hash.text(table.concat(parts))
 end
 
--- Of what a metrics.jsonl says of each iteration but for speeds, as it is written there.
+-- The hash of the lines of metrics.jsonl, without speeds.
 function hash.losses(path)
   local lines = {}
   for line in (read(path) or ""):gmatch("[^\n]+") do
@@ -59,7 +59,7 @@ function hash.losses(path)
   return hash.text(table.concat(lines))
 end
 
--- All of a run's folder.
+-- All hashes of a run's folder.
 function hash.run(folder)
   return ("state=%s ckpt=%s losses=%s"):format(hash.tensors(folder .. "/state.safetensors"),
     hash.tensors(folder .. "/ckpt.safetensors"), hash.losses(folder .. "/metrics.jsonl"))

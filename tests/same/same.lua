@@ -1,27 +1,27 @@
--- same: whether every number is what it was: `make same`.
+-- same: checks that no number has changed: `make same`.
 --
 --   lua5.4 tests/same/same.lua [--update] [--quick] [--jobs N] [WORD ...]
 --
 -- Trains each case of cases.lua on each backend, instruction set and number of threads, a few steps each, samples
--- from the checkpoint, and holds what came out against the stored list, MACHINE.txt (`uname -m`), a line for each:
+-- from the checkpoint, and compares the results with the stored list, MACHINE.txt (`uname -m`), a line for each:
 --
 --   CASE BACKEND ISA THREADS state=… ckpt=… losses=… samples=…
 --
--- state, ckpt and losses are hashes as hash.lua has them: of tensors alone, whatever a file's header says beside them,
--- and of metrics.jsonl but for speeds; samples is of texts, greedy and not, and of a prompt's attention weights.
+-- state, ckpt and losses are hashes by hash.lua: of tensors, without the file's header, and of metrics.jsonl, without
+-- speeds; samples is the hash of texts, greedy and not, and of a prompt's attention weights.
 --
--- The list holds on every machine of its kind: a value's arithmetic depends on its instruction set alone, not on the
--- compiler (CC=clang) nor on which of libm's versions a processor is given. CUDA is emulated, whose arithmetic depends
--- on no instruction set ("any"), but on the compiler, which is g++ whatever CC is, and on libm, which are the device's
--- there: where they are of other versions than the list's head names, its lines are skipped. Its sampler is the CPU's,
--- built for this machine: of that the texts alone, which a rounding does not change.
+-- The list holds on every machine of its kind: results depend on the instruction set alone, not on the compiler
+-- (CC=clang) or on which of libm's variants a processor uses. CUDA is emulated: its results do not depend on the
+-- instruction set ("any"), but on the versions of g++ (whatever CC is) and libm, which stand for the device there. If
+-- these differ from those in the list's head, its lines are skipped. Its sampler is the CPU's, built for this machine,
+-- so only its texts count, which rounding does not change.
 --
---   --update   writes the list anew; lines of instruction sets that this machine lacks stay
+--   --update   rewrites the list; lines of instruction sets that this machine lacks are kept
 --   --quick    the cases marked quick, on the machine's best instruction set
 --   WORD       only the lines that have one of the words
 --
--- It uses the commands of the Makefile, what hash.lua reads, and no module of the generator but gen/base/files.lua.
--- Everything that it makes lies in build/same.
+-- It uses the commands of the Makefile, the files that hash.lua reads, and of the generator's modules only
+-- gen/base/files.lua. Everything that it makes is in build/same.
 package.path = "./?.lua;" .. package.path
 local files = require("gen.base.files")
 local cases = require("tests.same.cases")
@@ -29,7 +29,7 @@ local hash = require("tests.same.hash")
 
 local BUILD = "build/same"
 local THREADS = { 1, 3 }
-local isas_of = { -- what a machine runs, by the best that it has
+local isas_of = { -- the instruction sets that a machine runs, by its best one
   avx512 = { "avx512", "avx2", "generic" },
   avx2 = { "avx2", "generic" },
   neon = { "neon", "generic" },
@@ -47,7 +47,7 @@ local function output(command)
   return text, pipe:close()
 end
 
--- Runs a command that must succeed. Returns what it printed; `what` is of whom an error speaks.
+-- Runs a command that must succeed. Returns its output; `what` names it in an error.
 local function run(command, what)
   local errors = ("%s/run/%s.txt"):format(BUILD, what)
   local text, ok = output(("{ %s; } 2>%s"):format(command, files.quoted(errors)))
@@ -58,12 +58,12 @@ end
 
 -- ---- one case -------------------------------------------------------------------------------------
 
--- sample: the command, without a prompt and the like.
+-- The hash of samples. `sample` is the sampler's command, without a prompt and the like.
 local function samples(case, backend, sample, scratch, title)
   local said = {}
   local function say(flags) said[#said + 1] = run(sample .. flags, title) end
   say(" --num_samples=2 --max_new_tokens=40 --temperature=0.9 --top_p=0.95")
-  -- A prompt, and more text behind it than fits into a short context.
+  -- A prompt, and more text after it than fits into a short context.
   say(" --num_samples=1 --max_new_tokens=30 --temperature=0 --start='The gull sings of a ferry.'")
   if case.model ~= "bigram" and backend == "cpu" then
     local path = scratch .. "/attention.json"
@@ -101,7 +101,7 @@ end
 
 -- ---- all of them ----------------------------------------------------------------------------------
 
--- What a line is of, and the rest of it.
+-- A line's key (case, backend, instruction set, threads), and the rest of it.
 local function split(line)
   return line:match("^(%S+ %S+ %S+ %S+) (.*)$")
 end
@@ -139,8 +139,8 @@ local function native()
   return isas_of[isa] and isa or fail("the generator does not say what isa=native is")
 end
 
--- What is to be done, as words of --one, and the keys of the lines that it gives. The first task of each backend and
--- instruction set builds what others share, so these come before all others, one at a time.
+-- The tasks, as arguments of --one, and the keys of the lines that they give. The first task of each backend and
+-- instruction set builds what others share, so these run before all others, one at a time.
 local function plan(isas, quick, words)
   local first, others, keys = {}, {}, {}
   local function wanted(title)
@@ -167,12 +167,12 @@ local function plan(isas, quick, words)
   return first, others, keys
 end
 
--- Does the tasks, so many at a time; their lines go to `came`, by key. What went wrong is said by the task.
+-- Does the tasks, `jobs` at a time; their lines go to `came`, by key. A task prints its own errors.
 local function run_all(tasks, jobs, came)
   if #tasks == 0 then return end
   local list = BUILD .. "/run/tasks"
   files.write(list, table.concat(tasks, "\n") .. "\n")
-  -- As many threads as are asked for, on every machine.
+  -- So that every machine runs as many threads as are asked for.
   local text = output(("DIECAST_PROCESSORS=4 xargs -P %s -L 1 lua5.4 -E tests/same/same.lua --one <%s"):format(jobs,
     list))
   for line in text:gmatch("[^\n]+") do
@@ -181,8 +181,8 @@ local function run_all(tasks, jobs, came)
   end
 end
 
--- Lines of the list that no task of a whole run gives. Those of instruction sets that are not here are counted; of
--- others there is no case any more.
+-- Lines of the list that no task of a whole run gives: those of instruction sets that this machine lacks are counted;
+-- for others there is no case any more.
 local function leftovers(stored, keys, isas)
   local here, lacking, stale = { any = true }, {}, {}
   for _, isa in ipairs(isas) do here[isa] = true end
@@ -197,7 +197,7 @@ local function leftovers(stored, keys, isas)
   return lacking, stale
 end
 
--- What emulated CUDA's numbers depend on beside the code, and what the list says of it.
+-- The versions that emulated CUDA's numbers depend on, here and in the list.
 local function emulated_by()
   local compiler, libc = output("g++ -dumpversion"):match("%d+"), output("getconf GNU_LIBC_VERSION"):match("[^\n]+")
   return ("g++ %s, %s"):format(compiler, libc)
@@ -275,7 +275,7 @@ local function main()
     print(path .. ": written; review the diff")
     os.exit(unfinished == 0)
   end
-  if failed > 0 then print("make same UPDATE=1 writes the list anew, where numbers are meant to differ") end
+  if failed > 0 then print("make same UPDATE=1 rewrites the list, if the numbers are meant to differ") end
   print(("%d passed, %d failed, %d skipped"):format(passed, failed, skipped))
   os.exit(failed == 0)
 end

@@ -1,5 +1,5 @@
--- The cases of cases.lua reach all that there is: every op on both backends, every value of a key that changes the
--- emitted text. What they do not reach, `make same` says nothing about.
+-- test_cases: the cases of cases.lua reach everything: every op on both backends, every value of a key that changes the
+-- emitted text. `make same` does not check what they do not reach.
 local check = require "tests.gen.check"
 local config = require "gen.config.load"
 local op = require "gen.ir.op"
@@ -49,7 +49,7 @@ check.test("every value of a key", function()
     end
   end
   for _, key in ipairs(schema.baked_keys()) do
-    -- A machine's affair, not a case's: every run names an instruction set, and nothing here runs on a GPU.
+    -- Not a matter of cases: every run names an instruction set, and nothing here runs on a GPU.
     local values = key.type == "bool" and { "true", "false" } or key.name ~= "isa" and key.name ~= "arch" and key.values
     for _, value in ipairs(values or {}) do
       local text = key.name .. "=" .. value

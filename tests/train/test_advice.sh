@@ -10,7 +10,7 @@ copy=$tmp/copy
 mkdir -p "$copy/cfg" "$copy/data" "$copy/build"
 cp -a Makefile gen templates runtime configs "$copy/"
 cp data/prepare.sh "$copy/data/"
-cp -a build/runtime "$copy/build/" 2>/dev/null # which no other test writes
+cp -a build/runtime "$copy/build/" 2>/dev/null # no other test writes it
 cd "$copy" || exit 74
 mkdir -p build/include
 
@@ -23,9 +23,9 @@ ends() { [ "$code" = "$1" ] || { echo "$line: ended with $code"; return 1; }; }
 says() { grep -qF -- "$1" "$tmp/log"; }
 silent() { ! grep -qF -- "$1" "$tmp/log"; }
 one_line() { [ "$(grep -cv '^make: \*\*\*' "$tmp/log")" = 1 ]; }
-# What the last command says to type: behind "next:", or from "make" to the end of its line.
+# What the last command says to type: after "next:", or from "make" to the end of the line.
 advice() { sed -n 's/^next: *//p; t; s/^.*[;:] \(make [a-z]* .*\)$/\1/p' "$tmp/log" | tail -n 1; }
-# Types that, with a word more, and wants it to work.
+# Types that, with more words, and checks that it works.
 follow() { # what, words
     next=$(advice)
     check "$1: says what to type" test -n "$next"
@@ -50,16 +50,16 @@ run 'make -n train CONFIG=cfg/micro.lua SET=dataset=line'
 check "make -n before anything is built" ends 0
 check "and builds nothing" test ! -e build/micro-dataset@line -a ! -e build/prepare
 
-# Of other data sets nothing is said, and none is needed.
+# Other data sets are neither mentioned nor needed.
 run 'make train CONFIG=cfg/micro.lua SET=dataset=line'
 check "no text: one line" one_line
-check "of the data set at hand" silent shakespeare
+check "about this data set alone" silent shakespeare
 next=$(advice | sed "s|path/to/file.txt|'a text.txt'|")
 run "$next"
 check "the text it asks for: $next" ends 0
 follow "make data" CONFIG=cfg/micro.lua
 follow "make train"
-check "begins with what the vocabulary has" grep -q '^#\|^+' "$tmp/log"
+check "begins with characters of the vocabulary" grep -q '^#\|^+' "$tmp/log"
 follow "make sample"
 
 run 'make build CONFIG=cfg/micro.lua SET="dataset=line learning_rate=0.01"'
@@ -67,7 +67,7 @@ follow "make build"
 check "into the folder of its words" test -s out/micro-dataset=line-learning_rate=0.01/ckpt.safetensors
 program=build/micro-dataset@line/cpu/train
 run "env A=b $program --out_dir='my runs/a' --max_iters=0"
-check "env takes no path for an assignment" ends 0
+check "env does not take the program's path for an assignment" ends 0
 check "too short for a best checkpoint" test ! -e "my runs/a/ckpt.safetensors" -a -s "my runs/a/state.safetensors"
 follow "a trainer"
 run "$program --n_layer=2"
@@ -76,7 +76,7 @@ check "names a config, not a build's folder" test -d out/micro-dataset=line-n_la
 run "$program --dropout=0.5"
 check "so does dropout" says 'make train CONFIG=cfg/micro.lua SET="dataset=line dropout=0.5"'
 
-# out_dir, wherever it is said.
+# out_dir, wherever it is set.
 run 'make train CONFIG=cfg/micro.lua SET="dataset=line out_dir=mine/a" RUN=--max_iters=0'
 check "SET's out_dir" test -s mine/a/state.safetensors
 follow "a short run in it"
@@ -95,7 +95,7 @@ follow "no run yet"
 run 'make sampler CONFIG=cfg/micro.lua SET=dataset=line'
 follow "a sampler to ship"
 
-# A sweep, with nothing said of a prompt.
+# A sweep without a prompt.
 cat >cfg/rates.lua <<'LUA'
 return { base = "cfg/micro.lua", grid = { { "learning_rate", { 0.01, 0.003 } } }, set = { dataset = "line" } }
 LUA
@@ -107,7 +107,7 @@ rates=out/sweeps/rates
 rm $rates/*/status.json
 cp $rates/exp01-lr0.01/state.safetensors $rates/exp02-lr0.003/
 run 'make sweep SWEEP=cfg/rates.lua JOBS=1'
-check "another run's state: a sweep's own way out" says "move $rates/exp02-lr0.003 away, and the same command trains it from scratch"
+check "another run's state: advice for a sweep" says "move $rates/exp02-lr0.003 away, and the same command trains it from scratch"
 mv $rates/exp02-lr0.003 aside
 run 'make sweep SWEEP=cfg/rates.lua JOBS=1'
 check "which works" says '2 of 2 runs are done'
@@ -118,9 +118,9 @@ run "${note:-false}"
 check "a report without a build says how to make it: $note" ends 0
 check "so it is there" test -x build/spaced/cpu/sample
 
-# What cannot work is one line, in make's words.
+# What cannot work ends in one line, in terms of make's words.
 run 'make build CONFIG=cfg/micro.lua SET=dataset=line BUILD=/proc/none'
-check "no folder: no flag of the generator's" eval 'says "cannot be made a folder" && silent "--build"'
+check "BUILD that cannot be made: no flag of the generator is named" eval 'says "cannot be made a folder" && silent "--build"'
 for name in "cfg/my config" "cfg/it\"s" "cfg/конфиг"; do
     cp cfg/micro.lua "$name.lua"
     run "make build CONFIG='$name.lua'"

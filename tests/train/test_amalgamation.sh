@@ -6,7 +6,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 trap 'rm -rf "$tmp" build/amalgamated' EXIT
-silently() { # a command that must succeed and say nothing, unless its compiler is none that was tried
+silently() { # a command that must succeed and print nothing, unless its compiler was never tried
     "$@" >"$tmp/said" 2>&1
     code=$?
     cat "$tmp/said"
@@ -25,7 +25,7 @@ END
 check "normal build" make build CONFIG="$tmp/amalgamated.lua" PROGRAMS=train
 check "one file" make amalgamation CONFIG="$tmp/amalgamated.lua"
 file=build/amalgamated/cpu/amalgamated.c
-check "nothing of the project is left to include" sh -c "! grep -E '^ *# *include *(\"|<(jsmn|xxhash))' $file"
+check "no file of the project is left to include" sh -c "! grep -E '^ *# *include *(\"|<(jsmn|xxhash))' $file"
 check "jsmn's licence" grep -q 'Copyright (c) 2010 Serge Zaitsev' $file
 check "xxHash's licence" grep -q 'BSD 2-Clause License' $file
 check "no path of this machine" sh -c "! grep -v data_dir $file | grep -E '$tmp|$PWD'"
@@ -36,9 +36,9 @@ refused() { # with one line, and exit code 64
     cat "$tmp/said"
     [ $code = 64 ] && [ "$(wc -l <"$tmp/said")" = 1 ] && grep -q "CPU's trainer; leave BACKEND out" "$tmp/said"
 }
-check "none of a CUDA trainer" refused
+check "a CUDA trainer is refused" refused
 
-# The line in its head, in a folder that holds nothing else.
+# The line in its head, in a folder with nothing else.
 line=$(sed -n 's|^//     \(cc .*\)$|\1|p' $file)
 echo "$line" >"$tmp/line"
 check "a line that builds it" grep -q -- '-ffp-contract=off .*-pthread amalgamated.c -lm$' "$tmp/line"
@@ -57,7 +57,7 @@ check "the amalgamated one runs" train "$tmp/alone/a.out" "$tmp/one"
 for file in state.safetensors ckpt.safetensors; do
     check "the same $file" cmp "$tmp/normal/$file" "$tmp/one/$file"
 done
-# Timing fields apart.
+# Without the timing fields.
 untimed "$tmp/normal/metrics.jsonl" >"$tmp/a"
 untimed "$tmp/one/metrics.jsonl" >"$tmp/b"
 check "the same metrics" cmp "$tmp/a" "$tmp/b"

@@ -29,20 +29,20 @@ for word in LUA_PATH=/none LUA_CPATH=/none LUA_INIT='error("init")' LUA_INIT_5_4
     CDPATH=/usr CONFIG=gpt2 SET=n_layer=9 BUILD_NAME=none Q=echo words=none; do
     n=$((n + 1))
     check "trains with $word" train "$n" "$word"
-    check "$word builds nothing anew" silent '^  (cc|link) |gcc'
+    check "$word: nothing is built again" silent '^  (cc|link) |gcc'
     check "$word: the same program" cmp "$tmp/trainer" "$build/small/cpu/train"
     check "$word: the same run" same "$n"
 done
 check "trains without a HOME" train home -u HOME
 check "the same run" same home
 
-# All at once, from nothing: what is compiled is the same.
+# All at once, from scratch: the result of compiling is the same.
 rm -rf "$build"
 check "builds with all of them" train all LUA_PATH=/none LUA_CPATH=/none LUA_INIT='error("init")' GEN=false \
     CFLAGS=-DEXIT_DONE=1 BASH_ENV=/none TMPDIR=/none LC_ALL=none CONFIG=gpt2 words=none
-check "the same run, built so" same all
+check "the same run" same all
 
-# And where TMPDIR is full: a file system of one page, in a namespace that ends with the commands.
+# And with a full TMPDIR: a file system of one page, in a namespace that ends with the commands.
 mkdir "$tmp/full"
 with_full() {
     rm -rf "$build"
@@ -52,12 +52,12 @@ with_full() {
 }
 if unshare -m true 2>/dev/null; then
     check "builds and trains with a full TMPDIR" with_full
-    check "the same run, built there" same crowded
+    check "the same run" same crowded
 else
-    skipped=$((skipped + 2)) # no mounts of its own here
+    skipped=$((skipped + 2)) # no mount namespaces here
 fi
 
-# The page that a run makes of itself.
+# A run's own report.
 check "a report" env LUA_PATH=/none LUA_INIT='error("init")' TMPDIR=/none "$build/small/cpu/train" --report=1 \
     --out_dir="$tmp/reported"
 check "is made" test -s "$tmp/reported/report.html"

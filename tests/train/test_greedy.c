@@ -36,7 +36,7 @@ static void greedy_weights(struct sampler *s, const struct safetensors *file) {
     }
 }
 
-// The logits behind tokens (T), in pieces of `piece` rows.
+// The error of the logits after tokens (T), given in pieces of `piece` rows.
 static double greedy_logits_error(struct sampler *s, const float *tokens,
                                   const struct tensor_view *wanted, int piece) {
     const int T = sampler_info.block_size, V = sampler_info.vocab_size;
@@ -62,7 +62,7 @@ struct greedy_attention {
     double error, sum_error; // the largest
 };
 
-// The attention weights of the first `count` tokens, which do not depend on those behind them.
+// The attention weights of the first `count` tokens, which do not depend on later ones.
 static void greedy_attend(struct sampler *s, const float *tokens, const struct tensor_view *wanted,
                           int count, struct greedy_attention *worst) {
     const int T = sampler_info.block_size, squares = sampler_info.n_layer * sampler_info.n_head;
@@ -100,7 +100,7 @@ static void greedy_emit(void *context, int32_t id) {
     }
 }
 
-// How many greedy tokens are PyTorch's, before the first that is not.
+// How many greedy tokens equal PyTorch's, up to the first that does not.
 static int greedy_agreed(struct sampler *s, const float *tokens, int prompt, int count) {
     int32_t ids[256];
     for (int i = 0; i < prompt; i++) {

@@ -11,7 +11,7 @@ data_set fox
 copy=$tmp/copy
 mkdir -p "$copy/build"
 cp -a Makefile gen templates runtime configs "$copy/"
-cp -a build/runtime build/include "$copy/build/" 2>/dev/null # which no other test writes
+cp -a build/runtime build/include "$copy/build/" 2>/dev/null # no other test writes them
 cp tests/train/resume.lua "$copy/run.lua"
 cd "$copy" || exit 74
 
@@ -27,7 +27,7 @@ train() { # SET, folder, flags
     shift 2
     "$program" --data_dir="$tmp" --out_dir="$out" --threads=2 "$@" >"$out.log" 2>&1
 }
-goes_on() { # SET, folder of which run, flags: exit code in code
+resumes() { # SET, folder of the run, flags: exit code in code
     rm -rf "$tmp/on"
     cp -r "$tmp/$2" "$tmp/on"
     set="$1"
@@ -39,7 +39,7 @@ goes_on() { # SET, folder of which run, flags: exit code in code
 refused() { # what, SET, folder, flags
     words=$1
     shift
-    goes_on "$@"
+    resumes "$@"
     [ $code = 64 ] && grep -q "differs in $words; --init_from=resume" "$tmp/on.log"
 }
 samples() { # SET, checkpoint: exit code in code
@@ -66,8 +66,8 @@ check "another activation builds" build activation=relu
 check "its sampler refuses these weights" computes_else activation=gelu_erf activation=relu activation=relu \
     "$tmp/old/state.safetensors"
 check "its trainer refuses the run" refused "activation (gelu_erf there, relu here)" activation=relu old
-check "kernels that are told their sizes build" build specialise=false
-check "they go on with the run" goes_on specialise=false old
+check "kernels that take their sizes as arguments build" build specialise=false
+check "they resume the run" resumes specialise=false old
 check "a difference that changes nothing is not mentioned" eval '! grep "was .*, is now" "$tmp/on.log"'
 
 # ---- made-up keys --------------------------------------------------------------------------------
@@ -82,20 +82,20 @@ sed -i '/^return {$/a\
 ' gen/config/keys.lua
 
 check "builds with them" build ""
-check "the hash is what it was" eval 'grep -qx "$was" "$(bin "")/build.mk"'
-check "goes on with the run of before" goes_on "" old
+check "the hash is the same" eval 'grep -qx "$was" "$(bin "")/build.mk"'
+check "an earlier run resumes" resumes "" old
 check "they are not mentioned" eval '! grep made_up "$tmp/on.log"'
 check "to the same bytes" cmp "$tmp/straight/state.safetensors" "$tmp/on/state.safetensors"
-check "which say nothing of them" eval '! grep -a made_up "$tmp/on/state.safetensors"'
-check "samples what was trained before" samples "" "$tmp/old/state.safetensors"
-check "a value of another number is refused" refused "made_up_rate (0.1 there, 0.5 here)" "" old --made_up_rate=0.5
-check "and a flag's" refused "made_up_flag (False there, True here)" "" old --made_up_flag=True
+check "in which they are not mentioned" eval '! grep -a made_up "$tmp/on/state.safetensors"'
+check "samples from an earlier run" samples "" "$tmp/old/state.safetensors"
+check "another value of the number is refused" refused "made_up_rate (0.1 there, 0.5 here)" "" old --made_up_rate=0.5
+check "and of the flag" refused "made_up_flag (False there, True here)" "" old --made_up_flag=True
 check "trains with such a value" train "" rated --max_iters=6 --made_up_rate=0.5
-check "which the state says" grep -aq "made_up_rate=0.5" "$tmp/rated/state.safetensors"
+check "which is in the state" grep -aq "made_up_rate=0.5" "$tmp/rated/state.safetensors"
 check "and is refused without it" refused "made_up_rate (0.5 there, 0.1 here)" "" rated
 check "another baked value builds" build made_up=4
-check "its trainer refuses the run of before" refused "made_up (3 there, 4 here)" made_up=4 old
-check "its sampler refuses the weights of before" computes_else made_up=3 made_up=4 made_up=4 "$tmp/old/state.safetensors"
-check "trains anew" train made_up=4 new --max_iters=6
+check "its trainer refuses the earlier run" refused "made_up (3 there, 4 here)" made_up=4 old
+check "its sampler refuses the earlier weights" computes_else made_up=3 made_up=4 made_up=4 "$tmp/old/state.safetensors"
+check "trains from scratch" train made_up=4 new --max_iters=6
 check "its weights are refused by a sampler without it" computes_else made_up=4 made_up=3 "" "$tmp/new/state.safetensors"
 finish

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_logs.sh: what a trainer writes for other tools: CSV, event files and its page, of a run without a
-# stop and of one that was stopped; and a sampler without attention.
+# test_logs.sh: what a trainer writes for other tools: CSV, event files and its page, for a run without a
+# stop and for one that was stopped; and a sampler without attention.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 74
 data_set fox
 make build CONFIG=tests/train/resume.lua PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
 
-# The trainer in a project of its own, whose gen/report.lua only records how it was called.
+# The trainer in a project whose gen/report.lua only records how it was called.
 mkdir -p "$tmp/a project/build/resume/cpu" "$tmp/a project/gen" "$tmp/bare/cpu"
 trainer="$tmp/a project/build/resume/cpu/train"
 cp build/resume/cpu/train "$trainer"
@@ -47,17 +47,17 @@ cd / || exit 74
 check "with all logs" train straight --csv=1 --tensorboard=1 --report=1
 cd "$OLDPWD" || exit 74
 check "a page at each evaluation and at the end" calls 4
-check "called as it wants to be" grep -qxF -- \
+check "called with the right arguments" grep -qxF -- \
     "--live|--out|$tmp/straight/report.html|$tmp/straight" "$REPORT_LOG"
-check "the last page has all that happened" cmp "$tmp/straight/metrics.jsonl" "$tmp/straight/report.html"
-check "what it prints is not the trainer's" silent "nobody's to read" "$tmp/log"
-check "nothing to warn of" silent "not made" "$tmp/log"
+check "the last page is made after the last line" cmp "$tmp/straight/metrics.jsonl" "$tmp/straight/report.html"
+check "its output is not shown" silent "nobody's to read" "$tmp/log"
+check "no warning" silent "not made" "$tmp/log"
 
 fresh_log
-check "a page that fails is no run that fails" env REPORT_FAILS=1 "$trainer" --data_dir="$tmp" --out_dir="$tmp/failing" --max_iters=120 --report=1
+check "if a page fails, the run does not" env REPORT_FAILS=1 "$trainer" --data_dir="$tmp" --out_dir="$tmp/failing" --max_iters=120 --report=1
 REPORT_FAILS=1 train failing2 --report=1
 check "one line says so, with its reason" once "report.html: not made: no page today; training goes on"
-check "and the run went on" test -s "$tmp/failing2/state.safetensors"
+check "and the run continued" test -s "$tmp/failing2/state.safetensors"
 REPORT_SLOW="$tmp/slow" "$trainer" --data_dir="$tmp" --out_dir="$tmp/slow" --report=1 >"$tmp/log" 2>&1 &
 pid=$!
 waited=0
@@ -77,8 +77,8 @@ mkdir "$tmp/empty"
 PATH="$tmp/empty" "$trainer" --data_dir="$tmp" --out_dir="$tmp/nolua" --max_iters=4 --report=1 >"$tmp/log" 2>&1
 check "no Lua" once "report.html: not made: "
 
-# CSV: the lines of metrics.jsonl, field by field.
-rows() { # folder, word, keys: what the CSV should hold
+# CSV: has the lines of metrics.jsonl, field by field.
+rows() { # folder, word, keys: what the CSV should be
     printf '%s\r\n' "$(echo "$3" | sed 's/^iter/step/; s/ /,/g')"
     grep "\"$2\"" "$tmp/$1/metrics.jsonl" | while read -r line; do
         row=
@@ -97,9 +97,9 @@ same_rows() { # folder
 check "metrics.csv and evaluations.csv" same_rows straight
 train stopped --checkpoint_interval=40 --max_iters=50 # no log yet but metrics.jsonl
 printf '{"iter":51,"lo' >>"$tmp/stopped/metrics.jsonl"
-check "goes on" train stopped --init_from=resume --csv=1 --tensorboard=1
-check "CSV from the first step on, asked for late" same_rows stopped
-check "an event file from where it went on" test -s "$tmp/stopped/events.out.tfevents.0000000051"
+check "resumes" train stopped --init_from=resume --csv=1 --tensorboard=1
+check "CSV from the first step on, though asked for later" same_rows stopped
+check "an event file from where it resumed" test -s "$tmp/stopped/events.out.tfevents.0000000051"
 untimed "$tmp/straight/metrics.jsonl" >"$tmp/x"
 untimed "$tmp/stopped/metrics.jsonl" >"$tmp/y"
 check "logs change nothing" cmp "$tmp/x" "$tmp/y"

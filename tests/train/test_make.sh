@@ -8,7 +8,7 @@ copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 mkdir "$copy/build"
 cp -a Makefile gen templates runtime configs data "$copy/"
-# Of what is built that alone which no other test writes.
+# Copies of the build only what no other test writes.
 cp -a build/.gitignore build/prepare build/include build/runtime "$copy/build/" 2>/dev/null
 cd "$copy" || exit 74
 unset MAKEFLAGS MAKELEVEL
@@ -28,7 +28,7 @@ check() { # name, then a command that must succeed
         tail -n 25 log
     fi
 }
-run() { # make's words; output in log, its exit code in code
+run() { # make's arguments; output in log, its exit code in code
     words=$*
     make "$@" >log 2>&1 </dev/null
     code=$?
@@ -36,7 +36,7 @@ run() { # make's words; output in log, its exit code in code
 ends() { [ "$code" = "$1" ]; }
 says() { grep -qF -- "$1" log; }
 silent() { ! grep -qE -- "$1" log; }
-compiled() { # exactly these objects of a model or of defaults, and none of the runtime
+compiled() { # exactly these objects of a model and of defaults, and none of the runtime
     [ "$(sed -n 's/^  cc   //p' log | sed 's|.*/||' | sort | tr '\n' ' ')" = "$1" ]
 }
 
@@ -61,12 +61,12 @@ check "next command" says 'next: make train CONFIG=tiny.lua'
 run build CONFIG=tiny.lua
 check "nothing is built twice" silent '^  (cc|link) '
 run build CONFIG=tiny.lua SET=learning_rate=0.5
-check "a run key compiles defaults.c alone" compiled 'defaults.o '
-check "the trainer holds it" grep -q 'learning_rate = 0.5' build/tiny-learning_rate@0.5/cpu/defaults.c
+check "another run key compiles defaults.c alone" compiled 'defaults.o '
+check "which has it" grep -q 'learning_rate = 0.5' build/tiny-learning_rate@0.5/cpu/defaults.c
 run build CONFIG=tiny.lua SET=n_layer=1
-check "a baked key compiles the model alone" compiled 'defaults.o sample.o train.o '
+check "another baked key compiles the model alone" compiled 'defaults.o sample.o train.o '
 run build CONFIG=tiny.lua
-check "and back: nothing" silent '^  (cc|link) '
+check "the first config again compiles nothing" silent '^  (cc|link) '
 hash=$(sed -n 's/^HASH := //p' build/tiny/cpu/build.mk)
 sha256sum build/"$hash"/cpu/*.[ch] build/"$hash"/cpu/ir/* >before
 rm -rf build/"$hash"
@@ -81,7 +81,7 @@ check "no data, no text: one line" says 'data/tiny/input.txt: no such file; make
 check "and the program's code" says 'Error 66'
 check "no folder is left" test ! -e data/tiny
 run data DATASET=tiny TEXT=none.txt
-check "a text that is not there" says 'none.txt: no such file'
+check "a missing text" says 'none.txt: no such file'
 run data DATASET=tiny TEXT=configs
 check "nor a folder" says 'configs: is a folder; wanted a UTF-8 text'
 mkfifo pipe
@@ -94,33 +94,33 @@ check "a run's too, before anything is built" says "the run's folder would have 
 check "in that one line" silent '^  (cc|link) '
 sed 's/$/\r/' fox.txt >crlf.txt
 run data DATASET=ends TEXT=crlf.txt NEWLINES=lf
-check "line ends are folded" says 'crlf.txt: note: 60 line ends are CR LF and 0 are CR, read as LF'
+check "line ends are read as LF" says 'crlf.txt: note: 60 line ends are CR LF and 0 are CR, read as LF'
 run data DATASET=ends
-check "and again, as it was" says 'read as LF'
+check "and again, without NEWLINES" says 'read as LF'
 run data DATASET=tiny TEXT=fox.txt
 check "data from a text" ends 0
-check "as one with other ends" cmp data/tiny/train.bin data/ends/train.bin
+check "the same as with other line ends" cmp data/tiny/train.bin data/ends/train.bin
 check "three files" test -s data/tiny/train.bin -a -s data/tiny/val.bin -a -s data/tiny/meta.json
 mkdir data/copied
 cp fox.txt data/copied/input.txt
 run data DATASET=copied TEXT=fox.txt
-check "a text that lies there stays a file" test ! -L data/copied/input.txt -a -s data/copied/train.bin
+check "a text in the data set's folder stays a file" test ! -L data/copied/input.txt -a -s data/copied/train.bin
 run data DATASET=tiny TEXT=Makefile
-check "a link to the text may move" ends 0
+check "the link to the text may change" ends 0
 run data DATASET=tiny TEXT=fox.txt
-check "and back" ends 0
+check "and change back" ends 0
 run data DATASET=../tiny TEXT=fox.txt
 check "a data set's name is no path" says "'../tiny' is not a name"
 run data
 check "a name is wanted" says 'DATASET is missing'
 run data DATASET=tiny TOKENIZER=bpe
-check "tokenizers that there are" says "TOKENIZER: 'bpe' is not known; there are: char, gpt2"
+check "an unknown tokenizer" says "TOKENIZER: 'bpe' is not known; there are: char, gpt2"
 run data DATASET=shakespeare TOKENIZER=char
 check "shakespeare's is GPT-2's" says 'take that one, or another DATASET'
 run data DATASET=gpt2 TEXT=fox.txt
-check "data/gpt2 is no data set" says "data/gpt2 is where GPT-2's tokenizer lies"
+check "data/gpt2 is not a data set" says "data/gpt2 is where GPT-2's tokenizer lies"
 
-# GPT-2's tokenizer, with a curl that has no network, and one that brings another file.
+# GPT-2's tokenizer, with a curl that has no network, and one that downloads another file.
 mkdir bin gpt2
 mv data/gpt2/* gpt2/ 2>/dev/null
 printf '#!/bin/sh\necho "curl: (6) no network" >&2\nexit 6\n' >bin/curl
@@ -140,13 +140,13 @@ PATH=$kept
 mkdir data/gpt2
 echo other >data/gpt2/vocab.bpe
 run data DATASET=words TEXT=fox.txt TOKENIZER=gpt2
-check "nor where it lies" says 'data/gpt2/vocab.bpe: sha256 is'
+check "nor if the file is already there" says 'data/gpt2/vocab.bpe: sha256 is'
 if [ -f gpt2/vocab.bpe ] && [ -f gpt2/encoder.json ]; then
     cp gpt2/* data/gpt2/
     run data DATASET=words TEXT=fox.txt TOKENIZER=gpt2
     check "data in GPT-2's tokens" says 'the vocabulary: gpt2, 50257 tokens'
     run data DATASET=words
-    check "and again, as it was" says 'the vocabulary: gpt2, 50257 tokens'
+    check "and again, without TOKENIZER" says 'the vocabulary: gpt2, 50257 tokens'
     run train CONFIG=tiny.lua SET="dataset=words vocab_size=50304" NAME=words
     check "trains on them" says 'gpt2, 50257 tokens'
     run sample CONFIG=tiny.lua SET="dataset=words vocab_size=50304" NAME=words START='The <|endoftext|>fox, é' \
@@ -170,7 +170,7 @@ cp data/shakespeare_char/meta.json before
 cp fox.txt data/shakespeare_char/input.txt
 run data DATASET=shakespeare_char
 check "another text is not shakespeare_char" says 'data/shakespeare_char/input.txt: sha256 is'
-check "its meta.json is as it was" cmp -s before data/shakespeare_char/meta.json
+check "its meta.json is unchanged" cmp -s before data/shakespeare_char/meta.json
 
 # A folder as nanoGPT leaves it: tokens, and a vocabulary as a pickle.
 cat >pickle.lua <<'END'
@@ -194,16 +194,16 @@ sha256sum data/nano/* >before
 run train CONFIG=tiny.lua SET=dataset=nano
 check "trains on what nanoGPT left" ends 0
 check "and says where the vocabulary is from" says 'data/nano/meta.pkl: the vocabulary: char, '
-check "which is as it was" sha256sum --quiet -c before
+check "which is unchanged" sha256sum --quiet -c before
 run data DATASET=nano TEXT=fox.txt
 check "a text is not prepared over it" says 'data/nano/train.bin: was not made here, and is not written over'
-check "so it still is" sha256sum --quiet -c before
+check "and nothing is changed" sha256sum --quiet -c before
 cp data/tiny/val.bin data/nano/train.bin
 run train CONFIG=tiny.lua SET=dataset=nano RUN=--seed=3
-check "other tokens there: the way out" says "'make data DATASET=nano'"
+check "other tokens there: what to do" says "'make data DATASET=nano'"
 run data DATASET=nano
-check "which takes them as they are" says 'all else is as it was'
-check "not touching them" cmp data/tiny/val.bin data/nano/train.bin
+check "which uses them as they are" says 'all else is as it was'
+check "and unchanged" cmp data/tiny/val.bin data/nano/train.bin
 mkdir -p else/where
 cp data/nano/*.bin data/nano/meta.pkl else/where/
 run train CONFIG=tiny.lua SET="dataset=where data_dir=else" RUN=--max_iters=1
@@ -237,7 +237,7 @@ check "a baked key in RUN names SET" says 'SET="n_layer=3"'
 echo 'One more line.' >>fox.txt
 run train CONFIG=tiny.lua RUN=--seed=9
 check "says that the text has changed" says 'the text has changed since'
-check "and goes on" ends 0
+check "and trains" ends 0
 
 run build CONFIG=nobody
 check "no such config: the list" says 'configs/nobody.lua: no such config; there are: bigram'
@@ -259,7 +259,7 @@ $sampler --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 --ma
     --temperature=0 >before 2>log
 build/tiny/cpu/sample --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 \
     --max_new_tokens=20 --temperature=0 >after 2>log
-check "it says what the other says" cmp -s before after
+check "it writes what the other one writes" cmp -s before after
 run help
 check "help lists every target" sh -c "grep -q '^  train ' log && grep -q '^  CONFIG ' log"
 run clean

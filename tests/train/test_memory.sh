@@ -50,6 +50,6 @@ for size in "n_layer=1" "n_embd=512 n_layer=3" "vocab_size=50304 n_embd=128"; do
     trainer=$(sed -n 's/^built: \([^:]*\):.*/\1/p' "$tmp/log")/train
     name=$(echo "$size" | tr ' ' -)
     check "$size" near "$name" --max_iters=3
-    check "$size, going on" near "$name" --max_iters=5
+    check "$size, resumed" near "$name" --max_iters=5
 done
 finish

@@ -14,7 +14,7 @@ train() { # folder, flags
     shift
     build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/$out" --max_iters=60 --lr_decay_iters=60 --threads=1 "$@"
 }
-same_run() { # as the run that went straight through
+same_run() { # as the run without a stop
     cmp "$tmp/straight/state.safetensors" "$tmp/$1/state.safetensors" &&
         cmp "$tmp/straight/ckpt.safetensors" "$tmp/$1/ckpt.safetensors" &&
         untimed "$tmp/straight/metrics.jsonl" >"$tmp/a" && untimed "$tmp/$1/metrics.jsonl" >"$tmp/b" &&
@@ -27,7 +27,7 @@ sample() {
 ends() { # exit code, of the command before
     [ "$code" = "$1" ] || { echo "ended with $code"; false; }
 }
-check "straight through" train straight
+check "without a stop" train straight
 
 # ---- closed streams ---------------------------------------------------------------------------------
 
@@ -35,13 +35,13 @@ first_is() { # file: main's first statement
     [ "$(awk 'main { print; exit } /^int main\(/ { main = 1 }' "$1")" = "    streams_open();" ]
 }
 for file in $(grep -l '^int main(' runtime/programs/*.c); do
-    check "$file makes sure of its streams first" first_is "$file"
+    check "$file opens its streams first" first_is "$file"
 done
 (exec <&- >&- 2>&- && train closed)
 code=$?
 check "all three closed" ends 0
 check "the same run" same_run closed
-check "the lock holds a number alone" eval '[ "$(tr -d 0-9 <"$tmp/closed/lock" | wc -c)" = 1 ]'
+check "the lock has only a number" eval '[ "$(tr -d 0-9 <"$tmp/closed/lock" | wc -c)" = 1 ]'
 mkdir "$tmp/closed-fox"
 (exec <&- >&- 2>&- && build/prepare --text="$tmp/text" --out="$tmp/closed-fox" --name=fox \
     --sha256="$(sha256sum <"$tmp/text" 2>/dev/null | cut -d ' ' -f 1)" 2>/dev/null)
@@ -56,20 +56,20 @@ check "a sampler without two of them" cmp "$tmp/open.txt" "$tmp/closed.txt"
 
 { train pipe --log_interval=1 2>"$tmp/log"; echo $? >"$tmp/code"; } | head -n 1 >"$tmp/first"
 code=$(cat "$tmp/code")
-check "a reader that went away: stopped" ends 75
+check "the reader of its output is gone: stopped" ends 75
 check "with a state" test -s "$tmp/pipe/state.safetensors"
-check "and without a word" test ! -s "$tmp/log"
+check "and without a message" test ! -s "$tmp/log"
 check "goes on" train pipe
 check "the same run after that" same_run pipe
 { sample --num_samples=1000 2>"$tmp/log"; echo $? >"$tmp/code"; } | head -n 1 >"$tmp/first"
 check "a sampler ends" test "$(cat "$tmp/code")" = 74
-check "and says nothing" test ! -s "$tmp/log"
+check "and prints nothing" test ! -s "$tmp/log"
 train full >/dev/full 2>&1
 code=$?
 check "no room for what is printed" ends 0
 check "is no reason to stop" same_run full
 { gen/sweep/build.sh "$tmp/mark" tests/train/resume.lua "" cpu 2>"$tmp/log"; echo $? >"$tmp/code"; } | true
-check "a sweep's build goes on" test "$(cat "$tmp/code")" = 0 -a -e "$tmp/mark.ok"
+check "a sweep's build continues" test "$(cat "$tmp/code")" = 0 -a -e "$tmp/mark.ok"
 
 # ---- a limit of processor time ----------------------------------------------------------------------
 

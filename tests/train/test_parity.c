@@ -20,18 +20,18 @@ static const double LOSS_LIMIT = 1e-5;  // relative
 static const double GRAD_LIMIT = 1e-4;  // relative, in L2, for each instance of each tensor
 static const double AFTER_LIMIT = 1e-4; // relative: the loss after the updates
 
-// A gradient that is zero but for rounding (softmax ignores what is added to all keys; attention
-// over one token is constant) has no relative error of its own. Below this share of the global
-// gradient norm, a tensor's error is measured against that share.
+// A gradient that is zero except for rounding (softmax ignores what is added to all keys; attention
+// over one token is constant) has no meaningful relative error. If a tensor's norm is below this
+// share of the global gradient norm, its error is relative to that share.
 static const double GRAD_FLOOR = 1e-3;
 
-// Of autocast's distances, where the model computes in less than float32.
+// How many times autocast's distance is allowed, if the model computes in less than float32.
 static const double AUTOCAST_FACTOR = 2;
 
 enum { BATCHES = 3, TENSORS = 512 };
 
-// How far PyTorch under autocast is from float64, and the losses in float64 that it is held
-// against.
+// The distance of PyTorch under autocast from float64, and the losses in float64 that it is
+// compared with.
 struct autocast {
     bool used;
     double losses[BATCHES], losses_after[BATCHES]; // of each batch: at the start, after the updates
@@ -53,7 +53,7 @@ static int problems; // lines printed
 
 #define problem(...) (problems++, printf(__VA_ARGS__), (void)putchar('\n'))
 
-// ---- the golden file -----------------------------------------------------------------------------
+// ---- the golden file ----------------------------------------------------------------------------
 
 static double golden_number(const struct golden *golden, const char *key) {
     const char *text = safetensors_metadata(&golden->file, key);
@@ -165,7 +165,7 @@ static void autocast_open(struct golden *golden, const char *path) {
     free(text);
 }
 
-// What golden and model both say of the config must agree.
+// Settings that both the golden file and the model state must agree.
 static void golden_check_config(const struct golden *golden) {
     const char *text = safetensors_metadata(&golden->file, "config");
     struct pair wanted, got;
@@ -240,7 +240,7 @@ static const struct tensor_view *golden_find(const struct golden *golden, const 
     return view;
 }
 
-// Copies the weights in. Every parameter is in the file, and the file has no other.
+// Copies the weights into the model. The file must have every parameter and no other.
 static void golden_load(const struct golden *golden, struct model *m) {
     int wanted = 0, found = 0;
     for (int i = 0; i < model_info.params_count; i++) {
@@ -259,7 +259,7 @@ static void golden_load(const struct golden *golden, struct model *m) {
     }
 }
 
-// ---- the model -----------------------------------------------------------------------------------
+// ---- the model ----------------------------------------------------------------------------------
 
 static void take_batch(struct model *m, const struct golden *golden, int64_t batch) {
     int64_t rows = (int64_t)model_info.batch_size * model_info.block_size;
@@ -295,7 +295,7 @@ static double accumulate(struct model *m, const struct golden *golden, int updat
     return first;
 }
 
-// ---- what is compared ----------------------------------------------------------------------------
+// ---- comparisons --------------------------------------------------------------------------------
 
 static double relative(double got, double wanted) {
     return fabs(got - wanted) / fabs(wanted);
@@ -309,7 +309,7 @@ static void check_number(const char *name, int threads, const char *what, double
     }
 }
 
-// Under autocast: the batches' distances together, since one loss may be right by chance.
+// Under autocast: compares the batches' distances together, since one loss may be right by chance.
 static double check_losses(const struct golden *golden, int threads, const char *what,
                            const double got[BATCHES], const double wanted[BATCHES], double limit) {
     double distances[BATCHES];
@@ -325,7 +325,7 @@ static double check_losses(const struct golden *golden, int threads, const char 
 }
 
 // Compares each gradient tensor, and all of them together. Returns the worst relative error; under
-// autocast the worst share of what is allowed.
+// autocast, the worst share of the allowed distance.
 static double check_grads(const struct golden *golden, const struct model *m, int threads) {
     const struct autocast *autocast = &golden->autocast;
     double worst = 0, all = 0, all_allowed = 0;
@@ -343,7 +343,7 @@ static double check_grads(const struct golden *golden, const struct model *m, in
             const double size = fmax(sqrt(norm), GRAD_FLOOR * golden->grad_norm);
             if (autocast->used) {
                 // Autocast leaves some tensors nearly exact: those that no rounded activation
-                // reaches. The median is what rounding does to a tensor of this model.
+                // reaches. The median is the usual distance of a tensor of this model.
                 const double distance = autocast->grads[view - golden->file.tensors];
                 limit = AUTOCAST_FACTOR * fmax(distance, autocast->median);
                 all_allowed += pow(AUTOCAST_FACTOR * distance * size, 2);
@@ -365,9 +365,9 @@ static double check_grads(const struct golden *golden, const struct model *m, in
     return worst;
 }
 
-// ---- one run -------------------------------------------------------------------------------------
+// ---- one run ------------------------------------------------------------------------------------
 
-// What a run leaves behind, to compare thread counts by.
+// The results of a run, by which thread counts are compared.
 struct result {
     double loss, grad_norm, losses[BATCHES], losses_after[BATCHES];
     double worst_grad, worst_loss, worst_after;
@@ -432,7 +432,7 @@ static struct result run(const struct golden *golden, int threads) {
         }
         step_update(&m, &model_info, &settings, update + 1);
         const struct step_result step = step_wait(&m);
-        if (step.skipped) { // by the scaler of float16, which then takes half
+        if (step.skipped) { // by float16's loss scaler, which then halves its scale
             if (strcmp(model_info.dtype, "float16") != 0 || ++skipped > 30) {
                 problem("%s: update %d is skipped", golden->name, update);
                 break;

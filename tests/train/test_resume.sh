@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
-export DIECAST_PROCESSORS=4 # as many threads as are asked for, on every machine
+export DIECAST_PROCESSORS=4 # so that every machine runs as many threads as are asked for
 
 data_set fox
 make build CONFIG=tests/train/resume.lua PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
@@ -33,7 +33,7 @@ interrupted() { # folder, threads, steps, signal
     wait $pid
     code=$?
 }
-same_run() { # as the run that went straight through
+same_run() { # as the run without a stop
     cmp "$tmp/straight/state.safetensors" "$tmp/$1/state.safetensors" &&
         cmp "$tmp/straight/ckpt.safetensors" "$tmp/$1/ckpt.safetensors" &&
         untimed "$tmp/straight/metrics.jsonl" >"$tmp/a" && untimed "$tmp/$1/metrics.jsonl" >"$tmp/b" &&
@@ -44,7 +44,7 @@ last_loss_is_lower() {
         "$tmp/straight/metrics.jsonl"
 }
 
-check "straight through on one thread" train straight 1
+check "without a stop, on one thread" train straight 1
 check "it learns" last_loss_is_lower
 check "every step is in metrics.jsonl" test "$(steps straight)" = 401
 check "two threads" train two 2
@@ -57,13 +57,13 @@ check "SIGTERM ends with 75" test "$code" = 75
 first=$(steps stopped)
 check "after some steps, not all: $first" test "$first" -ge 30 -a "$first" -lt 401
 interrupted stopped 4 200 INT
-check "SIGINT too, after going on" test "$code" = 75 -a "$(steps stopped)" -gt "$first"
-check "goes on to the end on one thread" train stopped 1
+check "so does SIGINT, after resuming" test "$code" = 75 -a "$(steps stopped)" -gt "$first"
+check "resumes and ends on one thread" train stopped 1
 check "stopped twice, the same bytes" same_run stopped
 
 train killed 2 --checkpoint_interval=40 --max_iters=80
 interrupted killed 1 150 KILL
-check "a killed run goes on from its last state" train killed 2
+check "a killed run resumes from its last state" train killed 2
 check "killed, the same bytes" same_run killed
 
 finish

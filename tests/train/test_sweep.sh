@@ -31,12 +31,12 @@ return {
 }
 END
 }
-# make sweep in the background; its process in `sweeper`.
+# Starts make sweep in the background; its process is `sweeper`.
 begin() {
     make sweep SWEEP="$tmp/$sweep.lua" JOBS=2 >"$tmp/log" 2>&1 &
     sweeper=$!
 }
-ends() { # exit code of the sweep: make says 2 for all, and the real one in words
+ends() { # exit code of the sweep: make's own is always 2, and the real one is in its message
     wait $sweeper
     code=$?
     case $1 in
@@ -66,7 +66,7 @@ gone() { # the process ends within seconds
     done
 }
 
-# Nothing is written where nothing is to run.
+# If nothing is to run, nothing is written.
 plan "600, 12000" "2, 4" ""
 make sweep SWEEP="$tmp/$sweep.lua" DRY=1 >"$tmp/log" 2>&1
 check "DRY=1 prints the plan" says "runs: 4; distinct shapes to compile: 2; trainings: 2"
@@ -79,33 +79,33 @@ check "so are heads that do not divide" says "exp02-nh3-mi600: n_head = 3 does n
 check "before anything is there" test ! -e "$out"
 plan "600, 12000" "2, 4" ""
 
-# Stopped as a Ctrl-C does, by a signal to make; then a second time by killing make at once.
+# Stopped as by a Ctrl-C, with a signal to make; then a second time by killing make.
 begin
 check "trains" reaches exp02-nh2-mi12000 800
 trainer=$(trainer_of exp02-nh2-mi12000)
 kill -TERM $sweeper
 wait $sweeper 2>"$tmp/checked"
-check "a stop is said" says "stopped: "
+check "a line says that it stopped" says "stopped: "
 check "its trainer ends" gone "$trainer"
 check "and has saved" grep -q "stopped before iteration" "$out/exp02-nh2-mi12000/log.txt"
-check "what it had finished is done" grep -q '"done"' "$out/exp01-nh2-mi600/status.json"
+check "its finished run is done" grep -q '"done"' "$out/exp01-nh2-mi600/status.json"
 begin
-check "goes on" reaches exp02-nh2-mi12000 1800
+check "resumes" reaches exp02-nh2-mi12000 1800
 trainer=$(trainer_of exp02-nh2-mi12000)
 kill -KILL $sweeper
 wait $sweeper 2>"$tmp/checked"
-check "a killed make takes its trainers along" gone "$trainer"
+check "if make is killed, its trainers end" gone "$trainer"
 
 begin
 check "and again" reaches exp02-nh2-mi12000 2300
 trainer=$(trainer_of exp02-nh2-mi12000)
 kill -KILL "$(parent_of "$(parent_of "$trainer")")" # the make that run.sh started
 wait $sweeper
-check "so does that make" gone "$trainer"
+check "if that make is killed, too" gone "$trainer"
 
-# A trainer that is killed is a failure; the others go on, and the next start goes on with it.
+# A trainer that is killed is a failure; the others are trained all the same, and the next start resumes it.
 begin
-check "goes on again" reaches exp02-nh2-mi12000 2800
+check "resumes again" reaches exp02-nh2-mi12000 2800
 kill -KILL "$(trainer_of exp02-nh2-mi12000)"
 check "a killed trainer: its code" ends 137
 check "and its name" says "failed: exp02-nh2-mi12000: code 137"
@@ -119,7 +119,7 @@ for text in sample-final.txt sample-best.txt; do
     check "$text" grep -q "^Line" "$out/exp04-nh4-mi12000/$text"
 done
 
-# A Ctrl-C as the table is written: to all of the terminal's group, but the group of the table's own program.
+# A Ctrl-C while the table is written: to the terminal's process group, which the table's program is not in.
 mkdir "$tmp/bin"
 cat >"$tmp/bin/lua5.4" <<END
 #!/bin/sh
@@ -134,20 +134,20 @@ END
 chmod +x "$tmp/bin/lua5.4"
 PATH=$tmp/bin:$PATH setsid --wait gen/sweep/run.sh "$tmp/$sweep.lua" --jobs=2 >"$tmp/log" 2>&1
 code=$?
-check "a Ctrl-C as it ends: the table is there" says "4 of 4 runs are done"
-check "and nothing else is said" eval '[ $code = 0 ] && ! says stopping && ! says interrupted'
+check "a Ctrl-C at the end: the table is printed" says "4 of 4 runs are done"
+check "and nothing else" eval '[ $code = 0 ] && ! says stopping && ! says interrupted'
 
 flock "$out/lock" make sweep SWEEP="$tmp/$sweep.lua" >"$tmp/log" 2>&1
-check "a second one at a time is refused" says "$out: this sweep runs already"
+check "a second start at the same time is refused" says "$out: this sweep runs already"
 
 {
     sleep 0.2 # until the reader is gone
     gen/sweep/run.sh "$tmp/$sweep.lua" 2>"$tmp/log"
     echo $? >"$tmp/code"
 } | true
-check "a reader that goes away stops no sweep" test "$(cat "$tmp/code")" = 0
+check "without a reader of its output, the sweep continues" test "$(cat "$tmp/code")" = 0
 
-# Each folder holds what a training of its own writes.
+# Each folder has the same files as a separate training.
 separate() { # run, build, max_iters
     "build/$sweep-base$2/cpu/train" --out_dir="$tmp/alone-$1" --data_dir="$tmp" --max_iters="$3" --eval_interval=200 \
         --threads=1 >"$tmp/checked" 2>&1 &&
@@ -158,9 +158,9 @@ separate() { # run, build, max_iters
 }
 check "the beginning, alone: the same bytes" separate exp01-nh2-mi600 "" 600
 check "stopped and killed, the same bytes" separate exp02-nh2-mi12000 "" 12000
-check "straight through, the same bytes" separate exp04-nh4-mi12000 -n_head@4 12000
+check "without a stop, the same bytes" separate exp04-nh4-mi12000 -n_head@4 12000
 
-# An edit: one value more, and a data set that is not there for one run.
+# An edit: one value more, and for one run a data set that does not exist.
 before=$(sha256sum "$out/exp04-nh4-mi12000/state.safetensors" | cut -d " " -f 1)
 cat >"$tmp/$sweep.lua" <<END
 return {
@@ -174,14 +174,14 @@ begin
 check "a failing run: its code" ends 66
 check "its name and its last line" says "failed: exp01-data_nowhere-nh4-mi600: code 66: $tmp/nowhere/"
 check "the run that would continue it" says "exp02-data_nowhere-nh4-mi12000: continues exp01-data_nowhere-nh4-mi600"
-check "what kept its settings is known by them" says "exp04-data_fox-nh4-mi12000: was exp04-nh4-mi12000 before"
-check "and untouched" test "$before" = "$(sha256sum "$out/exp04-data_fox-nh4-mi12000/state.safetensors" | cut -d " " -f 1)"
-check "what is not wanted any more stays" says "left as they are: exp01-nh2-mi600, exp02-nh2-mi12000"
+check "a run that kept its settings is recognized" says "exp04-data_fox-nh4-mi12000: was exp04-nh4-mi12000 before"
+check "and unchanged" test "$before" = "$(sha256sum "$out/exp04-data_fox-nh4-mi12000/state.safetensors" | cut -d " " -f 1)"
+check "runs that are not wanted any more are kept" says "left as they are: exp01-nh2-mi600, exp02-nh2-mi12000"
 
 # Another sweep under the same name that does not build.
 plan "700" "4" "isa = \"$(grep -q 'model name' /proc/cpuinfo && echo neon || echo avx2)\""
 begin
-check "what does not build" ends 70
+check "a build that fails" ends 70
 check "says where its errors are" says "does not build: see $out/builds/"
 
 finish

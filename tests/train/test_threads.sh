@@ -18,7 +18,7 @@ train() { # folder, flags
     shift
     build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/$out" --max_iters=10 --lr_decay_iters=10 --eval_interval=5 "$@" >"$tmp/$out.txt" 2>"$tmp/said"
 }
-same_weights() { # as one thread gives
+same_weights() { # as with one thread
     tensors "$tmp/one/state.safetensors" >"$tmp/a" && tensors "$tmp/$1/state.safetensors" >"$tmp/b" &&
         cmp "$tmp/a" "$tmp/b"
 }
@@ -33,28 +33,28 @@ limited() { # source and number, threads
 }
 
 check "one thread" train one --threads=1
-check "nothing is said of it" says ''
+check "no message" says ''
 check "as many as may run at once" train all
-check "nothing is said of them" says ''
-check "they are taken" takes all "$most"
+check "no message" says ''
+check "all run" takes all "$most"
 check "the same weights" same_weights all
 check "more than may run" train more --threads=1000
-check "it is said" says "$(limited --threads=1000 "$most")"
-check "and they are not taken" takes more "$most"
+check "a line says so" says "$(limited --threads=1000 "$most")"
+check "and they do not run" takes more "$most"
 check "the same weights" same_weights more
 OMP_NUM_THREADS=1000
 export OMP_NUM_THREADS
-check "OpenMP's variable asks too" train variable
-check "it is said" says "$(limited OMP_NUM_THREADS=1000 "$most")"
+check "with OpenMP's variable too" train variable
+check "a line says so" says "$(limited OMP_NUM_THREADS=1000 "$most")"
 unset OMP_NUM_THREADS
-narrow() { # on the first of the processors that we may use
+narrow() { # on the first of the processors that this process may use
     first=$(taskset -cp $$ | sed 's/.*: \([0-9]*\).*/\1/')
     taskset -c "$first" build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/one" --eval_only --threads=2 \
         >"$tmp/narrow.txt" 2>"$tmp/said"
 }
 check "on one processor" narrow
-check "it is said" says "$(limited --threads=2 1)"
-check "one is taken" takes narrow 1
+check "a line says so" says "$(limited --threads=2 1)"
+check "one thread runs" takes narrow 1
 
 sample() {
     build/resume/cpu/sample --checkpoint="$tmp/one/state.safetensors" --start=Line --max_new_tokens=40 \
@@ -62,10 +62,10 @@ sample() {
 }
 sample --threads=1 >"$tmp/a"
 sample --threads=200 >"$tmp/b"
-check "the sampler says it" says "$(limited --threads=200 "$most")"
+check "the sampler says so" says "$(limited --threads=200 "$most")"
 check "and writes the same" cmp "$tmp/a" "$tmp/b"
 build/resume/cpu/bench --threads=1000 --seconds=0.05 --json="$tmp/bench.json" >"$tmp/log" 2>"$tmp/said"
-check "bench says it" says "$(limited --threads=1000 "$most")"
+check "bench says so" says "$(limited --threads=1000 "$most")"
 check "and times those that run" grep -q "\"threads\": $most," "$tmp/bench.json"
 
 planned() { # processors, jobs, words that are in the plan
@@ -76,12 +76,12 @@ check "a sweep on one processor" planned 1 '' '1 run at a time with 1 thread eac
 check "on seven" planned 7 '' '2 runs at a time with 3 threads each'
 check "four runs at a time on seven" planned 7 4 '4 runs at a time with 1 thread each'
 
-# A hundred threads that do share the machine's processors.
+# A hundred threads that share the machine's processors.
 DIECAST_PROCESSORS=100
 export DIECAST_PROCESSORS
 check "a hundred threads" train hundred --threads=100
-check "nothing is said of them" says ''
-check "they are taken" takes hundred 100
+check "no message" says ''
+check "all run" takes hundred 100
 check "the same weights" same_weights hundred
 build/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/heard" --threads=100 --max_iters=100000 >"$tmp/heard.txt" 2>&1 &
 pid=$!
@@ -93,5 +93,5 @@ done
 kill -TERM $pid
 wait $pid
 code=$?
-check "SIGTERM is heard" test $code = 75
+check "SIGTERM stops them" test $code = 75
 finish

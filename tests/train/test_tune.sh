@@ -27,7 +27,7 @@ same_weights() { # of two runs
     tensors "$tmp/$1/state.safetensors" >"$tmp/a" && tensors "$tmp/$2/state.safetensors" >"$tmp/b" &&
         test -s "$tmp/a" && cmp "$tmp/a" "$tmp/b"
 }
-# Whether the emitted kernels have the file's tiling, for all products.
+# Checks that the emitted kernels have the file's tiling, for all products.
 cat >"$tmp/follows.lua" <<'LUA'
 package.path = "./?.lua;" .. package.path
 local text, entries = require("gen.base.files").read(arg[2] .. "/train.c"), require("gen.config.sandbox").load(arg[1])
@@ -75,24 +75,24 @@ return {
 LUA
 check "builds with a file" build
 check "another build" test "$(folder "")" != "$modelled"
-check "its kernels are cut as the file says" follows
+check "its kernels have the file's tilings" follows
 check "its text names them" eval 'baked "" | grep -q "matmul_27x20x60-1-7-1-0+" &&
     baked "" | grep -q "matmul_dx_27x80x20-1-3-1-0"'
-check "no other config's" eval '! grep -q 1x2x3 "$(folder "")/model.h"'
-check "nothing is wider than 100 columns" eval \
+check "and no other config's" eval '! grep -q 1x2x3 "$(folder "")/model.h"'
+check "no line is longer than 100 columns" eval \
     '! grep -n "^.\{101\}" "$(folder "")"/*.[ch] "$tmp/build/odd/cpu/defaults.c"'
 check "trains, with the file" train tuned
 check "the same weights and moments" same_weights modelled tuned
-check "goes on with the model's run, and says nothing of it" eval 'cp -r "$tmp/modelled" "$tmp/mixed" &&
+check "resumes the run of the other tiling, and does not mention it" eval 'cp -r "$tmp/modelled" "$tmp/mixed" &&
     train mixed --init_from=resume --max_iters=4 && ! grep -q tiling "$tmp/mixed.log"'
-check "goes on with it unasked, to the same weights" eval 'cp -r "$tmp/modelled" "$tmp/unasked" &&
+check "so it does without --init_from, to the same weights" eval 'cp -r "$tmp/modelled" "$tmp/unasked" &&
     train unasked --max_iters=4 && train straight --max_iters=4 && same_weights unasked straight'
 check "a finished run says finished" eval 'cp -r "$tmp/modelled" "$tmp/ended" && train ended &&
     grep -q "this run is finished, after 4 iterations" "$tmp/ended.log"'
 other=$(sed -n "s/^flags.*\bavx2\b.*/avx2/p" /proc/cpuinfo | head -n 1)
 if [ -n "$other" ]; then
     check "another isa builds" build "isa=$other"
-    check "goes on with another isa, and says so" eval 'cp -r "$tmp/modelled" "$tmp/wider" &&
+    check "another isa resumes it, and says so" eval 'cp -r "$tmp/modelled" "$tmp/wider" &&
         "$tmp/build/odd-isa@$other/cpu/train" --out_dir="$tmp/wider" --max_iters=4 >"$tmp/wider.log" 2>&1 &&
         grep -q "isa was generic, is now avx2: sums may round differently" "$tmp/wider.log"'
 else
@@ -101,12 +101,12 @@ fi
 check "but not with another learning rate" eval 'cp -r "$tmp/modelled" "$tmp/steeper" &&
     ! train steeper --max_iters=4 --learning_rate=0.5 && grep -q "differs in learning_rate" "$tmp/steeper.log"'
 check "the file again, the same build" eval 'tuned=$(folder "") && build && [ "$(folder "")" = "$tuned" ]'
-check "tiling=model takes none" eval 'build tiling=model && [ "$(folder -tiling@model)" = "$modelled" ]'
+check "tiling=model ignores the file" eval 'build tiling=model && [ "$(folder -tiling@model)" = "$modelled" ]'
 
 # The command in the head of train.c, in a tree without the file.
 command=$(sed -n '/made by/,/parameters/p' "$(folder "")/train.c" | sed '$d; s/^.*made by//; s|^// *||' |
     sed ':a; N; $!ba; s/+\n/+/g; s/\n/ /g')
-check "made again from its head, the same build" eval '$command --build "$tmp/again" &&
+check "the command in its head makes the same build" eval '$command --build "$tmp/again" &&
     [ "$(basename "$(dirname "$(folder "")")")" = "$(sed -n "s/^HASH := //p" "$tmp/again/again/cpu/build.mk")" ]'
 
 refused() { # exit code, a text of its one line, then keys
@@ -137,10 +137,10 @@ bad 'return { matmul_27x20x60 = "1-21-1-0" }' 'depth is 21; wanted 1 to 20'
 bad 'return { matmul_27x20x60 = "1-7-0-0" }' 'block is 0'
 bad 'return { matmul_27x20x60 = "1-7-99999999999999999999-0" }' 'block is 1048577'
 bad 'return { matmul_27x20x60 = "1-7-1-2" }' 'slices_outside is 2; wanted 0 to 1'
-check "refused files hinder nobody who takes tiling=model" lua5.4 gen/main.lua --build "$tmp/build" \
+check "refused files do not matter with tiling=model" lua5.4 gen/main.lua --build "$tmp/build" \
     "$tmp/odd.lua" tiling=model
 echo "$kept" >"$file"
-check "refused: no list" refused 64 'is no NAME-NUMBERS' tiling=best
+check "refused: not a list" refused 64 'is no NAME-NUMBERS' tiling=best
 check "refused: blanks" refused 64 'wanted tuned, model, or such as' 'tiling=a b'
 check "refused: not this model's" refused 64 'matmul_1x2x3 is no product of this model' tiling=matmul_1x2x3-1-1-1-1
 check "refused: too deep" refused 64 'depth is 200; wanted 1 to 20' tiling=matmul_27x20x60-1-200-1-0
@@ -148,9 +148,9 @@ check "refused: too deep" refused 64 'depth is 200; wanted 1 to 20' tiling=matmu
 # `make tune` itself: it keeps the tilings of other configs' products.
 check "make tune" make tune CONFIG="$tmp/odd.lua" BUILD="$tmp/build"
 check "a line for each product" test "$(grep -c '^matmul_[a-z0-9x_]*  *[0-9.]*  *[0-9.]*  *[0-9.]*%' "$tmp/checked")" -ge 15
-check "keeps others' entries" grep -q 'matmul_1x2x3 = "1-1-1-1"' "$file"
+check "keeps entries of other configs" grep -q 'matmul_1x2x3 = "1-1-1-1"' "$file"
 check "builds after it" build
-check "that build is cut as the file says" follows
+check "whose kernels have the file's tilings" follows
 check "trains, tuned" train measured
 check "the same weights again" same_weights modelled measured
 

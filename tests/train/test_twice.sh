@@ -5,14 +5,14 @@ set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 
-# In a tree of its own, since another compiler would recompile what other tests build.
+# In another tree, since another compiler would recompile what other tests build.
 mkdir "$tmp/tree" "$tmp/tree/tests"
 cp -r Makefile gen runtime templates configs data "$tmp/tree"
 cp tests/strict.sh "$tmp/tree/tests"
 cat >"$tmp/tree/small.lua" <<'LUA'
 return { n_layer = 1, n_head = 2, n_embd = 16, block_size = 8, batch_size = 2, vocab_size = 9, isa = "generic" }
 LUA
-# Compilers write their output in pieces; this one takes its time between them.
+# Compilers write their output in pieces; this one waits between them.
 cat >"$tmp/slow-cc" <<'SH'
 #!/bin/sh
 out=
@@ -52,7 +52,7 @@ wait $first
 check "two builds at a time: the first" test $? = 0
 mv "$tmp/second" "$tmp/log"
 check "and the second" test $second = 0
-check "the program is whole" sh -c '"$0" --help | grep -q temperature' "$tmp/tree/build/small/cpu/sample"
+check "the program is complete" sh -c '"$0" --help | grep -q temperature' "$tmp/tree/build/small/cpu/sample"
 check "nothing else is left" test -z "$(find "$tmp/tree/build" -name '*.[0-9][0-9]*')"
 
 rm -rf "$tmp/tree/build/runtime" "$tmp/tree/build/small"

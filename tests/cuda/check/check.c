@@ -83,7 +83,7 @@ SRunner *srunner_create(Suite *suite) {
     return runner;
 }
 
-// ---- tests of a suite, numbered from 0 ------------------------------------------------------------
+// ---- tests of a suite, numbered from 0 ----------------------------------------------------------
 
 struct numbered {
     const TCase *tcase;
@@ -141,7 +141,8 @@ void check_fail(const char *file, int line, const char *format, ...) {
     longjmp(next_test, 1);
 }
 
-// The longest limit of a case is that of all: one child for each case would open the device as often.
+// All tests get the longest of the cases' limits: with one child for each case, each would have to
+// open the device.
 void srunner_run_all(SRunner *runner, enum print_output output) {
     (void)output;
     suite = runner->suite;

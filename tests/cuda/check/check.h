@@ -21,8 +21,8 @@ void suite_add_tcase(Suite *suite, TCase *tcase);
 // CK_TIMEOUT_MULTIPLIER makes it shorter or longer.
 void tcase_set_timeout(TCase *tcase, double seconds);
 
-// `test` for each _i in [first, end). name: what to call the test of a function (its identifier) and
-// an _i, or NULL. Check itself has no names: named.h.
+// Adds `test` for each _i in [first, end). name: makes a test's name from its function's identifier
+// and _i, or NULL. Check itself has no names (named.h).
 typedef const char *check_name(const char *function, int i);
 void check_add(TCase *tcase, check_test *test, const char *function, check_name *name, int first,
                int end);

@@ -24,7 +24,7 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-// ---- the child: a byte to the parent behind each test, 0 where it holds --------------------------
+// ---- the child: sends the parent a byte after each test, 0 if it passed -------------------------
 
 static void run_from(int first, int count, survive_name *name, survive_test *test, int to) {
     for (int i = first; i < count; i++) {
@@ -37,7 +37,7 @@ static void run_from(int first, int count, survive_name *name, survive_test *tes
     _exit(0); // what the parent registered with atexit is the parent's
 }
 
-// ---- the parent ----------------------------------------------------------------------------------
+// ---- the parent ---------------------------------------------------------------------------------
 
 enum answer { HOLDS, FAILED, DIED, TOO_LONG };
 

@@ -573,8 +573,8 @@ static void copy_run(const struct copy *c) {
 // When a copy is done, as CUDA documents it ("API synchronization behavior"):
 //
 // - from pageable memory to the device: the bytes are read at once, and arrive when the stream gets
-//   to it. If the copy is not Async, the host first waits for the stream, but not for the copy: a
-//   kernel on a stream that does not wait for the default one may run before the bytes have arrived;
+//   to it. If the copy is not Async, the host first waits for the stream, but not for the copy: on
+//   a stream that does not wait for the default one, a kernel may run before the bytes arrive;
 // - within the device: when the stream gets to it;
 // - from the device to pageable memory: when the call returns;
 // - between the device and pinned memory: when the call returns or, Async, when the stream gets to

@@ -1,12 +1,12 @@
-// math.c: the functions of vec_math.h against C's library in double, at the width that this is
-// compiled for.
+// math.c: compares the functions of vec_math.h with C's library in double, at the width that this
+// is compiled for.
 //
 //     math STEP     checks every STEP-th float, 1 being all, of the ranges below
-//     math --bits   one line for each function: a hash of its results all over, to compare builds
+//     math --bits   one line for each function: a hash of its results, to compare builds
 //
-// A function's error is allowed `bound` times the last place of the right result. An activation's
-// is allowed as much of the larger of that and 2^-24 |x|: what Phi(x) is rounded to is multiplied
-// by x.
+// A function's error may be `bound` times the last place of the correct result. An activation's may
+// be `bound` times the larger of that and 2^-24 |x|, since the rounding of Phi(x) is multiplied by
+// x.
 #include "runtime/kernel/vec_math.h"
 
 #include <float.h>
@@ -20,12 +20,12 @@ struct function {
     double (*right)(double x);
     double bound;
     bool activation;
-    // Every STEP-th float of either sign with |x| from `dense` up to `last`; of the others, every
-    // 1009 times STEP-th.
+    // Every STEP-th float of either sign with |x| from `dense` up to `last`, and every
+    // (1009 STEP)-th of the others.
     float dense, last;
 };
 
-// ---- the right results --------------------------------------------------------------------------
+// ---- the correct results ------------------------------------------------------------------------
 
 static double normal(double x) {
     return 0.5 * erfc(-x * sqrt(0.5));
@@ -80,7 +80,7 @@ static double right_silu_grad(double x) {
     return sigmoid(x) * (1 + x * sigmoid(-x));
 }
 
-// vec_exp2 takes no x above 127.
+// vec_exp2's argument is at most 127.
 static double right_exp2(double x) {
     return isnan(x) ? x : exp2(fmin(127, fmax(-126, x)));
 }
@@ -89,7 +89,7 @@ VEC_INLINE vec exp2_to_127(vec x) {
     return vec_exp2(vec_min(vec_splat(127.0f), x));
 }
 
-// ---- what is checked ----------------------------------------------------------------------------
+// ---- accuracy -----------------------------------------------------------------------------------
 
 #define VECTOR(function)                                                                           \
     static void each_##function(float *out, const float *in, size_t count) {                       \
@@ -141,14 +141,14 @@ static uint32_t to_bits(float x) {
     return bits;
 }
 
-// The distance of the two floats around a value; of floats without exponents, near 0.
+// The distance of the two floats around a value; near 0 that of subnormal floats.
 static double last_place(double value) {
     int exponent;
     frexp(value, &exponent);
     return ldexp(1, exponent - 24 > -149 ? exponent - 24 : -149);
 }
 
-// How far a result is off, in what the bound counts; infinity where no bound is meant.
+// A result's error in units of the bound; infinity if no error is allowed.
 static double error_of(const struct function *f, float x, float got) {
     const double want = f->right(x);
     if (isnan(want) || isnan(got)) {
@@ -176,7 +176,7 @@ struct worst {
     float x, got;
 };
 
-// Floats whose bits are first, first + step, ... up to last, with either sign.
+// Checks floats whose bits are first, first + step, ... up to last, with either sign.
 static void check_range(const struct function *f, uint32_t first, uint32_t last, uint32_t step,
                         struct worst *worst) {
     const int64_t blocks = ((int64_t)(last - first) / step + BLOCK) / BLOCK;
@@ -226,7 +226,7 @@ static void check_accuracy(uint32_t step) {
     }
 }
 
-// ---- values with a meaning of their own ---------------------------------------------------------
+// ---- special values -----------------------------------------------------------------------------
 
 static float at(const struct function *f, float x) {
     float in[VEC], out[VEC];
@@ -251,7 +251,7 @@ static const struct function *named(const char *name) {
     return &functions[k];
 }
 
-// The same bits, 0 having a sign; any NaN is one.
+// Checks for the same bits, so that 0 has a sign; all NaNs are equal.
 static void expect(const char *name, float x, float want) {
     const float got = at(named(name), x);
     if (isnan(want) ? !isnan(got) : to_bits(got) != to_bits(want)) {
@@ -273,7 +273,7 @@ static void count_values(void) {
     right_values = true;
 }
 
-// Far out an activation is x or 0 and its derivative 1 or 0, exactly.
+// For large |x| an activation is exactly x or 0 and its derivative 1 or 0.
 static void check_far_out(const char *name, float from, bool to_infinity) {
     char grad[32];
     snprintf(grad, sizeof grad, "%s_grad", name);
@@ -294,7 +294,7 @@ static void check_far_out(const char *name, float from, bool to_infinity) {
     count_values();
 }
 
-// What vec_exp gives, of every 1009th float up to 40 and of every NaN among them.
+// Compares vec_exp_to_40 with vec_exp at every 1009th float, NaNs too, cut off at 40.
 static void check_exp_to_40(void) {
     for (uint64_t bits = 0; bits < (uint64_t)1 << 32;) {
         float in[BLOCK], right[BLOCK], out[BLOCK];
