@@ -19,7 +19,7 @@ most=3 # kernels named of each
 
 # ---- one compilation: what, arch, folder, config and keys -----------------------------------------
 
-# Reads ptxas' report and prints what there is to say of it; in $2 goes one line for each fault.
+# Reads ptxas' report and prints a summary; writes a line for each fault to $2.
 read_report() { # log, faults
     awk -v most=$most -v faults="$2" '
         function plain(name,    count) { # of _Z9grad_normP10step_state…: grad_norm
@@ -111,7 +111,7 @@ count=0
 add() { # what, config, archs, keys
     what=$1 config=$2 archs=$3
     shift 3
-    # Where the data set says how large the vocabulary is, it need not be here.
+    # If the vocabulary's size is the data set's, so that the data set need not be there.
     grep -q '^[^-]*\bvocab_size *=' "$config" || set -- vocab_size=65 "$@"
     for arch in $archs; do
         count=$((count + 1))
@@ -133,7 +133,7 @@ for name; do
     add "$name" "$config" "$both" dtype=bfloat16
 done
 
-# A worker takes every job whose number is its own, so that two may run at a time.
+# A worker takes every jobs-th compilation, so that several run at a time.
 worker() { # number
     awk -v n="$1" -v of="$jobs" 'NR % of == n' "$tmp/jobs" | while IFS='	' read -r number what arch words; do
         # shellcheck disable=SC2086 # words

@@ -1,10 +1,10 @@
--- hopper_cases.lua: the Hopper attention kernels of a list of cases, as the generator emits them,
--- and a table of them for test_hopper.cpp.
+-- hopper_cases.lua: emits the Hopper attention kernels of a list of cases, and a table of them for
+-- test_hopper.cpp.
 --
 --   lua5.4 tests/cuda/hopper_cases.lua TYPE:B,T,H,D,SITE,SMS ...  > hopper_cases.cu
 --
--- TYPE is bf16 or f16; SITE the dropout site, 0 where there is no dropout; SMS the multiprocessors
--- that work is cut for (few: a block has several items).
+-- TYPE is bf16 or f16; SITE the dropout site, 0 without dropout; SMS the number of multiprocessors
+-- among which work is divided (if few, a thread block has several items).
 package.path = "./?.lua;" .. package.path
 local call = require("gen.emit.call")
 local graph = require("gen.ir.graph")
@@ -32,7 +32,7 @@ local function emit(elem, B, T, H, D, site, sms)
   local rows = D == 64 and 128 or 64
   local width = (T + rows - 1) // rows * rows
   local workspace = B * H * width * 2 + math.min(sms, B * H) * width * D
-  g.nodes[2].workspace = { dims = { workspace } } -- just what the kernel says that it takes
+  g.nodes[2].workspace = { dims = { workspace } } -- exactly what the kernel declares
   local words = {}
   for i, node in ipairs(g.nodes) do
     local k = kernels.text(node, g.target)

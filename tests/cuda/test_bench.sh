@@ -1,6 +1,6 @@
 #!/bin/sh
 # test_bench.sh: the CUDA backend's bench program (runtime/programs/gpu_bench.c) on the emulator, where its
-# times mean nothing: what it writes, how often it counts kernels, what it refuses.
+# times mean nothing: what it writes, how many calls of kernels it counts, what it refuses.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -25,7 +25,7 @@ bench() { # flags
 ends() { # exit code: with one line, and no figures
     test $code = "$1" -a "$(wc -l <"$tmp/log")" = 1 -a ! -e "$tmp/json"
 }
-# A Lua condition on the figures: j, and calls(pattern) of the only kernel so called. before: of the last run.
+# Lua conditions on the figures: j; calls(pattern), of the only kernel with such a name; before, the last run's.
 cat >"$tmp/figures.lua" <<'END'
 local json = require("dkjson")
 local function read(path)
@@ -79,10 +79,10 @@ check "numbers" figures '(function()
     end
     return true
   end)()'
-check "words" figures 'j.tokens == "uniform"' 'j.products == "heuristic"' 'j.device == "emulated"' \
+check "strings" figures 'j.tokens == "uniform"' 'j.products == "heuristic"' 'j.device == "emulated"' \
     'j.driver:find("^%d+%.%d$")' 'j.runtime:find("^%d+%.%d$")' 'j.cublaslt:find("^%d+$")' \
     'j.config:find("dtype=bfloat16")'
-check "what is not known of this device" figures 'j.device_peak_tflops == null' \
+check "unknown for this device" figures 'j.device_peak_tflops == null' \
     'j.mfu == null' 'j.mfu_llmc == null'
 check "complete" figures 'j.complete == true'
 check "counts" figures 'j.accumulation == 1' 'j.warm == 1' 'j.steps == 3' 'j.skipped == 0'
@@ -98,7 +98,7 @@ check "slowest first" figures '(function()
     for i = 2, #j.kernels do assert(j.kernels[i].ms <= j.kernels[i - 1].ms) end
     return #j.kernels > 20
   end)()'
-check "none that did not run" figures 'not calls("^cast$")'
+check "no kernel that did not run" figures 'not calls("^cast$")'
 check "a table" grep -q '^attention_backward_[^ ]*  *2 ' "$tmp/log"
 
 mv "$tmp/json" "$tmp/json.before"
@@ -129,7 +129,7 @@ for pair in loss:loss grad_norm:norm; do
 done
 check "the first loss is that of chance" figures 'math.abs(j.loss_first - math.log(65)) < 0.1'
 
-# Room for the model, but not for the copy that the device's memory is measured by.
+# Enough memory for the model, but not for the copy with which the device's bandwidth is measured.
 rm "$tmp/json"
 EMULATOR_MEMORY=8 bench --warm=0 --steps=2
 check "no room to measure the device" test $code = 71
@@ -152,7 +152,7 @@ cd "$tmp" || exit 74
 "$here/${program%/*}/tune" >"$tmp/log" 2>&1
 check "tune" test $? = 0 -a -d "$tmp/tune"
 "$here/$program" --json="$tmp/json" --warm=0 --steps=1 >"$tmp/log" 2>&1
-check "bench finds what tune left, wherever both run" figures 'j.products:find("^tuned:%x+$")'
+check "bench finds tune's results, in whichever folder both run" figures 'j.products:find("^tuned:%x+$")'
 DIECAST_TUNE=$tmp/none "$here/$program" --json="$tmp/json" --warm=0 --steps=1 >"$tmp/log" 2>&1
 check "not in another folder" figures 'j.products == "heuristic"'
 cd "$here" || exit 74
@@ -167,7 +167,7 @@ rm "$tmp/json"
 lua5.4 -e 'for i = 0, 999 do io.write(string.pack("<I2", 65)) end' >"$tmp/beyond.bin"
 bench --warm=0 --steps=1 --tokens="$tmp/beyond.bin"
 check "an id out of range" test $code = 65 -a ! -e "$tmp/json"
-check "is said in one line" test "$(grep -c 'is 65, but the vocabulary has 65' "$tmp/log")" = 1
+check "one line says so" test "$(grep -c 'is 65, but the vocabulary has 65' "$tmp/log")" = 1
 printf 'abc' >"$tmp/odd.bin"
 bench --tokens="$tmp/odd.bin"
 check "a file of odd size" ends 65

@@ -1,4 +1,4 @@
-// test_check.c: tests of Check's stand-in that hold, fail and die, for test_survive.sh.
+// test_check.c: tests for Check's stand-in that pass, fail and die, for test_survive.sh.
 #include "check.h"
 
 #include <stdlib.h>

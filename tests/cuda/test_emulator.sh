@@ -94,13 +94,13 @@ for arch in sm_80 sm_90a; do
     fi
 done
 
-# What emitted text may not say: launches, asm, intrinsics, atomics, reserved names but a few.
+# What emitted text may not have: launches, asm, intrinsics, atomics, reserved names except a few.
 forbidden() {
     sed 's|//.*||' "$@" |
         grep -oE '<<<|\basm\b|\batomic[A-Z][A-Za-z]*|\bcuda_(bf16|fp16)\b|\b__[A-Za-z0-9_]+' |
         grep -vxE '__(restrict__|grid_constant__|VA_ARGS__|FILE__|LINE__)' | LC_ALL=C sort -u
 }
-# clean FILE...: there are such files, and none says a forbidden name
+# clean FILE...: there are such files, and none has a forbidden name
 clean() {
     [ -e "$1" ] || return 1
     found=$(forbidden "$@")

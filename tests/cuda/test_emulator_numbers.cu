@@ -58,10 +58,10 @@ static float float_of(uint32_t bits) {
     return x;
 }
 
-// ---- elements: references in doubles, from what the formats' exponents and digits mean ----------
+// ---- elements: references in doubles, by the definition of the formats --------------------------
 
 struct format {
-    int digits, smallest; // binary digits behind the point; exponent of the smallest normal number
+    int digits, smallest; // binary digits after the point; exponent of the smallest normal number
     double largest;
 };
 static const struct format bf16_format = {7, -126, 0x1.fep127}, f16_format = {10, -14, 65504};
@@ -154,7 +154,7 @@ template <class T> static void test_elements(const char *name) {
     snprintf(what, sizeof what, "to_f32 of every %s", name);
     check(good, what);
 
-    // halfway between two elements, one bit to each side of that, all sizes, and the special ones
+    // halfway between two elements, one bit above and below that, all sizes, and special values
     for (int i = 0; i < ALL; i++) {
         seed = seed * 1664525u + 1013904223u;
         const uint32_t bits = seed ^ seed >> 15;
@@ -589,7 +589,7 @@ template <class T> static void test_multiply(const char *name) {
                 sum += av[i * 16 + k] * bv[k * 8 + j];
                 size += fabs(av[i * 16 + k] * bv[k * 8 + j]);
             }
-            // 17 sums, each off by at most one unit of 2^-23 (the hardware cuts off) of what it has
+            // 17 sums, each with an error of at most 2^-23 of it (the hardware truncates)
             const double most = 17 * 0x1p-23 * (size + 2);
             plain = plain && fabs(d[i * 8 + j] - (sum + c[i * 8 + j])) <= most;
             tiles = tiles && fabs(e[i * 8 + j] - sum) <= most;

@@ -8,7 +8,7 @@
 #include "cuda_runtime_api.h"
 #include "nvtx3/nvToolsExt.h"
 
-static int wrong; // of the test that runs
+static int wrong; // errors of the test that runs
 
 static void check(int good, int line, const char *what) {
     if (good)
@@ -18,7 +18,7 @@ static void check(int good, int line, const char *what) {
 }
 #define CHECK(what) check(what, __LINE__, #what)
 #define OK(call) check((call) == cudaSuccess, __LINE__, #call)
-// The call has this error, and so has cudaGetLastError, once.
+// The call returns this error, and so does cudaGetLastError, once.
 #define ERROR(error, call)                                                                         \
     check((call) == error && cudaPeekAtLastError() == error && cudaGetLastError() == error &&      \
               cudaGetLastError() == cudaSuccess,                                                   \
@@ -129,7 +129,7 @@ static void count(void *data) {
     ++*(int *)data;
 }
 
-// Work runs when somebody waits for it, and not before.
+// Work runs when the host waits for it, and not before.
 static void test_streams(void) {
     cudaStream_t a, b;
     cudaEvent_t event, start, end;
@@ -158,7 +158,7 @@ static void test_streams(void) {
     CHECK(ms >= 0 && ms < 60000);
     ERROR(cudaErrorInvalidResourceHandle, cudaEventElapsedTime(&ms, event, end)); // has no time
 
-    // another stream's work that waits for an event brings the event's work with it, and no more
+    // work that waits for another stream's event runs that stream up to the event, and no further
     OK(cudaLaunchHostFunc(a, count, &runs));
     OK(cudaEventRecord(event, a));
     OK(cudaLaunchHostFunc(a, count, &more));
@@ -167,7 +167,7 @@ static void test_streams(void) {
     OK(cudaStreamSynchronize(b));
     CHECK(runs == 3 && more == 1);
     CHECK(cudaEventQuery(event) == cudaSuccess);
-    OK(cudaStreamSynchronize(NULL)); // waits for blocking streams alone
+    OK(cudaStreamSynchronize(NULL)); // waits only for blocking streams
     CHECK(more == 1);
     OK(cudaDeviceSynchronize());
     CHECK(more == 2);
@@ -229,7 +229,7 @@ static void test_capture(void) {
     ERROR(cudaErrorStreamCaptureUnsupported,
           cudaStreamBeginCapture(NULL, cudaStreamCaptureModeGlobal));
 
-    // what is captured does not run, a launch runs it, and every launch again
+    // captured work does not run; each launch runs it
     OK(cudaStreamBeginCapture(a, cudaStreamCaptureModeThreadLocal));
     OK(cudaStreamIsCapturing(a, &status));
     CHECK(status == cudaStreamCaptureStatusActive);
@@ -278,7 +278,7 @@ static void test_capture(void) {
         else if (i == 2)
             ERROR(cudaErrorStreamCaptureUnsupported, cudaDeviceSynchronize());
         else if (i == 3) {
-            OK(cudaEventRecord(event, b)); // work that is in no capture
+            OK(cudaEventRecord(event, b)); // work outside of the capture
             ERROR(cudaErrorStreamCaptureIsolation, cudaStreamWaitEvent(a, event, 0));
         } else
             ERROR(cudaErrorStreamCaptureUnsupported, cudaStreamQuery(a));

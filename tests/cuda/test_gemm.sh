@@ -36,7 +36,7 @@ $strict $CXX $flags tests_cuda_test_gemm.o runtime.a $libraries -lm -o test_gemm
 $strict $CXX $flags runtime_programs_gpu_tune.o tests_cuda_test_gemm_model.o runtime.a $libraries -lm -o tune
 
 export DIECAST_TUNE=folder/of/tune
-check "tune runs and says nothing but its table" \
+check "tune runs and prints only its table" \
     sh -c './tune > table 2> errors && ! test -s errors'
 for name in forward backward weight; do
     check "the table has a line for $name" \

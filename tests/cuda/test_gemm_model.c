@@ -1,4 +1,4 @@
-// test_gemm_model.c: the products of a model that is none, for the tune program (gpu_tune.c).
+// test_gemm_model.c: products without a model, for the tune program (gpu_tune.c).
 #include "runtime/kernel/gemm.h"
 
 static struct gemm forward = {

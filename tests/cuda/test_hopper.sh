@@ -36,7 +36,7 @@ tests/strict.sh cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o
 
 # ---- the emulator's program ----------------------------------------------------------------------
 
-# Both sizes of heads around the tiles' sizes, with blocks that have several items.
+# Both head sizes, with sequences around the tiles' sizes and with thread blocks that have several items.
 emulated_cases() {
     [ -z "${HOPPER_CASES-}" ] || { echo "$HOPPER_CASES"; return; }
     for D in 64 128; do
@@ -71,7 +71,7 @@ build_emulated() { # build_emulated PROGRAM
 
 # ---- a device's program ---------------------------------------------------------------------------
 
-# Every loop is entered, and every block has a third item: blocks are few, or heads are many.
+# Every loop is entered, and every thread block has a third item: thread blocks are few, or heads are many.
 device_cases() {
     [ -z "${HOPPER_CASES-}" ] || { echo "$HOPPER_CASES"; return; }
     for D in 64 128; do
@@ -93,7 +93,7 @@ shapes_cases() {
     done
 }
 
-compile() { # compile ARCH FOLDER SOURCE OBJECT: what nvcc says goes to the output
+compile() { # compile ARCH FOLDER SOURCE OBJECT: prints nvcc's messages
     tests/strict.sh $NVCC -arch="$1" -std=c++17 -O3 -Xcompiler -Wall,-Wextra -Xptxas -v -I. -I"$scratch" -I"$2" \
         -x cu -c "$3" -o "$4" 2>&1
 }
@@ -146,7 +146,7 @@ if [ "${2-}" != passed ] || { [ "$code" != 0 ] && [ "$3" = 0 ]; }; then
 fi
 passed=$1 failed=$3
 
-# Faults planted in the emitted kernels: a wait, a fence, a meeting that is not there, once each.
+# Faults planted in the emitted kernels: a missing wait, fence or barrier, one at a time.
 fault() { # fault WHAT SED
     sed "$2" "$scratch/small/hopper_cases.cu" > "$scratch/fault/hopper_cases.cu"
     if cmp -s "$scratch/small/hopper_cases.cu" "$scratch/fault/hopper_cases.cu"; then
@@ -170,8 +170,8 @@ fault "both groups' dS do not meet" '/barrier_sync(1, 2 \* WARP_GROUP);/d'
 fault "dS is made from registers that dV's product has" 's/pair = ds_pairs/pair = p_pairs/'
 fault "the last dQ of a step is not fenced" '/fence_proxy_async();/d'
 
-# What nvcc says, with the kernel's name for its whole mangled one: bf16 attention_3x100x5x64. All
-# that spills, all warnings, and (C…) for products that ptxas serialises.
+# nvcc's messages about spills, warnings, and (C…) products that ptxas serialises, with mangled names
+# replaced by the kernels': bf16 attention_3x100x5x64.
 faults_of() { # faults_of FILE
     awk '
         function plain(text) {

@@ -32,7 +32,7 @@ esac
 . tests/check.sh
 export EMULATOR_ARCH=90
 
-# The program's own checks count as they are.
+# The program's own checks are added to the counts.
 check 'the program builds' build_emulated "$tmp/maps" runtime/kernel tests/cuda/emulator
 "$tmp/maps" $maps >"$tmp/log" 2>&1
 code=$?
@@ -47,7 +47,7 @@ else
     echo "test_maps: the program ended with $code"
 fi
 
-# A command that must end with a status, and say something.
+# A command that must end with a status, and print some words.
 ends() { # status, words, command...
     wanted=$1 words=$2
     shift 2
@@ -67,7 +67,7 @@ check 'a line is missing' ends 65 'is no line of a map' "$tmp/maps" "$tmp/change
 grep -v '^mma_16816.bf16.a' $maps | grep -v '= mma_16816.bf16.a$' >"$tmp/changed"
 check 'a map is missing' ends 65 'no map mma_16816.bf16.a' "$tmp/maps" "$tmp/changed"
 
-# A place of a stored map changed, of each instruction and operand.
+# For each instruction and operand, a stored map with one place changed.
 sed -n 's/ 0:.*//p' $maps | sort -u -t . -k 1,3 >"$tmp/names"
 while read -r name; do
     sed "s/^$name 0: 0,0/$name 0: 1,0/" $maps >"$tmp/changed"
@@ -82,10 +82,10 @@ cp -r runtime "$tmp/planted"
 echo '#include <stdlib.h>
 static const int planted = atoi(getenv("PLANTED"));' >"$tmp/planted/planted.h"
 planted=0
-plant() { # what, file, text before an expression, the expression, a wrong one: where there is one such line
+plant() { # what, file, text before an expression, the expression, a wrong one; there must be one such line
     planted=$((planted + 1))
     echo "$1" >>"$tmp/faults"
-    check "there is one place for this: $1" [ "$(grep -cF -e "$3$4" "$tmp/planted/$2")" = 1 ]
+    check "the place of this fault is unique: $1" [ "$(grep -cF -e "$3$4" "$tmp/planted/$2")" = 1 ]
     awk -v before="$3" -v right="$4" -v put="(planted == $planted ? ($5) : ($4))" '
         at = index($0, before right) {
             at += length(before)
@@ -121,7 +121,7 @@ check 'none of the faults' ends 0 ', 0 failed' env PLANTED=0 "$tmp/maps" $maps
 planted=0
 while read -r fault; do
     planted=$((planted + 1))
-    check "this shows: $fault" ends 1 'not so' env PLANTED=$planted "$tmp/maps" $maps
+    check "the fault is found: $fault" ends 1 'not so' env PLANTED=$planted "$tmp/maps" $maps
 done <"$tmp/faults"
 
 if command -v "$NVCC" >/dev/null; then

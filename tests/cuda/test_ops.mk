@@ -1,11 +1,11 @@
-# test_ops.mk: the op harness from what tests/ops/emit.lua wrote for CUDA; test_ops.sh calls it.
+# test_ops.mk: builds the op harness from emit.lua's files for CUDA (tests/ops/emit.lua); test_ops.sh calls it.
 #
 #     make -f tests/cuda/test_ops.mk OUT=folder [PROGRAM=path] [STAND_IN=1] [SANITIZE=1]
 #     make -f tests/cuda/test_ops.mk OUT=folder [PROGRAM=path] STAND_IN=1 ARCH=sm_90a
 #
-# for the emulator, or, with ARCH, for a device by nvcc. OUT holds the emitted files; PROGRAM is
-# OUT/harness where nothing is said. STAND_IN takes tests/cuda/check instead of the Check library.
-# What does not depend on the emitted files lies beside OUT.
+# for the emulator, or, with ARCH, for a device by nvcc. OUT has the emitted files; PROGRAM is
+# OUT/harness by default. STAND_IN takes tests/cuda/check instead of the Check library. Objects that
+# do not depend on the emitted files are beside OUT.
 .SUFFIXES:
 .DELETE_ON_ERROR:
 CC := gcc
@@ -67,6 +67,6 @@ $(host)/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(cxx_flags) -c -o $@ $<
 
-# A header that an earlier build knew under another name makes anew what included it.
+# If a header was renamed, the objects that included it are remade.
 %.h %.cuh: ;
 -include $(wildcard $(OUT)/*.d) $(objects:.o=.d) $(runtime_objects:.o=.d)

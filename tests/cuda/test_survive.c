@@ -1,5 +1,5 @@
-// test_survive.c: tests that hold, fail and die, for test_survive.sh, which knows what is to be
-// printed. C, and C++.
+// test_survive.c: tests that pass, fail and die, for test_survive.sh, which has the expected
+// output. C, and C++.
 #include "survive.h"
 
 #include <signal.h>

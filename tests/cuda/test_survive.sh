@@ -36,7 +36,7 @@ check "from C++" tests/strict.sh g++ -std=c++17 $flags -o "$tmp/c++" -x c++ test
     -x none "$tmp/survive.o"
 for program in c c++; do
     timeout 20 "$tmp/$program" >"$tmp/got" 2>&1
-    check "what $program prints" diff "$tmp/wanted" "$tmp/got"
+    check "the output of $program" diff "$tmp/wanted" "$tmp/got"
 done
 
 cat >"$tmp/wanted" <<'TEXT'
@@ -56,7 +56,7 @@ check "the stand-in" tests/strict.sh gcc -std=gnu11 $flags -o "$tmp/check" tests
     tests/cuda/check/*.c
 timeout 20 "$tmp/check" >"$tmp/got" 2>&1
 check "its exit code" test $? = 3
-check "what it prints" diff "$tmp/wanted" "$tmp/got"
+check "its output" diff "$tmp/wanted" "$tmp/got"
 CK_TIMEOUT_MULTIPLIER=1.5 timeout 20 "$tmp/check" >"$tmp/got" 2>&1
 check "a longer limit" grep -q '^DIED second: hangs 0: no end within 3 s$' "$tmp/got"
 finish

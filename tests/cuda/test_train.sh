@@ -120,10 +120,10 @@ check "the CPU's losses, odd sizes" agree cpu_odd odd 4
 
 for to in cpu cuda; do
     if [ $to = cpu ]; then first=$exact second=$plain; else first=$plain second=$exact; fi
-    check "a run to be gone on with on $to" train "$first" to_$to --max_iters=5
-    check "goes on on $to" train "$second" to_$to --max_iters=11 --init_from=resume
-    check "goes on on $to from iteration 6" grep -q 'resuming from .*, iteration 6$' "$tmp/to_$to.txt"
-    check "goes on on $to with the same losses" agree cpu to_$to 12
+    check "a run to be resumed on $to" train "$first" to_$to --max_iters=5
+    check "resumes on $to" train "$second" to_$to --max_iters=11 --init_from=resume
+    check "resumes on $to from iteration 6" grep -q 'resuming from .*, iteration 6$' "$tmp/to_$to.txt"
+    check "resumes on $to with the same losses" agree cpu to_$to 12
 done
 
 # ---- the same bytes ---------------------------------------------------------------------------------
@@ -143,11 +143,11 @@ for schedule in descending random:1; do
     check "the same bytes $schedule" same_bytes straight $schedule
 done
 check "a run to be stopped" train "$rounded" stopped --max_iters=5
-check "goes on" train "$rounded" stopped --max_iters=11 --init_from=resume
+check "resumes" train "$rounded" stopped --max_iters=11 --init_from=resume
 check "stopped, the same bytes" same_bytes straight stopped
 
-# A signal comes while steps are under way: they are settled first, but for the one that is not complete; its
-# gradients so far are then of no use. A state on the way changes nothing either.
+# A signal comes while steps are in progress: they are finished first, except an incomplete one, whose gradients are
+# lost. A state saved on the way changes nothing either.
 signalled() { # folder, flags
     out=$1
     shift
@@ -162,14 +162,14 @@ signalled() { # folder, flags
     wait $pid
 }
 check "SIGTERM ends with 75" ends_with 75 signalled signal --max_iters=11 --checkpoint_interval=1
-check "goes on after it" train "$rounded" signal --max_iters=11 --checkpoint_interval=1
+check "resumes after it" train "$rounded" signal --max_iters=11 --checkpoint_interval=1
 check "stopped by a signal, the same bytes" same_bytes straight signal
 many="--gradient_accumulation_steps=16 --max_iters=3"
 # shellcheck disable=SC2086 # a word each
 {
     check "many micro-steps" train "$rounded" many $many
     check "SIGTERM between them" ends_with 75 signalled between $many
-    check "goes on with them" train "$rounded" between $many
+    check "resumes with them" train "$rounded" between $many
 }
 check "stopped between micro-steps, the same bytes" same_bytes many between
 
@@ -181,7 +181,7 @@ done
 
 # ---- float16: the loss scaler -----------------------------------------------------------------------
 
-# The header of a state with another value of a key of its metadata, and without hashes, which it would not fit.
+# Changes a value in a state's metadata, and removes the hashes, which would not match.
 edit() { # folder, key, value
     lua5.4 - "$tmp/$1/state.safetensors" "$2" "$3" <<'LUA'
 local file = assert(io.open(arg[1], "rb"))
@@ -198,7 +198,7 @@ file:write(string.pack("<I8", #header), header, data)
 file:close()
 LUA
 }
-states() { # folder, key, value: the state says so
+states() { # folder, key, value: as in the state
     head -c 6000 "$tmp/$1/state.safetensors" | grep -aoE "\"$2\": ?\"[^\"]*\"" | grep -E ": ?\"$3\""
 }
 skipped_steps() { # folder
@@ -219,20 +219,20 @@ n=$(skipped_steps high)
 check "the scale comes down: $n skipped" test "$n" -ge 5
 scale=$(lua5.4 -e "print(1073741824 >> $n)")
 check "by half each time, to $scale" states high loss_scale "$scale"
-check "and training goes on" states high loss_scale_steps $((14 - n))
+check "and training continues" states high loss_scale_steps $((14 - n))
 check "skipped steps are counted" states high skipped "$n"
-check "skipped steps are no updates" states high updates $((17 - n))
+check "skipped steps are not updates" states high updates $((17 - n))
 check "stopped on the way down" train "$half" high_stopped --max_iters=6 --init_from=resume
 check "there: 4 skipped" states high_stopped skipped 4
 check "there: the next scale" states high_stopped loss_scale 67108864
-check "goes on on the way down" train "$half" high_stopped --max_iters=16 --init_from=resume
+check "resumes on the way down" train "$half" high_stopped --max_iters=16 --init_from=resume
 check "stopped on the way down, the same bytes" same_bytes high high_stopped
 cp -r "$tmp/half" "$tmp/grown"
 edit grown iter 1998 # no more steps than iterations
 edit grown loss_scale_steps 1998
 check "2000 good updates" train "$half" grown --max_iters=2000 --init_from=resume
 check "twice the scale after them" states grown loss_scale 131072
-check "and counts anew" states grown loss_scale_steps 1
+check "and counts from 1 again" states grown loss_scale_steps 1
 
 # ---- numbers that are not finite --------------------------------------------------------------------
 
@@ -241,18 +241,18 @@ burst() {
     train "$exact" burst --init_from=resume --warmup_iters=0 --learning_rate=1000 --weight_decay=1000 "$@"
 }
 as_it_was() { cmp "$tmp/burst.before" "$tmp/burst/state.safetensors"; }
-check "a state to go on from" train "$exact" burst --max_iters=3
+check "a state to resume" train "$exact" burst --max_iters=3
 cp "$tmp/burst/state.safetensors" "$tmp/burst.before"
-check "a rate far too high is no end" ends_with 76 burst --max_iters=8
+check "a rate far too high ends with 76" ends_with 76 burst --max_iters=8
 n=$(grep -c 'update skipped' "$tmp/burst.err")
 check "steps are skipped: $n" test "$n" -ge 3
-check "the state is as it was" as_it_was
+check "the state is unchanged" as_it_was
 check "it ends after ten" ends_with 76 burst --max_iters=40
 check "and says so" test "$(grep -c 'update skipped' "$tmp/burst.err")" = 10
-check "the state is as it was, again" as_it_was
-check "and when it was time for one" ends_with 76 burst --max_iters=40 --checkpoint_interval=5
-check "the state is as it was, still" as_it_was
-check "goes on at another rate" train "$exact" burst --max_iters=11 --init_from=resume
+check "the state is unchanged again" as_it_was
+check "and when a state was due" ends_with 76 burst --max_iters=40 --checkpoint_interval=5
+check "the state is still unchanged" as_it_was
+check "resumes at another rate" train "$exact" burst --max_iters=11 --init_from=resume
 check "after bad steps, the same bytes" same_bytes exact burst
 
 # ---- what is refused --------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ fits=$(sed -n 's/.*batch_size=\([0-9]*\).*/\1/p' "$tmp/error")
 check "batch_size=$fits is advised" test "${fits:-0}" -ge 2 -a "${fits:-0}" -lt 96
 cuda "$large batch_size=${fits:-1}"
 export EMULATOR_MEMORY=96
-check "what is advised fits" train "$trainer" fits --max_iters=0 --eval_iters=1 \
+check "the advised size fits" train "$trainer" fits --max_iters=0 --eval_iters=1 \
     --gradient_accumulation_steps=1
 unset EMULATOR_MEMORY
 check "not even one sequence" refuses 'are free on the device; a smaller n_layer or n_embd' \

@@ -91,10 +91,10 @@ struct numbered {
     int i;
 };
 
-static const Suite *suite; // the one that runs
+static const Suite *suite; // that runs
 static jmp_buf next_test;
 
-// Test `number`, or loop NULL behind the last one.
+// Test `number`; after the last one its loop is NULL.
 static struct numbered test_at(int number) {
     for (int c = 0; c < suite->count; c++) {
         const TCase *tcase = suite->cases[c];

@@ -1,7 +1,7 @@
-// check.h: stands in for the Check library on a machine that has none: as much of its interface as
-// the tests here use, with Check's last line. Before each test its name is printed, "CASE: TEST".
+// check.h: replaces the Check library on a machine that has none: as much of its interface as the
+// tests here use, with Check's last line. Before each test its name is printed, "CASE: TEST".
 // Tests run one after another in one child process (survive.h), which opens the device once; a test
-// that ends it or that hangs is an error of its own, and the rest runs in another child.
+// that ends it or that hangs is one error, and the other tests run in another child.
 #ifndef DIECAST_CHECK_H
 #define DIECAST_CHECK_H
 
@@ -17,7 +17,7 @@ enum print_output { CK_NORMAL };
 Suite *suite_create(const char *name);
 TCase *tcase_create(const char *name);
 void suite_add_tcase(Suite *suite, TCase *tcase);
-// For each of a case's tests; 4 seconds where nothing is said. As in Check, the environment's
+// The limit for each of a case's tests; by default 4 seconds. As in Check, the environment's
 // CK_TIMEOUT_MULTIPLIER makes it shorter or longer.
 void tcase_set_timeout(TCase *tcase, double seconds);
 
@@ -36,7 +36,7 @@ void srunner_run_all(SRunner *runner, enum print_output output);
 int srunner_ntests_failed(SRunner *runner);
 void srunner_free(SRunner *runner);
 
-// Prints where and why, and goes on with the next test.
+// Prints where and why, and continues with the next test.
 __attribute__((noreturn, format(printf, 3, 4))) void check_fail(const char *file, int line,
                                                                 const char *format, ...);
 

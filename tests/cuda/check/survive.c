@@ -34,7 +34,7 @@ static void run_from(int first, int count, survive_name *name, survive_test *tes
         fflush(stdout);
         need(write(to, &failed, 1) == 1, "survive: write");
     }
-    _exit(0); // what the parent registered with atexit is the parent's
+    _exit(0); // without the parent's functions registered with atexit
 }
 
 // ---- the parent ---------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ static void say_died(const char *name, int status) {
     }
 }
 
-// Runs tests from `first` on in one child; returns the one behind the last that was answered for.
+// Runs tests from `first` on in one child; returns the number after the last test with a result.
 static int run_child(int first, int count, survive_name *name, survive_test *test, double seconds,
                      struct survive_totals *totals) {
     int ends[2], status;
@@ -110,7 +110,7 @@ static int run_child(int first, int count, survive_name *name, survive_test *tes
 struct survive_totals survive_run(int count, survive_name *name, survive_test *test,
                                   double seconds) {
     struct survive_totals totals = {.checks = count};
-    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); // what a test printed before it died is not lost
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); // so that output of a test that dies is not lost
     for (int i = 0; i < count;) {
         i = run_child(i, count, name, test, seconds, &totals);
     }

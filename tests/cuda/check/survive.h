@@ -1,5 +1,5 @@
-// survive.h: runs tests that may end their process or never end, and says which did. C11 and POSIX;
-// for C++ too.
+// survive.h: runs tests that may end their process or never end, and reports which did. C11 and
+// POSIX; for C++ too.
 //
 // Tests run in a child process, so that the parent never opens a device: after an error that sticks
 // to a CUDA context, or a kernel that does not end, only another process can use the device again.
@@ -10,12 +10,12 @@
 extern "C" {
 #endif
 
-// The name of test i, and test i itself: 0 where it holds (it has printed what does not).
+// The name of test i, and test i itself: it returns 0 if it passes, else it has printed why not.
 typedef const char *survive_name(int i);
 typedef int survive_test(int i);
 
 struct survive_totals {
-    int checks, failures, errors; // of `checks` tests in all: those that said no, those that died
+    int checks, failures, errors; // all tests, those that failed, those that died
 };
 
 // Runs tests 0 .. count - 1 one after another in a child process. Before each it prints "run NAME"
@@ -26,7 +26,7 @@ struct survive_totals {
 //     DIED NAME: exit 71
 //     DIED NAME: no end within 20 s
 //
-// and a new child goes on behind it.
+// and a new child runs the tests after it.
 struct survive_totals survive_run(int count, survive_name *name, survive_test *test,
                                   double seconds);
 

@@ -1,14 +1,14 @@
 // cute.cpp: the maps of lanes, registers and shared memory that CuTe, of NVIDIA's CUTLASS, states
-// for the instructions that emitted kernels use. The host alone: no kernel, no device.
+// for the instructions that emitted kernels use. It runs on the host, without kernels or a device.
 //
-//     cute FILE             holds FILE's maps against CuTe's; the last line is "N passed, N failed,
+//     cute FILE             compares FILE's maps with CuTe's; the last line is "N passed, N failed,
 //                           0 skipped"
 //     cute --write FILE     writes them
 //
 // tests/reference/cute.sh builds it.
 #include <stddef.h>
 
-// A shared address, of which there is none on a host: offsets in this array stand for it.
+// Offsets in this array stand for shared addresses, which a host does not have.
 alignas(1024) static unsigned char shared_memory[128 * 1024];
 static size_t __cvta_generic_to_shared(const void *p) {
     return (size_t)((const unsigned char *)p - shared_memory);
@@ -58,7 +58,7 @@ template <class Op> static void mma(const char *type) {
 }
 
 // Both sides of a copy are maps from (thread, value) to bits of the matrices. Elements have 16
-// bits; several lanes may be said to give the same row, of which the first one does.
+// bits; if several lanes have the same row, the first one gives it.
 template <class Op> static void ldmatrix(const char *name) {
     const typename Copy_Traits<Op>::SrcLayout source;
     const typename Copy_Traits<Op>::DstLayout result;
@@ -75,8 +75,8 @@ template <class Op> static void ldmatrix(const char *name) {
 
 // ---- shared memory ------------------------------------------------------------------------------
 
-// The place of an element of a tensor: which 128 bytes, which of their 64 elements. Its address has
-// the swizzle, which the layout alone has not.
+// The place of an element of a tensor: which 128 bytes, which of their 64 elements. Its address
+// includes the swizzle, which the layout alone does not.
 template <class Tensor> static struct place shared_place(const Tensor &tensor, int i, int j) {
     const size_t at = __cvta_generic_to_shared(&tensor(i, j)) / sizeof(tensor(i, j));
     return {(int)at / 64, (int)at % 64};
@@ -92,13 +92,13 @@ template <class T, int HEIGHT> static constexpr auto by_rows() {
     return tile_to_shape(gmma::Layout_K_SW128_Atom<T>{}, Shape<Int<HEIGHT>, _128>{});
 }
 
-// One whose depth lies along tiles' columns: (128, HEIGHT), from tiles (2, HEIGHT, 64).
+// An operand whose depth lies along tiles' columns: (128, HEIGHT), from tiles (2, HEIGHT, 64).
 template <class T, int HEIGHT> static constexpr auto by_columns() {
     return tile_to_shape(gmma::Layout_MN_SW128_Atom<T>{}, Shape<_128, Int<HEIGHT>>{},
                          Step<_2, _1>{});
 }
 
-// The descriptors of a tensor of them, (1, blocks, steps): a line for each block's steps.
+// The descriptors of a tensor (1, blocks, steps) of these: a line for each block's steps.
 template <class Descriptors>
 static void descriptors(const std::string &name, Descriptors part, bool one_tile) {
     for (int block = 0; block < size<1>(part); block++)
@@ -132,7 +132,7 @@ static void operands(const char *type) {
 template <class T, int HEIGHT> static void tiles(const char *type) {
     const auto rows = in_shared<T>(by_rows<T, HEIGHT>());
     const auto columns = in_shared<T>(by_columns<T, HEIGHT>());
-    // What a TMA copy lays down for such layouts: 128 bytes of a row at a time, in 16-byte pieces.
+    // How a TMA copy writes such layouts: 128 bytes of a row at a time, in 16-byte pieces.
     static_assert(detail::get_tma_swizzle_bits(get_swizzle_portion(by_rows<T, HEIGHT>())) ==
                   TMA::SmemSwizzleBits::B128);
     const std::string height = std::to_string(HEIGHT);
@@ -150,15 +150,14 @@ template <class T, int HEIGHT> static void tiles(const char *type) {
 
 // ---- wgmma --------------------------------------------------------------------------------------
 
-// From the products with a in registers; the sums of one with a in shared memory lie in the same
-// way.
+// From the products with a in registers; with a in shared memory the sums lie in the same way.
 template <class Registers, class Shared, int N> static void wgmma(const char *type) {
     using traits = MMA_Traits<Registers>;
     static_assert(is_same_v<typename traits::CLayout, typename MMA_Traits<Shared>::CLayout>);
     const place_lines a = fragment(typename traits::ALayout{}, 64);
     maps[named("wgmma", type, "a")] = a;
     maps[named("wgmma", type, "d." + std::to_string(N))] = fragment(typename traits::CLayout{}, 64);
-    // Sums that become an a, 16 columns at a time.
+    // Sums that become the next product's a, 16 columns at a time.
     place_lines packed(128);
     for (int thread = 0; thread < 128; thread++)
         for (int i = 0; i < N / 2; i++)

@@ -1,11 +1,11 @@
-// experiment.cuh: what all experiments of maps.cu share: the stored maps, elements as bits, memory
-// of the device, and operands of products that are made to be recognised.
+// experiment.cuh: shared by all experiments of maps.cu: the stored maps, elements as bits, memory
+// of the device, and operands of products whose elements can be recognised.
 //
-// How a map of a product d = a b is found out: one operand is the unit matrix, so that the other
-// one's elements arrive in d as they are; those are the numbers of the registers, or addresses,
-// that they were put in. Where the unit matrix is put and where d is read, CuTe's maps say: what is
-// wrong in one map of a product may therefore show in others too. All numbers are whole and at most
-// 256, which bf16 and f16 hold.
+// How a map of a product d = a b is found: one operand is the unit matrix, so that d has the other
+// one's elements; these are the numbers of the registers, or addresses, that they were put in.
+// CuTe's maps say where the unit matrix is put and where d is read, so an error in one map of a
+// product may appear in others too. All numbers are integers up to 256, which are exact in bf16 and
+// f16.
 #ifndef DIECAST_EXPERIMENT_CUH
 #define DIECAST_EXPERIMENT_CUH
 
@@ -18,7 +18,7 @@ enum { ROOM = 2 * 128 * 64 }; // elements of two tiles, 128 rows high
 static const char *stored_path;
 static place_maps stored;
 
-// A stored map of that shape, whose places are below (a, b): so that they can be used unseen.
+// A stored map of this shape, whose places are checked to be below (a, b).
 static const place_lines &stored_map(const std::string &name, size_t lines, size_t places, int a,
                                      int b) {
     const auto found = stored.find(name);
@@ -81,7 +81,7 @@ template <class T> static T *to_device(const std::vector<T> &host) {
     return (T *)p;
 }
 
-// What kernels have left there; the memory is given back.
+// Copies the device's values to the host and frees the device's memory.
 template <class T> static std::vector<T> to_host(T *device, size_t count) {
     std::vector<T> host(count);
     MUST(cudaDeviceSynchronize());
@@ -90,7 +90,7 @@ template <class T> static std::vector<T> to_host(T *device, size_t count) {
     return host;
 }
 
-// ---- products: what those of a warp and those of a warp group have in common --------------------
+// ---- products: shared by those of a warp and those of a warp group ------------------------------
 
 // Registers of `threads` threads with `halves` 16-bit elements each, of value(thread, half).
 template <class T, class F>
@@ -108,15 +108,15 @@ template <class T> static std::vector<uint32_t> unit_registers(const place_lines
     });
 }
 
-// Numbers of registers: in the first of two experiments their threads', then the thread's own; from
-// 1.
+// Numbers of registers, from 1: in the first of two experiments those of their threads, in the
+// second their own within the thread.
 template <class T>
 static std::vector<uint32_t> numbered_registers(int threads, int halves, int second) {
     return registers<T>(threads, halves,
                         [=](int thread, int half) { return second ? half + 1 : thread + 1; });
 }
 
-// Each thread's sums as a matrix (rows, columns), by where `map` has them.
+// Each thread's sums as a matrix (rows, columns), by `map`.
 static std::vector<std::vector<float>> matrix(const std::vector<float> &sums,
                                               const place_lines &map, int rows, int columns) {
     std::vector<std::vector<float>> m(rows, std::vector<float>(columns, 0.0f));
@@ -132,13 +132,13 @@ static place_lines unknown(size_t lines, size_t places) {
     return place_lines(lines, std::vector<struct place>(places, nowhere));
 }
 
-// Notes what two experiments say of a place: the numbers are line and place of a map, from 1.
+// Notes the result of two experiments for a place: the line and the place in a map, from 1.
 static void note(place_lines *map, float line, float place, struct place is) {
     if (line >= 1 && line <= (float)map->size() && place >= 1 && place <= (float)(*map)[0].size())
         (*map)[(size_t)line - 1][(size_t)place - 1] = is;
 }
 
-// Sums that are their row from 1, and their column from 1.
+// Builds a map from sums that are their row, and sums that are their column, both from 1.
 static place_lines sums_found(const std::vector<float> &row, const std::vector<float> &column,
                               int threads) {
     place_lines found(threads);

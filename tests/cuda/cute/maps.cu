@@ -1,8 +1,8 @@
-// maps.cu: where elements lie in the registers and the shared memory of ldmatrix, mma, wgmma and
-// TMA, found out by experiment and held against the maps that CuTe states (maps.txt).
+// maps.cu: finds by experiment where elements lie in the registers and the shared memory of
+// ldmatrix, mma, wgmma and TMA, and compares this with the maps that CuTe states (maps.txt).
 //
-//     maps FILE     a line "not so: ..." for each map that is not as FILE says; the last line is
-//                   "N passed, N failed, N skipped"; exit 1 where one failed
+//     maps FILE     a line "not so: ..." for each map that differs from FILE; the last line is
+//                   "N passed, N failed, N skipped"; exit 1 if one failed
 //
 // It knows nothing of the emulator: nvcc builds the same text, for a device.
 // tests/cuda/test_maps.sh builds both. Without Hopper's hardware its maps are skipped.

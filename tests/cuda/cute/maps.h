@@ -45,7 +45,7 @@ static inline std::vector<struct place> descriptor_fields(uint64_t word) {
     return fields;
 }
 
-// An operand that is one tile wide has no next tile: the field that says where that begins is not
+// An operand that is one tile wide has no next tile: the field with the next tile's offset is not
 // read, and CuTe leaves it 0.
 static inline uint64_t descriptor_without_next_tile(uint64_t word) {
     return word & ~((uint64_t)0x3fff << 16);
@@ -79,7 +79,7 @@ static inline void maps_write(FILE *file, const place_maps &maps) {
     }
 }
 
-// One line of the text; false where it is not one.
+// Reads one line of the text; false if it is not a line of a map.
 static inline bool maps_read_line(const char *text, place_maps *maps) {
     char name[100], other[100];
     int number, end = 0;
@@ -143,7 +143,8 @@ static inline std::string place_text(const place_lines &lines, size_t line, size
     return at == nowhere ? "not found" : std::to_string(at.a) + "," + std::to_string(at.b);
 }
 
-// One check: whether what was found out is what CuTe says; a line with the first place where not.
+// One check: whether the map that was found is CuTe's; else a line with the first place that
+// differs.
 static inline void maps_compare(const std::string &what, const place_lines &found,
                                 const place_lines &wanted) {
     size_t wrong = 0, line = 0, place = 0;

@@ -4,7 +4,7 @@
 
 #include "experiment.cuh"
 
-// ---- TMA: where a copy puts the elements of a matrix (height, 128) in two tiles -----------------
+// ---- TMA: the places to which it copies a matrix (height, 128) in two tiles ---------------------
 
 template <class T> HOPPER_KERNEL(128) copy_in(uint16_t *seen, TENSOR_MAP(from), int height) {
     HOPPER_BODY();
@@ -36,7 +36,7 @@ template <class T> HOPPER_KERNEL(128) copy_out(const uint16_t *image, TENSOR_MAP
     }
 }
 
-// Where kernels store to tiles themselves: bytes from the first tile's start on.
+// The places at which kernels themselves store to tiles: bytes from the first tile's start on.
 template <class T> HOPPER_KERNEL(128) address(uint32_t *seen, int height) {
     HOPPER_BODY();
     SHARED_DYNAMIC_1024(uint16_t, tiles);

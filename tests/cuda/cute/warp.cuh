@@ -1,4 +1,4 @@
-// warp.cuh: experiments with what a warp does together: ldmatrix and mma.
+// warp.cuh: experiments with instructions of a whole warp: ldmatrix and mma.
 #ifndef DIECAST_WARP_CUH
 #define DIECAST_WARP_CUH
 
@@ -47,7 +47,7 @@ static void check_ldmatrix() {
 template <class T>
 KERNEL(32)
 warp_product(float *d, const uint32_t *a,
-             const uint32_t *b) { // d of each lane: from what was there
+             const uint32_t *b) { // d of each lane: added to
     const int lane = threadIdx.x;
     const uint32_t held[4] = {a[4 * lane], a[4 * lane + 1], a[4 * lane + 2], a[4 * lane + 3]};
     float sums[4] = {d[4 * lane], d[4 * lane + 1], d[4 * lane + 2], d[4 * lane + 3]};

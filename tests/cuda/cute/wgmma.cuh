@@ -1,5 +1,5 @@
-// wgmma.cuh: experiments with a warp group's products: registers, tiles in shared memory, the words
-// that describe them, and sums that become the next product's operand.
+// wgmma.cuh: experiments with a warp group's products: registers, tiles in shared memory, their
+// descriptors, and sums that become the next product's operand.
 #ifndef DIECAST_WGMMA_CUH
 #define DIECAST_WGMMA_CUH
 
@@ -10,13 +10,13 @@
 enum { REGISTERS = 2 };               // a, beside BY_ROWS and BY_COLUMNS
 static constexpr int BOTH = 2 * ROOM; // elements: a's tiles, then b's
 
-// A part of an operand in tiles that are `height` rows high, two side by side: `width` of its own
-// axis and 16 of its depth.
+// A part of an operand in tiles that are `height` rows high, two side by side: `width` along its
+// own axis and 16 along the depth.
 struct part {
     int major, height, width, block, step;
 };
 
-// How a kernel reaches it: the tile's element where its words begin, and a step's bytes.
+// How a kernel addresses it: the tile's element where its descriptors begin, and a step's bytes.
 struct reach {
     int start, height, bytes;
 };
@@ -98,13 +98,13 @@ template <class T> static const place_lines &tile_map(struct part p) {
     return stored_map(name, p.height, 128, 2 * p.height, 64);
 }
 
-// Where element (i, k) of a part has its line and place in the map of its tiles.
+// The line and place of element (i, k) of a part in the map of its tiles.
 static struct place in_tiles(struct part p, int i, int k) {
     const int own = p.block * p.width + i, depth = p.step * 16 + k;
     return p.major == BY_ROWS ? place{own, depth} : place{depth, own};
 }
 
-// value(i, k) where the stored map has a part's elements, zeros elsewhere.
+// Puts value(i, k) where the stored map has a part's elements, zeros elsewhere.
 template <class T, class F> static void fill(uint16_t *tiles, struct part p, F value) {
     const place_lines &map = tile_map<T>(p);
     for (int i = 0; i < p.width; i++)
@@ -114,14 +114,14 @@ template <class T, class F> static void fill(uint16_t *tiles, struct part p, F v
         }
 }
 
-// Every element's address: in the first of two experiments which 128 bytes, then which element;
-// from 1.
+// Fills every element with its address, from 1: in the first of two experiments which 128 bytes, in
+// the second which element.
 template <class T> static void number(uint16_t *tiles, int second) {
     for (int i = 0; i < ROOM; i++)
         tiles[i] = element<T>::bits(second ? i % 64 + 1 : i / 64 + 1);
 }
 
-// The element that two experiments say an address has.
+// Notes the element that has an address, by two experiments.
 static void note_address(place_lines *map, struct part p, int i, int k, float line, float place) {
     const struct place in = in_tiles(p, i, k);
     (*map)[in.a][in.b] = {(int)line - 1, (int)place - 1};
@@ -140,7 +140,7 @@ static std::vector<struct part> parts_of(int major, int height, int width) {
     return parts;
 }
 
-// Where b is read from, with a in registers.
+// Checks where b is read from, with a in registers.
 template <class T, int B, int N> static void check_b(const place_lines &map_a, int height) {
     const std::string name_d = named<T>("wgmma", "d." + std::to_string(N));
     const place_lines &map_d = stored_map(name_d, 128, N / 2, 64, N);
@@ -162,7 +162,7 @@ template <class T, int B, int N> static void check_b(const place_lines &map_a, i
                  found, tile_map<T>(parts[0]));
 }
 
-// Where a is read from in shared memory, with b the unit matrix.
+// Checks where a is read from in shared memory, with b the unit matrix.
 template <class T, int A, int B, int N> static void check_a(int height) {
     const std::string name_d = named<T>("wgmma", "d." + std::to_string(N));
     const place_lines &map_d = stored_map(name_d, 128, N / 2, 64, N);
@@ -186,7 +186,7 @@ template <class T, int A, int B, int N> static void check_a(int height) {
                  found, tile_map<T>(parts[0]));
 }
 
-// Where register operands and sums lie, with b in tiles.
+// Checks where register operands and sums lie, with b in tiles.
 template <class T, int B, int N> static void check_registers(const place_lines &map_a) {
     const std::string name_d = named<T>("wgmma", "d." + std::to_string(N)),
                       with = std::string(", with b by ") + (B == BY_ROWS ? "rows, " : "columns, ") +
@@ -235,7 +235,7 @@ template <class T, int N> static void check_wgmma() {
     }
 }
 
-// ---- the words that describe an operand to wgmma ------------------------------------------------
+// ---- the descriptors of wgmma's operands --------------------------------------------------------
 
 template <class T>
 HOPPER_KERNEL(128)
