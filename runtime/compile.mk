@@ -126,6 +126,10 @@ $(bin)/sample_bench: $(call program,sample_bench) $(model)/train.o $(model)/samp
 $(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 
+# A trainer some of whose functions are replaced, by those of tests/torture/X.c, whose line "// wraps:" names them.
+$(bin)/torture_%: tests/torture/%.c $(call program,train) $(model)/train.o $(model)/sample.o $(defaults) $(library)
+	$(link) $$(sed -n 's|^// wraps:||p' $< | sed 's|[a-z_]\{1,\}|-Wl,--wrap=&|g') $^ -lm
+
 build/include/updates.h: tests/runtime/updates.lua templates/cpu/optimizer.c
 	@$(LUA) $< $@ && touch $@
 

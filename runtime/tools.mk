@@ -6,6 +6,7 @@
 #     build/import     turns a published model into a checkpoint
 #     build/limits     prints how many threads may run here and how much memory there is, for a sweep's plan
 #     build/encode, build/tokenizer_bench    GPT-2's tokenizer, for make tokenizer-parity and bench-tokenizer
+#     build/torture/poison   writes a number into a checkpoint, for make torture
 #     build/torture/trace    stops a program at its system calls, for make torture
 runtime := build/runtime/tools
 flags_file :=
@@ -18,7 +19,8 @@ tool_parts := $(call archives_to,files)
 $(foreach tool,$(tools),$(eval build/$(tool): $(call program,$(tool)) $(tool_parts)))
 build/encode: tests/reference/encode.c $(tool_parts)
 build/tokenizer_bench: tests/bench/tokenizer.c $(tool_parts)
+build/torture/poison: tests/torture/poison.c $(tool_parts)
 build/torture/trace: tests/torture/trace.c tests/torture/calls.c tests/torture/calls.h
-$(addprefix build/,$(tools) encode tokenizer_bench torture/trace):
+$(addprefix build/,$(tools) encode tokenizer_bench torture/poison torture/trace):
 	@mkdir -p $(@D)
 	$(Q)runtime/into.sh $@ $(CC) $(cc_flags) $(filter-out %.h,$^) -lm

@@ -101,18 +101,25 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
 }
 
 // Saves the weights by nanoGPT's rule: if the validation loss is the best so far, or always if the
-// config says so; not at iteration 0.
+// config says so; not at iteration 0. A finite loss is no proof of finite weights: relu makes 0 of a
+// NaN, and an infinite moment stops its weight without a trace.
 static void train_keep_best(struct trainer *t) {
     struct progress *p = &t->progress;
+    char name[PARAM_NAME];
     if (!isfinite(p->val_loss)) {
         warn("iter %" PRId64 ": validation loss is not finite; nothing is saved", p->iter);
         return;
     }
     if (p->val_loss < p->best_val_loss || t->run->always_save_checkpoint) {
+        step_fetch(&t->m, t->info);
+        if (!checkpoint_is_finite(&t->m, t->info, name)) {
+            warn("iter %" PRId64 ": %s has a value that is not finite; no checkpoint is saved",
+                 p->iter, name);
+            return;
+        }
         p->best_val_loss = p->val_loss;
         if (p->iter > 0) {
             printf("saving checkpoint to %s\n", t->folder.out);
-            step_fetch(&t->m, t->info);
             p->log_lines = metrics_lines(&t->metrics, p->iter);
             checkpoint_save_weights(t->folder.ckpt, &t->m, t->info, p, t->run_text,
                                     t->data.tokenizer.text);

@@ -2,16 +2,16 @@
 # test_chains.sh: a training that is stopped and resumed at random, by any signals, on 1 to 8 threads, by builds that
 # promise the same bytes, ends with the bytes of one that nobody disturbed: tensors and metadata of checkpoint and
 # state, losses, tables, previews and samples. Of six kinds of runs, among them one that keeps an earlier run aside.
-# SEED=n: the first chain's seed; each next chain has the next one.
+# The first chain has the seed SEED, each next one the next.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
-. tests/check.sh
+untraced=yes
+. tests/torture/torture.sh
 export DIECAST_PROCESSORS=8 # as many threads as are asked for, on every machine
 
 chains=3
-[ "${TORTURE-}" != all ] || chains=100
-seed=${SEED:-$(date +%s)}
+[ -z "$all" ] || chains=100
 general=resume-specialise@false
 
 ${CC:-gcc} -std=gnu11 -D_GNU_SOURCE -O1 -Wall -Wextra -o "$tmp/chain" tests/torture/chain.c || exit 1
@@ -111,5 +111,5 @@ while [ $done -lt $chains ]; do
     stops=$((stops + $(cat "$tmp/stops" 2>/dev/null || echo 0)))
     done=$((done + 1))
 done
-echo "torture: stop and go on, any signals, threads 1-8 mixed: $chains chains, $stops stops, $failed differ"
+reached "stop and go on, any signals, threads 1-8 mixed" "$chains chains, $stops stops, $failed differ"
 finish
