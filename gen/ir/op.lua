@@ -15,7 +15,7 @@
 --   expr       a pointwise op: one C expression of its inputs' names, on vectors; no template
 --   commutes   of a pointwise op: the first two inputs may be swapped
 --   epilogue   of a kernel op: its store takes pointwise ops (see gen/passes/fuse.lua)
---   inplace    { output = input }: the output may have the input's memory where that is dead after
+--   inplace    { output = input }: the first output may be written over that input (gen/ir/inplace.lua)
 --   template   { file, function }: templates/BACKEND/file.c and the function in it
 --   decode     the same, for the sampler's variant, where it has one
 --   variant    function(target, d): the same, where it depends on the target; nil is `template`
@@ -115,8 +115,10 @@ function op.check(definition, path)
   local inputs, outputs = {}, {}
   check_operands(where, definition.inputs, inputs)
   check_operands(where, definition.outputs, outputs)
+  local first = definition.outputs[1] and definition.outputs[1][1]
   for output, input in pairs(definition.inplace or {}) do
     if not outputs[output] then fail(where, "inplace: no output is named '%s'", output) end
+    if output ~= first then fail(where, "inplace: '%s' is not the first output", output) end
     if not inputs[input] then fail(where, "inplace: no input is named '%s'", tostring(input)) end
   end
 end

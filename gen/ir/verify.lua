@@ -1,6 +1,7 @@
 -- verify: what must hold after every pass. A failure is our own fault and says which pass broke
 -- what.
 local graph = require("gen.ir.graph")
+local inplace = require("gen.ir.inplace")
 local target = require("gen.ir.target")
 
 local verify = {}
@@ -78,26 +79,17 @@ local function check_grads(g, pass)
   end
 end
 
--- Which tensors' memory a node's first output may take: of operands of which the kernel reads no
--- more than the element that it is about to store, and that nobody reads later.
+-- Of each node's first output, the tensors whose memory it may have: those that its kernel may write over, and that
+-- nobody reads later.
 local function made_in_place(g)
   local last_read, allowed = {}, {}
   for position, node in ipairs(g.nodes) do
     for _, tensor in ipairs(operands(node)) do last_read[tensor] = position end
   end
   for position, node in ipairs(g.nodes) do
-    local out, from = node.outputs[1], {}
-    for step in graph.steps(node) do
-      for _, tensor in ipairs(step.operands or {}) do from[tensor] = true end
-    end
-    for i, operand in ipairs(node.op.inputs) do
-      local tensor = node.inputs[i]
-      if tensor then from[tensor] = out and node.op.inplace[node.op.outputs[1][1]] == operand[1] or nil end
-    end
-    for tensor in pairs(from) do
-      if last_read[tensor] ~= position then from[tensor] = nil end
-    end
-    if out then allowed[out] = from end
+    local from = {}
+    for _, tensor in ipairs(inplace.operands(g, node)) do from[tensor] = last_read[tensor] == position end
+    if node.outputs[1] then allowed[node.outputs[1]] = from end
   end
   return allowed
 end

@@ -2,6 +2,7 @@
 -- a layer is a constant distance from the next; activations and their gradients share one arena, where
 -- two tensors may have the same memory if they are never live at the same time.
 local graph = require("gen.ir.graph")
+local inplace = require("gen.ir.inplace")
 local schedule = require("gen.passes.schedule")
 local target = require("gen.ir.target")
 
@@ -123,34 +124,14 @@ end
 
 -- ---- storages: tensors that have the same memory because one is made from the other in place ----
 
--- The input whose memory the first output of a node may take, or nil.
-local function inplace_input(g, node, position, lives)
-  local function dies_here(tensor)
-    return tensor and tensor.kind == "value" and lives[tensor].last == position
-      and room(g, tensor) == room(g, node.outputs[1]) and tensor.type == node.outputs[1].type
-      and not node.sliced
-  end
-  local read = {} -- by the kernel itself, beyond the element that it stores
-  for _, tensor in ipairs(node.inputs) do if tensor then read[tensor] = true end end
-  for _, step in ipairs(node.epilogue) do
-    -- A CPU's product keeps partial sums where its result goes, before its store reads anything. cuBLASLt may
-    -- read the aux of a GELU's derivative after it has stored elsewhere in its tile.
-    local sums = g:backend() == "cpu" and not g.decode
-    local apart = node.op.product and (sums or g:backend() == "cuda" and step.op and step.op.gemm ~= "residual")
-    for _, tensor in ipairs(not apart and step.operands or {}) do
-      if dies_here(tensor) and not read[tensor] then return tensor end
-    end
-  end
-  for o, operand in ipairs(node.op.outputs) do
-    local from = o == 1 and node.op.inplace[operand[1]]
-    for i, input in ipairs(node.op.inputs) do
-      if input[1] == from then
-        local tensor = node.inputs[i]
-        local block_local = node.sliced and tensor and lives[tensor].last == lives[node.outputs[1]].last
-          and not node.sliced[tensor]
-        if dies_here(tensor) or block_local then return tensor end
-      end
-    end
+-- The operand whose memory the first output of a node takes, or nil: one that nobody reads later, or, in a block of
+-- rows, of whose rows each block makes its own.
+local function inplace_operand(g, node, position, lives)
+  local out = node.outputs[1]
+  for _, tensor in ipairs(inplace.operands(g, node)) do
+    local life = tensor.kind == "value" and room(g, tensor) == room(g, out) and lives[tensor]
+    if life and not node.sliced and life.last == position then return tensor end
+    if life and node.sliced and not node.sliced[tensor] and life.last == lives[out].last then return tensor end
   end
   return nil
 end
@@ -160,7 +141,7 @@ local function make_storages(g, lives, apart)
   for position, node in ipairs(g.nodes) do
     local out = node.outputs[1]
     local into = out and out.kind == "value" and not apart[out.family]
-      and inplace_input(g, node, position, lives)
+      and inplace_operand(g, node, position, lives)
     graph.each_tensor(node, function(tensor)
       if tensor.kind ~= "value" or of[tensor] then return end
       local storage

@@ -41,6 +41,8 @@ check.test("operands", function()
   refused({ inputs = { { "x", "N C" }, { "x", "C" } } }, {}, "odd: two operands are named 'x'")
   refused({ inplace = { z = "x" } }, {}, "odd: inplace: no output is named 'z'")
   refused({ inplace = { y = "z" } }, {}, "odd: inplace: no input is named 'z'")
+  refused({ outputs = { { "y", "N C" }, { "z", "N C" } }, inplace = { z = "x" } }, {},
+    "odd: inplace: 'z' is not the first output")
 end)
 
 check.test("an op that is not a table", function()

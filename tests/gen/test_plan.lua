@@ -3,6 +3,7 @@
 local check = require "tests.gen.check"
 local pipeline = require "gen.passes.pipeline"
 local graph = require "gen.ir.graph"
+local inplace = require "gen.ir.inplace"
 local samples = require "tests.gen.samples"
 
 local COUNT = 60
@@ -36,15 +37,13 @@ function Memory:read(tensor, node)
   end
 end
 
--- Whether a kernel may write `out` over `tensor`, which it reads: of that it reads only the element that
--- it is about to store.
-local function element_by_element(node, tensor, out)
-  if out ~= node.outputs[1] or out.offset ~= tensor.offset
-    or graph.count(out) ~= graph.count(tensor) then return false end
-  for i, operand in ipairs(node.op.inputs) do
-    if node.inputs[i] == tensor then return node.op.inplace[node.op.outputs[1][1]] == operand[1] end
+-- Whether a kernel may write `out` where it reads `tensor`.
+local function in_place(g, node, tensor, out)
+  if out ~= node.outputs[1] or out.offset ~= tensor.offset then return false end
+  for _, operand in ipairs(inplace.operands(g, node)) do
+    if operand == tensor then return true end
   end
-  return true -- only the store reads it
+  return false
 end
 
 function Memory:run(node)
@@ -58,7 +57,7 @@ function Memory:run(node)
   for _, tensor in ipairs(reads) do
     if tensor.kind == "value" or tensor.kind == "packed" then self:read(tensor, node) end
     for _, out in ipairs(writes) do
-      if overlaps(tensor, out) and not element_by_element(node, tensor, out) then
+      if overlaps(tensor, out) and not in_place(self.g, node, tensor, out) then
         error(("%s writes %s over %s, which it reads"):format(node.op.name, out.name, tensor.name))
       end
     end
@@ -74,7 +73,7 @@ end
 -- Runs the nodes of some phases as the program does: the nodes of a loop over row blocks together, once for
 -- each row block (twice shows all that more would).
 local function simulate(g, ...)
-  local memory = setmetatable({ holds = {} }, Memory)
+  local memory = setmetatable({ g = g, holds = {} }, Memory)
   local wanted, list = {}, {}
   for _, phase in ipairs { ... } do wanted[phase] = true end
   for _, node in ipairs(g.nodes) do if wanted[node.phase] then list[#list + 1] = node end end

@@ -134,6 +134,12 @@ check.test("a product's output over its input",
   caught("plan", onto("block.0.qkv", "block.0.ln_1.y"), "overlap while both live"))
 check.test("attention's output over its input, of which it reads more than it writes",
   caught("plan", onto("block.0.attention.y", "block.0.qkv"), "overlap while both live"))
+check.test("a CPU's product over what its store reads, in which it first keeps partial sums", caught("plan", function(g)
+  local node = g.tensors["d.block.1.fc"].producer
+  local pre = node.epilogue[1].operands[1]
+  node.outputs[1].offset = pre.offset
+  return "overlap while both live"
+end))
 check.test("a kept tensor over the stored one",
   caught("plan", onto("block.0.fc", "block.0.activated"), "overlap while both live"))
 check.test("over an operand that is read again later", caught("plan", function(g)

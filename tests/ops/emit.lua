@@ -23,6 +23,7 @@ local autodiff = require("gen.passes.autodiff")
 local call = require("gen.emit.call")
 local fuse = require("gen.passes.fuse")
 local graph = require("gen.ir.graph")
+local inplace = require("gen.ir.inplace")
 local kernels = require("gen.emit.kernels")
 local layout = require("gen.passes.layout")
 local op = require("gen.ir.op")
@@ -230,27 +231,6 @@ local function step_text(index, step)
     step.attrs.eps or 0, step.attrs.site or 0, indices(index, step.inputs, 4), indices(index, step.outputs, 4))
 end
 
--- Tensors whose memory the first result may have: those that it is declared to take, and those that
--- only the store reads.
-local function aliases_of(t, node)
-  local list, read = {}, {}
-  local first = node.outputs[1]
-  for i, tensor in ipairs(node.inputs) do
-    if tensor then read[tensor] = true end
-    if first and node.op.inplace[node.op.outputs[1][1]] == node.op.inputs[i][1] then list[#list + 1] = tensor end
-  end
-  for _, step in ipairs(node.epilogue) do
-    -- A CPU's product keeps partial sums in its result. cuBLASLt may have its C in place, a residual, but does not
-    -- say so of what GELU's derivative reads.
-    local sums = t.backend == "cpu" and t.padded
-    local apart = node.op.product and (sums or t.backend == "cuda" and step.op and step.op.gemm ~= "residual")
-    for _, tensor in ipairs(not apart and step.operands or {}) do
-      if not read[tensor] and #tensor.dims == 2 and tensor.type == first.type then list[#list + 1] = tensor end
-    end
-  end
-  return list
-end
-
 local function call_rows(g, node)
   if not g.decode then return 0 end
   return node.dims.N == 1 and node.op.name ~= "last_row" and 1 or g.decode.rows
@@ -273,7 +253,7 @@ local function call_text(g, family, index, node, k, written)
   return ('    {"%s", %s, %.17g, %.17g, %du, %d, %s, %d, {%s}, %s, %s},'):format(k.unique,
     family:wrapper(k), k.flops, k.bytes, k.site or 0, call_rows(g, node), scratch, tokens,
     #first > 0 and table.concat(first, ", ", 1, math.min(#first, 2)) or "false",
-    indices(index, tensors, 12), indices(index, aliases_of(g.target, node), 4))
+    indices(index, tensors, 12), indices(index, inplace.operands(g, node), 4))
 end
 
 -- A kernel behind the one signature that harness.c calls.
