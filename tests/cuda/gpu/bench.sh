@@ -17,7 +17,7 @@ config=${1:?usage: bench.sh CONFIG OUT}
 out=${2:-tests/bench/results}
 
 suite_open gpu-bench
-# What may be recorded, and mma's of every micro-batch, which comes first: the others are held against it.
+# The builds that may be recorded, and mma's for every micro-batch, which comes first: the others are compared with it.
 kit_lines bench | grep "^$config " >"$tmp/builds"
 grep -q -- "-${ATTENTION:-[a-z]*}/bench$" "$tmp/builds" || {
     echo "gpu-bench: $config: not in the kit, which has: $(kit_lines bench | cut -d ' ' -f 1 | uniq | xargs)" >&2
@@ -38,7 +38,7 @@ first=$(head -n 1 "$tmp/candidates" | cut -d ' ' -f 4)
 cp "$kit/$(dirname "$first")/sizes.json" "$tmp/sizes.json"
 find_tokens "$tmp/sizes.json"
 
-# Runs a command, no longer than so many seconds, with clocks and power beside it. Its exit code in code.
+# Runs a command, no longer than so many seconds, and records clocks and power meanwhile. Its exit code is in code.
 timed() { # file for the clocks, seconds, command
     clocks=$1
     seconds=$2
@@ -51,7 +51,7 @@ timed() { # file for the clocks, seconds, command
 
 trial="--warm=2 --steps=4 --accumulation=2 $trial_rate"
 
-# Tries a build and takes it where it counts and is the fastest so far. The products' choices are DIECAST_TUNE's.
+# Tries a build and takes it if it counts and is the fastest so far. The products' algorithms are DIECAST_TUNE's.
 export DIECAST_TUNE="$tmp/untuned"
 best=0
 try() { # micro-batch, micro-steps of an update, program, heuristic or tuned
@@ -65,7 +65,7 @@ try() { # micro-batch, micro-steps of an update, program, heuristic or tuned
     counted=false
     if [ $code != 0 ]; then
         said="$([ $code = 71 ] && echo 'does not fit' || echo "exit $code"): $(tail -n 1 "$tmp/log")"
-        rm -f "$json" # perhaps in part
+        rm -f "$json" # it may be incomplete
     else
         rate=$(value tokens_per_s "$json")
         why=
@@ -100,7 +100,7 @@ if [ "$best" = 0 ]; then
     exit 1
 fi
 
-# The fastest once more, with the algorithms of cuBLASLt's that its tune finds.
+# The fastest again, with the cuBLASLt algorithms that its tune finds.
 tuner=$(kit_lines "tune $config $micro" | head -n 1)
 if [ -n "$tuner" ]; then
     DIECAST_TUNE=$tmp/tune
@@ -113,7 +113,7 @@ if [ -n "$tuner" ]; then
 fi
 cp "$kit/$(dirname "$chosen")/sizes.json" "$tmp/sizes.json"
 
-# 20 updates warm and 50 timed, where they fit into the time; else as many as fit, and at least so many micro-steps.
+# 20 warm updates and 50 timed ones, if there is time; else as many as fit, and at least so many micro-steps.
 tokens_each=$((micro * $(value block_size "$tmp/sizes.json")))
 counts=$(awk -v a="$accumulation" -v ms="$(awk "BEGIN { print $tokens_each / $best * 1000 }")" -v most=$ours '
     function up(x) { return x == int(x) ? x : int(x) + 1 }
@@ -132,7 +132,7 @@ echo "gpu-bench: $config: $accumulation micro-steps of $micro; $warm updates war
 timed "$tmp/ours.csv" 120 "$kit/$chosen" --json="$tmp/ours.json" --tokens="$tokens" --warm="$warm" \
     --steps="$steps" --accumulation="$accumulation"
 echo "$micro $accumulation $warm $steps" >"$tmp/ours.txt"
-report # where it was cut short, what it has
+report # also if it was cut short
 if [ $code != 0 ]; then
     tail -n 15 "$tmp/log" >&2
     echo "gpu-bench: $config: exit $code" >&2

@@ -1,21 +1,21 @@
 # shellcheck shell=bash
-# checks.sh: the parts of pass.sh and check.sh: programs of the kit, each in a process of its own with a time limit of its
-# own, and a line for each that says how it ended. They source it after common.sh, with `report` (the file that gets the
+# checks.sh: the parts of pass.sh and check.sh: runs programs of the kit, each in a process with its own time limit, and
+# prints a line for each that says how it ended. They source it after common.sh, with `report` (the file that gets the
 # lines at once) and `limit` (seconds in all) set.
 #
-#     12 s  ok       NAME: what it said last
-#     31 s  FAILED   NAME: how it ended; the lines that say what is wrong follow
+#     12 s  ok       NAME: its last line
+#     31 s  FAILED   NAME: how it ended; lines with its errors follow
 #     32 s  skipped  NAME: why
 
-no_time=99 # an exit code: what was to run did not
+no_time=99 # an exit code: there was no time to run
 logs=$tmp/logs
 mkdir -p "$logs"
-patience=${PATIENCE:-100} # per cent of each program's limit: less for a rehearsal, more for a slow machine
-at_once=${AT_ONCE:-8}     # small programs side by side: their references are the host's work
+patience=${PATIENCE:-100} # per cent of each program's limit; more for a slow machine
+at_once=${AT_ONCE:-8}     # small programs side by side, whose references keep the host busy
 
 # ---- lines ----------------------------------------------------------------------------------------
 
-# Written in one piece, since programs run side by side.
+# Writes a text in one piece, since programs run side by side.
 say() { # text
     printf '%s\n' "$1" >>"$report"
     printf '%s\n' "$1"
@@ -29,7 +29,7 @@ ok() { # name, text
 bad() { # name, text, a log to quote
     local quoted=
     if [ -f "${3-}" ]; then
-        # What is wrong, and the line before it, in which a program that died may have said why.
+        # Its errors, each with the line before, where a program that died may have printed why.
         quoted=$(grep -aE -B 1 '^DIED |:[FE]:|^not so|FAILED|ERROR' "$3" | grep -av -e '^run ' -e '^--$' | head -n 12)
         [ "$quoted" ] || quoted=$(tail -n 15 "$3")
         quoted=$(printf '%s\n' "$quoted" | cut -c -200 | sed 's/^/         /')
@@ -39,7 +39,7 @@ bad() { # name, text, a log to quote
 skip() {
     line skipped "$1" "$2"
 }
-# Whether the lines so far whose names match have all passed, and there are some.
+# Whether all lines so far with a matching name have passed, and there are some.
 held() { # extended pattern of names
     grep -qE "^ *[0-9]+ s  ok       ($1):" "$report" && ! grep -qE "^ *[0-9]+ s  (FAILED|skipped)  *($1):" "$report"
 }
@@ -59,15 +59,15 @@ finish() { # name of the script
 log_of() { # name
     echo "$logs/${1//[ \/:]/-}"
 }
-# Of so many seconds what is left of the script's: 0 where none is.
+# A program's limit, at most what is left of the script's time; 0 if none is.
 allowed() { # seconds
     local most=$((($1 * patience + 99) / 100)) left
     left=$(seconds_left "$limit")
     [ "$left" -ge "$most" ] || most=$left
     echo $((most > 0 ? most : 0))
 }
-# Runs a command with its output in the name's log, no longer than so many seconds and than what is left. Its exit code:
-# 124 where its time was up, $no_time where none was left.
+# Runs a command with its output in the name's log, within so many seconds and the time that is left. Its exit code; 124
+# if its time was up, $no_time if none was left.
 attempt() { # name, seconds, command
     local log most
     log=$(log_of "$1")
@@ -79,7 +79,7 @@ attempt() { # name, seconds, command
     shift 2
     timeout -k 3 "$most" "$@" >"$log" 2>&1 </dev/null
 }
-# How a program ended, in words; and in which case of its own, where it names them.
+# How a program ended, in words; and in which of its cases, if it names them.
 ending() { # exit code, log
     local at
     at=$(grep -a '^run ' "$2" | tail -n 1 | cut -c 5-)
@@ -90,7 +90,7 @@ ending() { # exit code, log
         *) echo "exit $1" ;;
     esac
 }
-# One program, one line: ok where it exits with 0 and its last line is no failure.
+# One program, one line: ok if it exits with 0 and its last line is not a failure.
 one() { # name, seconds, command
     local name=$1 code=0 log
     log=$(log_of "$name")
@@ -104,7 +104,7 @@ one() { # name, seconds, command
         return 1
     fi
 }
-# The same for one that counts checks, as Check does or as "N passed": there have to be some.
+# The same for a program that counts checks, as Check does or as "N passed": there must be some.
 counted() { # name, seconds, command
     local name=$1 code=0 log last
     log=$(log_of "$name")
@@ -119,7 +119,7 @@ counted() { # name, seconds, command
         return 1
     fi
 }
-# Side by side: starts one when fewer than at_once run; and waits for all.
+# Side by side: starts a command when fewer than at_once run; settle waits for all.
 beside() { # command
     while [ "$(jobs -rp | wc -l)" -ge "$at_once" ]; do wait -n; done
     "$@" &
@@ -145,7 +145,7 @@ check_instructions() {
     done < <(kit_lines hopper)
 }
 
-# Attention first: it is what takes longest, and what the steps below depend on.
+# Attention first: it takes longest, and the steps below depend on it.
 check_kernels() {
     local name program family
     while read -r program; do
@@ -178,9 +178,9 @@ same_files() { # folders
     cmp "$tmp/$1/state.safetensors" "$tmp/$2/state.safetensors" &&
         cmp "$tmp/$1/ckpt.safetensors" "$tmp/$2/ckpt.safetensors"
 }
-# How far, relative, the losses of a run are from the first ones of the CPU backend, the mean over the iterations.
-# float32 there, bfloat16 here. Of `small` on the emulator sound kernels are 3e-5 apart, and attention whose forward
-# stores zeros, whose loss falls just as well, 2e-2.
+# The mean relative distance of a run's losses, in bfloat16, from the first ones of the CPU backend, in float32. For
+# `small` on the emulator it is 3e-5 with correct kernels, and 2e-2 with attention whose forward stores zeros, although
+# the loss falls just as well then.
 most_apart=0.002
 losses_apart() { # folder, losses
     sed -n 's/^{"iter": *\([0-9]*\), *"loss": *\([^,]*\),.*grad_norm.*/\1 \2/p' "$tmp/$1/metrics.jsonl" |
@@ -202,7 +202,7 @@ train() { # folder, iterations, program
     attempt "train-$1" 60 "$kit/$3" "${flags[@]}"
 }
 
-# A trainer: the CPU's losses; the same bytes twice; SIGTERM ends it with 75, and going on ends with the same bytes.
+# A trainer: the CPU's losses; the same bytes twice; SIGTERM ends it with 75, and resumed it ends with the same bytes.
 check_trainer() { # name, iterations, program, losses
     local name=$1 code=0 apart pid waited first log flags stop=$(($2 / 6))
     train "$name-a" "$2" "$3" || code=$?
@@ -231,7 +231,7 @@ check_trainer() { # name, iterations, program, losses
 
     log=$(log_of "train-$name-c")
     mapfile -t flags < <(train_flags "$name-c" "$2")
-    # Twenty seconds to stop: the emulator on a busy machine takes some for a micro-step.
+    # Twenty seconds to stop: on a busy machine the emulator takes several for a micro-step.
     timeout -k 20 $(($(allowed 60) + 1)) "$kit/$3" "${flags[@]}" >"$log" 2>&1 </dev/null &
     pid=$!
     waited=0
@@ -239,10 +239,10 @@ check_trainer() { # name, iterations, program, losses
         sleep 0.01
         waited=$((waited + 1))
     done
-    kill -TERM $pid 2>/dev/null # timeout hands it on
+    kill -TERM $pid 2>/dev/null # timeout passes it on
     code=0
     wait $pid || code=$?
-    if [ $code = 0 ]; then # it was done before the signal came
+    if [ $code = 0 ]; then # it had ended before the signal
         skip "train $name resume" "it had ended before it could be stopped"
     elif [ $code != 75 ]; then
         bad "train $name resume" "SIGTERM: $(ending $code "$log"); wanted exit 75" "$log"
@@ -268,8 +268,8 @@ check_training() {
 
 # ---- memory, sanitizers ---------------------------------------------------------------------------
 
-# The most that a bench takes on the device beside what was taken before, against its plan.
-overhead=1024 # MiB that CUDA's context and the libraries' code may take beside the plan
+# Compares the most memory that a bench takes on the device, in addition to what was in use before, with its plan.
+overhead=1024 # MiB that CUDA's context and the libraries' code may take in addition to the plan
 check_memory() {
     local config batch program vocabulary before most used pid code=0 plan more text log
     read -r config batch _ program < <(kit_lines bench) || return
@@ -313,8 +313,8 @@ check_memory() {
     fi
 }
 
-# Two steps of a small trainer. The sanitizer's exit code alone does not say that the program ran: the last step's line
-# has to be there too.
+# Two steps of a small trainer. The sanitizer's exit code does not show that the program ran: the last step's line must
+# be there too.
 sanitize() { # tool, name, program
     local code=0 log summary refusal name="$1 $2"
     log=$(log_of "$name")

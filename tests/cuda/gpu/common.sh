@@ -1,13 +1,13 @@
 # shellcheck shell=sh
-# common.sh: what pass.sh, check.sh and bench.sh share; they source it from the root of the tree. Sets kit, arch,
+# common.sh: shared by pass.sh, check.sh and bench.sh, which source it from the root of the tree. Sets kit, arch,
 # device, gpu (for nvidia-smi -i), tmp (a folder that is removed when the script ends) and began.
 
 kit=${KIT:-build/gpu-kit}
 gpu=${CUDA_VISIBLE_DEVICES:-0}
 gpu=${gpu%%,*}
-PATH=$PATH:/usr/local/cuda/bin # where a toolkit lies that nobody put there
+PATH=$PATH:/usr/local/cuda/bin # the default folder of a toolkit, which may not be in PATH
 
-# One line and exit 77 where there is no GPU, 66 where there is no kit or one for another device.
+# One line and exit 77 if there is no GPU, 66 if there is no kit or one for another device.
 suite_open() { # name of the script
     name=$1
     began=$(date +%s)
@@ -22,7 +22,7 @@ suite_open() { # name of the script
     if [ ! -f "$kit/kit.txt" ]; then
         if command -v lua5.4 >/dev/null && command -v nvcc >/dev/null; then
             tests/cuda/gpu/kit.sh || exit $?
-            began=$(date +%s) # building is not what the limits are for
+            began=$(date +%s) # the limits are not for building
         else
             echo "$name: $kit: no kit; run 'make gpu-kit' where there is Lua and nvcc, and carry $kit.tar.gz here" >&2
             exit 66
@@ -30,7 +30,7 @@ suite_open() { # name of the script
     fi
     arch=$(kit_lines arch | cut -d ' ' -f 1)
     capability=$(nvidia-smi -i "$gpu" --query-gpu=compute_cap --format=csv,noheader | tr -d .)
-    case $arch in # one with an "a" runs on no other
+    case $arch in # code for one with an "a" runs on no other
         *a) fits=$([ "sm_${capability}a" = "$arch" ] && echo yes) ;;
         *) fits=$([ "$capability" -ge "${arch#sm_}" ] && echo yes) ;;
     esac
@@ -45,7 +45,7 @@ suite_open() { # name of the script
     find_libraries
 }
 
-# The lines of the kit's list that begin with a word, without it.
+# The lines of the kit's list that begin with a word, without that word.
 kit_lines() { # word
     sed -n "s/^$1 //p" "$kit/kit.txt"
 }
@@ -54,7 +54,7 @@ seconds_left() { # of a limit in seconds
     echo $((began + $1 - $(date +%s)))
 }
 
-# cuBLASLt is linked dynamically and may lie where the loader does not look: beside the toolkit, or in PyTorch's wheels.
+# cuBLASLt is linked dynamically and may be where the loader does not look: in the toolkit, or in PyTorch's wheels.
 find_libraries() {
     missing=$(find "$kit" -type f -perm -u+x -exec ldd {} + 2>/dev/null |
         sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u)
@@ -75,7 +75,7 @@ find_libraries() {
     done
 }
 
-# The device and the kit in a line.
+# Describes the device and the kit in a line.
 about_device() {
     echo "$device, driver $(nvidia-smi -i "$gpu" --query-gpu=driver_version --format=csv,noheader)," \
         "kit for $arch, $(date -u '+%Y-%m-%d %H:%M') UTC"
@@ -85,13 +85,13 @@ memory_used() { # MiB, of the whole device
     nvidia-smi -i "$gpu" --query-gpu=memory.used --format=csv,noheader,nounits
 }
 
-# ---- for what is timed ----------------------------------------------------------------------------
+# ---- for timed steps ------------------------------------------------------------------------------
 
-value() { # key, of a JSON file that has one key a line or only numbers to look for
+value() { # key, JSON file with one key a line, or of which only numbers are read
     sed -n "s/.*\"$1\": *\"\{0,1\}\([^\",}]*\).*/\1/p" "$2" | head -n 1
 }
 
-# What report.py wants to know of the device, to tmp.
+# Writes the facts about the device that report.py reads to tmp.
 device_facts() {
     fields=name,driver_version,memory.total,power.limit,clocks.max.sm,clocks.max.mem,ecc.mode.current
     nvidia-smi -i "$gpu" --query-gpu=$fields --format=csv,nounits >"$tmp/device.csv"
@@ -100,7 +100,7 @@ device_facts() {
 }
 
 # Sets tokens to a file of raw little-endian uint16 for a config's sizes: TOKENS, else data/DATASET/train.bin, else
-# made-up ones. What they are is in tmp/tokens.txt.
+# made-up ones. tmp/tokens.txt describes them.
 find_tokens() { # sizes.json
     dataset=$(value dataset "$1")
     tokens=${TOKENS:-}
@@ -117,7 +117,7 @@ find_tokens() { # sizes.json
     fi
 }
 
-# Runs a command; clocks and power, twice a second, go to a file. Its exit code.
+# Runs a command; clocks and power, twice a second, go to a file. Returns its exit code.
 recorded() { # file, command
     nvidia-smi -i "$gpu" -lms 500 --format=csv,noheader,nounits \
         --query-gpu=clocks.sm,clocks.mem,power.draw,temperature.gpu,utilization.gpu >"$1" 2>/dev/null &
@@ -130,13 +130,13 @@ recorded() { # file, command
     return $recorded_code
 }
 
-# What updates are to be held against each other with: the rate is there from the first one on.
+# For updates that are compared: the rate has its full value from the first one on.
 trial_rate="--learning_rate=1e-4 --warmup_iters=0"
 
-# Whether updates came to the same numbers as the same ones of another build; why not is in why. Where the weights are
-# fresh the loss hardly depends on attention; the norm of the gradients does, and so does the loss after updates.
-# How far from mma's the numbers of six such updates were on the emulator, as shares: bfloat16, a vocabulary of 4,096, four
-# models (context 1,024; width 512; 12 layers; dropout 0.2); the most of hopper's, and the least of each fault's:
+# Whether updates have the same losses and norms as those of another build; else why has the reason. With fresh weights
+# the loss hardly depends on attention; the norm of the gradients does, and so does the loss after updates. Relative
+# distances from mma's numbers after six such updates on the emulator, in bfloat16, with a vocabulary of 4,096, for four
+# models (context 1,024; width 512; 12 layers; dropout 0.2): the largest of hopper's, and the smallest of each fault's:
 #
 #                                           loss: first, last     norm: first, last
 #     hopper                                2.5e-5   1.3e-5       1.0e-4   1.3e-4
@@ -145,7 +145,7 @@ trial_rate="--learning_rate=1e-4 --warmup_iters=0"
 #     y of one tile of 128 rows is zeros    5.3e-5   5.7e-4       7.5e-3   1.7e-2
 #     scores half as large (not caught by the losses)             3.4e-3   7.8e-3
 #
-# Gradients of q or k alone do not show: they are tiny where the weights are fresh. The op harness tests those.
+# A fault in the gradients of q or k alone is not found, since with fresh weights they are tiny: the op harness tests them.
 near() { # JSON, the reference's JSON
     for pair in loss_first:2e-4 loss_last:2e-4 norm_first:2e-3 norm_last:2e-3; do
         key=${pair%:*}
@@ -159,7 +159,7 @@ near() { # JSON, the reference's JSON
     done
 }
 
-# What was tried, for report.py.
+# Notes a build that was tried, for report.py.
 note_candidate() { # micro-batch, attention, heuristic or tuned, tokens a second, whether it counts, JSON
     figures=
     for key in plan_bytes loss_first loss_last norm_first norm_last; do

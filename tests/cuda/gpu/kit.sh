@@ -66,7 +66,7 @@ for tool in lua5.4 ${emulated:-nvcc}; do
     }
 done
 
-# Micro-batches worth a trial; 0: the config's.
+# Micro-batches to try; 0: the config's.
 candidates() {
     case $1 in
         gpt2 | gpt2_medium) echo 32 64 128 ;;
@@ -82,8 +82,8 @@ started=$(date +%s)
 
 # ---- one program after another, several at a time -------------------------------------------------
 
-# Starts a job, which prints lines of kit.txt, when fewer than $jobs are under way. In kit.txt lines stand in the
-# order in which jobs were started.
+# Starts a job, which prints lines of kit.txt, when fewer than $jobs are running. In kit.txt the lines are in the order
+# in which jobs were started.
 count=0
 job() { # command
     while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n || exit 1; done
@@ -99,7 +99,7 @@ finish_jobs() {
     while [ "$(jobs -rp | wc -l)" -gt 0 ]; do wait -n || exit 1; done
 }
 
-# Runs a command; what it says is shown where it fails.
+# Runs a command; shows its output if it fails.
 quietly() { # name of the log, command
     local log=$build/logs/$1
     shift
@@ -109,7 +109,7 @@ quietly() { # name of the log, command
     return 1
 }
 
-# Builds programs of a config for any x86 processor and says where they are: the Makefile's own line does.
+# Builds programs of a config for any x86 processor and prints their folder, from the Makefile's own line.
 make_programs() { # name of the log, config, BACKEND, SET, programs
     quietly "$1" make build CONFIG="$2" BACKEND="$3" EMULATED="$emulated" BUILD="$build" SET="$4" PROGRAMS="$5" &&
         sed -n 's/^built: \([^:]*\):.*/\1/p' "$build/logs/$1"
@@ -118,7 +118,7 @@ on_device() { # name of the log, config, SET, programs
     make_programs "$1" "$2" cuda "arch=$arch isa=generic $3" "$4"
 }
 
-# Puts a program into the kit, stripped, and prints its line: the words before its path, and those behind.
+# Puts a program into the kit, stripped, and prints its line: the words before its path, the path, the words after it.
 take() { # from, path in the kit, words before, words behind
     mkdir -p "$kit/$(dirname "$2")"
     cp "$1" "$kit/$2"
@@ -199,7 +199,7 @@ trainer() { # name, config, SET, iterations, losses
     take "$bin/train" "train/$1" "train $1 $4" "$5.losses"
 }
 
-# It may be the very program of a trainer's (on the emulator), so one job builds both.
+# On the emulator it may be the same program as a trainer's, so one job builds both.
 trainer_and_few() { # name, config, SET, iterations, losses
     trainer "$@"
     sanitized "$1" "$2" "attention=${1##*-} n_layer=1 batch_size=1"
@@ -215,7 +215,7 @@ sanitized() { # name, config, SET
 path_of() { # config
     case $1 in *.lua) echo "$1" ;; *) echo "configs/$1.lua" ;; esac
 }
-# A bench, in a folder with its sizes; `more` keys give the folder's name an end of their own.
+# A bench, in a folder with its sizes; `more` keys are at the end of the folder's name.
 bench() { # config, attention, batch, more
     local name keys folder bin batch steps
     name=$(basename "$1" .lua)
@@ -240,7 +240,7 @@ bench() { # config, attention, batch, more
     [ "$name:$3" != "$step" ] || echo "step $2 $name $batch $steps bench/$folder/bench"
 }
 
-# The whole run of shakespeare_char, where its text is here.
+# The whole run of shakespeare_char, if its text is here.
 whole_run() {
     local data=data/shakespeare_char bin
     bin=$(on_device run-shakespeare_char shakespeare_char dtype=bfloat16 train)
@@ -251,9 +251,9 @@ whole_run() {
 
 # ---- all ------------------------------------------------------------------------------------------
 
-# What each trainer is: its config, keys, iterations, how many of its losses are compared. `small` has whole tiles, heads
-# of 64, and enough of them that every loop of attention's kernels is entered, a block's second item too; `odd` has
-# sizes that nothing divides. The emulator has time for less.
+# Each trainer: its config, keys, iterations, and how many of its losses are compared. `small` has whole tiles, heads of
+# 64, and enough of them that every loop of attention's kernels is entered, a thread block's second item too; `odd` has
+# sizes that nothing divides. On the emulator there is time for fewer iterations.
 compared=24
 [ -z "$emulated" ] || compared=8
 train_jobs() { # trainer
@@ -291,7 +291,7 @@ job maps
 job ops
 for golden in $goldens; do
     cp "tests/reference/golden/$golden.safetensors" "$kit/golden/"
-    autocast=tests/reference/golden/$golden.autocast.json # what PyTorch's rounding costs; none where nothing is rounded
+    autocast=tests/reference/golden/$golden.autocast.json # the errors of PyTorch's rounding; there is no such file for float32
     [ ! -f "$autocast" ] || cp "$autocast" "$kit/golden/"
     for dtype in $dtypes; do
         [ "$dtype" = float32 ] || [ -f "$autocast" ] || continue

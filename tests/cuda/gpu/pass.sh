@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# pass.sh OUT: `make gpu-pass OUT=dir`: one command on a machine with a GPU, 570 seconds at most, with the kit that kit.sh
-# made: is the CUDA backend right there, and how fast is it? In this order, the most important part first:
+# pass.sh OUT: `make gpu-pass OUT=dir`: one command for a machine with a GPU, of at most 570 seconds, with the kit that
+# kit.sh made: is the CUDA backend correct there, and how fast is it? In this order, the most important part first:
 #
 #     the device and its clocks
 #     the hardware's instructions: lane maps, then wgmma, TMA and mbarriers by number
-#     each op family in a process of its own, eight at a time, mma's and Hopper's
-#     whole models against PyTorch's stored numbers
-#     the step of the kit's config (gpt2 at B = 64): mma, Hopper if it is right, tuned, with more rows of logits
+#     each op family in a separate process, eight at a time, mma's and Hopper's
+#     whole models compared with PyTorch's stored numbers
+#     the step of the kit's config (gpt2 at B = 64): mma, Hopper if it is correct, tuned, with more rows of logits
 #     counters of attention's kernels
 #     the same model in PyTorch
 #     trainings: the CPU's losses, the same bytes twice, stopped and resumed; memory against plan; the sanitizer
@@ -45,7 +45,7 @@ first_call() {
     say "gpu-pass: $(about_device)"
     say "$(nvidia-smi -i "$gpu" --query-gpu=clocks.max.sm,clocks.max.mem,clocks.sm,clocks.mem,power.limit \
         --format=csv 2>/dev/null)"
-    limit=150 # of the kernels: all of them may hang
+    limit=150 # for the kernels, all of which may hang
     check_instructions
     check_kernels
     limit=200
@@ -60,7 +60,7 @@ first_call() {
 
 # ---- the second -----------------------------------------------------------------------------------
 
-# The command behind a line's name, a word a line; nothing for a line that has none of its own.
+# The command of a line's name, a word a line; nothing for a line without a command.
 command_of() { # name
     local kind=$1 of rest
     kind=${1%% *}
@@ -83,7 +83,7 @@ command_of() { # name
     esac
 }
 
-# Launch by launch, so that an error is the kernel's that made it; then what the sanitizer says.
+# Runs launch by launch, so that an error is reported for the kernel that caused it; then under the sanitizer.
 look_closer() { # name
     local words
     mapfile -t words < <(command_of "$1")

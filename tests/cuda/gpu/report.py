@@ -17,11 +17,11 @@ import re
 import statistics
 import sys
 
-# Dense bf16 TFLOP/s by NVIDIA's data sheets, where the trainer's bench does not say.
+# Dense bf16 TFLOP/s by NVIDIA's data sheets, if the trainer's bench does not state it.
 PEAKS = (("H200", 989.0), ("H100", 989.0), ("A100", 312.0))
 
 
-# ---- what bench.sh left --------------------------------------------------------------------------
+# ---- results of bench.sh -------------------------------------------------------------------------
 
 
 def read_text(path):

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# steps.sh: pass.sh's timed steps: each kind in the kit (mma, Hopper's attention, more rows of logits) by its bench, as
-# it is and with the algorithms that tune found, then counters, and PyTorch. Sourced after checks.sh.
+# steps.sh: pass.sh's timed steps: each kind in the kit (mma, Hopper's attention, more rows of logits) by its bench,
+# untuned and with the algorithms that tune found, then counters, and PyTorch. Sourced after checks.sh.
 #
 # A step is timed only if its kernels have passed their checks, and counts only if its losses agree with those of mma's:
 # a kernel that does nothing is fast.
@@ -8,7 +8,7 @@
 warm=2 timed=8 # updates
 best= best_rate=0 # the fastest step that counts: its name
 
-# The lines above that must be ok for a kind's kernels.
+# The earlier lines that must be ok for a kind's kernels.
 needs_of() { # kind
     case $1 in
         hopper*) echo 'hopper attention[^:]*|ops bf16-hopper [^:]*|parity heads64-hopper bfloat16' ;;
@@ -16,8 +16,8 @@ needs_of() { # kind
     esac
 }
 
-# One step: its line, its figures in $tmp/step-NAME.json, its slowest kernels behind the line. The products' algorithms
-# are DIECAST_TUNE's.
+# Times one step: prints its line and its slowest kernels after it; its figures are in $tmp/step-NAME.json. The products'
+# algorithms are DIECAST_TUNE's.
 time_step() { # name, kind, micro-batch, micro-steps, program, heuristic or tuned
     local name="step $1" code=0 log json=$tmp/step-$1.json rate
     log=$(log_of "$name")
@@ -54,7 +54,7 @@ step_text() { # json
         "$(value share_of_product_rate "$1")"
 }
 
-# All of them in one file, since few files are carried back.
+# Writes all of them to one file, since few files are carried back.
 write_steps() {
     local json separator='{'
     {
@@ -69,7 +69,7 @@ write_steps() {
     } >"$out/steps.json"
 }
 
-# Attention's two kernels by the profiler.
+# Profiles attention's two kernels.
 count_attention() { # program
     local code=0 log
     log=$(log_of counters)
