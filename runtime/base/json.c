@@ -121,7 +121,7 @@ static bool json_scan_number(struct json_scan *scan) {
         }
         good = json_take_digits(scan);
     }
-    return good || json_fail(scan, "broken JSON: something is no value");
+    return good || json_fail(scan, "broken JSON: something is not a value");
 }
 
 static bool json_scan_word(struct json_scan *scan, const char *word) {

@@ -223,7 +223,7 @@ void data_verify(const struct data *data) {
         if (*splits[i]->stated && strcmp(hash, splits[i]->stated)) {
             die(EXIT_DATA,
                 "%s: has hash %s, but meta.json beside it says %s: it is damaged; %s makes both "
-                "anew",
+                "again",
                 splits[i]->path, hash, splits[i]->stated, data_remedy(data->dir));
         }
     }
@@ -281,9 +281,10 @@ static enum exit_code data_row(const struct split *split, size_t offset, int T, 
         }
         for (int i = 0; i < count; i++, t++) {
             if (piece[i] >= vocab_size) {
-                warn("%s: token %zu is %d, but the vocabulary has %d; make the data anew, or build "
-                     "with a larger vocab_size",
-                     split->path, offset + (size_t)t, piece[i], vocab_size);
+                warn(
+                    "%s: token %zu is %d, but the vocabulary has %d; make the data again, or build "
+                    "with a larger vocab_size",
+                    split->path, offset + (size_t)t, piece[i], vocab_size);
                 return EXIT_DATA;
             }
             if (t < T) {

@@ -239,12 +239,12 @@ static void gemm_tuned_read(struct gemm_context *context) {
             }
         }
         if (number == 1 && (fault || strcmp(line, context->header) != 0)) {
-            warn("%s:1: not '%s': the file is passed over, make tune writes a new one",
-                 context->path, context->header);
+            warn("%s:1: not '%s': the file is ignored, make tune writes a new one", context->path,
+                 context->header);
             break;
         }
         if (fault) {
-            warn("%s:%d: %s: the line is passed over, make tune writes a new one", context->path,
+            warn("%s:%d: %s: the line is ignored, make tune writes a new one", context->path,
                  number, fault);
         } else if (number > 1) {
             gemm_tuned_add(context, &tuned);

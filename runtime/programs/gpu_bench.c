@@ -31,7 +31,7 @@ static int64_t bench_integer(const char *key, const char *text, int64_t least) {
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (*text < '0' || *text > '9' || *end || errno || value < least || value > MOST_STEPS) {
-        die(EXIT_USAGE, "--%s: '%s' is no integer from %lld to %d", key, text, (long long)least,
+        die(EXIT_USAGE, "--%s: '%s' is not an integer from %lld to %d", key, text, (long long)least,
             MOST_STEPS);
     }
     return value;

@@ -315,8 +315,7 @@ static void checkpoint_check_tokenizer(const struct safetensors *file, const cha
         checkpoint_describe(data, ours);
         die(EXIT_DATA,
             "%s: its tokenizer is %s, the data's is %s; train on the data it was made from, or "
-            "start "
-            "anew with --init_from=scratch",
+            "start over with --init_from=scratch",
             file->path, theirs, ours);
     }
 }

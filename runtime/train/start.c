@@ -45,8 +45,8 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
     checkpoint_read_header(s->folder->state, header);
     if (!header->has_progress) {
         die(EXIT_DATA,
-            "%s: has no metadata iter, so it is no state of a run; --init_from=scratch starts "
-            "anew, --init_from=PATH takes its weights",
+            "%s: has no metadata iter, so it is not a run's state; --init_from=scratch starts "
+            "over, --init_from=PATH takes its weights",
             s->folder->state);
     }
     struct pair dataset;
@@ -60,14 +60,15 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
         die(EXIT_DATA,
             "%s: its run is trained on data of hash %s, and %s is now of %s: another text, or "
             "other tokens of it; prepare those again, or --init_from=scratch starts over; a run "
-            "goes on with other data where these have a name of their own: --init_from=resume "
+            "can continue on other data if these have another name: --init_from=resume "
             "--dataset=NAME",
             s->folder->state, then, s->data->dir, now);
     }
 }
 
-// Dies unless the folder's run is this one; exits if it is finished. `anew`: how to start another.
-static void start_check_same(const struct start *s, const char *anew) {
+// Dies unless the folder's run is this one; exits if it is finished. another: how to start another
+// one.
+static void start_check_same(const struct start *s, const char *another) {
     struct checkpoint_header header;
     start_read_state(s, &header);
     char *own = options_text(s->run);
@@ -78,12 +79,12 @@ static void start_check_same(const struct start *s, const char *anew) {
         die(EXIT_USAGE,
             "%s: holds a run that differs in %s; --init_from=resume resumes it all the same, "
             "%s",
-            s->folder->out, list, anew);
+            s->folder->out, list, another);
     }
     if (header.progress.iter > s->run->max_iters) {
         printf("%s: this run is finished, after %lld iterations; to train longer: "
                "--init_from=resume --max_iters=N; %s\n",
-               s->folder->out, (long long)header.progress.iter, anew);
+               s->folder->out, (long long)header.progress.iter, another);
         exit(EXIT_DONE);
     }
     free(own);
@@ -183,8 +184,8 @@ static bool start_began_from(const struct start *s, const char *path) {
     }
     if (!there && same_path) {
         die(EXIT_MISSING,
-            "--init_from=%s: no such file any more; the run in %s began from it and goes on with "
-            "--init_from=resume",
+            "--init_from=%s: no such file any more; the run in %s began from it, and "
+            "--init_from=resume resumes it",
             path, s->folder->out);
     }
     bool same = same_path && start_is_own(s, path); // the run has overwritten it since
@@ -266,8 +267,7 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
     }
     if (resume && !there) {
         die(EXIT_MISSING,
-            "%s: not there, so there is nothing to resume; --init_from=scratch "
-            "starts anew",
+            "%s: not there, so there is nothing to resume; --init_from=scratch starts a run",
             folder->state);
     }
     if (resume) {

@@ -63,7 +63,7 @@ check 'without Hopper its maps are skipped' ends 0 '0 failed, 1 skipped' env EMU
 check 'no file' ends 66 'cannot be read' "$tmp/maps" "$tmp/none"
 check 'no arguments' ends 64 usage "$tmp/maps"
 grep -v '^mma_16816.bf16.a 7:' $maps >"$tmp/changed"
-check 'a line is missing' ends 65 'is no line of a map' "$tmp/maps" "$tmp/changed"
+check 'a line is missing' ends 65 'is not a line of a map' "$tmp/maps" "$tmp/changed"
 grep -v '^mma_16816.bf16.a' $maps | grep -v '= mma_16816.bf16.a$' >"$tmp/changed"
 check 'a map is missing' ends 65 'no map mma_16816.bf16.a' "$tmp/maps" "$tmp/changed"
 

@@ -107,7 +107,7 @@ def check(program, files):
             "prompt")
     stored = open(CASES, encoding="ascii").read()
     if stored != cases(enc):
-        sys.exit(f"tokenizer: {CASES} is not what tiktoken says; 'tokenizer.py --write' writes it anew")
+        sys.exit(f"tokenizer: {CASES} is not what tiktoken says; 'tokenizer.py --write' rewrites it")
     print(f"tokenizer: {CASES}: as tiktoken says")
     characters = assigned()
     compare("code points alone", program, characters, ordinary)

@@ -123,7 +123,7 @@ static inline place_maps maps_read(const char *path) {
     for (int number = 1; getline(&text, &room, file) >= 0; number++) {
         text[strcspn(text, "\n")] = 0;
         if (*text != '#' && !maps_read_line(text, &maps)) {
-            fprintf(stderr, "maps: %s: line %d is no line of a map\n", path, number);
+            fprintf(stderr, "maps: %s: line %d is not a line of a map\n", path, number);
             exit(65);
         }
     }
