@@ -65,8 +65,10 @@ void safetensors_close(struct safetensors *file);
 void safetensors_forget(const struct safetensors *file);
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
 const char *safetensors_metadata(const struct safetensors *file, const char *key); // or NULL
-// Checks every stored XXH3 against the bytes. False with one line in error.
-bool safetensors_verify(const struct safetensors *file, char error[512]);
+// Checks a tensor's bytes against its XXH3, if it has one. False with one line in error.
+bool safetensors_verify_tensor(const struct safetensors *file, const struct tensor_view *tensor,
+                               char error[512]);
+bool safetensors_verify(const struct safetensors *file, char error[512]); // every tensor
 // For the writer: parses a header without a file. file->path is set by the caller; the tensors have
 // no data.
 bool safetensors_parse(struct safetensors *file, const char *header, size_t bytes,

@@ -455,15 +455,21 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
     return pair ? pair[1] : NULL;
 }
 
+bool safetensors_verify_tensor(const struct safetensors *file, const struct tensor_view *tensor,
+                               char error[512]) {
+    char hash[17] = "";
+    if (tensor->hash[0]) {
+        hash_bytes(tensor->place, tensor->stored, hash);
+    }
+    return !strcmp(tensor->hash, hash) ||
+           safetensors_fail(error, "%s: tensor '%s' has hash %s, but its bytes give %s; %s",
+                            file->path, tensor->name, tensor->hash, hash, SAFETENSORS_DAMAGED);
+}
+
 bool safetensors_verify(const struct safetensors *file, char error[512]) {
     for (int i = 0; i < file->count; i++) {
-        const struct tensor_view *tensor = &file->tensors[i];
-        char hash[17];
-        hash_bytes(tensor->place, tensor->stored, hash);
-        if (tensor->hash[0] && strcmp(tensor->hash, hash) != 0) {
-            return safetensors_fail(error, "%s: tensor '%s' has hash %s, but its bytes give %s; %s",
-                                    file->path, tensor->name, tensor->hash, hash,
-                                    SAFETENSORS_DAMAGED);
+        if (!safetensors_verify_tensor(file, &file->tensors[i], error)) {
+            return false;
         }
     }
     return true;

@@ -219,10 +219,20 @@ static bool open_check_function(const struct safetensors *file, char error[512])
                          "build one with %s",
                          file->path, difference.theirs, difference.ours, difference.theirs);
     }
+    return true;
+}
+
+// Refuses weights that are damaged or not finite.
+static bool open_check_values(const struct safetensors *file, char error[512]) {
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
-        if (open_is_ours(view->name) &&
-            !floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
+        if (!open_is_ours(view->name)) {
+            continue;
+        }
+        if (!safetensors_verify_tensor(file, view, error)) {
+            return false;
+        }
+        if (!floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
             return open_fail(error,
                              "%s: %s has a value that is not finite, so it gives no text; take "
                              "another checkpoint",
@@ -257,6 +267,7 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
     if (!foreign_adapt(&file->tensors, sampler_info.params, sampler_info.params_count, error) ||
         !open_find_weights(s, &file->tensors, error) ||
         !open_check_function(&file->tensors, error) ||
+        !open_check_values(&file->tensors, error) ||
         !open_read_tokenizer(&file->tokenizer, &file->tensors, error)) {
         sampler_destroy(s);
         safetensors_close(&file->tensors);

@@ -53,9 +53,9 @@ struct sampler_file {
 };
 // Maps the checkpoint, checks names and shapes against sampler_info (a longer wpe is cropped;
 // moments are ignored), reads its tokenizer and creates s. Warns in one line if the config differs;
-// refuses weights that would compute something else here or are not finite. The weights stay in the
-// mapping, except those that are converted (foreign.c). False with one line in error and *code set
-// to 65, 66 or 74.
+// refuses weights that would compute something else here, do not match their hashes or are not
+// finite. The weights stay in the mapping, except those that are converted (foreign.c). False with
+// one line in error and *code set to 65, 66 or 74.
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code);
 void sampler_close(struct sampler_file *file, struct sampler *s);

@@ -680,8 +680,7 @@ START_TEST(test_main_bad_checkpoints) {
     ck_assert_int_eq(fstat(file, &status), 0);
     ck_assert_int_eq(pwrite(file, "?", 1, status.st_size - 1), 1);
     close(file);
-    assert_fails(EXIT_DATA, "lm_head.weight", path, "--verify");
-    ck_assert_int_eq(run(path, "--num_samples=1"), EXIT_DONE); // unverified, it goes
+    assert_fails(EXIT_DATA, "lm_head.weight", path);
 }
 END_TEST
 
