@@ -1,6 +1,9 @@
 // allocate.c: allocation that ends the program if it fails, so that no caller has to check, and no
 // file is reported as damaged because there was no memory to read it. Needs only libc, since the
 // sampler links it.
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE // for fopencookie
+#endif
 #include "runtime/base/base.h"
 
 #include <stdarg.h>
@@ -46,4 +49,51 @@ char *allocate_print(const char *what, const char *format, ...) {
     vsnprintf(text, (size_t)length + 1, format, arguments);
     va_end(arguments);
     return text;
+}
+
+ssize_t allocate_line(char **line, size_t *size, FILE *file, const char *what) {
+    ssize_t length = getline(line, size, file);
+    if (length < 0 && !feof(file) && !ferror(file)) {
+        allocate_fail(*size, what); // getline() tells this apart by errno alone
+    }
+    return length;
+}
+
+// Adds bytes to the text. It dies only in growing_end, not here, where stdio calls it.
+static ssize_t growing_write(void *cookie, const char *bytes, size_t count) {
+    struct growing *g = cookie;
+    if (g->length + count >= g->room) {
+        const size_t room = 2 * (g->length + count) + 1;
+        char *text = realloc(g->text, room);
+        if (!text) {
+            return -1; // the stream remembers it
+        }
+        g->text = text;
+        g->room = room;
+    }
+    memcpy(g->text + g->length, bytes, count);
+    g->length += count;
+    g->text[g->length] = 0;
+    return (ssize_t)count;
+}
+
+void growing_begin(struct growing *g, const char *what) {
+    *g = (struct growing){.text = allocate(1, 1, what), .room = 1, .what = what};
+    g->file = fopencookie(g, "w", (cookie_io_functions_t){.write = growing_write});
+    if (!g->file) {
+        allocate_fail(BUFSIZ, what);
+    }
+}
+
+size_t growing_length(struct growing *g) {
+    fflush(g->file);
+    return g->length;
+}
+
+char *growing_end(struct growing *g) {
+    bool good = !fflush(g->file) && !ferror(g->file);
+    if (fclose(g->file) || !good) {
+        allocate_fail(2 * g->room, g->what);
+    }
+    return g->text;
 }

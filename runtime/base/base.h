@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/types.h>
 
 // ---- log.c: messages and exit codes -------------------------------------------------------------
 
@@ -45,6 +46,22 @@ void *allocate_again(void *memory, size_t bytes, const char *what);     // reall
 char *allocate_copy(const char *text, size_t length, const char *what); // with a zero after it
 char *allocate_print(const char *what, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+// A text that grows as it is written to a stream. open_memstream's forgets it where no memory was
+// left to grow, and the text is then cut, or NULL.
+struct growing {
+    FILE *file; // write to this
+    char *text;
+    size_t length, room;
+    const char *what;
+};
+void growing_begin(struct growing *g, const char *what);
+size_t growing_length(struct growing *g); // bytes so far
+char *growing_end(struct growing *g);     // closes the stream; the caller frees the text
+
+// Reads a file's next line, with its newline, as getline() does: its length, or -1 at the end of
+// the file or if reading fails, which ferror() tells.
+ssize_t allocate_line(char **line, size_t *size, FILE *file, const char *what);
 
 // ---- time.c -------------------------------------------------------------------------------------
 

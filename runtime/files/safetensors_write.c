@@ -101,19 +101,15 @@ static char *safetensors_header(const char *path, const struct tensor_out *tenso
             return NULL;
         }
     }
-    char *header = NULL;
-    FILE *out = open_memstream(&header, bytes);
-    if (out) {
-        fprintf(out, "%*s", SAFETENSORS_PREFIX, ""); // room for the length
-        safetensors_print(out, tensors, count, metadata, metadata_count);
-        long end = ftell(out);
-        int padding = (int)((SAFETENSORS_ALIGN - end % SAFETENSORS_ALIGN) % SAFETENSORS_ALIGN);
-        fprintf(out, "%*s", padding, "");
-    }
-    bool good = out && !ferror(out);
-    if ((out && fclose(out) != 0) || !good) {
-        die(EXIT_MEMORY, "%s: no memory for its header", path);
-    }
+    struct growing out;
+    growing_begin(&out, "a file's header");
+    fprintf(out.file, "%*s", SAFETENSORS_PREFIX, ""); // room for the length
+    safetensors_print(out.file, tensors, count, metadata, metadata_count);
+    const size_t end = growing_length(&out);
+    int padding = (int)((SAFETENSORS_ALIGN - end % SAFETENSORS_ALIGN) % SAFETENSORS_ALIGN);
+    fprintf(out.file, "%*s", padding, "");
+    char *header = growing_end(&out);
+    *bytes = out.length;
     uint64_t length = *bytes - SAFETENSORS_PREFIX;
     memcpy(header, &length, sizeof length);
     if (!safetensors_seal(path, header + SAFETENSORS_PREFIX, length, data_bytes, error)) {

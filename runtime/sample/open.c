@@ -266,8 +266,7 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
     sampler_create(s, threads);
     if (!foreign_adapt(&file->tensors, sampler_info.params, sampler_info.params_count, error) ||
         !open_find_weights(s, &file->tensors, error) ||
-        !open_check_function(&file->tensors, error) ||
-        !open_check_values(&file->tensors, error) ||
+        !open_check_function(&file->tensors, error) || !open_check_values(&file->tensors, error) ||
         !open_read_tokenizer(&file->tokenizer, &file->tensors, error)) {
         sampler_destroy(s);
         safetensors_close(&file->tensors);

@@ -94,7 +94,7 @@ void csv_open(struct csv *csv, const struct folder *folder, bool keep) {
     }
     char *line = NULL;
     size_t size = 0;
-    while (getline(&line, &size, metrics) > 0) {
+    while (allocate_line(&line, &size, metrics, "a line of the log") > 0) {
         csv_put(csv, line);
     }
     if (ferror(metrics)) {

@@ -42,37 +42,27 @@ static void metrics_number(FILE *out, const char *key, double x) {
     json_write_number(out, x);
 }
 
-struct metrics_line {
-    char *text;
-    size_t length;
-};
-
-static FILE *metrics_begin_line(struct metrics *metrics, struct metrics_line *line, int64_t iter) {
+static FILE *metrics_begin_line(struct metrics *metrics, struct growing *line, int64_t iter) {
     metrics->last = iter;
     metrics->lines++;
-    FILE *out = open_memstream(&line->text, &line->length);
-    if (!out) {
-        die(EXIT_MEMORY, "metrics: no memory for a line");
-    }
-    fprintf(out, "{\"iter\":%" PRId64, iter);
-    return out;
+    growing_begin(line, "a line of the log");
+    fprintf(line->file, "{\"iter\":%" PRId64, iter);
+    return line->file;
 }
 
-static void metrics_end_line(struct metrics *metrics, struct metrics_line *line, FILE *out) {
-    fputs("}\n", out);
-    if (fclose(out)) {
-        die(EXIT_MEMORY, "metrics: no memory for a line");
-    }
-    fwrite(line->text, 1, line->length, metrics->file);
+static void metrics_end_line(struct metrics *metrics, struct growing *line) {
+    fputs("}\n", line->file);
+    char *text = growing_end(line);
+    fwrite(text, 1, line->length, metrics->file);
     if (fflush(metrics->file)) {
         metrics_fail(metrics->path, "cannot write");
     }
-    csv_add(&metrics->csv, line->text);
-    free(line->text);
+    csv_add(&metrics->csv, text);
+    free(text);
 }
 
 void metrics_step(struct metrics *metrics, const struct step_record *step) {
-    struct metrics_line line;
+    struct growing line;
     FILE *out = metrics_begin_line(metrics, &line, step->iter);
     metrics_number(out, "loss", step->loss);
     metrics_number(out, "lr", step->learning_rate);
@@ -85,16 +75,16 @@ void metrics_step(struct metrics *metrics, const struct step_record *step) {
     } else {
         fputs("null", out);
     }
-    metrics_end_line(metrics, &line, out);
+    metrics_end_line(metrics, &line);
 }
 
 void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation) {
-    struct metrics_line line;
+    struct growing line;
     FILE *out = metrics_begin_line(metrics, &line, evaluation->iter);
     metrics_number(out, "train_loss", evaluation->train_loss);
     metrics_number(out, "val_loss", evaluation->val_loss);
     fprintf(out, ",\"ms\":%.3f", evaluation->seconds * 1e3);
-    metrics_end_line(metrics, &line, out);
+    metrics_end_line(metrics, &line);
 }
 
 void metrics_close(struct metrics *metrics) {

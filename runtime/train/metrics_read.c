@@ -59,7 +59,7 @@ static void metrics_look(struct metrics_file *m, int64_t from) {
     int64_t before = 0; // iteration of the line before
     bool cutting = false;
     errno = 0;
-    while ((length = getline(&line, &size, m->file)) > 0) {
+    while ((length = allocate_line(&line, &size, m->file, "a line of the log")) > 0) {
         if ((m->count & (m->count + 1)) == 0) { // room for twice as many
             size_t room = (size_t)(2 * m->count + 2) * sizeof *m->iter;
             m->iter = allocate_again(m->iter, room, "the log's lines");
@@ -108,7 +108,11 @@ static void metrics_keep_good(struct metrics_file *m, int64_t from) {
     m->lines = 0;
     clearerr(m->file);
     rewind(m->file);
-    for (int64_t i = 0; i < m->count && (length = getline(&line, &size, m->file)) > 0; i++) {
+    for (int64_t i = 0; i < m->count; i++) {
+        length = allocate_line(&line, &size, m->file, "a line of the log");
+        if (length <= 0) {
+            break;
+        }
         int64_t iter = m->iter[i], next = i + 1;
         while (next < m->count && m->iter[next] < 0) {
             next++;

@@ -299,24 +299,21 @@ char *options_words(const char *setting) {
     if (beside) {
         fclose(beside);
     }
-    size_t size;
-    FILE *out = open_memstream(&set, &size);
-    if (!out) {
-        die(EXIT_MEMORY, "options: no memory for a line of text");
-    }
+    const char *gap = "";
+    struct growing out;
+    growing_begin(&out, "the words of make");
     struct pair pair;
     for (const char *rest = settings; pairs_next(&rest, &pair);) {
         bool same =
             !strncmp(setting, pair.key, (size_t)pair.key_length) && setting[pair.key_length] == '=';
         if (!same) {
-            fprintf(out, "%s%.*s=%.*s", ftell(out) > 0 ? " " : "", pair.key_length, pair.key,
-                    pair.value_length, pair.value);
+            fprintf(out.file, "%s%.*s=%.*s", gap, pair.key_length, pair.key, pair.value_length,
+                    pair.value);
+            gap = " ";
         }
     }
-    fprintf(out, "%s%s", ftell(out) > 0 && *setting ? " " : "", setting);
-    if (fclose(out)) {
-        die(EXIT_MEMORY, "options: no memory for a line of text");
-    }
+    fprintf(out.file, "%s%s", *setting ? gap : "", setting);
+    set = growing_end(&out);
     char *words = allocate_print("the words of make", "%s%s%s%s%s",
                                  *config ? "" : "CONFIG=", *config ? config : run_config_name,
                                  *set ? " SET=\"" : "", set, *set ? "\"" : "");
@@ -342,21 +339,16 @@ void options_write_json(const struct run *run, FILE *out) {
 }
 
 char *options_text(const struct run *run) {
-    char *text = NULL;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    if (!out) {
-        die(EXIT_MEMORY, "options: no memory for a line of text");
-    }
+    const char *gap = "";
+    struct growing out;
+    growing_begin(&out, "the run's settings");
     for (int i = 0; i < OPTIONS; i++) {
         char number[32];
         const char *value = option_print(&options[i], run, number);
         if (options[i].changes_results && !key_is_absent(options[i].name, value)) {
-            fprintf(out, "%s%s=%s", ftell(out) > 0 ? " " : "", options[i].name, value);
+            fprintf(out.file, "%s%s=%s", gap, options[i].name, value);
+            gap = " ";
         }
     }
-    if (fclose(out)) {
-        die(EXIT_MEMORY, "options: no memory for a line of text");
-    }
-    return text;
+    return growing_end(&out);
 }

@@ -41,11 +41,9 @@ static void preview_weights(struct sampler *s, const struct model *m,
 
 char *preview_text(const struct model *m, const struct model_info *info,
                    const struct tokenizer *tokenizer, uint64_t seed, int64_t iter, size_t *length) {
-    char *text = NULL;
-    struct preview preview = {.tokenizer = tokenizer, .out = open_memstream(&text, length)};
-    if (!preview.out) {
-        die(EXIT_MEMORY, "preview: no memory for a sample");
-    }
+    struct growing text;
+    growing_begin(&text, "a sample");
+    struct preview preview = {.tokenizer = tokenizer, .out = text.file};
     struct sampler s;
     sampler_create(&s, 1);
     preview_weights(&s, m, info);
@@ -62,8 +60,7 @@ char *preview_text(const struct model *m, const struct model_info *info,
     }
     fwrite(rest, 1, utf8_mend_end(&preview.mend, rest), preview.out);
     sampler_destroy(&s);
-    if (fclose(preview.out)) {
-        die(EXIT_MEMORY, "preview: no memory for a sample");
-    }
-    return text;
+    char *sample = growing_end(&text);
+    *length = text.length;
+    return sample;
 }

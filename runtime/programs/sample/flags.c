@@ -42,7 +42,8 @@ static const struct flag flag_table[] = {
     {"threads", FLAG_INT, offsetof(struct sample_flags, threads), "0",
      "0: as many as help; the texts do not depend on it", 0, 256, "a whole number from 0 to 256"},
     {"verify", FLAG_SWITCH, offsetof(struct sample_flags, verify), "False",
-     "check a state's moments too, and say how many tensors have a hash", 0, 0, "True, False, 1 or 0"},
+     "check a state's moments too, and say how many tensors have a hash", 0, 0,
+     "True, False, 1 or 0"},
     {"attention", FLAG_TEXT, offsetof(struct sample_flags, attention), "",
      "JSON file for the prompt's attention; no text unless --num_samples", 0, 0, "a path"},
 };
