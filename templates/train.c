@@ -26,7 +26,7 @@ _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 // The sizes of a kernel's operands, by the kernel's letters; X_LD is the distance between rows of
 // X.
 struct sizes {
-    int N, B, T, C, C_LD, H, D, E, E_LD, O, O_LD, V, V_LD, P;
+    int $(k.size_letters);
 };
 
 // A kernel that takes its sizes as arguments: the compiler must not specialise it for its callers.

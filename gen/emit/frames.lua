@@ -6,6 +6,7 @@ local kernels = require("gen.emit.kernels")
 local literal = require("gen.emit.literal")
 local params = require("gen.emit.params")
 local program = require("gen.emit.program")
+local sizes = require("gen.emit.sizes")
 local template = require("gen.emit.template")
 local wrap = require("gen.emit.wrap")
 
@@ -23,8 +24,7 @@ local function flops_of_step(g)
   local total = 0
   for _, node in ipairs(g.nodes) do
     if node.phase ~= "loss" then
-      total = total + kernels.describe(node.op.expr and kernels.standalone(node) or node, g.target, false).flops
-        * (node.block and node.block.count or 1)
+      total = total + kernels.describe(node, g.target, false).flops * (node.block and node.block.count or 1)
     end
   end
   return total
@@ -35,7 +35,7 @@ function emit.facts(g, c, hash, command)
   local entries = params.table(g, c)
   local all, nanogpt = params.totals(entries)
   local rows = c.batch_size * c.block_size
-  local sizes = g.sizes
+  local floats = g.sizes
   local title = c.model == "bigram" and ("bigram, vocabulary %d"):format(c.vocab_size)
     or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
       c.n_embd, c.block_size, c.vocab_size)
@@ -47,9 +47,9 @@ function emit.facts(g, c, hash, command)
     flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size,
     step_flops = program.scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
       program.scaled((6 * nanogpt + 12 * c.n_layer * c.n_embd * c.block_size) * rows, "FLOP"),
-    state_floats = sizes.host, acts_floats = sizes.acts,
-    acts_mib = mebibytes(sizes.acts), unplanned_mib = mebibytes(sizes.unplanned),
-    params_mib = mebibytes(sizes.params),
+    state_floats = floats.host, acts_floats = floats.acts,
+    acts_mib = mebibytes(floats.acts), unplanned_mib = mebibytes(floats.unplanned),
+    params_mib = mebibytes(floats.params),
     isa = isas[c.isa],
     vec_message = ("this model is laid out for %s; compile with '%s'"):format(c.isa, isas[c.isa].flags),
   }
@@ -62,7 +62,7 @@ end
 function emit.train_c(g, facts)
   local emitter = program.emitter(g)
   local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false,
-    run = call.RUN.train }, { __index = facts })
+    size_letters = sizes.members(), run = call.RUN.train }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()

@@ -7,6 +7,13 @@ function literal.string(text)
   return '"' .. text:gsub('[%c"\\\x7f-\xff]', octal):gsub("%?%?", "?\\077") .. '"'
 end
 
+-- A float, the shortest that reads back the same.
+function literal.float(value)
+  local text = ("%.9g"):format(value)
+  if not text:find("[.e]") then text = text .. ".0" end
+  return text .. "f"
+end
+
 -- Words as C string literals, one a line of a macro.
 function literal.macro_strings(text)
   local lines, line = {}, ""

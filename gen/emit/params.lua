@@ -1,7 +1,7 @@
 -- params: the parameters as tables of model.h: where each lies, how it begins, and how many there are.
--- Depends on kernels of this room.
+-- Depends on literal of this room.
 local graph = require("gen.ir.graph")
-local kernels = require("gen.emit.kernels")
+local literal = require("gen.emit.literal")
 local target = require("gen.ir.target")
 
 local params = {}
@@ -19,7 +19,7 @@ function params.table(g, c)
         device_offset = owner.offset, device_stride = 0,
         device_pitch = target.width(g.target, param.dims[#param.dims]),
         copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
-        init_value = kernels.f32(owner.init_value or 0.0),
+        init_value = literal.float(owner.init_value or 0.0),
         uncounted = param.uncounted, decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
       }
       by_name[name] = entry

@@ -1,7 +1,9 @@
 -- program: a planned graph becomes functions that call kernels. It decides nothing: names, addresses, order and
--- fusions are the graph's. Depends on call and kernels of this room.
+-- fusions are the graph's. Depends on kernels of this room, and what they depend on.
 local call = require("gen.emit.call")
 local kernels = require("gen.emit.kernels")
+local names = require("gen.emit.names")
+local sizes = require("gen.emit.sizes")
 local target = require("gen.ir.target")
 
 local program = {}
@@ -110,7 +112,7 @@ function Writer:call(node, indent)
     self.last_site = node.site.text
   end
   self.lines[#self.lines + 1] = indent .. call.run_text(k, {
-    sizes = function() return kernels.sizes_argument(k) end,
+    sizes = function() return sizes.argument(k.d) end,
     model = cuda and "gpu->state" or "m",
     operand = function(argument) return self:operand_text(node, argument.operand) end,
     site = function() return self:site_text(node, k.site) end,
@@ -186,12 +188,12 @@ local function check_same(k, other)
   local same = k.arg_names == other.arg_names
   for key, value in pairs(k.attrs) do same = same and (key == "site" or value == other.attrs[key]) end
   if not same then
-    error({ code = 70, message = ("gen/emit/kernels.lua: two different kernels are named %s"):format(other.name) })
+    error({ code = 70, message = ("gen/emit/names.lua: two different kernels are named %s"):format(other.name) })
   end
 end
 
 function Emitter:kernel(node)
-  local name = kernels.name(node, self.target, self.decode)
+  local name = names.kernel(node, self.target, self.decode)
   local k = self.by_name[name]
   if not k then
     k = kernels.text(node, self.target, self.decode)
@@ -201,8 +203,7 @@ function Emitter:kernel(node)
     return k
   end
   -- The same kernel on this node's own tensors.
-  local described = kernels.describe(node.op.expr and kernels.standalone(node) or node, self.target, self.decode)
-  described.name = name
+  local described = kernels.describe(node, self.target, self.decode)
   check_same(k, described)
   return described
 end
@@ -285,7 +286,7 @@ end
 -- several sizes is their mean.
 function Emitter:count_calls()
   for _, node in ipairs(self.g.nodes) do
-    local k = self.by_name[kernels.name(node, self.target, self.decode)]
+    local k = self.by_name[names.kernel(node, self.target, self.decode)]
     if k and (self.decode or node.phase ~= "loss") then
       local count = node.block and node.block.count or 1
       if not k.specialise then

@@ -3,7 +3,7 @@
 -- sizes in is worth.
 --
 -- Every function of the text takes `sizes` first. In each, an enum's entries that hang on a size
--- ("N = sizes->N", and what is computed from those) become const ints; those that are used.
+-- ("N = sizes->N" of sizes.lua, and what is computed from those) become const ints; those that are used.
 local call = require("gen.emit.call")
 
 local unspecialise = {}
@@ -72,13 +72,6 @@ local function body_of(body)
     end
     return table.concat(lines)
   end))
-end
-
--- What the sizes of a kernel are in such a text: for C's `enum { $(k.dims) }`.
-function unspecialise.dims(letters)
-  local words = {}
-  for i, letter in ipairs(letters) do words[i] = ("%s = sizes->%s"):format(letter, letter) end
-  return table.concat(words, ", ")
 end
 
 -- text holds the kernel `name` and its parts; `known` is the set of functions that other texts define,

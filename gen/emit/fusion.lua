@@ -1,0 +1,115 @@
+-- fusion: pointwise ops that are fused into a kernel's load or store, in C: as statements on `value`, and, for products
+-- of cuBLASLt's, as what their store does. Depends on nothing of this room.
+local fusion = {}
+
+-- The C of one pointwise op on the vector `value`: its expression with its operands loaded.
+local function cpu_statements(list, step, names)
+  if step.keep then
+    list[#list + 1] = ("vec_store_n(%s + at, value, lanes)"):format(names[1])
+    return
+  end
+  local c_of = {}
+  for i, operand in ipairs(step.op.inputs) do
+    if i == step.streamed then
+      c_of[operand[1]] = "value"
+    else
+      local at = #operand.letters == 1 and "col" or "at"
+      c_of[operand[1]] = ("vec_load_n(%s + %s, lanes)"):format(names[operand[1]], at)
+    end
+  end
+  -- All words at once, since what one becomes may contain another.
+  list[#list + 1] = "value = " .. step.op.expr:gsub("[%a_][%w_]*", c_of)
+end
+
+-- The same on CUDA: the operands' vectors, then the expression for each of the eight elements.
+local function cuda_statements(list, step, names)
+  if step.keep then
+    -- What goes on is what was kept: made again from it, all behind it is the same.
+    list[#list + 1] = "value = vec_round<elem>(value)"
+    list[#list + 1] = ("vec_store(%s + at, value)"):format(names[1])
+    return
+  end
+  local c_of = { col = "col + i" }
+  for i, operand in ipairs(step.op.inputs) do
+    if i == step.streamed then
+      c_of[operand[1]] = "value.v[i]"
+    else
+      local name = names[operand[1]]
+      list[#list + 1] = ("const struct vec %s_vec = vec_load(%s + %s)"):format(name, name,
+        #operand.letters == 1 and "col" or "at")
+      c_of[operand[1]] = name .. "_vec.v[i]"
+    end
+  end
+  list[#list + 1] = "for (int i = 0; i < VEC; i++) value.v[i] = " ..
+    step.op.expr:gsub("[%a_][%w_]*", c_of)
+end
+
+local statements_of = { cpu = cpu_statements, cuda = cuda_statements }
+
+-- The statements of an epilogue's or prologue's steps, whose operands have the names step_names (call.operands).
+function fusion.statements(steps, step_names, backend)
+  local list = {}
+  for _, step in ipairs(steps) do statements_of[backend](list, step, step_names[step]) end
+  return list
+end
+
+-- The tensors of which a store reads or writes a tile beside its result's, by name: a residual, what is kept.
+function fusion.store_tiles(steps, step_names)
+  local list = {}
+  for _, step in ipairs(steps) do
+    if step.keep then list[#list + 1] = step_names[step][1] end
+    for i, operand in ipairs(step.op and step.op.inputs or {}) do
+      if i ~= step.streamed and #operand.letters > 1 then list[#list + 1] = step_names[step][operand[1]] end
+    end
+  end
+  return list
+end
+
+-- Whether a store's code is long: an activation's polynomial, or a mask's random numbers.
+function fusion.is_long(steps)
+  for _, step in ipairs(steps) do
+    if step.op and step.op.long then return true end
+  end
+  return false
+end
+
+-- The site of the mask that one of the steps draws; nil where none does.
+function fusion.dropout_site(steps)
+  for _, step in ipairs(steps) do
+    if step.op and step.op.mask then return step.attrs.site end
+  end
+  return nil
+end
+
+-- What the store of a product of cuBLASLt's does, by the names of its operands.
+function fusion.gemm_store(node, step_names)
+  local store = {}
+  for _, step in ipairs(node.epilogue) do
+    local names = step_names[step]
+    local gemm = step.op and step.op.gemm
+    if step.keep then
+      store.kept = names[1]
+    elseif gemm == "bias" then
+      store.bias = names.bias
+    elseif gemm == "residual" then
+      store.residual = names.addend or names.x
+    elseif gemm == "activation" then
+      store.activation = step.op.name
+    elseif gemm == "activation_gradient" then
+      store.dgelu = names.pre
+    end
+  end
+  return store
+end
+
+-- A pointwise op that fused into nothing: the same statement, between a load and a store.
+function fusion.standalone(node)
+  local copy = {}
+  for key, value in pairs(node) do copy[key] = value end
+  copy.epilogue = { { op = node.op, operands = { table.unpack(node.inputs, 2) }, attrs = node.attrs,
+    streamed = 1 }, table.unpack(node.epilogue) }
+  copy.inputs = { node.inputs[1] }
+  return copy
+end
+
+return fusion

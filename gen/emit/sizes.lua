@@ -1,0 +1,33 @@
+-- sizes: a kernel's sizes by letter, in C: constants of an enum or, with specialise=false, members of
+-- the struct that a call gives. Depends on nothing of this room.
+local sizes = {}
+
+-- The letters that C code knows, in the order in which they are declared. S, the rows of a cache, is a
+-- sampler's, which is always specialised.
+local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
+
+-- text(letter, size) for each letter of d.
+local function list(d, text)
+  local words = {}
+  for _, letter in ipairs(LETTERS) do
+    if d[letter] then words[#words + 1] = text(letter, d[letter]) end
+  end
+  return table.concat(words, ", ")
+end
+
+-- An enum's entries, for `enum { $(k.dims) }`: "N = 18, C = 10", or "N = sizes->N, C = sizes->C".
+function sizes.entries(d, specialise)
+  return list(d, function(letter, size) return letter .. " = " .. (specialise and size or "sizes->" .. letter) end)
+end
+
+-- The argument of a kernel that is told its sizes.
+function sizes.argument(d)
+  return ("&(struct sizes){%s}"):format(list(d, function(letter, size) return (".%s = %d"):format(letter, size) end))
+end
+
+-- The members of struct sizes.
+function sizes.members()
+  return table.concat(LETTERS, ", ", 1, #LETTERS - 1)
+end
+
+return sizes
