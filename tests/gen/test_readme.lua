@@ -1,4 +1,5 @@
--- test_readme: the table of config keys in configs/README.md is the schema's. `--update` rewrites it.
+-- test_readme: tables in pages are what the code has: in configs/README.md all config keys, which `--update` rewrites;
+-- in templates/README.md the fields of k that kernels' templates read.
 local check = require("tests.gen.check")
 local schema = require("gen.config.schema")
 local files = require("gen.base.files")
@@ -18,6 +19,39 @@ end
 
 check.test("the table of keys is the schema's; make golden rewrites it", function()
   check.equal(text:sub(from + 1, to - 1), schema.markdown())
+end)
+
+-- The names in the first column of a page's table that begins with "| field |".
+local function listed(page)
+  local names = {}
+  for cell in page:match("\n| field |[^\n]*\n| %-%-%- | %-%-%- |\n(.-)\n\n"):gmatch("%f[^\n\0]| (.-) |[^\n]*") do
+    for name in cell:gsub("%b()", ""):gmatch("[%w_]+") do names[name] = true end
+  end
+  return names
+end
+
+-- The fields of k that the templates of kernels read, and the functions that they share.
+local function read()
+  local names = {}
+  for path in io.popen("ls templates/cpu/*.c templates/cuda/*.cu gen/emit/warps.lua"):lines() do
+    for name in files.read(path):gmatch("%f[%w_]k%.([%a_][%w_]*)") do names[name] = true end
+  end
+  return names
+end
+
+local function sorted_without(names, others)
+  local list = {}
+  for name in pairs(names) do
+    if not others[name] then list[#list + 1] = name end
+  end
+  table.sort(list)
+  return table.concat(list, " ")
+end
+
+check.test("templates/README.md lists the fields of k", function()
+  local there, used = listed(files.read("templates/README.md")), read()
+  check.equal(sorted_without(used, there), "", "not listed")
+  check.equal(sorted_without(there, used), "", "listed, but read by no template")
 end)
 
 check.finish()
