@@ -28,8 +28,8 @@
 --              stand side by side there
 --   gives_weights  the sampler's kernel is also given where its weights are wanted, or NULL
 --   workspace  on CUDA: function(d, target): floats of memory that the kernel wants while it runs
---   betas      on CUDA: the accumulating outputs do not all have the same first writer: each has a
---              beta of its own
+--   betas      the accumulating outputs do not all have the same first writer: each has a beta of its own
+--              (gen/emit/call.lua)
 --   prologue   on CUDA: its first input's load takes pointwise ops (see gen/passes/fuse.lua)
 --
 -- Traits say what passes and emission need to know of an op beyond its shapes; they test no names:
