@@ -1,20 +1,20 @@
 -- The graph: tensors with every size known, and nodes in the order in which they run.
 --
--- Appending an op binds its shape letters to the sizes of what it is given and refuses what does
--- not fit. The graph prints as text, one op a line, and reads it back: that text is the dump of
+-- Appending an op binds its shape letters to the sizes of its inputs and refuses those that do not
+-- fit. The graph is printed as text, one op a line, and read back from it: that text is the dump of
 -- every pass, the golden file, and the language of the pass tests.
 --
 --   tensor: name (its text), called (the same in parts, gen/ir/name.lua), layer (that its name says, or nil), family
 --           (its name without the layer, the same in all layers), dims, type ("f32" | "bf16" | "f16" | "i32"), kind
 --           ("param" | "input" | "value" | "grad" | "packed" | "state" | "output"), dense (rows have no padding),
---           region, gradient (its own, once there is one), again (the same values, made again for the backward pass)
---   node:   op (its definition), inputs, outputs (tensors, in the op's order; false where an optional
---           input is absent), attrs, dims (letter -> size), layer (that it runs in, or nil), phase, site (the name
---           under which the model asked for it, or for what it is the gradient of), line (of the model, for errors)
+--           region, gradient (its own, if there is one yet), again (its twin, recomputed for the backward pass)
+--   node:   op (its definition), inputs, outputs (tensors, in the op's order; false for an absent optional
+--           one), attrs, dims (letter -> size), layer (that it runs in, or nil), phase, site (the name under which the
+--           model asked for it, or for the op whose gradient it is), line (of the model, for errors)
 --
--- A layer's input belongs to that layer by its name and is made in the one before, so a node's layer need not be that
--- of what it makes. Text shows names alone: read back, they are cut into parts again by name.read's convention, which
--- stands nowhere else. Elsewhere a name is made from the parts of another ("d." .. x.called) and never taken apart.
+-- By its name a layer's input belongs to that layer, but it is made in the one before, so a node's layer may differ
+-- from its output's. Text has only names: read back, they are divided into parts by name.read's convention, which is
+-- used nowhere else. Elsewhere a name is made from the parts of another ("d." .. x.called) and never taken apart.
 --
 -- g.target says what the graph is emitted for (gen/ir/target.lua); nil is a CPU, in float32.
 local name = require("gen.ir.name")
@@ -30,17 +30,17 @@ function graph.new()
     nodes = {},     -- in the order in which they run
     phase = "forward",
     layer = nil,    -- the layer that is being built
-    site = nil,     -- of what is appended, where it is not its own name
-    line = nil,     -- the source line, where it is not the caller's
+    site = nil,     -- the site of appended nodes, if it is not their own name
+    line = nil,     -- the source line, if it is not the caller's
   }, graph)
 end
 
 -- ---- tensors ------------------------------------------------------------------------------------
 
--- How a model names what is in a scope of its own, or in a layer of it: g.within("block", 3)("fc") is block.3.fc.
+-- Names within a scope, or within a layer of a scope: g.within("block", 3)("fc") is block.3.fc.
 graph.within = name.within
 
--- The fields that say what a tensor is called.
+-- Sets the fields of a tensor's name.
 local function named(given, tensor)
   local called = name.of(given)
   tensor.name, tensor.called, tensor.layer, tensor.family = called.text, called, called.layer, called.family
@@ -60,7 +60,7 @@ end
 function graph:elem() return self.target and self.target.elem or "f32" end
 function graph:backend() return self.target and self.target.backend or "cpu" end
 
--- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform"), init_value, and uncounted where nanoGPT's
+-- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform"), init_value, and uncounted if nanoGPT's
 -- count of parameters leaves it out.
 function graph:param(given, dims, fields)
   local tensor = self:tensor(given, dims, fields)
@@ -79,7 +79,7 @@ function graph:input(given, dims, type)
   return self:tensor(given, dims, { kind = "input", type = type, dense = true })
 end
 
--- What an op keeps from one call to the next, a sampler's cache: its sizes are the op's own, from those in `d`.
+-- Memory that an op keeps from one call to the next, a sampler's cache: the op computes its sizes from those in `d`.
 function graph:state(given, op_name, d)
   return self:tensor(given, op.all()[op_name].state(d), { kind = "state" })
 end
@@ -102,8 +102,7 @@ end
 
 -- ---- nodes --------------------------------------------------------------------------------------
 
--- The line of the model that asked for an op: the outermost one, not that of a helper of the
--- model's.
+-- The line of the model that asked for an op: the outermost one, not that of a helper function.
 local function caller_line()
   local at
   for level = 3, 20 do
@@ -143,7 +142,7 @@ local function bind(dims, from, definition, operand, tensor, line)
   end
 end
 
--- Appends an op. names: a list of the names of its outputs, or one stem, to which each output's own name is
+-- Appends an op. names: a list of its outputs' names, or one stem, to which each output's word is
 -- joined. inputs: tensors in the op's order. Returns the outputs.
 function graph:append(op_name, names, inputs, attrs)
   local definition = op.all()[op_name]
@@ -184,7 +183,7 @@ function graph:append(op_name, names, inputs, attrs)
     if operand.cpu and self:backend() ~= "cpu" then
       node.outputs[i] = false
       for _, letter in ipairs(operand.letters) do
-        if not from[letter] then node.dims[letter] = nil end -- it has no other use
+        if not from[letter] then node.dims[letter] = nil end -- it is not used otherwise
       end
     elseif operand.accumulate then
       if given then bind(node.dims, from, definition, operand, given, line) end
@@ -208,8 +207,8 @@ function graph:append(op_name, names, inputs, attrs)
   return table.unpack(node.outputs)
 end
 
--- The pointwise ops in a node's load and in its store, and what it keeps on the way, in the order in
--- which they run.
+-- Iterates over the pointwise ops in a node's load and store, and the values that it keeps, in the
+-- order in which they run.
 function graph.steps(node)
   local prologue, epilogue, i = node.prologue or {}, node.epilogue, 0
   return function()
@@ -287,7 +286,7 @@ function graph.node_text(node)
 end
 
 -- The whole graph as text: inputs, parameters, then the nodes by phase. `more(g)` gives further
--- lines: what a pass decided that no node shows.
+-- lines: decisions of a pass that no node shows.
 function graph:text(more)
   local lines = {}
   for _, key in ipairs(sorted_keys(self.tensors)) do
@@ -328,7 +327,7 @@ local function parse_dims(text)
   return dims
 end
 
--- Reads a graph as printed before fusion (no epilogues, no blocks).
+-- Reads a graph as printed before fusion (without epilogues and row blocks).
 function graph.parse(text)
   local g = graph.new()
   for line in text:gmatch("[^\n]+") do
@@ -352,7 +351,7 @@ function graph.parse(text)
       end
       for item in left:gmatch("[^,%s]+") do
         local plus, word, dims = item:match("^(%+?)([%w_.]+):([%dx]+)$")
-        if not word and item ~= "-" then error(("%s: '%s' is no tensor"):format(line, item), 0) end
+        if not word and item ~= "-" then error(("%s: '%s' is not a tensor"):format(line, item), 0) end
         local called = word and name.read(word)
         if not word then
           outputs[#outputs + 1] = false

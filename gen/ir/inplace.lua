@@ -1,21 +1,21 @@
 -- inplace: the rule for working in place: over which of a node's operands its kernel may write the node's first output.
--- Plan gives addresses by it, verify and tests/gen/test_plan.lua check them by it, and the op harness runs each kernel
+-- plan uses it to give addresses, verify and tests/gen/test_plan.lua to check them, and the op harness runs each kernel
 -- once more for each such operand.
 --
--- They are operands of the output's shape and type whose every element the kernel has read before it stores to its
--- place:
+-- These are operands of the output's shape and type whose every element the kernel has read before it stores to the
+-- element's place:
 --
 --   * the input that the op declares (its field `inplace`), unless the kernel has the same tensor as another input;
---   * what the store alone reads, element by element: a residual, the input of an activation.
+--   * operands that only the store reads, element by element: a residual, the input of an activation.
 --
--- Whether others read the operand later is not a matter of the kernel: plan and verify look.
+-- Whether a later node reads the operand is not checked here, but by plan and verify.
 local graph = require("gen.ir.graph")
 
 local inplace = {}
 
--- Whether a step of the node's store reads after the kernel has stored elsewhere. A CPU's product keeps partial sums
--- where its result goes, before its store reads anything; the sampler's does not. cuBLASLt may have its C, a residual,
--- in place, but does not say so of the aux of a GELU's derivative.
+-- Whether a step of the node's store may read after the kernel has written to that place. A CPU's product keeps partial
+-- sums in its result before its store reads anything; the sampler's does not. cuBLASLt allows its C, a residual, in
+-- place, but does not say so of the aux of a GELU's derivative.
 local function reads_late(g, node, step)
   if not node.op.product then return false end
   if g:backend() == "cpu" then return not g.decode end

@@ -1,6 +1,5 @@
--- isa: what a kernel needs to know of an instruction set: the width of a vector in floats, the
--- register tile of matmuls (rows x vectors: as many accumulators as registers hold), and the
--- compiler's flags.
+-- isa: the properties of instruction sets: the width of a vector in floats, the register tile of
+-- matmuls (rows x vectors, as many accumulators as fit in registers), and the compiler's flags.
 return {
   avx512 = { vec = 16, tile_rows = 8, tile_vecs = 3, flags = "-march=x86-64-v4" },
   avx2 = { vec = 8, tile_rows = 6, tile_vecs = 2, flags = "-march=x86-64-v3" },

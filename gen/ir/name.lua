@@ -1,18 +1,19 @@
--- name: what a tensor or a node is called, in parts, so that nobody reads a layer out of a text. Depends on nothing.
+-- name: the name of a tensor or a node, in parts, so that no code has to read a layer's number from text. Depends on
+-- nothing.
 --
---   prefix   what passes put before it: "d." of a gradient; "" for none
---   scope    whose it is: "block.%s.", "transformer."; %s stands for the layer; "" for none
+--   prefix   added by passes: "d." for a gradient; "" for none
+--   scope    the part of the model: "block.%s.", "transformer."; %s stands for the layer; "" for none
 --   layer    the layer's number, or nil
---   word     what it is called there: "ln_1.y"
---   tail     ".sum" of a sum of gradients, which is of their family; else ""
+--   word     its name there: "ln_1.y"
+--   tail     ".sum" for a sum of gradients, which is of their family; else ""
 --
 -- What follows from the parts:
 --
---   tostring(n)   "d.block.3.ln_1.y": its text, alone in a graph
+--   tostring(n)   "d.block.3.ln_1.y": its text, unique in a graph
 --   n.family      "d.block.%s.ln_1.y": the same for all layers
---   n.short       "d.ln_1.y": what emitted C calls it
+--   n.short       "d.ln_1.y": its name in emitted C
 --
--- "d." .. n has one more prefix, and n .. ".y" a longer word. A plain string is a name without a scope.
+-- "d." .. n has another prefix, and n .. ".y" a longer word. A plain string is a name without a scope.
 local name = {}
 
 local Name = {}
@@ -31,17 +32,17 @@ function Name.__concat(a, b)
   return make(a.prefix, a.scope, a.layer, a.word .. a.tail .. b, "")
 end
 
--- The name of what is made again for the backward pass: "block.3.again.ln_1.y".
+-- The name of a tensor that is recomputed for the backward pass: "block.3.again.ln_1.y".
 function Name.again(n)
   return make(n.prefix, n.scope, n.layer, "again." .. n.word, n.tail)
 end
 
--- The name of a sum of `count` gradients that have this name: "d.x.sum", "d.x.sum3".
+-- The name of the sum of `count` gradients with this name: "d.x.sum", "d.x.sum3".
 function Name.sum(n, count)
   return make(n.prefix, n.scope, n.layer, n.word, count == 2 and ".sum" or ".sum" .. count)
 end
 
--- Without what it ends with, if it ends with that.
+-- The name without a suffix, if it ends with that.
 function Name.without(n, suffix)
   local at = #n.word - #suffix
   if at < 1 or n.word:sub(at + 1) ~= suffix then return n end
@@ -55,14 +56,14 @@ end
 
 function name.is(value) return getmetatable(value) == Name end
 
--- Names within a scope, and within a layer of it where one is given: within("block", 3)("ln_1.y") is block.3.ln_1.y.
+-- Names within a scope, and within a layer of it if one is given: within("block", 3)("ln_1.y") is block.3.ln_1.y.
 function name.within(scope, layer)
   scope = scope .. (layer and ".%s." or ".")
   return function(word) return make("", scope, layer, word, "") end
 end
 
--- The name that stands in a graph's text, by that text's convention: prefixes are "d." and "train."; the first number
--- between dots is the layer, and what stands before it the scope; a sum ends with ".sum". Without a layer all is word.
+-- Reads a name from a graph's text, by its convention: prefixes are "d." and "train."; the first number between dots is
+-- the layer, and the text before it the scope; a sum ends with ".sum". Without a layer everything is the word.
 function name.read(text)
   local head, tail = text:match("^(.+)(%.sum%d*)$")
   local prefix, rest = "", head or text

@@ -1,11 +1,11 @@
--- target: what a graph is emitted for, as far as passes and kernels need to know it.
+-- target: the device that a graph is emitted for, as far as passes and kernels depend on it.
 --
 --   both   backend; elem: the type of activations ("bf16", "f16", "f32"); align: of tensors, in
 --          floats
 --   cpu    isa: the instruction set's sizes, from gen/ir/isa.lua; padded: rows of activations are padded;
---          specialise: false where kernels are told their sizes when they are called
---   cuda   sms: the multiprocessors that work is cut for; vocab, tf32, attention. Rows of tensors
---          are padded: target.width
+--          specialise: false if kernels take their sizes as arguments
+--   cuda   sms: the number of multiprocessors among which work is divided; vocab, tf32, attention.
+--          Rows of tensors are padded: target.width
 local isas = require("gen.ir.isa")
 
 local target = {}
@@ -24,16 +24,16 @@ function target.cuda(options)
   return {
     backend = "cuda", elem = options.elem, vocab = options.vocab, tf32 = options.tf32 or false,
     attention = options.attention or "mma",
-    sms = 132,  -- an H100's or H200's; other devices take the same cut, for the same sums
-    align = 64, -- floats: 256 bytes, what cudaMalloc gives
+    sms = 132,  -- an H100's or H200's; the same for other devices, so that sums are the same
+    align = 64, -- floats: 256 bytes, as cudaMalloc aligns
   }
 end
 
--- What a checked config's trainer runs on.
+-- The target of a checked config's trainer.
 function target.of(c)
   if c.backend == "cpu" then return target.cpu(c.isa, true, c.specialise) end
   local C, V = c.n_embd, c.vocab_size
-  -- A size says whose it is: a vocabulary as large as another width is padded as that.
+  -- The vocabulary is recognized by its size: one as large as another width is padded like that width.
   local shared = V == C or V == 3 * C or V == c.n_ff
   return target.cuda({ elem = elem_of[c.dtype], vocab = not shared and V or nil, tf32 = c.tf32,
     attention = c.attention })
@@ -56,9 +56,9 @@ function target.bytes(tensor)
   return bytes_of[tensor.type]
 end
 
--- Elements of a tensor's row and rows, padding included. Statistics, workspaces and ids have no
--- padding, nor have a CPU's parameters; on CUDA a parameter's rows are padded too where they are the
--- vocabulary.
+-- Elements of a tensor's row, and its number of rows, padding included. Statistics, workspaces and
+-- ids have no padding, and neither have a CPU's parameters; on CUDA the number of a parameter's rows
+-- is padded too if it is the vocabulary.
 function target.padded(t, tensor)
   local dims = tensor.dims
   local width, rows = dims[#dims], 1

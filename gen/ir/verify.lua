@@ -1,5 +1,4 @@
--- verify: what must hold after every pass. A failure is our own fault and says which pass broke
--- what.
+-- verify: checks a graph after every pass. A failure is a fault of the generator, and names the pass.
 local graph = require("gen.ir.graph")
 local inplace = require("gen.ir.inplace")
 local target = require("gen.ir.target")
@@ -21,7 +20,7 @@ local function operands(node)
   return list
 end
 
--- A value is defined before it is used, once.
+-- A value is defined once, before it is used.
 local function check_order(g, pass)
   local defined = {}
   for _, node in ipairs(g.nodes) do
@@ -41,7 +40,7 @@ local function check_order(g, pass)
   end
 end
 
--- Operands still have the sizes that their op's letters say (a block of rows has its own N).
+-- Operands still have the sizes of their op's letters (in a row block, N is the block's).
 local function check_shapes(g, pass)
   for _, node in ipairs(g.nodes) do
     for i, operand in ipairs(node.op.inputs) do
@@ -79,8 +78,8 @@ local function check_grads(g, pass)
   end
 end
 
--- Of each node's first output, the tensors whose memory it may have: those that its kernel may write over, and that
--- nobody reads later.
+-- For each node's first output, the tensors that it may be written over: those that its kernel allows and that no later
+-- node reads.
 local function made_in_place(g)
   local last_read, allowed = {}, {}
   for position, node in ipairs(g.nodes) do
@@ -94,8 +93,8 @@ local function made_in_place(g)
   return allowed
 end
 
--- Tensors at the same addresses, in the order of their lives: { from, to, list }, in the order of addresses. Layers
--- share a few places, so that there are many tensors at a place and few places.
+-- Tensors grouped by their range of addresses: { from, to, list } in the order of addresses, each list in the order of
+-- lives. Layers share memory, so that there are few places with many tensors each.
 local function places_of(g)
   local by_range, places = {}, {}
   for tensor, life in pairs(g.lives) do
@@ -121,7 +120,7 @@ local function places_of(g)
   return places
 end
 
--- No two live tensors overlap, but for one made from the other in place.
+-- No two live tensors overlap, except an output written over its operand.
 local function check_addresses(g, pass)
   local in_place = made_in_place(g)
   local function made(a, b) return in_place[a.tensor] and in_place[a.tensor][b.tensor] end
@@ -140,7 +139,8 @@ local function check_addresses(g, pass)
       end
       alive = still
     end
-    -- Places that overlap in part: of each tensor there, the one here that is the last to begin before its end.
+    -- Places that overlap partly: each tensor of the other place is compared with the last one here that begins before
+    -- its end.
     for j = i + 1, #places do
       local other, k = places[j], 0
       if other.from >= place.to then break end

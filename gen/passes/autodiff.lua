@@ -1,12 +1,11 @@
--- autodiff: appends the backward pass. Each op's rule gives the gradients of its inputs; where a
--- tensor is used more than once they are added. Parameters' gradients are accumulated by the ops
--- themselves.
+-- autodiff: appends the backward pass. Each op's rule gives the gradients of its inputs; if a tensor
+-- is used more than once, they are added. The ops themselves accumulate parameters' gradients.
 local name = require("gen.ir.name")
 
 local autodiff = {}
 
--- A name for a partial gradient: ops propose "d.x"; the second and later proposals for x get the
--- name of the op beside it, so that names stay alike in all layers.
+-- Names partial gradients: ops propose "d.x"; the second and later ones for x also get the name of
+-- the op, so that names are alike in all layers.
 local function unique_append(g, node)
   local append = g.append
   return function(self, op_name, names, inputs, attrs)

@@ -1,17 +1,17 @@
 -- fuse: pointwise ops move into the store of the kernel that produces their input, sums over rows
--- into the product that reads the same rows, and the LM head runs in blocks of rows.
+-- into the product that reads the same rows, and the LM head runs in row blocks.
 --
--- On CUDA a product is cuBLASLt's, whose store takes few ops; what it does not take moves into the
--- load of the layernorm that reads it, or stays a kernel, one for a chain of pointwise ops.
+-- On CUDA a product is cuBLASLt's, whose store takes few ops. Other pointwise ops move into the load
+-- of the layernorm that reads them, or stay a kernel, one for a chain of pointwise ops.
 local graph = require("gen.ir.graph")
 
 local fuse = {}
 
--- Rows of logits that are held at a time: about this many bytes, in whole blocks that divide N.
+-- Logits that are held at a time: about this many bytes, in row blocks that divide N.
 local LOGITS_BYTES = 56 << 20
-local SMALLEST_BLOCK = 96 -- rows; fewer would make each block's products too thin
+local LEAST_ROWS = 96 -- of a row block; with fewer, its products would be inefficient
 
--- On CUDA: each block reads and writes all of dW, so it has more rows.
+-- On CUDA row blocks have more rows, since each reads and writes all of dW.
 local CUDA_LOGITS_ROWS = 8192
 
 -- How many ops read each tensor.
@@ -32,13 +32,13 @@ local function is_pointwise(node)
   return node.op.expr ~= nil
 end
 
--- Where a tensor is written, as its producer's place among the nodes; 0 for parameters and inputs.
+-- The position of the node that writes a tensor; 0 for parameters and inputs.
 local function written_at(tensor)
   return tensor.producer and tensor.producer.place or 0
 end
 
--- The input of a pointwise node that streams through it: the first, or, where the op commutes, the
--- one that is produced last.
+-- Which input of a pointwise node comes from the kernel that it may be fused into: the first, or, if
+-- the op commutes, the one that is produced last. The others are read as operands.
 local function streamed_input(node)
   local swap = node.op.commutes and written_at(node.inputs[2]) > written_at(node.inputs[1])
   return swap and 2 or 1
@@ -51,13 +51,13 @@ local function has_site(node)
   return (node.attrs.site or 0) ~= 0
 end
 
--- Which op, by its trait gemm, may follow which in the store of a product of cuBLASLt's, of a linear layer and of its
--- input's gradient: "" is the product itself. GELU is its tanh form, and not in float32.
+-- Which op, by its trait gemm, may follow which in the store of cuBLASLt's products, for a linear layer and for the
+-- gradient of its input. "" is the product itself; "half": only in 16-bit types. cuBLASLt's GELU is the tanh form.
 local layer_stores = { [""] = { bias = true, residual = true, activation = "half" },
   bias = { residual = true, activation = "half" } }
 local gradient_stores = { [""] = { residual = true, activation_gradient = "half" } }
 
--- Whether the producer's store takes this op behind what it has already.
+-- Whether the producer's store takes this op after those that it already has.
 local function store_takes(g, producer, node, kept)
   if g:backend() == "cpu" then return producer.op.epilogue end
   if not producer.op.product then return producer.op.epilogue or is_pointwise(producer) end
@@ -65,19 +65,19 @@ local function store_takes(g, producer, node, kept)
   local last = producer.epilogue[#producer.epilogue]
   local takes = after[last and last.op and last.op.gemm or last and "kept" or ""]
   takes = takes and takes[node.op.gemm]
-  -- What others read of it is stored by GELU alone, as its aux.
+  -- Only GELU can also store its input, as its aux, if others read that.
   if kept and node.op.gemm ~= "activation" then return false end
   return takes == true or takes == "half" and g:elem() ~= "f32"
 end
 
--- Tries to move a pointwise node into its producer. True where it did.
+-- Tries to move a pointwise node into its producer. Returns true if it did.
 local function absorb(g, node, used)
   local s = streamed_input(node)
   local stream = node.inputs[s]
   local producer = stream.producer
   if not producer or producer.outputs[1] ~= stream or producer.phase ~= node.phase
     or not store_takes(g, producer, node, used[stream] > 1) then return false end
-  -- A kernel is told of one dropout site.
+  -- A kernel has only one dropout site.
   if node.attrs.site and has_site(producer) then return false end
   local operands = {}
   for i, tensor in ipairs(node.inputs) do
@@ -89,7 +89,7 @@ local function absorb(g, node, used)
 
   used[stream] = used[stream] - 1
   if used[stream] > 0 then
-    -- Others read it as it was before this op: it is stored on the way.
+    -- Other nodes read the value before this op: it is stored too.
     producer.epilogue[#producer.epilogue + 1] = { keep = stream }
   else
     g.tensors[stream.name] = nil
@@ -110,7 +110,7 @@ local function fuse_pointwise(g)
   g.nodes = left
 end
 
--- A layernorm's load takes the pointwise kernel that makes its input: dropout and the residual.
+-- The pointwise kernel that makes a layernorm's input, dropout and the residual, moves into the layernorm's load.
 local function fuse_prologues(g)
   local used = uses(g)
   for position, node in ipairs(g.nodes) do
@@ -170,18 +170,18 @@ local function divisor_below(n, limit)
   end
 end
 
--- Of n rows of v logits each, how many a block has: `asked` at most, or, where that is 0, the backend's number.
+-- How many of n rows of v logits are in a row block: at most `asked`, or if that is 0, the backend's default.
 function fuse.logits_rows(backend, n, v, asked)
-  local limit = backend == "cpu" and math.max(SMALLEST_BLOCK, LOGITS_BYTES // (4 * v)) or CUDA_LOGITS_ROWS
+  local limit = backend == "cpu" and math.max(LEAST_ROWS, LOGITS_BYTES // (4 * v)) or CUDA_LOGITS_ROWS
   if asked > 0 then limit = asked end
   local rows = divisor_below(n, limit)
-  -- A poor divisor (a prime N) would make thin blocks: then all rows at once.
+  -- With a poor divisor (for a prime N) row blocks would be too small: then all rows are one.
   return rows * 4 >= math.min(n, limit) and rows or n
 end
 
--- Marks a node as running once per block of rows, and its value tensors of N rows as read or
--- written a block at a time.
-local function into_block(node, block, shrunk)
+-- Marks a node as running once per row block, and its value tensors of N rows as read or written one
+-- row block at a time.
+local function run_by_rows(node, block, shrunk)
   node.block = block
   node.sliced = {}
   local function slice(tensor)
@@ -199,7 +199,7 @@ local function into_block(node, block, shrunk)
   node.dims.N = block.rows
 end
 
--- The mask of a dropout site is drawn by row number, which a block would count anew.
+-- Whether the head has dropout: its mask depends on the row's number, which would start from 0 in each row block.
 local function drops(g, head)
   for _, node in ipairs(g.nodes) do
     local reads = node.inputs[1]
@@ -216,10 +216,10 @@ local function node_of_loss(g)
   return nil
 end
 
--- The LM head: logits = matmul(x, w), the loss, dlogits, dx and dw run block by block, once for
--- evaluations (up to the losses) and once in training (all of it), so that logits are never held
--- for more than a block. In training the backward pass makes its own.
-local function block_head(g)
+-- Divides the LM head into row blocks, so that logits are never held for more than one: logits =
+-- matmul(x, w), the loss, dlogits, dx and dw. Evaluations run it up to the losses; in training the
+-- backward pass computes its own logits and runs all of it.
+local function divide_head(g)
   local position, head
   local loss = node_of_loss(g)
   for i, node in ipairs(g.nodes) do
@@ -243,7 +243,7 @@ local function block_head(g)
   for letter, size in pairs(head.dims) do repeated.dims[letter] = size end
 
   head.phase = "loss"
-  table.insert(g.nodes, position + 3, repeated) -- behind cross_entropy and mean_loss
+  table.insert(g.nodes, position + 3, repeated) -- after cross_entropy and mean_loss
   for _, node in ipairs(g.nodes) do
     if node.op.loss == "gradient" then
       node.inputs[1] = again
@@ -253,14 +253,14 @@ local function block_head(g)
   for _, node in ipairs(g.nodes) do
     local reads = node.inputs[1]
     if node == head or node == loss then
-      into_block(node, eval, shrunk)
+      run_by_rows(node, eval, shrunk)
     elseif node == repeated or (reads and shrunk[reads] and node.phase == "backward") then
-      into_block(node, train, shrunk)
+      run_by_rows(node, train, shrunk)
     end
   end
 end
 
--- Optional results that nobody reads are not computed.
+-- Optional results that no node reads are not computed.
 local function drop_unread(g)
   local used = uses(g)
   for _, node in ipairs(g.nodes) do
@@ -277,7 +277,7 @@ end
 function fuse.run(g)
   fuse_pointwise(g)
   if g:backend() == "cpu" then fuse_bias_grads(g) else fuse_prologues(g) end
-  block_head(g)
+  divide_head(g)
   drop_unread(g)
 end
 

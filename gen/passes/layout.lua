@@ -2,14 +2,14 @@
 --
 -- Rows of activations are padded (target.width). On the CPU weights lie as in a checkpoint: a product
 -- packs the panel that it works on, which costs less than a packed copy in memory. On CUDA products
--- read weights from an image of all parameters in the type of activations, which the optimizer writes
--- beside them; in float32 they read the parameters themselves.
+-- read weights from an image, a copy of all parameters in the type of activations, which the
+-- optimizer writes together with them; in float32 they read the parameters themselves.
 local graph = require("gen.ir.graph")
 local target = require("gen.ir.target")
 
 local layout = {}
 
--- The parameters that products and their stores read, in the type of activations.
+-- Lets products and their stores read the image instead of the parameters.
 local function use_image(g)
   if g:elem() == "f32" then return end
   local images = {}
@@ -27,7 +27,7 @@ local function use_image(g)
   end
 end
 
--- A node's letters with what its kernel may be cut by: X_LD, from one row of X to the next, and sms.
+-- A node's letters, with the sizes on which workspaces depend: X_LD, the distance between rows of X, and sms.
 function layout.sizes(t, node)
   local d = { sms = t.sms }
   for letter, size in pairs(node.dims) do
@@ -37,7 +37,7 @@ function layout.sizes(t, node)
   return d
 end
 
--- Memory that a kernel wants while it runs.
+-- Adds a tensor for the memory that a kernel needs while it runs.
 local function give_workspaces(g)
   for _, node in ipairs(g.nodes) do
     local floats = node.op.workspace and node.op.workspace(layout.sizes(g.target, node), g.target)

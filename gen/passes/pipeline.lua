@@ -58,7 +58,7 @@ function pipeline.sample(c, dump)
   g.decode = true
   g.rows = math.min(c.block_size, SAMPLER_ROWS)
   g.logits = require("gen.models." .. c.model).forward(g, decode, g.rows)
-  g.logits.kind = "output" -- the caller's memory
+  g.logits.kind = "output" -- in the caller's memory
   run_passes(g, { "fuse", "plan" }, function(name, text) dump("sample-" .. name, text) end)
   return g
 end

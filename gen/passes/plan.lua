@@ -1,6 +1,6 @@
--- plan: gives every tensor its place. Parameters and their gradients lie one after the other, so that
--- a layer is a constant distance from the next; activations and their gradients share one arena, where
--- two tensors may have the same memory if they are never live at the same time.
+-- plan: gives every tensor an address. Parameters and their gradients lie one after another, so that
+-- layers are at equal distances; activations and their gradients share one arena, where two tensors
+-- may have the same memory if they are never live at the same time.
 local graph = require("gen.ir.graph")
 local inplace = require("gen.ir.inplace")
 local schedule = require("gen.passes.schedule")
@@ -8,7 +8,7 @@ local target = require("gen.ir.target")
 
 local plan = {}
 
--- Floats that a tensor takes, up to where the next one may begin.
+-- Floats that a tensor takes, up to the next one's beginning.
 local function room(g, tensor)
   local align = g.target.align
   return (target.floats(g.target, tensor) + align - 1) // align * align
@@ -25,8 +25,8 @@ local function place(g, tensors, region, offset)
   return offset
 end
 
--- Where parameters lie in the host's memory, which checkpoints are written from: without padding, a
--- cache line apart. Returns the floats of all.
+-- Places parameters in the host's memory, from which checkpoints are written: without padding, each
+-- from a new cache line on. Returns the floats of all.
 local function place_on_host(params)
   local offset = 0
   for _, param in ipairs(params) do
@@ -36,8 +36,8 @@ local function place_on_host(params)
   return offset
 end
 
--- On CUDA the parameters that weight decay applies to lie first, so that the optimizer tells them
--- by their place. Returns how many floats they take.
+-- On CUDA the parameters with weight decay come first, so that the optimizer knows them by their
+-- addresses. Returns the new order, and how many floats these take.
 local function decayed_first(g, params)
   local first, rest, floats = {}, {}, 0
   for _, param in ipairs(params) do
@@ -49,8 +49,8 @@ local function decayed_first(g, params)
   return first, floats
 end
 
--- The sampler's runtime hands weights over one by one, in the order of the table, layers together:
--- an address is a number in that list.
+-- The sampler gets weights as a list, in the order of the table, where all layers of a family come
+-- together: an address is a number in that list.
 local function place_weights(g)
   local families, order, count = {}, {}, 0
   for _, param in ipairs(g.params) do
@@ -100,7 +100,7 @@ end
 
 -- ---- lifetimes ----------------------------------------------------------------------------------
 
--- first and last position of each tensor; a block of rows runs as one.
+-- The first and last position of each tensor; the nodes of a loop over row blocks count as one.
 local function lifetimes(g)
   local block_first, block_last = {}, {}
   for position, node in ipairs(g.nodes) do
@@ -122,10 +122,10 @@ local function lifetimes(g)
   return lives
 end
 
--- ---- storages: tensors that have the same memory because one is made from the other in place ----
+-- ---- storages: tensors that share memory, since one is computed in place of another -------------
 
--- The operand whose memory the first output of a node takes, or nil: one that nobody reads later, or, in a block of
--- rows, of whose rows each block makes its own.
+-- The operand that the first output of a node is written over, or nil: one that no later node reads; in a row block,
+-- one that is made and last read in the same loop as the output.
 local function inplace_operand(g, node, position, lives)
   local out = node.outputs[1]
   for _, tensor in ipairs(inplace.operands(g, node)) do
@@ -159,7 +159,7 @@ local function make_storages(g, lives, apart)
   return list
 end
 
--- Sets each storage's layer: that of all its members, or nil.
+-- Sets each storage's layer: that of all its members, or nil if they differ.
 local function find_layers(list)
   for _, storage in ipairs(list) do
     storage.layer = storage.members[1].layer
@@ -169,8 +169,8 @@ local function find_layers(list)
   end
 end
 
--- The families that some storages hold for several layers, but none for all. Addresses of such would
--- move unevenly from layer to layer.
+-- The families of which some storages hold several layers, but none holds all. Their addresses would
+-- not be at equal distances from layer to layer.
 local function uneven_families(list)
   local holder, uneven = {}, {}
   for _, storage in ipairs(list) do
@@ -201,9 +201,9 @@ local function storages(g, lives)
   end
 end
 
--- ---- families: the storages of one family in all layers -----------------------------------------
+-- ---- families: the storages of a family, of all layers ------------------------------------------
 
--- Intervals in order, those that touch joined.
+-- Intervals in order, joined if they touch.
 local function merged(lives)
   local sorted, list = { table.unpack(lives) }, {}
   table.sort(sorted, function(a, b) return a.first < b.first end)
@@ -218,7 +218,7 @@ local function merged(lives)
   return list
 end
 
--- Of two merged lists.
+-- Whether two merged lists overlap.
 local function overlap(a, b)
   local i, j = 1, 1
   while a[i] and b[j] do
@@ -228,8 +228,8 @@ local function overlap(a, b)
   return false
 end
 
--- Whether no two of these storages are ever live at once.
-local function take_turns(list)
+-- Whether no two of these storages are ever live at the same time.
+local function never_together(list)
   local all = {}
   for _, storage in ipairs(list) do
     table.move(merged(storage.lives), 1, #storage.lives, #all + 1, all)
@@ -260,8 +260,8 @@ local function families(list)
       if (a.layer or 0) ~= (b.layer or 0) then return (a.layer or 0) < (b.layer or 0) end
       return a.order < b.order
     end)
-    -- Layers share one slot where their tensors never live together.
-    family.slots = take_turns(family.storages) and 1 or #family.storages
+    -- Layers share one slot if their storages are never live at the same time.
+    family.slots = never_together(family.storages) and 1 or #family.storages
     for _, storage in ipairs(family.storages) do
       table.move(storage.lives, 1, #storage.lives, #family.lives + 1, family.lives)
     end
@@ -270,7 +270,7 @@ local function families(list)
   return all
 end
 
--- ---- offsets: the largest first, each at the lowest place where nothing live is -----------------
+-- ---- offsets: the largest family first, each at the lowest address that is free while it lives ---
 
 local function lowest_gap(family, placed)
   local need = family.size * family.slots
@@ -308,7 +308,7 @@ local function pack_arena(all, region, base)
   return total
 end
 
--- Marks, of each gradient that a node adds to, whether it is the first in a step to do so.
+-- Marks for each gradient that a node adds to whether the node is the first in a step to do so.
 local function find_first_writers(g)
   local written = {}
   for _, node in ipairs(g.nodes) do
@@ -332,8 +332,8 @@ local function phases(g)
   return by_phase
 end
 
--- What the dump ends with: sizes of the regions in floats, the loops over layers, and every address
--- with the nodes (counted from 1) from which to which the memory is held.
+-- The end of the dump: sizes of the regions in floats, the loops over layers, and every address with
+-- the first and last node (counted from 1) for which the memory is held.
 function plan.text(g)
   local lines = { "-- sizes" }
   for _, name in ipairs({ "params", "state", "acts", "unplanned" }) do

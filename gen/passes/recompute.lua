@@ -1,13 +1,13 @@
--- recompute: trades memory for time. What the backward pass would read from the forward pass is
--- made again there, from less:
+-- recompute: trades time for memory. Values that the backward pass would read from the forward pass
+-- are recomputed, so that fewer are kept:
 --
---   gelu    the feed-forward layer's activated values, from what went into the activation
---   block   all that a layer made, from the layer's input
+--   gelu    the feed-forward layer's activated values, from the activation's input
+--   block   all values of a transformer block, from its input
 --
--- A node is made again as it was: same parameters, same dropout sites, so the same values.
+-- A node is repeated with the same parameters and dropout sites, so its values are the same.
 local recompute = {}
 
--- Which forward nodes are made again, by g.recompute.
+-- Whether a forward node is repeated, by g.recompute.
 local function again_node(g, node)
   if g.recompute == "gelu" then return node.op.activation end
   return node.layer ~= nil
@@ -20,12 +20,12 @@ local function twin(g, tensor, producer)
   return tensor.again
 end
 
--- The nodes that make `tensor` again, in order, added to `list`; returns its twin.
+-- Appends the nodes that recompute `tensor` to `list`, in order; returns its twin.
 local function make_again(g, tensor, twins, list)
   local node = tensor.producer
   if twins[tensor] then return twins[tensor] end
   if not node or node.phase ~= "forward" or not again_node(g, node) then return tensor end
-  -- A layer's input is kept: the values of the layer before are not made again.
+  -- A layer's input is kept: the values of the layer before are not recomputed.
   local clone = { op = node.op, inputs = {}, outputs = {}, attrs = node.attrs, dims = {},
     site = node.site, line = node.line, phase = "backward", layer = node.layer, epilogue = {} }
   for letter, size in pairs(node.dims) do clone.dims[letter] = size end
@@ -47,7 +47,7 @@ function recompute.run(g)
   for _, node in ipairs(g.nodes) do
     if node.phase == "backward" and node.layer then
       for i, input in ipairs(node.inputs) do
-        -- What the next layer reads is that layer's input, and stays.
+        -- A tensor of another layer is this one's input, and kept.
         local kept = input and input.producer and input.producer.layer ~= node.layer
         if input and not kept then node.inputs[i] = make_again(g, input, twins, nodes) end
       end

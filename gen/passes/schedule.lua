@@ -1,12 +1,11 @@
--- schedule: the nodes of a planned graph as a program would run them: one by one, in blocks of rows, or as
--- a loop over layers that repeat. Layers repeat where they have the same kernels and every address moves
--- by the same distance from one to the next; a layer that differs (the first one's gradient, say) is a
--- run of its own.
+-- schedule: the nodes of a planned graph as a program runs them: one by one, in a loop over row blocks, or in
+-- a loop over layers. Layers are in one loop if they have the same kernels and every address moves by the same
+-- distance from one to the next; a layer that differs (the first one's backward pass, for example) is alone.
 local graph = require("gen.ir.graph")
 
 local schedule = {}
 
--- What decides a node's kernel; dropout sites are numbers that it is called with.
+-- Text that is the same for nodes with the same kernel; dropout sites are arguments, so they do not count.
 local function signature(node)
   local words = { node.op.name }
   for i in ipairs(node.op.inputs) do
@@ -38,8 +37,8 @@ local function node_site(node)
   return node.attrs.site or 0
 end
 
--- How far the addresses and dropout sites of a layer's nodes are from another's, for each layer between
--- them: { of = tensor -> floats, site = node -> number }. Nil where the layers do not repeat.
+-- The distances of addresses and dropout sites between two layers' nodes, divided by the number of layers
+-- between them: { of = tensor -> floats, site = node -> number }. Nil if they cannot be in one loop.
 local function strides_between(layer, other)
   local strides, step = { of = {}, site = {} }, other.layer - layer.layer
   if #layer ~= #other then return nil end
@@ -66,8 +65,8 @@ local function equal(a, b)
   return true
 end
 
--- Whether a layer goes on what item.layers began; if so, item.strides says how.
-local function goes_on(item, layer)
+-- Whether a layer can join the loop over item.layers; if so, sets item.strides.
+local function joins(item, layer)
   local first, last = item.layers[1], item.layers[#item.layers]
   if math.abs(layer.layer - last.layer) ~= 1 then return false end
   local strides = strides_between(first, layer)
@@ -78,8 +77,8 @@ local function goes_on(item, layer)
   return true
 end
 
--- The nodes of a layer that stand together, as one run.
-local function runs(nodes)
+-- Groups consecutive nodes of the same layer; any other node is a group alone.
+local function groups(nodes)
   local list = {}
   for _, node in ipairs(nodes) do
     local last = list[#list]
@@ -92,16 +91,16 @@ local function runs(nodes)
   return list
 end
 
--- Nodes of one phase as items: { node = n }, { block = b, nodes = { ... } }, or { layers = { { nodes of
--- one, layer = l }, ... }, strides = s }.
+-- Nodes of one phase as items: { node = n }, { block = row block, nodes = { ... } }, or { layers = { { nodes
+-- of one, layer = l }, ... }, strides = s }.
 function schedule.items(nodes)
   local items = {}
-  for _, run in ipairs(runs(nodes)) do
-    local last, node = items[#items], run[1]
-    if run.layer and last and last.layers and goes_on(last, run) then
-      last.layers[#last.layers + 1] = run
-    elseif run.layer then
-      items[#items + 1] = { layers = { run } }
+  for _, group in ipairs(groups(nodes)) do
+    local last, node = items[#items], group[1]
+    if group.layer and last and last.layers and joins(last, group) then
+      last.layers[#last.layers + 1] = group
+    elseif group.layer then
+      items[#items + 1] = { layers = { group } }
     elseif node.block and last and last.block == node.block then
       last.nodes[#last.nodes + 1] = node
     elseif node.block then
