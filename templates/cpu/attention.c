@@ -11,10 +11,10 @@
 //$ function numbers(k)
 //$     local T, D, wide = k.d.T, k.d.D, 2 * k.vec
 //$     local panels = (T + wide - 1) // wide
-//$     -- Backward: panels in a block of queries, so that weights and dscores of a block fit into L2.
+//$     -- Backward: panels in a cache block of queries, whose weights and dscores fit into L2.
 //$     local block = math.max(1, math.min(panels, 128 // wide, 65536 // (T * wide)))
 //$     if not k.specialise then block = 128 // wide end
-//$     -- Rows that end within a vector are copied and padded, unless the instruction set has masked loads.
+//$     -- Rows that end within a vector are copied and padded, unless there are masked loads.
 //$     local whole = (D + k.vec - 1) // k.vec * k.vec
 //$     local copies = k.vec < 16 and (whole > D or not k.specialise)
 //$     return T, D, wide, block, copies and T * whole

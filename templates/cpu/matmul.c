@@ -2,7 +2,7 @@
 
 //// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: one template, with K the inner dimension
 //// and COLS the columns of the result. The first operand is read in place; the weight is packed,
-//// one panel (DEPTH, WIDE) at a time, to stay in L1 while it meets a block of rows.
+//// one panel (DEPTH, WIDE) at a time, which stays in L1 while a cache block of rows uses it.
 //$ function matmul(k)
 //$ local t = k.tiling
 //$ if k.epilogue_is_long then

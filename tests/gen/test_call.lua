@@ -121,7 +121,7 @@ check.test("calls in emitted programs are of their kernels' heads", function()
   must_fit(tiny.train, 25)
   must_fit(tiny.sample, 10)
   must_fit(unspecialised.train, 25)
-  must_fit(build("plain", "cpu").train, 20) -- blocks of rows
+  must_fit(build("plain", "cpu").train, 20) -- row blocks
   must_fit(build("plain", "cpu", "specialise=false", "norm=rmsnorm").train, 20)
   must_fit(cuda.train, 30)
   must_fit(build("cuda", "cuda", "dtype=float32", "norm=rmsnorm", "bias=false").train, 20)
