@@ -1,5 +1,5 @@
 -- 32 small word-piece models: every combination of two heads, widths, batches, lengths and dropouts, around grid_base.
--- The longer of two runs that differ in max_iters alone goes on from the shorter one.
+-- The longer of two runs that differ in max_iters alone continues from the shorter one.
 return {
   base = "grid_base",
   grid = {

@@ -31,7 +31,7 @@ void streams_open(void);
 // Prints one line to stderr (place, what was found, what was wanted, what to do) and exits.
 _Noreturn void die(enum exit_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-// Prints one line to stderr and goes on.
+// Prints one line to stderr and continues.
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // If set, die() calls it once before it exits, to remove temporary files.
 extern void (*die_hook)(void);

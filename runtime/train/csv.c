@@ -77,7 +77,7 @@ static void csv_replace(FILE *file, const char *path, bool keep) {
         csv_fail(path, "cannot write");
     }
     if (aside) {
-        warn("%s: made anew from those lines; what it was is now %s", path, aside);
+        warn("%s: made again from those lines; the old file is now %s", path, aside);
     }
     free(temporary);
     free(aside);

@@ -141,7 +141,7 @@ double report_refresh(struct report *report) {
         report->warned = false;
     } else if (!report->warned && !stop_asked()) { // Ctrl-C ends the script too
         meter_clear();
-        warn("%s/report.html: not made: %s; training goes on", report->folder, line);
+        warn("%s/report.html: not made: %s; training continues", report->folder, line);
         report->warned = true;
     }
     return time_now() - start;

@@ -56,7 +56,7 @@ check "no warning" silent "not made" "$tmp/log"
 fresh_log
 check "if a page fails, the run does not" env REPORT_FAILS=1 "$trainer" --data_dir="$tmp" --out_dir="$tmp/failing" --max_iters=120 --report=1
 REPORT_FAILS=1 train failing2 --report=1
-check "one line says so, with its reason" once "report.html: not made: no page today; training goes on"
+check "one line says so, with its reason" once "report.html: not made: no page today; training continues"
 check "and the run continued" test -s "$tmp/failing2/state.safetensors"
 REPORT_SLOW="$tmp/slow" "$trainer" --data_dir="$tmp" --out_dir="$tmp/slow" --report=1 >"$tmp/log" 2>&1 &
 pid=$!

@@ -59,7 +59,7 @@ code=$(cat "$tmp/code")
 check "the reader of its output is gone: stopped" ends 75
 check "with a state" test -s "$tmp/pipe/state.safetensors"
 check "and without a message" test ! -s "$tmp/log"
-check "goes on" train pipe
+check "resumes" train pipe
 check "the same run after that" same_run pipe
 { sample --num_samples=1000 2>"$tmp/log"; echo $? >"$tmp/code"; } | head -n 1 >"$tmp/first"
 check "a sampler ends" test "$(cat "$tmp/code")" = 74

@@ -93,7 +93,7 @@ while [ $i -lt 24 ]; do echo "$i $((300 - i))"; i=$((i + 1)); done >"$tmp/kit/sm
 program "$tmp/kit/parity" <<'END'
 echo "tiny: loss rel 1.0e-08, worst grad 1.0e-07, after 20 1.0e-07: ok"
 END
-# A run of 160 steps that can be stopped and goes on.
+# A run of 160 steps that can be stopped and resumed.
 cat >"$tmp/train" <<'END'
 last=159
 for word in "$@"; do
