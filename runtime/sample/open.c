@@ -246,7 +246,7 @@ static void open_warn(const struct safetensors *file) {
     struct open_difference difference;
     const char *format = safetensors_metadata(file, "format");
     if (open_compare(&difference, file, OPEN_shape) && *difference.theirs) {
-        warn("%s: trained with %s, this sampler has %s", file->path, difference.theirs,
+        warn("%s: trained with %s, this sampler has %s; continuing", file->path, difference.theirs,
              difference.ours);
     }
     if (format && !strcmp(format, "diecast") && !file->hashed) {
