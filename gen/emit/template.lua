@@ -4,9 +4,11 @@
 --   //$ STATEMENT    a line of Lua
 --   $(EXPR)          a value: a string or a number, always a whole C token or more
 --
--- Every template line becomes one line of one Lua chunk, loaded under the template's path, so that
--- Lua's own messages name the template's line. An unknown name, a nil value or an unbalanced $(
--- raises.
+-- A template of several files has `//$ include("FILE")` in its first: what FILE, of the same folder, defines is then
+-- defined for all of them.
+--
+-- Every line of a file becomes one line of one Lua chunk, loaded under the file's path, so that Lua's own messages
+-- name the template's line. An unknown name, a nil value or an unbalanced $( raises.
 local template = {}
 
 -- One line of a template as one line of Lua.
@@ -37,11 +39,12 @@ local function read_lines(path)
   return lines
 end
 
--- Loads a template. Its functions become fields of the result: t.layernorm(k) returns the text that
--- the function of that name writes. `given` holds further names that its Lua may use.
+-- Loads a template. Its functions, and those of the files that it includes, become fields of the result:
+-- t.layernorm(k) returns the text that the function of that name writes. `given` holds further names that its Lua
+-- may use.
 function template.load(path, given)
   local out = {}
-  local names = {
+  local language = {
     ipairs = ipairs, pairs = pairs, tostring = tostring, string = string, math = math, table = table,
     _line = function(...) out[#out + 1] = table.concat({ ... }) end,
     _value = function(expression, v)
@@ -51,20 +54,27 @@ function template.load(path, given)
       return tostring(v)
     end,
   }
-  for name, value in pairs(given or {}) do names[name] = value end
-  setmetatable(names, {
-    __index = function(_, name) error(("unknown name '%s'"):format(name), 2) end,
+  for name, value in pairs(given or {}) do language[name] = value end
+  -- What the template defines.
+  local names = setmetatable({}, {
+    __index = function(_, name)
+      return language[name] or error(("unknown name '%s'"):format(name), 2)
+    end,
   })
 
-  local lines = read_lines(path)
-  for number, line in ipairs(lines) do lines[number] = translate(line, path, number) end
-  local chunk, message = load(table.concat(lines, "\n"), "@" .. path, "t", names)
-  if not chunk then error(message, 0) end
-  chunk()
+  local function run(file)
+    local lines = read_lines(file)
+    for number, line in ipairs(lines) do lines[number] = translate(line, file, number) end
+    local chunk, message = load(table.concat(lines, "\n"), "@" .. file, "t", names)
+    if not chunk then error(message, 0) end
+    chunk()
+  end
+  function language.include(file) run(path:match("^(.*/)") .. file) end
+  run(path)
 
   local result = {}
   for name, value in pairs(names) do
-    if type(value) == "function" and not (given or {})[name] then
+    if type(value) == "function" then
       result[name] = function(...)
         out = {}
         value(...)

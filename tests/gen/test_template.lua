@@ -70,6 +70,20 @@ after
 //$ end
 ]], nil, "before\ninner 7\nafter\n"))
 
+check.test("a template of several files", function()
+  local second = os.tmpname()
+  local file = assert(io.open(second, "wb"))
+  file:write("//$ function inner(n)\ninner $(n) $(answer)\n//$ outer()\n//$ end\n")
+  file:close()
+  local text = expand(('//$ include("%s")\n//$ function f()\nbefore\n//$ inner(7)\n//$ end\n' ..
+    "//$ function outer()\nouter\n//$ end\n"):format(second:match("[^/]+$")), nil, { answer = 42 })
+  check.equal(text, "before\ninner 7 42\nouter\n")
+  check.equal(template.load(path, { answer = 42 }).inner(1), "inner 1 42\nouter\n")
+  check.fails(function() template.load(path).f() end, second .. ":2: unknown name 'answer'")
+  os.remove(second)
+  check.fails(function() template.load(path) end, second .. ": No such file")
+end)
+
 check.test("two expansions do not mix", function()
   write("//$ function f(k)\n$(k)\n//$ end\n")
   local loaded = template.load(path)
@@ -109,7 +123,7 @@ end)
 -- ---- the project's templates ----
 
 check.test("every template loads", function()
-  local list = assert(io.popen("ls templates/*.[ch] templates/cpu/*.c"))
+  local list = assert(io.popen("ls templates/*.[ch] templates/cpu/*.c templates/cuda/*.cu"))
   local count = 0
   for name in list:lines() do
     template.load(name)

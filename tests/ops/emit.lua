@@ -512,7 +512,10 @@ end
 local function has_template(t, definition)
   if t.backend == "cpu" or definition.expr then return true end
   local file, fn = table.unpack(definition.template)
-  return (pcall(template.line_of, ("templates/cuda/%s.cu"):format(file), fn))
+  local path = ("templates/cuda/%s.cu"):format(file)
+  local there = io.open(path)
+  if there then there:close() end
+  return there ~= nil and template.load(path)[fn] ~= nil
 end
 
 -- Every op is emitted in each of its forms: alone, in a store, and as the sampler's.

@@ -108,8 +108,8 @@ fault() { # name, file, from, to; the names that have to fail on stdin
 
 # ---- ten faults -----------------------------------------------------------------------------------
 
-hopper=templates/cuda/attention_hopper.cu
-mma=templates/cuda/attention.cu # heads of other sizes than 64 and 128 have these where Hopper's are asked for, too
+hopper=templates/cuda/attention_hopper
+mma=templates/cuda/attention # heads of other sizes than 64 and 128 have these where Hopper's are asked for, too
 # What all of Hopper's attention in bfloat16 is seen by.
 all_hopper='hopper attention-128
 hopper attention-128-f16
@@ -121,21 +121,21 @@ parity heads64-hopper bfloat16'
 plant() { # name
     case $1 in
         zeros) # Hopper's forward stores zeros: the loss falls all the same
-            fault $1 $hopper 'pack2<elem>(sums[i] * factor[r], sums[i + 1] * factor[r])' \
+            fault $1 ${hopper}_forward.cu 'pack2<elem>(sums[i] * factor[r], sums[i + 1] * factor[r])' \
                 'pack2<elem>(0.0f * factor[r], 0.0f)' <<END
 $all_hopper
 train small-hopper losses
 END
             ;;
         parity) # the backward's loads wait for the other phase of their stage
-            fault $1 $hopper 'mbarrier_wait(&s->empty[stage], used / 2 % 2 ^ 1);' \
+            fault $1 ${hopper}_backward.cu 'mbarrier_wait(&s->empty[stage], used / 2 % 2 ^ 1);' \
                 'mbarrier_wait(&s->empty[stage], used / 2 % 2);' <<END
 $all_hopper
 train small-hopper
 END
             ;;
         descriptor) # the keys' second box is looked for where the queries' is: of heads of 128 alone
-            fault $1 $hopper 'wgmma_step(a, box * 128 * 128 + within)' \
+            fault $1 ${hopper}_backward.cu 'wgmma_step(a, box * 128 * 128 + within)' \
                 'wgmma_step(a, box * $(ROWS) * 128 + within)' <<END
 hopper attention-128
 hopper attention-128-f16
@@ -143,7 +143,7 @@ ops bf16-hopper attention
 END
             ;;
         tail) # mma's forward leaves out the queries behind the last whole block
-            fault $1 $mma $'BLOCKS = (T + QUERIES - 1) / QUERIES;\n    // Q, then' \
+            fault $1 ${mma}_forward.cu $'BLOCKS = (T + QUERIES - 1) / QUERIES;\n    // Q, then' \
                 $'BLOCKS = T > QUERIES ? T / QUERIES : 1;\n    // Q, then' <<END
 ops bf16 attention
 ops bf16-hopper attention
@@ -178,7 +178,7 @@ parity heads64-hopper bfloat16
 END
             ;;
         dropout) # mma's backward draws another mask than its forward
-            fault $1 $mma 'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + g % 4);' \
+            fault $1 ${mma}_backward.cu 'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + g % 4);' \
                 'dropout_draw(&drop, site, chunk * 16 + 4 * (warp % 4) + (g + 1) % 4);' <<END
 ops bf16 attention
 ops bf16-hopper attention
@@ -193,7 +193,7 @@ ops bf16-hopper attention
 END
             ;;
         idle) # the timed step's attention does nothing but fill y with zeros
-            fault $1 $hopper $'    LAUNCH($(k.name), int_min($(k.d.sms), B * H * divide_up(T, 128)), 384,
+            fault $1 ${hopper}_forward.cu $'    LAUNCH($(k.name), int_min($(k.d.sms), B * H * divide_up(T, 128)), 384,
            sizeof(struct $(k.part.shared)), gpu->stream, $(maps));' \
                 $'    //$ if k.d.T == 232 then
     cudaMemsetAsync(y, 0, (size_t)N * C_LD * sizeof *y, gpu->stream);
