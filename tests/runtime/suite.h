@@ -184,13 +184,16 @@ static inline bool suite_all_asleep(int wanted) {
 // ---- running ------------------------------------------------------------------------------------
 
 // Runs one suite with all these tests, each in a separate case, since Check then makes and removes
-// the scratch folder outside the test's process. Returns main's result.
-static inline int suite_main(const char *name, const TTest *const *tests, int count) {
+// the scratch folder outside the test's process. Where set_up is not NULL, it is called before each
+// test, in the test's process. Returns main's result.
+static inline int suite_main_with(const char *name, void (*set_up)(void), const TTest *const *tests,
+                                  int count) {
     Suite *suite = suite_create(name);
     for (int i = 0; i < count; i++) {
         TCase *test = tcase_create(tests[i]->name);
         tcase_set_timeout(test, 300);
         tcase_add_unchecked_fixture(test, suite_enter, suite_leave);
+        tcase_add_checked_fixture(test, set_up, NULL);
         tcase_add_test(test, tests[i]);
         suite_add_tcase(suite, test);
     }
@@ -199,6 +202,10 @@ static inline int suite_main(const char *name, const TTest *const *tests, int co
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int suite_main(const char *name, const TTest *const *tests, int count) {
+    return suite_main_with(name, NULL, tests, count);
 }
 
 #endif

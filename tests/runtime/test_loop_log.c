@@ -1,0 +1,136 @@
+// test_loop_log.c: a run on a fake model resumes where metrics.jsonl is not as it was left: what
+// cannot be used is kept under another name.
+// links: tests/runtime/fake_model.c
+#include "tests/runtime/trial.h"
+
+// ---- a log that is not as it was left -----------------------------------------------------------
+
+// A run that is stopped before iteration 12, which leaves 14 lines: 12 steps, evaluations at 0 and
+// 10. Its log, for the caller to free.
+static char *stopped_log(const char *out, size_t *length) {
+    train((struct trial){.out = out, .flags = {"--csv=1"}, .signal = SIGTERM, .signal_at = 23},
+          EXIT_STOPPED);
+    return read_file(out, "metrics.jsonl", length);
+}
+
+static void put_log(const char *out, const char *bytes, size_t length) {
+    char path[64];
+    snprintf(path, sizeof path, "%s/metrics.jsonl", out);
+    suite_write(path, bytes, length);
+}
+
+static char *line_of(char *log, int iter) {
+    char start[32];
+    snprintf(start, sizeof start, "{\"iter\":%d,\"loss\"", iter);
+    char *line = strstr(log, start);
+    ck_assert_ptr_nonnull(line);
+    return line;
+}
+
+// Goes on with a log of these bytes: to the end, saying these words, with `lines` lines at the end.
+static void goes_on_with(const char *out, const char *bytes, size_t length, const char *words,
+                         int lines) {
+    put_log(out, bytes, length);
+    struct ending ending = train((struct trial){.out = out, .flags = {"--csv=1"}}, EXIT_DONE);
+    ck_assert_msg(strstr(ending.text, words) != NULL, "no '%s' in: %s", words, ending.text);
+    char *log = read_metrics(out), *steps = read_file(out, "metrics.csv", &length);
+    ck_assert_int_eq(count_words(log, "\n"), lines);
+    ck_assert_int_eq(count_words(steps, "\r\n"), count_words(log, "grad_norm") + 1);
+    ck_assert_int_eq(count_words(log, "{\"iter\":30,"), 2);
+    free(log);
+    free(steps);
+}
+
+START_TEST(a_line_that_is_none) {
+    write_data("data", FAKE_TOKENIZER);
+    for (int way = 0; way < 3; way++) {
+        const char *const out = ((const char *[]){"zeros", "text", "cut"})[way];
+        size_t length, table_length;
+        char *log = stopped_log(out, &length), *line = line_of(log, 5);
+        char *table = read_file(out, "metrics.csv", &table_length);
+        if (way == 0) {
+            memset(line, 0, 20);
+        } else if (way == 1) {
+            memcpy(line, "nothing of a run's", 18);
+        } else {
+            *strchr(line, '}') = ' ';
+        }
+        goes_on_with(out, log, length, "line 7 is none of a run's log; all of it is now ",
+                     ITERS + 4 - 1);
+        is_kept(out, "metrics.damaged.jsonl", log, length);
+        is_kept(out, "metrics.damaged.csv", table, table_length);
+        free(table);
+        free(log);
+    }
+}
+END_TEST
+
+START_TEST(an_iteration_that_cannot_be) {
+    write_data("data", FAKE_TOKENIZER);
+    size_t length;
+    char *log = stopped_log("high", &length);
+    line_of(log, 5)[8] = '9'; // which is behind 4 and in front of 6
+    goes_on_with("high", log, length, "line 8 is of iteration 6, behind one of 9; all of it",
+                 ITERS + 4 - 1);
+    is_kept("high", "metrics.damaged.jsonl", log, length);
+    free(log);
+    // one that would be of the run's own, and is not what comes next; a name that is taken
+    log = stopped_log("later", &length);
+    memcpy(line_of(log, 11) + 8, "31", 2);
+    suite_write_text("later/metrics.damaged.jsonl", "an earlier accident");
+    goes_on_with("later", log, length, "line 14 is of iteration 31, behind one of 10; all of it",
+                 ITERS + 4 - 1);
+    is_kept("later", "metrics.damaged.2.jsonl", log, length);
+    free(log);
+}
+END_TEST
+
+START_TEST(a_log_that_is_shorter) {
+    write_data("data", FAKE_TOKENIZER);
+    size_t length;
+    char *log = stopped_log("lines", &length);
+    static const char says[] = ", where the state knows of 14: the log goes on with a gap\n";
+    goes_on_with("lines", log, (size_t)(line_of(log, 9) - log), says, ITERS + 4 - 4);
+    ck_assert(!has_file("lines", "metrics.damaged.jsonl"));
+    free(log);
+    log = stopped_log("half", &length); // of a line that the state has behind it
+    length = (size_t)(line_of(log, 9) - log) + 20;
+    goes_on_with("half", log, length, says, ITERS + 4 - 4);
+    is_kept("half", "metrics.damaged.jsonl", log, length);
+    free(log);
+    free(stopped_log("gone", &length));
+    ck_assert_int_eq(unlink(suite_path("gone/metrics.jsonl")), 0);
+    struct ending ending = train((struct trial){.out = "gone"}, EXIT_DONE);
+    ck_assert(strstr(ending.text, "metrics.jsonl: has 0 lines of iterations before 12"));
+}
+END_TEST
+
+START_TEST(a_log_that_cannot_be_read) {
+    write_data("data", FAKE_TOKENIZER);
+    size_t length;
+    free(stopped_log("run", &length));
+    ck_assert_int_eq(rename(suite_path("run/metrics.jsonl"), suite_path("log")), 0);
+    ck_assert_int_eq(symlink("/proc/self/mem", suite_path("run/metrics.jsonl")), 0);
+    struct ending ending = train((struct trial){.out = "run"}, EXIT_DONE);
+    ck_assert_msg(strstr(ending.text, "cannot be read behind line 0: Input/output error; all of "
+                                      "it is now "),
+                  "%s", ending.text);
+    char target[32] = "";
+    ck_assert_int_gt(readlink(suite_path("run/metrics.damaged.jsonl"), target, sizeof target - 1),
+                     0);
+    ck_assert_str_eq(target, "/proc/self/mem");
+    char *log = read_metrics("run");
+    ck_assert_int_eq(count_words(log, "grad_norm"), ITERS - 12);
+    free(log);
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        a_line_that_is_none,
+        an_iteration_that_cannot_be,
+        a_log_that_is_shorter,
+        a_log_that_cannot_be_read,
+    };
+    return suite_main("loop: log", tests, sizeof tests / sizeof tests[0]);
+}
