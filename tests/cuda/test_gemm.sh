@@ -26,13 +26,13 @@ else
         libraries="$libraries $object"
     done
 fi
-for file in runtime/base/*.c runtime/gpu/*.c runtime/programs/gpu_tune.c tests/cuda/test_gemm.c \
+for file in runtime/base/*.c runtime/gpu/*.c runtime/programs/gpu_tune.c tests/cuda/gemm/*.c \
     tests/cuda/test_gemm_model.c; do
     $strict $CC -std=gnu11 $flags $include -c $file -o "$tmp/$(echo "${file%.c}" | tr / _).o"
 done
 cd "$tmp"
 ar rcD runtime.a runtime_base_*.o runtime_gpu_*.o # of which the linker takes what is called
-$strict $CXX $flags tests_cuda_test_gemm.o runtime.a $libraries -lm -o test_gemm
+$strict $CXX $flags tests_cuda_gemm_*.o runtime.a $libraries -lm -o test_gemm
 $strict $CXX $flags runtime_programs_gpu_tune.o tests_cuda_test_gemm_model.o runtime.a $libraries -lm -o tune
 
 export DIECAST_TUNE=folder/of/tune
