@@ -1,29 +1,31 @@
--- call: what a kernel is given, and in which order. The calling convention stands here alone: heads of kernels (k.sign,
--- k.sign_part and k.sign_launch in templates) and calls of them (in emitted programs, the op harness and `make tune`)
--- are made from one list, call.arguments. In this order, where a kernel has them:
+-- call: the calling convention, a kernel's arguments and their order. Signatures of kernels (k.sign, k.sign_part and
+-- k.sign_launch in templates) and calls of them (in emitted programs, the op harness and `make tune`) are all made from
+-- one list, call.arguments. In this order, those that a kernel has:
 --
 --   gpu          struct gpu *gpu: on CUDA, for the function that launches the kernel
 --   sizes        const struct sizes *sizes: with specialise=false, for the kernel and for its parts (unspecialise.lua)
---   model        struct model *m, on CUDA struct step_state *state: where the op takes_model or draws a mask; const
---                unless it writes_model
---   operand      float *y, const float *x, ...: outputs; what a fused load or store keeps; inputs; the operands of ops
---                that are fused in. Those that are only read are const
---   site         uint32_t site: which mask is drawn
---   beta         bool first, on CUDA float beta: of outputs that are added to. True, or 0, where nothing is there yet;
---                else false, or 1. With the op's `betas` each such output has its own: first2, beta2
---   workspace    float *workspace: on CUDA, where layout gave the node one
---   scratch      void *scratch: in a trainer on the CPU, this thread's memory, where the op has `scratch`
---   weights, tokens   float *weights, int tokens: in a sampler, where the op gives_weights: where to write them (H,
+--   model        struct model *m, on CUDA struct step_state *state: if the op takes_model or draws a mask; const unless
+--                it writes_model
+--   operand      float *y, const float *x, ...: outputs; values that a fused load or store keeps; inputs; operands of
+--                fused ops. Those that are only read are const
+--   site         uint32_t site: the number of the dropout mask
+--   beta         bool first, on CUDA float beta: for outputs that are added to. True, or 0, if there is nothing to add
+--                to yet; else false, or 1. With the op's `betas` each such output has its own: first2, beta2
+--   workspace    float *workspace: on CUDA, if layout.lua gave the node one
+--   scratch      void *scratch: in a trainer on the CPU, this thread's memory, if the op has `scratch`
+--   weights, tokens   float *weights, int tokens: in a sampler, if the op gives_weights: the memory for them (H,
 --                tokens, tokens), or NULL
---   pos          int pos: in a sampler, the position of the first row, where the op takes_pos
+--   pos          int pos: in a sampler, the position of the first row, if the op takes_pos
 --   rows         int rows: in a sampler, the rows of this call
 --   thread, threads   int thread, int threads: on the CPU
 --
--- A kernel's parts are given what stands up to workspace. A kernel knows nothing of blocks of rows: its caller gives
--- addresses of the block's first row. The macro RUN of an emitted program adds gpu, thread and threads.
+-- A kernel's helper functions, its parts, get the arguments from model to workspace. A kernel knows nothing of row
+-- blocks: its caller passes addresses of the row block's first row. The macro RUN of an emitted program adds gpu,
+-- thread and threads.
 --
 -- Callers give a value for each kind (call.text): gen/emit/program.lua, tests/ops/emit.lua, gen/tune.lua. A new kind is
--- one line of `arguments`, and its value there; a caller that has none is told which. Depends on nothing of this room.
+-- one line in call.arguments, and a value there; if a caller has none, the error names it. Depends on nothing of this
+-- room.
 local graph = require("gen.ir.graph")
 
 local call = {}
@@ -40,8 +42,8 @@ end
 
 -- ---- the operands -------------------------------------------------------------------------------
 
--- A node's operands in their order, { name, tensor, const }, and of each step of its prologue and
--- epilogue the names of its own: of what it keeps { name }, of an op by the op's names.
+-- A node's operands in order, { name, tensor, const }; and for each step of its prologue and epilogue
+-- the names of its operands: { name } of a kept value, or the op's names -> names.
 function call.operands(node)
   local list, taken = {}, {}
   local function add(name, tensor, const)
@@ -83,7 +85,7 @@ function call.operands(node)
   return list, step_names
 end
 
--- How many outputs have a beta of their own.
+-- How many betas the kernel has.
 local function count_betas(node, cuda)
   local count = 0
   for i, operand in ipairs(node.op.outputs) do
@@ -96,8 +98,8 @@ end
 
 call.SIZES = "const struct sizes *sizes" -- unspecialise.lua writes it into heads
 
--- A kernel's arguments: { kind, name, c: the parameter, number: which of its kind, operand }. `part`: its parts have
--- it too. k has op, node, target, specialise, decode, site and operands.
+-- A kernel's arguments: { kind, name, c: the parameter in C, number: among its kind, operand, part: its parts get it
+-- too }. k has op, node, target, specialise, decode, site and operands.
 function call.arguments(k)
   local list, count = {}, {}
   local op, cuda, decode = k.op, k.target.backend == "cuda", k.decode
@@ -135,7 +137,7 @@ function call.arguments(k)
   return list
 end
 
--- ---- heads --------------------------------------------------------------------------------------
+-- ---- signatures ---------------------------------------------------------------------------------
 
 local function field_of(list, field, wanted)
   local words = {}
@@ -154,11 +156,11 @@ function call.entry(t, name)
   return t.backend == "cuda" and name .. "_launch" or name
 end
 
--- Gives k what templates write heads and calls of parts with:
---   sign(head, name)                the kernel's own; on CUDA, each of those that it is made of
---   sign_part(head, name [, extra]) a part's: what parts are given, then more parameters
---   sign_launch()                   on CUDA, of the function that launches it
---   arg_names                       what parts are given, to call one with
+-- Gives k the functions with which templates write signatures and calls of parts:
+--   sign(head, name)                the kernel's signature; on CUDA, that of each kernel that it consists of
+--   sign_part(head, name [, extra]) a part's: the arguments of parts, then more parameters
+--   sign_launch()                   on CUDA, that of the function that launches it
+--   arg_names                       the arguments with which a part is called
 function call.bind(k)
   local list = call.arguments(k)
   k.arguments, k.arg_names = list, field_of(list, "name", in_parts)
@@ -189,15 +191,15 @@ local function values(list, give, skip)
   return table.concat(words, ", ")
 end
 
--- A call of the kernel k, which the text may have under another name.
+-- A call of the kernel k, which may have another name in the text.
 function call.text(k, give, name)
   return ("%s(%s)"):format(call.entry(k.target, name or k.name), values(k.arguments, give, {}))
 end
 
--- Gives each argument from what is called as it is.
+-- Values that are the arguments' own names.
 call.NAMES = setmetatable({}, { __index = function() return function(argument) return argument.name end end })
 
--- In an emitted program RUN calls a kernel: a frame's macro, with what all its calls have in common.
+-- The macro RUN, with which an emitted program calls kernels: it adds the arguments that all calls share.
 call.RUN = {
   train = "kernel(__VA_ARGS__, thread, threads)",
   sample = "kernel(__VA_ARGS__, thread, s->threads)",
@@ -205,16 +207,16 @@ call.RUN = {
 }
 local in_run = { gpu = true, thread = true, threads = true }
 
--- A call through it.
+-- A call through RUN.
 function call.run_text(k, give)
   local words = values(k.arguments, give, in_run)
   return ("RUN(%s)"):format(words == "" and k.name or k.name .. ", " .. words)
 end
 
--- ---- CUDA's kernels that no node asks for ---------------------------------------------------------
+-- ---- CUDA's kernels that belong to no node --------------------------------------------------------
 
--- They are launched with gpu, where they find what they work on. Of each that is given more: its
--- parameters, and the values.
+-- They are launched with gpu, which has their operands. For a kernel with more arguments: its parameters,
+-- and their values.
 local whole = {
   cast = { "elem *packed, const float *params", "(elem *)gpu->packed, gpu->params" },
 }

@@ -5,18 +5,18 @@ local target = require("gen.ir.target")
 
 local cost = {}
 
--- Each operand is read or written once; a gradient that is added to, both.
+-- Each operand is read or written once; a gradient that is added to is both.
 function cost.bytes(node)
   local total, seen = 0, {}
   local function add(tensor)
     if not tensor or seen[tensor] then return end
     seen[tensor] = true
     local bytes = target.bytes(tensor) * graph.count(tensor)
-    if node.sliced and node.sliced[tensor] then bytes = bytes // node.block.count end
+    if node.sliced and node.sliced[tensor] then bytes = bytes // node.row_block.count end
     total = total + bytes
   end
   for i, tensor in ipairs(node.inputs) do
-    -- Of a table, the rows that are looked up; at most as many as there are.
+    -- A table counts with the rows that are looked up, at most all.
     if tensor and node.op.inputs[i].table then
       total = total + target.bytes(tensor) * math.min(graph.count(tensor), node.dims.N * node.dims.C)
     else

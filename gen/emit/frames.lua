@@ -24,7 +24,7 @@ local function flops_of_step(g)
   local total = 0
   for _, node in ipairs(g.nodes) do
     if node.phase ~= "loss" then
-      total = total + kernels.describe(node, g.target, false).flops * (node.block and node.block.count or 1)
+      total = total + kernels.describe(node, g.target, false).flops * (node.row_block and node.row_block.count or 1)
     end
   end
   return total

@@ -1,5 +1,5 @@
--- fusion: pointwise ops that are fused into a kernel's load or store, in C: as statements on `value`, and, for products
--- of cuBLASLt's, as what their store does. Depends on nothing of this room.
+-- fusion: pointwise ops that are fused into a kernel's load or store, in C: as statements on `value`, or, for
+-- cuBLASLt's products, as operands of its epilogue. Depends on nothing of this room.
 local fusion = {}
 
 -- The C of one pointwise op on the vector `value`: its expression with its operands loaded.
@@ -17,14 +17,14 @@ local function cpu_statements(list, step, names)
       c_of[operand[1]] = ("vec_load_n(%s + %s, lanes)"):format(names[operand[1]], at)
     end
   end
-  -- All words at once, since what one becomes may contain another.
+  -- All words are replaced at once, since a replacement may contain another word.
   list[#list + 1] = "value = " .. step.op.expr:gsub("[%a_][%w_]*", c_of)
 end
 
 -- The same on CUDA: the operands' vectors, then the expression for each of the eight elements.
 local function cuda_statements(list, step, names)
   if step.keep then
-    -- What goes on is what was kept: made again from it, all behind it is the same.
+    -- The value continues as it was stored, so that whatever is recomputed from the stored one is the same.
     list[#list + 1] = "value = vec_round<elem>(value)"
     list[#list + 1] = ("vec_store(%s + at, value)"):format(names[1])
     return
@@ -53,7 +53,7 @@ function fusion.statements(steps, step_names, backend)
   return list
 end
 
--- The tensors of which a store reads or writes a tile beside its result's, by name: a residual, what is kept.
+-- The names of tensors of which a store reads or writes a tile besides its result's: a residual, a kept value.
 function fusion.store_tiles(steps, step_names)
   local list = {}
   for _, step in ipairs(steps) do
@@ -73,7 +73,7 @@ function fusion.is_long(steps)
   return false
 end
 
--- The site of the mask that one of the steps draws; nil where none does.
+-- The dropout site of the step that draws a mask, or nil.
 function fusion.dropout_site(steps)
   for _, step in ipairs(steps) do
     if step.op and step.op.mask then return step.attrs.site end
@@ -81,7 +81,7 @@ function fusion.dropout_site(steps)
   return nil
 end
 
--- What the store of a product of cuBLASLt's does, by the names of its operands.
+-- The epilogue of a cuBLASLt product, by the names of its operands.
 function fusion.gemm_store(node, step_names)
   local store = {}
   for _, step in ipairs(node.epilogue) do
@@ -102,7 +102,7 @@ function fusion.gemm_store(node, step_names)
   return store
 end
 
--- A pointwise op that fused into nothing: the same statement, between a load and a store.
+-- A pointwise op that is not fused, as a kernel with this op in its store: a load, the statement, a store.
 function fusion.standalone(node)
   local copy = {}
   for key, value in pairs(node) do copy[key] = value end

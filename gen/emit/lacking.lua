@@ -1,5 +1,5 @@
--- lacking: ops of a planned graph that its backend has no template for, said in one line with the keys that ask for
--- them.
+-- lacking: if a backend has no template for an op of a planned graph, one line says so, with the keys that ask for the
+-- op.
 local graph = require "gen.ir.graph"
 local kernels = require "gen.emit.kernels"
 local pipeline = require "gen.passes.pipeline"
@@ -10,7 +10,7 @@ local lacking = {}
 -- Whether a config's graph has the op, alone or in a kernel's load or store.
 local function asks_for(c, op)
   local ok, g = pcall(pipeline.train, c, function() end)
-  if not ok then return true end -- no such model, so that the key says nothing
+  if not ok then return true end -- there is no such model, so the key decides nothing
   for _, node in ipairs(g.nodes) do
     if node.op == op then return true end
     for step in graph.steps(node) do
@@ -20,7 +20,7 @@ local function asks_for(c, op)
   return false
 end
 
--- The keys without whose value, at their default, nothing asks for the op: { "norm=rmsnorm" }.
+-- The keys that ask for the op: with their default value the graph does not have it. { "norm=rmsnorm" }
 local function keys_of(c, op)
   local words = {}
   for _, key in ipairs(schema.baked_keys()) do
@@ -34,7 +34,7 @@ local function keys_of(c, op)
   return words
 end
 
--- Raises { code = 64, message } for the first node whose template is not there.
+-- Raises { code = 64, message } for the first node without a template.
 function lacking.check(g, c)
   for _, node in ipairs(g.nodes) do
     local path, fn = kernels.lacks(node, g.target, g.decode)

@@ -1,13 +1,13 @@
--- literal: values as C writes them. Depends on nothing.
+-- literal: values as C literals. Depends on nothing.
 local literal = {}
 
--- A C string literal: bytes that C could take for something else, trigraphs among them, are octal.
+-- A C string literal: bytes that C could interpret, also trigraphs, are octal.
 function literal.string(text)
   local function octal(byte) return ("\\%03o"):format(byte:byte()) end
   return '"' .. text:gsub('[%c"\\\x7f-\xff]', octal):gsub("%?%?", "?\\077") .. '"'
 end
 
--- A float, the shortest that reads back the same.
+-- A float literal that reads back as the same float.
 function literal.float(value)
   local text = ("%.9g"):format(value)
   if not text:find("[.e]") then text = text .. ".0" end

@@ -1,5 +1,5 @@
--- names: the name of a node's kernel, which says its op, its sizes and what is fused into it. Nodes of
--- the same name share one kernel. Depends on nothing of this room.
+-- names: the name of a node's kernel: its op, its sizes and the ops fused into it. Nodes whose kernels
+-- have the same name share one. Depends on nothing of this room.
 local graph = require("gen.ir.graph")
 
 local names = {}
@@ -27,13 +27,12 @@ local function sizes_text(node)
   return graph.shape_text(sizes)
 end
 
--- The sizes in a kernel's name; one that is told them when it is called serves any.
+-- The sizes in a kernel's name; "any" if it takes them as arguments.
 function names.sizes(node, t)
   return t.specialise == false and "any" or sizes_text(node)
 end
 
--- The name of a node's kernel; a sampler's have "decode" in it, so that no two of a program are
--- alike.
+-- The name of a node's kernel; a sampler's have "decode" in it, so that names in a program are unique.
 function names.kernel(node, t, decode)
   local words = { node.op.name, names.sizes(node, t) }
   if decode and not node.op.decode_only then table.insert(words, 2, "decode") end

@@ -1,5 +1,5 @@
--- params: the parameters as tables of model.h: where each lies, how it begins, and how many there are.
--- Depends on literal of this room.
+-- params: the parameters as tables of model.h: their addresses, initial values and counts. Depends on
+-- literal of this room.
 local graph = require("gen.ir.graph")
 local literal = require("gen.emit.literal")
 local target = require("gen.ir.target")
@@ -35,7 +35,7 @@ function params.table(g, c)
   return entries
 end
 
--- Counts that people know: all parameters, and nanoGPT's count without position embeddings.
+-- The number of all parameters, and nanoGPT's count, without position embeddings.
 function params.totals(entries)
   local all, nanogpt = 0, 0
   for _, entry in ipairs(entries) do

@@ -1,5 +1,5 @@
--- program: a planned graph becomes functions that call kernels. It decides nothing: names, addresses, order and
--- fusions are the graph's. Depends on kernels of this room, and what they depend on.
+-- program: emits functions that call a planned graph's kernels. It decides nothing: names, addresses, order and fusions
+-- are the graph's. Depends on kernels of this room, and the files that it depends on.
 local call = require("gen.emit.call")
 local kernels = require("gen.emit.kernels")
 local names = require("gen.emit.names")
@@ -24,12 +24,12 @@ local function c_name(tensor, layer)
   return name
 end
 
--- The (B, T)-like letters are not known of a tensor on its own: its sizes stand in the comment.
+-- A tensor does not know its letters, as (B, T), so the comment has its sizes.
 local function shape_comment(tensor)
   return "(" .. table.concat(tensor.dims, ", ") .. ")"
 end
 
--- How the functions of a program are called and what they are given.
+-- The parameters and arguments of a program's functions.
 local dialects = {
   train = { model = "m", params = "struct model *m,%s int thread, int threads",
     args = { "m", "thread", "threads" } },
@@ -38,8 +38,8 @@ local dialects = {
     args = { "s", "rows", "pos", "thread" } },
 }
 
--- An address: region + offset + l * stride. Offsets and strides are in floats; an image's are in its
--- own elements.
+-- An address: region + offset + l * stride. Offsets and strides are in floats; those of an image are in
+-- its elements.
 local function address_text(dialect, tensor, offset, stride)
   local region = tensor.region
   if region == "weight" then
@@ -55,12 +55,12 @@ local function address_text(dialect, tensor, offset, stride)
   return text
 end
 
--- ---- one run of nodes: the buffers it needs, then its calls ---------------------------------------
+-- ---- a function's nodes: the buffers that they use, then their calls ------------------------------
 
 local Writer = {}
 Writer.__index = Writer
 
--- layer_text: what stands for the layer in C.
+-- layer_text: the layer's number in C.
 local function new_writer(emitter, layer, strides, layer_text)
   return setmetatable({ emitter = emitter, layer = layer, strides = strides, layer_text = layer_text,
     declared = {}, taken = {}, buffers = {}, lines = {} }, Writer)
@@ -85,9 +85,9 @@ function Writer:buffer(tensor, const)
   return entry.name
 end
 
--- Whether what is in a gradient counts: not before its first writer in a step's first micro-step.
+-- Whether a kernel adds to a gradient: not if it is the first to write it in a step's first micro-step.
 local function beta_text(node, number, cuda)
-  local by_rows = node.block and node.block.count > 1
+  local by_rows = node.row_block and node.row_block.count > 1
   if not cuda then
     if not node.first_writer[number] then return "false" end
     return by_rows and "m->first && row == 0" or "m->first"
@@ -97,10 +97,10 @@ local function beta_text(node, number, cuda)
   return by_rows and "row == 0 ? gpu->beta : 1.0f" or "gpu->beta"
 end
 
--- An operand's buffer; in a loop over blocks of rows, the block's first row of it.
+-- An operand's buffer; in a loop over row blocks, the address of the row block's first row.
 function Writer:operand_text(node, operand)
   local text = self:buffer(operand.tensor, operand.const)
-  if not (node.sliced and node.sliced[operand.tensor] and node.block.count > 1) then return text end
+  if not (node.sliced and node.sliced[operand.tensor] and node.row_block.count > 1) then return text end
   local width = operand.tensor.dims[2] and target.padded(self.emitter.target, operand.tensor)
   return text .. (width and (" + (size_t)row * %d"):format(width) or " + row")
 end
@@ -135,12 +135,12 @@ function Writer:site(node)
   return all and node.site.family:format("l") or node.site.text
 end
 
--- The sampler: before node i runs, the weight of the next product behind it is prefetched.
-function Writer:ahead(nodes, i, indent)
+-- In the sampler: prefetches the weight of the next product after node i, before that runs.
+function Writer:prefetch(nodes, i, indent)
   repeat i = i + 1 until not nodes[i] or nodes[i].op.product
   local node = nodes[i]
-  if not node or node == self.asked then return end
-  self.asked = node
+  if not node or node == self.prefetched then return end
+  self.prefetched = node
   self.lines[#self.lines + 1] = ("%sPREFETCH(%s, %d, %d);"):format(indent, self:buffer(node.inputs[2], true),
     node.dims.O, node.dims.C)
 end
@@ -175,7 +175,7 @@ end
 local Emitter = {}
 Emitter.__index = Emitter
 
--- A new emitter, which gathers the kernels that its phases call.
+-- A new emitter, which collects the kernels that its phases call.
 function program.emitter(g)
   local cuda, n_layer = g:backend() == "cuda", 0
   for _, node in ipairs(g.nodes) do n_layer = math.max(n_layer, (node.layer or -1) + 1) end
@@ -183,7 +183,7 @@ function program.emitter(g)
     dialect = dialects[g.decode and "decode" or cuda and "cuda" or "train"], kernels = {}, by_name = {} }, Emitter)
 end
 
--- Nodes share a kernel by its name, so a name has to say all that the text depends on.
+-- Nodes share a kernel by its name, so a name must determine the text.
 local function check_same(k, other)
   local same = k.arg_names == other.arg_names
   for key, value in pairs(k.attrs) do same = same and (key == "site" or value == other.attrs[key]) end
@@ -202,19 +202,19 @@ function Emitter:kernel(node)
     self.kernels[#self.kernels + 1] = k
     return k
   end
-  -- The same kernel on this node's own tensors.
+  -- The same kernel with this node's tensors.
   local described = kernels.describe(node, self.target, self.decode)
   check_same(k, described)
   return described
 end
 
--- A function that runs a layer's nodes: of each layer `l` of a loop, or of one layer.
+-- The function that runs a layer's nodes: layer `l` of a loop, or a single layer.
 local function layer_function(emitter, name, item)
   local first, l = item.layers[1], #item.layers > 1 and " int l" or ""
   if l ~= "" and not emitter.cuda then l = l .. "," end
   local writer = new_writer(emitter, first.layer, item.strides, #item.layers > 1 and "l" or tostring(first.layer))
   for i, node in ipairs(first) do
-    if emitter.decode then writer:ahead(first, i, "    ") end
+    if emitter.decode then writer:prefetch(first, i, "    ") end
     writer:call(node, "    ")
   end
   local params = emitter.dialect.params:format(l):gsub(",$", "")
@@ -226,7 +226,7 @@ local function layer_function(emitter, name, item)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- The call of a layer's function, in a loop where it is of several layers.
+-- The call of a layer's function, in a loop if it is for several layers.
 local function layer_call(emitter, name, item)
   local from, to = item.layers[1].layer, item.layers[#item.layers].layer
   local args = { table.unpack(emitter.dialect.args) }
@@ -241,7 +241,7 @@ local function layer_call(emitter, name, item)
   }
 end
 
--- The first run of layers has the plain name, others that of their first layer.
+-- The function's name: the first one of a phase has the plain name, later ones also the number of their first layer.
 local function layer_name(emitter, phase, item, taken)
   local name = (emitter.decode and "sampler" or phase) .. "_layer"
   if taken[name] then name = name .. "_" .. item.layers[1].layer end
@@ -249,7 +249,7 @@ local function layer_name(emitter, phase, item, taken)
   return name
 end
 
--- The functions of one phase: those of its repeating layers, and the body that calls them.
+-- The functions of one phase: those of its layers, and the body that calls them.
 function Emitter:phase(phase)
   local items = self.g.schedule[phase] or {}
   local before, taken = {}, {}
@@ -258,17 +258,17 @@ function Emitter:phase(phase)
     if item.node then
       if self.decode then
         local nodes = {}
-        for j = i, #items do nodes[j] = items[j].node end -- up to a layer's
-        writer:ahead(nodes, i, "    ")
+        for j = i, #items do nodes[j] = items[j].node end -- up to a loop over layers
+        writer:prefetch(nodes, i, "    ")
       end
       writer:call(item.node, "    ")
-    elseif item.block then
-      if item.block.count > 1 then
+    elseif item.row_block then
+      if item.row_block.count > 1 then
         writer.lines[#writer.lines + 1] = ("    for (int row = 0; row < %d; row += %d) {"):format(
-          item.block.rows * item.block.count, item.block.rows)
+          item.row_block.rows * item.row_block.count, item.row_block.rows)
       end
-      for _, node in ipairs(item.nodes) do writer:call(node, item.block.count > 1 and "        " or "    ") end
-      if item.block.count > 1 then writer.lines[#writer.lines + 1] = "    }" end
+      for _, node in ipairs(item.nodes) do writer:call(node, item.row_block.count > 1 and "        " or "    ") end
+      if item.row_block.count > 1 then writer.lines[#writer.lines + 1] = "    }" end
     else
       local name = layer_name(self, phase, item, taken)
       before[#before + 1] = layer_function(self, name, item)
@@ -282,13 +282,13 @@ function Emitter:phase(phase)
   return { functions = table.concat(before, "\n"), body = table.concat(body, "\n"):gsub("^    ", "") }
 end
 
--- How often each kernel runs in one training step, for the comment above it. What one costs that serves
--- several sizes is their mean.
+-- Counts how often each kernel runs in one training step, for the comment above it. The cost of a kernel
+-- for several sizes is their mean.
 function Emitter:count_calls()
   for _, node in ipairs(self.g.nodes) do
     local k = self.by_name[names.kernel(node, self.target, self.decode)]
     if k and (self.decode or node.phase ~= "loss") then
-      local count = node.block and node.block.count or 1
+      local count = node.row_block and node.row_block.count or 1
       if not k.specialise then
         local own = self:kernel(node)
         k.flops = (k.calls * k.flops + count * own.flops) / (k.calls + count)

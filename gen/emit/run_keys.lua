@@ -1,4 +1,4 @@
--- run_keys: the schema in C: the trainer's flags and what each key changes (run_keys.h), and a config's own values
+-- run_keys: the schema in C: the trainer's flags and what each key changes (run_keys.h), and a config's values
 -- (defaults.c). Depends on literal, template and wrap of this room.
 local foreign = require("gen.config.foreign")
 local literal = require("gen.emit.literal")
@@ -15,7 +15,7 @@ local function c_value(key, value)
   return literal.string(value)
 end
 
--- Bounds that leave their own value out become the next double inside.
+-- Exclusive bounds become the next double inside.
 local function bounds(key)
   if key.type ~= "int" and key.type ~= "float" then return "0", "0" end
   local min = key.above and key.above + 1e-300 or key.min or -1e300
@@ -23,7 +23,7 @@ local function bounds(key)
   return ("%.17g"):format(min), ("%.17g"):format(max)
 end
 
--- The value of an absent key as texts of keys have it: a baked key's as in hash.baked_text, a run key's as
+-- A key's `absent` value in the form of texts of keys: a baked key's as in hash.baked_text, a run key's as
 -- runtime/train/options.c prints it.
 local function absent_text(key)
   local value = key.absent
@@ -57,7 +57,7 @@ function run_keys.header()
     names = names })
 end
 
--- A long list of tilings has a line for each; brackets say that it is one string.
+-- A long list of tilings has a line for each; in brackets, which show that it is one string.
 local function baked_string(pair)
   if #pair <= 80 then return literal.string(pair) end
   local pieces = {}
@@ -67,7 +67,7 @@ local function baked_string(pair)
   return "(" .. table.concat(pieces, "\n     ") .. ")"
 end
 
--- defaults.c of a checked config that has its baked_text, for the build of that name.
+-- defaults.c of a checked config with its baked_text, for the build of that name.
 function run_keys.defaults(c, name)
   local keys, baked = {}, {}
   for i, key in ipairs(schema.run_keys()) do

@@ -2,8 +2,8 @@
 -- the struct that a call gives. Depends on nothing of this room.
 local sizes = {}
 
--- The letters that C code knows, in the order in which they are declared. S, the rows of a cache, is a
--- sampler's, which is always specialised.
+-- The letters that C code uses, in the order in which they are declared. S, the rows of a cache, is only
+-- in samplers, which are always specialised.
 local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
 
 -- text(letter, size) for each letter of d.
@@ -20,7 +20,7 @@ function sizes.entries(d, specialise)
   return list(d, function(letter, size) return letter .. " = " .. (specialise and size or "sizes->" .. letter) end)
 end
 
--- The argument of a kernel that is told its sizes.
+-- The argument for a kernel's sizes.
 function sizes.argument(d)
   return ("&(struct sizes){%s}"):format(list(d, function(letter, size) return (".%s = %d"):format(letter, size) end))
 end

@@ -1,9 +1,10 @@
--- unspecialise: the text of a CPU kernel whose sizes are constants becomes one that is told them when
--- it is called: what a library's kernel is. For builds with specialise=false, which show what baking
--- sizes in is worth.
+-- unspecialise: changes the text of a CPU kernel whose sizes are constants so that it takes them as
+-- arguments, like a library's kernel. For builds with specialise=false, which show what baked sizes
+-- gain.
 --
--- Every function of the text takes `sizes` first. In each, an enum's entries that hang on a size
--- ("N = sizes->N" of sizes.lua, and what is computed from those) become const ints; those that are used.
+-- Every function of the text gets `sizes` as its first parameter. In each, those entries of enums that
+-- depend on a size ("N = sizes->N" of sizes.lua, and values computed from those) become const ints, if
+-- they are used.
 local call = require("gen.emit.call")
 
 local unspecialise = {}
@@ -30,7 +31,7 @@ local function mentions(text, test)
   return false
 end
 
--- The lines that declare an enum's entries, of which those whose value is not constant are in `variable`.
+-- The lines that declare an enum's entries; `variable` has those whose value is not constant.
 local function declaration(entries, variable, used)
   local constants, sizes = {}, {}
   for _, entry in ipairs(entries) do
@@ -45,7 +46,7 @@ local function declaration(entries, variable, used)
   return lines
 end
 
--- A function's body with its enums as above.
+-- A function's body with its enums changed.
 local function body_of(body)
   local enums, variable, list = {}, {}, {}
   local rest = body:gsub("( *)enum (%b{});\n", function(indent, braces)
@@ -57,7 +58,7 @@ local function body_of(body)
     enums[#enums + 1] = { indent = indent, entries = entries }
     return ("enum %d;\n"):format(#enums)
   end)
-  -- Last to first: a value may be used by those behind it alone.
+  -- From last to first: an entry may be used only by later ones.
   local used = {}
   for word in rest:gmatch("[%a_][%w_]*") do used[word] = true end
   for i = #list, 1, -1 do

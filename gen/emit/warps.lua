@@ -1,16 +1,16 @@
--- warps: what templates of several CUDA families share: how a row is cut over warps and blocks, and dropout's mask
--- drawn by a warp for its vectors. Depends on nothing.
+-- warps: shared by templates of several CUDA families: how a row is divided among warps and thread blocks, and
+-- dropout's mask drawn by a warp for its vectors. Depends on nothing.
 local warps = {}
 
--- A statement draws dropout's mask for one element. Where each warp holds whole chunks of a row (`whole`), this
--- replaces that by a mask which the warp draws for all its vectors.
+-- A statement draws dropout's mask for one element. If each warp holds whole chunks of a row (`whole`), this is
+-- replaced by a mask that the warp draws for all its vectors.
 function warps.with_mask(statement, whole)
   return whole and (statement:gsub("dropout_mask%b()", "mask.v[i]")) or statement
 end
 
--- A norm's forward pass holds a row in registers: of a warp, or of a whole block if it is wider than 2048. A warp takes
--- two rows at a time if they fit, so that both share one read of the weights. Returns the threads of a block, the lanes
--- of a row, and the rows at a time.
+-- A norm's forward pass holds a row in registers: of a warp, or of a whole thread block if it is wider than 2048. A
+-- warp takes two rows at a time if they fit, so that both share one read of the weights. Returns the threads of a
+-- thread block, the lanes of a row, and the rows at a time.
 function warps.forward_cut(k)
   local vecs = (k.d.C + 7) // 8
   if k.d.C > 2048 then
@@ -21,10 +21,10 @@ function warps.forward_cut(k)
 end
 
 -- A norm's backward pass: a group of warps shares a row, as many as its vectors fill. A multiprocessor holds up to 20
--- warps (96 registers for each thread), or 16 (128) if dropout's draws need registers, in two or more blocks. A block
--- owns a contiguous range of rows and writes one partial sum of each of `sums` rows of C; the number of blocks is
--- fixed. Returns warps of a group, vectors of a lane, groups and blocks of a multiprocessor, rows at a time, and blocks
--- in all.
+-- warps (96 registers for each thread), or 16 (128) if dropout's draws need registers, in two or more thread blocks. A
+-- thread block has a contiguous range of rows and writes one partial sum for each of `sums` rows of C; the number of
+-- thread blocks is fixed. Returns warps of a group, vectors of a lane, groups of a thread block, thread blocks of a
+-- multiprocessor, rows at a time, and thread blocks in all.
 function warps.backward_cut(k, sums)
   local vecs = (k.d.C + 7) // 8
   local group = math.min(32, (vecs + 31) // 32)

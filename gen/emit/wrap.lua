@@ -1,12 +1,13 @@
--- wrap: breaks lines of C that are longer than 100 columns where a person would. Values make lines
--- longer than their template's, so this runs over a whole emitted file; it moves blanks alone.
+-- wrap: breaks lines of C that are longer than 100 columns where a person would break them. Values
+-- make lines longer than in their template, so this runs over a whole emitted file; it changes only
+-- white space.
 local wrap = {}
 
 local WIDTH = 100
 
--- Reads a line on which the brackets in `open` are open already; they are the columns under which
--- what is in them goes on. Returns those that are open at its end, and where to break it: behind the last
--- comma or semicolon within WIDTH, of those in the fewest brackets, with the brackets open there.
+-- Reads a line that begins inside the brackets `before`, each the column at which its contents
+-- continue. Returns the brackets that are open at its end, and where to break it: after the last comma
+-- or semicolon within WIDTH in the fewest brackets, and the brackets that are open there.
 local function scan(line, before)
   local open, quoted = { table.unpack(before) }, false
   local best, best_open
@@ -27,7 +28,7 @@ local function scan(line, before)
   return open, best, best_open
 end
 
--- Words in lines that begin with `start`.
+-- Wraps words in lines that begin with `start`.
 local function fit_comment(start, words)
   local room = WIDTH - #start
   local cut = words:sub(1, room + 1):match("^.*()%s") or words:find(" ", 1, true)
@@ -35,13 +36,13 @@ local function fit_comment(start, words)
   return start .. words:sub(1, cut - 1) .. "\n" .. fit_comment(start, words:sub(cut + 1))
 end
 
--- A line that is a comment alone: what it begins with, and its words; nil for any other.
+-- For a line that is only a comment: its beginning, and its words; nil for any other.
 local function comment_line(line)
   return line:match("^(%s*//%s*)(.*)$")
 end
 
--- Comments whose lines are too long. What does not fit goes on in the line below, where that is of the same
--- paragraph: it begins at the same column, and is no item of a list. A rule is cut instead.
+-- Wraps comments that are too long. The rest of a line moves to the line below, if that is of the same paragraph:
+-- it begins at the same column, and is not an item of a list. A rule is shortened instead.
 local function fit_comments(lines)
   local out = {}
   for i = 1, #lines do
@@ -73,25 +74,26 @@ local function fit(line, open)
   if comment then return fit(indent .. comment, {}) .. "\n" .. fit(indent .. code, open) end
   local _, best, best_open = scan(line, open)
   if not best then return line end
-  -- In no brackets: under the first name of "const int a = 1, b = 2".
+  -- Outside of brackets, the rest goes under the first name of "const int a = 1, b = 2".
   local column = best_open[#best_open] or line:match("^%s*const%s+[%w_]+%s+()")
     or line:match("^%s*%[%[[%w_]+%]%]%s+constexpr%s+[%w_]+%s+()") or line:match("^%s*constexpr%s+[%w_]+%s+()")
     or line:match("^%s*[%w_]+%s+()") or 1
   local rest = line:sub(best + 2)
-  if column - 1 + #rest:match("^[^,;]*[,;]*") > WIDTH then -- no room there: four columns into the statement
+  if column - 1 + #rest:match("^[^,;]*[,;]*") > WIDTH then -- no room there: indented by four more columns
     column = #line:match("^%s*") + 5
     best_open[#best_open] = column
   end
   return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. rest, best_open)
 end
 
--- A macro's line, with the backslash in the last column.
+-- A line of a macro, with the backslash in the last column.
 local function fit_macro(line)
   local text = line:match("^(.-)%s*\\$")
   return text .. (" "):rep(math.max(1, WIDTH - 1 - #text)) .. "\\"
 end
 
--- A statement that its template breaks behind commas is broken anew: its brackets have moved.
+-- Wraps a whole text. A statement that its template breaks after commas is broken again, since values have moved its
+-- brackets.
 function wrap.text(text)
   local lines = {}
   for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end

@@ -10,7 +10,8 @@
 --           region, gradient (its own, if there is one yet), again (its twin, recomputed for the backward pass)
 --   node:   op (its definition), inputs, outputs (tensors, in the op's order; false for an absent optional
 --           one), attrs, dims (letter -> size), layer (that it runs in, or nil), phase, site (the name under which the
---           model asked for it, or for the op whose gradient it is), line (of the model, for errors)
+--           model asked for it, or for the op whose gradient it is), line (of the model, for errors), row_block
+--           ({ rows, count } if it runs once for each) and sliced (the tensors of which it then takes a row block)
 --
 -- By its name a layer's input belongs to that layer, but it is made in the one before, so a node's layer may differ
 -- from its output's. Text has only names: read back, they are divided into parts by name.read's convention, which is
@@ -277,8 +278,8 @@ function graph.node_text(node)
   for _, step in ipairs(node.prologue or {}) do words[#words + 1] = epilogue_text(step) end
   if node.prologue and #node.epilogue > 0 then words[#words + 1] = "store" end
   for _, step in ipairs(node.epilogue) do words[#words + 1] = epilogue_text(step) end
-  if node.block then
-    words[#words + 1] = ("block=%d*%d"):format(node.block.count, node.block.rows)
+  if node.row_block then
+    words[#words + 1] = ("block=%d*%d"):format(node.row_block.count, node.row_block.rows)
   end
   local own = own_site(node)
   if node.site and not (own and own.text == node.site.text) then words[#words + 1] = " @" .. node.site.text end

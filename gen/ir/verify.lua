@@ -49,7 +49,7 @@ local function check_shapes(g, pass)
         for axis, letter in ipairs(operand.letters) do
           local size = tensor.dims[axis]
           if node.sliced and node.sliced[tensor] and axis == 1 then
-            check(pass, size == node.block.rows * node.block.count, "%s: %s is not in whole row blocks",
+            check(pass, size == node.row_block.rows * node.row_block.count, "%s: %s is not in whole row blocks",
               node.op.name, tensor.name)
           else
             check(pass, size == node.dims[letter], "%s: %s is (%s) but %s = %s", node.op.name, tensor.name,

@@ -181,11 +181,11 @@ end
 
 -- Marks a node as running once per row block, and its value tensors of N rows as read or written one
 -- row block at a time.
-local function run_by_rows(node, block, shrunk)
-  node.block = block
+local function run_by_rows(node, row_block, shrunk)
+  node.row_block = row_block
   node.sliced = {}
   local function slice(tensor)
-    if tensor and tensor.dims[1] == block.rows * block.count and tensor.kind ~= "grad"
+    if tensor and tensor.dims[1] == row_block.rows * row_block.count and tensor.kind ~= "grad"
       and tensor.kind ~= "param" and not shrunk[tensor] then
       node.sliced[tensor] = true
     end
@@ -196,7 +196,7 @@ local function run_by_rows(node, block, shrunk)
     slice(step.keep)
     for _, tensor in ipairs(step.operands or {}) do slice(tensor) end
   end
-  node.dims.N = block.rows
+  node.dims.N = row_block.rows
 end
 
 -- Whether the head has dropout: its mask depends on the row's number, which would start from 0 in each row block.

@@ -102,11 +102,11 @@ end
 
 -- The first and last position of each tensor; the nodes of a loop over row blocks count as one.
 local function lifetimes(g)
-  local block_first, block_last = {}, {}
+  local first_of, last_of = {}, {}
   for position, node in ipairs(g.nodes) do
-    if node.block then
-      block_first[node.block] = block_first[node.block] or position
-      block_last[node.block] = position
+    if node.row_block then
+      first_of[node.row_block] = first_of[node.row_block] or position
+      last_of[node.row_block] = position
     end
   end
   local lives = {}
@@ -115,8 +115,8 @@ local function lifetimes(g)
       if tensor.kind ~= "value" then return end
       local life = lives[tensor] or { first = position, last = position }
       lives[tensor] = life
-      life.first = math.min(life.first, node.block and block_first[node.block] or position)
-      life.last = math.max(life.last, node.block and block_last[node.block] or position)
+      life.first = math.min(life.first, node.row_block and first_of[node.row_block] or position)
+      life.last = math.max(life.last, node.row_block and last_of[node.row_block] or position)
     end)
   end
   return lives
@@ -347,8 +347,9 @@ function plan.text(g)
         local first, last = item.layers[1], item.layers[#item.layers]
         words[#words + 1] = #item.layers == 1 and ("layer %d of %d nodes"):format(first.layer, #first)
           or ("layers %d..%d of %d nodes"):format(first.layer, last.layer, #first)
-      elseif item.block then
-        words[#words + 1] = ("%d x %d rows of %d nodes"):format(item.block.count, item.block.rows, #item.nodes)
+      elseif item.row_block then
+        words[#words + 1] = ("%d x %d rows of %d nodes"):format(item.row_block.count, item.row_block.rows,
+          #item.nodes)
       else
         words[#words + 1] = item.node.op.name
       end

@@ -91,7 +91,7 @@ local function groups(nodes)
   return list
 end
 
--- Nodes of one phase as items: { node = n }, { block = row block, nodes = { ... } }, or { layers = { { nodes
+-- Nodes of one phase as items: { node = n }, { row_block = b, nodes = { ... } }, or { layers = { { nodes
 -- of one, layer = l }, ... }, strides = s }.
 function schedule.items(nodes)
   local items = {}
@@ -101,10 +101,10 @@ function schedule.items(nodes)
       last.layers[#last.layers + 1] = group
     elseif group.layer then
       items[#items + 1] = { layers = { group } }
-    elseif node.block and last and last.block == node.block then
+    elseif node.row_block and last and last.row_block == node.row_block then
       last.nodes[#last.nodes + 1] = node
-    elseif node.block then
-      items[#items + 1] = { block = node.block, nodes = { node } }
+    elseif node.row_block then
+      items[#items + 1] = { row_block = node.row_block, nodes = { node } }
     else
       items[#items + 1] = { node = node }
     end

@@ -101,8 +101,8 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
 }
 
 // Saves the weights by nanoGPT's rule: if the validation loss is the best so far, or always if the
-// config says so; not at iteration 0. A finite loss is no proof of finite weights: relu makes 0 of a
-// NaN, and an infinite moment stops its weight without a trace.
+// config says so; not at iteration 0. A finite loss is no proof of finite weights: relu makes 0 of
+// a NaN, and an infinite moment stops its weight without a trace.
 static void train_keep_best(struct trainer *t) {
     struct progress *p = &t->progress;
     char name[PARAM_NAME];

@@ -80,8 +80,8 @@ local function simulate(g, ...)
   local i = 1
   while i <= #list do
     local last = i
-    while list[i].block and list[last + 1] and list[last + 1].block == list[i].block do last = last + 1 end
-    local times = list[i].block and math.min(2, list[i].block.count) or 1
+    while list[i].row_block and list[last + 1] and list[last + 1].row_block == list[i].row_block do last = last + 1 end
+    local times = list[i].row_block and math.min(2, list[i].row_block.count) or 1
     for _ = 1, times do
       for n = i, last do memory:run(list[n]) end
     end

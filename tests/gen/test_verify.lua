@@ -106,7 +106,7 @@ end, "matmul_dx reads block.0.fc before it is written"))
 
 check.test("a row block that does not divide the rows", caught("fuse", function(g)
   local node = find(g, "cross_entropy")
-  node.block.rows = node.block.rows - 1
+  node.row_block.rows = node.row_block.rows - 1
 end, "is not in whole row blocks"))
 
 -- ---- addresses ----
