@@ -1,5 +1,5 @@
--- tune: the two ends of `make tune` on a CPU: kernels of every candidate of every product of a config, and what the
--- program of runtime/programs/tune.c says of them.
+-- tune: both ends of `make tune` on a CPU: emits a kernel for every candidate tiling of every product of a config, and
+-- reads their times, which the program of runtime/programs/tune.c measures.
 --
 --   lua5.4 gen/tune.lua --emit FOLDER   [--build build] CONFIG.lua ... [key=value ...]
 --   lua5.4 gen/tune.lua --time PROGRAM  [--build build] CONFIG.lua ... [key=value ...]
@@ -17,13 +17,13 @@ local kernels = require("gen.emit.kernels")
 local target = require("gen.ir.target")
 local tiling = require("gen.passes.tiling")
 
-local NOISE = 0.97 -- of the model's time: another has to be below it
+local NOISE = 0.97 -- a candidate must take less than this share of the time of the model's choice
 
 local fail = command.fail
 
 -- ---- one product's kernels ----------------------------------------------------------------------
 
--- A graph of that product alone, for a target; its node.
+-- The node of a graph of this product alone, for a target.
 local function node_of(t, s)
   local g = graph.new()
   g.target = t
@@ -37,7 +37,7 @@ local function node_of(t, s)
   return g.nodes[1]
 end
 
--- What its wrapper, a tune_fn, gives a kernel.
+-- The arguments with which a wrapper, a tune_fn, calls a kernel.
 local operands = { "out", "a", "b" }
 local given = { operand = function(argument) return operands[argument.number] end, beta = "false", thread = "thread",
   threads = "threads" }
@@ -106,7 +106,7 @@ local function time(g, shapes, program, path)
     local list, best, seconds = s and tiling.candidates(g.target, s), 1, {}
     for word in line:gmatch(" ([%d.e+-]+)") do seconds[#seconds + 1] = tonumber(word) end
     if not s or line:match("^%S+") ~= s.name or #seconds ~= #list then
-      fail(70, ("%s: '%s' is not what was asked for"):format(program, line))
+      fail(70, ("%s: '%s' is not the line that was expected"):format(program, line))
     end
     for i in ipairs(list) do
       if seconds[i] < seconds[best] and seconds[i] < seconds[1] * NOISE then best = i end
@@ -134,7 +134,7 @@ local function main()
   local configs, assignments = command.split(args.words)
   local c = config.load(configs, assignments, { backend = "cpu" })
   if not c.specialise then
-    fail(64, "make tune: specialise=false has no cuts to choose, the same serve every size; leave it out")
+    fail(64, "make tune: with specialise=false there are no tilings to choose: all sizes share one; leave it out")
   end
   local g = pipeline.train(c, function() end)
   local shapes = tiling.products(g)

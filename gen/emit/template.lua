@@ -1,11 +1,11 @@
--- The template language: C with Lua in its comments.
+-- template: the template language: C with Lua in its comments.
 --
---   //// TEXT        a comment of the template; leaves nothing behind, nor does // clang-format off
+--   //// TEXT        a comment of the template, which is not emitted; neither is // clang-format off
 --   //$ STATEMENT    a line of Lua
 --   $(EXPR)          a value: a string or a number, always a whole C token or more
 --
--- A template of several files has `//$ include("FILE")` in its first: what FILE, of the same folder, defines is then
--- defined for all of them.
+-- A template of several files has `//$ include("FILE")` in its first: the functions of FILE, in the same folder, are
+-- then defined for all of them.
 --
 -- Every line of a file becomes one line of one Lua chunk, loaded under the file's path, so that Lua's own messages
 -- name the template's line. An unknown name, a nil value or an unbalanced $( raises.

@@ -12,23 +12,23 @@ tree=$home/tree
 passed=0
 failed=0
 
-# ---- the tree, its kit, and the machine that it believes in ---------------------------------------
+# ---- the tree, its kit, and the made-up machine ---------------------------------------------------
 
 export EMULATED=1 EMULATOR_ARCH=90 EMULATOR_MEMORY=1024
 export TYPES="bf16 bf16:hopper" FAMILIES="${FAMILIES-attention bias layernorm}" GOLDENS=heads64 DTYPES=bfloat16 \
     ROWS="${ROWS-16384}" TRAINERS="${TRAINERS-small}" CONFIGS=tests/cuda/gpu/rehearsal.lua STEP=rehearsal:0 BENCH_SET=''
 export HOPPER_CASES="${HOPPER_CASES-bf16:2,200,2,64,7,3 bf16:1,300,3,64,0,3 bf16:1,200,1,128,0,3
     bf16:1,300,2,128,7,3 f16:1,200,2,64,7,3 f16:1,300,1,128,0,3}"
-# A machine that does other things besides may take long; a case that hangs, and it alone, costs 20 s.
+# A busy machine may take long; only a case that hangs costs 20 s.
 export KIT=build/gpu-kit-emulated PATIENCE=300 AT_ONCE=2 CK_TIMEOUT_MULTIPLIER=0.17
 
 mkdir -p "$tree" "$home/bin"
-git ls-files -z | while IFS= read -r -d '' file; do # what is the same keeps its time, and what was built of it
+git ls-files -z | while IFS= read -r -d '' file; do # unchanged files keep their times, so that builds are kept
     cmp -s "$file" "$tree/$file" || cp --parents "$file" "$tree"
 done
 cat >"$home/bin/nvidia-smi" <<'END'
 #!/bin/sh
-# A device that says what it must, and of its memory nothing.
+# A device that answers what is needed, and nothing about its memory.
 case "$*" in
     *-lms*) while :; do echo "1500, 2000, 400.5, 50, 99"; sleep 0.5; done ;;
     *gpu=name,*) echo 'name, driver_version, memory.total [MiB], power.limit [W], clocks.max.sm [MHz]'
@@ -39,7 +39,7 @@ case "$*" in
     *) echo '[N/A]' ;;
 esac
 END
-# They would not take an emulated program for what it is.
+# These tools cannot run emulated programs.
 for tool in ncu compute-sanitizer; do printf '#!/bin/sh\necho "==ERROR== unable to profile"; exit 1\n' >"$home/bin/$tool"; done
 chmod +x "$home/bin/"*
 PATH=$home/bin:$PATH
@@ -58,13 +58,13 @@ rehearse() { # name: builds what has changed, runs pass.sh
     [ $code -le 1 ]
 }
 
-# ---- what is expected -----------------------------------------------------------------------------
+# ---- expectations ---------------------------------------------------------------------------------
 
-names() { # status, of a run: the names of such lines
+names() { # status, run: the names of lines with this status
     sed -nE "s/^ *[0-9]+ s  $1 +([^:]*):.*/\1/p" "$home/$2.txt" | LC_ALL=C sort -u
 }
-# Holds the lines that are FAILED against those that should be, and the rest against the sound run: it ran, and is ok
-# where it was. A trainer that dies has one line instead of its three; steps of kernels that are wrong are skipped.
+# Compares the FAILED lines with those that should be, and the others with the run with correct kernels: they must be
+# there, and ok if they were. A trainer that dies has one line instead of three; steps of wrong kernels are skipped.
 judge() { # name; the wanted names on stdin, one a line
     local name=$1 well=yes at=$home/$1
     LC_ALL=C sort | LC_ALL=C comm -12 - "$home/sound.names" >"$at.wanted"
@@ -91,7 +91,7 @@ judge() { # name; the wanted names on stdin, one a line
         "$(names skipped "$name" | wc -l) skipped${well:+, as wanted}"
 }
 
-# Plants a fault, runs, and takes it back. The text has to be there, once or more.
+# Plants a fault, runs, and removes it. The text must be there, once or more.
 fault() { # name, file, from, to; the names that have to fail on stdin
     local name=$1 file=$tree/$2
     FROM=$3 TO=$4 perl -0pi -e 's/\Q$ENV{FROM}\E/$ENV{TO}/g' "$file"
@@ -109,8 +109,8 @@ fault() { # name, file, from, to; the names that have to fail on stdin
 # ---- ten faults -----------------------------------------------------------------------------------
 
 hopper=templates/cuda/attention_hopper
-mma=templates/cuda/attention # heads of other sizes than 64 and 128 have these where Hopper's are asked for, too
-# What all of Hopper's attention in bfloat16 is seen by.
+mma=templates/cuda/attention # heads of other sizes than 64 and 128 use these kernels even with Hopper's
+# The lines that notice a fault in all of Hopper's attention in bfloat16.
 all_hopper='hopper attention-128
 hopper attention-128-f16
 hopper attention-64
@@ -134,7 +134,7 @@ $all_hopper
 train small-hopper
 END
             ;;
-        descriptor) # the keys' second box is looked for where the queries' is: of heads of 128 alone
+        descriptor) # the keys' second box is read where the queries' is: only with heads of 128
             fault $1 ${hopper}_backward.cu 'wgmma_step(a, box * 128 * 128 + within)' \
                 'wgmma_step(a, box * $(ROWS) * 128 + within)' <<END
 hopper attention-128
@@ -142,7 +142,7 @@ hopper attention-128-f16
 ops bf16-hopper attention
 END
             ;;
-        tail) # mma's forward leaves out the queries behind the last whole block
+        tail) # mma's forward leaves out the queries after the last whole tile
             fault $1 ${mma}_forward.cu $'BLOCKS = (T + QUERIES - 1) / QUERIES;\n    // Q, then' \
                 $'BLOCKS = T > QUERIES ? T / QUERIES : 1;\n    // Q, then' <<END
 ops bf16 attention
@@ -161,7 +161,7 @@ END
 ops bf16 bias
 END
             ;;
-        crash) # a kernel of one shape writes to nowhere
+        crash) # a kernel of one shape writes outside of its memory
             fault $1 templates/cuda/bias.cu '    vec_store(&shared[warp][lane * VEC], sum);' \
                 $'    //$ if k.d.N == 7 then
     *(volatile int *)(size_t)(lane + 1) = 1;
@@ -170,7 +170,7 @@ END
 ops bf16 bias
 END
             ;;
-        nan) # one row's mean is none, in a model of PyTorch's
+        nan) # one row's mean is a NaN, in a model that is compared with PyTorch
             fault $1 templates/cuda/layernorm.cu 'mu[a] = warp_sum(sum) / C;' \
                 'mu[a] = warp_sum(sum) / C $(k.d.N == 600 and "+ (first + a == 599 ? NAN : 0.0f)" or "");' <<END
 parity heads64 bfloat16
@@ -184,7 +184,7 @@ ops bf16 attention
 ops bf16-hopper attention
 END
             ;;
-        race) # the harness does not wait for what it has copied to the device
+        race) # the harness does not wait for its copies to the device
             fault $1 tests/ops/backend_cuda.c 'CUDA_CHECK(cudaDeviceSynchronize());' '' <<END
 ops bf16 attention
 ops bf16 bias
@@ -192,7 +192,7 @@ ops bf16 layernorm
 ops bf16-hopper attention
 END
             ;;
-        idle) # the timed step's attention does nothing but fill y with zeros
+        idle) # the timed step's attention only fills y with zeros
             fault $1 ${hopper}_forward.cu $'    LAUNCH($(k.name), int_min($(k.d.sms), B * H * divide_up(T, 128)), 384,
            sizeof(struct $(k.part.shared)), gpu->stream, $(maps));' \
                 $'    //$ if k.d.T == 232 then
@@ -218,7 +218,7 @@ END
 all='zeros parity descriptor tail hang crash nan dropout race idle'
 [ "${1-}" != all ] || eval "set -- $all"
 rehearse sound || exit 1
-# Of the lines that a fault is to be seen by, those that this kit has; and a trainer's own, where it dies.
+# Of the lines that should notice a fault, those that this kit has; and a trainer's own line, if it dies.
 { names ok sound; names FAILED sound; names ok sound | sed -n 's/^\(train .*\) losses$/\1/p'; } | LC_ALL=C sort -u >"$home/sound.names"
 judge sound </dev/null
 for name; do plant "$name"; done
