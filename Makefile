@@ -121,7 +121,7 @@ help: ## this list
 	        if (name != "help") printf "  %-16s  %s\n", name, text; \
 	        if (example) printf "  %16s    %s\n", "", example; example = "" }' Makefile
 	@echo 'words'
-	@sed -n 's/^#= \([A-Z=0-9]*\) *\(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-10s%s\n", $$1, $$2 }'
+	@sed -n 's/^#= \([A-Z=0-9]*\) *\(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-11s%s\n", $$1, $$2 }'
 #= CONFIG    a name in configs/, or the path of any .lua file; shakespeare_char_cpu where left out
 #= SET       "key=value ..." over the config: any key
 #= RUN       "--key=value ..." for the trainer: run keys
@@ -146,15 +146,22 @@ help: ## this list
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
 #= PROMPT    make report: what samples and attention begin with; where left out the validation
 #=           text's beginning
-#= TESTS     make test, same, torture, test-suite: "word ...", only the tests whose line has one of the words
+#= TESTS     make test, same, torture, test-suite: "word ...", only the tests whose line has one
+#=           of the words
 #= SEED      make torture: the seed of what is random; where left out the time
 #= OP        make test-op: a file in tests/ops, as layernorm
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
 #= CLANG     make test-suite: the version of clang there, as 19, where it is not the suite's own
 #= ISA       make sampler: the instruction set; generic where left out
 #= BACKEND   cpu where left out, or cuda
+#= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
+#= STATIC=1  one static file, a sampler; make sampler sets it
 #= OUT       gpu-pass, gpu-check, gpu-bench: where results go; tests/bench/results where left out
 #= UPDATE=1  make same, cute-parity: write the stored list, or maps, anew; review the diff
+#= SANITIZE=1 built with ASan and UBSan
+#= WERROR=1  warnings are errors with the compilers that were tried
+#= PROGRAMS  make build: "train sample ...", only these programs
+#= BUILD     the folder for what is built of a config; build where left out
 #= CC        the C compiler: gcc (default) or clang
 #= V=1       show every command
 
@@ -336,7 +343,7 @@ same: setup-check ## small models of all kinds: tensors, losses and samples as i
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
 
 #> make torture TESTS=trace
-torture: setup-check ## break what is promised: kills, power cuts, failing calls, flipped bits; an hour or so
+torture: setup-check ## break what is promised: kills, power cuts, failing calls, flipped bits; an hour
 	$(Q)CC='$(CC)' SEED='$(SEED)' MAKEFLAGS= MAKELEVEL= tests/torture/all.sh $(TESTS)
 
 #> make test-suite SUITE=trixie

@@ -2,7 +2,8 @@
 // run_keys.h: the schema of gen/config/keys.lua: the trainer's flags, and what each key changes.
 //     RUN_KEY(type, name, min, max, changes_results, help)
 //     KEY(name, changes, shape, absent)
-// and of gen/config/foreign.lua: nanoGPT's keys that mean nothing here, and what other tools call a key of ours.
+// and of gen/config/foreign.lua: nanoGPT's keys that mean nothing here, and what other tools call a
+// key of ours.
 //     FOREIGN_KEY(name, instead)
 //     OTHER_NAME(name, ours)
 #ifdef RUN_KEY

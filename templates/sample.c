@@ -8,7 +8,8 @@
 //$ local label = i == 1 and "  made by      " or "               "
 // $(label)$(line)
 //$ end
-//   memory       $(k.memory_floats * 4) bytes beside the weights, which stay in the checkpoint's mapping
+//$ local memory = k.memory_floats * 4 .. " bytes beside the weights"
+//   memory       $(memory), which stay in the checkpoint's mapping
 //
 // Kernels in order of first use, then sampler_forward. Weights are laid out as in nanoGPT's
 // checkpoint; the letters are model.h's, but N is the most tokens that one call takes.

@@ -1,7 +1,8 @@
 // shards.c: a model that is stored in several safetensors files, as Hugging Face cuts large ones:
 // NAME.safetensors.index.json says which file of the same folder has which tensor.
 //
-//     {"metadata": {...}, "weight_map": {"h.0.ln_1.weight": "model-00001-of-00002.safetensors", ...}}
+//     {"metadata": {...},
+//      "weight_map": {"h.0.ln_1.weight": "model-00001-of-00002.safetensors", ...}}
 //
 // The files must hold exactly the tensors that the index says.
 #include "runtime/files/files.h"

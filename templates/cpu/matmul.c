@@ -29,7 +29,8 @@ $(k.sign_part("APART void", k.part.store, done)) {
 }
 
 //$ end
-//$ local pieces = "const float *panel, int from, int depth, int i, int p, const int rows, const int vecs, const int last"
+//$ local pieces = "const float *panel, int from, int depth, int i, int p, const int rows, "
+//$     .. "const int vecs, const int last"
 $(k.sign_part("VEC_INLINE void", k.part.tile, pieces)) {
     enum { $(k.dims), K = $(k.inner), K_LD = $(k.inner_ld) };
     enum { COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
@@ -92,7 +93,8 @@ static inline struct piece $(k.part.piece)(struct range panels, int item) {
     const int count = panels.last - panels.first;
     const int p = panels.first + (SLICES_OUTSIDE ? item % count : item / SLICES);
     const int from = (SLICES_OUTSIDE ? item / count : item % SLICES) * DEPTH;
-    //$ local offset = k.transposed and "(size_t)p * WIDE * K + from" or "(size_t)from * COLS + p * WIDE"
+    //$ local offset = k.transposed and "(size_t)p * WIDE * K + from"
+    //$     or "(size_t)from * COLS + p * WIDE"
     return (struct piece){p, from, int_min(DEPTH, K - from), int_min(WIDE, COLS - p * WIDE),
                           $(offset)};
 }

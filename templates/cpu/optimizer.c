@@ -18,7 +18,8 @@ VEC_INLINE void $(k.name.."_vec")(const struct update *u, bool decay, vec *p, ve
     *p -= u->step * (*m / root);
 }
 
-// `count` neighbours of one tensor; the runtime calls it for each piece of the parameters in a step.
+// `count` neighbours of one tensor; the runtime calls it for each piece of the parameters in a
+// step.
 static void $(k.name)(const struct update *u, bool decay, float *params, const float *grads,
                       float *means, float *squares, int64_t count) {
     int64_t i = 0;
@@ -40,7 +41,8 @@ static void $(k.name)(const struct update *u, bool decay, float *params, const f
     }
 }
 //$ else
-// `count` neighbours of one tensor; the runtime calls it for each piece of the parameters in a step.
+// `count` neighbours of one tensor; the runtime calls it for each piece of the parameters in a
+// step.
 static void $(k.name)(const struct update *u, bool decay, float *params, const float *grads,
                       float *means, float *squares, int64_t count) {
     const float l2 = decay ? u->l2_decayed : 0.0f;

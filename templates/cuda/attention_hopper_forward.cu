@@ -2,8 +2,8 @@
 //// share the work.
 ////
 //// 128 queries against 128 keys at a time, from the diagonal's keys down to the first. A thread
-//// holds 64 scores, 32 registers of 16-bit weights and D / 2 sums. What one working group does over
-//// time, on tensor cores (products) and on the other units (functions):
+//// holds 64 scores, 32 registers of 16-bit weights and D / 2 sums. What one working group does
+//// over time, on tensor cores (products) and on the other units (functions):
 ////
 ////     products   S1 . . | S2  Y1 . . . . | S3  Y2 . . . . | Y3
 ////     functions  . . e1 | . . . . e2 . . | . . . . e3 . . |

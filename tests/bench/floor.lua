@@ -11,6 +11,7 @@ package.path = "./?.lua;" .. package.path
 local config = require("gen.config.load")
 local schema = require("gen.config.schema")
 local fuse = require("gen.passes.fuse")
+local op = require("gen.ir.op")
 
 -- TFLOP/s of products and of causal attention (half the square counted), TB/s of memory, the dense bf16 peak that
 -- MFU is a share of, the device's memory and multiprocessors, and microseconds lost between two kernels.
@@ -37,15 +38,19 @@ local function divided(a, b) return (a + b - 1) // b end
 local function sizes_of(c)
   local d = { name = c.name, B = c.batch_size, T = c.block_size, C = c.n_embd, L = c.n_layer, H = c.n_head,
     D = c.head_size, F = c.n_ff, V = c.vocab_size, A = c.gradient_accumulation_steps, tied = c.tie_weights,
-    bias = c.bias, qkv_bias = c.qkv_bias, dropout = c.has_dropout, activation = c.activation }
+    bias = c.bias, qkv_bias = c.qkv_bias, dropout = c.has_dropout, activation = c.activation, norm = c.norm }
   assert(c.model == "gpt", "floor: a GPT alone")
   d.N, d.V_LD = d.B * d.T, padded(d.V, 128)
   d.logits_rows = fuse.logits_rows("cuda", d.N, d.V, c.logits_rows) -- that are held at a time
-  local layer = (4 * d.C + 2 * d.F) * d.C + 2 * d.C
-  if d.bias then layer = layer + 2 * d.C + 2 * d.C + d.F end
+  -- A norm of any kind: y and its statistics of x, a scale and, of some, a shift.
+  local norm = op.all()[c.norm]
+  d.statistics = #norm.outputs - 1
+  local norm_params = d.C * (#norm.inputs == 3 and d.bias and 2 or 1)
+  local layer = (4 * d.C + 2 * d.F) * d.C + 2 * norm_params
+  if d.bias then layer = layer + 2 * d.C + d.F end
   if d.qkv_bias then layer = layer + 3 * d.C end
   local tables = d.V * d.C * (d.tied and 1 or 2) + (c.lm_head_bias and d.V or 0)
-  d.params = tables + d.T * d.C + d.L * layer + d.C * (d.bias and 2 or 1)
+  d.params = tables + d.T * d.C + d.L * layer + norm_params
   -- nanoGPT, model.py: all parameters but wpe, and the whole attention square.
   d.flop_nanogpt = 6 * (d.params - d.T * d.C) + 12 * d.L * d.H * d.D * d.T
   -- llm.c, train_gpt2.cu: all parameters, wpe and the padding of the vocabulary among them, and half the square.
@@ -83,13 +88,15 @@ local function kernels_of(d)
   end
 
   local fused = d.activation == "gelu_tanh" -- cuBLASLt's epilogue; other activations are a separate kernel
-  local residual = d.dropout and 0 or C     -- read by the product's store, else by the layernorm
+  local residual = d.dropout and 0 or C     -- read by the product's store, else by the norm
   local V_rows = math.min(d.V, N)           -- rows of wte that a batch can touch
   add("embed", 1, { bytes = row + (V_rows + d.T) * C * F32, forward = true })
-  -- With dropout on the residual branch all layernorms but the first add it: they read two tensors and write two.
+  -- With dropout on the residual branch all norms but the first add it: they read two tensors and write two.
   local plain = d.dropout and 1 or 2 * L + 1
-  add("layernorm", plain, { bytes = 2 * row, forward = true })
-  if d.dropout then add("layernorm after dropout and residual", 2 * L, { bytes = 4 * row, forward = true }) end
+  add(d.norm, plain, { bytes = 2 * row, forward = true, family = "norms" })
+  if d.dropout then
+    add(d.norm .. " after dropout and residual", 2 * L, { bytes = 4 * row, forward = true, family = "norms" })
+  end
   linear("qkv", C, 3 * C, 0)
   -- Two products over the half square; five backward.
   local half = d.B * d.H * d.D * d.T * (d.T + 1)
@@ -110,11 +117,11 @@ local function kernels_of(d)
 
   -- dy and x in, dx out; within the layers the residual's gradient is read too, and dropout writes a second dx.
   local keep = d.dropout and 1 or 0
-  add("layernorm_backward ln_f", 1, { bytes = (3 + keep) * row })
+  add(d.norm .. "_backward ln_f", 1, { bytes = (3 + keep) * row, family = "norms" })
   linear_backward("mlp out", F, C, fused and F or 0)
   if not fused then add(d.activation .. "_backward", L, { bytes = 3 * N * F * ACT }) end
   linear_backward("fc", C, F, 0)
-  add("layernorm_backward", 2 * L, { bytes = (4 + keep) * row })
+  add(d.norm .. "_backward", 2 * L, { bytes = (4 + keep) * row, family = "norms" })
   linear_backward("attention out", C, C, 0)
   add("attention_backward", L,
     { flop = 5 * half, bytes = 8 * row + 2 * N * d.H * F32, rate = "attention_backward" })
@@ -148,7 +155,7 @@ local function memory_of(d)
   local states = 4 * F32 * d.params + ACT * d.params -- parameters, gradients, two moments; the bf16 image
   -- Kept of a layer: x, ln_1, qkv (3), attention, x_mid, ln_2, fc and its activation; statistics and lse.
   local F = d.F / d.C
-  local layer = (8 + 2 * F) * row + d.N * (4 + d.H) * F32
+  local layer = (8 + 2 * F) * row + d.N * (2 * d.statistics + d.H) * F32
   local head = d.logits_rows * d.V_LD * ACT + 2 * row
   -- Alive at once in the backward pass: the residual's gradient, an incoming one, and the widest pair of a layer's.
   local working = (2 + F) * row
@@ -160,11 +167,12 @@ end
 
 local families = {
   { "layer products", "^matmul" }, { "attention", "^attention$" }, { "attention_backward", "^attention_backward" },
-  { "layernorm", "^layernorm" }, { "cross-entropy", "^cross_entropy" }, { "embedding", "^embed" },
-  { "norm, update", "^norm" }, { "norm, update", "^update" }, { "bias gradients", "^bias" },
+  { "cross-entropy", "^cross_entropy" }, { "embedding", "^embed" }, { "norm, update", "^norm" },
+  { "norm, update", "^update" }, { "bias gradients", "^bias" },
 }
 
 local function family_of(k)
+  if k.family then return k.family end
   if k.name:find("^matmul.*logits") then return "head products" end
   for _, pair in ipairs(families) do
     if k.name:find(pair[2]) then return pair[1] end
@@ -263,7 +271,7 @@ local function print_summary()
 end
 
 local function print_families()
-  local names = { "layer products", "head products", "attention", "attention_backward", "layernorm",
+  local names = { "layer products", "head products", "attention", "attention_backward", "norms",
     "cross-entropy", "embedding", "norm, update" }
   print("| config, attention | " .. table.concat(names, " | ") .. " | sum | launches |")
   print(("| --- "):rep(#names + 3) .. "|")

@@ -57,4 +57,18 @@ check.test("fewer rows take less memory", function()
   check.equal(memory("") - memory("logits_rows=1024") > 0.6, true)
 end)
 
+check.test("a norm of any kind", function()
+  local function floor(words)
+    return output_of("lua5.4 tests/bench/floor.lua " .. words .. " configs/gpt2.lua bias=true norm=rmsnorm")
+  end
+  local kernels = floor("")
+  check.equal(kernels:match("\n| rmsnorm | (%d+) |"), "25")
+  check.equal(kernels:match("\n| rmsnorm_backward | (%d+) |"), "24")
+  check.equal(kernels:find("layernorm"), nil)
+  -- Per layer qkv, attention out, fc and mlp out with their biases, and two scales; ln_f's scale; wte and wpe.
+  local C = 768
+  local layer = 4 * C * C + 4 * C + 8 * C * C + 5 * C + 2 * C
+  check.equal(tonumber(floor("--sizes"):match('"params": *(%d+)')), 12 * layer + C + 50304 * C + 1024 * C)
+end)
+
 check.finish()

@@ -1,5 +1,5 @@
 -- test_readme: tables in pages are what the code has: in configs/README.md all config keys, which `--update` rewrites;
--- in templates/README.md the fields of k that kernels' templates read.
+-- in templates/README.md the fields of k that kernels' templates read; in `make help` the Makefile's words.
 local check = require("tests.gen.check")
 local schema = require("gen.config.schema")
 local files = require("gen.base.files")
@@ -52,6 +52,21 @@ check.test("templates/README.md lists the fields of k", function()
   local there, used = listed(files.read("templates/README.md")), read()
   check.equal(sorted_without(used, there), "", "not listed")
   check.equal(sorted_without(there, used), "", "listed, but read by no template")
+end)
+
+check.test("make help has a line for every word, and none of more than 100 columns", function()
+  local makefile, shown, missing = files.read("Makefile"), {}, {}
+  for word in makefile:gmatch("\n#= ([A-Z_]+)") do shown[word] = true end
+  for word in makefile:match("\nWORDS := (.-[^\\])\n"):gmatch("[A-Z_]+") do
+    if not shown[word] and word ~= "BUILD_NAME" then missing[#missing + 1] = word end -- the second stage's alone
+  end
+  check.equal(table.concat(missing, " "), "")
+  local lines = 0
+  for line in io.popen("make help"):lines() do
+    assert(#line <= 100, line)
+    lines = lines + 1
+  end
+  assert(lines > 60, lines)
 end)
 
 check.finish()

@@ -86,8 +86,8 @@ static bool damage_is_kept(const struct file *log) {
     struct files now = stage_read(".");
     bool kept = false;
     for (int i = 0; i < now.count; i++) {
-        kept = kept ||
-               (now.file[i].length >= lines && !memcmp(now.file[i].bytes, log->bytes, lines));
+        kept =
+            kept || (now.file[i].length >= lines && !memcmp(now.file[i].bytes, log->bytes, lines));
     }
     stage_free(&now);
     return kept;
@@ -152,8 +152,8 @@ static struct damage damage_read(int argc, char **argv) {
         } else if ((value = stage_flag(argv[i], "result"))) {
             d.wanted.path[d.wanted.count++] = value;
         } else if ((value = stage_flag(argv[i], "codes"))) {
-            d.codes_count = sscanf(value, "%d,%d,%d,%d", &d.codes[0], &d.codes[1], &d.codes[2],
-                                   &d.codes[3]);
+            d.codes_count =
+                sscanf(value, "%d,%d,%d,%d", &d.codes[0], &d.codes[1], &d.codes[2], &d.codes[3]);
         } else if ((value = stage_flag(argv[i], "names"))) {
             d.names = value;
         } else if ((value = stage_flag(argv[i], "sample"))) {

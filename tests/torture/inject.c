@@ -4,10 +4,10 @@
 //     INJECT="WHERE WHEN VALUE PLACE" trainer ...
 //
 // WHERE is params, m or v: before the forward pass that follows WHEN micro-steps; grads or loss:
-// behind the backward pass that ends micro-step WHEN; evaluation: the loss of evaluation batch WHEN.
-// Both count from 0, from the program's start. PLACE is any number; it chooses a tensor and an
-// element of it. Prints what it did to stderr. The linker calls these functions in the place of the
-// emitted ones.
+// behind the backward pass that ends micro-step WHEN; evaluation: the loss of evaluation batch
+// WHEN. Both count from 0, from the program's start. PLACE is any number; it chooses a tensor and
+// an element of it. Prints what it did to stderr. The linker calls these functions in the place of
+// the emitted ones.
 #include "runtime/train/train.h"
 
 #include <stdlib.h>

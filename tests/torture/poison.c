@@ -3,8 +3,8 @@
 //
 //     poison FILE PLACE VALUE OUT
 //
-// PLACE is any number from 0 on; it chooses a tensor and an element of it. Prints the tensor's name.
-// It stands on files.
+// PLACE is any number from 0 on; it chooses a tensor and an element of it. Prints the tensor's
+// name. It stands on files.
 #include "runtime/files/files.h"
 
 #include <stdio.h>

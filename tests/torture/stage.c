@@ -103,7 +103,9 @@ static void stage_close(void) {
 void stage_open(void) {
     const char *base = getenv("TMPDIR");
     snprintf(stage_folder, sizeof stage_folder, "%s/torture-XXXXXX",
-             base && *base ? base : access("/dev/shm", W_OK) ? "/tmp" : "/dev/shm");
+             base && *base              ? base
+             : access("/dev/shm", W_OK) ? "/tmp"
+                                        : "/dev/shm");
     if (!mkdtemp(stage_folder) || chdir(stage_folder)) {
         stage_die("%s: cannot make this folder: %s", stage_folder, strerror(errno));
     }
@@ -237,8 +239,8 @@ bool stage_is(const struct files *files, char why[512]) {
     *why = 0;
     for (int i = 0; i < now.count && !*why; i++) {
         const struct file *is = &now.file[i], *was = stage_find(files, is->path);
-        if (!stage_is_lock(is->path) && (!was || was->length != is->length ||
-                                         memcmp(was->bytes, is->bytes, is->length))) {
+        if (!stage_is_lock(is->path) &&
+            (!was || was->length != is->length || memcmp(was->bytes, is->bytes, is->length))) {
             snprintf(why, 512, "%s is %s", is->path, was ? "changed" : "new");
         }
     }

@@ -1,30 +1,34 @@
-// trace.c: runs a program, unmodified, and stops it at its system calls that touch files, to kill it
-// there, to make a call fail, or to write down what it did. Linux; x86-64, since it sets registers.
+// trace.c: runs a program, unmodified, and stops it at its system calls that touch files, to kill
+// it there, to make a call fail, or to write down what it did. Linux; x86-64, since it sets
+// registers.
 //
-//     trace [FLAG ...] record LOG PROGRAM ...       writes down each call (the format is below)
-//     trace [FLAG ...] kill K WHEN PROGRAM ...      SIGKILL at the K-th call; WHEN: before, within, after
-//     trace [FLAG ...] fail K ERROR PROGRAM ...     the K-th call is not made and returns ERROR, as ENOSPC
-//     trace [FLAG ...] short K PROGRAM ...          the K-th call reads or writes half, which is no error
+//     trace [FLAG ...] record LOG PROGRAM ...   writes down each call (the format is below)
+//     trace [FLAG ...] kill K WHEN PROGRAM ...  SIGKILL at call K; WHEN: before, within, after
+//     trace [FLAG ...] fail K ERROR PROGRAM ... call K is not made and returns ERROR, as ENOSPC
+//     trace [FLAG ...] short K PROGRAM ...      call K reads or writes half, which is no error
 //
-//     --under=PATH     counts only calls on this file, or on what lies in this folder; may be repeated
-//     --calls=A,B      counts only these calls; files: those that touch a file, which is the default;
-//                      look: stat, lseek, flock and so on; memory: anonymous mmap, brk, clone; all
-//     --hit=FILE       writes which call the K-th was, as "7 write 4096 /path", there; it is empty if the
-//                      program made fewer calls
+//     --under=PATH     counts only calls on this file, or on what lies in this folder; repeatable
+//     --calls=A,B      counts only these calls; files: those that touch a file, which is the
+//                      default; look: stat, lseek, flock and so on; memory: anonymous mmap, brk,
+//                      clone; all
+//     --hit=FILE       writes which call the K-th was, as "7 write 4096 /path", there; it is empty
+//                      if the program made fewer calls
 //
-// K counts from 1, over all threads and children, the program's loader included unless --under leaves
-// it out. "K+" in place of K: that call and every later one (fail alone).
+// K counts from 1, over all threads and children, the program's loader included unless --under
+// leaves it out. "K+" in place of K: that call and every later one (fail alone).
 // "within" makes a write with half of its bytes, and then kills; at another call it is "before".
 // Killed are all the processes that the program started, and itself.
 //
-// The exit code is the program's, or 128 + the signal that ended it (137: SIGKILL); 77 where tracing is
-// not possible; 64 for wrong arguments. To go through all calls: K = 1, 2 ... until FILE is empty.
+// The exit code is the program's, or 128 + the signal that ended it (137: SIGKILL); 77 where
+// tracing is not possible; 64 for wrong arguments. To go through all calls: K = 1, 2 ... until FILE
+// is empty.
 //
-// A log has for each call that was made, in the order of their ends, a line of fields parted by tabs:
+// A log has for each call that was made, in the order of their ends, a line of fields parted by
+// tabs:
 //     number  call  result  offset  length  flags  path  path2
-// result: as the kernel returns it; of open one more is added, " new" if it made the file. offset: of a
-// read or write, also where the call has none; of a truncation, the new length. After the line of a
-// call that writes come its bytes, as many as result says, and a newline.
+// result: as the kernel returns it; of open one more is added, " new" if it made the file. offset:
+// of a read or write, also where the call has none; of a truncation, the new length. After the line
+// of a call that writes come its bytes, as many as result says, and a newline.
 #define _GNU_SOURCE // for ptrace, process_vm_readv
 #include "tests/torture/calls.h"
 
