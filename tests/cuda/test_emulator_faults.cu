@@ -1,6 +1,6 @@
-// test_emulator_faults.cu: planted faults that the emulator must show, and correct twins that must
+// test_emulator_faults.cu: planted faults that the emulator must find, and correct twins that must
 // pass. One kind of fault ends the program with a message, under every schedule; the other kind, a
-// race, gives wrong numbers under one schedule at least. They are in faults/, by kind.
+// race, gives wrong numbers under at least one schedule. They are in faults/, by kind.
 //
 //     test_emulator_faults [NAME]      all of them, or one, with its output
 #include <stdlib.h>
@@ -26,7 +26,7 @@ static std::vector<struct test> all_tests(void) {
     return all;
 }
 
-// The test in a process of its own: its exit status; what it said in text.
+// Runs the test in another process: returns its exit status, and its output in text.
 static int run_apart(const struct test *test, const char *schedule, bool fault, std::string *text) {
     int pipes[2];
     if (pipe(pipes))

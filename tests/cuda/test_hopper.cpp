@@ -1,14 +1,14 @@
 // test_hopper.cpp: Hopper's instructions and the emitted attention kernels (hopper_cases.cu, from
-// hopper_cases.lua) against doubles, on a device or in the emulator; there also faults that it must
-// show. test_hopper.sh builds it for both.
+// hopper_cases.lua) compared with doubles, on a device or in the emulator; there also faults that
+// it must find. test_hopper.sh builds it for both.
 //
 //     hopper [GROUP ...]     all groups, or those; the last line is "N passed, N failed, 0 skipped"
 //     hopper --list          the groups, one a line
-//     hopper --fault NAME    in the emulator: the small pipeline with one planted fault; 1 where
-//                            its numbers are wrong
+//     hopper --fault NAME    in the emulator: the small pipeline with one planted fault; 1 if its
+//                            numbers are wrong
 //
 // Every case runs three times and must give the same bytes: in the emulator under three schedules,
-// on a device as it happens. With ATTENTION_ALONE defined there are the emitted kernels alone. Its
+// on a device as it happens. With ATTENTION_ALONE defined it has only the emitted kernels. Its
 // parts are in hopper/.
 #include "tests/cuda/hopper/attention.h"
 #include "tests/cuda/hopper/cases.h"

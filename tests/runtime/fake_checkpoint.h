@@ -1,5 +1,5 @@
-// fake_checkpoint.h: what the tests test_sampler*.c share: weights of the fake sampler, the text
-// that they give without a cache, and a checkpoint of them.
+// fake_checkpoint.h: shared by the tests test_sampler*.c: weights of the fake sampler, their text
+// without a cache, and a checkpoint of them.
 #ifndef DIECAST_FAKE_CHECKPOINT_H
 #define DIECAST_FAKE_CHECKPOINT_H
 
@@ -8,7 +8,7 @@
 
 #include <math.h>
 
-// ---- weights, and the text that they give -------------------------------------------------------
+// ---- weights, and their text --------------------------------------------------------------------
 
 static inline uint64_t test_bits(uint32_t stream, uint32_t i) {
     return rng_bits(7, RNG_BENCH, stream, i);
@@ -86,7 +86,7 @@ static inline void generate_by_recomputing(struct sequence *text, int tokens,
     }
 }
 
-// ---- a checkpoint of them -----------------------------------------------------------------------
+// ---- a checkpoint -------------------------------------------------------------------------------
 
 static const char *path;                                   // of the test's checkpoint
 #define TEN_LETTERS "char 0a 20 61 62 63 64 65 66 e9 4e2d" // \n, space, a to f, é, 中

@@ -1,11 +1,11 @@
-// test_loop.c: the trainer's loop on a fake model: a run straight through, what it says and writes,
-// and the learning rate.
+// test_loop.c: the trainer's loop on a fake model: a run without a stop, its output and files, and
+// the learning rate.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/trial.h"
 
-// ---- a run straight through ---------------------------------------------------------------------
+// ---- a run without a stop -----------------------------------------------------------------------
 
-// Each step's mfu is what its milliseconds say, by run.json's figures. Returns how many steps.
+// Checks that each step's mfu matches its milliseconds, by run.json's figures. Returns the steps.
 static int check_rates(const char *folder) {
     size_t length;
     char *text = read_file(folder, "run.json", &length);
@@ -45,7 +45,7 @@ START_TEST(trains) {
     ck_assert_float_lt(last_val, val_loss - 0.3f);
     ck_assert_float_lt(last_train, train_loss - 0.3f);
     ck_assert_int_eq(count_words(text, "\niter "), ITERS);
-    ck_assert_int_eq(count_words(text, ", mfu -100.00%\n"), 5);        // then there is a figure
+    ck_assert_int_eq(count_words(text, ", mfu -100.00%\n"), 5);        // later ones have a figure
     ck_assert_int_eq(count_words(text, "\nsaving checkpoint to "), 3); // never at iteration 0
     ck_assert(strstr(text, "\ntokens per iteration will be: 64\n"));
     ck_assert(strstr(text, "\nnumber of parameters: 0.00M\n"));
@@ -87,7 +87,7 @@ static void check_run_json(const char *folder, const char *group, const char *ke
 
 START_TEST(says_what_the_run_is) {
     write_data("data", FAKE_TOKENIZER);
-    // a name may hold what JSON must not
+    // a name may have characters that JSON must escape
     const char *const out = "a {\xc3\xbc \xff}//";
     train((struct trial){.out = out, .flags = {"--threads=2", "--beta2=0.5"}}, EXIT_DONE);
     size_t length;
@@ -106,7 +106,7 @@ START_TEST(says_what_the_run_is) {
     check_run_json(out, "", "threads", "2");
     check_run_json(out, "", "train_tokens", "2000");
     check_run_json(out, "", "val_tokens", "400");
-    // and again where the run goes on, with what is so then
+    // and again when the run resumes, with its settings then
     train((struct trial){.out = out, .flags = {"--init_from=resume", "--max_iters=40"}}, EXIT_DONE);
     check_run_json(out, "run", "max_iters", "40");
     ck_assert(!has_file(out, "run.previous.json"));
@@ -122,7 +122,7 @@ START_TEST(threads_do_not_change_results) {
 }
 END_TEST
 
-// Goes through stdout: each evaluation after iteration 0 is saved if and only if it is the best.
+// Checks by stdout that each evaluation after iteration 0 is saved if and only if it is the best.
 static int check_saves(bool always) {
     size_t length;
     char *text = suite_read("stdout", &length);
@@ -142,7 +142,7 @@ static int check_saves(bool always) {
 
 START_TEST(saves_by_the_rule) {
     write_data("data", FAKE_TOKENIZER);
-    // nothing is learnt, so that evaluations go up and down
+    // without learning, so that evaluations go up and down
     const char *const still = "--learning_rate=0", *const flat = "--decay_lr=False";
     train((struct trial){.out = "best", .flags = {still, flat, "--eval_interval=2"}}, EXIT_DONE);
     int saves = check_saves(false);
@@ -152,7 +152,7 @@ START_TEST(saves_by_the_rule) {
                          .flags = {still, flat, "--eval_interval=2", "--always_save_checkpoint=1"}},
           EXIT_DONE);
     ck_assert_int_eq(check_saves(true), 15);
-    // With a sampler beside the trainer, which says what to type: with the state, then.
+    // If a sampler is beside the trainer, this says how to call it: with the state.
     char sampler[4096] = "";
     ck_assert_int_gt(readlink("/proc/self/exe", sampler, sizeof sampler - 8), 0);
     strcpy(strrchr(sampler, '/'), "/sample");
@@ -179,7 +179,7 @@ START_TEST(eval_only_writes_nothing) {
     train((struct trial){.out = "none", .flags = {"--eval_only=True"}}, EXIT_DONE);
     ck_assert(!suite_exists("none"));
     stdout_has("\nstep 0: train loss ");
-    // where there is a run, it is that one's weights that are evaluated
+    // if there is a run, its weights are evaluated
     size_t length, after;
     char *before = read_file("straight", "metrics.jsonl", &length);
     train((struct trial){.out = "straight", .flags = {"--eval_only=True"}}, EXIT_DONE);

@@ -1,5 +1,5 @@
-// test_loop_faults.c: what may go wrong while a fake model trains: a full disk, numbers that are
-// not finite, data that are gone, a second process in the same folder.
+// test_loop_faults.c: errors while a fake model trains: a full disk, numbers that are not finite,
+// missing data, a second process in the same folder.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/trial.h"
 
@@ -12,7 +12,7 @@ START_TEST(a_full_disk_leaves_the_old_files) {
     size_t state_length, ckpt_length, length;
     char *state = read_file("full", "state.safetensors", &state_length);
     char *ckpt = read_file("full", "ckpt.safetensors", &ckpt_length);
-    const rlim_t less = 256; // than the next one has, whose numbers may have fewer digits
+    const rlim_t less = 256; // than the next state has, whose numbers may have fewer digits
     struct ending ending =
         train((struct trial){.out = "full", .file_limit = ckpt_length - less}, EXIT_IO);
     ck_assert(strstr(ending.text, "ckpt.safetensors"));
@@ -32,7 +32,7 @@ START_TEST(a_full_disk_leaves_the_old_files) {
     free(state);
     free(ckpt);
 
-    // and with room again, the run ends as if nothing had been
+    // and with room again, the run ends as if nothing had happened
     train((struct trial){.out = "full"}, EXIT_DONE);
     train((struct trial){.out = "straight"}, EXIT_DONE);
     same_run("straight", "full");
@@ -45,7 +45,7 @@ START_TEST(metrics_on_a_full_disk) {
     struct ending ending =
         train((struct trial){.out = "full", .flags = {late, wide}, .file_limit = 3000}, EXIT_IO);
     ck_assert(strstr(ending.text, "metrics.jsonl: cannot write"));
-    // a file that is written as a whole is not there then, and its first half neither
+    // a file that is written as a whole does not exist then, not even its first half
     ending = train((struct trial){.out = "fuller", .file_limit = 100}, EXIT_IO);
     ck_assert(strstr(ending.text, "run.json: cannot write: File too large"));
     ck_assert_int_eq(count_words(ending.text, "\n"), 1);
@@ -92,26 +92,27 @@ START_TEST(ten_bad_steps_end_the_run) {
     struct ending ending = train(trial, EXIT_NUMERICS);
     ck_assert(strstr(ending.text, "(10 in a row"));
     ck_assert(!strstr(ending.text, "(11 in a row"));
-    // the last state is that from before the bad steps, and whole
+    // the last state is from before the bad steps, and complete
     struct checkpoint_header header;
     checkpoint_read_header(suite_path("bad/state.safetensors"), &header);
     ck_assert_int_eq(header.progress.iter, 12);
     ck_assert_int_eq(header.progress.bad_in_a_row, 0);
     checkpoint_free_header(&header);
-    // with better numbers, it goes on from there and ends as if nothing had been
+    // with better numbers, it resumes from there and ends as if nothing had happened
     train((struct trial){.out = "bad"}, EXIT_DONE);
     train((struct trial){.out = "straight"}, EXIT_DONE);
     same_run("straight", "bad");
 }
 END_TEST
 
-// A state in `out` that the run can go on from, of iteration 3; its bytes, for the caller to free.
+// Makes a state in `out` that can be resumed, of iteration 3; returns its bytes, which the caller
+// frees.
 static char *sound_state(const char *out, size_t *length) {
     train((struct trial){.out = out, .signal = SIGTERM, .signal_at = 5}, EXIT_STOPPED);
     return read_file(out, "state.safetensors", length);
 }
 
-// At this rate one update makes weights by which nothing can be computed.
+// At this rate one update makes the weights useless.
 #define DEADLY "--init_from=resume", "--learning_rate=1000", "--decay_lr=False", "--grad_clip=0"
 
 START_TEST(dead_weights_replace_no_state) {
@@ -131,16 +132,16 @@ START_TEST(dead_weights_replace_no_state) {
     train((struct trial){.out = "run", .flags = {DEADLY}, .signal = SIGTERM, .signal_at = 7},
           EXIT_STOPPED);
     is_kept("run", "state.safetensors", state, length);
-    // the end, before the steps that were skipped are too many
+    // the end, before too many steps were skipped
     ending = train((struct trial){.out = "run", .flags = {DEADLY, "--max_iters=6"}}, EXIT_NUMERICS);
     ck_assert(strstr(ending.text, "is still that of iteration 3: to resume from there, give "
                                   "--init_from=resume, and lower --learning_rate"));
     is_kept("run", "state.safetensors", state, length);
-    // the time for a state, which the update before it has spoilt
+    // a state is due after an update that has ruined the weights
     train((struct trial){.out = "run", .flags = {DEADLY, "--checkpoint_interval=4"}},
           EXIT_NUMERICS);
     is_kept("run", "state.safetensors", state, length);
-    // and by the rate that it had, the run ends as if nothing had been
+    // and at its old rate the run ends as if nothing had happened
     train((struct trial){.out = "run", .flags = {"--init_from=resume"}}, EXIT_DONE);
     same_run("straight", "run");
     free(state);
@@ -156,7 +157,7 @@ START_TEST(nothing_but_skipped_steps_is_no_end) {
 }
 END_TEST
 
-// Gradients that are finite, whose squares are not.
+// Finite gradients, whose squares are not finite.
 START_TEST(gradients_that_moments_cannot_hold) {
     write_data("data", FAKE_TOKENIZER);
     struct ending ending = train(
@@ -166,7 +167,7 @@ START_TEST(gradients_that_moments_cannot_hold) {
 }
 END_TEST
 
-// What a state costs: one micro-step at the end, and none on the way.
+// A state costs one micro-step at the end, and none on the way.
 START_TEST(states_cost_no_micro_step) {
     train_straight();
     for (int steps = 1; steps <= 2; steps++) { // in an iteration
@@ -198,7 +199,7 @@ START_TEST(one_process_a_folder) {
 }
 END_TEST
 
-// The state is of the last whole iteration, and the run goes on when the file is there again.
+// The state is of the last complete iteration, and the run resumes when the file is there again.
 START_TEST(data_that_are_gone_while_it_trains) {
     train_straight();
     size_t length;

@@ -1,5 +1,5 @@
-// test_loop_init_from.c: what a run of a fake model begins from: --init_from and finetuning, where
-// a run is there already, is another one, or has other data.
+// test_loop_init_from.c: how a run of a fake model starts: --init_from and finetuning, also if
+// there is a run already, another one, or one on other data.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/trial.h"
 
@@ -26,7 +26,7 @@ START_TEST(auto_stops_at_another_run) {
         (struct trial){.out = "run", .flags = {"--learning_rate=0.02", "--threads=2"}}, EXIT_USAGE);
     ck_assert(strstr(ending.text, "differs in learning_rate (0.01 there, 0.02 here); "));
     ck_assert_int_eq(count_words(ending.text, "\n"), 1);
-    // asked to, it goes on all the same, and says what differs
+    // if asked to, it resumes all the same, and says what differs
     train((struct trial){.out = "run",
                          .flags = {"--learning_rate=0.02", "--seed=4", "--init_from=resume"}},
           EXIT_DONE);
@@ -73,7 +73,7 @@ START_TEST(from_a_checkpoint) {
     train((struct trial){.out = "tuned", .flags = {flag, "--max_iters=3"}}, EXIT_DONE);
     struct checkpoint_header header;
     checkpoint_read_header(suite_path("tuned/state.safetensors"), &header);
-    ck_assert_int_eq(header.progress.updates, 4); // counted anew, as iterations are
+    ck_assert_int_eq(header.progress.updates, 4); // counted from 0 again, like iterations
     ck_assert_int_eq(header.progress.iter, 4);
     checkpoint_free_header(&header);
     float val_loss;
@@ -91,7 +91,7 @@ START_TEST(from_a_checkpoint) {
 }
 END_TEST
 
-// Runs that are named by their number, since each differs by its seed.
+// The seed of a run, by which the runs here are told apart.
 static int64_t seed_of(const char *out, const char *name) {
     char path[64];
     struct checkpoint_header header;
@@ -109,7 +109,7 @@ START_TEST(scratch_again_and_again_keeps_all) {
     const char *const anew = "--init_from=scratch", *const board = "--tensorboard=1";
     train((struct trial){.out = "run", .flags = {anew, "--seed=1"}}, EXIT_DONE);
     train((struct trial){.out = "run", .flags = {anew, "--seed=2", board}}, EXIT_DONE);
-    // a name of the next set is taken, by whatever it may be
+    // a name of the next set is taken
     suite_write_text("run/evaluations.previous.2.csv", "a table of somebody's");
     struct trial stopped = {
         .out = "run", .flags = {anew, "--seed=3"}, .signal = SIGTERM, .signal_at = 30};
@@ -133,7 +133,7 @@ START_TEST(scratch_again_and_again_keeps_all) {
 }
 END_TEST
 
-// The straight run's best weights under a name of their own, and the flag that begins with them.
+// Copies a run's best weights to another name; returns the flag that starts with them.
 static const char *weights_of(const char *run, const char *name, char flag[900]) {
     size_t length;
     char *bytes = read_file(run, "ckpt.safetensors", &length);
@@ -160,11 +160,11 @@ START_TEST(the_same_command_goes_on_with_a_finetune) {
     ck_assert(!has_file("run", "state.previous.safetensors"));
     train(trial, EXIT_DONE);
     stdout_has("this run is finished, after 31 iterations");
-    // whatever the file is called, if it is that one
+    // whatever the file's name, if it is the same file
     weights_of("straight", "a copy", from);
     train((struct trial){.out = "run", .flags = {from, "--max_iters=32"}}, EXIT_DONE);
     stdout_has("iteration 31\n");
-    // another run's weights are another beginning; nothing of this one is lost
+    // with another run's weights it is another run; nothing of this one is lost
     weights_of("run", "others", from);
     train((struct trial){.out = "run", .flags = {from}}, EXIT_DONE);
     stdout_has("starts from the weights in");
@@ -202,12 +202,13 @@ START_TEST(a_finetune_of_the_folders_own_weights) {
     struct trial trial = {.out = "straight", .flags = {from}, .signal = SIGTERM, .signal_at = 25};
     train(trial, EXIT_STOPPED);
     stdout_has("ckpt.previous.safetensors\n");
-    train(trial, EXIT_STOPPED); // its own have taken that name since
+    train(trial, EXIT_STOPPED); // its own weights have that name since
     stdout_has("iteration 13\n");
 }
 END_TEST
 
-// As a trainer wrote it that did not say what its run began from, nor how long its log was.
+// Makes a state as an earlier version wrote it, which did not say from which weights its run
+// started nor how long its log was.
 static void forget_the_beginning(const char *path) {
     struct safetensors file;
     struct tensor_out out[32];
@@ -244,7 +245,7 @@ START_TEST(a_state_that_does_not_say_what_it_began_from) {
     struct ending ending = train(trial, EXIT_USAGE);
     ck_assert(strstr(ending.text, "which did not say what a run began from; --init_from=resume"));
     ck_assert_int_eq(count_words(ending.text, "\n"), 1);
-    suite_write_text("run/metrics.jsonl", ""); // which it does not know of
+    suite_write_text("run/metrics.jsonl", ""); // whose length it does not know
     ending = train((struct trial){.out = "run"}, EXIT_DONE);
     ck_assert_str_eq(ending.text, "");
     stdout_has("iteration 8\n");
@@ -289,11 +290,11 @@ START_TEST(other_data_of_the_same_name) {
                       "%s", ending.text);
         ck_assert_int_eq(count_words(ending.text, "\n"), 1);
     }
-    change_a_token("data/val.bin"); // as it was
+    change_a_token("data/val.bin"); // back again
     train((struct trial){.out = "run", .flags = {"--threads=1"}}, EXIT_DONE);
     change_a_token("data/val.bin"); // a finished run is not this one either
     train((struct trial){.out = "run", .flags = {"--threads=1"}}, EXIT_DATA);
-    // With a name of their own they are asked for.
+    // Under another name the user has asked for them.
     ck_assert_int_eq(rename(suite_path("data"), suite_path("other")), 0);
     train((struct trial){.out = "run",
                          .flags = {"--dataset=other", "--init_from=resume", "--max_iters=32",

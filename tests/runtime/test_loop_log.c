@@ -1,12 +1,12 @@
-// test_loop_log.c: a run on a fake model resumes where metrics.jsonl is not as it was left: what
-// cannot be used is kept under another name.
+// test_loop_log.c: a run on a fake model resumes although metrics.jsonl has changed: lines that
+// cannot be used are kept under another name.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/trial.h"
 
-// ---- a log that is not as it was left -----------------------------------------------------------
+// ---- a changed log ------------------------------------------------------------------------------
 
-// A run that is stopped before iteration 12, which leaves 14 lines: 12 steps, evaluations at 0 and
-// 10. Its log, for the caller to free.
+// Stops a run before iteration 12, which leaves 14 lines: 12 steps, evaluations at 0 and 10.
+// Returns its log, which the caller frees.
 static char *stopped_log(const char *out, size_t *length) {
     train((struct trial){.out = out, .flags = {"--csv=1"}, .signal = SIGTERM, .signal_at = 23},
           EXIT_STOPPED);
@@ -27,8 +27,9 @@ static char *line_of(char *log, int iter) {
     return line;
 }
 
-// Goes on with a log of these bytes: to the end, saying these words, with `lines` lines at the end.
-static void goes_on_with(const char *out, const char *bytes, size_t length, const char *words,
+// Resumes with a log of these bytes: to the end, printing these words, with `lines` lines at the
+// end.
+static void resumes_with(const char *out, const char *bytes, size_t length, const char *words,
                          int lines) {
     put_log(out, bytes, length);
     struct ending ending = train((struct trial){.out = out, .flags = {"--csv=1"}}, EXIT_DONE);
@@ -55,7 +56,7 @@ START_TEST(a_line_that_is_none) {
         } else {
             *strchr(line, '}') = ' ';
         }
-        goes_on_with(out, log, length, "line 7 is none of a run's log; all of it is now ",
+        resumes_with(out, log, length, "line 7 is none of a run's log; all of it is now ",
                      ITERS + 4 - 1);
         is_kept(out, "metrics.damaged.jsonl", log, length);
         is_kept(out, "metrics.damaged.csv", table, table_length);
@@ -69,16 +70,16 @@ START_TEST(an_iteration_that_cannot_be) {
     write_data("data", FAKE_TOKENIZER);
     size_t length;
     char *log = stopped_log("high", &length);
-    line_of(log, 5)[8] = '9'; // which is behind 4 and in front of 6
-    goes_on_with("high", log, length, "line 8 is of iteration 6, behind one of 9; all of it",
+    line_of(log, 5)[8] = '9'; // between 4 and 6
+    resumes_with("high", log, length, "line 8 is of iteration 6, behind one of 9; all of it",
                  ITERS + 4 - 1);
     is_kept("high", "metrics.damaged.jsonl", log, length);
     free(log);
-    // one that would be of the run's own, and is not what comes next; a name that is taken
+    // a line that could be this run's, but is not the next one; a name that is taken
     log = stopped_log("later", &length);
     memcpy(line_of(log, 11) + 8, "31", 2);
     suite_write_text("later/metrics.damaged.jsonl", "an earlier accident");
-    goes_on_with("later", log, length, "line 14 is of iteration 31, behind one of 10; all of it",
+    resumes_with("later", log, length, "line 14 is of iteration 31, behind one of 10; all of it",
                  ITERS + 4 - 1);
     is_kept("later", "metrics.damaged.2.jsonl", log, length);
     free(log);
@@ -90,12 +91,12 @@ START_TEST(a_log_that_is_shorter) {
     size_t length;
     char *log = stopped_log("lines", &length);
     static const char says[] = ", where the state knows of 14: the log goes on with a gap\n";
-    goes_on_with("lines", log, (size_t)(line_of(log, 9) - log), says, ITERS + 4 - 4);
+    resumes_with("lines", log, (size_t)(line_of(log, 9) - log), says, ITERS + 4 - 4);
     ck_assert(!has_file("lines", "metrics.damaged.jsonl"));
     free(log);
-    log = stopped_log("half", &length); // of a line that the state has behind it
+    log = stopped_log("half", &length); // of a line before the state
     length = (size_t)(line_of(log, 9) - log) + 20;
-    goes_on_with("half", log, length, says, ITERS + 4 - 4);
+    resumes_with("half", log, length, says, ITERS + 4 - 4);
     is_kept("half", "metrics.damaged.jsonl", log, length);
     free(log);
     free(stopped_log("gone", &length));

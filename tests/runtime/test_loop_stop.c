@@ -1,9 +1,9 @@
 // test_loop_stop.c: a run on a fake model that is stopped or killed and then resumed is the same to
-// the byte as one straight through; and a stop does not wait for long.
+// the byte as one without a stop; and a stop does not wait long.
 // links: tests/runtime/fake_model.c
 #include "tests/runtime/trial.h"
 
-// ---- stopping and going on ----------------------------------------------------------------------
+// ---- stopping and resuming ----------------------------------------------------------------------
 
 static void stops_before(int iter) {
     char line[64];
@@ -11,7 +11,7 @@ static void stops_before(int iter) {
     stdout_has(line);
 }
 
-// Stops by `number` in the micro-step `at`, goes on with other threads, and compares.
+// Stops by `number` in the micro-step `at`, resumes with other threads, and compares.
 static void stop_and_go(int number, int at, const char *threads, const char *later) {
     const char *out = "stopped";
     char command[900];
@@ -25,7 +25,7 @@ static void stop_and_go(int number, int at, const char *threads, const char *lat
 }
 
 START_TEST(resume_is_exact) {
-    setenv("DIECAST_PROCESSORS", "4", 1); // as many threads as are asked for, on every machine
+    setenv("DIECAST_PROCESSORS", "4", 1); // so that every machine runs as many threads
     train_straight();
     stop_and_go(SIGTERM, 0, "--threads=1", "--threads=1");
     stop_and_go(SIGHUP, 15, "--threads=1", "--threads=1");

@@ -1,5 +1,5 @@
-// test_sampler.c: the text that the sampler makes on a fake model, which is that of whole forward
-// passes without a cache; and its threads.
+// test_sampler.c: the sampler's text on a fake model equals that of full forward passes without a
+// cache; and its threads.
 // links: tests/runtime/fake_sampler.c
 #include "tests/runtime/fake_checkpoint.h"
 
@@ -12,7 +12,7 @@ static void create(struct sampler *s, int threads) {
     for (int i = 0; i < FAKE_TENSORS; i++) {
         s->weight[i] = fake_storage[i];
     }
-    // What has not been written is poison.
+    // Unwritten memory is poison.
     memset(s->memory, 0xff, (size_t)sampler_info.memory_floats * sizeof *s->memory);
     fake_calls_count = 0;
 }
@@ -126,7 +126,7 @@ END_TEST
 
 static atomic_int yields;
 
-// In the place of libc's: a thread that yields gives its turn to whoever never does.
+// Replaces libc's: threads that yield lose their time slices to programs that never do.
 int sched_yield(void) {
     atomic_fetch_add(&yields, 1);
     return (int)syscall(SYS_sched_yield);

@@ -10,7 +10,7 @@
 #undef main
 
 static char out[1 << 16], err[1 << 16];   // what the last run wrote
-static rlim_t file_limit = RLIM_INFINITY; // bytes that a file of the next ones may have
+static rlim_t file_limit = RLIM_INFINITY; // bytes that a file of the next runs may have
 
 static void slurp(const char *name, char *text, size_t size) {
     FILE *in = fopen(suite_path(name), "rb");
@@ -20,7 +20,7 @@ static void slurp(const char *name, char *text, size_t size) {
 }
 
 // Runs the program in a child; arguments end with NULL. stdout goes to the file `to`, or is
-// captured where that is NULL. Returns the exit code.
+// captured if that is NULL. Returns the exit code.
 static int run_into(const char *to, const char *const *arguments) {
     char *argv[32] = {"sample"};
     int argc = 1;
@@ -54,7 +54,7 @@ static int run_into(const char *to, const char *const *arguments) {
 
 #define run(...) run_into(NULL, (const char *const[]){__VA_ARGS__, NULL})
 
-// The run failed with one line that has these words, and wrote nothing.
+// Checks that a run fails with one line that has these words, and writes nothing.
 #define assert_fails(code, words, ...)                                                             \
     do {                                                                                           \
         ck_assert_int_eq(run(__VA_ARGS__), code);                                                  \
@@ -174,7 +174,7 @@ START_TEST(test_main_text) {
 }
 END_TEST
 
-// Where nobody says a prompt, it is of the model's own vocabulary.
+// The default prompt is in the model's vocabulary.
 START_TEST(test_main_without_line_ends) {
     struct fake_checkpoint c;
     checkpoint_fill(&c);
@@ -187,7 +187,7 @@ START_TEST(test_main_without_line_ends) {
 END_TEST
 
 START_TEST(test_main_same_text) {
-    setenv("DIECAST_PROCESSORS", "4", 1); // as many threads as are asked for, on every machine
+    setenv("DIECAST_PROCESSORS", "4", 1); // so that every machine runs as many threads
     write_good_checkpoint();
     const char *const flags[] = {"--threads=1", "--threads=2",    "--threads=4",     "--device=cpu",
                                  "--verify",    "--verify=False", "--num_samples=10"};
@@ -247,7 +247,7 @@ START_TEST(test_main_says) {
 }
 END_TEST
 
-// Weights that are finite, and logits that are not: one line in place of text made of nothing.
+// Finite weights that give logits which are not finite: one line instead of meaningless text.
 START_TEST(test_main_not_finite) {
     struct fake_checkpoint c;
     checkpoint_fill(&c);
@@ -263,14 +263,14 @@ START_TEST(test_main_not_finite) {
 }
 END_TEST
 
-// Writing fails at the full device with one line, and quietly where nobody reads.
+// Writing to a full device fails with one line, and without one if nobody reads.
 START_TEST(test_main_write_errors) {
     write_good_checkpoint();
     const char *const arguments[] = {path, "--start=ab", NULL};
     ck_assert_int_eq(run_into("/dev/full", arguments), EXIT_IO);
     ck_assert_str_eq(err, "stdout: cannot write: No space left on device; make room and start "
                           "again\n");
-    file_limit = 100; // of which err needs some too
+    file_limit = 100; // which err must fit in too
     ck_assert_int_eq(run_into(suite_path("text"), arguments), EXIT_IO);
     ck_assert_str_eq(err, "stdout: cannot write: File too large; make room and start again\n");
     file_limit = RLIM_INFINITY;
@@ -325,7 +325,7 @@ START_TEST(test_main_attention) {
     json_free(json);
     free(text);
 
-    // what cannot be done leaves the file as it is
+    // if it fails, the file is unchanged
     assert_fails(EXIT_USAGE,
                  "--start: the prompt has 9 tokens, and this model's context has 8; give 8 at most",
                  path, flag, "--start=ababababa");
@@ -334,7 +334,7 @@ START_TEST(test_main_attention) {
     assert_fails(EXIT_IO, "is not a regular file", path, "--attention=/dev/null", "--start=a");
     ck_assert(suite_exists("heads.json"));
     ck_assert(!suite_exists("heads.json.tmp"));
-    // a text too, where it is asked for; all the context; any number of threads
+    // a text too, if asked for; all the context; any number of threads
     ck_assert_int_eq(
         run(path, flag, "--start=abababab", "--num_samples=1", "--max_new_tokens=0", "--threads=3"),
         EXIT_DONE);

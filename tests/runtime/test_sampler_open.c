@@ -1,5 +1,5 @@
-// test_sampler_open.c: which checkpoints a sampler of a fake model takes, and what it says of those
-// that it refuses.
+// test_sampler_open.c: which checkpoints a sampler of a fake model takes, and its messages about
+// those that it refuses.
 // links: tests/runtime/fake_sampler.c
 #include "tests/runtime/fake_checkpoint.h"
 
@@ -110,7 +110,8 @@ START_TEST(test_open_names) {
 }
 END_TEST
 
-// A head of its own, where this sampler's is tied: found by hash, and by value without hashes.
+// A head with other values, while this sampler's is tied: found by hash, or by value without
+// hashes.
 START_TEST(test_open_copy) {
     struct fake_checkpoint c;
     checkpoint_fill(&c);
@@ -184,7 +185,7 @@ START_TEST(test_open_not_finite) {
 }
 END_TEST
 
-// Either name of the tied pair will do, and prefixes, masks and halves are read as what they are.
+// Either name of the tied pair is enough, and prefixes, masks and 16-bit types are understood.
 START_TEST(test_open_foreign) {
     for (int left_out = 0; left_out < 2; left_out++) {
         struct fake_checkpoint c;

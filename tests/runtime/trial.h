@@ -1,5 +1,5 @@
-// trial.h: what the tests test_loop*.c share: a trainer on the fake model, started in a child
-// process, from its command line to the files that it writes; and how two runs are compared. The
+// trial.h: shared by the tests test_loop*.c: a trainer on the fake model, started in a child
+// process, from its command line to the files that it writes; and the comparison of two runs. The
 // program is included here, so that its main can be called.
 #ifndef DIECAST_TRIAL_H
 #define DIECAST_TRIAL_H
@@ -19,7 +19,7 @@ enum { MICRO_STEPS = 2, ITERS = 31 }; // of run_defaults: 0 to max_iters
 
 // ---- data and trainers --------------------------------------------------------------------------
 
-// A text with a pattern to learn: a letter, the next one, and now and then another one.
+// Writes a text with a pattern to learn: a letter, the next one, and sometimes another one.
 static inline void write_data(const char *name, const char *tokenizer) {
     enum { TRAIN = 2000, VAL = 400 };
     uint16_t tokens[TRAIN + VAL];
@@ -49,9 +49,9 @@ struct trial {
     enum fake_call signal_in;
     bool signal_ignored; // at the start, as by nohup
     int nan_from, nan_to;
-    double steep;      // what gradients of wte are multiplied by; 0: nothing
+    double steep;      // a factor of wte's gradients; 0: none
     rlim_t file_limit; // 0: none
-    bool empties_data; // the signal, SIGUSR2, is no stop: train.bin is emptied there
+    bool empties_data; // the signal, SIGUSR2, is not a stop: it empties train.bin
 };
 
 static inline void empty_data(int number) {
@@ -103,7 +103,7 @@ static inline void run_trial(void *context) {
     exit(train_main(argc, argv));
 }
 
-// How often the trainer that ran last made this call.
+// How often the last trainer made this call.
 static inline int calls(enum fake_call call) {
     size_t length;
     char *text = suite_read("calls", &length);
@@ -113,7 +113,7 @@ static inline int calls(enum fake_call call) {
     return count[call];
 }
 
-// Runs a trainer, which must end with this code. What it said is in `stdout` and in the result.
+// Runs a trainer, which must end with this code. Its output is in `stdout` and in the result.
 static inline struct ending train(struct trial trial, int code) {
     struct ending ending = suite_run(run_trial, &trial);
     ck_assert_msg(ending.code == code, "%s ended with %d, not %d: %s", trial.out, ending.code, code,
@@ -121,7 +121,7 @@ static inline struct ending train(struct trial trial, int code) {
     return ending;
 }
 
-// A run straight through, to compare with.
+// A run without a stop, to compare with.
 static inline void train_straight(void) {
     write_data("data", FAKE_TOKENIZER);
     train((struct trial){.out = "straight", .flags = {"--threads=1"}}, EXIT_DONE);
@@ -150,7 +150,7 @@ static inline void same_file(const char *a_folder, const char *b_folder, const c
     free(b);
 }
 
-// metrics.jsonl without what depends on the clock, which each line ends with.
+// metrics.jsonl without the end of each line, which depends on the clock.
 static inline char *read_metrics(const char *folder) {
     size_t length;
     char *text = read_file(folder, "metrics.jsonl", &length), *out = text;
@@ -190,7 +190,7 @@ static inline void stdout_has(const char *word) {
     free(text);
 }
 
-// Fails unless this file of a run holds these bytes.
+// Fails unless this file of a run has these bytes.
 static inline void is_kept(const char *out, const char *name, const char *bytes, size_t length) {
     size_t now;
     char *kept = read_file(out, name, &now);

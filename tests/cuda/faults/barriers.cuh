@@ -6,7 +6,7 @@
 
 // ---- barriers -----------------------------------------------------------------------------------
 
-// y = 128 - i: each thread reads what another one of another warp wrote.
+// y = 128 - i: each thread reads what a thread of another warp wrote.
 KERNEL(128) reverse(float *y, bool fault) {
     SHARED(float, tile, [128]);
     const int t = threadIdx.x;
@@ -166,7 +166,7 @@ static bool part_of_warp(bool fault) {
 // ---- threads that sleep -------------------------------------------------------------------------
 
 static struct emulator_queue sleepers;
-static int late; // what an idle hook delivers, at the latest moment
+static int late; // an idle hook delivers it, as late as possible
 
 static bool deliver(void) {
     if (late != 1)

@@ -1,4 +1,4 @@
-// faults.cuh: what the planted faults share: floats on the device, and what a test is.
+// faults.cuh: shared by the planted faults: floats on the device, and the type of a test.
 #ifndef DIECAST_FAULTS_CUH
 #define DIECAST_FAULTS_CUH
 
@@ -6,11 +6,11 @@
 
 #include <vector>
 
-// A planted fault and its correct twin, which give right numbers or not.
+// A planted fault and its correct twin; returns whether the numbers are correct.
 struct test {
     const char *name;
     bool (*run)(bool fault);
-    const char *message; // null: wrong numbers under one schedule at least
+    const char *message; // null: wrong numbers under at least one schedule
 };
 
 static float *device_floats(int n, float value) {

@@ -1,4 +1,4 @@
-// shared.cuh: shared memory: out of bounds, read before it is written, or more than there is.
+// shared.cuh: shared memory: out of bounds, read before it is written, or too much of it.
 #ifndef DIECAST_FAULTS_SHARED_CUH
 #define DIECAST_FAULTS_SHARED_CUH
 

@@ -1,4 +1,4 @@
-// streams.cuh: streams, events, copies and graphs: order that nothing guarantees.
+// streams.cuh: streams, events, copies and graphs that rely on an order which is not guaranteed.
 #ifndef DIECAST_FAULTS_STREAMS_CUH
 #define DIECAST_FAULTS_STREAMS_CUH
 
@@ -81,7 +81,7 @@ static bool default_stream_order(bool fault) { // only blocking streams keep ord
     return holds(y, 64, 2, 0);
 }
 
-// The same, of a copy and of a memset that the host gave to the default stream.
+// The same with a copy and a memset that the host gave to the default stream.
 static bool copy_under_way(bool fault) {
     cudaStream_t a;
     cudaStreamCreateWithFlags(&a, cudaStreamNonBlocking);

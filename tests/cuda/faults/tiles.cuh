@@ -1,5 +1,5 @@
-// tiles.cuh: tiles copied by cp.async and loaded by ldmatrix: a wait or a barrier that is missing,
-// addresses that cannot be.
+// tiles.cuh: tiles copied by cp.async and loaded by ldmatrix: a missing wait or barrier, impossible
+// addresses.
 #ifndef DIECAST_FAULTS_TILES_CUH
 #define DIECAST_FAULTS_TILES_CUH
 

@@ -1,4 +1,5 @@
-// faults.c: what ends the program: products that cannot be made, and calls without their operands.
+// faults.c: errors that end the program: products that cannot be made, and calls without their
+// operands.
 #include "tests/cuda/gemm/gemm_test.h"
 
 #ifdef DIECAST_EMULATED // a process that has a device open can't be forked
@@ -6,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-// fn in a process of its own; its exit code, and the first line of what it said.
+// Runs fn in a child process; returns its exit code and the first line of its output.
 int ended(void (*fn)(void *), void *argument, char line[512]) {
     int channel[2];
     fflush(NULL);
@@ -68,7 +69,7 @@ void check_faults(void) {
                               .b_ld = 16,
                               .type = GEMM_BF16,
                               .out_type = GEMM_BF16};
-    // No product is made where the shape can't be.
+    // A product with an impossible shape is not made.
     struct gemm bad[13];
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         bad[i] = good;
@@ -92,7 +93,7 @@ void check_faults(void) {
         check_dies(create, &bad[i], EXIT_INTERNAL, "no product can be made of");
     }
 
-    // No algorithm: one line with the product, the call, the status and what to do.
+    // Without an algorithm: one line with the product, the call, the status and what to do.
     const size_t bytes = gpu.workspace_bytes;
     struct gemm_context *context = gpu.gemm;
     gpu.workspace_bytes = 0;
@@ -104,7 +105,7 @@ void check_faults(void) {
     gpu.workspace_bytes = bytes;
     gpu.gemm = context;
 
-    // No call without all operands, with one too many, or with one that is not aligned.
+    // A call without an operand, with one too many, or with one that is not aligned is refused.
     struct gemm g = good;
     g.bias = true;
     struct operands o = operands_make(&g, 0);

@@ -1,5 +1,5 @@
-// gemm_test.h: what the files of this program share: a count of checks, matrices on both sides, and
-// a product's operands, whose result is held against doubles.
+// gemm_test.h: shared by the files of this program: a count of checks, matrices on host and device,
+// and a product's operands, whose result is compared with doubles.
 #ifndef DIECAST_GEMM_TEST_H
 #define DIECAST_GEMM_TEST_H
 
@@ -12,62 +12,62 @@
 #include <string.h>
 
 #ifdef DIECAST_EMULATED
-enum { WORKSPACE = 1 << 20 }; // the emulator shields all of device memory, page by page
+enum { WORKSPACE = 1 << 20 }; // small, since the emulator protects device memory page by page
 #else
 enum { WORKSPACE = GEMM_WORKSPACE };
 #endif
 
 extern struct gpu gpu;
-extern const char *tune_folder; // to put tune files in
+extern const char *tune_folder; // for tune files
 
 void check(bool good, const char *what);
-// fn in a process of its own; its exit code, and the first line of what it said. For the emulator
-// alone: a process that has a device open can't be forked.
+// Runs fn in a child process; returns its exit code and the first line of its output. Only on the
+// emulator: a process that has a device open can't be forked.
 int ended(void (*fn)(void *), void *argument, char line[512]);
 
 // ---- matrices -----------------------------------------------------------------------------------
 
 extern const char *const type_name[];
-extern const int type_bits[]; // of a mantissa, the leading one too
+extern const int type_bits[]; // of the mantissa, with the leading one
 
 bool is_half(enum gemm_type type);
-// To the nearest number with so many bits, ties to even.
+// Rounds to the type, ties to even.
 double round_to(double x, enum gemm_type type);
-// An element of the type.
+// Stores an element of the type.
 void put(void *data, enum gemm_type type, size_t at, double x);
 double get(const void *data, enum gemm_type type, size_t at);
 
-// On both sides: what the host holds goes over with matrix_send and comes back with matrix_fetch.
+// A matrix on host and device: matrix_send copies it to the device and matrix_fetch back.
 struct matrix {
     enum gemm_type type;
-    int rows, cols, ld; // as it lies
+    int rows, cols, ld; // in memory
     void *host, *device;
 };
 
 enum content { RANDOM, POISON };
 
-// Padding holds NaN, and so does all of it where poison is asked for.
+// Padding is NaN, and so is everything if the content is poison.
 struct matrix matrix_make(enum gemm_type type, int rows, int cols, int ld, enum content content);
 void matrix_send(const struct matrix *m);
 void matrix_fetch(struct matrix *m);
 void matrix_free(struct matrix *m);
-// Element (i, j) of the operand as the product sees it.
+// Element (i, j) of the operand, or of its transpose.
 double seen(const struct matrix *m, bool transposed, int i, int j);
 bool padding_is_nan(const struct matrix *m);
 
 // ---- one product --------------------------------------------------------------------------------
 
-// The operands of a product, made for it.
+// The operands of a product.
 struct operands {
     struct matrix out, a, b, bias, residual, pre, kept;
     struct gemm_extra extra;
 };
 
-// `beyond`: columns of padding beside what alignment takes.
+// `beyond`: columns of padding in addition to those for alignment.
 struct operands operands_make(struct gemm *g, int beyond);
 void operands_free(struct operands *o);
 void run(const struct gemm *g, struct operands *o, float beta);
-// How often an element is off by more than its bound; before: what out held, or NULL for nothing.
+// Counts the elements whose error is above the bound; before: out's values before, or NULL.
 int count_wrong(const struct gemm *g, const struct operands *o, const double *before);
 
 // ---- the program's parts ------------------------------------------------------------------------
@@ -76,8 +76,8 @@ void check_products(struct gemm_context *context); // products.c
 void check_rounding(struct gemm_context *context);
 void check_nan(struct gemm_context *context);
 void check_graph(struct gemm_context *context);
-void check_faults(void);   // faults.c: what ends the program; emulated alone
-void check_refusals(void); // refusals.c: what the stand-in refuses; emulated alone
+void check_faults(void);   // faults.c: errors that end the program; only emulated
+void check_refusals(void); // refusals.c: requests that the stand-in refuses; only emulated
 void check_tune(void);     // tune.c: the tune file
 
 #endif

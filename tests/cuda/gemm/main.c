@@ -1,8 +1,8 @@
-// main.c: runtime/gpu/gemm.c against products in double. test_gemm.sh builds this folder with the
-// stand-in for cuBLASLt, which needs no CUDA, or, on a machine with a GPU, with the real one, whose
-// numbers are held to the same bounds.
+// main.c: compares runtime/gpu/gemm.c with products in double. test_gemm.sh builds this folder with
+// the stand-in for cuBLASLt, which needs no CUDA, or, on a machine with a GPU, with the real one,
+// with the same bounds for errors.
 //
-//     test_gemm FOLDER      a folder to put tune files in
+//     test_gemm FOLDER      a folder for tune files
 #include "tests/cuda/gemm/gemm_test.h"
 
 struct gpu gpu;

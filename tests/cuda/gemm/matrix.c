@@ -1,8 +1,8 @@
-// matrix.c: numbers of the types that products take, and matrices of them on both sides.
+// matrix.c: numbers of the types of products, and matrices of them on host and device.
 #include "tests/cuda/gemm/gemm_test.h"
 
 const char *const type_name[] = {"bf16", "f16", "f32", "tf32"};
-const int type_bits[] = {8, 11, 24, 11}; // of a mantissa, the leading one too
+const int type_bits[] = {8, 11, 24, 11}; // of the mantissa, with the leading one
 
 bool is_half(enum gemm_type type) {
     return type == GEMM_BF16 || type == GEMM_F16;
@@ -12,8 +12,8 @@ static size_t type_bytes(enum gemm_type type) {
     return is_half(type) ? 2 : 4;
 }
 
-// To the nearest number with so many bits, ties to even. Exponents do not matter here but for f16,
-// whose numbers below 2^-14 are multiples of 2^-24.
+// Rounds to the type, ties to even. Exponents matter here only in f16, whose numbers below 2^-14
+// are multiples of 2^-24.
 double round_to(double x, enum gemm_type type) {
     if (x == 0.0 || !isfinite(x)) {
         return x;
@@ -27,7 +27,7 @@ double round_to(double x, enum gemm_type type) {
 }
 
 void put(void *data, enum gemm_type type, size_t at, double x) {
-    const float value = (float)x; // a number of the type already
+    const float value = (float)x; // already a number of the type
     uint32_t bits;
     memcpy(&bits, &value, sizeof bits);
     if (!is_half(type)) {
@@ -69,8 +69,8 @@ double get(const void *data, enum gemm_type type, size_t at) {
 
 static uint32_t drawn;
 
-// Even in [-1, 1), of the type. A device may round to TF32 in its own way, and gets numbers
-// that need no rounding.
+// A number of the type, uniform in [-1, 1). For TF32 it needs no rounding, which devices may do in
+// different ways.
 static double draw(enum gemm_type type) {
 #ifdef DIECAST_EMULATED
     type = type == GEMM_TF32 ? GEMM_F32 : type;
@@ -78,8 +78,8 @@ static double draw(enum gemm_type type) {
     return round_to(2.0 * rng_uniform(rng_bits(1, 2, drawn++, 0)) - 1.0, type);
 }
 
-// Padding holds NaN, and so does all of it where poison is asked for. On the device it is no better
-// aligned than it must be.
+// Padding is NaN, and so is everything if the content is poison. On the device it is aligned no
+// better than it must be.
 struct matrix matrix_make(enum gemm_type type, int rows, int cols, int ld, enum content content) {
     struct matrix m = {type, rows, cols, ld, malloc((size_t)rows * ld * type_bytes(type)), NULL};
     for (int i = 0; i < rows; i++) {
@@ -110,7 +110,7 @@ void matrix_free(struct matrix *m) {
     free(m->host);
 }
 
-// Element (i, j) of the operand as the product sees it.
+// Element (i, j) of the operand, or of its transpose.
 double seen(const struct matrix *m, bool transposed, int i, int j) {
     const double x =
         get(m->host, m->type, (size_t)(transposed ? j : i) * m->ld + (transposed ? i : j));

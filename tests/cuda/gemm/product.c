@@ -1,9 +1,9 @@
-// product.c: one product's operands, and its result against doubles.
+// product.c: one product's operands, and its result compared with doubles.
 //
-// Bounds: a sum of `inner` products in float is off by at most (inner + 8) 2^-23 times the sum of
-// their magnitudes (2^-24 by rounding; tensor cores cut off, hence twice that). GELU's slope is at
-// most 1.13. What is stored is off by half a unit of its last place more: 2^-9 in bf16, 2^-12 in
-// f16, 2^-24 in float.
+// Bounds: the error of a sum of `inner` products in float is at most (inner + 8) 2^-23 times the
+// sum of their magnitudes (2^-24 by rounding; tensor cores truncate, hence twice that). GELU's
+// slope is at most 1.13. Storing adds half a unit of the last place: 2^-9 in bf16, 2^-12 in f16,
+// 2^-24 in float.
 #include "tests/cuda/gemm/gemm_test.h"
 
 static double gelu(double x) {
@@ -20,7 +20,7 @@ static int up8(int size) {
     return (size + 7) / 8 * 8;
 }
 
-// `beyond`: columns of padding beside what alignment takes.
+// `beyond`: columns of padding in addition to those for alignment.
 struct operands operands_make(struct gemm *g, int beyond) {
     const int rows = (int)g->rows, cols = (int)g->cols, inner = (int)g->inner;
     struct operands o = {0};
@@ -58,7 +58,7 @@ void run(const struct gemm *g, struct operands *o, float beta) {
     gemm_run(&gpu, g, o->out.device, o->a.device, o->b.device, &o->extra, beta);
 }
 
-// How often an element is off by more than its bound; before: what out held, or NULL for nothing.
+// Counts the elements whose error is above the bound; before: out's values before, or NULL.
 int count_wrong(const struct gemm *g, const struct operands *o, const double *before) {
     const double unit = ldexp(1.0, -23), half_unit = ldexp(0.5, 1 - type_bits[g->out_type]);
     const double smallest = g->out_type == GEMM_F16 ? ldexp(1.0, -25) : 0.0;

@@ -1,5 +1,5 @@
-// products.c: products of all types and sizes, with all that may follow them; rounding, NaN, and
-// products in a captured graph.
+// products.c: products of all types and sizes, with all epilogues; rounding, NaN, and products in a
+// captured graph.
 #include "tests/cuda/gemm/gemm_test.h"
 
 static void check_product(struct gemm_context *context, struct gemm g, int beyond) {
@@ -35,7 +35,7 @@ static void check_product(struct gemm_context *context, struct gemm g, int beyon
     operands_free(&o);
 }
 
-// The three products of a linear layer in all types and with all that may follow them.
+// The three products of a linear layer in all types and with all epilogues.
 void check_products(struct gemm_context *context) {
     static const int sizes[][3] = {{1, 1, 1},    {1, 8, 40},   {3, 5, 7},      {16, 16, 16},
                                    {17, 40, 64}, {64, 65, 96}, {129, 100, 300}};
@@ -118,7 +118,7 @@ void check_rounding(struct gemm_context *context) {
     }
 }
 
-// A NaN in one operand is seen in every sum that it enters, and in no other.
+// A NaN in one operand makes every sum that it enters NaN, and no other.
 void check_nan(struct gemm_context *context) {
     struct gemm g = {.name = "nan",
                      .rows = 9,
@@ -165,7 +165,7 @@ void check_graph(struct gemm_context *context) {
     run(&g, &two, 0.0f);
     CUDA_CHECK(cudaStreamEndCapture(gpu.stream, &graph));
     CUDA_CHECK(cudaGraphInstantiate(&exec, graph, 0));
-    gemm_destroy(&g); // the graph needs no descriptor any more
+    gemm_destroy(&g); // the graph does not need the descriptors any more
     CUDA_CHECK(cudaGraphLaunch(exec, gpu.stream));
     struct operands *both[] = {&one, &two};
     for (int i = 0; i < 2; i++) {

@@ -1,11 +1,11 @@
-// refusals.c: what the stand-in for cuBLASLt refuses.
+// refusals.c: requests that the stand-in for cuBLASLt refuses.
 #include "tests/cuda/gemm/gemm_test.h"
 
 #ifdef DIECAST_EMULATED
 
 #include <cublasLt.h>
 
-// A product that is right in everything, as cuBLASLt is told of it: D (40, 20) = A (24, 40)^T B.
+// A correct product in cuBLASLt's terms, which tests change: D (40, 20) = A (24, 40)^T B.
 struct request {
     cublasComputeType_t compute;
     cudaDataType_t a, b, c, d;
@@ -14,7 +14,7 @@ struct request {
     int32_t bias_type, aux_type;
     int64_t aux_ld;
     uint32_t align;      // promised
-    int bias_by, aux_by; // bytes beside an aligned place, or -1: no pointer
+    int bias_by, aux_by; // bytes after an aligned address, or -1: no pointer
     int a_by, d_by, workspace_by;
     size_t workspace_less; // than the algorithm asks for
     bool in_place, scratch, other_algorithm;
@@ -55,7 +55,7 @@ static cublasStatus_t refused(const struct request *r, char *memory) {
             (cublasLtMatmulPreferenceAttributes_t)(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES + i),
             &r->align, sizeof r->align);
     }
-    // The heuristic is shown pointers that are aligned as promised, the call those of the request.
+    // The heuristic gets pointers that are aligned as promised, the call those of the request.
     const void *aligned = memory + 0x10000;
     cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &aligned, 8);
     cublasLtMatmulDescSetAttribute(desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &aligned, 8);

@@ -1,4 +1,4 @@
-// tune.c: the file of algorithms that were chosen: written, read back, and with faults in it.
+// tune.c: the file of chosen algorithms: written, read back, and with faults in it.
 #include "tests/cuda/gemm/gemm_test.h"
 
 #ifdef DIECAST_EMULATED
@@ -19,7 +19,7 @@ static void write_file(const char *path, const char *text) {
     check(file && fputs(text, file) >= 0 && fclose(file) == 0, "a tune file is written");
 }
 
-// Says how the product is chosen by what the file holds.
+// Prints how the product's algorithm is chosen with this file.
 static void reopen(void *gemm) {
     struct gemm_context *context = gemm_context_create(&gpu, tune_folder);
     gemm_create(context, gemm);
@@ -86,7 +86,7 @@ void check_tune(void) {
     check(memcmp(o.out.host, chosen.out.host, bytes) == 0, "the algorithm that was saved runs");
     gemm_destroy(&g);
 
-    // A second shape is added, the first stays, and the name says so.
+    // A second shape is added, the first is kept, and the name shows it.
     struct gemm wider = g;
     wider.cols = 72, wider.out_ld = 72;
     gemm_create(context, &wider);
@@ -113,7 +113,7 @@ void check_tune(void) {
     gpu.gemm = NULL;
 
 #ifdef DIECAST_EMULATED
-    // Whatever is wrong with the file, it is one line on stderr, and the heuristic's choice.
+    // Any error in the file gives one line on stderr, and the heuristic's choice.
     char *text = read_file(path), *bad = malloc(strlen(text) + 4096);
     char *line = strchr(text, '\n') + 1, *hex = strchr(line, ' ') + 1;
     const size_t at = (size_t)(hex - text);
@@ -138,7 +138,7 @@ void check_tune(void) {
     check_reopen(&g, bad, path, ":1: not 'diecast-tune 1 ", "heuristic");
     check_reopen(&g, "", path, "heuristic", NULL);
 
-    // A choice that wants more workspace than there is.
+    // A choice that needs more workspace than there is.
     write_file(path, text);
     gpu.workspace_bytes = 4096;
     check_reopen(&g, text, path, "does not take the algorithm", "heuristic");

@@ -1,4 +1,4 @@
-// attention.h: the emitted attention, forward and backward, against doubles, with and without
+// attention.h: compares the emitted attention, forward and backward, with doubles, with and without
 // dropout.
 #ifndef DIECAST_HOPPER_ATTENTION_H
 #define DIECAST_HOPPER_ATTENTION_H
@@ -35,7 +35,7 @@ static struct results<E> run_attention(const struct attention_case<E> &c, const 
     return got;
 }
 
-// kept (rows, T): 1 where dropout keeps the weight, 0 where not. A thread has one.
+// kept (rows, T): 1 if dropout keeps the weight, else 0. A thread computes one.
 KERNEL(256)
     draw_masks(uint8_t *kept, const struct step_state *state, uint32_t site, int rows, int T) {
     const int64_t at = (int64_t)blockIdx.x * 256 + threadIdx.x;
@@ -59,21 +59,21 @@ static std::vector<uint8_t> masks_of(const struct attention_case<E> &c,
     return masks;
 }
 
-// What a case should give, in doubles: y (N, C), lse (H, N), then dq, dk and dv (N, C).
+// The correct results of a case, in doubles: y (N, C), lse (H, N), then dq, dk and dv (N, C).
 enum { Y, LSE, DQ, DK, DV, OUTPUTS };
 struct reference {
     std::vector<double> of[OUTPUTS];
 };
 
-// One head's part, from the rounded inputs. `kept`: draw_masks', or null; `raise`: what a weight
-// that is kept is multiplied by.
+// One head's part, from the rounded inputs. `kept`: from draw_masks, or null; `raise`: the factor
+// of a kept weight.
 template <class E>
 static void reference_head(const struct attention_case<E> &c, const std::vector<E> &qkv,
                            const std::vector<E> &dy, const uint8_t *kept, double raise, int head,
                            struct reference *to) {
     const int T = c.T, D = c.D, N = c.B * T, C = c.H * D, b = head / c.H, h = head % c.H;
     const double scale = 1.0 / sqrt((double)D);
-    // q, k, v, dy (T, D); and k and v transposed, so that a row's sums run side by side.
+    // q, k, v, dy (T, D); and k and v transposed, so that a row's sums are vectorised.
     std::vector<double> part[4], k_t((size_t)D * T), v_t((size_t)D * T);
     for (int which = 0; which < 4; which++) {
         part[which].resize((size_t)T * D);
@@ -162,9 +162,9 @@ struct distance {
     double all, row;
 };
 
-// The error of `got` relative to `wanted` in L2: of all numbers; and of the row of `width` that is
-// furthest away, relative to its own size and the mean row's. Infinite where a number is none, or
-// where a row is all zeros that should not be.
+// The error of `got` relative to `wanted` in L2: of all numbers, and of the row of `width` with the
+// largest error, relative to its own size and the mean row's. Infinite if a number is a NaN, or if
+// a row is wrongly all zeros.
 static struct distance distance(const std::vector<double> &got, const std::vector<double> &wanted,
                                 size_t width) {
     double apart = 0.0, size = 1e-30, furthest = 0.0;
@@ -222,16 +222,16 @@ template <class E> static void test_attention(const struct attention_case<E> &c)
         values[DQ + i % (3 * C) / C].push_back(to_f32(got.dqkv[i]));
     }
     const struct reference wanted = reference_of(c, qkv, dy, state);
-    // Rounding to 8 bits (bf16; f16: 11) errs by up to 2^-9 (2^-12) of a number, 0.6 of that in L2.
-    // y has two roundings on its way, weights and itself; gradients about four, of which delta's
-    // (through y) can be amplified where dP - delta cancels. A row is allowed 16 times as much: one
-    // of few keys has such a delta, and another row's numbers are further away.
+    // The relative error of rounding to 8 bits (bf16; f16: 11) is up to 2^-9 (2^-12), 0.6 of that
+    // in L2. y has two roundings, of the weights and of y; gradients have about four, of which
+    // delta's (through y) can be amplified when dP - delta cancels. A row may have 16 times as
+    // much: a row of few keys has such a delta, and another row's numbers are further away.
     const double unit = to_f32(from_f32<E>(1.0f + 0x1p-10f)) == 1.0f ? 0x1p-9 : 0x1p-12;
     const double bounds[OUTPUTS] = {1.3 * unit, 1e-6, 3 * unit, 3 * unit, 2 * unit};
     static const char *names[OUTPUTS] = {"y", "lse", "dq", "dk", "dv"};
     for (int i = 0; i < OUTPUTS; i++) {
         if (c.T == 1 && (i == DQ || i == DK)) {
-            continue; // of one row they are 0, and what is there is delta's rounding
+            continue; // for one row they are 0, and the results are only delta's rounding
         }
         const struct distance apart = distance(values[i], wanted.of[i], i == LSE ? 1 : c.D);
         char text[200];

@@ -1,5 +1,5 @@
-// cases.h: what the cases of test_hopper.cpp share: their list, the schedules that they run under,
-// random numbers and memory on the device. Includes hopper_cases.cu, which hopper_cases.lua emits.
+// cases.h: shared by the cases of test_hopper.cpp: their list, their schedules, random numbers and
+// memory on the device. Includes hopper_cases.cu, which hopper_cases.lua emits.
 #ifndef DIECAST_HOPPER_CASES_H
 #define DIECAST_HOPPER_CASES_H
 
@@ -37,7 +37,7 @@ struct test {
 };
 
 static std::vector<struct test> tests;
-static bool wrong; // something about the test that runs
+static bool wrong; // the test that runs has failed
 static uint32_t random_state;
 
 static std::string group_of(const struct test &test) {
@@ -62,7 +62,7 @@ static void check(bool good, const std::string &what) {
     }
 }
 
-// A call of CUDA's that fails ends the case.
+// A CUDA call that fails ends the case.
 static void must(cudaError_t error, const char *what) {
     if (error != cudaSuccess) {
         fprintf(stderr, "hopper: %s: %s: %s\n", what, cudaGetErrorName(error),
@@ -77,7 +77,7 @@ static uint32_t random_bits() {
     return random_state ^= random_state << 5;
 }
 
-static float random_normal() { // nearly
+static float random_normal() { // approximately
     float sum = 0.0f;
     for (int i = 0; i < 6; i++) {
         const uint32_t bits = random_bits();
@@ -91,7 +91,7 @@ static float random_normal() { // nearly
     return (float)(random_bits() >> 8 & 3) - 1.0f;
 }
 
-// Memory of the device, all NaN; a copy of host values there, which has arrived; and back.
+// Memory of the device, all NaN; host values copied there, arrived when it returns; and back.
 template <class T> static T *on_device(size_t count) {
     void *p = NULL;
     must(cudaMalloc(&p, count * sizeof(T)), "cudaMalloc");

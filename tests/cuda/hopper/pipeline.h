@@ -1,5 +1,5 @@
-// pipeline.h: a pipeline of two stages, loaded by one warp group and multiplied by another: right,
-// and, in the emulator, with one fault of each kind.
+// pipeline.h: a pipeline of two stages, loaded by one warp group and multiplied by another: a
+// correct one, and, in the emulator, one with a fault of each kind.
 #ifndef DIECAST_HOPPER_PIPELINE_H
 #define DIECAST_HOPPER_PIPELINE_H
 
@@ -119,7 +119,7 @@ probe(TENSOR_MAP(a_map), TENSOR_MAP(b_map), TENSOR_MAP(out_map)) {
     weights_pack<bf16>(weights, d);
     mbarrier_wait(&s->full[ROUNDS % 2], ROUNDS / 2 % 2);
     wgmma_fence();
-    for (int i = 0; i < 8; i++) { // twice over: several products may have the same registers
+    for (int i = 0; i < 8; i++) { // twice: several products may have the same registers
         const int k = i % 4;
         wgmma_m64k16<bf16, BY_ROWS>(e, weights[k], wgmma_step(wgmma_rows(s->b[ROUNDS % 2]), 32 * k),
                                     k > 0);
@@ -157,7 +157,7 @@ probe(TENSOR_MAP(a_map), TENSOR_MAP(b_map), TENSOR_MAP(out_map)) {
     }
 }
 
-// Whether the numbers are right.
+// Whether the numbers are correct.
 template <int FAULT> static bool run_probe() {
     std::vector<bf16> a(ROUNDS * 64 * 64), b(a.size());
     for (size_t i = 0; i < a.size(); i++) {
@@ -199,7 +199,7 @@ static void test_pipeline() {
 }
 
 #ifndef __CUDACC__
-// What the program says, or null where its numbers are wrong or it says one thing or another.
+// The program's message, or null if its numbers are wrong or the message varies.
 static const struct {
     const char *name, *says;
 } faults[FAULTS] = {
@@ -227,9 +227,9 @@ static const struct {
     {"registers-not-given", "waits at registers"},
 };
 
-static std::string program; // to run a fault in a process of its own
+static std::string program; // to run a fault in another process
 
-// Runs the probe that is named; 1 where its numbers are wrong.
+// Runs the named probe; 1 if its numbers are wrong.
 template <int FAULT> static int run_named(const char *name) {
     if constexpr (FAULT == FAULTS) {
         fprintf(stderr, "hopper: no fault '%s'\n", name);
@@ -239,7 +239,7 @@ template <int FAULT> static int run_named(const char *name) {
     }
 }
 
-// One schedule must show a fault, and the right pipeline passes all.
+// Under one schedule at least a fault must be found; the correct pipeline passes all.
 static void test_fault(int fault) {
     bool shown = false;
     for (const char *order : {"ascending", "descending", "random:7"}) {

@@ -1,14 +1,14 @@
-// tiles.h: where the sums and register operands of a product lie, both readings of a tile, and what
-// a copy does with what lies outside a matrix.
+// tiles.h: where the sums and register operands of a product lie, both ways of reading a tile, and
+// copies beyond the ends of a matrix.
 #ifndef DIECAST_HOPPER_TILES_H
 #define DIECAST_HOPPER_TILES_H
 
 #include "tests/cuda/hopper/cases.h"
 
-// ---- one product: where sums and register operands lie, both readings of a tile -----------------
+// ---- one product: where sums and register operands lie, both ways of reading a tile -------------
 
-// d (64, N) = a (64, 64) b (64, N), from tiles of a or a^T and b or b^T; each thread writes what it
-// holds where wgmma_m64k16 says that it belongs.
+// d (64, N) = a (64, 64) b (64, N), from tiles of a or a^T and b or b^T; each thread writes its
+// sums to the places that wgmma_m64k16 documents.
 template <class T, int N, int A, int B, bool REGISTERS>
 HOPPER_KERNEL(128)
 product(float *d, TENSOR_MAP(a_map), TENSOR_MAP(b_map), const T *a) {
@@ -28,7 +28,7 @@ product(float *d, TENSOR_MAP(a_map), TENSOR_MAP(b_map), const T *a) {
     const int thread = (int)threadIdx.x, row = thread / 32 * 16 + thread % 32 / 4, t = thread % 4;
     float sums[N / 2];
     uint32_t weights[4][4];
-    for (int i = 0; i < 16; i++) { // a's rows are its rows here
+    for (int i = 0; i < 16; i++) { // a's rows are rows here
         const int r = row + i % 2 * 8, c = i / 4 * 16 + i % 4 / 2 * 8 + 2 * t;
         weights[i / 4][i % 4] = pack2<T>(to_f32(a[r * 64 + c]), to_f32(a[r * 64 + c + 1]));
     }
@@ -104,9 +104,9 @@ template <class T, int N> static void add_products(const std::string &end) {
     add("registers and columns", test_product<T, N, BY_ROWS, BY_COLUMNS, true>);
 }
 
-// ---- copies: what lies outside a matrix ---------------------------------------------------------
+// ---- copies beyond the ends of a matrix ---------------------------------------------------------
 
-// Each block moves one tile from one tensor to the other, and shows what it looked like.
+// Each thread block copies one tile from one tensor to the other, and outputs the tile as it was.
 HOPPER_KERNEL(128)
 move(float *seen, TENSOR_MAP(from), TENSOR_MAP(to), const int *where) {
     HOPPER_BODY();
