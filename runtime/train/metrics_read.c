@@ -75,11 +75,10 @@ static void metrics_look(struct metrics_file *m, int64_t from) {
         const int64_t least = cutting && before < from ? from : before;
         const int64_t most = !cutting ? INT64_MAX : before < from ? from : before + 1;
         if (!*m->wrong && iter == NO_LINE) {
-            snprintf(m->wrong, sizeof m->wrong, "line %" PRId64 " is none of a run's log",
-                     m->count);
+            snprintf(m->wrong, sizeof m->wrong, "line %" PRId64 " is not of a run's log", m->count);
         } else if (!*m->wrong && (iter < least || iter > most)) {
             snprintf(m->wrong, sizeof m->wrong,
-                     "line %" PRId64 " is of iteration %" PRId64 ", behind one of %" PRId64,
+                     "line %" PRId64 " is of iteration %" PRId64 ", after one of %" PRId64,
                      m->count, iter, before);
         }
         if (!cutting) {
@@ -91,7 +90,7 @@ static void metrics_look(struct metrics_file *m, int64_t from) {
     }
     m->reading = ferror(m->file) ? errno : 0;
     if (m->reading) {
-        snprintf(m->wrong, sizeof m->wrong, "cannot be read behind line %" PRId64 ": %s", m->count,
+        snprintf(m->wrong, sizeof m->wrong, "cannot be read after line %" PRId64 ": %s", m->count,
                  strerror(m->reading));
     }
     free(line);
@@ -126,7 +125,7 @@ static void metrics_keep_good(struct metrics_file *m, int64_t from) {
         }
     }
     replace_end(&r);
-    warn("%s: %s; all of it is now %s, and the log goes on with the %" PRId64
+    warn("%s: %s; all of it is now %s, and the log continues with the %" PRId64
          " lines that are good",
          m->path, m->wrong, aside, m->lines);
     free(line);
@@ -146,7 +145,7 @@ bool metrics_cut(const char *path, FILE *file, const struct progress *progress, 
     }
     if (progress->log_lines >= 0 && m.lines != progress->log_lines) {
         warn("%s: has %" PRId64 " lines of iterations before %" PRId64
-             ", where the state knows of %" PRId64 ": the log goes on %s",
+             ", where the state knows of %" PRId64 ": the log continues %s",
              path, m.lines, progress->iter, progress->log_lines,
              m.lines < progress->log_lines ? "with a gap" : "with all of them");
         whole = false;

@@ -56,7 +56,7 @@ START_TEST(a_line_that_is_none) {
         } else {
             *strchr(line, '}') = ' ';
         }
-        resumes_with(out, log, length, "line 7 is none of a run's log; all of it is now ",
+        resumes_with(out, log, length, "line 7 is not of a run's log; all of it is now ",
                      ITERS + 4 - 1);
         is_kept(out, "metrics.damaged.jsonl", log, length);
         is_kept(out, "metrics.damaged.csv", table, table_length);
@@ -71,7 +71,7 @@ START_TEST(an_iteration_that_cannot_be) {
     size_t length;
     char *log = stopped_log("high", &length);
     line_of(log, 5)[8] = '9'; // between 4 and 6
-    resumes_with("high", log, length, "line 8 is of iteration 6, behind one of 9; all of it",
+    resumes_with("high", log, length, "line 8 is of iteration 6, after one of 9; all of it",
                  ITERS + 4 - 1);
     is_kept("high", "metrics.damaged.jsonl", log, length);
     free(log);
@@ -79,7 +79,7 @@ START_TEST(an_iteration_that_cannot_be) {
     log = stopped_log("later", &length);
     memcpy(line_of(log, 11) + 8, "31", 2);
     suite_write_text("later/metrics.damaged.jsonl", "an earlier accident");
-    resumes_with("later", log, length, "line 14 is of iteration 31, behind one of 10; all of it",
+    resumes_with("later", log, length, "line 14 is of iteration 31, after one of 10; all of it",
                  ITERS + 4 - 1);
     is_kept("later", "metrics.damaged.2.jsonl", log, length);
     free(log);
@@ -90,7 +90,7 @@ START_TEST(a_log_that_is_shorter) {
     write_data("data", FAKE_TOKENIZER);
     size_t length;
     char *log = stopped_log("lines", &length);
-    static const char says[] = ", where the state knows of 14: the log goes on with a gap\n";
+    static const char says[] = ", where the state knows of 14: the log continues with a gap\n";
     resumes_with("lines", log, (size_t)(line_of(log, 9) - log), says, ITERS + 4 - 4);
     ck_assert(!has_file("lines", "metrics.damaged.jsonl"));
     free(log);
