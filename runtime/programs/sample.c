@@ -101,7 +101,7 @@ static void prompt_read(struct prompt *prompt, const char *start) {
 }
 
 // The default prompt, one token of the checkpoint's vocabulary.
-static void prompt_own(struct prompt *prompt, const struct tokenizer *tokenizer) {
+static void prompt_default(struct prompt *prompt, const struct tokenizer *tokenizer) {
     int32_t id = tokenizer_start(tokenizer);
     const char *text = tokenizer_decode(tokenizer, id, &prompt->length);
     prompt->text = allocate_copy(text, prompt->length, "the prompt");
@@ -214,7 +214,7 @@ int main(int argc, char **argv) {
     if (flags.start) {
         prompt_encode(&prompt, &file.tokenizer);
     } else {
-        prompt_own(&prompt, &file.tokenizer);
+        prompt_default(&prompt, &file.tokenizer);
     }
 
     if (flags.attention[0] != '\0') {

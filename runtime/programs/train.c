@@ -531,11 +531,12 @@ int main(int argc, char **argv) {
             train_report(&t);
             train_farewell(&t);
         } else {
-            bool anew = !strcmp(run.init_from, "scratch");
+            bool scratch = !strcmp(run.init_from, "scratch");
             printf("stopped before iteration %" PRId64 "; %s to resume from %s%s\n",
-                   t.progress.iter, anew ? "--init_from=resume starts it again" : "start it again",
+                   t.progress.iter,
+                   scratch ? "--init_from=resume starts it again" : "start it again",
                    t.kept < 0 ? "the beginning" : t.folder.state,
-                   anew ? " (with --init_from=scratch it would start over)" : "");
+                   scratch ? " (with --init_from=scratch it would start over)" : "");
             code = t.failed ? (int)t.failed : EXIT_STOPPED;
         }
         metrics_close(&t.metrics);

@@ -122,7 +122,7 @@ static _Noreturn void refuse_unknown(const char *name, int length) {
 }
 
 // Whether name is one of nanoGPT's flags that have no effect here; says what to use instead.
-static bool pass_over_foreign(const char *name, int length) {
+static bool flag_is_foreign(const char *name, int length) {
     for (int i = 0; i < FOREIGN_FLAGS; i++) {
         if (strncmp(name, foreign_flags[i].name, length) != 0 ||
             foreign_flags[i].name[length] != '\0') {
@@ -174,7 +174,7 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
         int length = value != NULL ? (int)(value - name) : (int)strlen(name);
         const char *next = i + 1 < argc && strncmp(argv[i + 1], "--", 2) != 0 ? argv[i + 1] : NULL;
         const struct flag *flag = find_flag(name, length);
-        if (flag == NULL && !pass_over_foreign(name, length)) {
+        if (flag == NULL && !flag_is_foreign(name, length)) {
             refuse_unknown(name, length);
         }
         if (value != NULL) {
