@@ -24,8 +24,8 @@
 #include "runtime/kernel/kernel.cuh"
 #include "runtime/kernel/kernel_math.cuh"
 #include "runtime/kernel/update.h"
-//$ if k.hopper then
-#include "runtime/kernel/hopper.cuh"
+//$ for _, header in ipairs(k.headers) do
+#include $('"'..header..'"')
 //$ end
 
 typedef $(k.elem_type) elem; // the type of activations

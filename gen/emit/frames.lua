@@ -104,7 +104,7 @@ local elem_types = { bf16 = "bf16", f16 = "f16", f32 = "float" }
 
 function emit.train_cu(g, c, facts)
   local emitter = program.emitter(g)
-  local k = setmetatable({ products = {}, elem_type = elem_types[g:elem()], run = call.RUN.cuda,
+  local k = setmetatable({ products = {}, headers = {}, elem_type = elem_types[g:elem()], run = call.RUN.cuda,
     run_whole = call.run_whole }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
@@ -113,7 +113,10 @@ function emit.train_cu(g, c, facts)
   k.kernels = emitter.kernels
   for _, kernel in ipairs(k.kernels) do
     if kernel.op.product or kernel.op.weight_gradient then table.insert(k.products, kernel) end
-    k.hopper = k.hopper or kernel.path:find("hopper") ~= nil
+    if kernel.header and not k.headers[kernel.header] then
+      k.headers[kernel.header] = true
+      table.insert(k.headers, kernel.header)
+    end
   end
   k.device_floats = g.sizes.params
   k.packed_floats = g:elem() == "f32" and 0 or g.sizes.params // 2

@@ -106,8 +106,10 @@ function kernels.lacks(node, t, decode)
 end
 
 local function text(node, t, decode)
-  local k, file, fn = describe(node, t, decode), table.unpack(template_of(node, t, decode))
+  local k, own = describe(node, t, decode), template_of(node, t, decode)
+  local file, fn = table.unpack(own)
   local path = template_path(t.backend, file)
+  k.header = own.header
   k.path = path
   k.text = expand(path, fn, k)
   k.common = load_template(path)[k.op.common] and k.common -- of this backend's template

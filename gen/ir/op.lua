@@ -18,7 +18,8 @@
 --   inplace    { output = input }: the first output may be written over that input (gen/ir/inplace.lua)
 --   template   { file, function }: templates/BACKEND/file.c and the function in it
 --   decode     the same, for the sampler's variant, where it has one
---   variant    function(target, d): the same, where it depends on the target; nil is `template`
+--   variant    function(target, d): the same, where it depends on the target; nil is `template`. Its `header` is
+--              what the kernel's file includes for it
 --   product    of a matrix product: the names of its operands' roles in the template
 --   common     a template function whose text kernels of the same sizes share
 --   named_by   letters for the kernel's name, where not those of its operands
@@ -42,8 +43,12 @@
 --   weight_gradient, bias_gradient   the gradient of a product's weight, of a bias: the first's kernel can add up both
 --   writes_model it adds to struct model (struct step_state)
 --   decode_only  the sampler's alone
+--   rounds       how often its kernel rounds numbers to the type of activations on the way to what it stores
 -- and of an operand:
 --   table        of an input: rows of it are looked up
+--   sorted       of an input, on CUDA: the kernel also reads the places of its elements in order of their values
+--                (gpu->order)
+--   cancels      of an output: sums of numbers that cancel, off by more, relative to themselves, than these are
 --   in_name      of an output that a node may lack: the kernel's name says where it is there
 local nearest = require("gen.base.nearest")
 
@@ -58,10 +63,11 @@ local FIELDS = {
   workspace = "function", betas = "boolean", prologue = "boolean", activation = "boolean", long = "boolean",
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
   writes_model = "boolean", decode_only = "boolean", state = "function", panel = "number",
+  rounds = "number",
 }
 local WANTED = { "name", "inputs", "outputs", "flops" }
 local OPERAND = { optional = "boolean", accumulate = "boolean", type = "string", cpu = "boolean", table = "boolean",
-  in_name = "boolean" }
+  sorted = "boolean", cancels = "boolean", in_name = "boolean" }
 
 local function sorted_names(map)
   local names = {}

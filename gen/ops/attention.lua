@@ -29,7 +29,8 @@ local function variant(pass)
     if target.elem == "f32" or not on_tensor_cores(d) then
       return { "attention_fma", "attention_fma" .. pass }
     end
-    return on_hopper(target, d) and { "attention_hopper", "attention_hopper" .. pass } or nil
+    return on_hopper(target, d) and { "attention_hopper", "attention_hopper" .. pass,
+      header = "runtime/kernel/hopper.cuh" } or nil
   end
 end
 
@@ -74,6 +75,7 @@ local attention = {
   attrs = { T = false, H = false, scale = false, site = 0 },
   derive = check,
   template = { "attention", "attention" },
+  rounds = 1,
   variant = variant(""),
   named_by = { "B", "T", "H", "D" },
   common = "heads",
@@ -94,6 +96,7 @@ local attention_backward = {
   attrs = { T = false, H = false, scale = false, site = 0 },
   derive = check,
   template = { "attention", "attention_backward" },
+  rounds = 2,
   variant = variant("_backward"),
   workspace = workspace,
   named_by = { "B", "T", "H", "D" },

@@ -28,7 +28,7 @@ end
 -- embed_backward: each row of dwte is summed by one thread, over its tokens in row order.
 local embed_backward = {
   name = "embed_backward",
-  inputs = { { "dy", "N C" }, { "tokens", "N" } },
+  inputs = { { "dy", "N C" }, { "tokens", "N", sorted = true } },
   outputs = { { "dwte", "V C", accumulate = true }, { "dwpe", "T C", accumulate = true } },
   attrs = { T = false, V = false },
   derive = function(d, attrs) d.T, d.V = attrs.T, attrs.V end,

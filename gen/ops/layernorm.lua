@@ -2,7 +2,7 @@
 local layernorm = {
   name = "layernorm",
   inputs = { { "x", "N C" }, { "scale", "C" }, { "shift", "C", optional = true } },
-  outputs = { { "y", "N C" }, { "mean", "N", optional = true, type = "f32" },
+  outputs = { { "y", "N C" }, { "mean", "N", optional = true, type = "f32", cancels = true },
     { "rstd", "N", optional = true, type = "f32" } },
   attrs = { eps = 1e-5 },
   template = { "layernorm", "layernorm" },

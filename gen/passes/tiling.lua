@@ -19,6 +19,7 @@ local PANEL_BYTES = { [16] = 36864, [8] = 24576, [4] = 24576 } -- by vector widt
 local ROWS_BYTES = 384 * 1024                                  -- of a second-level cache
 local GRADIENT_DEPTH, GRADIENT_COLS, GRADIENT_FLOATS = 128, 256, 65536
 local MOST_PANEL_BYTES = 256 * 1024                            -- on a thread's stack
+local NAME = "[%l_]+_%d+x%d+x%d+"                              -- a product's, in texts
 local MOST = 1 << 20                                           -- of a number
 
 local FIELDS = {
@@ -206,7 +207,7 @@ function tiling.read(path)
   local ok, entries = pcall(sandbox.load, path)
   if not ok then fail(65, entries.message or path, "no table of tilings; %s", way_out) end
   for name, text in pairs(entries) do
-    if not name:find("^matmul[%l_]*_%d+x%d+x%d+$") or type(text) ~= "string" then
+    if not name:find("^" .. NAME .. "$") or type(text) ~= "string" then
       fail(65, path, "'%s' is no product's numbers; %s", name, way_out)
     end
   end
@@ -241,7 +242,7 @@ end
 local function entries_of(text)
   local entries = {}
   for word in (text .. "+"):gmatch("([^+]*)%+") do
-    local name, numbers = word:match("^([%l_]+_%d+x%d+x%d+)%-([%d-]+)$")
+    local name, numbers = word:match("^(" .. NAME .. ")%-([%d-]+)$")
     if not name then
       fail(64, "tiling", "'%s' is no NAME-NUMBERS; wanted tuned, model, or such as matmul_768x128x512-3-128-64-0",
         sandbox.printable(word, 60))

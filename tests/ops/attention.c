@@ -62,10 +62,10 @@ void attention_reference(const struct op *op) {
 }
 
 // qkv (N, 3C) of the positions from pos on -> cache, y (N, C). The cache holds all keys, in
-// transposed panels (H, S / WIDTH, D, WIDTH), and then all values (H, S, D).
+// transposed panels (H, S / P, D, P), and then all values (H, S, D).
 void attention_decode_reference(const struct op *op) {
-    enum { WIDTH = 32 };
     const int N = op->d.N, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E, S = op->d.S;
+    const int P = op->panel;
     double *plain = malloc((size_t)S * 2 * D * sizeof *plain); // (S, 2, D)
     for (int h = 0; h < H; h++) {
         double *keys = (double *)op->in[1] + h * S * D, *values = keys + S * C;
@@ -73,12 +73,12 @@ void attention_decode_reference(const struct op *op) {
             const double *qkv = op->in[0] + n * E + h * D;
             const int i = op->pos + n;
             for (int d = 0; d < D; d++) {
-                keys[(i / WIDTH * D + d) * WIDTH + i % WIDTH] = qkv[C + d];
+                keys[(i / P * D + d) * P + i % P] = qkv[C + d];
                 values[i * D + d] = qkv[2 * C + d];
             }
             for (int j = 0; j <= i; j++) {
                 for (int d = 0; d < D; d++) {
-                    plain[(2 * j) * D + d] = keys[(j / WIDTH * D + d) * WIDTH + j % WIDTH];
+                    plain[(2 * j) * D + d] = keys[(j / P * D + d) * P + j % P];
                     plain[(2 * j + 1) * D + d] = values[j * D + d];
                 }
             }

@@ -155,9 +155,7 @@ local function spread_of(tensor)
 end
 
 -- How often numbers are rounded to the type of activations on the way to each tensor: once where one
--- is stored, and in attention's factors.
-local factors = { attention = 1, attention_backward = 2 }
-
+-- is stored, and as often as an op says that its kernel does.
 local function roundings_of(g)
   local count = {}
   if g:elem() == "f32" then return count end
@@ -171,15 +169,14 @@ local function roundings_of(g)
     for step in graph.steps(node) do
       for _, tensor in ipairs(step.operands or {}) do reads(tensor) end
     end
-    most = most + (factors[node.op.name] or 0)
+    most = most + (node.op.rounds or 0)
     for step in graph.steps(node) do writes(step.keep) end
-    -- A kernel goes on with what its load kept. The mean of a row is of numbers that cancel, so it is
-    -- off by more, relative to itself, than they are.
+    -- A kernel goes on with what its load kept.
     for _, step in ipairs(node.prologue or {}) do most = most + (step.keep and 1 or 0) end
     for i, tensor in ipairs(node.outputs) do
       writes(tensor)
-      local mean = tensor and node.op.outputs[i][1] == "mean" and count[tensor] > 0
-      if mean then count[tensor] = count[tensor] + 1 end
+      local cancels = tensor and node.op.outputs[i].cancels and count[tensor] > 0
+      if cancels then count[tensor] = count[tensor] + 1 end
     end
   end
   return count
@@ -226,14 +223,14 @@ local function tensor_text(g, tensor, role, roundings, dy)
 end
 
 local function step_text(index, step)
-  return ("    {%s_reference, %s, %.17g, %.17g, %du, %s, %s},"):format(
-    step.op.name, dims_text(step.dims), step.attrs.scale or 0,
-    step.attrs.eps or 0, step.attrs.site or 0, indices(index, step.inputs, 4), indices(index, step.outputs, 4))
+  return ("    {%s_reference, %s, %.17g, %.17g, %d, %du, %s, %s},"):format(
+    step.op.name, dims_text(step.dims), step.attrs.scale or 0, step.attrs.eps or 0, step.op.panel or 0,
+    step.attrs.site or 0, indices(index, step.inputs, 4), indices(index, step.outputs, 4))
 end
 
 local function call_rows(g, node)
   if not g.decode then return 0 end
-  return node.dims.N == 1 and node.op.name ~= "last_row" and 1 or g.decode.rows
+  return node.dims.N == 1 and 1 or g.decode.rows
 end
 
 local function call_text(g, family, index, node, k, written)
@@ -246,10 +243,13 @@ local function call_text(g, family, index, node, k, written)
       written[grad] = true
     end
   end
-  if node.op.name == "mean_loss" then first[1] = "true" end
+  if node.op.writes_model then first[1] = "true" end
   local scratch = node.op.scratch and not g.decode and ("sizeof(struct %s_scratch)"):format(k.unique) or "0"
   if g:backend() == "cuda" then scratch = node.workspace and tostring(4 * graph.count(node.workspace)) or "0" end
-  local tokens = node.op.name == "embed_backward" and index[node.inputs[2]] or -1
+  local tokens = -1
+  for i, operand in ipairs(node.op.inputs) do
+    if operand.sorted then tokens = index[node.inputs[i]] end
+  end
   return ('    {"%s", %s, %.17g, %.17g, %du, %d, %s, %d, {%s}, %s, %s},'):format(k.unique,
     family:wrapper(k), k.flops, k.bytes, k.site or 0, call_rows(g, node), scratch, tokens,
     #first > 0 and table.concat(first, ", ", 1, math.min(#first, 2)) or "false",
@@ -300,7 +300,7 @@ Family.__index = Family
 -- target_of(vocab) is what a case is emitted for.
 local function new_family(name, target_of, bench)
   return setmetatable({ name = name, target_of = target_of, target = target_of(), bench = bench, texts = {},
-    tables = {}, cases = {}, by_name = {}, wrappers = {}, gemms = {}, references = {} }, Family)
+    tables = {}, cases = {}, by_name = {}, wrappers = {}, gemms = {}, references = {}, headers = {} }, Family)
 end
 
 -- The name of a kernel's wrapper: another program part's on CUDA, so that families must not share it.
@@ -333,7 +333,7 @@ function Family:kernel(g, node, covered)
     self.texts[#self.texts + 1] = text .. "\n" .. wrapper(k, self:wrapper(k))
     self.wrappers[#self.wrappers + 1] = self:wrapper(k)
     self.gemms[#self.gemms + 1] = text:match("static struct gemm ([%w_]+)")
-    self.hopper = self.hopper or k.path:find("hopper") ~= nil
+    if k.header then self.headers[k.header] = true end
   end
   return k
 end
@@ -356,7 +356,9 @@ function Family:add(name, options, build, covered)
   local roundings, written = roundings_of(g), {}
   for _, param in ipairs(options.accumulates or {}) do written[g.tensors[param].gradient] = true end
   for i, tensor in ipairs(list) do tensors[i] = tensor_text(g, tensor, roles[tensor], roundings, dy) end
+  local loss = y
   for i, step in ipairs(steps) do
+    if step.op.loss == "rows" then loss = step.outputs[1] end
     step_lines[i] = step_text(index, step)
     self.references[step.op.name] = true
     local has_dropout = (step.attrs.site or 0) ~= 0
@@ -368,7 +370,6 @@ function Family:add(name, options, build, covered)
   rows("step steps", step_lines)
   rows("call calls", calls)
   self.tables[#self.tables + 1] = table.concat(lines, "\n")
-  local loss = y or g.tensors.losses
   self.cases[#self.cases + 1] =
     ('    {"%s", %.17g, %.17g, %s, %d, %d, %d, tensors_%d, steps_%d, calls_%d, %d, %d, %d, GEMMS},'):format(name,
       options.tolerance, work, dropout, options.decode and options.decode.pos or 0, index[loss],
@@ -411,10 +412,12 @@ end
 
 -- CUDA's: the kernels in C++, behind wrappers in C, and the tables in C.
 function Family:texts_cuda()
+  local headers = ""
+  for _, header in ipairs(sorted(self.headers)) do headers = headers .. ('#include "%s"\n'):format(header) end
   local kernel_words = {
     ("// Kernels of %s, emitted by tests/ops/emit.lua."):format(self.name),
     CUDA_HEAD:format(self.target.elem == "f32" and "float" or self.target.elem),
-    self.hopper and '#include "runtime/kernel/hopper.cuh"\n' or "",
+    headers,
     table.concat(self.texts, "\n"),
   }
   local table_words = {

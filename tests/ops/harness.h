@@ -31,6 +31,7 @@ struct dims {
 struct op {
     struct dims d;
     double scale, eps;
+    int panel;     // rows that stand side by side in the op's state
     int pos;       // for the sampler
     uint32_t site; // of dropout; 0 is none
     const struct settings *settings;
@@ -82,6 +83,7 @@ struct step {
     reference_fn *reference;
     struct dims d;
     double scale, eps;
+    int panel;
     uint32_t site;
     int in[OP_INPUTS], out[OP_OUTPUTS]; // tensors, or -1
 };
