@@ -13,6 +13,7 @@
 #     build/emulated/…       CUDA trainers for this machine's CPU (EMULATED=1): for tests
 #     build/static/…         samplers as one static file each
 #     build/asan/…           the same folders again: built with ASan and UBSan (SANITIZE=1)
+#     build/tsan/…           and with TSan (SANITIZE=thread)
 #     build/werror-CC/…      and with warnings as errors (WERROR=1, tests/strict.sh)
 #     out/NAME/              what a run writes; `make clean` keeps it
 
@@ -56,7 +57,7 @@ BACKEND ?= cpu
 BUILD ?= build
 PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),sample_bench gradcheck,tune)
 cc_flags = -std=gnu11 -O3 -ffp-contract=off -pthread -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
-cc_flags += $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined -fno-sanitize-recover=all)
+cc_flags += $(if $(SANITIZE),-O1 -g -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address$(comma)undefined) -fno-sanitize-recover=all)
 comma := ,
 
 ifndef BUILD_NAME
@@ -344,6 +345,7 @@ same: setup-check ## small models of all kinds: tensors, losses and samples as i
 
 #> make torture TESTS=trace
 torture: setup-check ## break what is promised: kills, power cuts, failing calls, flipped bits; an hour
+	$(Q)gen/tools/setup.sh torture || true
 	$(Q)CC='$(CC)' SEED='$(SEED)' MAKEFLAGS= MAKELEVEL= tests/torture/all.sh $(TESTS)
 
 #> make test-suite SUITE=trixie

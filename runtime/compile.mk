@@ -4,7 +4,7 @@
 # A program is linked from its own objects, those of the emitted code, and the archives of the wings.
 
 include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
-variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),/asan)$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static)
+variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static)
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
@@ -126,9 +126,10 @@ $(bin)/sample_bench: $(call program,sample_bench) $(model)/train.o $(model)/samp
 $(bin)/test_%: tests/train/test_%.c $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
 	$(link) $^ $(device_libraries) -lm
 
-# A trainer some of whose functions are replaced, by those of tests/torture/X.c, whose line "// wraps:" names them.
-$(bin)/torture_%: tests/torture/%.c $(call program,train) $(model)/train.o $(model)/sample.o $(defaults) $(library)
-	$(link) $$(sed -n 's|^// wraps:||p' $< | sed 's|[a-z_]\{1,\}|-Wl,--wrap=&|g') $^ -lm
+# A trainer that is watched or disturbed: tests/torture/X.c includes programs/train.c, and replaces the functions that
+# its line "// wraps:" names.
+$(bin)/torture_%: tests/torture/%.c $(model)/train.o $(model)/sample.o $(defaults) $(library) runtime/programs/train.c
+	$(link) $$(sed -n 's|^// wraps:||p' $< | sed 's|[a-z_]\{1,\}|-Wl,--wrap=&|g') $(filter-out %/train.c,$^) -lm
 
 build/include/updates.h: tests/runtime/updates.lua templates/cpu/optimizer.c
 	@$(LUA) $< $@ && touch $@

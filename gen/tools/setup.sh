@@ -45,6 +45,8 @@ lua-check     command luacheck
 clang         command clang
 clang-format  command clang-format
 g++           command g++'
+needs_torture='
+valgrind      command valgrind'
 needs_cuda='
 nvidia-cuda-toolkit nvcc nvcc'
 
@@ -60,9 +62,10 @@ case $what in
     kjv) needs=$needs_kjv ;;
     unicode) needs=$needs_unicode ;;
     musl) needs=$needs_musl ;;
+    torture) needs=$needs_build$needs_torture ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, fetch, kjv, musl, report, browser, unicode or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, report, browser, unicode or cuda" >&2
         exit 64
         ;;
 esac

@@ -406,8 +406,10 @@ static bool train_loop(struct trainer *t) {
             train_settle_all(t);
             train_sample(t, true);
         }
-        // The state is saved only if the next iteration's first micro-step is finite.
-        if (train_is_due(t->submitted, run->checkpoint_interval) && t->submitted > first) {
+        // The state is saved only if the next iteration's first micro-step is finite. If a stop was
+        // asked for during an evaluation or a preview, it is saved at the stop alone.
+        if (train_is_due(t->submitted, run->checkpoint_interval) && t->submitted > first &&
+            !stop_asked()) {
             train_settle_all(t);
             if (p->bad_in_a_row == 0) {
                 train_try_to_save_state(t);

@@ -6,9 +6,9 @@
 // WHERE is params, m or v: before the forward pass that follows WHEN micro-steps; grads or loss:
 // behind the backward pass that ends micro-step WHEN; evaluation: the loss of evaluation batch
 // WHEN. Both count from 0, from the program's start. PLACE is any number; it chooses a tensor and
-// an element of it. Prints what it did to stderr. The linker calls these functions in the place of
-// the emitted ones.
-#include "runtime/train/train.h"
+// an element of it. Prints what it did to stderr. It is runtime/programs/train.c; the linker calls
+// the functions here in the place of the emitted ones.
+#include "runtime/programs/train.c"
 
 #include <stdlib.h>
 #include <string.h>

@@ -128,11 +128,14 @@ poisoned() { # value, place
     rm -rf "$tmp/bad" "$tmp/other"
     cp -r "$tmp/good10" "$tmp/bad"
     for name in state ckpt; do
-        build/torture/poison "$tmp/good10/$name.safetensors" "$2" "$1" "$tmp/bad/$name.safetensors" || return 1
+        build/torture/poison "$tmp/good10/$name.safetensors" "$2" "$1" "$tmp/bad/$name.safetensors" >"$tmp/$name.tensor" ||
+            return 1
         cp "$tmp/bad/$name.safetensors" "$tmp/$name.before"
     done
     refused $bin/train --data_dir="$tmp" --out_dir="$tmp/bad" --threads=1 --init_from=resume --max_iters=20 &&
-        refused $bin/train --data_dir="$tmp" --out_dir="$tmp/bad" --threads=1 --init_from=resume --eval_only=1 &&
+        # an evaluation reads no moments
+        { grep -q '^adam' "$tmp/state.tensor" ||
+            refused $bin/train --data_dir="$tmp" --out_dir="$tmp/bad" --threads=1 --init_from=resume --eval_only=1; } &&
         refused $bin/train --data_dir="$tmp" --out_dir="$tmp/other" --threads=1 \
             --init_from="$tmp/bad/ckpt.safetensors" &&
         refused $bin/sample --checkpoint="$tmp/bad/ckpt.safetensors" --max_new_tokens=5 && [ ! -s "$tmp/said" ] &&

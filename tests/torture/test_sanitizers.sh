@@ -1,0 +1,176 @@
+#!/bin/sh
+# test_sanitizers.sh: trainer, sampler, prepare and bench as whole programs, with ASan, UBSan and LSan, with TSan, and in
+# valgrind: train with previews and tables, a stop by a signal, resume, evaluate, finetune, keep an earlier run, refuse a
+# damaged file; sample from a prompt, with each way to choose, attention, threads; all kinds of data sets. Each ends with
+# the code that it should, and without a report. The quick part has a few of these.
+# shares: resume
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+untraced=yes
+. tests/torture/torture.sh
+export DIECAST_PROCESSORS=3 # as many threads as are asked for, on every machine
+export ASAN_OPTIONS=exitcode=99:detect_leaks=1:detect_stack_use_after_return=1
+export UBSAN_OPTIONS=print_stacktrace=1 TSAN_OPTIONS=exitcode=99
+
+data_set fox
+config=tests/train/resume.lua
+build() { # words of make
+    make build CONFIG=$config "$@" >"$tmp/log" 2>&1 || { tail "$tmp/log"; exit 1; }
+}
+
+# Runs a program under what is tried, which must end with this code and say nothing of its own.
+reports=0
+runs=0
+ends() { # code, program, arguments...
+    wanted=$1
+    shift
+    # shellcheck disable=SC2086 # words
+    $under "$@" >"$tmp/said" 2>&1
+    code=$?
+    judge "$wanted" "$*"
+}
+judge() { # code wanted, what ran; $code, and $tmp/said
+    runs=$((runs + 1))
+    clean=yes
+    [ "$code" = "$1" ] || clean=
+    ! grep -q 'Sanitizer\|runtime error: \|^==[0-9]*== [A-Z]' "$tmp/said" || clean=
+    [ -n "$clean" ] || {
+        echo "$under $2: code $code, wanted $1"
+        grep -v '^iter' "$tmp/said" | head -n 60
+        reports=$((reports + 1))
+    }
+    [ -n "$clean" ]
+}
+# A trainer that is stopped by a signal as soon as it has trained some iterations.
+stopped() { # signal, program, arguments...
+    signal=$1
+    shift
+    # shellcheck disable=SC2086
+    env --default-signal=INT $under "$@" >"$tmp/said" 2>&1 &
+    pid=$!
+    waited=0
+    until grep -q '^iter 1' "$tmp/said" || [ $waited = 3000 ]; do
+        sleep 0.1
+        waited=$((waited + 1))
+    done
+    kill -"$signal" $pid
+    wait $pid
+    code=$?
+    judge 75 "$*"
+}
+
+trainer() { # folder of programs, threads
+    bin=$1
+    out=$tmp/out
+    rm -rf "$out" "$tmp/tuned"
+    flags="--data_dir=$tmp --threads=$2 --lr_decay_iters=9 --eval_iters=1"
+    # shellcheck disable=SC2086 # words
+    {
+        check "$name: train, with previews and tables" ends 0 "$bin/train" $flags --out_dir="$out" --max_iters=6 \
+            --eval_interval=3 --sample_interval=4 --csv=1 --tensorboard=1 --verify=1
+        check "$name: a stop" stopped TERM "$bin/train" $flags --out_dir="$tmp/tuned" --log_interval=1 \
+            --init_from="$out/ckpt.safetensors" --max_iters=100000
+        [ -n "$all" ] || return
+        check "$name: resume" ends 0 "$bin/train" $flags --out_dir="$out" --max_iters=9 --eval_interval=3 \
+            --sample_interval=4 --csv=1 --tensorboard=1 --init_from=resume
+        check "$name: evaluate" ends 0 "$bin/train" $flags --out_dir="$out" --eval_only=1
+        check "$name: another stop" stopped INT "$bin/train" $flags --out_dir="$tmp/tuned" --log_interval=1 \
+            --init_from=resume --max_iters=100000
+        check "$name: a new run, the earlier kept" ends 0 "$bin/train" $flags --out_dir="$tmp/tuned" \
+            --init_from=scratch --max_iters=1
+        check "$name: a finished run" ends 0 "$bin/train" $flags --out_dir="$out" --max_iters=6 --eval_interval=3
+        check "$name: another run" ends 64 "$bin/train" $flags --out_dir="$out" --max_iters=9 --seed=2
+        head -c 9999 "$out/state.safetensors" >"$tmp/tuned/state.safetensors"
+        check "$name: half a state" ends 65 "$bin/train" $flags --out_dir="$tmp/tuned"
+    }
+}
+sampler() { # folder of programs, threads
+    ckpt=$tmp/out/ckpt.safetensors
+    few="--num_samples=2 --max_new_tokens=30 --threads=$2"
+    # shellcheck disable=SC2086
+    {
+        check "$name: a prompt" ends 0 "$1/sample" --checkpoint="$ckpt" --start="Line 7" $few --verify=1
+        [ -n "$all" ] || return
+        check "$name: the likeliest" ends 0 "$1/sample" "$ckpt" $few --temperature=0
+        check "$name: few, by top_p" ends 0 "$1/sample" "$ckpt" $few --top_k=5 --top_p=0.7
+        check "$name: a file" ends 0 "$1/sample" "$ckpt" --start="FILE:$tmp/text" $few
+        check "$name: attention" ends 0 "$1/sample" "$ckpt" --start=Line --attention="$tmp/heads.json"
+        check "$name: not of the vocabulary" ends 64 "$1/sample" "$ckpt" --start=ÄÖ
+        check "$name: half a checkpoint" ends 65 "$1/sample" "$tmp/tuned/state.safetensors"
+        check "$name: none" ends 66 "$1/sample" "$tmp/none"
+    }
+}
+benches() { # folder of programs
+    check "$name: bench" ends 0 "$1/bench" --threads=2 --seconds=0.1 --json="$tmp/bench.json"
+    check "$name: the sampler's" ends 0 "$1/sample_bench" --threads=2 --seconds=0.1
+}
+sets() { # program
+    rm -rf "$tmp/sets"
+    mkdir -p "$tmp/sets/made" "$tmp/sets/bpe" "$tmp/sets/lines" "$tmp/sets/adopted"
+    sum=$(sha256sum <"$tmp/text" | cut -d ' ' -f 1)
+    check "$name: characters" ends 0 "$1" --text="$tmp/text" --out="$tmp/sets/made" --name=made --sha256="$sum"
+    [ -n "$all" ] || return
+    printf 'one\r\ntwo\rthree\n\303\244%s\n' "$(head -n 30 "$tmp/text")" >"$tmp/lines"
+    check "$name: other lines" ends 0 "$1" --text="$tmp/lines" --out="$tmp/sets/lines" --name=lines --newlines=lf \
+        --sha256="$(sha256sum <"$tmp/lines" | cut -d ' ' -f 1)"
+    if [ -f data/gpt2/vocab.bpe ]; then
+        check "$name: GPT-2's tokens" ends 0 "$1" --text="$tmp/text" --out="$tmp/sets/bpe" --name=bpe \
+            --tokenizer=gpt2 --sha256="$sum"
+        cp "$tmp/sets/bpe/train.bin" "$tmp/sets/bpe/val.bin" "$tmp/sets/adopted"
+        check "$name: tokens made elsewhere" ends 0 "$1" --adopt="$tmp/sets/adopted" --name=adopted
+    fi
+    printf 'ab\377cd' >"$tmp/lines"
+    check "$name: no UTF-8" ends 65 "$1" --text="$tmp/lines" --out="$tmp/sets/lines" --name=lines --sha256="$sum"
+    check "$name: no text" ends 66 "$1" --text="$tmp/none" --out="$tmp/sets/lines" --name=lines --sha256="$sum"
+}
+
+under=
+programs="train sample"
+[ -z "$all" ] || programs="train sample bench sample_bench"
+
+name="ASan, UBSan, LSan"
+build SANITIZE=1 PROGRAMS="$programs"
+if [ -n "$all" ]; then
+    trainer build/asan/resume/cpu 3
+    benches build/asan/resume/cpu
+else
+    trainer build/asan/resume/cpu 1
+fi
+sampler build/asan/resume/cpu 3
+# prepare, of the same wings
+parts=build/asan/runtime/$(sed -n 's/^ISA := *//p' build/resume/cpu/build.mk)
+gcc -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Ibuild/include -o "$tmp/prepare" \
+    runtime/programs/prepare.c runtime/programs/prepare/*.c "$parts/files.a" "$parts/text.a" "$parts/base.a" -lm ||
+    exit 1
+sets "$tmp/prepare"
+
+name=TSan
+if [ -n "$all" ]; then
+    build SANITIZE=thread PROGRAMS="$programs"
+    trainer build/tsan/resume/cpu 3
+    sampler build/tsan/resume/cpu 3
+    benches build/tsan/resume/cpu
+else
+    build SANITIZE=thread PROGRAMS=train
+    check "$name: train" ends 0 build/tsan/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/tsan" --threads=3 \
+        --max_iters=2 --lr_decay_iters=2 --eval_interval=2 --eval_iters=1
+fi
+
+name=valgrind
+if command -v valgrind >/dev/null; then
+    under="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite"
+    make build/prepare >"$tmp/log" 2>&1 || exit 1
+    sets build/prepare
+    if [ -n "$all" ]; then
+        build SET="isa=avx2" PROGRAMS="$programs"
+        trainer build/resume-isa@avx2/cpu 2
+        sampler build/resume-isa@avx2/cpu 2
+        benches build/resume-isa@avx2/cpu
+    fi
+else
+    echo "test_sanitizers: there is no valgrind; gen/tools/setup.sh torture installs it"
+    skipped=$((skipped + 1))
+fi
+
+reached "ASan, UBSan, LSan, TSan, valgrind on trainer, sampler, prepare, bench" "$runs runs, $reports reports"
+finish
