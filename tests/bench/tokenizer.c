@@ -1,4 +1,4 @@
-// tokenizer.c: how fast GPT-2's tokenizer turns a text into tokens on one core:
+// tokenizer.c: measures how fast GPT-2's tokenizer encodes a text on one core:
 //
 //     tokenizer FOLDER TEXT
 //

@@ -25,7 +25,7 @@ tests/cuda/test_maps.sh --emulated $work/maps
 sed -n '1s/^# Made from \(CUTLASS [0-9.]*\) .*/cute: the stored maps are of \1/p' $stored
 
 passed=0 failed=0
-# A program's checks, and whether it ended as it said.
+# Adds up a program's checks; its exit code must agree with them.
 count() { # what, command...
     what=$1
     shift
@@ -43,7 +43,7 @@ count() { # what, command...
 count 'stored maps, against CuTe' $work/cute $stored
 count 'the emulator, against those' env EMULATOR_ARCH=90 $work/maps $stored
 
-# A changed place of a stored map, and a map that is not there, must show.
+# A changed place in a stored map, and a missing map, must be found.
 sed 's/^wgmma.bf16.a 5: 1,2+2/wgmma.bf16.a 5: 1,4+2/' $stored >$work/changed
 grep -v '^tma.bf16.64' $stored >$work/fewer
 for planted in changed fewer; do

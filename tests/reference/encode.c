@@ -1,4 +1,4 @@
-// encode.c: our tokenizer behind a pipe, for tokenizer.py:
+// encode.c: runs our tokenizer for tokenizer.py, through pipes:
 //
 //     encode FOLDER prompt | ordinary | decode
 //
@@ -27,7 +27,7 @@ static void encode_write(const void *items, uint32_t length, size_t unit) {
     fwrite(items, unit, length, stdout);
 }
 
-// As prepare does it.
+// Encodes a text as prepare does.
 static int64_t encode_ordinary(const struct tokenizer *t, const char *text, size_t length,
                                int32_t *ids) {
     int64_t count = 0;

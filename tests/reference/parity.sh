@@ -12,7 +12,7 @@ update_venv $venv PyTorch 'torch, numpy, safetensors' -r $here/requirements.txt
 rm -rf build/parity
 "$venv/bin/python" "$here/golden.py" build/parity
 "$venv/bin/python" "$here/compare.py" "$here/golden" build/parity
-# A checkpoint of our own, of a model with dropout, biases and two micro-steps, trained for a while.
+# Trains a model with dropout, biases and two micro-steps for a while, for its checkpoint.
 own_checkpoint() {
     text=build/parity/text data=build/parity/data
     mkdir -p "$data/fox"

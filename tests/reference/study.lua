@@ -1,10 +1,10 @@
--- study: a whole training beside PyTorch's, of a model that overfits: the two runs of the sweep grid_study against
--- the curve that nanoGPT's model.py gave with the same settings and dropout 0.2 (PyTorch 2.15, evaluations of 30
--- batches, which scatter by about 0.07).
+-- study: compares the whole training of a model that overfits with PyTorch's: the two runs of the sweep grid_study with
+-- the curve of nanoGPT's model.py with the same settings and dropout 0.2 (PyTorch 2.15, evaluations of 30 batches,
+-- which scatter by about 0.07).
 --
 --   make sweep SWEEP=grid_study && lua5.4 tests/reference/study.lua     about 20 minutes on two cores with AVX-512
 --
--- Both curves are first averaged over each point and its neighbours. Exit code 0 where the mean absolute difference
+-- Both curves are first averaged over each point and its neighbours. The exit code is 0 if the mean absolute difference
 -- over all points is at most 0.08 and the run with dropout 0.1 overfits more.
 package.path = "./?.lua;" .. package.path
 local dkjson = require("dkjson")
@@ -15,7 +15,7 @@ local pytorch = { -- at iterations 300, 400, ..., 1500
   val = { 5.36, 5.12, 5.01, 5.02, 5.03, 4.98, 4.87, 4.99, 4.82, 4.84, 4.88, 4.80, 4.97 },
 }
 
--- The evaluations of a run: by iteration.
+-- A run's evaluations by iteration.
 local function read(folder)
   local path, by_iter = folder .. "/metrics.jsonl", {}
   local file, message = io.open(path)
@@ -43,7 +43,7 @@ local function averaged(curve)
   return result
 end
 
--- A run's train and val losses at the iterations that PyTorch's has, its lowest val, and how far val rose from there.
+-- A run's train and val losses at the iterations of PyTorch's curve, its lowest val, and how far val rose after it.
 local function curves(folder)
   local evaluations, run = read(folder), { train = {}, val = {}, best = math.huge }
   for iter = 100, 1500, 100 do

@@ -1,4 +1,4 @@
-"""Holds our GPT-2 tokenizer against the real tiktoken, id for id.
+"""Compares our GPT-2 tokenizer with the real tiktoken, id for id.
 
     tokenizer.py ENCODE [FILE ...]     ENCODE: the program that encode.c makes
     tokenizer.py --write               writes tests/runtime/gpt2_cases.txt, what test_gpt2.c holds us against

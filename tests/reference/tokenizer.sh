@@ -14,6 +14,6 @@ fi
 update_venv $venv tiktoken tiktoken -r $here/requirements-tokenizer.txt
 "$venv/bin/python" -c 'from importlib.metadata import version; print("tokenizer: tiktoken", version("tiktoken"))'
 
-# An empty cache folder: tiktoken then reads the files that are here.
+# Without a cache folder tiktoken reads the files here.
 TIKTOKEN_CACHE_DIR='' "$venv/bin/python" "$here/tokenizer.py" build/encode data/shakespeare/input.txt README.md \
     Makefile gen/config/keys.lua runtime/programs/train.c "$here/tokenizer.py" "$@"

@@ -7,7 +7,7 @@
 script_name=$(basename "$0" .sh)
 export PYTHONDONTWRITEBYTECODE=1
 
-# Makes a virtual environment where there is none.
+# Makes a virtual environment if there is none.
 make_venv() { # folder
     [ ! -x "$1/bin/python" ] || return 0
     mkdir -p "$(dirname "$1")"
@@ -18,7 +18,7 @@ make_venv() { # folder
     }
 }
 
-# Has the newest of something in it. Without a network what was installed earlier still serves.
+# Installs the newest version of something in it. Without a network the installed version is used.
 update_venv() { # folder, what, modules to import, words for pip...
     venv_folder=$1 venv_what=$2 venv_modules=$3
     shift 3

@@ -253,9 +253,9 @@ check_trainer() { # name, iterations, program, losses
         if [ $code = $no_time ]; then
             skip "train $name resume" "no time was left"
         elif [ $code = 0 ] && same_files "$name-a" "$name-c" >"$tmp/same" 2>&1; then
-            ok "train $name resume" "stopped after $first steps and gone on, the same bytes"
+            ok "train $name resume" "stopped after $first steps and resumed, the same bytes"
         else
-            bad "train $name resume" "stopped after $first steps and gone on, other bytes or exit $code" "$tmp/same"
+            bad "train $name resume" "stopped after $first steps and resumed, other bytes or exit $code" "$tmp/same"
         fi
     fi
 }

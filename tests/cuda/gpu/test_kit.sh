@@ -47,7 +47,7 @@ there() { # script, arguments
     (cd "$tmp/there" && PATH=$tmp/bin LD_LIBRARY_PATH=$libraries "$@") >"$tmp/log" 2>&1 </dev/null
     code=$?
 }
-# A line of the report is FAILED, since a program ran and found no device.
+# Checks that a line of the report is FAILED because a program ran and found no device.
 finds_none() { # name
     grep -A 12 "^ *[0-9]* s  FAILED   $1: " "$tmp/log" | grep -qiE 'no NVIDIA driver|no CUDA-capable device|insufficient|NoDevice|InsufficientDriver'
 }

@@ -49,7 +49,7 @@ esac
 END
 export FAKE="$tmp"
 
-# ---- a kit in which all is well ------------------------------------------------------------------
+# ---- a kit without errors ------------------------------------------------------------------------
 
 mkdir -p "$tmp/kit/data/fox"
 cat >"$tmp/kit/kit.txt" <<'END'
@@ -116,7 +116,7 @@ END
 # shellcheck disable=SC2016 # for the program to expand
 { cat "$tmp/train"; echo 'sum <"$out/metrics.jsonl" | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } |
     program "$tmp/kit/train"
-# B = 8 does not fit with mma attention; hopper's B = 16 is fast and wrong.
+# With mma attention B = 8 does not fit; hopper's B = 16 is fast and wrong.
 cat >"$tmp/bench" <<'END'
 for word in "$@"; do
     case $word in
@@ -173,11 +173,11 @@ tar -czf "$tmp/kit.tar.gz" -C "$tmp" kit # as it is carried
 rm -r "$tmp/kit"
 suite check.sh "$tmp/out"
 check "check.sh passes" test $code = 0
-check "its sum" says '15 passed, 0 failed, 0 skipped'
+check "its totals" says '15 passed, 0 failed, 0 skipped'
 check "its report" cmp -s "$tmp/log" "$tmp/out/gpu-check.txt"
 check "a family of ops" line_says ok 'ops bf16 the rate of dropout' '100%: Checks: 12'
 check "the CPU's losses" line_says ok 'train small losses' '24 losses are the CPU.s within 0,'
-check "a stopped run" line_says ok 'train small resume' 'stopped after [1-9][0-9]* steps and gone on'
+check "a stopped run" line_says ok 'train small resume' 'stopped after [1-9][0-9]* steps and resumed'
 check "memory" line_says ok memory 'toy, B = 2: planned 1907 MiB, the device shows 2000 MiB'
 
 suite pass.sh "$tmp/out"
@@ -230,7 +230,7 @@ wrong, none = r["candidates"][6], r["candidates"][2]
 assert (wrong["loss_first"], wrong["loss_last"], wrong["norm_first"], wrong["norm_last"]) == (4.25, 4.125, 1.2437, 1.5)
 assert none["loss_first"] is None and none["plan_bytes"] is None, none
 assert r["ours"]["products"] == "tuned:0123456789abcdef", r["ours"]
-# PyTorch's part, which is not run here.
+# PyTorch's result, made up.
 sys.path.insert(0, "tests/cuda/gpu")
 import report
 r["torch"] = {"tokens_per_s": 2050.125, "ms_median": 41, "batch_size": 2, "accumulation": 4, "sdpa": "flash",
@@ -263,7 +263,7 @@ check "leaves what was tried" grep -q 'The timed updates are missing' "${json%.j
 suite bench.sh other "$tmp/out"
 check "a config that the kit lacks" test $code = 66
 
-# ---- and one in which all is wrong ---------------------------------------------------------------
+# ---- a kit in which everything is wrong ----------------------------------------------------------
 
 rm "$tmp/kit.tar.gz"
 program "$tmp/kit/numbers" <<'END'
@@ -285,7 +285,7 @@ END
 program "$tmp/kit/parity" <<'END'
 exit 1
 END
-# Its loss falls, but it is another one; two runs differ.
+# The loss falls, but has other values; two runs differ.
 # shellcheck disable=SC2016 # for the program to expand
 { sed 's/((300 - i))/((302 - i))/' "$tmp/train"
     echo 'echo $$ | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } | program "$tmp/kit/train"

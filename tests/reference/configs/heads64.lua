@@ -1,5 +1,5 @@
--- Two heads of 64, as GPT-2 has them, and 300 positions: on a GPU several whole tiles of queries and of keys,
--- and a rest.
+-- Two heads of 64, as in GPT-2, and 300 positions: on a GPU several whole tiles of queries and of keys, and a
+-- partial one.
 return {
   model = "gpt",
   n_layer = 1,
