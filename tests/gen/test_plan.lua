@@ -218,6 +218,20 @@ check.test("layers run as one loop", function()
   end
 end)
 
+check.test("layers are found by their fields, whatever a model calls them", function()
+  local usual = pipeline.train(samples.config "n_layer=5", no_dump)
+  local within = graph.within
+  graph.within = function(scope, layer) return within("odd." .. scope:gsub("%.", "_"), layer) end
+  local ok, g = pcall(pipeline.train, samples.config "n_layer=5", no_dump)
+  graph.within = within
+  check.equal(ok, true, tostring(g))
+  check.equal(g.sizes.acts, usual.sizes.acts, "floats of the arena")
+  check.equal(g.tensors["odd.block.3.x"].offset, usual.tensors["block.3.x"].offset, "a layer's input")
+  for _, phase in ipairs { "forward", "backward" } do
+    check.equal(#g.schedule[phase], #usual.schedule[phase], "items of " .. phase)
+  end
+end)
+
 check.test("with dropout, all but the first layer's gradients do", function()
   for _, embd in ipairs { "true", "false" } do
     local g = pipeline.train(samples.config("n_layer=5", "dropout=0.1", "dropout_embd=" .. embd), no_dump)
