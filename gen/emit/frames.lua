@@ -30,7 +30,7 @@ local function flops_of_step(g)
   return total
 end
 
--- What model.h, train.c and sample.c say of the model.
+-- The facts about the model in model.h, train.c and sample.c.
 function emit.facts(g, c, hash, command)
   local entries = params.table(g, c)
   local all, nanogpt = params.totals(entries)
@@ -76,7 +76,7 @@ function emit.train_c(g, facts)
   return frame("templates/train.c", k)
 end
 
--- The kernels of all parameters at once, which no node asks for: FLOP and bytes are of one call.
+-- The kernels that belong to no node, most of which work on all parameters; FLOP and bytes are those of one call.
 local function whole_kernels(g, c)
   local floats, half = g.sizes.params, g:elem() ~= "f32"
   local moments = c.optimizer == "sgd" and 0 or 2

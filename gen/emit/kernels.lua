@@ -1,5 +1,5 @@
--- kernels: from a planned node to the text of its kernel: what the template is given, and which it is.
--- Depends on the files of this room that say its name, sizes, arguments, fused ops and cost.
+-- kernels: from a planned node to the text of its kernel: chooses the template and the fields that it gets.
+-- Depends on the files of this room for a kernel's name, sizes, arguments, fused ops and cost.
 local call = require("gen.emit.call")
 local cost = require("gen.emit.cost")
 local fusion = require("gen.emit.fusion")
@@ -14,12 +14,12 @@ local warps = require("gen.emit.warps")
 
 local kernels = {}
 
--- A table whose fields are names that begin with text().
+-- A table whose field WORD is the name text()_WORD.
 local function names_after(text)
   return setmetatable({}, { __index = function(_, word) return text() .. "_" .. word end })
 end
 
--- What a template function is given for a node that is no pointwise op: templates/README.md lists the fields.
+-- The fields that a template function gets for a node that is not a pointwise op; templates/README.md lists them.
 local function describe_kernel(node, t, decode)
   local operands, step_names = call.operands(node)
   local prologue, isa = node.prologue or {}, t.isa or {}
@@ -94,7 +94,7 @@ local function template_path(backend, file)
   return ("templates/%s/%s"):format(backend, file .. (backend == "cpu" and ".c" or ".cu"))
 end
 
--- The template that a node wants and its backend does not have: its path and function; nil where it has it.
+-- The path and function of a node's template if its backend does not have it; nil if it does.
 function kernels.lacks(node, t, decode)
   if node.op.expr then return nil end
   local file, fn = table.unpack(template_of(node, t, decode))
@@ -122,7 +122,7 @@ local function text(node, t, decode)
   return k
 end
 
--- What goes wrong in an op's function or in its template, in one line that names both.
+-- Turns an error in an op's function or in its template into one line that names both.
 local function guarded(fn)
   return function(node, t, decode)
     local ok, result = pcall(fn, node, t, decode)
@@ -135,7 +135,7 @@ local function guarded(fn)
 end
 
 kernels.describe = guarded(describe)
--- The kernel's own text, under a comment that says where it comes from and what it costs.
+-- The kernel, with its text.
 kernels.text = guarded(text)
 
 function kernels.tile(t)
@@ -143,8 +143,8 @@ function kernels.tile(t)
   return expand("templates/cpu/tile.c", "tile", k)
 end
 
--- A kernel that no node asks for, of parameters as they lie (the optimizer's, the image's): k has name, optimizer,
--- state_floats and what else its template reads.
+-- A kernel that belongs to no node (the optimizer's, the image's): k has name, optimizer, state_floats and the other
+-- fields that its template reads.
 function kernels.whole(backend, file, fn, k)
   local path = template_path(backend, file)
   k.path = path

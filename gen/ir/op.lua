@@ -1,55 +1,55 @@
--- op: what an op may declare, and the registry that finds ops by name in gen/ops/. A field that is none, or is of
--- another type, is an error when ops are first asked for.
+-- op: the fields of an op, and the registry that finds ops by name in gen/ops/. An unknown field, or one of another
+-- type, is an error when the ops are loaded.
 --
 -- A file in gen/ops/ returns one op or a list of ops of one family. An op is a table:
 --   name       its word in graphs, in kernels and in profilers
 --   inputs     { { name, "N C" [, optional = true] }, ... }: shapes as letters, bound when appended
 --   outputs    { { name, "N C" [, accumulate = true] [, type = "f32"] [, cpu = true] }, ... }:
---              accumulate adds to a parameter gradient; a type where it is not that of activations;
---              cpu: not on other backends
+--              accumulate: added to a parameter's gradient; type: if it is not that of activations; cpu:
+--              not on other backends
 --   attrs      names and defaults of attributes; `false` means: must be given
 --   derive     function(d, attrs): sets letters of outputs that no input has, checks the others
 --   flops      function(d, attrs): floating-point operations of one call
 --   backward   function(g, node, dy...): appends the backward ops; returns the gradient of each
---              input, in order (nil where there is none); parameters are accumulated, not returned
+--              input, in order (nil if there is none); parameters' gradients are accumulated, not returned
 --   expr       a pointwise op: one C expression of its inputs' names, on vectors; no template
 --   commutes   of a pointwise op: the first two inputs may be swapped
 --   epilogue   of a kernel op: its store takes pointwise ops (see gen/passes/fuse.lua)
 --   inplace    { output = input }: the first output may be written over that input (gen/ir/inplace.lua)
 --   template   { file, function }: templates/BACKEND/file.c and the function in it
---   decode     the same, for the sampler's variant, where it has one
---   variant    function(target, d): the same, where it depends on the target; nil is `template`. Its `header` is
---              what the kernel's file includes for it
+--   decode     the same, for the sampler's variant, if it has one
+--   variant    function(target, d): the same, if it depends on the target; nil means `template`. Its `header` is
+--              included in the kernel's file
 --   product    of a matrix product: the names of its operands' roles in the template
 --   common     a template function whose text kernels of the same sizes share
---   named_by   letters for the kernel's name, where not those of its operands
---   takes_model, takes_pos, scratch: the kernel is also given struct model (struct step_state on
---              CUDA), the sampler's position, or memory of its own for each thread
---   state      function(d): the sizes of what the op keeps from one call to the next; panel: how many of its rows
---              stand side by side there
---   gives_weights  the sampler's kernel is also given where its weights are wanted, or NULL
---   workspace  on CUDA: function(d, target): floats of memory that the kernel wants while it runs
---   betas      the accumulating outputs do not all have the same first writer: each has a beta of its own
+--   named_by   letters for the kernel's name, if not those of its operands
+--   takes_model, takes_pos, scratch: the kernel also gets struct model (struct step_state on CUDA), the
+--              sampler's position, or memory for each thread
+--   state      function(d): the sizes of the memory that the op keeps from one call to the next; panel: how
+--              many of its rows lie side by side there
+--   gives_weights  the sampler's kernel also gets the memory for its attention weights, or NULL
+--   workspace  on CUDA: function(d, target): floats of memory that the kernel needs while it runs
+--   betas      the accumulating outputs may have different first writers, so each has its own beta
 --              (gen/emit/call.lua)
 --   prologue   on CUDA: its first input's load takes pointwise ops (see gen/passes/fuse.lua)
 --
--- Traits say what passes and emission need to know of an op beyond its shapes; they test no names:
---   activation   the function of a feed-forward layer, which recompute=gelu makes again
---   long         of a pointwise op: its C is long, so that a store with it is better a function of its own
+-- Traits are what passes and emission need to know about an op besides its shapes; they test no names:
+--   activation   the function of a feed-forward layer, which recompute=gelu recomputes
+--   long         of a pointwise op: its C is long, so that a store with it is better a separate function
 --   mask         of a pointwise op: it draws a dropout mask, for its attribute `site`
---   gemm         of a pointwise op: its place in the store of a product of cuBLASLt's, "bias", "residual",
+--   gemm         of a pointwise op: its role in the epilogue of cuBLASLt's products, "bias", "residual",
 --                "activation" or "activation_gradient"
---   loss         "rows": each row's loss, whose gradient needs nothing from above; "mean": their mean; "gradient"
---   weight_gradient, bias_gradient   the gradient of a product's weight, of a bias: the first's kernel can add up both
+--   loss         "rows": each row's loss, where the backward pass begins; "mean": their mean; "gradient"
+--   weight_gradient, bias_gradient   the gradient of a product's weight, of a bias: the first's kernel can sum both
 --   writes_model it adds to struct model (struct step_state)
---   decode_only  the sampler's alone
---   rounds       how often its kernel rounds numbers to the type of activations on the way to what it stores
--- and of an operand:
+--   decode_only  only in the sampler
+--   rounds       how often its kernel rounds numbers to the type of activations on the way to its result
+-- Traits of an operand:
 --   table        of an input: rows of it are looked up
 --   sorted       of an input, on CUDA: the kernel also reads the places of its elements in order of their values
 --                (gpu->order)
---   cancels      of an output: sums of numbers that cancel, off by more, relative to themselves, than these are
---   in_name      of an output that a node may lack: the kernel's name says where it is there
+--   cancels      of an output: sums of numbers that cancel, so that its relative error is larger than theirs
+--   in_name      of an output that a node may lack: the kernel's name has it if it is there
 local nearest = require("gen.base.nearest")
 
 local op = {}
@@ -80,7 +80,7 @@ local function fail(where, format, ...)
   error({ code = 70, message = where .. ": " .. format:format(...) }, 0)
 end
 
--- Each field of `given` is one of `fields`, and of its type.
+-- Checks that each field of `given` is one of `fields`, and of its type.
 local function check_fields(where, given, fields)
   for _, field in ipairs(sorted_names(given)) do
     local wanted = fields[field]
@@ -98,7 +98,7 @@ end
 local function check_operands(where, list, names)
   for i, operand in ipairs(list) do
     local name, shape = operand[1], operand[2]
-    if type(name) ~= "string" or type(shape) ~= "string" then fail(where, "operand %d is no { name, shape }", i) end
+    if type(name) ~= "string" or type(shape) ~= "string" then fail(where, "operand %d is not { name, shape }", i) end
     if names[name] then fail(where, "two operands are named '%s'", name) end
     names[name] = true
     local options = {}
@@ -109,7 +109,7 @@ local function check_operands(where, list, names)
   end
 end
 
--- Raises { code, message } where `definition`, which stands in the file at `path`, is no op.
+-- Raises { code, message } if `definition`, in the file at `path`, is not an op.
 function op.check(definition, path)
   if type(definition) ~= "table" then fail(path, "an op is a table, not a %s", type(definition)) end
   local where = ("%s: %s"):format(path, tostring(definition.name or "an op without a name"))

@@ -1,16 +1,16 @@
--- tiling: how a CPU's products are cut, from their sizes, or as `make tune` found it.
+-- tiling: how a CPU's products are divided into tiles, by a cost model or as `make tune` found it.
 --
 --   vecs            vectors in a row of the register tile: a panel's width
---   depth           of a slice of the inner sum
---   block           register tiles of rows that a panel meets, one after another
---   slices_outside  of a product: each slice's panels pass by before the next slice's
---   block_cols      of a weight's gradient: panels in a block
+--   depth           length of a slice of the inner sum
+--   block           rows of a cache block, in register tiles: they use a panel one after another
+--   slices_outside  1: the outer loop of a product is over slices; 0: it is over panels
+--   block_cols      of a weight's gradient: columns of a cache block, in panels
 --
--- None of them changes a result: each value is one sum in order, whatever it is cut into.
+-- None of them changes a result: each element is summed in one order, whatever the slices are.
 --
 -- As text a tiling is "matmul_768x128x512-3-128-64-0": a product's name, then the numbers. The key `tiling` is
--- "tuned", "model" or such texts joined by '+'; the file of `make tune`, build/tune/PROCESSOR-ISA.lua, is a table
--- of name to numbers, and holds what every config's products were tuned to on that processor.
+-- "tuned", "model" or such texts joined by '+'. The file of `make tune`, build/tune/PROCESSOR-ISA.lua, is a table of
+-- name to numbers, with the products of all configs that were tuned on that processor.
 local sandbox = require("gen.config.sandbox")
 
 local tiling = {}
@@ -31,13 +31,13 @@ local function divide_up(a, b) return (a + b - 1) // b end
 
 -- ---- the cost model -----------------------------------------------------------------------------
 
--- Slices alike in length, each at most `most` and a multiple of 16.
+-- The length of slices that are equal, at most `most` and a multiple of 16.
 local function even_depth(inner, most)
   local slices = divide_up(inner, most)
   return math.min(inner, divide_up(divide_up(inner, slices), 16) * 16)
 end
 
--- Vectors a panel: as many as the tile has, or fewer where the columns then come out even.
+-- Vectors in a panel: as many as the tile has, or fewer if these divide the columns.
 local function panel_vecs(isa, cols)
   local vecs, most = divide_up(cols, isa.vec), isa.tile_vecs
   if vecs <= most then return vecs end
@@ -45,7 +45,7 @@ local function panel_vecs(isa, cols)
   return most
 end
 
--- `given` may say some of it already: a candidate's.
+-- `given` has the numbers that a candidate sets.
 local function product(isa, s, given)
   local vecs = given.vecs or panel_vecs(isa, s.cols)
   local depth = even_depth(s.inner, given.depth or PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec))
@@ -62,7 +62,7 @@ local function gradient(isa, s, given)
     block_cols = divide_up(wide, vecs * isa.vec) }
 end
 
--- For kernels that are told their sizes: one choice for all of them, as a library's blocks are.
+-- For kernels that take their sizes as arguments: one tiling for all sizes, as in a library.
 local function any_product(isa)
   local vecs = isa.tile_vecs
   local depth = PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec) // 16 * 16
@@ -77,7 +77,7 @@ end
 
 -- ---- a product's name and sizes -----------------------------------------------------------------
 
--- Of a node that is a product: its op, kind and name, and its sizes, rows x inner to rows x cols; nil of others.
+-- A product's op, kind, name and sizes (rows x inner times inner x cols); nil for other nodes.
 function tiling.describe(node)
   local d, letters = node.dims, node.op.product
   local s
@@ -94,10 +94,11 @@ end
 local model_of = { product = product, gradient = gradient }
 local any_of = { product = any_product, gradient = any_gradient }
 
--- What the cost model chooses.
+-- The cost model's choice.
 function tiling.model(t, s) return model_of[s.kind](t.isa, s, {}) end
 
--- Of a node of a CPU's that is a product: t.tilings (name to tiling) has those that differ from the model.
+-- The tiling of a CPU's product, nil for other nodes; t.tilings (name to tiling) has those that differ from the
+-- model's.
 function tiling.of(t, node)
   local s = t.backend == "cpu" and tiling.describe(node)
   if not s then return nil end
@@ -107,7 +108,7 @@ end
 
 -- ---- candidates ---------------------------------------------------------------------------------
 
--- What `make tune` times: the model's choice first, then others that have a chance, each once.
+-- The tilings that `make tune` times: the model's first, then others that may be faster, each once.
 function tiling.candidates(t, s)
   local list, seen = {}, {}
   local function add(choice)
@@ -166,7 +167,7 @@ function tiling.problem(t, s, choice)
   return nil
 end
 
--- The tiling that a text of numbers says, checked.
+-- Parses and checks a tiling's numbers.
 local function parse(t, s, text, code, place)
   local choice, i = {}, 0
   if #text <= 60 and text:find("^%d+%-%d+%-%d+%-%d+$") then
@@ -198,17 +199,17 @@ function tiling.path(folder, isa_name)
   return ("%s/%s-%s.lua"):format(folder, name, isa_name)
 end
 
--- The file's table of name to numbers, or nil where there is none.
+-- The file's table of name to numbers, or nil if there is no file.
 function tiling.read(path)
   local file = io.open(path, "rb")
   if not file then return nil end
   file:close()
   local way_out = "remove it, and `make tune` writes another; or take SET=\"tiling=model\""
   local ok, entries = pcall(sandbox.load, path)
-  if not ok then fail(65, entries.message or path, "no table of tilings; %s", way_out) end
+  if not ok then fail(65, entries.message or path, "not a table of tilings; %s", way_out) end
   for name, text in pairs(entries) do
     if not name:find("^" .. NAME .. "$") or type(text) ~= "string" then
-      fail(65, path, "'%s' is no product's numbers; %s", name, way_out)
+      fail(65, path, "'%s' is not a product with its numbers; %s", name, way_out)
     end
   end
   return entries
@@ -219,7 +220,7 @@ function tiling.file_text(entries)
   local lines = {}
   for name, text in pairs(entries) do lines[#lines + 1] = ("  %s = %q,"):format(name, text) end
   table.sort(lines)
-  return "-- What `make tune` found: of each product, how it is cut (gen/passes/tiling.lua).\nreturn {\n" ..
+  return "-- The tilings that `make tune` found, by product (gen/passes/tiling.lua).\nreturn {\n" ..
     table.concat(lines, "\n") .. "\n}\n"
 end
 
@@ -244,7 +245,7 @@ local function entries_of(text)
   for word in (text .. "+"):gmatch("([^+]*)%+") do
     local name, numbers = word:match("^(" .. NAME .. ")%-([%d-]+)$")
     if not name then
-      fail(64, "tiling", "'%s' is no NAME-NUMBERS; wanted tuned, model, or such as matmul_768x128x512-3-128-64-0",
+      fail(64, "tiling", "'%s' is not NAME-NUMBERS; wanted tuned, model, or such as matmul_768x128x512-3-128-64-0",
         sandbox.printable(word, 60))
     end
     entries[name] = numbers
@@ -252,13 +253,13 @@ local function entries_of(text)
   return entries
 end
 
--- What the key's value comes to for this graph: "model", or the tilings that differ from the model's, sorted. They
--- are put into g.target. `folder` is where `make tune` keeps its files.
+-- Resolves the key's value for this graph: returns "model", or the tilings that differ from the model's, sorted, and
+-- puts these into g.target. `folder` has the files of `make tune`.
 function tiling.resolve(g, value, isa_name, folder)
   local entries, code, place = {}, 64, "tiling"
   if g.target.specialise == false then
     if value ~= "tuned" and value ~= "model" then
-      fail(64, place, "a list, but kernels that are told their sizes are all cut alike; leave tiling or specialise out")
+      fail(64, place, "a list, but with specialise=false all products have the same tiling; leave one of both out")
     end
   elseif value == "tuned" then
     code, place = 65, tiling.path(folder, isa_name)
@@ -278,7 +279,7 @@ function tiling.resolve(g, value, isa_name, folder)
     end
   end
   for name in pairs(value ~= "tuned" and entries or {}) do
-    if not own[name] then fail(64, "tiling", "%s is no product of this model", name) end
+    if not own[name] then fail(64, "tiling", "%s is not a product of this model", name) end
   end
   table.sort(words)
   return #words > 0 and table.concat(words, "+") or "model"

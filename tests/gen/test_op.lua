@@ -37,7 +37,7 @@ check.test("missing fields", function()
 end)
 
 check.test("operands", function()
-  refused({ inputs = { { "x" } } }, {}, "odd: operand 1 is no { name, shape }")
+  refused({ inputs = { { "x" } } }, {}, "odd: operand 1 is not { name, shape }")
   refused({ inputs = { { "x", "N C" }, { "x", "C" } } }, {}, "odd: two operands are named 'x'")
   refused({ inplace = { z = "x" } }, {}, "odd: inplace: no output is named 'z'")
   refused({ inplace = { y = "z" } }, {}, "odd: inplace: no input is named 'z'")

@@ -1,23 +1,23 @@
--- emit: the op harness's cases: the kernels of every case of tests/ops/NAME.lua for one target, and
--- the tables that harness.c runs.
+-- emit: emits the op harness's cases: the kernels of every case of tests/ops/NAME.lua for one target,
+-- and the tables that harness.c runs.
 --
 --   lua5.4 tests/ops/emit.lua TARGET FOLDER [--bench] [FAMILY ...]
 --
--- TARGET is an instruction set ("avx2"): FOLDER/NAME.c is a family's kernels and tables. Or it is
--- cuda:TYPE[:ATTENTION] ("cuda:bf16", "cuda:bf16:hopper"): the kernels are FOLDER/NAME.cu, and those
--- of no graph, the family "optimizer", in FOLDER/whole.cu. `--bench` adds cases for figures. Where
--- families are named, only those are emitted.
+-- TARGET is an instruction set ("avx2"): FOLDER/NAME.c has a family's kernels and tables. Or it is
+-- cuda:TYPE[:ATTENTION] ("cuda:bf16", "cuda:bf16:hopper"): the kernels are in FOLDER/NAME.cu, and
+-- those that belong to no graph, the family "optimizer", in FOLDER/whole.cu. `--bench` adds cases to
+-- time. If families are named, only those are emitted.
 --
 -- A case file returns function(case): it calls case(name, options, build) for each of its cases, and
 -- build(g, given) appends a small forward graph and returns its result. given(name, dims, fields)
 -- declares an input. Options:
---   tolerance   relative error in L2 that a tensor may have
+--   tolerance   the relative error in L2 that a tensor may have
 --   forward     true: no backward pass
 --   decode      { rows = , pos = , most = }: the sampler's kernels, called with some of `most` rows
 --   bench       true: only emitted with --bench
---   backend     "cpu" or "cuda": only emitted for it; the sampler's are a CPU's
---   vocab       the size that CUDA pads as the vocabulary's
---   accumulates { tensor name, ... }: parameters whose gradient has another writer before this graph's
+--   backend     "cpu" or "cuda": only emitted for it; the sampler's cases are for CPUs
+--   vocab       the size that CUDA pads as the vocabulary
+--   accumulates { tensor name, ... }: parameters whose gradient has a writer before this graph
 package.path = "./?.lua;" .. package.path
 local autodiff = require("gen.passes.autodiff")
 local call = require("gen.emit.call")
@@ -33,9 +33,9 @@ local verify = require("gen.ir.verify")
 
 local DIMS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
 
--- ---- one case: a graph, its forward pass kept for the reference, and its kernels ------------------
+-- ---- one case: a graph, its forward pass for the reference, and its kernels -----------------------
 
--- Stands for the loss while gradients are derived: the sum of y times dy, so that y's gradient is dy.
+-- Appends a loss from which gradients are derived: the sum of y times dy, so that y's gradient is dy.
 local function append_loss(g, y, dy)
   local weigh = { name = "weigh", loss = "rows", inputs = { { "y", "N C" } }, outputs = {},
     backward = function() return dy end }
@@ -44,7 +44,7 @@ local function append_loss(g, y, dy)
   return #g.nodes
 end
 
--- The ops as they are before passes change them.
+-- A copy of the ops before passes change them.
 local function forward_steps(g)
   local steps = {}
   for i, node in ipairs(g.nodes) do
@@ -95,7 +95,7 @@ end
 -- Lists a case's tensors, each with its index (from 0) and role.
 local function classify(steps, dy, described)
   local list, index, stored, made = {}, {}, {}, {}
-  local first_of = {} -- of what is made again, what it is the same as
+  local first_of = {} -- recomputed tensor -> the tensor that it is equal to
   local function add(tensor)
     if tensor and not index[tensor] then
       index[tensor] = #list
@@ -147,15 +147,15 @@ local function classify(steps, dy, described)
   return list, index, roles
 end
 
--- Products of given tensors stay near 1 where a weight's rows have length 1.
+-- The standard deviation of a given tensor: a weight's rows have length 1, so that products are near 1.
 local function spread_of(tensor)
   tensor = tensor.image_of or tensor
   if tensor.spread then return tensor.spread end
   return tensor.kind == "param" and #tensor.dims == 2 and 1 / math.sqrt(tensor.dims[2]) or 1
 end
 
--- How often numbers are rounded to the type of activations on the way to each tensor: once where one
--- is stored, and as often as an op says that its kernel does.
+-- How often numbers are rounded to the type of activations on the way to each tensor: once for each
+-- tensor that is stored, and as often as an op's `rounds` says.
 local function roundings_of(g)
   local count = {}
   if g:elem() == "f32" then return count end
@@ -171,7 +171,7 @@ local function roundings_of(g)
     end
     most = most + (node.op.rounds or 0)
     for step in graph.steps(node) do writes(step.keep) end
-    -- A kernel goes on with what its load kept.
+    -- A kernel continues with the stored value that its load kept.
     for _, step in ipairs(node.prologue or {}) do most = most + (step.keep and 1 or 0) end
     for i, tensor in ipairs(node.outputs) do
       writes(tensor)
@@ -182,7 +182,7 @@ local function roundings_of(g)
   return count
 end
 
--- Elements of a row and rows, with padding, and whether that padding is 0.
+-- Elements of a row and number of rows, with padding, and whether the padding is 0.
 local function padding_of(t, tensor, dy)
   local columns = tensor.dims[#tensor.dims]
   local width, rows = target.padded(t, tensor)
@@ -256,7 +256,7 @@ local function call_text(g, family, index, node, k, written)
     indices(index, tensors, 12), indices(index, inplace.operands(g, node), 4))
 end
 
--- A kernel behind the one signature that harness.c calls.
+-- A wrapper of a kernel with the signature that harness.c calls.
 local function wrapper(k, name)
   local cuda = k.target.backend == "cuda"
   local words = call.text(k, {
@@ -297,19 +297,19 @@ typedef %s elem; // the type of activations
 local Family = {}
 Family.__index = Family
 
--- target_of(vocab) is what a case is emitted for.
+-- target_of(vocab) makes the target of a case.
 local function new_family(name, target_of, bench)
   return setmetatable({ name = name, target_of = target_of, target = target_of(), bench = bench, texts = {},
     tables = {}, cases = {}, by_name = {}, wrappers = {}, gemms = {}, references = {}, headers = {} }, Family)
 end
 
--- The name of a kernel's wrapper: another program part's on CUDA, so that families must not share it.
+-- The name of a kernel's wrapper, which on CUDA is called from another file, so it must be unique among families.
 function Family:wrapper(k)
   return self.target.backend == "cpu" and "call_" .. k.unique or ("call_%s_%s"):format(self.name, k.unique)
 end
 
--- The kernel of a node, emitted once. Kernels of one program that have the same name are the same;
--- those of two cases need not be (a layernorm with a shift and one without): they get a number.
+-- The kernel of a node, emitted once. In a program, kernels with the same name are the same; in two
+-- cases they may differ (a layernorm with a shift and one without), and then get a number.
 function Family:kernel(g, node, covered)
   local decode = g.decode ~= nil
   local k = kernels.text(node, g.target, decode)
@@ -362,7 +362,7 @@ function Family:add(name, options, build, covered)
     step_lines[i] = step_text(index, step)
     self.references[step.op.name] = true
     local has_dropout = (step.attrs.site or 0) ~= 0
-    work = work + step.op.flops(step.dims, step.attrs) * (has_dropout and 20 or 1) -- a cipher an element
+    work = work + step.op.flops(step.dims, step.attrs) * (has_dropout and 20 or 1) -- a random number each
     dropout = dropout or has_dropout
   end
   for i, node in ipairs(g.nodes) do calls[i] = call_text(g, self, index, node, described[i], written) end
@@ -396,7 +396,7 @@ function Family:tables_text()
   }, "\n") .. "\n"
 end
 
--- A CPU's family: one file.
+-- The text of a family for a CPU: one file.
 function Family:text_cpu()
   return table.concat({
     ("// cases of %s, emitted by tests/ops/emit.lua."):format(self.name),
@@ -410,7 +410,7 @@ function Family:text_cpu()
   }, "\n")
 end
 
--- CUDA's: the kernels in C++, behind wrappers in C, and the tables in C.
+-- The texts of a family for CUDA: the kernels in C++ with wrappers for C, and the tables in C.
 function Family:texts_cuda()
   local headers = ""
   for _, header in ipairs(sorted(self.headers)) do headers = headers .. ('#include "%s"\n'):format(header) end
@@ -435,9 +435,9 @@ function Family:texts_cuda()
   return table.concat(kernel_words, "\n") .. "\n", table.concat(table_words, "\n")
 end
 
--- ---- CUDA's kernels that no graph asks for ---------------------------------------------------------
+-- ---- CUDA's kernels that belong to no graph --------------------------------------------------------
 
--- For each optimizer those of a model of so many floats, of which the first are decayed, and rows.
+-- For each optimizer, the sizes of a model: floats, how many of the first ones are decayed, and rows.
 local wholes = {
   { optimizer = "adamw", state_floats = 20480, decay_floats = 12288, N = 300, V = 65 },
   { optimizer = "adam", state_floats = 64, decay_floats = 64, N = 1, V = 5 },
@@ -505,7 +505,7 @@ local function case_files()
   return names
 end
 
--- What an earlier call left of a family that this one does not emit.
+-- Removes files that an earlier call left of a family that this one does not emit.
 local function remove_files(folder, name)
   os.remove(("%s/%s.c"):format(folder, name))
   os.remove(("%s/%s.cu"):format(folder, name))
@@ -521,7 +521,7 @@ local function has_template(t, definition)
   return there ~= nil and template.load(path)[fn] ~= nil
 end
 
--- Every op is emitted in each of its forms: alone, in a store, and as the sampler's.
+-- Checks that every op is emitted in each of its forms: alone, in a store, and for the sampler.
 local function check_covered(t, covered)
   local missing, cpu = {}, t.backend == "cpu"
   for _, name in ipairs(sorted(op.all())) do
@@ -535,7 +535,7 @@ local function check_covered(t, covered)
   end
 end
 
--- "avx2", "cuda:bf16", "cuda:bf16:hopper" to a function that makes the target for a vocabulary.
+-- For "avx2", "cuda:bf16" or "cuda:bf16:hopper", a function that makes the target for a vocabulary.
 local function parse_target(name)
   local elem, attention = name:match("^cuda:(%w+):?(%w*)$")
   if elem then

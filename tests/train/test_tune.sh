@@ -127,8 +127,8 @@ bad 'return 3' 'no table of tilings'
 bad 'os.exit(0)' 'no table of tilings'
 bad 'while true do end' 'no table of tilings'
 bad 'return { { 1 } }' 'no table of tilings'
-bad 'return { matmul_27x20x60 = 3 }' "'matmul_27x20x60' is no product's numbers"
-bad 'return { system = "1-7-1-0" }' "'system' is no product's numbers"
+bad 'return { matmul_27x20x60 = 3 }' "'matmul_27x20x60' is not a product with its numbers"
+bad 'return { system = "1-7-1-0" }' "'system' is not a product with its numbers"
 bad 'return { matmul_27x20x60 = "1-7-1" }' 'wanted four whole numbers, vecs-depth-block-slices_outside'
 bad 'return { matmul_dw_27x60x20 = "1-7-1-x" }' 'wanted four whole numbers, vecs-depth-block-block_cols'
 bad 'return { matmul_27x20x60 = "0-7-1-0" }' 'vecs is 0; wanted 1 to 2'
@@ -140,9 +140,9 @@ bad 'return { matmul_27x20x60 = "1-7-1-2" }' 'slices_outside is 2; wanted 0 to 1
 check "refused files do not matter with tiling=model" lua5.4 gen/main.lua --build "$tmp/build" \
     "$tmp/odd.lua" tiling=model
 echo "$kept" >"$file"
-check "refused: not a list" refused 64 'is no NAME-NUMBERS' tiling=best
+check "refused: not a list" refused 64 'is not NAME-NUMBERS' tiling=best
 check "refused: blanks" refused 64 'wanted tuned, model, or such as' 'tiling=a b'
-check "refused: not this model's" refused 64 'matmul_1x2x3 is no product of this model' tiling=matmul_1x2x3-1-1-1-1
+check "refused: not this model's" refused 64 'matmul_1x2x3 is not a product of this model' tiling=matmul_1x2x3-1-1-1-1
 check "refused: too deep" refused 64 'depth is 200; wanted 1 to 20' tiling=matmul_27x20x60-1-200-1-0
 
 # `make tune` itself: it keeps the tilings of other configs' products.
