@@ -113,7 +113,7 @@ START_TEST(a_log_that_cannot_be_read) {
     ck_assert_int_eq(rename(suite_path("run/metrics.jsonl"), suite_path("log")), 0);
     ck_assert_int_eq(symlink("/proc/self/mem", suite_path("run/metrics.jsonl")), 0);
     struct ending ending = train((struct trial){.out = "run"}, EXIT_DONE);
-    ck_assert_msg(strstr(ending.text, "cannot be read behind line 0: Input/output error; all of "
+    ck_assert_msg(strstr(ending.text, "cannot be read after line 0: Input/output error; all of "
                                       "it is now "),
                   "%s", ending.text);
     char target[32] = "";
