@@ -157,10 +157,6 @@ void hash_bytes(const void *bytes, size_t length, char text[17]);
 // with errno set; errno is 0 if the file became shorter.
 enum { HASH_WHOLE = 256 << 20 };
 bool hash_file(int file, size_t bytes, bool whole, char text[17]);
-// Hashes a data set: its tokenizer, and the lengths and hashes (hash_file, not whole) of train.bin
-// and val.bin.
-void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
-               const char *val, char text[17]);
 
 // ---- json.c: strict JSON on top of jsmn's tokens ------------------------------------------------
 

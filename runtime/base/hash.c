@@ -65,12 +65,3 @@ bool hash_file(int file, size_t bytes, bool whole, char text[17]) {
     hash_print(XXH3_64bits_digest(&state), text);
     return good;
 }
-
-void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
-               const char *val, char text[17]) {
-    char *all = allocate_print("a data set's hash", "%s\n%llu %s\n%llu %s\n", tokenizer,
-                               (unsigned long long)train_tokens, train,
-                               (unsigned long long)val_tokens, val);
-    hash_bytes(all, strlen(all), text);
-    free(all);
-}

@@ -207,6 +207,15 @@ static void data_meta(struct data *data, int vocab_size) {
     free(path);
 }
 
+void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
+               const char *val, char text[17]) {
+    char *all = allocate_print("a data set's hash", "%s\n%llu %s\n%llu %s\n", tokenizer,
+                               (unsigned long long)train_tokens, train,
+                               (unsigned long long)val_tokens, val);
+    hash_bytes(all, strlen(all), text);
+    free(all);
+}
+
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size) {
     memset(data, 0, sizeof *data);
     data->dir = allocate_copy(dir, strlen(dir), "a path");

@@ -119,6 +119,16 @@ struct tensor_at {
 // Lists the tensors of a table in the order of nanoGPT's state dict: where the table has entries
 // with layers next to each other, all of layer 0, then all of layer 1, and so on. The caller frees.
 struct tensor_at *param_tensors(const struct param *params, int params_count, int *count);
+// Whether a tensor of the table has this name.
+bool param_known(const struct param *params, int params_count, const char *name);
+// Whether the table's entry is the position table, of which a file may have more rows than the
+// model: the first ones are used, as in nanoGPT.
+bool param_is_positions(const struct param *param);
+// Whether a file's tensor has the shape of the table's entry.
+bool param_fits(const struct param *param, const struct tensor_view *view);
+enum { SHAPE_TEXT = 96 };
+// A shape as "(12, 6)".
+void shape_print(int ndim, const int64_t *dims, char text[SHAPE_TEXT]);
 
 // ---- foreign.c: checkpoints that other tools wrote ----------------------------------------------
 
@@ -171,6 +181,10 @@ struct data {
 // vocabulary is larger than vocab_size.
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size);
 void data_close(struct data *data);
+// Hashes a data set: its tokenizer, and the lengths and hashes (hash_file, not whole) of train.bin
+// and val.bin.
+void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
+               const char *val, char text[17]);
 // Checks all bytes of both files against meta.json's hashes. Dies 65, 74.
 void data_verify(const struct data *data);
 // Reads `count` tokens from index `at` on. Returns EXIT_DONE, or, after a line that says why,

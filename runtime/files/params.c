@@ -1,4 +1,5 @@
-// params.c: the names of a model's tensors, and their order in files.
+// params.c: the names of a model's tensors, their order in files, and which shapes they may have
+// there.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -35,4 +36,39 @@ struct tensor_at *param_tensors(const struct param *params, int params_count, in
         }
     }
     return tensors;
+}
+
+bool param_known(const struct param *params, int params_count, const char *name) {
+    char own[PARAM_NAME];
+    for (int i = 0; i < params_count; i++) {
+        for (int layer = 0; layer < params[i].layers; layer++) {
+            param_name(&params[i], layer, "", own);
+            if (!strcmp(name, own)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool param_is_positions(const struct param *param) {
+    return !strcmp(param->name, "transformer.wpe.weight");
+}
+
+bool param_fits(const struct param *param, const struct tensor_view *view) {
+    bool fits = view->ndim == param->ndim;
+    for (int i = 0; fits && i < view->ndim; i++) {
+        bool longer = i == 0 && param_is_positions(param) && view->dims[0] > param->dims[0];
+        fits = view->dims[i] == param->dims[i] || longer;
+    }
+    return fits;
+}
+
+void shape_print(int ndim, const int64_t *dims, char text[SHAPE_TEXT]) {
+    size_t used = (size_t)snprintf(text, SHAPE_TEXT, "(");
+    for (int i = 0; i < ndim; i++) {
+        used += (size_t)snprintf(text + used, SHAPE_TEXT - used, "%s%lld", i > 0 ? ", " : "",
+                                 (long long)dims[i]);
+    }
+    snprintf(text + used, SHAPE_TEXT - used, ")");
 }

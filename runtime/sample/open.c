@@ -5,7 +5,7 @@
 
 #include "runtime/sample/sample.h"
 
-enum { OPEN_SHAPE = 96, OPEN_LIST = 160, OPEN_ADVICE = 352 };
+enum { OPEN_LIST = 160, OPEN_ADVICE = 352 };
 
 // Puts one line into error and returns false.
 static bool open_fail(char error[512], const char *format, ...)
@@ -16,15 +16,6 @@ static bool open_fail(char error[512], const char *format, ...) {
     vsnprintf(error, 512, format, arguments);
     va_end(arguments);
     return false;
-}
-
-static void open_format_shape(char shape[OPEN_SHAPE], int ndim, const int64_t *dims) {
-    size_t used = (size_t)snprintf(shape, OPEN_SHAPE, "(");
-    for (int i = 0; i < ndim; i++) {
-        used += (size_t)snprintf(shape + used, OPEN_SHAPE - used, "%s%lld", i > 0 ? ", " : "",
-                                 (long long)dims[i]);
-    }
-    snprintf(shape + used, OPEN_SHAPE - used, ")");
 }
 
 // The baked keys in which a checkpoint's config differs, as "n_layer=4 bias=true": its values and
@@ -87,27 +78,15 @@ static void open_format_advice(char advice[OPEN_ADVICE], const struct safetensor
     }
 }
 
-static bool open_is_positions(const struct param *param) {
-    return strcmp(param->name, "transformer.wpe.weight") == 0;
-}
-
-// Checks one tensor's shape. A position table may be longer than the model's: its first rows are
-// used, as in nanoGPT.
 static bool open_check_shape(const struct safetensors *file, const struct tensor_view *view,
                              const struct param *param, char error[512]) {
-    bool rows = false, columns = false;
-    if (view->ndim == param->ndim) {
-        rows = view->dims[0] == param->dims[0] ||
-               (open_is_positions(param) && view->dims[0] > param->dims[0]);
-        columns = param->ndim == 1 || view->dims[1] == param->dims[1];
-    }
-    if (rows && columns) {
+    if (param_fits(param, view)) {
         return true;
     }
-    char found[OPEN_SHAPE], wanted[OPEN_SHAPE], advice[OPEN_ADVICE];
-    open_format_shape(found, view->ndim, view->dims);
-    open_format_shape(wanted, param->ndim, param->dims);
-    if (open_is_positions(param) && columns) {
+    char found[SHAPE_TEXT], wanted[SHAPE_TEXT], advice[OPEN_ADVICE];
+    shape_print(view->ndim, view->dims, found);
+    shape_print(param->ndim, param->dims, wanted);
+    if (param_is_positions(param) && view->ndim == 2 && view->dims[1] == param->dims[1]) {
         snprintf(advice, OPEN_ADVICE, "block_size=%lld", (long long)view->dims[0]);
     } else {
         open_format_advice(advice, file);
@@ -134,16 +113,7 @@ static bool open_check_copy(const struct safetensors *file, const struct tensor_
 }
 
 static bool open_is_ours(const char *name) {
-    char ours[PARAM_NAME];
-    for (int i = 0; i < sampler_info.params_count; i++) {
-        for (int layer = 0; layer < sampler_info.params[i].layers; layer++) {
-            param_name(&sampler_info.params[i], layer, "", ours);
-            if (strcmp(name, ours) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
+    return param_known(sampler_info.params, sampler_info.params_count, name);
 }
 
 // Refuses tensors that the model lacks, except Adam's moments, which state.safetensors has.

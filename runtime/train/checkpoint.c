@@ -320,15 +320,6 @@ static void checkpoint_check_tokenizer(const struct safetensors *file, const cha
     }
 }
 
-static void checkpoint_print_dims(int ndim, const int64_t *dims, char text[96]) {
-    int length = snprintf(text, 96, "(");
-    for (int i = 0; i < ndim && i < 4; i++) {
-        length +=
-            snprintf(text + length, (size_t)(96 - length), "%s%" PRId64, i ? ", " : "", dims[i]);
-    }
-    snprintf(text + length, (size_t)(96 - length), ")");
-}
-
 struct checkpoint_hint {
     char set[256];  // key=value key=value ...
     char text[288]; // advice for a message
@@ -361,43 +352,24 @@ static struct checkpoint_hint checkpoint_hint(const struct safetensors *file,
     return hint;
 }
 
-// Finds the tensor prefix + t's name and checks its shape; wpe (T, C) may be longer.
+// Finds the tensor prefix + t's name and checks its shape.
 static const struct tensor_view *checkpoint_find(const struct safetensors *file,
                                                  const struct model_info *info,
                                                  const struct tensor_at *t, const char *prefix) {
-    char name[PARAM_NAME], theirs[96], ours[96];
+    char name[PARAM_NAME], theirs[SHAPE_TEXT], ours[SHAPE_TEXT];
     param_name(t->param, t->layer, prefix, name);
     const struct tensor_view *view = safetensors_find(file, name);
-    checkpoint_print_dims(t->param->ndim, t->param->dims, ours);
+    shape_print(t->param->ndim, t->param->dims, ours);
     if (!view) {
         die(EXIT_DATA, "%s: has no %s, this trainer wants it as %s; %s", file->path, name, ours,
             checkpoint_hint(file, info).text);
     }
-    bool same = view->ndim == t->param->ndim;
-    for (int i = 0; same && i < view->ndim; i++) {
-        bool longer = i == 0 && view->dims[0] > t->param->dims[0] &&
-                      !strcmp(t->param->name, "transformer.wpe.weight");
-        same = view->dims[i] == t->param->dims[i] || longer;
-    }
-    if (!same) {
-        checkpoint_print_dims(view->ndim, view->dims, theirs);
+    if (!param_fits(t->param, view)) {
+        shape_print(view->ndim, view->dims, theirs);
         die(EXIT_DATA, "%s: %s is %s, this trainer wants %s; %s", file->path, name, theirs, ours,
             checkpoint_hint(file, info).text);
     }
     return view;
-}
-
-// Whether a tensor's name is that of a tensor of the model, or of its moments.
-static bool checkpoint_known(const char *name, const struct tensor_at *tensors, int count) {
-    bool moment = !strncmp(name, "adam.m.", 7) || !strncmp(name, "adam.v.", 7);
-    for (int i = 0; i < count; i++) {
-        char own[PARAM_NAME];
-        param_name(tensors[i].param, tensors[i].layer, "", own);
-        if (!strcmp(own, name + (moment ? 7 : 0))) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void checkpoint_copy(const struct safetensors *file, const struct model_info *info,
@@ -434,9 +406,11 @@ bool checkpoint_load(const char *path, struct model *m, const struct model_info 
         checkpoint_find(&file, info, &tensors[i], "");
     }
     for (int i = 0; i < file.count; i++) {
-        moments = moments || !strncmp(file.tensors[i].name, "adam.", 5);
-        if (!checkpoint_known(file.tensors[i].name, tensors, count)) {
-            die(EXIT_DATA, "%s: this trainer has no %s; %s", path, file.tensors[i].name,
+        const char *name = file.tensors[i].name;
+        bool moment = !strncmp(name, "adam.m.", 7) || !strncmp(name, "adam.v.", 7);
+        moments = moments || !strncmp(name, "adam.", 5);
+        if (!param_known(info->params, info->params_count, name + (moment ? 7 : 0))) {
+            die(EXIT_DATA, "%s: this trainer has no %s; %s", path, name,
                 checkpoint_hint(&file, info).text);
         }
     }
