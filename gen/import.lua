@@ -1,9 +1,9 @@
--- import: `make import`: a published model to a config and a checkpoint of ours.
+-- import: `make import`: makes a config and a checkpoint from a published model.
 --
 --   lua5.4 gen/import.lua [--build build] [--out out] --name NAME MODEL
 --
--- MODEL is a folder as Hugging Face's (config.json, model.safetensors or its index, tokenizer files), or such weights
--- in one. Writes OUT/NAME/ckpt.safetensors and OUT/NAME/NAME.lua, and says what it could not take over.
+-- MODEL is a folder like Hugging Face's (config.json, model.safetensors or its index, tokenizer files), or the weights'
+-- file in one. Writes OUT/NAME/ckpt.safetensors and OUT/NAME/NAME.lua, and prints what it could not take over.
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local command = require("gen.base.command")
@@ -38,7 +38,7 @@ local function config_text(model, keys)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- The keys of a checkpoint's metadata: those that say what the weights compute, and their shapes.
+-- The keys in a checkpoint's metadata: those that decide what the weights compute, and their shapes.
 local function metadata_text(c)
   local words = {}
   for _, key in ipairs(schema.baked_keys()) do
@@ -48,7 +48,7 @@ local function metadata_text(c)
   return table.concat(words, " ")
 end
 
--- The folder of the tokenizer, or nil; says where it is taken from if the model has none.
+-- The folder of the tokenizer, or nil; prints where it is from if the model has none.
 local function tokenizer_of(found, c, model)
   if found.tokenizer then return found.tokenizer end
   if c.vocab_size == GPT2_VOCABULARY and exists(GPT2_FILES .. "/vocab.bpe") then
@@ -96,7 +96,7 @@ local function main()
     end
   end
   for _, line in ipairs(lines) do print(("%s: %s"):format(found.config, line)) end
-  -- The checkpoint is last: where it is, the import is whole.
+  -- The checkpoint is written last: if it is there, the import is complete.
   local path = ("%s/%s.lua"):format(own, args.name)
   files.write(path, config_text(args.model, keys))
   local c = config.load({ path }, { "isa=generic" }, { backend = "cpu" })

@@ -1,4 +1,4 @@
--- folder: what of a model's folder, or of a file's own folder, an import reads. Depends on base and config.
+-- folder: finds and reads the files of a model's folder. Depends on base and config.
 local dkjson = require "dkjson"
 local files = require "gen.base.files"
 local problem = require "gen.config.problem"
@@ -10,7 +10,7 @@ local MAX_CONFIG_BYTES = 1 << 20
 local function exists(path)
   local file = io.open(path, "rb")
   if not file then return false end
-  local readable = file:read(0) or file:seek("end") == 0 -- a folder opens, but does not read
+  local readable = file:read(0) or file:seek("end") == 0 -- a folder can be opened, but not read
   file:close()
   return readable and true or false
 end

@@ -1,23 +1,23 @@
--- gpt2: the config.json of Hugging Face's GPT-2 as keys of ours. What GPT-2 can be there and not here is refused by
--- name; what says nothing about the function is left out. Depends on config.
+-- gpt2: the config.json of Hugging Face's GPT-2 as our keys. Variants that we do not have are refused by name; keys
+-- that do not change the function are left out. Depends on config.
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
 
 local gpt2 = {}
 
--- Their names of activations, and ours. gelu_new, gelu_pytorch_tanh and gelu_fast are the same function.
+-- Their names for activations, and ours. gelu_new, gelu_pytorch_tanh and gelu_fast are the same function.
 local ACTIVATIONS = {
   gelu_new = "gelu_tanh", gelu_pytorch_tanh = "gelu_tanh", gelu_fast = "gelu_tanh",
   gelu = "gelu_erf", relu = "relu", silu = "silu", swish = "silu",
 }
 
--- Theirs, ours. n_ctx is what old files have for n_positions.
+-- Theirs, ours. Old files have n_ctx instead of n_positions.
 local SIZES = {
   { "n_layer", "n_layer" }, { "n_head", "n_head" }, { "n_embd", "n_embd" }, { "vocab_size", "vocab_size" },
   { "n_positions", "block_size" },
 }
 
--- Values that a key must have where it is stated, with what they mean.
+-- Values that a key must have if it is stated, and why.
 local FIXED = {
   { "layer_norm_epsilon", 1e-5, "layernorms add 1e-5 here" },
   { "scale_attn_weights", true, "attention's scores are always scaled here" },
@@ -39,7 +39,7 @@ local function size_of(config, path, theirs, ours)
   return size
 end
 
--- The keys of a config.json at `path`: { { name, value }, ... }, and lines that say what could not be taken over.
+-- The keys of a config.json at `path`: { { name, value }, ... }, and lines about keys that could not be taken over.
 -- Raises { code, message }.
 function gpt2.keys(config, path)
   local kind = config.model_type

@@ -1,5 +1,5 @@
--- test_call: what a kernel is given is one list (gen/emit/call.lua). In emitted programs the head of every kernel is
--- held against each of its calls, argument by argument; heads of each kind of kernel against what is written here.
+-- test_call: a kernel's arguments are one list (gen/emit/call.lua). In emitted programs the signature of every kernel
+-- is compared with each of its calls, argument by argument; signatures of each kind of kernel with those stated here.
 local check = require "tests.gen.check"
 local call = require "gen.emit.call"
 local config = require "gen.config.load"
@@ -10,7 +10,7 @@ local pipeline = require "gen.passes.pipeline"
 
 local function no_dump() end
 
--- The graphs of a config and what is emitted of them: that of its trainer, and the sampler's.
+-- The graphs of a config and their emitted text: the trainer's and the sampler's.
 local function build(name, backend, ...)
   local c = config.load({ ("tests/golden/%s.lua"):format(name) }, { ... }, { backend = backend })
   c.baked_text = hash.baked_text(c)
@@ -22,7 +22,7 @@ end
 
 -- ---- reading emitted C ----
 
--- What stands between commas that are in no bracket.
+-- The parts of a list between commas outside of brackets.
 local function parts_of(list)
   local parts, depth, from = {}, 0, 1
   for i = 1, #list + 1 do
@@ -36,14 +36,14 @@ local function parts_of(list)
   return parts
 end
 
--- The functions that are defined: name to parameters.
+-- The functions that a text defines: name to parameters.
 local function definitions(text)
   local list = {}
   for name, params in text:gmatch("\n%a[^\n(]-([%w_]+)(%b()) {\n") do list[name] = parts_of(params:sub(2, -2)) end
   return list
 end
 
--- What RUN makes of a kernel and its arguments: the function that is called, and all that it is given.
+-- Expands RUN with a kernel and its arguments: the function that is called, and all its arguments.
 local function expand(text, words)
   local fn, args = text:match("#define RUN%(.-\n%s+(kernel[#%w_]*)(%b());")
   local given = table.concat(words, ", ", 2)
@@ -52,7 +52,7 @@ local function expand(text, words)
   return fn:gsub("##", ""):gsub("^kernel", words[1]), parts_of(args:sub(2, -2))
 end
 
--- What the value of a parameter looks like; operands are buffers of the program.
+-- Patterns of the values of parameters; operands are buffers of the program.
 local looks = {
   ["struct gpu *gpu"] = "^gpu$",
   ["const struct sizes *sizes"] = "^&%(struct sizes%){%.",
@@ -79,14 +79,14 @@ local buffer = { "^[%a_][%w_]*$", "^[%a_][%w_]* %+ [%w_() *]*row[%w_ *]*$", "^m%
 local function fits(parameter, value)
   local wanted = looks[parameter] or parameter:find("*", 1, true) and buffer or {}
   for _, pattern in ipairs(type(wanted) == "table" and wanted or { wanted }) do
-    -- No operand is given what has a parameter of its own.
+    -- No operand may get the value of another parameter.
     local own = wanted == buffer and (value == "scratch" or value == "gpu->state" or value == "m")
     if value:find(pattern) and not own then return true end
   end
   return false
 end
 
--- What is wrong in an emitted program; how many calls it has.
+-- The errors in an emitted program, and the number of its calls.
 local function problems(text)
   local list, heads, count = {}, definitions(text), 0
   local function wrong(format, ...) list[#list + 1] = format:format(...) end
@@ -117,7 +117,7 @@ local tiny = build("tiny", "cpu")
 local unspecialised = build("tiny", "cpu", "specialise=false")
 local cuda = build("cuda", "cuda")
 
-check.test("calls in emitted programs are of their kernels' heads", function()
+check.test("calls in emitted programs match their kernels' signatures", function()
   must_fit(tiny.train, 25)
   must_fit(tiny.sample, 10)
   must_fit(unspecialised.train, 25)
@@ -128,14 +128,14 @@ check.test("calls in emitted programs are of their kernels' heads", function()
   must_fit(build("plain", "cuda", "attention=hopper").train, 20)
 end)
 
--- The first problem where `from` stands as `to` in a text.
+-- The first error if `from` is replaced by `to` in a text.
 local function planted(text, from, to)
   local at, last = text:find(from, 1, true)
   assert(at, from)
   return problems(text:sub(1, at - 1) .. to .. text:sub(last + 1))[1]
 end
 
-check.test("a planted one is seen", function()
+check.test("planted errors are found", function()
   check.equal(planted(tiny.sample, "int pos, int rows, int thread", "int rows, int pos, int thread"),
     "embed_decode_6x17x10x6: 'int rows' is given 'pos'")
   check.equal(planted(tiny.train, "RUN(mean_loss_18, m, losses, m->targets)", "RUN(mean_loss_18, losses, m->targets)"),
@@ -155,7 +155,7 @@ end)
 
 -- ---- each kind of kernel ----
 
--- The names of a head's parameters, which are its call's by their own names.
+-- The names of a signature's parameters, which are those of a call with call.NAMES.
 local function names_of(g, op_name, like)
   for _, node in ipairs(g.nodes) do
     local k = node.op.name == op_name and kernels.text(node, g.target, g.decode ~= nil)
@@ -172,7 +172,7 @@ local function names_of(g, op_name, like)
 end
 
 local function heads_are(what, g, wanted)
-  check.test("heads of " .. what, function()
+  check.test("signatures of " .. what, function()
     for _, case in ipairs(wanted) do check.equal(names_of(g, case[1], case[3]), case[2], case[1]) end
   end)
 end
@@ -188,7 +188,7 @@ heads_are("a trainer on the CPU", tiny.trainer, {
   { "mean_loss", "m losses targets thread threads" },
 })
 
-heads_are("one that is told its sizes", unspecialised.trainer, {
+heads_are("a kernel that takes its sizes", unspecialised.trainer, {
   { "embed", "sizes m y tokens wte wpe site thread threads" },
   { "matmul_dw", "sizes dw dbias dy x first first2 thread threads", "dbias" },
   { "attention", "sizes m y lse qkv site scratch thread threads" },
@@ -212,7 +212,7 @@ heads_are("a sampler", tiny.sampler, {
   { "last_row", "y x rows thread threads" },
 })
 
-check.test("what a call has no value for is named", function()
+check.test("an argument without a value is named", function()
   local k = kernels.text(tiny.trainer.nodes[1], tiny.trainer.target)
   local ok, message = pcall(call.text, k, { model = "m", operand = call.NAMES.operand, thread = "0", threads = "1" })
   check.equal(ok, false)

@@ -1,8 +1,8 @@
--- test_name: a name's text, layer and family follow from its parts, and from a graph's text by its convention.
+-- test_name: a name's text, layer and family follow from its parts, which are also read from a graph's text.
 local check = require "tests.gen.check"
 local name = require "gen.ir.name"
 
--- What a name says, as one text.
+-- A name's fields as one text.
 local function said(n) return ("%s %s %s %s"):format(n.text, n.layer, n.family, n.short) end
 
 local x = name.within("block", 3)("x")
@@ -35,12 +35,12 @@ check.test("a sum of gradients is of their family", function()
   check.equal(said(d:sum(2) .. ".more"), "d.block.3.x.sum.more 3 d.block.%s.x.sum.more d.x.sum.more")
 end)
 
-check.test("what a name ends with can be left out", function()
+check.test("a name without its suffix", function()
   check.equal(said((x .. ".y"):without(".y")), said(x))
   check.equal(said((x .. ".yy"):without(".y")), said(x .. ".yy"))
 end)
 
-check.test("a graph's text tells the parts", function()
+check.test("the parts are read from a graph's text", function()
   for _, n in ipairs { x, "d." .. x, ("d." .. x):sum(2), name.of("logits"), name.of("train.losses"),
     name.within("transformer.h", 12)("attn.c_attn.weight"), name.within("h", 3)("mlp.0.weight") } do
     check.equal(said(name.read(n.text)), said(n))

@@ -1,4 +1,4 @@
--- test_nearest: which name was probably meant, by the cases that the runtime's test has too.
+-- test_nearest: which name was probably meant, with the same cases as the runtime's test.
 local check = require "tests.gen.check"
 local files = require "gen.base.files"
 local nearest = require "gen.base.nearest"

@@ -29,7 +29,7 @@ return function(case)
   case("without statistics", { tolerance = 2e-6, forward = true }, attend({ 3, 7, 2, 1 }, {}))
   case("of far scores", { tolerance = 1e-5 }, attend({ 2, 17, 2, 5 }, {}, 6))
 
-  -- One row, a few, and several tiles of them; keys in several blocks of 256; heads of odd sizes.
+  -- One row, a few, and several tiles of rows; keys in several cache blocks of 256; heads of odd sizes.
   for _, size in ipairs({ { 1, 0, 17, 1, 5 }, { 1, 99, 100, 2, 64 }, { 7, 10, 17, 3, 1 }, { 16, 0, 65, 2, 17 },
     { 1, 0, 1, 1, 1 }, { 40, 250, 600, 2, 33 }, { 3, 511, 600, 1, 260 }, { 1, 599, 600, 3, 8 } }) do
     local rows, pos, T, H, D = table.unpack(size)
