@@ -106,8 +106,9 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
 static void train_keep_best(struct trainer *t) {
     struct progress *p = &t->progress;
     char name[PARAM_NAME];
-    if (!isfinite(p->val_loss)) {
-        warn("iter %" PRId64 ": validation loss is not finite; nothing is saved", p->iter);
+    if (!isfinite(p->val_loss) || !isfinite(p->train_loss)) {
+        warn("iter %" PRId64 ": %s loss is not finite; nothing is saved", p->iter,
+             isfinite(p->val_loss) ? "training" : "validation");
         return;
     }
     if (p->val_loss < p->best_val_loss || t->run->always_save_checkpoint) {

@@ -10,7 +10,7 @@ untraced=yes
 . tests/torture/torture.sh
 export DIECAST_PROCESSORS=8 # as many threads as are asked for, on every machine
 
-chains=3
+chains=2
 [ -z "$all" ] || chains=100
 general=resume-specialise@false
 

@@ -73,9 +73,9 @@ injected() { # where, when, value, place
         *,*e*) [ $code = 0 ] || [ $code = 76 ] ;; # a finite one: it may be harmless
         grads,* | loss,*) [ $code = 0 ] && [ "$(stated "$tmp/bad/state.safetensors" skipped)" = 1 ] ;;
         evaluation,*)
-            # Batches 2 and 3 of each evaluation's four are of the validation loss.
+            # The last evaluation's batches are 12 to 15: training loss and validation loss, two each.
             wanted=9
-            [ "$2" -lt 14 ] || wanted=6
+            [ "$2" -lt 12 ] || wanted=6
             [ $code = 0 ] && same_tensors "$tmp/good10/state.safetensors" "$tmp/bad/state.safetensors" &&
                 [ "$(stated "$tmp/bad/ckpt.safetensors" iter)" = $wanted ] ;;
         *) [ $code = 76 ] && tail -n 1 "$tmp/errors" | grep -q '^iter [0-9]*: .*--learning_rate' &&
@@ -91,11 +91,12 @@ draws() { # count: so many lines of two numbers
         for (i = 0; i < count; i++) printf "%d %d\n", int(rand() * 1000000), int(rand() * 1000000000) }'
 }
 # The first ones are always the same: a weight whose NaN relu hides, one that no token reads, a moment that stops its
-# weight for good, the last validation loss.
+# weight for good, the last losses.
 injections() {
     echo "params 4 nan 10
 params 4 inf 12104
 v 4 inf 1000
+evaluation 13 nan 0
 evaluation 15 nan 0"
     draws "$1" | while read -r one two; do
         set -- params m v grads loss evaluation m v
@@ -105,9 +106,9 @@ evaluation 15 nan 0"
         echo "$1 $((one / 8 % most)) $(value $((one / 160))) $two"
     done
 }
-places=16
+places=15
 files=3
-[ -z "$all" ] || { places=196; files=25; }
+[ -z "$all" ] || { places=195; files=25; }
 injections $places >"$tmp/injections"
 count=0
 while read -r line; do
