@@ -180,7 +180,7 @@ START_TEST(prefixes) {
 }
 END_TEST
 
-START_TEST(masks_are_passed_over) {
+START_TEST(masks_are_ignored) {
     fill();
     add("transformer.h.0.attn.bias", "U8", 8, 8);
     add("transformer.h.1.attn.bias", "F32", 8, 8);
@@ -333,8 +333,8 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        prefixes,   masks_are_passed_over, either_name_of_a_tied_pair, halves,
-        all_halves, transposed_weights,
+        prefixes, masks_are_ignored, either_name_of_a_tied_pair,
+        halves,   all_halves,        transposed_weights,
     };
     return suite_main("foreign", tests, sizeof tests / sizeof *tests);
 }
