@@ -123,7 +123,7 @@ help: ## this list
 	        if (example) printf "  %16s    %s\n", "", example; example = "" }' Makefile
 	@echo 'words'
 	@sed -n 's/^#= \([A-Z=0-9]*\) *\(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-11s%s\n", $$1, $$2 }'
-#= CONFIG    a name in configs/, or the path of any .lua file; shakespeare_char_cpu where left out
+#= CONFIG    a name in configs/, or the path of any .lua file; default shakespeare_char_cpu
 #= SET       "key=value ..." over the config: any key
 #= RUN       "--key=value ..." for the trainer: run keys
 #= NAME      the run's folder in out/; else the config's name with -key=value of SET and RUN
@@ -137,32 +137,31 @@ help: ## this list
 #= MODEL     make import: a folder as Hugging Face's, or a .safetensors file in one
 #= DATASET   make data: the data set's name
 #= TEXT      make data, bench-tokenizer: the text's path, UTF-8
-#= TOKENIZER make data: char or gpt2; where left out as before, at first char, gpt2 for shakespeare
+#= TOKENIZER make data: char or gpt2; default as before, at first char, for shakespeare gpt2
 #= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep;
-#=           where left out as before, else keep
+#=           default as before, at first keep
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
-#= JOBS      make sweep: runs that train at a time; 2, or 1 where there is one core or a GPU
-#=           make test: commands that run at a time; 2, or 1 where there is one core
+#= JOBS      make sweep: runs that train at a time; 2, or 1 with one core or a GPU
+#=           make test: commands that run at a time; 2, or 1 with one core
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b ...", folders of runs, side by side
-#= PROMPT    make report: what samples and attention begin with; where left out the validation
-#=           text's beginning
+#= PROMPT    make report: the prompt of samples and attention; default the validation text's start
 #= TESTS     make test, same, torture, test-suite: "word ...", only the tests whose line has one
 #=           of the words
-#= SEED      make torture: the seed of what is random; where left out the time
+#= SEED      make torture: the seed of its random numbers; default the time
 #= OP        make test-op: a file in tests/ops, as layernorm
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
-#= CLANG     make test-suite: the version of clang there, as 19, where it is not the suite's own
-#= ISA       make sampler: the instruction set; generic where left out
-#= BACKEND   cpu where left out, or cuda
+#= CLANG     make test-suite: the version of clang there, as 19, if not the suite's own
+#= ISA       make sampler: the instruction set; default generic
+#= BACKEND   cpu (default) or cuda
 #= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
 #= STATIC=1  one static file, a sampler; make sampler sets it
-#= OUT       gpu-pass, gpu-check, gpu-bench: where results go; tests/bench/results where left out
-#= UPDATE=1  make same, cute-parity: write the stored list, or maps, anew; review the diff
+#= OUT       gpu-pass, gpu-check, gpu-bench: where results go; default tests/bench/results
+#= UPDATE=1  make same, cute-parity: rewrite the stored list, or maps; review the diff
 #= SANITIZE=1 built with ASan and UBSan
 #= WERROR=1  warnings are errors with the compilers that were tried
 #= PROGRAMS  make build: "train sample ...", only these programs
-#= BUILD     the folder for what is built of a config; build where left out
+#= BUILD     the folder for a config's builds; default build
 #= CC        the C compiler: gcc (default) or clang
 #= V=1       show every command
 
@@ -206,7 +205,7 @@ check-name: check-words
 	    echo "the run's folder would have a name of more than 240 bytes; NAME=... gives it a shorter one" >&2; exit 64; }
 
 #> make data DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
-data: build/prepare ## prepare a data set of a text of your own
+data: build/prepare ## prepare a data set from your own text
 	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
@@ -218,7 +217,7 @@ import: setup-check build/import ## a published GPT-2 to a config and a checkpoi
 	$(call next,make sample CONFIG=out/$(NAME)/$(NAME).lua START="The ")
 
 #> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
-train: check-name build/prepare ## train CONFIG; its data set is made first where it is missing
+train: check-name build/prepare ## train CONFIG; its data set is made first if it is missing
 	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
 	[ -z "$$dataset" ] || data/prepare.sh --if-missing "$$dataset" "$$folder"
 	$(generate)
@@ -239,7 +238,7 @@ sample: $(if $(findstring --checkpoint,$(SAMPLE)),generate,check-run) ## text fr
 	$(call next,make sample $(words) SAMPLE="--temperature=0.5")
 
 #> make sweep SWEEP=grid32_quick
-sweep: setup-check ## all runs of SWEEP, each shape compiled once; start it again and it goes on
+sweep: setup-check ## all runs of SWEEP, each shape compiled once; the same command resumes it
 	$(if $(SET)$(RUN)$(NAME),$(error make sweep takes no SET, RUN, NAME: the sweep's file says what its runs set))
 	@CC='$(CC)' exec setpriv --pdeathsig TERM gen/sweep/run.sh "$$SWEEP" --backend='$(BACKEND)' \
 	    $(if $(JOBS),--jobs="$$JOBS") $(if $(DRY),--dry)
@@ -297,7 +296,7 @@ bench-generic:
 
 tune: PROGRAMS := $(if $(filter cpu,$(BACKEND)),tune,$(PROGRAMS))
 #> make tune CONFIG=gpt2 BACKEND=cuda
-tune: generate ## time ways to cut CONFIG's products here, or cuBLASLt's algorithms
+tune: generate ## time tilings of CONFIG's products here, or cuBLASLt's algorithms
 ifeq ($(BACKEND),cpu)
 	$(Q)$(TUNE) --emit $(bin)/tune-kernels --build $(BUILD) $(gen_words)
 	$(compile) programs
@@ -353,7 +352,7 @@ test-suite: ## demo and test on a bare Debian or Ubuntu; needs root and debootst
 	$(Q)CLANG='$(CLANG)' tests/distributions.sh '$(SUITE)' 'make demo' 'make test TESTS="$(TESTS)"'
 
 #> make golden
-golden: ## write anew what tests compare with; review the diff
+golden: ## rewrite the files that tests compare with; review the diff
 	$(Q)$(LUA) tests/golden/test_golden.lua --update
 
 format: ## clang-format on all C
@@ -372,7 +371,7 @@ gpu-kit: ## build all that gpu-pass, gpu-check, gpu-bench run, to carry it to a 
 gpu-check: ## the tests of the CUDA backend on a GPU
 	$(Q)tests/cuda/gpu/check.sh "$(or $(OUT),tests/bench/results)"
 
-gpu-rehearsal: ## gpu-pass on the emulator: with sound kernels, and with ten planted faults
+gpu-rehearsal: ## gpu-pass on the emulator: with correct kernels, and with ten planted faults
 	$(Q)tests/cuda/gpu/rehearse.sh all
 
 parity: ## rebuild PyTorch's goldens, load our checkpoint there; Python and a network
@@ -387,7 +386,7 @@ logs-parity: ## TensorBoard itself reads a run's event files; Python and a netwo
 cute-parity: ## the emulator's maps beside CuTe's; Python, a network, CUDA's headers
 	$(Q)UPDATE='$(UPDATE)' tests/reference/cute.sh
 
-unicode: ## runtime/text/unicode.h anew, from Debian's package unicode-data
+unicode: ## rewrite runtime/text/unicode.h from Debian's package unicode-data
 	$(Q)gen/tools/setup.sh unicode
 	$(Q)$(LUA) gen/tools/unicode.lua
 
