@@ -1,0 +1,180 @@
+// test_prepare_gpt2.c: prepare with GPT-2's tokens, by a made-up list of merges.
+#include "tests/runtime/preparing.h"
+
+static char **gpt2_arguments(void) {
+    static char folder[800];
+    static char *argv[8];
+    memcpy(argv, arguments(), 5 * sizeof *argv);
+    snprintf(folder, sizeof folder, "--gpt2=%s", suite_path("gpt2"));
+    argv[5] = "--tokenizer=gpt2";
+    argv[6] = folder;
+    return argv;
+}
+
+START_TEST(gpt2_tokens_are_made_of_each_part) {
+    write_gpt2(merges, numbered);
+    // 20 characters, so 18 to train on: the split is within a word.
+    suite_write_text("text.txt", "the the\nth\xc3\xa9 <|e> the");
+    struct ending ending = suite_run(prepare, gpt2_arguments());
+    ck_assert_msg(ending.code == 0, "%s", ending.text);
+    // Ids of bytes: '!' is 0, so 'e' is 68; the space is 220, newline 198.
+    tokens_are("out/train.bin",
+               (uint16_t[]){258, 257, 68, 198, 256, 127, 102, 220, 27, 91, 68, 29, 220, 83}, 14);
+    tokens_are("out/val.bin", (uint16_t[]){71, 68}, 2);
+    size_t length;
+    char *meta = suite_read("out/meta.json", &length);
+    ck_assert_ptr_nonnull(strstr(meta, "\"tokenizer\": \"bpe gpt2 2122"));
+    ck_assert_ptr_nonnull(strstr(meta, " 0053004700dc010001000044 <|endoftext|>\""));
+    free(meta);
+    struct data data;
+    data_open(&data, suite_path("out"), 300, 1);
+    data_close(&data);
+}
+END_TEST
+
+START_TEST(gpt2_files_that_disagree) {
+    static const struct {
+        const char *merges, *numbers, *why;
+    } cases[] = {
+        {"t h\n", numbered, "#version"},
+        {"", numbered, "#version"},
+        {"#version: 0.2\nth e\n", numbered, "vocab.bpe:2: is not a merge"},
+        {"#version: 0.2\nt h\nth\n", numbered, "vocab.bpe:3: is not a merge"},
+        {"#version: 0.2\nt h\n\nth e\n", numbered, "vocab.bpe:3: is not a merge"},
+        {"#version: 0.2\nt h\nt h\n", numbered, "vocab.bpe:3: makes a token that is there"},
+        {merges, "\"th\": 256", "not a JSON object of 260 tokens"},
+        {merges, "\"th\": 256, ", "encoder.json: is broken JSON"},
+        {merges, "\"th\": 257, \"\\u0120th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "'th'"},
+        {merges, "\"th\": 256, \"th\": 256, \"the\": 258, \"<|endoftext|>\": 259", "a key twice"},
+        {merges, "\"th\": 256, \"\\u012\": 257, \"the\": 258, \"<|endoftext|>\": 259",
+         "encoder.json"},
+        {merges, "\"th\": 256, \"\\u0120th\": \"257\", \"the\": 258, \"<|endoftext|>\": 259", "th"},
+        {merges, "\"th\": 256, \"\\u0120th\": [257], \"the\": 258", "encoder.json"},
+    };
+    suite_write_text("text.txt", "the the");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        write_gpt2(cases[i].merges, cases[i].numbers);
+        suite_dies(prepare, gpt2_arguments(), EXIT_DATA, suite_path("gpt2"), cases[i].why);
+        ck_assert(!suite_exists("out"));
+    }
+    unlink(suite_path("gpt2/encoder.json"));
+    suite_dies(prepare, gpt2_arguments(), EXIT_MISSING, suite_path("gpt2/encoder.json"));
+}
+END_TEST
+
+// The three ways in which a folder has GPT-2's tokenizer make the same data.
+START_TEST(gpt2_files_of_other_names) {
+    suite_write_text("text.txt", "the the\nth\xc3\xa9 <|e> the");
+    write_gpt2(merges, numbered);
+    ck_assert_int_eq(suite_run(prepare, gpt2_arguments()).code, 0);
+    size_t length;
+    char *published = suite_read("out/meta.json", &length);
+
+    rename(suite_path("gpt2/vocab.bpe"), suite_path("gpt2/merges.txt"));
+    rename(suite_path("gpt2/encoder.json"), suite_path("gpt2/vocab.json"));
+    ck_assert_int_eq(suite_run(prepare, gpt2_arguments()).code, 0);
+    char *stored = suite_read("out/meta.json", &length);
+    ck_assert_str_eq(stored, published);
+    free(stored);
+
+    static const char *const lists[] = {
+        "\"t h\", \"\\u0120 th\", \"th e\"",
+        "[\"t\", \"h\"], [\"\\u0120\", \"th\"], [\"th\", \"e\"]",
+    };
+    char *vocab = suite_read("gpt2/vocab.json", &length);
+    unlink(suite_path("gpt2/merges.txt"));
+    for (int i = 0; i < 2; i++) {
+        char json[12288];
+        snprintf(json, sizeof json,
+                 "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", "
+                 "\"vocab\": %s, \"merges\": [%s]}}",
+                 vocab, lists[i]);
+        suite_write_text("gpt2/tokenizer.json", json);
+        struct ending ending = suite_run(prepare, gpt2_arguments());
+        ck_assert_msg(ending.code == 0, "%s", ending.text);
+        stored = suite_read("out/meta.json", &length);
+        ck_assert_str_eq(stored, published);
+        free(stored);
+    }
+    free(vocab);
+    free(published);
+}
+END_TEST
+
+// A tokenizer.json of another kind, or with less in it.
+START_TEST(tokenizer_json_that_is_not_gpt2s) {
+    static const struct {
+        const char *json, *why;
+    } cases[] = {
+        {"[]", "GPT-2's, BPE and ByteLevel, is wanted"},
+        {"{\"model\": {\"type\": \"Unigram\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\"}}",
+         "is a tokenizer of type Unigram that cuts text by Metaspace"},
+        {"{\"model\": {\"type\": \"BPE\"}, \"pre_tokenizer\": {\"type\": \"Sequence\"}}",
+         "of type BPE that cuts text by Sequence"},
+        {"{\"model\": {\"type\": \"BPE\"}, \"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
+         "no list of at most 65536 merges"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": [7]}, \"pre_tokenizer\": {\"type\": "
+         "\"ByteLevel\"}}",
+         "merge 1 is no text of two tokens"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": [\"t h\", [\"th\", \"q u\"]]}, "
+         "\"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
+         " merge 2: is not a merge of two earlier tokens"},
+        {"{\"model\": {\"type\": \"BPE\", \"merges\": [\"t h\"]}, \"pre_tokenizer\": {\"type\": "
+         "\"ByteLevel\"}}",
+         "not a JSON object of 258 tokens"},
+    };
+    suite_write_text("text.txt", "the the");
+    mkdir(suite_path("gpt2"), 0777);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        suite_write_text("gpt2/tokenizer.json", cases[i].json);
+        suite_dies(prepare, gpt2_arguments(), EXIT_DATA, suite_path("gpt2/tokenizer.json"),
+                   cases[i].why);
+        ck_assert(!suite_exists("out"));
+    }
+}
+END_TEST
+
+START_TEST(gpt2_tokens_of_any_text_come_back) {
+    // Longer than a stride of characters, so that the split is found from a mark.
+    enum { CHARACTERS = 2500000, SPLIT = 2250000 };
+    write_gpt2(merges, numbered);
+    char *text = malloc(CHARACTERS * 2), *back = malloc(CHARACTERS * 2);
+    size_t length = 0, split = 0;
+    for (uint32_t i = 0; i < CHARACTERS; i++) {
+        split = i == SPLIT ? length : split;
+        uint64_t pick = rng_below(rng_bits(3, 4, i, 0), 9);
+        length +=
+            (size_t)utf8_encode(pick == 8 ? 0xe9 : (uint32_t) "the th \n"[pick], text + length);
+    }
+    suite_write("text.txt", text, length);
+    struct ending ending = suite_run(prepare, gpt2_arguments());
+    ck_assert_msg(ending.code == 0, "%s", ending.text);
+    struct data data;
+    data_open(&data, suite_path("out"), 300, 256);
+    const struct split *parts[] = {&data.train, &data.val};
+    size_t at = 0;
+    for (int part = 0; part < 2; part++) {
+        for (size_t i = 0; i < parts[part]->count; i++) {
+            size_t bytes;
+            const char *token =
+                tokenizer_decode(&data.tokenizer, suite_token(parts[part], i), &bytes);
+            memcpy(back + at, token, bytes);
+            at += bytes;
+        }
+        ck_assert_uint_eq(at, part ? length : split);
+    }
+    ck_assert_mem_eq(back, text, length);
+    data_close(&data);
+    free(text);
+    free(back);
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        gpt2_tokens_are_made_of_each_part, gpt2_files_that_disagree,
+        gpt2_files_of_other_names,         tokenizer_json_that_is_not_gpt2s,
+        gpt2_tokens_of_any_text_come_back,
+    };
+    return suite_main("prepare: GPT-2", tests, sizeof tests / sizeof tests[0]);
+}
