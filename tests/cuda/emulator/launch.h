@@ -1,4 +1,5 @@
-// launch.h: the state of a launch, shared by emulator.cpp, shared.cpp and tiles.cpp.
+// launch.h: what the files of the emulator share of a launch: its state and its schedule, and how
+// its threads stop and continue.
 #ifndef DIECAST_EMULATOR_LAUNCH_H
 #define DIECAST_EMULATOR_LAUNCH_H
 
@@ -21,6 +22,7 @@
 #endif
 
 enum {
+    MAX_CLUSTER = 16,                       // blocks
     STATIC_ROOM = 128 * 1024,               // room for a block's static arrays with red zones
     SHARED_ROOM = STATIC_ROOM + 256 * 1024, // and for its dynamic shared memory
     RED_ZONE = 128,                         // bytes behind each array
@@ -47,6 +49,31 @@ struct launch_state {
     unsigned char *room; // shared memory for a cluster of the largest size
 };
 extern struct launch_state &emulator_run;
+
+// ---- schedule.cpp -------------------------------------------------------------------------------
+
+struct emulator_schedule_state {
+    enum emulator_order order;
+    uint32_t seed, state, streams; // the generator's state, in a launch and between launches
+    bool set;
+};
+extern struct emulator_schedule_state emulator_schedule_now;
+
+// Reads EMULATOR_SCHEDULE, once, where emulator_schedule was not called.
+void emulator_schedule_read(void);
+// The next number of the launch.
+uint32_t emulator_random_bits(void);
+bool emulator_same_place(struct emulator_place a, struct emulator_place b);
+
+// ---- fibers.cpp ---------------------------------------------------------------------------------
+
+// Stops the current thread until its lane's ready bit is set.
+void emulator_suspend(const char *waits_for, struct emulator_place at);
+void emulator_make_ready(struct emulator_thread *t);
+// Runs the threads of emulator_run's blocks until all have returned.
+void emulator_run_blocks(void);
+
+// ---- shared.cpp ---------------------------------------------------------------------------------
 
 // Marks an array of a block's shared memory as unwritten, and sets its red zone.
 void emulator_array_start(struct emulator_block *block, size_t offset, size_t bytes);
