@@ -196,9 +196,18 @@ struct replacement {
 // Opens path.tmp, which will replace path. Dies with EXIT_IO, also if path exists and is not a
 // regular file.
 void replace_begin(struct replacement *r, const char *path);
-// Renames path.tmp to path. Dies with EXIT_IO if any write since replace_begin failed: the old file
-// is then untouched and no temporary file is left.
+// Renames path.tmp to path, and returns when its bytes and its name would survive a power cut. Dies
+// with EXIT_IO if any write since replace_begin failed: the old file is then untouched and no
+// temporary file is left.
 void replace_end(struct replacement *r);
+
+// ---- sync.c: what would survive a power cut -----------------------------------------------------
+
+// The bytes of a file, as far as they were written. False, with errno, if they might not.
+bool sync_stream(FILE *stream);
+// The names in the folder of path: files that were made, renamed or removed there, which a file's
+// own sync does not do. False, with errno, if they might not.
+bool sync_names(const char *path);
 
 // ---- machine.c ----------------------------------------------------------------------------------
 

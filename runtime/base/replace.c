@@ -30,7 +30,7 @@ void replace_begin(struct replacement *r, const char *path) {
 }
 
 void replace_end(struct replacement *r) {
-    bool good = !ferror(r->file) && !fflush(r->file) && !fsync(fileno(r->file));
+    bool good = !ferror(r->file) && sync_stream(r->file);
     int reason = errno ? errno : EIO; // of the first call that failed
     if (fclose(r->file) && good) {
         good = false;
@@ -42,6 +42,10 @@ void replace_end(struct replacement *r) {
     }
     if (!good) {
         replace_fail(r, reason);
+    }
+    if (!sync_names(r->path)) {
+        die(exit_code_of(errno), "%s: is written, but its folder cannot be synced: %s", r->path,
+            strerror(errno));
     }
     free(r->path);
     free(r->temporary);

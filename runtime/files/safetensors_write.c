@@ -147,23 +147,6 @@ static bool safetensors_put(int fd, struct iovec *parts, int count) {
     return true;
 }
 
-// Makes a rename in path's folder survive a power cut. File systems that cannot return EINVAL.
-static bool safetensors_sync_folder(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *dir = slash ? allocate_copy(path, (size_t)(slash - path) + 1, "a path")
-                      : allocate_copy(".", 1, "a path");
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    free(dir);
-    if (fd < 0) {
-        return false;
-    }
-    bool good = fsync(fd) == 0 || errno == EINVAL;
-    int reason = errno;
-    close(fd);
-    errno = reason;
-    return good;
-}
-
 bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
                        const char *const *metadata, int metadata_count, char error[512]) {
     size_t header_bytes;
@@ -200,7 +183,7 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
         }
         snprintf(error, SAFETENSORS_ERROR, "%s: cannot write its %zu bytes: %s", path, total,
                  strerror(reason));
-    } else if (!safetensors_sync_folder(path)) {
+    } else if (!sync_names(path)) {
         good = false;
         snprintf(error, SAFETENSORS_ERROR, "%s: is written, but its folder cannot be synced: %s",
                  path, strerror(errno));

@@ -79,19 +79,29 @@ static struct prepare_file *prepare_create(int i, const char *dir, const char *n
 }
 
 static void prepare_finish(struct prepare_file *file) {
-    if (fflush(file->stream) != 0 || fsync(fileno(file->stream)) != 0 ||
-        fclose(file->stream) != 0) {
+    if (!sync_stream(file->stream) || fclose(file->stream) != 0) {
         prepare_cannot_write(file);
     }
 }
 
+static void prepare_sync_names(const struct prepare_file *file) {
+    if (!sync_names(file->path)) {
+        prepare_cannot_write(file);
+    }
+}
+
+// Token files first, then meta.json. Also after a power cut none of them has its name before
+// meta.json.tmp has, which says that they were made here.
 static void prepare_rename(void) {
+    const struct prepare_file *meta = &prepare_files[2];
+    prepare_sync_names(meta);
     for (int i = 0; i < 3; i++) {
-        if (prepare_files[i].temporary &&
-            rename(prepare_files[i].temporary, prepare_files[i].path) != 0) {
-            prepare_cannot_write(&prepare_files[i]);
+        const struct prepare_file *file = &prepare_files[i];
+        if (file->temporary && rename(file->temporary, file->path) != 0) {
+            prepare_cannot_write(file);
         }
     }
+    prepare_sync_names(meta);
 }
 
 // ---- the vocabulary -----------------------------------------------------------------------------
@@ -490,7 +500,7 @@ int main(int argc, char **argv) {
     prepare_map(&text, options.text);
     char *string = gpt2 ? gpt2_files_read(options.gpt2) : NULL;
     prepare_check(&text);
-    if (mkdir(options.out, 0777) != 0 && errno != EEXIST) {
+    if (mkdir(options.out, 0777) != 0 ? errno != EEXIST : !sync_names(options.out)) {
         die(exit_code_of(errno), "%s: cannot make the folder: %s", options.out, strerror(errno));
     }
     const struct prepare_stated stated = prepare_guard(options.out);

@@ -345,6 +345,9 @@ static bool train_save_state(struct trainer *t, char why[200]) {
         snprintf(why, 200, "%s has a value that is not finite", name);
     } else {
         t->progress.log_lines = metrics_lines(&t->metrics, t->progress.iter);
+        // What a state knows of is there with it.
+        metrics_sync(&t->metrics);
+        tensorboard_sync(&t->tensorboard);
         checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,
                               t->data.tokenizer.text);
         t->kept = t->progress.iter;

@@ -55,6 +55,12 @@ static void csv_flush(FILE *file, const char *path) {
     }
 }
 
+static void csv_sync_file(FILE *file, const char *path) {
+    if (!sync_stream(file)) {
+        csv_fail(path, "cannot write");
+    }
+}
+
 static void csv_put(struct csv *csv, const char *line) {
     bool step = strstr(line, "\"loss\":") != NULL;
     const char *const *columns = step ? csv_steps : csv_evaluations;
@@ -68,10 +74,10 @@ static void csv_put(struct csv *csv, const char *line) {
     fputs("\r\n", file);
 }
 
-// Renames the new file, now complete, over the old one, which `keep` first renames.
+// Renames the new file, now complete, over the old one, which `keep` first gives another name.
 static void csv_replace(FILE *file, const char *path, bool keep) {
     char *temporary = allocate_print("a path", "%s.tmp", path);
-    csv_flush(file, path);
+    csv_sync_file(file, path);
     char *aside = keep ? folder_keep_aside(path) : NULL;
     if (rename(temporary, path)) {
         csv_fail(path, "cannot write");
@@ -104,6 +110,9 @@ void csv_open(struct csv *csv, const struct folder *folder, bool keep) {
     fclose(metrics);
     csv_replace(csv->steps, csv->steps_path, keep);
     csv_replace(csv->evaluations, csv->evaluations_path, keep);
+    if (!sync_names(csv->steps_path)) {
+        csv_fail(csv->steps_path, "cannot sync its folder");
+    }
 }
 
 void csv_add(struct csv *csv, const char *line) {
@@ -111,6 +120,13 @@ void csv_add(struct csv *csv, const char *line) {
         csv_put(csv, line);
         csv_flush(csv->steps, csv->steps_path);
         csv_flush(csv->evaluations, csv->evaluations_path);
+    }
+}
+
+void csv_sync(const struct csv *csv) {
+    if (csv->steps) {
+        csv_sync_file(csv->steps, csv->steps_path);
+        csv_sync_file(csv->evaluations, csv->evaluations_path);
     }
 }
 

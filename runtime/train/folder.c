@@ -51,7 +51,7 @@ static void folder_make(const char *path) {
         if (*c == '/' || *c == 0) {
             char end = *c;
             *c = 0;
-            if (mkdir(part, 0777) && errno != EEXIST) {
+            if (mkdir(part, 0777) ? errno != EEXIST : !sync_names(part)) {
                 folder_fail(part, "cannot make this folder");
             }
             *c = end;
@@ -106,25 +106,39 @@ static char *folder_aside(const char *path, const char *why, int set) {
                    : allocate_print("a path", "%.*s.%s%s", stem, path, why, dot);
 }
 
+static void folder_sync(const char *path) {
+    if (!sync_names(path)) {
+        folder_fail(path, "cannot sync its folder");
+    }
+}
+
 static bool folder_is_taken(const char *path) {
     struct stat status;
     return !lstat(path, &status);
 }
 
 char *folder_keep_aside(const char *path) {
+    struct stat own, taken;
+    if (lstat(path, &own)) {
+        if (errno != ENOENT) {
+            folder_fail(path, "cannot look at it");
+        }
+        return NULL;
+    }
     char *aside = folder_aside(path, "damaged", 1);
-    for (int set = 2; folder_is_taken(aside); set++) {
+    for (int set = 2; !lstat(aside, &taken); set++) {
+        if (taken.st_dev == own.st_dev && taken.st_ino == own.st_ino) {
+            return aside; // a process that was killed behind link()
+        }
         free(aside);
         aside = folder_aside(path, "damaged", set);
     }
-    if (!rename(path, aside)) {
-        return aside;
-    }
-    if (errno != ENOENT) {
+    // Some file systems have no second names, and a link cannot be replaced as a file can.
+    if ((!S_ISREG(own.st_mode) || link(path, aside)) && rename(path, aside)) {
         folder_fail(path, "cannot rename it");
     }
-    free(aside);
-    return NULL;
+    folder_sync(aside);
+    return aside;
 }
 
 enum { FOLDER_FILES = 7 };
@@ -165,4 +179,7 @@ void folder_set_aside(const struct folder *folder) {
         free(previous);
     }
     tensorboard_set_aside(folder->out, set);
+    if (folder_has_set(folder, set)) {
+        folder_sync(folder->state); // before the new run's files take these names
+    }
 }

@@ -25,7 +25,7 @@ void metrics_open(struct metrics *metrics, const struct folder *folder,
     bool whole = metrics_cut(path, found, progress, &metrics->lines);
     fclose(found); // metrics_cut may have renamed it
     metrics->file = fopen(path, "ae");
-    if (!metrics->file) {
+    if (!metrics->file || (metrics->lines == 0 && !sync_names(path))) {
         metrics_fail(path, "cannot open it");
     }
     if (csv) {
@@ -85,6 +85,13 @@ void metrics_evaluation(struct metrics *metrics, const struct evaluation_record 
     metrics_number(out, "val_loss", evaluation->val_loss);
     fprintf(out, ",\"ms\":%.3f", evaluation->seconds * 1e3);
     metrics_end_line(metrics, &line);
+}
+
+void metrics_sync(const struct metrics *metrics) {
+    if (!sync_stream(metrics->file)) {
+        metrics_fail(metrics->path, "cannot write");
+    }
+    csv_sync(&metrics->csv);
 }
 
 void metrics_close(struct metrics *metrics) {

@@ -191,6 +191,9 @@ static void tensorboard_create(struct tensorboard *tb, const char *folder, int64
             tensorboard_fail(tb->path, "cannot make it");
         }
     }
+    if (!sync_names(tb->path)) {
+        tensorboard_fail(tb->path, "cannot make it");
+    }
 }
 
 void tensorboard_open(struct tensorboard *tb, const char *folder, const char *config,
@@ -275,12 +278,19 @@ void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, si
     free(indented);
 }
 
+void tensorboard_sync(const struct tensorboard *tb) {
+    if (tb->file && !sync_stream(tb->file)) {
+        tensorboard_fail(tb->path, "cannot write");
+    }
+}
+
 void tensorboard_close(struct tensorboard *tb, bool finished) {
     if (!tb->file) {
         return;
     }
     if (finished) {
         tensorboard_hparams_end(tb);
+        tensorboard_sync(tb);
     }
     if (fclose(tb->file)) {
         tensorboard_fail(tb->path, "cannot write");

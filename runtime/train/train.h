@@ -121,8 +121,10 @@ void folder_lock(const struct folder *folder);
 // on, or all of them to ckpt.previous.2.safetensors and so on if one of those exists. Prints the
 // new names.
 void folder_set_aside(const struct folder *folder);
-// Renames a damaged file to NAME.damaged.EXT, or NAME.damaged.2.EXT and so on if that exists.
-// Returns the new name, which the caller frees; NULL if there is no such file.
+// Gives a damaged file the name NAME.damaged.EXT, or NAME.damaged.2.EXT and so on if that exists.
+// It keeps the old name too, where the file system can, so that its lines are under that name until
+// the caller replaces it by a rename. Returns the new name, which the caller frees; NULL if there
+// is no such file.
 char *folder_keep_aside(const char *path);
 void folder_free(struct folder *folder);
 
@@ -151,6 +153,7 @@ struct csv {
 // the next ones do.
 void csv_open(struct csv *csv, const struct folder *folder, bool keep);
 void csv_add(struct csv *csv, const char *line);
+void csv_sync(const struct csv *csv);
 void csv_close(struct csv *csv);
 
 // ---- metrics.c: metrics.jsonl, one JSON object a line -------------------------------------------
@@ -183,6 +186,8 @@ int64_t metrics_lines(const struct metrics *metrics, int64_t iter);
 // Append a line; numbers that are not finite become null.
 void metrics_step(struct metrics *metrics, const struct step_record *step);
 void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation);
+// Returns when all lines, in the csv files too, would survive a power cut.
+void metrics_sync(const struct metrics *metrics);
 void metrics_close(struct metrics *metrics);
 
 // ---- metrics_read.c: the metrics.jsonl of a run that resumes ------------------------------------
@@ -268,6 +273,8 @@ void tensorboard_step(struct tensorboard *tb, const struct step_record *step);
 // Writes train/eval_loss, val/loss, eval_ms.
 void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_record *evaluation);
 void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, size_t length);
+// Returns when all events would survive a power cut.
+void tensorboard_sync(const struct tensorboard *tb);
 void tensorboard_close(struct tensorboard *tb, bool finished);
 // Before a new run starts: renames the event files of an earlier one, so that they are not taken
 // for the new one's. `set` is the number of a set that does not exist yet.

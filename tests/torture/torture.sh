@@ -25,3 +25,21 @@ if [ -z "${untraced-}" ]; then
         exit 77
     fi
 fi
+
+# Builds tiny.lua's programs and makes what the small runs of scenes.lua begin with: $small/bin and $small/texts. $small
+# is in memory where there is room, since runs of a few ms wait for nothing but their fsyncs.
+small_runs() {
+    { make build CONFIG=tests/torture/tiny.lua BUILD=build/torture PROGRAMS='train sample' &&
+        make build/prepare; } >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+    small=$tmp/small
+    if [ -w /dev/shm ]; then
+        small=$(mktemp -d /dev/shm/torture.XXXXXX) || exit 74
+        trap 'rm -rf "$tmp" "$small"' EXIT
+    fi
+    mkdir -p "$small/work" "$small/texts"
+    ln -s "$PWD/build/torture/tiny/cpu" "$small/bin"
+    # Texts of the same length, with line ends that can be read in two ways.
+    sed 's/$/\r/' tests/earlier/data/harbour/input.txt >"$small/texts/a"
+    tr a-z b-za <"$small/texts/a" >"$small/texts/b"
+    "$small/bin/train" --out_dir="$small/texts/run" --threads=1 >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+}

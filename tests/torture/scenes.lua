@@ -1,0 +1,95 @@
+-- scenes: small runs of our programs, to be killed or cut off from power at any moment.
+--
+-- A scene is a table:
+--     name
+--     fill      shell text that makes what lies in $box before, or nil
+--     command   the command that is broken off, and typed again then; it writes in $box alone
+--     saved     files in $box whose new version counts as saved as soon as the program goes on
+--     measured  more of these, which also say how fast the machine was
+--     beside    files that come with the first of `saved`: a disk with a version of that has what they had then
+--     precious  files of `fill` whose bytes must be found in $box, under whatever name, at any time
+--     finals    files that are in the end as if nothing had happened, each with what to compare of it
+--     readable  shell text that says with 0 whether all that has a final name in $box can be read
+-- $box is a folder that is there; $bin has tiny.lua's programs; $texts has texts and a run.
+local scenes = {}
+
+local function whole(bytes) return bytes end
+
+-- A log without what depends on the machine's speed.
+local function untimed(bytes)
+  for _, key in ipairs { "ms", "tokens_per_s", "mfu" } do
+    bytes = bytes:gsub(', *"' .. key .. '": *[null0-9.e+-]*', "")
+  end
+  return bytes
+end
+
+-- The same of a table: its first columns.
+local function columns(n)
+  return function(bytes)
+    return (bytes:gsub("[^\n]+", function(line)
+      local kept = {}
+      for field in line:gmatch("[^,]+") do kept[#kept + 1] = field end
+      return table.concat(kept, ",", 1, math.min(n, #kept))
+    end))
+  end
+end
+
+local train = '"$bin/train" --out_dir="$box/run" --threads=1'
+-- The sampler reads both with all their hashes.
+local readable = [[
+for f in state ckpt; do
+    [ ! -e "$box/run/$f.safetensors" ] ||
+        "$bin/sample" --checkpoint="$box/run/$f.safetensors" --verify --num_samples=0 >/dev/null || exit
+done]]
+
+-- A training in $box/run. flags: of the command.
+local function training(scene, flags)
+  scene.command = train .. flags
+  scene.saved = { "run/state.safetensors", "run/ckpt.safetensors" }
+  scene.measured = { "run/run.json" }
+  scene.readable = readable
+  scene.finals = { ["run/state.safetensors"] = whole, ["run/ckpt.safetensors"] = whole,
+    ["run/metrics.jsonl"] = untimed }
+  scene.beside = { "run/metrics.jsonl" }
+  if flags:find("--csv=1", 1, true) then
+    scene.finals["run/metrics.csv"], scene.finals["run/evaluations.csv"] = columns(5), columns(3)
+    table.move({ "run/metrics.csv", "run/evaluations.csv" }, 1, 2, 2, scene.beside)
+  end
+  if flags:find("--tensorboard=1", 1, true) then
+    table.insert(scene.beside, "run/events.out.tfevents.0000000000")
+  end
+  return scene
+end
+
+-- Tokens in $box/d. flags: of build/prepare.
+local function tokens(scene, flags)
+  scene.command = 'build/prepare --name=d ' .. flags
+  scene.saved = {}
+  scene.finals = { ["d/train.bin"] = whole, ["d/val.bin"] = whole, ["d/meta.json"] = whole }
+  return scene
+end
+local of_text = ('--out="$box/d" --sha256=%s --text="$texts/'):format(("0"):rep(64))
+local other_text = 'build/prepare --name=d ' .. of_text .. 'b"'
+
+-- Where a run of before goes on, its next state comes before its next checkpoint: each is then seen without the other.
+scenes.list = {
+  training({ name = "a training" }, ""),
+  training({ name = "a training with tables and event files" }, " --csv=1 --tensorboard=1"),
+  training({ name = "a resumed training", fill = train .. " --csv=1 --max_iters=6" }, " --csv=1"),
+  training({ name = "a training over another one", fill = train .. " --seed=5 --tensorboard=1",
+    precious = { "run/state.safetensors", "run/ckpt.safetensors", "run/metrics.jsonl", "run/run.json",
+      "run/events.out.tfevents.0000000000" } }, " --init_from=scratch"),
+  training({ name = "a training whose log is damaged", precious = { "run/metrics.jsonl" },
+    fill = train .. ' --max_iters=6; echo nonsense >>"$box/run/metrics.jsonl"' }, ""),
+  tokens({ name = "tokens of a text" }, of_text .. 'a"'),
+  tokens({ name = "tokens of a text with other line ends" }, of_text .. 'a" --newlines=lf'),
+  tokens({ name = "tokens of a text of the same length", fill = other_text }, of_text .. 'a"'),
+  tokens({ name = "tokens that are not what they were", precious = { "d/train.bin", "d/val.bin" },
+    fill = other_text .. '; echo more >>"$box/d/train.bin"; echo more >>"$box/d/val.bin"' }, of_text .. 'a"'),
+  tokens({ name = "tokens of another program", precious = { "d/train.bin", "d/val.bin", "d/meta.pkl" },
+    fill = 'cp -r tests/earlier/data/adopted "$box/d"; rm "$box/d/meta.json"' }, '--adopt="$box/d"'),
+  { name = "attention weights", saved = { "heads.json" }, finals = { ["heads.json"] = whole },
+    command = '"$bin/sample" --checkpoint="$texts/run/state.safetensors" --start=the --attention="$box/heads.json"' },
+}
+
+return scenes
