@@ -36,8 +36,9 @@ function cost.bytes(node)
   return total
 end
 
+-- A pointwise op that stands alone is a step of its own node (fusion.standalone).
 function cost.flops(node)
-  local total = node.op.flops(node.dims, node.attrs)
+  local total = node.op.expr and 0 or node.op.flops(node.dims, node.attrs)
   local cols = node.op.product and node.dims[node.op.product.cols] or node.dims.C
   for step in graph.steps(node) do
     if step.op then total = total + step.op.flops({ N = node.dims.N, C = cols }) end

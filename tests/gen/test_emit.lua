@@ -42,6 +42,23 @@ local function emit_all(c)
   }
 end
 
+-- ---- figures ----
+
+-- An op that fused into nothing is a step of its own kernel; it counts once.
+check.test("the FLOP of a pointwise op that stands alone", function()
+  local kernels = require "gen.emit.kernels"
+  local config = require "gen.config.load"
+  local c = config.load({ "configs/notebook_small.lua" }, { "vocab_size=65" }, { backend = "cuda" })
+  local g, seen = pipeline.train(c, no_dump), 0
+  for _, node in ipairs(g.nodes) do
+    if node.op.expr and #node.epilogue == 0 and not node.prologue then
+      seen = seen + 1
+      check.equal(kernels.text(node, g.target, false).flops, node.op.flops(node.dims, node.attrs), node.op.name)
+    end
+  end
+  assert(seen > 0, "no op of this config stands alone")
+end)
+
 -- ---- the same bytes ----
 
 local tiny = root .. "/tiny.lua"
