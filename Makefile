@@ -28,7 +28,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -55,6 +55,7 @@ TUNE := $(LUA) gen/tune.lua
 CONFIG ?= shakespeare_char_cpu
 BACKEND ?= cpu
 BUILD ?= build
+EVAL ?= val
 PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),sample_bench gradcheck,tune)
 cc_flags = -std=gnu11 -O3 -ffp-contract=off -pthread -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
 cc_flags += $(if $(SANITIZE),-O1 -g -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address$(comma)undefined) -fno-sanitize-recover=all)
@@ -108,9 +109,9 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test same torture test-op test-suite import train sample build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same torture test-op test-suite import train sample eval build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity hf-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -135,8 +136,10 @@ help: ## this list
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
 #= MODEL     make import: a folder as Hugging Face's, or a .safetensors file in one
+#= EVAL      make eval: val by default, train, or text
+#= STRIDE    make eval: tokens from one window to the next; default block_size
 #= DATASET   make data: the data set's name
-#= TEXT      make data, bench-tokenizer: the text's path, UTF-8
+#= TEXT      make data, eval, bench-tokenizer: the text's path, UTF-8
 #= TOKENIZER make data: char or gpt2; default as before, at first char, for shakespeare gpt2
 #= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep;
 #=           default as before, at first keep
@@ -236,6 +239,20 @@ sample: $(if $(findstring --checkpoint,$(SAMPLE)),generate,check-run) ## text fr
 	@printf 'checkpoint: %s\n' $(weights)
 	$(Q)exec $(bin)/sample --checkpoint=$(weights) $(start) $(SAMPLE)
 	$(call next,make sample $(words) SAMPLE="--temperature=0.5")
+
+#> make eval CONFIG=shakespeare_char_cpu EVAL=text TEXT=path/to/file.txt
+eval: PROGRAMS := eval
+eval: check-run build/prepare ## loss, perplexity and bits per byte of the run that the same words trained
+	@case '$(EVAL)' in val|train|text) ;; *) \
+	    echo "EVAL: '$(EVAL)' is not known; there are: val, train, text" >&2; exit 64;; esac
+	@[ '$(EVAL)' != text ] || [ -n "$$TEXT" ] || { \
+	    echo 'TEXT is missing: make eval EVAL=text TEXT=path/to/file.txt' >&2; exit 64; }
+	$(compile) programs
+	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
+	[ '$(EVAL)' = text ] || data/prepare.sh --if-missing "$$dataset" "$$folder" || exit; \
+	exec $(bin)/eval --checkpoint=$(weights) $(if $(filter text,$(EVAL)),--text="$$TEXT",--split='$(EVAL)' \
+	    --dataset="$$dataset" --data_dir="$$folder") $(if $(STRIDE),--stride='$(STRIDE)') \
+	    --json=$(run_path)/eval-'$(EVAL)'.json
 
 #> make sweep SWEEP=grid32_quick
 sweep: setup-check ## all runs of SWEEP, each shape compiled once; the same command resumes it
@@ -361,8 +378,8 @@ format: ## clang-format on all C
 bench-table: setup-check ## the table of what bench recorded, into tests/bench/README.md
 	$(Q)$(LUA) tests/bench/table.lua tests/bench/README.md
 
-cuda-all: ## compile every shipped config for sm_80 and sm_90a with nvcc; no GPU needed
-	$(Q)tests/cuda/compile.sh $(basename $(notdir $(wildcard configs/*.lua)))
+cuda-all: ## compile every shipped config that trains for sm_80 and sm_90a with nvcc; no GPU needed
+	$(Q)tests/cuda/compile.sh $(filter-out eval_%,$(basename $(notdir $(wildcard configs/*.lua))))
 
 gpu-kit: ## build all that gpu-pass, gpu-check, gpu-bench run, to carry it to a GPU
 	$(Q)tests/cuda/gpu/kit.sh
@@ -382,6 +399,9 @@ tokenizer-parity: build/prepare build/encode ## GPT-2's tokenizer beside tiktoke
 
 logs-parity: ## TensorBoard itself reads a run's event files; Python and a network
 	$(Q)tests/reference/tensorboard.sh
+
+hf-parity: ## a model of transformers, imported: the same losses and text; Python and a network
+	$(Q)tests/reference/hf.sh
 
 cute-parity: ## the emulator's maps beside CuTe's; Python, a network, CUDA's headers
 	$(Q)UPDATE='$(UPDATE)' tests/reference/cute.sh

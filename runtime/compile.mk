@@ -114,6 +114,9 @@ endif
 $(bin)/gradcheck: $(call program,gradcheck) $(model)/train.o $(defaults) $(library)
 	$(link) $^ -lm
 
+$(bin)/eval: $(call program,eval) $(model)/train.o $(defaults) $(device_objects) $(library)
+	$(link) $^ $(device_libraries) -lm
+
 $(bin)/sample: $(call program,sample) $(model)/sample.o $(library)
 	$(link) $^ -lm
 

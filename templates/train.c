@@ -109,6 +109,7 @@ const struct model_info model_info = {
     .params_count = MODEL_PARAMS,
     .state_floats = $(k.state_floats),
     .acts_floats = $(k.acts_floats),
+    .losses = $(k.losses),
     //$ if #k.scratch > 0 then
     .scratch_bytes = sizeof(union model_scratch),
     //$ end

@@ -119,6 +119,7 @@ const struct model_info model_info = {
     .state_floats = $(k.state_floats),
     .packed_floats = $(k.packed_floats),
     .acts_floats = $(k.acts_floats),
+    .losses = $(k.losses),
     .scratch_bytes = 0,
     .device_floats = $(k.device_floats),
     .dtype = "$(k.c.dtype)",

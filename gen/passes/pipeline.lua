@@ -40,6 +40,7 @@ function pipeline.forward(c)
   g.phase, g.site, g.line = "loss", "loss", "gen/passes/pipeline.lua"
   local losses = g:append("cross_entropy", { "losses" }, { logits, targets })
   g:append("mean_loss", {}, { losses, targets })
+  g.losses = losses
   g.phase, g.site, g.line = "forward", nil, nil
   return g
 end

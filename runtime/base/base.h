@@ -148,6 +148,17 @@ struct figure figure_seconds(double s);   // 3m20s
 // A path as typed into a shell, quoted if necessary. The caller frees.
 char *shell_word(const char *path);
 
+// ---- flags.c: the command lines of small programs -----------------------------------------------
+
+struct text_flag {
+    const char *flag; // "--name="
+    const char **value;
+};
+// Sets the value of each flag that is given; the last one counts. Dies with EXIT_USAGE and `wanted`
+// for any other argument.
+void flags_read(const char *program, const char *wanted, const struct text_flag *flags, int count,
+                int argc, char **argv);
+
 // ---- hash.c: XXH3-64, as 16 hexadecimal digits --------------------------------------------------
 
 uint64_t hash_of(const void *bytes, size_t length); // as a number

@@ -203,6 +203,14 @@ double step_total(struct model *m) {
     return m->total = values[1];
 }
 
+void step_losses(struct model *m, const struct model_info *info, float *losses) {
+    (void)m;
+    const size_t rows = (size_t)info->batch_size * (size_t)info->block_size;
+    CUDA_CHECK(cudaMemcpyAsync(losses, gpu_model.acts + info->losses, rows * sizeof *losses,
+                               cudaMemcpyDeviceToHost, gpu_model.stream));
+    CUDA_CHECK(cudaStreamSynchronize(gpu_model.stream));
+}
+
 static void update_submit(const struct model_info *info, const struct step_settings *settings) {
     struct gpu *gpu = &gpu_model;
     steps_open(info);

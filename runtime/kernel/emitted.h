@@ -80,6 +80,7 @@ struct model_info {
     int64_t state_floats;  // length of params, and of grads, m and v: sum of all, with padding
     int64_t packed_floats; // on a device: length of packed, the weights in the type of activations
     int64_t acts_floats;   // length of acts: activations and their gradients
+    int64_t losses;        // in acts, in floats: the losses of the rows (N), after model_loss
     size_t scratch_bytes;  // for each thread: memory that kernels use while they run
     int64_t device_floats; // on a CUDA device: length of params there, with its padding
     const char *dtype;     // what is computed in: "float32", ...

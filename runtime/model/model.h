@@ -93,6 +93,8 @@ struct step_result step_wait(struct model *m);
 void step_loss(struct model *m, const struct model_info *info, bool first);
 // The total of the losses since the first one; m->loss is the last.
 double step_total(struct model *m);
+// The losses of the rows (N) of the last step_loss, 0 where a target does not count.
+void step_losses(struct model *m, const struct model_info *info, float *losses);
 // Brings m's params (and moments) on the host up to date, for a checkpoint or a sample.
 void step_fetch(struct model *m, const struct model_info *info);
 // Brings m's grads on the host up to date, before step_update; for tests.

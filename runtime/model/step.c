@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 struct step_job {
     struct model *m;
@@ -138,6 +139,11 @@ void step_loss(struct model *m, const struct model_info *info, bool first) {
 
 double step_total(struct model *m) {
     return m->total;
+}
+
+void step_losses(struct model *m, const struct model_info *info, float *losses) {
+    const size_t rows = (size_t)info->batch_size * (size_t)info->block_size;
+    memcpy(losses, m->acts + info->losses, rows * sizeof *losses);
 }
 
 int step_pending(const struct model *m) {

@@ -23,27 +23,13 @@ struct import_options {
 
 static void import_options_read(struct import_options *options, int argc, char **argv) {
     *options = (struct import_options){.tokenizer = ""};
-    const struct {
-        const char *flag;
-        const char **value;
-    } flags[] = {{"--weights=", &options->weights},
-                 {"--out=", &options->out},
-                 {"--config=", &options->config},
-                 {"--tokenizer=", &options->tokenizer}};
+    const struct text_flag flags[] = {{"--weights=", &options->weights},
+                                      {"--out=", &options->out},
+                                      {"--config=", &options->config},
+                                      {"--tokenizer=", &options->tokenizer}};
     enum { FLAGS = sizeof flags / sizeof *flags };
-    for (int i = 1; i < argc; i++) {
-        int f = 0;
-        while (f < FLAGS && strncmp(argv[i], flags[f].flag, strlen(flags[f].flag)) != 0) {
-            f++;
-        }
-        if (f == FLAGS) {
-            die(EXIT_USAGE,
-                "import: unknown argument '%s'; --weights=, --out=, --config= and "
-                "--tokenizer= are known",
-                argv[i]);
-        }
-        *flags[f].value = argv[i] + strlen(flags[f].flag);
-    }
+    flags_read("import", "--weights=, --out=, --config= and --tokenizer= are known", flags, FLAGS,
+               argc, argv);
     for (int f = 0; f < FLAGS; f++) {
         if (!*flags[f].value) {
             die(EXIT_USAGE, "import: %s is missing", flags[f].flag);

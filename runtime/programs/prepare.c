@@ -433,24 +433,13 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
         "--newlines= may be given; or --adopt= and --name=";
     *options =
         (struct prepare_options){.tokenizer = "char", .gpt2 = "data/gpt2", .newlines = "keep"};
-    const struct {
-        const char *flag;
-        const char **value;
-    } flags[] = {{"--text=", &options->text},           {"--out=", &options->out},
-                 {"--name=", &options->name},           {"--sha256=", &options->sha256},
-                 {"--tokenizer=", &options->tokenizer}, {"--gpt2=", &options->gpt2},
-                 {"--newlines=", &options->newlines},   {"--adopt=", &options->adopt}};
+    const struct text_flag flags[] = {
+        {"--text=", &options->text},           {"--out=", &options->out},
+        {"--name=", &options->name},           {"--sha256=", &options->sha256},
+        {"--tokenizer=", &options->tokenizer}, {"--gpt2=", &options->gpt2},
+        {"--newlines=", &options->newlines},   {"--adopt=", &options->adopt}};
     enum { FLAGS = sizeof flags / sizeof *flags, OF_A_TEXT = FLAGS - 1 };
-    for (int i = 1; i < argc; i++) {
-        int f = 0;
-        while (f < FLAGS && strncmp(argv[i], flags[f].flag, strlen(flags[f].flag)) != 0) {
-            f++;
-        }
-        if (f == FLAGS) {
-            die(EXIT_USAGE, "prepare: unknown argument '%s'; %s", argv[i], wanted);
-        }
-        *flags[f].value = argv[i] + strlen(flags[f].flag);
-    }
+    flags_read("prepare", wanted, flags, FLAGS, argc, argv);
     for (int f = 0; f < OF_A_TEXT; f++) {
         bool wants = !options->adopt || flags[f].value == &options->name;
         if (wants && (!*flags[f].value || !**flags[f].value)) {

@@ -2629,6 +2629,7 @@ const struct model_info model_info = {
     .state_floats = 51600,
     .packed_floats = 29312,
     .acts_floats = 52672,
+    .losses = 35840,
     .scratch_bytes = 0,
     .device_floats = 58624,
     .dtype = "bfloat16",

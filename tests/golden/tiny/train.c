@@ -2284,6 +2284,7 @@ const struct model_info model_info = {
     .params_count = MODEL_PARAMS,
     .state_floats = 4448,
     .acts_floats = 14960,
+    .losses = 13536,
     .scratch_bytes = sizeof(union model_scratch),
     .dtype = "float32",
     .num_params = 4240,

@@ -1,0 +1,313 @@
+// eval.c: how well a checkpoint predicts a text: mean loss, perplexity, bits per token and byte.
+//
+//     eval --checkpoint=PATH [--split=val|train | --text=FILE] [--stride=N] [--dataset=NAME]
+//          [--data_dir=DIR] [--threads=N] [--json=PATH]
+//
+// The text is a whole split of the data set, or any UTF-8 file in the checkpoint's tokens. It is
+// cut into windows of T tokens, each `stride` after the one before, and every token but the first
+// is predicted once: of a window, the targets that the one before did not have. With stride = T,
+// the default, windows do not overlap; a smaller one gives each token at least T - stride tokens of
+// context. Losses are added in the text's order, in double, so the result does not depend on the
+// batch or on threads. Bits per byte leave out targets that stand for no bytes, <|endoftext|>.
+#include "runtime/train/train.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct eval_options {
+    const char *checkpoint, *split, *text, *stride, *dataset, *data_dir, *threads, *json;
+};
+
+struct eval {
+    const struct model_info *info;
+    struct model m;
+    struct tokenizer tokenizer;
+    const char *name; // "val", "train", or the text's path
+    int64_t count;    // tokens of the text
+    int64_t stride;
+    struct data data;
+    const struct split *split; // the text, or
+    int32_t *ids;              // (count)
+    int64_t windows, targets, bytes;
+    double loss, byte_loss; // sums over the targets, and over those with bytes
+};
+
+static int64_t eval_number(const char *flag, const char *text, int64_t least, int64_t most) {
+    char *end;
+    errno = 0;
+    const long long value = strtoll(text, &end, 10);
+    if (!*text || *end || errno || value < least || value > most) {
+        die(EXIT_USAGE, "%s: found '%s', wanted a whole number from %" PRId64 " to %" PRId64, flag,
+            text, least, most);
+    }
+    return value;
+}
+
+static void eval_read_options(struct eval_options *options, int argc, char **argv) {
+    static const char wanted[] = "--checkpoint=, --split=val|train, --text=, --stride=, "
+                                 "--dataset=, --data_dir=, --threads= and --json= are known";
+    *options = (struct eval_options){.split = "val",
+                                     .dataset = run_defaults.dataset,
+                                     .data_dir = run_defaults.data_dir,
+                                     .threads = "0"};
+    const struct text_flag flags[] = {{"--checkpoint=", &options->checkpoint},
+                                      {"--split=", &options->split},
+                                      {"--text=", &options->text},
+                                      {"--stride=", &options->stride},
+                                      {"--dataset=", &options->dataset},
+                                      {"--data_dir=", &options->data_dir},
+                                      {"--threads=", &options->threads},
+                                      {"--json=", &options->json}};
+    flags_read("eval", wanted, flags, sizeof flags / sizeof *flags, argc, argv);
+    if (!options->checkpoint || !*options->checkpoint) {
+        die(EXIT_USAGE, "eval: --checkpoint= is missing; %s", wanted);
+    }
+    if (strcmp(options->split, "val") != 0 && strcmp(options->split, "train") != 0) {
+        die(EXIT_USAGE, "--split: '%s' is not known; there are: val, train", options->split);
+    }
+}
+
+// ---- the text -----------------------------------------------------------------------------------
+
+// Opens the data set's split; T is no least length, since the last window may be a part.
+static void eval_open_split(struct eval *e, const struct eval_options *options) {
+    char *dir = allocate_print("a path", "%s/%s", *options->data_dir ? options->data_dir : "data",
+                               options->dataset);
+    data_open(&e->data, dir, e->info->vocab_size, 1);
+    free(dir);
+    e->split = strcmp(options->split, "val") ? &e->data.train : &e->data.val;
+    e->name = options->split;
+    e->count = (int64_t)e->split->count;
+}
+
+// Reads a text and encodes it.
+static void eval_open_text(struct eval *e, const char *path) {
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    if (file < 0 || fstat(file, &status)) {
+        die(errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno),
+            "%s: cannot open: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(status.st_mode) || status.st_size == 0) {
+        die(EXIT_DATA, "%s: is empty or no regular file; a UTF-8 text is wanted", path);
+    }
+    const size_t length = (size_t)status.st_size;
+    const char *text = mapped_open(file, length, path);
+    e->ids = allocate(length, sizeof *e->ids, "the text's tokens");
+    size_t where;
+    e->count = tokenizer_encode(&e->tokenizer, text, length, e->ids, &where);
+    if (e->count < 0) {
+        die(EXIT_DATA,
+            "%s: byte %zu is no UTF-8, or begins a character that the checkpoint's vocabulary "
+            "lacks",
+            path, where);
+    }
+    mapped_close(text);
+    e->name = path;
+}
+
+// Copies the tokens from `at` on, `count` of them.
+static void eval_tokens(const struct eval *e, int64_t at, int64_t count, int32_t *tokens) {
+    if (e->ids) {
+        memcpy(tokens, e->ids + at, (size_t)count * sizeof *tokens);
+        return;
+    }
+    uint16_t piece[4096];
+    for (int64_t i = 0; i < count;) {
+        const int64_t some = count - i < 4096 ? count - i : 4096;
+        const enum exit_code code = data_tokens(e->split, (size_t)(at + i), (size_t)some, piece);
+        if (code) {
+            exit(code); // after data_tokens' line
+        }
+        for (int64_t k = 0; k < some; k++, i++) {
+            if (piece[k] >= e->info->vocab_size) {
+                die(EXIT_DATA, "%s: token %" PRId64 " is %d, but the vocabulary has %d",
+                    e->split->path, at + i, piece[k], e->info->vocab_size);
+            }
+            tokens[i] = piece[k];
+        }
+    }
+}
+
+// ---- windows ------------------------------------------------------------------------------------
+
+// The part of window `w` that the one before did not predict: its targets [first, last) of the
+// window, which begins at token w * stride; none after the last window.
+struct window {
+    int64_t begin, first, last;
+};
+static struct window eval_window(const struct eval *e, int64_t w) {
+    const int64_t T = e->info->block_size;
+    struct window window = {.begin = w * e->stride, .first = w ? T - e->stride : 0};
+    const int64_t there = e->count - 1 - window.begin; // targets from here to the text's end
+    window.last = w >= e->windows ? 0 : there < T ? there : T;
+    return window;
+}
+
+// Fills row `r` of the batch with a window; tokens after the text's end are 0 and have no target.
+static void eval_fill(struct eval *e, int r, int64_t w, int32_t *ids) {
+    const int64_t T = e->info->block_size;
+    const struct window window = eval_window(e, w);
+    int32_t *tokens = e->m.tokens + r * T, *targets = e->m.targets + r * T;
+    if (window.last) {
+        eval_tokens(e, window.begin, window.last + 1, ids);
+    }
+    for (int64_t i = 0; i < T; i++) {
+        tokens[i] = i < window.last ? ids[i] : 0;
+        targets[i] = i >= window.first && i < window.last ? ids[i + 1] : -1;
+    }
+}
+
+// Adds the losses (B, T) of a batch.
+static void eval_add(struct eval *e, const float *losses, int rows, int32_t *const *ids,
+                     int64_t first_window) {
+    const int32_t end = e->tokenizer.bpe ? bpe_end_of_text(e->tokenizer.bpe) : -1;
+    for (int r = 0; r < rows; r++) {
+        const struct window window = eval_window(e, first_window + r);
+        for (int64_t i = window.first; i < window.last; i++) {
+            const int32_t id = ids[r][i + 1];
+            const double loss = losses[(int64_t)r * e->info->block_size + i];
+            size_t bytes = 0;
+            if (id < e->tokenizer.vocab_size && id != end) {
+                tokenizer_decode(&e->tokenizer, id, &bytes);
+            }
+            e->loss += loss;
+            e->targets++;
+            e->bytes += (int64_t)bytes;
+            e->byte_loss += bytes ? loss : 0;
+        }
+    }
+}
+
+static void eval_run(struct eval *e) {
+    const int B = e->info->batch_size, T = e->info->block_size;
+    const int64_t over = e->count - 1 - T;
+    e->windows = 1 + (over > 0 ? (over + e->stride - 1) / e->stride : 0);
+    float *losses = allocate((size_t)B * (size_t)T, sizeof *losses, "the rows' losses");
+    int32_t **ids = allocate((size_t)B, sizeof *ids, "the batch's tokens");
+    for (int r = 0; r < B; r++) {
+        ids[r] = allocate((size_t)T + 1, sizeof **ids, "the batch's tokens");
+    }
+    for (int64_t w = 0; w < e->windows; w += B) {
+        for (int r = 0; r < B; r++) {
+            eval_fill(e, r, w + r, ids[r]);
+        }
+        step_loss(&e->m, e->info, true);
+        step_losses(&e->m, e->info, losses);
+        eval_add(e, losses, B, ids, w);
+        meter_show("evaluating %s: window %" PRId64 " of %" PRId64 ", loss %.4f", e->name, w + 1,
+                   e->windows, e->loss / (double)e->targets);
+    }
+    meter_clear();
+    for (int r = 0; r < B; r++) {
+        free(ids[r]);
+    }
+    free(ids);
+    free(losses);
+}
+
+// ---- the result ---------------------------------------------------------------------------------
+
+static void eval_print(const struct eval *e) {
+    const double mean = e->loss / (double)e->targets;
+    printf("%s: loss %.6f, perplexity %.4f, %.6f bits per token", e->name, mean, exp(mean),
+           mean / log(2));
+    if (e->bytes) {
+        printf(", %.6f bits per byte", e->byte_loss / log(2) / (double)e->bytes);
+    }
+    printf("; %s tokens predicted in %s windows of %d, stride %" PRId64 "\n",
+           figure_count(e->targets).s, figure_count(e->windows).s, e->info->block_size, e->stride);
+}
+
+static void eval_write(const struct eval *e, const struct eval_options *options) {
+    const double mean = e->loss / (double)e->targets;
+    struct replacement r;
+    replace_begin(&r, options->json);
+    fputs("{\"checkpoint\": ", r.file);
+    json_write_string(r.file, options->checkpoint, strlen(options->checkpoint));
+    fputs(e->ids ? ", \"text\": " : ", \"split\": ", r.file);
+    json_write_string(r.file, e->name, strlen(e->name));
+    if (!e->ids) {
+        fputs(", \"dataset\": ", r.file);
+        json_write_string(r.file, options->dataset, strlen(options->dataset));
+        fprintf(r.file, ", \"data_xxh3\": \"%s\"", e->data.hash);
+    }
+    fprintf(r.file,
+            ", \"loss\": %.17g, \"perplexity\": %.17g, \"bits_per_token\": %.17g, "
+            "\"bits_per_byte\": ",
+            mean, exp(mean), mean / log(2));
+    if (e->bytes) {
+        fprintf(r.file, "%.17g", e->byte_loss / log(2) / (double)e->bytes);
+    } else {
+        fputs("null", r.file);
+    }
+    fprintf(r.file,
+            ", \"targets\": %" PRId64 ", \"bytes\": %" PRId64 ", \"windows\": %" PRId64
+            ", \"block_size\": %d, \"stride\": %" PRId64 "}\n",
+            e->targets, e->bytes, e->windows, e->info->block_size, e->stride);
+    replace_end(&r);
+    printf("written: %s\n", options->json);
+}
+
+int main(int argc, char **argv) {
+    streams_open();
+    struct eval_options options;
+    eval_read_options(&options, argc, argv);
+    struct eval e = {.info = &model_info};
+    e.stride = e.info->block_size;
+    if (options.stride) {
+        e.stride = eval_number("--stride", options.stride, 1, e.info->block_size);
+    }
+    parallel_choose((int)eval_number("--threads", options.threads, 0, 1024));
+
+    struct checkpoint_header header;
+    checkpoint_read_header(options.checkpoint, &header);
+    const char *tokens = header.tokenizer, *problem;
+    if (!options.text) {
+        eval_open_split(&e, &options);
+        tokens = e.data.tokenizer.text;
+    } else if (!*tokens) {
+        die(EXIT_DATA,
+            "%s: has no tokenizer in its metadata, so no text can be turned into its tokens; "
+            "evaluate a data set of its tokens",
+            options.checkpoint);
+    }
+    if (!tokenizer_parse(&e.tokenizer, tokens, &problem)) {
+        die(EXIT_DATA, "%s: %s", options.checkpoint, problem);
+    }
+    if (options.text) {
+        eval_open_text(&e, options.text);
+    }
+    if (e.count < 2) {
+        die(EXIT_DATA,
+            "%s: has %" PRId64 " tokens; at least two are wanted, of which one is "
+            "predicted",
+            e.name, e.count);
+    }
+    model_create(&e.m, e.info, false);
+    struct progress progress;
+    checkpoint_load(options.checkpoint, &e.m, e.info, &progress, tokens);
+    step_begin(&e.m, e.info, 0, 0, 0);
+    eval_run(&e);
+    eval_print(&e);
+    if (!isfinite(e.loss)) {
+        die(EXIT_NUMERICS, "%s: its loss is not finite", options.checkpoint);
+    }
+    if (options.json) {
+        eval_write(&e, &options);
+    }
+    checkpoint_free_header(&header);
+    if (!options.text) {
+        data_close(&e.data);
+    }
+    free(e.ids);
+    tokenizer_free(&e.tokenizer);
+    model_destroy(&e.m);
+    return EXIT_DONE;
+}
