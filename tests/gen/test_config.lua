@@ -452,6 +452,17 @@ local shipped = {
   gpt2_medium = "n_layer=24 n_head=16 n_embd=1024 vocab_size=50304",
   gpt2_large = "n_layer=36 n_head=20 n_embd=1280 vocab_size=50304",
   gpt2_xl = "n_layer=48 n_head=25 n_embd=1600 vocab_size=50304",
+  finetune_shakespeare = "n_layer=48 n_head=25 n_embd=1600 block_size=1024 vocab_size=50257 bias=true " ..
+    "activation=gelu_tanh batch_size=1 gradient_accumulation_steps=32 max_iters=20 learning_rate=3e-05 " ..
+    "decay_lr=false eval_interval=5 eval_iters=40 always_save_checkpoint=false dataset=shakespeare",
+  eval_gpt2 = "n_layer=12 n_head=12 n_embd=768 block_size=1024 vocab_size=50257 bias=true " ..
+    "activation=gelu_tanh batch_size=8 eval_iters=500 eval_only=true",
+  eval_gpt2_medium = "n_layer=24 n_head=16 n_embd=1024 block_size=1024 vocab_size=50257 bias=true " ..
+    "activation=gelu_tanh batch_size=8 eval_iters=500 eval_only=true",
+  eval_gpt2_large = "n_layer=36 n_head=20 n_embd=1280 block_size=1024 vocab_size=50257 bias=true " ..
+    "activation=gelu_tanh batch_size=8 eval_iters=500 eval_only=true",
+  eval_gpt2_xl = "n_layer=48 n_head=25 n_embd=1600 block_size=1024 vocab_size=50257 bias=true " ..
+    "activation=gelu_tanh batch_size=8 eval_iters=500 eval_only=true",
   grid_base = "n_layer=4 n_head=4 n_embd=128 block_size=64 batch_size=16 vocab_size=50304 " ..
     "bias=false dropout=0.2 learning_rate=0.001 min_lr=0.0001 warmup_iters=100 " ..
     "lr_decay_iters=5000 beta2=0.99 gradient_accumulation_steps=1 eval_interval=100",
@@ -491,7 +502,7 @@ check.test("every config in configs/ is tested here", function()
     end
   end
   pipe:close()
-  check.equal(count, 11)
+  check.equal(count, 16)
 end)
 
 os.execute("rm -rf '" .. root .. "'")

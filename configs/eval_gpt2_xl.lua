@@ -1,0 +1,22 @@
+-- Evaluates GPT-2 XL, 1.56 billion parameters: nanoGPT's config/eval_gpt2_xl.py.
+--
+-- The weights are of GPT-2 XL, a folder with config.json and model.safetensors:
+--   git clone https://huggingface.co/openai-community/gpt2-xl
+--   make import MODEL=gpt2-xl NAME=gpt2-xl
+return {
+  init_from = "out/gpt2-xl/ckpt.safetensors",
+  dataset = "shakespeare", -- its tokens are GPT-2's; nanoGPT evaluates on openwebtext
+
+  n_layer = 48,
+  n_head = 25,
+  n_embd = 1600,
+  block_size = 1024,
+  vocab_size = 50257,
+  bias = true,
+  activation = "gelu_tanh",
+  dropout = 0.0,
+
+  batch_size = 8,
+  eval_iters = 500, -- batches of each split; `make eval` takes every token once instead
+  eval_only = true,
+}

@@ -1,0 +1,67 @@
+"""Hugging Face's side of `make hf-parity`.
+
+    hf.py make FOLDER [dtype] [shards]     a small random GPT-2, as transformers saves it
+    hf.py loss FOLDER TEXT STRIDE          mean loss over TEXT in windows, in double, and the tokens predicted
+    hf.py tokens FOLDER BIN STRIDE         the same of a file of uint16 tokens, for a model without a tokenizer
+    hf.py text FOLDER PROMPT COUNT         the prompt and the likeliest tokens after it
+"""
+
+import sys
+
+import numpy
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+
+def make(folder, dtype="float32", shards=None):
+    torch.manual_seed(1)
+    config = GPT2Config(n_layer=3, n_head=4, n_embd=64, n_positions=64, resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0)
+    model = GPT2LMHeadModel(config)
+    with torch.no_grad():
+        for parameter in model.parameters():  # biases and scales that say something
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    model.to(getattr(torch, dtype)).save_pretrained(folder, **({"max_shard_size": shards} if shards else {}))
+
+
+def windows(model, ids, stride):
+    length, total, count, begin = model.config.n_positions, 0.0, 0, 0
+    with torch.no_grad():
+        while True:
+            target = ids[begin + 1 : begin + length + 1]
+            logits = model(ids[None, begin : begin + len(target)]).logits[0]
+            losses = torch.nn.functional.cross_entropy(logits, target, reduction="none")
+            fresh = losses[0 if begin == 0 else length - stride :]
+            total, count = total + fresh.sum().item(), count + len(fresh)
+            if begin + length >= len(ids) - 1:
+                break
+            begin += stride
+    print(f"{total / count:.9f} {count}")
+
+
+def load(folder):
+    return GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float64)
+
+
+def main():
+    command, folder, *words = sys.argv[1:]
+    if command == "make":
+        make(folder, *words)
+    elif command == "loss":
+        with open(words[0], encoding="utf-8") as file:
+            ids = GPT2TokenizerFast.from_pretrained(folder)(file.read(), return_tensors="pt").input_ids[0]
+        windows(load(folder), ids, int(words[1]))
+    elif command == "tokens":
+        ids = torch.from_numpy(numpy.fromfile(words[0], dtype=numpy.uint16).astype(numpy.int64))
+        windows(load(folder), ids, int(words[1]))
+    elif command == "text":
+        model, tokenizer = load(folder), GPT2TokenizerFast.from_pretrained(folder)
+        ids = tokenizer(words[0], return_tensors="pt").input_ids
+        with torch.no_grad():
+            for _ in range(int(words[1])):
+                ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], 1)
+        print(tokenizer.decode(ids[0]))
+    else:
+        sys.exit(__doc__)
+
+
+main()
