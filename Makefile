@@ -378,7 +378,7 @@ format: ## clang-format on all C
 bench-table: setup-check ## the table of what bench recorded, into tests/bench/README.md
 	$(Q)$(LUA) tests/bench/table.lua tests/bench/README.md
 
-cuda-all: ## compile every shipped config that trains for sm_80 and sm_90a with nvcc; no GPU needed
+cuda-all: ## compile the shipped configs for sm_80 and sm_90a with nvcc; no GPU needed
 	$(Q)tests/cuda/compile.sh $(filter-out eval_%,$(basename $(notdir $(wildcard configs/*.lua))))
 
 gpu-kit: ## build all that gpu-pass, gpu-check, gpu-bench run, to carry it to a GPU
