@@ -400,7 +400,7 @@ tokenizer-parity: build/prepare build/encode ## GPT-2's tokenizer beside tiktoke
 logs-parity: ## TensorBoard itself reads a run's event files; Python and a network
 	$(Q)tests/reference/tensorboard.sh
 
-hf-parity: ## a model of transformers, imported: the same losses and text; Python and a network
+hf-parity: ## an imported model beside transformers' own: losses, text; Python and a network
 	$(Q)tests/reference/hf.sh
 
 cute-parity: ## the emulator's maps beside CuTe's; Python, a network, CUDA's headers
