@@ -122,11 +122,11 @@ bad() { # the file's text, a text of the message
     printf '%s\n' "$1" >"$file"
     check "refused: $1" refused 65 "$2"
 }
-bad 'return {' 'no table of tilings'
-bad 'return 3' 'no table of tilings'
-bad 'os.exit(0)' 'no table of tilings'
-bad 'while true do end' 'no table of tilings'
-bad 'return { { 1 } }' 'no table of tilings'
+bad 'return {' 'not a table of tilings'
+bad 'return 3' 'not a table of tilings'
+bad 'os.exit(0)' 'not a table of tilings'
+bad 'while true do end' 'not a table of tilings'
+bad 'return { { 1 } }' 'not a table of tilings'
 bad 'return { matmul_27x20x60 = 3 }' "'matmul_27x20x60' is not a product with its numbers"
 bad 'return { system = "1-7-1-0" }' "'system' is not a product with its numbers"
 bad 'return { matmul_27x20x60 = "1-7-1" }' 'wanted four whole numbers, vecs-depth-block-slices_outside'
