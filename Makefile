@@ -28,7 +28,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -37,6 +37,7 @@ start := $(if $(filter undefined,$(origin START)),,--start="$$START")
 override START := $(value START)
 override DATASET := $(value DATASET)
 override MODEL := $(value MODEL)
+override FILE := $(value FILE)
 override TEXT := $(value TEXT)
 prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
 override PROMPT := $(value PROMPT)
@@ -44,7 +45,7 @@ override TOKENIZER := $(value TOKENIZER)
 override NEWLINES := $(value NEWLINES)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START MODEL DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
+export START MODEL FILE DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -109,7 +110,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test same torture test-op test-suite import train sample eval build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same torture test-op test-suite import inspect train sample eval build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity hf-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -136,6 +137,8 @@ help: ## this list
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
 #= MODEL     make import: a folder as Hugging Face's, or a .safetensors file in one
+#= FILE      make inspect: a safetensors file, the index of several, or a data set's folder
+#= VERIFY=1  make inspect: check its hashes, and that its numbers are finite
 #= EVAL      make eval: val by default, train, or text
 #= STRIDE    make eval: tokens from one window to the next; default block_size
 #= DATASET   make data: the data set's name
@@ -218,6 +221,11 @@ import: setup-check build/import ## a published GPT-2 to a config and a checkpoi
 	$(if $(MODEL),,@echo 'MODEL is missing: make import MODEL=path/to/gpt2 NAME=gpt2-hf' >&2; exit 64)
 	$(Q)$(LUA) gen/import.lua --build='$(BUILD)' --name='$(NAME)' -- "$$MODEL"
 	$(call next,make sample CONFIG=out/$(NAME)/$(NAME).lua START="The ")
+
+#> make inspect FILE=out/mine/ckpt.safetensors VERIFY=1
+inspect: build/inspect ## what a checkpoint, state, model or data set is
+	$(if $(FILE),,@echo 'FILE is missing: make inspect FILE=path [VERIFY=1]' >&2; exit 64)
+	@build/inspect --file="$$FILE" --verify='$(VERIFY)'
 
 #> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
 train: check-name build/prepare ## train CONFIG; its data set is made first if it is missing

@@ -61,27 +61,18 @@ static int import_read_table(struct param params[IMPORT_ENTRIES_MAX]) {
     return count;
 }
 
-static void import_shape(char text[96], int ndim, const int64_t *dims) {
-    int used = snprintf(text, 96, "(");
-    for (int i = 0; i < ndim; i++) {
-        used +=
-            snprintf(text + used, (size_t)(96 - used), "%s%lld", i ? ", " : "", (long long)dims[i]);
-    }
-    snprintf(text + used, (size_t)(96 - used), ")");
-}
-
 // Finds a tensor of the model, checks its shape and numbers, and describes it for the writer.
 static void import_take(const struct safetensors *file, const struct tensor_at *t,
                         struct tensor_out *out) {
     param_name(t->param, t->layer, "", out->name);
     const struct tensor_view *view = safetensors_find(file, out->name);
-    char wanted[96], found[96];
-    import_shape(wanted, t->param->ndim, t->param->dims);
+    char wanted[SHAPE_TEXT], found[SHAPE_TEXT];
+    shape_print(t->param->ndim, t->param->dims, wanted);
     if (!view) {
         die(EXIT_DATA, "%s: has no %s, which its config.json makes %s; take both from one place",
             file->path, out->name, wanted);
     }
-    import_shape(found, view->ndim, view->dims);
+    shape_print(view->ndim, view->dims, found);
     if (strcmp(found, wanted) != 0) {
         die(EXIT_DATA, "%s: %s is %s, but its config.json makes it %s; take both from one place",
             file->path, out->name, found, wanted);

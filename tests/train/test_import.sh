@@ -60,6 +60,25 @@ check "a folder with an import in it is not imported to again" refuses 64 'is th
 check "the file may be named instead of its folder" import named "$tmp/hf/model.safetensors.index.json"
 check "with the same numbers" same_numbers named
 
+# ---- what a file is ------------------------------------------------------------------------------
+
+says() { # words file [flag]
+    build/inspect --file="$2" ${3+"$3"} >"$tmp/said" 2>&1
+    code=$?
+    cat "$tmp/said"
+    grep -qF -- "$1" "$tmp/said" && [ $code = "${4-0}" ]
+}
+make build/inspect >/dev/null
+check "an imported checkpoint" says 'a checkpoint that make import made; 29 tensors, 16,320 numbers' "$out/m1/ckpt.safetensors"
+check "its tensors" says 'transformer.h.1.mlp.c_fc.weight     F32   (64, 16)' "$out/m1/ckpt.safetensors"
+check "all of it" says '29 of 29 tensors have a hash, which matches' "$out/m1/ckpt.safetensors" --verify=1
+check "a model in three files" store shards=3
+check "its index" says "another program's; 28 tensors in 3 files" "$tmp/hf/model.safetensors.index.json"
+cp "$out/m1/ckpt.safetensors" "$tmp/flipped"
+printf '\001' | dd of="$tmp/flipped" bs=1 seek=$(($(stat -c %s "$tmp/flipped") - 5)) conv=notrunc 2>/dev/null
+check "a flipped byte" says "has hash" "$tmp/flipped" --verify=1 65
+check "no such file" says "cannot open" "$tmp/none" --verify=1 66
+
 # ---- tokens --------------------------------------------------------------------------------------
 
 if [ -f data/gpt2/vocab.bpe ] && [ -f data/gpt2/encoder.json ]; then

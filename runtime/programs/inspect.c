@@ -1,0 +1,179 @@
+// inspect.c: a program that says what a file is:
+//
+//     inspect [--verify=1] --file=PATH
+//
+// PATH is a safetensors file (a checkpoint or state of ours, or any other), the index of several
+// (NAME.safetensors.index.json), or a data set's folder. With --verify=1 all of it is checked: each
+// hash that the file states, and that all numbers are finite. Exit codes: 65 damaged, 66 missing,
+// 74 unreadable.
+#include "runtime/files/files.h"
+#include "runtime/kernel/emitted.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { INSPECT_VOCAB_MAX = 65536, INSPECT_VALUE_MAX = 400 };
+
+// ---- safetensors --------------------------------------------------------------------------------
+
+// What wrote the file, by its metadata.
+static const char *inspect_kind(const struct safetensors *file) {
+    const char *format = safetensors_metadata(file, "format");
+    for (int i = 0; i < file->count; i++) {
+        if (!strncmp(file->tensors[i].name, "adam.", 5)) {
+            return "a run's state: weights, moments and progress";
+        }
+    }
+    if (safetensors_metadata(file, "imported")) {
+        return "a checkpoint that make import made";
+    }
+    if (format && !strcmp(format, "diecast")) {
+        return "a checkpoint";
+    }
+    return "another program's";
+}
+
+static void inspect_tokenizer(const char *text) {
+    struct tokenizer tokenizer;
+    const char *problem;
+    char line[96];
+    if (!tokenizer_parse(&tokenizer, text, &problem)) {
+        printf("  %-16s %s\n", "tokenizer", problem);
+        return;
+    }
+    tokenizer_describe(&tokenizer, line);
+    printf("  %-16s %s\n", "tokenizer", line);
+    tokenizer_free(&tokenizer);
+}
+
+// Prints the metadata, without the hashes; control characters become '?'.
+static void inspect_metadata(const struct safetensors *file) {
+    for (int i = 0; i < file->metadata_count; i++) {
+        const char *key = file->metadata[2 * i], *value = file->metadata[2 * i + 1];
+        if (!strncmp(key, "xxh3", 4)) {
+            continue;
+        }
+        if (!strcmp(key, "tokenizer")) {
+            inspect_tokenizer(value);
+            continue;
+        }
+        char shown[INSPECT_VALUE_MAX + 4];
+        size_t length = 0;
+        for (; value[length] && length < INSPECT_VALUE_MAX; length++) {
+            const unsigned char c = (unsigned char)value[length];
+            shown[length] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
+        }
+        strcpy(shown + length, value[length] ? "..." : "");
+        printf("  %-16.64s %s\n", key, shown);
+    }
+}
+
+static void inspect_tensors(const struct safetensors *file) {
+    size_t widest = 0;
+    for (int i = 0; i < file->count; i++) {
+        const size_t length = strlen(file->tensors[i].name);
+        widest = length > widest ? length : widest;
+    }
+    for (int i = 0; i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        char shape[SHAPE_TEXT];
+        shape_print(view->ndim, view->dims, shape);
+        printf("  %-*s  %-4s  %s\n", (int)widest, view->name, view->dtype, shape);
+    }
+}
+
+// Checks hashes and numbers. Tensors of other types than float are not numbers of a model.
+static void inspect_verify(const struct safetensors *file) {
+    char error[SAFETENSORS_ERROR];
+    if (!safetensors_verify(file, error)) {
+        die(EXIT_DATA, "%s", error);
+    }
+    int hashed = 0, finite = 0;
+    for (int i = 0; i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        hashed += *view->hash != 0;
+        if (!view->data) {
+            continue;
+        }
+        if (!floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
+            die(EXIT_DATA, "%s: %s has a value that is not finite", file->path, view->name);
+        }
+        finite++;
+        safetensors_forget(file);
+    }
+    printf("verified: %d of %d tensors have a hash, which matches; all numbers of %d float32 "
+           "tensors are finite\n",
+           hashed, file->count, finite);
+}
+
+static void inspect_safetensors(const char *path, bool verify) {
+    struct safetensors file;
+    char error[SAFETENSORS_ERROR];
+    enum exit_code code;
+    if (!shards_open(&file, path, error, &code)) {
+        die(code, "%s", error);
+    }
+    double bytes = 0;
+    int64_t numbers = 0;
+    for (int i = 0; i < file.count; i++) {
+        int64_t count = 1;
+        for (int d = 0; d < file.tensors[i].ndim; d++) {
+            count *= file.tensors[i].dims[d];
+        }
+        numbers += count;
+        bytes += (double)file.tensors[i].stored;
+    }
+    printf("%s: %s; %d tensors", path, inspect_kind(&file), file.count);
+    if (file.shards) {
+        printf(" in %d files", file.shards);
+    }
+    printf(", %s numbers, %s\n", figure_count(numbers).s, figure_bytes(bytes).s);
+    inspect_metadata(&file);
+    inspect_tensors(&file);
+    if (verify) {
+        inspect_verify(&file);
+    }
+    safetensors_close(&file);
+}
+
+// ---- data ---------------------------------------------------------------------------------------
+
+static void inspect_data(const char *path, bool verify) {
+    struct data data;
+    data_open(&data, path, INSPECT_VOCAB_MAX, 0);
+    char line[96];
+    tokenizer_describe(&data.tokenizer, line);
+    printf("%s: a data set\n", path);
+    printf("  %-16s %s tokens\n", "train", figure_count((int64_t)data.train.count).s);
+    printf("  %-16s %s tokens\n", "val", figure_count((int64_t)data.val.count).s);
+    printf("  %-16s %s\n  %-16s %s\n", "tokenizer", line, "hash", data.hash);
+    if (verify) {
+        data_verify(&data);
+        printf("verified: %s\n", *data.train.stated
+                                     ? "both files match meta.json's hashes"
+                                     : "meta.json, of an earlier version, states no hashes");
+    }
+    data_close(&data);
+}
+
+int main(int argc, char **argv) {
+    streams_open();
+    const char *path = NULL, *verify = "";
+    const struct text_flag flags[] = {{"--file=", &path}, {"--verify=", &verify}};
+    flags_read("inspect", "--file=PATH and --verify=1 are known", flags, 2, argc, argv);
+    if (!path || !*path) {
+        die(EXIT_USAGE, "inspect: --file= is missing; the path of a safetensors file, or of a data "
+                        "set's folder, is wanted");
+    }
+    if (*verify && strcmp(verify, "1") != 0) {
+        die(EXIT_USAGE, "--verify: found '%s', wanted 1 or nothing", verify);
+    }
+    struct stat status;
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+        inspect_data(path, *verify);
+    } else {
+        inspect_safetensors(path, *verify);
+    }
+    return EXIT_DONE;
+}
