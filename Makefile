@@ -65,6 +65,13 @@ comma := ,
 ifndef BUILD_NAME
 # ---- stage one: words to folders ----------------------------------------------------------------
 
+# They are text: asked for as they were typed, before make expands anything in them.
+define newline
+
+
+endef
+$(foreach w,CONFIG SET RUN NAME RUNS,$(if $(findstring $$,$(value $w)),$(error $w: no dollar signs))$(if \
+    $(findstring $(newline),$(value $w)),$(error $w: one line is wanted)))
 $(if $(findstring ',$(CONFIG)$(SET)$(RUN)$(NAME)$(RUNS)),$(error CONFIG, SET, RUN, NAME, RUNS: no quotes))
 $(if $(word 2,$(NAME)),$(error NAME=$(NAME): wanted one word))
 space := $(subst ,, )
@@ -354,6 +361,7 @@ gpu-bench: ## CONFIG's speed on a GPU, beside PyTorch's
 #> make test TESTS="json tests/gen"
 test: ## install what is missing and run every test that needs no GPU
 	$(Q)gen/tools/setup.sh test
+	$(Q)gen/tools/setup.sh 32-bits || echo 'make test: without them nothing is tested with 32-bit pointers'
 	$(Q)MAKEFLAGS= MAKELEVEL= $(LUA) tests/run.lua $(TESTS)
 
 #> make test-op OP=layernorm

@@ -47,6 +47,11 @@ clang-format  command clang-format
 g++           command g++'
 needs_torture='
 valgrind      command valgrind'
+# For programs with 32-bit pointers, by clang: gcc-multilib conflicts with cross compilers.
+needs_32_bits=
+[ "$(uname -m)" != x86_64 ] || needs_32_bits='
+libc6-dev-i386  file /usr/include/x86_64-linux-gnu/gnu/stubs-32.h
+lib32gcc-s1     file /usr/lib32/libgcc_s.so.1'
 needs_cuda='
 nvidia-cuda-toolkit nvcc nvcc'
 
@@ -59,13 +64,14 @@ case $what in
     test) needs=$needs_build$needs_test$needs_musl$needs_report ;;
     report) needs=$needs_report ;;
     browser) needs=$needs_browser ;;
+    32-bits) needs=$needs_32_bits ;;
     kjv) needs=$needs_kjv ;;
     unicode) needs=$needs_unicode ;;
     musl) needs=$needs_musl ;;
     torture) needs=$needs_build$needs_torture ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, report, browser, unicode or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, report, browser, 32-bits, unicode or cuda" >&2
         exit 64
         ;;
 esac

@@ -42,7 +42,7 @@ static bool hash_part(XXH3_state_t *state, int file, size_t at, size_t bytes, ch
 }
 
 bool hash_file(int file, size_t bytes, bool whole, char text[17]) {
-    char *block = allocate(HASH_BLOCK, 1, "a block of a file");
+    char *block = allocate(bytes < HASH_BLOCK ? bytes : HASH_BLOCK, 1, "a block of a file");
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
     bool good = true;

@@ -22,7 +22,10 @@ uint64_t rng_bits(uint32_t k0, uint32_t k1, uint32_t c0, uint32_t c1) {
 }
 
 uint64_t rng_below(uint64_t bits, uint64_t bound) {
-    return (uint64_t)((unsigned __int128)bits * bound >> 64);
+    // The high half of 128 bits, from products of 32 bits, as 32-bit machines have no larger type.
+    const uint64_t a = bits >> 32, b = (uint32_t)bits, c = bound >> 32, d = (uint32_t)bound;
+    const uint64_t middle = a * d + (b * d >> 32), other = b * c + (uint32_t)middle;
+    return a * c + (middle >> 32) + (other >> 32);
 }
 
 double rng_uniform(uint64_t bits) {

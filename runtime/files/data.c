@@ -116,7 +116,7 @@ static int64_t data_meta_integer(const struct json *meta, const char *key, const
 
 static void data_check_count(const struct split *split, int64_t wanted, const char *meta,
                              const char *dir) {
-    if (split->count != (size_t)wanted) {
+    if (split->count != (uint64_t)wanted) {
         die(EXIT_DATA, "%s: holds %zu tokens, but %s says %lld; %s makes both again", split->path,
             split->count, meta, (long long)wanted, data_remedy(dir));
     }

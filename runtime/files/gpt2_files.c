@@ -51,8 +51,14 @@ static char *gpt2_read(const char *folder, const char *name, char **path, size_t
             "%s: cannot open: %s; data/prepare.sh says where it comes from", *path,
             strerror(errno));
     }
-    char *text = allocate(GPT2_FILE_MAX + 1, 1, name);
-    *length = fread(text, 1, GPT2_FILE_MAX + 1, file);
+    char *text = NULL;
+    size_t room = 0;
+    *length = 0;
+    do { // until there is room that the file does not fill
+        room = room ? 4 * room : 4096;
+        text = allocate_again(text, room, name);
+        *length += fread(text + *length, 1, room - *length, file);
+    } while (*length == room && room <= GPT2_FILE_MAX);
     if (ferror(file)) {
         die(EXIT_IO, "%s: cannot read: %s", *path, strerror(errno));
     }

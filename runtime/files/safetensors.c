@@ -123,7 +123,7 @@ static bool safetensors_read_tensor(const char *path, struct tensor_view *tensor
     }
     for (int i = 0; i < tensor->ndim; i++) {
         if (!json_integer(json, json_element(json, shape, i), &tensor->dims[i]) ||
-            __builtin_mul_overflow(bytes, (size_t)tensor->dims[i], &bytes)) {
+            __builtin_mul_overflow(bytes, (uint64_t)tensor->dims[i], &bytes)) {
             return safetensors_fail(
                 error, "%s: tensor '%s' has a shape that is no size of anything", path, name);
         }
@@ -133,7 +133,7 @@ static bool safetensors_read_tensor(const char *path, struct tensor_view *tensor
         !json_integer(json, json_element(json, offsets, 1), &end) || begin > end) {
         return safetensors_fail(error, "%s: tensor '%s' has bad data_offsets", path, name);
     }
-    if ((size_t)end > data_bytes) {
+    if ((uint64_t)end > data_bytes) { // with 64 bits each: size_t may have 32
         return safetensors_fail(error,
                                 "%s: tensor '%s' ends at byte %lld of the data, which has %zu; the "
                                 "file is truncated",

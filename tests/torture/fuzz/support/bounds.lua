@@ -1,0 +1,56 @@
+-- bounds: inputs of fuzz targets with sizes and counts about 2^31, 2^32, 2^63 and 2^64, which a reader with 32-bit
+-- pointers, or a careless one, would cut to others. Writes FOLDER/TARGET.pack for each target that has such numbers:
+--
+--     lua5.4 tests/torture/fuzz/support/bounds.lua FOLDER
+package.path = "./?.lua;" .. package.path
+local files = require("gen.base.files")
+
+local folder = ...
+local parts = {}
+local function add(target, input)
+  parts[target] = parts[target] or {}
+  table.insert(parts[target], ("<s4"):pack(input))
+end
+
+local numbers = { "9223372036854775807", "9223372036854775808", "18446744073709551615", "18446744073709551616",
+  "4611686018427387904", "6148914691236517206", "65536" }
+for _, base in ipairs { 1 << 30, 1 << 31, 1 << 32, 1 << 33 } do
+  for _, more in ipairs { -8, -4, -1, 0, 1, 2, 4, 8, 16, 40 } do numbers[#numbers + 1] = ("%d"):format(base + more) end
+end
+
+-- A file of one tensor, as the target safetensors takes it: a header, a zero, data.
+local function tensor(dtype, shape, first, last, bytes)
+  return ('\0{"a":{"dtype":"%s","shape":[%s],"data_offsets":[%s,%s]}}\0'):format(dtype, shape, first, last) ..
+    ("x"):rep(bytes)
+end
+local meta = '{"tokenizer":"char 0a 61 62 63","vocab_size":%s,"train_tokens":%s,"val_tokens":%s}'
+local progress = "format=diecast\niter=%s\nupdates=%s\nskipped=1\nbad_in_a_row=0\nbest_val_loss=2.5\n" ..
+  "train_loss=2.25\nval_loss=nan\nfinished=false\nlog_lines=%s"
+
+for _, n in ipairs(numbers) do
+  local bits = math.tointeger(n) or -1 -- of those above 2^63
+  add("safetensors", tensor("F32", n, 0, 16, 16))
+  add("safetensors", tensor("F32", n .. ",4", 0, 16, 16))
+  add("safetensors", tensor("U8", "0," .. n, 0, 0, 0))
+  add("safetensors", tensor("U8", "0," .. n, n, n, 0))
+  add("safetensors", tensor("F32", 4, 0, n, 16))
+  add("safetensors", tensor("F32", 4, n, n, 16))
+  add("safetensors", tensor("F32", 4, n, ("%d"):format(bits + 16), 16))
+  add("safetensors", "\1" .. ("<i8"):pack(bits) .. '{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}   xxxx')
+  add("meta", meta:format(4, n, 10))
+  add("meta", meta:format(4, 40, n))
+  add("meta", meta:format(n, 40, 10))
+  add("checkpoint", progress:format(n, 1, 1))
+  add("checkpoint", progress:format(1000000001, n, n))
+  add("options", "--max_iters=" .. n .. "\n--seed=" .. n)
+  add("options", "--learning_rate=" .. n)
+  add("sample_flags", "a\n--seed=" .. n)
+  add("sample_flags", "a\n--num_samples=" .. n)
+  add("metrics", "\9\255" .. ('{"iter":%s}\n'):format(n))
+  add("metrics", "\9\255" .. ('{"iter":%s,'):format(n))
+  add("json", ("[%s,-%s]"):format(n, n))
+  add("pickle", "\x80\x02}(X" .. ("<I4"):pack(bits & 0xffffffff) .. "vocab_size")
+  add("pickle", ("\x80\x02\x8c\x01ar%sj%s."):format(("<I4"):pack(bits & 0xffffffff), ("<I4"):pack(bits & 0xffffffff)))
+  add("pickle", "\x80\x04\x95" .. ("<i8"):pack(bits) .. "}.")
+end
+for target, list in pairs(parts) do files.write(folder .. "/" .. target .. ".pack", table.concat(list)) end

@@ -1,0 +1,76 @@
+// tokenizer.c: a tokenizer's string, up to a newline, and a text that it encodes. An accepted
+// string is kept as it is; decode(encode(text)) is the text; a text is refused only at something
+// that is not UTF-8 or, for characters, not in the vocabulary.
+#include "runtime/text/text.h"
+#include "tests/torture/fuzz/support/fuzz.h"
+
+struct encoding {
+    const struct tokenizer *tokenizer;
+    const char *text;
+    size_t length, where;
+    int32_t *ids;
+    int64_t count;
+};
+
+static bool has_token(const struct tokenizer *tokenizer, const char *text, size_t length) {
+    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
+        size_t bytes;
+        const char *token = tokenizer_decode(tokenizer, id, &bytes);
+        if (bytes == length && !memcmp(token, text, length)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check(const struct encoding *e) {
+    const struct tokenizer *t = e->tokenizer;
+    if (e->count < 0) {
+        uint32_t c;
+        FUZZ_MUST(e->where < e->length);
+        int bytes =
+            utf8_decode((const unsigned char *)e->text + e->where, e->length - e->where, &c);
+        FUZZ_MUST(bytes == 0 || (!t->bpe && !has_token(t, e->text + e->where, (size_t)bytes)));
+        return;
+    }
+    size_t at = 0;
+    for (int64_t i = 0; i < e->count; i++) {
+        FUZZ_MUST(e->ids[i] >= 0 && e->ids[i] < t->vocab_size);
+        size_t bytes;
+        const char *token = tokenizer_decode(t, e->ids[i], &bytes);
+        FUZZ_MUST(bytes > 0 && bytes <= TOKENIZER_TOKEN_MAX && bytes <= e->length - at);
+        FUZZ_MUST(!memcmp(e->text + at, token, bytes));
+        at += bytes;
+    }
+    FUZZ_MUST(at == e->length);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
+    struct fuzz_input input = {bytes, bytes + length};
+    size_t string_length, text_length = 0;
+    char *string = fuzz_take(&input, '\n', &string_length);
+    if (!string) {
+        return 0;
+    }
+    struct tokenizer tokenizer;
+    const char *error = NULL;
+    if (tokenizer_parse(&tokenizer, string, &error)) {
+        FUZZ_MUST(!strcmp(tokenizer.text, string) && tokenizer.vocab_size > 0);
+        FUZZ_MUST(tokenizer.vocab_size <= 1 << 21);
+        int32_t start = tokenizer_start(&tokenizer);
+        FUZZ_MUST(start >= 0 && start < tokenizer.vocab_size);
+        char line[96];
+        tokenizer_describe(&tokenizer, line);
+        text_length = (size_t)(input.end - input.at);
+        struct encoding e = {&tokenizer, (const char *)input.at, text_length, SIZE_MAX, NULL, 0};
+        e.ids = malloc(text_length * sizeof *e.ids + 1);
+        e.count = tokenizer_encode(&tokenizer, e.text, e.length, e.ids, &e.where);
+        check(&e);
+        free(e.ids);
+        tokenizer_free(&tokenizer);
+    } else {
+        FUZZ_MUST(error != NULL);
+    }
+    free(string);
+    return 0;
+}
