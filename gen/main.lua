@@ -98,6 +98,7 @@ local function main()
   end
   local c = config.load(configs, assignments, { backend = args.backend })
   c.build_name = args.name or build_name(c, assignments)
+  if c.build_name:find("[%c\127]") then fail(64, "--name: has control characters; wanted plain text") end
   if args.print then
     print(c[args.print])
     return

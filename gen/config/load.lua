@@ -165,6 +165,10 @@ function config.load(paths, assignments, options)
     for _, name in ipairs(names) do set(draft, name, stated[name], path) end
   end
   for _, assignment in ipairs(assignments) do
+    -- Also of a key that means nothing here: an assignment is a part of the build's name, which stands in comments.
+    if assignment:find("[%c\127]") then
+      fail(USAGE, "SET", "'%s' has control characters; wanted plain text", sandbox.printable(assignment, 60))
+    end
     local name, text = assignment:match("^([^=]*)=(.*)$")
     if not name then
       fail(USAGE, "SET", "'%s' is not key=value", sandbox.printable(assignment, 60))

@@ -4,8 +4,17 @@ local files = require("gen.base.files")
 
 local results = {}
 
+-- A finite number, or nil.
 local function number(line, key)
-  return tonumber(line:match('"' .. key .. '":(-?[%d.eE+-]+)'))
+  local value = tonumber(line:match('"' .. key .. '":(-?[%d.eE+-]+)'))
+  return value and value - value == 0 and value or nil
+end
+
+-- A whole number from 0 on that a float holds exactly, or nil: iterations are added to, and printed.
+local function whole(line, key)
+  local value = number(line, key)
+  value = value and math.tointeger(value)
+  return value and value >= 0 and value <= 1 << 53 and value or nil
 end
 
 -- Reads metrics.jsonl line by line; a half-written last line ends it. Returns { steps, iters (the next iteration),
@@ -16,9 +25,9 @@ function results.metrics(folder)
   local file = io.open(folder .. "/metrics.jsonl", "rb")
   if not file then return m end
   for line in file:lines() do
-    local iter, ms = number(line, "iter"), number(line, "ms")
+    local iter, ms = whole(line, "iter"), number(line, "ms")
     if not iter or not line:find("}$") then break end
-    m.seconds = m.seconds + (ms or 0) / 1000
+    m.seconds = m.seconds + math.max(0, math.min(ms or 0, 1e12)) / 1000
     if line:find('"val_loss"', 1, true) then
       local e = { iter = iter, train = number(line, "train_loss"), val = number(line, "val_loss") }
       table.insert(m.evaluations, e)
@@ -35,7 +44,11 @@ end
 function results.status(folder)
   local text = files.read(folder .. "/status.json")
   local ok, status = pcall(dkjson.decode, text or "")
-  return ok and type(status) == "table" and status or nil
+  if not ok or type(status) ~= "table" then return nil end
+  local known = status.status == "done" or status.status == "failed" or status.status == "stopped"
+  local code = math.type(status.code) == "integer" and status.code >= 0 and status.code < 256
+  local line = status.line == nil or type(status.line) == "string" and not status.line:find("[%c\127]")
+  return known and code and line and status or nil
 end
 
 -- The last line of a log, for a message.

@@ -280,6 +280,13 @@ check.test("control characters are refused earlier", function()
     check.equal(code, 64, "exit code")
     if not output:find("control characters", 1, true) then error(output) end
   end
+  -- A key that means nothing here takes any value, but is a part of the build's name, which comments have.
+  for _, words in ipairs { "$'device=x\ny'", "--name $'x\ny'" } do
+    local line = "lua5.4 gen/main.lua --build %s/x configs/bigram.lua vocab_size=65 " .. words:gsub("\n", "\\n")
+    local code, output = run("bash -c " .. files.quoted(line:format(root)))
+    check.equal(code, 64, "exit code")
+    if not output:find("control characters", 1, true) then error(output) end
+  end
 end)
 
 check.test("literal.string leaves nothing for C to interpret", function()

@@ -128,5 +128,10 @@ for name in "cfg/my config" "cfg/it\"s" "cfg/конфиг"; do
 done
 run "make build CONFIG=\"it's.lua\""
 check "refused: a quote" says 'no quotes'
+run 'make build CONFIG=cfg/micro.lua SET='\''data_dir=$(shell touch ran)'\'
+check "refused: a dollar sign" eval 'ends 2 && one_line && says "SET: no dollar signs" && [ ! -e ran ]'
+run "make build CONFIG=cfg/micro.lua SET='n_layer=2
+n_head=2'"
+check "refused: two lines" eval 'ends 2 && one_line && says "SET: one line is wanted"'
 
 finish
