@@ -38,12 +38,16 @@ static bool copy(int terminal, int64_t microseconds, const char *text, int count
         if (ppoll(&poller, 1, &wait, NULL) <= 0) {
             continue;
         }
+        if (seen_length == sizeof seen - 1) {
+            seen_length = 0;
+        }
         const ssize_t got = read(terminal, seen + seen_length, sizeof seen - 1 - seen_length);
         if (got <= 0) {
             return false; // EIO: nobody has the terminal open any more
         }
         fwrite(seen + seen_length, 1, (size_t)got, stdout);
         seen_length += (size_t)got;
+        seen[seen_length] = 0;
         int found = 0;
         for (const char *at = seen; text && (at = strstr(at, text)); at++) {
             found++;
@@ -71,6 +75,8 @@ int main(int argc, char **argv) {
     int terminal;
     const pid_t child = forkpty(&terminal, NULL, NULL, NULL);
     if (child == 0) {
+        signal(SIGINT, SIG_DFL); // a shell's background jobs ignore both
+        signal(SIGQUIT, SIG_DFL);
         execvp(argv[5], argv + 5);
         _exit(127);
     }
