@@ -39,7 +39,7 @@ download() { # url file sha256 [what else to do by hand]
         stop 66 "$2: missing, and the download failed ($(echo "$why" | head -n 1)); put $1 there${4-}"
     found=$(sha256 "$part")
     [ "$found" = "$3" ] || stop 65 "$1: sha256 is $found, wanted $3; put the right file at $2"
-    mv "$part" "$2" || exit 74
+    sync "$part" && mv "$part" "$2" || exit 74
 }
 # Checks a file of GPT-2's tokenizer, or downloads it.
 gpt2_file() { # name sha256 [what else to do by hand]
@@ -169,7 +169,7 @@ if [ -n "$twin" ] && [ "$hash" != $tiny_sha256 ]; then
     stop 65 "$source: sha256 is $hash, wanted $tiny_sha256; another text is another data set: make data DATASET=mytext TEXT=..."
 fi
 if [ "$source" = "$part" ]; then
-    mv "$part" "$input" || exit 74
+    sync "$part" && mv "$part" "$input" || exit 74
     source=$input
 fi
 [ "$tokenizer" != gpt2 ] || gpt2_files

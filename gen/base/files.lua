@@ -33,8 +33,8 @@ local function process()
   return number or 0
 end
 
--- Raises { code, message } if the text cannot be written.
-function files.write(path, text)
+-- Raises { code, message } if the text cannot be written. durable: it, and its name, would survive a power cut.
+function files.write(path, text, durable)
   if files.read(path) == text then return end
   make_folder(path:match("^(.*)/[^/]*$"))
   local temporary = ("%s.%d.tmp"):format(path, process())
@@ -45,11 +45,16 @@ function files.write(path, text)
     local closed, close_message = file:close()
     if not closed then ok, message = nil, close_message end
   end
+  if ok and durable and not os.execute("sync " .. files.quoted(temporary) .. " 2>/dev/null") then
+    ok, message = nil, "cannot be synced"
+  end
   if ok then ok, message = os.rename(temporary, path) end
   if not ok then
     os.remove(temporary)
     error({ code = 74, message = ("%s: cannot be written: %s"):format(path, message) })
   end
+  -- Folders of some file systems cannot be synced.
+  if durable then os.execute("sync " .. files.quoted(path:match("^(.*)/")) .. " 2>/dev/null") end
 end
 
 return files

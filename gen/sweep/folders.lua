@@ -161,7 +161,7 @@ function folders.arrange(p, changed, say)
     local order = { "format", "name", "run" }
     for _, key in ipairs(schema.keys) do order[#order + 1] = key.name end
     local text = dkjson.encode({ format = 1, name = run.name, run = run.identity }, { keyorder = order })
-    files.write(run.folder .. "/resolved.json", text .. "\n")
+    files.write(run.folder .. "/resolved.json", text .. "\n", true)
   end
 end
 

@@ -49,8 +49,9 @@ copy_beginning() {
         esac
         cp -R "$path" "$run/" || return
     done
-    cp "$from/state.safetensors" "$run/state.safetensors.tmp" &&
-        mv "$run/state.safetensors.tmp" "$run/state.safetensors" &&
+    # A power cut leaves no state without what belongs to it.
+    cp "$from/state.safetensors" "$run/state.safetensors.tmp" && sync "$run"/* "$run" &&
+        mv "$run/state.safetensors.tmp" "$run/state.safetensors" && sync "$run" &&
         echo "continues a copy of $from: the same run up to there" >>"$log"
 }
 if [ ! -f "$run/state.safetensors" ]; then

@@ -44,15 +44,20 @@ static _Noreturn void folder_fail(const char *path, const char *what) {
         strerror(errno));
 }
 
-// Makes a folder and its parents.
+// Makes a folder and its parents, whose names then survive a power cut; also of those that another
+// program has just made, as far as this one may.
 static void folder_make(const char *path) {
     char *part = folder_join(path, "", "");
     for (char *c = part + 1;; c++) {
         if (*c == '/' || *c == 0) {
             char end = *c;
             *c = 0;
-            if (mkdir(part, 0777) ? errno != EEXIST : !sync_names(part)) {
+            bool made = !mkdir(part, 0777);
+            if (!made && errno != EEXIST) {
                 folder_fail(part, "cannot make this folder");
+            }
+            if (!sync_names(part) && made && errno != EACCES) {
+                folder_fail(part, "cannot sync the folder above");
             }
             *c = end;
             if (!end) {

@@ -93,7 +93,8 @@ local function kill_at_times(scene, wanted_kills)
     local code, where = 137
     while code == 137 and done < wanted_kills do
       local after = math.random() * longest
-      code = stage:sh(("timeout -s KILL %.4f %s"):format(after, scene.command))
+      -- Waits until it is dead: its lock on the folder goes with it.
+      code = stage:sh(("%s & sleep %.4f; kill -KILL $! 2>/dev/null; wait $!"):format(scene.command, after))
       where = ("%.1f ms after its start"):format(after * 1e3)
       if code == 137 then
         done = done + 1

@@ -44,7 +44,7 @@ done]]
 
 -- A training in $box/run. flags: of the command.
 local function training(scene, flags)
-  scene.command = train .. flags
+  scene.command = scene.command or train .. flags
   scene.saved = { "run/state.safetensors", "run/ckpt.safetensors" }
   scene.measured = { "run/run.json" }
   scene.readable = readable
@@ -75,6 +75,8 @@ local other_text = 'build/prepare --name=d ' .. of_text .. 'b"'
 scenes.list = {
   training({ name = "a training" }, ""),
   training({ name = "a training with tables and event files" }, " --csv=1 --tensorboard=1"),
+  training({ name = "a training in a folder that was just made",
+    command = [=[sh -c 'mkdir -p "$0/run" && exec "$1" --out_dir="$0/run" --threads=1' "$box" "$bin/train"]=] }, ""),
   training({ name = "a resumed training", fill = train .. " --csv=1 --max_iters=6" }, " --csv=1"),
   training({ name = "a training over another one", fill = train .. " --seed=5 --tensorboard=1",
     precious = { "run/state.safetensors", "run/ckpt.safetensors", "run/metrics.jsonl", "run/run.json",

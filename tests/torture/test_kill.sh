@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 74
 . tests/torture/torture.sh
 small_runs
 
-share=20 times=40
+share=40 times=20
 [ -z "$all" ] || share=1 times=1000
 kills() { # calls or times, how many
     lua5.4 tests/torture/kill.lua "$small/work" "$small/bin" "$small/texts" "$seed" "$1" "$2"

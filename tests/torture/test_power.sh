@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 74
 small_runs
 
 # Cuts in all; how many random ways at each call, and on one of how many disks the command is run again.
-random_ways=2 share=12
+random_ways=2 share=20
 [ -z "$all" ] || random_ways=8 share=1
 power() { # cut or without, share
     lua5.4 tests/torture/power.lua "$small/work" "$small/bin" "$small/texts" "$seed" "$1" $random_ways "$2"
