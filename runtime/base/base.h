@@ -28,6 +28,9 @@ enum exit_code {
 // program was started without; otherwise the next file opened would get that number and receive
 // what is printed.
 void streams_open(void);
+// Every program ends with this: returns the code to exit with, which is EXIT_IO, after a line that
+// says why, if all went well but what was printed could not be written.
+int streams_close(int code);
 // Prints one line to stderr (place, what was found, what was wanted, what to do) and exits.
 _Noreturn void die(enum exit_code code, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
@@ -37,6 +40,13 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern void (*die_hook)(void);
 // The exit code for an errno set by reading or writing: EXIT_MEMORY for ENOMEM, else EXIT_IO.
 enum exit_code exit_code_of(int reason);
+
+// Repeats a call that a signal interrupts, as those on network file systems and on ones in user
+// space may be: the signal that asks for a stop comes just before the state is saved.
+#define UNINTERRUPTED(result, call)                                                                \
+    do {                                                                                           \
+        result = call;                                                                             \
+    } while (result < 0 && errno == EINTR)
 
 // ---- allocate.c: memory -------------------------------------------------------------------------
 // Each dies with EXIT_MEMORY and "no memory for WHAT" if there is none. free() frees the result.
@@ -197,6 +207,13 @@ bool json_integer(const struct json *json, int value, int64_t *out);
 void json_write_string(FILE *out, const char *text, size_t length);
 // Writes nine significant digits, which identify a float exactly, or null if x is not finite.
 void json_write_number(FILE *out, double x);
+
+// ---- there.c: whether something is at a path ----------------------------------------------------
+// Each dies with EXIT_IO where that cannot be seen, since a file that is taken to be missing would
+// be made anew.
+
+bool path_is_there(const char *path); // a link counts as what it leads to
+bool path_is_taken(const char *path); // a link counts itself
 
 // ---- replace.c: replacing a small file atomically -----------------------------------------------
 

@@ -18,6 +18,15 @@ void streams_open(void) {
     }
 }
 
+int streams_close(int code) {
+    if ((fflush(stdout) || ferror(stdout)) && code == EXIT_DONE) {
+        warn("stdout: could not be written, so a part of what was printed is lost; make room, or "
+             "print to another place");
+        return EXIT_IO;
+    }
+    return code;
+}
+
 // Messages contain names from files of unknown origin: control characters, which could break the
 // line or drive the terminal, are printed as question marks.
 static void log_line(const char *format, va_list arguments) {

@@ -18,7 +18,7 @@ static _Noreturn void replace_fail(const struct replacement *r, int reason) {
 
 void replace_begin(struct replacement *r, const char *path) {
     struct stat status;
-    if (!lstat(path, &status) && !S_ISREG(status.st_mode)) {
+    if (path_is_taken(path) && !lstat(path, &status) && !S_ISREG(status.st_mode)) {
         die(EXIT_IO, "%s: is not a regular file, so it is not replaced; name another path", path);
     }
     *r = (struct replacement){.path = allocate_copy(path, strlen(path), "a path"),
@@ -36,8 +36,10 @@ void replace_end(struct replacement *r) {
         good = false;
         reason = errno;
     }
-    if (good && rename(r->temporary, r->path)) {
-        good = false;
+    if (good) {
+        int done;
+        UNINTERRUPTED(done, rename(r->temporary, r->path));
+        good = done == 0;
         reason = errno;
     }
     if (!good) {

@@ -10,7 +10,9 @@
 
 // What cannot be synced, as a pipe or a folder of some file systems, gives EINVAL.
 static bool sync_file(int file) {
-    return fsync(file) == 0 || errno == EINVAL;
+    int done;
+    UNINTERRUPTED(done, fsync(file));
+    return done == 0 || errno == EINVAL;
 }
 
 bool sync_stream(FILE *stream) {
@@ -21,7 +23,8 @@ bool sync_names(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? allocate_copy(path, (size_t)(slash - path) + 1, "a path")
                          : allocate_copy(".", 1, "a path");
-    int file = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int file;
+    UNINTERRUPTED(file, open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     free(folder);
     if (file < 0) {
         return false;

@@ -101,8 +101,8 @@ struct tensor_out {
 // Writes all tensors, the metadata (metadata_count pairs: key, value, key, value ...; values with
 // no quote, backslash or control character) and hashes of the tensors and of the header to
 // path.tmp, fsyncs, renames, fsyncs the folder. The header is padded with spaces so that data
-// starts at a multiple of 64. False with one line in error; the old file is then untouched and no
-// temporary file is left.
+// starts at a multiple of 64. False with one line in error, and errno set; the old file is then
+// untouched and no temporary file is left.
 bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
                        const char *const *metadata, int metadata_count, char error[512]);
 

@@ -153,6 +153,7 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
     char *header =
         safetensors_header(path, tensors, count, metadata, metadata_count, &header_bytes, error);
     if (!header) {
+        errno = EINVAL;
         return false;
     }
     size_t total = header_bytes;
@@ -166,15 +167,21 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
         parts[i + 1] = (struct iovec){(void *)tensors[i].data, safetensors_bytes(&tensors[i])};
     }
 
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    bool good = fd >= 0 && safetensors_put(fd, parts, count + 1) && fsync(fd) == 0;
+    int fd, done = 0;
+    UNINTERRUPTED(fd, open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    bool good = fd >= 0 && safetensors_put(fd, parts, count + 1);
+    if (good) {
+        UNINTERRUPTED(done, fsync(fd));
+        good = done == 0;
+    }
     int reason = errno; // of the first call that failed; cleaning up may change errno
-    if (fd >= 0 && close(fd) != 0 && good) {
+    if (fd >= 0 && close(fd) != 0 && good && errno != EINTR) { // it is closed all the same
         good = false;
         reason = errno;
     }
-    if (good && rename(temporary, path) != 0) {
-        good = false;
+    if (good) {
+        UNINTERRUPTED(done, rename(temporary, path));
+        good = done == 0;
         reason = errno;
     }
     if (!good) {
@@ -185,11 +192,13 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
                  strerror(reason));
     } else if (!sync_names(path)) {
         good = false;
+        reason = errno;
         snprintf(error, SAFETENSORS_ERROR, "%s: is written, but its folder cannot be synced: %s",
-                 path, strerror(errno));
+                 path, strerror(reason));
     }
     free(parts);
     free(temporary);
     free(header);
+    errno = reason;
     return good;
 }

@@ -478,7 +478,7 @@ int main(int argc, char **argv) {
     if (b.serve) {
         bench_serve(&b);
         model_destroy(&b.m);
-        return EXIT_DONE;
+        return streams_close(EXIT_DONE);
     }
     printf("%s: %s, %d threads\n", run_config_name, model_info.title, b.threads);
     machine_name(b.machine);
@@ -495,5 +495,5 @@ int main(int argc, char **argv) {
     bench_print(&b, &figures);
     bench_write(&b, &figures);
     model_destroy(&b.m);
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

@@ -31,5 +31,5 @@ int main(int argc, char **argv) {
             code = found;
         }
     }
-    return code;
+    return streams_close(code);
 }

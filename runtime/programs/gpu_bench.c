@@ -293,5 +293,5 @@ int main(int argc, char **argv) {
     bench_print(&b);
     free(b.rows);
     free(b.ms);
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

@@ -185,5 +185,5 @@ int main(int argc, char **argv) {
     CUDA_CHECK(cudaFree(memory));
     CUDA_CHECK(cudaFree(gpu.workspace));
     gpu_close(&gpu);
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

@@ -209,5 +209,5 @@ int main(int argc, char **argv) {
     free(g.kept);
     free(g.change);
     model_destroy(&g.m);
-    return wrong ? EXIT_INTERNAL : EXIT_DONE;
+    return streams_close(wrong ? EXIT_INTERNAL : EXIT_DONE);
 }

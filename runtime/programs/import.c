@@ -177,5 +177,5 @@ int main(int argc, char **argv) {
     free(tensors);
     free(out);
     free(tokenizer);
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

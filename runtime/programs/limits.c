@@ -5,5 +5,5 @@
 int main(void) {
     streams_open();
     printf("%d\n%zu\n", processors_allowed(), memory_available(""));
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

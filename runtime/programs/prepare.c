@@ -56,15 +56,17 @@ static void prepare_remove(void) {
     }
 }
 
+_Noreturn static void prepare_cannot_write(const struct prepare_file *file) {
+    die(exit_code_of(errno), "%s: cannot write: %s", file->path, strerror(errno));
+}
+
 static void prepare_remove_one(struct prepare_file *file) {
-    unlink(file->temporary);
+    if (unlink(file->temporary) != 0) {
+        prepare_cannot_write(file);
+    }
     fclose(file->stream);
     free(file->temporary);
     file->temporary = NULL;
-}
-
-_Noreturn static void prepare_cannot_write(const struct prepare_file *file) {
-    die(exit_code_of(errno), "%s: cannot write: %s", file->path, strerror(errno));
 }
 
 static struct prepare_file *prepare_create(int i, const char *dir, const char *name) {
@@ -91,15 +93,21 @@ static void prepare_sync_names(const struct prepare_file *file) {
 }
 
 // Token files first, then meta.json. Also after a power cut none of them has its name before
-// meta.json.tmp has, which says that they were made here.
+// meta.json.tmp has, which says that they were made here. If one cannot be renamed, those before it
+// have their names already: then meta.json.tmp stays (prepare_stated).
 static void prepare_rename(void) {
-    const struct prepare_file *meta = &prepare_files[2];
+    struct prepare_file *meta = &prepare_files[2];
+    bool some = false;
     prepare_sync_names(meta);
     for (int i = 0; i < 3; i++) {
         const struct prepare_file *file = &prepare_files[i];
         if (file->temporary && rename(file->temporary, file->path) != 0) {
+            if (some) {
+                meta->temporary = NULL; // prepare_remove then keeps it
+            }
             prepare_cannot_write(file);
         }
+        some = some || file->temporary;
     }
     prepare_sync_names(meta);
 }
@@ -301,7 +309,7 @@ static struct prepare_stated prepare_stated(const char *out) {
     const char *error, *text = prepare_bytes(path, &length);
     struct json *meta = text ? json_parse(text, length, &error) : NULL;
     if (!text) {
-        stated.elsewhere = access(half, F_OK) != 0; // else ours, stopped before its last rename
+        stated.elsewhere = !path_is_there(half); // else ours, stopped before its last rename
     } else if (meta && json_is_object(meta, 0)) {
         for (int i = 0; i < 2; i++) {
             if (!json_integer(meta, json_get(meta, 0, keys[i]), &stated.tokens[i])) {
@@ -319,13 +327,13 @@ static struct prepare_stated prepare_stated(const char *out) {
 // Renames a token file to the first free name of train.previous.bin, train.previous2.bin ...
 static void prepare_set_aside(const char *path, const char *out, const char *stem) {
     char number[16] = "", *aside = NULL;
-    for (int n = 2; !aside || access(aside, F_OK) == 0; n++) {
+    for (int n = 2; !aside || path_is_taken(aside); n++) {
         free(aside);
         aside = allocate_print("a path", "%s/%s.previous%s.bin", out, stem, number);
         snprintf(number, sizeof number, "%d", n);
     }
     if (rename(path, aside) != 0) {
-        die(EXIT_IO, "%s: cannot be renamed to %s: %s", path, aside, strerror(errno));
+        die(exit_code_of(errno), "%s: cannot be renamed to %s: %s", path, aside, strerror(errno));
     }
     printf("%s: is not what %s/meta.json says; now %s\n", path, out, aside);
     free(aside);
@@ -336,7 +344,7 @@ static struct prepare_stated prepare_guard(const char *out) {
     const struct prepare_stated stated = prepare_stated(out);
     for (int i = 0; i < 2; i++) {
         char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
-        if (stated.elsewhere && access(path, F_OK) == 0) {
+        if (stated.elsewhere && path_is_there(path)) {
             die(EXIT_USAGE,
                 "%s: was not made here, and is not written over; move it away, or take another "
                 "DATASET",
@@ -352,7 +360,8 @@ static void prepare_keep(const char *out, const struct prepare_stated *stated) {
     for (int i = 0; i < 2; i++) {
         char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
         struct stat status;
-        if (lstat(path, &status) == 0 && status.st_size != 2 * stated->tokens[i]) {
+        if (path_is_taken(path) && !lstat(path, &status) &&
+            status.st_size != 2 * stated->tokens[i]) {
             prepare_set_aside(path, out, prepare_stems[i]);
         }
         free(path);
@@ -479,7 +488,7 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); // writing beyond a file size limit then fails as on a full disk
     if (options.adopt) {
         prepare_adopt(&options);
-        return EXIT_DONE;
+        return streams_close(EXIT_DONE);
     }
 
     struct prepare_text text = {0};
@@ -524,5 +533,5 @@ int main(int argc, char **argv) {
     printf("%s: %llu tokens\n", prepare_files[1].path, (unsigned long long)val);
     printf("%s: the vocabulary: %s\n", prepare_files[2].path, vocabulary);
     tokenizer_free(&tokenizer);
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

@@ -79,7 +79,7 @@ static void read_file(struct prompt *prompt, const char *path) {
         }
     }
     if (ferror(file)) {
-        die(EXIT_IO, "%s: cannot read the prompt: %s", path, strerror(errno));
+        die(exit_code_of(errno), "%s: cannot read the prompt: %s", path, strerror(errno));
     }
     fclose(file);
 }

@@ -107,7 +107,7 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
     bench_weights_path = b->weights;
     die_hook = bench_remove_weights;
     if (!safetensors_write(b->weights, out, tensors, metadata, 2, error)) {
-        die(EXIT_IO, "%s", error);
+        die(exit_code_of(errno), "%s", error);
     }
     free(tokenizer);
     free(out);
@@ -377,7 +377,7 @@ static _Noreturn void bench_help(void) {
            "  --help        print this\n\n"
            "The trainer's other flags are accepted, as bench does, and have no effect.\n",
            sampler_info.config);
-    exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
+    exit(streams_close(EXIT_DONE));
 }
 
 int main(int argc, char **argv) {
@@ -438,5 +438,5 @@ int main(int argc, char **argv) {
     sampler_close(&b.file, &b.s);
     unlink(b.weights);
     bench_report(&b);
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

@@ -553,5 +553,5 @@ int main(int argc, char **argv) {
     folder_free(&t.folder);
     data_close(&t.data);
     model_destroy(&t.m);
-    return code;
+    return streams_close(code);
 }

@@ -140,5 +140,5 @@ int main(int argc, char **argv) {
     for (const struct tune_shape *const *shape = tune_shapes; *shape; shape++) {
         tune_shape(&t, *shape);
     }
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

@@ -122,7 +122,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
     char error[512];
     int pairs = (int)(sizeof metadata / sizeof metadata[0] / 2) - !m->products;
     if (!safetensors_write(path, out, outs, metadata, pairs, error)) {
-        die(EXIT_IO, "%s", error);
+        die(exit_code_of(errno), "%s", error);
     }
     free(out);
     free(tensors);

@@ -88,8 +88,7 @@ void folder_lock(const struct folder *folder) {
             folder->out, *pid ? pid : "(unknown)");
     }
     // the descriptor stays open, so that the lock is held until the process ends, however it does
-    int length = snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
-    if (ftruncate(lock, 0) || write(lock, pid, (size_t)length) != length) {
+    if (ftruncate(lock, 0) || dprintf(lock, "%ld\n", (long)getpid()) < 0) {
         folder_fail(path, "cannot write");
     }
     free(path);
@@ -117,11 +116,6 @@ static void folder_sync(const char *path) {
     }
 }
 
-static bool folder_is_taken(const char *path) {
-    struct stat status;
-    return !lstat(path, &status);
-}
-
 char *folder_keep_aside(const char *path) {
     struct stat own, taken;
     if (lstat(path, &own)) {
@@ -131,8 +125,8 @@ char *folder_keep_aside(const char *path) {
         return NULL;
     }
     char *aside = folder_aside(path, "damaged", 1);
-    for (int set = 2; !lstat(aside, &taken); set++) {
-        if (taken.st_dev == own.st_dev && taken.st_ino == own.st_ino) {
+    for (int set = 2; path_is_taken(aside); set++) {
+        if (!lstat(aside, &taken) && taken.st_dev == own.st_dev && taken.st_ino == own.st_ino) {
             return aside; // a process that was killed behind link()
         }
         free(aside);
@@ -161,7 +155,7 @@ static bool folder_has_set(const struct folder *folder, int set) {
     bool has = tensorboard_has_set(folder->out, set);
     for (int i = 0; i < FOLDER_FILES && !has; i++) {
         char *previous = folder_aside(path[i], "previous", set);
-        has = folder_is_taken(previous);
+        has = path_is_taken(previous);
         free(previous);
     }
     return has;

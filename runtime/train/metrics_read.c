@@ -140,8 +140,9 @@ bool metrics_cut(const char *path, FILE *file, const struct progress *progress, 
         metrics_keep_good(&m, progress->iter);
         whole = false;
     } else if (ftruncate(fileno(file), m.bytes)) {
-        die(EXIT_IO, "%s: cannot cut it back: %s; free space or name another folder with --out_dir",
-            path, strerror(errno));
+        die(exit_code_of(errno),
+            "%s: cannot cut it back: %s; free space or name another folder with --out_dir", path,
+            strerror(errno));
     }
     if (progress->log_lines >= 0 && m.lines != progress->log_lines) {
         warn("%s: has %" PRId64 " lines of iterations before %" PRId64

@@ -99,7 +99,7 @@ static _Noreturn void options_help(const struct run *run) {
         column = wrap ? 2 + length : column + length;
     }
     printf("\n");
-    exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
+    exit(streams_close(EXIT_DONE));
 }
 
 // ---- suggestions --------------------------------------------------------------------------------

@@ -85,7 +85,7 @@ static void start_check_same(const struct start *s, const char *another) {
         printf("%s: this run is finished, after %lld iterations; to train longer: "
                "--init_from=resume --max_iters=N; %s\n",
                s->folder->out, (long long)header.progress.iter, another);
-        exit(EXIT_DONE);
+        exit(streams_close(EXIT_DONE));
     }
     free(own);
     checkpoint_free_header(&header);
@@ -115,7 +115,7 @@ static void start_resume(const struct start *s) {
         printf("%s: nothing to do: %lld iterations are done and max_iters = %lld; raise "
                "--max_iters\n",
                s->folder->out, (long long)s->progress->iter, (long long)s->run->max_iters);
-        exit(EXIT_DONE);
+        exit(streams_close(EXIT_DONE));
     }
     printf("resuming from %s, iteration %lld\n", path, (long long)s->progress->iter);
 }
@@ -144,7 +144,8 @@ static void start_hash(const char *path, char hash[17]) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (file < 0 || fstat(file, &status) || !hash_file(file, (size_t)status.st_size, true, hash)) {
-        die(exit_code_of(errno), "--init_from=%s: cannot read it: %s", path, strerror(errno));
+        die(exit_code_of(errno), "--init_from=%s: cannot read it: %s", path,
+            errno ? strerror(errno) : "it became shorter meanwhile");
     }
     close(file);
 }
@@ -175,7 +176,7 @@ static bool start_began_from(const struct start *s, const char *path) {
     const struct progress *then = &header.progress;
     char plain[256], hash[17] = "";
     start_plain_path(path, plain);
-    bool there = !access(path, F_OK), same_path = !strcmp(then->from_path, plain);
+    bool there = path_is_there(path), same_path = !strcmp(then->from_path, plain);
     if (!*then->from) {
         die(EXIT_USAGE,
             "%s: an earlier version wrote it, which did not say what a run began from; "
@@ -205,7 +206,7 @@ static bool start_began_from(const struct start *s, const char *path) {
 
 // Finetuning: starts a new run from the weights in a file.
 static void start_from(const struct start *s, const char *path) {
-    if (access(path, F_OK)) {
+    if (!path_is_there(path)) {
         die(EXIT_MISSING,
             "--init_from=%s: no such file; give auto, scratch, resume or the path of a checkpoint",
             path);
@@ -249,7 +250,7 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
                const struct folder *folder, const struct data *data, struct progress *progress) {
     const struct start s = {m, info, run, folder, data, progress};
     const char *from = *run->init_from ? run->init_from : "auto";
-    bool there = !access(folder->state, F_OK);
+    bool there = path_is_there(folder->state);
     bool automatic = !strcmp(from, "auto"), scratch = !strcmp(from, "scratch");
     bool resume = !strcmp(from, "resume"), path = !automatic && !scratch && !resume;
     if (!there && !run->eval_only) {

@@ -134,14 +134,15 @@ void prepare_fold(struct prepare_text *text, FILE *out, const char *path) {
         }
         putc(c == '\r' ? '\n' : c, out);
     }
-    if (fflush(out) != 0 || ferror(out)) {
+    const long length = fflush(out) || ferror(out) ? -1 : ftell(out);
+    if (length < 0) {
         die(exit_code_of(errno), "%s: cannot write: %s", path, strerror(errno));
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
-    text->length = (size_t)ftell(out);
+    text->length = (size_t)length;
     text->bytes = mapped_open(fd, text->length, path);
     text->characters = 0;
     free(text->mark);

@@ -156,7 +156,7 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             print_help();
-            exit(fflush(stdout) == 0 ? EXIT_DONE : EXIT_IO);
+            exit(streams_close(EXIT_DONE));
         }
         if (strncmp(argv[i], "--", 2) != 0) {
             if (argv[i][0] == '-') {
