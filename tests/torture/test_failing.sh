@@ -1,0 +1,74 @@
+#!/bin/sh
+# test_failing.sh: each call of trainer, sampler and prepare that asks for memory or touches a file fails once: the
+# program carries on with the same results, or ends with the right code and one line that names the file; then the same
+# command ends as if nothing had been. Reads and writes of half are no errors.
+# shares: mite
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+. tests/torture/torture.sh
+. tests/torture/mite.sh
+
+each() { # what, how many in the quick part, words of failing, --, program ...
+    what=$1
+    sample="--sample=$2 --seed=$seed"
+    [ -z "$all" ] || sample=
+    shift 2
+    # shellcheck disable=SC2086
+    judged "$what (SEED=$seed)" nice "$tmp/failing" $sample "$@"
+}
+printf 'ab\r\nba\r' >"$tmp/start/crlf"
+cat "$tmp/start/text" >>"$tmp/start/crlf"
+crlf=$(sha256sum <"$tmp/start/crlf" | cut -d ' ' -f 1)
+printf ab >"$tmp/begun/prompt"
+mkdir -p "$tmp/none/ab"
+cp "$tmp/start/text" "$tmp/start/crlf" "$tmp/none/ab"
+run="$files_of_a_run --from"
+logs="--csv=1 --tensorboard=1 --sample_interval=2 --checkpoint_interval=2"
+made="--result=ab/train.bin --result=ab/val.bin --result=ab/meta.json --final --from"
+prepare="--out=ab --name=ab"
+
+# Every program, with calls that fail in one way.
+programs() { # how, how many in the quick part, -static or nothing, the codes, prefix ...
+    how=$1
+    few=$2
+    static=$3
+    codes=$4
+    shift 4
+    # shellcheck disable=SC2086
+    {
+        each "a new run, $how" "$few" $run="$tmp/start" $codes -- "$@" -- "$tmp/train$static" --out_dir=out --threads=2 $logs
+        each "a run that resumes, $how" "$few" $run="$tmp/begun" $codes -- "$@" -- \
+            "$tmp/train$static" --out_dir=out --threads=2 --init_from=resume
+        each "a run from a checkpoint, $how" "$few" --result=tuned/state.safetensors --from="$tmp/begun" $codes -- "$@" -- \
+            "$tmp/train$static" --out_dir=tuned --threads=1 --init_from=out/ckpt.safetensors
+        each "the sampler, $how" "$few" --out --from="$tmp/begun" $codes -- "$@" -- \
+            "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --num_samples=1 --max_new_tokens=9
+        each "attention, $how" "$few" --result=heads.json --final --notes --from="$tmp/begun" $codes -- "$@" -- \
+            "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --attention=heads.json
+        each "new data, $how" "$few" $made="$tmp/none" $codes -- "$@" -- \
+            "$tmp/prepare$static" --text=ab/text $prepare --sha256="$sum"
+        each "data with other line ends, $how" "$few" $made="$tmp/none" $codes -- "$@" -- \
+            "$tmp/prepare$static" --text=ab/crlf $prepare --sha256="$crlf" --newlines=lf
+        each "check, $how" "$few" --out --from="$tmp/begun" $codes -- "$@" -- "$tmp/check$static" --data=data/ab
+    }
+}
+first=$cases
+programs "no memory" 15 "" --codes=71 \
+    env LD_PRELOAD="$tmp/failing_memory.so" FAILING_CALL=@K FAILING_HIT=@HIT
+reached "each allocation of trainer, sampler, prepare and check fails once" \
+    "$((cases - first)) calls: carried on, or 71, one line, and the next start exact"
+
+first=$cases
+look=files,stat,lstat,fstat,newfstatat,access,lseek,getdents64,flock
+[ -n "$all" ] && errors="EIO EACCES ENOSPC EINTR" || errors=EIO
+for error in $errors; do
+    programs $error 10 -static --codes=74 "$PWD/$tracer" --hit=@HIT --calls=$look fail @K $error
+done
+# ENOMEM where the kernel says it: threads, mappings, and files.
+programs ENOMEM 8 -static --codes=71 "$PWD/$tracer" --hit=@HIT --calls=openat,mmap,clone,clone3 fail @K ENOMEM
+reached "each system call on files of trainer, sampler, prepare and check fails once" \
+    "$((cases - first)) calls ($errors ENOMEM): carried on, or 74 (71), one line, and the next start exact"
+first=$cases
+programs "a short read or write" 8 -static --codes=99 "$PWD/$tracer" --hit=@HIT short @K
+reached "each read and write does half" "$((cases - first)) calls: carried on"
+finish
