@@ -2,6 +2,7 @@
 # test_damage.sh: in each file of a small run every bit is flipped, every length is cut to, and bytes are added; each
 # program that reads it refuses it with one line and code 65, or ends with the same results as without the damage.
 # shares: mite
+# shellcheck disable=SC2086 # lists of words
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 untraced=yes
@@ -19,11 +20,9 @@ each() { # what, file, flags of damage, --, program ...
         [ $kind = flip ] && few=40 || few=12
         [ -z "$all" ] || few=$most
         sample=${few:+--sample=$few --seed=$seed}
-        # shellcheck disable=SC2086
         judged "$what: $file, $kind (SEED=$seed)" nice "$tmp/damage" --kind=$kind --file="$file" $sample "$@"
     done
 }
-# shellcheck disable=SC2086
 set -- $files_of_a_run
 all_of() { most=; }
 many_of() { most=4000; }
@@ -66,7 +65,6 @@ reached "a flipped bit, a cut or added bytes in a state, checkpoint, tokens, met
 # ---- data that is made --------------------------------------------------------------------------
 first=$cases
 made="--result=data/ab/train.bin --result=data/ab/val.bin --result=data/ab/meta.json"
-# shellcheck disable=SC2086
 each "prepared again" data/ab/meta.json --from="$tmp/start" $made --codes=64,65 --names=data/ab -- \
     "$tmp/prepare" --text=text --out=data/ab --name=ab --sha256="$sum"
 # nanoGPT's vocabulary of two characters
@@ -104,7 +102,6 @@ file:close()
 LUA
 bpe="--result=ab/train.bin --result=ab/val.bin --result=ab/meta.json"
 for file in vocab.bpe encoder.json; do
-    # shellcheck disable=SC2086
     each "GPT-2's tokenizer" $file --from="$tmp/bpe" $bpe --names=./ -- "$tmp/prepare" --text=text --out=ab --name=ab \
         --sha256="$sum" --tokenizer=gpt2 --gpt2=.
 done

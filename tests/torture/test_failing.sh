@@ -3,6 +3,7 @@
 # program carries on with the same results, or ends with the right code and one line that names the file; then the same
 # command ends as if nothing had been. Reads and writes of half are no errors.
 # shares: mite
+# shellcheck disable=SC2086 # lists of words
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/torture/torture.sh
@@ -13,7 +14,6 @@ each() { # what, how many in the quick part, words of failing, --, program ...
     sample="--sample=$2 --seed=$seed"
     [ -z "$all" ] || sample=
     shift 2
-    # shellcheck disable=SC2086
     judged "$what (SEED=$seed)" nice "$tmp/failing" $sample "$@"
 }
 printf 'ab\r\nba\r' >"$tmp/start/crlf"
@@ -34,7 +34,6 @@ programs() { # how, how many in the quick part, -static or nothing, the codes, p
     static=$3
     codes=$4
     shift 4
-    # shellcheck disable=SC2086
     {
         each "a new run, $how" "$few" $run="$tmp/start" $codes -- "$@" -- "$tmp/train$static" --out_dir=out --threads=2 $logs
         each "a run that resumes, $how" "$few" $run="$tmp/begun" $codes -- "$@" -- \
@@ -45,13 +44,33 @@ programs() { # how, how many in the quick part, -static or nothing, the codes, p
             "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --num_samples=1 --max_new_tokens=9
         each "attention, $how" "$few" --result=heads.json --final --notes --from="$tmp/begun" $codes -- "$@" -- \
             "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --attention=heads.json
-        each "new data, $how" "$few" $made="$tmp/none" $codes -- "$@" -- \
+        each "new data, $how" 60 $made="$tmp/none" $codes -- "$@" -- \
             "$tmp/prepare$static" --text=ab/text $prepare --sha256="$sum"
-        each "data with other line ends, $how" "$few" $made="$tmp/none" $codes -- "$@" -- \
+        each "data with other line ends, $how" 60 $made="$tmp/none" $codes -- "$@" -- \
             "$tmp/prepare$static" --text=ab/crlf $prepare --sha256="$crlf" --newlines=lf
         each "check, $how" "$few" --out --from="$tmp/begun" $codes -- "$@" -- "$tmp/check$static" --data=data/ab
     }
 }
+# What is printed does not arrive, on a full disk.
+full() { # program ...
+    (cd "$tmp/begun" && "$@" >/dev/full 2>"$tmp/said")
+    code=$?
+    cat "$tmp/said"
+    [ $code = 74 ] && [ "$(wc -l <"$tmp/said")" = 1 ] && grep -q '^stdout: ' "$tmp/said"
+}
+check "a full disk, an evaluation" full "$tmp/train" --threads=1 --eval_only=1
+check "a full disk, a sample" full "$tmp/sample" --checkpoint=out/ckpt.safetensors --num_samples=1
+check "a full disk, check" full "$tmp/check" --data=data/ab
+# A state that cannot be looked at, here for its link leads to itself, is not one that is missing.
+looped() {
+    mkdir -p "$tmp/looped" && ln -s state.safetensors "$tmp/looped/state.safetensors"
+    (cd "$tmp/begun" && "$tmp/train" --out_dir="$tmp/looped" --threads=1 >"$tmp/said" 2>&1)
+    code=$?
+    tail -n 1 "$tmp/said"
+    [ $code = 74 ] && [ ! -e "$tmp/looped/metrics.jsonl" ]
+}
+check "a state that cannot be looked at" looped
+
 first=$cases
 programs "no memory" 15 "" --codes=71 \
     env LD_PRELOAD="$tmp/failing_memory.so" FAILING_CALL=@K FAILING_HIT=@HIT
