@@ -96,6 +96,16 @@ function Disk:sync(path)
   self.pending = left
 end
 
+-- Whether an fsync of this file or folder would make sure of anything.
+function Disk:is_unsynced(path)
+  local node = self.now[path]
+  if node and not node.folder then return #node.changes > 0 end
+  for _, op in ipairs(self.pending) do
+    if op.folder == path then return true end
+  end
+  return false
+end
+
 local TRUNCATE = 512 -- O_TRUNC
 
 -- Does a call.

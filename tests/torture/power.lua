@@ -181,8 +181,11 @@ local function without_each(scene, one_of)
   local stage = break_off.stage(scene, tmp, bin, texts)
   local log, said = stage:record(true)
   local calls = disk.read(log)
+  local d = disk.new(stage.box, stage.before, stage.folders)
   for i, call in ipairs(calls) do
-    local what = (call.call == "fsync" or call.call == "fdatasync") and purpose(stage, calls, i)
+    local syncs = call.call == "fsync" or call.call == "fdatasync"
+    local what = syncs and d:is_unsynced(call.path) and purpose(stage, calls, i)
+    d:apply(call)
     if what and not needed[what] then
       needed[what] = false
       local left = table.move(calls, 1, #calls, 1, {})
