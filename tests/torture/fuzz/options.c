@@ -58,6 +58,16 @@ static void check_json(const struct run *run) {
     free(text);
 }
 
+// What goes into a checkpoint's metadata needs no escapes.
+static void check_strings(const struct run *run) {
+    const char *const strings[] = {run->out_dir, run->data_dir, run->dataset, run->init_from};
+    for (int i = 0; i < 4; i++) {
+        for (const char *c = strings[i]; *c; c++) {
+            FUZZ_MUST((unsigned char)*c >= 0x20 && *c != 0x7f && *c != '"' && *c != '\\');
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     struct line line = {.argc = 1, .argv = {"train"}};
     struct fuzz_input input = {bytes, bytes + length};
@@ -68,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     line.argv[line.argc <= FLAGS ? line.argc : FLAGS + 1] = NULL;
     if (fuzz_survives(parse, &line)) {
         check_text(&line.run);
+        check_strings(&line.run);
         check_json(&line.run);
     } else {
         FUZZ_MUST(fuzz_code == EXIT_USAGE || (fuzz_code == EXIT_DONE && !*fuzz_line));

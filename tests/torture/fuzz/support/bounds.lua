@@ -1,5 +1,7 @@
--- bounds: inputs of fuzz targets with sizes and counts about 2^31, 2^32, 2^63 and 2^64, which a reader with 32-bit
--- pointers, or a careless one, would cut to others. Writes FOLDER/TARGET.pack for each target that has such numbers:
+-- bounds: inputs of fuzz targets at the edges of what is accepted: sizes and counts about 2^31, 2^32, 2^63 and 2^64,
+-- which a reader with 32-bit pointers, or a careless one, would cut to others; tensors that overlap or leave a hole
+-- though their sum is right; each control character; the deepest nesting. Writes FOLDER/TARGET.pack for each target
+-- that has such edges:
 --
 --     lua5.4 tests/torture/fuzz/support/bounds.lua FOLDER
 package.path = "./?.lua;" .. package.path
@@ -53,4 +55,18 @@ for _, n in ipairs(numbers) do
   add("pickle", ("\x80\x02\x8c\x01ar%sj%s."):format(("<I4"):pack(bits & 0xffffffff), ("<I4"):pack(bits & 0xffffffff)))
   add("pickle", "\x80\x04\x95" .. ("<i8"):pack(bits) .. "}.")
 end
+local function two_tensors(a, b)
+  local each = '"%s":{"dtype":"F32","shape":[2],"data_offsets":[%s]}'
+  return "\0{" .. each:format("a", a) .. "," .. each:format("b", b) .. "}\0" .. ("x"):rep(16)
+end
+for _, first in ipairs { "0,8", "4,12", "8,16" } do
+  for _, second in ipairs { "0,8", "4,12", "8,16" } do add("safetensors", two_tensors(first, second)) end
+end
+for c = 0, 0x20 do
+  add("json", '"' .. string.char(c) .. '"')
+  add("json", string.char(c) .. "1")
+  add("options", "--out_dir=a" .. string.char(c) .. "b")
+end
+for depth = 30, 34 do add("json", ("["):rep(depth) .. ("]"):rep(depth)) end
+
 for target, list in pairs(parts) do files.write(folder .. "/" .. target .. ".pack", table.concat(list)) end
