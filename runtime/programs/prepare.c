@@ -498,7 +498,9 @@ int main(int argc, char **argv) {
     prepare_map(&text, options.text);
     char *string = gpt2 ? gpt2_files_read(options.gpt2) : NULL;
     prepare_check(&text);
-    if (mkdir(options.out, 0777) != 0 ? errno != EEXIST : !sync_names(options.out)) {
+    // Its name is synced too, whoever made it, as far as the folder above may be read.
+    bool made = mkdir(options.out, 0777) == 0;
+    if ((!made && errno != EEXIST) || (!sync_names(options.out) && made && errno != EACCES)) {
         die(exit_code_of(errno), "%s: cannot make the folder: %s", options.out, strerror(errno));
     }
     const struct prepare_stated stated = prepare_guard(options.out);

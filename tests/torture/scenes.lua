@@ -61,9 +61,10 @@ local function training(scene, flags)
   return scene
 end
 
--- Tokens in $box/d. flags: of build/prepare.
+-- Tokens in $box/d. flags: of build/prepare; made: another program has just made the folder.
 local function tokens(scene, flags)
-  scene.command = 'build/prepare --name=d ' .. flags
+  scene.command = (scene.made and 'sh -c \'mkdir -p "$0" && exec "$@"\' "$box/d" ' or "") ..
+    "build/prepare --name=d " .. flags
   scene.saved = {}
   scene.finals = { ["d/train.bin"] = whole, ["d/val.bin"] = whole, ["d/meta.json"] = whole }
   return scene
@@ -84,6 +85,7 @@ scenes.list = {
   training({ name = "a training whose log is damaged", precious = { "run/metrics.jsonl" },
     fill = train .. ' --max_iters=6; echo nonsense >>"$box/run/metrics.jsonl"' }, ""),
   tokens({ name = "tokens of a text" }, of_text .. 'a"'),
+  tokens({ name = "tokens in a folder that was just made", made = true }, of_text .. 'a"'),
   tokens({ name = "tokens of a text with other line ends" }, of_text .. 'a" --newlines=lf'),
   tokens({ name = "tokens of a text of the same length", fill = other_text }, of_text .. 'a"'),
   tokens({ name = "tokens that are not what they were", precious = { "d/train.bin", "d/val.bin" },
