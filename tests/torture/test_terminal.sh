@@ -65,13 +65,19 @@ again_of() { # number: none for every second one, else within a second
 one_stop() { # number
     # shellcheck disable=SC2086 # words
     type_stop "$1" "$(again_of "$1")" $counted $flags --out_dir="$tmp/run"
-    [ $code = 75 ] && goes_on && counts_are_right 1
+    goes_on && [ $code = 75 ] && counts_are_right 1
 }
-# make says the trainer's code, and ends as a program does that Ctrl-C ended.
+# make says the trainer's code, and ends as a program does that Ctrl-C ended; or, once in a hundred times, GNU make 4.3
+# takes the trainer's end in its signal handler and then misses it, and ends with 2. The trainer has stopped all the same.
 one_make() { # number
     type_stop "$1" "$(again_of "$1")" make train BUILD=build/terminal CONFIG=tests/train/resume.lua PROGRAMS=train \
         RUN="$flags --out_dir=$tmp/run"
-    [ $code = 130 ] && grep -q '^make: .*Error 75' "$tmp/screen" && goes_on && counts_are_right 1
+    goes_on && counts_are_right 1 || return 1
+    case $code in
+        130) grep -q '^make: .*Error 75' "$tmp/screen" ;;
+        2) grep -q '^make: .*wait: No child processes' "$tmp/screen" ;;
+        *) false ;;
+    esac
 }
 # While the micro-step before the write takes nine seconds.
 one_late() { # number
