@@ -5,7 +5,8 @@
 --
 -- calls: SIGKILL before, within and behind each call that touches a file; one of SHARE places is tried, taken at
 -- random. What was saved then is there to the byte (a record of the same run says what that is).
--- times: KILLS kills at random times, of runs that go on after each, until they are done.
+-- times: KILLS kills at random times, of trainings that go on after each, until they are done. Other scenes are over
+-- before a clock could meet them.
 -- After each kill all that has a final name can be read, nothing of before is lost, and the same command again comes to
 -- the same bytes as without the kill. WORD: scenes whose name has one of them.
 package.path = "./?.lua;" .. package.path
@@ -118,7 +119,7 @@ end
 math.randomseed(seed)
 local chosen = {}
 for _, scene in ipairs(scenes.list) do
-  if wanted(scene.name) then chosen[#chosen + 1] = scene end
+  if wanted(scene.name) and (how == "calls" or scene.beside) then chosen[#chosen + 1] = scene end
 end
 for i, scene in ipairs(chosen) do
   local before, before_failed = kills, failed
