@@ -406,9 +406,9 @@ end
 local RUNS = 12
 local function make_page(root, string_of)
   local asked = 0
-  local function next_string()
+  local function next_string(most)
     asked = asked + 1
-    return string_of(asked)
+    return string_of(asked, most or 60)
   end
   local folders, report = {}, { samples = {}, attention = {}, builds = {}, notes = {}, prompts = {} }
   for i = 1, RUNS do
@@ -417,8 +417,9 @@ local function make_page(root, string_of)
       settings = { n_head = i % 2 == 0 and 4 or 8 } })
     local info = json.decode(files.read(name .. "/run.json"))
     info.name, info.config_name, info.title = next_string(), next_string(), next_string()
-    if i <= 2 then -- all runs' are in one line, which is cut where it is long
-      info.hardware, info.dataset, info.tokenizer = next_string() .. ", x", next_string(), next_string()
+    if i == 1 then -- all runs' are in one line, which is cut where it is long
+      info.hardware = next_string(15):gsub(",", ";") .. ", x" -- it ends where a comma is
+      info.dataset, info.tokenizer = next_string(15), next_string(15)
     end
     info.words = next_string()
     info.run.init_from, info.run.data_dir, info.config.isa = next_string(), next_string(), next_string()
@@ -444,8 +445,8 @@ check.test("HTML: a report's strings", function()
   local wanted = html_tokens(plain:gsub(folder .. "/plain", "ROOT"))
   local made = 0
   while made < count do
-    local html = make_page(folder .. "/random", function(n)
-      return random_string():sub(1, 60) .. n -- each another, and not cut, as the placeholders are
+    local html = make_page(folder .. "/random", function(n, most)
+      return random_string():sub(1, most) .. n -- each another, and not cut, as the placeholders are
     end)
     made = made + each
     if not utf8.len(html) then error(("SEED=%d: the page is not UTF-8"):format(seed)) end
