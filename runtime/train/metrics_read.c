@@ -136,6 +136,12 @@ bool metrics_cut(const char *path, FILE *file, const struct progress *progress, 
     struct metrics_file m = {.file = file, .path = path};
     bool whole = true;
     metrics_look(&m, progress->iter);
+    if (!*m.wrong && m.lines < progress->log_lines && m.lines < m.count) {
+        // A line that would be cut may be one of those that the state knows of, damaged.
+        snprintf(m.wrong, sizeof m.wrong,
+                 "line %" PRId64 " would be cut off, and lines that the state knows of are missing",
+                 m.lines + 1);
+    }
     if (*m.wrong) {
         metrics_keep_good(&m, progress->iter);
         whole = false;
