@@ -90,14 +90,14 @@ check "its trainer ends" gone "$trainer"
 check "and has saved" grep -q "stopped before iteration" "$out/exp02-nh2-mi12000/log.txt"
 check "its finished run is done" grep -q '"done"' "$out/exp01-nh2-mi600/status.json"
 begin
-check "resumes" reaches exp02-nh2-mi12000 1800
+check "resumes" reaches exp02-nh2-mi12000 1100
 trainer=$(trainer_of exp02-nh2-mi12000)
 kill -KILL $sweeper
 wait $sweeper 2>"$tmp/checked"
 check "if make is killed, its trainers end" gone "$trainer"
 
 begin
-check "and again" reaches exp02-nh2-mi12000 2300
+check "and again" reaches exp02-nh2-mi12000 1400
 trainer=$(trainer_of exp02-nh2-mi12000)
 kill -KILL "$(parent_of "$(parent_of "$trainer")")" # the make that run.sh started
 wait $sweeper
@@ -105,7 +105,7 @@ check "if that make is killed, too" gone "$trainer"
 
 # A trainer that is killed is a failure; the others are trained all the same, and the next start resumes it.
 begin
-check "resumes again" reaches exp02-nh2-mi12000 2800
+check "resumes again" reaches exp02-nh2-mi12000 1700
 kill -KILL "$(trainer_of exp02-nh2-mi12000)"
 check "a killed trainer: its code" ends 137
 check "and its name" says "failed: exp02-nh2-mi12000: code 137"
