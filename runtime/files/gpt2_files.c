@@ -23,7 +23,6 @@
 enum {
     GPT2_FILE_MAX = 64 << 20, // bytes
     GPT2_TOKENS_MAX = 65536,  // ids are uint16 in token files
-    GPT2_SLOTS = 4 * GPT2_TOKENS_MAX,
 };
 
 // A slice of one of the files, or of a JSON string.
@@ -36,11 +35,25 @@ struct gpt2_files {
     char *text; // of all tokens, concatenated
     size_t used, room;
     struct gpt2_token {
-        size_t at, length;    // in text
-    } token[GPT2_TOKENS_MAX]; // (count)
-    int count;
-    int32_t slot[GPT2_SLOTS]; // a hash table from a token's text to id + 1; 0 is a free slot
+        size_t at, length; // in text
+    } * token;             // (count)
+    int count, most;       // tokens that there are, and room for
+    int32_t *slot;         // (slots): a hash table from a token's text to id + 1; 0 is a free slot
+    size_t slots;
+    char *string, *out; // the tokenizer's string, and its end
 };
+
+// Makes room for the bytes, this many merges and <|endoftext|>.
+static void gpt2_make_room(struct gpt2_files *files, size_t merges) {
+    const size_t most = 256 + merges + 1;
+    files->most = most < GPT2_TOKENS_MAX ? (int)most : GPT2_TOKENS_MAX;
+    files->slots = 4 * (size_t)files->most;
+    files->token = allocate((size_t)files->most, sizeof *files->token, "GPT-2's tokens");
+    files->slot = allocate(files->slots, sizeof *files->slot, "GPT-2's tokens");
+    // "bpe gpt2 ", two digits a byte, a space, eight a merge, " <|endoftext|>"
+    files->string = allocate(32 + 2 * 256 + 8 * (size_t)files->most, 1, "GPT-2's tokenizer");
+    files->out = files->string + sprintf(files->string, "bpe gpt2 ");
+}
 
 // Reads folder/name. The caller frees the text and *path.
 static char *gpt2_read(const char *folder, const char *name, char **path, size_t *length) {
@@ -86,8 +99,8 @@ static struct json *gpt2_read_json(const char *folder, const char *name, char **
 
 // The slot of the token with this text, or the free slot where it would go.
 static int32_t *gpt2_slot(struct gpt2_files *files, struct gpt2_word word) {
-    size_t at = XXH3_64bits(word.text, word.length) % GPT2_SLOTS;
-    for (;; at = (at + 1) % GPT2_SLOTS) {
+    size_t at = XXH3_64bits(word.text, word.length) % files->slots;
+    for (;; at = (at + 1) % files->slots) {
         int32_t id = files->slot[at] - 1;
         if (id < 0 || (files->token[id].length == word.length &&
                        memcmp(files->text + files->token[id].at, word.text, word.length) == 0)) {
@@ -103,7 +116,7 @@ static int32_t gpt2_id(struct gpt2_files *files, struct gpt2_word word) {
 // Gives this text the next id. False if the text has an id already or there is no id left.
 static bool gpt2_add(struct gpt2_files *files, struct gpt2_word word) {
     int32_t *slot = gpt2_slot(files, word);
-    if (*slot != 0 || files->count == GPT2_TOKENS_MAX) {
+    if (*slot != 0 || files->count == files->most) {
         return false;
     }
     while (files->used + word.length > files->room) {
@@ -124,7 +137,7 @@ static bool gpt2_is_seen(int byte) {
 }
 
 // Adds the 256 bytes as tokens, printable ones first, and appends them to the tokenizer's string.
-static char *gpt2_add_bytes(struct gpt2_files *files, char *out) {
+static void gpt2_add_bytes(struct gpt2_files *files) {
     for (int hidden = 0; hidden < 2; hidden++) {
         uint32_t shown = 0x100;
         for (int byte = 0; byte < 256; byte++) {
@@ -132,11 +145,11 @@ static char *gpt2_add_bytes(struct gpt2_files *files, char *out) {
                 char text[4];
                 uint32_t c = hidden ? shown++ : (uint32_t)byte;
                 gpt2_add(files, (struct gpt2_word){text, (size_t)utf8_encode(c, text)});
-                out += sprintf(out, "%02x", (unsigned)byte);
+                files->out += sprintf(files->out, "%02x", (unsigned)byte);
             }
         }
     }
-    return out;
+    *files->out++ = ' ';
 }
 
 // Where a merge stands, for messages: "PATH:LINE", or "PATH: merge NUMBER" of a list in JSON.
@@ -148,8 +161,8 @@ struct gpt2_place {
 #define GPT2_OF(place) place.path, place.unit, place.number
 
 // Adds a token that joins two, and appends their ids to the tokenizer's string.
-static char *gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place,
-                            struct gpt2_word left, struct gpt2_word right, char *out) {
+static void gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place, struct gpt2_word left,
+                           struct gpt2_word right) {
     int32_t a = gpt2_id(files, left), b = gpt2_id(files, right);
     if (a < 0 || b < 0) {
         die(EXIT_DATA, GPT2_PLACE "is not a merge of two earlier tokens", GPT2_OF(place));
@@ -164,7 +177,7 @@ static char *gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place,
         die(EXIT_DATA, GPT2_PLACE "makes a token that is there already, or more than %d",
             GPT2_OF(place), GPT2_TOKENS_MAX);
     }
-    return out + sprintf(out, "%04x%04x", (unsigned)a, (unsigned)b);
+    files->out += sprintf(files->out, "%04x%04x", (unsigned)a, (unsigned)b);
 }
 
 // "left right": two words with one space between; empty ones where there is none.
@@ -176,13 +189,15 @@ static void gpt2_cut(const char *text, size_t length, struct gpt2_word *left,
                                 space ? length - (size_t)(space + 1 - text) : 0};
 }
 
-static char *gpt2_add_lines(struct gpt2_files *files, const char *path, const char *text,
-                            size_t length, char *out) {
+static void gpt2_add_lines(struct gpt2_files *files, const char *path, const char *text,
+                           size_t length) {
     static const char first[] = "#version: 0.2\n";
     if (length < sizeof first || memcmp(text, first, sizeof first - 1) != 0) {
         die(EXIT_DATA, "%s: does not start with '#version: 0.2'; GPT-2's list of merges is wanted",
             path);
     }
+    gpt2_make_room(files, length / 4 + 1); // "a b\n" is the shortest merge
+    gpt2_add_bytes(files);
     const char *end = text + length;
     struct gpt2_place place = {path, "", 2}; // the first line is the version
     for (const char *at = text + sizeof first - 1; at < end; place.number++) {
@@ -190,15 +205,16 @@ static char *gpt2_add_lines(struct gpt2_files *files, const char *path, const ch
         stop = stop ? stop : end;
         struct gpt2_word left, right;
         gpt2_cut(at, (size_t)(stop - at), &left, &right);
-        out = gpt2_add_merge(files, place, left, right, out);
+        gpt2_add_merge(files, place, left, right);
         at = stop < end ? stop + 1 : end;
     }
-    return out;
 }
 
 // The same of a list in JSON, whose elements are "left right" or ["left", "right"].
-static char *gpt2_add_list(struct gpt2_files *files, const char *path, const struct json *json,
-                           int list, char *out) {
+static void gpt2_add_list(struct gpt2_files *files, const char *path, const struct json *json,
+                          int list) {
+    gpt2_make_room(files, (size_t)json_count(json, list));
+    gpt2_add_bytes(files);
     for (int i = 0; i < json_count(json, list); i++) {
         const int merge = json_element(json, list, i);
         const bool pair = json_is_array(json, merge) && json_count(json, merge) == 2;
@@ -211,11 +227,10 @@ static char *gpt2_add_list(struct gpt2_files *files, const char *path, const str
         if (!pair) {
             gpt2_cut(first, strlen(first), &left, &right);
         }
-        out = gpt2_add_merge(files, (struct gpt2_place){path, " merge ", i + 1}, left, right, out);
+        gpt2_add_merge(files, (struct gpt2_place){path, " merge ", i + 1}, left, right);
         free(first);
         free(second);
     }
-    return out;
 }
 
 // ---- ids ----------------------------------------------------------------------------------------
@@ -292,17 +307,13 @@ char *gpt2_files_read(const char *folder) {
     const struct gpt2_names *names = gpt2_find(folder);
     names = names ? names : &gpt2_names[0]; // reading it says what is missing
     struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
-    char *text = allocate(16 + 2 * 256 + 8 * (size_t)GPT2_TOKENS_MAX + 16, 1, "GPT-2's tokenizer");
     char *merges_path, *ids_path = NULL, *json_text;
-    char *at = text + sprintf(text, "bpe gpt2 ");
-    at = gpt2_add_bytes(files, at);
-    *at++ = ' ';
     struct json *json;
     int ids = 0;
     if (names->ids) {
         size_t length;
         char *lines = gpt2_read(folder, names->merges, &merges_path, &length);
-        at = gpt2_add_lines(files, merges_path, lines, length, at);
+        gpt2_add_lines(files, merges_path, lines, length);
         free(lines);
         json = gpt2_read_json(folder, names->ids, &ids_path, &json_text);
     } else {
@@ -313,10 +324,10 @@ char *gpt2_files_read(const char *folder) {
             die(EXIT_DATA, "%s: its model has no list of at most %d merges", merges_path,
                 GPT2_TOKENS_MAX);
         }
-        at = gpt2_add_list(files, merges_path, json, merges, at);
+        gpt2_add_list(files, merges_path, json, merges);
         ids = json_get(json, model, "vocab");
     }
-    sprintf(at, " %s", end);
+    sprintf(files->out, " %s", end);
     if (!gpt2_add(files, (struct gpt2_word){end, sizeof end - 1})) {
         die(EXIT_DATA, "%s: leaves no id for %s", merges_path, end);
     }
@@ -325,6 +336,9 @@ char *gpt2_files_read(const char *folder) {
     free(json_text);
     free(merges_path);
     free(ids_path);
+    char *text = files->string;
+    free(files->token);
+    free(files->slot);
     free(files->text);
     free(files);
     return text;
