@@ -79,7 +79,7 @@ local function parse_arguments()
   parser:argument("model", "a folder as Hugging Face's, or a .safetensors file in one")
   local args = command.arguments("gen/import.lua", parser)
   if not args.name or not args.name:find("^[%w_][%w_.+-]*$") or #args.name > 200 then
-    fail(64, ("NAME: '%s' is no name of letters, digits, '_', '-', '.', '+'; make import MODEL=path NAME=gpt2-hf")
+    fail(64, ("NAME: '%s' is not a name of letters, digits, '_', '-', '.', '+'; make import MODEL=path NAME=gpt2-hf")
       :format((args.name or ""):gsub("[%c\127-\255]", "?")))
   end
   return args

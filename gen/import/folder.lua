@@ -32,8 +32,8 @@ function folder.find(path)
         "model.safetensors")
     end
     if not path:find("%.safetensors$") and not path:find("%.index%.json$") then
-      problem.fail(problem.DATA, path, "is no .safetensors file; a folder as Hugging Face's, or such a file in one, " ..
-        "is wanted")
+      problem.fail(problem.DATA, path, "is not a .safetensors file; a folder as Hugging Face writes it, or " ..
+        "such a file in one, is wanted")
     end
     own, weights = path:match("^(.*)/[^/]*$") or ".", path
   end

@@ -221,7 +221,7 @@ static void gpt2_add_list(struct gpt2_files *files, const char *path, const stru
         char *first = json_string(json, pair ? json_element(json, merge, 0) : merge);
         char *second = pair ? json_string(json, json_element(json, merge, 1)) : NULL;
         if (!first || (pair && !second)) {
-            die(EXIT_DATA, "%s: merge %d is no text of two tokens", path, i + 1);
+            die(EXIT_DATA, "%s: merge %d is not two tokens", path, i + 1);
         }
         struct gpt2_word left = {first, strlen(first)}, right = {second, pair ? strlen(second) : 0};
         if (!pair) {

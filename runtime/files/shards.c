@@ -56,10 +56,11 @@ static bool shards_read_index(struct shards *s, const void **text) {
                            path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode) || status.st_size < 2 || status.st_size > SHARDS_INDEX_MAX) {
-        return shards_fail(s, EXIT_DATA,
-                           "%s: is no file of 2 bytes to 64 MiB; the index of a model's files is "
-                           "wanted",
-                           path);
+        return shards_fail(
+            s, EXIT_DATA,
+            "%s: is not a file of 2 bytes to 64 MiB; the index of a model's files is "
+            "wanted",
+            path);
     }
     *text = mapped_open(file, (size_t)status.st_size, path);
     s->json = json_parse(*text, (size_t)status.st_size, &problem);
@@ -127,7 +128,8 @@ static bool shards_open_all(struct shards *s) {
         char *name = json_string(s->json, value);
         int at = -1;
         if (!tensor || !name) {
-            shards_fail(s, EXIT_DATA, "%s: weight_map's entry %d is no tensor and file's name",
+            shards_fail(s, EXIT_DATA,
+                        "%s: weight_map's entry %d is not a tensor's and a file's name",
                         s->whole->path, i + 1);
         } else {
             at = shards_open_one(s, name);

@@ -104,7 +104,7 @@ static void eval_open_text(struct eval *e, const char *path) {
     e->count = tokenizer_encode(&e->tokenizer, text, length, e->ids, &where);
     if (e->count < 0) {
         die(EXIT_DATA,
-            "%s: byte %zu is no UTF-8, or begins a character that the checkpoint's vocabulary "
+            "%s: byte %zu is not UTF-8, or begins a character that the checkpoint's vocabulary "
             "lacks",
             path, where);
     }

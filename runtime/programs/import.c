@@ -45,7 +45,7 @@ static int import_read_table(struct param params[IMPORT_ENTRIES_MAX]) {
     while (scanf("%119s %d %d %lld %lld", name, &layers, &copy, &rows, &columns) == 5) {
         const bool bad = layers < 1 || layers > IMPORT_LAYERS_MAX || rows < 1 || columns < 0;
         if (bad || count == IMPORT_ENTRIES_MAX) {
-            die(EXIT_INTERNAL, "import: line %d of the table is none: %s", count + 1, name);
+            die(EXIT_INTERNAL, "import: line %d of the table is wrong: %s", count + 1, name);
         }
         params[count++] = (struct param){
             .name = allocate_copy(name, strlen(name), "a tensor's name"),

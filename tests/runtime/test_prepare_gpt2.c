@@ -115,7 +115,7 @@ START_TEST(tokenizer_json_that_is_not_gpt2s) {
          "no list of at most 65536 merges"},
         {"{\"model\": {\"type\": \"BPE\", \"merges\": [7]}, \"pre_tokenizer\": {\"type\": "
          "\"ByteLevel\"}}",
-         "merge 1 is no text of two tokens"},
+         "merge 1 is not two tokens"},
         {"{\"model\": {\"type\": \"BPE\", \"merges\": [\"t h\", [\"th\", \"q u\"]]}, "
          "\"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
          " merge 2: is not a merge of two earlier tokens"},
