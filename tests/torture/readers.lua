@@ -1,18 +1,22 @@
--- readers: what Lua reads of runs and sweeps (run.json, metrics.jsonl, plan.json, status.json), changed at random: the
--- report is made of whatever is there, or refuses with one line; nothing is raised that is not one. test_readers.sh
--- runs it:
+-- readers: what Lua reads of runs and sweeps (run.json, metrics.jsonl, plan.json, status.json) and of a model to import
+-- (config.json), changed at random: the report is made of whatever is there, or refuses with one line; nothing is
+-- raised that is not one. test_readers.sh runs it:
 --
 --     lua5.4 tests/torture/readers.lua SEED COUNT      in a fixture's project
 package.path = "./?.lua;" .. package.path
 local json = require("dkjson")
+local config = require("gen.config.load")
 local effects = require("gen.report.effects")
 local figures = require("gen.report.figures")
 local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
+local folder = require("gen.import.folder")
+local gpt2 = require("gen.import.gpt2")
 local plan = require("gen.report.plan")
 local prose = require("gen.report.prose")
 local results = require("gen.sweep.results")
 local show = require("gen.sweep.show")
+local text = require("gen.report.text")
 local words = require("gen.report.words")
 
 local seed, count = math.tointeger(arg[1]), math.tointeger(arg[2])
@@ -38,6 +42,11 @@ files.write(first .. "/status.json", '{"status":"done","code":0,"line":"all is w
 local lines = {}
 for line in files.read(first .. "/metrics.jsonl"):gmatch("[^\n]*\n") do lines[#lines + 1] = line end
 files.write(first .. "/metrics.jsonl", table.concat(lines, "", 1, 10))
+local model = "out/sweeps/random/config.json"
+files.write(model, '{"model_type":"gpt2","n_layer":2,"n_head":2,"n_embd":16,"n_positions":8,"vocab_size":300,' ..
+  '"activation_function":"gelu_new","n_inner":null,"layer_norm_epsilon":1e-05,"scale_attn_weights":true,' ..
+  '"add_cross_attention":false,"resid_pdrop":0.1,"tie_word_embeddings":true}')
+targets[#targets + 1] = model
 local original = {}
 for _, path in ipairs(targets) do original[path] = files.read(path) end
 
@@ -78,15 +87,27 @@ local function report_of(p)
   local report = { plan = p, order = words.rank(p), effects = effects.of(p), seeds = effects.over_seeds(p),
     prefixes = {}, prompts = {}, samples = {}, attention = {}, notes = {}, builds = {}, seed = 1, characters = 1 }
   for i in ipairs(p.runs) do report.prompts[i], report.samples[i] = "", { final = "x" } end
-  local html = prose.summary(report) .. prose.notes(report) .. prose.samples(report) .. prose.kind(report) ..
+  local html = prose.summary(report) .. prose.notes(report) .. prose.samples(report) .. text.html(prose.kind(report)) ..
     prose.footer(report) .. prose.effects_hint(report)
   local data = figures.data(report)
-  if not utf8.len(html) or not utf8.len(data) then error("the page is not UTF-8") end
+  if not utf8.len(html) or not utf8.len(data) then
+    error("the page is not UTF-8: " .. (utf8.len(html) and data or html):sub(1, 2000))
+  end
   local _, _, problem = json.decode(data)
   if problem then error("the page's data is not JSON: " .. problem) end
 end
 
+-- Keys that an import takes from config.json are what a config may have.
+local function import()
+  local assignments = { "isa=generic", "dataset=" }
+  for _, key in ipairs((gpt2.keys(folder.read_config(model), model))) do
+    table.insert(assignments, key[1] .. "=" .. tostring(key[2]))
+  end
+  config.load({ "configs/gpt2.lua" }, assignments, { backend = "cpu" })
+end
+
 local readers = {
+  import,
   function() report_of(plan.of_sweep("random")) end,
   function() report_of(plan.of_folders({ first, runs[2].folder })) end,
   function()
@@ -111,12 +132,12 @@ rawset(io, "stdout", nowhere)
 local refused, failed = 0, {}
 for _ = 1, count do
   local path = pick(targets)
-  local text = original[path]
+  local content = original[path]
   for _ = 1, math.random(3) do
-    text = #text > 0 and changed(text) or text
+    content = #content > 0 and changed(content) or content
   end
   local file = assert(io.open(path, "wb"))
-  file:write(text)
+  file:write(content)
   file:close()
   for _, reader in ipairs(readers) do
     local ok, problem = xpcall(reader, function(e)
@@ -125,7 +146,7 @@ for _ = 1, count do
     if not ok and type(problem) == "table" and not problem.message:find("[%c\127]") then
       refused = refused + 1
     elseif not ok and #failed < 5 then
-      failed[#failed + 1] = ("SEED=%d: %s:\n%s\n%s"):format(seed, path, text:sub(1, 1500), type(problem) == "table" and
+      failed[#failed + 1] = ("SEED=%d: %s:\n%s\n%s"):format(seed, path, content:sub(1, 1500), type(problem) == "table" and
         problem.message or problem)
     end
   end

@@ -17,6 +17,6 @@ changed() {
 }
 check "changed files of runs and sweeps, SEED=$seed" changed
 tail -n 1 "$tmp/checked"
-reached "run.json, metrics.jsonl, status.json, plan.json, changed, read by report and sweep" \
+reached "run.json, metrics.jsonl, status.json, plan.json, config.json, changed, read by report, sweep, import" \
     "$count files, $failed that stop them otherwise than with one line"
 finish
