@@ -146,14 +146,14 @@ for _ = 1, count do
     if not ok and type(problem) == "table" and not problem.message:find("[%c\127]") then
       refused = refused + 1
     elseif not ok and #failed < 5 then
-      failed[#failed + 1] = ("SEED=%d: %s:\n%s\n%s"):format(seed, path, content:sub(1, 1500), type(problem) == "table" and
-        problem.message or problem)
+      failed[#failed + 1] = ("SEED=%d: %s:\n%s\n%s"):format(seed, path, content:sub(1, 1500),
+        type(problem) == "table" and problem.message or problem)
     end
   end
   file = assert(io.open(path, "wb"))
   file:write(original[path])
   file:close()
 end
-for _, text in ipairs(failed) do say(text) end
+for _, line in ipairs(failed) do say(line) end
 say(("readers: %d files, %d refusals, %d failures"):format(count, refused, #failed))
 os.exit(#failed == 0)
