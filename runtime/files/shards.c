@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     SHARDS_INDEX_MAX = 64 << 20, // bytes
@@ -52,10 +53,15 @@ static bool shards_read_index(struct shards *s, const void **text) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0 || fstat(file, &status)) {
         const bool missing = errno == ENOENT || errno == ENOTDIR;
-        return shards_fail(s, missing ? EXIT_MISSING : exit_code_of(errno), "%s: cannot open: %s",
-                           path, strerror(errno));
+        shards_fail(s, missing ? EXIT_MISSING : exit_code_of(errno), "%s: cannot open: %s", path,
+                    strerror(errno));
+        if (file >= 0) {
+            close(file);
+        }
+        return false;
     }
     if (!S_ISREG(status.st_mode) || status.st_size < 2 || status.st_size > SHARDS_INDEX_MAX) {
+        close(file);
         return shards_fail(
             s, EXIT_DATA,
             "%s: is not a file of 2 bytes to 64 MiB; the index of a model's files is "

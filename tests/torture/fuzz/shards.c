@@ -4,6 +4,8 @@
 #include "runtime/files/files.h"
 #include "tests/torture/fuzz/support/fuzz.h"
 
+#include <unistd.h>
+
 struct reading {
     const char *path;
     struct safetensors whole;
@@ -30,6 +32,13 @@ static void make_shard(const char *file, char name) {
     FUZZ_MUST(safetensors_write(fuzz_path(file), out, 2, NULL, 0, error));
 }
 
+// The number that the next file would get.
+static int next_descriptor(void) {
+    const int next = dup(STDIN_FILENO);
+    close(next);
+    return next;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     static bool made;
     if (!made) {
@@ -38,7 +47,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         made = true;
     }
     struct reading reading = {.path = fuzz_file("m.index.json", bytes, length)};
+    const int descriptor = next_descriptor();
     FUZZ_MUST(fuzz_survives(read_index, &reading));
+    FUZZ_MUST(reading.open || next_descriptor() == descriptor); // what is refused is closed
     if (reading.open) {
         const char *error;
         struct json *json = json_parse((const char *)bytes, length, &error);
