@@ -58,6 +58,7 @@ local function try(entry)
   local noticed = not passes(entry.tests)
   write(path, text)
   assert(noticed, ("not noticed by %s: %s"):format(entry.tests, entry.what))
+  print(("noticed by %s: %s"):format(entry.tests, entry.what))
 end
 
 if arg[1] == "--check" then
@@ -65,6 +66,7 @@ if arg[1] == "--check" then
     check.test(entry.what, function() removed(entry, read(entry.file)) end)
   end
 else
+  io.stdout:setvbuf("line")
   copy()
   local sound = {} -- tests -> whether they pass as they are
   for _, entry in ipairs(list) do
