@@ -113,7 +113,7 @@ static void parallel_short_slices(void) {
         int32_t nice;
         uint32_t priority;
         uint64_t runtime, deadline, period;
-    } attributes;
+    } attributes = {0}; // valgrind does not know that sched_getattr fills it
     if (!syscall(SYS_sched_getattr, 0, &attributes, sizeof attributes, 0) &&
         attributes.policy == SCHED_OTHER) {
         attributes.runtime = PARALLEL_SLICE_NS;
