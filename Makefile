@@ -197,14 +197,14 @@ demo: setup build/prepare ## set up, get the text, generate, compile, train, sam
 # Words that cannot work end in one line, before anything runs.
 check-words: setup-check
 	$(if $(word 2,$(CONFIG)),@for c in '$(CONFIG)' 'configs/$(CONFIG).lua'; do [ ! -f "$$c" ] || { \
-	    echo "$$c: a config's path has no spaces$(comma) which part one config from the next; rename it" >&2; exit 64; }; done)
+	    printf '%s\n' "$$c: a config's path has no spaces$(comma) which part one config from the next; rename it" >&2; exit 64; }; done)
 	@for c in $(call quoted,$(config_files)); do [ -f "$$c" ] || { \
-	    echo "$$c: no such config; there are: $(sort $(basename $(notdir $(wildcard configs/*.lua))))" >&2; \
+	    printf '%s\n' "$$c: no such config; there are: $(sort $(basename $(notdir $(wildcard configs/*.lua))))" >&2; \
 	    exit 66; }; done
 	@for w in $(call quoted,$(SET)); do case $$w in [a-z]*=?*) ;; \
-	    *) echo "SET: '$$w' is not key=value, as in SET=\"n_layer=6 dropout=0.1\"" >&2; exit 64;; esac; done
+	    *) printf '%s\n' "SET: '$$w' is not key=value, as in SET=\"n_layer=6 dropout=0.1\"" >&2; exit 64;; esac; done
 	@case '$(BACKEND)' in cpu|cuda) ;; *) \
-	    echo "BACKEND: '$(BACKEND)' is not known; there are: cpu, cuda" >&2; exit 64;; esac
+	    printf '%s\n' "BACKEND: '$(BACKEND)' is not known; there are: cpu, cuda" >&2; exit 64;; esac
 	@[ '$(BACKEND)$(EMULATED)' != cuda ] || gen/tools/setup.sh --check cuda
 
 # The runtime's objects are shared by all BUILD folders; so is the header that they include.
@@ -259,7 +259,7 @@ sample: $(if $(findstring --checkpoint,$(SAMPLE)),generate,check-run) ## text fr
 eval: PROGRAMS := eval
 eval: check-run build/prepare ## loss, perplexity and bits per byte of the run that the same words trained
 	@case '$(EVAL)' in val|train|text) ;; *) \
-	    echo "EVAL: '$(EVAL)' is not known; there are: val, train, text" >&2; exit 64;; esac
+	    printf '%s\n' "EVAL: '$(EVAL)' is not known; there are: val, train, text" >&2; exit 64;; esac
 	@[ '$(EVAL)' != text ] || [ -n "$$TEXT" ] || { \
 	    echo 'TEXT is missing: make eval EVAL=text TEXT=path/to/file.txt' >&2; exit 64; }
 	$(compile) programs

@@ -24,8 +24,8 @@ gpt2_url=https://openaipublic.blob.core.windows.net/gpt-2/encodings/main
 gpt2_vocab_bpe_sha256=1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5
 gpt2_encoder_json_sha256=196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783
 
-stop() { # code line
-    echo "$2" >&2
+stop() { # code line; not by echo, which reads a path's \n as a new line
+    printf '%s\n' "$2" >&2
     exit "$1"
 }
 sha256() {
@@ -91,12 +91,12 @@ input=$dir/input.txt
 
 if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     [ -f "$dir/meta.json" ]; then
-    echo "data: $dir"
+    printf 'data: %s\n' "$dir"
     # The text can only differ if it was written after the tokens; otherwise do not read it.
     if [ -f "$input" ] && ! grep -q '"adopted": true' "$dir/meta.json" &&
         [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
         ! grep -q "$(sha256 "$input")" "$dir/meta.json"; then
-        echo "$input: the text has changed since $dir was prepared, which is used as it is;" \
+        printf '%s %s\n' "$input: the text has changed since $dir was prepared, which is used as it is;" \
             "'make data DATASET=$dataset' prepares it again"
     fi
     exit 0
@@ -109,7 +109,7 @@ if [ -z "$text$tokenizer$newlines" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/va
     [ ! -e "$dir/meta.json.tmp" ] && { [ ! -e "$dir/meta.json" ] || { [ -z "$if_missing" ] && adopted; }; }; then
     [ -f "$dir/meta.pkl" ] || gpt2_files
     build/prepare --adopt="$dir" --name="$dataset" || exit
-    echo "data: $dir"
+    printf 'data: %s\n' "$dir"
     exit 0
 fi
 if [ -z "$newlines" ]; then
@@ -180,4 +180,4 @@ if [ -n "$text" ] && { [ -L "$input" ] || [ ! -e "$input" ]; } &&
     # Link to the text, so that a later change of it is noticed.
     ln -sfn "$(realpath "$text")" "$input" || exit 74
 fi
-echo "data: $dir"
+printf 'data: %s\n' "$dir"

@@ -26,7 +26,7 @@ library := $(call archives_to,train)
 .PHONY: programs show-ir sampler FORCE
 programs: $(addprefix $(bin)/,$(PROGRAMS))
 	@[ -z "$$CONFIG_WORDS" ] || printf '%s\n%s\n' "$$CONFIG_WORDS" "$$SET_WORDS" >$(bin)/words
-	@echo 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
+	@printf '%s\n' 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
 
 ifeq ($(BACKEND),cuda)
 # nvcc compiles train.cu for the GPU, or, if EMULATED, a C++ compiler for the CPU with tests/cuda/emulator.

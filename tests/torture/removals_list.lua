@@ -89,7 +89,7 @@ return {
 
   -- ---- what is saved is good -----------------------------------------------------------------------
   { what = "weights that give no finite loss are saved", file = "runtime/programs/train.c",
-    from = "    if (!sound) {", to = "    if (0) {", tests = "torture/test_nan" },
+    from = "    if (!sound) {", to = "    if (0) {", tests = "runtime/test_loop_faults" },
   { what = "weights that are not finite are saved", file = "runtime/programs/train.c",
     from = "} else if (!checkpoint_is_finite(&t->m, t->info, name)) {", to = "} else if (0) {",
     tests = "torture/test_nan" },
