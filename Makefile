@@ -376,7 +376,7 @@ same: setup-check ## small models of all kinds: tensors, losses and samples as i
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
 
 #> make torture TESTS=trace
-torture: setup-check ## break what is promised: kills, power cuts, failing calls, flipped bits; an hour
+torture: setup-check ## break what is promised: kills, power cuts, failing calls, flipped bits; hours
 	$(Q)gen/tools/setup.sh torture || true
 	$(Q)CC='$(CC)' SEED='$(SEED)' MAKEFLAGS= MAKELEVEL= tests/torture/all.sh $(TESTS)
 

@@ -309,5 +309,5 @@ int main(int argc, char **argv) {
     free(e.ids);
     tokenizer_free(&e.tokenizer);
     model_destroy(&e.m);
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

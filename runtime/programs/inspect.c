@@ -175,5 +175,5 @@ int main(int argc, char **argv) {
     } else {
         inspect_safetensors(path, *verify);
     }
-    return EXIT_DONE;
+    return streams_close(EXIT_DONE);
 }

@@ -73,5 +73,13 @@ check "no such data" refuses 66 "is not there" --dataset=none
 check "no such checkpoint" refuses 66 "cannot open" --checkpoint="$tmp/none"
 printf 'one line' >"$tmp/short"
 check "a text, where the checkpoint has no tokenizer" refuses 65 "has no tokenizer in its metadata" --text="$tmp/short"
+full_disk() { # program, flags...
+    "$@" >/dev/full 2>"$tmp/line"
+    [ $? = 74 ] && grep -q 'stdout: could not be written' "$tmp/line"
+}
+check "a result that could not be printed" full_disk "build/eval/model-batch_size@3/cpu/eval" \
+    --checkpoint="$out/model/ckpt.safetensors" --dataset=lines --data_dir="$tmp"
+make build/inspect >/dev/null
+check "and what a file is" full_disk build/inspect --file="$out/model/ckpt.safetensors"
 rm -rf "$out" build/eval
 finish
