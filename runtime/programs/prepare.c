@@ -18,6 +18,7 @@
 //
 // Tokens that were made elsewhere are never overwritten.
 #include "runtime/files/files.h"
+#include "runtime/programs/prepare/output.h"
 #include "runtime/programs/prepare/text.h"
 
 #include <errno.h>
@@ -38,79 +39,6 @@ enum {
 struct prepare_options {
     const char *text, *out, *name, *sha256, *tokenizer, *gpt2, *newlines, *adopt;
 };
-
-// ---- output files: written under temporary names, all renamed at the end ------------------------
-
-struct prepare_file {
-    char *path, *temporary;
-    FILE *stream;
-};
-// train.bin, val.bin, meta.json, and a copy of the text with LF line ends, which is never renamed.
-static struct prepare_file prepare_files[4];
-
-static void prepare_remove(void) {
-    for (int i = 0; i < 4; i++) {
-        if (prepare_files[i].temporary) {
-            unlink(prepare_files[i].temporary);
-        }
-    }
-}
-
-_Noreturn static void prepare_cannot_write(const struct prepare_file *file) {
-    die(exit_code_of(errno), "%s: cannot write: %s", file->path, strerror(errno));
-}
-
-static void prepare_remove_one(struct prepare_file *file) {
-    if (unlink(file->temporary) != 0) {
-        prepare_cannot_write(file);
-    }
-    fclose(file->stream);
-    free(file->temporary);
-    file->temporary = NULL;
-}
-
-static struct prepare_file *prepare_create(int i, const char *dir, const char *name) {
-    struct prepare_file *file = &prepare_files[i];
-    file->path = allocate_print("a path", "%s/%s", dir, name);
-    file->temporary = allocate_print("a path", "%s.tmp", file->path);
-    file->stream = fopen(file->temporary, "wb");
-    if (!file->stream) {
-        prepare_cannot_write(file);
-    }
-    return file;
-}
-
-static void prepare_finish(struct prepare_file *file) {
-    if (!sync_stream(file->stream) || fclose(file->stream) != 0) {
-        prepare_cannot_write(file);
-    }
-}
-
-static void prepare_sync_names(const struct prepare_file *file) {
-    if (!sync_names(file->path)) {
-        prepare_cannot_write(file);
-    }
-}
-
-// Token files first, then meta.json. Also after a power cut none of them has its name before
-// meta.json.tmp has, which says that they were made here. If one cannot be renamed, those before it
-// have their names already: then meta.json.tmp stays (prepare_stated).
-static void prepare_rename(void) {
-    struct prepare_file *meta = &prepare_files[2];
-    bool some = false;
-    prepare_sync_names(meta);
-    for (int i = 0; i < 3; i++) {
-        const struct prepare_file *file = &prepare_files[i];
-        if (file->temporary && rename(file->temporary, file->path) != 0) {
-            if (some) {
-                meta->temporary = NULL; // prepare_remove then keeps it
-            }
-            prepare_cannot_write(file);
-        }
-        some = some || file->temporary;
-    }
-    prepare_sync_names(meta);
-}
 
 // ---- the vocabulary -----------------------------------------------------------------------------
 
@@ -221,157 +149,11 @@ static uint64_t prepare_tokens(const struct prepare_text *text, size_t from, siz
     return output.count;
 }
 
-// Writes the hashes of both token files and of the data set (hash_data) to meta.json.
-static void prepare_hashes(const struct tokenizer *tokenizer, uint64_t train, uint64_t val,
-                           const char *adopted, FILE *out) {
-    static const char *const names[] = {"train", "val"};
-    const uint64_t counts[] = {train, val};
-    char hash[2][17], all[17];
-    for (int i = 0; i < 2; i++) {
-        char *path = adopted ? allocate_print("a path", "%s/%s.bin", adopted, names[i])
-                             : allocate_print("a path", "%s", prepare_files[i].temporary);
-        int file = open(path, O_RDONLY | O_CLOEXEC);
-        if (file < 0 || !hash_file(file, 2 * counts[i], true, all) ||
-            !hash_file(file, 2 * counts[i], false, hash[i])) {
-            die(exit_code_of(errno), "%s: cannot read: %s", path,
-                errno ? strerror(errno) : "it became shorter meanwhile");
-        }
-        close(file);
-        free(path);
-        fprintf(out, "  \"%s_xxh3\": \"%s\",\n", names[i], all);
-        if (2 * counts[i] > HASH_WHOLE) {
-            fprintf(out, "  \"%s_blocks_xxh3\": \"%s\",\n", names[i], hash[i]);
-        }
-    }
-    hash_data(tokenizer->text, train, val, hash[0], hash[1], all);
-    fprintf(out, "  \"xxh3\": \"%s\",\n", all);
-}
-
-// Writes meta.json: one key a line and nothing that changes from run to run, since for some data
-// sets git tracks this file.
-static void prepare_meta(const struct tokenizer *tokenizer, uint64_t train, uint64_t val,
-                         const struct prepare_options *options, struct prepare_file *file) {
-    FILE *out = file->stream;
-    fprintf(out, "{\n  \"dataset\": \"%s\",\n", options->name);
-    fprintf(out, "  \"tokenizer\": \"%s\",\n", tokenizer->text);
-    fprintf(out, "  \"vocab_size\": %d,\n", tokenizer->vocab_size);
-    fprintf(out, "  \"train_tokens\": %llu,\n", (unsigned long long)train);
-    fprintf(out, "  \"val_tokens\": %llu,\n", (unsigned long long)val);
-    prepare_hashes(tokenizer, train, val, options->adopt, out);
-    if (options->adopt) {
-        fprintf(out, "  \"adopted\": true\n}\n"); // data/prepare.sh greps for this line
-    } else {
-        if (strcmp(options->newlines, "lf") == 0) {
-            fprintf(out, "  \"newlines\": \"lf\",\n"); // and for this line
-        }
-        fprintf(out, "  \"text_sha256\": \"%s\"\n}\n", options->sha256);
-    }
-    if (ferror(out)) {
-        prepare_cannot_write(file);
-    }
-    prepare_finish(file);
-}
-
-// ---- existing tokens ----------------------------------------------------------------------------
-
-// Maps a whole file; NULL if it does not exist. If it is empty, no byte of the result may be read.
-static const void *prepare_bytes(const char *path, size_t *length) {
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
-        return NULL;
-    }
-    if (fd < 0 || fstat(fd, &status) != 0) {
-        die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
-    }
-    if (!S_ISREG(status.st_mode)) {
-        die(EXIT_DATA, "%s: is not a regular file", path);
-    }
-    *length = (size_t)status.st_size;
-    return *length ? mapped_open(fd, *length, path) : "";
-}
-
-// What a folder's meta.json states of its files: the tokens in train.bin and val.bin, -1 if it does
-// not, and whether another program made them.
-struct prepare_stated {
-    int64_t tokens[2];
-    bool elsewhere;
-};
-
-static const char *const prepare_stems[2] = {"train", "val"};
-
-static struct prepare_stated prepare_stated(const char *out) {
-    static const char *const keys[2] = {"train_tokens", "val_tokens"};
-    struct prepare_stated stated = {{-1, -1}, false};
-    char *path = allocate_print("a path", "%s/meta.json", out);
-    char *half = allocate_print("a path", "%s.tmp", path);
-    size_t length;
-    const char *error, *text = prepare_bytes(path, &length);
-    struct json *meta = text ? json_parse(text, length, &error) : NULL;
-    if (!text) {
-        stated.elsewhere = !path_is_there(half); // else ours, stopped before its last rename
-    } else if (meta && json_is_object(meta, 0)) {
-        for (int i = 0; i < 2; i++) {
-            if (!json_integer(meta, json_get(meta, 0, keys[i]), &stated.tokens[i])) {
-                stated.tokens[i] = -1;
-            }
-        }
-        stated.elsewhere = json_get(meta, 0, "text_sha256") < 0;
-    }
-    json_free(meta);
-    free(half);
-    free(path);
-    return stated;
-}
-
-// Renames a token file to the first free name of train.previous.bin, train.previous2.bin ...
-static void prepare_set_aside(const char *path, const char *out, const char *stem) {
-    char number[16] = "", *aside = NULL;
-    for (int n = 2; !aside || path_is_taken(aside); n++) {
-        free(aside);
-        aside = allocate_print("a path", "%s/%s.previous%s.bin", out, stem, number);
-        snprintf(number, sizeof number, "%d", n);
-    }
-    if (rename(path, aside) != 0) {
-        die(exit_code_of(errno), "%s: cannot be renamed to %s: %s", path, aside, strerror(errno));
-    }
-    printf("%s: is not what %s/meta.json says; now %s\n", path, out, aside);
-    free(aside);
-}
-
-// Before anything is written: dies if existing tokens are not ours.
-static struct prepare_stated prepare_guard(const char *out) {
-    const struct prepare_stated stated = prepare_stated(out);
-    for (int i = 0; i < 2; i++) {
-        char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
-        if (stated.elsewhere && path_is_there(path)) {
-            die(EXIT_USAGE,
-                "%s: was not made here, and is not written over; move it away, or take another "
-                "DATASET",
-                path);
-        }
-        free(path);
-    }
-    return stated;
-}
-
-// Sets aside a token file that does not match meta.json, as it was cut or another program wrote it.
-static void prepare_keep(const char *out, const struct prepare_stated *stated) {
-    for (int i = 0; i < 2; i++) {
-        char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
-        struct stat status;
-        if (path_is_taken(path) && !lstat(path, &status) &&
-            status.st_size != 2 * stated->tokens[i]) {
-            prepare_set_aside(path, out, prepare_stems[i]);
-        }
-        free(path);
-    }
-}
+// ---- tokens of another program ------------------------------------------------------------------
 
 // Counts a file's tokens. Dies if one is not in the vocabulary.
-static uint64_t prepare_count(const struct prepare_options *options, const char *name,
-                              const struct tokenizer *tokenizer) {
-    char *path = allocate_print("a path", "%s/%s", options->adopt, name), vocabulary[96];
+static uint64_t prepare_count(const char *path, const struct tokenizer *tokenizer) {
+    char vocabulary[96];
     size_t length;
     const uint16_t *tokens = prepare_bytes(path, &length);
     if (!tokens) {
@@ -390,7 +172,6 @@ static uint64_t prepare_count(const struct prepare_options *options, const char 
         }
     }
     mapped_close(tokens);
-    free(path);
     return length / 2;
 }
 
@@ -423,13 +204,22 @@ static void prepare_adopt(const struct prepare_options *options) {
         die(EXIT_DATA, "%s: %s", from, error);
     }
     free(string);
-    uint64_t train = prepare_count(options, "train.bin", &tokenizer);
-    uint64_t val = prepare_count(options, "val.bin", &tokenizer);
-    prepare_meta(&tokenizer, train, val, options, prepare_create(2, options->adopt, "meta.json"));
+    char *train = allocate_print("a path", "%s/train.bin", options->adopt);
+    char *val = allocate_print("a path", "%s/val.bin", options->adopt);
+    const struct prepare_meta meta = {
+        .name = options->name,
+        .tokenizer = &tokenizer,
+        .tokens = {prepare_count(train, &tokenizer), prepare_count(val, &tokenizer)},
+        .tokens_at = {train, val},
+        .last = "  \"adopted\": true\n", // data/prepare.sh greps for this line
+    };
+    prepare_meta(&meta, prepare_create(PREPARE_META, options->adopt, "meta.json"));
     prepare_rename();
     tokenizer_describe(&tokenizer, vocabulary);
     printf("%s: the vocabulary: %s; %s is made of it, all else is as it was\n", from, vocabulary,
-           prepare_files[2].path);
+           prepare_files[PREPARE_META].path);
+    free(val);
+    free(train);
     free(from);
     tokenizer_free(&tokenizer);
 }
@@ -498,16 +288,11 @@ int main(int argc, char **argv) {
     prepare_map(&text, options.text);
     char *string = gpt2 ? gpt2_files_read(options.gpt2) : NULL;
     prepare_check(&text);
-    // Its name is synced too, whoever made it, as far as the folder above may be read.
-    bool made = mkdir(options.out, 0777) == 0;
-    if ((!made && errno != EEXIST) || (!sync_names(options.out) && made && errno != EACCES)) {
-        die(exit_code_of(errno), "%s: cannot make the folder: %s", options.out, strerror(errno));
-    }
     const struct prepare_stated stated = prepare_guard(options.out);
     bool fold = strcmp(options.newlines, "lf") == 0;
     prepare_note(&text, fold);
     if (fold && text.look.crlf + text.look.cr > 0) {
-        struct prepare_file *folded = prepare_create(3, options.out, "text");
+        struct prepare_file *folded = prepare_create(PREPARE_FOLDED, options.out, "text");
         prepare_fold(&text, folded->stream, folded->temporary);
         prepare_remove_one(folded);
     }
@@ -518,11 +303,22 @@ int main(int argc, char **argv) {
     free(string);
     // int(n * 0.9) in double arithmetic, as in nanoGPT's Python.
     size_t split = prepare_offset(&text, (uint64_t)((double)text.characters * 0.9));
-    uint64_t train =
-        prepare_tokens(&text, 0, split, &tokenizer, prepare_create(0, options.out, "train.bin"));
-    uint64_t val = prepare_tokens(&text, split, text.length, &tokenizer,
-                                  prepare_create(1, options.out, "val.bin"));
-    prepare_meta(&tokenizer, train, val, &options, prepare_create(2, options.out, "meta.json"));
+    struct prepare_file *train = prepare_create(PREPARE_TRAIN, options.out, "train.bin");
+    const uint64_t train_tokens = prepare_tokens(&text, 0, split, &tokenizer, train);
+    struct prepare_file *val = prepare_create(PREPARE_VAL, options.out, "val.bin");
+    const uint64_t val_tokens = prepare_tokens(&text, split, text.length, &tokenizer, val);
+    // data/prepare.sh greps for the line of newlines.
+    char *last = allocate_print("meta.json", "%s  \"text_sha256\": \"%s\"\n",
+                                fold ? "  \"newlines\": \"lf\",\n" : "", options.sha256);
+    const struct prepare_meta meta = {
+        .name = options.name,
+        .tokenizer = &tokenizer,
+        .tokens = {train_tokens, val_tokens},
+        .tokens_at = {train->temporary, val->temporary},
+        .last = last,
+    };
+    prepare_meta(&meta, prepare_create(PREPARE_META, options.out, "meta.json"));
+    free(last);
     uint64_t characters = text.characters;
     prepare_unmap(&text);
     prepare_keep(options.out, &stated);
@@ -531,9 +327,9 @@ int main(int argc, char **argv) {
     char vocabulary[96];
     tokenizer_describe(&tokenizer, vocabulary);
     printf("%s: %llu characters\n", options.text, (unsigned long long)characters);
-    printf("%s: %llu tokens\n", prepare_files[0].path, (unsigned long long)train);
-    printf("%s: %llu tokens\n", prepare_files[1].path, (unsigned long long)val);
-    printf("%s: the vocabulary: %s\n", prepare_files[2].path, vocabulary);
+    printf("%s: %llu tokens\n", train->path, (unsigned long long)train_tokens);
+    printf("%s: %llu tokens\n", val->path, (unsigned long long)val_tokens);
+    printf("%s: the vocabulary: %s\n", prepare_files[PREPARE_META].path, vocabulary);
     tokenizer_free(&tokenizer);
     return streams_close(EXIT_DONE);
 }

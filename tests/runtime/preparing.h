@@ -18,6 +18,7 @@ static inline int decode(const unsigned char *text, size_t length, uint32_t *cod
 int prepare_main(int argc, char **argv);
 #define main prepare_main
 #define utf8_decode decode
+#include "runtime/programs/prepare/output.c"
 #include "runtime/programs/prepare/text.c"
 #include "runtime/programs/prepare.c"
 #undef utf8_decode

@@ -22,7 +22,7 @@ return {
     from = "tensorboard_sync(&t->tensorboard);", to = "", tests = "torture/test_power" },
   { what = "names of files that were set aside are not synced", file = "runtime/train/folder.c",
     from = "folder_sync(folder->state); // before", to = "// before", tests = "torture/test_power" },
-  { what = "tokens are not synced", file = "runtime/programs/prepare.c",
+  { what = "tokens are not synced", file = "runtime/programs/prepare/output.c",
     from = "!sync_stream(file->stream) || fclose", to = "fclose", tests = "torture/test_power" },
 
   -- ---- sizes and offsets of files that others may have written -----------------------------------
@@ -84,7 +84,7 @@ return {
   { what = "a text is cut where there is no memory", file = "runtime/base/allocate.c",
     from = "bool good = !fflush(g->file) && !ferror(g->file);", to = "bool good = true;",
     tests = "runtime/test_memory" },
-  { what = "tokens of which some could not be renamed are no more ours", file = "runtime/programs/prepare.c",
+  { what = "tokens of which some could not be renamed are no more ours", file = "runtime/programs/prepare/output.c",
     from = "meta->temporary = NULL;", to = "", tests = "torture/test_failing" },
 
   -- ---- what is saved is good -----------------------------------------------------------------------
