@@ -211,4 +211,51 @@ char *gpt2_files_read(const char *folder);
 // executed; NULL with *problem set if the file holds anything else. The caller frees.
 char *pickle_tokenizer(const char *bytes, size_t length, const char **problem);
 
+// ---- llmc.c: the files of llm.c -----------------------------------------------------------------
+
+enum {
+    LLMC_HEADER = 1024, // bytes before the data
+    LLMC_MODEL = 20240326,
+    LLMC_TOKENS = 20240328,
+    LLMC_FLOAT32 = 3, // versions of a model's file
+    LLMC_BFLOAT16 = 5,
+    LLMC_VERSION_1_TOKENS = 50257, // of a tokenizer of version 1
+    LLMC_LAYER = 12,
+};
+
+// A tensor that each layer has, without "transformer.h.N."; its shape is in units of C.
+struct llmc_part {
+    const char *name;
+    int rows, columns;
+};
+extern const struct llmc_part llmc_layer[LLMC_LAYER]; // in the file's order
+
+struct llmc_sizes {
+    int T, V, L, H, C, padded; // padded: rows of wte
+    bool brain;                // numbers are bfloat16
+};
+uint64_t llmc_numbers(const struct llmc_sizes *sizes); // in all tensors, padding included
+
+// The number that a file begins with, or 0 where it has no four bytes or cannot be read.
+int32_t llmc_magic(const char *path);
+// Opens llm.c's weights under nanoGPT's names, without the padding of wte; what the shapes do not
+// say is metadata (n_head, activation_function). As safetensors_open; 65 if the file's size is not
+// what its header takes.
+bool llmc_open(struct safetensors *file, const char *path, char error[512], enum exit_code *code);
+
+struct llmc_tokens {
+    const void *map;
+    size_t bytes;
+    int version, count, end_of_text;
+};
+// Opens llm.c's tokenizer and checks that all tokens lie in it. As safetensors_open.
+bool llmc_tokens_open(struct llmc_tokens *tokens, const char *path, char error[512],
+                      enum exit_code *code);
+void llmc_tokens_close(struct llmc_tokens *tokens);
+// The token at *at, at first LLMC_HEADER, which moves behind it.
+const char *llmc_token(const struct llmc_tokens *tokens, size_t *at, size_t *length);
+// Whether the tokens of the file at `path` are a tokenizer's. False with one line in error.
+bool llmc_tokens_are(const struct llmc_tokens *tokens, const char *path,
+                     const struct tokenizer *tokenizer, char error[512]);
+
 #endif

@@ -54,6 +54,13 @@ for _, n in ipairs(numbers) do
   add("pickle", "\x80\x02}(X" .. ("<I4"):pack(bits & 0xffffffff) .. "vocab_size")
   add("pickle", ("\x80\x02\x8c\x01ar%sj%s."):format(("<I4"):pack(bits & 0xffffffff), ("<I4"):pack(bits & 0xffffffff)))
   add("pickle", "\x80\x04\x95" .. ("<i8"):pack(bits) .. "}.")
+  for at = 3, 8 do -- a size of llm.c's model, and a count of its tokens
+    local header = { 20240326, 3, 1, 1, 1, 1, 1, 1 }
+    header[at] = bits & 0xffffffff
+    add("llmc", ("<I4I4I4I4I4I4I4I4"):pack(table.unpack(header)) .. ("x"):rep(116))
+  end
+  add("llmc_tokens", ("<I4I4I4I4"):pack(20240328, 2, bits & 0xffffffff, 0) .. "\1a\1b")
+  add("llmc_tokens", ("<I4I4I4I4"):pack(20240328, 2, 2, bits & 0xffffffff) .. "\1a\1b")
 end
 local function two_tensors(a, b)
   local each = '"%s":{"dtype":"F32","shape":[2],"data_offsets":[%s]}'
