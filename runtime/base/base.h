@@ -179,6 +179,15 @@ void hash_bytes(const void *bytes, size_t length, char text[17]);
 enum { HASH_WHOLE = 256 << 20 };
 bool hash_file(int file, size_t bytes, bool whole, char text[17]);
 
+// The same of bytes that come in parts: a hash of all that was added so far, at any time.
+struct hashing;
+struct hashing *hashing_begin(void);
+void hashing_add(struct hashing *hashing, const void *bytes, size_t length);
+// Adds the first bytes of an open file. False with errno, as hash_file.
+bool hashing_add_file(struct hashing *hashing, int file, size_t bytes);
+void hashing_text(const struct hashing *hashing, char text[17]);
+void hashing_end(struct hashing *hashing);
+
 // ---- json.c: strict JSON on top of jsmn's tokens ------------------------------------------------
 
 struct json; // a parsed document; strings are slices of the text, or of an unescaped copy of it
@@ -198,6 +207,12 @@ char *json_string(const struct json *json, int value);
 // Unescapes text[0..length), the valid inside of a JSON string, into out, which may be text itself.
 // Returns the length, or -1 for half a surrogate pair.
 int json_unescape(const char *text, int length, char *out);
+// For JSON lines: finds the string under `key`, of at most 32 bytes, in text[0..length), which must
+// be one JSON object, and unescapes it in its place in text. Returns NULL, or a static message for
+// what json_parse refuses; of keys that are there twice only for this one. It takes a few
+// nanoseconds a byte and no memory.
+const char *json_line(char *text, size_t length, const char *key, char **string,
+                      size_t *string_length);
 // Reads a non-negative integer below 2^63; false for anything else.
 bool json_integer(const struct json *json, int value, int64_t *out);
 

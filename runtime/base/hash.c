@@ -65,3 +65,35 @@ bool hash_file(int file, size_t bytes, bool whole, char text[17]) {
     hash_print(XXH3_64bits_digest(&state), text);
     return good;
 }
+
+// ---- bytes that come in parts -------------------------------------------------------------------
+
+struct hashing *hashing_begin(void) {
+    XXH3_state_t *state = XXH3_createState();
+    if (!state) {
+        die(EXIT_MEMORY, "no memory for a hash");
+    }
+    XXH3_64bits_reset(state);
+    return (struct hashing *)state;
+}
+
+void hashing_add(struct hashing *hashing, const void *bytes, size_t length) {
+    XXH3_64bits_update((XXH3_state_t *)hashing, bytes, length);
+}
+
+bool hashing_add_file(struct hashing *hashing, int file, size_t bytes) {
+    char *block = allocate(HASH_BLOCK, 1, "a block of a file");
+    bool good = hash_part((XXH3_state_t *)hashing, file, 0, bytes, block);
+    int reason = errno;
+    free(block);
+    errno = reason;
+    return good;
+}
+
+void hashing_text(const struct hashing *hashing, char text[17]) {
+    hash_print(XXH3_64bits_digest((const XXH3_state_t *)hashing), text);
+}
+
+void hashing_end(struct hashing *hashing) {
+    XXH3_freeState((XXH3_state_t *)hashing);
+}

@@ -13,6 +13,7 @@ enum {
     JSON_DEPTH_MAX = 32,
     JSON_VALUES_MAX = 4 << 20,   // keys included; bounds the memory that a hostile file can claim
     JSON_LENGTH_MAX = 128 << 20, // jsmn's offsets are int
+    JSON_KEY_MAX = 32,           // of json_line
 };
 
 struct json {
@@ -25,12 +26,22 @@ struct json {
     int *child;       // keys of objects, elements of arrays
 };
 
+struct json_slice {
+    const char *text;
+    size_t length;
+};
+
 // ---- the grammar: each function parses one thing at `at` and moves past it, or sets error -------
 
 struct json_scan {
     const char *at, *end;
     int depth, values;
     const char *error; // the first thing wrong, or NULL
+    bool half;         // a string escapes half a surrogate pair
+    // json_line: the key that is looked for in the outermost object, and what its value is.
+    const char *key;
+    struct json_slice value;
+    int found;
 };
 
 static bool json_fail(struct json_scan *scan, const char *error) {
@@ -64,12 +75,35 @@ static bool json_take_digits(struct json_scan *scan) {
     return scan->at > start;
 }
 
-static bool json_take_hex(struct json_scan *scan) {
-    for (int i = 0; i < 4; i++, scan->at++) {
-        if (scan->at == scan->end || *scan->at == 0 ||
-            !strchr("0123456789abcdefABCDEF", *scan->at)) {
-            return false;
+// The value of four hexadecimal digits, or -1.
+static int json_hex(const char *text, int length) {
+    int value = 0;
+    for (int i = 0; i < 4; i++) {
+        const char c = length < 4 ? 0 : text[i], letter = (char)(c | 0x20);
+        if (c >= '0' && c <= '9') {
+            value = value << 4 | (c - '0');
+        } else if (letter >= 'a' && letter <= 'f') {
+            value = value << 4 | (letter - 'a' + 10);
+        } else {
+            return -1;
         }
+    }
+    return value;
+}
+
+// Moves past the digits of "\u", and past the other half of a surrogate pair.
+static bool json_take_hex(struct json_scan *scan) {
+    const ptrdiff_t left = scan->end - scan->at;
+    const int high = json_hex(scan->at, left < 4 ? (int)left : 4);
+    if (high < 0) {
+        return false;
+    }
+    scan->at += 4;
+    if (high >= 0xd800 && high < 0xe000) {
+        const int low = left < 10 || memcmp(scan->at, "\\u", 2) ? -1 : json_hex(scan->at + 2, 4);
+        const bool pair = high < 0xdc00 && low >= 0xdc00 && low < 0xe000;
+        scan->half = scan->half || !pair;
+        scan->at += pair ? 6 : 0;
     }
     return true;
 }
@@ -89,6 +123,10 @@ static bool json_scan_string(struct json_scan *scan) {
         }
         if (c < 0x20) {
             return json_fail(scan, "broken JSON: a control character in a string");
+        }
+        if (c < 0x80 && c != '\\') {
+            scan->at++;
+            continue;
         }
         if (c == '\\') {
             scan->at++;
@@ -135,6 +173,17 @@ static bool json_scan_word(struct json_scan *scan, const char *word) {
 
 static bool json_scan_value(struct json_scan *scan);
 
+// Whether a string in quotes, which may have escapes, is this key.
+static bool json_is_key(const char *key, struct json_slice quoted) {
+    char plain[6 * JSON_KEY_MAX]; // "\u0074" for each character
+    const size_t length = strlen(key);
+    if (quoted.length < 2 || quoted.length - 2 > 6 * length || length > JSON_KEY_MAX) {
+        return false;
+    }
+    const int made = json_unescape(quoted.text + 1, (int)quoted.length - 2, plain);
+    return made == (int)length && !memcmp(plain, key, length);
+}
+
 // Parses the members or elements of an object or array, after its opening bracket.
 static bool json_scan_members(struct json_scan *scan, char close) {
     json_skip_space(scan);
@@ -143,18 +192,25 @@ static bool json_scan_members(struct json_scan *scan, char close) {
     }
     do {
         json_skip_space(scan);
+        struct json_slice key = {scan->at, 0};
         if (close == '}') {
             if (!json_scan_string(scan)) {
                 return false;
             }
+            key.length = (size_t)(scan->at - key.text);
             json_skip_space(scan);
             if (!json_take(scan, ':')) {
                 return json_fail(scan, "broken JSON: a ':' is wanted after a key");
             }
             json_skip_space(scan);
         }
+        const char *value = scan->at;
         if (!json_scan_value(scan)) {
             return false;
+        }
+        if (scan->key && scan->depth == 1 && json_is_key(scan->key, key)) {
+            scan->value = (struct json_slice){value, (size_t)(scan->at - value)};
+            scan->found++;
         }
         json_skip_space(scan);
     } while (json_take(scan, ','));
@@ -184,23 +240,21 @@ static bool json_scan_value(struct json_scan *scan) {
 
 // ---- escapes ------------------------------------------------------------------------------------
 
-// The value of four hexadecimal digits, or -1.
-static int json_hex(const char *text, int length) {
-    char digits[5] = {0};
-    if (length < 4) {
-        return -1;
-    }
-    memcpy(digits, text, 4);
-    return strspn(digits, "0123456789abcdefABCDEF") == 4 ? (int)strtol(digits, NULL, 16) : -1;
-}
-
 int json_unescape(const char *text, int length, char *out) {
     static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
     int made = 0;
     for (int i = 0; i < length;) {
-        if (text[i] != '\\' || i + 1 == length) {
+        const char *escape = memchr(text + i, '\\', (size_t)(length - i));
+        const int plain = escape ? (int)(escape - text) - i : length - i;
+        memmove(out + made, text + i, (size_t)plain);
+        made += plain;
+        i += plain;
+        if (i == length) {
+            break;
+        }
+        if (i + 1 == length) {
             out[made++] = text[i++];
-            continue;
+            break;
         }
         const char *found = text[i + 1] ? strchr(from, text[i + 1]) : NULL;
         if (found) {
@@ -229,25 +283,19 @@ int json_unescape(const char *text, int length, char *out) {
     return made;
 }
 
-// Unescapes all strings in a copy of the text, if any has an escape. False if one escapes half a
-// surrogate pair.
-static bool json_plain(struct json *json, size_t length) {
+// Unescapes all strings in a copy of the text, if any has an escape.
+static void json_plain(struct json *json, size_t length) {
     if (!memchr(json->text, '\\', length)) {
-        return true;
+        return;
     }
     json->text = json->plain = allocate_copy(json->text, length, "JSON with escapes");
     for (int i = 0; i < json->count; i++) {
         jsmntok_t *token = &json->token[i];
         if (token->type == JSMN_STRING) {
             char *at = json->plain + token->start;
-            int made = json_unescape(at, token->end - token->start, at);
-            if (made < 0) {
-                return false;
-            }
-            token->end = token->start + made;
+            token->end = token->start + json_unescape(at, token->end - token->start, at);
         }
     }
-    return true;
 }
 
 // ---- the index over jsmn's tokens ---------------------------------------------------------------
@@ -272,11 +320,6 @@ static void json_link(struct json *json) {
         }
     }
 }
-
-struct json_slice {
-    const char *text;
-    size_t length;
-};
 
 static struct json_slice json_slice(const struct json *json, int value) {
     const jsmntok_t *token = &json->token[value];
@@ -309,20 +352,41 @@ static bool json_keys_differ(const struct json *json, struct json_slice *keys) {
     return true;
 }
 
+// Checks the grammar of a whole text. Returns NULL or what is wrong.
+static const char *json_scan_text(struct json_scan *scan) {
+    if ((size_t)(scan->end - scan->at) > JSON_LENGTH_MAX) {
+        return "JSON longer than 128 MB";
+    }
+    json_skip_space(scan);
+    if (!json_scan_value(scan)) {
+        return scan->error;
+    }
+    json_skip_space(scan);
+    if (scan->at != scan->end) {
+        return "broken JSON: something follows the value";
+    }
+    return scan->half ? "JSON with half a surrogate pair in a string" : NULL;
+}
+
+const char *json_line(char *text, size_t length, const char *key, char **string,
+                      size_t *string_length) {
+    struct json_scan scan = {.at = text, .end = text + length, .key = key};
+    const char *error = json_scan_text(&scan);
+    if (error) {
+        return error;
+    }
+    if (scan.found != 1 || *scan.value.text != '"') {
+        return scan.found > 1 ? "JSON with the key twice" : "JSON without a string under the key";
+    }
+    *string = text + (scan.value.text - text) + 1;
+    *string_length = (size_t)json_unescape(*string, (int)scan.value.length - 2, *string);
+    return NULL;
+}
+
 struct json *json_parse(const char *text, size_t length, const char **error) {
     struct json_scan scan = {.at = text, .end = text + length};
-    if (length > JSON_LENGTH_MAX) {
-        *error = "JSON longer than 128 MB";
-        return NULL;
-    }
-    json_skip_space(&scan);
-    if (!json_scan_value(&scan)) {
-        *error = scan.error;
-        return NULL;
-    }
-    json_skip_space(&scan);
-    if (scan.at != scan.end) {
-        *error = "broken JSON: something follows the value";
+    *error = json_scan_text(&scan);
+    if (*error) {
         return NULL;
     }
 
@@ -342,10 +406,7 @@ struct json *json_parse(const char *text, size_t length, const char **error) {
         goto fail;
     }
     json_link(json);
-    if (!json_plain(json, length)) {
-        *error = "JSON with half a surrogate pair in a string";
-        goto fail;
-    }
+    json_plain(json, length);
     if (!json_keys_differ(json, keys)) {
         *error = "JSON with a key twice in one object";
         goto fail;
