@@ -2,8 +2,9 @@
 --
 --   lua5.4 gen/import.lua [--build build] [--out out] --name NAME MODEL
 --
--- MODEL is a folder like Hugging Face's (config.json, model.safetensors or its index, tokenizer files), or the weights'
--- file in one. Writes OUT/NAME/ckpt.safetensors and OUT/NAME/NAME.lua, and prints what it could not take over.
+-- MODEL is a folder like Hugging Face's (config.json, model.safetensors or its index, tokenizer files), the weights'
+-- file in one, or a GGUF file. Writes OUT/NAME/ckpt.safetensors and OUT/NAME/NAME.lua, and prints what could not be
+-- taken over.
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local command = require("gen.base.command")
@@ -76,7 +77,7 @@ local function parse_arguments()
   parser:option("--build", "the folder of build/import", "build")
   parser:option("--out", "the folder of runs", "out")
   parser:option("--name", "what to call it")
-  parser:argument("model", "a folder as Hugging Face's, or a .safetensors file in one")
+  parser:argument("model", "a folder as Hugging Face's, a .safetensors file in one, or a .gguf file")
   local args = command.arguments("gen/import.lua", parser)
   if not args.name or not args.name:find("^[%w_][%w_.+-]*$") or #args.name > 200 then
     fail(64, ("NAME: '%s' is not a name of letters, digits, '_', '-', '.', '+'; make import MODEL=path NAME=gpt2-hf")
@@ -88,19 +89,22 @@ end
 local function main()
   local args = parse_arguments()
   local found = folder.find(args.model)
-  local keys, lines = gpt2.keys(folder.read_config(found.config), found.config)
+  local stated = found.config and folder.read_config(found.config) or folder.describe(args.build, found.weights)
+  local says = found.config or found.weights
+  local keys, lines = gpt2.keys(stated, says)
   local own = args.out .. "/" .. args.name
   for _, name in ipairs({ "ckpt.safetensors", "state.safetensors", "metrics.jsonl" }) do
     if exists(own .. "/" .. name) then
       problem.fail(problem.USAGE, own, "is there already, with %s in it; take another NAME, or remove it", name)
     end
   end
-  for _, line in ipairs(lines) do print(("%s: %s"):format(found.config, line)) end
+  for _, line in ipairs(lines) do print(("%s: %s"):format(says, line)) end
   -- The checkpoint is written last: if it is there, the import is complete.
   local path = ("%s/%s.lua"):format(own, args.name)
   files.write(path, config_text(args.model, keys))
   local c = config.load({ path }, { "isa=generic" }, { backend = "cpu" })
-  local code = run_import(args, found, c, tokenizer_of(found, c, args.model), own .. "/ckpt.safetensors")
+  local tokenizer = not stated.has_tokenizer and tokenizer_of(found, c, args.model)
+  local code = run_import(args, found, c, tokenizer, own .. "/ckpt.safetensors")
   if code ~= 0 then
     os.remove(path)
     os.execute("rmdir " .. files.quoted(own) .. " 2>/dev/null")

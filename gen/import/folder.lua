@@ -1,4 +1,5 @@
--- folder: finds and reads the files of a model's folder. Depends on base and config.
+-- folder: finds and reads the files of a model: those of a folder like Hugging Face's, or one that says its sizes
+-- itself. Depends on base and config.
 local dkjson = require "dkjson"
 local files = require "gen.base.files"
 local problem = require "gen.config.problem"
@@ -22,7 +23,16 @@ end
 local WEIGHTS = { "model.safetensors", "model.safetensors.index.json" }
 local TOKENIZERS = { "vocab.bpe", "merges.txt", "tokenizer.json" }
 
--- Finds the files: { config = path, weights = path, tokenizer = folder or nil }. Raises { code, message }.
+-- Whether a file has the model's sizes in it, by its name or its first bytes.
+local function says_sizes(path)
+  local file = assert(io.open(path, "rb"))
+  local magic = file:read(4)
+  file:close()
+  return path:find("%.gguf$") or magic == "GGUF"
+end
+
+-- Finds the files: { config = path, weights = path, tokenizer = folder or nil }; for a file that says its sizes itself
+-- { weights = path }. Raises { code, message }.
 function folder.find(path)
   local own, weights = path:gsub("/+$", ""), nil
   if own == "" then own = "/" end
@@ -31,9 +41,10 @@ function folder.find(path)
       problem.fail(problem.MISSING, path, "no such folder or file; MODEL is a folder with config.json and " ..
         "model.safetensors")
     end
+    if says_sizes(path) then return { weights = path } end
     if not path:find("%.safetensors$") and not path:find("%.index%.json$") then
-      problem.fail(problem.DATA, path, "is not a .safetensors file; a folder as Hugging Face writes it, or " ..
-        "such a file in one, is wanted")
+      problem.fail(problem.DATA, path, "is neither a .safetensors nor a .gguf file; a folder as Hugging Face writes " ..
+        "it, or such a file, is wanted")
     end
     own, weights = path:match("^(.*)/[^/]*$") or ".", path
   end
@@ -67,6 +78,15 @@ function folder.read_config(path)
     problem.fail(problem.DATA, path, "is not a JSON object; a model's config.json is wanted")
   end
   return config
+end
+
+-- The same of a file that says its sizes itself, by build/import, which prints its own line where it cannot.
+function folder.describe(build, path)
+  local pipe = assert(io.popen(files.quoted(build .. "/import") .. " --describe=" .. files.quoted(path)))
+  local text = pipe:read("a")
+  local ok, kind, code = pipe:close()
+  if not ok then os.exit(kind == "exit" and code or problem.INTERNAL) end
+  return assert(dkjson.decode(text))
 end
 
 return folder

@@ -147,6 +147,17 @@ struct nearest {
 struct nearest nearest_to(const char *word, int length);
 void nearest_try(struct nearest *nearest, const char *name, int length);
 
+// ---- slice.c: parts of a text that have no zero behind them -------------------------------------
+
+struct slice {
+    const char *text;
+    size_t length;
+};
+bool slice_is(struct slice slice, const char *text);
+int slice_compare(const void *a, const void *b); // of two slices, for qsort
+// The arguments for "%.*s" in a message, which shows the beginning of a long one.
+#define SLICE_SHOWN(slice) (int)((slice).length < 120 ? (slice).length : 120), (slice).text
+
 // ---- figures.c: numbers for people to read, and quoting for the shell ---------------------------
 
 struct figure {

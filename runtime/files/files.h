@@ -52,6 +52,8 @@ struct safetensors {
     bool hashed;                 // the header has a hash, and matches it
     struct safetensors *shard;   // shards.c: the files that the tensors lie in; NULL if in this one
     int shards;
+    struct gguf_pair *pairs; // gguf.c: a GGUF file's metadata, in file order; else NULL
+    int pairs_count;
 };
 // Maps a file and reads its header. Returns false with one line in error (the path first) and *code
 // set to 65, 66 or 74 if the file is missing or truncated, or has an absurd header length, broken
@@ -69,6 +71,12 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
 bool safetensors_verify_tensor(const struct safetensors *file, const struct tensor_view *tensor,
                                char error[512]);
 bool safetensors_verify(const struct safetensors *file, char error[512]); // every tensor
+// For readers of other formats: maps file->path, of at least so many bytes; the kind is for
+// messages. Fails as safetensors_open does.
+bool safetensors_map(struct safetensors *file, const char *kind, size_t least, char error[512],
+                     enum exit_code *code);
+// What a file is that was downloaded in place of a model, as the end of a message; or NULL.
+const char *safetensors_mistaken(const char *map, size_t bytes);
 // For the writer: parses a header without a file. file->path is set by the caller; the tensors have
 // no data.
 bool safetensors_parse(struct safetensors *file, const char *header, size_t bytes,
@@ -79,6 +87,64 @@ void safetensors_hash_header(const struct safetensors *file, const char *covered
 
 // Whether all numbers are finite.
 bool floats_are_finite(const float *x, int64_t count);
+
+// ---- blocks.c: numbers of ggml's quantized types ------------------------------------------------
+
+// Whether numbers of the type, as "Q8_0", are read here.
+bool blocks_are_read(const char *type);
+size_t blocks_count(const char *type, size_t bytes); // numbers in so many bytes
+// Reads `count` of them, from number `first` on: multiples of 32, which is a block.
+void blocks_read(const char *type, const char *at, size_t first, size_t count, float *x);
+
+// ---- gguf.c: a strict reader of GGUF files ------------------------------------------------------
+
+enum gguf_value { // types of a pair's value, as the file has them
+    GGUF_U8,
+    GGUF_I8,
+    GGUF_U16,
+    GGUF_I16,
+    GGUF_U32,
+    GGUF_I32,
+    GGUF_F32,
+    GGUF_BOOL,
+    GGUF_TEXT,
+    GGUF_LIST,
+    GGUF_U64,
+    GGUF_I64,
+    GGUF_F64,
+    GGUF_TYPES_OF_VALUES
+};
+struct gguf_pair {
+    struct slice key;
+    uint32_t type, item; // a list's items are of type `item`; otherwise the two are the same
+    uint64_t count;      // of items; 1 unless it is a list
+    const char *at;      // the value, or a list's first item, in the mapping
+};
+// Opens a file of version 2 or 3 as safetensors_open does: the tensors have the file's names, the
+// shapes as numpy has them, (rows, row's length), and dtypes as ggml calls them. Returns false with
+// one line in error also for each count, length, offset or type that cannot be.
+bool gguf_open(struct safetensors *file, const char *path, char error[512], enum exit_code *code);
+// Whether a file begins as one does, or is called NAME.gguf.
+bool gguf_is(const char *path);
+const struct gguf_pair *gguf_find(const struct safetensors *file, const char *key); // or NULL
+// Reads an item of a pair of integers. False if it is none, or above INT64_MAX.
+bool gguf_integer(const struct gguf_pair *pair, uint64_t index, int64_t *number);
+// The items of a list of texts, or the one text. The caller frees the list.
+struct slice *gguf_texts(const struct gguf_pair *pair);
+
+// ---- gguf_model.c: what a GGUF file's pairs and names mean -------------------------------------
+
+// Writes the sizes as a Hugging Face config.json has them, which gen/import/gpt2.lua reads. Dies 65
+// if one is missing or of another type than llama.cpp writes.
+void gguf_describe(const struct safetensors *file, FILE *out);
+// Gives the tensors of a GPT-2 nanoGPT's names; others keep theirs.
+void gguf_rename(struct safetensors *file);
+bool gguf_has_tokenizer(const struct safetensors *file);
+// The tokenizer's string, or NULL if the file has no tokenizer. Dies 65 if it has one that is
+// neither GPT-2's byte-pair encoding nor a list of characters. The caller frees.
+char *gguf_tokenizer(const struct safetensors *file);
+// Prints the pairs, a line for each.
+void gguf_print(const struct safetensors *file);
 
 // ---- shards.c: a model in several safetensors files ---------------------------------------------
 
@@ -204,6 +270,12 @@ bool gpt2_files_are_in(const char *folder);
 // Makes the tokenizer's string from folder/vocab.bpe or merges.txt; the ids in encoder.json or
 // vocab.json must agree. Without those, from tokenizer.json. Dies 65, 66, 71, 74. The caller frees.
 char *gpt2_files_read(const char *folder);
+// The byte that a printable character stands for in those files. False if it stands for none.
+bool gpt2_byte_of(uint32_t shown, uint32_t *byte);
+// The same from a list of merges, "left right", and the tokens in the order of their ids, which
+// stand at `path`. Dies 65.
+char *gpt2_lists_read(const char *path, const struct slice *merges, size_t merges_count,
+                      const struct slice *tokens, size_t tokens_count);
 
 // ---- pickle.c: the vocabulary in nanoGPT's meta.pkl, for prepare --------------------------------
 

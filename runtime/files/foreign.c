@@ -3,7 +3,7 @@
 //     _orig_mod.NAME, module.NAME     of torch.compile and of its data parallel wrappers
 //     wte.weight for transformer...   names of Hugging Face's bare GPT2Model
 //     h.0.attn.bias, masked_bias      masks, not weights: dropped
-//     F16, BF16                       converted to F32
+//     F16, BF16, ggml's types         converted to F32
 //     lm_head.weight or wte alone     of a tied pair: used for both
 //     (in, out) for (out, in)         all of the layers' weights, as in Hugging Face: transposed
 //
@@ -164,14 +164,20 @@ static bool foreign_numbers(struct foreign_file *f) {
         if (view->data) {
             continue;
         }
-        if (!half && !brain && strcmp(view->dtype, "F32") != 0) {
-            return foreign_fail(
-                f, "%s: %.120s is of type %s; F32, F16 or BF16 is wanted, so convert it",
-                f->file->path, view->name, view->dtype);
+        const bool blocks = blocks_are_read(view->dtype);
+        if (!half && !brain && !blocks && strcmp(view->dtype, "F32") != 0) {
+            return foreign_fail(f, "%s: %.120s is of type %s; %s is wanted, so convert it",
+                                f->file->path, view->name, view->dtype,
+                                f->file->pairs ? "F32, F16, BF16, Q8_0, Q4_0 or Q4_1"
+                                               : "F32, F16 or BF16");
         }
-        const size_t count = view->stored / (half || brain ? 2 : 4);
+        const size_t count = blocks ? blocks_count(view->dtype, view->stored)
+                                    : view->stored / (half || brain ? 2 : 4);
         float *own = allocate(count, sizeof *own, view->name);
-        for (size_t k = 0; k < count; k++) {
+        if (blocks) {
+            blocks_read(view->dtype, view->place, 0, count, own);
+        }
+        for (size_t k = 0; !blocks && k < count; k++) {
             uint16_t word = 0;
             if (half || brain) {
                 memcpy(&word, view->place + 2 * k, sizeof word);

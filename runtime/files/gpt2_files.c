@@ -25,12 +25,6 @@ enum {
     GPT2_TOKENS_MAX = 65536,  // ids are uint16 in token files
 };
 
-// A slice of one of the files, or of a JSON string.
-struct gpt2_word {
-    const char *text;
-    size_t length;
-};
-
 struct gpt2_files {
     char *text; // of all tokens, concatenated
     size_t used, room;
@@ -98,7 +92,7 @@ static struct json *gpt2_read_json(const char *folder, const char *name, char **
 // ---- tokens by their text -----------------------------------------------------------------------
 
 // The slot of the token with this text, or the free slot where it would go.
-static int32_t *gpt2_slot(struct gpt2_files *files, struct gpt2_word word) {
+static int32_t *gpt2_slot(struct gpt2_files *files, struct slice word) {
     size_t at = XXH3_64bits(word.text, word.length) % files->slots;
     for (;; at = (at + 1) % files->slots) {
         int32_t id = files->slot[at] - 1;
@@ -109,12 +103,12 @@ static int32_t *gpt2_slot(struct gpt2_files *files, struct gpt2_word word) {
     }
 }
 
-static int32_t gpt2_id(struct gpt2_files *files, struct gpt2_word word) {
+static int32_t gpt2_id(struct gpt2_files *files, struct slice word) {
     return *gpt2_slot(files, word) - 1;
 }
 
 // Gives this text the next id. False if the text has an id already or there is no id left.
-static bool gpt2_add(struct gpt2_files *files, struct gpt2_word word) {
+static bool gpt2_add(struct gpt2_files *files, struct slice word) {
     int32_t *slot = gpt2_slot(files, word);
     if (*slot != 0 || files->count == files->most) {
         return false;
@@ -136,6 +130,16 @@ static bool gpt2_is_seen(int byte) {
     return (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
 }
 
+bool gpt2_byte_of(uint32_t shown, uint32_t *byte) {
+    uint32_t hidden = 0x100;
+    for (*byte = 0; *byte < 256; ++*byte) {
+        if (gpt2_is_seen((int)*byte) ? *byte == shown : hidden++ == shown) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Adds the 256 bytes as tokens, printable ones first, and appends them to the tokenizer's string.
 static void gpt2_add_bytes(struct gpt2_files *files) {
     for (int hidden = 0; hidden < 2; hidden++) {
@@ -144,7 +148,7 @@ static void gpt2_add_bytes(struct gpt2_files *files) {
             if (gpt2_is_seen(byte) == (hidden == 0)) {
                 char text[4];
                 uint32_t c = hidden ? shown++ : (uint32_t)byte;
-                gpt2_add(files, (struct gpt2_word){text, (size_t)utf8_encode(c, text)});
+                gpt2_add(files, (struct slice){text, (size_t)utf8_encode(c, text)});
                 files->out += sprintf(files->out, "%02x", (unsigned)byte);
             }
         }
@@ -161,8 +165,8 @@ struct gpt2_place {
 #define GPT2_OF(place) place.path, place.unit, place.number
 
 // Adds a token that joins two, and appends their ids to the tokenizer's string.
-static void gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place, struct gpt2_word left,
-                           struct gpt2_word right) {
+static void gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place, struct slice left,
+                           struct slice right) {
     int32_t a = gpt2_id(files, left), b = gpt2_id(files, right);
     if (a < 0 || b < 0) {
         die(EXIT_DATA, GPT2_PLACE "is not a merge of two earlier tokens", GPT2_OF(place));
@@ -173,7 +177,7 @@ static void gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place, st
     }
     memcpy(both, left.text, left.length);
     memcpy(both + left.length, right.text, right.length);
-    if (!gpt2_add(files, (struct gpt2_word){both, left.length + right.length})) {
+    if (!gpt2_add(files, (struct slice){both, left.length + right.length})) {
         die(EXIT_DATA, GPT2_PLACE "makes a token that is there already, or more than %d",
             GPT2_OF(place), GPT2_TOKENS_MAX);
     }
@@ -181,12 +185,11 @@ static void gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place, st
 }
 
 // "left right": two words with one space between; empty ones where there is none.
-static void gpt2_cut(const char *text, size_t length, struct gpt2_word *left,
-                     struct gpt2_word *right) {
+static void gpt2_cut(const char *text, size_t length, struct slice *left, struct slice *right) {
     const char *space = memchr(text, ' ', length);
-    *left = (struct gpt2_word){text, space ? (size_t)(space - text) : 0};
-    *right = (struct gpt2_word){space ? space + 1 : text,
-                                space ? length - (size_t)(space + 1 - text) : 0};
+    *left = (struct slice){text, space ? (size_t)(space - text) : 0};
+    *right =
+        (struct slice){space ? space + 1 : text, space ? length - (size_t)(space + 1 - text) : 0};
 }
 
 static void gpt2_add_lines(struct gpt2_files *files, const char *path, const char *text,
@@ -203,7 +206,7 @@ static void gpt2_add_lines(struct gpt2_files *files, const char *path, const cha
     for (const char *at = text + sizeof first - 1; at < end; place.number++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop ? stop : end;
-        struct gpt2_word left, right;
+        struct slice left, right;
         gpt2_cut(at, (size_t)(stop - at), &left, &right);
         gpt2_add_merge(files, place, left, right);
         at = stop < end ? stop + 1 : end;
@@ -223,7 +226,7 @@ static void gpt2_add_list(struct gpt2_files *files, const char *path, const stru
         if (!first || (pair && !second)) {
             die(EXIT_DATA, "%s: merge %d is not two tokens", path, i + 1);
         }
-        struct gpt2_word left = {first, strlen(first)}, right = {second, pair ? strlen(second) : 0};
+        struct slice left = {first, strlen(first)}, right = {second, pair ? strlen(second) : 0};
         if (!pair) {
             gpt2_cut(first, strlen(first), &left, &right);
         }
@@ -247,13 +250,29 @@ static void gpt2_check_ids(struct gpt2_files *files, const char *path, const str
         char *text = json_string(json, json_member(json, object, i, &value));
         int64_t stated;
         const bool number = json_integer(json, value, &stated);
-        int32_t wanted = text ? gpt2_id(files, (struct gpt2_word){text, strlen(text)}) : -1;
+        int32_t wanted = text ? gpt2_id(files, (struct slice){text, strlen(text)}) : -1;
         if (wanted < 0 || !number || stated != wanted) {
             die(EXIT_DATA,
                 "%s: '%.64s' is %lld, but the merges make it %d; both from one place are wanted",
                 path, text ? text : "", number ? (long long)stated : -1LL, wanted);
         }
         free(text);
+    }
+}
+
+// Checks that a list has the same tokens in the order of their ids.
+static void gpt2_check_list(const struct gpt2_files *files, const char *path,
+                            const struct slice *tokens, size_t count) {
+    if (count != (size_t)files->count) {
+        die(EXIT_DATA, "%s: has %zu tokens, but its merges make %d", path, count, files->count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct gpt2_token *token = &files->token[i];
+        if (token->length != tokens[i].length ||
+            memcmp(files->text + token->at, tokens[i].text, token->length) != 0) {
+            die(EXIT_DATA, "%s: token %zu is '%.*s', but its merges make it '%.*s'", path, i,
+                SLICE_SHOWN(tokens[i]), (int)token->length, files->text + token->at);
+        }
     }
 }
 
@@ -302,8 +321,26 @@ static int gpt2_check_kind(const char *path, const struct json *json) {
     return model;
 }
 
-char *gpt2_files_read(const char *folder) {
+// Adds <|endoftext|>, the last token.
+static void gpt2_add_end(struct gpt2_files *files, const char *path) {
     static const char end[] = TOKENIZER_END_OF_TEXT;
+    sprintf(files->out, " %s", end);
+    if (!gpt2_add(files, (struct slice){end, sizeof end - 1})) {
+        die(EXIT_DATA, "%s: leaves no id for %s", path, end);
+    }
+}
+
+// The tokenizer's string; all else is freed.
+static char *gpt2_end(struct gpt2_files *files) {
+    char *text = files->string;
+    free(files->token);
+    free(files->slot);
+    free(files->text);
+    free(files);
+    return text;
+}
+
+char *gpt2_files_read(const char *folder) {
     const struct gpt2_names *names = gpt2_find(folder);
     names = names ? names : &gpt2_names[0]; // reading it says what is missing
     struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
@@ -327,19 +364,29 @@ char *gpt2_files_read(const char *folder) {
         gpt2_add_list(files, merges_path, json, merges);
         ids = json_get(json, model, "vocab");
     }
-    sprintf(files->out, " %s", end);
-    if (!gpt2_add(files, (struct gpt2_word){end, sizeof end - 1})) {
-        die(EXIT_DATA, "%s: leaves no id for %s", merges_path, end);
-    }
+    gpt2_add_end(files, merges_path);
     gpt2_check_ids(files, ids_path ? ids_path : merges_path, json, ids);
     json_free(json);
     free(json_text);
     free(merges_path);
     free(ids_path);
-    char *text = files->string;
-    free(files->token);
-    free(files->slot);
-    free(files->text);
-    free(files);
-    return text;
+    return gpt2_end(files);
+}
+
+char *gpt2_lists_read(const char *path, const struct slice *merges, size_t merges_count,
+                      const struct slice *tokens, size_t tokens_count) {
+    static const char end[] = TOKENIZER_END_OF_TEXT;
+    struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
+    gpt2_make_room(files, merges_count);
+    gpt2_add_bytes(files);
+    for (size_t i = 0; i < merges_count; i++) {
+        struct slice left, right;
+        gpt2_cut(merges[i].text, merges[i].length, &left, &right);
+        gpt2_add_merge(files, (struct gpt2_place){path, " merge ", (int)i + 1}, left, right);
+    }
+    if (tokens_count > 256 + merges_count && slice_is(tokens[256 + merges_count], end)) {
+        gpt2_add_end(files, path);
+    }
+    gpt2_check_list(files, path, tokens, tokens_count);
+    return gpt2_end(files);
 }

@@ -317,7 +317,8 @@ bool safetensors_parse(struct safetensors *file, const char *header, size_t byte
 
 // ---- the file -----------------------------------------------------------------------------------
 
-static bool safetensors_map(struct safetensors *file, char *error, enum exit_code *code) {
+bool safetensors_map(struct safetensors *file, const char *kind, size_t least, char error[512],
+                     enum exit_code *code) {
     const char *path = file->path;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
@@ -329,11 +330,10 @@ static bool safetensors_map(struct safetensors *file, char *error, enum exit_cod
         *code = exit_code_of(errno);
         safetensors_fail(error, "%s: cannot read: %s", path, strerror(errno));
     } else if (!S_ISREG(status.st_mode)) {
-        safetensors_fail(error, "%s: is not a regular file; a safetensors file is wanted", path);
-    } else if (status.st_size < SAFETENSORS_PREFIX + 2) { // 2: "{}"
-        safetensors_fail(error,
-                         "%s: has %lld bytes, too few for a safetensors file; it is truncated",
-                         path, (long long)status.st_size);
+        safetensors_fail(error, "%s: is not a regular file; a %s file is wanted", path, kind);
+    } else if (status.st_size < (off_t)least) {
+        safetensors_fail(error, "%s: has %lld bytes, too few for a %s file; it is truncated", path,
+                         (long long)status.st_size, kind);
     } else {
         file->map_bytes = (size_t)status.st_size;
         file->map = mapped_open(fd, file->map_bytes, path);
@@ -343,23 +343,24 @@ static bool safetensors_map(struct safetensors *file, char *error, enum exit_cod
     return false;
 }
 
+const char *safetensors_mistaken(const char *map, size_t bytes) {
+    static const char pointer[] = "version https://git-lfs";
+    if (bytes >= sizeof pointer && !memcmp(map, pointer, sizeof pointer - 1)) {
+        return "is Git LFS's pointer to a file, not the file; `git lfs pull` brings it";
+    }
+    if (bytes > SAFETENSORS_PREFIX && *map == '<' && map[SAFETENSORS_PREFIX] != '{') {
+        return "begins with '<', as a page of the web does; download the file that the page is of";
+    }
+    return NULL;
+}
+
 // Reads the header and points the tensors at their bytes in the mapping.
 static bool safetensors_read(struct safetensors *file, char *error) {
-    static const char pointer[] = "version https://git-lfs";
-    const char *map = file->map;
+    const char *map = file->map, *mistaken = safetensors_mistaken(map, file->map_bytes);
     uint64_t header_bytes;
     memcpy(&header_bytes, map, sizeof header_bytes);
-    if (file->map_bytes >= strlen(pointer) && !memcmp(map, pointer, strlen(pointer))) {
-        return safetensors_fail(error,
-                                "%s: is Git LFS's pointer to a file, not the file; `git lfs pull` "
-                                "brings it",
-                                file->path);
-    }
-    if (*map == '<' && map[SAFETENSORS_PREFIX] != '{') {
-        return safetensors_fail(error,
-                                "%s: begins with '<', as a page of the web does; download the file "
-                                "that the page is of",
-                                file->path);
+    if (mistaken) {
+        return safetensors_fail(error, "%s: %s", file->path, mistaken);
     }
     if (header_bytes > SAFETENSORS_HEADER_MAX ||
         header_bytes > file->map_bytes - SAFETENSORS_PREFIX) {
@@ -401,7 +402,8 @@ bool safetensors_open(struct safetensors *file, const char *path, char error[512
     memset(file, 0, sizeof *file);
     *code = EXIT_DATA;
     file->path = allocate_copy(path, strlen(path), "a path");
-    if (safetensors_map(file, error, code) && safetensors_read(file, error)) {
+    if (safetensors_map(file, "safetensors", SAFETENSORS_PREFIX + 2, error, code) && // 2: "{}"
+        safetensors_read(file, error)) {
         return true;
     }
     safetensors_close(file);
@@ -420,6 +422,7 @@ void safetensors_close(struct safetensors *file) {
         safetensors_close(&file->shard[i]);
     }
     free(file->shard);
+    free(file->pairs);
     free(file->tensors);
     free(file->metadata);
     free(file->path);

@@ -1,9 +1,12 @@
 // import.c: a program that turns a published model into a checkpoint of ours:
 //
+//     import --describe=FILE      prints the sizes of a model whose file has them in it, as the
+//                                 config.json that Hugging Face writes beside its files
 //     import --weights=FILE --out=PATH --config=TEXT [--tokenizer=FOLDER] <TABLE
 //
 // FILE is a safetensors file or the index of several (NAME.safetensors.index.json), with GPT-2's
-// tensors as nanoGPT or Hugging Face names and transposes them, in F32, F16 or BF16. TABLE has a
+// tensors as nanoGPT or Hugging Face names and transposes them, in F32, F16 or BF16; or a GGUF
+// file, whose tokenizer is taken from it if there is no FOLDER. TABLE has a
 // line for each tensor of the model, "NAME LAYERS COPY ROWS COLUMNS", in the order of the model's
 // table of parameters: "%d" in NAME stands for the layer, COPY is 1 for a tied head, COLUMNS is 0
 // for a vector. gen/import.lua, which knows the model, writes TABLE and TEXT, the config's keys as
@@ -18,23 +21,44 @@
 enum { IMPORT_ENTRIES_MAX = 256, IMPORT_LAYERS_MAX = 1024 };
 
 struct import_options {
-    const char *weights, *out, *config, *tokenizer;
+    const char *weights, *out, *config, *tokenizer, *describe;
 };
 
 static void import_options_read(struct import_options *options, int argc, char **argv) {
-    *options = (struct import_options){.tokenizer = ""};
+    *options = (struct import_options){.tokenizer = "", .describe = ""};
     const struct text_flag flags[] = {{"--weights=", &options->weights},
                                       {"--out=", &options->out},
                                       {"--config=", &options->config},
-                                      {"--tokenizer=", &options->tokenizer}};
+                                      {"--tokenizer=", &options->tokenizer},
+                                      {"--describe=", &options->describe}};
     enum { FLAGS = sizeof flags / sizeof *flags };
-    flags_read("import", "--weights=, --out=, --config= and --tokenizer= are known", flags, FLAGS,
-               argc, argv);
-    for (int f = 0; f < FLAGS; f++) {
+    flags_read("import", "--weights=, --out=, --config=, --tokenizer= and --describe= are known",
+               flags, FLAGS, argc, argv);
+    for (int f = 0; f < FLAGS && !*options->describe; f++) {
         if (!*flags[f].value) {
             die(EXIT_USAGE, "import: %s is missing", flags[f].flag);
         }
     }
+}
+
+// Opens a model's file of any kind. Tensors have the names of nanoGPT or of Hugging Face.
+static void import_open(struct safetensors *file, const char *path) {
+    char error[SAFETENSORS_ERROR];
+    enum exit_code code;
+    const bool gguf = gguf_is(path);
+    if (!(gguf ? gguf_open : shards_open)(file, path, error, &code)) {
+        die(code, "%s", error);
+    }
+}
+
+static void import_describe(const char *path) {
+    struct safetensors file;
+    if (!gguf_is(path)) {
+        die(EXIT_DATA, "%s: is no GGUF file, and has no config.json that says its sizes", path);
+    }
+    import_open(&file, path);
+    gguf_describe(&file, stdout);
+    safetensors_close(&file);
 }
 
 // Reads the table from standard input. Returns the number of entries.
@@ -61,6 +85,11 @@ static int import_read_table(struct param params[IMPORT_ENTRIES_MAX]) {
     return count;
 }
 
+// What says a model's sizes, for messages.
+static const char *import_sizes(const struct safetensors *file) {
+    return file->pairs ? "metadata" : "config.json";
+}
+
 // Finds a tensor of the model, checks its shape and numbers, and describes it for the writer.
 static void import_take(const struct safetensors *file, const struct tensor_at *t,
                         struct tensor_out *out) {
@@ -69,13 +98,13 @@ static void import_take(const struct safetensors *file, const struct tensor_at *
     char wanted[SHAPE_TEXT], found[SHAPE_TEXT];
     shape_print(t->param->ndim, t->param->dims, wanted);
     if (!view) {
-        die(EXIT_DATA, "%s: has no %s, which its config.json makes %s; take both from one place",
-            file->path, out->name, wanted);
+        die(EXIT_DATA, "%s: has no %s, which its %s makes %s; take both from one place", file->path,
+            out->name, import_sizes(file), wanted);
     }
     shape_print(view->ndim, view->dims, found);
     if (strcmp(found, wanted) != 0) {
-        die(EXIT_DATA, "%s: %s is %s, but its config.json makes it %s; take both from one place",
-            file->path, out->name, found, wanted);
+        die(EXIT_DATA, "%s: %s is %s, but its %s makes it %s; take both from one place", file->path,
+            out->name, found, import_sizes(file), wanted);
     }
     if (!floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
         die(EXIT_DATA, "%s: %s has a value that is not finite; take another file", file->path,
@@ -106,18 +135,20 @@ static void import_check_others(const struct safetensors *file, const struct ten
             k++;
         }
         if (k == count) {
-            die(EXIT_DATA, "%s: has %.120s, which is not in GPT-2 as its config.json says it",
-                file->path, file->tensors[i].name);
+            die(EXIT_DATA, "%s: has %.120s, which is not in GPT-2 as its %s says it", file->path,
+                file->tensors[i].name, import_sizes(file));
         }
     }
 }
 
-// The tokenizer's string, or "" where no folder is given.
-static char *import_tokenizer(const char *folder, const struct param *table) {
-    if (!*folder) {
+// The tokenizer's string, of a folder or of the file itself, or "" where there is none.
+static char *import_tokenizer(const char *folder, const struct safetensors *file,
+                              const struct param *table) {
+    char *text = *folder ? gpt2_files_read(folder) : file->pairs ? gguf_tokenizer(file) : NULL;
+    if (!text) {
         return allocate_copy("", 0, "the tokenizer");
     }
-    char *text = gpt2_files_read(folder);
+    folder = *folder ? folder : file->path;
     struct tokenizer tokenizer;
     const char *problem;
     if (!tokenizer_parse(&tokenizer, text, &problem)) {
@@ -136,16 +167,17 @@ int main(int argc, char **argv) {
     signal(SIGXFSZ, SIG_IGN); // writing beyond a file size limit then fails as on a full disk
     struct import_options options;
     import_options_read(&options, argc, argv);
+    if (*options.describe) {
+        import_describe(options.describe);
+        return streams_close(EXIT_DONE);
+    }
     static struct param params[IMPORT_ENTRIES_MAX];
     const int entries = import_read_table(params);
-    char *tokenizer = import_tokenizer(options.tokenizer, &params[0]);
-
     struct safetensors file;
     char error[SAFETENSORS_ERROR];
-    enum exit_code code;
-    if (!shards_open(&file, options.weights, error, &code)) {
-        die(code, "%s", error);
-    }
+    import_open(&file, options.weights);
+    char *tokenizer = import_tokenizer(options.tokenizer, &file, &params[0]);
+    gguf_rename(&file);
     if (!safetensors_verify(&file, error) || !foreign_adapt(&file, params, entries, error)) {
         die(EXIT_DATA, "%s", error);
     }

@@ -3,9 +3,9 @@
 //     inspect [--verify=1] --file=PATH
 //
 // PATH is a safetensors file (a checkpoint or state of ours, or any other), the index of several
-// (NAME.safetensors.index.json), or a data set's folder. With --verify=1 all of it is checked: each
-// hash that the file states, and that all numbers are finite. Exit codes: 65 damaged, 66 missing,
-// 74 unreadable.
+// (NAME.safetensors.index.json), a GGUF file, or a data set's folder. With --verify=1 all of it is
+// checked: each hash that the file states, that all numbers are finite, and a GGUF file's
+// tokenizer. Exit codes: 65 damaged, 66 missing, 74 unreadable.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -83,6 +83,42 @@ static void inspect_tensors(const struct safetensors *file) {
     }
 }
 
+// Numbers of ggml's types are read for the check alone.
+static bool inspect_blocks_are_finite(const struct tensor_view *view) {
+    enum { PIECE = 1 << 13 };
+    float x[PIECE];
+    const size_t count = blocks_count(view->dtype, view->stored);
+    bool finite = true;
+    for (size_t at = 0; finite && at < count; at += PIECE) {
+        const size_t some = count - at < PIECE ? count - at : PIECE;
+        blocks_read(view->dtype, view->place, at, some, x);
+        finite = floats_are_finite(x, (int64_t)some);
+    }
+    return finite;
+}
+
+// Checks a GGUF file as a whole, which has no hashes.
+static void inspect_verify_gguf(const struct safetensors *file) {
+    int read = 0;
+    for (int i = 0; i < file->count; i++) {
+        const struct tensor_view *view = &file->tensors[i];
+        const bool blocks = blocks_are_read(view->dtype);
+        if (blocks ? !inspect_blocks_are_finite(view)
+                   : view->data && !floats_are_finite(view->data, (int64_t)(view->bytes / 4))) {
+            die(EXIT_DATA, "%s: %s has a value that is not finite", file->path, view->name);
+        }
+        read += blocks || view->data;
+        safetensors_forget(file);
+    }
+    char *tokenizer = gguf_tokenizer(file);
+    printf("verified: all numbers of %d of %d tensors are finite; %s\n", read, file->count,
+           tokenizer ? "the tokenizer is whole" : "there is no tokenizer");
+    if (tokenizer) {
+        inspect_tokenizer(tokenizer);
+    }
+    free(tokenizer);
+}
+
 // Checks hashes and numbers. Tensors of other types than float are not numbers of a model.
 static void inspect_verify(const struct safetensors *file) {
     char error[SAFETENSORS_ERROR];
@@ -107,11 +143,12 @@ static void inspect_verify(const struct safetensors *file) {
            hashed, file->count, finite);
 }
 
-static void inspect_safetensors(const char *path, bool verify) {
+static void inspect_model(const char *path, bool verify) {
     struct safetensors file;
     char error[SAFETENSORS_ERROR];
     enum exit_code code;
-    if (!shards_open(&file, path, error, &code)) {
+    const bool gguf = gguf_is(path);
+    if (!(gguf ? gguf_open : shards_open)(&file, path, error, &code)) {
         die(code, "%s", error);
     }
     double bytes = 0;
@@ -124,15 +161,15 @@ static void inspect_safetensors(const char *path, bool verify) {
         numbers += count;
         bytes += (double)file.tensors[i].stored;
     }
-    printf("%s: %s; %d tensors", path, inspect_kind(&file), file.count);
+    printf("%s: %s; %d tensors", path, gguf ? "a GGUF file" : inspect_kind(&file), file.count);
     if (file.shards) {
         printf(" in %d files", file.shards);
     }
     printf(", %s numbers, %s\n", figure_count(numbers).s, figure_bytes(bytes).s);
-    inspect_metadata(&file);
+    (gguf ? gguf_print : inspect_metadata)(&file);
     inspect_tensors(&file);
     if (verify) {
-        inspect_verify(&file);
+        (gguf ? inspect_verify_gguf : inspect_verify)(&file);
     }
     safetensors_close(&file);
 }
@@ -173,7 +210,7 @@ int main(int argc, char **argv) {
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         inspect_data(path, *verify);
     } else {
-        inspect_safetensors(path, *verify);
+        inspect_model(path, *verify);
     }
     return streams_close(EXIT_DONE);
 }

@@ -1,0 +1,96 @@
+// blocks.c: numbers of ggml's quantized types, which come in blocks of 32 neighbours in a row that
+// share a scale in float16:
+//
+//     Q8_0    scale, 32 signed bytes                      x = scale q
+//     Q4_0    scale, 16 bytes of two halves each          x = scale (q - 8)
+//     Q4_1    scale, least value, 16 bytes as those       x = scale q + least
+//
+// Byte i of a block of halves has number i in its low half and number i + 16 in its high one. Needs
+// only libc, since the sampler links it.
+#include "runtime/files/files.h"
+
+#include <string.h>
+
+enum { BLOCK = 32 };
+
+static uint16_t blocks_word(const char *at) {
+    uint16_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static float blocks_half(uint16_t half) {
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31;
+    const uint32_t digits = half & 0x3ff;
+    uint32_t bits = sign | (exponent + 112) << 23 | digits << 13; // 112: the biases 127 - 15
+    if (exponent == 31) {
+        bits = sign | 0x7f800000 | digits << 13;
+    }
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    if (exponent == 0) { // zero or subnormal
+        x = (sign ? -1.0f : 1.0f) * (float)digits * 0x1p-24f;
+    }
+    return x;
+}
+
+// ---- one function a type: reads a block --------------------------------------------------------
+
+static void blocks_q8_0(const char *at, float *x) {
+    const float scale = blocks_half(blocks_word(at));
+    for (int i = 0; i < BLOCK; i++) {
+        x[i] = scale * (float)(signed char)at[2 + i];
+    }
+}
+
+// Adding -0 changes no number, a zero's sign included.
+static void blocks_halves(const unsigned char *at, float scale, int zero, float least, float *x) {
+    for (int i = 0; i < BLOCK / 2; i++) {
+        x[i] = scale * (float)((at[i] & 15) - zero) + least;
+        x[i + BLOCK / 2] = scale * (float)((at[i] >> 4) - zero) + least;
+    }
+}
+
+static void blocks_q4_0(const char *at, float *x) {
+    blocks_halves((const unsigned char *)at + 2, blocks_half(blocks_word(at)), 8, -0.0f, x);
+}
+
+static void blocks_q4_1(const char *at, float *x) {
+    const float scale = blocks_half(blocks_word(at)), least = blocks_half(blocks_word(at + 2));
+    blocks_halves((const unsigned char *)at + 4, scale, 0, least, x);
+}
+
+static const struct blocks_type {
+    const char *name;
+    size_t bytes; // of a block
+    void (*read)(const char *at, float *x);
+} blocks_types[] = {
+    {"Q8_0", 34, blocks_q8_0},
+    {"Q4_0", 18, blocks_q4_0},
+    {"Q4_1", 20, blocks_q4_1},
+};
+
+static const struct blocks_type *blocks_find(const char *type) {
+    for (size_t t = 0; t < sizeof blocks_types / sizeof *blocks_types; t++) {
+        if (!strcmp(blocks_types[t].name, type)) {
+            return &blocks_types[t];
+        }
+    }
+    return NULL;
+}
+
+bool blocks_are_read(const char *type) {
+    return blocks_find(type) != NULL;
+}
+
+size_t blocks_count(const char *type, size_t bytes) {
+    return bytes / blocks_find(type)->bytes * BLOCK;
+}
+
+void blocks_read(const char *type, const char *at, size_t first, size_t count, float *x) {
+    const struct blocks_type *t = blocks_find(type);
+    at += first / BLOCK * t->bytes;
+    for (size_t i = 0; i < count / BLOCK; i++) {
+        t->read(at + i * t->bytes, x + i * BLOCK);
+    }
+}

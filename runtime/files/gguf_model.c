@@ -1,0 +1,318 @@
+// gguf_model.c: what a GGUF file says of a GPT-2, llama.cpp's architecture "gpt2": its sizes, its
+// tensors' names, its tokenizer. Weights lie as nanoGPT's do, (out, in).
+#include "runtime/files/files.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+// ---- sizes -------------------------------------------------------------------------------------
+
+static const struct gguf_pair *gguf_need(const struct safetensors *file, const char *key) {
+    const struct gguf_pair *pair = gguf_find(file, key);
+    if (!pair) {
+        die(EXIT_DATA,
+            "%s: has no %s, which each GPT-2 of llama.cpp's has; convert the model again",
+            file->path, key);
+    }
+    return pair;
+}
+
+static int64_t gguf_need_integer(const struct safetensors *file, const char *key) {
+    const struct gguf_pair *pair = gguf_need(file, key);
+    int64_t number;
+    if (pair->type == GGUF_LIST || !gguf_integer(pair, 0, &number)) {
+        die(EXIT_DATA, "%s: its %s is not a whole number", file->path, key);
+    }
+    return number;
+}
+
+// The text of a pair that must be one if it is there; NULL where it is not.
+static const struct gguf_pair *gguf_text_of(const struct safetensors *file, const char *key) {
+    const struct gguf_pair *pair = gguf_find(file, key);
+    if (pair && pair->type != GGUF_TEXT) {
+        die(EXIT_DATA, "%s: its %s is no text", file->path, key);
+    }
+    return pair;
+}
+
+static struct slice gguf_slice(const struct gguf_pair *pair) {
+    uint64_t length;
+    memcpy(&length, pair->at, sizeof length);
+    return (struct slice){pair->at + sizeof length, (size_t)length};
+}
+
+// Prints a float with as few digits as identify it: 1e-05, where more would say 9.99999975e-06. One
+// that is not finite is no number of JSON's, and is put in quotes.
+static void gguf_write_float(float x, FILE *out) {
+    char text[32];
+    for (int digits = 1; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)x);
+        if (strtof(text, NULL) == x) {
+            break;
+        }
+    }
+    fprintf(out, isfinite(x) ? "%s" : "\"%s\"", text);
+}
+
+static void gguf_describe_epsilon(const struct safetensors *file, FILE *out) {
+    static const char key[] = "gpt2.attention.layer_norm_epsilon";
+    const struct gguf_pair *pair = gguf_need(file, key);
+    if (pair->type != GGUF_F32) {
+        die(EXIT_DATA, "%s: its %s is no float32", file->path, key);
+    }
+    float epsilon;
+    memcpy(&epsilon, pair->at, sizeof epsilon);
+    fputs(",\"layer_norm_epsilon\":", out);
+    gguf_write_float(epsilon, out);
+}
+
+static void gguf_describe_tensors(const struct safetensors *file, FILE *out) {
+    const struct tensor_view *table = safetensors_find(file, "token_embd.weight");
+    const struct tensor_view *head = safetensors_find(file, "output.weight");
+    if (!table || table->ndim != 2) {
+        die(EXIT_DATA, "%s: has no token_embd.weight, the table of tokens", file->path);
+    }
+    const bool tied =
+        !head || (head->stored == table->stored && !strcmp(head->dtype, table->dtype) &&
+                  !memcmp(head->place, table->place, head->stored));
+    fprintf(out, ",\"vocab_size\":%lld,\"tie_word_embeddings\":%s", (long long)table->dims[0],
+            tied ? "true" : "false");
+}
+
+void gguf_describe(const struct safetensors *file, FILE *out) {
+    static const char *const sizes[][2] = {
+        {"gpt2.block_count", "n_layer"},         {"gpt2.attention.head_count", "n_head"},
+        {"gpt2.embedding_length", "n_embd"},     {"gpt2.context_length", "n_positions"},
+        {"gpt2.feed_forward_length", "n_inner"},
+    };
+    const struct gguf_pair *pair = gguf_text_of(file, "general.architecture");
+    const struct slice kind = pair ? gguf_slice(pair) : (struct slice){"missing", 7};
+    fputs("{\"model_type\":", out);
+    json_write_string(out, kind.text, kind.length);
+    if (slice_is(kind, "gpt2")) {
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            fprintf(out, ",\"%s\":%lld", sizes[i][1],
+                    (long long)gguf_need_integer(file, sizes[i][0]));
+        }
+        gguf_describe_epsilon(file, out);
+        gguf_describe_tensors(file, out);
+        // It is what llama.cpp computes; training is no part of such a file.
+        fputs(",\"activation_function\":\"gelu_new\",\"resid_pdrop\":0,\"embd_pdrop\":0,"
+              "\"attn_pdrop\":0",
+              out);
+        fprintf(out, ",\"has_tokenizer\":%s", gguf_has_tokenizer(file) ? "true" : "false");
+    }
+    fputs("}\n", out);
+}
+
+// ---- names -------------------------------------------------------------------------------------
+
+void gguf_rename(struct safetensors *file) {
+    static const char *const whole[][2] = {
+        {"token_embd.weight", "transformer.wte.weight"},
+        {"position_embd.weight", "transformer.wpe.weight"},
+        {"output_norm.weight", "transformer.ln_f.weight"},
+        {"output_norm.bias", "transformer.ln_f.bias"},
+        {"output.weight", "lm_head.weight"},
+    };
+    static const char *const layer[][2] = {
+        {"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"}, {"attn_output", "attn.c_proj"},
+        {"ffn_norm", "ln_2"},  {"ffn_up", "mlp.c_fc"},      {"ffn_down", "mlp.c_proj"},
+    };
+    for (int i = 0; i < file->count; i++) {
+        const char *name = file->tensors[i].name;
+        char part[32], kind[8], again[PARAM_NAME] = "";
+        int number;
+        const char *own = NULL;
+        for (size_t k = 0; k < sizeof whole / sizeof *whole; k++) {
+            own = !strcmp(name, whole[k][0]) ? whole[k][1] : own;
+        }
+        if (own) {
+            free(file->tensors[i].name);
+            file->tensors[i].name = allocate_copy(own, strlen(own), "a tensor's name");
+        } else if (sscanf(name, "blk.%6d.%31[a-z_].%7s", &number, part, kind) == 3) {
+            snprintf(again, sizeof again, "blk.%d.%s.%s", number, part, kind);
+            for (size_t k = 0; k < sizeof layer / sizeof *layer && !strcmp(name, again); k++) {
+                if (!strcmp(part, layer[k][0])) {
+                    free(file->tensors[i].name);
+                    file->tensors[i].name = allocate_print(
+                        "a tensor's name", "transformer.h.%d.%s.%s", number, layer[k][1], kind);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+// ---- the tokenizer -----------------------------------------------------------------------------
+
+enum { // llama.cpp's types of tokens
+    GGUF_TOKEN_NORMAL = 1,
+    GGUF_TOKEN_UNUSED = 5,
+    GGUF_TOKEN_BYTE = 6
+};
+
+struct gguf_tokens {
+    struct slice *text;
+    size_t count; // without unused ones at the end, which fill the table of tokens up
+};
+
+bool gguf_has_tokenizer(const struct safetensors *file) {
+    const struct gguf_pair *model = gguf_text_of(file, "tokenizer.ggml.model");
+    return model && !slice_is(gguf_slice(model), "none") &&
+           !slice_is(gguf_slice(model), "no_vocab");
+}
+
+static const struct gguf_pair *gguf_list(const struct safetensors *file, const char *key,
+                                         enum gguf_value item) {
+    const struct gguf_pair *pair = gguf_find(file, key);
+    if (pair && (pair->type != GGUF_LIST || pair->item != item)) {
+        die(EXIT_DATA, "%s: its %s is no list of %s", file->path, key,
+            item == GGUF_TEXT ? "texts" : "32-bit integers");
+    }
+    return pair;
+}
+
+static struct gguf_tokens gguf_tokens(const struct safetensors *file) {
+    const struct gguf_pair *list = gguf_list(file, "tokenizer.ggml.tokens", GGUF_TEXT);
+    const struct gguf_pair *types = gguf_list(file, "tokenizer.ggml.token_type", GGUF_I32);
+    if (!list) {
+        die(EXIT_DATA, "%s: has a tokenizer without tokenizer.ggml.tokens", file->path);
+    }
+    if (types && types->count != list->count) {
+        die(EXIT_DATA, "%s: has %llu tokens, but tokenizer.ggml.token_type is of %llu", file->path,
+            (unsigned long long)list->count, (unsigned long long)types->count);
+    }
+    struct gguf_tokens tokens = {.count = (size_t)list->count};
+    bool used = false;
+    for (size_t i = tokens.count; types && i-- > 0;) {
+        int64_t type;
+        if (!gguf_integer(types, i, &type) || type < GGUF_TOKEN_NORMAL || type > GGUF_TOKEN_BYTE) {
+            die(EXIT_DATA, "%s: token %zu is of type %lld; 1 to 6 are known", file->path, i,
+                (long long)type);
+        }
+        used = used || type != GGUF_TOKEN_UNUSED;
+        tokens.count -= !used;
+    }
+    tokens.text = gguf_texts(list);
+    return tokens;
+}
+
+// The one character that a token is, or -1: its bytes are written as GPT-2's files write them.
+static int64_t gguf_character(struct slice token) {
+    unsigned char bytes[4];
+    size_t length = 0;
+    for (size_t at = 0; at < token.length;) {
+        uint32_t shown, byte;
+        const int used =
+            utf8_decode((const unsigned char *)token.text + at, token.length - at, &shown);
+        if (!used || length == sizeof bytes || !gpt2_byte_of(shown, &byte)) {
+            return -1;
+        }
+        bytes[length++] = (unsigned char)byte;
+        at += (size_t)used;
+    }
+    uint32_t character;
+    return length && (size_t)utf8_decode(bytes, length, &character) == length ? (int64_t)character
+                                                                              : -1;
+}
+
+// "char 0a 20 ..." if all tokens are characters, ascending; else NULL.
+static char *gguf_characters(const struct gguf_tokens *tokens) {
+    struct growing text;
+    growing_begin(&text, "the tokenizer");
+    fputs("char", text.file);
+    int64_t before = -1;
+    bool good = tokens->count > 0;
+    for (size_t i = 0; good && i < tokens->count; i++) {
+        const int64_t character = gguf_character(tokens->text[i]);
+        good = character > before;
+        before = character;
+        fprintf(text.file, " %02llx", (unsigned long long)character);
+    }
+    char *made = growing_end(&text);
+    if (!good) {
+        free(made);
+    }
+    return good ? made : NULL;
+}
+
+char *gguf_tokenizer(const struct safetensors *file) {
+    if (!gguf_has_tokenizer(file)) {
+        return NULL;
+    }
+    const struct slice model = gguf_slice(gguf_text_of(file, "tokenizer.ggml.model"));
+    const struct gguf_pair *pre = gguf_text_of(file, "tokenizer.ggml.pre");
+    if (!slice_is(model, "gpt2")) {
+        die(EXIT_DATA, "%s: its tokenizer is '%.*s'; 'gpt2', byte-pair encoding, is wanted",
+            file->path, SLICE_SHOWN(model));
+    }
+    struct gguf_tokens tokens = gguf_tokens(file);
+    char *text = gguf_characters(&tokens);
+    if (!text) {
+        if (pre && !slice_is(gguf_slice(pre), "gpt-2")) {
+            die(EXIT_DATA, "%s: its tokenizer cuts text as '%.*s' does; 'gpt-2' is wanted",
+                file->path, SLICE_SHOWN(gguf_slice(pre)));
+        }
+        const struct gguf_pair *list = gguf_list(file, "tokenizer.ggml.merges", GGUF_TEXT);
+        struct slice *merges = list ? gguf_texts(list) : NULL;
+        text = gpt2_lists_read(file->path, merges, list ? (size_t)list->count : 0, tokens.text,
+                               tokens.count);
+        free(merges);
+    }
+    free(tokens.text);
+    return text;
+}
+
+// ---- for people --------------------------------------------------------------------------------
+
+static void gguf_print_value(const struct gguf_pair *pair) {
+    enum { MOST = 400 };
+    int64_t number;
+    double x;
+    float single;
+    if (pair->type == GGUF_LIST) {
+        printf("%s %s",
+               figure_count((int64_t)(pair->count > INT64_MAX ? INT64_MAX : pair->count)).s,
+               pair->item == GGUF_TEXT   ? "texts"
+               : pair->item == GGUF_BOOL ? "flags"
+                                         : "numbers");
+    } else if (pair->type == GGUF_TEXT) {
+        const struct slice text = gguf_slice(pair);
+        for (size_t i = 0; i < text.length && i < MOST; i++) {
+            const unsigned char c = (unsigned char)text.text[i];
+            putchar(c < 0x20 || c == 0x7f ? '?' : c);
+        }
+        fputs(text.length > MOST ? "..." : "", stdout);
+    } else if (pair->type == GGUF_BOOL) {
+        fputs(*pair->at ? "true" : "false", stdout);
+    } else if (pair->type == GGUF_F32) {
+        memcpy(&single, pair->at, sizeof single);
+        gguf_write_float(single, stdout);
+    } else if (pair->type == GGUF_F64) {
+        memcpy(&x, pair->at, sizeof x);
+        printf("%.17g", x);
+    } else {
+        gguf_integer(pair, 0, &number);
+        if (pair->type == GGUF_U64) {
+            printf("%llu", (unsigned long long)number);
+        } else {
+            printf("%lld", (long long)number);
+        }
+    }
+}
+
+void gguf_print(const struct safetensors *file) {
+    for (int i = 0; i < file->pairs_count; i++) {
+        const struct gguf_pair *pair = &file->pairs[i];
+        char key[121];
+        snprintf(key, sizeof key, "%.*s", SLICE_SHOWN(pair->key));
+        for (char *c = key; *c; c++) {
+            *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+        }
+        printf("  %-34s ", key);
+        gguf_print_value(pair);
+        putchar('\n');
+    }
+}
