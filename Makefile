@@ -28,7 +28,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -37,6 +37,9 @@ start := $(if $(filter undefined,$(origin START)),,--start="$$START")
 override START := $(value START)
 override DATASET := $(value DATASET)
 override MODEL := $(value MODEL)
+override FORMAT := $(value FORMAT)
+override TYPE := $(value TYPE)
+override TO := $(value TO)
 override FILE := $(value FILE)
 override TEXT := $(value TEXT)
 prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
@@ -45,7 +48,7 @@ override TOKENIZER := $(value TOKENIZER)
 override NEWLINES := $(value NEWLINES)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START MODEL FILE DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
+export START MODEL FORMAT TYPE TO FILE DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -117,7 +120,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test same torture test-op test-suite import inspect train sample eval build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity hf-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -144,6 +147,9 @@ help: ## this list
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
 #= MODEL     make import: a folder as Hugging Face's, or a .safetensors file in one
+#= FORMAT    make export: safetensors
+#= TYPE      make export: float32 by default, bfloat16, float16: of the numbers in the file
+#= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a safetensors file, the index of several, or a data set's folder
 #= VERIFY=1  make inspect: check its hashes, and that its numbers are finite
 #= EVAL      make eval: val by default, train, or text
@@ -228,6 +234,10 @@ import: setup-check build/import ## a published GPT-2 to a config and a checkpoi
 	$(if $(MODEL),,@echo 'MODEL is missing: make import MODEL=path/to/gpt2 NAME=gpt2-hf' >&2; exit 64)
 	$(Q)$(LUA) gen/import.lua --build='$(BUILD)' --name='$(NAME)' -- "$$MODEL"
 	$(call next,make sample CONFIG=out/$(NAME)/$(NAME).lua START="The ")
+
+#> make export CONFIG=gpt2 NAME=mine FORMAT=safetensors TYPE=bfloat16
+export: check-run build/export ## the run that the same words trained as a file of other tools
+	$(Q)$(LUA) gen/export.lua --build='$(BUILD)' --checkpoint=$(weights) --format="$$FORMAT" --type="$$TYPE" --to="$$TO"
 
 #> make inspect FILE=out/mine/ckpt.safetensors VERIFY=1
 inspect: build/inspect ## what a checkpoint, state, model or data set is

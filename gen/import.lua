@@ -14,7 +14,6 @@ local folder = require("gen.import.folder")
 local gpt2 = require("gen.import.gpt2")
 local parameters = require("gen.import.table")
 local problem = require("gen.config.problem")
-local schema = require("gen.config.schema")
 
 local fail = command.fail
 local GPT2_VOCABULARY, GPT2_FILES = 50257, "data/gpt2"
@@ -39,16 +38,6 @@ local function config_text(model, keys)
   return table.concat(lines, "\n") .. "\n"
 end
 
--- The keys in a checkpoint's metadata: those that decide what the weights compute, and their shapes.
-local function metadata_text(c)
-  local words = {}
-  for _, key in ipairs(schema.baked_keys()) do
-    local says = (key.shape or key.changes == "function") and not schema.is_absent(key, c[key.name])
-    if says then words[#words + 1] = key.name .. "=" .. tostring(c[key.name]) end
-  end
-  return table.concat(words, " ")
-end
-
 -- The folder of the tokenizer, or nil; prints where it is from if the model has none.
 local function tokenizer_of(found, c, model)
   if found.tokenizer then return found.tokenizer end
@@ -64,7 +53,7 @@ end
 
 local function run_import(args, found, c, tokenizer, path)
   local words = { files.quoted(args.build .. "/import"), "--weights=" .. files.quoted(found.weights),
-    "--out=" .. files.quoted(path), "--config=" .. files.quoted(metadata_text(c)) }
+    "--out=" .. files.quoted(path), "--config=" .. files.quoted(parameters.config(c)) }
   if tokenizer then words[#words + 1] = "--tokenizer=" .. files.quoted(tokenizer) end
   local pipe = assert(io.popen(table.concat(words, " "), "w"))
   pipe:write(parameters.text(c))

@@ -4,6 +4,7 @@
 #     build/prepare    makes a data set
 #     build/check      checks whether a run's files are whole, for a sweep
 #     build/import     turns a published model into a checkpoint
+#     build/export     writes a checkpoint as files of other tools
 #     build/inspect    says what a file is
 #     build/limits     prints how many threads may run here and how much memory there is, for a sweep's plan
 #     build/encode, build/tokenizer_bench    GPT-2's tokenizer, for make tokenizer-parity and bench-tokenizer
@@ -15,7 +16,7 @@ compile_c = $(Q)runtime/into.sh $@ $(CC) $(cc_flags)
 include runtime/wings.mk
 $(runtime)/files/keys.o: | build/include/run_keys.h
 
-tools := prepare check limits import inspect
+tools := prepare check limits import export inspect
 tool_parts := $(call archives_to,files)
 $(foreach tool,$(tools),$(eval build/$(tool): $(call program,$(tool)) $(tool_parts)))
 build/encode: tests/reference/encode.c $(tool_parts)

@@ -145,18 +145,19 @@ local function derive(c)
 end
 
 -- Loads the configs at `paths` and the "key=value" strings of `assignments`, later ones winning,
--- then what `options` gives: backend, data_dir, and warn(line), stderr by default. Returns a table
+-- then what `options` gives: backend, data_dir, and warn(line), stderr by default; with `source`, the
+-- place that the assignments are from, no config has to be named. Returns a table
 -- with a value for every key, and name, source, n_ff, head_size. Raises { code, message }.
 function config.load(paths, assignments, options)
   paths, assignments, options = paths or {}, assignments or {}, options or {}
-  if not paths[1] then
+  if not paths[1] and not options.source then
     fail(USAGE, "config", "none is named; wanted configs/NAME.lua [more.lua ...] [key=value ...]")
   end
   local draft = {
-    values = {}, places = {}, order = {}, count = 0, source = paths[1],
+    values = {}, places = {}, order = {}, count = 0, source = paths[1] or options.source,
     warn = options.warn or function(line) io.stderr:write(line, "\n") end,
   }
-  local c = { name = name_of(paths[1]), source = paths[1] }
+  local c = { name = paths[1] and name_of(paths[1]), source = draft.source }
   for _, path in ipairs(paths) do
     local stated = sandbox.load(path)
     local names = {}
@@ -173,7 +174,7 @@ function config.load(paths, assignments, options)
     if not name then
       fail(USAGE, "SET", "'%s' is not key=value", sandbox.printable(assignment, 60))
     end
-    set(draft, name, values.parse(schema.key(name), text), "SET")
+    set(draft, name, values.parse(schema.key(name), text), options.source or "SET")
   end
   if options.backend then set(draft, "backend", options.backend, "BACKEND") end
   if options.data_dir then set(draft, "data_dir", options.data_dir, "data_dir") end

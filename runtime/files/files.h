@@ -156,19 +156,46 @@ bool shards_is_index(const char *path);
 bool shards_open(struct safetensors *whole, const char *path, char error[512],
                  enum exit_code *code);
 
-// ---- safetensors_write.c: the writer ------------------------------------------------------------
+// ---- numbers.c: the types of numbers in files ---------------------------------------------------
+
+enum number_type { NUMBER_F32, NUMBER_F16, NUMBER_BF16, NUMBER_TYPES };
+bool number_type_find(const char *name, enum number_type *type); // "float32" ...
+const char *number_type_name(enum number_type type);
+const char *number_type_dtype(enum number_type type); // "F32" ..., in safetensors files
+size_t number_bytes(enum number_type type, size_t count);
+float number_of_half(uint16_t half);   // float16
+float number_of_brain(uint16_t brain); // bfloat16
+#define NUMBER_HALF_LIMIT 65520.0f     // from here on a float16 is infinite
+// Round to the nearest, ties to even.
+uint16_t number_to_half(float x);
+uint16_t number_to_brain(float x);
+void numbers_store(enum number_type type, const float *x, size_t count, void *stored);
+
+// ---- tensor_out.c: a tensor that a writer stores ------------------------------------------------
 
 struct tensor_out {
     char name[128];
     int ndim;
-    int64_t dims[4];
-    const float *data;
+    int64_t dims[4];       // as stored
+    const float *data;     // NULL: zeros
+    enum number_type type; // to store it in
+    bool transposed;       // the data is (dims[1], dims[0]) of what is stored
 };
+size_t tensor_out_bytes(const struct tensor_out *tensor);
+// Whether the data is what is stored.
+bool tensor_out_is_ready(const struct tensor_out *tensor);
+// Bytes in which any one of the tensors can be made ready.
+size_t tensor_out_room(const struct tensor_out *tensors, int count);
+// The bytes to store: the data, or what is made of it in `room`.
+const void *tensor_out_stored(const struct tensor_out *tensor, void *room);
+
+// ---- safetensors_write.c: the writer ------------------------------------------------------------
+
 // Writes all tensors, the metadata (metadata_count pairs: key, value, key, value ...; values with
 // no quote, backslash or control character) and hashes of the tensors and of the header to
 // path.tmp, fsyncs, renames, fsyncs the folder. The header is padded with spaces so that data
-// starts at a multiple of 64. False with one line in error, and errno set; the old file is then
-// untouched and no temporary file is left.
+// starts at a multiple of 64. All tensors are of one type. False with one line in error, and errno
+// set; the old file is then untouched and no temporary file is left.
 bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
                        const char *const *metadata, int metadata_count, char error[512]);
 
@@ -196,12 +223,37 @@ enum { SHAPE_TEXT = 96 };
 // A shape as "(12, 6)".
 void shape_print(int ndim, const int64_t *dims, char text[SHAPE_TEXT]);
 
+// ---- param_table.c: a model's table of parameters as text ---------------------------------------
+
+enum { PARAM_TABLE_MAX = 256 };
+// Reads the table, all of the stream, into params (PARAM_TABLE_MAX) and returns the number of
+// entries. Dies with EXIT_INTERNAL:
+// the generator wrote it.
+int param_table_read(FILE *in, struct param *params);
+void param_table_free(struct param *params, int count);
+
 // ---- foreign.c: checkpoints that other tools wrote ----------------------------------------------
 
 // Converts an open file's names, shapes and numbers to those of a model with these params. False
 // with one line in error if there is not exactly one way to do so.
 bool foreign_adapt(struct safetensors *file, const struct param *params, int count,
                    char error[512]);
+
+// ---- export_*.c: a model in the files of other tools, a format each -----------------------------
+
+struct export_model {
+    const char *config;                // "key=value key=value ...": what the weights compute
+    enum number_type type;             // to store them in
+    int count;                         // tensors
+    struct tensor_at *at;              // (count) where they are in the model's table
+    struct tensor_out *tensors;        // (count) with nanoGPT's names, finite
+    const struct tokenizer *tokenizer; // NULL: the checkpoint has none
+    const char *tokenizer_text;
+};
+// Writes path, a file or a folder that is not there, whole or not at all, so that it would survive
+// a power cut. False with one line in error, and errno set: nothing is left then.
+typedef bool export_writer(const struct export_model *model, const char *path, char error[512]);
+export_writer export_safetensors; // nanoGPT's names and shapes
 
 // ---- keys.c: the config's keys, as gen/config/keys.lua (the schema) describes them --------------
 // They come from run_keys.h, which is generated from the schema:

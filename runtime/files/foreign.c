@@ -142,21 +142,6 @@ static bool foreign_ties(struct foreign_file *f) {
 
 // ---- numbers ------------------------------------------------------------------------------------
 
-static float foreign_half(uint16_t half) {
-    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31;
-    const uint32_t digits = half & 0x3ff;
-    uint32_t bits = sign | (exponent + 112) << 23 | digits << 13; // 112: the biases 127 - 15
-    if (exponent == 31) {
-        bits = sign | 0x7f800000 | digits << 13;
-    }
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    if (exponent == 0) { // zero or subnormal
-        x = (sign ? -1.0f : 1.0f) * (float)digits * 0x1p-24f;
-    }
-    return x;
-}
-
 static bool foreign_numbers(struct foreign_file *f) {
     for (int i = 0; i < f->file->count; i++) {
         struct tensor_view *view = &f->file->tensors[i];
@@ -182,11 +167,12 @@ static bool foreign_numbers(struct foreign_file *f) {
             if (half || brain) {
                 memcpy(&word, view->place + 2 * k, sizeof word);
             }
-            const uint32_t bits = (uint32_t)word << 16;
             if (half) {
-                own[k] = foreign_half(word);
+                own[k] = number_of_half(word);
+            } else if (brain) {
+                own[k] = number_of_brain(word);
             } else {
-                memcpy(own + k, brain ? (const char *)&bits : view->place + 4 * k, sizeof *own);
+                memcpy(own + k, view->place + 4 * k, sizeof *own);
             }
         }
         view->data = view->own = own;

@@ -4,8 +4,9 @@
 //
 // Our files have hashes in the metadata: "xxh3.NAME" of a tensor's bytes; "xxh3" of the header, and
 // "xxh3_of", which lists the metadata that it covers. The header's hash is of its content in a
-// fixed order, not of its text, so that a tool may reformat the JSON or add to it. Files of older
-// trainers have hashes of tensors only.
+// fixed order, not of its text, so that a tool may reformat the JSON or add to it; where tensors
+// are F16 or BF16 it begins with their type, "BF16:". Files of older trainers have hashes of
+// tensors only.
 #include "runtime/files/files.h"
 
 #include <errno.h>
@@ -243,6 +244,34 @@ static bool safetensors_read_hashes(struct safetensors *file, char *error) {
     return true;
 }
 
+// The 16 digits of the header's hash, behind the type of the tensors that it is of; NULL if it has
+// another form.
+static const char *safetensors_digits(const char *stated, const char **type, size_t *length) {
+    const char *colon = strchr(stated, ':'), *digits = colon ? colon + 1 : stated;
+    *type = colon ? stated : "F32";
+    *length = colon ? (size_t)(colon - stated) : strlen(*type);
+    const bool known = !colon || (*length == 3 && !memcmp(stated, "F16", 3)) ||
+                       (*length == 4 && !memcmp(stated, "BF16", 4));
+    return known && strlen(digits) == 16 ? digits : NULL;
+}
+
+// Whether the file was converted by another tool: then its tensors are of another type than its
+// hashes, which are of the file that it was made from.
+static bool safetensors_is_converted(const struct safetensors *file) {
+    const char *stated = safetensors_metadata(file, "xxh3"), *type = "F32";
+    size_t length = strlen(type);
+    if (stated) {
+        safetensors_digits(stated, &type, &length);
+    }
+    for (int i = 0; i < file->count; i++) {
+        const char *dtype = file->tensors[i].dtype;
+        if (strlen(dtype) != length || memcmp(dtype, type, length) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool safetensors_check_header(struct safetensors *file, char *error) {
     const char *stated = safetensors_metadata(file, "xxh3");
     const char *covered = safetensors_metadata(file, "xxh3_of"), *rest = covered;
@@ -252,6 +281,16 @@ static bool safetensors_check_header(struct safetensors *file, char *error) {
     if (!stated || !covered) {
         return safetensors_fail(error, "%s: has no metadata %s; %s", file->path,
                                 stated ? "xxh3_of" : "xxh3", SAFETENSORS_DAMAGED);
+    }
+    const char *type, *digits;
+    size_t length;
+    digits = safetensors_digits(stated, &type, &length);
+    if (!digits) {
+        return safetensors_fail(error, "%s: its header's hash '%.24s' has not 16 digits; %s",
+                                file->path, stated, SAFETENSORS_DAMAGED);
+    }
+    if (safetensors_is_converted(file)) {
+        return true;
     }
     for (struct pair word; pairs_next(&rest, &word);) {
         char *key = allocate_copy(word.key, (size_t)word.key_length, "a key");
@@ -264,24 +303,12 @@ static bool safetensors_check_header(struct safetensors *file, char *error) {
     }
     char hash[17];
     safetensors_hash_header(file, covered, hash);
-    if (strcmp(stated, hash) != 0) {
-        return safetensors_fail(error,
-                                "%s: its header has hash %.16s, but what it says gives %s; %s",
-                                file->path, stated, hash, SAFETENSORS_DAMAGED);
+    if (strcmp(digits, hash) != 0) {
+        return safetensors_fail(error, "%s: its header has hash %s, but what it says gives %s; %s",
+                                file->path, digits, hash, SAFETENSORS_DAMAGED);
     }
     file->hashed = true;
     return true;
-}
-
-// We write only F32: a file with other types was converted by another tool, and any hashes in it
-// are of the file that it was made from.
-static bool safetensors_is_converted(const struct safetensors *file) {
-    for (int i = 0; i < file->count; i++) {
-        if (strcmp(file->tensors[i].dtype, "F32") != 0) {
-            return true;
-        }
-    }
-    return false;
 }
 
 bool safetensors_parse(struct safetensors *file, const char *header, size_t bytes,
@@ -394,7 +421,7 @@ static bool safetensors_read(struct safetensors *file, char *error) {
             tensor->bytes = tensor->stored;
         }
     }
-    return safetensors_is_converted(file) || safetensors_check_header(file, error);
+    return safetensors_check_header(file, error);
 }
 
 bool safetensors_open(struct safetensors *file, const char *path, char error[512],

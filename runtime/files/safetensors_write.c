@@ -15,14 +15,6 @@ enum {
     SAFETENSORS_PARTS_MAX = 1024,    // parts in one writev(): Linux's IOV_MAX
 };
 
-static size_t safetensors_bytes(const struct tensor_out *tensor) {
-    size_t bytes = sizeof(float);
-    for (int i = 0; i < tensor->ndim; i++) {
-        bytes *= (size_t)tensor->dims[i];
-    }
-    return bytes;
-}
-
 static bool safetensors_plain(const char *text) {
     for (; *text; text++) {
         if ((unsigned char)*text < 0x20 || *text == '"' || *text == '\\') {
@@ -32,12 +24,18 @@ static bool safetensors_plain(const char *text) {
     return true;
 }
 
-// What precedes the 16 digits of the header's hash, which are filled in last.
+// What precedes the header's hash: the tensors' type, if it is not F32, and 16 digits, which are
+// filled in last.
 #define SAFETENSORS_HASH_COMES "{\"__metadata__\":{\"xxh3\":\""
 
 static void safetensors_print(FILE *out, const struct tensor_out *tensors, int count,
-                              const char *const *metadata, int metadata_count) {
-    fputs(SAFETENSORS_HASH_COMES "................\",\"xxh3_of\":\"", out);
+                              const char *const *metadata, int metadata_count, void *room) {
+    const enum number_type type = count > 0 ? tensors[0].type : NUMBER_F32;
+    fputs(SAFETENSORS_HASH_COMES, out);
+    if (type != NUMBER_F32) {
+        fprintf(out, "%s:", number_type_dtype(type));
+    }
+    fputs("................\",\"xxh3_of\":\"", out);
     for (int i = 0; i < metadata_count; i++) {
         fprintf(out, "%s%s", i ? " " : "", metadata[2 * i]);
     }
@@ -47,17 +45,18 @@ static void safetensors_print(FILE *out, const struct tensor_out *tensors, int c
     }
     for (int i = 0; i < count; i++) {
         char hash[17];
-        hash_bytes(tensors[i].data, safetensors_bytes(&tensors[i]), hash);
+        hash_bytes(tensor_out_stored(&tensors[i], room), tensor_out_bytes(&tensors[i]), hash);
         fprintf(out, ",\"xxh3.%s\":\"%s\"", tensors[i].name, hash);
     }
     fputs("}", out);
     size_t at = 0;
     for (int i = 0; i < count; i++) {
-        fprintf(out, ",\"%s\":{\"dtype\":\"F32\",\"shape\":[", tensors[i].name);
+        fprintf(out, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", tensors[i].name,
+                number_type_dtype(tensors[i].type));
         for (int d = 0; d < tensors[i].ndim; d++) {
             fprintf(out, "%s%lld", d ? "," : "", (long long)tensors[i].dims[d]);
         }
-        size_t end = at + safetensors_bytes(&tensors[i]);
+        size_t end = at + tensor_out_bytes(&tensors[i]);
         fprintf(out, "],\"data_offsets\":[%zu,%zu]}", at, end);
         at = end;
     }
@@ -73,7 +72,8 @@ static bool safetensors_seal(const char *path, char *header, size_t bytes, size_
     bool good = safetensors_parse(&file, header, bytes, data_bytes, error);
     if (good) {
         safetensors_hash_header(&file, safetensors_metadata(&file, "xxh3_of"), hash);
-        memcpy(header + strlen(SAFETENSORS_HASH_COMES), hash, 16);
+        char *digits = strchr(header + strlen(SAFETENSORS_HASH_COMES), '.');
+        memcpy(digits, hash, 16);
     }
     safetensors_close(&file);
     return good;
@@ -81,8 +81,8 @@ static bool safetensors_seal(const char *path, char *header, size_t bytes, size_
 
 // Makes the prefix and the header, padded. The caller frees; NULL with a line in error.
 static char *safetensors_header(const char *path, const struct tensor_out *tensors, int count,
-                                const char *const *metadata, int metadata_count, size_t *bytes,
-                                char *error) {
+                                const char *const *metadata, int metadata_count, void *room,
+                                size_t *bytes, char *error) {
     for (int i = 0; i < 2 * metadata_count; i++) {
         if (!safetensors_plain(metadata[i]) || (i % 2 == 0 && strchr(metadata[i], ' '))) {
             snprintf(error, SAFETENSORS_ERROR,
@@ -93,7 +93,7 @@ static char *safetensors_header(const char *path, const struct tensor_out *tenso
     }
     size_t data_bytes = 0;
     for (int i = 0; i < count; i++) {
-        data_bytes += safetensors_bytes(&tensors[i]);
+        data_bytes += tensor_out_bytes(&tensors[i]);
         if (!safetensors_plain(tensors[i].name)) {
             snprintf(error, SAFETENSORS_ERROR,
                      "%s: the name '%s' has a character that would need an escape", path,
@@ -104,7 +104,7 @@ static char *safetensors_header(const char *path, const struct tensor_out *tenso
     struct growing out;
     growing_begin(&out, "a file's header");
     fprintf(out.file, "%*s", SAFETENSORS_PREFIX, ""); // room for the length
-    safetensors_print(out.file, tensors, count, metadata, metadata_count);
+    safetensors_print(out.file, tensors, count, metadata, metadata_count, room);
     const size_t end = growing_length(&out);
     int padding = (int)((SAFETENSORS_ALIGN - end % SAFETENSORS_ALIGN) % SAFETENSORS_ALIGN);
     fprintf(out.file, "%*s", padding, "");
@@ -147,29 +147,53 @@ static bool safetensors_put(int fd, struct iovec *parts, int count) {
     return true;
 }
 
+// Writes the header and the tensors; those that have to be made, one at a time.
+static bool safetensors_put_all(int fd, char *header, size_t header_bytes,
+                                const struct tensor_out *tensors, int count, void *room) {
+    struct iovec *parts = allocate((size_t)count + 1, sizeof *parts, "a list of tensors");
+    int some = 0;
+    parts[some++] = (struct iovec){header, header_bytes};
+    bool good = true;
+    for (int i = 0; i < count && good; i++) {
+        const bool ready = tensor_out_is_ready(&tensors[i]);
+        if (!ready) {
+            good = safetensors_put(fd, parts, some);
+            some = 0;
+        }
+        parts[some++] = (struct iovec){(void *)tensor_out_stored(&tensors[i], room),
+                                       tensor_out_bytes(&tensors[i])};
+        if (!ready && good) {
+            good = safetensors_put(fd, parts, some);
+            some = 0;
+        }
+    }
+    good = good && safetensors_put(fd, parts, some);
+    const int reason = errno;
+    free(parts);
+    errno = reason;
+    return good;
+}
+
 bool safetensors_write(const char *path, const struct tensor_out *tensors, int count,
                        const char *const *metadata, int metadata_count, char error[512]) {
     size_t header_bytes;
-    char *header =
-        safetensors_header(path, tensors, count, metadata, metadata_count, &header_bytes, error);
+    void *room = allocate(tensor_out_room(tensors, count), 1, "a tensor");
+    char *header = safetensors_header(path, tensors, count, metadata, metadata_count, room,
+                                      &header_bytes, error);
     if (!header) {
+        free(room);
         errno = EINVAL;
         return false;
     }
     size_t total = header_bytes;
     for (int i = 0; i < count; i++) {
-        total += safetensors_bytes(&tensors[i]);
+        total += tensor_out_bytes(&tensors[i]);
     }
     char *temporary = allocate_print("a path", "%s.tmp", path);
-    struct iovec *parts = allocate((size_t)count + 1, sizeof *parts, "a list of tensors");
-    parts[0] = (struct iovec){header, header_bytes};
-    for (int i = 0; i < count; i++) {
-        parts[i + 1] = (struct iovec){(void *)tensors[i].data, safetensors_bytes(&tensors[i])};
-    }
 
     int fd, done = 0;
     UNINTERRUPTED(fd, open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-    bool good = fd >= 0 && safetensors_put(fd, parts, count + 1);
+    bool good = fd >= 0 && safetensors_put_all(fd, header, header_bytes, tensors, count, room);
     if (good) {
         UNINTERRUPTED(done, fsync(fd));
         good = done == 0;
@@ -196,7 +220,7 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
         snprintf(error, SAFETENSORS_ERROR, "%s: is written, but its folder cannot be synced: %s",
                  path, strerror(reason));
     }
-    free(parts);
+    free(room);
     free(temporary);
     free(header);
     errno = reason;

@@ -6,19 +6,16 @@
 //
 // FILE is a safetensors file or the index of several (NAME.safetensors.index.json), with GPT-2's
 // tensors as nanoGPT or Hugging Face names and transposes them, in F32, F16 or BF16; or a GGUF
-// file, whose tokenizer is taken from it if there is no FOLDER. TABLE has a
-// line for each tensor of the model, "NAME LAYERS COPY ROWS COLUMNS", in the order of the model's
-// table of parameters: "%d" in NAME stands for the layer, COPY is 1 for a tied head, COLUMNS is 0
-// for a vector. gen/import.lua, which knows the model, writes TABLE and TEXT, the config's keys as
-// "key=value key=value ...". FOLDER has GPT-2's tokenizer. PATH appears whole or not at all.
+// file, whose tokenizer is taken from it if there is no FOLDER. TABLE is the model's table of
+// parameters as param_table.c reads it. gen/import.lua, which knows the model, writes TABLE and
+// TEXT, the config's keys as "key=value key=value ...". FOLDER has GPT-2's tokenizer. PATH appears
+// whole or not at all.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { IMPORT_ENTRIES_MAX = 256, IMPORT_LAYERS_MAX = 1024 };
 
 struct import_options {
     const char *weights, *out, *config, *tokenizer, *describe;
@@ -59,30 +56,6 @@ static void import_describe(const char *path) {
     import_open(&file, path);
     gguf_describe(&file, stdout);
     safetensors_close(&file);
-}
-
-// Reads the table from standard input. Returns the number of entries.
-static int import_read_table(struct param params[IMPORT_ENTRIES_MAX]) {
-    char name[PARAM_NAME - 8]; // a layer's digits come on top
-    int layers, copy, count = 0;
-    long long rows, columns;
-    while (scanf("%119s %d %d %lld %lld", name, &layers, &copy, &rows, &columns) == 5) {
-        const bool bad = layers < 1 || layers > IMPORT_LAYERS_MAX || rows < 1 || columns < 0;
-        if (bad || count == IMPORT_ENTRIES_MAX) {
-            die(EXIT_INTERNAL, "import: line %d of the table is wrong: %s", count + 1, name);
-        }
-        params[count++] = (struct param){
-            .name = allocate_copy(name, strlen(name), "a tensor's name"),
-            .layers = layers,
-            .ndim = columns ? 2 : 1,
-            .dims = {rows, columns ? columns : 1},
-            .copy = copy,
-        };
-    }
-    if (!count || !feof(stdin)) {
-        die(EXIT_INTERNAL, "import: the table ends at line %d", count + 1);
-    }
-    return count;
 }
 
 // What says a model's sizes, for messages.
@@ -171,8 +144,8 @@ int main(int argc, char **argv) {
         import_describe(options.describe);
         return streams_close(EXIT_DONE);
     }
-    static struct param params[IMPORT_ENTRIES_MAX];
-    const int entries = import_read_table(params);
+    static struct param params[PARAM_TABLE_MAX];
+    const int entries = param_table_read(stdin, params);
     struct safetensors file;
     char error[SAFETENSORS_ERROR];
     import_open(&file, options.weights);
@@ -203,9 +176,7 @@ int main(int argc, char **argv) {
     }
     printf("%s: %s parameters\n", options.out, figure_count(numbers).s);
     safetensors_close(&file);
-    for (int i = 0; i < entries; i++) {
-        free((char *)params[i].name);
-    }
+    param_table_free(params, entries);
     free(tensors);
     free(out);
     free(tokenizer);

@@ -28,6 +28,9 @@ static const char *inspect_kind(const struct safetensors *file) {
     if (safetensors_metadata(file, "imported")) {
         return "a checkpoint that make import made";
     }
+    if (safetensors_metadata(file, "exported")) {
+        return "a model that make export made";
+    }
     if (format && !strcmp(format, "diecast")) {
         return "a checkpoint";
     }

@@ -291,19 +291,73 @@ static void opens(bool hashed) {
     safetensors_close(&file);
 }
 
-// Every changed bit of the header is noticed, even of its padding: a tab or a line break differs
-// from a space in more than one.
-START_TEST(every_bit_of_the_header_counts) {
-    write_good("a");
+static void flip_bits_of_the_header(size_t data) { // bytes
     size_t length;
     char *bytes = suite_read("a", &length);
-    for (size_t bit = 0; bit < 8 * (length - 28); bit++) {
+    for (size_t bit = 0; bit < 8 * (length - data); bit++) {
         bytes[bit / 8] ^= (char)(1 << bit % 8);
         suite_write("x", bytes, length);
         refuses("x", EXIT_DATA, "");
         bytes[bit / 8] ^= (char)(1 << bit % 8);
     }
     free(bytes);
+}
+
+// Every changed bit of the header is noticed, even of its padding: a tab or a line break differs
+// from a space in more than one.
+START_TEST(every_bit_of_the_header_counts) {
+    write_good("a");
+    flip_bits_of_the_header(28);
+}
+END_TEST
+
+static void write_type(enum number_type type) {
+    struct tensor_out other[2] = {out[0], out[1]};
+    char error[512] = "";
+    for (int i = 0; i < 2; i++) {
+        other[i].type = type;
+        other[i].transposed = i == 0;
+    }
+    ck_assert_msg(safetensors_write(suite_path("a"), other, 2, metadata, 2, error), "%s", error);
+}
+
+START_TEST(other_types_have_hashes_too) {
+    static const struct {
+        enum number_type type;
+        const char *dtype;
+        uint16_t bits[7]; // of 1 3 5, 2 4 6 transposed, and of 5
+    } types[] = {
+        {NUMBER_F16, "F16", {0x3c00, 0x4200, 0x4500, 0x4000, 0x4400, 0x4600, 0x4500}},
+        {NUMBER_BF16, "BF16", {0x3f80, 0x4040, 0x40a0, 0x4000, 0x4080, 0x40c0, 0x40a0}},
+    };
+    for (int i = 0; i < 2; i++) {
+        write_type(types[i].type);
+        struct safetensors file;
+        char error[512] = "";
+        enum exit_code code;
+        ck_assert_msg(safetensors_open(&file, suite_path("a"), error, &code), "%s", error);
+        ck_assert(file.hashed);
+        ck_assert(safetensors_verify(&file, error));
+        ck_assert_mem_eq(file.tensors[0].place, types[i].bits, 12);
+        ck_assert_mem_eq(file.tensors[1].place, types[i].bits + 6, 2);
+        for (int t = 0; t < 2; t++) {
+            ck_assert_str_eq(file.tensors[t].dtype, types[i].dtype);
+            ck_assert_uint_eq(strlen(file.tensors[t].hash), 16);
+        }
+        safetensors_close(&file);
+    }
+    flip_bits_of_the_header(14);
+    size_t length;
+    char *bytes = suite_read("a", &length);
+    bytes[length - 1] ^= 1;
+    suite_write("x", bytes, length);
+    free(bytes);
+    struct safetensors file;
+    char error[512] = "";
+    enum exit_code code;
+    ck_assert_msg(safetensors_open(&file, suite_path("x"), error, &code), "%s", error);
+    ck_assert(!safetensors_verify(&file, error));
+    safetensors_close(&file);
 }
 END_TEST
 
@@ -539,6 +593,7 @@ int main(void) {
         refuses_absurd_header_lengths,
         refuses_wrong_headers,
         every_bit_of_the_header_counts,
+        other_types_have_hashes_too,
         the_same_header_written_otherwise,
         files_of_older_trainers,
         refuses_every_truncation,

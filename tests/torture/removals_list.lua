@@ -63,7 +63,7 @@ return {
 
   -- ---- hashes -------------------------------------------------------------------------------------
   { what = "a header's hash is not compared", file = "runtime/files/safetensors.c",
-    from = "if (strcmp(stated, hash) != 0) {", to = "if (0) {", tests = "runtime/test_safetensors" },
+    from = "if (strcmp(digits, hash) != 0) {", to = "if (0) {", tests = "runtime/test_safetensors" },
   { what = "a tensor's hash is not compared", file = "runtime/files/safetensors.c",
     from = "return !strcmp(tensor->hash, hash) ||", to = "return true ||",
     tests = "runtime/test_safetensors runtime/test_checkpoint" },

@@ -1,0 +1,59 @@
+-- formats: what `make export` writes: each format's types and place, and what it cannot express, by the config's keys.
+-- A format's writer is a file of runtime/files, which runtime/programs/export.c names. Depends on config.
+--
+--   name     FORMAT's value
+--   what     in words, for messages
+--   types    TYPE's values, the default first
+--   place    the path where its file or folder is put, of the run's folder, the run's name and the type
+--   lacks    { key, value, why }: a config with this value is refused
+--   notes    { key, value, line }: with this value the line is printed
+--   inspect  the path that `make inspect` takes, of the place; the place itself if there is none
+local problem = require "gen.config.problem"
+
+local FLOATS = { "float32", "bfloat16", "float16" }
+
+local formats = {}
+
+formats.list = {
+  { name = "safetensors", what = "a safetensors file with nanoGPT's names", types = FLOATS, lacks = {}, notes = {},
+    place = function(folder, run, type) return ("%s/%s-%s.safetensors"):format(folder, run, type) end },
+}
+
+local function names(list, field)
+  local words = {}
+  for i, value in ipairs(list) do words[i] = field and value[field] or value end
+  return table.concat(words, ", ")
+end
+
+-- The format of that name, and the type, which is "" for the default. Raises { code, message }.
+function formats.find(name, type)
+  for _, format in ipairs(formats.list) do
+    if format.name == name then
+      if type == "" then return format, format.types[1] end
+      for _, known in ipairs(format.types) do
+        if type == known then return format, type end
+      end
+      problem.fail(problem.USAGE, "TYPE", "'%s' is not known to FORMAT=%s; there are: %s", type, name,
+        names(format.types))
+    end
+  end
+  local found = name == "" and "is missing" or ("'%s' is not known"):format(name)
+  problem.fail(problem.USAGE, "FORMAT", "%s; there are: %s", found, names(formats.list, "name"))
+end
+
+-- Refuses a config that the format cannot express, by { code, message }. Returns the lines to print about it.
+function formats.check(format, c, path)
+  for _, lack in ipairs(format.lacks) do
+    if c[lack[1]] == lack[2] then
+      problem.fail(problem.DATA, path, "%s = %s: %s; FORMAT=safetensors takes any model", lack[1],
+        tostring(lack[2]), lack[3])
+    end
+  end
+  local lines = {}
+  for _, note in ipairs(format.notes) do
+    if c[note[1]] == note[2] then lines[#lines + 1] = ("%s = %s: %s"):format(note[1], tostring(note[2]), note[3]) end
+  end
+  return lines
+end
+
+return formats

@@ -1,0 +1,63 @@
+// tensor_out.c: a tensor's bytes as a writer stores them: converted, transposed, or zeros. Needs
+// only libc, since the sampler links it.
+#include "runtime/files/files.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t tensor_out_count(const struct tensor_out *tensor) {
+    size_t count = 1;
+    for (int i = 0; i < tensor->ndim; i++) {
+        count *= (size_t)tensor->dims[i];
+    }
+    return count;
+}
+
+size_t tensor_out_bytes(const struct tensor_out *tensor) {
+    return number_bytes(tensor->type, tensor_out_count(tensor));
+}
+
+bool tensor_out_is_ready(const struct tensor_out *tensor) {
+    return tensor->data && tensor->type == NUMBER_F32 && !tensor->transposed;
+}
+
+size_t tensor_out_room(const struct tensor_out *tensors, int count) {
+    size_t most = 0;
+    for (int i = 0; i < count; i++) {
+        const size_t bytes = tensor_out_bytes(&tensors[i]);
+        most = !tensor_out_is_ready(&tensors[i]) && bytes > most ? bytes : most;
+    }
+    return most;
+}
+
+// Stores the transposed matrix, a few of its rows at a time, which are columns of the data.
+static void tensor_out_transpose(const struct tensor_out *tensor, char *room) {
+    enum { ROWS = 16 }; // floats in a cache line: each line of the data is read once
+    const size_t rows = (size_t)tensor->dims[0], columns = (size_t)tensor->dims[1];
+    float *some = allocate(ROWS * columns, sizeof *some, tensor->name);
+    for (size_t first = 0; first < rows; first += ROWS) {
+        const size_t count = rows - first < ROWS ? rows - first : ROWS;
+        for (size_t c = 0; c < columns; c++) {
+            for (size_t r = 0; r < count; r++) {
+                some[r * columns + c] = tensor->data[c * rows + first + r];
+            }
+        }
+        numbers_store(tensor->type, some, count * columns,
+                      room + number_bytes(tensor->type, first * columns));
+    }
+    free(some);
+}
+
+const void *tensor_out_stored(const struct tensor_out *tensor, void *room) {
+    if (tensor_out_is_ready(tensor)) {
+        return tensor->data;
+    }
+    if (!tensor->data) {
+        memset(room, 0, tensor_out_bytes(tensor)); // in every type
+    } else if (tensor->transposed) {
+        tensor_out_transpose(tensor, room);
+    } else {
+        numbers_store(tensor->type, tensor->data, tensor_out_count(tensor), room);
+    }
+    return room;
+}
