@@ -19,25 +19,10 @@ static uint16_t blocks_word(const char *at) {
     return word;
 }
 
-static float blocks_half(uint16_t half) {
-    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31;
-    const uint32_t digits = half & 0x3ff;
-    uint32_t bits = sign | (exponent + 112) << 23 | digits << 13; // 112: the biases 127 - 15
-    if (exponent == 31) {
-        bits = sign | 0x7f800000 | digits << 13;
-    }
-    float x;
-    memcpy(&x, &bits, sizeof x);
-    if (exponent == 0) { // zero or subnormal
-        x = (sign ? -1.0f : 1.0f) * (float)digits * 0x1p-24f;
-    }
-    return x;
-}
-
 // ---- one function a type: reads a block --------------------------------------------------------
 
 static void blocks_q8_0(const char *at, float *x) {
-    const float scale = blocks_half(blocks_word(at));
+    const float scale = number_of_half(blocks_word(at));
     for (int i = 0; i < BLOCK; i++) {
         x[i] = scale * (float)(signed char)at[2 + i];
     }
@@ -52,11 +37,12 @@ static void blocks_halves(const unsigned char *at, float scale, int zero, float 
 }
 
 static void blocks_q4_0(const char *at, float *x) {
-    blocks_halves((const unsigned char *)at + 2, blocks_half(blocks_word(at)), 8, -0.0f, x);
+    blocks_halves((const unsigned char *)at + 2, number_of_half(blocks_word(at)), 8, -0.0f, x);
 }
 
 static void blocks_q4_1(const char *at, float *x) {
-    const float scale = blocks_half(blocks_word(at)), least = blocks_half(blocks_word(at + 2));
+    const float scale = number_of_half(blocks_word(at)),
+                least = number_of_half(blocks_word(at + 2));
     blocks_halves((const unsigned char *)at + 4, scale, 0, least, x);
 }
 
