@@ -31,7 +31,7 @@ return {
     shape = true, gpt = true, help = "width of the model" },
   { name = "block_size", type = "int", min = 1, max = 1048576, default = 1024, baked = true, changes = "results",
     shape = true, help = "tokens of context" },
-  { name = "vocab_size", type = "int", min = 1, max = 65536, shown = "the data's", baked = true,
+  { name = "vocab_size", type = "int", min = 1, max = 1048576, shown = "the data's", baked = true,
     changes = "results", shape = true, help = "distinct tokens" },
   { name = "batch_size", type = "int", min = 1, max = 65536, default = 12, baked = true, changes = "results",
     help = "sequences in one micro-step" },

@@ -188,7 +188,7 @@ void hash_bytes(const void *bytes, size_t length, char text[17]);
 // is false, its size and 256 equally spaced blocks, the first and the last included. Returns false
 // with errno set; errno is 0 if the file became shorter.
 enum { HASH_WHOLE = 256 << 20 };
-bool hash_file(int file, size_t bytes, bool whole, char text[17]);
+bool hash_file(int file, uint64_t bytes, bool whole, char text[17]);
 
 // The same of bytes that come in parts: a hash of all that was added so far, at any time.
 struct hashing;

@@ -24,9 +24,10 @@ void hash_bytes(const void *bytes, size_t length, char text[17]) {
 }
 
 // Adds `bytes` bytes of the file, from offset `at` on, to the hash.
-static bool hash_part(XXH3_state_t *state, int file, size_t at, size_t bytes, char *block) {
+static bool hash_part(XXH3_state_t *state, int file, uint64_t at, uint64_t bytes, char *block) {
     while (bytes > 0) {
-        ssize_t got = pread(file, block, bytes < HASH_BLOCK ? bytes : HASH_BLOCK, (off_t)at);
+        ssize_t got =
+            pread(file, block, bytes < HASH_BLOCK ? (size_t)bytes : HASH_BLOCK, (off_t)at);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -35,24 +36,23 @@ static bool hash_part(XXH3_state_t *state, int file, size_t at, size_t bytes, ch
             return false;
         }
         XXH3_64bits_update(state, block, (size_t)got);
-        at += (size_t)got;
-        bytes -= (size_t)got;
+        at += (uint64_t)got;
+        bytes -= (uint64_t)got;
     }
     return true;
 }
 
-bool hash_file(int file, size_t bytes, bool whole, char text[17]) {
-    char *block = allocate(bytes < HASH_BLOCK ? bytes : HASH_BLOCK, 1, "a block of a file");
+bool hash_file(int file, uint64_t bytes, bool whole, char text[17]) {
+    char *block = allocate(bytes < HASH_BLOCK ? (size_t)bytes : HASH_BLOCK, 1, "a block of a file");
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
     bool good = true;
     if (whole || bytes <= HASH_WHOLE) {
         good = hash_part(&state, file, 0, bytes, block);
     } else {
-        uint64_t size = bytes;
-        XXH3_64bits_update(&state, &size, sizeof size);
-        for (size_t i = 0; i < HASH_BLOCKS && good; i++) {
-            size_t at = (bytes - HASH_BLOCK) / (HASH_BLOCKS - 1) * i;
+        XXH3_64bits_update(&state, &bytes, sizeof bytes);
+        for (uint64_t i = 0; i < HASH_BLOCKS && good; i++) {
+            uint64_t at = (bytes - HASH_BLOCK) / (HASH_BLOCKS - 1) * i;
             if (i == HASH_BLOCKS - 1) {
                 at = bytes - HASH_BLOCK;
             }

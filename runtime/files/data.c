@@ -5,12 +5,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token files are little-endian");
 
 enum { DATA_META_MAX = 16 << 20 }; // 65,536 characters take well under 1 MB
 
@@ -35,7 +34,7 @@ static const char *data_remedy(const char *dir) {
 }
 
 // Opens a regular file and gets its size.
-static int data_file(const char *dir, const char *path, size_t *bytes) {
+static int data_file(const char *dir, const char *path, uint64_t *bytes) {
     int file = open(path, O_RDONLY | O_CLOEXEC);
     if (file < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         die(EXIT_MISSING, "%s: is not there; %s makes it", path, data_remedy(dir));
@@ -47,7 +46,7 @@ static int data_file(const char *dir, const char *path, size_t *bytes) {
     if (!S_ISREG(status.st_mode)) {
         die(EXIT_DATA, "%s: is not a regular file; %s makes one", path, data_remedy(dir));
     }
-    *bytes = (size_t)status.st_size;
+    *bytes = (uint64_t)status.st_size;
     return file;
 }
 
@@ -56,28 +55,41 @@ static _Noreturn void data_unreadable(const char *path, int reason) {
         reason ? strerror(reason) : "it became shorter meanwhile");
 }
 
+static uint64_t data_bytes(const struct split *split) {
+    return split->count * tokens_width(split->wide);
+}
+
 static void data_hash(const struct split *split, bool whole, char hash[17]) {
-    if (!hash_file(split->file, 2 * split->count, whole, hash)) {
+    if (!hash_file(split->file, data_bytes(split), whole, hash)) {
         data_unreadable(split->path, errno);
     }
 }
 
-static void data_split(struct split *split, const char *dir, const char *name, int block_size) {
+static uint64_t data_open_split(struct split *split, const char *dir, const char *name) {
     split->path = data_path(dir, name);
-    size_t bytes;
+    uint64_t bytes;
     split->file = data_file(dir, split->path, &bytes);
     if (bytes == 0) {
         die(EXIT_DATA, "%s: is empty; %s makes it again", split->path, data_remedy(dir));
     }
-    if (bytes % 2) {
-        die(EXIT_DATA, "%s: has %zu bytes, an odd number, but a token takes two; %s makes it again",
-            split->path, bytes, data_remedy(dir));
+    return bytes;
+}
+
+// Counts a file's tokens and hashes them, once their type is known.
+static void data_split(struct split *split, const char *dir, uint64_t bytes, bool wide,
+                       int block_size) {
+    split->wide = wide;
+    split->count = bytes / tokens_width(wide);
+    if (data_bytes(split) != bytes) {
+        die(EXIT_DATA, "%s: has %" PRIu64 " bytes, %s; %s makes it again", split->path, bytes,
+            wide ? "but a token, of type uint32, takes four"
+                 : "an odd number, but a token takes two",
+            data_remedy(dir));
     }
-    split->count = bytes / 2;
-    if (split->count < (size_t)block_size + 1) {
+    if (split->count < (uint64_t)block_size + 1) {
         die(EXIT_DATA,
-            "%s: holds %zu tokens, but block_size=%d needs at least %d; take a longer text or a "
-            "smaller block_size",
+            "%s: holds %" PRIu64 " tokens, but block_size=%d needs at least %d; take a longer text "
+            "or a smaller block_size",
             split->path, split->count, block_size, block_size + 1);
     }
     data_hash(split, false, split->hash);
@@ -85,11 +97,13 @@ static void data_split(struct split *split, const char *dir, const char *name, i
 
 // Reads a whole small file. The caller frees.
 static char *data_read(const char *dir, const char *path, size_t *length) {
-    int file = data_file(dir, path, length);
-    if (*length > DATA_META_MAX) {
-        die(EXIT_DATA, "%s: has %zu bytes, more than any such file; %s makes it again", path,
-            *length, data_remedy(dir));
+    uint64_t bytes;
+    int file = data_file(dir, path, &bytes);
+    if (bytes > DATA_META_MAX) {
+        die(EXIT_DATA, "%s: has %" PRIu64 " bytes, more than any such file; %s makes it again",
+            path, bytes, data_remedy(dir));
     }
+    *length = (size_t)bytes;
     char *text = allocate(*length + 1, 1, path);
     for (size_t at = 0; at < *length;) {
         ssize_t got = read(file, text + at, *length - at);
@@ -117,8 +131,8 @@ static int64_t data_meta_integer(const struct json *meta, const char *key, const
 static void data_check_count(const struct split *split, int64_t wanted, const char *meta,
                              const char *dir) {
     if (split->count != (uint64_t)wanted) {
-        die(EXIT_DATA, "%s: holds %zu tokens, but %s says %lld; %s makes both again", split->path,
-            split->count, meta, (long long)wanted, data_remedy(dir));
+        die(EXIT_DATA, "%s: holds %" PRIu64 " tokens, but %s says %lld; %s makes both again",
+            split->path, split->count, meta, (long long)wanted, data_remedy(dir));
     }
 }
 
@@ -148,7 +162,7 @@ static void data_meta_hashes(struct data *data, const struct json *meta, const c
     for (int i = 0; i < 2; i++) {
         char stated[17];
         data_meta_hash(meta, whole[i], dir, path, splits[i]->stated);
-        bool large = 2 * splits[i]->count > HASH_WHOLE;
+        bool large = data_bytes(splits[i]) > HASH_WHOLE;
         data_meta_hash(meta, large ? blocks[i] : whole[i], dir, path, stated);
         if (strcmp(stated, splits[i]->hash)) {
             die(EXIT_DATA,
@@ -165,7 +179,20 @@ static void data_meta_hashes(struct data *data, const struct json *meta, const c
     }
 }
 
-static void data_meta(struct data *data, int vocab_size) {
+// Reads the key token_type: true for uint32; without it tokens are uint16, as they always were.
+static bool data_meta_type(const struct json *meta, const char *dir, const char *path) {
+    const int value = json_get(meta, 0, "token_type");
+    char *type = json_string(meta, value);
+    const bool wide = type && !strcmp(type, "uint32");
+    if (value >= 0 && !wide && (!type || strcmp(type, "uint16") != 0)) {
+        die(EXIT_DATA, "%s: token_type is not known; there are: uint16, uint32; %s makes it again",
+            path, data_remedy(dir));
+    }
+    free(type);
+    return wide;
+}
+
+static void data_meta(struct data *data, const uint64_t bytes[2], int vocab_size, int block_size) {
     const char *dir = data->dir;
     char *path = data_path(dir, "meta.json");
     size_t length;
@@ -178,6 +205,9 @@ static void data_meta(struct data *data, int vocab_size) {
     if (!json_is_object(meta, 0)) {
         die(EXIT_DATA, "%s: is not a JSON object; %s makes it again", path, data_remedy(dir));
     }
+    const bool wide = data_meta_type(meta, dir, path);
+    data_split(&data->train, dir, bytes[0], wide, block_size);
+    data_split(&data->val, dir, bytes[1], wide, block_size);
     char *tokenizer = json_string(meta, json_get(meta, 0, "tokenizer"));
     if (!tokenizer) {
         die(EXIT_DATA, "%s: has no string 'tokenizer'; %s makes it again", path, data_remedy(dir));
@@ -219,9 +249,9 @@ void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size) {
     memset(data, 0, sizeof *data);
     data->dir = allocate_copy(dir, strlen(dir), "a path");
-    data_split(&data->train, dir, "train.bin", block_size);
-    data_split(&data->val, dir, "val.bin", block_size);
-    data_meta(data, vocab_size);
+    const uint64_t bytes[2] = {data_open_split(&data->train, dir, "train.bin"),
+                               data_open_split(&data->val, dir, "val.bin")};
+    data_meta(data, bytes, vocab_size, block_size);
 }
 
 void data_verify(const struct data *data) {
@@ -251,22 +281,20 @@ void data_close(struct data *data) {
     memset(data, 0, sizeof *data);
 }
 
-enum exit_code data_tokens(const struct split *split, size_t at, size_t count, uint16_t *tokens) {
-    if (split->tokens) {
-        memcpy(tokens, split->tokens + at, count * sizeof *tokens);
-        return EXIT_DONE;
-    }
-    char *to = (char *)tokens;
-    size_t bytes = count * sizeof *tokens;
-    off_t from = (off_t)(at * sizeof *tokens);
+// Reads `bytes` bytes of the file from token `at` on. Returns as data_tokens.
+static enum exit_code data_read_tokens(const struct split *split, uint64_t at, size_t bytes,
+                                       char *to) {
+    const size_t width = tokens_width(split->wide);
+    off_t from = (off_t)(at * width);
     while (bytes > 0) {
         ssize_t got = pread(split->file, to, bytes, from);
         if (got < 0 && errno == EINTR) {
             continue;
         }
         if (got <= 0) {
-            warn("%s: cannot read token %zu: %s; put the file back as it was, then start again",
-                 split->path, (size_t)from / sizeof *tokens,
+            warn("%s: cannot read token %" PRIu64 ": %s; put the file back as it was, then start "
+                 "again",
+                 split->path, (uint64_t)from / width,
                  got ? strerror(errno) : "the file became shorter");
             return got ? exit_code_of(errno) : EXIT_IO;
         }
@@ -277,30 +305,49 @@ enum exit_code data_tokens(const struct split *split, size_t at, size_t count, u
     return EXIT_DONE;
 }
 
+enum exit_code data_tokens(const struct split *split, uint64_t at, size_t count, uint32_t *tokens) {
+    enum { PIECE = 4096 };
+    uint32_t piece[PIECE]; // at most so many tokens of the widest type
+    for (size_t done = 0; done < count && !split->tokens;) {
+        const size_t some = count - done < PIECE ? count - done : PIECE;
+        enum exit_code code =
+            data_read_tokens(split, at + done, some * tokens_width(split->wide), (char *)piece);
+        if (code) {
+            return code;
+        }
+        tokens_unpack(piece, some, split->wide, tokens + done);
+        done += some;
+    }
+    if (split->tokens) {
+        tokens_unpack(split->tokens + at, count, false, tokens);
+    }
+    return EXIT_DONE;
+}
+
 // One row of a batch: tokens (T) from `offset` on, and targets (T), each the token after.
-static enum exit_code data_row(const struct split *split, size_t offset, int T, int vocab_size,
+static enum exit_code data_row(const struct split *split, uint64_t offset, int T, int vocab_size,
                                int32_t *tokens, int32_t *targets) {
     enum { PIECE = 4096 };
-    uint16_t piece[PIECE];
+    uint32_t piece[PIECE];
     for (int t = 0; t <= T;) {
         int count = T + 1 - t < PIECE ? T + 1 - t : PIECE;
-        enum exit_code code = data_tokens(split, offset + (size_t)t, (size_t)count, piece);
+        enum exit_code code = data_tokens(split, offset + (uint64_t)t, (size_t)count, piece);
         if (code) {
             return code;
         }
         for (int i = 0; i < count; i++, t++) {
-            if (piece[i] >= vocab_size) {
-                warn(
-                    "%s: token %zu is %d, but the vocabulary has %d; make the data again, or build "
-                    "with a larger vocab_size",
-                    split->path, offset + (size_t)t, piece[i], vocab_size);
+            if (piece[i] >= (uint32_t)vocab_size) {
+                warn("%s: token %" PRIu64 " is %" PRIu32
+                     ", but the vocabulary has %d; make the data "
+                     "again, or build with a larger vocab_size",
+                     split->path, offset + (uint64_t)t, piece[i], vocab_size);
                 return EXIT_DATA;
             }
             if (t < T) {
-                tokens[t] = piece[i];
+                tokens[t] = (int32_t)piece[i];
             }
             if (t > 0) {
-                targets[t - 1] = piece[i];
+                targets[t - 1] = (int32_t)piece[i];
             }
         }
     }
@@ -315,7 +362,7 @@ enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_str
         uint64_t bits =
             rng_bits((uint32_t)seed, (uint32_t)stream, (uint32_t)row, (uint32_t)(row >> 32));
         // In [0, count - T), so that the last target exists: nanoGPT's randint(len(data) - T).
-        size_t offset = rng_below(bits, split->count - (size_t)T);
+        uint64_t offset = rng_below(bits, split->count - (uint64_t)T);
         size_t at = (size_t)b * (size_t)T; // (B, T)
         enum exit_code code = data_row(split, offset, T, vocab_size, tokens + at, targets + at);
         if (code) {

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct param;
 
@@ -277,13 +278,27 @@ int keys_compare(const char *then, const char *now,
                  void (*differ)(void *context, const struct pair *then, const struct pair *now),
                  void *context);
 
-// ---- data.c: token files, as nanoGPT writes them: raw little-endian uint16 ----------------------
+// ---- tokens.c: tokens in files: uint16, or, if they are wide, uint32 ----------------------------
+
+enum { TOKENS_VOCAB_MAX = 1 << 20 }; // the largest vocabulary, that of a config's key too
+// Whether a vocabulary needs wide tokens.
+bool tokens_are_wide(int64_t vocab_size);
+size_t tokens_width(bool wide); // bytes of a token: 2 or 4
+// Turns ids into a file's bytes, for writers, and back. count * tokens_width(wide) bytes.
+void tokens_pack(const int32_t *ids, size_t count, bool wide, void *bytes);
+void tokens_unpack(const void *bytes, size_t count, bool wide, uint32_t *ids);
+// Writes the line of meta.json that says the type: "token_type": "uint32". Tokens of uint16 have
+// none.
+void tokens_write_type(bool wide, FILE *meta);
+
+// ---- data.c: token files, as nanoGPT writes them: raw, little-endian ----------------------------
 
 struct split {
     char *path;
     int file;
     const uint16_t *tokens; // made-up tokens in memory (bench); NULL if they are in the file
-    size_t count;
+    bool wide;              // the file's are uint32, not uint16
+    uint64_t count;
     char hash[17];   // hash_file, not whole
     char stated[17]; // hash_file, whole, as meta.json states it, or ""
 };
@@ -295,7 +310,7 @@ struct data {
 };
 // Opens dir/train.bin and dir/val.bin, reads dir/meta.json and checks the files against its hashes
 // (files larger than HASH_WHOLE in blocks only). Dies 66 if a file is missing; 65 if it is empty,
-// has an odd size, is shorter than block_size + 1 tokens or differs from meta.json, or if its
+// has part of a token, is shorter than block_size + 1 tokens or differs from meta.json, or if its
 // vocabulary is larger than vocab_size.
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size);
 void data_close(struct data *data);
@@ -307,7 +322,7 @@ void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens
 void data_verify(const struct data *data);
 // Reads `count` tokens from index `at` on. Returns EXIT_DONE, or, after a line that says why,
 // another code: it does not exit, so that the caller can save its state first.
-enum exit_code data_tokens(const struct split *split, size_t at, size_t count, uint16_t *tokens);
+enum exit_code data_tokens(const struct split *split, uint64_t at, size_t count, uint32_t *tokens);
 // Makes batch `index` of a stream: B offsets drawn uniformly, tokens (B, T) and targets (B, T),
 // each the token after. A function of (seed, stream, index) alone. Returns as data_tokens, or 65
 // for an id >= vocab_size.

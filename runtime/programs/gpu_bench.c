@@ -5,8 +5,8 @@
 //
 //     bench [--key=value ...]    the trainer's flags, and
 //         --json=FILE            where the figures go; by default bench.json beside the program
-//         --tokens=FILE          raw little-endian uint16 to draw batches from, like train.bin; by
-//                                default uniform random tokens
+//         --tokens=FILE          raw little-endian uint16 (uint32 for a vocabulary above 65,536) to
+//                                draw batches from, like train.bin; by default uniform random ones
 //         --warm=N --steps=N     steps before the clock starts, and timed ones
 //         --accumulation=A       micro-steps in a step; by default gradient_accumulation_steps
 #include "runtime/programs/gpu_bench/bench.h"
@@ -114,12 +114,15 @@ static void bench_open_tokens(struct bench *b) {
         die(errno == ENOENT ? EXIT_MISSING : EXIT_IO, "--tokens=%s: %s", b->tokens,
             strerror(errno));
     }
-    const size_t bytes = (size_t)status.st_size, least = (size_t)b->info->block_size + 1;
-    if (!S_ISREG(status.st_mode) || bytes % 2 != 0 || bytes / 2 < least) {
-        die(EXIT_DATA, "--tokens=%s: wanted a file of at least %zu uint16, two bytes each",
-            b->tokens, least);
+    const bool wide = tokens_are_wide(b->info->vocab_size);
+    const uint64_t bytes = (uint64_t)status.st_size, count = bytes / tokens_width(wide);
+    const int least = b->info->block_size + 1;
+    if (!S_ISREG(status.st_mode) || bytes % tokens_width(wide) != 0 || count < (uint64_t)least) {
+        die(EXIT_DATA, "--tokens=%s: wanted a file of at least %d %s", b->tokens, least,
+            wide ? "uint32, four bytes each" : "uint16, two bytes each");
     }
-    b->split = (struct split){.path = (char *)b->tokens, .file = file, .count = bytes / 2};
+    b->split =
+        (struct split){.path = (char *)b->tokens, .file = file, .wide = wide, .count = count};
 }
 
 static void bench_close_tokens(struct bench *b) {

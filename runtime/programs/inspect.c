@@ -9,11 +9,12 @@
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { INSPECT_VOCAB_MAX = 65536, INSPECT_VALUE_MAX = 400 };
+enum { INSPECT_VALUE_MAX = 400 };
 
 // ---- safetensors --------------------------------------------------------------------------------
 
@@ -181,7 +182,7 @@ static void inspect_model(const char *path, bool verify) {
 
 static void inspect_data(const char *path, bool verify) {
     struct data data;
-    data_open(&data, path, INSPECT_VOCAB_MAX, 0);
+    data_open(&data, path, INT_MAX, 0);
     char line[96];
     tokenizer_describe(&data.tokenizer, line);
     printf("%s: a data set\n", path);

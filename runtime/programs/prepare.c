@@ -3,8 +3,8 @@
 //     prepare --text=FILE --out=DIR --name=DATASET --sha256=HEX [--tokenizer=char|gpt2]
 //             [--gpt2=FOLDER] [--newlines=keep|lf]
 //
-// writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, the text's characters split
-// 90/10, as nanoGPT does) and DIR/meta.json. With --tokenizer=char a token is a character (a code
+// writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, or uint32 for a vocabulary above
+// 65,536, the text's characters split 90/10, as nanoGPT does) and DIR/meta.json. With --tokenizer=char a token is a character (a code
 // point) and its id is its rank among those in the text. With gpt2 it is one of GPT-2's, from
 // FOLDER/vocab.bpe and encoder.json (default data/gpt2); each split is encoded separately, and
 // <|endoftext|> in the text is ordinary text. The text is memory-mapped and read twice, so it may
@@ -29,12 +29,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "token files are little-endian");
-
-enum {
-    PREPARE_VOCAB_MAX = 65536, // ids are uint16
-    PREPARE_BUFFER = 1 << 16,  // tokens
-};
+enum { PREPARE_BUFFER = 1 << 16 }; // tokens
 
 struct prepare_options {
     const char *text, *out, *name, *sha256, *tokenizer, *gpt2, *newlines, *adopt;
@@ -48,9 +43,9 @@ static char *prepare_characters(const struct prepare_text *text) {
     for (int c = 0; c < PREPARE_CODEPOINTS; c++) {
         vocab_size += text->seen[c];
     }
-    if (vocab_size > PREPARE_VOCAB_MAX) {
-        die(EXIT_DATA, "%s: has %d distinct characters; %d at most fit into two bytes each",
-            text->path, vocab_size, PREPARE_VOCAB_MAX);
+    if (vocab_size > TOKENS_VOCAB_MAX) {
+        die(EXIT_DATA, "%s: has %d distinct characters; a vocabulary has %d at most", text->path,
+            vocab_size, TOKENS_VOCAB_MAX);
     }
     char *string = allocate((size_t)vocab_size + 1, 8, "the tokenizer"), *at = string; // " 10ffff"
     at += sprintf(at, "char");
@@ -67,19 +62,21 @@ static char *prepare_characters(const struct prepare_text *text) {
 struct prepare_output {
     struct prepare_file *file;
     uint64_t count;
+    bool wide; // the tokens are uint32, not uint16
     size_t held;
-    uint16_t buffer[PREPARE_BUFFER];
+    int32_t buffer[PREPARE_BUFFER], packed[PREPARE_BUFFER];
 };
 
 static void prepare_flush(struct prepare_output *output) {
-    if (fwrite(output->buffer, sizeof *output->buffer, output->held, output->file->stream) !=
+    tokens_pack(output->buffer, output->held, output->wide, output->packed);
+    if (fwrite(output->packed, tokens_width(output->wide), output->held, output->file->stream) !=
         output->held) {
         prepare_cannot_write(output->file);
     }
     output->held = 0;
 }
 
-static void prepare_put(struct prepare_output *output, uint16_t id) {
+static void prepare_put(struct prepare_output *output, int32_t id) {
     output->buffer[output->held++] = id;
     output->count++;
     if (output->held == PREPARE_BUFFER) {
@@ -90,9 +87,9 @@ static void prepare_put(struct prepare_output *output, uint16_t id) {
 static void prepare_put_characters(const struct prepare_text *text, size_t from, size_t to,
                                    const struct tokenizer *tokenizer,
                                    struct prepare_output *output) {
-    uint16_t *id = allocate(PREPARE_CODEPOINTS, sizeof *id, "the text's characters");
+    int32_t *id = allocate(PREPARE_CODEPOINTS, sizeof *id, "the text's characters");
     for (int i = 0; i < tokenizer->vocab_size; i++) {
-        id[tokenizer->codepoint[i]] = (uint16_t)i;
+        id[tokenizer->codepoint[i]] = i;
     }
     while (from < to) {
         uint32_t c;
@@ -126,7 +123,7 @@ static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t
         }
         int64_t count = bpe_encode(tokenizer->bpe, piece, length, ids);
         for (int64_t i = 0; i < count; i++) {
-            prepare_put(output, (uint16_t)ids[i]);
+            prepare_put(output, ids[i]);
         }
         from += length;
     }
@@ -139,6 +136,7 @@ static uint64_t prepare_tokens(const struct prepare_text *text, size_t from, siz
     static struct prepare_output output;
     output.file = file;
     output.count = 0;
+    output.wide = tokens_are_wide(tokenizer->vocab_size);
     if (tokenizer->bpe) {
         prepare_put_bpe(text, from, to, tokenizer, &output);
     } else {

@@ -326,8 +326,8 @@ local refusals = {
   { "return { n_embd = 1e9 }", place .. "n_embd = 1000000000; wanted " .. whole(1, 65536) },
   { "return { block_size = 0 }", place .. "block_size = 0; wanted " .. whole(1, 1048576) },
   { "return { batch_size = 0 }", place .. "batch_size = 0; wanted " .. whole(1, 65536) },
-  { "return { vocab_size = 65537 }", place .. "vocab_size = 65537; wanted " .. whole(1, 65536) },
-  { "return { vocab_size = 0 }", place .. "vocab_size = 0; wanted " .. whole(1, 65536) },
+  { "return { vocab_size = 1048577 }", place .. "vocab_size = 1048577; wanted " .. whole(1, 1048576) },
+  { "return { vocab_size = 0 }", place .. "vocab_size = 0; wanted " .. whole(1, 1048576) },
   { "return { batch_size = 65536, block_size = 1048576 }",
     place .. "batch_size = 65536 times block_size = 1048576 is more than 16777216 tokens" },
   { "return { dropout = 1 }", place .. "dropout = 1; wanted a number from 0 to below 1" },
@@ -396,7 +396,7 @@ check.test("a GPU's architecture is named as nvcc names it", function()
 end)
 
 check.test("the largest vocabulary is taken", function()
-  check.equal(load_text("return { vocab_size = 65536 }").vocab_size, 65536)
+  check.equal(load_text("return { vocab_size = 1048576 }").vocab_size, 1048576)
 end)
 
 check.test("no config, a missing one, one whose name make cannot take", function()
@@ -424,7 +424,7 @@ for name, text in pairs({
   ["empty"] = "", ["no JSON"] = "vocab", ["cut"] = '{"vocab_size": 6', ["a list"] = "[65]",
   ["a number"] = "65", ["without the size"] = "{}", ["a string"] = '{"vocab_size": "65"}',
   ["zero"] = '{"vocab_size": 0}', ["negative"] = '{"vocab_size": -1}',
-  ["a fraction"] = '{"vocab_size": 6.5}', ["too large"] = '{"vocab_size": 65537}',
+  ["a fraction"] = '{"vocab_size": 6.5}', ["too large"] = '{"vocab_size": 1048577}',
   ["huge"] = '{"vocab_size": 1e999}', ["null"] = '{"vocab_size": null}',
   ["nested deeply"] = ("["):rep(300000), ["two roots"] = '{"vocab_size": 65} {}',
 }) do

@@ -167,6 +167,49 @@ START_TEST(files_beyond_four_billion_tokens) {
 }
 END_TEST
 
+// 50 tokens of uint32 for training and 10 for validation, from 70,000 on.
+static void write_wide(const char *type) {
+    uint32_t tokens[50];
+    for (int i = 0; i < 50; i++) {
+        tokens[i] = (uint32_t)(70000 + i);
+    }
+    suite_write("train.bin", tokens, sizeof tokens);
+    suite_write("val.bin", tokens, 40);
+    char text[256];
+    snprintf(text, sizeof text,
+             "{\"tokenizer\":\"" TOKENIZER "\",\"vocab_size\":4,\"train_tokens\":50,"
+             "\"val_tokens\":10%s}",
+             type);
+    suite_write_text("meta.json", text);
+}
+
+START_TEST(wide_tokens) {
+    write_wide(",\"token_type\":\"uint32\"");
+    struct data data;
+    data_open(&data, suite_dir, 70050, 8);
+    ck_assert_uint_eq(data.train.count, 50);
+    ck_assert_uint_eq(data.val.count, 10);
+    ck_assert_uint_eq(suite_token(&data.train, 49), 70049);
+    int32_t x[8], y[8];
+    ck_assert_int_eq(data_batch(&data.train, 1, RNG_TRAIN, 3, 2, 4, 70050, x, y), EXIT_DONE);
+    for (int i = 0; i < 8; i++) {
+        ck_assert_int_eq(y[i], x[i / 4 * 4] + i % 4 + 1);
+    }
+    ck_assert_int_eq(data_batch(&data.train, 1, RNG_TRAIN, 3, 2, 4, 70000, x, y), EXIT_DATA);
+    data_close(&data);
+    ck_assert_int_eq(truncate(suite_path("val.bin"), 38), 0); // two bytes are a uint16, but no more
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("val.bin"), "38 bytes", "uint32", remedy());
+    write_wide(",\"token_type\":\"uint16\""); // then they are 100 tokens
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("train.bin"), "100", "says 50");
+    write_wide("");
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("train.bin"), "100", "says 50");
+    write_wide(",\"token_type\":\"int32\"");
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("meta.json"), "token_type", "uint32");
+    write_wide(",\"token_type\":4");
+    suite_dies(open_data, &usual, EXIT_DATA, suite_path("meta.json"), "token_type", "uint32");
+}
+END_TEST
+
 // ---- wrong files --------------------------------------------------------------------------------
 
 START_TEST(missing_files) {
@@ -447,6 +490,7 @@ int main(void) {
         every_offset_and_no_other_is_drawn,
         a_batch_depends_on_seed_stream_and_index_alone,
         files_beyond_four_billion_tokens,
+        wide_tokens,
         missing_files,
         folders_in_place_of_files,
         empty_odd_and_short_files,

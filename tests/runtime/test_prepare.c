@@ -152,17 +152,31 @@ static void write_code_points(int count) {
     free(text);
 }
 
-START_TEST(as_many_characters_as_fit_into_two_bytes) {
-    write_code_points(65536);
-    succeeds();
-    struct data data;
-    data_open(&data, suite_path("out"), 65536, 256);
-    ck_assert_int_eq(data.tokenizer.vocab_size, 65536);
-    ck_assert_int_eq(suite_token(&data.train, 0), 0);
-    ck_assert_int_eq(suite_token(&data.val, data.val.count - 1), 65535);
-    data_close(&data);
-    write_code_points(65537);
-    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "65537", "65536");
+// Up to 65,536 characters ids take two bytes, one more and they take four.
+START_TEST(as_many_bytes_as_the_vocabulary_needs) {
+    for (int more = 0; more < 2; more++) {
+        const int count = 65536 + more;
+        write_code_points(count);
+        succeeds();
+        struct data data;
+        data_open(&data, suite_path("out"), count, 256);
+        ck_assert_int_eq(data.tokenizer.vocab_size, count);
+        ck_assert_uint_eq(data.train.count + data.val.count, count);
+        ck_assert_uint_eq(suite_token(&data.train, 0), 0);
+        ck_assert_uint_eq(suite_token(&data.val, data.val.count - 1), count - 1);
+        data_verify(&data);
+        size_t length;
+        free(suite_read("out/train.bin", &length));
+        ck_assert_uint_eq(length, data.train.count * (more ? 4 : 2));
+        char *meta = suite_read("out/meta.json", &length);
+        ck_assert_int_eq(strstr(meta, "\"token_type\": \"uint32\"") != NULL, more);
+        free(meta);
+        data_close(&data);
+        succeeds(); // nothing of ours is set aside
+        ck_assert(!suite_exists("out/train.previous.bin"));
+    }
+    write_code_points(TOKENS_VOCAB_MAX + 1);
+    suite_dies(prepare, arguments(), EXIT_DATA, suite_path("text.txt"), "1048577", "1048576");
 }
 END_TEST
 
@@ -307,7 +321,7 @@ int main(void) {
         line_ends_may_be_folded,
         what_is_unusual_is_said,
         data_takes_what_is_made,
-        as_many_characters_as_fit_into_two_bytes,
+        as_many_bytes_as_the_vocabulary_needs,
         same_text_same_bytes,
         texts_that_are_none,
         no_utf8_is_named_by_offset_and_line,

@@ -82,18 +82,19 @@ void prepare_rename(void) {
 static void prepare_hashes(const struct prepare_meta *meta, FILE *out) {
     static const char *const names[] = {"train", "val"};
     const uint64_t *counts = meta->tokens;
+    const size_t width = tokens_width(tokens_are_wide(meta->tokenizer->vocab_size));
     char hash[2][17], all[17];
     for (int i = 0; i < 2; i++) {
         const char *path = meta->tokens_at[i];
         int file = open(path, O_RDONLY | O_CLOEXEC);
-        if (file < 0 || !hash_file(file, 2 * counts[i], true, all) ||
-            !hash_file(file, 2 * counts[i], false, hash[i])) {
+        if (file < 0 || !hash_file(file, width * counts[i], true, all) ||
+            !hash_file(file, width * counts[i], false, hash[i])) {
             die(exit_code_of(errno), "%s: cannot read: %s", path,
                 errno ? strerror(errno) : "it became shorter meanwhile");
         }
         close(file);
         fprintf(out, "  \"%s_xxh3\": \"%s\",\n", names[i], all);
-        if (2 * counts[i] > HASH_WHOLE) {
+        if (width * counts[i] > HASH_WHOLE) {
             fprintf(out, "  \"%s_blocks_xxh3\": \"%s\",\n", names[i], hash[i]);
         }
     }
@@ -106,6 +107,7 @@ void prepare_meta(const struct prepare_meta *meta, struct prepare_file *file) {
     fprintf(out, "{\n  \"dataset\": \"%s\",\n", meta->name);
     fprintf(out, "  \"tokenizer\": \"%s\",\n", meta->tokenizer->text);
     fprintf(out, "  \"vocab_size\": %d,\n", meta->tokenizer->vocab_size);
+    tokens_write_type(tokens_are_wide(meta->tokenizer->vocab_size), out);
     fprintf(out, "  \"train_tokens\": %llu,\n", (unsigned long long)meta->tokens[0]);
     fprintf(out, "  \"val_tokens\": %llu,\n", (unsigned long long)meta->tokens[1]);
     prepare_hashes(meta, out);
@@ -138,7 +140,7 @@ static const char *const prepare_stems[2] = {"train", "val"};
 
 static struct prepare_stated prepare_stated(const char *out) {
     static const char *const keys[2] = {"train_tokens", "val_tokens"};
-    struct prepare_stated stated = {{-1, -1}, false};
+    struct prepare_stated stated = {{-1, -1}, false, false};
     char *path = allocate_print("a path", "%s/meta.json", out);
     char *half = allocate_print("a path", "%s.tmp", path);
     size_t length;
@@ -152,6 +154,9 @@ static struct prepare_stated prepare_stated(const char *out) {
                 stated.tokens[i] = -1;
             }
         }
+        char *type = json_string(meta, json_get(meta, 0, "token_type"));
+        stated.wide = type && !strcmp(type, "uint32");
+        free(type);
         stated.elsewhere = json_get(meta, 0, "text_sha256") < 0;
     }
     json_free(meta);
@@ -200,7 +205,7 @@ void prepare_keep(const char *out, const struct prepare_stated *stated) {
         char *path = allocate_print("a path", "%s/%s.bin", out, prepare_stems[i]);
         struct stat status;
         if (path_is_taken(path) && !lstat(path, &status) &&
-            status.st_size != 2 * stated->tokens[i]) {
+            status.st_size != (int64_t)tokens_width(stated->wide) * stated->tokens[i]) {
             prepare_set_aside(path, out, prepare_stems[i]);
         }
         free(path);

@@ -41,10 +41,10 @@ void prepare_meta(const struct prepare_meta *meta, struct prepare_file *file);
 // Maps a whole file; NULL if it does not exist. If it is empty, no byte of the result may be read.
 const void *prepare_bytes(const char *path, size_t *length);
 // What a folder's meta.json states of its files: the tokens in train.bin and val.bin, -1 if it does
-// not, and whether another program made them.
+// not, whether they are uint32, and whether another program made them.
 struct prepare_stated {
     int64_t tokens[2];
-    bool elsewhere;
+    bool wide, elsewhere;
 };
 // Before anything is written: makes the folder; dies if tokens in it are not ours.
 struct prepare_stated prepare_guard(const char *out);
