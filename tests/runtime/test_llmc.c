@@ -24,12 +24,16 @@ static size_t make_model(char *bytes, int version) {
 
 static char model[LLMC_HEADER + 4 * NUMBERS + 4];
 
-static void wants(size_t length, const char *words) {
+static void refused(size_t length, const char *words) {
     enum exit_code code = EXIT_DONE;
-    suite_write("m.bin", model, length);
     ck_assert_msg(!llmc_open(&file, suite_path("m.bin"), error, &code), "%zu bytes", length);
     ck_assert_int_eq(code, EXIT_DATA);
     ck_assert_msg(strstr(error, words) && !strchr(error, '\n'), "%s", error);
+}
+
+static void wants(size_t length, const char *words) {
+    suite_write("m.bin", model, length);
+    refused(length, words);
 }
 
 static float first(const char *name) {
@@ -96,10 +100,11 @@ END_TEST
 START_TEST(cut_files_are_refused) {
     for (int version = LLMC_FLOAT32; version <= LLMC_BFLOAT16; version += 2) {
         const size_t whole = make_model(model, version);
-        for (size_t length = 0; length < whole; length++) {
-            wants(length, "truncated");
-        }
         wants(whole + 1, "but the sizes in its header take");
+        for (size_t length = whole; length-- > 0;) {
+            ck_assert_int_eq(truncate(suite_path("m.bin"), (off_t)length), 0);
+            refused(length, "truncated");
+        }
     }
 }
 END_TEST
@@ -168,12 +173,16 @@ static size_t make_tokens(struct tokenizer *tokenizer) {
     return length;
 }
 
-static void wants_tokens(size_t length, const char *words) {
+static void refused_tokens(size_t length, const char *words) {
     enum exit_code code = EXIT_DONE;
-    suite_write("t.bin", tokens_bytes, length);
     ck_assert_msg(!llmc_tokens_open(&tokens, suite_path("t.bin"), error, &code), "%zu", length);
     ck_assert_int_eq(code, EXIT_DATA);
     ck_assert_msg(strstr(error, words) && !strchr(error, '\n'), "%s", error);
+}
+
+static void wants_tokens(size_t length, const char *words) {
+    suite_write("t.bin", tokens_bytes, length);
+    refused_tokens(length, words);
 }
 
 START_TEST(tokens_are_compared) {
@@ -208,10 +217,11 @@ END_TEST
 START_TEST(wrong_tokens_are_refused) {
     struct tokenizer own;
     const size_t whole = make_tokens(&own);
-    for (size_t length = 0; length < whole; length++) {
-        wants_tokens(length, "truncated");
-    }
     wants_tokens(whole + 1, "1 bytes follow its 258 tokens");
+    for (size_t length = whole; length-- > 0;) {
+        ck_assert_int_eq(truncate(suite_path("t.bin"), (off_t)length), 0);
+        refused_tokens(length, "truncated");
+    }
     tokens_bytes[LLMC_HEADER + 20] = 0;
     wants_tokens(whole, "has no bytes");
     static const struct {
