@@ -28,7 +28,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -37,6 +37,8 @@ start := $(if $(filter undefined,$(origin START)),,--start="$$START")
 override START := $(value START)
 override DATASET := $(value DATASET)
 override MODEL := $(value MODEL)
+override URL := $(value URL)
+override SHA256 := $(value SHA256)
 override FORMAT := $(value FORMAT)
 override TYPE := $(value TYPE)
 override TO := $(value TO)
@@ -48,7 +50,7 @@ override TOKENIZER := $(value TOKENIZER)
 override NEWLINES := $(value NEWLINES)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START MODEL FORMAT TYPE TO FILE DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
+export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -147,6 +149,8 @@ help: ## this list
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
 #= MODEL     make import: a folder as Hugging Face's, or a .safetensors file in one
+#= URL       make import: the address of such a file, or of a repository at Hugging Face
+#= SHA256    make import URL=: what the weights' file must have
 #= FORMAT    make export: safetensors
 #= TYPE      make export: float32 by default, bfloat16, float16: of the numbers in the file
 #= TO        make export: the file's or folder's path; default in the run's folder
@@ -231,8 +235,9 @@ data: build/prepare ## prepare a data set from your own text
 
 #> make import MODEL=path/to/gpt2 NAME=gpt2-hf
 import: setup-check build/import ## a published GPT-2 to a config and a checkpoint in out/NAME
-	$(if $(MODEL),,@echo 'MODEL is missing: make import MODEL=path/to/gpt2 NAME=gpt2-hf' >&2; exit 64)
-	$(Q)$(LUA) gen/import.lua --build='$(BUILD)' --name='$(NAME)' -- "$$MODEL"
+	$(if $(MODEL)$(URL),,@echo 'MODEL is missing: make import MODEL=path/to/gpt2 NAME=gpt2-hf, or URL=address' >&2; exit 64)
+	$(Q)[ -z "$$URL" ] || MODEL=$$(gen/import/fetch.sh "$$URL" '$(NAME)' "$$SHA256") || exit; \
+	$(LUA) gen/import.lua --build='$(BUILD)' --name='$(NAME)' -- "$$MODEL"
 	$(call next,make sample CONFIG=out/$(NAME)/$(NAME).lua START="The ")
 
 #> make export CONFIG=gpt2 NAME=mine FORMAT=safetensors TYPE=bfloat16

@@ -1,8 +1,10 @@
 -- Evaluates GPT-2, 124 million parameters: nanoGPT's config/eval_gpt2.py.
 --
--- The weights are of GPT-2, a folder with config.json and model.safetensors:
---   git clone https://huggingface.co/openai-community/gpt2
---   make import MODEL=gpt2 NAME=gpt2
+-- The weights come from https://huggingface.co/openai-community/gpt2:
+--   make import URL=https://huggingface.co/openai-community/gpt2 NAME=gpt2
+-- downloads 548 MB to models/gpt2, model.safetensors with the sha256
+--   248dfc3911869ec493c76e65bf2fcf7f615828b0254c12b473182f0f81d3a707
+-- and makes out/gpt2. A folder that is here already: MODEL=folder in place of URL.
 return {
   init_from = "out/gpt2/ckpt.safetensors",
   dataset = "shakespeare", -- its tokens are GPT-2's; nanoGPT evaluates on openwebtext

@@ -1,8 +1,9 @@
 -- Evaluates GPT-2 large, 774 million parameters: nanoGPT's config/eval_gpt2_large.py.
 --
--- The weights are of GPT-2 large, a folder with config.json and model.safetensors:
---   git clone https://huggingface.co/openai-community/gpt2-large
---   make import MODEL=gpt2-large NAME=gpt2-large
+-- The weights come from https://huggingface.co/openai-community/gpt2-large:
+--   make import URL=https://huggingface.co/openai-community/gpt2-large NAME=gpt2-large
+-- downloads them to models/gpt2-large, by the sha256 that is stated there, and makes out/gpt2-large.
+-- A folder that is here already: MODEL=folder in place of URL.
 return {
   init_from = "out/gpt2-large/ckpt.safetensors",
   dataset = "shakespeare", -- its tokens are GPT-2's; nanoGPT evaluates on openwebtext

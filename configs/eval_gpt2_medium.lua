@@ -1,8 +1,9 @@
 -- Evaluates GPT-2 medium, 350 million parameters: nanoGPT's config/eval_gpt2_medium.py.
 --
--- The weights are of GPT-2 medium, a folder with config.json and model.safetensors:
---   git clone https://huggingface.co/openai-community/gpt2-medium
---   make import MODEL=gpt2-medium NAME=gpt2-medium
+-- The weights come from https://huggingface.co/openai-community/gpt2-medium:
+--   make import URL=https://huggingface.co/openai-community/gpt2-medium NAME=gpt2-medium
+-- downloads them to models/gpt2-medium, by the sha256 that is stated there, and makes out/gpt2-medium.
+-- A folder that is here already: MODEL=folder in place of URL.
 return {
   init_from = "out/gpt2-medium/ckpt.safetensors",
   dataset = "shakespeare", -- its tokens are GPT-2's; nanoGPT evaluates on openwebtext

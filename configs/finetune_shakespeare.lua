@@ -1,8 +1,9 @@
 -- Finetunes GPT-2 XL on Shakespeare: nanoGPT's config/finetune_shakespeare.py.
 --
--- The weights are of GPT-2 XL, a folder with config.json and model.safetensors:
---   git clone https://huggingface.co/openai-community/gpt2-xl
---   make import MODEL=gpt2-xl NAME=gpt2-xl
+-- The weights come from https://huggingface.co/openai-community/gpt2-xl:
+--   make import URL=https://huggingface.co/openai-community/gpt2-xl NAME=gpt2-xl
+-- downloads them to models/gpt2-xl, by the sha256 that is stated there, and makes out/gpt2-xl.
+-- A folder that is here already: MODEL=folder in place of URL.
 return {
   init_from = "out/gpt2-xl/ckpt.safetensors",
   dataset = "shakespeare", -- its tokens are GPT-2's
