@@ -138,7 +138,8 @@ help: ## this list
 	@echo 'words'
 	@sed -n 's/^#= \([A-Z=0-9]*\) *\(.*\)/\1|\2/p' Makefile | awk -F'|' '{ printf "  %-11s%s\n", $$1, $$2 }'
 #= CONFIG    a name in configs/, or the path of any .lua file; default shakespeare_char_cpu
-#= SET       "key=value ..." over the config: any key
+#= SET       "key=value ..." over the config: any key; make import: n_head, activation of a file
+#=           that does not say them
 #= RUN       "--key=value ..." for the trainer: run keys
 #= NAME      the run's folder in out/; else the config's name with -key=value of SET and RUN
 #= START     the sampler's prompt, or FILE:path
@@ -148,7 +149,8 @@ help: ## this list
 #= GENERIC=1 make bench: the same model with its sizes not baked in, in turns with ours
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
-#= MODEL     make import: a folder as Hugging Face's, or a .safetensors file in one
+#= MODEL     make import: a folder as Hugging Face's, a .safetensors file in one or of nanoGPT's,
+#=           a .gguf file, llm.c's .bin
 #= URL       make import: the address of such a file, or of a repository at Hugging Face
 #= SHA256    make import URL=: what the weights' file must have
 #= FORMAT    make export: safetensors
@@ -237,7 +239,7 @@ data: build/prepare ## prepare a data set from your own text
 import: setup-check build/import ## a published GPT-2 to a config and a checkpoint in out/NAME
 	$(if $(MODEL)$(URL),,@echo 'MODEL is missing: make import MODEL=path/to/gpt2 NAME=gpt2-hf, or URL=address' >&2; exit 64)
 	$(Q)[ -z "$$URL" ] || MODEL=$$(gen/import/fetch.sh "$$URL" '$(NAME)' "$$SHA256") || exit; \
-	$(LUA) gen/import.lua --build='$(BUILD)' --name='$(NAME)' -- "$$MODEL"
+	$(LUA) gen/import.lua --build='$(BUILD)' --name='$(NAME)' $(patsubst %,--set=%,$(call quoted,$(SET))) -- "$$MODEL"
 	$(call next,make sample CONFIG=out/$(NAME)/$(NAME).lua START="The ")
 
 #> make export CONFIG=gpt2 NAME=mine FORMAT=safetensors TYPE=bfloat16

@@ -22,17 +22,30 @@ end
 
 local WEIGHTS = { "model.safetensors", "model.safetensors.index.json" }
 local TOKENIZERS = { "vocab.bpe", "merges.txt", "tokenizer.json" }
+local CHARACTERS, LLMC_TOKENS = "meta.pkl", "gpt2_tokenizer.bin" -- nanoGPT's vocabulary, llm.c's tokens
+local LLMC_MAGIC = ("<i4"):pack(20240326)
 
--- Whether a file has the model's sizes in it, by its name or its first bytes.
+-- Whether a file has the model's sizes in it, by its name or its first bytes: GGUF, or llm.c's.
 local function says_sizes(path)
   local file = assert(io.open(path, "rb"))
   local magic = file:read(4)
   file:close()
-  return path:find("%.gguf$") or magic == "GGUF"
+  return path:find("%.gguf$") or magic == "GGUF" or magic == LLMC_MAGIC
 end
 
--- Finds the files: { config = path, weights = path, tokenizer = folder or nil }; for a file that says its sizes itself
--- { weights = path }. Raises { code, message }.
+-- The place of a tokenizer in a folder, or nil.
+local function tokenizer_in(own)
+  if exists(own .. "/" .. CHARACTERS) then return own .. "/" .. CHARACTERS end
+  for _, name in ipairs(TOKENIZERS) do
+    if exists(own .. "/" .. name) then return own end
+  end
+end
+
+local function there(path) return exists(path) and path or nil end
+
+-- Finds the files of a model, as paths: { weights; config: config.json, nil where the weights' file says the sizes
+-- itself or has none beside it; tokenizer: a folder with GPT-2's files or nanoGPT's meta.pkl, or nil; tokens: llm.c's
+-- tokenizer, or nil }. Raises { code, message }.
 function folder.find(path)
   local own, weights = path:gsub("/+$", ""), nil
   if own == "" then own = "/" end
@@ -41,12 +54,16 @@ function folder.find(path)
       problem.fail(problem.MISSING, path, "no such folder or file; MODEL is a folder with config.json and " ..
         "model.safetensors")
     end
-    if says_sizes(path) then return { weights = path } end
-    if not path:find("%.safetensors$") and not path:find("%.index%.json$") then
-      problem.fail(problem.DATA, path, "is neither a .safetensors nor a .gguf file; a folder as Hugging Face writes " ..
-        "it, or such a file, is wanted")
-    end
     own, weights = path:match("^(.*)/[^/]*$") or ".", path
+    if says_sizes(path) then return { weights = path, tokens = there(own .. "/" .. LLMC_TOKENS) } end
+    if path:find("%.pth?$") or path:find("pytorch_model[^/]*%.bin$") then
+      problem.fail(problem.DATA, path, "is a PyTorch file, which nothing here unpickles; tests/reference/pytorch.py " ..
+        "makes a .safetensors file of nanoGPT's, save_pretrained of Hugging Face's")
+    end
+    if not path:find("%.safetensors$") and not path:find("%.index%.json$") then
+      problem.fail(problem.DATA, path, "is neither a .safetensors nor a .gguf file, nor llm.c's; a folder as " ..
+        "Hugging Face writes it, or such a file, is wanted")
+    end
   end
   for _, name in ipairs(WEIGHTS) do
     if not weights and exists(own .. "/" .. name) then weights = own .. "/" .. name end
@@ -55,19 +72,13 @@ function folder.find(path)
     problem.fail(problem.MISSING, own, "has neither model.safetensors nor model.safetensors.index.json; where there " ..
       "is a pytorch_model.bin alone, save the model again with save_pretrained")
   end
-  local tokenizer
-  for _, name in ipairs(TOKENIZERS) do
-    if exists(own .. "/" .. name) then tokenizer = own end
-  end
-  return { config = own .. "/config.json", weights = weights, tokenizer = tokenizer }
+  return { config = there(own .. "/config.json"), weights = weights, tokenizer = tokenizer_in(own) }
 end
 
 -- Reads config.json, a table. Raises { code, message }.
 function folder.read_config(path)
   local file = io.open(path, "rb")
-  if not file then
-    problem.fail(problem.MISSING, path, "missing; it says how many layers and heads the weights are of")
-  end
+  if not file then problem.fail(problem.MISSING, path, "cannot be opened") end
   local text = file:read(MAX_CONFIG_BYTES + 1) or ""
   file:close()
   if #text > MAX_CONFIG_BYTES then

@@ -25,7 +25,11 @@ local FIXED = {
   { "add_cross_attention", false, "there is no cross-attention here" },
 }
 
-local DROPOUTS = { "embd_pdrop", "attn_pdrop", "resid_pdrop" }
+-- What our models may have or lack, and GPT-2 always has or lacks. Hugging Face's config.json does not say it; what
+-- describes a file of nanoGPT's does.
+local PARTS = { { "bias", true }, { "qkv_bias" }, { "lm_head_bias", false } }
+
+local DROPOUTS = { "dropout", "embd_pdrop", "attn_pdrop", "resid_pdrop" } -- nanoGPT's one, and theirs
 
 local function size_of(config, path, theirs, ours)
   local stated = config[theirs]
@@ -37,6 +41,13 @@ local function size_of(config, path, theirs, ours)
       key.min, key.max)
   end
   return size
+end
+
+-- Their name of one of our activations, or nil.
+function gpt2.activation(ours)
+  for _, theirs in ipairs({ "gelu_new", "gelu", "relu", "silu" }) do
+    if ACTIVATIONS[theirs] == ours then return theirs end
+  end
 end
 
 -- The keys of a config.json at `path`: { { name, value }, ... }, and lines about keys that could not be taken over.
@@ -63,7 +74,15 @@ function gpt2.keys(config, path)
   if width % keys[2][2] ~= 0 then
     problem.fail(problem.DATA, path, "n_head %d does not divide n_embd %d", keys[2][2], width)
   end
-  add("bias", true)
+  local parts = {}
+  for _, part in ipairs(PARTS) do
+    local has = config[part[1]]
+    if has == nil then has = part[2] end
+    parts[part[1]] = has
+  end
+  add("bias", parts.bias)
+  if parts.qkv_bias ~= nil and parts.qkv_bias ~= parts.bias then add("qkv_bias", parts.qkv_bias) end
+  if parts.lm_head_bias then add("lm_head_bias", true) end
   local theirs = config.activation_function or "gelu_new"
   if not ACTIVATIONS[theirs] then
     problem.fail(problem.DATA, path, "activation_function is %s; there are: gelu_new, gelu, relu, silu",
@@ -74,7 +93,7 @@ function gpt2.keys(config, path)
   if config.tie_word_embeddings == false then add("tie_weights", false) end
   for _, name in ipairs(DROPOUTS) do
     local rate = config[name]
-    if rate == nil then rate = 0.1 end
+    if rate == nil then rate = name == "dropout" and 0 or 0.1 end
     if rate ~= 0 then
       lines[#lines + 1] = ("%s = %s is left out: dropout is 0; SET=\"dropout=%s\" trains with it"):format(name,
         tostring(rate), tostring(rate))

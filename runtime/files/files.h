@@ -157,6 +157,12 @@ bool shards_is_index(const char *path);
 bool shards_open(struct safetensors *whole, const char *path, char error[512],
                  enum exit_code *code);
 
+// ---- model_file.c: a model's file of any format -------------------------------------------------
+
+// Opens GGUF, llm.c's weights, safetensors or the index of several, as their own functions do. The
+// tensors have nanoGPT's or Hugging Face's names (after gguf_rename).
+bool model_open(struct safetensors *file, const char *path, char error[512], enum exit_code *code);
+
 // ---- numbers.c: the types of numbers in files ---------------------------------------------------
 
 enum number_type { NUMBER_F32, NUMBER_F16, NUMBER_BF16, NUMBER_TYPES };

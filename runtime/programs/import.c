@@ -2,34 +2,44 @@
 //
 //     import --describe=FILE      prints the sizes of a model whose file has them in it, as the
 //                                 config.json that Hugging Face writes beside its files
-//     import --weights=FILE --out=PATH --config=TEXT [--tokenizer=FOLDER] <TABLE
+//     import --weights=FILE --out=PATH --config=TEXT [--sizes=NOUN] [--tokenizer=PLACE]
+//            [--tokens=FILE] <TABLE
 //
 // FILE is a safetensors file or the index of several (NAME.safetensors.index.json), with GPT-2's
-// tensors as nanoGPT or Hugging Face names and transposes them, in F32, F16 or BF16; or a GGUF
-// file, whose tokenizer is taken from it if there is no FOLDER. TABLE is the model's table of
-// parameters as param_table.c reads it. gen/import.lua, which knows the model, writes TABLE and
-// TEXT, the config's keys as "key=value key=value ...". FOLDER has GPT-2's tokenizer. PATH appears
-// whole or not at all.
+// tensors as nanoGPT or Hugging Face names and transposes them, in F32, F16 or BF16; a GGUF file,
+// whose tokenizer is taken from it if there is no PLACE; or llm.c's weights. TABLE is the model's
+// table of parameters as param_table.c reads it. gen/import.lua, which knows the model, writes
+// TABLE and TEXT, the config's keys as "key=value key=value ...". NOUN says in messages what the
+// sizes are from. PLACE is a folder with GPT-2's tokenizer, or nanoGPT's meta.pkl; its tokens must
+// be those of --tokens, a tokenizer of llm.c's. PATH appears whole or not at all.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
+#include "runtime/programs/import/describe.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct import_options {
-    const char *weights, *out, *config, *tokenizer, *describe;
+    const char *weights, *out, *config, *sizes, *tokenizer, *tokens, *describe;
 };
 
 static void import_options_read(struct import_options *options, int argc, char **argv) {
-    *options = (struct import_options){.tokenizer = "", .describe = ""};
-    const struct text_flag flags[] = {{"--weights=", &options->weights},
-                                      {"--out=", &options->out},
-                                      {"--config=", &options->config},
-                                      {"--tokenizer=", &options->tokenizer},
-                                      {"--describe=", &options->describe}};
+    *options = (struct import_options){
+        .sizes = "config.json", .tokenizer = "", .tokens = "", .describe = ""};
+    const struct text_flag flags[] = {
+        {"--weights=", &options->weights},  {"--out=", &options->out},
+        {"--config=", &options->config},    {"--sizes=", &options->sizes},
+        {"--tokens=", &options->tokens},    {"--tokenizer=", &options->tokenizer},
+        {"--describe=", &options->describe}};
     enum { FLAGS = sizeof flags / sizeof *flags };
-    flags_read("import", "--weights=, --out=, --config=, --tokenizer= and --describe= are known",
+    flags_read("import",
+               "--weights=, --out=, --config=, --sizes=, --tokenizer=, --tokens= and --describe= "
+               "are known",
                flags, FLAGS, argc, argv);
     for (int f = 0; f < FLAGS && !*options->describe; f++) {
         if (!*flags[f].value) {
@@ -42,42 +52,37 @@ static void import_options_read(struct import_options *options, int argc, char *
 static void import_open(struct safetensors *file, const char *path) {
     char error[SAFETENSORS_ERROR];
     enum exit_code code;
-    const bool gguf = gguf_is(path);
-    if (!(gguf ? gguf_open : shards_open)(file, path, error, &code)) {
+    if (!model_open(file, path, error, &code)) {
         die(code, "%s", error);
     }
 }
 
 static void import_describe(const char *path) {
     struct safetensors file;
-    if (!gguf_is(path)) {
-        die(EXIT_DATA, "%s: is no GGUF file, and has no config.json that says its sizes", path);
-    }
     import_open(&file, path);
-    gguf_describe(&file, stdout);
+    if (file.pairs) {
+        gguf_describe(&file, stdout);
+    } else {
+        describe_tensors(&file);
+    }
     safetensors_close(&file);
-}
-
-// What says a model's sizes, for messages.
-static const char *import_sizes(const struct safetensors *file) {
-    return file->pairs ? "metadata" : "config.json";
 }
 
 // Finds a tensor of the model, checks its shape and numbers, and describes it for the writer.
 static void import_take(const struct safetensors *file, const struct tensor_at *t,
-                        struct tensor_out *out) {
+                        const char *sizes, struct tensor_out *out) {
     param_name(t->param, t->layer, "", out->name);
     const struct tensor_view *view = safetensors_find(file, out->name);
     char wanted[SHAPE_TEXT], found[SHAPE_TEXT];
     shape_print(t->param->ndim, t->param->dims, wanted);
     if (!view) {
         die(EXIT_DATA, "%s: has no %s, which its %s makes %s; take both from one place", file->path,
-            out->name, import_sizes(file), wanted);
+            out->name, sizes, wanted);
     }
     shape_print(view->ndim, view->dims, found);
     if (strcmp(found, wanted) != 0) {
         die(EXIT_DATA, "%s: %s is %s, but its %s makes it %s; take both from one place", file->path,
-            out->name, found, import_sizes(file), wanted);
+            out->name, found, sizes, wanted);
     }
     if (!floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
         die(EXIT_DATA, "%s: %s has a value that is not finite; take another file", file->path,
@@ -101,7 +106,7 @@ static void import_check_copy(const struct safetensors *file, const struct tenso
 }
 
 static void import_check_others(const struct safetensors *file, const struct tensor_out *out,
-                                int count) {
+                                int count, const char *sizes) {
     for (int i = 0; i < file->count; i++) {
         int k = 0;
         while (k < count && strcmp(out[k].name, file->tensors[i].name) != 0) {
@@ -109,27 +114,73 @@ static void import_check_others(const struct safetensors *file, const struct ten
         }
         if (k == count) {
             die(EXIT_DATA, "%s: has %.120s, which is not in GPT-2 as its %s says it", file->path,
-                file->tensors[i].name, import_sizes(file));
+                file->tensors[i].name, sizes);
         }
     }
 }
 
-// The tokenizer's string, of a folder or of the file itself, or "" where there is none.
-static char *import_tokenizer(const char *folder, const struct safetensors *file,
+// The tokenizer's string of nanoGPT's meta.pkl.
+static char *import_pickle(const char *path) {
+    const char *problem;
+    struct stat status;
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0 || fstat(file, &status) != 0) {
+        die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
+    }
+    if (!S_ISREG(status.st_mode) || status.st_size == 0) {
+        die(EXIT_DATA, "%s: is no file with a vocabulary of nanoGPT's", path);
+    }
+    const size_t length = (size_t)status.st_size;
+    const char *bytes = mapped_open(file, length, path);
+    char *text = pickle_tokenizer(bytes, length, &problem);
+    if (!text) {
+        die(EXIT_DATA, "%s: %s", path, problem);
+    }
+    mapped_close(bytes);
+    return text;
+}
+
+// The tokenizer's string, of a place or of the file itself, or NULL where there is none.
+static char *import_tokenizer_text(const char *place, const struct safetensors *file) {
+    static const char pickle[] = "/meta.pkl";
+    const size_t length = strlen(place), tail = sizeof pickle - 1;
+    if (length > tail && !strcmp(place + length - tail, pickle)) {
+        return import_pickle(place);
+    }
+    return length ? gpt2_files_read(place) : file->pairs ? gguf_tokenizer(file) : NULL;
+}
+
+// That llm.c's tokenizer at `path` is this one.
+static void import_check_tokens(const char *path, const struct tokenizer *tokenizer) {
+    struct llmc_tokens tokens;
+    char error[SAFETENSORS_ERROR];
+    enum exit_code code = EXIT_DATA;
+    if (!llmc_tokens_open(&tokens, path, error, &code) ||
+        !llmc_tokens_are(&tokens, path, tokenizer, error)) {
+        die(code, "%s", error);
+    }
+    llmc_tokens_close(&tokens);
+}
+
+// The tokenizer's string, checked, or "" where there is none.
+static char *import_tokenizer(const struct import_options *options, const struct safetensors *file,
                               const struct param *table) {
-    char *text = *folder ? gpt2_files_read(folder) : file->pairs ? gguf_tokenizer(file) : NULL;
+    char *text = import_tokenizer_text(options->tokenizer, file);
     if (!text) {
         return allocate_copy("", 0, "the tokenizer");
     }
-    folder = *folder ? folder : file->path;
+    const char *place = *options->tokenizer ? options->tokenizer : file->path;
     struct tokenizer tokenizer;
     const char *problem;
     if (!tokenizer_parse(&tokenizer, text, &problem)) {
-        die(EXIT_DATA, "%s: %s", folder, problem);
+        die(EXIT_DATA, "%s: %s", place, problem);
     }
     if (tokenizer.vocab_size > table->dims[0]) {
         die(EXIT_DATA, "%s: its tokenizer has %d tokens, the model %lld; take both from one place",
-            folder, tokenizer.vocab_size, (long long)table->dims[0]);
+            place, tokenizer.vocab_size, (long long)table->dims[0]);
+    }
+    if (*options->tokens) {
+        import_check_tokens(options->tokens, &tokenizer);
     }
     tokenizer_free(&tokenizer);
     return text;
@@ -149,7 +200,7 @@ int main(int argc, char **argv) {
     struct safetensors file;
     char error[SAFETENSORS_ERROR];
     import_open(&file, options.weights);
-    char *tokenizer = import_tokenizer(options.tokenizer, &file, &params[0]);
+    char *tokenizer = import_tokenizer(&options, &file, &params[0]);
     gguf_rename(&file);
     if (!safetensors_verify(&file, error) || !foreign_adapt(&file, params, entries, error)) {
         die(EXIT_DATA, "%s", error);
@@ -159,7 +210,7 @@ int main(int argc, char **argv) {
     struct tensor_out *out = allocate((size_t)count, sizeof *out, "a list of tensors");
     int64_t numbers = 0;
     for (int i = 0; i < count; i++) {
-        import_take(&file, &tensors[i], &out[i]);
+        import_take(&file, &tensors[i], options.sizes, &out[i]);
         if (tensors[i].param->copy) {
             import_check_copy(&file, &out[i]);
         } else {
@@ -167,7 +218,7 @@ int main(int argc, char **argv) {
         }
         safetensors_forget(&file);
     }
-    import_check_others(&file, out, count);
+    import_check_others(&file, out, count, options.sizes);
     const char *const metadata[] = {"format",   "pt",  "config",    options.config,
                                     "imported", "yes", "tokenizer", tokenizer};
     const int pairs = (int)(sizeof metadata / sizeof *metadata / 2) - !*tokenizer;

@@ -3,9 +3,9 @@
 //     inspect [--verify=1] --file=PATH
 //
 // PATH is a safetensors file (a checkpoint or state of ours, or any other), the index of several
-// (NAME.safetensors.index.json), a GGUF file, or a data set's folder. With --verify=1 all of it is
-// checked: each hash that the file states, that all numbers are finite, and a GGUF file's
-// tokenizer. Exit codes: 65 damaged, 66 missing, 74 unreadable.
+// (NAME.safetensors.index.json), a GGUF file, llm.c's weights or tokenizer, or a data set's folder.
+// With --verify=1 all of it is checked: each hash that the file states, that all numbers are
+// finite, and a GGUF file's tokenizer. Exit codes: 65 damaged, 66 missing, 74 unreadable.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -34,6 +34,9 @@ static const char *inspect_kind(const struct safetensors *file) {
     }
     if (format && !strcmp(format, "diecast")) {
         return "a checkpoint";
+    }
+    if (format && !strcmp(format, "llm.c")) {
+        return "llm.c's weights";
     }
     return "another program's";
 }
@@ -123,6 +126,23 @@ static void inspect_verify_gguf(const struct safetensors *file) {
     free(tokenizer);
 }
 
+// Whether the numbers of a tensor are finite. False with *floats false where they are no floats.
+static bool inspect_is_finite(const struct tensor_view *view, bool *floats) {
+    const bool half = !strcmp(view->dtype, "F16"), brain = !strcmp(view->dtype, "BF16");
+    *floats = view->data || half || brain;
+    if (view->data) {
+        return floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)));
+    }
+    const uint16_t exponent = half ? 0x7c00 : 0x7f80; // all ones: NaN or infinite
+    bool finite = *floats;
+    for (size_t at = 0; finite && at < view->stored; at += 2) {
+        uint16_t bits;
+        memcpy(&bits, view->place + at, sizeof bits);
+        finite = (bits & exponent) != exponent;
+    }
+    return finite;
+}
+
 // Checks hashes and numbers. Tensors of other types than float are not numbers of a model.
 static void inspect_verify(const struct safetensors *file) {
     char error[SAFETENSORS_ERROR];
@@ -132,18 +152,17 @@ static void inspect_verify(const struct safetensors *file) {
     int hashed = 0, finite = 0;
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
-        hashed += *view->hash != 0;
-        if (!view->data) {
-            continue;
-        }
-        if (!floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
+        bool floats;
+        const bool good = inspect_is_finite(view, &floats);
+        if (floats && !good) {
             die(EXIT_DATA, "%s: %s has a value that is not finite", file->path, view->name);
         }
-        finite++;
+        hashed += *view->hash != 0;
+        finite += floats;
         safetensors_forget(file);
     }
-    printf("verified: %d of %d tensors have a hash, which matches; all numbers of %d float32 "
-           "tensors are finite\n",
+    printf("verified: %d of %d tensors have a hash, which matches; all numbers of %d tensors of "
+           "floats are finite\n",
            hashed, file->count, finite);
 }
 
@@ -151,10 +170,10 @@ static void inspect_model(const char *path, bool verify) {
     struct safetensors file;
     char error[SAFETENSORS_ERROR];
     enum exit_code code;
-    const bool gguf = gguf_is(path);
-    if (!(gguf ? gguf_open : shards_open)(&file, path, error, &code)) {
+    if (!model_open(&file, path, error, &code)) {
         die(code, "%s", error);
     }
+    const bool gguf = file.pairs;
     double bytes = 0;
     int64_t numbers = 0;
     for (int i = 0; i < file.count; i++) {
@@ -176,6 +195,24 @@ static void inspect_model(const char *path, bool verify) {
         (gguf ? inspect_verify_gguf : inspect_verify)(&file);
     }
     safetensors_close(&file);
+}
+
+// ---- llm.c's tokens -----------------------------------------------------------------------------
+
+// All of it is checked as it is opened.
+static void inspect_tokens(const char *path, bool verify) {
+    struct llmc_tokens tokens;
+    char error[SAFETENSORS_ERROR];
+    enum exit_code code;
+    if (!llmc_tokens_open(&tokens, path, error, &code)) {
+        die(code, "%s", error);
+    }
+    printf("%s: llm.c's tokenizer, of version %d: %d tokens; <|endoftext|> is %d\n", path,
+           tokens.version, tokens.count, tokens.end_of_text);
+    if (verify) {
+        printf("verified: each token has bytes, and the last one ends with the file\n");
+    }
+    llmc_tokens_close(&tokens);
 }
 
 // ---- data ---------------------------------------------------------------------------------------
@@ -204,7 +241,7 @@ int main(int argc, char **argv) {
     const struct text_flag flags[] = {{"--file=", &path}, {"--verify=", &verify}};
     flags_read("inspect", "--file=PATH and --verify=1 are known", flags, 2, argc, argv);
     if (!path || !*path) {
-        die(EXIT_USAGE, "inspect: --file= is missing; the path of a safetensors file, or of a data "
+        die(EXIT_USAGE, "inspect: --file= is missing; the path of a model's file, or of a data "
                         "set's folder, is wanted");
     }
     if (*verify && strcmp(verify, "1") != 0) {
@@ -213,6 +250,8 @@ int main(int argc, char **argv) {
     struct stat status;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         inspect_data(path, *verify);
+    } else if (llmc_magic(path) == LLMC_TOKENS) {
+        inspect_tokens(path, *verify);
     } else {
         inspect_model(path, *verify);
     }

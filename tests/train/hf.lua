@@ -1,20 +1,25 @@
--- hf: writes a small GPT-2 as Hugging Face stores it, and the numbers that an import of it must come to.
+-- hf: writes a small GPT-2 as Hugging Face, nanoGPT or llm.c stores it, and the numbers that an import must come to.
 --
 --   lua5.4 tests/train/hf.lua FOLDER [type=F32|F16|BF16] [prefix=true] [shards=1] [masks=true] [head=true]
+--     [layout=hf|nanogpt|llmc] [bias=false] [vocab=300] [n_head=0]
 --
 -- FOLDER gets config.json, model.safetensors (or shards and their index), and wanted.bin: all tensors in nanoGPT's
--- order and shapes, in float32. Values are k / 64 with |k| < 128, which all three types hold exactly.
+-- order and shapes, in float32. With layout=nanogpt there is no config.json: model.safetensors has nanoGPT's names, as
+-- tests/reference/pytorch.py writes it, without biases where bias=false, and n_head in its metadata unless it is 0.
+-- With layout=llmc there is model.bin, whose vocabulary is padded with numbers that no import may have. Values are
+-- k / 64 with |k| < 128, which all three types hold exactly.
 package.path = "./?.lua;" .. package.path
 local dkjson = require("dkjson")
 
-local L, H, C, T, V = 2, 2, 16, 8, 300
-
-local options = { type = "F32", prefix = "false", shards = "1", masks = "false", head = "false" }
+local options = { type = "F32", prefix = "false", shards = "1", masks = "false", head = "false", layout = "hf",
+  bias = "true", vocab = "300", n_head = "2" }
 local folder
 for _, word in ipairs(arg) do
-  local key, value = word:match("^(%w+)=(%w+)$")
+  local key, value = word:match("^([%w_]+)=(%w+)$")
   if key then options[key] = value else folder = word end
 end
+local L, H, C, T, V = 2, 2, 16, 8, math.tointeger(options.vocab)
+local hf = options.layout == "hf"
 
 -- ---- numbers -------------------------------------------------------------------------------------
 
@@ -47,6 +52,8 @@ local tensors, wanted = {}, {} -- Hugging Face's: { name, shape, bytes }; nanoGP
 
 -- A tensor (rows, columns) of nanoGPT's; Hugging Face has it transposed where `conv1d`.
 local function tensor(name, rows, columns, conv1d)
+  if options.bias == "false" and name:find("%.bias$") then return end
+  conv1d = conv1d and hf
   local own, theirs = {}, {}
   for i = 1, rows * (columns or 1) do own[i] = random() end
   if conv1d then
@@ -55,7 +62,7 @@ local function tensor(name, rows, columns, conv1d)
     end
   end
   wanted[#wanted + 1] = bytes_of(own, "F32")
-  tensors[#tensors + 1] = { name = (options.prefix == "true" and "transformer." or "") .. name,
+  tensors[#tensors + 1] = { name = ((options.prefix == "true" or not hf) and "transformer." or "") .. name,
     shape = conv1d and { columns, rows } or { rows, columns }, dtype = options.type,
     bytes = bytes_of(conv1d and theirs or own, options.type) }
 end
@@ -101,7 +108,7 @@ local function write(name, text)
   file:close()
 end
 
-local function write_safetensors(name, list)
+local function write_safetensors(name, list, metadata)
   local entries, at, data = {}, 0, {}
   for i, t in ipairs(list) do
     local shape = {}
@@ -111,13 +118,31 @@ local function write_safetensors(name, list)
     at = at + #t.bytes
     data[i] = t.bytes
   end
-  local header = '{"__metadata__":{"format":"pt"},' .. table.concat(entries, ",") .. "}"
+  local header = '{"__metadata__":{"format":"pt"' .. (metadata or "") .. "}," .. table.concat(entries, ",") .. "}"
   header = header .. (" "):rep(-#header % 8)
   write(name, string.pack("<I8", #header) .. header .. table.concat(data))
 end
 
+-- llm.c's file: a header of 256 numbers, and each tensor of all layers.
+local function write_llmc()
+  local padded = (V + 127) // 128 * 128
+  local header = ("<i4i4i4i4i4i4i4i4"):pack(20240326, options.type == "BF16" and 5 or 3, T, V, L, H, C, padded)
+  local padding = pack[options.type](77):rep((padded - V) * C)
+  local parts = { header .. ("\0"):rep(1024 - #header), tensors[1].bytes, padding, tensors[2].bytes }
+  for k = 1, 12 do
+    for l = 0, L - 1 do parts[#parts + 1] = tensors[2 + 12 * l + k].bytes end
+  end
+  for k = 1, 2 do parts[#parts + 1] = tensors[2 + 12 * L + k].bytes end
+  write("model.bin", table.concat(parts))
+end
+
 local shards = math.tointeger(options.shards)
-if shards == 1 then
+if options.layout == "llmc" then
+  write_llmc()
+elseif options.layout == "nanogpt" then
+  write_safetensors("model.safetensors", tensors, (options.n_head == "0" and "" or ',"n_head":"' .. options.n_head ..
+    '"') .. ',"activation_function":"gelu","dropout":"0.1"')
+elseif shards == 1 then
   write_safetensors("model.safetensors", tensors)
 else
   local map = {}
@@ -132,5 +157,6 @@ else
   write("model.safetensors.index.json", dkjson.encode({ metadata = { total_size = 1 }, weight_map = map }))
 end
 write("wanted.bin", table.concat(wanted))
+if not hf then return end
 write("config.json", dkjson.encode({ model_type = "gpt2", n_layer = L, n_head = H, n_embd = C, n_positions = T,
   vocab_size = V, activation_function = "gelu_new", resid_pdrop = 0.1, architectures = { "GPT2LMHeadModel" } }))

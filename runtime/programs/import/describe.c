@@ -56,16 +56,16 @@ static void describe_flag(const char *key, bool value) {
     printf(",\"%s\":%s", key, value ? "true" : "false");
 }
 
-// A number that the metadata states, under this key of config.json.
-static void describe_number(const struct safetensors *file, const char *stated, const char *key) {
-    const char *text = safetensors_metadata(file, stated);
+// A number that the metadata states.
+static void describe_number(const struct safetensors *file, const char *key) {
+    const char *text = safetensors_metadata(file, key);
     if (!text) {
         return;
     }
     const size_t length = strlen(text);
     if (length == 0 || length > 32 || strspn(text, "0123456789.e-") != length) {
-        die(EXIT_DATA, "%s: its metadata says %s is '%.32s'; a number is wanted", file->path,
-            stated, text);
+        die(EXIT_DATA, "%s: its metadata says %s is '%.32s'; a number is wanted", file->path, key,
+            text);
     }
     // In quotes where it is no JSON number, so that what reads it refuses it by name.
     const char *problem;
@@ -79,12 +79,14 @@ void describe_tensors(const struct safetensors *file) {
     const struct tensor_view *positions = describe_matrix(file, "wpe.weight");
     const struct tensor_view *qkv = describe_matrix(file, "h.0.attn.c_attn.weight");
     const struct tensor_view *head = describe_find(file, "lm_head.weight");
-    printf("{\"model_type\":\"gpt2\",\"n_layer\":%d,\"n_embd\":%lld,\"n_positions\":%lld,"
+    printf("{\"model_type\":\"gpt2\",\"sizes_from\":\"list of "
+           "tensors\",\"n_layer\":%d,\"n_embd\":%lld,\"n_positions\":%lld,"
            "\"vocab_size\":%lld",
            describe_layers(file), (long long)table->dims[1], (long long)positions->dims[0],
            (long long)table->dims[0]);
-    describe_number(file, "n_head", "n_head");
-    describe_number(file, "dropout", "resid_pdrop");
+    describe_number(file, "n_head");
+    describe_number(file, "dropout");
+    fputs(",\"embd_pdrop\":0,\"attn_pdrop\":0,\"resid_pdrop\":0", stdout);
     // Hugging Face's weights are transposed, and their GELU is GPT-2's; nanoGPT's is the exact one.
     const char *activation = safetensors_metadata(file, "activation_function");
     activation = activation ? activation : qkv->dims[0] < qkv->dims[1] ? "gelu_new" : "gelu";
