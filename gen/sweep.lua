@@ -61,9 +61,11 @@ local function measure(p, jobs)
   local before = dkjson.decode(files.read(p.folder .. "/plan.json") or "")
   p.jobs_before = type(before) == "table" and tonumber(before.jobs) or nil
   p.flops, p.left_flops, p.finished, p.disk = 0, 0, 0, 0
+  p.rate, p.rate_from = cost.rate(p, jobs)
   local left, builds = {}, {}
   for _, run in ipairs(p.runs) do
-    local last = run.config.max_iters
+    local last = cost.last(run, p.rate and p.rate / jobs)
+    run.last = last
     run.first = run.from and run.from.config.max_iters + 1 or 0
     run.flops, run.whole_flops = cost.flops(run, run.first, last), cost.flops(run, 0, last)
     local there = run.has and run.has.folder
@@ -81,7 +83,6 @@ local function measure(p, jobs)
   local shapes = 0
   for _ in pairs(builds) do shapes = shapes + 1 end
   p.memory = cost.memory(#left > 0 and left or p.runs, jobs)
-  p.rate, p.rate_from = cost.rate(p, jobs)
   p.left_seconds = p.rate and cost.seconds(p.left_flops, #left, shapes, p.rate, jobs)
 end
 

@@ -18,6 +18,8 @@
 --   absent    the value that a file without the key means: what every version before the key did. At that value the
 --             key is written nowhere (emitted text, hash, checkpoints, a sweep's records), so that a config emits what
 --             it emitted before the key existed. A key has it unless files of every version state the key.
+--   length    true: the key says where a run ends, and changes none of its steps: a run with a larger value is one with
+--             a smaller one, continued; reports and sweeps tell the two apart
 --   machine   true: its value depends on this machine, and is not a difference between two runs
 --   gpt, cuda, cpu, where = "KEY"   the key matters only for a GPT, on that backend, if that key is true
 return {
@@ -101,8 +103,10 @@ return {
   { name = "data_dir", type = "string", default = "data", changes = "nothing", help = "folder of the data sets" },
   { name = "init_from", type = "string", default = "auto", changes = "nothing",
     help = "auto (resume an unfinished run), scratch, resume, or the path of a checkpoint" },
-  { name = "max_iters", type = "int", min = 0, max = 1000000000, default = 600000, changes = "nothing",
+  { name = "max_iters", type = "int", min = 0, max = 1000000000, default = 600000, changes = "nothing", length = true,
     help = "the last iteration, counted from 0" },
+  { name = "max_seconds", type = "float", min = 0, max = 1000000000, default = 0.0, absent = 0.0, changes = "nothing",
+    length = true, help = "seconds of training after which a run ends, if max_iters is not there before; 0 is off" },
   { name = "gradient_accumulation_steps", type = "int", min = 1, max = 1000000, default = 40, changes = "results",
     help = "micro-steps in one iteration" },
   { name = "learning_rate", type = "float", min = 0, max = 1000, default = 6e-4, changes = "results",

@@ -11,7 +11,7 @@ local MOST_RUNS = 4096
 -- Keys that are no factors: those that change no result (except a run's length), and those that differ anyway.
 local NO_FACTOR = { seed = true, always_save_checkpoint = true }
 for _, key in ipairs(schema.keys) do
-  if key.machine or key.changes == "nothing" and key.name ~= "max_iters" then NO_FACTOR[key.name] = true end
+  if key.machine or key.changes == "nothing" and not key.length then NO_FACTOR[key.name] = true end
 end
 
 local function fail(path, what)

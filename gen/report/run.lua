@@ -39,6 +39,7 @@ local function read_info(r)
     "train_tokens", "val_tokens" }) do
     r[key] = read.whole(info, key)
   end
+  r.result = read.plain(info.result) -- of a finished run
   r.flops_per_token, r.peak_flops = read.number(info, "flops_per_token"), read.number(info, "peak_flops")
   r.max_iters = read.whole(r.run, "max_iters")
   r.dataset = r.dataset or read.string(r.run, "dataset")
@@ -116,7 +117,8 @@ local function read_metrics(r)
   r.has_nan = nans > 0
   r.steps_x, r.steps_y, r.steps_each = curve:points()
   r.last_iter = math.max(last_step, last_evaluation)
-  r.finished = r.max_iters ~= nil and last_step >= r.max_iters
+  local spent = r.result and read.whole(r.result, "num_steps", 1) == last_step + 1 -- max_seconds ended it
+  r.finished = r.max_iters ~= nil and (last_step >= r.max_iters or spent)
   if r.last_iter >= 0 then r.seconds = seconds end
   r.ms = median(ms)
   r.mfu = median(mfus)

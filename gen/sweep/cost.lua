@@ -31,6 +31,14 @@ function cost.measure_shape(shape)
   shape.disk_bytes = state * (2 + moments) -- both checkpoints
 end
 
+-- The last iteration of a run, where max_seconds ends it if it makes `rate` FLOP/s; if that is nil, max_iters.
+function cost.last(run, rate)
+  local c, each = run.config, run.shape.flops_per_token
+  if c.max_seconds == 0 or not rate then return c.max_iters end
+  local steps = c.max_seconds * rate / (each * c.gradient_accumulation_steps * c.batch_size * c.block_size)
+  return math.min(c.max_iters, math.tointeger(steps // 1))
+end
+
 local function evaluations(first, last, interval)
   return last // interval - (first + interval - 1) // interval + 1
 end

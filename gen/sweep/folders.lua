@@ -48,12 +48,6 @@ local function list(folder)
   return found
 end
 
--- Whether max_iters alone differs and has grown: the run that exists is then the beginning of the one that is wanted.
-local function is_longer(then_, now)
-  local difference = plan.difference(then_, now)
-  return difference:find("^max_iters %S+ → %S+$") ~= nil and now.max_iters > then_.max_iters
-end
-
 -- Finds the folder of each run. Sets run.has (an entry of the list, or nil), and returns the remaining folders: changed
 -- = { { run, entry, difference } } have the name of a run but compute something else; others have a name that is not in
 -- the plan.
@@ -63,7 +57,7 @@ function folders.match(p)
   for _, run in ipairs(p.runs) do
     local entry = by_name[run.name]
     local difference = entry and entry.identity and plan.difference(entry.identity, run.identity)
-    if difference == "" or difference and is_longer(entry.identity, run.identity) then
+    if difference == "" or difference and plan.is_longer(entry.identity, run.identity) then
       run.has, taken[entry] = entry, true
       run.grown = difference ~= "" and difference or nil
     end

@@ -3,7 +3,8 @@
 --
 -- A run is the beginning of another if all but max_iters is the same: the learning rate follows from lr_decay_iters
 -- and never from max_iters, so both compute the same until the shorter one ends. The longer one then continues from a
--- copy of the shorter one's folder.
+-- copy of the shorter one's folder. A run with a budget (max_seconds) shares nothing: where it ends is known only when
+-- it is there.
 local hash = require("gen.config.hash")
 local config = require("gen.config.load")
 local schema = require("gen.config.schema")
@@ -74,12 +75,12 @@ local function load_config(sweep, assignments, who, options, stand_in)
   error(result, 0)
 end
 
--- What a run computes: each key that changes results or how they round, its length, and the hash of its data, if there
--- is any yet.
+-- What a run computes: each key that changes results, how they round, or where it ends, and the hash of its data, if
+-- there is any yet.
 local function identity(c, stand_in)
   local values = {}
   for _, key in ipairs(schema.keys) do
-    local counts = key.changes ~= "nothing" or key.name == "max_iters"
+    local counts = key.changes ~= "nothing" or key.length
     if counts and not key.derived and not key.machine and not schema.is_absent(key, c[key.name]) then
       values[key.name] = c[key.name]
     end
@@ -150,7 +151,7 @@ end
 local function find_beginnings(runs)
   local families, trainings = {}, 0
   for _, run in ipairs(runs) do
-    local text = identity_text(run.identity, "max_iters")
+    local text = identity_text(run.identity, run.config.max_seconds == 0 and "max_iters" or nil)
     if not families[text] then trainings = trainings + 1 end
     families[text] = families[text] or {}
     table.insert(families[text], run)
@@ -247,15 +248,20 @@ local function as_stored(value)
   return type(value) == "number" and ("%.14g"):format(value) or tostring(value)
 end
 
+-- A key's value in an identity; one that lacks the key has its `absent` value, or nil if there is no such value.
+local function value_in(values, key)
+  local value = values[key.name]
+  if value == nil then value = key.absent end
+  return value
+end
+
 -- The difference of two identities, "max_iters 1000 → 1500, ...", in the order of the schema; "" if there is none. A
--- key that one of them lacks has its `absent` value there, and is ignored if it has no such value.
-function plan.difference(then_, now)
+-- key that one of them lacks is ignored if it has no `absent` value. counts(key), if given: whether it is looked at.
+function plan.difference(then_, now, counts)
   local words = {}
   for _, key in ipairs(schema.keys) do
-    local a, b = then_[key.name], now[key.name]
-    if a == nil then a = key.absent end
-    if b == nil then b = key.absent end
-    if a ~= nil and b ~= nil and as_stored(a) ~= as_stored(b) then
+    local a, b = value_in(then_, key), value_in(now, key)
+    if a ~= nil and b ~= nil and as_stored(a) ~= as_stored(b) and (not counts or counts(key)) then
       words[#words + 1] = ("%s %s → %s"):format(key.name, file.text(a), file.text(b))
     end
   end
@@ -263,6 +269,22 @@ function plan.difference(then_, now)
     words[#words + 1] = ("the data's hash %s → %s"):format(then_.data, now.data)
   end
   return table.concat(words, ", ")
+end
+
+-- Whether `now` differs from `then_` in a run's length alone, and no limit of it is lower: the run that exists is then
+-- the beginning of the one that is wanted. A limit at its `absent` value is none.
+function plan.is_longer(then_, now)
+  local is_longer = false
+  for _, key in ipairs(schema.keys) do
+    if key.length then
+      local a, b = value_in(then_, key), value_in(now, key)
+      if a == key.absent then a = math.huge end
+      if b == key.absent then b = math.huge end
+      if type(a) ~= "number" or type(b) ~= "number" or b < a then return false end
+      is_longer = is_longer or b > a
+    end
+  end
+  return is_longer and plan.difference(then_, now, function(key) return not key.length end) == ""
 end
 
 return plan

@@ -40,6 +40,14 @@ function results.metrics(folder)
   return m
 end
 
+-- The number of steps that a finished run's run.json states, or nil.
+function results.num_steps(folder)
+  local ok, about = pcall(dkjson.decode, files.read(folder .. "/run.json") or "")
+  local result = ok and type(about) == "table" and about.result
+  local steps = type(result) == "table" and result.num_steps
+  return math.type(steps) == "integer" and steps >= 0 and steps or nil
+end
+
 -- status.json: { status = "done" | "failed" | "stopped", code, line }, or nil if a run has not ended.
 function results.status(folder)
   local text = files.read(folder .. "/status.json")

@@ -107,6 +107,12 @@ function show.plan(p, jobs, threads)
   print(("work: %s%s"):format(scaled(p.left_flops, "FLOP"), p.left_flops < p.flops and
     (" of %s are left"):format(scaled(p.flops, "FLOP")) or ""))
   if p.finished < #p.runs then
+    local budgets = 0
+    for _, run in ipairs(p.runs) do if run.config.max_seconds > 0 then budgets = budgets + 1 end end
+    if budgets > 0 then
+      print(("budgets: max_seconds ends %d of %d runs, by seconds of this machine, which runs at the same time share")
+        :format(budgets, #p.runs))
+    end
     print(("time: %s, %s at a time with %s each, %s"):format(p.rate and "about " .. show.time(p.left_seconds) or
       "not known before something was trained", plural(jobs, "run", "runs"), plural(threads, "thread", "threads"),
       p.rate and ("at %s (%s)"):format(scaled(p.rate, "FLOP/s"), p.rate_from) or "no figure of this device"))

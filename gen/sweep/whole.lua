@@ -44,13 +44,22 @@ local function has_best(m, always)
   return false
 end
 
+-- How many steps a run that ended well has, and how many evaluations: where a budget of time ended it, as many steps as
+-- its run.json says, or those of its log if a kill came before that was written, and one evaluation more.
+local function expected(folder, run, m)
+  local steps, most = nil, run.max_iters + 1
+  if (run.max_seconds or 0) > 0 then steps = results.num_steps(folder) or m.steps end
+  if not steps or steps < 1 or steps >= most then return most, run.max_iters // run.eval_interval + 1 end
+  return steps, (steps - 1) // run.eval_interval + 2
+end
+
 -- What is wrong with the files of a run that ended well, in words, or nil. `run` is what it computes.
 function whole.damage(folder, run)
   local m = results.metrics(folder)
-  if m.steps ~= run.max_iters + 1 then
-    return ("metrics.jsonl has %d steps of %d"):format(m.steps, run.max_iters + 1)
+  local steps, evaluations = expected(folder, run, m)
+  if m.steps ~= steps then
+    return ("metrics.jsonl has %d steps of %d"):format(m.steps, steps)
   end
-  local evaluations = run.max_iters // run.eval_interval + 1
   if #m.evaluations ~= evaluations then
     return ("metrics.jsonl has %d evaluations of %d"):format(#m.evaluations, evaluations)
   end

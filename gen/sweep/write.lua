@@ -26,7 +26,7 @@ function write.plan_json(p, jobs)
   for i, run in ipairs(p.runs) do
     local shape = run.shape
     runs[i] = { name = run.name, settings = run.settings, seed = run.seed, folder = run.folder, build = shape.folder,
-      continues = run.from and run.from.name, first_iter = run.first, iters = run.config.max_iters + 1,
+      continues = run.from and run.from.name, first_iter = run.first, iters = run.last + 1,
       params = shape.params, params_nanogpt = shape.params_nanogpt, flops = math.floor(run.flops),
       whole_flops = math.floor(run.whole_flops) }
   end

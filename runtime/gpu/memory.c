@@ -66,6 +66,10 @@ size_t model_program_bytes(void) {
     return 0;
 }
 
+size_t model_peak_bytes(void) {
+    return gpu_model.memory_bytes;
+}
+
 // Ends the program, saying what would fit: activations are proportional to batch_size.
 static _Noreturn void gpu_too_large(const struct model_info *info, size_t bytes, size_t available) {
     size_t acts = (size_t)info->acts_floats * sizeof(float);

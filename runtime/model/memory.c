@@ -50,6 +50,10 @@ size_t model_program_bytes(void) {
     return (size_t)groups_number_of("", "/proc/self", "status", "VmRSS:") * 1024;
 }
 
+size_t model_peak_bytes(void) {
+    return (size_t)groups_number_of("", "/proc/self", "status", "VmHWM:") * 1024;
+}
+
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer) {
     size_t offset[MEMORY_PARTS + 1];
     memory_layout(info, with_optimizer, offset);

@@ -33,6 +33,9 @@ size_t model_plan_bytes(const struct model_info *info, bool with_optimizer);
 // Bytes that the program has in memory before it touches that allocation: code, libraries, the
 // vocabulary. 0 on a GPU, whose memory holds the allocation alone.
 size_t model_program_bytes(void);
+// The most bytes that this process has had in memory so far, or 0 where that is not known; on a GPU
+// the device's bytes that the model's allocation takes, as frameworks count what they allocate.
+size_t model_peak_bytes(void);
 // Allocates zeroed memory. Dies with EXIT_MEMORY, naming the wanted and the available size.
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer);
 void model_destroy(struct model *m);

@@ -167,16 +167,11 @@ static void eval_fill(struct eval *e, int r, int64_t w, int32_t *ids) {
 // Adds the losses (B, T) of a batch.
 static void eval_add(struct eval *e, const float *losses, int rows, int32_t *const *ids,
                      int64_t first_window) {
-    const int32_t end = e->tokenizer.bpe ? bpe_end_of_text(e->tokenizer.bpe) : -1;
     for (int r = 0; r < rows; r++) {
         const struct window window = eval_window(e, first_window + r);
         for (int64_t i = window.first; i < window.last; i++) {
-            const int32_t id = ids[r][i + 1];
             const double loss = losses[(int64_t)r * e->info->block_size + i];
-            size_t bytes = 0;
-            if (id < e->tokenizer.vocab_size && id != end) {
-                tokenizer_decode(&e->tokenizer, id, &bytes);
-            }
+            const size_t bytes = tokenizer_bytes(&e->tokenizer, ids[r][i + 1]);
             e->loss += loss;
             e->targets++;
             e->bytes += (int64_t)bytes;

@@ -29,7 +29,8 @@ struct trainer {
     char *run_text;
     double tokens_per_iter, peak_flops;
     char peak_text[256];       // the processor or device and its peak, for people
-    double started, last_time; // when this process started and when the last step ended
+    double began;              // when this process began,
+    double started, last_time; // when its loop did, and when the last step ended
     double mfu;                // running mean; -1 before there is one
     int64_t local_iter;        // steps that this process has settled
     int64_t submitted;         // the next iteration to submit; progress.iter is the next to settle
@@ -40,6 +41,9 @@ struct trainer {
     double submit_time;        // when the oldest step that is not settled began
     double step_seconds;       // total time of the steps that mfu counts,
     int64_t step_count;        // and their number
+    double training_seconds;   // of all steps of the run, those of earlier processes too
+    double earlier_seconds;    // of the steps and evaluations of earlier processes
+    double val_bpb;            // of the last evaluation; NaN if unknown
 };
 
 // ---- before the first step ----------------------------------------------------------------------
@@ -76,28 +80,32 @@ static void train_introduce(struct trainer *t, int threads) {
 
 // ---- evaluation ---------------------------------------------------------------------------------
 
-// The mean loss over eval_iters batches of a split. False if a stop is asked for or reading fails.
+// The mean loss over eval_iters batches of a split, and bits per byte. False if a stop is asked for
+// or reading fails.
 static bool train_estimate(struct trainer *t, const struct split *split, enum rng_stream stream,
-                           double *mean) {
+                           double *mean, double *bpb) {
     const struct model_info *info = t->info;
-    int64_t batches = t->run->eval_iters;
+    int64_t batches = t->run->eval_iters, k;
+    struct bytes bytes;
+    bytes_begin(&bytes, info, &t->data.tokenizer);
     t->m.dropout = 0;
-    for (int64_t k = 0; k < batches; k++) {
-        if (stop_asked()) {
-            return false;
-        }
+    for (k = 0; k < batches && !stop_asked(); k++) {
         t->failed = data_batch(split, (uint64_t)t->run->seed, stream,
                                (uint64_t)(t->progress.iter * batches + k), info->batch_size,
                                info->block_size, info->vocab_size, t->m.tokens, t->m.targets);
         if (t->failed) {
-            return false;
+            break;
         }
+        bytes_take(&bytes, t->m.targets);
         step_loss(&t->m, info, k == 0);
+        bytes_add(&bytes, &t->m);
         meter_show("iter %" PRId64 ": evaluating, %" PRId64 " of %" PRId64 " batches",
                    t->progress.iter, k + 1 + (stream == RNG_EVAL_VAL ? batches : 0), 2 * batches);
     }
-    *mean = step_total(&t->m) / (double)batches;
-    return true;
+    const double total = step_total(&t->m);
+    *mean = total / (double)batches;
+    *bpb = bytes_end(&bytes, total);
+    return k == batches;
 }
 
 // Saves the weights by nanoGPT's rule: if the validation loss is the best so far, or always if the
@@ -122,6 +130,7 @@ static void train_keep_best(struct trainer *t) {
         if (p->iter > 0) {
             printf("saving checkpoint to %s\n", t->folder.out);
             p->log_lines = metrics_lines(&t->metrics, p->iter);
+            p->training_seconds = t->run->max_seconds > 0 ? t->training_seconds : -1;
             checkpoint_save_weights(t->folder.ckpt, &t->m, t->info, p, t->run_text,
                                     t->data.tokenizer.text);
         }
@@ -138,17 +147,22 @@ static void train_report(struct trainer *t) {
 // False if a stop is asked for or reading fails; nothing has changed then.
 static bool train_evaluate(struct trainer *t) {
     struct progress *p = &t->progress;
-    double start = time_now(), train_loss, val_loss;
-    if (!train_estimate(t, &t->data.train, RNG_EVAL_TRAIN, &train_loss) ||
-        !train_estimate(t, &t->data.val, RNG_EVAL_VAL, &val_loss)) {
+    double start = time_now(), train_loss, val_loss, val_bpb;
+    if (!train_estimate(t, &t->data.train, RNG_EVAL_TRAIN, &train_loss, &val_bpb) ||
+        !train_estimate(t, &t->data.val, RNG_EVAL_VAL, &val_loss, &val_bpb)) {
         return false;
     }
+    t->val_bpb = val_bpb;
     p->train_loss = train_loss;
     p->val_loss = val_loss;
     meter_clear();
     printf("step %" PRId64 ": train loss %.4f, val loss %.4f\n", p->iter, train_loss, val_loss);
     if (!t->run->eval_only) {
-        const struct evaluation_record record = {p->iter, train_loss, val_loss, time_now() - start};
+        const struct evaluation_record record = {.iter = p->iter,
+                                                 .train_loss = train_loss,
+                                                 .val_loss = val_loss,
+                                                 .val_bpb = val_bpb,
+                                                 .seconds = time_now() - start};
         metrics_evaluation(&t->metrics, &record);
         tensorboard_evaluation(&t->tensorboard, &record);
         train_keep_best(t);
@@ -174,9 +188,12 @@ static void train_log(struct trainer *t, double loss) {
                t->mfu * 100);
     }
     double each = (now - t->started) / (double)(t->local_iter + 1);
+    double left = each * (double)(run->max_iters - iter);
+    if (run->max_seconds > 0 && run->max_seconds - t->training_seconds < left) {
+        left = fmax(0, run->max_seconds - t->training_seconds);
+    }
     meter_show("iter %" PRId64 " of %" PRId64 ", loss %.4f, %.1f ms, %s to go", iter,
-               run->max_iters, loss, seconds * 1e3,
-               figure_seconds(each * (double)(run->max_iters - iter)).s);
+               run->max_iters, loss, seconds * 1e3, figure_seconds(left).s);
 }
 
 // Says which state is left when the weights in memory are not finite any more.
@@ -273,6 +290,7 @@ static void train_settle(struct trainer *t) {
     const struct step_result result = step_wait(&t->m);
     double now = time_now(), seconds = now - t->submit_time;
     t->submit_time = now; // when a device starts the next step, if that is submitted
+    t->training_seconds += seconds;
     if (t->local_iter >= MFU_AFTER) {
         t->step_seconds += seconds;
         t->step_count++;
@@ -345,6 +363,7 @@ static bool train_save_state(struct trainer *t, char why[200]) {
         snprintf(why, 200, "%s has a value that is not finite", name);
     } else {
         t->progress.log_lines = metrics_lines(&t->metrics, t->progress.iter);
+        t->progress.training_seconds = t->run->max_seconds > 0 ? t->training_seconds : -1;
         // What a state knows of is there with it.
         metrics_sync(&t->metrics);
         tensorboard_sync(&t->tensorboard);
@@ -391,7 +410,14 @@ static bool train_is_due(int64_t iter, int64_t interval) {
     return interval > 0 && iter > 0 && iter % interval == 0;
 }
 
-// Runs to the end (true) or to a stop (false). Before the weights are used for anything else, all
+// Whether the run has had the training time that max_seconds allows it. A device has then one step
+// more under way.
+static bool train_is_spent(const struct trainer *t) {
+    return t->run->max_seconds > 0 && t->training_seconds >= t->run->max_seconds;
+}
+
+// Runs to the end (true) or to a stop (false). Where time ends it, one more evaluation follows: a
+// stop meanwhile leaves it to the next start. Before the weights are used for anything else, all
 // submitted steps are settled.
 static bool train_loop(struct trainer *t) {
     const struct run *run = t->run;
@@ -399,7 +425,7 @@ static bool train_loop(struct trainer *t) {
     t->started = t->last_time = time_now();
     t->submitted = p->iter;
     const int64_t first = p->iter;
-    while (t->submitted <= run->max_iters && !stop_asked()) {
+    while (t->submitted <= run->max_iters && !train_is_spent(t) && !stop_asked()) {
         if (t->submitted % run->eval_interval == 0) {
             train_settle_all(t);
             if (!train_evaluate(t)) {
@@ -430,7 +456,15 @@ static bool train_loop(struct trainer *t) {
         }
     }
     train_settle_all(t);
-    return p->iter > run->max_iters;
+    if (p->iter > run->max_iters) {
+        return true;
+    }
+    return train_is_spent(t) && !t->failed && !stop_asked() && train_evaluate(t);
+}
+
+// Tokens a second over the steps that mfu counts, or 0 if there were none.
+static double train_tokens_per_s(const struct trainer *t) {
+    return t->step_count ? t->tokens_per_iter * (double)t->step_count / t->step_seconds : 0;
 }
 
 // Prints the steps' share of the peak, with FLOP counted as nanoGPT does and as llm.c does, which
@@ -440,13 +474,30 @@ static void train_print_mfu(const struct trainer *t) {
     if (t->step_count == 0 || t->peak_flops <= 0) {
         return;
     }
-    double tokens_per_s = t->tokens_per_iter * (double)t->step_count / t->step_seconds;
+    double tokens_per_s = train_tokens_per_s(t);
     double llmc = 6.0 * (double)info->num_params +
                   6.0 * info->n_layer * (double)info->n_embd * info->block_size;
     printf("mfu over %" PRId64 " steps: %.2f%% by 6N + 12LHQT, %.2f%% by 6N + 6LCT with all "
            "parameters; %.0f tokens/s; of %s\n",
            t->step_count, 100 * tokens_per_s * info->flops_per_token / t->peak_flops,
            100 * tokens_per_s * llmc / t->peak_flops, tokens_per_s, t->peak_text);
+}
+
+static struct closing train_closing(const struct trainer *t) {
+    const struct progress *p = &t->progress;
+    const double rate = train_tokens_per_s(t), peak = (double)model_peak_bytes();
+    const bool has_mfu = rate > 0 && t->peak_flops > 0;
+    return (struct closing){
+        .val_loss = p->val_loss,
+        .val_bpb = t->val_bpb,
+        .training_seconds = t->training_seconds,
+        .total_seconds = t->earlier_seconds + time_now() - t->began,
+        .peak_mb = peak > 0 ? peak / (1 << 20) : NAN,
+        .mfu_percent = has_mfu ? 100 * t->info->flops_per_token * rate / t->peak_flops : NAN,
+        .tokens = t->tokens_per_iter * (double)p->iter,
+        .num_params = (double)t->info->num_params,
+        .num_steps = p->iter,
+    };
 }
 
 // Prints where the results are and what to type next.
@@ -464,6 +515,9 @@ static void train_farewell(const struct trainer *t) {
         printf("weights: %s\n", folder->ckpt);
     }
     printf("state:   %s\nmetrics: %s\n", folder->state, folder->metrics);
+    if (p->iter <= t->run->max_iters) {
+        schedule_warn_spent(t->run, p->iter);
+    }
     const char *make = getenv("MAKELEVEL"); // under make, the Makefile prints the next command
     char sampler[MACHINE_PATH];
     if ((!make || !*make) && machine_beside("sample", X_OK, sampler)) {
@@ -482,7 +536,7 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0); // line-buffered, into files and pipes too
     stop_listen();
 
-    struct trainer t = {.run = &run, .info = &model_info, .mfu = -1};
+    struct trainer t = {.run = &run, .info = &model_info, .mfu = -1, .began = time_now()};
     folder_name(&t.folder, &run);
     data_open(&t.data, t.folder.data, t.info->vocab_size, t.info->block_size);
     if (run.verify) {
@@ -505,16 +559,21 @@ int main(int argc, char **argv) {
     if (run.eval_only) {
         code = train_evaluate(&t) ? EXIT_DONE : t.failed ? (int)t.failed : EXIT_STOPPED;
     } else {
-        const struct run_json run_json = {.folder = &t.folder,
-                                          .run = &run,
-                                          .info = t.info,
-                                          .data = &t.data,
-                                          .tokens_per_iter = t.tokens_per_iter,
-                                          .peak_flops = t.peak_flops,
-                                          .hardware = t.peak_text,
-                                          .threads = threads};
+        struct run_json run_json = {.folder = &t.folder,
+                                    .run = &run,
+                                    .info = t.info,
+                                    .data = &t.data,
+                                    .tokens_per_iter = t.tokens_per_iter,
+                                    .peak_flops = t.peak_flops,
+                                    .hardware = t.peak_text,
+                                    .threads = threads};
         run_json_write(&run_json);
         metrics_open(&t.metrics, &t.folder, &t.progress, run.csv);
+        const struct metrics_kept *kept = &t.metrics.kept;
+        const double known = t.progress.training_seconds;
+        t.training_seconds = known >= 0 ? known : kept->step_seconds;
+        t.earlier_seconds = t.training_seconds + kept->evaluation_seconds;
+        t.val_bpb = kept->val_bpb;
         if (run.tensorboard) {
             tensorboard_open(&t.tensorboard, t.folder.out, t.info->config, t.run_text,
                              run.max_iters, t.progress.iter);
@@ -534,8 +593,12 @@ int main(int argc, char **argv) {
             if (run.tensorboard) {
                 train_sample(&t, false);
             }
+            const struct closing closing = train_closing(&t);
+            run_json.closing = &closing;
+            run_json_write(&run_json);
             train_report(&t);
             train_farewell(&t);
+            closing_print(&closing);
         } else {
             bool scratch = !strcmp(run.init_from, "scratch");
             printf("stopped before iteration %" PRId64 "; %s to resume from %s%s\n",

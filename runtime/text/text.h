@@ -38,6 +38,9 @@ int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, si
 int32_t tokenizer_start(const struct tokenizer *tokenizer);
 // The token's bytes, which may start or end within a character; they belong to the tokenizer.
 const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size_t *length);
+// How many bytes of text a token stands for: 0 for <|endoftext|>, and for ids beyond the
+// vocabulary. Bits per byte leave out targets of 0 bytes.
+size_t tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id);
 // One line for people: "char, 65 characters, 6f2a…" or "gpt2, 50257 tokens, …" (the XXH3 of text).
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]);
 

@@ -182,6 +182,14 @@ const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size
     return tokenizer->bytes + tokenizer->offset[id];
 }
 
+size_t tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id) {
+    const int32_t end = tokenizer->bpe ? bpe_end_of_text(tokenizer->bpe) : -1;
+    if (id < 0 || id >= tokenizer->vocab_size || id == end) {
+        return 0;
+    }
+    return tokenizer->offset[id + 1] - tokenizer->offset[id];
+}
+
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]) {
     char hash[17];
     hash_bytes(tokenizer->text, strlen(tokenizer->text), hash);

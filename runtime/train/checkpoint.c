@@ -9,9 +9,12 @@
 #include <string.h>
 
 enum { CHECKPOINT_ITER_MAX = 1000000001 }; // the highest max_iters plus one
+static const double CHECKPOINT_SECONDS_MAX = 1e12;
+enum { CHECKPOINT_PAIRS = 32 }; // room for metadata
 
 struct progress progress_fresh(void) {
-    return (struct progress){.best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN};
+    return (struct progress){
+        .best_val_loss = 1e9, .train_loss = NAN, .val_loss = NAN, .training_seconds = -1};
 }
 
 // ---- the tensors of a model ---------------------------------------------------------------------
@@ -51,6 +54,14 @@ static struct tensor_out checkpoint_out(const struct tensor_at *t, const char *p
     return out;
 }
 
+// Adds a pair if it has a value.
+static void checkpoint_add(const char **metadata, int *pairs, const char *key, const char *value) {
+    if (value) {
+        metadata[2 * *pairs] = key;
+        metadata[2 * (*pairs)++ + 1] = value;
+    }
+}
+
 static void checkpoint_save(const char *path, const struct model *m, const struct model_info *info,
                             const struct progress *p, const char *run_text, const char *tokenizer,
                             bool moments) {
@@ -66,7 +77,7 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
             out[outs++] = checkpoint_out(&tensors[i], "adam.v.", m->v);
         }
     }
-    char number[10][32];
+    char number[11][32];
     snprintf(number[0], 32, "%" PRId64, p->iter);
     snprintf(number[1], 32, "%" PRId64, p->updates);
     snprintf(number[2], 32, "%" PRId64, p->skipped);
@@ -77,7 +88,8 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
     snprintf(number[7], 32, "%.17g", p->loss_scale);
     snprintf(number[8], 32, "%" PRId64, p->loss_scale_steps);
     snprintf(number[9], 32, "%" PRId64, p->log_lines);
-    const char *const metadata[] = {
+    snprintf(number[10], 32, "%.17g", p->training_seconds);
+    const char *metadata[2 * CHECKPOINT_PAIRS] = {
         "format",
         "diecast",
         "config",
@@ -116,11 +128,15 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
         p->from_path,
         "data",
         p->data,
-        "products",
-        m->products, // last, since only a device has it
     };
+    int pairs = 0;
+    while (metadata[2 * pairs]) {
+        pairs++;
+    }
+    checkpoint_add(metadata, &pairs, "products", m->products); // only a device has it
+    checkpoint_add(metadata, &pairs, "training_seconds",
+                   p->training_seconds >= 0 ? number[10] : NULL);
     char error[512];
-    int pairs = (int)(sizeof metadata / sizeof metadata[0] / 2) - !m->products;
     if (!safetensors_write(path, out, outs, metadata, pairs, error)) {
         die(exit_code_of(errno), "%s", error);
     }
@@ -253,6 +269,7 @@ static struct progress checkpoint_progress(const struct safetensors *file) {
         .finished = checkpoint_bool(file, "finished"),
         .data = "",
         .loss_scale = checkpoint_number(file, "loss_scale", DBL_MAX, 0),
+        .training_seconds = checkpoint_number(file, "training_seconds", CHECKPOINT_SECONDS_MAX, -1),
     };
     p.updates = checkpoint_count(file, "updates", p.iter); // at most one per iteration
     p.skipped = checkpoint_count(file, "skipped", p.iter);

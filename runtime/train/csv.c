@@ -12,7 +12,8 @@
 
 static const char *const csv_steps[] = {"iter", "loss",         "lr",  "grad_norm", "skipped",
                                         "ms",   "tokens_per_s", "mfu", NULL};
-static const char *const csv_evaluations[] = {"iter", "train_loss", "val_loss", "ms", NULL};
+static const char *const csv_evaluations[] = {"iter", "train_loss", "val_loss",
+                                              "ms",   "val_bpb",    NULL};
 
 static _Noreturn void csv_fail(const char *path, const char *what) {
     die(exit_code_of(errno), "%s: %s: %s; free space or name another folder with --out_dir", path,

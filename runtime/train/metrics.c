@@ -22,7 +22,8 @@ void metrics_open(struct metrics *metrics, const struct folder *folder,
         metrics_fail(path, "cannot open it");
     }
     *metrics = (struct metrics){.path = path, .last = -1};
-    bool whole = metrics_cut(path, found, progress, &metrics->lines);
+    bool whole = metrics_cut(path, found, progress, &metrics->kept);
+    metrics->lines = metrics->kept.lines;
     fclose(found); // metrics_cut may have renamed it
     metrics->file = fopen(path, "ae");
     if (!metrics->file || (metrics->lines == 0 && !sync_names(path))) {
@@ -83,6 +84,9 @@ void metrics_evaluation(struct metrics *metrics, const struct evaluation_record 
     FILE *out = metrics_begin_line(metrics, &line, evaluation->iter);
     metrics_number(out, "train_loss", evaluation->train_loss);
     metrics_number(out, "val_loss", evaluation->val_loss);
+    if (!isnan(evaluation->val_bpb)) {
+        metrics_number(out, "val_bpb", evaluation->val_bpb);
+    }
     fprintf(out, ",\"ms\":%.3f", evaluation->seconds * 1e3);
     metrics_end_line(metrics, &line);
 }

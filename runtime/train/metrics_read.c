@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,11 +16,12 @@ enum { NO_LINE = -1, TORN_LINE = -2 };
 struct metrics_file {
     FILE *file;
     const char *path;
-    int64_t *iter;        // (count): the iteration of each line, or one of the above
-    int64_t count;        // of lines
-    int reading;          // errno if reading failed, else 0
-    int64_t lines, bytes; // to keep: of iterations before the run's next one
-    char wrong[128];      // the first thing that does not belong there, or ""
+    int64_t *iter;            // (count): the iteration of each line, or one of the above
+    int64_t count;            // of lines
+    int reading;              // errno if reading failed, else 0
+    struct metrics_kept kept; // of iterations before the run's next one,
+    int64_t bytes;            // and the length of those lines
+    char wrong[128];          // the first thing that does not belong there, or ""
 };
 
 // The iteration of a line, NO_LINE if it is not a JSON object that begins with "iter", or TORN_LINE
@@ -49,6 +51,26 @@ static int64_t metrics_torn_iter(const char *line, int64_t from) {
     char comma;
     return sscanf(line, "{\"iter\":%" SCNd64 "%c", &iter, &comma) == 2 && comma == ',' ? iter
                                                                                        : from;
+}
+
+static const struct metrics_kept metrics_kept_none = {.val_bpb = NAN};
+
+// The number behind a key, as in "\"ms\":"; NaN if there is none.
+static double metrics_value(const char *line, const char *key) {
+    const char *at = strstr(line, key);
+    return at ? strtod(at + strlen(key), NULL) : NAN;
+}
+
+// Counts a line that is kept, and its time; one without, or with a senseless one, took none.
+static void metrics_keep(struct metrics_kept *kept, const char *line) {
+    const double seconds = metrics_value(line, "\"ms\":") / 1e3;
+    const bool step = strstr(line, "\"loss\":") != NULL;
+    double *sum = step ? &kept->step_seconds : &kept->evaluation_seconds;
+    *sum += seconds > 0 && seconds < 1e9 ? seconds : 0;
+    if (strstr(line, "\"val_loss\":")) {
+        kept->val_bpb = metrics_value(line, "\"val_bpb\":");
+    }
+    kept->lines++;
 }
 
 // Checks every line; `from` is the run's next iteration.
@@ -82,7 +104,7 @@ static void metrics_look(struct metrics_file *m, int64_t from) {
                      m->count, iter, before);
         }
         if (!cutting) {
-            m->lines++;
+            metrics_keep(&m->kept, line);
             m->bytes += length;
         }
         before = iter < 0 ? before : iter;
@@ -104,7 +126,7 @@ static void metrics_keep_good(struct metrics_file *m, int64_t from) {
     int64_t last = 0;
     struct replacement r;
     replace_begin(&r, m->path);
-    m->lines = 0;
+    m->kept = metrics_kept_none;
     clearerr(m->file);
     rewind(m->file);
     for (int64_t i = 0; i < m->count; i++) {
@@ -121,26 +143,27 @@ static void metrics_keep_good(struct metrics_file *m, int64_t from) {
         if (good) {
             fwrite(line, 1, (size_t)length, r.file);
             last = iter;
-            m->lines++;
+            metrics_keep(&m->kept, line);
         }
     }
     replace_end(&r);
     warn("%s: %s; all of it is now %s, and the log continues with the %" PRId64
          " lines that are good",
-         m->path, m->wrong, aside, m->lines);
+         m->path, m->wrong, aside, m->kept.lines);
     free(line);
     free(aside);
 }
 
-bool metrics_cut(const char *path, FILE *file, const struct progress *progress, int64_t *lines) {
-    struct metrics_file m = {.file = file, .path = path};
+bool metrics_cut(const char *path, FILE *file, const struct progress *progress,
+                 struct metrics_kept *kept) {
+    struct metrics_file m = {.file = file, .path = path, .kept = metrics_kept_none};
     bool whole = true;
     metrics_look(&m, progress->iter);
-    if (!*m.wrong && m.lines < progress->log_lines && m.lines < m.count) {
+    if (!*m.wrong && m.kept.lines < progress->log_lines && m.kept.lines < m.count) {
         // A line that would be cut may be one of those that the state knows of, damaged.
         snprintf(m.wrong, sizeof m.wrong,
                  "line %" PRId64 " would be cut off, and lines that the state knows of are missing",
-                 m.lines + 1);
+                 m.kept.lines + 1);
     }
     if (*m.wrong) {
         metrics_keep_good(&m, progress->iter);
@@ -150,14 +173,14 @@ bool metrics_cut(const char *path, FILE *file, const struct progress *progress, 
             "%s: cannot cut it back: %s; free space or name another folder with --out_dir", path,
             strerror(errno));
     }
-    if (progress->log_lines >= 0 && m.lines != progress->log_lines) {
+    if (progress->log_lines >= 0 && m.kept.lines != progress->log_lines) {
         warn("%s: has %" PRId64 " lines of iterations before %" PRId64
              ", where the state knows of %" PRId64 ": the log continues %s",
-             path, m.lines, progress->iter, progress->log_lines,
-             m.lines < progress->log_lines ? "with a gap" : "with all of them");
+             path, m.kept.lines, progress->iter, progress->log_lines,
+             m.kept.lines < progress->log_lines ? "with a gap" : "with all of them");
         whole = false;
     }
-    *lines = m.lines;
+    *kept = m.kept;
     free(m.iter);
     return whole;
 }

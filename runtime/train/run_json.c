@@ -1,6 +1,7 @@
-// run_json.c: run.json describes a run for people and tools. Written when the run starts and again
-// when it resumes, with keys in a fixed order. threads, hardware and peak_flops depend on the
-// machine; all else is the same for the same run.
+// run_json.c: run.json describes a run for people and tools. It is written when the run starts,
+// again when it resumes, and with its result when it is finished; keys are in a fixed order.
+// threads, hardware, peak_flops and the result depend on the machine; all else is the same for the
+// same run.
 #include "runtime/train/train.h"
 
 #include <inttypes.h>
@@ -107,6 +108,10 @@ void run_json_write(const struct run_json *j) {
     run_json_integer(out, "val_tokens", (int64_t)j->data->val.count);
     run_json_string(out, "tokenizer", tokenizer);
     run_json_string(out, "data_xxh3", j->data->hash);
+    if (j->closing) {
+        run_json_key(out, "result");
+        closing_write(j->closing, out);
+    }
     fputs("\n}\n", out);
     replace_end(&r);
 }

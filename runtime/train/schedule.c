@@ -30,6 +30,14 @@ struct step_settings schedule_settings(const struct run *run, double learning_ra
     };
 }
 
+void schedule_warn_spent(const struct run *run, int64_t iter) {
+    if (run->decay_lr && (double)iter < 0.75 * (double)run->lr_decay_iters) {
+        warn("max_seconds = %g ended the run after %lld iterations, where the learning rate was "
+             "still %.3g: it goes by iterations, so set lr_decay_iters to what the time allows",
+             run->max_seconds, (long long)iter, schedule_learning_rate(run, iter));
+    }
+}
+
 void schedule_warn(const struct run *run, const struct model_info *info, size_t train_tokens) {
     long long max_iters = run->max_iters;
     if (run->decay_lr && run->max_iters < run->warmup_iters) {
@@ -37,7 +45,7 @@ void schedule_warn(const struct run *run, const struct model_info *info, size_t 
              "learning_rate",
              max_iters, (long long)run->warmup_iters);
     }
-    if (run->decay_lr &&
+    if (run->decay_lr && run->max_seconds <= 0 &&
         fabs((double)(run->lr_decay_iters - run->max_iters)) > 0.25 * (double)run->max_iters) {
         warn("lr_decay_iters = %lld is far from max_iters = %lld: the learning rate %s",
              (long long)run->lr_decay_iters, max_iters,
@@ -48,7 +56,7 @@ void schedule_warn(const struct run *run, const struct model_info *info, size_t 
         warn("min_lr = %g is above learning_rate = %g: the learning rate rises", run->min_lr,
              run->learning_rate);
     }
-    if (run->eval_interval > run->max_iters && !run->eval_only) {
+    if (run->eval_interval > run->max_iters && run->max_seconds <= 0 && !run->eval_only) {
         warn(
             "eval_interval = %lld is above max_iters = %lld: only iteration 0 is evaluated, and no "
             "ckpt.safetensors is saved",

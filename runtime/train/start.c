@@ -66,6 +66,11 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
     }
 }
 
+// Whether the run of a state has used up the training time that this command allows it.
+static bool start_is_spent(const struct start *s, const struct progress *p) {
+    return p->finished && s->run->max_seconds > 0 && p->training_seconds >= s->run->max_seconds;
+}
+
 // Dies unless the folder's run is this one; exits if it is finished. another: how to start another
 // one.
 static void start_check_same(const struct start *s, const char *another) {
@@ -87,6 +92,13 @@ static void start_check_same(const struct start *s, const char *another) {
                s->folder->out, (long long)header.progress.iter, another);
         exit(streams_close(EXIT_DONE));
     }
+    if (start_is_spent(s, &header.progress)) {
+        printf("%s: this run is finished, after %lld iterations in %.1f s of training; to train "
+               "longer: --init_from=resume --max_seconds=N, above %g; %s\n",
+               s->folder->out, (long long)header.progress.iter, header.progress.training_seconds,
+               s->run->max_seconds, another);
+        exit(streams_close(EXIT_DONE));
+    }
     free(own);
     checkpoint_free_header(&header);
 }
@@ -102,6 +114,7 @@ static void start_resume(const struct start *s) {
         printf("%s: products ran %s, now run %s: sums may round differently\n", s->folder->out,
                header.products, s->m->products);
     }
+    const bool spent = start_is_spent(s, &header.progress);
     free(own);
     checkpoint_free_header(&header);
 
@@ -115,6 +128,13 @@ static void start_resume(const struct start *s) {
         printf("%s: nothing to do: %lld iterations are done and max_iters = %lld; raise "
                "--max_iters\n",
                s->folder->out, (long long)s->progress->iter, (long long)s->run->max_iters);
+        exit(streams_close(EXIT_DONE));
+    }
+    if (spent && !s->run->eval_only) {
+        printf("%s: nothing to do: %lld iterations are done in %.1f s of training and "
+               "max_seconds = %g; raise --max_seconds\n",
+               s->folder->out, (long long)s->progress->iter, s->progress->training_seconds,
+               s->run->max_seconds);
         exit(streams_close(EXIT_DONE));
     }
     printf("resuming from %s, iteration %lld\n", path, (long long)s->progress->iter);

@@ -58,15 +58,17 @@ struct progress {    // of a run; stored in the metadata of both of its files
     int64_t loss_scale_steps; // updates since it last changed
     double best_val_loss, train_loss, val_loss; // of the last evaluation; 1e9 and NaN before one
     bool finished;
-    int64_t log_lines;   // lines in metrics.jsonl of iterations before iter; -1 if unknown
+    double training_seconds; // of a run with a budget: what its steps took; -1 if unknown
+    int64_t log_lines;       // lines in metrics.jsonl of iterations before iter; -1 if unknown
     char from[17];       // the XXH3 of the checkpoint it began from, "scratch", or "" if unknown
     char from_path[256]; // the path of that checkpoint, for people
     char data[17];       // the hash of the data that it trains on; "" if unknown
 };
 // ckpt.safetensors: the weights, with nanoGPT's names and shapes. state.safetensors: those, and
 // "adam.m.NAME", "adam.v.NAME". Metadata: format "diecast", model_info.config as "config",
-// options_text as "run", model_info.hash as "build", the tokenizer, progress. Both die with EXIT_IO
-// if writing fails; the old file is then untouched.
+// options_text as "run", model_info.hash as "build", the tokenizer, progress; training_seconds only
+// if it is known, so that a run without a budget has the same bytes however fast it was. Both die
+// with EXIT_IO if writing fails; the old file is then untouched.
 void checkpoint_save_weights(const char *path, const struct model *m, const struct model_info *info,
                              const struct progress *progress, const char *run_text,
                              const char *tokenizer);
@@ -103,6 +105,9 @@ struct progress progress_fresh(void);
 double schedule_learning_rate(const struct run *run, int64_t iter);
 // The settings of an update at that learning rate.
 struct step_settings schedule_settings(const struct run *run, double learning_rate);
+// Warns, of a run that max_seconds ends before iteration `iter`, if its learning rate was still to
+// fall.
+void schedule_warn_spent(const struct run *run, int64_t iter);
 // Warns in one line of each setting that is probably a mistake.
 void schedule_warn(const struct run *run, const struct model_info *info, size_t train_tokens);
 
@@ -158,10 +163,16 @@ void csv_close(struct csv *csv);
 
 // ---- metrics.c: metrics.jsonl, one JSON object a line -------------------------------------------
 
+struct metrics_kept { // of a log that a run continues
+    int64_t lines;
+    double step_seconds, evaluation_seconds; // what its steps and evaluations took
+    double val_bpb;                          // of its last evaluation; NaN if it has none
+};
 struct metrics {
     FILE *file;
     const char *path;
     int64_t lines, last; // the number of lines, and the last one's iteration
+    struct metrics_kept kept;
     struct csv csv;
 };
 // The metrics of a step, and of an evaluation.
@@ -175,7 +186,9 @@ struct step_record {
 };
 struct evaluation_record {
     int64_t iter;
-    double train_loss, val_loss, seconds;
+    double train_loss, val_loss;
+    double val_bpb; // bits per byte; NaN if no target stands for bytes
+    double seconds;
 };
 // Opens metrics.jsonl for appending, cut back to the lines of iterations before progress->iter, and
 // the csv files if asked for. Dies with EXIT_IO.
@@ -192,11 +205,46 @@ void metrics_close(struct metrics *metrics);
 
 // ---- metrics_read.c: the metrics.jsonl of a run that resumes ------------------------------------
 
-// Cuts an open metrics.jsonl back to the lines of iterations before progress->iter; *lines is how
-// many they are. Returns false, with a warning, if that is not the number that the state has, or if
+// Cuts an open metrics.jsonl back to the lines of iterations before progress->iter, of which *kept
+// tells. Returns false, with a warning, if that is not the number that the state has, or if
 // the file contains anything else: then all of it is renamed, and `path` has the good lines. Dies
 // with EXIT_IO.
-bool metrics_cut(const char *path, FILE *file, const struct progress *progress, int64_t *lines);
+bool metrics_cut(const char *path, FILE *file, const struct progress *progress,
+                 struct metrics_kept *kept);
+
+// ---- bytes.c: an evaluation's bits per byte -----------------------------------------------------
+
+struct bytes {
+    const struct model_info *info;
+    const struct tokenizer *tokenizer;
+    int64_t count;   // bytes of text that the targets so far stand for
+    double left_out; // the sum of the losses of targets that stand for none
+    int32_t *rows;   // (rows_count): those of the batch
+    int32_t rows_count;
+    float *losses; // (B * T): of the batch
+};
+void bytes_begin(struct bytes *bytes, const struct model_info *info,
+                 const struct tokenizer *tokenizer);
+// For each batch: bytes_take with its targets, then step_loss, then bytes_add.
+void bytes_take(struct bytes *bytes, const int32_t *targets);
+void bytes_add(struct bytes *bytes, struct model *m);
+// Returns the bits per byte of all batches, of whose mean losses `total` is the sum; NaN if no
+// target stands for bytes. Frees.
+double bytes_end(struct bytes *bytes, double total);
+
+// ---- closing.c: the figures of a finished run ---------------------------------------------------
+
+struct closing {
+    double val_loss, val_bpb; // of the last evaluation
+    double training_seconds;  // of all steps
+    double total_seconds;     // with evaluations, saving and starting
+    double peak_mb, mfu_percent, tokens, num_params;
+    int64_t num_steps;
+};
+// Prints "---" and a line "key: value" for each figure that is known, those that are not NaN.
+void closing_print(const struct closing *closing);
+// Writes them all as a JSON object, with null for one that is not known.
+void closing_write(const struct closing *closing, FILE *out);
 
 // ---- run_json.c: run.json, the description of a run ---------------------------------------------
 
@@ -208,6 +256,7 @@ struct run_json {
     double tokens_per_iter, peak_flops; // of step_peak, 0 if unknown,
     const char *hardware;               // and its line
     int threads;
+    const struct closing *closing; // NULL until the run is finished
 };
 // Dies with EXIT_IO.
 void run_json_write(const struct run_json *run_json);

@@ -60,6 +60,19 @@ check.test("a complete run: best, final, gap, time, speed", function()
   for _, e in ipairs(r.evaluations) do if e.val < r.best.val then error("not the best") end end
 end)
 
+check.test("a run that its budget ended is finished", function()
+  local lines = evaluation(0, 4, 4.1) .. step(0, 4) .. step(1, 3) .. evaluation(2, 3, 3.1)
+  for result, status in pairs({ ['{"num_steps":2}'] = "finished", ['{"num_steps":3}'] = "at 2 of 9",
+    ['[2]'] = "at 2 of 9", ['{"num_steps":"2"}'] = "at 2 of 9" }) do
+    local r = run_of(lines, "spent")
+    files.write(r.folder .. "/run.json", ('{"run":{"max_iters":9,"max_seconds":1},"result":%s}'):format(result))
+    r = run.read(r.folder)
+    check.equal(r.status, status, result)
+    check.equal(#r.notes, status == "finished" and 0 or 1)
+    check.equal(r.best.iter, 2)
+  end
+end)
+
 check.test("a last line that is cut is ignored, and a note says so", function()
   local r = run_of(evaluation(0, 4, 4.1) .. step(0, 4) .. '{"iter":1,"loss":3.', "cut")
   check.equal(#r.evaluations, 1)

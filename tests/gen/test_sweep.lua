@@ -130,6 +130,27 @@ check.test("a run with another schedule is not a beginning", function()
   check.equal(p.runs[4].from, p.runs[2])
 end)
 
+check.test("a budget is a factor, and runs with one share no training", function()
+  local p = made('grid = { { "max_seconds", { 60, 0 } }, { "max_iters", { 100, 200 } } }')
+  check.equal(named(p), "exp01-ms60-mi100 exp02-ms60-mi200 exp03-ms0-mi100 exp04-ms0-mi200")
+  check.equal(p.trainings, 3)
+  check.equal(p.runs[2].from, nil)
+  check.equal(p.runs[4].from, p.runs[3])
+  check.equal(p.runs[1].identity.max_seconds, 60.0)
+  check.equal(p.runs[3].identity.max_seconds, nil, "no budget is written nowhere")
+end)
+
+check.test("a run with a budget is planned to end there", function()
+  local p = made('grid = { { "max_seconds", { 60, 1e9, 0 } } }')
+  for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
+  local a, b, c = p.runs[1], p.runs[2], p.runs[3]
+  local rate = cost.flops(c, 1, 100) / 100 -- a step each second
+  check.equal(cost.last(a, rate), 60)
+  check.equal(cost.last(b, rate), b.config.max_iters)
+  check.equal(cost.last(c, rate), c.config.max_iters)
+  check.equal(cost.last(a, nil), a.config.max_iters)
+end)
+
 check.test("another data set names its vocabulary in the build", function()
   os.execute("mkdir -p " .. root .. "/tiny")
   files.write(root .. "/tiny/meta.json", '{"vocab_size": 12}')
@@ -216,7 +237,7 @@ end)
 local function measured(p)
   for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
   for _, run in ipairs(p.runs) do
-    run.first = run.from and run.from.config.max_iters + 1 or 0
+    run.first, run.last = run.from and run.from.config.max_iters + 1 or 0, run.config.max_iters
     run.flops, run.whole_flops = cost.flops(run, run.first, run.config.max_iters), cost.flops(run, 0,
       run.config.max_iters)
   end
@@ -371,6 +392,48 @@ check.test("more iterations resume the run; fewer start from scratch", function(
   p = again(two .. ", set = { max_iters = 50 }")
   check.equal(files.read(p.runs[1].folder .. "/state.safetensors"), nil)
 end)
+
+-- A sweep with budgets of 60 s, each of whose runs ended after 1,200 steps; result is what run.json says of them.
+local timed = two .. ", set = { max_seconds = 60 }"
+local function spent(result)
+  local p = fresh(timed)
+  for _, run in ipairs(p.runs) do
+    local lines = metrics_of(setmetatable({ max_iters = 1199 }, { __index = run.config }))
+    files.write(run.folder .. "/metrics.jsonl", lines .. '{"iter":1200,"train_loss":2,"val_loss":3,"ms":10}\n')
+    files.write(run.folder .. "/run.json", result)
+  end
+  return p
+end
+
+check.test("runs that their budget ended are done", function()
+  spent('{"result":{"num_steps":1200}}')
+  local _, said, done = again(timed)
+  check.equal(said .. done, "exp01-d0.1 exp02-d0.2")
+  spent('{"result":3}') -- killed before run.json had its result
+  _, said, done = again(timed)
+  check.equal(said .. done, "exp01-d0.1 exp02-d0.2")
+  spent('{"result":{"num_steps":1300}}')
+  _, said, done = again(timed)
+  check.equal(done, "")
+  if not said:find("exp01-d0.1: not whole (metrics.jsonl has 1200 steps of 1300)", 1, true) then error(said) end
+end)
+
+check.test("a larger budget resumes the run, and so does none; a smaller one, or a first one, starts from scratch",
+  function()
+    local function kept(p) return files.read(p.runs[1].folder .. "/state.safetensors") == state_of("exp01-d0.1") end
+    for _, set in ipairs({ "max_seconds = 90", "log_interval = 1", "max_seconds = 60, max_iters = 5000" }) do
+      spent('{"result":{"num_steps":1200}}')
+      local p, _, done = again(("%s, set = { %s }"):format(two, set))
+      check.equal(done, "", set)
+      check.equal(kept(p), true, set)
+    end
+    for _, set in ipairs({ "max_seconds = 30", "max_seconds = 90, max_iters = 50", "max_seconds = 90, beta2 = 0.9" }) do
+      spent('{"result":{"num_steps":1200}}')
+      check.equal(kept((again(("%s, set = { %s }"):format(two, set)))), false, set)
+    end
+    fresh(two)
+    check.equal(kept((again(timed))), false)
+  end)
 
 check.test("a folder that does not say what it is is set aside", function()
   local p = fresh(two)

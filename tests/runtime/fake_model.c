@@ -105,6 +105,7 @@ const struct model_info model_info = {
     .params_count = PARAMS,
     .state_floats = STATE,
     .acts_floats = ACTS,
+    .losses = ROW_LOSS,
     .num_params = STATE,
     .num_params_nanogpt = STATE - T * C,
     .flops_per_token = 6 * STATE,

@@ -10,6 +10,7 @@ const struct run run_defaults = {
     .data_dir = "data",
     .init_from = "auto",
     .max_iters = 100,
+    .max_seconds = 0,
     .gradient_accumulation_steps = 40,
     .learning_rate = 0.001,
     .decay_lr = true,

@@ -12,13 +12,13 @@ struct cut {
     const char *path;
     FILE *file;
     struct progress progress;
-    int64_t lines;
+    struct metrics_kept kept;
     bool whole;
 };
 
 static void cut(void *context) {
     struct cut *c = context;
-    c->whole = metrics_cut(c->path, c->file, &c->progress, &c->lines);
+    c->whole = metrics_cut(c->path, c->file, &c->progress, &c->kept);
 }
 
 static char *contents(const char *path, size_t *length) {
@@ -73,9 +73,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     int64_t known = (int8_t)bytes[1];
     struct cut c = cut_file(path, bytes[0], known < 0 ? -1 : known);
     char *after = contents(path, &after_length);
-    FUZZ_MUST(check_lines(after, after_length, bytes[0]) == c.lines);
+    FUZZ_MUST(check_lines(after, after_length, bytes[0]) == c.kept.lines);
     FUZZ_MUST(!c.whole == (fuzz_warnings > 0));
-    FUZZ_MUST(!c.whole || known < 0 || c.lines == known);
+    FUZZ_MUST(!c.whole || known < 0 || c.kept.lines == known);
     if (access(aside, F_OK) == 0) {
         char *kept = contents(aside, &aside_length);
         FUZZ_MUST(aside_length == before_length && !memcmp(kept, before, before_length));
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     struct cut again = cut_file(path, bytes[0], -1);
     size_t again_length;
     char *same = contents(path, &again_length);
-    FUZZ_MUST(again.whole && again.lines == c.lines);
+    FUZZ_MUST(again.whole && again.kept.lines == c.kept.lines);
     FUZZ_MUST(again_length == after_length && !memcmp(same, after, after_length));
     free(same);
     free(after);
