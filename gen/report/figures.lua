@@ -64,6 +64,26 @@ local function evaluation(e)
   return e and { iter = e.iter, train = short(e.train, 9), val = short(e.val, 9) }
 end
 
+-- What make eval found of a run, by the column's id.
+local function eval_values(r)
+  local values = {}
+  for _, e in ipairs(r.evals) do values[e.id] = short(e.value, 9) end
+  return next(values) and values or nil
+end
+
+-- The columns of all runs' results, in the order in which they are found.
+local function eval_columns(runs)
+  local columns, seen = {}, {}
+  for _, r in ipairs(runs) do
+    for _, e in ipairs(r.evals) do
+      if not seen[e.id] and e.value then
+        columns[#columns + 1], seen[e.id] = { id = e.id, title = e.title, kind = e.kind, hint = e.hint }, true
+      end
+    end
+  end
+  return array(columns)
+end
+
 local function run_data(p, r)
   local base = p.runs[p.baseline or 0]
   local x, train, val = {}, {}, {}
@@ -79,6 +99,7 @@ local function run_data(p, r)
   end
   return {
     name = r.name, short = r.short, status = r.status, seed = r.seed, settings = settings, notes = array(r.notes),
+    evals = eval_values(r),
     best = r.best and evaluation(r.best), final = evaluation(r.final), gap = short(r.gap, 9),
     delta = base and base.best and r.best and r ~= base and short(r.best.val - base.best.val, 9) or nil, rank = r.rank,
     overfit = { kind = r.overfitting.kind, text = r.overfitting.text, rise = short(r.overfitting.rise, 9) },
@@ -161,7 +182,7 @@ function figures.data(report)
   end
   return encode({ name = p.name, kind = p.kind, sweep = p.sweep or false,
     baseline = p.baseline and #p.runs > 1 and p.baseline - 1 or nil, several_seeds = #p.seeds > 1,
-    factors = array(factors), runs = array(runs), effects = effect_data(report.effects),
+    factors = array(factors), evals = eval_columns(p.runs), runs = array(runs), effects = effect_data(report.effects),
     seeds = seed_data(report.seeds), builds = build_data(report.builds), common = array(plan.in_common(p)) })
 end
 

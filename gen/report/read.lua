@@ -25,6 +25,14 @@ function read.text(path, most)
   return text
 end
 
+-- The first `count` bytes of a file, fewer if it is shorter; nil if it cannot be read.
+function read.beginning(path, count)
+  local file = io.open(path, "rb")
+  local text = file and file:read(count)
+  if file then file:close() end
+  return text
+end
+
 -- A JSON text's value, or nil and what is wrong. null becomes nil.
 function read.decode(text)
   local ok, value, _, problem = pcall(json.decode, text, 1, nil)

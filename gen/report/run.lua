@@ -1,5 +1,6 @@
 -- run: reads a run's folder: run.json, metrics.jsonl, and which checkpoints there are. Whatever is missing, cut short
 -- or not a number is noted in words; nothing here stops the report.
+local evaluations = require("gen.report.evaluations")
 local read = require("gen.report.read")
 local thin = require("gen.report.thin")
 
@@ -165,6 +166,7 @@ function run.read(folder, name)
   if r.exists then read_info(r) end
   read_metrics(r)
   judge(r)
+  r.evals = evaluations.of(folder, function(...) r:note(...) end)
   for _, which in ipairs({ "state", "ckpt" }) do
     r["has_" .. which] = read.exists(("%s/%s.safetensors"):format(folder, which))
   end

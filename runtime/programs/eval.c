@@ -220,12 +220,26 @@ static void eval_print(const struct eval *e) {
            figure_count(e->targets).s, figure_count(e->windows).s, e->info->block_size, e->stride);
 }
 
-static void eval_write(const struct eval *e, const struct eval_options *options) {
+// Begins an object with what was evaluated: by the hash a reader sees whether the checkpoint is
+// still that one.
+static void eval_write_checkpoint(FILE *out, const char *path,
+                                  const struct checkpoint_header *header) {
+    fputs("{\"checkpoint\": ", out);
+    json_write_string(out, path, strlen(path));
+    if (*header->hash) {
+        fprintf(out, ", \"checkpoint_xxh3\": \"%s\"", header->hash);
+    }
+    if (header->has_progress) {
+        fprintf(out, ", \"iter\": %" PRId64, header->progress.iter);
+    }
+}
+
+static void eval_write(const struct eval *e, const struct eval_options *options,
+                       const struct checkpoint_header *header) {
     const double mean = e->loss / (double)e->targets;
     struct replacement r;
     replace_begin(&r, options->json);
-    fputs("{\"checkpoint\": ", r.file);
-    json_write_string(r.file, options->checkpoint, strlen(options->checkpoint));
+    eval_write_checkpoint(r.file, options->checkpoint, header);
     fputs(e->ids ? ", \"text\": " : ", \"split\": ", r.file);
     json_write_string(r.file, e->name, strlen(e->name));
     if (!e->ids) {
@@ -295,7 +309,7 @@ int main(int argc, char **argv) {
         die(EXIT_NUMERICS, "%s: its loss is not finite", options.checkpoint);
     }
     if (options.json) {
-        eval_write(&e, &options);
+        eval_write(&e, &options, &header);
     }
     checkpoint_free_header(&header);
     if (!options.text) {

@@ -303,6 +303,8 @@ void checkpoint_read_header(const char *path, struct checkpoint_header *header) 
         .progress = checkpoint_progress(&file),
         .has_progress = checkpoint_has_progress(&file),
     };
+    const char *hash = safetensors_metadata(&file, "xxh3");
+    snprintf(header->hash, sizeof header->hash, "%s", hash ? hash : "");
     safetensors_close(&file);
 }
 

@@ -91,6 +91,7 @@ bool checkpoint_is_finite(const struct model *m, const struct model_info *info,
 struct checkpoint_header {
     char *config, *run, *tokenizer;
     char *products; // on a device: how the algorithms of its products were chosen
+    char hash[17];  // of the file's header, which has those of its tensors; "" in files of others
     struct progress progress;
     bool has_progress; // the file was written by a trainer of ours
 };

@@ -25,6 +25,7 @@ const formats = {
   text: x => String(x),
   loss: x => x.toFixed(4),
   delta: x => minus((x > 0 ? '+' : '') + x.toFixed(4)),
+  perplexity: x => (x < 1000 ? x.toFixed(2) : x.toPrecision(4)),
   count: x => Math.round(x).toLocaleString('en-US'),
   ms: x => (x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(3)),
   percent: x => (100 * x).toFixed(1) + '%',

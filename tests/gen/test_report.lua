@@ -2,6 +2,7 @@
 -- attention as bytes, and the page's text. tests/report checks how it looks in a browser.
 local check = require("tests.gen.check")
 local attention = require("gen.report.attention")
+local evaluations = require("gen.report.evaluations")
 local effects = require("gen.report.effects")
 local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
@@ -71,6 +72,66 @@ check.test("a run that its budget ended is finished", function()
     check.equal(#r.notes, status == "finished" and 0 or 1)
     check.equal(r.best.iter, 2)
   end
+end)
+
+-- A checkpoint as a trainer's begins, and what make eval says of one.
+local function checkpoint(hash)
+  return string.pack("<I8", 200) .. ('{"__metadata__":{"xxh3":"%s","xxh3_of":"format"'):format(hash)
+end
+local HASH = "0123456789abcdef"
+local function result_of(more, name)
+  return ('{"checkpoint": "elsewhere/%s", "checkpoint_xxh3": "%s", %s}\n'):format(name or "ckpt.safetensors", HASH,
+    more)
+end
+local function evals_of(texts)
+  local folder = root .. "/out/evaluated"
+  os.execute("rm -f " .. folder .. "/eval-*.json")
+  files.write(folder .. "/ckpt.safetensors", texts.ckpt or checkpoint(HASH))
+  files.write(folder .. "/state.safetensors", checkpoint("f" .. HASH:sub(2)))
+  for name, content in pairs(texts) do
+    if name ~= "ckpt" then files.write(("%s/eval-%s.json"):format(folder, name), content) end
+  end
+  local notes, shown = {}, {}
+  local list = evaluations.of(folder, function(...) notes[#notes + 1] = string.format(...) end)
+  for i, e in ipairs(list) do shown[i] = ("%s %s"):format(e.title, e.value) end
+  return table.concat(shown, "; "), notes, list
+end
+
+check.test("what make eval found of the checkpoint that is there", function()
+  local shown, notes, list = evals_of({
+    val = result_of('"split": "val", "loss": 1.5, "perplexity": 4.5, "bits_per_byte": 2.25, "block_size": 64, ' ..
+      '"stride": 64'),
+    text = result_of('"text": "a/b <c>.txt", "loss": 2, "perplexity": 7.5, "bits_per_byte": null, "block_size": 64, ' ..
+      '"stride": 16'),
+    hellaswag = result_of('"hellaswag": "x.bin", "accuracy": 0.25, "accuracy_sum": 0.5, "items": 40'),
+  })
+  check.equal(shown, "whole val: loss 1.5; whole val: perplexity 4.5; whole val: bits/byte 2.25; " ..
+    "b <c>.txt, stride 16: loss 2; b <c>.txt, stride 16: perplexity 7.5; b <c>.txt, stride 16: bits/byte nil; " ..
+    "HellaSwag: accuracy 0.25; HellaSwag: by sum 0.5")
+  check.equal(#notes, 0)
+  check.equal(list[4].id, "eval a/b <c>.txt, stride 16 loss", "another text of that name is another column")
+end)
+
+check.test("what make eval found of another checkpoint is not shown", function()
+  local val = result_of('"loss": 1.5')
+  for what, case in pairs({
+    ["is of an earlier ckpt.safetensors"] = { ckpt = checkpoint("f" .. HASH:sub(2)), val = val },
+    ["is of an earlier state.safetensors"] = { val = result_of('"loss": 1.5', "state.safetensors") },
+    ["does not say which weights it is of"] = { val = '{"checkpoint": "ckpt.safetensors", "loss": 1.5}' },
+    ["is not JSON"] = { val = val:sub(1, -4) },
+    ["is empty"] = { val = "" },
+    ["is not a JSON object"] = { val = "3" },
+    ["is longer than"] = { val = val .. (" "):rep(1 << 20) },
+  }) do
+    local shown, notes = evals_of(case)
+    check.equal(shown, "", what)
+    check.equal(#notes, 1, what)
+    has(notes, "^eval%-val%.json " .. what .. ".*, so it is not shown: make eval writes it again")
+  end
+  has(select(2, evals_of({ val = result_of('"loss": 1', "other.safetensors") })), "does not say which weights")
+  has(select(2, evals_of({ text = result_of('"loss": 1') })), "^eval%-text%.json holds no result")
+  check.equal((evals_of({ ckpt = "short", val = val })), "")
+  check.equal((evals_of({ ckpt = checkpoint(HASH):sub(1, 40), val = val })), "")
 end)
 
 check.test("a last line that is cut is ignored, and a note says so", function()

@@ -58,7 +58,8 @@ end
 
 -- One run's folder. spec: name, settings, max_iters, seed, and what goes wrong: last (the iteration where it stopped),
 -- nan_from, cut (the last line is cut off), evaluations (at most), no_info (an old run without run.json),
--- no_checkpoint. every: the steps from one line to the next.
+-- no_checkpoint. evaluated: by make eval; "later" if its checkpoint is another one now. every: the steps from one line
+-- to the next.
 function fixture.run(root, folder, spec)
   local s = { n_layer = 4, n_head = 4, n_embd = 128, batch_size = 16, dropout = 0.1, block_size = 64 }
   for key, value in pairs(spec.settings or {}) do s[key] = value end
@@ -98,8 +99,14 @@ function fixture.run(root, folder, spec)
   local text = table.concat(lines, "\n") .. "\n"
   files.write(path .. "/metrics.jsonl", spec.cut and text:sub(1, -20) or text)
   if not spec.no_checkpoint then
-    files.write(path .. "/ckpt.safetensors", "made up")
+    files.write(path .. "/ckpt.safetensors", string.pack("<I8", 90) .. '{"__metadata__":{"xxh3":"' .. digits .. '"}}')
     files.write(path .. "/state.safetensors", "made up")
+  end
+  if spec.evaluated then
+    local loss = select(2, losses(s, max_iters, salt))
+    files.write(path .. "/eval-val.json", json.encode({ checkpoint = folder .. "/ckpt.safetensors", split = "val",
+      checkpoint_xxh3 = spec.evaluated == "later" and "0" or digits, loss = loss, perplexity = math.exp(loss),
+      bits_per_byte = loss / math.log(2), block_size = s.block_size, stride = s.block_size }))
   end
   fixture.build(root, build, digits, s)
   return { name = spec.name, settings = spec.settings or {}, seed = seed, folder = folder,

@@ -72,6 +72,12 @@ addEventListener('load', () => setTimeout(() => {
       check(filter(`best<${limit}`) === scored.filter(run => run.best.val < limit).length, 'filtering by a figure');
       check(filter('rank=1') === 1, 'filtering by rank');
     }
+    if (R.D.evals.length) {
+      const { id } = R.D.evals[1], limit = runs.find(run => run.evals).evals[id];
+      const less = runs.filter(run => run.evals && run.evals[id] < limit).length;
+      check(filter(`perplexity<${limit}`) === less, 'filtering by what make eval found');
+      check(R.runs_table.csv().split('\r\n')[0].includes(R.D.evals[1].title), 'CSV lacks what make eval found');
+    }
     for (const f of R.D.factors) {
       const value = f.values[0];
       check(filter(`${f.key}=${value}`) === runs.filter(run => run.settings[f.key] === value).length, `filtering by ${f.key}`);

@@ -83,7 +83,9 @@ local root = fixture.project()
 
 -- A complete grid; the same with everything that can be wrong; one change at a time with seeds; any runs; a live one.
 fixture.sweep(root, "grid", "grid", { { key = "n_head", values = { 4, 8 } }, { key = "n_embd", values = { 128, 256 } },
-  { key = "max_iters", values = { 1000, 2000 } } }, { 1337 })
+  { key = "max_iters", values = { 1000, 2000 } } }, { 1337 }, function(spec, i)
+    spec.evaluated = i == 3 and "later" or i ~= 2
+  end)
 fixture.sweep(root, "broken", "grid", { { key = "n_head", values = { 4, 8 } },
   { key = "dropout", values = { 0.1, 0.2, 0.3 } } }, { 1 }, function(spec, i)
     if i == 2 then return false end
@@ -133,6 +135,14 @@ for _, page in ipairs(PAGES) do
     for _, view in ipairs(page.views) do
       local name = ("%d px, %s"):format(view[1], view[2])
       if not views[name] then wrong[#wrong + 1] = name .. ": no answer from the page" end
+    end
+    if page.name == "grid" then
+      local text = files.read(("%s/out/reports/grid.html"):format(root))
+      for _, said in ipairs({ '"title":"whole val: perplexity"', "eval-val.json is of an earlier ckpt.safetensors" }) do
+        if not text:find(said, 1, true) then wrong[#wrong + 1] = "does not say " .. said end
+      end
+      local _, count = text:gsub('"eval whole val loss":%d', "")
+      if count ~= 6 then wrong[#wrong + 1] = ("has %d evaluations, wanted 6"):format(count) end
     end
     if #wrong > 0 then error({ message = table.concat(wrong, "\n  ") }, 0) end
   end)

@@ -1,6 +1,6 @@
--- readers: what Lua reads of runs and sweeps (run.json, metrics.jsonl, plan.json, status.json) and of a model to import
--- (config.json), changed at random: the report is made of whatever is there, or refuses with one line; nothing is
--- raised that is not one. test_readers.sh runs it:
+-- readers: what Lua reads of runs and sweeps (run.json, metrics.jsonl, plan.json, status.json, eval-val.json) and of a
+-- model to import (config.json), changed at random: the report is made of whatever is there, or refuses with one line;
+-- nothing is raised that is not one. test_readers.sh runs it:
 --
 --     lua5.4 tests/torture/readers.lua SEED COUNT      in a fixture's project
 package.path = "./?.lua;" .. package.path
@@ -25,7 +25,9 @@ math.randomseed(seed)
 -- ---- what is there -------------------------------------------------------------------------------
 
 local factors = { { key = "n_head", values = { 4, 8 } } }
-fixture.sweep(".", "random", "grid", factors, { 1, 2 }, function(spec) spec.max_iters = 120 end)
+fixture.sweep(".", "random", "grid", factors, { 1, 2 }, function(spec)
+  spec.max_iters, spec.evaluated = 120, true
+end)
 files.write("out/sweeps/random/status.json", "{}")
 local runs = json.decode(files.read("out/sweeps/random/plan.json")).runs
 local first = runs[1].folder
@@ -36,6 +38,7 @@ for _, run in ipairs(runs) do
 end
 local targets = {
   "out/sweeps/random/plan.json", first .. "/run.json", first .. "/metrics.jsonl", first .. "/status.json",
+  first .. "/eval-val.json",
 }
 files.write(first .. "/status.json", '{"status":"done","code":0,"line":"all is well"}')
 -- Ten lines will do.

@@ -1,6 +1,6 @@
 #!/bin/sh
-# test_readers.sh: run.json, metrics.jsonl, status.json and plan.json, changed at random, are read by the report and the
-# sweep, which are in Lua: they make of them what they can, or refuse with one line (readers.lua).
+# test_readers.sh: run.json, metrics.jsonl, status.json, eval-val.json and plan.json, changed at random, are read by the
+# report and the sweep, which are in Lua: they make of them what they can, or refuse with one line (readers.lua).
 # Quick: 200 changed files; all: 20,000.
 # shares: nothing
 set -u
@@ -17,6 +17,6 @@ changed() {
 }
 check "changed files of runs and sweeps, SEED=$seed" changed
 tail -n 1 "$tmp/checked"
-reached "run.json, metrics.jsonl, status.json, plan.json, config.json, changed, read by report, sweep, import" \
+reached "run.json, metrics.jsonl, status.json, eval-val.json, plan.json, config.json, changed, read by report, sweep, import" \
     "$count files, $failed that stop them otherwise than with one line"
 finish

@@ -49,6 +49,12 @@ bytes_are() {
             os.exit(math.abs(token - byte) < 1e-12)'
 }
 check "bits per byte" bytes_are
+# The result says of which weights it is: by the hash that the checkpoint begins with.
+names_the_checkpoint() {
+    hash=$(head -c 200 "$out/model/ckpt.safetensors" | sed -n 's/.*"xxh3":"\([0-9a-f]*\)".*/\1/p')
+    [ ${#hash} = 16 ] && grep -qF "\"checkpoint_xxh3\": \"$hash\", \"split\": " "$tmp/json"
+}
+check "it names the checkpoint" names_the_checkpoint
 check "the other split" evaluate 3 8 --split=train
 check "of which each token but the first is predicted" grep -q '"targets": 13940,' "$tmp/json"
 

@@ -92,7 +92,7 @@ rows() { # folder, word, keys: what the CSV should be
 }
 same_rows() { # folder
     rows "$1" loss "iter loss lr grad_norm skipped ms tokens_per_s mfu" | cmp - "$tmp/$1/metrics.csv" &&
-        rows "$1" val_loss "iter train_loss val_loss ms" | cmp - "$tmp/$1/evaluations.csv"
+        rows "$1" val_loss "iter train_loss val_loss ms val_bpb" | cmp - "$tmp/$1/evaluations.csv"
 }
 check "metrics.csv and evaluations.csv" same_rows straight
 train stopped --checkpoint_interval=40 --max_iters=50 # no log yet but metrics.jsonl
