@@ -153,10 +153,11 @@ help: ## this list
 #=           a .gguf file, llm.c's .bin
 #= URL       make import: the address of such a file, or of a repository at Hugging Face
 #= SHA256    make import URL=: what the weights' file must have
-#= FORMAT    make export: safetensors
+#= FORMAT    make export: hf or safetensors
 #= TYPE      make export: float32 by default, bfloat16, float16: of the numbers in the file
 #= TO        make export: the file's or folder's path; default in the run's folder
-#= FILE      make inspect: a safetensors file, the index of several, or a data set's folder
+#= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
+#=           set's
 #= VERIFY=1  make inspect: check its hashes, and that its numbers are finite
 #= EVAL      make eval: val by default, train, or text
 #= STRIDE    make eval: tokens from one window to the next; default block_size

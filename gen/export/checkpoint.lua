@@ -9,6 +9,7 @@ local checkpoint = {}
 -- The keys that say what the weights compute, of a metadata's text; those of another machine or training are left out.
 local function words_of(text, path)
   local words = { "isa=generic", "batch_size=1" }
+  local bigram = (" " .. text .. " "):find(" model=bigram ", 1, true) -- then the keys of a GPT mean nothing, and are 0
   for word in text:gmatch("%S+") do
     local name = word:match("^([^=]*)=")
     local key = schema.key(name or "")
@@ -16,7 +17,7 @@ local function words_of(text, path)
       problem.fail(problem.DATA, path, "its config has '%s', which no key of this version is; export it with the " ..
         "version that wrote it", word)
     end
-    if key.shape or key.changes == "function" then words[#words + 1] = word end
+    if (key.shape or key.changes == "function") and not (key.gpt and bigram) then words[#words + 1] = word end
   end
   return words
 end

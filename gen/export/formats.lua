@@ -12,9 +12,19 @@ local problem = require "gen.config.problem"
 
 local FLOATS = { "float32", "bfloat16", "float16" }
 
+-- What a GPT-2 cannot be, in whoever's file.
+local GPT2_LACKS = {
+  { "model", "bigram", "a GPT-2 has layers" },
+  { "norm", "rmsnorm", "a GPT-2's norms are layernorms" },
+  { "attn_scale", "embd", "a GPT-2 divides scores by the root of the head size" },
+  { "lm_head_bias", true, "a GPT-2's head has no bias" },
+}
+
 local formats = {}
 
 formats.list = {
+  { name = "hf", what = "a folder for Hugging Face's transformers", types = FLOATS, notes = {}, lacks = GPT2_LACKS,
+    place = function(folder) return folder .. "/hf" end },
   { name = "safetensors", what = "a safetensors file with nanoGPT's names", types = FLOATS, lacks = {}, notes = {},
     place = function(folder, run, type) return ("%s/%s-%s.safetensors"):format(folder, run, type) end },
 }

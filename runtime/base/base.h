@@ -255,6 +255,27 @@ void replace_begin(struct replacement *r, const char *path);
 // temporary file is left.
 void replace_end(struct replacement *r);
 
+// ---- new_folder.c: a folder that appears whole or not at all ------------------------------------
+
+struct new_folder {
+    char *path, *temporary;
+    const char *const *names; // (count) of all files that may be put into it
+    int count;
+};
+// Makes path.tmp, an empty folder. False, with errno, if that cannot be.
+bool new_folder_begin(struct new_folder *folder, const char *path, const char *const *names,
+                      int count);
+// The path of a file in path.tmp, to write it there, synced. The caller frees.
+char *new_folder_path(const struct new_folder *folder, const char *name);
+// Writes and syncs one file. False, with errno.
+bool new_folder_put(const struct new_folder *folder, const char *name, const char *text,
+                    size_t length);
+// Renames path.tmp to path, which must not be there, so that it would survive a power cut. False,
+// with errno: nothing is left then, unless it is there and its name could not be synced.
+bool new_folder_end(struct new_folder *folder);
+// Removes path.tmp instead; errno stays as it was.
+void new_folder_drop(struct new_folder *folder);
+
 // ---- sync.c: what would survive a power cut -----------------------------------------------------
 
 // The bytes of a file, as far as they were written. False, with errno, if they might not.

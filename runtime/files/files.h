@@ -261,6 +261,7 @@ struct export_model {
 // a power cut. False with one line in error, and errno set: nothing is left then.
 typedef bool export_writer(const struct export_model *model, const char *path, char error[512]);
 export_writer export_safetensors; // nanoGPT's names and shapes
+export_writer export_hf;          // a folder, as transformers saves a GPT-2
 
 // ---- keys.c: the config's keys, as gen/config/keys.lua (the schema) describes them --------------
 // They come from run_keys.h, which is generated from the schema:
@@ -345,10 +346,20 @@ bool gpt2_files_are_in(const char *folder);
 char *gpt2_files_read(const char *folder);
 // The byte that a printable character stands for in those files. False if it stands for none.
 bool gpt2_byte_of(uint32_t shown, uint32_t *byte);
+// Writes bytes as those characters, in UTF-8: at most two bytes each. Returns how many.
+size_t gpt2_show(const char *bytes, size_t length, char *shown);
 // The same from a list of merges, "left right", and the tokens in the order of their ids, which
 // stand at `path`. Dies 65.
 char *gpt2_lists_read(const char *path, const struct slice *merges, size_t merges_count,
                       const struct slice *tokens, size_t tokens_count);
+
+// ---- hf_tokenizer.c: a tokenizer as Hugging Face's files ----------------------------------------
+
+void hf_write_vocabulary(FILE *out, const struct tokenizer *tokenizer); // vocab.json
+void hf_write_merges(FILE *out, const struct tokenizer *tokenizer);     // merges.txt, of GPT-2's
+void hf_write_tokenizer(FILE *out, const struct tokenizer *tokenizer);  // tokenizer.json
+// tokenizer_config.json, for a model of so many tokens of context.
+void hf_write_tokenizer_config(FILE *out, const struct tokenizer *tokenizer, int64_t context);
 
 // ---- pickle.c: the vocabulary in nanoGPT's meta.pkl, for prepare --------------------------------
 

@@ -140,6 +140,18 @@ bool gpt2_byte_of(uint32_t shown, uint32_t *byte) {
     return false;
 }
 
+size_t gpt2_show(const char *bytes, size_t length, char *shown) {
+    uint32_t character[256], hidden = 0x100;
+    for (int byte = 0; byte < 256; byte++) {
+        character[byte] = gpt2_is_seen(byte) ? (uint32_t)byte : hidden++;
+    }
+    size_t used = 0;
+    for (size_t i = 0; i < length; i++) {
+        used += (size_t)utf8_encode(character[(unsigned char)bytes[i]], shown + used);
+    }
+    return used;
+}
+
 // Adds the 256 bytes as tokens, printable ones first, and appends them to the tokenizer's string.
 static void gpt2_add_bytes(struct gpt2_files *files) {
     for (int hidden = 0; hidden < 2; hidden++) {

@@ -26,6 +26,7 @@ static const struct {
     const char *name;
     export_writer *write;
 } formats[] = {
+    {"hf", export_hf},
     {"safetensors", export_safetensors},
 };
 enum { EXPORT_FORMATS = sizeof formats / sizeof *formats };

@@ -3,9 +3,10 @@
 //     inspect [--verify=1] --file=PATH
 //
 // PATH is a safetensors file (a checkpoint or state of ours, or any other), the index of several
-// (NAME.safetensors.index.json), a GGUF file, llm.c's weights or tokenizer, or a data set's folder.
-// With --verify=1 all of it is checked: each hash that the file states, that all numbers are
-// finite, and a GGUF file's tokenizer. Exit codes: 65 damaged, 66 missing, 74 unreadable.
+// (NAME.safetensors.index.json), a GGUF file, llm.c's weights or tokenizer, the folder of Hugging
+// Face's model.safetensors, or a data set's. With --verify=1 all of it is checked: each hash that
+// the file states, that all numbers are finite, and a GGUF file's tokenizer. Exit codes: 65
+// damaged, 66 missing, 74 unreadable.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -29,7 +30,7 @@ static const char *inspect_kind(const struct safetensors *file) {
     if (safetensors_metadata(file, "imported")) {
         return "a checkpoint that make import made";
     }
-    if (safetensors_metadata(file, "exported")) {
+    if (safetensors_metadata(file, "exported") || safetensors_metadata(file, "diecast")) {
         return "a model that make export made";
     }
     if (format && !strcmp(format, "diecast")) {
@@ -235,6 +236,19 @@ static void inspect_data(const char *path, bool verify) {
     data_close(&data);
 }
 
+// The weights in a folder as Hugging Face's, or NULL. The caller frees.
+static char *inspect_weights_in(const char *folder) {
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    for (int i = 0; i < 2; i++) {
+        char *path = allocate_print("a path", "%s/%s", folder, names[i]);
+        if (path_is_there(path)) {
+            return path;
+        }
+        free(path);
+    }
+    return NULL;
+}
+
 int main(int argc, char **argv) {
     streams_open();
     const char *path = NULL, *verify = "";
@@ -248,12 +262,17 @@ int main(int argc, char **argv) {
         die(EXIT_USAGE, "--verify: found '%s', wanted 1 or nothing", verify);
     }
     struct stat status;
-    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
+    const bool folder = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    char *weights = folder ? inspect_weights_in(path) : NULL;
+    if (weights) {
+        inspect_model(weights, *verify);
+    } else if (folder) {
         inspect_data(path, *verify);
     } else if (llmc_magic(path) == LLMC_TOKENS) {
         inspect_tokens(path, *verify);
     } else {
         inspect_model(path, *verify);
     }
+    free(weights);
     return streams_close(EXIT_DONE);
 }

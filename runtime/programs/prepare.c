@@ -4,8 +4,9 @@
 //             [--gpt2=FOLDER] [--newlines=keep|lf]
 //
 // writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, or uint32 for a vocabulary above
-// 65,536, the text's characters split 90/10, as nanoGPT does) and DIR/meta.json. With --tokenizer=char a token is a character (a code
-// point) and its id is its rank among those in the text. With gpt2 it is one of GPT-2's, from
+// 65,536, the text's characters split 90/10, as nanoGPT does) and DIR/meta.json. With
+// --tokenizer=char a token is a character (a code point) and its id is its rank among those in the
+// text. With gpt2 it is one of GPT-2's, from
 // FOLDER/vocab.bpe and encoder.json (default data/gpt2); each split is encoded separately, and
 // <|endoftext|> in the text is ordinary text. The text is memory-mapped and read twice, so it may
 // be larger than memory. With newlines=lf each CR LF and each other CR is read as LF, as Python

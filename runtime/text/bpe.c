@@ -169,6 +169,17 @@ void bpe_free(struct bpe *bpe) {
     }
 }
 
+bool bpe_joins(const struct tokenizer *tokenizer, int32_t id, int32_t *left, int32_t *right) {
+    if (id < 256 || id == bpe_end_of_text(tokenizer->bpe)) {
+        return false;
+    }
+    const char *merge =
+        tokenizer->text + strlen("bpe gpt2 ") + 2 * 256 + 1 + 8 * (size_t)(id - 256);
+    *left = bpe_hex(merge, 4);
+    *right = bpe_hex(merge + 4, 4);
+    return true;
+}
+
 int32_t bpe_end_of_text(const struct bpe *bpe) {
     return bpe->end_of_text;
 }

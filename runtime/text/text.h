@@ -59,6 +59,8 @@ void bpe_free(struct bpe *bpe);
 // Encodes one piece of text, which may be any bytes, in n log n time; ids has room for `length`.
 // Returns the count. Dies 65 if the piece is longer than BPE_PIECE_MAX, 71 if memory is short.
 int64_t bpe_encode(const struct bpe *bpe, const char *piece, size_t length, int32_t *ids);
+// The tokens that a token of GPT-2's joins. False if it is a byte or <|endoftext|>.
+bool bpe_joins(const struct tokenizer *tokenizer, int32_t id, int32_t *left, int32_t *right);
 // The id of <|endoftext|>, or -1.
 int32_t bpe_end_of_text(const struct bpe *bpe);
 

@@ -35,6 +35,12 @@ verified() { # path words...
     done
 }
 
+# A checkpoint with made-up weights in $out/NAME; the words are tests/train/checkpoint.lua's.
+model() { # name words...
+    mkdir -p "$out/$1" && to=$out/$1/ckpt.safetensors && shift &&
+        lua5.4 tests/train/checkpoint.lua "$to" "$@"
+}
+
 # ---- safetensors ---------------------------------------------------------------------------------
 
 mkdir "$tmp/hf"
@@ -61,6 +67,121 @@ check "float16 read again" again float16
 check "the default is float32" export_of m --format=safetensors --to="$out/default"
 check "with the same bytes" cmp "$out/default" "$out/m/m-float32.safetensors"
 
+# ---- Hugging Face's folder ------------------------------------------------------------------------
+
+files_are() { # folder names
+    found=$(ls "$1") && [ "$(echo $found)" = "$2" ] || { echo "there are: $found"; return 1; }
+}
+has() { # file words...
+    file=$1
+    shift
+    for words in "$@"; do
+        grep -qF -- "$words" "$file" || { echo "no '$words' in"; cat "$file"; return 1; }
+    done
+}
+check "a folder for transformers" export_of m --format=hf
+check "its files" files_are "$out/m/hf" 'config.json generation_config.json model.safetensors'
+check "its sizes" has "$out/m/hf/config.json" '"n_layer": 2' '"n_head": 2' '"n_embd": 16' '"n_inner": 64' \
+    '"n_positions": 8' '"n_ctx": 8' '"vocab_size": 300' '"activation_function": "gelu_new"' \
+    '"tie_word_embeddings": true' '"bos_token_id": null' '"eos_token_id": null' '"torch_dtype": "float32"'
+check "all of it, by the folder's name" verified "$out/m/hf" 'a model that make export made; 28 tensors, 11,520 numbers' \
+    '28 of 28 tensors have a hash' 'F32   (16, 48)'
+# Each tensor as Hugging Face has it: what was imported comes out again.
+theirs() { # folder
+    build/inspect --file="$1" | sed -n 's/^  \(transformer\.\)\{0,1\}\([a-z]*[._][a-z0-9_.]*  *F32 .*\)/\2/p' |
+        tr -s ' ' | sort
+}
+same_names() {
+    theirs "$tmp/hf" >"$tmp/theirs" && theirs "$out/m/hf" | diff "$tmp/theirs" - && [ "$(wc -l <"$tmp/theirs")" = 28 ]
+}
+check "the tensors of the model that was imported" same_names
+import() { # name folder
+    lua5.4 gen/import.lua --build=build --out="$out" --name="$1" "$2"
+}
+# import(export(x)) has x's tensors.
+back() { # name
+    export_of "$1" --format=hf --to="$out/$1-hf" && verified "$out/$1-hf" && import "$1-back" "$out/$1-hf" &&
+        tensors "$out/$1/ckpt.safetensors" >"$tmp/own" &&
+        tensors "$out/$1-back/ckpt.safetensors" | cmp - "$tmp/own"
+}
+check "and back" back m
+for type in bfloat16 float16; do
+    check "a folder in $type" export_of m --format=hf --type=$type --to="$out/m-$type"
+    check "$type says so" has "$out/m-$type/config.json" "\"torch_dtype\": \"$type\""
+    check "$type: all of it" verified "$out/m-$type" '28 of 28 tensors have a hash' 'all numbers of 28 tensors of floats are finite'
+    check "$type is read again" import "m-$type-back" "$out/m-$type"
+done
+check "with characters" model char
+check "a folder with its tokenizer" export_of char --format=hf
+check "its files" files_are "$out/char/hf" \
+    'config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json vocab.json'
+check "its tokens" has "$out/char/hf/vocab.json" '{"\u000a":0," ":1,"a":2,"b":3,"é":4,"東":5,"😀":6}'
+check "its tokenizer" has "$out/char/hf/tokenizer.json" '"type":"WordLevel"' '"decoder":{"type":"Fuse"}' \
+    '{"\u000a":0," ":1,"a":2,"b":3,"é":4,"東":5,"😀":6}'
+check "its class" has "$out/char/hf/tokenizer_config.json" '"tokenizer_class": "PreTrainedTokenizerFast"' \
+    '"bos_token": null' '"eos_token": null'
+for case in 'gelu_tanh gelu_new' 'gelu_erf gelu' 'relu relu' 'silu silu'; do
+    check "activation ${case% *}" model act "activation=${case% *}"
+    check "is theirs" export_of act --format=hf --to="$out/act-${case#* }"
+    check "as ${case#* }" has "$out/act-${case#* }/config.json" "\"activation_function\": \"${case#* }\""
+done
+check "an untied head" model untied tie_weights=false
+check "is stored" export_of untied --format=hf
+check "as it is" verified "$out/untied/hf" 'lm_head.weight                      F32   (7, 16)'
+check "and said" has "$out/untied/hf/config.json" '"tie_word_embeddings": false'
+check "more rows than tokens" model padded vocab_size=10
+check "are kept" export_of padded --format=hf
+check "and not written" has "$out/padded/hf/generation_config.json" '"suppress_tokens": [7, 8, 9]'
+check "no biases" model plain bias=false
+check "are zeros" export_of plain --format=hf
+check "in all places" verified "$out/plain/hf" '28 tensors'
+check "biases of queries, keys and values alone" model qkv bias=false qkv_bias=true
+check "and zeros" export_of qkv --format=hf
+check "in the others" verified "$out/qkv/hf" '28 tensors'
+for case in 'model=bigram|model = bigram: a GPT-2 has layers' \
+    "norm=rmsnorm|norm = rmsnorm: a GPT-2's norms are layernorms" \
+    'attn_scale=embd|attn_scale = embd: a GPT-2 divides scores' \
+    "lm_head_bias=true|lm_head_bias = true: a GPT-2's head has no bias" \
+    "tie_weights=false lm_head_bias=true|lm_head_bias = true: a GPT-2's head has no bias"; do
+    # shellcheck disable=SC2086
+    check "${case%|*}" model lack ${case%|*}
+    check "is refused by name" refuses 65 "${case#*|}" export_of lack --format=hf
+done
+check "which the format of our own takes" export_of lack --format=safetensors
+leftover() {
+    mkdir "$out/left.tmp" && echo half >"$out/left.tmp/config.json" && echo half >"$out/left.tmp/model.safetensors.tmp" &&
+        export_of m --format=hf --to="$out/left/" && [ ! -e "$out/left.tmp" ] &&
+        files_are "$out/left" 'config.json generation_config.json model.safetensors' &&
+        cmp "$out/left/config.json" "$out/m/hf/config.json"
+}
+check "what a killed export left is no hindrance" leftover
+not_ours() {
+    mkdir "$out/other.tmp" && echo mine >"$out/other.tmp/mine"
+    export_of m --format=hf --to="$out/other" 2>"$tmp/line"
+    [ $? = 74 ] && grep -q 'other.tmp: cannot be made a folder: ' "$tmp/line" && [ "$(cat "$out/other.tmp/mine")" = mine ] &&
+        [ ! -e "$out/other" ]
+}
+check "a folder of somebody else's is" not_ours
+if [ -f data/gpt2/vocab.bpe ] && [ -f data/gpt2/encoder.json ]; then
+    cp -r "$tmp/hf" "$tmp/gpt2"
+    check "a model with GPT-2's tokens is written" lua5.4 tests/train/hf.lua "$tmp/gpt2" vocab=50257
+    cp data/gpt2/vocab.bpe "$tmp/gpt2/merges.txt"
+    cp data/gpt2/encoder.json "$tmp/gpt2/vocab.json"
+    check "and imported" import gpt2 "$tmp/gpt2"
+    check "and exported" export_of gpt2 --format=hf
+    check "its files" files_are "$out/gpt2/hf" 'config.json generation_config.json merges.txt model.safetensors tokenizer.json tokenizer_config.json vocab.json'
+    check "its merges" cmp data/gpt2/vocab.bpe "$out/gpt2/hf/merges.txt"
+    check "the token that ends a text" has "$out/gpt2/hf/config.json" '"bos_token_id": 50256' '"eos_token_id": 50256'
+    check "and back" back gpt2
+    check "with the same tokenizer, and all else" cmp "$out/gpt2/ckpt.safetensors" "$out/gpt2-back/ckpt.safetensors"
+    rm "$out/gpt2/hf/merges.txt"
+    check "tokenizer.json alone says it too" import gpt2-json "$out/gpt2/hf"
+    check "the same" cmp "$out/gpt2/ckpt.safetensors" "$out/gpt2-json/ckpt.safetensors"
+else
+    skipped=$((skipped + 1))
+    echo "test_export: GPT-2's tokens: skipped: data/gpt2/vocab.bpe and encoder.json are not there"
+fi
+
 # ---- what is wrong -------------------------------------------------------------------------------
 
 check "no format" refuses 64 'FORMAT: is missing; there are: ' export_of m
@@ -85,5 +206,32 @@ cp "$out/m/ckpt.safetensors" "$out/flipped"
 printf '\001' | dd of="$out/flipped/ckpt.safetensors" bs=1 seek=$(($(stat -c %s "$out/flipped/ckpt.safetensors") - 5)) \
     conv=notrunc 2>/dev/null
 check "a flipped byte" refuses 65 'has hash' export_of flipped --format=safetensors
+last_value() { # name bytes
+    model "$1" && printf "$2" | dd of="$out/$1/ckpt.safetensors" bs=1 conv=notrunc \
+        seek=$(($(stat -c %s "$out/$1/ckpt.safetensors") - 4)) 2>/dev/null
+}
+check "a weight that is no number" last_value nan '\000\000\300\177'
+check "is not exported" refuses 65 'lm_head.weight has a value that is not finite' export_of nan --format=hf
+check "a weight of 1e5" last_value large '\000\120\303\107'
+check "is none of float16" refuses 65 'lm_head.weight has the value 100000, and float16 ends at 65,504' \
+    export_of large --format=safetensors --type=float16
+check "but one of bfloat16" export_of large --format=safetensors --type=bfloat16
+check "another tensor" model more
+sed -i 's/transformer\.ln_f\.bias/transformer.ln_g.bias/' "$out/more/ckpt.safetensors"
+check "is refused by name" refuses 65 'has transformer.ln_g.bias, which its config does not have' export_of more --format=hf
+check "no config" model bare
+sed -i 's/"config":/"confit":/' "$out/bare/ckpt.safetensors"
+check "is refused" refuses 65 'has no config in its metadata' export_of bare --format=hf
+check "a config of another version" model later
+sed -i 's/attn_scale=head/attn_skale=head/' "$out/later/ckpt.safetensors"
+check "is refused by the key" refuses 65 "its config has 'attn_skale=head', which no key of this version is" \
+    export_of later --format=hf
+check "a config that is none" model wrong
+sed -i 's/n_layer=2/n_layer=0/' "$out/wrong/ckpt.safetensors"
+check "is refused by the value" refuses 65 'n_layer = 0; wanted a whole number from 1' export_of wrong --format=hf
+check "sizes that are not the weights'" model sizes
+sed -i 's/n_embd=16/n_embd=32/' "$out/sizes/ckpt.safetensors"
+check "are refused by name" refuses 65 'transformer.wte.weight is (7, 16), but its config makes it (7, 32)' \
+    export_of sizes --format=hf
 rm -rf "$out"
 finish
