@@ -70,7 +70,7 @@ local function add_stated(stated, words, found)
       stated.n_head = math.tointeger(value) or value
     end
   end
-  if stated.n_head == nil and not found.config then
+  if stated.n_head == nil and stated.model_type == "gpt2" and not found.config then
     problem.fail(problem.DATA, found.weights, "has no config.json beside it and does not say how many heads the " ..
       "model has; make import ... SET=\"n_head=12\" does")
   end

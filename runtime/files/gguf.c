@@ -63,12 +63,12 @@ static bool gguf_fail(struct gguf_reader *r, const char *format, ...) {
 
 // ---- pieces ------------------------------------------------------------------------------------
 
-static bool gguf_skip(struct gguf_reader *r, size_t bytes) {
+static bool gguf_skip(struct gguf_reader *r, uint64_t bytes) {
     if (bytes > r->left) {
         return false;
     }
-    r->at += bytes;
-    r->left -= bytes;
+    r->at += (size_t)bytes;
+    r->left -= (size_t)bytes;
     return true;
 }
 
@@ -82,11 +82,11 @@ static bool gguf_take(struct gguf_reader *r, void *to, size_t bytes) {
 
 static bool gguf_text(struct gguf_reader *r, struct slice *text) {
     uint64_t length;
-    if (!gguf_take(r, &length, sizeof length) || length > r->left) {
+    if (!gguf_take(r, &length, sizeof length) || !gguf_skip(r, length)) {
         return false;
     }
-    *text = (struct slice){r->at, (size_t)length};
-    return gguf_skip(r, (size_t)length);
+    *text = (struct slice){r->at - (size_t)length, (size_t)length};
+    return true;
 }
 
 // How far the file is read, for messages about its end.

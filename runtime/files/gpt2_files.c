@@ -388,6 +388,10 @@ char *gpt2_files_read(const char *folder) {
 char *gpt2_lists_read(const char *path, const struct slice *merges, size_t merges_count,
                       const struct slice *tokens, size_t tokens_count) {
     static const char end[] = TOKENIZER_END_OF_TEXT;
+    if (!merges_count) {
+        die(EXIT_DATA, "%s: its tokens are no rising list of characters, and no merges make others",
+            path);
+    }
     struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
     gpt2_make_room(files, merges_count);
     gpt2_add_bytes(files);

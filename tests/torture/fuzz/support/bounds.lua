@@ -59,6 +59,15 @@ for _, n in ipairs(numbers) do
     header[at] = bits & 0xffffffff
     add("llmc", ("<I4I4I4I4I4I4I4I4"):pack(table.unpack(header)) .. ("x"):rep(116))
   end
+  -- Counts, lengths, a shape and an offset of a GGUF file of one list of texts and one tensor.
+  for at = 1, 8 do
+    -- Pairs, tensors, a key's length, texts, a text's length, a row's, rows, the offset.
+    local m = { 1, 1, 1, 1, 1, 4, 1, 0 }
+    m[at] = bits
+    local file = ("<c4I4i8i8i8c1I4I4i8i8c1s8I4i8i8I4i8"):pack("GGUF", 3, m[2], m[1], m[3], "k", 9, 8, m[4], m[5],
+      "t", "a", 2, m[6], m[7], 0, m[8])
+    add("gguf", "\0" .. file .. ("\0"):rep(-#file % 32) .. ("x"):rep(32))
+  end
   add("llmc_tokens", ("<I4I4I4I4"):pack(20240328, 2, bits & 0xffffffff, 0) .. "\1a\1b")
   add("llmc_tokens", ("<I4I4I4I4"):pack(20240328, 2, 2, bits & 0xffffffff) .. "\1a\1b")
 end

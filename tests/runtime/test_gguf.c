@@ -1,0 +1,339 @@
+// test_gguf.c: the reader of GGUF files: what it finds in one, of both versions; a file that is cut
+// at every byte; and each number of a file wrong. tests/train/test_gguf.sh imports whole models.
+#include "runtime/files/files.h"
+#include "tests/runtime/suite.h"
+
+static struct safetensors file;
+static char error[SAFETENSORS_ERROR];
+static char made[4096];
+static size_t length;
+
+// ---- a file whose numbers can be made wrong, one at a time --------------------------------------
+
+enum place {
+    NOTHING,
+    VERSION,
+    TENSORS,
+    PAIRS,
+    KEY_LENGTH,
+    VALUE_TYPE,
+    TEXT_LENGTH,
+    FLAG,
+    ITEM_TYPE,
+    LIST_COUNT,
+    LIST_TEXT,
+    NUMBERS_COUNT,
+    ALIGNMENT,
+    NAME_LENGTH,
+    DIMENSIONS,
+    ROW,
+    ROWS,
+    TYPE,
+    FIRST_AT,
+    SECOND_AT,
+    THIRD_AT,
+};
+static enum place wrong;
+static uint64_t instead;
+static const char *second_key, *second_name; // other ones than the first
+
+static void put(const void *bytes, size_t count) {
+    ck_assert_uint_le(length + count, sizeof made);
+    memcpy(made + length, bytes, count);
+    length += count;
+}
+
+static void number(enum place place, size_t bytes, uint64_t value) {
+    value = place != NOTHING && place == wrong ? instead : value;
+    put(&value, bytes);
+}
+
+static void text(enum place place, const char *value) {
+    number(place, 8, strlen(value));
+    put(value, strlen(value));
+}
+
+static void tensor(const char *name, int dimensions, const uint64_t *sizes, uint32_t type,
+                   enum place at, uint64_t offset) {
+    const bool first = at == FIRST_AT;
+    text(first ? NAME_LENGTH : NOTHING, name);
+    number(first ? DIMENSIONS : NOTHING, 4, (uint64_t)dimensions);
+    for (int d = 0; d < dimensions; d++) {
+        number(!first ? NOTHING : d == 0 ? ROW : ROWS, 8, sizes[d]);
+    }
+    number(first ? TYPE : NOTHING, 4, type);
+    number(at, 8, offset);
+}
+
+static void align(void) {
+    while (length % 64) {
+        put("", 1);
+    }
+}
+
+// Six pairs; three tensors at 0, 128 and 192 of the data, which ends at its alignment of 64.
+static void make(void) {
+    static const uint64_t matrix[] = {4, 6}, row[] = {5}, blocks[] = {32, 2};
+    length = 0;
+    put("GGUF", 4);
+    number(VERSION, 4, 3);
+    number(TENSORS, 8, 3);
+    number(PAIRS, 8, 6);
+    text(KEY_LENGTH, "general.architecture");
+    number(VALUE_TYPE, 4, GGUF_TEXT);
+    text(TEXT_LENGTH, "gpt2");
+    text(NOTHING, "general.alignment");
+    number(NOTHING, 4, GGUF_U32);
+    number(ALIGNMENT, 4, 64);
+    text(NOTHING, second_key ? second_key : "a.flag");
+    number(NOTHING, 4, GGUF_BOOL);
+    number(FLAG, 1, 1);
+    text(NOTHING, "a.list");
+    number(NOTHING, 4, GGUF_LIST);
+    number(ITEM_TYPE, 4, GGUF_TEXT);
+    number(LIST_COUNT, 8, 2);
+    text(NOTHING, "one");
+    text(LIST_TEXT, "three");
+    text(NOTHING, "numbers");
+    number(NOTHING, 4, GGUF_LIST);
+    number(NOTHING, 4, GGUF_I16);
+    number(NUMBERS_COUNT, 8, 3);
+    number(NOTHING, 2, 7);
+    number(NOTHING, 2, (uint64_t)-7);
+    number(NOTHING, 2, 9);
+    text(NOTHING, "large");
+    number(NOTHING, 4, GGUF_U64);
+    number(NOTHING, 8, UINT64_MAX);
+    tensor("matrix", 2, matrix, 0, FIRST_AT, 0);
+    tensor(second_name ? second_name : "row", 1, row, 1, SECOND_AT, 128);
+    tensor("blocks", 2, blocks, 8, THIRD_AT, 192);
+    align();
+    for (int i = 0; i < 24; i++) {
+        const float x = (float)i;
+        put(&x, 4);
+    }
+    align();
+    for (int i = 0; i < 5; i++) {
+        number(NOTHING, 2, 0x3c00); // 1 in float16
+    }
+    align();
+    for (int block = 0; block < 2; block++) {
+        number(NOTHING, 2, block ? 0xb800 : 0x3800); // -0.5, 0.5
+        for (int i = 0; i < 32; i++) {
+            number(NOTHING, 1, (uint64_t)(i - 16));
+        }
+    }
+    align();
+}
+
+static void opens(void) {
+    enum exit_code code;
+    suite_write("m", made, length);
+    ck_assert_msg(gguf_open(&file, suite_path("m"), error, &code), "%s", error);
+}
+
+static void refused(const char *words) {
+    enum exit_code code = EXIT_DONE;
+    suite_write("m", made, length);
+    ck_assert_msg(!gguf_open(&file, suite_path("m"), error, &code), "%zu bytes: %s", length, words);
+    ck_assert_int_eq(code, EXIT_DATA);
+    ck_assert_msg(strstr(error, words) && !strchr(error, '\n'), "%s: %s", words, error);
+}
+
+// ---- what is right ------------------------------------------------------------------------------
+
+START_TEST(pairs_and_tensors_are_found) {
+    for (int version = 2; version <= 3; version++) {
+        wrong = VERSION;
+        instead = (uint64_t)version;
+        make();
+        opens();
+        ck_assert_int_eq(file.count, 3);
+        ck_assert_int_eq(file.pairs_count, 6);
+        const struct tensor_view *matrix = safetensors_find(&file, "matrix");
+        ck_assert(matrix->ndim == 2 && matrix->dims[0] == 6 && matrix->dims[1] == 4);
+        ck_assert(matrix->data[23] == 23 && matrix->bytes == 96);
+        ck_assert_str_eq(safetensors_find(&file, "row")->dtype, "F16");
+        ck_assert_str_eq(safetensors_find(&file, "blocks")->dtype, "Q8_0");
+        int64_t x;
+        const struct gguf_pair *list = gguf_find(&file, "a.list"),
+                               *some = gguf_find(&file, "numbers");
+        struct slice *texts = gguf_texts(list);
+        ck_assert(list->count == 2 && slice_is(texts[0], "one") && slice_is(texts[1], "three"));
+        free(texts);
+        ck_assert(gguf_integer(some, 1, &x) && x == -7);
+        ck_assert(gguf_integer(some, 2, &x) && x == 9 && !gguf_integer(some, 3, &x));
+        ck_assert(!gguf_integer(gguf_find(&file, "large"), 0, &x)); // above INT64_MAX
+        ck_assert(!gguf_integer(gguf_find(&file, "a.flag"), 0, &x));
+        ck_assert_ptr_null(gguf_find(&file, "a.fla"));
+        ck_assert(foreign_adapt(&file, NULL, 0, error));
+        const float *blocks = safetensors_find(&file, "blocks")->data;
+        ck_assert(blocks[0] == -8 && blocks[31] == 7.5f && blocks[32] == 8 && blocks[33] == 7.5f);
+        ck_assert(safetensors_find(&file, "row")->data[4] == 1);
+        safetensors_close(&file);
+    }
+}
+END_TEST
+
+START_TEST(halves_of_a_byte_are_numbers) {
+    char block[20] = {0x00, 0x40, 0x00, 0x3c}; // 2 and 1
+    float x[32];
+    for (int i = 0; i < 16; i++) {
+        block[4 + i] = (char)(i | (15 - i) << 4);
+    }
+    blocks_read("Q4_1", block, 0, 32, x);
+    ck_assert(x[0] == 1 && x[5] == 11 && x[15] == 31 && x[16] == 31 && x[31] == 1);
+    memmove(block + 2, block + 4, 16);
+    blocks_read("Q4_0", block, 0, 32, x);
+    ck_assert(x[0] == -16 && x[8] == 0 && x[15] == 14 && x[16] == 14 && x[31] == -16);
+    ck_assert(!blocks_are_read("Q5_0"));
+    ck_assert_uint_eq(blocks_count("Q4_1", 40), 64);
+}
+END_TEST
+
+// ---- what is not --------------------------------------------------------------------------------
+
+START_TEST(cut_files_are_refused) {
+    make();
+    // The last tensor ends 60 bytes before the file, which may end there too.
+    const size_t whole = length, end = whole - 60;
+    for (length = 0; length < whole; length++) {
+        if (length != end) {
+            refused(length < 24 ? "truncated" : length > end ? "its tensors end at byte" : "");
+        }
+    }
+    length = end;
+    opens();
+    safetensors_close(&file);
+    length = whole;
+    put("", 1);
+    refused("its tensors end at byte");
+}
+END_TEST
+
+START_TEST(wrong_numbers_are_refused) {
+    static const struct {
+        enum place place;
+        uint64_t number;
+        const char *words;
+    } cases[] = {
+        {VERSION, 1, "is of GGUF's version 1; 2 or 3 is wanted"},
+        {VERSION, 4, "is of GGUF's version 4"},
+        {VERSION, 0x03000000, "is a big-endian GGUF file"},
+        {TENSORS, 1ull << 40, "would have 1099511627776 tensors, but has"},
+        {TENSORS, UINT64_MAX, "tensors, but has"},
+        {TENSORS, 4, ""},
+        {TENSORS, 2, "its tensors end at byte"},
+        {PAIRS, 1ull << 40, "would have 1099511627776 keys, but has"},
+        {PAIRS, UINT64_MAX, "keys, but has"},
+        {PAIRS, 7, ""},
+        {PAIRS, 5, ""},
+        {KEY_LENGTH, UINT64_MAX, "ends within a key, at byte 32"},
+        {KEY_LENGTH, 1ull << 32 | 20, "ends within a key, at byte 32"},
+        {KEY_LENGTH, 0, "has a key that is empty or holds a zero"},
+        {KEY_LENGTH, 22, "has a key that is empty or holds a zero"},
+        {VALUE_TYPE, 13, "general.architecture is of type 13, which is none"},
+        {VALUE_TYPE, UINT32_MAX, "general.architecture is of type 4294967295"},
+        {TEXT_LENGTH, UINT64_MAX, "text 1 of general.architecture is longer than the file"},
+        {TEXT_LENGTH, 1ull << 62, "text 1 of general.architecture is longer than the file"},
+        {FLAG, 2, "a.flag is neither true nor false"},
+        {ITEM_TYPE, GGUF_LIST, "a.list is of type 9, which is none"},
+        {ITEM_TYPE, 99, "a.list is of type 99"},
+        {LIST_COUNT, UINT64_MAX, "a.list has 18446744073709551615 values, but"},
+        {LIST_COUNT, 1ull << 61, "a.list has 2305843009213693952 values, but"},
+        {LIST_COUNT, 60, ""},
+        {LIST_TEXT, 1ull << 63, "text 2 of a.list is longer than the file"},
+        {NUMBERS_COUNT, 1ull << 63, "numbers has 9223372036854775808 values, but"},
+        {NUMBERS_COUNT, 1ull << 31, "numbers has 2147483648 values, but"},
+        {ALIGNMENT, 0, "its general.alignment is no power of two"},
+        {ALIGNMENT, 48, "its general.alignment is no power of two"},
+        {ALIGNMENT, 1u << 31, "it is truncated"},
+        {ALIGNMENT, 32, ""},
+        {NAME_LENGTH, UINT64_MAX, "ends within a tensor's name"},
+        {NAME_LENGTH, 0, "has a tensor whose name is empty or holds a zero"},
+        {NAME_LENGTH, 8, "has a tensor whose name is empty or holds a zero"},
+        {DIMENSIONS, 5, "tensor 'matrix' has 5 dimensions; 4 at most"},
+        {DIMENSIONS, UINT32_MAX, "tensor 'matrix' has 4294967295 dimensions"},
+        {ROW, UINT64_MAX, "tensor 'matrix' has a shape that is no size of anything"},
+        {ROW, 1ull << 63, "tensor 'matrix' has a shape that is no size of anything"},
+        {ROW, 1ull << 62, "tensor 'matrix' has a shape that is no size of anything"},
+        {ROW, 3074457345618258603, "tensor 'matrix' has a shape that is no size of"}, // * 6 is 2
+        {ROW, 1ull << 60, "tensor 'matrix' is larger than the file"},
+        {ROW, 1ull << 32 | 4, "tensor 'matrix' is larger than the file"},
+        {ROWS, 1ull << 61, "tensor 'matrix' is larger than the file"},
+        {ROWS, 1ull << 60 | 6, "tensor 'matrix' is larger than the file"},
+        {ROWS, 12, "tensor 'row' overlaps the one before it at byte 128"},
+        {ROWS, 2, "tensor 'row' leaves a hole before it at byte 128"},
+        {TYPE, 4, "tensor 'matrix' is of ggml's type 4, which is none that can be read"},
+        {TYPE, 42, "tensor 'matrix' is of ggml's type 42"},
+        {TYPE, UINT32_MAX, "tensor 'matrix' is of ggml's type 4294967295"},
+        {TYPE, 8, "tensor 'matrix' has rows of 4 numbers, which blocks of 32 of type Q8_0"},
+        {FIRST_AT, 64, "tensor 'matrix' leaves a hole before it at byte 64"},
+        {SECOND_AT, 160, "tensor 'row' is at byte 160 of the data, no multiple of its alignment"},
+        {SECOND_AT, 0, "tensor 'row' overlaps the one before it at byte 0"},
+        {SECOND_AT, 256, "tensor 'row' leaves a hole before it at byte 256"},
+        {THIRD_AT, 1ull << 32 | 192, "tensor 'blocks' leaves a hole before it"},
+        {THIRD_AT, UINT64_MAX - 63, "tensor 'blocks' leaves a hole before it"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        wrong = cases[i].place;
+        instead = cases[i].number;
+        make();
+        refused(cases[i].words);
+    }
+}
+END_TEST
+
+START_TEST(nothing_is_there_twice) {
+    second_key = "general.alignment";
+    make();
+    refused("has general.alignment twice");
+    second_key = NULL;
+    second_name = "matrix";
+    make();
+    refused("has tensor 'matrix' twice");
+}
+END_TEST
+
+START_TEST(other_files_are_named) {
+    make();
+    made[3] = 'X';
+    refused("does not begin with GGUF");
+    length = 0;
+    put("version https://git-lfs.github.com/spec/v1\noid sha256:0", 56);
+    refused("is Git LFS's pointer to a file");
+    length = 0;
+    put("<!doctype html><html>        ", 29);
+    refused("begins with '<', as a page of the web does");
+    enum exit_code code;
+    ck_assert(!gguf_open(&file, suite_path("none"), error, &code) && code == EXIT_MISSING);
+    ck_assert(!gguf_is(suite_path("none")) && !gguf_is(suite_path("m")) && gguf_is("m.gguf"));
+    make();
+    suite_write("m", made, length);
+    ck_assert(gguf_is(suite_path("m")));
+}
+END_TEST
+
+START_TEST(files_without_tensors_are_read) {
+    for (int aligned = 0; aligned < 2; aligned++) {
+        length = 0;
+        put("GGUF", 4);
+        number(NOTHING, 4, 3);
+        number(NOTHING, 8, 0);
+        number(NOTHING, 8, 0);
+        put("\0\0\0\0\0\0\0", aligned ? 8 : 0);
+        opens();
+        ck_assert(file.count == 0 && file.pairs_count == 0);
+        safetensors_close(&file);
+    }
+}
+END_TEST
+
+int main(void) {
+    const TTest *const tests[] = {
+        pairs_and_tensors_are_found,    halves_of_a_byte_are_numbers, cut_files_are_refused,
+        wrong_numbers_are_refused,      nothing_is_there_twice,       other_files_are_named,
+        files_without_tensors_are_read,
+    };
+    return suite_main("gguf", tests, sizeof tests / sizeof *tests);
+}
