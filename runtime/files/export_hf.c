@@ -10,7 +10,6 @@
 // of it. It is there, and not in config.json, since transformers does not keep it when it saves
 // weights that it has changed.
 #include "runtime/files/files.h"
-#include "runtime/kernel/emitted.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,23 +23,11 @@ enum { EXPORT_HF_NAMES = sizeof export_hf_names / sizeof *export_hf_names };
 
 // ---- the config ---------------------------------------------------------------------------------
 
-static struct pair export_hf_key(const struct export_model *model, const char *key) {
-    struct pair pair;
-    if (!pairs_find(model->config, key, (int)strlen(key), &pair)) {
-        die(EXIT_INTERNAL, "export: the config has no %s", key);
-    }
-    return pair;
-}
-
-static int64_t export_hf_number(const struct export_model *model, const char *key) {
-    return strtoll(export_hf_key(model, key).value, NULL, 10);
-}
-
 // Our activations, and theirs.
 static const char *export_hf_activation(const struct export_model *model) {
     static const char *const names[][2] = {
         {"gelu_tanh", "gelu_new"}, {"gelu_erf", "gelu"}, {"relu", "relu"}, {"silu", "silu"}};
-    const struct pair pair = export_hf_key(model, "activation");
+    const struct pair pair = export_key(model, "activation");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if ((size_t)pair.value_length == strlen(names[i][0]) &&
             !memcmp(pair.value, names[i][0], strlen(names[i][0]))) {
@@ -62,18 +49,17 @@ static void export_hf_ends(FILE *out, const struct export_model *model) {
 }
 
 static void export_hf_config(FILE *out, const struct export_model *model) {
-    const long long width = export_hf_number(model, "n_embd");
-    const long long context = export_hf_number(model, "block_size");
-    const bool tied = !memcmp(export_hf_key(model, "tie_weights").value, "true", 4);
+    const long long width = export_number(model, "n_embd");
+    const long long context = export_number(model, "block_size");
+    const bool tied = !memcmp(export_key(model, "tie_weights").value, "true", 4);
     const char *type = number_type_name(model->type);
     fprintf(out,
             "{\n  \"architectures\": [\"GPT2LMHeadModel\"],\n  \"model_type\": \"gpt2\",\n"
             "  \"n_layer\": %lld,\n  \"n_head\": %lld,\n  \"n_embd\": %lld,\n"
             "  \"n_inner\": %lld,\n  \"n_positions\": %lld,\n  \"n_ctx\": %lld,\n"
             "  \"vocab_size\": %lld,\n",
-            (long long)export_hf_number(model, "n_layer"),
-            (long long)export_hf_number(model, "n_head"), width, 4 * width, context, context,
-            (long long)export_hf_number(model, "vocab_size"));
+            (long long)export_number(model, "n_layer"), (long long)export_number(model, "n_head"),
+            width, 4 * width, context, context, (long long)export_number(model, "vocab_size"));
     export_hf_ends(out, model);
     fprintf(out,
             "  \"activation_function\": \"%s\",\n  \"layer_norm_epsilon\": 1e-05,\n"
@@ -88,7 +74,7 @@ static void export_hf_config(FILE *out, const struct export_model *model) {
 
 // Rows of the head without a token get no text, as in our sampler.
 static void export_hf_generation(FILE *out, const struct export_model *model) {
-    const int64_t rows = export_hf_number(model, "vocab_size");
+    const int64_t rows = export_number(model, "vocab_size");
     const int64_t tokens = model->tokenizer ? model->tokenizer->vocab_size : rows;
     fputs("{\n", out);
     export_hf_ends(out, model);
@@ -104,57 +90,17 @@ static void export_hf_generation(FILE *out, const struct export_model *model) {
 
 // ---- the tensors --------------------------------------------------------------------------------
 
-// Whether the tensor is a weight whose module has a bias in GPT-2.
-static bool export_hf_wants_bias(const struct tensor_out *tensor) {
-    static const char *const modules[] = {"ln_1",     "attn.c_attn", "attn.c_proj",     "ln_2",
-                                          "mlp.c_fc", "mlp.c_proj",  "transformer.ln_f"};
-    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
-        char end[32];
-        const int tail = snprintf(end, sizeof end, "%s.weight", modules[i]);
-        const size_t length = strlen(tensor->name);
-        if (length >= (size_t)tail && !strcmp(tensor->name + length - (size_t)tail, end)) {
-            return true;
+// The layers' weights, which are (in, out) in the file.
+static void export_hf_transpose(struct tensor_out *tensors, int count) {
+    for (int i = 0; i < count; i++) {
+        struct tensor_out *tensor = &tensors[i];
+        if (tensor->ndim == 2 && strstr(tensor->name, ".h.")) {
+            const int64_t rows = tensor->dims[0];
+            tensor->transposed = true;
+            tensor->dims[0] = tensor->dims[1];
+            tensor->dims[1] = rows;
         }
     }
-    return false;
-}
-
-static bool export_hf_has(const struct export_model *model, const char *name) {
-    for (int i = 0; i < model->count; i++) {
-        if (!strcmp(model->tensors[i].name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-// The tensors of the file. The caller frees.
-static struct tensor_out *export_hf_tensors(const struct export_model *model, int *count) {
-    struct tensor_out *out = allocate(2 * (size_t)model->count, sizeof *out, "a list of tensors");
-    *count = 0;
-    for (int i = 0; i < model->count; i++) {
-        const struct param *param = model->at[i].param;
-        if (param->copy) {
-            continue; // a tied head
-        }
-        struct tensor_out *weight = &out[(*count)++];
-        *weight = model->tensors[i];
-        if (strstr(param->name, "%d") && param->ndim == 2) {
-            weight->transposed = true;
-            weight->dims[0] = model->tensors[i].dims[1];
-            weight->dims[1] = model->tensors[i].dims[0];
-        }
-        if (export_hf_wants_bias(weight)) {
-            struct tensor_out bias = {
-                .ndim = 1, .dims = {model->tensors[i].dims[0]}, .type = model->type};
-            snprintf(bias.name, sizeof bias.name, "%.*s.bias",
-                     (int)(strlen(weight->name) - strlen(".weight")), weight->name);
-            if (!export_hf_has(model, bias.name)) {
-                out[(*count)++] = bias;
-            }
-        }
-    }
-    return out;
 }
 
 // ---- the folder ---------------------------------------------------------------------------------
@@ -178,7 +124,7 @@ static void export_hf_tokenizer(FILE *out, const struct export_model *model) {
 }
 
 static void export_hf_tokenizer_config(FILE *out, const struct export_model *model) {
-    hf_write_tokenizer_config(out, model->tokenizer, export_hf_number(model, "block_size"));
+    hf_write_tokenizer_config(out, model->tokenizer, export_number(model, "block_size"));
 }
 
 static bool export_hf_text(const struct export_hf *hf, const char *name,
@@ -213,7 +159,8 @@ bool export_hf(const struct export_model *model, const char *path, char error[51
         return false;
     }
     int count;
-    struct tensor_out *tensors = export_hf_tensors(model, &count);
+    struct tensor_out *tensors = export_gpt2_tensors(model, &count);
+    export_hf_transpose(tensors, count);
     const char *const metadata[] = {"format", "pt", "diecast", model->config};
     char *weights = new_folder_path(&hf.folder, "model.safetensors");
     bool good = safetensors_write(weights, tensors, count, metadata, 2, error);

@@ -263,6 +263,15 @@ typedef bool export_writer(const struct export_model *model, const char *path, c
 export_writer export_safetensors; // nanoGPT's names and shapes
 export_writer export_hf;          // a folder, as transformers saves a GPT-2
 
+// ---- export_gpt2.c: what the writers of a GPT-2 share -------------------------------------------
+
+// A value of the config, which has it; and as a number.
+struct pair export_key(const struct export_model *model, const char *key);
+int64_t export_number(const struct export_model *model, const char *key);
+// The tensors without a tied head, and with zeros (data NULL) for the biases that a GPT-2 always
+// has and the model lacks, each behind its weight. The caller frees.
+struct tensor_out *export_gpt2_tensors(const struct export_model *model, int *count);
+
 // ---- keys.c: the config's keys, as gen/config/keys.lua (the schema) describes them --------------
 // They come from run_keys.h, which is generated from the schema:
 //     KEY(name, changes, shape, absent)

@@ -1,0 +1,68 @@
+// export_gpt2.c: what the writers of a GPT-2's files share: the config's values, and the tensors
+// that every GPT-2 has.
+#include "runtime/files/files.h"
+#include "runtime/kernel/emitted.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// ---- the config ---------------------------------------------------------------------------------
+
+struct pair export_key(const struct export_model *model, const char *key) {
+    struct pair pair;
+    if (!pairs_find(model->config, key, (int)strlen(key), &pair)) {
+        die(EXIT_INTERNAL, "export: the config has no %s", key);
+    }
+    return pair;
+}
+
+int64_t export_number(const struct export_model *model, const char *key) {
+    return strtoll(export_key(model, key).value, NULL, 10);
+}
+
+// ---- the tensors --------------------------------------------------------------------------------
+
+// Whether the tensor is a weight whose module has a bias in GPT-2.
+static bool export_gpt2_wants_bias(const struct tensor_out *tensor) {
+    static const char *const modules[] = {"ln_1",     "attn.c_attn", "attn.c_proj",     "ln_2",
+                                          "mlp.c_fc", "mlp.c_proj",  "transformer.ln_f"};
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+        char end[32];
+        const int tail = snprintf(end, sizeof end, "%s.weight", modules[i]);
+        const size_t length = strlen(tensor->name);
+        if (length >= (size_t)tail && !strcmp(tensor->name + length - (size_t)tail, end)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool export_gpt2_has(const struct export_model *model, const char *name) {
+    for (int i = 0; i < model->count; i++) {
+        if (!strcmp(model->tensors[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct tensor_out *export_gpt2_tensors(const struct export_model *model, int *count) {
+    struct tensor_out *out = allocate(2 * (size_t)model->count, sizeof *out, "a list of tensors");
+    *count = 0;
+    for (int i = 0; i < model->count; i++) {
+        if (model->at[i].param->copy) {
+            continue; // a tied head
+        }
+        const struct tensor_out *weight = &out[*count];
+        out[(*count)++] = model->tensors[i];
+        if (export_gpt2_wants_bias(weight)) {
+            struct tensor_out bias = {.ndim = 1, .dims = {weight->dims[0]}, .type = model->type};
+            snprintf(bias.name, sizeof bias.name, "%.*s.bias",
+                     (int)(strlen(weight->name) - strlen(".weight")), weight->name);
+            if (!export_gpt2_has(model, bias.name)) {
+                out[(*count)++] = bias;
+            }
+        }
+    }
+    return out;
+}
