@@ -260,6 +260,7 @@ struct export_model {
 // Writes path, a file or a folder that is not there, whole or not at all, so that it would survive
 // a power cut. False with one line in error, and errno set: nothing is left then.
 typedef bool export_writer(const struct export_model *model, const char *path, char error[512]);
+export_writer export_llmc;        // llm.c's weights, and gpt2_tokenizer.bin beside them
 export_writer export_safetensors; // nanoGPT's names and shapes
 export_writer export_hf;          // a folder, as transformers saves a GPT-2
 

@@ -27,6 +27,7 @@ static const struct {
     export_writer *write;
 } formats[] = {
     {"hf", export_hf},
+    {"llmc", export_llmc},
     {"safetensors", export_safetensors},
 };
 enum { EXPORT_FORMATS = sizeof formats / sizeof *formats };

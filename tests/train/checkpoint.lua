@@ -1,26 +1,29 @@
 -- checkpoint: writes a checkpoint with made-up weights, of any config, without a trainer.
 --
---   lua5.4 tests/train/checkpoint.lua PATH [tokenizer=TEXT] [key=value ...]
+--   lua5.4 tests/train/checkpoint.lua PATH [tokenizer=TEXT] [scale=1] [key=value ...]
 --
--- TEXT is as in a checkpoint's metadata: "char 0a 20 61 ...", or "gpt2", for the one in data/gpt2. Without a word the
--- model is small. Values are k / 64 with |k| < 128, which float16 and bfloat16 hold exactly.
+-- TEXT is as in a checkpoint's metadata: "char 0a 20 61 ...". Without a word the model is small. Values are
+-- scale * k / 64 with |k| < 128, which float16 and bfloat16 hold exactly where the scale is 1.
 package.path = "./?.lua;" .. package.path
 local config = require("gen.config.load")
 local parameters = require("gen.import.table")
 
 local words, tokenizer = { "isa=generic", "batch_size=1", "n_layer=2", "n_head=2", "n_embd=16", "block_size=8",
   "vocab_size=7", "bias=true", "activation=gelu_tanh" }, "char 0a 20 61 62 e9 6771 1f600"
+local scale = 1
 for i = 2, #arg do
   local text = arg[i]:match("^tokenizer=(.*)$")
   tokenizer = text or tokenizer
-  if not text then words[#words + 1] = arg[i] end
+  local number = tonumber(arg[i]:match("^scale=(.*)$"))
+  scale = number or scale
+  if not text and not number then words[#words + 1] = arg[i] end
 end
 local c = config.load({}, words, { backend = "cpu", source = "words" })
 
 local state = 12345
 local function random()
   state = (state * 1103515245 + 12345) % 2147483648
-  return string.pack("<f", ((state >> 16) % 255 - 127) / 64)
+  return string.pack("<f", scale * ((state >> 16) % 255 - 127) / 64)
 end
 
 -- All tensors: entries with layers next to each other go layer by layer, as in nanoGPT's state dict.

@@ -1,13 +1,14 @@
 #!/bin/sh
 # test_llmc.sh: llm.c's weights, and nanoGPT's in a safetensors file alone, become a config and a checkpoint with the same
-# numbers; llm.c's padding is cut, its tokenizer compared; nanoGPT's meta.pkl is taken; what is wrong is one line.
+# numbers; llm.c's padding is cut, its tokenizer compared; nanoGPT's meta.pkl is taken; a checkpoint becomes llm.c's files,
+# which a reader of llm.c's layout (llmc.lua) reads, and import again; what is wrong is one line.
 # shares: llmc
 . tests/check.sh
 
 out=build/llmc-test
 rm -rf "$out"
 mkdir -p "$out"
-make build/import build/inspect >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+make build/import build/export build/inspect >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
 
 import() { # name path words...
     name=$1 path=$2
@@ -112,6 +113,83 @@ if [ -f data/gpt2/vocab.bpe ] && [ -f data/gpt2/encoder.json ]; then
 else
     skipped=$((skipped + 1))
     echo "test_llmc: GPT-2's tokens: skipped: data/gpt2/vocab.bpe and encoder.json are not there"
+fi
+
+# ---- exported to llm.c ---------------------------------------------------------------------------
+
+model() { # name checkpoint.lua's words...
+    rm -rf "${out:?}/$1" && mkdir "$out/$1" && to=$out/$1/ckpt.safetensors && shift &&
+        lua5.4 tests/train/checkpoint.lua "$to" "$@"
+}
+export_of() { # name flags...
+    checkpoint=$out/$1/ckpt.safetensors
+    shift
+    lua5.4 gen/export.lua --build=build --checkpoint="$checkpoint" --format=llmc "$@"
+}
+reads() { # name type tensors
+    [ "$(lua5.4 tests/train/llmc.lua "$out/$1/$1-$2.bin" "$out/$1/ckpt.safetensors")" = "$3 tensors" ]
+}
+# import(export(x)) has x's tensors.
+back() { # name
+    rm -rf "${out:?}/$1-back"
+    import "$1-back" "$out/$1/$1-float32.bin" && tensors "$out/$1/ckpt.safetensors" >"$tmp/own" &&
+        tensors "$out/$1-back/ckpt.safetensors" | cmp - "$tmp/own"
+}
+check "a model" model x
+for type in float32 bfloat16; do
+    check "in $type" export_of x --type=$type
+    check "$type: llm.c's reader reads each tensor" reads x $type 28
+    check "$type: all of it" says 'all numbers of 28 tensors of floats are finite' "$out/x/x-$type.bin" --verify=1
+done
+check "and back" back x
+check "characters have no file of llm.c's" [ ! -e "$out/x/gpt2_tokenizer.bin" ]
+check "three layers, heads, a vocabulary of 128" model x n_layer=3 n_head=3 n_embd=12 vocab_size=128 block_size=5
+check "in float32" export_of x
+check "is read" reads x float32 40
+check "and back" back x
+check "numbers that bfloat16 rounds" model x scale=1.2345
+check "in bfloat16" export_of x --type=bfloat16
+check "are rounded" reads x bfloat16 28
+check "no biases" model x bias=false
+bias_is_said() {
+    export_of x | grep -F 'bias = false: llm.c has biases and trains them; they are zeros'
+}
+check "are said" bias_is_said
+check "and are zeros" reads x float32 28
+lacks() { # words checkpoint.lua's words...
+    words=$1
+    shift
+    model lack "$@" && export_of lack >"$tmp/said" 2>"$tmp/line"
+    [ $? = 65 ] && [ "$(wc -l <"$tmp/line")" = 1 ] && grep -qF -- "$words" "$tmp/line" && [ "$(ls "$out/lack")" = ckpt.safetensors ]
+}
+check "an untied head is refused" lacks "tie_weights = false: llm.c's head is the table of tokens" tie_weights=false
+check "relu is refused" lacks "activation = relu: llm.c computes GELU" activation=relu
+check "silu is refused" lacks "activation = silu: llm.c computes GELU" activation=silu
+check "rmsnorm is refused" lacks "norm = rmsnorm" norm=rmsnorm
+check "a bias of the head is refused" lacks "lm_head_bias = true" lm_head_bias=true
+check "another scale of attention is refused" lacks "attn_scale = embd" attn_scale=embd
+check "a bigram is refused" lacks "model = bigram" model=bigram
+check "float16 is no type of llm.c's" model x
+float16() {
+    export_of x --type=float16 2>"$tmp/line"
+    [ $? = 64 ] && grep -qF "TYPE: 'float16' is not known to FORMAT=llmc; there are: float32, bfloat16" "$tmp/line"
+}
+check "and is refused" float16
+if [ -f data/gpt2/vocab.bpe ] && [ -f data/gpt2/encoder.json ]; then
+    check "GPT-2's tokens" mv "$out/tokens" "$out/gpt2"
+    check "with the model" export_of gpt2 --type=bfloat16
+    check "are llm.c's tokenizer" lua5.4 tests/train/llmc.lua "$out/gpt2/gpt2_tokenizer.bin" data/gpt2/encoder.json
+    check "which is taken as it is" export_of gpt2
+    check "the model has 50,304 rows" reads gpt2 float32 28
+    check "and back" back gpt2
+    rm "$out"/gpt2/*.bin
+    printf x >"$out/gpt2/gpt2_tokenizer.bin"
+    other_tokens() {
+        export_of gpt2 2>"$tmp/line"
+        [ $? = 64 ] && grep -qF "gpt2_tokenizer.bin: is there already, and is not of this model's tokens" "$tmp/line" &&
+            [ "$(cat "$out/gpt2/gpt2_tokenizer.bin")" = x ] && [ ! -e "$out/gpt2/gpt2-float32.bin" ]
+    }
+    check "other tokens are not written over" other_tokens
 fi
 
 # ---- nanoGPT's weights alone ---------------------------------------------------------------------
