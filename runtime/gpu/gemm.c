@@ -279,26 +279,18 @@ const char *gemm_tune_save(struct gemm_context *context, struct gemm *const *gem
         gemm_tuned_add(context, &tuned);
     }
     gemm_make_folder(context->folder);
-    char temporary[sizeof context->path + 8];
-    snprintf(temporary, sizeof temporary, "%s.tmp", context->path);
-    FILE *file = fopen(temporary, "w");
-    if (!file) {
-        die(EXIT_IO, "%s: %s: cannot write", temporary, strerror(errno));
-    }
-    fprintf(file, "%s\n", context->header);
+    struct replacement r;
+    replace_begin(&r, context->path);
+    fprintf(r.file, "%s\n", context->header);
     for (int i = 0; i < context->tuned_count; i++) {
         const struct gemm_tuned *tuned = &context->tuned[i];
-        fprintf(file, "%s ", tuned->shape);
+        fprintf(r.file, "%s ", tuned->shape);
         for (int b = 0; b < ALGO_BYTES; b++) {
-            fprintf(file, "%02x", ((const unsigned char *)&tuned->algo)[b]);
+            fprintf(r.file, "%02x", ((const unsigned char *)&tuned->algo)[b]);
         }
-        fprintf(file, " %016" PRIx64 "\n", gemm_tuned_hash(tuned, context->header));
+        fprintf(r.file, " %016" PRIx64 "\n", gemm_tuned_hash(tuned, context->header));
     }
-    bool written = !ferror(file);
-    written = fclose(file) == 0 && written;
-    if (!written || rename(temporary, context->path) != 0) {
-        die(EXIT_IO, "%s: %s: cannot write", context->path, strerror(errno));
-    }
+    replace_end(&r);
     return context->path;
 }
 

@@ -419,10 +419,9 @@ static void bench_write_date(FILE *file) {
 }
 
 static void bench_write(const struct bench *b, const struct bench_figures *f) {
-    FILE *file = fopen(b->json, "w");
-    if (!file) {
-        die(EXIT_IO, "%s: cannot be written; free the folder's rights", b->json);
-    }
+    struct replacement r;
+    replace_begin(&r, b->json);
+    FILE *file = r.file;
     fprintf(file, "{\n  \"program\": \"bench\",\n  \"name\": \"%s\",\n", run_config_name);
     fprintf(file, "  \"config\": \"%s\",\n  \"build\": \"%s\",\n", b->info->config, b->info->hash);
     fprintf(file, "  \"machine\": \"%s\",\n  \"cores\": %ld,\n", b->machine,
@@ -458,11 +457,7 @@ static void bench_write(const struct bench *b, const struct bench_figures *f) {
                 i + 1 < b->rows_count ? "," : "");
     }
     fprintf(file, "  ]\n}\n");
-    bool failed = ferror(file);
-    if (fclose(file) || failed) {
-        remove(b->json);
-        die(EXIT_IO, "%s: cannot be written; is the disk full?", b->json);
-    }
+    replace_end(&r);
     printf("\nwritten: %s\n", b->json);
 }
 

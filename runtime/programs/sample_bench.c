@@ -335,10 +335,9 @@ static void bench_report(struct sample_bench *b) {
         100 * prefill_gflops / b->peak_gflops, b->peak_gflops);
     printf("first token: %.1f ms from the program's start to its end\n", first_ms);
 
-    FILE *file = fopen(b->json, "w");
-    if (!file) {
-        die(EXIT_IO, "%s: cannot be written; free the folder's rights", b->json);
-    }
+    struct replacement r;
+    replace_begin(&r, b->json);
+    FILE *file = r.file;
     fprintf(file, "{\n  \"config\": \"%s\",\n  \"threads\": %d,\n", sampler_info.config,
             b->threads);
     fprintf(file, "  \"tokens_per_s\": %.2f,\n  \"token_ms\": %.4f,\n  \"token_bytes\": %.0f,\n",
@@ -350,11 +349,7 @@ static void bench_report(struct sample_bench *b) {
     fprintf(file, "  \"peak_gflops\": %.2f,\n  \"prefill_share_of_peak\": %.4f,\n", b->peak_gflops,
             prefill_gflops / b->peak_gflops);
     fprintf(file, "  \"first_token_ms\": %.2f\n}\n", first_ms);
-    bool failed = ferror(file);
-    if (fclose(file) || failed) {
-        remove(b->json);
-        die(EXIT_IO, "%s: cannot be written; is the disk full?", b->json);
-    }
+    replace_end(&r);
     printf("\nwritten: %s\n", b->json);
 }
 

@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
-make build CONFIG=tests/train/overfit.lua PROGRAMS="bench sample_bench" >"$tmp/log" 2>&1 || {
+make build CONFIG=tests/train/overfit.lua PROGRAMS="bench sample_bench sample" >"$tmp/log" 2>&1 || {
     tail -n 20 "$tmp/log"
     echo "0 passed, 1 failed, 0 skipped"
     exit 1
@@ -91,6 +91,16 @@ check "the sampler's bench has its own --help" eval 'build/overfit/cpu/sample_be
 check "--help names bench's flags" grep -q -- '--seconds=S' "$tmp/log"
 "$program" --seconds=0.01 --json="$tmp/no/folder" >"$tmp/log" 2>&1
 check "figures that cannot be written" test $? = 74
+# Whoever reads figures meanwhile has the old ones or the new ones, whole: another file takes their place.
+replaces() { # program
+    rm -f "$1.json" "$tmp/old"
+    echo old >"$1.json"
+    ln "$1.json" "$tmp/old" 2>/dev/null || ln -s "$PWD/$1.json" "$tmp/old"
+    "$1" --seconds=0.01 --threads=1 >"$tmp/log" 2>&1 </dev/null || return
+    grep -qx old "$tmp/old" && grep -q threads "$1.json" && [ ! -e "$1.json.tmp" ]
+}
+check "bench replaces its figures" replaces "$program"
+check "and so does the sampler's" replaces build/overfit/cpu/sample_bench
 
 for words in --fast --only=x 'n_embd=1 2' isa; do
     lua5.4 tests/bench/scale.lua "$words" >"$tmp/log" 2>&1
