@@ -4,10 +4,12 @@
 #ifndef DIECAST_BASE_H
 #define DIECAST_BASE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 // ---- log.c: messages and exit codes -------------------------------------------------------------
@@ -26,7 +28,7 @@ enum exit_code {
 
 // Every program calls this first. Opens /dev/null in place of stdin, stdout or stderr where the
 // program was started without; otherwise the next file opened would get that number and receive
-// what is printed.
+// what is printed. What is printed goes on where a signal interrupts a write.
 void streams_open(void);
 // Every program ends with this: returns the code to exit with, which is EXIT_IO, after a line that
 // says why, if all went well but what was printed could not be written.
@@ -47,6 +49,19 @@ enum exit_code exit_code_of(int reason);
     do {                                                                                           \
         result = call;                                                                             \
     } while (result < 0 && errno == EINTR)
+
+// ---- file.c: files, and streams on them, whose calls are repeated in that way -------------------
+
+// As open(), closed in children, new files with rights 0666; *status, unless NULL, as of fstat().
+int file_open(const char *path, int flags, struct stat *status);
+// Writes all bytes; returns how many it could, with errno if that is fewer.
+size_t file_write(int file, const char *bytes, size_t count);
+// As fopen(): r, w, a, with + and x. Streams are opened and closed by one thread at a time.
+FILE *stream_open(const char *path, const char *mode);
+// The descriptor of a stream, one of these or of libc's.
+int stream_file(FILE *stream);
+// Makes stdout such a stream.
+void stream_stdout(void);
 
 // ---- allocate.c: memory -------------------------------------------------------------------------
 // Each dies with EXIT_MEMORY and "no memory for WHAT" if there is none. free() frees the result.

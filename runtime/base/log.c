@@ -16,6 +16,7 @@ void streams_open(void) {
             _exit(EXIT_IO); // there is no stderr to say why
         }
     }
+    stream_stdout();
 }
 
 int streams_close(int code) {

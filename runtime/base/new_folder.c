@@ -22,7 +22,9 @@ static bool new_folder_remove(const struct new_folder *folder) {
         free(half);
         free(path);
     }
-    return rmdir(folder->temporary) == 0 || errno == ENOENT;
+    int failed;
+    UNINTERRUPTED(failed, rmdir(folder->temporary));
+    return !failed || errno == ENOENT;
 }
 
 static void new_folder_free(struct new_folder *folder) {
@@ -43,7 +45,11 @@ bool new_folder_begin(struct new_folder *folder, const char *path, const char *c
         .path = allocate_copy(path, length, "a path"), .names = names, .count = count};
     folder->temporary = allocate_print("a path", "%s.tmp", folder->path);
     // One that a killed program left is removed.
-    if (new_folder_remove(folder) && mkdir(folder->temporary, 0777) == 0) {
+    int failed = -1;
+    if (new_folder_remove(folder)) {
+        UNINTERRUPTED(failed, mkdir(folder->temporary, 0777));
+    }
+    if (!failed) {
         return true;
     }
     new_folder_free(folder);
@@ -53,7 +59,7 @@ bool new_folder_begin(struct new_folder *folder, const char *path, const char *c
 bool new_folder_put(const struct new_folder *folder, const char *name, const char *text,
                     size_t length) {
     char *path = new_folder_path(folder, name);
-    FILE *file = fopen(path, "wbe");
+    FILE *file = stream_open(path, "w");
     free(path);
     if (!file) {
         return false;

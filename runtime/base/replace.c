@@ -23,7 +23,7 @@ void replace_begin(struct replacement *r, const char *path) {
     }
     *r = (struct replacement){.path = allocate_copy(path, strlen(path), "a path"),
                               .temporary = allocate_print("a path", "%s.tmp", path)};
-    r->file = fopen(r->temporary, "wbe");
+    r->file = stream_open(r->temporary, "w");
     if (!r->file) {
         replace_fail(r, errno);
     }

@@ -16,15 +16,14 @@ static bool sync_file(int file) {
 }
 
 bool sync_stream(FILE *stream) {
-    return fflush(stream) == 0 && sync_file(fileno(stream));
+    return fflush(stream) == 0 && sync_file(stream_file(stream));
 }
 
 bool sync_names(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? allocate_copy(path, (size_t)(slash - path) + 1, "a path")
                          : allocate_copy(".", 1, "a path");
-    int file;
-    UNINTERRUPTED(file, open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int file = file_open(folder, O_RDONLY | O_DIRECTORY, NULL);
     free(folder);
     if (file < 0) {
         return false;

@@ -18,10 +18,14 @@ static bool there(int failed, const char *path) {
 }
 
 bool path_is_there(const char *path) {
-    return there(access(path, F_OK), path);
+    int failed;
+    UNINTERRUPTED(failed, access(path, F_OK));
+    return there(failed, path);
 }
 
 bool path_is_taken(const char *path) {
     struct stat status;
-    return there(lstat(path, &status), path);
+    int failed;
+    UNINTERRUPTED(failed, lstat(path, &status));
+    return there(failed, path);
 }

@@ -35,12 +35,12 @@ static const char *data_remedy(const char *dir) {
 
 // Opens a regular file and gets its size.
 static int data_file(const char *dir, const char *path, uint64_t *bytes) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    int file = file_open(path, O_RDONLY, &status);
     if (file < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         die(EXIT_MISSING, "%s: is not there; %s makes it", path, data_remedy(dir));
     }
-    struct stat status;
-    if (file < 0 || fstat(file, &status) != 0) {
+    if (file < 0) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {

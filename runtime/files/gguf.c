@@ -429,7 +429,7 @@ bool gguf_is(const char *path) {
         return true; // opening it says what is wrong
     }
     char magic[4] = "";
-    FILE *file = fopen(path, "rbe");
+    FILE *file = stream_open(path, "r");
     const bool good = file && fread(magic, sizeof magic, 1, file) == 1;
     if (file) {
         fclose(file);

@@ -52,7 +52,7 @@ static void gpt2_make_room(struct gpt2_files *files, size_t merges) {
 // Reads folder/name. The caller frees the text and *path.
 static char *gpt2_read(const char *folder, const char *name, char **path, size_t *length) {
     *path = allocate_print("a path", "%s/%s", folder, name);
-    FILE *file = fopen(*path, "rb");
+    FILE *file = stream_open(*path, "r");
     if (!file) {
         die(errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno),
             "%s: cannot open: %s; data/prepare.sh says where it comes from", *path,
@@ -301,7 +301,7 @@ enum { GPT2_NAMES = sizeof gpt2_names / sizeof *gpt2_names };
 static const struct gpt2_names *gpt2_find(const char *folder) {
     for (int i = 0; i < GPT2_NAMES; i++) {
         char *path = allocate_print("a path", "%s/%s", folder, gpt2_names[i].merges);
-        const bool there = access(path, F_OK) == 0;
+        const bool there = path_is_there(path);
         free(path);
         if (there) {
             return &gpt2_names[i];

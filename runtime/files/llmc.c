@@ -41,10 +41,12 @@ static bool llmc_fail(char *error, const char *format, ...) {
 
 int32_t llmc_magic(const char *path) {
     int32_t magic = 0;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // a pipe is not waited for
     struct stat status;
-    if (file >= 0 && fstat(file, &status) == 0 && S_ISREG(status.st_mode)) {
-        if (read(file, &magic, sizeof magic) != sizeof magic) {
+    int file = file_open(path, O_RDONLY | O_NONBLOCK, &status); // a pipe is not waited for
+    if (file >= 0 && S_ISREG(status.st_mode)) {
+        ssize_t got;
+        UNINTERRUPTED(got, read(file, &magic, sizeof magic));
+        if (got != sizeof magic) {
             magic = 0; // too short for any of them; who opens it says what it is, or why it is not
         }
     }
@@ -60,8 +62,8 @@ static const void *llmc_map(const char *path, int32_t magic, size_t *bytes, char
     struct stat status;
     int32_t found;
     *code = EXIT_DATA;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0) {
+    int file = file_open(path, O_RDONLY, &status);
+    if (file < 0) {
         *code = errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno);
         llmc_fail(error, "%s: cannot open: %s", path, strerror(errno));
     } else if (!S_ISREG(status.st_mode) || status.st_size < LLMC_HEADER) {

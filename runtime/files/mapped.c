@@ -47,7 +47,10 @@ static void mapped_lost(int number, siginfo_t *info, void *context) {
 
 const void *mapped_open(int file, size_t length, const char *path) {
     struct mapped *m = allocate(1, sizeof *m, "a mapped file");
-    void *bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, file, 0);
+    void *bytes;
+    do {
+        bytes = mmap(NULL, length, PROT_READ, MAP_PRIVATE, file, 0);
+    } while (bytes == MAP_FAILED && errno == EINTR);
     if (bytes == MAP_FAILED) {
         die(exit_code_of(errno), "%s: no memory for its %zu bytes: %s", path, length,
             strerror(errno));
@@ -57,7 +60,9 @@ const void *mapped_open(int file, size_t length, const char *path) {
     m->bytes = bytes;
     m->length = length;
     m->file = file;
-    if (fstat(file, &m->status)) {
+    int failed;
+    UNINTERRUPTED(failed, fstat(file, &m->status));
+    if (failed) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     m->line = allocate_print("a line of text",
@@ -78,7 +83,9 @@ bool mapped_same(const void *bytes) {
         m = m->next;
     }
     struct stat now;
-    return fstat(m->file, &now) == 0 && now.st_size == m->status.st_size &&
+    int failed;
+    UNINTERRUPTED(failed, fstat(m->file, &now));
+    return !failed && now.st_size == m->status.st_size &&
            now.st_mtim.tv_sec == m->status.st_mtim.tv_sec &&
            now.st_mtim.tv_nsec == m->status.st_mtim.tv_nsec;
 }

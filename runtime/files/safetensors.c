@@ -347,16 +347,13 @@ bool safetensors_parse(struct safetensors *file, const char *header, size_t byte
 bool safetensors_map(struct safetensors *file, const char *kind, size_t least, char error[512],
                      enum exit_code *code) {
     const char *path = file->path;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct stat status;
+    int fd = file_open(path, O_RDONLY, &status);
     if (fd < 0) {
         *code = errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno);
         return safetensors_fail(error, "%s: cannot open: %s", path, strerror(errno));
     }
-    struct stat status;
-    if (fstat(fd, &status) != 0) {
-        *code = exit_code_of(errno);
-        safetensors_fail(error, "%s: cannot read: %s", path, strerror(errno));
-    } else if (!S_ISREG(status.st_mode)) {
+    if (!S_ISREG(status.st_mode)) {
         safetensors_fail(error, "%s: is not a regular file; a %s file is wanted", path, kind);
     } else if (status.st_size < (off_t)least) {
         safetensors_fail(error, "%s: has %lld bytes, too few for a %s file; it is truncated", path,

@@ -191,8 +191,7 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
     }
     char *temporary = allocate_print("a path", "%s.tmp", path);
 
-    int fd, done = 0;
-    UNINTERRUPTED(fd, open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
+    int fd = file_open(temporary, O_WRONLY | O_CREAT | O_TRUNC, NULL), done = 0;
     bool good = fd >= 0 && safetensors_put_all(fd, header, header_bytes, tensors, count, room);
     if (good) {
         UNINTERRUPTED(done, fsync(fd));

@@ -50,14 +50,11 @@ bool shards_is_index(const char *path) {
 static bool shards_read_index(struct shards *s, const void **text) {
     const char *path = s->whole->path, *problem;
     struct stat status;
-    int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status)) {
+    int file = file_open(path, O_RDONLY, &status);
+    if (file < 0) {
         const bool missing = errno == ENOENT || errno == ENOTDIR;
         shards_fail(s, missing ? EXIT_MISSING : exit_code_of(errno), "%s: cannot open: %s", path,
                     strerror(errno));
-        if (file >= 0) {
-            close(file);
-        }
         return false;
     }
     if (!S_ISREG(status.st_mode) || status.st_size < 2 || status.st_size > SHARDS_INDEX_MAX) {

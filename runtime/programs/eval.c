@@ -88,9 +88,9 @@ static void eval_open_split(struct eval *e, const struct eval_options *options) 
 
 // Reads a text and encodes it.
 static void eval_open_text(struct eval *e, const char *path) {
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
-    if (file < 0 || fstat(file, &status)) {
+    const int file = file_open(path, O_RDONLY, &status);
+    if (file < 0) {
         die(errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno),
             "%s: cannot open: %s", path, strerror(errno));
     }

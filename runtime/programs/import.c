@@ -123,8 +123,8 @@ static void import_check_others(const struct safetensors *file, const struct ten
 static char *import_pickle(const char *path) {
     const char *problem;
     struct stat status;
-    const int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0 || fstat(file, &status) != 0) {
+    const int file = file_open(path, O_RDONLY, &status);
+    if (file < 0) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode) || status.st_size == 0) {

@@ -262,7 +262,9 @@ int main(int argc, char **argv) {
         die(EXIT_USAGE, "--verify: found '%s', wanted 1 or nothing", verify);
     }
     struct stat status;
-    const bool folder = stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+    int failed;
+    UNINTERRUPTED(failed, stat(path, &status));
+    const bool folder = !failed && S_ISDIR(status.st_mode);
     char *weights = folder ? inspect_weights_in(path) : NULL;
     if (weights) {
         inspect_model(weights, *verify);

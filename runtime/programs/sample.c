@@ -62,7 +62,7 @@ static void output_token(void *context, int32_t id) {
 }
 
 static void read_file(struct prompt *prompt, const char *path) {
-    FILE *file = fopen(path, "rb");
+    FILE *file = stream_open(path, "r");
     if (file == NULL) {
         die(errno == ENOENT ? EXIT_MISSING : exit_code_of(errno), "%s: cannot read the prompt: %s",
             path, strerror(errno));

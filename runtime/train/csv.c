@@ -37,7 +37,7 @@ static int csv_value(const char *line, const char *key, const char **value) {
 
 static FILE *csv_create(const char *path, const char *const *columns) {
     char *temporary = allocate_print("a path", "%s.tmp", path);
-    FILE *file = fopen(temporary, "we");
+    FILE *file = stream_open(temporary, "w");
     if (!file) {
         csv_fail(path, "cannot open it");
     }
@@ -80,7 +80,9 @@ static void csv_replace(FILE *file, const char *path, bool keep) {
     char *temporary = allocate_print("a path", "%s.tmp", path);
     csv_sync_file(file, path);
     char *aside = keep ? folder_keep_aside(path) : NULL;
-    if (rename(temporary, path)) {
+    int failed;
+    UNINTERRUPTED(failed, rename(temporary, path));
+    if (failed) {
         csv_fail(path, "cannot write");
     }
     if (aside) {
@@ -95,7 +97,7 @@ void csv_open(struct csv *csv, const struct folder *folder, bool keep) {
     csv->evaluations_path = folder->evaluations_csv;
     csv->steps = csv_create(csv->steps_path, csv_steps);
     csv->evaluations = csv_create(csv->evaluations_path, csv_evaluations);
-    FILE *metrics = fopen(folder->metrics, "re");
+    FILE *metrics = stream_open(folder->metrics, "r");
     if (!metrics) {
         csv_fail(folder->metrics, "cannot open it");
     }

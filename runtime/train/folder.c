@@ -52,7 +52,9 @@ static void folder_make(const char *path) {
         if (*c == '/' || *c == 0) {
             char end = *c;
             *c = 0;
-            bool made = !mkdir(part, 0777);
+            int failed;
+            UNINTERRUPTED(failed, mkdir(part, 0777));
+            bool made = !failed;
             if (!made && errno != EEXIST) {
                 folder_fail(part, "cannot make this folder");
             }
@@ -71,12 +73,13 @@ static void folder_make(const char *path) {
 void folder_lock(const struct folder *folder) {
     folder_make(folder->out);
     char *path = folder_join(folder->out, "/lock", "");
-    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int lock = file_open(path, O_RDWR | O_CREAT, NULL), failed;
     if (lock < 0) {
         folder_fail(path, "cannot open the lock");
     }
     char pid[16] = "";
-    if (flock(lock, LOCK_EX | LOCK_NB)) {
+    UNINTERRUPTED(failed, flock(lock, LOCK_EX | LOCK_NB));
+    if (failed) {
         if (errno != EWOULDBLOCK) {
             folder_fail(path, "cannot lock");
         }
@@ -88,7 +91,9 @@ void folder_lock(const struct folder *folder) {
             folder->out, *pid ? pid : "(unknown)");
     }
     // the descriptor stays open, so that the lock is held until the process ends, however it does
-    if (ftruncate(lock, 0) || dprintf(lock, "%ld\n", (long)getpid()) < 0) {
+    const size_t length = (size_t)snprintf(pid, sizeof pid, "%ld\n", (long)getpid());
+    UNINTERRUPTED(failed, ftruncate(lock, 0));
+    if (failed || file_write(lock, pid, length) < length) {
         folder_fail(path, "cannot write");
     }
     free(path);
@@ -118,7 +123,9 @@ static void folder_sync(const char *path) {
 
 char *folder_keep_aside(const char *path) {
     struct stat own, taken;
-    if (lstat(path, &own)) {
+    int failed;
+    UNINTERRUPTED(failed, lstat(path, &own));
+    if (failed) {
         if (errno != ENOENT) {
             folder_fail(path, "cannot look at it");
         }
@@ -133,7 +140,14 @@ char *folder_keep_aside(const char *path) {
         aside = folder_aside(path, "damaged", set);
     }
     // Some file systems have no second names, and a link cannot be replaced as a file can.
-    if ((!S_ISREG(own.st_mode) || link(path, aside)) && rename(path, aside)) {
+    failed = -1;
+    if (S_ISREG(own.st_mode)) {
+        UNINTERRUPTED(failed, link(path, aside));
+    }
+    if (failed) {
+        UNINTERRUPTED(failed, rename(path, aside));
+    }
+    if (failed) {
         folder_fail(path, "cannot rename it");
     }
     folder_sync(aside);
@@ -170,7 +184,9 @@ void folder_set_aside(const struct folder *folder) {
     folder_files(folder, path);
     for (int i = 0; i < FOLDER_FILES; i++) {
         char *previous = folder_aside(path[i], "previous", set);
-        if (!rename(path[i], previous)) {
+        int failed;
+        UNINTERRUPTED(failed, rename(path[i], previous));
+        if (!failed) {
             printf("%s: of the run before; now %s\n", path[i], previous);
         } else if (errno != ENOENT) {
             folder_fail(path[i], "cannot rename this file of the run before");

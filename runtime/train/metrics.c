@@ -17,7 +17,7 @@ static _Noreturn void metrics_fail(const char *path, const char *what) {
 void metrics_open(struct metrics *metrics, const struct folder *folder,
                   const struct progress *progress, bool csv) {
     const char *path = folder->metrics;
-    FILE *found = fopen(path, "a+e");
+    FILE *found = stream_open(path, "a+");
     if (!found) {
         metrics_fail(path, "cannot open it");
     }
@@ -25,7 +25,7 @@ void metrics_open(struct metrics *metrics, const struct folder *folder,
     bool whole = metrics_cut(path, found, progress, &metrics->kept);
     metrics->lines = metrics->kept.lines;
     fclose(found); // metrics_cut may have renamed it
-    metrics->file = fopen(path, "ae");
+    metrics->file = stream_open(path, "a");
     if (!metrics->file || (metrics->lines == 0 && !sync_names(path))) {
         metrics_fail(path, "cannot open it");
     }

@@ -154,6 +154,12 @@ static void metrics_keep_good(struct metrics_file *m, int64_t from) {
     free(aside);
 }
 
+static bool metrics_truncate(FILE *file, int64_t bytes) {
+    int failed;
+    UNINTERRUPTED(failed, ftruncate(stream_file(file), bytes));
+    return !failed;
+}
+
 bool metrics_cut(const char *path, FILE *file, const struct progress *progress,
                  struct metrics_kept *kept) {
     struct metrics_file m = {.file = file, .path = path, .kept = metrics_kept_none};
@@ -168,7 +174,7 @@ bool metrics_cut(const char *path, FILE *file, const struct progress *progress,
     if (*m.wrong) {
         metrics_keep_good(&m, progress->iter);
         whole = false;
-    } else if (ftruncate(fileno(file), m.bytes)) {
+    } else if (!metrics_truncate(file, m.bytes)) {
         die(exit_code_of(errno),
             "%s: cannot cut it back: %s; free space or name another folder with --out_dir", path,
             strerror(errno));

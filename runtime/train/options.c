@@ -293,7 +293,7 @@ static void options_line(FILE *file, char line[MACHINE_PATH]) {
 
 char *options_words(const char *setting) {
     char path[MACHINE_PATH], config[MACHINE_PATH], settings[MACHINE_PATH], *set = NULL;
-    FILE *beside = machine_beside("words", R_OK, path) ? fopen(path, "r") : NULL;
+    FILE *beside = machine_beside("words", R_OK, path) ? stream_open(path, "r") : NULL;
     options_line(beside, config); // CONFIG=... BACKEND=...
     options_line(beside, settings);
     if (beside) {

@@ -161,9 +161,9 @@ static void start_plain_path(const char *path, char plain[256]) {
 }
 
 static void start_hash(const char *path, char hash[17]) {
-    int file = open(path, O_RDONLY | O_CLOEXEC);
     struct stat status;
-    if (file < 0 || fstat(file, &status) || !hash_file(file, (size_t)status.st_size, true, hash)) {
+    int file = file_open(path, O_RDONLY, &status);
+    if (file < 0 || !hash_file(file, (size_t)status.st_size, true, hash)) {
         die(exit_code_of(errno), "--init_from=%s: cannot read it: %s", path,
             errno ? strerror(errno) : "it became shorter meanwhile");
     }

@@ -186,7 +186,7 @@ static void tensorboard_create(struct tensorboard *tb, const char *folder, int64
             snprintf(number, sizeof number, ".%03d", again);
         }
         snprintf(tb->path, size, "%s/%s%010" PRId64 "%s", folder, tensorboard_prefix, iter, number);
-        tb->file = fopen(tb->path, "wbxe");
+        tb->file = stream_open(tb->path, "wx");
         if (!tb->file && (errno != EEXIST || again == 999)) {
             tensorboard_fail(tb->path, "cannot make it");
         }
@@ -311,7 +311,8 @@ static void tensorboard_set_prefix(int set, char prefix[64]) {
 
 // Lists the folder's event files whose names begin with prefix. Returns how many; the caller frees.
 static int tensorboard_list(const char *folder, const char *prefix, struct dirent ***names) {
-    int all = scandir(folder, names, NULL, alphasort), count = 0;
+    int all, count = 0;
+    UNINTERRUPTED(all, scandir(folder, names, NULL, alphasort));
     if (all < 0) {
         tensorboard_fail(folder, "cannot list it");
     }
@@ -351,7 +352,9 @@ void tensorboard_set_aside(const char *folder, int set) {
         char *from = allocate_print("a path", "%s/%s", folder, name);
         char *to =
             allocate_print("a path", "%s/%s%s", folder, prefix, name + strlen(tensorboard_prefix));
-        if (rename(from, to)) {
+        int failed;
+        UNINTERRUPTED(failed, rename(from, to));
+        if (failed) {
             tensorboard_fail(from, "cannot rename this file of the run before");
         }
         printf("%s: of the run before; now %s\n", from, to);

@@ -25,7 +25,9 @@ _Noreturn void prepare_cannot_write(const struct prepare_file *file) {
 }
 
 void prepare_remove_one(struct prepare_file *file) {
-    if (unlink(file->temporary) != 0) {
+    int failed;
+    UNINTERRUPTED(failed, unlink(file->temporary));
+    if (failed) {
         prepare_cannot_write(file);
     }
     fclose(file->stream);
@@ -37,7 +39,7 @@ struct prepare_file *prepare_create(int i, const char *dir, const char *name) {
     struct prepare_file *file = &prepare_files[i];
     file->path = allocate_print("a path", "%s/%s", dir, name);
     file->temporary = allocate_print("a path", "%s.tmp", file->path);
-    file->stream = fopen(file->temporary, "wb");
+    file->stream = stream_open(file->temporary, "w");
     if (!file->stream) {
         prepare_cannot_write(file);
     }
@@ -65,7 +67,11 @@ void prepare_rename(void) {
     prepare_sync_names(meta);
     for (int i = 0; i <= PREPARE_META; i++) {
         const struct prepare_file *file = &prepare_files[i];
-        if (file->temporary && rename(file->temporary, file->path) != 0) {
+        int failed = 0;
+        if (file->temporary) {
+            UNINTERRUPTED(failed, rename(file->temporary, file->path));
+        }
+        if (failed) {
             if (some) {
                 meta->temporary = NULL; // prepare_remove then keeps it
             }
@@ -86,7 +92,7 @@ static void prepare_hashes(const struct prepare_meta *meta, FILE *out) {
     char hash[2][17], all[17];
     for (int i = 0; i < 2; i++) {
         const char *path = meta->tokens_at[i];
-        int file = open(path, O_RDONLY | O_CLOEXEC);
+        int file = file_open(path, O_RDONLY, NULL);
         if (file < 0 || !hash_file(file, width * counts[i], true, all) ||
             !hash_file(file, width * counts[i], false, hash[i])) {
             die(exit_code_of(errno), "%s: cannot read: %s", path,
@@ -122,11 +128,11 @@ void prepare_meta(const struct prepare_meta *meta, struct prepare_file *file) {
 
 const void *prepare_bytes(const char *path, size_t *length) {
     struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(path, O_RDONLY, &status);
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         return NULL;
     }
-    if (fd < 0 || fstat(fd, &status) != 0) {
+    if (fd < 0) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
@@ -173,7 +179,9 @@ static void prepare_set_aside(const char *path, const char *out, const char *ste
         aside = allocate_print("a path", "%s/%s.previous%s.bin", out, stem, number);
         snprintf(number, sizeof number, "%d", n);
     }
-    if (rename(path, aside) != 0) {
+    int failed;
+    UNINTERRUPTED(failed, rename(path, aside));
+    if (failed) {
         die(exit_code_of(errno), "%s: cannot be renamed to %s: %s", path, aside, strerror(errno));
     }
     printf("%s: is not what %s/meta.json says; now %s\n", path, out, aside);
@@ -182,7 +190,9 @@ static void prepare_set_aside(const char *path, const char *out, const char *ste
 
 struct prepare_stated prepare_guard(const char *out) {
     // Its name is synced too, whoever made it, as far as the folder above may be read.
-    bool made = mkdir(out, 0777) == 0;
+    int failed;
+    UNINTERRUPTED(failed, mkdir(out, 0777));
+    const bool made = !failed;
     if ((!made && errno != EEXIST) || (!sync_names(out) && made && errno != EACCES)) {
         die(exit_code_of(errno), "%s: cannot make the folder: %s", out, strerror(errno));
     }

@@ -14,11 +14,11 @@ enum { PREPARE_STRIDE = 1 << 20 }; // characters between two marks
 void prepare_map(struct prepare_text *text, const char *path) {
     struct stat status;
     text->path = path;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); // opening a pipe must not block
+    int fd = file_open(path, O_RDONLY | O_NONBLOCK, &status); // opening a pipe must not block
     if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         die(EXIT_MISSING, "%s: is not there; put a UTF-8 text in its place", path);
     }
-    if (fd < 0 || fstat(fd, &status) != 0) {
+    if (fd < 0) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
     if (!S_ISREG(status.st_mode)) {
@@ -138,7 +138,7 @@ void prepare_fold(struct prepare_text *text, FILE *out, const char *path) {
     if (length < 0) {
         die(exit_code_of(errno), "%s: cannot write: %s", path, strerror(errno));
     }
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(path, O_RDONLY, NULL);
     if (fd < 0) {
         die(exit_code_of(errno), "%s: cannot read: %s", path, strerror(errno));
     }
