@@ -68,6 +68,9 @@ void safetensors_close(struct safetensors *file);
 void safetensors_forget(const struct safetensors *file);
 const struct tensor_view *safetensors_find(const struct safetensors *file, const char *name);
 const char *safetensors_metadata(const struct safetensors *file, const char *key); // or NULL
+// Whether a trainer of ours wrote the file: it has a run's progress, or the format "diecast", as of
+// older trainers.
+bool safetensors_is_run(const struct safetensors *file);
 // Checks a tensor's bytes against its XXH3, if it has one. False with one line in error.
 bool safetensors_verify_tensor(const struct safetensors *file, const struct tensor_view *tensor,
                                char error[512]);

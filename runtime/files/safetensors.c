@@ -434,6 +434,11 @@ bool safetensors_open(struct safetensors *file, const char *path, char error[512
     return false;
 }
 
+bool safetensors_is_run(const struct safetensors *file) {
+    const char *format = safetensors_metadata(file, "format");
+    return safetensors_metadata(file, "iter") || (format && !strcmp(format, "diecast"));
+}
+
 void safetensors_close(struct safetensors *file) {
     for (int i = 0; i < file->count; i++) {
         free(file->tensors[i].name);

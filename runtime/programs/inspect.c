@@ -33,7 +33,7 @@ static const char *inspect_kind(const struct safetensors *file) {
     if (safetensors_metadata(file, "exported") || safetensors_metadata(file, "diecast")) {
         return "a model that make export made";
     }
-    if (format && !strcmp(format, "diecast")) {
+    if (safetensors_is_run(file)) {
         return "a checkpoint";
     }
     if (format && !strcmp(format, "llm.c")) {

@@ -214,12 +214,11 @@ static bool open_check_values(const struct safetensors *file, char error[512]) {
 
 static void open_warn(const struct safetensors *file) {
     struct open_difference difference;
-    const char *format = safetensors_metadata(file, "format");
     if (open_compare(&difference, file, OPEN_shape) && *difference.theirs) {
         warn("%s: trained with %s, this sampler has %s; continuing", file->path, difference.theirs,
              difference.ours);
     }
-    if (format && !strcmp(format, "diecast") && !file->hashed) {
+    if (safetensors_is_run(file) && !file->hashed) {
         warn("%s: its header has no hash, as of older trainers and of converted files: it is taken "
              "as "
              "it is",

@@ -90,8 +90,8 @@ static void checkpoint_save(const char *path, const struct model *m, const struc
     snprintf(number[9], 32, "%" PRId64, p->log_lines);
     snprintf(number[10], 32, "%.17g", p->training_seconds);
     const char *metadata[2 * CHECKPOINT_PAIRS] = {
-        "format",
-        "diecast",
+        "format", // what transformers and others ask for: tensors as PyTorch has them
+        "pt",
         "config",
         info->config,
         "run",
@@ -230,8 +230,8 @@ enum { CHECKPOINT_KEYS = sizeof checkpoint_keys / sizeof checkpoint_keys[0] };
 
 // Whether the file has a run's progress, written by a trainer of ours. Then all keys must be there.
 static bool checkpoint_has_progress(const struct safetensors *file) {
-    const char *format = safetensors_metadata(file, "format"), *missing = NULL;
-    bool ours = format && !strcmp(format, "diecast");
+    const char *missing = NULL;
+    bool ours = safetensors_is_run(file);
     for (int i = 0; i < CHECKPOINT_KEYS; i++) {
         if (safetensors_metadata(file, checkpoint_keys[i])) {
             ours = true;

@@ -65,7 +65,7 @@ struct progress {    // of a run; stored in the metadata of both of its files
     char data[17];       // the hash of the data that it trains on; "" if unknown
 };
 // ckpt.safetensors: the weights, with nanoGPT's names and shapes. state.safetensors: those, and
-// "adam.m.NAME", "adam.v.NAME". Metadata: format "diecast", model_info.config as "config",
+// "adam.m.NAME", "adam.v.NAME". Metadata: format "pt", model_info.config as "config",
 // options_text as "run", model_info.hash as "build", the tokenizer, progress; training_seconds only
 // if it is known, so that a run without a budget has the same bytes however fast it was. Both die
 // with EXIT_IO if writing fails; the old file is then untouched.

@@ -115,7 +115,7 @@ START_TEST(names_and_shapes) {
         ck_assert_mem_eq(head->data, wte->data, wte->bytes);
         ck_assert_int_eq(head->ndim, 2);
         ck_assert_int_eq(safetensors_find(&file, "transformer.ln_f.weight")->ndim, 1);
-        ck_assert_str_eq(safetensors_metadata(&file, "format"), "diecast");
+        ck_assert_str_eq(safetensors_metadata(&file, "format"), "pt");
         safetensors_close(&file);
     }
 }
@@ -219,10 +219,10 @@ static void write_metadata(const char *const *metadata, int pairs) {
 // Writes a checkpoint with one value replaced, or without it if value is NULL.
 static void write_with(const char *key, const char *value) {
     const char *good[] = {
-        "format",       "diecast", "iter",          "9",     "updates",   "7",
-        "skipped",      "2",       "loss_scale",    "0",     "finished",  "false",
-        "bad_in_a_row", "1",       "train_loss",    "0.5",   "val_loss",  "nan",
-        "config",       "",        "best_val_loss", "1.5e0", "tokenizer", FAKE_TOKENIZER,
+        "format",       "pt", "iter",          "9",     "updates",   "7",
+        "skipped",      "2",  "loss_scale",    "0",     "finished",  "false",
+        "bad_in_a_row", "1",  "train_loss",    "0.5",   "val_loss",  "nan",
+        "config",       "",   "best_val_loss", "1.5e0", "tokenizer", FAKE_TOKENIZER,
     };
     int pairs = (int)(sizeof good / sizeof good[0] / 2);
     for (int i = 0; i < pairs; i++) {
@@ -307,7 +307,9 @@ START_TEST(what_a_state_must_say) {
         write_with(keys[i], NULL);
         refused(&model_info, place);
     }
-    write_with("format", "pt"); // with another format it is still ours
+    write_metadata((const char *const[]){"format", "diecast"}, 1);
+    refused(&model_info, "has no metadata iter");
+    write_with("format", "diecast"); // as older trainers wrote it
     struct safetensors file;
     char error[512];
     enum exit_code code;
