@@ -153,8 +153,8 @@ help: ## this list
 #=           a .gguf file, llm.c's .bin
 #= URL       make import: the address of such a file, or of a repository at Hugging Face
 #= SHA256    make import URL=: what the weights' file must have
-#= FORMAT    make export: hf, llmc or safetensors
-#= TYPE      make export: float32 by default, bfloat16, float16: of the numbers in the file
+#= FORMAT    make export: hf, gguf, llmc or safetensors
+#= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0: of its numbers
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
 #=           set's

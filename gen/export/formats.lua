@@ -20,20 +20,27 @@ local GPT2_LACKS = {
   { "lm_head_bias", true, "a GPT-2's head has no bias" },
 }
 
--- What llm.c's GPT-2 cannot be.
-local LLMC_LACKS = { table.unpack(GPT2_LACKS) }
-for _, lack in ipairs({
+-- What a program's GPT-2 cannot be besides.
+local function besides(list)
+  local all = { table.unpack(GPT2_LACKS) }
+  return table.move(list, 1, #list, #all + 1, all)
+end
+
+local LLMC_LACKS = besides({
   { "tie_weights", false, "llm.c's head is the table of tokens" },
   { "activation", "relu", "llm.c computes GELU" },
   { "activation", "silu", "llm.c computes GELU" },
-}) do
-  LLMC_LACKS[#LLMC_LACKS + 1] = lack
-end
+})
 local LLMC_NOTES = {
   { "activation", "gelu_erf", "llm.c computes GELU by tanh, so its losses will differ a little" },
   { "bias", false, "llm.c has biases and trains them; they are zeros in its file" },
   { "qkv_bias", false, "llm.c has this bias and trains it; it is zeros in its file" },
 }
+local GGUF_LACKS = besides({
+  { "activation", "relu", "llama.cpp computes GELU in a GPT-2" },
+  { "activation", "silu", "llama.cpp computes GELU in a GPT-2" },
+})
+local GGUF_NOTES = { { "activation", "gelu_erf", "llama.cpp computes GELU by tanh, so its text may differ a little" } }
 
 local formats = {}
 
@@ -42,6 +49,9 @@ formats.list = {
     place = function(folder) return folder .. "/hf" end },
   { name = "llmc", what = "llm.c's weights", types = { "float32", "bfloat16" }, lacks = LLMC_LACKS, notes = LLMC_NOTES,
     place = function(folder, run, type) return ("%s/%s-%s.bin"):format(folder, run, type) end },
+  { name = "gguf", what = "a GGUF file, for llama.cpp", types = { "float32", "bfloat16", "float16", "q8_0" },
+    notes = GGUF_NOTES, lacks = GGUF_LACKS,
+    place = function(folder, run, type) return ("%s/%s-%s.gguf"):format(folder, run, type) end },
   { name = "safetensors", what = "a safetensors file with nanoGPT's names", types = FLOATS, lacks = {}, notes = {},
     place = function(folder, run, type) return ("%s/%s-%s.safetensors"):format(folder, run, type) end },
 }

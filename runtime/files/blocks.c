@@ -9,9 +9,8 @@
 // only libc, since the sampler links it.
 #include "runtime/files/files.h"
 
+#include <math.h>
 #include <string.h>
-
-enum { BLOCK = 32 };
 
 static uint16_t blocks_word(const char *at) {
     uint16_t word;
@@ -23,16 +22,16 @@ static uint16_t blocks_word(const char *at) {
 
 static void blocks_q8_0(const char *at, float *x) {
     const float scale = number_of_half(blocks_word(at));
-    for (int i = 0; i < BLOCK; i++) {
+    for (int i = 0; i < BLOCKS_OF; i++) {
         x[i] = scale * (float)(signed char)at[2 + i];
     }
 }
 
 // Adding -0 changes no number, a zero's sign included.
 static void blocks_halves(const unsigned char *at, float scale, int zero, float least, float *x) {
-    for (int i = 0; i < BLOCK / 2; i++) {
+    for (int i = 0; i < BLOCKS_OF / 2; i++) {
         x[i] = scale * (float)((at[i] & 15) - zero) + least;
-        x[i + BLOCK / 2] = scale * (float)((at[i] >> 4) - zero) + least;
+        x[i + BLOCKS_OF / 2] = scale * (float)((at[i] >> 4) - zero) + least;
     }
 }
 
@@ -70,13 +69,32 @@ bool blocks_are_read(const char *type) {
 }
 
 size_t blocks_count(const char *type, size_t bytes) {
-    return bytes / blocks_find(type)->bytes * BLOCK;
+    return bytes / blocks_find(type)->bytes * BLOCKS_OF;
 }
 
 void blocks_read(const char *type, const char *at, size_t first, size_t count, float *x) {
     const struct blocks_type *t = blocks_find(type);
-    at += first / BLOCK * t->bytes;
-    for (size_t i = 0; i < count / BLOCK; i++) {
-        t->read(at + i * t->bytes, x + i * BLOCK);
+    at += first / BLOCKS_OF * t->bytes;
+    for (size_t i = 0; i < count / BLOCKS_OF; i++) {
+        t->read(at + i * t->bytes, x + i * BLOCKS_OF);
+    }
+}
+
+// As llama.cpp's quantizer does: the largest number becomes 127 or -127, and halves round away from
+// zero.
+void blocks_store(const float *x, size_t count, void *stored) {
+    char *at = stored;
+    for (const float *end = x + count; x < end; x += BLOCKS_OF) {
+        float largest = 0;
+        for (int i = 0; i < BLOCKS_OF; i++) {
+            largest = fmaxf(largest, fabsf(x[i]));
+        }
+        const float scale = largest / 127, inverse = scale > 0x1p-126f ? 1 / scale : 0;
+        const uint16_t half = number_to_half(scale);
+        memcpy(at, &half, sizeof half);
+        for (int i = 0; i < BLOCKS_OF; i++) {
+            at[2 + i] = (char)(signed char)roundf(x[i] * inverse);
+        }
+        at += 2 + BLOCKS_OF;
     }
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 struct param;
+enum { PARAM_NAME = 128 }; // bytes for a tensor's name
 
 // ---- mapped.c: memory-mapped files --------------------------------------------------------------
 
@@ -94,11 +95,14 @@ bool floats_are_finite(const float *x, int64_t count);
 
 // ---- blocks.c: numbers of ggml's quantized types ------------------------------------------------
 
+enum { BLOCKS_OF = 32 }; // numbers in a block
 // Whether numbers of the type, as "Q8_0", are read here.
 bool blocks_are_read(const char *type);
 size_t blocks_count(const char *type, size_t bytes); // numbers in so many bytes
-// Reads `count` of them, from number `first` on: multiples of 32, which is a block.
+// Reads `count` of them, from number `first` on: both are multiples of a block.
 void blocks_read(const char *type, const char *at, size_t first, size_t count, float *x);
+// Stores numbers that fill blocks as Q8_0.
+void blocks_store(const float *x, size_t count, void *stored);
 
 // ---- gguf.c: a strict reader of GGUF files ------------------------------------------------------
 
@@ -133,6 +137,7 @@ bool gguf_is(const char *path);
 const struct gguf_pair *gguf_find(const struct safetensors *file, const char *key); // or NULL
 // Reads an item of a pair of integers. False if it is none, or above INT64_MAX.
 bool gguf_integer(const struct gguf_pair *pair, uint64_t index, int64_t *number);
+uint32_t gguf_type_of(const char *dtype); // ggml's number of a type, which is known by name
 // The items of a list of texts, or the one text. The caller frees the list.
 struct slice *gguf_texts(const struct gguf_pair *pair);
 
@@ -143,6 +148,8 @@ struct slice *gguf_texts(const struct gguf_pair *pair);
 void gguf_describe(const struct safetensors *file, FILE *out);
 // Gives the tensors of a GPT-2 nanoGPT's names; others keep theirs.
 void gguf_rename(struct safetensors *file);
+// The name in a GGUF file of a tensor with one of nanoGPT's.
+void gguf_name(const char *own, char name[PARAM_NAME]);
 bool gguf_has_tokenizer(const struct safetensors *file);
 // The tokenizer's string, or NULL if the file has no tokenizer. Dies 65 if it has one that is
 // neither GPT-2's byte-pair encoding nor a list of characters. The caller frees.
@@ -168,18 +175,25 @@ bool model_open(struct safetensors *file, const char *path, char error[512], enu
 
 // ---- numbers.c: the types of numbers in files ---------------------------------------------------
 
-enum number_type { NUMBER_F32, NUMBER_F16, NUMBER_BF16, NUMBER_TYPES };
+enum number_type { NUMBER_F32, NUMBER_F16, NUMBER_BF16, NUMBER_Q8_0, NUMBER_TYPES };
 bool number_type_find(const char *name, enum number_type *type); // "float32" ...
 const char *number_type_name(enum number_type type);
 const char *number_type_dtype(enum number_type type); // "F32" ..., in safetensors files
 size_t number_bytes(enum number_type type, size_t count);
-float number_of_half(uint16_t half);   // float16
-float number_of_brain(uint16_t brain); // bfloat16
-#define NUMBER_HALF_LIMIT 65520.0f     // from here on a float16 is infinite
+size_t number_block(enum number_type type); // neighbours that are stored together: 1, or 32
+float number_limit(enum number_type type);  // numbers of this size or more cannot be stored
+float number_of_half(uint16_t half);        // float16
+float number_of_brain(uint16_t brain);      // bfloat16
+#define NUMBER_HALF_LIMIT 65520.0f          // from here on a float16 is infinite
 // Round to the nearest, ties to even.
 uint16_t number_to_half(float x);
 uint16_t number_to_brain(float x);
 void numbers_store(enum number_type type, const float *x, size_t count, void *stored);
+// Whether numbers of a file's type, as "BF16" or "Q4_0", can be read; how many lie in some bytes.
+bool numbers_are_read(const char *dtype);
+size_t numbers_count(const char *dtype, size_t bytes);
+// Reads `count` of them, from number `first` on; both are multiples of a block.
+void numbers_load(const char *dtype, const char *at, size_t first, size_t count, float *x);
 
 // ---- tensor_out.c: a tensor that a writer stores ------------------------------------------------
 
@@ -211,7 +225,6 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
 
 // ---- params.c -----------------------------------------------------------------------------------
 
-enum { PARAM_NAME = 128 };
 // Writes prefix and the tensor's name, with the layer's number in place of the table's "%d".
 void param_name(const struct param *param, int layer, const char *prefix, char name[PARAM_NAME]);
 
@@ -266,6 +279,7 @@ typedef bool export_writer(const struct export_model *model, const char *path, c
 export_writer export_llmc;        // llm.c's weights, and gpt2_tokenizer.bin beside them
 export_writer export_safetensors; // nanoGPT's names and shapes
 export_writer export_hf;          // a folder, as transformers saves a GPT-2
+export_writer export_gguf;        // a GGUF file, for llama.cpp
 
 // ---- export_gpt2.c: what the writers of a GPT-2 share -------------------------------------------
 

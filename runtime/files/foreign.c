@@ -145,36 +145,18 @@ static bool foreign_ties(struct foreign_file *f) {
 static bool foreign_numbers(struct foreign_file *f) {
     for (int i = 0; i < f->file->count; i++) {
         struct tensor_view *view = &f->file->tensors[i];
-        const bool half = !strcmp(view->dtype, "F16"), brain = !strcmp(view->dtype, "BF16");
         if (view->data) {
             continue;
         }
-        const bool blocks = blocks_are_read(view->dtype);
-        if (!half && !brain && !blocks && strcmp(view->dtype, "F32") != 0) {
+        if (!numbers_are_read(view->dtype)) {
             return foreign_fail(f, "%s: %.120s is of type %s; %s is wanted, so convert it",
                                 f->file->path, view->name, view->dtype,
                                 f->file->pairs ? "F32, F16, BF16, Q8_0, Q4_0 or Q4_1"
                                                : "F32, F16 or BF16");
         }
-        const size_t count = blocks ? blocks_count(view->dtype, view->stored)
-                                    : view->stored / (half || brain ? 2 : 4);
+        const size_t count = numbers_count(view->dtype, view->stored);
         float *own = allocate(count, sizeof *own, view->name);
-        if (blocks) {
-            blocks_read(view->dtype, view->place, 0, count, own);
-        }
-        for (size_t k = 0; !blocks && k < count; k++) {
-            uint16_t word = 0;
-            if (half || brain) {
-                memcpy(&word, view->place + 2 * k, sizeof word);
-            }
-            if (half) {
-                own[k] = number_of_half(word);
-            } else if (brain) {
-                own[k] = number_of_brain(word);
-            } else {
-                memcpy(own + k, view->place + 4 * k, sizeof *own);
-            }
-        }
+        numbers_load(view->dtype, view->place, 0, count, own);
         view->data = view->own = own;
         view->bytes = count * sizeof *own;
         safetensors_forget(f->file);

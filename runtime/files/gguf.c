@@ -42,6 +42,14 @@ static const struct gguf_type {
 };
 enum { GGUF_TYPES = sizeof gguf_types / sizeof *gguf_types };
 
+uint32_t gguf_type_of(const char *dtype) {
+    uint32_t type = 0;
+    while (!gguf_types[type].name || strcmp(gguf_types[type].name, dtype) != 0) {
+        type++; // of a name that the table has
+    }
+    return type;
+}
+
 // What is left of the file, and where the one line about what is wrong goes.
 struct gguf_reader {
     struct safetensors *file;
@@ -165,10 +173,12 @@ static bool gguf_pair(struct gguf_reader *r, struct gguf_pair *pair) {
 
 static bool gguf_pairs(struct gguf_reader *r, uint64_t count) {
     struct safetensors *file = r->file;
-    int room = 0;
+    int room = 32;
+    file->pairs =
+        allocate((size_t)room, sizeof *file->pairs, "metadata"); // that it is one shows here
     for (uint64_t i = 0; i < count; i++) {
         if (file->pairs_count == room) { // as many as the file turns out to have
-            room = room ? 2 * room : 32;
+            room *= 2;
             file->pairs =
                 allocate_again(file->pairs, (size_t)room * sizeof *file->pairs, "metadata");
         }

@@ -108,40 +108,79 @@ void gguf_describe(const struct safetensors *file, FILE *out) {
 
 // ---- names -------------------------------------------------------------------------------------
 
-void gguf_rename(struct safetensors *file) {
-    static const char *const whole[][2] = {
-        {"token_embd.weight", "transformer.wte.weight"},
-        {"position_embd.weight", "transformer.wpe.weight"},
-        {"output_norm.weight", "transformer.ln_f.weight"},
-        {"output_norm.bias", "transformer.ln_f.bias"},
-        {"output.weight", "lm_head.weight"},
-    };
-    static const char *const layer[][2] = {
-        {"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"}, {"attn_output", "attn.c_proj"},
-        {"ffn_norm", "ln_2"},  {"ffn_up", "mlp.c_fc"},      {"ffn_down", "mlp.c_proj"},
-    };
-    for (int i = 0; i < file->count; i++) {
-        const char *name = file->tensors[i].name;
-        char part[32], kind[8], again[PARAM_NAME] = "";
-        int number;
-        const char *own = NULL;
-        for (size_t k = 0; k < sizeof whole / sizeof *whole; k++) {
-            own = !strcmp(name, whole[k][0]) ? whole[k][1] : own;
+static const char *const gguf_whole[][2] = {
+    {"token_embd.weight", "transformer.wte.weight"},
+    {"position_embd.weight", "transformer.wpe.weight"},
+    {"output_norm.weight", "transformer.ln_f.weight"},
+    {"output_norm.bias", "transformer.ln_f.bias"},
+    {"output.weight", "lm_head.weight"},
+};
+static const char *const gguf_layer[][2] = {
+    {"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"}, {"attn_output", "attn.c_proj"},
+    {"ffn_norm", "ln_2"},  {"ffn_up", "mlp.c_fc"},      {"ffn_down", "mlp.c_proj"},
+};
+enum {
+    GGUF_WHOLE = sizeof gguf_whole / sizeof *gguf_whole,
+    GGUF_LAYER = sizeof gguf_layer / sizeof *gguf_layer,
+    GGUF_THEIRS = 0,
+    GGUF_OURS = 1,
+};
+
+// Cuts a layer's name, "blk.N." or "transformer.h.N.", a part, and "weight" or "bias". False if it
+// is written otherwise.
+static bool gguf_cut(const char *name, const char *prefix, int *number, char part[32],
+                     char kind[8]) {
+    char again[PARAM_NAME];
+    const size_t length = strlen(prefix);
+    const char *last = strrchr(name, '.');
+    int used = 0;
+    if (strncmp(name, prefix, length) != 0 || sscanf(name + length, "%6d.%n", number, &used) != 1 ||
+        !used || last < name + length + used || last - (name + length + used) >= 32 ||
+        strlen(last + 1) >= 8) {
+        return false;
+    }
+    snprintf(part, 32, "%.*s", (int)(last - (name + length + used)), name + length + used);
+    snprintf(kind, 8, "%s", last + 1);
+    snprintf(again, sizeof again, "%s%d.%s.%s", prefix, *number, part, kind);
+    return !strcmp(name, again); // no sign, and no zeros before the number
+}
+
+// Translates a name; "" where there is none.
+static void gguf_translate(const char *name, int from, char to[PARAM_NAME]) {
+    static const char *const prefixes[] = {"blk.", "transformer.h."};
+    char part[32], kind[8];
+    int number;
+    *to = 0;
+    for (int k = 0; k < GGUF_WHOLE; k++) {
+        if (!strcmp(name, gguf_whole[k][from])) {
+            snprintf(to, PARAM_NAME, "%s", gguf_whole[k][!from]);
         }
-        if (own) {
-            free(file->tensors[i].name);
-            file->tensors[i].name = allocate_copy(own, strlen(own), "a tensor's name");
-        } else if (sscanf(name, "blk.%6d.%31[a-z_].%7s", &number, part, kind) == 3) {
-            snprintf(again, sizeof again, "blk.%d.%s.%s", number, part, kind);
-            for (size_t k = 0; k < sizeof layer / sizeof *layer && !strcmp(name, again); k++) {
-                if (!strcmp(part, layer[k][0])) {
-                    free(file->tensors[i].name);
-                    file->tensors[i].name = allocate_print(
-                        "a tensor's name", "transformer.h.%d.%s.%s", number, layer[k][1], kind);
-                    break;
-                }
+    }
+    if (!*to && gguf_cut(name, prefixes[from], &number, part, kind)) {
+        for (int k = 0; k < GGUF_LAYER; k++) {
+            if (!strcmp(part, gguf_layer[k][from])) {
+                snprintf(to, PARAM_NAME, "%s%d.%s.%s", prefixes[!from], number,
+                         gguf_layer[k][!from], kind);
             }
         }
+    }
+}
+
+void gguf_rename(struct safetensors *file) {
+    char name[PARAM_NAME];
+    for (int i = 0; i < file->count && file->pairs; i++) {
+        gguf_translate(file->tensors[i].name, GGUF_THEIRS, name);
+        if (*name) {
+            free(file->tensors[i].name);
+            file->tensors[i].name = allocate_copy(name, strlen(name), "a tensor's name");
+        }
+    }
+}
+
+void gguf_name(const char *own, char name[PARAM_NAME]) {
+    gguf_translate(own, GGUF_OURS, name);
+    if (!*name) {
+        die(EXIT_INTERNAL, "export: GGUF has no name for %s", own);
     }
 }
 

@@ -2,15 +2,18 @@
 // the sampler links it.
 #include "runtime/files/files.h"
 
+#include <math.h>
 #include <string.h>
 
 static const struct {
-    const char *name, *dtype; // as a config's dtype, and in safetensors files
-    size_t bytes;
+    const char *name, *dtype; // as a config's dtype, and in safetensors and GGUF files
+    size_t block, bytes;      // so many numbers, which fill whole rows, are stored in so many bytes
+    float limit;              // no number of this size or more can be stored
 } number_types[NUMBER_TYPES] = {
-    [NUMBER_F32] = {"float32", "F32", 4},
-    [NUMBER_F16] = {"float16", "F16", 2},
-    [NUMBER_BF16] = {"bfloat16", "BF16", 2},
+    [NUMBER_F32] = {"float32", "F32", 1, 4, INFINITY},
+    [NUMBER_F16] = {"float16", "F16", 1, 2, NUMBER_HALF_LIMIT},
+    [NUMBER_BF16] = {"bfloat16", "BF16", 1, 2, INFINITY},
+    [NUMBER_Q8_0] = {"q8_0", "Q8_0", BLOCKS_OF, 34, 127 * NUMBER_HALF_LIMIT},
 };
 
 bool number_type_find(const char *name, enum number_type *type) {
@@ -32,7 +35,15 @@ const char *number_type_dtype(enum number_type type) {
 }
 
 size_t number_bytes(enum number_type type, size_t count) {
-    return count * number_types[type].bytes;
+    return count / number_types[type].block * number_types[type].bytes;
+}
+
+size_t number_block(enum number_type type) {
+    return number_types[type].block;
+}
+
+float number_limit(enum number_type type) {
+    return number_types[type].limit;
 }
 
 float number_of_half(uint16_t half) {
@@ -108,7 +119,37 @@ void numbers_store(enum number_type type, const float *x, size_t count, void *st
             words[i] = number_to_brain(x[i]);
         }
         break;
+    case NUMBER_Q8_0:
+        blocks_store(x, count, stored);
+        break;
     default:
         memcpy(stored, x, count * sizeof *x);
+    }
+}
+
+// ---- what a file has, by its type's name --------------------------------------------------------
+
+bool numbers_are_read(const char *dtype) {
+    return !strcmp(dtype, "F32") || !strcmp(dtype, "F16") || !strcmp(dtype, "BF16") ||
+           blocks_are_read(dtype);
+}
+
+size_t numbers_count(const char *dtype, size_t bytes) {
+    return blocks_are_read(dtype) ? blocks_count(dtype, bytes)
+                                  : bytes / (strcmp(dtype, "F32") ? 2 : 4);
+}
+
+void numbers_load(const char *dtype, const char *at, size_t first, size_t count, float *x) {
+    if (blocks_are_read(dtype)) {
+        blocks_read(dtype, at, first, count, x);
+    } else if (!strcmp(dtype, "F32")) {
+        memcpy(x, at + 4 * first, 4 * count);
+    } else {
+        float (*number)(uint16_t) = strcmp(dtype, "F16") ? number_of_brain : number_of_half;
+        for (size_t i = 0; i < count; i++) {
+            uint16_t word;
+            memcpy(&word, at + 2 * (first + i), sizeof word);
+            x[i] = number(word);
+        }
     }
 }

@@ -28,6 +28,7 @@ static const struct {
 } formats[] = {
     {"hf", export_hf},
     {"llmc", export_llmc},
+    {"gguf", export_gguf},
     {"safetensors", export_safetensors},
 };
 enum { EXPORT_FORMATS = sizeof formats / sizeof *formats };
@@ -110,11 +111,12 @@ static void export_take(const struct safetensors *file, const struct tensor_at *
         die(EXIT_DATA, "%s: %s has a value that is not finite; take another checkpoint", file->path,
             out->name);
     }
-    for (size_t i = 0; i < count && type == NUMBER_F16; i++) {
-        if (fabsf(view->data[i]) >= NUMBER_HALF_LIMIT) {
-            die(EXIT_DATA,
-                "%s: %s has the value %g, and float16 ends at 65,504; TYPE=bfloat16 holds it",
-                file->path, out->name, (double)view->data[i]);
+    for (size_t i = 0; i < count && isfinite(number_limit(type)); i++) {
+        if (fabsf(view->data[i]) >= number_limit(type)) {
+            const int64_t last = type == NUMBER_F16 ? 65504 : 127 * 65504;
+            die(EXIT_DATA, "%s: %s has the value %g, and %s ends at %s; TYPE=bfloat16 holds it",
+                file->path, out->name, (double)view->data[i], number_type_name(type),
+                figure_count(last).s);
         }
     }
     out->ndim = view->ndim;

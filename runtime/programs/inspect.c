@@ -91,33 +91,40 @@ static void inspect_tensors(const struct safetensors *file) {
     }
 }
 
-// Numbers of ggml's types are read for the check alone.
-static bool inspect_blocks_are_finite(const struct tensor_view *view) {
-    enum { PIECE = 1 << 13 };
+// Whether the numbers of a tensor are finite.
+static bool inspect_is_finite(const struct tensor_view *view) {
+    enum { PIECE = 1 << 13 }; // numbers at a time, whole blocks of each type
     float x[PIECE];
-    const size_t count = blocks_count(view->dtype, view->stored);
+    const size_t count = numbers_count(view->dtype, view->stored);
     bool finite = true;
     for (size_t at = 0; finite && at < count; at += PIECE) {
         const size_t some = count - at < PIECE ? count - at : PIECE;
-        blocks_read(view->dtype, view->place, at, some, x);
+        numbers_load(view->dtype, view->place, at, some, x);
         finite = floats_are_finite(x, (int64_t)some);
     }
     return finite;
 }
 
-// Checks a GGUF file as a whole, which has no hashes.
-static void inspect_verify_gguf(const struct safetensors *file) {
+// Checks that all numbers are finite; returns how many tensors are of a type that is read.
+static int inspect_numbers(const struct safetensors *file) {
     int read = 0;
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
-        const bool blocks = blocks_are_read(view->dtype);
-        if (blocks ? !inspect_blocks_are_finite(view)
-                   : view->data && !floats_are_finite(view->data, (int64_t)(view->bytes / 4))) {
+        if (!numbers_are_read(view->dtype)) {
+            continue;
+        }
+        if (!inspect_is_finite(view)) {
             die(EXIT_DATA, "%s: %s has a value that is not finite", file->path, view->name);
         }
-        read += blocks || view->data;
+        read++;
         safetensors_forget(file);
     }
+    return read;
+}
+
+// Checks a GGUF file as a whole, which has no hashes.
+static void inspect_verify_gguf(const struct safetensors *file) {
+    const int read = inspect_numbers(file);
     char *tokenizer = gguf_tokenizer(file);
     printf("verified: all numbers of %d of %d tensors are finite; %s\n", read, file->count,
            tokenizer ? "the tokenizer is whole" : "there is no tokenizer");
@@ -127,41 +134,17 @@ static void inspect_verify_gguf(const struct safetensors *file) {
     free(tokenizer);
 }
 
-// Whether the numbers of a tensor are finite. False with *floats false where they are no floats.
-static bool inspect_is_finite(const struct tensor_view *view, bool *floats) {
-    const bool half = !strcmp(view->dtype, "F16"), brain = !strcmp(view->dtype, "BF16");
-    *floats = view->data || half || brain;
-    if (view->data) {
-        return floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)));
-    }
-    const uint16_t exponent = half ? 0x7c00 : 0x7f80; // all ones: NaN or infinite
-    bool finite = *floats;
-    for (size_t at = 0; finite && at < view->stored; at += 2) {
-        uint16_t bits;
-        memcpy(&bits, view->place + at, sizeof bits);
-        finite = (bits & exponent) != exponent;
-    }
-    return finite;
-}
-
 // Checks hashes and numbers. Tensors of other types than float are not numbers of a model.
 static void inspect_verify(const struct safetensors *file) {
     char error[SAFETENSORS_ERROR];
     if (!safetensors_verify(file, error)) {
         die(EXIT_DATA, "%s", error);
     }
-    int hashed = 0, finite = 0;
+    int hashed = 0;
     for (int i = 0; i < file->count; i++) {
-        const struct tensor_view *view = &file->tensors[i];
-        bool floats;
-        const bool good = inspect_is_finite(view, &floats);
-        if (floats && !good) {
-            die(EXIT_DATA, "%s: %s has a value that is not finite", file->path, view->name);
-        }
-        hashed += *view->hash != 0;
-        finite += floats;
-        safetensors_forget(file);
+        hashed += *file->tensors[i].hash != 0;
     }
+    const int finite = inspect_numbers(file);
     printf("verified: %d of %d tensors have a hash, which matches; all numbers of %d tensors of "
            "floats are finite\n",
            hashed, file->count, finite);

@@ -142,7 +142,7 @@ return {
   { what = "weights that are not finite are exported", file = "runtime/programs/export.c",
     from = "if (!floats_are_finite(view->data, (int64_t)count)) {", to = "if (0) {", tests = "train/test_export" },
   { what = "weights become infinite in float16", file = "runtime/programs/export.c",
-    from = "if (fabsf(view->data[i]) >= NUMBER_HALF_LIMIT) {", to = "if (0) {", tests = "train/test_export" },
+    from = "if (fabsf(view->data[i]) >= number_limit(type)) {", to = "if (0) {", tests = "train/test_export" },
   { what = "an export writes over what is there", file = "runtime/programs/export.c",
     from = "if (path_is_taken(options->out)) {", to = "if (0) {", tests = "train/test_export" },
   { what = "weights that are not finite are sampled from", file = "runtime/sample/open.c",
