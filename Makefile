@@ -124,7 +124,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval build bench bench-generic bench-table bench-scale \
     bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity hf-parity nanogpt-parity golden format clean check-words check-name check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity hf-parity nanogpt-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -230,6 +230,12 @@ check-name: check-words
 	@printf '%s\n' $(run_path) | tr / '\n' | awk 'length($$0) > 240 { exit 1 }' || { \
 	    echo "the run's folder would have a name of more than 240 bytes; NAME=... gives it a shorter one" >&2; exit 64; }
 
+# Published weights that a config begins with, and which its head says how to get, are asked for before anything is made.
+check-weights: check-words
+	@$(if $(call run_flag,init_from),,file=$$($(call of_config,init_from)); \
+	line=$$(sed -n 's/^-- *\(make import URL=.*\)/\1/p' $(call quoted,$(config_files)) | head -n 1); \
+	[ -z "$$line" ] || [ -e "$$file" ] || { printf '%s: is not there; %s\n' "$$file" "$$line" >&2; exit 66; })
+
 #> make data DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
 data: build/prepare ## prepare a data set from your own text
 	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
@@ -253,7 +259,7 @@ inspect: build/inspect ## what a checkpoint, state, model or data set is
 	@build/inspect --file="$$FILE" --verify='$(VERIFY)'
 
 #> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
-train: check-name build/prepare ## train CONFIG; its data set is made first if it is missing
+train: check-name check-weights build/prepare ## train CONFIG; its data set is made first if it is missing
 	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
 	[ -z "$$dataset" ] || data/prepare.sh --if-missing "$$dataset" "$$folder"
 	$(generate)

@@ -168,4 +168,9 @@ name=fetch-test-$$
 trap 'rm -rf "$tmp" "models/$name" "out/$name"' EXIT
 check "make import URL=" make import URL="$url" SHA256="$(sha256 "$site/model.safetensors")" NAME=$name
 check "is an import" [ -e "out/$name/$name.lua" ]
+no_weights() {
+    ! make train CONFIG=eval_gpt2 SET=init_from=out/none/ckpt.safetensors 2>"$tmp/line" &&
+        grep -qF 'out/none/ckpt.safetensors: is not there; make import URL=https://huggingface.co/openai-community/gpt2 NAME=gpt2' "$tmp/line"
+}
+check "a config of published weights says where they come from" no_weights
 finish
