@@ -10,12 +10,13 @@ local checkpoint = require("gen.export.checkpoint")
 local command = require("gen.base.command")
 local files = require("gen.base.files")
 local formats = require("gen.export.formats")
+local metadata = require("gen.import.metadata")
 local parameters = require("gen.import.table")
 
 local function run_export(args, format, type, c, to)
   local words = { files.quoted(args.build .. "/export"), "--checkpoint=" .. files.quoted(args.checkpoint),
     "--out=" .. files.quoted(to), "--format=" .. format.name, "--type=" .. type,
-    "--config=" .. files.quoted(parameters.config(c)) }
+    "--config=" .. files.quoted(metadata.text(c)) }
   local pipe = assert(io.popen(table.concat(words, " "), "w"))
   pipe:write(parameters.text(c))
   local ok, kind, code = pipe:close()

@@ -13,6 +13,7 @@ local config = require("gen.config.load")
 local files = require("gen.base.files")
 local folder = require("gen.import.folder")
 local gpt2 = require("gen.import.gpt2")
+local metadata = require("gen.import.metadata")
 local parameters = require("gen.import.table")
 local problem = require("gen.config.problem")
 
@@ -58,7 +59,7 @@ local function add_stated(stated, words, found)
   for _, word in ipairs(words) do
     local key, value = word:match("^(n_head)=(.+)$")
     if not key then key, value = word:match("^(activation)=(.+)$") end
-    if not key or found.config then
+    if not key or found.config or stated.diecast then
       problem.fail(problem.USAGE, "SET", "'%s': make import takes n_head and activation alone, of a file that has " ..
         "no config.json beside it", word)
     end
@@ -70,7 +71,7 @@ local function add_stated(stated, words, found)
       stated.n_head = math.tointeger(value) or value
     end
   end
-  if stated.n_head == nil and stated.model_type == "gpt2" and not found.config then
+  if stated.n_head == nil and stated.model_type == "gpt2" and not stated.diecast and not found.config then
     problem.fail(problem.DATA, found.weights, "has no config.json beside it and does not say how many heads the " ..
       "model has; make import ... SET=\"n_head=12\" does")
   end
@@ -79,9 +80,10 @@ end
 local function run_import(args, found, stated, c, path)
   local tokenizer = not stated.has_tokenizer and tokenizer_of(found, c, args.model)
   local words = { files.quoted(args.build .. "/import"), "--weights=" .. files.quoted(found.weights),
-    "--out=" .. files.quoted(path), "--config=" .. files.quoted(parameters.config(c)) }
+    "--out=" .. files.quoted(path), "--config=" .. files.quoted(metadata.text(c)) }
   if tokenizer then words[#words + 1] = "--tokenizer=" .. files.quoted(tokenizer) end
   if tokenizer and found.tokens then words[#words + 1] = "--tokens=" .. files.quoted(found.tokens) end
+  if stated.diecast then words[#words + 1] = "--zeros=drop" end
   if not found.config then words[#words + 1] = "--sizes=" .. files.quoted(stated.sizes_from or "metadata") end
   local pipe = assert(io.popen(table.concat(words, " "), "w"))
   pipe:write(parameters.text(c))
@@ -108,6 +110,7 @@ local function main()
   local args = parse_arguments()
   local found = folder.find(args.model)
   local stated = found.config and folder.read_config(found.config) or folder.describe(args.build, found.weights)
+  if found.config then stated.diecast = folder.own_config(args.build, found.weights) end
   add_stated(stated, args.set, found)
   local says = found.config or found.weights
   local keys, lines = gpt2.keys(stated, says)

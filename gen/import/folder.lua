@@ -91,13 +91,23 @@ function folder.read_config(path)
   return config
 end
 
--- The same of a file that says its sizes itself, by build/import, which prints its own line where it cannot.
-function folder.describe(build, path)
-  local pipe = assert(io.popen(files.quoted(build .. "/import") .. " --describe=" .. files.quoted(path)))
+-- What build/import prints of a file; it prints its own line where it cannot.
+local function said(build, flag, path)
+  local pipe = assert(io.popen(files.quoted(build .. "/import") .. flag .. files.quoted(path)))
   local text = pipe:read("a")
   local ok, kind, code = pipe:close()
   if not ok then os.exit(kind == "exit" and code or problem.INTERNAL) end
-  return assert(dkjson.decode(text))
+  return text
+end
+
+-- The same as config.json, of a file that says its sizes itself.
+function folder.describe(build, path)
+  return assert(dkjson.decode(said(build, " --describe=", path)))
+end
+
+-- The config that make export put into the weights' metadata, as text, or nil.
+function folder.own_config(build, path)
+  return said(build, " --diecast=", path):match("^([^\n]+)\n")
 end
 
 return folder

@@ -1,5 +1,7 @@
 -- gpt2: the config.json of Hugging Face's GPT-2 as our keys. Variants that we do not have are refused by name; keys
--- that do not change the function are left out. Depends on config.
+-- that do not change the function are left out. A model that make export wrote has its own config beside that one
+-- (diecast), which says more. Depends on config and metadata.
+local metadata = require "gen.import.metadata"
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
 
@@ -50,6 +52,19 @@ function gpt2.activation(ours)
   end
 end
 
+-- The keys of the config that make export put into the metadata; the sizes that config.json states are the same.
+local function own_keys(config, path)
+  local c = metadata.read(config.diecast, path)
+  for _, pair in ipairs(SIZES) do
+    local stated, own = config[pair[1]], c[pair[2]]
+    if stated ~= nil and stated ~= own then
+      problem.fail(problem.DATA, path, "%s is %s, but %s is %s in the metadata that make export wrote (diecast); " ..
+        "take both from one place, or leave that key out", pair[1], tostring(stated), pair[2], tostring(own))
+    end
+  end
+  return metadata.keys(c), { "the config is that of the model that make export wrote" }
+end
+
 -- The keys of a config.json at `path`: { { name, value }, ... }, and lines about keys that could not be taken over.
 -- Raises { code, message }.
 function gpt2.keys(config, path)
@@ -57,6 +72,7 @@ function gpt2.keys(config, path)
   if kind ~= "gpt2" then
     problem.fail(problem.DATA, path, "is of model_type %s; gpt2 is what can be read", tostring(kind))
   end
+  if config.diecast then return own_keys(config, path) end
   local keys, lines = {}, {}
   local function add(name, value) keys[#keys + 1] = { name, value } end
   for _, pair in ipairs(SIZES) do add(pair[2], size_of(config, path, pair[1], pair[2])) end

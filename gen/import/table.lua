@@ -1,7 +1,6 @@
 -- table: a model's parameters as lines for build/import and build/export: "NAME LAYERS COPY ROWS COLUMNS", layers
--- folded; and the keys that say what they compute. Depends on config, and on passes, which build the model's graph.
+-- folded. Depends on passes, which build the model's graph.
 local pipeline = require "gen.passes.pipeline"
-local schema = require "gen.config.schema"
 
 local parameters = {}
 
@@ -23,16 +22,6 @@ function parameters.text(c)
     lines[i] = ("%s %d %d %d %d\n"):format(entry.name, entry.layers, entry.copy, entry.rows, entry.columns)
   end
   return table.concat(lines)
-end
-
--- The keys in a checkpoint's metadata: those that decide what the weights compute, and their shapes.
-function parameters.config(c)
-  local words = {}
-  for _, key in ipairs(schema.baked_keys()) do
-    local says = (key.shape or key.changes == "function") and not schema.is_absent(key, c[key.name])
-    if says then words[#words + 1] = key.name .. "=" .. tostring(c[key.name]) end
-  end
-  return table.concat(words, " ")
 end
 
 return parameters

@@ -230,6 +230,8 @@ bool json_is_object(const struct json *json, int value);
 bool json_is_array(const struct json *json, int value);
 // Copies a string, unescaped; NULL if the value is no string or contains a zero. The caller frees.
 char *json_string(const struct json *json, int value);
+// The same of any string, and its length.
+char *json_bytes(const struct json *json, int value, size_t *length);
 // Unescapes text[0..length), the valid inside of a JSON string, into out, which may be text itself.
 // Returns the length, or -1 for half a surrogate pair.
 int json_unescape(const char *text, int length, char *out);

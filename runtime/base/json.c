@@ -481,6 +481,15 @@ char *json_string(const struct json *json, int value) {
                : allocate_copy(slice.text, slice.length, "a string of JSON");
 }
 
+char *json_bytes(const struct json *json, int value, size_t *length) {
+    if (!json_is(json, value, JSMN_STRING)) {
+        return NULL;
+    }
+    struct json_slice slice = json_slice(json, value);
+    *length = slice.length;
+    return allocate_copy(slice.text, slice.length, "a string of JSON");
+}
+
 bool json_integer(const struct json *json, int value, int64_t *out) {
     if (!json_is(json, value, JSMN_PRIMITIVE)) {
         return false;

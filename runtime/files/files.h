@@ -385,6 +385,10 @@ char *gpt2_lists_read(const char *path, const struct slice *merges, size_t merge
 void hf_write_vocabulary(FILE *out, const struct tokenizer *tokenizer); // vocab.json
 void hf_write_merges(FILE *out, const struct tokenizer *tokenizer);     // merges.txt, of GPT-2's
 void hf_write_tokenizer(FILE *out, const struct tokenizer *tokenizer);  // tokenizer.json
+// Makes the tokenizer's string of the characters that are the vocabulary of a parsed
+// tokenizer.json, or NULL if it is of another kind. Dies 65 if they are not in the order of their
+// code points, or do not have the ids 0, 1, 2 ... The caller frees.
+char *hf_characters(const char *path, const struct json *json);
 // tokenizer_config.json, for a model of so many tokens of context.
 void hf_write_tokenizer_config(FILE *out, const struct tokenizer *tokenizer, int64_t context);
 

@@ -367,6 +367,14 @@ char *gpt2_files_read(const char *folder) {
         json = gpt2_read_json(folder, names->ids, &ids_path, &json_text);
     } else {
         json = gpt2_read_json(folder, names->merges, &merges_path, &json_text);
+        char *characters = hf_characters(merges_path, json);
+        if (characters) {
+            json_free(json);
+            free(json_text);
+            free(merges_path);
+            free(files);
+            return characters;
+        }
         const int model = gpt2_check_kind(merges_path, json);
         const int merges = json_get(json, model, "merges");
         if (!json_is_array(json, merges) || json_count(json, merges) > GPT2_TOKENS_MAX) {

@@ -11,6 +11,9 @@
 #include "runtime/files/files.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+// ---- writing ------------------------------------------------------------------------------------
 
 // A token as the files write it, in quotes.
 static void hf_token(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
@@ -122,4 +125,63 @@ void hf_write_tokenizer_config(FILE *out, const struct tokenizer *tokenizer, int
             "  \"add_bos_token\": false,\n  \"add_eos_token\": false,\n"
             "  \"add_prefix_space\": false,\n  \"clean_up_tokenization_spaces\": false\n}\n",
             (long long)context, end, end);
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+// Whether a member of an object is a string with this text.
+static bool hf_says(const struct json *json, int object, const char *key, const char *text) {
+    char *found =
+        json_is_object(json, object) ? json_string(json, json_get(json, object, key)) : NULL;
+    const bool same = found && !strcmp(found, text);
+    free(found);
+    return same;
+}
+
+// The code point that a string is, or -1.
+static int64_t hf_character(const struct json *json, int value) {
+    size_t length;
+    char *text = json_bytes(json, value, &length);
+    uint32_t c;
+    const bool one =
+        text && length && (size_t)utf8_decode((unsigned char *)text, length, &c) == length;
+    free(text);
+    return one ? (int64_t)c : -1;
+}
+
+char *hf_characters(const char *path, const struct json *json) {
+    const int model = json_is_object(json, 0) ? json_get(json, 0, "model") : -1;
+    if (!hf_says(json, model, "type", "WordLevel")) {
+        return NULL;
+    }
+    const int vocabulary = json_get(json, model, "vocab");
+    const int count = json_is_object(json, vocabulary) ? json_count(json, vocabulary) : 0;
+    int64_t *character = allocate((size_t)count + 1, sizeof *character, "the tokenizer");
+    for (int i = 0; i < count; i++) {
+        character[i] = -1;
+    }
+    for (int i = 0; i < count; i++) {
+        int value;
+        int64_t id;
+        const int key = json_member(json, vocabulary, i, &value);
+        if (!json_integer(json, value, &id) || id >= count || character[id] >= 0) {
+            die(EXIT_DATA, "%s: its %d tokens do not have the ids 0, 1, 2 ..., each once", path,
+                count);
+        }
+        character[id] = hf_character(json, key);
+    }
+    struct growing text;
+    growing_begin(&text, "the tokenizer");
+    fputs("char", text.file);
+    for (int i = 0; i < count; i++) {
+        if (character[i] < 0 || (i > 0 && character[i] <= character[i - 1])) {
+            die(EXIT_DATA,
+                "%s: token %d is no character, or before the one of token %d; characters in the "
+                "order of their code points are wanted",
+                path, i, i - 1);
+        }
+        fprintf(text.file, " %02llx", (unsigned long long)character[i]);
+    }
+    free(character);
+    return growing_end(&text);
 }

@@ -2,8 +2,10 @@
 //
 //     import --describe=FILE      prints the sizes of a model whose file has them in it, as the
 //                                 config.json that Hugging Face writes beside its files
+//     import --diecast=FILE       prints the config in the metadata of weights that make export
+//                                 wrote, if there is one
 //     import --weights=FILE --out=PATH --config=TEXT [--sizes=NOUN] [--tokenizer=PLACE]
-//            [--tokens=FILE] <TABLE
+//            [--tokens=FILE] [--zeros=drop] <TABLE
 //
 // FILE is a safetensors file or the index of several (NAME.safetensors.index.json), with GPT-2's
 // tensors as nanoGPT or Hugging Face names and transposes them, in F32, F16 or BF16; a GGUF file,
@@ -11,7 +13,8 @@
 // table of parameters as param_table.c reads it. gen/import.lua, which knows the model, writes
 // TABLE and TEXT, the config's keys as "key=value key=value ...". NOUN says in messages what the
 // sizes are from. PLACE is a folder with GPT-2's tokenizer, or nanoGPT's meta.pkl; its tokens must
-// be those of --tokens, a tokenizer of llm.c's. PATH appears whole or not at all.
+// be those of --tokens, a tokenizer of llm.c's. With --zeros=drop biases that the model lacks are
+// left out if they are zeros. PATH appears whole or not at all.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 #include "runtime/programs/import/describe.h"
@@ -25,23 +28,28 @@
 #include <unistd.h>
 
 struct import_options {
-    const char *weights, *out, *config, *sizes, *tokenizer, *tokens, *describe;
+    const char *weights, *out, *config, *sizes, *tokenizer, *tokens, *describe, *diecast, *zeros;
 };
 
 static void import_options_read(struct import_options *options, int argc, char **argv) {
-    *options = (struct import_options){
-        .sizes = "config.json", .tokenizer = "", .tokens = "", .describe = ""};
+    *options = (struct import_options){.sizes = "config.json",
+                                       .tokenizer = "",
+                                       .tokens = "",
+                                       .describe = "",
+                                       .diecast = "",
+                                       .zeros = ""};
     const struct text_flag flags[] = {
         {"--weights=", &options->weights},  {"--out=", &options->out},
         {"--config=", &options->config},    {"--sizes=", &options->sizes},
         {"--tokens=", &options->tokens},    {"--tokenizer=", &options->tokenizer},
+        {"--zeros=", &options->zeros},      {"--diecast=", &options->diecast},
         {"--describe=", &options->describe}};
     enum { FLAGS = sizeof flags / sizeof *flags };
     flags_read("import",
-               "--weights=, --out=, --config=, --sizes=, --tokenizer=, --tokens= and --describe= "
-               "are known",
+               "--weights=, --out=, --config=, --sizes=, --tokenizer=, --tokens=, --zeros=, "
+               "--diecast= and --describe= are known",
                flags, FLAGS, argc, argv);
-    for (int f = 0; f < FLAGS && !*options->describe; f++) {
+    for (int f = 0; f < FLAGS && !*options->describe && !*options->diecast; f++) {
         if (!*flags[f].value) {
             die(EXIT_USAGE, "import: %s is missing", flags[f].flag);
         }
@@ -64,6 +72,16 @@ static void import_describe(const char *path) {
         gguf_describe(&file, stdout);
     } else {
         describe_tensors(&file);
+    }
+    safetensors_close(&file);
+}
+
+static void import_print_config(const char *path) {
+    struct safetensors file;
+    import_open(&file, path);
+    const char *config = describe_config(&file);
+    if (config) {
+        puts(config);
     }
     safetensors_close(&file);
 }
@@ -105,14 +123,32 @@ static void import_check_copy(const struct safetensors *file, const struct tenso
     }
 }
 
+// Whether a tensor is a bias, of zeros, as make export adds it where a format has no way without.
+static bool import_is_added(const struct safetensors *file, const struct tensor_view *view) {
+    static const char end[] = ".bias";
+    const size_t length = strlen(view->name), tail = sizeof end - 1;
+    if (view->ndim != 1 || length < tail || strcmp(view->name + length - tail, end) != 0) {
+        return false;
+    }
+    for (size_t i = 0; i < view->bytes / sizeof(float); i++) {
+        if (view->data[i] != 0) {
+            die(EXIT_DATA,
+                "%s: %.120s is not zero, but the model that make export wrote has no such bias; "
+                "leave diecast out of the metadata, and all biases are kept",
+                file->path, view->name);
+        }
+    }
+    return true;
+}
+
 static void import_check_others(const struct safetensors *file, const struct tensor_out *out,
-                                int count, const char *sizes) {
+                                int count, const char *sizes, bool zeros) {
     for (int i = 0; i < file->count; i++) {
         int k = 0;
         while (k < count && strcmp(out[k].name, file->tensors[i].name) != 0) {
             k++;
         }
-        if (k == count) {
+        if (k == count && !(zeros && import_is_added(file, &file->tensors[i]))) {
             die(EXIT_DATA, "%s: has %.120s, which is not in GPT-2 as its %s says it", file->path,
                 file->tensors[i].name, sizes);
         }
@@ -146,6 +182,10 @@ static char *import_tokenizer_text(const char *place, const struct safetensors *
     const size_t length = strlen(place), tail = sizeof pickle - 1;
     if (length > tail && !strcmp(place + length - tail, pickle)) {
         return import_pickle(place);
+    }
+    const char *own = safetensors_metadata(file, "tokenizer");
+    if (own) {
+        return allocate_copy(own, strlen(own), "the tokenizer");
     }
     return length ? gpt2_files_read(place) : file->pairs ? gguf_tokenizer(file) : NULL;
 }
@@ -195,6 +235,10 @@ int main(int argc, char **argv) {
         import_describe(options.describe);
         return streams_close(EXIT_DONE);
     }
+    if (*options.diecast) {
+        import_print_config(options.diecast);
+        return streams_close(EXIT_DONE);
+    }
     static struct param params[PARAM_TABLE_MAX];
     const int entries = param_table_read(stdin, params);
     struct safetensors file;
@@ -218,7 +262,7 @@ int main(int argc, char **argv) {
         }
         safetensors_forget(&file);
     }
-    import_check_others(&file, out, count, options.sizes);
+    import_check_others(&file, out, count, options.sizes, *options.zeros);
     const char *const metadata[] = {"format",   "pt",  "config",    options.config,
                                     "imported", "yes", "tokenizer", tokenizer};
     const int pairs = (int)(sizeof metadata / sizeof *metadata / 2) - !*tokenizer;

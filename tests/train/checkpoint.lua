@@ -6,6 +6,7 @@
 -- scale * k / 64 with |k| < 128, which float16 and bfloat16 hold exactly where the scale is 1.
 package.path = "./?.lua;" .. package.path
 local config = require("gen.config.load")
+local metadata = require("gen.import.metadata")
 local parameters = require("gen.import.table")
 
 local words, tokenizer = { "isa=generic", "batch_size=1", "n_layer=2", "n_head=2", "n_embd=16", "block_size=8",
@@ -56,7 +57,7 @@ for i, t in ipairs(tensors) do
   at = at + #t.bytes
   data[i] = t.bytes
 end
-local text = ('{"__metadata__":{"format":"pt","config":"%s","tokenizer":"%s"},%s}'):format(parameters.config(c),
+local text = ('{"__metadata__":{"format":"pt","config":"%s","tokenizer":"%s"},%s}'):format(metadata.text(c),
   tokenizer, table.concat(header, ","))
 text = text .. (" "):rep(-#text % 8)
 local file = assert(io.open(arg[1], "wb"))

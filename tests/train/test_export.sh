@@ -64,6 +64,8 @@ again() { # type
 }
 check "bfloat16 read again" again bfloat16
 check "float16 read again" again float16
+check "it is imported" lua5.4 gen/import.lua --build=build --out="$out" --name=sf "$out/m/m-float32.safetensors"
+check "with the same bytes" cmp "$out/sf/ckpt.safetensors" "$out/m/ckpt.safetensors"
 check "the default is float32" export_of m --format=safetensors --to="$out/default"
 check "with the same bytes" cmp "$out/default" "$out/m/m-float32.safetensors"
 
@@ -102,7 +104,16 @@ import() { # name folder
 back() { # name
     export_of "$1" --format=hf --to="$out/$1-hf" && verified "$out/$1-hf" && import "$1-back" "$out/$1-hf" &&
         tensors "$out/$1/ckpt.safetensors" >"$tmp/own" &&
-        tensors "$out/$1-back/ckpt.safetensors" | cmp - "$tmp/own"
+        tensors "$out/$1-back/ckpt.safetensors" | cmp - "$tmp/own" &&
+        said "$out/$1/ckpt.safetensors" >"$tmp/own" && said "$out/$1-back/ckpt.safetensors" | diff "$tmp/own" -
+}
+# What a file's metadata says of the model.
+said() { # path
+    build/inspect --file="$1" | sed -n 's/^  \(config\|tokenizer\) /\1/p' | tr -s ' '
+}
+# A folder without hashes, in whose weights a program makes a change: as other tools leave it.
+changed() { # name sed script
+    rm -rf "$out/changed" && cp -r "$out/$1" "$out/changed" && sed -i "s/\"xxh3/\"yxh3/g;$2" "$out/changed/model.safetensors"
 }
 check "and back" back m
 for type in bfloat16 float16; do
@@ -121,9 +132,10 @@ check "its tokenizer" has "$out/char/hf/tokenizer.json" '"type":"WordLevel"' '"d
 check "its class" has "$out/char/hf/tokenizer_config.json" '"tokenizer_class": "PreTrainedTokenizerFast"' \
     '"bos_token": null' '"eos_token": null'
 for case in 'gelu_tanh gelu_new' 'gelu_erf gelu' 'relu relu' 'silu silu'; do
-    check "activation ${case% *}" model act "activation=${case% *}"
-    check "is theirs" export_of act --format=hf --to="$out/act-${case#* }"
-    check "as ${case#* }" has "$out/act-${case#* }/config.json" "\"activation_function\": \"${case#* }\""
+    name=act-${case% *}
+    check "activation ${case% *}" model "$name" "activation=${case% *}"
+    check "is theirs, and back" back "$name"
+    check "as ${case#* }" has "$out/$name-hf/config.json" "\"activation_function\": \"${case#* }\""
 done
 check "an untied head" model untied tie_weights=false
 check "is stored" export_of untied --format=hf
@@ -138,6 +150,49 @@ check "in all places" verified "$out/plain/hf" '28 tensors'
 check "biases of queries, keys and values alone" model qkv bias=false qkv_bias=true
 check "and zeros" export_of qkv --format=hf
 check "in the others" verified "$out/qkv/hf" '28 tensors'
+check "all but those" model others bias=true qkv_bias=false
+for name in char untied padded plain qkv others; do
+    check "$name, and back" back $name
+done
+check "a NUL among the characters" model nul "tokenizer=char 00 0a 61 10ffff"
+check "comes back" back nul
+check "a vocabulary of one" model one vocab_size=1 "tokenizer=char 61"
+check "comes back" back one
+
+# ---- what transformers may have made of it -------------------------------------------------------
+
+check "without the key that says what was added" changed plain-hf 's/"diecast"/"diecasz"/'
+check "it is imported" import changed "$out/changed"
+check "with all biases" has "$out/changed/changed.lua" 'bias = true'
+check "its tokenizer too" said "$out/changed/ckpt.safetensors"
+check "a bias that is no more zero" changed plain-hf ''
+printf '\000\000\200\077' | dd of="$out/changed/model.safetensors" bs=1 conv=notrunc \
+    seek=$(($(stat -c %s "$out/changed/model.safetensors") - 4)) 2>/dev/null
+import_refuses() { # words
+    rm -rf "$out/refused"
+    import refused "$out/changed" >"$tmp/said" 2>"$tmp/line"
+    code=$?
+    [ $code = 65 ] && tail -n 1 "$tmp/line" | grep -qF -- "$1" && [ ! -e "$out/refused" ] && return
+    echo "ended with $code, wanted 65 and '$1'"
+    cat "$tmp/line"
+    return 1
+}
+check "is not dropped" import_refuses 'transformer.ln_f.bias is not zero, but the model that make export wrote has no such bias'
+check "other sizes in config.json" changed plain-hf ''
+sed -i 's/"n_head": 2/"n_head": 4/' "$out/changed/config.json"
+check "are refused" import_refuses 'n_head is 4, but n_head is 2 in the metadata that make export wrote (diecast)'
+check "a config that is none" changed plain-hf 's/"diecast":"model=gpt n_layer=2/"diecast":"model=gpt n_layer=x/'
+check "is refused" import_refuses "n_layer = 'x'"
+for case in 's/"a":2,"b":3/"b":2,"a":3/|token 3 is no character, or before the one of token 2' \
+    's/"a":2/"ab":2/|token 2 is no character' \
+    's/"a":2/"a":3/|its 7 tokens do not have the ids 0, 1, 2 ..., each once' \
+    's/"a":2/"a":7/|its 7 tokens do not have the ids 0, 1, 2 ..., each once' \
+    's/"a":2/"a":"2"/|its 7 tokens do not have the ids 0, 1, 2 ..., each once' \
+    's/WordLevel/Unigram/|is a tokenizer of type Unigram'; do
+    check "characters: ${case%|*}" changed char-hf ''
+    sed -i "${case%|*}" "$out/changed/tokenizer.json"
+    check "are refused" import_refuses "${case#*|}"
+done
 for case in 'model=bigram|model = bigram: a GPT-2 has layers' \
     "norm=rmsnorm|norm = rmsnorm: a GPT-2's norms are layernorms" \
     'attn_scale=embd|attn_scale = embd: a GPT-2 divides scores' \
@@ -148,6 +203,16 @@ for case in 'model=bigram|model = bigram: a GPT-2 has layers' \
     check "is refused by name" refuses 65 "${case#*|}" export_of lack --format=hf
 done
 check "which the format of our own takes" export_of lack --format=safetensors
+for words in "model=bigram" "norm=rmsnorm attn_scale=embd tie_weights=false lm_head_bias=true bias=false"; do
+    # shellcheck disable=SC2086
+    check "$words" model any $words
+    rm -rf "$out/any-back" "$out/any/any-float32.safetensors"
+    check "is exported" export_of any --format=safetensors
+    check "and imported" import any-back "$out/any/any-float32.safetensors"
+    tensors "$out/any/ckpt.safetensors" >"$tmp/own"
+    tensors "$out/any-back/ckpt.safetensors" >"$tmp/back"
+    check "the same" cmp "$tmp/own" "$tmp/back"
+done
 leftover() {
     mkdir "$out/left.tmp" && echo half >"$out/left.tmp/config.json" && echo half >"$out/left.tmp/model.safetensors.tmp" &&
         export_of m --format=hf --to="$out/left/" && [ ! -e "$out/left.tmp" ] &&

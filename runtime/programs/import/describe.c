@@ -74,7 +74,24 @@ static void describe_number(const struct safetensors *file, const char *key) {
     json_free(json);
 }
 
+const char *describe_config(const struct safetensors *file) {
+    const char *config = safetensors_metadata(file, "diecast");
+    config = config ? config : safetensors_metadata(file, "config");
+    return config && *config && !strpbrk(config, "\r\n") ? config : NULL;
+}
+
+static void describe_own(const struct safetensors *file, const char *config) {
+    fputs("{\"model_type\":\"gpt2\",\"diecast\":", stdout);
+    json_write_string(stdout, config, strlen(config));
+    printf(",\"has_tokenizer\":%s}\n", safetensors_metadata(file, "tokenizer") ? "true" : "false");
+}
+
 void describe_tensors(const struct safetensors *file) {
+    const char *config = describe_config(file);
+    if (config) {
+        describe_own(file, config);
+        return;
+    }
     const struct tensor_view *table = describe_matrix(file, "wte.weight");
     const struct tensor_view *positions = describe_matrix(file, "wpe.weight");
     const struct tensor_view *qkv = describe_matrix(file, "h.0.attn.c_attn.weight");
