@@ -28,7 +28,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES VAL ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -48,9 +48,10 @@ prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
 override PROMPT := $(value PROMPT)
 override TOKENIZER := $(value TOKENIZER)
 override NEWLINES := $(value NEWLINES)
+override VAL := $(value VAL)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT TOKENIZER NEWLINES SWEEP JOBS PROMPT
+export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT TOKENIZER NEWLINES VAL SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -123,7 +124,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval build bench bench-generic bench-table bench-scale \
-    bench-tokenizer ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
+    bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity hf-parity nanogpt-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
@@ -162,10 +163,13 @@ help: ## this list
 #= EVAL      make eval: val by default, train, or text
 #= STRIDE    make eval: tokens from one window to the next; default block_size
 #= DATASET   make data: the data set's name
-#= TEXT      make data, eval, bench-tokenizer: the text's path, UTF-8
+#= TEXT      make data, eval, bench-tokenizer: the text's path, UTF-8; make data: or documents,
+#=           a folder of texts, or a file or folder of JSON lines, .jsonl
 #= TOKENIZER make data: char or gpt2; default as before, at first char, for shakespeare gpt2
 #= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep;
 #=           default as before, at first keep
+#= VAL       make data: the fraction of documents to validate with; default as before, at first
+#=           0.0005, as nanoGPT's OpenWebText
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 with one core or a GPU
 #=           make test: commands that run at a time; 2, or 1 with one core
@@ -237,8 +241,8 @@ check-weights: check-words
 	[ -z "$$line" ] || [ -e "$$file" ] || { printf '%s: is not there; %s\n' "$$file" "$$line" >&2; exit 66; })
 
 #> make data DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
-data: build/prepare ## prepare a data set from your own text
-	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES"
+data: build/prepare ## prepare a data set from your own text, or from documents
+	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES" "$$VAL"
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 
@@ -371,6 +375,10 @@ bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for c
 #> make bench-tokenizer TEXT=path/to/file.txt
 bench-tokenizer: setup-check build/tokenizer_bench ## time GPT-2's tokenizer on one core
 	$(Q)build/tokenizer_bench data/gpt2 "$${TEXT:-data/shakespeare/input.txt}"
+
+#> make bench-documents TEXT=path/to/folder
+bench-documents: setup-check build/prepare ## time make data of documents, all processors together
+	$(Q)tests/bench/documents.sh "$$TEXT"
 
 #> make gpu-pass OUT=results
 gpu-pass: ## on a GPU, in ten minutes: is all of CUDA right there, and how fast?

@@ -1,7 +1,8 @@
 #!/bin/sh
 # prepare.sh: makes a data set, data/DATASET/{train.bin, val.bin, meta.json}, with build/prepare.
 #
-#     data/prepare.sh DATASET [TEXT [TOKENIZER [NEWLINES]]]   (re)makes it; TEXT is the path of a UTF-8 text
+#     data/prepare.sh DATASET [TEXT [TOKENIZER [NEWLINES [VAL]]]]   (re)makes it; TEXT is the path of a UTF-8 text, or
+#                                                     of documents: a folder, or a file of JSON lines, .jsonl
 #     data/prepare.sh --if-missing DATASET [DATA_DIR]   makes it if it is missing; else says if its text has changed
 #
 # A train.bin and val.bin without a meta.json were made elsewhere, for example by nanoGPT: they are used as they are,
@@ -13,7 +14,9 @@
 # other data set what it had before, else char. GPT-2's tokens need data/gpt2/vocab.bpe and
 # data/gpt2/encoder.json, which are downloaded if they are missing.
 # NEWLINES is lf (CR LF and CR are read as LF) or keep; the default is what the data set had, else keep.
-# Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output failed.
+# Documents have GPT-2's tokens, and VAL is the fraction of them to validate with; the default is what the data set
+# had, else 0.0005. data/DATASET/documents is a link to them.
+# Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output failed, 75 stopped.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -65,6 +68,7 @@ dataset=${1-}
 text=${2-}
 tokenizer=${3-}
 newlines=${4-}
+val=${5-}
 data_dir=data
 [ -n "$if_missing" ] && data_dir=${2:-data} text=
 case $dataset in
@@ -88,10 +92,15 @@ case $dataset/$tokenizer in
 esac
 dir=$data_dir/$dataset
 input=$dir/input.txt
+documents=$dir/documents
 
 if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     [ -f "$dir/meta.json" ]; then
     printf 'data: %s\n' "$dir"
+    if [ -e "$documents" ] && [ -n "$(find -L "$documents" -newer "$dir/train.bin" -print -quit)" ]; then
+        printf '%s %s\n' "$documents: has changed since $dir was prepared, which is used as it is;" \
+            "'make data DATASET=$dataset' prepares it again"
+    fi
     # The text can only differ if it was written after the tokens; otherwise do not read it.
     if [ -f "$input" ] && ! grep -q '"adopted": true' "$dir/meta.json" &&
         [ "$(stat -L -c %Z "$input")" -ge "$(stat -c %Y "$dir/train.bin")" ] &&
@@ -114,9 +123,33 @@ if [ -z "$text$tokenizer$newlines" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/va
 fi
 if [ -z "$newlines" ]; then
     newlines=keep
-    grep -qs '"newlines": "lf"' "$dir/meta.json" && newlines=lf
+    grep -qs '"newlines": "lf"' "$dir/documents.json" "$dir/meta.json" && newlines=lf
 fi
 [ "$data_dir" = data ] || exit 0 # the trainer will say what is missing
+
+# Documents: build/prepare goes on with what an earlier run has done, and takes signals itself.
+case $text in -*) text=./$text ;; esac # so that the programs below do not take it for a flag
+if [ -z "$text" ] && [ -L "$documents" ]; then
+    text=$(readlink "$documents") || exit 74
+    [ -e "$text" ] || stop 66 "$text: no such file or folder; $documents leads there"
+fi
+case $text in *.jsonl) [ ! -f "$text" ] || many=1 ;; *) [ ! -d "$text" ] || many=1 ;; esac
+if [ -n "${many-}" ]; then
+    [ "$tokenizer" != char ] ||
+        stop 64 "TOKENIZER: char has no token to end a document with; documents are encoded with gpt2"
+    case $dataset in shakespeare | shakespeare_char | kjv) stop 64 "DATASET: $dataset is a text's; choose another name" ;; esac
+    if [ -e "$input" ] || [ -L "$input" ]; then
+        stop 64 "$input: is there already, and a data set is of a text or of documents; choose another DATASET"
+    fi
+    if [ -z "$val" ]; then
+        val=$(sed -n 's/^  "val_fraction": "\([0-9.]*\)".*/\1/p' "$dir/documents.json" "$dir/meta.json" 2>/dev/null | head -n 1)
+    fi
+    gpt2_files
+    mkdir -p "$dir" || exit 74
+    [ "$(realpath "$text")" = "$(realpath "$documents" 2>/dev/null)" ] || ln -sfn "$(realpath "$text")" "$documents" || exit 74
+    exec build/prepare --documents="$text" --out="$dir" --name="$dataset" --newlines="$newlines" --val="${val:-0.0005}"
+fi
+[ -z "$val" ] || stop 64 "VAL: is for documents; of one text the last tenth is for validation"
 
 case $dataset/$tokenizer in
     shakespeare/) tokenizer=gpt2 ;;
@@ -133,8 +166,9 @@ case $dataset in
     shakespeare) twin=shakespeare_char ;;
     *) twin= ;;
 esac
-case $text in -*) text=./$text ;; esac # so that the programs below do not take it for a flag
-[ ! -d "${text:-$input}" ] || stop 65 "${text:-$input}: is a folder; wanted a UTF-8 text"
+[ ! -e "$documents" ] ||
+    stop 64 "$documents: is there already, and a data set is of a text or of documents; choose another DATASET"
+[ ! -d "$input" ] || stop 65 "$input: is a folder; wanted a UTF-8 text"
 [ ! -e "${text:-$input}" ] || [ -f "${text:-$input}" ] ||
     stop 65 "${text:-$input}: is not a regular file, and a text is read twice; save it to one first"
 if [ -n "$text" ]; then

@@ -12,6 +12,12 @@
 // be larger than memory. With newlines=lf each CR LF and each other CR is read as LF, as Python
 // does. Either all files appear, whole and meta.json last, or none.
 //
+//     prepare --documents=PATH --out=DIR --name=DATASET [--val=FRACTION] [--gpt2=FOLDER]
+//             [--newlines=keep|lf] [--threads=N] [--unit=BYTES]
+//
+// makes the same of documents in GPT-2's tokens: each file in a folder, or each line of files of
+// JSON lines, .jsonl (collection.h). It can be stopped or killed; the same command goes on.
+//
 //     prepare --adopt=DIR --name=DATASET [--gpt2=FOLDER]
 //
 // writes only meta.json, beside a train.bin and val.bin that another program made: nanoGPT, whose
@@ -19,6 +25,7 @@
 //
 // Tokens that were made elsewhere are never overwritten.
 #include "runtime/files/files.h"
+#include "runtime/programs/prepare/collection.h"
 #include "runtime/programs/prepare/output.h"
 #include "runtime/programs/prepare/text.h"
 
@@ -33,7 +40,8 @@
 enum { PREPARE_BUFFER = 1 << 16 }; // tokens
 
 struct prepare_options {
-    const char *text, *out, *name, *sha256, *tokenizer, *gpt2, *newlines, *adopt;
+    const char *text, *documents, *out, *name, *sha256, *tokenizer, *gpt2, *newlines, *adopt;
+    const char *val, *threads, *unit;
 };
 
 // ---- the vocabulary -----------------------------------------------------------------------------
@@ -225,24 +233,53 @@ static void prepare_adopt(const struct prepare_options *options) {
 
 // ---- the command line ---------------------------------------------------------------------------
 
+// Reads a flag that is a number from least to most.
+static uint64_t prepare_number(const char *flag, const char *text, uint64_t least, uint64_t most) {
+    const uint64_t value = strtoull(text, NULL, 10);
+    if (!*text || strlen(text) > 18 || strspn(text, "0123456789") != strlen(text) ||
+        value < least || value > most) {
+        die(EXIT_USAGE, "prepare: %s: found '%s', wanted a number from %llu to %llu", flag, text,
+            (unsigned long long)least, (unsigned long long)most);
+    }
+    return value;
+}
+
 static void prepare_options_read(struct prepare_options *options, int argc, char **argv) {
     static const char wanted[] =
         "--text=, --out=, --name= and --sha256= are wanted, --tokenizer=, --gpt2= and "
-        "--newlines= may be given; or --adopt= and --name=";
-    *options =
-        (struct prepare_options){.tokenizer = "char", .gpt2 = "data/gpt2", .newlines = "keep"};
+        "--newlines= may be given; or --documents=, --out= and --name=; or --adopt= and --name=";
+    *options = (struct prepare_options){.gpt2 = "data/gpt2",
+                                        .newlines = "keep",
+                                        .val = "0.0005",
+                                        .threads = "0",
+                                        .unit = "4194304"};
     const struct text_flag flags[] = {
-        {"--text=", &options->text},           {"--out=", &options->out},
-        {"--name=", &options->name},           {"--sha256=", &options->sha256},
-        {"--tokenizer=", &options->tokenizer}, {"--gpt2=", &options->gpt2},
-        {"--newlines=", &options->newlines},   {"--adopt=", &options->adopt}};
-    enum { FLAGS = sizeof flags / sizeof *flags, OF_A_TEXT = FLAGS - 1 };
-    flags_read("prepare", wanted, flags, FLAGS, argc, argv);
-    for (int f = 0; f < OF_A_TEXT; f++) {
-        bool wants = !options->adopt || flags[f].value == &options->name;
-        if (wants && (!*flags[f].value || !**flags[f].value)) {
-            die(EXIT_USAGE, "prepare: %s is missing; %s", flags[f].flag, wanted);
+        {"--text=", &options->text},       {"--documents=", &options->documents},
+        {"--out=", &options->out},         {"--name=", &options->name},
+        {"--sha256=", &options->sha256},   {"--tokenizer=", &options->tokenizer},
+        {"--gpt2=", &options->gpt2},       {"--newlines=", &options->newlines},
+        {"--adopt=", &options->adopt},     {"--val=", &options->val},
+        {"--threads=", &options->threads}, {"--unit=", &options->unit},
+    };
+    flags_read("prepare", wanted, flags, sizeof flags / sizeof *flags, argc, argv);
+    const bool documents = options->documents != NULL, text = !documents && !options->adopt;
+    const struct {
+        const char *flag, *value;
+        bool needed;
+    } needed[] = {
+        {"--text=", options->text, text},
+        {"--out=", options->out, text || documents},
+        {"--name=", options->name, true},
+        {"--sha256=", options->sha256, text},
+        {"--documents=", options->documents, documents},
+    };
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        if (needed[i].needed && (!needed[i].value || !*needed[i].value)) {
+            die(EXIT_USAGE, "prepare: %s is missing; %s", needed[i].flag, wanted);
         }
+    }
+    if (!options->tokenizer) {
+        options->tokenizer = documents ? "gpt2" : "char";
     }
     // Both go into meta.json unescaped.
     if (strspn(options->name,
@@ -255,13 +292,18 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
     if (options->adopt) {
         return;
     }
-    if (strlen(options->sha256) != 64 || strspn(options->sha256, "0123456789abcdef") != 64) {
+    if (text &&
+        (strlen(options->sha256) != 64 || strspn(options->sha256, "0123456789abcdef") != 64)) {
         die(EXIT_USAGE, "prepare: '%s' is not a SHA-256; 64 hexadecimal digits are wanted",
             options->sha256);
     }
     if (strcmp(options->tokenizer, "char") != 0 && strcmp(options->tokenizer, "gpt2") != 0) {
         die(EXIT_USAGE, "prepare: tokenizer '%s' is not known; there are: char, gpt2",
             options->tokenizer);
+    }
+    if (documents && strcmp(options->tokenizer, "char") == 0) {
+        die(EXIT_USAGE, "prepare: tokenizer 'char' has no token to end a document with; documents "
+                        "are encoded with gpt2");
     }
     if (strcmp(options->newlines, "keep") != 0 && strcmp(options->newlines, "lf") != 0) {
         die(EXIT_USAGE, "prepare: newlines '%s' are not known; there are: keep, lf",
@@ -279,6 +321,22 @@ int main(int argc, char **argv) {
         prepare_adopt(&options);
         return streams_close(EXIT_DONE);
     }
+    bool fold = strcmp(options.newlines, "lf") == 0;
+    if (options.documents) {
+        die_hook = NULL; // what is done is kept
+        const struct prepare_collection collection = {
+            .path = options.documents,
+            .out = options.out,
+            .name = options.name,
+            .gpt2 = options.gpt2,
+            .fraction = options.val,
+            .fold = fold,
+            .threads = processors_threads(
+                "--threads", (int)prepare_number("--threads", options.threads, 0, 1024)),
+            .unit_bytes = prepare_number("--unit", options.unit, 1, 1 << 30),
+        };
+        return streams_close(prepare_collection(&collection));
+    }
 
     struct prepare_text text = {0};
     struct tokenizer tokenizer;
@@ -288,7 +346,6 @@ int main(int argc, char **argv) {
     char *string = gpt2 ? gpt2_files_read(options.gpt2) : NULL;
     prepare_check(&text);
     const struct prepare_stated stated = prepare_guard(options.out);
-    bool fold = strcmp(options.newlines, "lf") == 0;
     prepare_note(&text, fold);
     if (fold && text.look.crlf + text.look.cr > 0) {
         struct prepare_file *folded = prepare_create(PREPARE_FOLDED, options.out, "text");

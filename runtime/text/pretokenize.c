@@ -82,3 +82,26 @@ size_t pretokenize(const char *string, size_t length) {
     end = pretokenize_run(text, length, 0, UNICODE_SPACE, &last);
     return end == length || last == 0 ? end : last;
 }
+
+// A run of letters or of numbers ends a piece whatever surrounds it, and so does what comes before
+// white space. Other places, as that before a letter, may be within a contraction.
+size_t pretokenize_cut(const char *string, size_t length, size_t at) {
+    const unsigned char *text = (const unsigned char *)string;
+    for (; at < length; at++) {
+        if ((text[at] & 0xc0) == 0x80) {
+            continue; // within a character
+        }
+        size_t before = at - 1, bytes, ignored;
+        while (before > 0 && at - before < 4 && (text[before] & 0xc0) == 0x80) {
+            before--;
+        }
+        const enum unicode_kind kind = pretokenize_look(text + before, at - before, &bytes);
+        const enum unicode_kind next = pretokenize_look(text + at, length - at, &ignored);
+        const bool word = kind == UNICODE_LETTER || kind == UNICODE_NUMBER;
+        if (bytes == at - before && kind != next &&
+            (word || (next == UNICODE_SPACE && kind != UNICODE_SPACE))) {
+            return at;
+        }
+    }
+    return length;
+}

@@ -48,6 +48,10 @@ void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]);
 
 // The length in bytes of the first piece of UTF-8 text; length > 0.
 size_t pretokenize(const char *text, size_t length);
+// The first place at or after `at`, 0 < at, where the text may be cut into two whose pieces are
+// those of the whole; `length` if there is none. The text before `at` has to have four bytes, or to
+// begin where the whole does.
+size_t pretokenize_cut(const char *text, size_t length, size_t at);
 
 // ---- bpe.c: byte-pair encoding ------------------------------------------------------------------
 

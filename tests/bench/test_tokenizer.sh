@@ -1,5 +1,6 @@
 #!/bin/sh
-# test_tokenizer.sh: make bench-tokenizer: what it prints, and its messages for missing or wrong files.
+# test_tokenizer.sh: make bench-tokenizer and bench-documents: what they print, and their messages for missing or wrong
+# files.
 # Needs GPT-2's own files.
 # shares: nothing
 set -u
@@ -30,6 +31,11 @@ check "no UTF-8" refuses 65 "$tmp/text: no UTF-8 at byte 4"
 : >"$tmp/text"
 bench "$tmp/text"
 check "no text" refuses 74 "$tmp/text: cannot be read, or is empty"
+make build/prepare >"$tmp/log" 2>&1
+printf '{"text": "one two three"}\n{"text": "four"}\n' >"$tmp/made.jsonl"
+tests/bench/documents.sh "$tmp/made.jsonl" >"$tmp/log" 2>&1
+check "a rate of documents" grep -qxE \
+    "$tmp/made.jsonl: 1 documents, [24] tokens: [0-9.]+ MB/s \([0-9.]+ to [0-9.]+ in 3 runs\)" "$tmp/log"
 build/tokenizer_bench "$tmp" README.md >"$tmp/log" 2>&1
 check "GPT-2's files are missing" test $? = 66 -a "$(wc -l <"$tmp/log")" = 1
 finish

@@ -5,6 +5,13 @@
 
 #include "tests/runtime/suite.h"
 
+#include "runtime/programs/prepare/collection.c"
+#include "runtime/programs/prepare/crew.c"
+#include "runtime/programs/prepare/documents.c"
+#include "runtime/programs/prepare/inputs.c"
+#include "runtime/programs/prepare/output.c"
+#include "runtime/programs/prepare/progress.c"
+
 // The text is emptied before this call of utf8_decode, counted from 1; 0: never.
 static int emptied_at, decoded;
 
@@ -18,7 +25,6 @@ static inline int decode(const unsigned char *text, size_t length, uint32_t *cod
 int prepare_main(int argc, char **argv);
 #define main prepare_main
 #define utf8_decode decode
-#include "runtime/programs/prepare/output.c"
 #include "runtime/programs/prepare/text.c"
 #include "runtime/programs/prepare.c"
 #undef utf8_decode

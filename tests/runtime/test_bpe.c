@@ -318,6 +318,65 @@ static int make_merges(uint32_t seed, struct merge *merges, int most) {
     return count;
 }
 
+// The pieces of a text's two parts are those of the whole, wherever it may be cut.
+START_TEST(cut_texts_have_the_same_pieces) {
+    static const char *const parts[] = {"a",
+                                        "ll",
+                                        "s",
+                                        "'",
+                                        "'s",
+                                        " ",
+                                        "  ",
+                                        "\n",
+                                        "7",
+                                        "-",
+                                        "!",
+                                        "\xc3\xa9",
+                                        "\xe3\x80\x80",
+                                        "\xf0\x9f\x98\x80",
+                                        "\xe4\xb8\x80"};
+    enum { PARTS = sizeof parts / sizeof *parts };
+    int cuts = 0;
+    for (uint32_t round = 0; round < 20000; round++) {
+        char text[64];
+        size_t length = 0;
+        const size_t count = 2 + rng_below(rng_bits(5, round, 0, 1), 10);
+        for (uint32_t i = 0; i < count; i++) {
+            const char *part = parts[rng_below(rng_bits(5, round, i, 0), PARTS)];
+            memcpy(text + length, part, strlen(part));
+            length += strlen(part);
+        }
+        bool ends[65] = {false};
+        for (size_t at = 0; at < length;) {
+            at += pretokenize(text + at, length - at);
+            ends[at] = true;
+        }
+        for (size_t place = 1; place < length; place++) {
+            const size_t cut = pretokenize_cut(text, length, place);
+            ck_assert(cut >= place && cut <= length);
+            if (cut == length) {
+                continue;
+            }
+            cuts++;
+            ck_assert(ends[cut]);
+            for (size_t at = 0; at < cut;) {
+                at += pretokenize(text + at, cut - at);
+                ck_assert_msg(ends[at], "%.*s at %zu", (int)length, text, cut);
+            }
+            for (size_t at = cut; at < length;) {
+                at += pretokenize(text + at, length - at);
+                ck_assert_msg(ends[at], "%.*s at %zu", (int)length, text, cut);
+            }
+            // The text before counts for four bytes at most.
+            const size_t before = place > 4 ? place - 4 : 0;
+            ck_assert_uint_eq(
+                before + pretokenize_cut(text + before, length - before, place - before), cut);
+        }
+    }
+    ck_assert_int_gt(cuts, 50000);
+}
+END_TEST
+
 START_TEST(merges_follow_the_rule) {
     for (uint32_t seed = 0; seed < 40; seed++) {
         struct merge merges[60];
@@ -570,6 +629,7 @@ int main(void) {
         mixed_text_is_cut_as_pcre2_does,
         runs_of_spaces_are_cut_as_pcre2_does,
         any_bytes_are_cut_into_pieces_that_end,
+        cut_texts_have_the_same_pieces,
         merges_follow_the_rule,
         every_byte_goes_there_and_back,
         a_megabyte_without_a_space_is_soon_done,

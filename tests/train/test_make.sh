@@ -82,8 +82,8 @@ check "and the program's code" says 'Error 66'
 check "no folder is left" test ! -e data/tiny
 run data DATASET=tiny TEXT=none.txt
 check "a missing text" says 'none.txt: no such file'
-run data DATASET=tiny TEXT=configs
-check "nor a folder" says 'configs: is a folder; wanted a UTF-8 text'
+run data DATASET=tiny TEXT=configs TOKENIZER=char
+check "nor a folder, whose documents are not characters" says 'TOKENIZER: char has no token to end a document with'
 mkfifo pipe
 run data DATASET=tiny TEXT=pipe
 check "nor a pipe" says 'pipe: is not a regular file, and a text is read twice; save it to one first'
@@ -153,6 +153,11 @@ if [ -f gpt2/vocab.bpe ] && [ -f gpt2/encoder.json ]; then
         SAMPLE='--num_samples=1 --max_new_tokens=50 --top_k=0 --temperature=100'
     check "the sampler takes text" says 'The <|endoftext|>fox, é'
     check "and prints text" sh -c 'sed 1d log | iconv -f UTF-8 -t UTF-8 >after'
+    mkdir many && head -n 40 fox.txt >many/a && printf '{"text": "%s"}\n' 'A fox.' 'No fox.' >many/b.jsonl
+    run data DATASET=many TEXT=many VAL=0.4
+    check "data from documents" says 'data/many/val.bin: '
+    run train CONFIG=tiny.lua SET="dataset=many vocab_size=50304 block_size=2" NAME=many
+    check "trains on them" says 'gpt2, 50257 tokens'
     run data DATASET=words TOKENIZER=char
     check "back to characters" says 'the vocabulary: char, '
 else

@@ -163,7 +163,8 @@ static struct prepare_stated prepare_stated(const char *out) {
         char *type = json_string(meta, json_get(meta, 0, "token_type"));
         stated.wide = type && !strcmp(type, "uint32");
         free(type);
-        stated.elsewhere = json_get(meta, 0, "text_sha256") < 0;
+        stated.elsewhere =
+            json_get(meta, 0, "text_sha256") < 0 && json_get(meta, 0, "val_fraction") < 0;
     }
     json_free(meta);
     free(half);
