@@ -204,7 +204,7 @@ static void write_metadata(const char *const *metadata, int pairs) {
     char error[512];
     enum exit_code code;
     ck_assert(safetensors_open(&file, suite_path("file"), error, &code));
-    struct tensor_out out[32];
+    struct tensor_out out[32] = {0};
     for (int i = 0; i < file.count; i++) {
         const struct tensor_view *view = &file.tensors[i];
         out[i] = (struct tensor_out){

@@ -211,7 +211,7 @@ END_TEST
 // started nor how long its log was.
 static void forget_the_beginning(const char *path) {
     struct safetensors file;
-    struct tensor_out out[32];
+    struct tensor_out out[32] = {0};
     const char *metadata[64];
     char error[512];
     enum exit_code code;

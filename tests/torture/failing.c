@@ -5,8 +5,8 @@
 //
 // Each run starts with a copy of FOLDER, which is the program's working folder. PREFIX makes the
 // K-th call fail: in its words @K stands for the number, and @HIT for a file where it says which
-// call that was, as "7 write 4096 /path", if the program made as many. --sample takes that many
-// calls, at random. --show prints how each run ended.
+// call that was, as "7 write 4096 /path", if the program made as many; K of 0 lets all be, and @HIT
+// gets their number. --sample takes that many calls, at random. --show prints how each run ended.
 //
 // A run is good if the program
 //   - carries on: it ends with 0 and the same results as undisturbed (PATHs, and with --out what it
@@ -211,6 +211,22 @@ static bool failing_try(struct failing *f, uint64_t k) {
     return *hit;
 }
 
+// How many calls there are.
+static uint64_t failing_count(struct failing *f) {
+    char *words[MOST_WORDS], room[MOST_WORDS][640], hit[512];
+    failing_words(f, 0, words, room);
+    stage_set(&f->files);
+    unlink(f->hit);
+    struct ending ending = stage_run(words);
+    failing_hit(f, hit);
+    stage_ended(&ending);
+    uint64_t count = strtoull(hit, NULL, 10);
+    if (count == 0) {
+        stage_die("%s: does not say how many calls there are", f->prefix[0]);
+    }
+    return count;
+}
+
 static struct failing failing_read(int argc, char **argv) {
     struct failing f = {.codes = {71}, .codes_count = 1};
     int i = 1;
@@ -269,18 +285,7 @@ int main(int argc, char **argv) {
 
     uint64_t tries = 0, all = 0;
     if (f.sample) {
-        // How many calls there are: the least number that is too high, by halving.
-        uint64_t low = 0, high = 1;
-        while (failing_try(&f, high)) {
-            low = high;
-            high *= 2;
-        }
-        while (high - low > 1) {
-            uint64_t middle = low + (high - low) / 2;
-            *(failing_try(&f, middle) ? &low : &high) = middle;
-        }
-        all = low;
-        f.carried_on = f.ended = f.bad = 0; // of those only the places count
+        all = failing_count(&f);
     }
     if (f.sample && f.sample < all) {
         for (; tries < f.sample; tries++) {

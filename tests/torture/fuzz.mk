@@ -23,7 +23,8 @@ replay_link := gcc
 m32_cc := clang -m32 -msse2 -idirafter /usr/include/x86_64-linux-gnu
 m32_link := $(m32_cc) --rtlib=compiler-rt --unwindlib=none
 m32_libraries := -l:libgcc_s.so.1
-cc_flags = -std=gnu11 -O2 -g -ffp-contract=off -pthread -Wall -Wextra -I. -I$(out)/include -Ibuild/include \
+# What reads a few inputs once need not be fast.
+cc_flags = -std=gnu11 $(if $(filter fuzz,$(VARIANT)),-O2 -g,-O1 -g1) -ffp-contract=off -pthread -Wall -Wextra -I. -I$(out)/include -Ibuild/include \
     -fsanitize=address$(comma)undefined -fno-sanitize-recover=all
 wrapped := die warn exit malloc calloc realloc free mapped_open mapped_close
 

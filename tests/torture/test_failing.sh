@@ -33,6 +33,8 @@ programs() { # how, how many in the quick part, -static or nothing, the codes, p
     few=$2
     static=$3
     codes=$4
+    many=$few
+    [ "$how" != EIO ] || many=60 # each call: a rename that fails between two others has to be among them
     shift 4
     {
         each "a new run, $how" "$few" $run="$tmp/start" $codes -- "$@" -- "$tmp/train$static" --out_dir=out --threads=2 $logs
@@ -44,9 +46,9 @@ programs() { # how, how many in the quick part, -static or nothing, the codes, p
             "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --num_samples=1 --max_new_tokens=9
         each "attention, $how" "$few" --result=heads.json --final --notes --from="$tmp/begun" $codes -- "$@" -- \
             "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --attention=heads.json
-        each "new data, $how" 60 $made="$tmp/none" $codes -- "$@" -- \
+        each "new data, $how" "$many" $made="$tmp/none" $codes -- "$@" -- \
             "$tmp/prepare$static" --text=ab/text $prepare --sha256="$sum"
-        each "data with other line ends, $how" 60 $made="$tmp/none" $codes -- "$@" -- \
+        each "data with other line ends, $how" "$many" $made="$tmp/none" $codes -- "$@" -- \
             "$tmp/prepare$static" --text=ab/crlf $prepare --sha256="$crlf" --newlines=lf
         each "check, $how" "$few" --out --from="$tmp/begun" $codes -- "$@" -- "$tmp/check$static" --data=data/ab
     }

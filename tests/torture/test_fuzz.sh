@@ -2,7 +2,8 @@
 # test_fuzz.sh: every reader of files and command lines with inputs that libFuzzer makes up: none crashes, hangs, leaks
 # or is undefined, and what it accepts is what it says (tests/torture/fuzz). The inputs that were kept, and sizes about
 # 2^31, 2^32 and 2^63, are read by a build of gcc too, and by one with 32-bit pointers.
-# Quick: 2 s for each target; all: 1,000,000 runs for each, or FUZZ_RUNS. A new reader gets 10,000,000 once.
+# Quick: 1 s for each target, and where there is libFuzzer its build reads what was kept, in the place of gcc's; all:
+# 1,000,000 runs for each, or FUZZ_RUNS. A new reader gets 10,000,000 once.
 # shares: fuzz
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -39,6 +40,15 @@ works() { # command...
 lua5.4 -E tests/torture/fuzz/support/bounds.lua "$tmp/bounds" || exit 1
 inputs=0
 replays() { # variant, target
+    if [ "$1" = fuzz ]; then # libFuzzer reads files as they are, one input each
+        packs="$(find "$tmp/fuzz/$2/kept" -type f)"
+        # shellcheck disable=SC2086 # a list of files
+        FUZZ_TMP=$memory "build/torture/fuzz/$2" -close_fd_mask=1 $packs >"$tmp/out" 2>"$tmp/errors" ||
+            { echo "build/torture/fuzz/$2"; grep -v '^Running\|^Executed' "$tmp/errors" | head -n 20; return 1; }
+        count=$(grep -c '^Executed' "$tmp/errors")
+        [ "$count" = "$(echo "$packs" | wc -l)" ]
+        return
+    fi
     packs=tests/torture/corpus/$2.pack
     [ ! -f "$tmp/bounds/$2.pack" ] || packs="$packs $tmp/bounds/$2.pack"
     # shellcheck disable=SC2086 # a list of files
@@ -55,7 +65,17 @@ replay_all() { # variant
     done
 }
 count=0
-replay_all replay
+echo 'int LLVMFuzzerTestOneInput(const void *bytes, unsigned long count) { return !bytes && count; }' >"$tmp/target.c"
+libfuzzer=
+! clang -fsanitize=fuzzer,address -o "$tmp/one" "$tmp/target.c" 2>/dev/null || libfuzzer=yes
+for target in $targets; do
+    mkdir -p "$tmp/fuzz/$target/inputs" "$tmp/fuzz/$target/kept" "$memory/$target"
+    lua5.4 -E tests/torture/fuzz/support/pack.lua unpack "tests/torture/corpus/$target.pack" "$tmp/fuzz/$target/kept"
+    [ ! -f "$tmp/bounds/$target.pack" ] ||
+        lua5.4 -E tests/torture/fuzz/support/pack.lua unpack "$tmp/bounds/$target.pack" "$tmp/fuzz/$target/kept/bounds"
+done
+[ -n "$libfuzzer" ] && [ -z "$all" ] || replay_all replay
+[ -z "$libfuzzer" ] || replay_all fuzz
 if works clang -m32 --rtlib=compiler-rt --unwindlib=none -fsanitize=address,undefined -l:libgcc_s.so.1; then
     replay_all m32
     bits="64 and 32 bits"
@@ -68,9 +88,7 @@ fi
 
 fuzz() { # target: writes $tmp/TARGET.log, and the input that failed
     folder=$tmp/fuzz/$1
-    mkdir -p "$folder/inputs" "$folder/kept" "$memory/$1"
-    lua5.4 -E tests/torture/fuzz/support/pack.lua unpack "tests/torture/corpus/$1.pack" "$folder/kept"
-    limit=-max_total_time=2
+    limit=-max_total_time=1
     [ -z "$all" ] || limit=-runs=${FUZZ_RUNS:-1000000}
     FUZZ_TMP=$memory/$1 "build/torture/fuzz/$1" $limit -max_len=2048 -seed=$((seed % 4294967295 + 1)) -timeout=60 \
         -reload=0 -close_fd_mask=1 -print_final_stats=1 -artifact_prefix="$folder/" "$folder/inputs" "$folder/kept" \
@@ -99,9 +117,7 @@ found_nothing() { # target
 runs_of() { # target
     sed -n 's/^stat::number_of_executed_units: *//p' "$tmp/$1.log"
 }
-echo 'int LLVMFuzzerTestOneInput(const void *bytes, unsigned long count) { return !bytes && count; }' >"$tmp/target.c"
-if clang -fsanitize=fuzzer,address -o "$tmp/one" "$tmp/target.c" 2>/dev/null; then
-    check "a build of fuzz" builds fuzz
+if [ -n "$libfuzzer" ]; then
     fuzz_all
     least= total=0
     for target in $targets; do

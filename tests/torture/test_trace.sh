@@ -37,6 +37,8 @@ check "killed behind the rename" holds 137 "named:6 "
 traced kill 3 before
 check "there is no third" holds 0 "named:6 "
 check "nothing is said of it" test ! -s "$tmp/hit"
+traced kill 0 before
+check "there are two" grep -qx 2 "$tmp/hit"
 traced fail 1 ENOSPC
 check "a write that fails" holds 1 "made:0 "
 check "the program is told why" grep -q "No space left on device\|I/O error" "$tmp/out"

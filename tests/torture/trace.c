@@ -12,7 +12,8 @@
 //                      default; look: stat, lseek, flock and so on; memory: anonymous mmap, brk,
 //                      clone; all
 //     --hit=FILE       writes which call the K-th was, as "7 write 4096 /path", there; it is empty
-//                      if the program made fewer calls
+//                      if the program made fewer calls; K of 0 lets all be, and their number goes
+//                      there
 //
 // K counts from 1, over all threads and children, the program's loader included unless --under
 // leaves it out. "K+" in place of K: that call and every later one (fail alone).
@@ -184,7 +185,7 @@ static char **take_arguments(int argc, char **argv) {
     } else {
         wanted = strtol(word[0], &rest, 10);
         and_later = mode == FAIL && !strcmp(rest, "+");
-        if (wanted < 1 || (*rest && !and_later)) {
+        if (wanted < (hit_file ? 0 : 1) || (*rest && !and_later)) {
             end(USAGE, "'%s': %s", word[0], usage);
         }
     }
@@ -658,6 +659,9 @@ int main(int argc, char **argv) {
                 code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
             }
         }
+    }
+    if (mode != RECORD && wanted == 0) {
+        fprintf(hit_file, "%ld\n", counted);
     }
     if (log_file && fclose(log_file)) {
         end(IO_ERROR, "cannot write the log: %s", strerror(errno));

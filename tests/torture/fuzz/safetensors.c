@@ -54,7 +54,7 @@ static void check(const struct safetensors *file, size_t length) {
 // Writes a file's tensors anew and reads them back. `count` is that of tensors.
 static void write_again(const struct safetensors *file) {
     enum { MOST = 32 };
-    struct tensor_out out[MOST];
+    struct tensor_out out[MOST] = {0}; // of float32
     if (file->count > MOST) {
         return;
     }
