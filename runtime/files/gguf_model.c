@@ -102,6 +102,11 @@ void gguf_describe(const struct safetensors *file, FILE *out) {
               "\"attn_pdrop\":0",
               out);
         fprintf(out, ",\"has_tokenizer\":%s", gguf_has_tokenizer(file) ? "true" : "false");
+        const struct gguf_pair *own = gguf_text_of(file, "diecast.config");
+        if (own) { // of make export
+            fputs(",\"diecast\":", out);
+            json_write_string(out, gguf_slice(own).text, gguf_slice(own).length);
+        }
     }
     fputs("}\n", out);
 }
