@@ -160,7 +160,7 @@ help: ## this list
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
 #=           set's
 #= VERIFY=1  make inspect: check its hashes, and that its numbers are finite
-#= EVAL      make eval: val by default, train, or text
+#= EVAL      make eval: val by default, train, text, or hellaswag; make data: hellaswag
 #= STRIDE    make eval: tokens from one window to the next; default block_size
 #= DATASET   make data: the data set's name
 #= TEXT      make data, eval, bench-tokenizer: the text's path, UTF-8; make data: or documents,
@@ -241,10 +241,15 @@ check-weights: check-words
 	[ -z "$$line" ] || [ -e "$$file" ] || { printf '%s: is not there; %s\n' "$$file" "$$line" >&2; exit 66; })
 
 #> make data DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
-data: build/prepare ## prepare a data set from your own text, or from documents
+data: build/prepare build/hellaswag ## prepare a data set from your own text, or from documents
+ifeq ($(EVAL),hellaswag)
+	$(Q)data/prepare.sh --hellaswag "$$TEXT"
+	$(call next,make eval CONFIG=... EVAL=hellaswag)
+else
 	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES" "$$VAL"
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
+endif
 
 #> make import MODEL=path/to/gpt2 NAME=gpt2-hf
 import: setup-check build/import ## a published GPT-2 to a config and a checkpoint in out/NAME
@@ -285,16 +290,17 @@ sample: $(if $(findstring --checkpoint,$(SAMPLE)),generate,check-run) ## text fr
 
 #> make eval CONFIG=shakespeare_char_cpu EVAL=text TEXT=path/to/file.txt
 eval: PROGRAMS := eval
-eval: check-run build/prepare ## loss, perplexity and bits per byte of the run that the same words trained
-	@case '$(EVAL)' in val|train|text) ;; *) \
-	    printf '%s\n' "EVAL: '$(EVAL)' is not known; there are: val, train, text" >&2; exit 64;; esac
+eval: check-run build/prepare ## loss, bits per byte, or HellaSwag of the run that the same words trained
+	@case '$(EVAL)' in val|train|text|hellaswag) ;; *) \
+	    printf '%s\n' "EVAL: '$(EVAL)' is not known; there are: val, train, text, hellaswag" >&2; exit 64;; esac
 	@[ '$(EVAL)' != text ] || [ -n "$$TEXT" ] || { \
 	    echo 'TEXT is missing: make eval EVAL=text TEXT=path/to/file.txt' >&2; exit 64; }
 	$(compile) programs
 	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
-	[ '$(EVAL)' = text ] || data/prepare.sh --if-missing "$$dataset" "$$folder" || exit; \
-	exec $(bin)/eval --checkpoint=$(weights) $(if $(filter text,$(EVAL)),--text="$$TEXT",--split='$(EVAL)' \
-	    --dataset="$$dataset" --data_dir="$$folder") $(if $(STRIDE),--stride='$(STRIDE)') \
+	$(if $(filter text hellaswag,$(EVAL)),,data/prepare.sh --if-missing "$$dataset" "$$folder" || exit;) \
+	exec $(bin)/eval --checkpoint=$(weights) $(if $(filter text,$(EVAL)),--text="$$TEXT",$(if $(filter \
+	    hellaswag,$(EVAL)),--hellaswag="$${TEXT:-$${folder:-data}/hellaswag/hellaswag_val.bin}",--split='$(EVAL)' \
+	    --dataset="$$dataset" --data_dir="$$folder")) $(if $(STRIDE),--stride='$(STRIDE)') \
 	    --json=$(run_path)/eval-'$(EVAL)'.json
 
 #> make sweep SWEEP=grid32_quick

@@ -4,6 +4,7 @@
 #     data/prepare.sh DATASET [TEXT [TOKENIZER [NEWLINES [VAL]]]]   (re)makes it; TEXT is the path of a UTF-8 text, or
 #                                                     of documents: a folder, or a file of JSON lines, .jsonl
 #     data/prepare.sh --if-missing DATASET [DATA_DIR]   makes it if it is missing; else says if its text has changed
+#     data/prepare.sh --hellaswag TEXT    makes data/hellaswag/hellaswag_val.bin, with build/hellaswag
 #
 # A train.bin and val.bin without a meta.json were made elsewhere, for example by nanoGPT: they are used as they are,
 # and only a meta.json is written beside them. In another folder than data/ nothing else is made.
@@ -61,6 +62,18 @@ gpt2_files() {
     gpt2_file vocab.bpe $gpt2_vocab_bpe_sha256 ", and encoder.json of the same folder beside it"
     gpt2_file encoder.json $gpt2_encoder_json_sha256
 }
+
+if [ "${1-}" = --hellaswag ]; then
+    [ -n "${2-}" ] || stop 64 "TEXT is missing: make data EVAL=hellaswag TEXT=path/to/hellaswag_val.jsonl"
+    [ -f "$2" ] || stop 66 "$2: no such file; TEXT is the path of hellaswag_val.jsonl, of github.com/rowanz/hellaswag"
+    part=
+    trap '[ -z "$part" ] || rm -f "$part"' EXIT
+    trap 'exit 130' INT TERM
+    gpt2_files
+    mkdir -p data/hellaswag || exit 74
+    build/hellaswag --text="$2" --out=data/hellaswag/hellaswag_val.bin
+    exit
+fi
 
 if_missing=
 [ "${1-}" = --if-missing ] && if_missing=1 && shift

@@ -6,6 +6,7 @@
 #     build/import     turns a published model into a checkpoint
 #     build/export     writes a checkpoint as files of other tools
 #     build/inspect    says what a file is
+#     build/hellaswag  makes the file of HellaSwag's evaluation
 #     build/limits     prints how many threads may run here and how much memory there is, for a sweep's plan
 #     build/encode, build/tokenizer_bench    GPT-2's tokenizer, for make tokenizer-parity and bench-tokenizer
 #     build/torture/poison   writes a number into a checkpoint, for make torture
@@ -16,7 +17,7 @@ compile_c = $(Q)runtime/into.sh $@ $(CC) $(cc_flags)
 include runtime/wings.mk
 $(runtime)/files/keys.o: | build/include/run_keys.h
 
-tools := prepare check limits import export inspect
+tools := prepare check limits import export inspect hellaswag
 tool_parts := $(call archives_to,files)
 $(foreach tool,$(tools),$(eval build/$(tool): $(call program,$(tool)) $(tool_parts)))
 build/encode: tests/reference/encode.c $(tool_parts)

@@ -135,6 +135,8 @@ return {
     help = "iterations between evaluations" },
   { name = "eval_iters", type = "int", min = 1, max = 1000000000, default = 200, changes = "results",
     help = "batches of each split in an evaluation" },
+  { name = "hellaswag_interval", type = "int", min = 0, max = 1000000000, default = 0, changes = "nothing",
+    help = "iterations between evaluations of HellaSwag, data_dir/hellaswag/hellaswag_val.bin; 0 is off" },
   { name = "eval_only", type = "bool", default = false, changes = "nothing", help = "evaluate once and stop" },
   { name = "always_save_checkpoint", type = "bool", default = true, changes = "results",
     help = "save the weights at every evaluation, not only at the best one" },

@@ -103,6 +103,7 @@ local function run_data(p, r)
     best = r.best and evaluation(r.best), final = evaluation(r.final), gap = short(r.gap, 9),
     delta = base and base.best and r.best and r ~= base and short(r.best.val - base.best.val, 9) or nil, rank = r.rank,
     overfit = { kind = r.overfitting.kind, text = r.overfitting.text, rise = short(r.overfitting.rise, 9) },
+    hellaswag = r.hellaswag and short(r.hellaswag),
     params = r.num_params_nanogpt, all_params = r.num_params, seconds = short(r.seconds), ms = short(r.ms),
     tokens_per_s = short(r.tokens_per_s), mfu = short(r.mfu),
     peak = (r.peak_flops or 0) > 0 and short(r.peak_flops / 1e9) or nil, hardware = r.hardware, threads = r.threads,

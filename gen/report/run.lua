@@ -71,15 +71,17 @@ local function is_evaluation(line)
   return line:find('"train_loss"', 1, true) or line:find('"val_loss"', 1, true)
 end
 
+local function is_hellaswag(line) return line:find('"hellaswag"', 1, true) end
+
 local function read_metrics(r)
   local curve, ms, mfus = thin.new(STEP_POINTS), {}, {}
   local bad, first_bad, nans, first_nan, skipped, seconds = 0, nil, 0, nil, 0, 0
-  local last_step, last_evaluation = -1, -1
+  local last_step, last_evaluation, last_hellaswag = -1, -1, -1
   local function visit(line, number, whole)
     local o = parse_line(line)
-    local evaluation = o and is_evaluation(line)
+    local evaluation, hellaswag = o and is_evaluation(line), o and is_hellaswag(line)
     -- Iterations only rise; a line that goes back is not of this run.
-    if o and o.iter <= (evaluation and last_evaluation or last_step) then o = nil end
+    if o and o.iter <= (evaluation and last_evaluation or hellaswag and last_hellaswag or last_step) then o = nil end
     if not o then
       bad = bad + 1
       first_bad = first_bad or (whole and "line %d of metrics.jsonl is not readable" or
@@ -93,6 +95,11 @@ local function read_metrics(r)
       r.evaluations[#r.evaluations + 1] = { iter = o.iter, train = read.number(o, "train_loss"),
         val = read.number(o, "val_loss") }
       if not (o.train_loss and o.val_loss) then nans, first_nan = nans + 1, first_nan or o.iter end
+      return
+    end
+    if hellaswag then
+      last_hellaswag = o.iter
+      r.hellaswag = read.number(o, "hellaswag")
       return
     end
     last_step = o.iter

@@ -32,7 +32,7 @@ function results.metrics(folder)
       local e = { iter = iter, train = number(line, "train_loss"), val = number(line, "val_loss") }
       table.insert(m.evaluations, e)
       if e.val and (not m.best or e.val < m.best.val) then m.best = e end
-    else
+    elseif not line:find('"hellaswag"', 1, true) then
       m.steps, m.iters = m.steps + 1, iter + 1
     end
   end

@@ -364,6 +364,46 @@ enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_str
                           uint64_t index, int B, int T, int vocab_size, int32_t *tokens,
                           int32_t *targets);
 
+// ---- choices.c: questions with endings to choose from, as HellaSwag's, in llm.c's file ----------
+
+enum {
+    CHOICES = 4, // endings of an item
+    CHOICES_MAGIC = 20240522,
+    CHOICES_VERSION = 1,
+    CHOICES_HEADER = 1024,    // bytes
+    CHOICES_MARK = 65535,     // begins an item, and is no token
+    CHOICES_MOST = 65535,     // items, as an index is a uint16,
+    CHOICES_ITEM_MAX = 65534, // and bytes of one, as its length is
+    CHOICES_ERROR = 1024,     // bytes in an error line
+};
+struct choices {
+    char *path;
+    uint16_t *words; // the whole file
+    int count;       // items
+    size_t *at;      // (count): where each begins in words
+    int largest;     // the largest token
+    char hash[17];   // XXH3-64 of the file
+    char *tokenizer; // the string in NAME.json beside NAME.bin; NULL if there is none: GPT-2's
+};
+struct choice {
+    int right; // of the endings
+    struct choice_tokens {
+        const uint16_t *tokens;
+        int count;
+    } part[1 + CHOICES]; // the context, then each ending
+};
+// Reads and checks all of a file. False with one line in error and *code set to 65, 66, 71 or 74.
+bool choices_open(struct choices *choices, const char *path, char error[CHOICES_ERROR],
+                  enum exit_code *code);
+void choices_close(struct choices *choices);
+struct choice choices_item(const struct choices *choices, int i);
+// Whether a model of this tokenizer ("" if that is unknown) and vocabulary can be asked; `whose` is
+// the model for a message. False with one line in error.
+bool choices_fit(const struct choices *choices, const char *whose, const char *tokenizer,
+                 int vocab_size, char error[CHOICES_ERROR]);
+// The path of the NAME.json beside NAME.bin. The caller frees.
+char *choices_meta_path(const char *path);
+
 // ---- gpt2_files.c: GPT-2's tokenizer as published, or as Hugging Face stores it -----------------
 
 // Whether the folder has vocab.bpe, merges.txt or tokenizer.json.

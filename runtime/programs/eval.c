@@ -1,7 +1,7 @@
 // eval.c: how well a checkpoint predicts a text: mean loss, perplexity, bits per token and byte.
 //
-//     eval --checkpoint=PATH [--split=val|train | --text=FILE] [--stride=N] [--dataset=NAME]
-//          [--data_dir=DIR] [--threads=N] [--json=PATH]
+//     eval --checkpoint=PATH [--split=val|train | --text=FILE | --hellaswag=FILE] [--stride=N]
+//          [--dataset=NAME] [--data_dir=DIR] [--threads=N] [--json=PATH]
 //
 // The text is a whole split of the data set, or any UTF-8 file in the checkpoint's tokens. It is
 // cut into windows of T tokens, each `stride` after the one before, and every token but the first
@@ -9,6 +9,9 @@
 // the default, windows do not overlap; a smaller one gives each token at least T - stride tokens of
 // context. Losses are added in the text's order, in double, so the result does not depend on the
 // batch or on threads. Bits per byte leave out targets that stand for no bytes, <|endoftext|>.
+//
+// Of HellaSwag, or questions in the same file format, the result is the share of items whose right
+// ending is the likeliest (train/hellaswag.c).
 #include "runtime/train/train.h"
 
 #include <errno.h>
@@ -21,7 +24,8 @@
 #include <unistd.h>
 
 struct eval_options {
-    const char *checkpoint, *split, *text, *stride, *dataset, *data_dir, *threads, *json;
+    const char *checkpoint, *split, *text, *hellaswag, *stride, *dataset, *data_dir, *threads,
+        *json;
 };
 
 struct eval {
@@ -50,8 +54,9 @@ static int64_t eval_number(const char *flag, const char *text, int64_t least, in
 }
 
 static void eval_read_options(struct eval_options *options, int argc, char **argv) {
-    static const char wanted[] = "--checkpoint=, --split=val|train, --text=, --stride=, "
-                                 "--dataset=, --data_dir=, --threads= and --json= are known";
+    static const char wanted[] =
+        "--checkpoint=, --split=val|train, --text=, --hellaswag=, "
+        "--stride=, --dataset=, --data_dir=, --threads= and --json= are known";
     *options = (struct eval_options){.split = "val",
                                      .dataset = run_defaults.dataset,
                                      .data_dir = run_defaults.data_dir,
@@ -59,6 +64,7 @@ static void eval_read_options(struct eval_options *options, int argc, char **arg
     const struct text_flag flags[] = {{"--checkpoint=", &options->checkpoint},
                                       {"--split=", &options->split},
                                       {"--text=", &options->text},
+                                      {"--hellaswag=", &options->hellaswag},
                                       {"--stride=", &options->stride},
                                       {"--dataset=", &options->dataset},
                                       {"--data_dir=", &options->data_dir},
@@ -264,6 +270,50 @@ static void eval_write(const struct eval *e, const struct eval_options *options,
     printf("written: %s\n", options->json);
 }
 
+// ---- HellaSwag ----------------------------------------------------------------------------------
+
+static void eval_write_hellaswag(const struct hellaswag *h, const struct model_info *info,
+                                 const struct eval_options *options,
+                                 const struct checkpoint_header *header) {
+    const struct hellaswag_record result = hellaswag_result(h);
+    struct replacement r;
+    replace_begin(&r, options->json);
+    eval_write_checkpoint(r.file, options->checkpoint, header);
+    fputs(", \"hellaswag\": ", r.file);
+    json_write_string(r.file, h->items.path, strlen(h->items.path));
+    fprintf(r.file,
+            ", \"data_xxh3\": \"%s\", \"accuracy\": %.17g, \"accuracy_sum\": %.17g, "
+            "\"correct\": %d, \"correct_sum\": %d, \"items\": %d, \"cut\": %d, "
+            "\"block_size\": %d, \"chosen\": \"%s\", \"chosen_sum\": \"%s\"}\n",
+            h->items.hash, result.by_mean, result.by_sum, h->right_by_mean, h->right_by_sum,
+            h->items.count, h->cut, info->block_size, h->chosen_by_mean, h->chosen_by_sum);
+    replace_end(&r);
+    printf("written: %s\n", options->json);
+}
+
+static void eval_hellaswag(const struct eval_options *options, const struct model_info *info) {
+    struct checkpoint_header header;
+    struct hellaswag h;
+    struct model m;
+    struct progress progress;
+    checkpoint_read_header(options->checkpoint, &header);
+    hellaswag_open(&h, options->hellaswag, info, options->checkpoint, header.tokenizer);
+    model_create(&m, info, false);
+    checkpoint_load(options->checkpoint, &m, info, &progress, header.tokenizer);
+    step_begin(&m, info, 0, 0, 0);
+    hellaswag_run(&h, &m, info);
+    hellaswag_print(&h);
+    if (!h.finite) {
+        die(EXIT_NUMERICS, "%s: its loss is not finite", options->checkpoint);
+    }
+    if (options->json) {
+        eval_write_hellaswag(&h, info, options, &header);
+    }
+    hellaswag_close(&h);
+    model_destroy(&m);
+    checkpoint_free_header(&header);
+}
+
 int main(int argc, char **argv) {
     streams_open();
     struct eval_options options;
@@ -274,6 +324,10 @@ int main(int argc, char **argv) {
         e.stride = eval_number("--stride", options.stride, 1, e.info->block_size);
     }
     parallel_choose((int)eval_number("--threads", options.threads, 0, 1024));
+    if (options.hellaswag) {
+        eval_hellaswag(&options, e.info);
+        return streams_close(EXIT_DONE);
+    }
 
     struct checkpoint_header header;
     checkpoint_read_header(options.checkpoint, &header);

@@ -3,10 +3,10 @@
 //     inspect [--verify=1] --file=PATH
 //
 // PATH is a safetensors file (a checkpoint or state of ours, or any other), the index of several
-// (NAME.safetensors.index.json), a GGUF file, llm.c's weights or tokenizer, the folder of Hugging
-// Face's model.safetensors, or a data set's. With --verify=1 all of it is checked: each hash that
-// the file states, that all numbers are finite, and a GGUF file's tokenizer. Exit codes: 65
-// damaged, 66 missing, 74 unreadable.
+// (NAME.safetensors.index.json), a GGUF file, llm.c's weights, tokenizer, or evaluation as
+// HellaSwag's, the folder of Hugging Face's model.safetensors, or a data set's. With --verify=1 all
+// of it is checked: each hash that the file states, that all numbers are finite, and a GGUF file's
+// tokenizer. Exit codes: 65 damaged, 66 missing, 74 unreadable.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -199,6 +199,39 @@ static void inspect_tokens(const char *path, bool verify) {
     llmc_tokens_close(&tokens);
 }
 
+// ---- HellaSwag ----------------------------------------------------------------------------------
+
+// All of it is checked in any case, and its hash where one is beside it.
+static void inspect_choices(const char *path, bool verify) {
+    struct choices choices;
+    char error[CHOICES_ERROR];
+    enum exit_code code;
+    if (!choices_open(&choices, path, error, &code)) {
+        die(code, "%s", error);
+    }
+    int64_t tokens = 0;
+    for (int i = 0; i < choices.count; i++) {
+        const struct choice item = choices_item(&choices, i);
+        for (int part = 0; part <= CHOICES; part++) {
+            tokens += item.part[part].count;
+        }
+    }
+    printf("%s: llm.c's file of an evaluation, as HellaSwag's\n", path);
+    printf("  %-16s %s, of %d endings each\n", "items", figure_count(choices.count).s, CHOICES);
+    printf("  %-16s %s, the largest is %d\n", "tokens", figure_count(tokens).s, choices.largest);
+    if (choices.tokenizer) {
+        inspect_tokenizer(choices.tokenizer);
+    } else {
+        printf("  %-16s %s\n", "tokenizer", "none is stated beside it; taken to be GPT-2's");
+    }
+    printf("  %-16s %s\n", "hash", choices.hash);
+    if (verify) {
+        printf("verified: every item%s\n",
+               choices.tokenizer ? ", and the hash that is stated beside it" : "");
+    }
+    choices_close(&choices);
+}
+
 // ---- data ---------------------------------------------------------------------------------------
 
 static void inspect_data(const char *path, bool verify) {
@@ -255,6 +288,8 @@ int main(int argc, char **argv) {
         inspect_data(path, *verify);
     } else if (llmc_magic(path) == LLMC_TOKENS) {
         inspect_tokens(path, *verify);
+    } else if (llmc_magic(path) == CHOICES_MAGIC) {
+        inspect_choices(path, *verify);
     } else {
         inspect_model(path, *verify);
     }

@@ -25,6 +25,7 @@ struct trainer {
     struct metrics metrics;
     struct tensorboard tensorboard;
     struct report report;
+    struct hellaswag hellaswag;
     struct progress progress;
     char *run_text;
     double tokens_per_iter, peak_flops;
@@ -167,6 +168,24 @@ static bool train_evaluate(struct trainer *t) {
         tensorboard_evaluation(&t->tensorboard, &record);
         train_keep_best(t);
         train_report(t);
+    }
+    return true;
+}
+
+// The same of HellaSwag.
+static bool train_hellaswag(struct trainer *t) {
+    const double start = time_now();
+    if (!hellaswag_run(&t->hellaswag, &t->m, t->info)) {
+        return false;
+    }
+    struct hellaswag_record record = hellaswag_result(&t->hellaswag);
+    record.iter = t->progress.iter;
+    record.seconds = time_now() - start;
+    printf("step %" PRId64 ": ", t->progress.iter);
+    hellaswag_print(&t->hellaswag);
+    if (!t->run->eval_only) {
+        metrics_hellaswag(&t->metrics, &record);
+        tensorboard_hellaswag(&t->tensorboard, &record);
     }
     return true;
 }
@@ -432,6 +451,12 @@ static bool train_loop(struct trainer *t) {
                 break;
             }
         }
+        if (run->hellaswag_interval > 0 && t->submitted % run->hellaswag_interval == 0) {
+            train_settle_all(t);
+            if (!train_hellaswag(t)) {
+                break;
+            }
+        }
         if (train_is_due(t->submitted, run->sample_interval)) {
             train_settle_all(t);
             train_sample(t, true);
@@ -459,7 +484,8 @@ static bool train_loop(struct trainer *t) {
     if (p->iter > run->max_iters) {
         return true;
     }
-    return train_is_spent(t) && !t->failed && !stop_asked() && train_evaluate(t);
+    return train_is_spent(t) && !t->failed && !stop_asked() && train_evaluate(t) &&
+           (!run->hellaswag_interval || train_hellaswag(t));
 }
 
 // Tokens a second over the steps that mfu counts, or 0 if there were none.
@@ -542,6 +568,11 @@ int main(int argc, char **argv) {
     if (run.verify) {
         data_verify(&t.data);
     }
+    if (run.hellaswag_interval > 0) {
+        char *path = hellaswag_path(run.data_dir);
+        hellaswag_open(&t.hellaswag, path, t.info, t.folder.data, t.data.tokenizer.text);
+        free(path);
+    }
     int threads = parallel_choose((int)run.threads);
     model_create(&t.m, t.info, !run.eval_only);
     if (!run.eval_only) {
@@ -557,7 +588,8 @@ int main(int argc, char **argv) {
 
     int code = EXIT_DONE;
     if (run.eval_only) {
-        code = train_evaluate(&t) ? EXIT_DONE : t.failed ? (int)t.failed : EXIT_STOPPED;
+        const bool done = train_evaluate(&t) && (!run.hellaswag_interval || train_hellaswag(&t));
+        code = done ? EXIT_DONE : t.failed ? (int)t.failed : EXIT_STOPPED;
     } else {
         struct run_json run_json = {.folder = &t.folder,
                                     .run = &run,
@@ -568,7 +600,7 @@ int main(int argc, char **argv) {
                                     .hardware = t.peak_text,
                                     .threads = threads};
         run_json_write(&run_json);
-        metrics_open(&t.metrics, &t.folder, &t.progress, run.csv);
+        metrics_open(&t.metrics, &t.folder, &t.progress, &run);
         const struct metrics_kept *kept = &t.metrics.kept;
         const double known = t.progress.training_seconds;
         t.training_seconds = known >= 0 ? known : kept->step_seconds;
@@ -612,6 +644,7 @@ int main(int argc, char **argv) {
         tensorboard_close(&t.tensorboard, t.progress.finished);
         report_close(&t.report);
     }
+    hellaswag_close(&t.hellaswag);
     free(t.run_text);
     folder_free(&t.folder);
     data_close(&t.data);

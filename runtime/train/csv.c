@@ -1,5 +1,6 @@
 // csv.c: metrics.csv (the steps of a run) and evaluations.csv, for spreadsheets: RFC 4180 with a
-// header line; unknown values are empty fields.
+// header line; unknown values are empty fields. Columns of HellaSwag are there where the run
+// evaluates it, or did before.
 //
 // Both are derived from metrics.jsonl: when a run starts or resumes they are rewritten from its
 // lines, and each new line is then appended. So they hold every step from the first one on, also if
@@ -14,6 +15,8 @@ static const char *const csv_steps[] = {"iter", "loss",         "lr",  "grad_nor
                                         "ms",   "tokens_per_s", "mfu", NULL};
 static const char *const csv_evaluations[] = {"iter", "train_loss", "val_loss",
                                               "ms",   "val_bpb",    NULL};
+static const char *const csv_with_hellaswag[] = {"iter",    "train_loss", "val_loss",      "ms",
+                                                 "val_bpb", "hellaswag",  "hellaswag_sum", NULL};
 
 static _Noreturn void csv_fail(const char *path, const char *what) {
     die(exit_code_of(errno), "%s: %s: %s; free space or name another folder with --out_dir", path,
@@ -62,9 +65,17 @@ static void csv_sync_file(FILE *file, const char *path) {
     }
 }
 
+static const char *const *csv_evaluation_columns(const struct csv *csv) {
+    return csv->hellaswag ? csv_with_hellaswag : csv_evaluations;
+}
+
+static bool csv_is_hellaswag(const char *line) {
+    return strstr(line, "\"hellaswag\":") != NULL;
+}
+
 static void csv_put(struct csv *csv, const char *line) {
     bool step = strstr(line, "\"loss\":") != NULL;
-    const char *const *columns = step ? csv_steps : csv_evaluations;
+    const char *const *columns = step ? csv_steps : csv_evaluation_columns(csv);
     FILE *file = step ? csv->steps : csv->evaluations;
     for (int i = 0; columns[i]; i++) {
         const char *value;
@@ -92,11 +103,9 @@ static void csv_replace(FILE *file, const char *path, bool keep) {
     free(aside);
 }
 
-void csv_open(struct csv *csv, const struct folder *folder, bool keep) {
-    csv->steps_path = folder->steps_csv;
-    csv->evaluations_path = folder->evaluations_csv;
-    csv->steps = csv_create(csv->steps_path, csv_steps);
-    csv->evaluations = csv_create(csv->evaluations_path, csv_evaluations);
+// Calls put(csv, line) for each line of metrics.jsonl.
+static void csv_read(struct csv *csv, const struct folder *folder,
+                     void (*put)(struct csv *csv, const char *line)) {
     FILE *metrics = stream_open(folder->metrics, "r");
     if (!metrics) {
         csv_fail(folder->metrics, "cannot open it");
@@ -104,13 +113,27 @@ void csv_open(struct csv *csv, const struct folder *folder, bool keep) {
     char *line = NULL;
     size_t size = 0;
     while (allocate_line(&line, &size, metrics, "a line of the log") > 0) {
-        csv_put(csv, line);
+        put(csv, line);
     }
     if (ferror(metrics)) {
         csv_fail(folder->metrics, "cannot read it");
     }
     free(line);
     fclose(metrics);
+}
+
+static void csv_look(struct csv *csv, const char *line) {
+    csv->hellaswag = csv->hellaswag || csv_is_hellaswag(line);
+}
+
+void csv_open(struct csv *csv, const struct folder *folder, bool hellaswag, bool keep) {
+    csv->steps_path = folder->steps_csv;
+    csv->evaluations_path = folder->evaluations_csv;
+    csv->hellaswag = hellaswag;
+    csv_read(csv, folder, csv_look);
+    csv->steps = csv_create(csv->steps_path, csv_steps);
+    csv->evaluations = csv_create(csv->evaluations_path, csv_evaluation_columns(csv));
+    csv_read(csv, folder, csv_put);
     csv_replace(csv->steps, csv->steps_path, keep);
     csv_replace(csv->evaluations, csv->evaluations_path, keep);
     if (!sync_names(csv->steps_path)) {

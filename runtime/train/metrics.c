@@ -15,7 +15,7 @@ static _Noreturn void metrics_fail(const char *path, const char *what) {
 }
 
 void metrics_open(struct metrics *metrics, const struct folder *folder,
-                  const struct progress *progress, bool csv) {
+                  const struct progress *progress, const struct run *run) {
     const char *path = folder->metrics;
     FILE *found = stream_open(path, "a+");
     if (!found) {
@@ -29,13 +29,13 @@ void metrics_open(struct metrics *metrics, const struct folder *folder,
     if (!metrics->file || (metrics->lines == 0 && !sync_names(path))) {
         metrics_fail(path, "cannot open it");
     }
-    if (csv) {
-        csv_open(&metrics->csv, folder, !whole);
+    if (run->csv) {
+        csv_open(&metrics->csv, folder, run->hellaswag_interval > 0, !whole);
     }
 }
 
 int64_t metrics_lines(const struct metrics *metrics, int64_t iter) {
-    return metrics->lines - (metrics->last >= iter); // at most one line is later: an evaluation's
+    return metrics->lines - (metrics->last >= iter ? metrics->at_last : 0); // of evaluations
 }
 
 static void metrics_number(FILE *out, const char *key, double x) {
@@ -44,6 +44,7 @@ static void metrics_number(FILE *out, const char *key, double x) {
 }
 
 static FILE *metrics_begin_line(struct metrics *metrics, struct growing *line, int64_t iter) {
+    metrics->at_last = iter == metrics->last ? metrics->at_last + 1 : 1;
     metrics->last = iter;
     metrics->lines++;
     growing_begin(line, "a line of the log");
@@ -88,6 +89,15 @@ void metrics_evaluation(struct metrics *metrics, const struct evaluation_record 
         metrics_number(out, "val_bpb", evaluation->val_bpb);
     }
     fprintf(out, ",\"ms\":%.3f", evaluation->seconds * 1e3);
+    metrics_end_line(metrics, &line);
+}
+
+void metrics_hellaswag(struct metrics *metrics, const struct hellaswag_record *hellaswag) {
+    struct growing line;
+    FILE *out = metrics_begin_line(metrics, &line, hellaswag->iter);
+    metrics_number(out, "hellaswag", hellaswag->by_mean);
+    metrics_number(out, "hellaswag_sum", hellaswag->by_sum);
+    fprintf(out, ",\"ms\":%.3f", hellaswag->seconds * 1e3);
     metrics_end_line(metrics, &line);
 }
 

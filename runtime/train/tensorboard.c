@@ -245,6 +245,19 @@ void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_reco
     event_end(tb);
 }
 
+void tensorboard_hellaswag(struct tensorboard *tb, const struct hellaswag_record *hellaswag) {
+    if (!tb->file) {
+        return;
+    }
+    event_begin(tb, hellaswag->iter);
+    size_t summary = proto_begin(&tb->event, EVENT_SUMMARY);
+    event_put_scalar(&tb->event, "val/hellaswag", hellaswag->by_mean);
+    event_put_scalar(&tb->event, "val/hellaswag_sum", hellaswag->by_sum);
+    event_put_scalar(&tb->event, "hellaswag_ms", hellaswag->seconds * 1e3);
+    proto_end(&tb->event, summary);
+    event_end(tb);
+}
+
 // The text plugin shows Markdown; an indent of four spaces makes it show the text verbatim.
 void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, size_t length) {
     if (!tb->file) {

@@ -154,10 +154,11 @@ bool stop_asked(void);
 struct csv {
     FILE *steps, *evaluations; // NULL if csv is off
     const char *steps_path, *evaluations_path;
+    bool hellaswag; // evaluations have columns of it
 };
-// Rewrites both from the lines of metrics.jsonl; `keep` renames the old ones. Dies with EXIT_IO, as
-// the next ones do.
-void csv_open(struct csv *csv, const struct folder *folder, bool keep);
+// Rewrites both from the lines of metrics.jsonl; `keep` renames the old ones; `hellaswag` is
+// whether the run evaluates it. Dies with EXIT_IO, as the next ones do.
+void csv_open(struct csv *csv, const struct folder *folder, bool hellaswag, bool keep);
 void csv_add(struct csv *csv, const char *line);
 void csv_sync(const struct csv *csv);
 void csv_close(struct csv *csv);
@@ -172,7 +173,8 @@ struct metrics_kept { // of a log that a run continues
 struct metrics {
     FILE *file;
     const char *path;
-    int64_t lines, last; // the number of lines, and the last one's iteration
+    int64_t lines;         // how many there are
+    int64_t last, at_last; // the last one's iteration, and how many lines there are of that
     struct metrics_kept kept;
     struct csv csv;
 };
@@ -191,18 +193,53 @@ struct evaluation_record {
     double val_bpb; // bits per byte; NaN if no target stands for bytes
     double seconds;
 };
+struct hellaswag_record {
+    int64_t iter;
+    double by_mean, by_sum; // accuracies, NaN where a loss was not finite
+    double seconds;
+};
 // Opens metrics.jsonl for appending, cut back to the lines of iterations before progress->iter, and
-// the csv files if asked for. Dies with EXIT_IO.
+// the csv files if the run asks for them. Dies with EXIT_IO.
 void metrics_open(struct metrics *metrics, const struct folder *folder,
-                  const struct progress *progress, bool csv);
+                  const struct progress *progress, const struct run *run);
 // The number of lines of iterations before iter, to be stored in a state.
 int64_t metrics_lines(const struct metrics *metrics, int64_t iter);
 // Append a line; numbers that are not finite become null.
 void metrics_step(struct metrics *metrics, const struct step_record *step);
 void metrics_evaluation(struct metrics *metrics, const struct evaluation_record *evaluation);
+void metrics_hellaswag(struct metrics *metrics, const struct hellaswag_record *hellaswag);
 // Returns when all lines, in the csv files too, would survive a power cut.
 void metrics_sync(const struct metrics *metrics);
 void metrics_close(struct metrics *metrics);
+
+// ---- hellaswag.c: questions with endings to choose from -----------------------------------------
+
+struct hellaswag {
+    struct choices items;
+    float *losses; // (B, T)
+    // Of the last evaluation: items of which the ending with the lowest mean, or sum, of losses is
+    // the right one, items that were cut as they are longer than a row, and whether all losses were
+    // finite.
+    int right_by_mean, right_by_sum, cut;
+    bool finite;
+    char *chosen_by_mean, *chosen_by_sum; // a digit for each item: the ending that was chosen
+    // Of an item: the best of its endings so far.
+    int by_mean, by_sum;
+    double least_mean, least_sum;
+    bool is_cut;
+};
+// Where its file is by default. The caller frees.
+char *hellaswag_path(const char *data_dir);
+// Reads the file for a model of this tokenizer, "" if that is unknown; `whose` is it for messages.
+// Dies as choices_open does, or 65 where the file is of another tokenizer.
+void hellaswag_open(struct hellaswag *h, const char *path, const struct model_info *info,
+                    const char *whose, const char *tokenizer);
+void hellaswag_close(struct hellaswag *h); // or of one that was never opened, all zeros
+// Evaluates all items; m's dropout is then 0, and its tokens and targets are others. False if a
+// stop is asked for meanwhile.
+bool hellaswag_run(struct hellaswag *h, struct model *m, const struct model_info *info);
+struct hellaswag_record hellaswag_result(const struct hellaswag *h); // without iter, seconds
+void hellaswag_print(const struct hellaswag *h);
 
 // ---- metrics_read.c: the metrics.jsonl of a run that resumes ------------------------------------
 
@@ -322,6 +359,8 @@ void tensorboard_open(struct tensorboard *tb, const char *folder, const char *co
 void tensorboard_step(struct tensorboard *tb, const struct step_record *step);
 // Writes train/eval_loss, val/loss, eval_ms.
 void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_record *evaluation);
+// Writes val/hellaswag, val/hellaswag_sum, hellaswag_ms.
+void tensorboard_hellaswag(struct tensorboard *tb, const struct hellaswag_record *hellaswag);
 void tensorboard_text(struct tensorboard *tb, int64_t iter, const char *text, size_t length);
 // Returns when all events would survive a power cut.
 void tensorboard_sync(const struct tensorboard *tb);

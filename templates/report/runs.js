@@ -2,8 +2,9 @@
 const row_of = (run, i) => Object.assign({
   index: i, name: run.name, status: run.status, best: run.best && run.best.val, at: run.best && run.best.iter,
   delta: run.delta, train: run.final && run.final.train, val: run.final && run.final.val, gap: run.gap,
-  rise: run.overfit.rise, params: run.params, all_params: run.all_params, seconds: run.seconds, ms: run.ms,
-  tokens: run.tokens_per_s, mfu: run.mfu, peak: run.peak, hardware: run.hardware, threads: run.threads, rank: run.rank, seed: run.seed,
+  rise: run.overfit.rise, hellaswag: run.hellaswag, params: run.params, all_params: run.all_params, seconds: run.seconds,
+  ms: run.ms, tokens: run.tokens_per_s, mfu: run.mfu, peak: run.peak, hardware: run.hardware, threads: run.threads,
+  rank: run.rank, seed: run.seed,
 }, run.evals || {}, Object.fromEntries(D.factors.map(f => ['set ' + f.key, setting(run, f.key)])));
 
 const hint_of_mfu = 'share of the peak: of a CPU as the trainer measured it at its start, of a GPU from its data sheet';
@@ -19,6 +20,7 @@ const run_columns = [
   { key: 'val', title: 'final val', kind: 'loss' },
   { key: 'gap', title: 'gap', kind: 'delta', hint: 'final val less final train' },
   { key: 'rise', title: 'rise', kind: 'delta', hint: 'final val less best val: overfitting where it is more than scatter' },
+  { key: 'hellaswag', title: 'HellaSwag in the run', kind: 'loss', hint: 'the last one: items whose right ending has the lowest mean loss' },
   ...D.evals.map(e => ({ key: e.id, title: e.title, kind: e.kind, hint: e.hint })),
   { key: 'params', title: 'params', kind: 'count', hint: 'by nanoGPT’s count, without the position embedding' },
   { key: 'all_params', title: 'in all', kind: 'count', hint: 'all parameters' },

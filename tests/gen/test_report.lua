@@ -46,6 +46,21 @@ local function step(iter, loss)
     :format(iter, loss)
 end
 
+check.test("HellaSwag's lines are no steps", function()
+  local asked = '{"iter":%d,"hellaswag":%s,"hellaswag_sum":0.5,"ms":1000}\n'
+  local r = run_of(evaluation(0, 4, 4) .. asked:format(0, "0.25") .. step(0, 4) .. step(1, 4) ..
+    asked:format(2, "0.75") .. step(2, 4), "hellaswag")
+  check.equal(r.steps_count, 3)
+  check.equal(#r.evaluations, 1)
+  check.equal(r.hellaswag, 0.75)
+  check.equal(r.ms, 2.5)
+  near(r.seconds, 2.0175)
+  for _, note in ipairs(r.notes) do if note:find("readable") then error(note) end end
+  r = run_of(asked:format(0, "null") .. step(0, 4), "not_finite")
+  check.equal(r.hellaswag, nil)
+  check.equal(r.has_nan, false)
+end)
+
 check.test("a complete run: best, final, gap, time, speed", function()
   fixture.run(root, "out/whole", { name = "whole", settings = {} })
   local r = run.read(root .. "/out/whole/")

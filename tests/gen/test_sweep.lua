@@ -513,6 +513,7 @@ check.test("metrics with a NaN and half a line", function()
     '{"iter":0,"train_loss":4.25,"val_loss":4.5,"ms":100.5}',
     '{"iter":0,"loss":4.5,"lr":0.001,"grad_norm":1,"skipped":false,"ms":10.5,"tokens_per_s":5,"mfu":null}',
     '{"iter":1,"train_loss":null,"val_loss":null,"ms":100}',
+    '{"iter":1,"hellaswag":0.25,"hellaswag_sum":0.5,"ms":0}',
     '{"iter":1,"loss":null,"lr":0.001,"ms":10}',
     '{"iter":2,"train_loss":2.5,"val_loss":2.75,"ms":100}',
     '{"iter":2,"loss":2.5,"lr":0.0',

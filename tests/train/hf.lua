@@ -1,24 +1,25 @@
 -- hf: writes a small GPT-2 as Hugging Face, nanoGPT or llm.c stores it, and the numbers that an import must come to.
 --
 --   lua5.4 tests/train/hf.lua FOLDER [type=F32|F16|BF16] [prefix=true] [shards=1] [masks=true] [head=true]
---     [layout=hf|nanogpt|llmc] [bias=false] [vocab=300] [n_head=0]
+--     [layout=hf|nanogpt|llmc] [bias=false] [vocab=300] [n_head=0] [block=8] [tokens=true]
 --
 -- FOLDER gets config.json, model.safetensors (or shards and their index), and wanted.bin: all tensors in nanoGPT's
 -- order and shapes, in float32. With layout=nanogpt there is no config.json: model.safetensors has nanoGPT's names, as
 -- tests/reference/pytorch.py writes it, without biases where bias=false, and n_head in its metadata unless it is 0.
 -- With layout=llmc there is model.bin, whose vocabulary is padded with numbers that no import may have. Values are
--- k / 64 with |k| < 128, which all three types hold exactly.
+-- k / 64 with |k| < 128, which all three types hold exactly. With tokens=true there are merges.txt and vocab.json too:
+-- of the bytes, "th", " th", "the" and <|endoftext|>.
 package.path = "./?.lua;" .. package.path
 local dkjson = require("dkjson")
 
 local options = { type = "F32", prefix = "false", shards = "1", masks = "false", head = "false", layout = "hf",
-  bias = "true", vocab = "300", n_head = "2" }
+  bias = "true", vocab = "300", n_head = "2", block = "8", tokens = "false" }
 local folder
 for _, word in ipairs(arg) do
   local key, value = word:match("^([%w_]+)=(%w+)$")
   if key then options[key] = value else folder = word end
 end
-local L, H, C, T, V = 2, 2, 16, 8, math.tointeger(options.vocab)
+local L, H, C, T, V = 2, 2, 16, math.tointeger(options.block), math.tointeger(options.vocab)
 local hf = options.layout == "hf"
 
 -- ---- numbers -------------------------------------------------------------------------------------
@@ -160,3 +161,18 @@ write("wanted.bin", table.concat(wanted))
 if not hf then return end
 write("config.json", dkjson.encode({ model_type = "gpt2", n_layer = L, n_head = H, n_embd = C, n_positions = T,
   vocab_size = V, activation_function = "gelu_new", resid_pdrop = 0.1, architectures = { "GPT2LMHeadModel" } }))
+
+-- GPT-2's way to write a byte: as itself if Latin-1 prints it, else as the next character from U+0100 on.
+if options.tokens == "true" then
+  local shown, hidden = {}, {}
+  for byte = 0, 255 do
+    local printed = byte > 0x20 and byte < 0x7f or byte > 0xa0 and byte ~= 0xad
+    if printed then shown[#shown + 1] = utf8.char(byte) else hidden[#hidden + 1] = utf8.char(0x100 + #hidden) end
+  end
+  table.move(hidden, 1, #hidden, #shown + 1, shown)
+  for _, token in ipairs { "th", "\u{120}th", "the", "<|endoftext|>" } do shown[#shown + 1] = token end
+  local entries = {}
+  for i, token in ipairs(shown) do entries[i] = ("%s: %d"):format(dkjson.encode(token), i - 1) end
+  write("vocab.json", "{" .. table.concat(entries, ", ") .. "}\n")
+  write("merges.txt", "#version: 0.2\nt h\n\u{120} th\nth e\n")
+end

@@ -25,6 +25,7 @@ const struct run run_defaults = {
     .seed = 1337,
     .eval_interval = 2000,
     .eval_iters = 200,
+    .hellaswag_interval = 0,
     .eval_only = false,
     .always_save_checkpoint = true,
     .checkpoint_interval = 1000,

@@ -71,6 +71,20 @@ for _, n in ipairs(numbers) do
   add("llmc_tokens", ("<I4I4I4I4"):pack(20240328, 2, bits & 0xffffffff, 0) .. "\1a\1b")
   add("llmc_tokens", ("<I4I4I4I4"):pack(20240328, 2, 2, bits & 0xffffffff) .. "\1a\1b")
 end
+
+-- Counts of llm.c's file of an evaluation: its items and their bytes in the header, then of its one item.
+local item = ("<I2"):rep(15):pack(65535, 30, 0, 1, 4, 1, 7, 1, 7, 1, 7, 1, 7, 1, 7)
+for _, n in ipairs { -1, 0, 1, 2, 65535, 65536, 1 << 31, (1 << 31) - 1 } do
+  local word = n & 0xffffffff
+  add("choices", ("<I4I4I4I4"):pack(20240522, 1, word, 30) .. item)
+  add("choices", ("<I4I4I4I4"):pack(20240522, 1, 1, word) .. item)
+end
+for at = 1, #item, 2 do
+  for _, n in ipairs { 0, 1, 2, 4, 5, 29, 31, 32, 32767, 32768, 65534, 65535 } do
+    add("choices", ("<I4I4I4I4"):pack(20240522, 1, 1, 30) .. item:sub(1, at - 1) .. ("<I2"):pack(n) .. item:sub(at + 2))
+  end
+end
+
 local function two_tensors(a, b)
   local each = '"%s":{"dtype":"F32","shape":[2],"data_offsets":[%s]}'
   return "\0{" .. each:format("a", a) .. "," .. each:format("b", b) .. "}\0" .. ("x"):rep(16)
