@@ -4,6 +4,7 @@
     hf.py loss FOLDER TEXT STRIDE          mean loss over TEXT in windows, in double, and the tokens predicted
     hf.py tokens FOLDER BIN STRIDE         the same of a file of uint16 tokens, for a model without a tokenizer
     hf.py text FOLDER PROMPT COUNT         the prompt and the likeliest tokens after it
+    hf.py llmc FOLDER FILE VERSION         the model as llm.c's train_gpt2.py writes it: 3 float32, 5 bfloat16
 """
 
 import sys
@@ -42,6 +43,27 @@ def load(folder):
     return GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float64)
 
 
+def llmc(folder, path, version):
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32)
+    c, state = model.config, model.transformer.state_dict()
+    table = torch.nn.functional.pad(state["wte.weight"], (0, 0, 0, -c.vocab_size % 128))
+    tensors = [table, state["wpe.weight"]]
+    for name in ("ln_1", "attn.c_attn", "attn.c_proj", "ln_2", "mlp.c_fc", "mlp.c_proj"):
+        weights = [state[f"h.{layer}.{name}.weight"] for layer in range(c.n_layer)]
+        tensors += [w.T if "c_" in name else w for w in weights]  # Conv1D's are (in, out)
+        tensors += [state[f"h.{layer}.{name}.bias"] for layer in range(c.n_layer)]
+    tensors += [state["ln_f.weight"], state["ln_f.bias"]]
+    header = numpy.zeros(256, dtype=numpy.int32)
+    sizes = (c.n_positions, c.vocab_size, c.n_layer, c.n_head, c.n_embd, len(table))
+    header[:8] = (20240326, version, *sizes)
+    with open(path, "wb") as file:
+        file.write(header.tobytes())
+        for tensor in tensors:
+            tensor = tensor.contiguous()
+            bits = tensor if version == 3 else tensor.to(torch.bfloat16).view(torch.int16)
+            file.write(bits.numpy().tobytes())
+
+
 def main():
     command, folder, *words = sys.argv[1:]
     if command == "make":
@@ -60,6 +82,8 @@ def main():
             for _ in range(int(words[1])):
                 ids = torch.cat([ids, model(ids).logits[:, -1:].argmax(-1)], 1)
         print(tokenizer.decode(ids[0]))
+    elif command == "llmc":
+        llmc(folder, words[0], int(words[1]))
     else:
         sys.exit(__doc__)
 

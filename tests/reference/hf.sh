@@ -47,6 +47,11 @@ same_text() { # name
         --max_new_tokens=40 --top_k=1 | sed '$d' >"$out/ours" || return # the last line ends the sample
     diff "$out/theirs" "$out/ours"
 }
+# The same model in llm.c's file is imported to the same tensors.
+same_llmc() { # name version
+    python llmc "$out/$1-hf" "$out/$1.bin" "$2" && lua5.4 gen/import.lua --out "$out" --name "$1-llmc" "$out/$1.bin" &&
+        tensors "$out/$1/ckpt.safetensors" >"$out/ours" && tensors "$out/$1-llmc/ckpt.safetensors" | cmp - "$out/ours"
+}
 for words in "f32 float32" "bf16 bfloat16 5MB" "f16 float16"; do
     name=${words%% *}
     # shellcheck disable=SC2086
@@ -56,4 +61,6 @@ for words in "f32 float32" "bf16 bfloat16 5MB" "f16 float16"; do
     done
     check "$name: the same text" same_text "$name"
 done
+check "llm.c's file in float32 has the same tensors" same_llmc f32 3
+check "in bfloat16 too" same_llmc bf16 5
 finish
