@@ -18,6 +18,6 @@ return {
   dropout = 0.0,
 
   batch_size = 8,
-  eval_iters = 500, -- batches of each split; `make eval` takes every token once instead
+  eval_iters = 500, -- batches of each split; make eval CONFIG=out/gpt2-medium/gpt2-medium.lua takes every token once
   eval_only = true,
 }

@@ -19,7 +19,7 @@ struct start {
 
 static void start_print_difference(void *context, const struct pair *then, const struct pair *now) {
     enum key_changes changes = key_find(now->key, now->key_length)->changes;
-    if (changes == KEY_nothing) {
+    if (changes == KEY_nothing || then->value == pairs_nothing) { // an imported model has no such
         return;
     }
     printf("%s: %.*s was %.*s, is now %.*s%s\n", (const char *)context, now->key_length, now->key,
@@ -226,9 +226,17 @@ static bool start_began_from(const struct start *s, const char *path) {
 
 // Finetuning: starts a new run from the weights in a file.
 static void start_from(const struct start *s, const char *path) {
+    if (!path_is_there(path) && !strncmp(path, "gpt2", 4) && !strchr(path, '/')) {
+        die(EXIT_MISSING,
+            "--init_from=%s: no such file, and no weights are downloaded here: make import "
+            "URL=https://huggingface.co/openai-community/%s NAME=%s-hf gets them, then "
+            "--init_from=out/%s-hf/ckpt.safetensors",
+            path, path, path, path);
+    }
     if (!path_is_there(path)) {
         die(EXIT_MISSING,
-            "--init_from=%s: no such file; give auto, scratch, resume or the path of a checkpoint",
+            "--init_from=%s: no such file; give auto, scratch, resume or the path of a "
+            "checkpoint, such as make import makes of a published model",
             path);
     }
     struct checkpoint_header header;

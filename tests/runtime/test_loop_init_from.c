@@ -85,7 +85,11 @@ START_TEST(from_a_checkpoint) {
     free(text);
     struct ending ending =
         train((struct trial){.out = "none", .flags = {"--init_from=gpt2"}}, EXIT_MISSING);
-    ck_assert(strstr(ending.text, "--init_from=gpt2: no such file; give auto, scratch, resume"));
+    ck_assert(strstr(ending.text, "--init_from=gpt2: no such file, and no weights are downloaded "
+                                  "here: make import URL=https://huggingface.co/"
+                                  "openai-community/gpt2 NAME=gpt2-hf gets them"));
+    ending = train((struct trial){.out = "none", .flags = {"--init_from=x/y"}}, EXIT_MISSING);
+    ck_assert(strstr(ending.text, "--init_from=x/y: no such file; give auto, scratch, resume"));
     ending = train((struct trial){.out = "none", .flags = {"--init_from=resume"}}, EXIT_MISSING);
     ck_assert(strstr(ending.text, "nothing to resume"));
 }

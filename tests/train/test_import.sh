@@ -154,7 +154,17 @@ prepare_build() {
         make BUILD_NAME=m1-test BUILD=build BACKEND=cpu PROGRAMS=train programs
 }
 check "its trainer builds" prepare_build
-check "a run begins from it" train "$tmp/run" --init_from="$out/m1/ckpt.safetensors"
+begins_from_it() {
+    train "$tmp/run" --init_from="$out/m1/ckpt.safetensors" >"$tmp/said"
+    code=$?
+    cat "$tmp/said"
+    [ $code = 0 ] && grep -q '^starts from the weights in ' "$tmp/said"
+}
+check "a run begins from it" begins_from_it
+no_differences() { # such as of the optimizer, of which an imported model says nothing
+    ! grep ', is now ' "$tmp/said"
+}
+check "and lists no settings that it has not" no_differences
 sum=$(sha256sum <"$out/m1/ckpt.safetensors")
 not_over() {
     train "$out/m1" --init_from=auto >"$tmp/said" 2>"$tmp/line"

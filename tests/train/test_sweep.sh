@@ -178,6 +178,25 @@ check "a run that kept its settings is recognized" says "exp04-data_fox-nh4-mi12
 check "and unchanged" test "$before" = "$(sha256sum "$out/exp04-data_fox-nh4-mi12000/state.safetensors" | cut -d " " -f 1)"
 check "runs that are not wanted any more are kept" says "left as they are: exp01-nh2-mi600, exp02-nh2-mi12000"
 
+# Runs that a budget of time ends: each is trained alone and is done when its time is used; a larger budget resumes it.
+plan "600000, 700000" "4" "max_seconds = 1"
+begin
+check "runs with a budget are done" ends 0
+check "as the plan says" says "budgets: max_seconds ends 2 of 2 runs"
+check "each is trained alone" says "trainings: 2"
+for run in exp01-nh4-mi600000 exp02-nh4-mi700000; do
+    check "$run starts from scratch" grep -q "^starts with new weights" "$out/$run/log.txt"
+    check "and closes with its figures" grep -q "^training_seconds: 1" "$out/$run/log.txt"
+done
+begin
+check "started again" ends 0
+check "nothing is left to do" says "done already: 2 of 2 runs"
+plan "600000, 700000" "4" "max_seconds = 2"
+begin
+check "with a larger budget" ends 0
+check "they resume" says "exp02-nh4-mi700000: max_seconds 1 → 2, so it resumes where it ended"
+check "and come to its end" grep -q "^training_seconds: 2" "$out/exp02-nh4-mi700000/log.txt"
+
 # Another sweep under the same name that does not build.
 plan "700" "4" "isa = \"$(grep -q 'model name' /proc/cpuinfo && echo neon || echo avx2)\""
 begin
