@@ -12,6 +12,7 @@
 #     runs/stopped/      a run that was stopped, to be resumed; with a metrics.csv
 #     runs/finished/     the same run, finished; its checkpoint is sampled from
 #     runs/finetuned/    a run that started from finished's checkpoint and was stopped
+#     runs/spent/        the run of finished, ended by a budget of time
 #     runs/scaled/       a run in float16, on the emulator, that was stopped
 #     rates/             out/sweeps/rates: one run finished, one stopped, one not started
 #     expected.txt       the results at their ends: NAME HASH, as tests/same/hash.lua makes it
@@ -61,6 +62,7 @@ stopped() { # lines, name, flags
 run finished
 run straight_adopted --dataset=adopted --max_iters=5
 stopped 30 stopped --csv=1
+run spent --max_seconds=0.1
 tuned="--init_from=runs/finished/ckpt.safetensors --seed=5 --max_iters=40"
 # shellcheck disable=SC2086 # a word each
 {
@@ -77,7 +79,7 @@ few="--gradient_accumulation_steps=1 --max_iters=30"
 cd "$root"
 rm -rf "$here/runs"
 mkdir "$here/runs"
-for name in stopped finished finetuned scaled; do
+for name in stopped finished spent finetuned scaled; do
     cp -R "$tmp/runs/$name" "$here/runs/"
     rm -f "$here/runs/$name/lock"
 done

@@ -45,6 +45,11 @@ check "a stopped run" run stopped --csv=1
 check "resumes" says "resuming from runs/stopped/state.safetensors, iteration "
 check "and has the same results" comes_to stopped "$tmp/runs/stopped"
 check "with a line for each step" lines "$tmp/runs/stopped/metrics.csv" 62
+check "a run that a budget of time ended" run spent --max_seconds=0.1
+check "has nothing left to do" says "this run is finished, after 6 iterations in 0.1 s of training"
+check "without the budget" run spent
+check "resumes" says "resuming from runs/spent/state.safetensors, iteration 6"
+check "and has the same results" comes_to stopped "$tmp/runs/spent"
 check "a finetuned run" run finetuned --init_from=runs/finished/ckpt.safetensors --seed=5 --max_iters=40
 check "resumes" says "resuming from runs/finetuned/state.safetensors, iteration "
 check "and has the same results" comes_to finetuned "$tmp/runs/finetuned"
