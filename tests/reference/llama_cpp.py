@@ -99,13 +99,13 @@ def make(path, kind):
             quantized = gguf.GGMLQuantizationType[kind]
             w.add_tensor(name, gguf.quants.quantize(values, quantized), raw_dtype=quantized)
 
-    add("token_embd.weight", (rows, width), 0.2)
+    add("token_embd.weight", (rows, width), 0.1)
     add("position_embd.weight", (context, width), 0.1)
     for i in range(layers):
         for name, shape in (("attn_norm", ()), ("attn_qkv", (3, 1)), ("attn_output", (1, 1)), ("ffn_norm", ()),
                             ("ffn_up", (4, 1)), ("ffn_down", (1, 4))):
             size = (width,) if not shape else tuple(width * s for s in shape)
-            add(f"blk.{i}.{name}.weight", size, 0.1 if not shape else 0.5 * size[1] ** -0.5, 0.0 if shape else 1.0)
+            add(f"blk.{i}.{name}.weight", size, 0.1 if not shape else 0.2 * size[1] ** -0.5, 0.0 if shape else 1.0)
             add(f"blk.{i}.{name}.bias", size[:1], 0.1)
     add("output_norm.weight", (width,), 0.1, 1.0)
     add("output_norm.bias", (width,), 0.1)

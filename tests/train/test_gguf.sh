@@ -233,6 +233,14 @@ check "are refused" export_refuses 64 'q8_0 stores 32 neighbours in a row togeth
 check "a number that is too large" model lack n_embd=32 scale=5000000
 check "is refused" export_refuses 65 'q8_0 ends at 8,319,008; TYPE=bfloat16 holds it' --type=q8_0
 check "a type that is none" export_refuses 64 "'q4_0' is not known to FORMAT=gguf" --type=q4_0
+no_room() {
+    (ulimit -f 20 && export_of lack --to="$out/x") >"$tmp/said" 2>"$tmp/line"
+    code=$?
+    cat "$tmp/line"
+    [ $code = 74 ] && [ "$(wc -l <"$tmp/line")" = 1 ] && grep -q 'cannot write: File too large' "$tmp/line" &&
+        [ ! -e "$out/x" ] && [ ! -e "$out/x.tmp" ]
+}
+check "no room for the file" no_room
 note() {
     model erf activation=gelu_erf && export_of erf | grep -q 'activation = gelu_erf: llama.cpp computes GELU by tanh'
 }
