@@ -204,7 +204,7 @@ START_TEST(stopped_within_it) {
     train((struct trial){.out = "straight", .flags = {often, "--eval_interval=16"}}, EXIT_DONE);
     // Batches: 6 of an evaluation at 0, 40 of HellaSwag at 0 and 8, then 6 and 40 at 16.
     enum { AT_8 = 6 + ITEMS, AT_16 = AT_8 + ITEMS };
-    // Within HellaSwag, within an evaluation, and in the last batch, after which two lines are there.
+    // Within HellaSwag, within an evaluation, and in the last batch, behind which two lines follow.
     static const int at[] = {10, AT_8 + 3, AT_16 + 2, AT_16 + 6 + 11, AT_16 + 6 + ITEMS - 1};
     for (int i = 0; i < 5; i++) {
         struct trial trial = {.out = "stopped",

@@ -25,6 +25,18 @@ static void ends_after(int steps, const char *out) {
     free(metrics);
 }
 
+// The milliseconds of the lines in a run's log that have the word.
+static double sum_of_ms(const char *out, const char *word) {
+    size_t length;
+    char *text = read_file(out, "metrics.jsonl", &length), *rest = text;
+    double sum = 0;
+    for (char *line; (line = strsep(&rest, "\n")) && *line;) {
+        sum += strstr(line, word) ? atof(strstr(line, "\"ms\":") + 5) : 0;
+    }
+    free(text);
+    return sum;
+}
+
 // ---- the budget ---------------------------------------------------------------------------------
 
 START_TEST(ends_at_the_budget) {
@@ -84,6 +96,32 @@ START_TEST(time_adds_up_over_resumes) {
     train((struct trial){.out = "run", .flags = {later, more}}, EXIT_DONE);
     ends_after(11, "run");
     ck_assert(known_seconds("run") > seconds);
+}
+END_TEST
+
+// A run under a budget that is stopped often, and killed: its time is that of the steps in its log,
+// each once, and its results are those of a run without stops.
+START_TEST(time_counts_each_step_once) {
+    train_straight();
+    const char *const enough = "--max_seconds=1e6", *const often = "--checkpoint_interval=6";
+    for (int start = 0; start < ITERS - 4; start += 4) {
+        struct trial trial = {.out = "run", .flags = {enough, often}, .signal = SIGTERM};
+        trial.signal_at = 4 * MICRO_STEPS - 1;
+        train(trial, EXIT_STOPPED);
+        ck_assert_double_eq_tol(known_seconds("run"), sum_of_ms("run", "\"loss\"") / 1e3, 1e-4);
+        if (start == 12) { // three iterations later, without a new state
+            trial.signal = SIGKILL;
+            trial.signal_at = 3 * MICRO_STEPS;
+            train(trial, 256 + SIGKILL);
+        }
+    }
+    train((struct trial){.out = "run", .flags = {enough, often}}, EXIT_DONE);
+    ends_after(ITERS, "run");
+    ck_assert_double_eq_tol(known_seconds("run"), sum_of_ms("run", "\"loss\"") / 1e3, 1e-4);
+    char *a = read_metrics("straight"), *b = read_metrics("run");
+    ck_assert_str_eq(a, b);
+    free(a);
+    free(b);
 }
 END_TEST
 
@@ -174,17 +212,6 @@ static double last_logged(const char *out, const char *key) {
     }
     free(text);
     return value;
-}
-
-static double sum_of_ms(const char *out, const char *word) {
-    size_t length;
-    char *text = read_file(out, "metrics.jsonl", &length), *rest = text;
-    double sum = 0;
-    for (char *line; (line = strsep(&rest, "\n")) && *line;) {
-        sum += strstr(line, word) ? atof(strstr(line, "\"ms\":") + 5) : 0;
-    }
-    free(text);
-    return sum;
 }
 
 static void check_closing(const char *out, int steps) {
@@ -313,6 +340,7 @@ int main(void) {
         goes_on_without_it,
         a_larger_one_goes_on,
         time_adds_up_over_resumes,
+        time_counts_each_step_once,
         earlier_time_is_in_the_log,
         stops_in_the_last_evaluation,
         says_that_the_rate_goes_by_iterations,
