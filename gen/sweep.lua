@@ -58,8 +58,8 @@ end
 -- What the sweep costs, and how much of that is left.
 local function measure(p, jobs)
   for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
-  local before = dkjson.decode(files.read(p.folder .. "/plan.json") or "")
-  p.jobs_before = type(before) == "table" and tonumber(before.jobs) or nil
+  local ok, before = pcall(dkjson.decode, files.read(p.folder .. "/plan.json") or "")
+  p.jobs_before = ok and type(before) == "table" and tonumber(before.jobs) or nil
   p.flops, p.left_flops, p.finished, p.disk = 0, 0, 0, 0
   p.rate, p.rate_from = cost.rate(p, jobs)
   local left, builds = {}, {}
@@ -117,15 +117,6 @@ end
 
 -- ---- the steps' commands --------------------------------------------------------------------------
 
-local function read_plan(folder)
-  local text = folder and files.read(folder .. "/plan.json")
-  local p = text and dkjson.decode(text)
-  if type(p) ~= "table" or type(p.runs) ~= "table" then
-    fail(66, tostring(folder) .. "/plan.json: no plan of a sweep; make sweep SWEEP=... writes it")
-  end
-  return p
-end
-
 -- A trainer that finds another run in its folder advises flags of the trainer, which a sweep does not take.
 local function advised(line, folder)
   local found = line:match("^(.*); %-%-init_from=resume resumes it all the same")
@@ -133,7 +124,7 @@ local function advised(line, folder)
 end
 
 local function finish(args)
-  local p, code, run = read_plan(args.folder), tonumber(args.code), nil
+  local p, code, run = write.read_plan(args.folder), tonumber(args.code), nil
   for _, candidate in ipairs(p.runs) do
     if candidate.name == args.finish then run = candidate end
   end
@@ -165,9 +156,9 @@ local function main()
   elseif args.finish then
     finish(args)
   elseif args.progress then
-    show.progress(read_plan(args.folder))
+    show.progress(write.read_plan(args.folder))
   elseif args.table then
-    os.exit(show.table(read_plan(args.folder), args.stopped))
+    os.exit(show.table(write.read_plan(args.folder), args.stopped))
   else
     fail(64, "gen/sweep.lua: wanted --plan, --finish, --progress or --table")
   end

@@ -268,7 +268,7 @@ function plan.difference(then_, now, counts)
   if then_.data and now.data and then_.data ~= now.data then
     words[#words + 1] = ("the data's hash %s → %s"):format(then_.data, now.data)
   end
-  return table.concat(words, ", ")
+  return (table.concat(words, ", "):gsub("[%c\127]", "?")) -- what is stored may be damaged
 end
 
 -- Whether `now` differs from `then_` in a run's length alone, and no limit of it is lower: the run that exists is then

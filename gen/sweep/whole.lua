@@ -55,6 +55,9 @@ end
 
 -- What is wrong with the files of a run that ended well, in words, or nil. `run` is what it computes.
 function whole.damage(folder, run)
+  local there = math.type(run.max_iters) == "integer" and math.type(run.eval_interval) == "integer" and
+    run.eval_interval > 0 and type(run.max_seconds or 0) == "number"
+  if not there then return "resolved.json does not say how long the run is" end
   local m = results.metrics(folder)
   local steps, evaluations = expected(folder, run, m)
   if m.steps ~= steps then

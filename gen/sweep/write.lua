@@ -35,6 +35,37 @@ function write.plan_json(p, jobs)
     runs = runs }, { keyorder = order, indent = true }) .. "\n"
 end
 
+local function is_word(value) return type(value) == "string" and not value:find("[%c\127]") end
+local function is_count(value) return type(value) == "number" and value >= 0 and value < 1e30 end
+local function is_whole(value) return math.type(value) == "integer" and value >= 0 and value < 1 << 53 end
+local RUN = { name = is_word, folder = is_word, build = is_word, first_iter = is_count, iters = is_count,
+  params = is_whole, flops = is_count, whole_flops = is_count }
+
+-- What show has to find in a plan.json.
+local function is_plan(p)
+  local good = type(p) == "table" and is_word(p.sweep) and is_whole(p.jobs) and p.jobs > 0 and
+    type(p.runs) == "table" and type(p.factors) == "table"
+  for _, run in ipairs(good and p.runs or {}) do
+    good = good and type(run) == "table" and type(run.settings) == "table"
+    for key, is in pairs(good and RUN or {}) do good = good and is(run[key]) end
+  end
+  for _, factor in ipairs(good and p.factors or {}) do
+    good = good and type(factor) == "table" and is_word(factor.key)
+  end
+  return good
+end
+
+-- The plan in a sweep's folder, as it was written. Raises { code, message } if there is none.
+function write.read_plan(folder)
+  local path = tostring(folder) .. "/plan.json"
+  local text = files.read(path)
+  local ok, p = pcall(dkjson.decode, text or "")
+  if not ok or not is_plan(p) then
+    error({ code = text and 65 or 66, message = path .. ": no plan of a sweep; make sweep SWEEP=... writes it" }, 0)
+  end
+  return p
+end
+
 -- ---- sweep.mk -----------------------------------------------------------------------------------
 
 -- The word, quoted for the shell in a recipe.

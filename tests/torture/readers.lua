@@ -1,8 +1,10 @@
--- readers: what Lua reads of runs and sweeps (run.json, metrics.jsonl, plan.json, status.json, eval-val.json) and of a
--- model to import (config.json), changed at random: the report is made of whatever is there, or refuses with one line;
--- nothing is raised that is not one. test_readers.sh runs it:
+-- readers: what Lua reads of runs and sweeps (run.json, metrics.jsonl, plan.json, status.json, resolved.json,
+-- eval-val.json), of a model to import (config.json) and of an imported one (NAME.lua): changed at random, each bit
+-- flipped, and cut to each length: the report is made of whatever is there, the sweep trains from scratch what it does
+-- not know, or each refuses with one line; nothing is raised that is not one. test_readers.sh runs it:
 --
---     lua5.4 tests/torture/readers.lua SEED COUNT      in a fixture's project
+--     lua5.4 tests/torture/readers.lua SEED COUNT SHARE     in a fixture's project: COUNT files changed at random, and
+--                                                           one of SHARE flips and cuts
 package.path = "./?.lua;" .. package.path
 local json = require("dkjson")
 local config = require("gen.config.load")
@@ -11,15 +13,18 @@ local figures = require("gen.report.figures")
 local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
 local folder = require("gen.import.folder")
+local folders = require("gen.sweep.folders")
 local gpt2 = require("gen.import.gpt2")
 local plan = require("gen.report.plan")
 local prose = require("gen.report.prose")
 local results = require("gen.sweep.results")
+local schema = require("gen.config.schema")
 local show = require("gen.sweep.show")
 local text = require("gen.report.text")
 local words = require("gen.report.words")
+local write = require("gen.sweep.write")
 
-local seed, count = math.tointeger(arg[1]), math.tointeger(arg[2])
+local seed, count, share = math.tointeger(arg[1]), math.tointeger(arg[2]), math.tointeger(arg[3])
 math.randomseed(seed)
 
 -- ---- what is there -------------------------------------------------------------------------------
@@ -32,10 +37,14 @@ files.write("out/sweeps/random/status.json", "{}")
 local runs = json.decode(files.read("out/sweeps/random/plan.json")).runs
 local first = runs[1].folder
 -- What gen/sweep.lua's plan has beside what a report reads.
-local swept = { sweep = "random", jobs = 1, factors = factors, runs = runs }
+local swept = json.decode(files.read("out/sweeps/random/plan.json"))
+swept.sweep, swept.jobs, runs = "random", 1, swept.runs
 for _, run in ipairs(runs) do
   run.first_iter, run.iters, run.flops, run.whole_flops, run.params = 0, 121, 1e9, 1e9, 1000
+  run.build = run.build or "build/random/cpu"
 end
+files.write("out/sweeps/random/plan.json", json.encode(swept))
+assert(#write.read_plan("out/sweeps/random").runs == #runs)
 local targets = {
   "out/sweeps/random/plan.json", first .. "/run.json", first .. "/metrics.jsonl", first .. "/status.json",
   first .. "/eval-val.json",
@@ -50,6 +59,18 @@ files.write(model, '{"model_type":"gpt2","n_layer":2,"n_head":2,"n_embd":16,"n_p
   '"activation_function":"gelu_new","n_inner":null,"layer_norm_epsilon":1e-05,"scale_attn_weights":true,' ..
   '"add_cross_attention":false,"resid_pdrop":0.1,"tie_word_embeddings":true}')
 targets[#targets + 1] = model
+-- What a run of a sweep computes, and such a model's config.
+local imported, resolved = "out/sweeps/random/imported.lua", first .. "/resolved.json"
+files.write(imported, "-- Imported.\nreturn {\n  n_layer = 2,\n  n_head = 2,\n  n_embd = 16,\n  block_size = 8,\n" ..
+  "  vocab_size = 300,\n  bias = true,\n  dropout = 0.1,\n}\n")
+local loaded = config.load({ imported }, { "isa=generic" }, { backend = "cpu" })
+local identity = { data = "0123456789abcdef" }
+for _, key in ipairs(schema.keys) do
+  if not key.derived and not key.machine then identity[key.name] = loaded[key.name] end
+end
+files.write(resolved, json.encode({ format = 1, name = runs[1].name, run = identity }))
+targets[#targets + 1] = imported
+targets[#targets + 1] = resolved
 local original = {}
 for _, path in ipairs(targets) do original[path] = files.read(path) end
 
@@ -102,15 +123,26 @@ end
 
 -- Keys that an import takes from config.json are what a config may have.
 local function import()
-  local assignments = { "isa=generic", "dataset=" }
+  local assignments = { "isa=generic" }
   for _, key in ipairs((gpt2.keys(folder.read_config(model), model))) do
     table.insert(assignments, key[1] .. "=" .. tostring(key[2]))
   end
-  config.load({ "configs/gpt2.lua" }, assignments, { backend = "cpu" })
+  config.load({ imported }, assignments, { backend = "cpu" })
 end
 
+-- A sweep that finds the first run's folder takes it for that run, or trains it from scratch.
+local function match()
+  local run = { name = runs[1].name, identity = identity }
+  local difference = folders.match({ folder = "out/sweeps/random", runs = { run } })
+  if not run.has and #difference ~= 1 then error("the folder is neither taken nor set aside") end
+end
+
+local own = {
+  [model] = { import },
+  [imported] = { function() config.load({ imported }, { "isa=generic" }, { backend = "cpu" }) end },
+  [resolved] = { match },
+}
 local readers = {
-  import,
   function() report_of(plan.of_sweep("random")) end,
   function() report_of(plan.of_folders({ first, runs[2].folder })) end,
   function()
@@ -120,9 +152,9 @@ local readers = {
       results.is_done(r.folder)
     end
   end,
-  function() show.progress(swept) end,
+  function() show.progress(write.read_plan("out/sweeps/random")) end,
   function()
-    local code = show.table(swept, false)
+    local code = show.table(write.read_plan("out/sweeps/random"), false)
     if math.type(code) ~= "integer" or code < 0 or code > 255 then error("its exit code is " .. tostring(code)) end
   end,
 }
@@ -133,16 +165,11 @@ _G.print = function() end
 rawset(io, "stdout", nowhere)
 
 local refused, failed = 0, {}
-for _ = 1, count do
-  local path = pick(targets)
-  local content = original[path]
-  for _ = 1, math.random(3) do
-    content = #content > 0 and changed(content) or content
-  end
+local function try(path, content)
   local file = assert(io.open(path, "wb"))
   file:write(content)
   file:close()
-  for _, reader in ipairs(readers) do
+  for _, reader in ipairs(own[path] or readers) do
     local ok, problem = xpcall(reader, function(e)
       return type(e) == "table" and e.message and e or debug.traceback(tostring(e), 2)
     end)
@@ -157,6 +184,26 @@ for _ = 1, count do
   file:write(original[path])
   file:close()
 end
+for _ = 1, count do
+  local path = pick(targets)
+  local content = original[path]
+  for _ = 1, math.random(3) do
+    content = #content > 0 and changed(content) or content
+  end
+  try(path, content)
+end
+local damages, whole = 0, 0
+for _, path in ipairs(targets) do
+  local content = original[path]
+  whole = whole + 9 * #content
+  for n = seed % share, 9 * #content - 1, share do
+    local at, bit = n // 9, n % 9
+    local byte = bit < 8 and string.char(content:byte(at + 1) ~ 1 << bit)
+    try(path, content:sub(1, at) .. (byte and byte .. content:sub(at + 2) or ""))
+    damages = damages + 1
+  end
+end
 for _, line in ipairs(failed) do say(line) end
-say(("readers: %d files, %d refusals, %d failures"):format(count, refused, #failed))
+say(("readers: %d files changed at random, %d of %d flips and cuts, %d refusals, %d failures"):format(count, damages,
+  whole, refused, #failed))
 os.exit(#failed == 0)
