@@ -25,6 +25,22 @@ return {
   { what = "tokens are not synced", file = "runtime/programs/prepare/output.c",
     from = "!sync_stream(file->stream) || fclose", to = "fclose", tests = "torture/test_power" },
 
+  { what = "tables are not synced with a state", file = "runtime/train/metrics.c",
+    from = "csv_sync(&metrics->csv);", to = "", tests = "torture/test_power" },
+  { what = "names of tables are not synced", file = "runtime/train/csv.c",
+    from = "if (!sync_names(csv->steps_path)) {", to = "if (0) {", tests = "torture/test_power" },
+  { what = "names of event files are not synced", file = "runtime/train/tensorboard.c",
+    from = "if (!sync_names(tb->path)) {", to = "if (0) {", tests = "torture/test_power" },
+  { what = "the name of a run's folder is not synced", file = "runtime/train/folder.c",
+    from = "if (!sync_names(part) && made", to = "if (0 && made", tests = "torture/test_power" },
+  { what = "names of tokens are not synced", file = "runtime/programs/prepare/output.c",
+    from = "if (!sync_names(file->path)) {", to = "if (0) {", tests = "torture/test_power" },
+  { what = "what a sweep writes is not synced", file = "gen/base/files.lua",
+    from = 'not os.execute("sync " .. files.quoted(temporary) .. " 2>/dev/null")', to = "false",
+    tests = "torture/test_power" },
+  { what = "names of what a sweep writes are not synced", file = "gen/base/files.lua",
+    from = "if durable then os.execute(", to = "if false then os.execute(", tests = "torture/test_power" },
+
   -- ---- sizes and offsets of files that others may have written -----------------------------------
   { what = "a tensor may end behind the file's end", file = "runtime/files/safetensors.c",
     from = "if ((uint64_t)end > data_bytes) {", to = "if (0) {", tests = "runtime/test_safetensors" },
@@ -149,6 +165,9 @@ return {
     tests = "runtime/test_memory" },
   { what = "tokens of which some could not be renamed are no more ours", file = "runtime/programs/prepare/output.c",
     from = "meta->temporary = NULL;", to = "", tests = "torture/test_failing" },
+
+  { what = "a call that a signal interrupts fails", file = "runtime/base/base.h",
+    from = "} while (result < 0 && errno == EINTR)", to = "} while (0)", tests = "torture/test_failing" },
 
   -- ---- what is saved is good -----------------------------------------------------------------------
   { what = "weights that give no finite loss are saved", file = "runtime/programs/train.c",

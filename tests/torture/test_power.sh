@@ -14,6 +14,15 @@ random_ways=2 share=20
 power() { # cut or without, share
     lua5.4 tests/torture/power.lua "$small/work" "$small/bin" "$small/texts" "$seed" "$1" $random_ways "$2"
 }
+# What a sweep has to find again is written by Lua: its bytes are synced before it has its name, its name behind that.
+durable() {
+    mkdir -p "$tmp/lua"
+    folder=$tmp/lua $tracer --under="$tmp/lua" --calls=rename,fsync record "$tmp/calls" lua5.4 -E -e '
+        package.path = "./?.lua;" .. package.path
+        require("gen.base.files").write(os.getenv("folder") .. "/plan", "text\n", true)'
+    cut -f 2 "$tmp/calls" | tr '\n' ' ' | tee /dev/stderr | grep -qx 'fsync rename fsync '
+}
+check "what Lua writes durably" durable
 check "power cuts (SEED=$seed)" power cut $share
 reached "durable through a power cut" "$(tail -n 1 "$tmp/checked")"
 check "without any one fsync it fails (SEED=$seed)" power without 1
