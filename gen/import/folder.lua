@@ -23,14 +23,25 @@ end
 local WEIGHTS = { "model.safetensors", "model.safetensors.index.json" }
 local TOKENIZERS = { "vocab.bpe", "merges.txt", "tokenizer.json" }
 local CHARACTERS, LLMC_TOKENS = "meta.pkl", "gpt2_tokenizer.bin" -- nanoGPT's vocabulary, llm.c's tokens
-local LLMC_MAGIC = ("<i4"):pack(20240326)
 
--- Whether a file has the model's sizes in it, by its name or its first bytes: GGUF, or llm.c's.
+-- What llm.c's files are, by the number that they begin with; the first one is read.
+local LLMC_WEIGHTS = 20240326
+local LLMC_OTHERS = {
+  [20240327] = "llm.c's debug state", [20240328] = "llm.c's tokenizer", [20240520] = "tokens of llm.c's",
+  [20240522] = "a file of HellaSwag of llm.c's", [20240801] = "tokens of llm.c's", [20240803] = "llm.c's Llama 3",
+}
+
+-- Whether a file has the model's sizes in it, by its name or its first bytes: GGUF, or llm.c's. Raises
+-- { code, message } of another file of llm.c's.
 local function says_sizes(path)
   local file = assert(io.open(path, "rb"))
-  local magic = file:read(4)
+  local first = file:read(4) or ""
   file:close()
-  return path:find("%.gguf$") or magic == "GGUF" or magic == LLMC_MAGIC
+  local magic = #first == 4 and ("<i4"):unpack(first)
+  if LLMC_OTHERS[magic] then
+    problem.fail(problem.DATA, path, "is %s; its weights of GPT-2, as gpt2_124M.bin, are wanted", LLMC_OTHERS[magic])
+  end
+  return path:find("%.gguf$") or first == "GGUF" or magic == LLMC_WEIGHTS
 end
 
 -- The place of a tokenizer in a folder, or nil.

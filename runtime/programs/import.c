@@ -71,7 +71,7 @@ static void import_describe(const char *path) {
     if (file.pairs) {
         gguf_describe(&file, stdout);
     } else {
-        describe_tensors(&file);
+        describe_tensors(&file, stdout);
     }
     safetensors_close(&file);
 }

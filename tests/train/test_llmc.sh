@@ -76,7 +76,11 @@ cp "$tmp/good" "$tmp/m/model.bin"
 poke "$tmp/m/model.bin" 20 3
 check "heads that do not divide" refuses 65 "num_heads 3 does not divide channels 16" "$tmp/m/model.bin"
 poke "$tmp/m/model.bin" 0 20240327
-check "another file of llm.c's" refuses 65 "is neither a .safetensors nor a .gguf file, nor llm.c's" "$tmp/m/model.bin"
+check "another file of llm.c's" refuses 65 "is llm.c's debug state; its weights of GPT-2" "$tmp/m/model.bin"
+poke "$tmp/m/model.bin" 0 1
+check "another file" refuses 65 "is neither a .safetensors nor a .gguf file, nor llm.c's" "$tmp/m/model.bin"
+: >"$tmp/m/model.bin"
+check "an empty file" refuses 65 "is neither a .safetensors nor a .gguf file, nor llm.c's" "$tmp/m/model.bin"
 
 # ---- its tokens ----------------------------------------------------------------------------------
 

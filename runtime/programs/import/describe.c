@@ -52,12 +52,12 @@ static int describe_layers(const struct safetensors *file) {
     return layers;
 }
 
-static void describe_flag(const char *key, bool value) {
-    printf(",\"%s\":%s", key, value ? "true" : "false");
+static void describe_flag(FILE *out, const char *key, bool value) {
+    fprintf(out, ",\"%s\":%s", key, value ? "true" : "false");
 }
 
 // A number that the metadata states.
-static void describe_number(const struct safetensors *file, const char *key) {
+static void describe_number(FILE *out, const struct safetensors *file, const char *key) {
     const char *text = safetensors_metadata(file, key);
     if (!text) {
         return;
@@ -70,7 +70,7 @@ static void describe_number(const struct safetensors *file, const char *key) {
     // In quotes where it is no JSON number, so that what reads it refuses it by name.
     const char *problem;
     struct json *json = json_parse(text, length, &problem);
-    printf(json ? ",\"%s\":%s" : ",\"%s\":\"%s\"", key, text);
+    fprintf(out, json ? ",\"%s\":%s" : ",\"%s\":\"%s\"", key, text);
     json_free(json);
 }
 
@@ -80,40 +80,42 @@ const char *describe_config(const struct safetensors *file) {
     return config && *config && !strpbrk(config, "\r\n") ? config : NULL;
 }
 
-static void describe_own(const struct safetensors *file, const char *config) {
-    fputs("{\"model_type\":\"gpt2\",\"diecast\":", stdout);
-    json_write_string(stdout, config, strlen(config));
-    printf(",\"has_tokenizer\":%s}\n", safetensors_metadata(file, "tokenizer") ? "true" : "false");
+static void describe_own(FILE *out, const struct safetensors *file, const char *config) {
+    fputs("{\"model_type\":\"gpt2\",\"diecast\":", out);
+    json_write_string(out, config, strlen(config));
+    fprintf(out, ",\"has_tokenizer\":%s}\n",
+            safetensors_metadata(file, "tokenizer") ? "true" : "false");
 }
 
-void describe_tensors(const struct safetensors *file) {
+void describe_tensors(const struct safetensors *file, FILE *out) {
     const char *config = describe_config(file);
     if (config) {
-        describe_own(file, config);
+        describe_own(out, file, config);
         return;
     }
     const struct tensor_view *table = describe_matrix(file, "wte.weight");
     const struct tensor_view *positions = describe_matrix(file, "wpe.weight");
     const struct tensor_view *qkv = describe_matrix(file, "h.0.attn.c_attn.weight");
     const struct tensor_view *head = describe_find(file, "lm_head.weight");
-    printf("{\"model_type\":\"gpt2\",\"sizes_from\":\"list of "
-           "tensors\",\"n_layer\":%d,\"n_embd\":%lld,\"n_positions\":%lld,"
-           "\"vocab_size\":%lld",
-           describe_layers(file), (long long)table->dims[1], (long long)positions->dims[0],
-           (long long)table->dims[0]);
-    describe_number(file, "n_head");
-    describe_number(file, "dropout");
-    fputs(",\"embd_pdrop\":0,\"attn_pdrop\":0,\"resid_pdrop\":0", stdout);
+    fprintf(out,
+            "{\"model_type\":\"gpt2\",\"sizes_from\":\"list of "
+            "tensors\",\"n_layer\":%d,\"n_embd\":%lld,\"n_positions\":%lld,"
+            "\"vocab_size\":%lld",
+            describe_layers(file), (long long)table->dims[1], (long long)positions->dims[0],
+            (long long)table->dims[0]);
+    describe_number(out, file, "n_head");
+    describe_number(out, file, "dropout");
+    fputs(",\"embd_pdrop\":0,\"attn_pdrop\":0,\"resid_pdrop\":0", out);
     // Hugging Face's weights are transposed, and their GELU is GPT-2's; nanoGPT's is the exact one.
     const char *activation = safetensors_metadata(file, "activation_function");
     activation = activation ? activation : qkv->dims[0] < qkv->dims[1] ? "gelu_new" : "gelu";
-    fputs(",\"activation_function\":", stdout);
-    json_write_string(stdout, activation, strlen(activation));
-    describe_flag("bias", describe_find(file, "ln_f.bias"));
-    describe_flag("qkv_bias", describe_find(file, "h.0.attn.c_attn.bias"));
-    describe_flag("lm_head_bias", describe_find(file, "lm_head.bias"));
-    describe_flag("tie_word_embeddings",
+    fputs(",\"activation_function\":", out);
+    json_write_string(out, activation, strlen(activation));
+    describe_flag(out, "bias", describe_find(file, "ln_f.bias"));
+    describe_flag(out, "qkv_bias", describe_find(file, "h.0.attn.c_attn.bias"));
+    describe_flag(out, "lm_head_bias", describe_find(file, "lm_head.bias"));
+    describe_flag(out, "tie_word_embeddings",
                   !head || (head->stored == table->stored &&
                             !memcmp(head->place, table->place, head->stored)));
-    puts("}");
+    fputs("}\n", out);
 }
