@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { EXPORT_LLMC_ROWS = 128, EXPORT_LLMC_TOKEN_MAX = 255 };
 
@@ -94,6 +95,13 @@ static void export_llmc_weights(const struct export_model *model, const char *pa
 
 // ---- tokens -------------------------------------------------------------------------------------
 
+// The tokens' file, while the weights beside it are not whole: it goes with them.
+static const char *export_llmc_half;
+
+static void export_llmc_drop(void) {
+    unlink(export_llmc_half);
+}
+
 // Writes the tokens, unless they are there.
 static void export_llmc_tokens(const struct tokenizer *tokenizer, const char *path) {
     if (path_is_taken(path)) {
@@ -129,6 +137,8 @@ static void export_llmc_tokens(const struct tokenizer *tokenizer, const char *pa
         fwrite(token, 1, length, file.file);
     }
     replace_end(&file);
+    export_llmc_half = path;
+    die_hook = export_llmc_drop;
 }
 
 bool export_llmc(const struct export_model *model, const char *path, char error[512]) {
@@ -137,14 +147,19 @@ bool export_llmc(const struct export_model *model, const char *path, char error[
     const char *slash = strrchr(path, '/');
     char *tokens = allocate_print("a path", "%.*sgpt2_tokenizer.bin",
                                   slash ? (int)(slash + 1 - path) : 0, path);
-    // The tokens first: they are right beside any model that has them.
-    if (tokenizer && tokenizer->bpe && bpe_end_of_text(tokenizer->bpe) >= 0) {
-        export_llmc_tokens(tokenizer, tokens);
-        printf("%s: its tokens, by which llm.c writes text\n", tokens);
-    } else {
-        printf("%s: is not written: llm.c's tokens are GPT-2's alone\n", tokens);
+    const bool gpt2 = tokenizer && tokenizer->bpe && bpe_end_of_text(tokenizer->bpe) >= 0;
+    if (!strcmp(tokens, path)) {
+        die(EXIT_USAGE, "%s: is the name of the tokens beside it; name another path with TO=path",
+            path);
     }
-    free(tokens);
+    if (gpt2) {
+        export_llmc_tokens(tokenizer, tokens);
+    }
     export_llmc_weights(model, path);
+    printf("%s: %s\n", tokens,
+           gpt2 ? "its tokens, by which llm.c writes text"
+                : "is not written: llm.c's tokens are GPT-2's alone");
+    die_hook = NULL;
+    free(tokens);
     return true;
 }

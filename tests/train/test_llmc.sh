@@ -194,6 +194,18 @@ if [ -f data/gpt2/vocab.bpe ] && [ -f data/gpt2/encoder.json ]; then
             [ "$(cat "$out/gpt2/gpt2_tokenizer.bin")" = x ] && [ ! -e "$out/gpt2/gpt2-float32.bin" ]
     }
     check "other tokens are not written over" other_tokens
+    rm "$out/gpt2/gpt2_tokenizer.bin"
+    full() { # a limit of 512 KiB, which the tokens pass and the weights do not
+        (ulimit -f 1024 && export_of gpt2) 2>"$tmp/line"
+        [ $? = 74 ] && [ "$(wc -l <"$tmp/line")" = 1 ] && grep -qF 'cannot write' "$tmp/line" &&
+            [ -z "$(find "$out/gpt2" -name '*bin*' -o -name '*tmp*')" ]
+    }
+    check "a disk that is full leaves nothing" full
+    own_name() {
+        export_of gpt2 --to="$out/gpt2/gpt2_tokenizer.bin" 2>"$tmp/line"
+        [ $? = 64 ] && grep -qF 'is the name of the tokens beside it' "$tmp/line" && [ ! -e "$out/gpt2/gpt2_tokenizer.bin" ]
+    }
+    check "weights are not called as the tokens are" own_name
 fi
 
 # ---- nanoGPT's weights alone ---------------------------------------------------------------------
@@ -222,6 +234,12 @@ check "heads that are no number" refuses 65 'n_head is x' "$tmp/m/model.safetens
 check "another key" refuses 64 "make import takes n_head and activation alone" "$tmp/m/model.safetensors" --set=n_layer=2
 check "a file that says it" store layout=nanogpt
 check "is not contradicted" refuses 64 "n_head=4, but" "$tmp/m/model.safetensors" --set=n_head=4
+check "Hugging Face's weights" store
+rm "$tmp/m/config.json"
+check "without a config.json" refuses 65 'SET="n_head=12" does' "$tmp/m"
+check "take the heads too" both theirs "$tmp/m" --set=n_head=2
+check "and their GELU" config_says theirs 'activation = "gelu_tanh"'
+check "a file that says it" store layout=nanogpt
 : >"$tmp/m/ckpt.pt"
 check "a PyTorch file" refuses 65 'tests/reference/pytorch.py makes a .safetensors file' "$tmp/m/ckpt.pt"
 sed 's/transformer.wte/transformer.xte/' "$tmp/m/model.safetensors" >"$tmp/m/other.safetensors"
