@@ -28,7 +28,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT TOKENIZER NEWLINES VAL ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -44,6 +44,7 @@ override TYPE := $(value TYPE)
 override TO := $(value TO)
 override FILE := $(value FILE)
 override TEXT := $(value TEXT)
+override SHARDS := $(value SHARDS)
 prompt := $(if $(filter undefined,$(origin PROMPT)),,--prompt="$$PROMPT")
 override PROMPT := $(value PROMPT)
 override TOKENIZER := $(value TOKENIZER)
@@ -51,7 +52,7 @@ override NEWLINES := $(value NEWLINES)
 override VAL := $(value VAL)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT TOKENIZER NEWLINES VAL SWEEP JOBS PROMPT
+export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -165,11 +166,13 @@ help: ## this list
 #= DATASET   make data: the data set's name
 #= TEXT      make data, eval, bench-tokenizer: the text's path, UTF-8; make data: or documents,
 #=           a folder of texts, or a file or folder of JSON lines, .jsonl
-#= TOKENIZER make data: char or gpt2; default as before, at first char, for shakespeare gpt2
+#= SHARDS    make data: "path/*.bin ...", llm.c's token shards in place of TEXT; with TOKENIZER
+#= TOKENIZER make data: char or gpt2; default as before, at first char, for shakespeare gpt2;
+#=           of SHARDS gpt2 or ids:COUNT
 #= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep;
 #=           default as before, at first keep
 #= VAL       make data: the fraction of documents to validate with; default as before, at first
-#=           0.0005, as nanoGPT's OpenWebText
+#=           0.0005, as nanoGPT's OpenWebText; those of SHARDS, if their names have no _val_
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 with one core or a GPU
 #=           make test: commands that run at a time; 2, or 1 with one core
@@ -241,12 +244,14 @@ check-weights: check-words
 	[ -z "$$line" ] || [ -e "$$file" ] || { printf '%s: is not there; %s\n' "$$file" "$$line" >&2; exit 66; })
 
 #> make data DATASET=mytext TEXT=path/to/file.txt TOKENIZER=gpt2
-data: build/prepare build/hellaswag ## prepare a data set from your own text, or from documents
+data: build/prepare build/hellaswag build/listing ## prepare a data set from your own text, or from documents
 ifeq ($(EVAL),hellaswag)
 	$(Q)data/prepare.sh --hellaswag "$$TEXT"
 	$(call next,make eval CONFIG=... EVAL=hellaswag)
 else
-	$(Q)data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES" "$$VAL"
+	$(if $(and $(SHARDS),$(TEXT)),@echo 'SHARDS and TEXT: one of both is wanted' >&2; exit 64)
+	$(Q)$(if $(SHARDS),data/prepare.sh --shards "$$DATASET" "$$SHARDS" "$$VAL" "$$TOKENIZER",\
+	    data/prepare.sh "$$DATASET" "$$TEXT" "$$TOKENIZER" "$$NEWLINES" "$$VAL")
 	$(call next,make train$(if $(filter shakespeare,$(DATASET)), CONFIG=grid_base,$(if \
 	    $(filter-out shakespeare_char,$(DATASET)), SET="dataset=$(DATASET)")))
 endif

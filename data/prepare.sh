@@ -5,6 +5,7 @@
 #                                                     of documents: a folder, or a file of JSON lines, .jsonl
 #     data/prepare.sh --if-missing DATASET [DATA_DIR]   makes it if it is missing; else says if its text has changed
 #     data/prepare.sh --hellaswag TEXT    makes data/hellaswag/hellaswag_val.bin, with build/hellaswag
+#     data/prepare.sh --shards DATASET SHARDS VAL TOKENIZER   makes it of llm.c's token shards, with build/listing
 #
 # A train.bin and val.bin without a meta.json were made elsewhere, for example by nanoGPT: they are used as they are,
 # and only a meta.json is written beside them. In another folder than data/ nothing else is made.
@@ -77,6 +78,11 @@ fi
 
 if_missing=
 [ "${1-}" = --if-missing ] && if_missing=1 && shift
+shards= shards_val=
+if [ "${1-}" = --shards ]; then
+    shards=$3 shards_val=$4
+    set -- "$2" '' "$5" ''
+fi
 dataset=${1-}
 text=${2-}
 tokenizer=${3-}
@@ -90,8 +96,11 @@ case $dataset in
     gpt2) stop 64 "DATASET: data/gpt2 is where GPT-2's tokenizer lies; choose another name" ;;
 esac
 [ ${#dataset} -le 200 ] || stop 64 "DATASET: a name of ${#dataset} characters; 200 are the most"
+[ -z "$shards" ] || [ -n "$tokenizer" ] ||
+    stop 64 "TOKENIZER is missing: shards do not say whose tokens they have; TOKENIZER=gpt2, or ids:COUNT for others"
 case $tokenizer in
     '' | char | gpt2) ;;
+    ids:*) [ -n "$shards" ] || stop 64 "TOKENIZER: ids:COUNT is for SHARDS; there are: char, gpt2" ;;
     *) stop 64 "TOKENIZER: '$tokenizer' is not known; there are: char, gpt2" ;;
 esac
 case $newlines in
@@ -107,6 +116,18 @@ dir=$data_dir/$dataset
 input=$dir/input.txt
 documents=$dir/documents
 
+listed() { grep -qs '^  "shards": {$' "$dir/meta.json"; }
+if [ -n "$shards" ]; then
+    [ "$tokenizer" != gpt2 ] || gpt2_files
+    build/listing --out="$dir" --name="$dataset" --shards="$shards" --val="$shards_val" --tokenizer="$tokenizer" || exit
+    printf 'data: %s\n' "$dir"
+    exit 0
+fi
+if listed; then
+    [ -z "$if_missing" ] ||
+        { printf 'data: %s\n' "$dir" && exit 0; }
+    stop 64 "$dir/meta.json: lists token shards; SHARDS= and TOKENIZER= list them again, for a text take another DATASET"
+fi
 if [ -n "$if_missing" ] && [ -f "$dir/train.bin" ] && [ -f "$dir/val.bin" ] &&
     [ -f "$dir/meta.json" ]; then
     printf 'data: %s\n' "$dir"

@@ -2,6 +2,7 @@
 # in its first stage.
 #
 #     build/prepare    makes a data set
+#     build/listing    makes a data set of llm.c's token shards
 #     build/check      checks whether a run's files are whole, for a sweep
 #     build/import     turns a published model into a checkpoint
 #     build/export     writes a checkpoint as files of other tools
@@ -17,7 +18,7 @@ compile_c = $(Q)runtime/into.sh $@ $(CC) $(cc_flags)
 include runtime/wings.mk
 $(runtime)/files/keys.o: | build/include/run_keys.h
 
-tools := prepare check limits import export inspect hellaswag
+tools := prepare check limits import export inspect hellaswag listing
 tool_parts := $(call archives_to,files)
 $(foreach tool,$(tools),$(eval build/$(tool): $(call program,$(tool)) $(tool_parts)))
 build/encode: tests/reference/encode.c $(tool_parts)

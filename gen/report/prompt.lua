@@ -7,6 +7,7 @@ local prompt = {}
 local MOST_TOKENS = 32
 local MOST_META = 16 << 20
 local BYTES = 256 -- of a byte-pair encoding: its first tokens
+local SHARD_HEADER = 1024 -- bytes before a token shard's tokens
 
 -- The function from a token to its bytes, by the tokenizer's string (runtime/text/text.h), or nil.
 local function decoder(tokenizer)
@@ -20,6 +21,9 @@ local function decoder(tokenizer)
     end
     return of
   end
+  if tokenizer:find("^ids ") then
+    return function(id) return (" %d"):format(id) end
+  end
   local list = tokenizer:match("^char (.*)")
   if not list then return nil end
   local letters = {}
@@ -27,15 +31,27 @@ local function decoder(tokenizer)
   return function(id) return letters[id + 1] or "" end
 end
 
--- The first tokens of a folder's val.bin as text, or "" if a file is missing or not understood.
+-- The path of the file that has a folder's first tokens for validation, and where in it they begin.
+local function first_file(folder, meta)
+  if meta.shards == nil then return folder .. "/val.bin", 0 end
+  local list = type(meta.shards) == "table" and meta.shards.val
+  local path = type(list) == "table" and type(list[1]) == "table" and list[1].path
+  if type(path) ~= "string" then return nil end
+  return path:sub(1, 1) == "/" and path or folder .. "/" .. path, SHARD_HEADER
+end
+
+-- The first tokens of a folder's validation split as text, or "" if a file is missing or not understood.
 local function beginning(folder, tokens)
   local meta = read.object(folder .. "/meta.json", MOST_META)
   local of = meta and type(meta.tokenizer) == "string" and decoder(meta.tokenizer)
-  local file = of and io.open(folder .. "/val.bin", "rb")
+  if not of then return "" end
+  local path, at = first_file(folder, meta)
+  local file = path and io.open(path, "rb")
   if not file then return "" end
-  local ids, parts = file:read(2 * tokens) or "", {}
+  local width = meta.token_type == "uint32" and 4 or 2
+  local ids, parts = file:seek("set", at) and file:read(width * tokens) or "", {}
   file:close()
-  for i = 1, #ids - 1, 2 do parts[#parts + 1] = of((string.unpack("<I2", ids, i))) end
+  for i = 1, #ids - width + 1, width do parts[#parts + 1] = of((string.unpack("<I" .. width, ids, i))) end
   local found = table.concat(parts):match("^[^\0]*") -- an argument of a command cannot have a zero
   found = found:gsub("^FILE:", "") -- which the sampler would take for a path
   local _, bad = utf8.len(found)

@@ -204,6 +204,9 @@ void hash_bytes(const void *bytes, size_t length, char text[17]);
 // with errno set; errno is 0 if the file became shorter.
 enum { HASH_WHOLE = 256 << 20 };
 bool hash_file(int file, uint64_t bytes, bool whole, char text[17]);
+// The same of any stream of bytes. `read` copies those from `at` on, or returns false with errno.
+typedef bool hash_read(void *context, uint64_t at, size_t bytes, void *to);
+bool hash_stream(hash_read *read, void *context, uint64_t bytes, bool whole, char text[17]);
 
 // The same of bytes that come in parts: a hash of all that was added so far, at any time.
 struct hashing;

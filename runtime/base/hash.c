@@ -1,4 +1,7 @@
 // hash.c: XXH3-64 of bytes and of files, as the 16 hexadecimal digits that `xxhsum -H3` prints.
+#ifndef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64 // where pointers have 32 bits, files may still be larger than 2 GB
+#endif
 #include "runtime/base/base.h"
 
 #include <errno.h>
@@ -23,11 +26,11 @@ void hash_bytes(const void *bytes, size_t length, char text[17]) {
     hash_print(hash_of(bytes, length), text);
 }
 
-// Adds `bytes` bytes of the file, from offset `at` on, to the hash.
-static bool hash_part(XXH3_state_t *state, int file, uint64_t at, uint64_t bytes, char *block) {
+// Reads of a file.
+static bool hash_read_file(void *context, uint64_t at, size_t bytes, void *to) {
+    const int file = *(const int *)context;
     while (bytes > 0) {
-        ssize_t got =
-            pread(file, block, bytes < HASH_BLOCK ? (size_t)bytes : HASH_BLOCK, (off_t)at);
+        ssize_t got = pread(file, to, bytes, (off_t)at);
         if (got < 0 && errno == EINTR) {
             continue;
         }
@@ -35,20 +38,35 @@ static bool hash_part(XXH3_state_t *state, int file, uint64_t at, uint64_t bytes
             errno = got < 0 ? errno : 0;
             return false;
         }
-        XXH3_64bits_update(state, block, (size_t)got);
+        to = (char *)to + got;
         at += (uint64_t)got;
-        bytes -= (uint64_t)got;
+        bytes -= (size_t)got;
     }
     return true;
 }
 
-bool hash_file(int file, uint64_t bytes, bool whole, char text[17]) {
+// Adds `bytes` bytes, from offset `at` on, to the hash.
+static bool hash_part(XXH3_state_t *state, hash_read *read, void *context, uint64_t at,
+                      uint64_t bytes, char *block) {
+    while (bytes > 0) {
+        const size_t some = bytes < HASH_BLOCK ? (size_t)bytes : HASH_BLOCK;
+        if (!read(context, at, some, block)) {
+            return false;
+        }
+        XXH3_64bits_update(state, block, some);
+        at += some;
+        bytes -= some;
+    }
+    return true;
+}
+
+bool hash_stream(hash_read *read, void *context, uint64_t bytes, bool whole, char text[17]) {
     char *block = allocate(bytes < HASH_BLOCK ? (size_t)bytes : HASH_BLOCK, 1, "a block of a file");
     XXH3_state_t state;
     XXH3_64bits_reset(&state);
     bool good = true;
     if (whole || bytes <= HASH_WHOLE) {
-        good = hash_part(&state, file, 0, bytes, block);
+        good = hash_part(&state, read, context, 0, bytes, block);
     } else {
         XXH3_64bits_update(&state, &bytes, sizeof bytes);
         for (uint64_t i = 0; i < HASH_BLOCKS && good; i++) {
@@ -56,7 +74,7 @@ bool hash_file(int file, uint64_t bytes, bool whole, char text[17]) {
             if (i == HASH_BLOCKS - 1) {
                 at = bytes - HASH_BLOCK;
             }
-            good = hash_part(&state, file, at, HASH_BLOCK, block);
+            good = hash_part(&state, read, context, at, HASH_BLOCK, block);
         }
     }
     int reason = errno;
@@ -64,6 +82,10 @@ bool hash_file(int file, uint64_t bytes, bool whole, char text[17]) {
     errno = reason;
     hash_print(XXH3_64bits_digest(&state), text);
     return good;
+}
+
+bool hash_file(int file, uint64_t bytes, bool whole, char text[17]) {
+    return hash_stream(hash_read_file, &file, bytes, whole, text);
 }
 
 // ---- bytes that come in parts -------------------------------------------------------------------
@@ -83,7 +105,7 @@ void hashing_add(struct hashing *hashing, const void *bytes, size_t length) {
 
 bool hashing_add_file(struct hashing *hashing, int file, size_t bytes) {
     char *block = allocate(HASH_BLOCK, 1, "a block of a file");
-    bool good = hash_part((XXH3_state_t *)hashing, file, 0, bytes, block);
+    bool good = hash_part((XXH3_state_t *)hashing, hash_read_file, &file, 0, bytes, block);
     int reason = errno;
     free(block);
     errno = reason;

@@ -1,6 +1,8 @@
-// data.c: token files as nanoGPT writes them, and the batches drawn from them. Each batch reads
-// only the tokens that it needs, so that files may be larger than memory, and with pread(), so that
-// a file which becomes shorter is an error after which the run can still save its state.
+// data.c: data sets: what meta.json says of the tokens in train.bin and val.bin, as nanoGPT writes
+// them, or in llm.c's shards, and the batches that are drawn from them.
+#ifndef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64 // where pointers have 32 bits, files may still be larger than 2 GB
+#endif
 #include "runtime/files/files.h"
 
 #include <errno.h>
@@ -55,17 +57,8 @@ static _Noreturn void data_unreadable(const char *path, int reason) {
         reason ? strerror(reason) : "it became shorter meanwhile");
 }
 
-static uint64_t data_bytes(const struct split *split) {
-    return split->count * tokens_width(split->wide);
-}
-
-static void data_hash(const struct split *split, bool whole, char hash[17]) {
-    if (!hash_file(split->file, data_bytes(split), whole, hash)) {
-        data_unreadable(split->path, errno);
-    }
-}
-
-static uint64_t data_open_split(struct split *split, const char *dir, const char *name) {
+// Opens the one file of a split. Returns its size.
+static uint64_t data_open_file(struct split *split, const char *dir, const char *name) {
     split->path = data_path(dir, name);
     uint64_t bytes;
     split->file = data_file(dir, split->path, &bytes);
@@ -75,24 +68,25 @@ static uint64_t data_open_split(struct split *split, const char *dir, const char
     return bytes;
 }
 
-// Counts a file's tokens and hashes them, once their type is known.
-static void data_split(struct split *split, const char *dir, uint64_t bytes, bool wide,
-                       int block_size) {
+// Counts a file's tokens, once their type is known.
+static void data_count(struct split *split, const char *dir, uint64_t bytes, bool wide) {
     split->wide = wide;
     split->count = bytes / tokens_width(wide);
-    if (data_bytes(split) != bytes) {
+    if (split_bytes(split) != bytes) {
         die(EXIT_DATA, "%s: has %" PRIu64 " bytes, %s; %s makes it again", split->path, bytes,
             wide ? "but a token, of type uint32, takes four"
                  : "an odd number, but a token takes two",
             data_remedy(dir));
     }
+}
+
+static void data_check_length(const struct split *split, int block_size) {
     if (split->count < (uint64_t)block_size + 1) {
         die(EXIT_DATA,
             "%s: holds %" PRIu64 " tokens, but block_size=%d needs at least %d; take a longer text "
             "or a smaller block_size",
             split->path, split->count, block_size, block_size + 1);
     }
-    data_hash(split, false, split->hash);
 }
 
 // Reads a whole small file. The caller frees.
@@ -128,6 +122,78 @@ static int64_t data_meta_integer(const struct json *meta, const char *key, const
     return value;
 }
 
+// ---- shards -------------------------------------------------------------------------------------
+
+// A shard's path: the one that meta.json has, in the folder unless it starts with '/'.
+static char *data_shard_path(const char *dir, const char *stated) {
+    return *stated == '/' ? allocate_copy(stated, strlen(stated), "a path")
+                          : data_path(dir, stated);
+}
+
+// Opens the shards of a split, as meta.json lists them: [{ "path", "tokens", "xxh3" }, ...].
+static void data_open_shards(struct split *split, const struct json *meta, const char *key,
+                             const char *dir, const char *path) {
+    const int list = json_get(meta, json_get(meta, 0, "shards"), key);
+    const int count = json_is_array(meta, list) ? json_count(meta, list) : 0;
+    for (int i = 0; i < count; i++) {
+        const int entry = json_element(meta, list, i);
+        const bool object = json_is_object(meta, entry);
+        char *stated = object ? json_string(meta, json_get(meta, entry, "path")) : NULL;
+        char *hash = object ? json_string(meta, json_get(meta, entry, "xxh3")) : NULL;
+        int64_t tokens;
+        if (!stated || !*stated || !hash || strlen(hash) != 16 ||
+            !json_integer(meta, json_get(meta, entry, "tokens"), &tokens)) {
+            die(EXIT_DATA,
+                "%s: %s shard %d has no path, tokens and xxh3; %s SHARDS=... makes it again", path,
+                key, i + 1, data_remedy(dir));
+        }
+        char *place = data_shard_path(dir, stated);
+        enum exit_code code;
+        const char *problem = split_add_shard(split, place, &code);
+        if (problem) {
+            die(code, "%s: %s; put back what %s lists, or list others: %s SHARDS=...", place,
+                problem, path, data_remedy(dir));
+        }
+        struct token_file *shard = &split->shards[i];
+        if (shard->count != (uint64_t)tokens) {
+            die(EXIT_DATA,
+                "%s: holds %" PRIu64 " tokens, but %s says %lld: it is another file; put it back, "
+                "or make the list again: %s SHARDS=...",
+                place, shard->count, path, (long long)tokens, data_remedy(dir));
+        }
+        memcpy(shard->stated, hash, sizeof shard->stated);
+        free(place);
+        free(hash);
+        free(stated);
+    }
+    if (count == 0) {
+        die(EXIT_DATA, "%s: lists no %s shards; %s SHARDS=... makes it again", path, key,
+            data_remedy(dir));
+    }
+    split->path = allocate_copy(path, strlen(path), "a path");
+}
+
+// Dies if a shard is not what meta.json says. Reads all of it.
+static void data_verify_shards(const struct split *split, const char *dir) {
+    for (int i = 0; i < split->shard_count; i++) {
+        const struct token_file *shard = &split->shards[i];
+        struct token_file alone = *shard;
+        alone.first = 0;
+        const struct split one = {
+            .wide = split->wide, .count = shard->count, .shards = &alone, .shard_count = 1};
+        char hash[17];
+        split_hash(&one, true, hash);
+        if (strcmp(hash, shard->stated)) {
+            die(EXIT_DATA,
+                "%s: its tokens have hash %s, but %s says %s: it is damaged or another; put it "
+                "back, or make the list again: %s SHARDS=...",
+                shard->path, hash, split->path, shard->stated, data_remedy(dir));
+        }
+    }
+}
+
+// ---- meta.json ----------------------------------------------------------------------------------
+
 static void data_check_count(const struct split *split, int64_t wanted, const char *meta,
                              const char *dir) {
     if (split->count != (uint64_t)wanted) {
@@ -155,16 +221,17 @@ static void data_meta_hashes(struct data *data, const struct json *meta, const c
     struct split *splits[] = {&data->train, &data->val};
     static const char *const whole[] = {"train_xxh3", "val_xxh3"};
     static const char *const blocks[] = {"train_blocks_xxh3", "val_blocks_xxh3"};
-    if (json_get(meta, 0, "xxh3") < 0 && json_get(meta, 0, whole[0]) < 0 &&
-        json_get(meta, 0, whole[1]) < 0) {
+    if (data->train.shard_count == 0 && json_get(meta, 0, "xxh3") < 0 &&
+        json_get(meta, 0, whole[0]) < 0 && json_get(meta, 0, whole[1]) < 0) {
         return;
     }
     for (int i = 0; i < 2; i++) {
         char stated[17];
         data_meta_hash(meta, whole[i], dir, path, splits[i]->stated);
-        bool large = data_bytes(splits[i]) > HASH_WHOLE;
+        bool large = split_bytes(splits[i]) > HASH_WHOLE;
         data_meta_hash(meta, large ? blocks[i] : whole[i], dir, path, stated);
         if (strcmp(stated, splits[i]->hash)) {
+            data_verify_shards(splits[i], dir); // says which one, unless meta.json is wrong
             die(EXIT_DATA,
                 "%s: has hash %s, but %s says %s: it is damaged or another; %s makes both again",
                 splits[i]->path, splits[i]->hash, path, stated, data_remedy(dir));
@@ -192,9 +259,46 @@ static bool data_meta_type(const struct json *meta, const char *dir, const char 
     return wide;
 }
 
-static void data_meta(struct data *data, const uint64_t bytes[2], int vocab_size, int block_size) {
+// Opens the files of both splits.
+static void data_open_splits(struct data *data, const struct json *meta, const char *path,
+                             int block_size) {
+    const char *dir = data->dir;
+    struct split *splits[] = {&data->train, &data->val};
+    static const char *const keys[] = {"train", "val"}, *const names[] = {"train.bin", "val.bin"};
+    const bool wide = data_meta_type(meta, dir, path);
+    const int shards = json_get(meta, 0, "shards");
+    uint64_t bytes[2];
+    if (shards >= 0 && !json_is_object(meta, shards)) {
+        die(EXIT_DATA, "%s: its 'shards' are no object; %s SHARDS=... makes it again", path,
+            data_remedy(dir));
+    }
+    for (int i = 0; i < 2; i++) {
+        if (shards >= 0) {
+            data_open_shards(splits[i], meta, keys[i], dir, path);
+        } else {
+            bytes[i] = data_open_file(splits[i], dir, names[i]);
+        }
+    }
+    for (int i = 0; i < 2; i++) {
+        if (shards < 0) {
+            data_count(splits[i], dir, bytes[i], wide);
+        } else if (splits[i]->wide != wide) {
+            die(EXIT_DATA, "%s: token_type is %s, but %s has %s; %s SHARDS=... makes it again",
+                path, wide ? "uint32" : "uint16", splits[i]->shards->path,
+                wide ? "uint16" : "uint32", data_remedy(dir));
+        }
+        data_check_length(splits[i], block_size);
+        split_hash(splits[i], false, splits[i]->hash);
+    }
+}
+
+static void data_meta(struct data *data, int vocab_size, int block_size) {
     const char *dir = data->dir;
     char *path = data_path(dir, "meta.json");
+    if (!path_is_there(path)) { // then tokens that are not there either are the first to be missed
+        data_open_file(&data->train, dir, "train.bin");
+        data_open_file(&data->val, dir, "val.bin");
+    }
     size_t length;
     char *text = data_read(dir, path, &length);
     const char *error;
@@ -205,9 +309,7 @@ static void data_meta(struct data *data, const uint64_t bytes[2], int vocab_size
     if (!json_is_object(meta, 0)) {
         die(EXIT_DATA, "%s: is not a JSON object; %s makes it again", path, data_remedy(dir));
     }
-    const bool wide = data_meta_type(meta, dir, path);
-    data_split(&data->train, dir, bytes[0], wide, block_size);
-    data_split(&data->val, dir, bytes[1], wide, block_size);
+    data_open_splits(data, meta, path, block_size);
     char *tokenizer = json_string(meta, json_get(meta, 0, "tokenizer"));
     if (!tokenizer) {
         die(EXIT_DATA, "%s: has no string 'tokenizer'; %s makes it again", path, data_remedy(dir));
@@ -248,17 +350,20 @@ void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens
 
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size) {
     memset(data, 0, sizeof *data);
+    data->train.file = data->val.file = -1;
     data->dir = allocate_copy(dir, strlen(dir), "a path");
-    const uint64_t bytes[2] = {data_open_split(&data->train, dir, "train.bin"),
-                               data_open_split(&data->val, dir, "val.bin")};
-    data_meta(data, bytes, vocab_size, block_size);
+    data_meta(data, vocab_size, block_size);
 }
 
 void data_verify(const struct data *data) {
     const struct split *splits[] = {&data->train, &data->val};
     for (int i = 0; i < 2; i++) {
+        data_verify_shards(splits[i], data->dir);
         char hash[17];
-        data_hash(splits[i], true, hash);
+        if (splits[i]->shard_count > 0) {
+            continue;
+        }
+        split_hash(splits[i], true, hash);
         if (*splits[i]->stated && strcmp(hash, splits[i]->stated)) {
             die(EXIT_DATA,
                 "%s: has hash %s, but meta.json beside it says %s: it is damaged; %s makes both "
@@ -268,60 +373,12 @@ void data_verify(const struct data *data) {
     }
 }
 
-static void data_end(struct split *split) {
-    close(split->file);
-    free(split->path);
-}
-
 void data_close(struct data *data) {
-    data_end(&data->train);
-    data_end(&data->val);
+    split_close(&data->train);
+    split_close(&data->val);
     tokenizer_free(&data->tokenizer);
     free(data->dir);
     memset(data, 0, sizeof *data);
-}
-
-// Reads `bytes` bytes of the file from token `at` on. Returns as data_tokens.
-static enum exit_code data_read_tokens(const struct split *split, uint64_t at, size_t bytes,
-                                       char *to) {
-    const size_t width = tokens_width(split->wide);
-    off_t from = (off_t)(at * width);
-    while (bytes > 0) {
-        ssize_t got = pread(split->file, to, bytes, from);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
-        if (got <= 0) {
-            warn("%s: cannot read token %" PRIu64 ": %s; put the file back as it was, then start "
-                 "again",
-                 split->path, (uint64_t)from / width,
-                 got ? strerror(errno) : "the file became shorter");
-            return got ? exit_code_of(errno) : EXIT_IO;
-        }
-        to += got;
-        from += got;
-        bytes -= (size_t)got;
-    }
-    return EXIT_DONE;
-}
-
-enum exit_code data_tokens(const struct split *split, uint64_t at, size_t count, uint32_t *tokens) {
-    enum { PIECE = 4096 };
-    uint32_t piece[PIECE]; // at most so many tokens of the widest type
-    for (size_t done = 0; done < count && !split->tokens;) {
-        const size_t some = count - done < PIECE ? count - done : PIECE;
-        enum exit_code code =
-            data_read_tokens(split, at + done, some * tokens_width(split->wide), (char *)piece);
-        if (code) {
-            return code;
-        }
-        tokens_unpack(piece, some, split->wide, tokens + done);
-        done += some;
-    }
-    if (split->tokens) {
-        tokens_unpack(split->tokens + at, count, false, tokens);
-    }
-    return EXIT_DONE;
 }
 
 // One row of a batch: tokens (T) from `offset` on, and targets (T), each the token after.
@@ -331,16 +388,16 @@ static enum exit_code data_row(const struct split *split, uint64_t offset, int T
     uint32_t piece[PIECE];
     for (int t = 0; t <= T;) {
         int count = T + 1 - t < PIECE ? T + 1 - t : PIECE;
-        enum exit_code code = data_tokens(split, offset + (uint64_t)t, (size_t)count, piece);
+        enum exit_code code = split_tokens(split, offset + (uint64_t)t, (size_t)count, piece);
         if (code) {
             return code;
         }
         for (int i = 0; i < count; i++, t++) {
             if (piece[i] >= (uint32_t)vocab_size) {
-                warn("%s: token %" PRIu64 " is %" PRIu32
-                     ", but the vocabulary has %d; make the data "
-                     "again, or build with a larger vocab_size",
-                     split->path, offset + (uint64_t)t, piece[i], vocab_size);
+                const struct token_place place = split_place(split, offset + (uint64_t)t);
+                warn("%s: token %" PRIu64 " is %" PRIu32 ", but the vocabulary has %d; make the "
+                     "data again, or build with a larger vocab_size",
+                     place.path, place.at, piece[i], vocab_size);
                 return EXIT_DATA;
             }
             if (t < T) {

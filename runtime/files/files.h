@@ -325,26 +325,72 @@ void tokens_unpack(const void *bytes, size_t count, bool wide, uint32_t *ids);
 // none.
 void tokens_write_type(bool wide, FILE *meta);
 
-// ---- data.c: token files, as nanoGPT writes them: raw, little-endian ----------------------------
+// ---- token_shards.c: the header of llm.c's token files ------------------------------------------
 
-struct split {
+enum {
+    TOKEN_SHARD_HEADER = 1024, // bytes
+    TOKEN_SHARD_PROBLEM = 192,
+};
+struct token_shard {
+    bool wide;
+    uint64_t count; // of tokens
+};
+// Whether a file that begins with this number is a shard.
+bool token_shard_is(int32_t magic);
+// Checks the first `length` bytes of a file of `size` bytes, which are read as far as they are
+// there. False with a problem for a sentence that begins with the file's path.
+bool token_shard_parse(const void *bytes, size_t length, uint64_t size, struct token_shard *shard,
+                       char problem[TOKEN_SHARD_PROBLEM]);
+
+// ---- split.c: one stream of tokens, in one file or in several -----------------------------------
+
+struct token_file { // a shard that is open
     char *path;
     int file;
-    const uint16_t *tokens; // made-up tokens in memory (bench); NULL if they are in the file
-    bool wide;              // the file's are uint32, not uint16
-    uint64_t count;
-    char hash[17];   // hash_file, not whole
-    char stated[17]; // hash_file, whole, as meta.json states it, or ""
+    uint64_t first, count; // its tokens' place in the stream
+    char stated[17];       // the XXH3 of its tokens, as meta.json states it
 };
+struct split {
+    char *path;             // the file's; of shards, the folder's meta.json, which lists them
+    int file;               // -1 if it is not open
+    const uint16_t *tokens; // made-up tokens in memory (bench); NULL if they are in files
+    bool wide;              // the files' are uint32, not uint16
+    uint64_t count;
+    struct token_file *shards; // (shard_count) in the stream's order, in place of the one file
+    int shard_count;
+    char hash[17];   // of the stream's bytes, as hash_file, not whole
+    char stated[17]; // the same, whole, as meta.json states it, or ""
+};
+// Where a token of the stream lies: in which file, and as which of its tokens.
+struct token_place {
+    const char *path;
+    uint64_t at;
+};
+struct token_place split_place(const struct split *split, uint64_t at);
+uint64_t split_bytes(const struct split *split); // of all its tokens
+// Adds a shard behind the others. Returns NULL, or, with *code, a problem as token_shard_parse's;
+// the text is overwritten by the next call. All shards have one type. Lets the process have as many
+// open files as it needs, as far as the system allows.
+const char *split_add_shard(struct split *split, const char *path, enum exit_code *code);
+// Hashes the stream's bytes. Dies if it cannot be read.
+void split_hash(const struct split *split, bool whole, char hash[17]);
+// Reads `count` tokens from index `at` on. Returns EXIT_DONE, or, after a line that says why,
+// another code: it does not exit, so that the caller can save its state first.
+enum exit_code split_tokens(const struct split *split, uint64_t at, size_t count, uint32_t *tokens);
+void split_close(struct split *split);
+
+// ---- data.c: a data set -------------------------------------------------------------------------
+
 struct data {
     char *dir;
     struct split train, val;
     struct tokenizer tokenizer;
     char hash[17]; // hash_data: the same tokens, the same hash
 };
-// Opens dir/train.bin and dir/val.bin, reads dir/meta.json and checks the files against its hashes
-// (files larger than HASH_WHOLE in blocks only). Dies 66 if a file is missing; 65 if it is empty,
-// has part of a token, is shorter than block_size + 1 tokens or differs from meta.json, or if its
+// Opens a data set: dir/meta.json, and dir/train.bin and dir/val.bin, as nanoGPT writes them, raw
+// and little-endian, or the shards that meta.json lists. Checks them against meta.json's hashes
+// (more than HASH_WHOLE bytes in blocks only). Dies 66 if a file is missing; 65 if it is empty, has
+// part of a token, is shorter than block_size + 1 tokens or differs from meta.json, or if its
 // vocabulary is larger than vocab_size.
 void data_open(struct data *data, const char *dir, int vocab_size, int block_size);
 void data_close(struct data *data);
@@ -352,13 +398,10 @@ void data_close(struct data *data);
 // and val.bin.
 void hash_data(const char *tokenizer, uint64_t train_tokens, uint64_t val_tokens, const char *train,
                const char *val, char text[17]);
-// Checks all bytes of both files against meta.json's hashes. Dies 65, 74.
+// Checks all bytes of all files against meta.json's hashes. Dies 65, 74.
 void data_verify(const struct data *data);
-// Reads `count` tokens from index `at` on. Returns EXIT_DONE, or, after a line that says why,
-// another code: it does not exit, so that the caller can save its state first.
-enum exit_code data_tokens(const struct split *split, uint64_t at, size_t count, uint32_t *tokens);
 // Makes batch `index` of a stream: B offsets drawn uniformly, tokens (B, T) and targets (B, T),
-// each the token after. A function of (seed, stream, index) alone. Returns as data_tokens, or 65
+// each the token after. A function of (seed, stream, index) alone. Returns as split_tokens, or 65
 // for an id >= vocab_size.
 enum exit_code data_batch(const struct split *split, uint64_t seed, enum rng_stream stream,
                           uint64_t index, int B, int T, int vocab_size, int32_t *tokens,

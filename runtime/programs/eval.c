@@ -127,14 +127,15 @@ static void eval_tokens(const struct eval *e, int64_t at, int64_t count, int32_t
     uint32_t piece[4096];
     for (int64_t i = 0; i < count;) {
         const int64_t some = count - i < 4096 ? count - i : 4096;
-        const enum exit_code code = data_tokens(e->split, (uint64_t)(at + i), (size_t)some, piece);
+        const enum exit_code code = split_tokens(e->split, (uint64_t)(at + i), (size_t)some, piece);
         if (code) {
-            exit(code); // after data_tokens' line
+            exit(code); // after split_tokens' line
         }
         for (int64_t k = 0; k < some; k++, i++) {
             if (piece[k] >= (uint32_t)e->info->vocab_size) {
-                die(EXIT_DATA, "%s: token %" PRId64 " is %" PRIu32 ", but the vocabulary has %d",
-                    e->split->path, at + i, piece[k], e->info->vocab_size);
+                const struct token_place place = split_place(e->split, (uint64_t)(at + i));
+                die(EXIT_DATA, "%s: token %" PRIu64 " is %" PRIu32 ", but the vocabulary has %d",
+                    place.path, place.at, piece[k], e->info->vocab_size);
             }
             tokens[i] = (int32_t)piece[k];
         }

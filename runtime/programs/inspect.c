@@ -10,6 +10,7 @@
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -234,18 +235,60 @@ static void inspect_choices(const char *path, bool verify) {
 
 // ---- data ---------------------------------------------------------------------------------------
 
+static void inspect_split(const char *name, const struct split *split, const char *type) {
+    printf("  %-16s %s tokens%s", name, figure_count((int64_t)split->count).s, type);
+    if (split->shard_count) {
+        printf(", in %d shard%s", split->shard_count, split->shard_count > 1 ? "s" : "");
+    }
+    printf("\n");
+}
+
+// A token shard alone. With `verify` all of it is read.
+static void inspect_shard(const char *path, bool verify) {
+    struct split split = {.file = -1};
+    enum exit_code code;
+    const char *problem = split_add_shard(&split, path, &code);
+    if (problem) {
+        die(code, "%s: %s", path, problem);
+    }
+    printf("%s: a token shard of llm.c; %s tokens of type %s\n", path,
+           figure_count((int64_t)split.count).s, split.wide ? "uint32" : "uint16");
+    if (verify) {
+        uint32_t tokens[4096], largest = 0;
+        char hash[17];
+        for (uint64_t at = 0; at < split.count; at += 4096) {
+            const uint64_t left = split.count - at;
+            const size_t some = left < 4096 ? (size_t)left : 4096;
+            code = split_tokens(&split, at, some, tokens);
+            if (code) {
+                exit(code); // after split_tokens' line
+            }
+            for (size_t i = 0; i < some; i++) {
+                largest = tokens[i] > largest ? tokens[i] : largest;
+            }
+        }
+        split_hash(&split, true, hash);
+        printf("verified: it is as long as its header says; its largest id is %" PRIu32
+               ", the hash of its tokens %s\n",
+               largest, hash);
+    }
+    split_close(&split);
+}
+
 static void inspect_data(const char *path, bool verify) {
     struct data data;
     data_open(&data, path, INT_MAX, 0);
     char line[96];
     tokenizer_describe(&data.tokenizer, line);
-    printf("%s: a data set\n", path);
-    printf("  %-16s %s tokens\n", "train", figure_count((int64_t)data.train.count).s);
-    printf("  %-16s %s tokens\n", "val", figure_count((int64_t)data.val.count).s);
+    const char *type = data.train.wide ? ", of type uint32" : "";
+    printf("%s: a data set%s\n", path, data.train.shard_count ? " in llm.c's token shards" : "");
+    inspect_split("train", &data.train, type);
+    inspect_split("val", &data.val, type);
     printf("  %-16s %s\n  %-16s %s\n", "tokenizer", line, "hash", data.hash);
     if (verify) {
         data_verify(&data);
-        printf("verified: %s\n", *data.train.stated
+        printf("verified: %s\n", data.train.shard_count ? "all shards match meta.json's hashes"
+                                 : *data.train.stated
                                      ? "both files match meta.json's hashes"
                                      : "meta.json, of an earlier version, states no hashes");
     }
@@ -286,6 +329,8 @@ int main(int argc, char **argv) {
         inspect_model(weights, *verify);
     } else if (folder) {
         inspect_data(path, *verify);
+    } else if (token_shard_is(llmc_magic(path))) {
+        inspect_shard(path, *verify);
     } else if (llmc_magic(path) == LLMC_TOKENS) {
         inspect_tokens(path, *verify);
     } else if (llmc_magic(path) == CHOICES_MAGIC) {

@@ -13,9 +13,13 @@
 //                                 single bytes, two digits each in BYTES; every later token joins
 //                                 two earlier ones, whose ids are four digits each in MERGES
 //     "bpe gpt2 BYTES MERGES <|endoftext|>"   the same, and a last token that separates texts
+//     "ids COUNT"                 so many tokens, of which no more is known; a text has their ids
 
 #define TOKENIZER_END_OF_TEXT "<|endoftext|>"
-enum { TOKENIZER_TOKEN_MAX = 256 }; // bytes in one token at most
+enum {
+    TOKENIZER_TOKEN_MAX = 256,   // bytes in one token at most
+    TOKENIZER_IDS_MAX = 1 << 20, // tokens that are ids alone, at most
+};
 
 struct bpe;
 struct tokenizer {
@@ -25,13 +29,15 @@ struct tokenizer {
     uint32_t *offset;    // (vocab_size + 1): where each token starts in bytes, and the end
     uint32_t *codepoint; // (vocab_size), ascending; NULL unless tokens are characters
     struct bpe *bpe;     // NULL unless tokens are GPT-2's
+    bool ids;            // tokens are ids alone, written " 17"; they stand for no known bytes
 };
 // Parses the string. False with *error set to a static message if it is malformed.
 bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char **error);
 void tokenizer_free(struct tokenizer *tokenizer);
 // Encodes UTF-8; ids has room for `length` of them. <|endoftext|> in the text becomes that token if
 // there is one. Returns the count, or -1 with *where set to the offset of the first byte that is
-// not UTF-8 or the first character outside the vocabulary. Dies 65 or 71 as bpe_encode does.
+// not UTF-8, the first character outside the vocabulary, or the first word that is no id of it.
+// Dies 65 or 71 as bpe_encode does.
 int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                          int32_t *ids, size_t *where);
 // The token that sampling starts from by default: the newline, or token 0 if there is none.

@@ -1,6 +1,6 @@
 // tokenizer.c: text to token ids and back. A token is either a code point, whose id is its rank in
-// the vocabulary, or a run of bytes of GPT-2's byte-pair encoding (bpe.c). Needs only libc, since
-// the sampler links it.
+// the vocabulary, or a run of bytes of GPT-2's byte-pair encoding (bpe.c), or an id of which no
+// more is known. Needs only libc, since the sampler links it.
 #include "runtime/text/text.h"
 #include "runtime/base/base.h"
 
@@ -66,6 +66,39 @@ static bool tokenizer_parse_characters(struct tokenizer *tokenizer, const char *
     return true;
 }
 
+// Reads a number without leading zeros, up to `most`. Returns its end, or NULL.
+static const char *tokenizer_number(const char *text, const char *end, int64_t most,
+                                    int64_t *number) {
+    *number = 0;
+    const char *at = text;
+    for (; at < end && *at >= '0' && *at <= '9' && *number <= most; at++) {
+        *number = 10 * *number + (*at - '0');
+    }
+    return at == text || *number > most || (*text == '0' && at > text + 1) ? NULL : at;
+}
+
+// Parses what follows "ids " in the string, and writes each token: a space, and its id.
+static bool tokenizer_parse_ids(struct tokenizer *tokenizer, const char *at, const char **error) {
+    int64_t count;
+    const char *all = at + strlen(at), *end = tokenizer_number(at, all, TOKENIZER_IDS_MAX, &count);
+    if (end != all || count == 0) {
+        *error = "the tokenizer's ids are not a number from 1 to 1048576";
+        return false;
+    }
+    enum { DIGITS = 7 };
+    tokenizer->offset = allocate((size_t)count + 1, sizeof *tokenizer->offset, "the tokenizer");
+    tokenizer->bytes = allocate((size_t)count, DIGITS + 2, "the tokenizer");
+    tokenizer->offset[0] = 0;
+    for (int id = 0; id < count; id++) {
+        const uint32_t used = tokenizer->offset[id];
+        tokenizer->offset[id + 1] =
+            used + (uint32_t)snprintf(tokenizer->bytes + used, DIGITS + 2, " %d", id);
+    }
+    tokenizer->vocab_size = (int)count;
+    tokenizer->ids = true;
+    return true;
+}
+
 bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char **error) {
     memset(tokenizer, 0, sizeof *tokenizer);
     bool good;
@@ -73,8 +106,10 @@ bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char *
         good = tokenizer_parse_characters(tokenizer, text + 4, error);
     } else if (strncmp(text, "bpe gpt2 ", 9) == 0) {
         good = bpe_parse(tokenizer, text + 9, error);
+    } else if (strncmp(text, "ids ", 4) == 0) {
+        good = tokenizer_parse_ids(tokenizer, text + 4, error);
     } else {
-        *error = "the tokenizer starts neither with 'char ' nor with 'bpe gpt2 '";
+        *error = "the tokenizer starts with none of 'char ', 'bpe gpt2 ', 'ids '";
         return false;
     }
     if (good) {
@@ -165,8 +200,33 @@ static int64_t tokenizer_encode_bpe(const struct tokenizer *tokenizer, const cha
     return count;
 }
 
+// Reads ids with white space between them.
+static int64_t tokenizer_encode_ids(const struct tokenizer *tokenizer, const char *text,
+                                    size_t length, int32_t *ids, size_t *where) {
+    int64_t count = 0;
+    const char *all = text + length;
+    for (const char *at = text; at < all;) {
+        if (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') {
+            at++;
+            continue;
+        }
+        int64_t id;
+        const char *end = tokenizer_number(at, all, tokenizer->vocab_size - 1, &id);
+        if (!end || (end < all && !strchr(" \n\r\t", *end))) {
+            *where = (size_t)(at - text);
+            return -1;
+        }
+        ids[count++] = (int32_t)id;
+        at = end;
+    }
+    return count;
+}
+
 int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length,
                          int32_t *ids, size_t *where) {
+    if (tokenizer->ids) {
+        return tokenizer_encode_ids(tokenizer, text, length, ids, where);
+    }
     return tokenizer->bpe ? tokenizer_encode_bpe(tokenizer, text, length, ids, where)
                           : tokenizer_encode_characters(tokenizer, text, length, ids, where);
 }
@@ -184,7 +244,7 @@ const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size
 
 size_t tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id) {
     const int32_t end = tokenizer->bpe ? bpe_end_of_text(tokenizer->bpe) : -1;
-    if (id < 0 || id >= tokenizer->vocab_size || id == end) {
+    if (id < 0 || id >= tokenizer->vocab_size || id == end || tokenizer->ids) {
         return 0;
     }
     return tokenizer->offset[id + 1] - tokenizer->offset[id];
@@ -193,6 +253,10 @@ size_t tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id) {
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]) {
     char hash[17];
     hash_bytes(tokenizer->text, strlen(tokenizer->text), hash);
-    snprintf(line, 96, "%s, %d %s, %s", tokenizer->bpe ? "gpt2" : "char", tokenizer->vocab_size,
-             tokenizer->bpe ? "tokens" : "characters", hash);
+    const char *kind = tokenizer->ids ? "ids" : tokenizer->bpe ? "gpt2" : "char";
+    snprintf(line, 96, "%s, %d %s, %s", kind, tokenizer->vocab_size,
+             tokenizer->ids   ? "without text"
+             : tokenizer->bpe ? "tokens"
+                              : "characters",
+             hash);
 }

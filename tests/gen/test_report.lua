@@ -489,7 +489,16 @@ local function run_on(name, tokenizer, ids, block_size)
   return { dataset = name, run = { data_dir = root .. "/data" }, config = { block_size = block_size } }
 end
 
+-- A data set of token shards, whose first one to validate with has these ids, and a run on it.
+local function run_on_shards(name, path, meta)
+  local list = path and ('"shards": {"val": [{"path": "%s"}]}'):format(path) or '"shards": {"val": []}'
+  files.write(("%s/data/%s/meta.json"):format(root, name), ("{%s, %s}"):format(meta, list))
+  return { dataset = name, run = { data_dir = root .. "/data" }, config = { block_size = 8 } }
+end
+
 check.test("the default prompt is the beginning of the validation text", function()
+  files.write(root .. "/shard.bin", ("x"):rep(1024) .. string.pack("<I4I4", 0, 70000))
+  files.write(root .. "/data/within/shard.bin", ("x"):rep(1024) .. string.pack("<I2I2", 1, 0))
   local bytes = {}
   for i = 0, 255 do bytes[i + 1] = ("%02x"):format(i) end
   bytes = "bpe gpt2 " .. table.concat(bytes)
@@ -501,6 +510,11 @@ check.test("the default prompt is the beginning of the validation text", functio
     -- "th" is token 256, "the" 257; the last one is the first byte of é.
     { run_on("merged", bytes .. " 0074006801000065", { 257, 256, 0xc3 }, 8), "theth" },
     { run_on("wrong", "words a b", { 0 }, 8), "" },
+    { run_on("ids", "ids 9", { 8, 0 }, 8), " 8 0" },
+    { run_on_shards("shards", root .. "/shard.bin", '"tokenizer": "ids 70001", "token_type": "uint32"'), " 0 70000" },
+    { run_on_shards("within", "shard.bin", '"tokenizer": "char 61 62"'), "ba" },
+    { run_on_shards("gone", "shard.bin", '"tokenizer": "char 61 62"'), "" },
+    { run_on_shards("empty", nil, '"tokenizer": "char 61 62"'), "" },
     { { dataset = "nowhere", run = {}, config = {} }, "" },
     { { run = {}, config = {} }, "" },
   }

@@ -69,7 +69,7 @@ static inline char *suite_read(const char *name, size_t *length) {
 // One token of a data set.
 static inline uint32_t suite_token(const struct split *split, uint64_t at) {
     uint32_t token;
-    ck_assert_int_eq(data_tokens(split, at, 1, &token), EXIT_DONE);
+    ck_assert_int_eq(split_tokens(split, at, 1, &token), EXIT_DONE);
     return token;
 }
 

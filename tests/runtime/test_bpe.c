@@ -550,9 +550,9 @@ START_TEST(strings_that_are_no_tokenizer) {
         refused(string, cases[i].why);
         free(string);
     }
-    refused("bpe gpt2", "starts neither");
+    refused("bpe gpt2", "starts with none of");
     refused("bpe gpt2 ", "bytes, merges");
-    refused("bpe gpt3 00", "starts neither");
+    refused("bpe gpt3 00", "starts with none of");
     refused_with(9 + 2 * 'a' + 1, '2', "256 bytes once");
     refused_with(9 + 2 * 'a', 'g', "256 bytes once");
     refused_with(9 + 2 * 'a', 'A', "256 bytes once");

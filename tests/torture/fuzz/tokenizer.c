@@ -1,6 +1,6 @@
 // tokenizer.c: a tokenizer's string, up to a newline, and a text that it encodes. An accepted
 // string is kept as it is; decode(encode(text)) is the text; a text is refused only at something
-// that is not UTF-8 or, for characters, not in the vocabulary.
+// that is not UTF-8 or, for characters, not in the vocabulary. Of ids, decode is what encode reads.
 #include "runtime/text/text.h"
 #include "tests/torture/fuzz/support/fuzz.h"
 
@@ -23,8 +23,25 @@ static bool has_token(const struct tokenizer *tokenizer, const char *text, size_
     return false;
 }
 
+static void check_ids(const struct encoding *e) {
+    FUZZ_MUST(e->count >= 0 ? (size_t)e->count <= e->length : e->where < e->length);
+    for (int64_t i = 0; i < e->count; i++) {
+        FUZZ_MUST(e->ids[i] >= 0 && e->ids[i] < e->tokenizer->vocab_size);
+        size_t bytes, where;
+        const char *token = tokenizer_decode(e->tokenizer, e->ids[i], &bytes);
+        int32_t again[8];
+        FUZZ_MUST(bytes >= 2 && bytes <= 8);
+        FUZZ_MUST(tokenizer_encode(e->tokenizer, token, bytes, again, &where) == 1);
+        FUZZ_MUST(*again == e->ids[i]);
+    }
+}
+
 static void check(const struct encoding *e) {
     const struct tokenizer *t = e->tokenizer;
+    if (t->ids) {
+        check_ids(e);
+        return;
+    }
     if (e->count < 0) {
         uint32_t c;
         FUZZ_MUST(e->where < e->length);
