@@ -58,6 +58,8 @@ int file_open(const char *path, int flags, struct stat *status);
 size_t file_write(int file, const char *bytes, size_t count);
 // As fopen(): r, w, a, with + and x. Streams are opened and closed by one thread at a time.
 FILE *stream_open(const char *path, const char *mode);
+// The same on an open file.
+FILE *stream_on(int file, const char *mode);
 // The descriptor of a stream, one of these or of libc's.
 int stream_file(FILE *stream);
 // Makes stdout such a stream.

@@ -77,8 +77,7 @@ static int stream_close(void *cookie) {
     return failed ? -1 : 0;
 }
 
-// A stream on an open file; NULL with errno.
-static FILE *stream_on(int file, const char *mode) {
+FILE *stream_on(int file, const char *mode) {
     struct stream *s = allocate(1, sizeof *s, "a stream");
     FILE *stream = fopencookie(s, mode,
                                (cookie_io_functions_t){.read = stream_read,

@@ -345,7 +345,7 @@ static bool documents_file(const struct prepare_documents *documents,
                            const struct prepare_input *input, uint64_t from, uint64_t to,
                            bool hash_only, struct prepare_result *result) {
     struct documents_reading r = {documents, input, result, -1, hash_only};
-    r.file = open(input->path, O_RDONLY | O_CLOEXEC);
+    r.file = file_open(input->path, O_RDONLY, NULL);
     if (r.file < 0) {
         return documents_fail(result, errno == ENOENT ? EXIT_MISSING : exit_code_of(errno),
                               "%s: cannot read: %s", input->path, strerror(errno));

@@ -163,14 +163,16 @@ static void progress_open_tokens(int i, const char *out) {
     struct prepare_file *file = &prepare_files[i];
     file->path = allocate_print("a path", "%s/%s.bin", out, progress_stems[i]);
     file->temporary = allocate_print("a path", "%s.tmp", file->path);
-    const int fd = open(file->temporary, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    const int fd = file_open(file->temporary, O_RDWR | O_CREAT, NULL);
     if (fd < 0) {
         prepare_cannot_write(file);
     }
-    if (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
+    int failed;
+    UNINTERRUPTED(failed, flock(fd, LOCK_EX | LOCK_NB));
+    if (failed && errno == EWOULDBLOCK) {
         die(EXIT_IO, "%s: another program is making it; wait until that is done", file->temporary);
     }
-    file->stream = fdopen(fd, "r+b");
+    file->stream = stream_on(fd, "r+");
     if (!file->stream) {
         prepare_cannot_write(file);
     }
@@ -196,8 +198,8 @@ static bool progress_has_tokens(struct prepare_progress *p, int i, int fd, uint6
 // Whether a token file that has its name already holds just what documents.json says.
 static bool progress_is_named(struct prepare_progress *p, int i, uint64_t xxh3) {
     struct stat status;
-    const int fd = open(prepare_files[i].path, O_RDONLY | O_CLOEXEC);
-    const bool good = fd >= 0 && !fstat(fd, &status) && S_ISREG(status.st_mode) &&
+    const int fd = file_open(prepare_files[i].path, O_RDONLY, &status);
+    const bool good = fd >= 0 && S_ISREG(status.st_mode) &&
                       (uint64_t)status.st_size == p->width * p->count[i] &&
                       progress_has_tokens(p, i, fd, xxh3);
     if (fd >= 0) {
@@ -209,7 +211,9 @@ static bool progress_is_named(struct prepare_progress *p, int i, uint64_t xxh3) 
 static void progress_cut(const struct prepare_progress *p, int i) {
     FILE *stream = prepare_files[i].stream;
     const off_t bytes = (off_t)(p->width * p->count[i]);
-    if (ftruncate(fileno(stream), bytes) || fseeko(stream, bytes, SEEK_SET)) {
+    int failed;
+    UNINTERRUPTED(failed, ftruncate(stream_file(stream), bytes));
+    if (failed || fseeko(stream, bytes, SEEK_SET)) {
         prepare_cannot_write(&prepare_files[i]);
     }
 }
@@ -251,7 +255,7 @@ static const char *progress_resume(struct prepare_progress *p) {
     }
     p->units = p->saved = said.units;
     for (int i = 0; i < 2; i++) {
-        if (progress_has_tokens(p, i, fileno(prepare_files[i].stream), said.xxh3[i])) {
+        if (progress_has_tokens(p, i, stream_file(prepare_files[i].stream), said.xxh3[i])) {
             progress_cut(p, i);
         } else if (said.units == inputs->units && progress_is_named(p, i, said.xxh3[i])) {
             p->named[i] = true;
