@@ -7,7 +7,20 @@
 
 #include "runtime/programs/prepare/collection.c"
 #include "runtime/programs/prepare/crew.c"
+
+// A document is changed before this call of pretokenize, counted from 1; 0: never.
+static int changed_at, cut;
+static const char *changed;
+
+static inline size_t piece_of(const char *text, size_t length) {
+    if (changed_at > 0 && ++cut == changed_at) {
+        suite_write_text(changed, "another text, of the same file");
+    }
+    return pretokenize(text, length);
+}
+#define pretokenize piece_of
 #include "runtime/programs/prepare/documents.c"
+#undef pretokenize
 #include "runtime/programs/prepare/inputs.c"
 #include "runtime/programs/prepare/output.c"
 #include "runtime/programs/prepare/progress.c"

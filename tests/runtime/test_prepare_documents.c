@@ -266,6 +266,27 @@ START_TEST(what_holds_no_documents) {
 }
 END_TEST
 
+// Whatever is left of it, the same command then comes to what it is.
+START_TEST(a_document_that_changes_while_it_is_read) {
+    documents_begin();
+    suite_write_text("in/a", "the first");
+    suite_write_text("in/b", "the second, of many words");
+    suite_write_text("in/c", "the third");
+    struct words words = usual;
+    words.threads = "1";
+    words.val = "0.000001";
+    changed = "in/b";
+    changed_at = 5;
+    suite_dies(prepare, documents_arguments(words), EXIT_IO, suite_path("in/b"),
+               "changed while it was read");
+    changed_at = 0;
+    free(makes(words));
+    words.out = "fresh";
+    free(makes(words));
+    same_files("out", "fresh");
+}
+END_TEST
+
 START_TEST(tokens_of_others_are_kept) {
     documents_begin();
     suite_write_text("in/a", "a");
@@ -441,6 +462,7 @@ int main(void) {
         the_same_whatever_units_and_threads,
         a_wrong_document_is_named_by_its_line,
         what_holds_no_documents,
+        a_document_that_changes_while_it_is_read,
         tokens_of_others_are_kept,
         after_a_wrong_document_it_goes_on,
         it_goes_on_elsewhere,

@@ -68,7 +68,9 @@ local function broken(stage, found, versions, required, beside)
   local first = stage.scene.saved[1] and stage.box .. "/" .. stage.scene.saved[1]
   for i, others in ipairs(beside) do
     for path, bytes in pairs(found[first] == versions[first][i] and others or {}) do
-      if (found[path] or ""):sub(1, #bytes) ~= bytes then
+      local named = (stage.scene.becomes or {})[path:sub(#stage.box + 2)]
+      local there = found[path] or named and found[stage.box .. "/" .. named] or ""
+      if there:sub(1, #bytes) ~= bytes then
         return ("%s has not what it had beside version %d of %s"):format(path:sub(#stage.box + 2), i,
           stage.scene.saved[1])
       end

@@ -7,6 +7,7 @@
 --     saved     files in $box whose new version counts as saved as soon as the program goes on
 --     measured  more of these, which also say how fast the machine was
 --     beside    files that come with the first of `saved`: a disk with a version of that has what they had then
+--     becomes   names that some of these get in the end
 --     precious  files of `fill` whose bytes must be found in $box, under whatever name, at any time
 --     finals    files that are in the end as if nothing had happened, each with what to compare of it
 --     readable  shell text that says with 0 whether all that has a final name in $box can be read
@@ -70,6 +71,14 @@ local function tokens(scene, flags)
   return scene
 end
 local of_text = ('--out="$box/d" --sha256=%s --text="$texts/'):format(("0"):rep(64))
+-- What is done of documents is saved, and the command goes on with it.
+local function documents(scene, flags)
+  tokens(scene, flags)
+  scene.saved, scene.beside = { "d/documents.json" }, { "d/train.bin.tmp", "d/val.bin.tmp" }
+  scene.becomes = { ["d/train.bin.tmp"] = "d/train.bin", ["d/val.bin.tmp"] = "d/val.bin" }
+  return scene
+end
+local of_documents = '--out="$box/d" --documents="$texts/documents" --gpt2="$texts/bpe" --val=0.2 --unit=60 --threads=1'
 local other_text = 'build/prepare --name=d ' .. of_text .. 'b"'
 
 -- Where a run of before goes on, its next state comes before its next checkpoint: each is then seen without the other.
@@ -92,6 +101,11 @@ scenes.list = {
     fill = other_text .. '; echo more >>"$box/d/train.bin"; echo more >>"$box/d/val.bin"' }, of_text .. 'a"'),
   tokens({ name = "tokens of another program", precious = { "d/train.bin", "d/val.bin", "d/meta.pkl" },
     fill = 'cp -r tests/earlier/data/adopted "$box/d"; rm "$box/d/meta.json"' }, '--adopt="$box/d"'),
+  documents({ name = "tokens of documents" }, of_documents),
+  documents({ name = "tokens of documents of which some are done", fill = 'mkdir "$box/in" && ' ..
+    'cp "$texts/documents/lines.jsonl" "$box/in/a.jsonl" && cp -r "$texts/documents/more" "$box/in/b" && ' ..
+    'echo no >>"$box/in/a.jsonl" && ! build/prepare --name=d ' .. of_documents .. ' --documents="$box/in" && ' ..
+    'sed -i "\\$d" "$box/in/a.jsonl"' }, of_documents .. ' --documents="$box/in"'),
   { name = "attention weights", saved = { "heads.json" }, finals = { ["heads.json"] = whole },
     command = '"$bin/sample" --checkpoint="$texts/run/state.safetensors" --start=the --attention="$box/heads.json"' },
 }

@@ -22,6 +22,11 @@ crlf=$(sha256sum <"$tmp/start/crlf" | cut -d ' ' -f 1)
 printf ab >"$tmp/begun/prompt"
 mkdir -p "$tmp/none/ab"
 cp "$tmp/start/text" "$tmp/start/crlf" "$tmp/none/ab"
+# Documents, in parts of which two are saved before the end.
+mkdir -p "$tmp/many/in/more" && lua5.4 tests/torture/bpe.lua "$tmp/many"
+for i in 1 2 3 4 5 6 7 8 9; do printf '{"text": "a bad cab %s"}\n{"text": "dab"}\n' $i; done >"$tmp/many/in/lines.jsonl"
+cp "$tmp/start/text" "$tmp/many/in/more"
+documents="--documents=in --gpt2=. --val=0.3 --unit=20 --threads=2"
 run="$files_of_a_run --from"
 logs="--csv=1 --tensorboard=1 --sample_interval=2 --checkpoint_interval=2"
 made="--result=ab/train.bin --result=ab/val.bin --result=ab/meta.json --final --from"
@@ -50,6 +55,7 @@ programs() { # how, how many in the quick part, -static or nothing, the codes, p
             "$tmp/prepare$static" --text=ab/text $prepare --sha256="$sum"
         each "data with other line ends, $how" "$many" $made="$tmp/none" $codes -- "$@" -- \
             "$tmp/prepare$static" --text=ab/crlf $prepare --sha256="$crlf" --newlines=lf
+        each "documents, $how" "$many" $made="$tmp/many" $codes -- "$@" -- "$tmp/prepare$static" $documents $prepare
         each "check, $how" "$few" --out --from="$tmp/begun" $codes -- "$@" -- "$tmp/check$static" --data=data/ab
     }
 }

@@ -41,5 +41,12 @@ small_runs() {
     # Texts of the same length, with line ends that can be read in two ways.
     sed 's/$/\r/' tests/earlier/data/harbour/input.txt >"$small/texts/a"
     tr a-z b-za <"$small/texts/a" >"$small/texts/b"
+    # Documents in some 30 parts of 60 bytes, of which each 16 are saved.
+    mkdir -p "$small/texts/documents/more" "$small/texts/bpe"
+    lua5.4 tests/torture/bpe.lua "$small/texts/bpe"
+    awk '{ gsub(/\r/, ""); printf "{\"text\": \"%s\"}\n", $0 } NR == 24 { exit }' "$small/texts/a" \
+        >"$small/texts/documents/lines.jsonl"
+    head -c 300 "$small/texts/a" >"$small/texts/documents/more/text"
+    echo bad >"$small/texts/documents/bad"
     "$small/bin/train" --out_dir="$small/texts/run" --threads=1 >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
 }

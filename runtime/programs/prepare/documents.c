@@ -56,10 +56,8 @@ static bool documents_read_part(const struct documents_reading *r, uint64_t from
             allocate_again(result->bytes, result->bytes_room, "a part of the documents");
     }
     while (count > 0) {
-        ssize_t got = pread(r->file, result->bytes + to, count, (off_t)from);
-        if (got < 0 && errno == EINTR) {
-            continue;
-        }
+        ssize_t got;
+        UNINTERRUPTED(got, pread(r->file, result->bytes + to, count, (off_t)from));
         if (got < 0) {
             return documents_fail(result, exit_code_of(errno), "%s: cannot read: %s",
                                   r->input->path, strerror(errno));
@@ -76,7 +74,9 @@ static bool documents_read_part(const struct documents_reading *r, uint64_t from
 
 static bool documents_same_file(const struct documents_reading *r) {
     struct stat status;
-    return fstat(r->file, &status) == 0 && (uint64_t)status.st_size == r->input->bytes &&
+    int failed;
+    UNINTERRUPTED(failed, fstat(r->file, &status));
+    return !failed && (uint64_t)status.st_size == r->input->bytes &&
            status.st_mtim.tv_sec == r->input->changed.tv_sec &&
            status.st_mtim.tv_nsec == r->input->changed.tv_nsec;
 }
@@ -92,7 +92,8 @@ static uint64_t documents_line_of(const struct documents_reading *r, uint64_t pl
     uint64_t line = 1;
     for (uint64_t at = 0; at < place;) {
         const size_t wanted = place - at < sizeof block ? (size_t)(place - at) : sizeof block;
-        ssize_t got = pread(r->file, block, wanted, (off_t)at);
+        ssize_t got;
+        UNINTERRUPTED(got, pread(r->file, block, wanted, (off_t)at));
         if (got <= 0) {
             break;
         }

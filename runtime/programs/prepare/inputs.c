@@ -56,13 +56,19 @@ static void inputs_walk(struct prepare_inputs *inputs, const char *folder, int d
         die(EXIT_DATA, "%s: has more than %d folders above it; put the documents elsewhere", folder,
             INPUTS_DEPTH_MAX);
     }
-    DIR *dir = opendir(folder);
+    DIR *dir;
+    do {
+        dir = opendir(folder);
+    } while (!dir && errno == EINTR);
     if (!dir) {
         inputs_unreadable(folder);
     }
     for (;;) {
         errno = 0;
         const struct dirent *entry = readdir(dir);
+        if (!entry && errno == EINTR) {
+            continue;
+        }
         if (!entry && errno) {
             inputs_unreadable(folder);
         }
@@ -74,7 +80,12 @@ static void inputs_walk(struct prepare_inputs *inputs, const char *folder, int d
         }
         char *path = allocate_print("a path", "%s/%s", folder, entry->d_name);
         struct stat status, link;
-        if (stat(path, &status) || lstat(path, &link)) {
+        int failed;
+        UNINTERRUPTED(failed, stat(path, &status));
+        if (!failed) {
+            UNINTERRUPTED(failed, lstat(path, &link));
+        }
+        if (failed) {
             inputs_unreadable(path);
         }
         if (S_ISDIR(status.st_mode) && S_ISLNK(link.st_mode)) {
@@ -140,7 +151,9 @@ static void inputs_divide(struct prepare_inputs *inputs, uint64_t unit_bytes) {
 void prepare_list(struct prepare_inputs *inputs, const char *path, uint64_t unit_bytes) {
     *inputs = (struct prepare_inputs){.unit_bytes = unit_bytes};
     struct stat status;
-    if (stat(path, &status)) {
+    int failed;
+    UNINTERRUPTED(failed, stat(path, &status));
+    if (failed) {
         inputs_unreadable(path);
     }
     if (S_ISDIR(status.st_mode)) {

@@ -182,7 +182,9 @@ static void progress_open_tokens(int i, const char *out) {
 static bool progress_has_tokens(struct prepare_progress *p, int i, int fd, uint64_t xxh3) {
     struct stat status;
     char wanted[17], found[17];
-    if (fstat(fd, &status) || (uint64_t)status.st_size / p->width < p->count[i]) {
+    int failed;
+    UNINTERRUPTED(failed, fstat(fd, &status));
+    if (failed || (uint64_t)status.st_size / p->width < p->count[i]) {
         return false;
     }
     hashing_end(p->hashing[i]);
@@ -282,6 +284,9 @@ void prepare_progress_open(struct prepare_progress *p, const struct prepare_docu
     free(settings);
     progress_open_tokens(PREPARE_TRAIN, out);
     progress_open_tokens(PREPARE_VAL, out);
+    if (!sync_names(p->path)) { // documents.json is never there without them
+        prepare_cannot_write(&prepare_files[PREPARE_VAL]);
+    }
     const char *problem = progress_resume(p);
     if (problem) {
         if (*problem) {
