@@ -104,8 +104,17 @@ benches() { # folder of programs
     check "$name: bench" ends 0 "$1/bench" --threads=2 --seconds=0.1 --json="$tmp/bench.json"
     check "$name: the sampler's" ends 0 "$1/sample_bench" --threads=2 --seconds=0.1
 }
+documents() { # program; in parts of which some are saved before the end
+    rm -rf "$tmp/documents"
+    mkdir -p "$tmp/documents/merges"
+    lua5.4 tests/torture/bpe.lua "$tmp/documents/merges"
+    lua5.4 tests/train/documents.lua write "$tmp/documents/in"
+    check "$name: documents" ends 0 "$1" --documents="$tmp/documents/in" --out="$tmp/documents/out" --name=many \
+        --gpt2="$tmp/documents/merges" --val=0.1 --unit=2000 --threads=2
+}
 sets() { # program
     rm -rf "$tmp/sets"
+    documents "$1"
     mkdir -p "$tmp/sets/made" "$tmp/sets/bpe" "$tmp/sets/lines" "$tmp/sets/adopted"
     sum=$(sha256sum <"$tmp/text" | cut -d ' ' -f 1)
     check "$name: characters" ends 0 "$1" --text="$tmp/text" --out="$tmp/sets/made" --name=made --sha256="$sum"
@@ -138,10 +147,13 @@ else
 fi
 sampler build/asan/resume/cpu 3
 # prepare, of the same wings
-parts=build/asan/runtime/$(sed -n 's/^ISA := *//p' build/resume/cpu/build.mk)
-gcc -std=gnu11 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -I. -Ibuild/include -o "$tmp/prepare" \
-    runtime/programs/prepare.c runtime/programs/prepare/*.c "$parts/files.a" "$parts/text.a" "$parts/base.a" -lm ||
-    exit 1
+isa_of_runtime=$(sed -n 's/^ISA := *//p' build/resume/cpu/build.mk)
+build_prepare() { # asan or tsan, its flag
+    parts=build/$1/runtime/$isa_of_runtime
+    gcc -std=gnu11 -O1 -g -pthread "-fsanitize=$2" -fno-sanitize-recover=all -I. -Ibuild/include -o "$tmp/prepare" \
+        runtime/programs/prepare.c runtime/programs/prepare/*.c "$parts/files.a" "$parts/text.a" "$parts/base.a" -lm
+}
+build_prepare asan address,undefined || exit 1
 sets "$tmp/prepare"
 
 name=TSan
@@ -163,6 +175,10 @@ elif [ -n "$all" ]; then
 else
     check "$name: train" ends 0 build/tsan/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/tsan" --threads=3 \
         --max_iters=2 --lr_decay_iters=2 --eval_interval=2 --eval_iters=1
+fi
+if can_start; then
+    build_prepare tsan thread || exit 1
+    documents "$tmp/prepare"
 fi
 
 name=valgrind
