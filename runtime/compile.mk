@@ -139,7 +139,7 @@ build/include/updates.h: tests/runtime/updates.lua templates/cpu/optimizer.c
 
 # A unit test is linked with the runtime, with the files on its "// links:" line, and with pkg-config's
 # libraries on its "// libraries:" line.
-build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard tests/runtime/* tests/ops/* runtime/*/*.h runtime/programs/*.c)
+build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard tests/runtime/* tests/ops/* runtime/*/*.h runtime/programs/*.c runtime/programs/*/*.[ch])
 	@mkdir -p $(@D)
 	$(link) $< $$(sed -n '/^\/\/ links:/p' $< | grep -o '[a-z]*/[a-z_/]*\.c') $(library) \
 	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
