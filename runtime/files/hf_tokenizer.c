@@ -170,9 +170,6 @@ char *hf_characters(const char *path, const struct json *json) {
         }
         character[id] = hf_character(json, key);
     }
-    struct growing text;
-    growing_begin(&text, "the tokenizer");
-    fputs("char", text.file);
     for (int i = 0; i < count; i++) {
         if (character[i] < 0 || (i > 0 && character[i] <= character[i - 1])) {
             die(EXIT_DATA,
@@ -180,6 +177,11 @@ char *hf_characters(const char *path, const struct json *json) {
                 "order of their code points are wanted",
                 path, i, i - 1);
         }
+    }
+    struct growing text;
+    growing_begin(&text, "the tokenizer");
+    fputs("char", text.file);
+    for (int i = 0; i < count; i++) {
         fprintf(text.file, " %02llx", (unsigned long long)character[i]);
     }
     free(character);

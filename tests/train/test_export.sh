@@ -247,6 +247,24 @@ else
     echo "test_export: GPT-2's tokens: skipped: data/gpt2/vocab.bpe and encoder.json are not there"
 fi
 
+# ---- the command ---------------------------------------------------------------------------------
+
+command_says() { # wanted words...
+    wanted=$1
+    shift
+    make export CONFIG="$out/m/m.lua" RUN="--out_dir=$out/m" BUILD="$out/build" "$@" >"$tmp/said" 2>&1
+    code=$?
+    cat "$tmp/said"
+    [ $code = "$wanted" ]
+}
+check "make export" command_says 0 FORMAT=hf TO="$out/by make"
+check "says what to type next" has "$tmp/said" "next: make inspect FILE='$out/by make' VERIFY=1"
+check "writes the same" cmp "$out/by make/model.safetensors" "$out/m/hf/model.safetensors"
+check "make export without a format" command_says 2
+check "says which there are" has "$tmp/said" 'FORMAT: is missing; there are: hf, '
+check "make export without a run" command_says 2 FORMAT=hf RUN="--out_dir=$out/none"
+check "says so" has "$tmp/said" 'no run is there; make train'
+
 # ---- what is wrong -------------------------------------------------------------------------------
 
 check "no format" refuses 64 'FORMAT: is missing; there are: ' export_of m
