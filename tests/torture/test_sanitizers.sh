@@ -1,8 +1,9 @@
 #!/bin/sh
-# test_sanitizers.sh: trainer, sampler, prepare and bench as whole programs, with ASan, UBSan and LSan, with TSan, and in
-# valgrind: train with previews and tables, a stop by a signal, resume, evaluate, finetune, keep an earlier run, refuse a
-# damaged file; sample from a prompt, with each way to choose, attention, threads; all kinds of data sets. Each ends with
-# the code that it should, and without a report. The quick part has a few of these.
+# test_sanitizers.sh: trainer, sampler, prepare, bench, eval, import and inspect as whole programs, with ASan, UBSan and
+# LSan, with TSan, and in valgrind: train with previews and tables, a stop by a signal, resume, evaluate, finetune, keep an
+# earlier run, refuse a damaged file; sample from a prompt, with each way to choose, attention, threads; all kinds of data
+# sets; the loss of a text; a model of others, and what it is. Each ends with the code that it should, and without a
+# report. The quick part has a few of these.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -112,6 +113,41 @@ documents() { # program; in parts of which some are saved before the end
     check "$name: documents" ends 0 "$1" --documents="$tmp/documents/in" --out="$tmp/documents/out" --name=many \
         --gpt2="$tmp/documents/merges" --val=0.1 --unit=2000 --threads=2
 }
+evaluations() { # folder of programs, threads
+    few="--checkpoint=$tmp/out/ckpt.safetensors --threads=$2"
+    head -n 20 "$tmp/text" >"$tmp/lines"
+    # shellcheck disable=SC2086
+    {
+        check "$name: a text's loss" ends 0 "$1/eval" $few --text="$tmp/lines" --stride=3 --json="$tmp/eval.json"
+        check "$name: a split's" ends 0 "$1/eval" $few --dataset=fox --data_dir="$tmp"
+        check "$name: of half a checkpoint" ends 65 "$1/eval" --checkpoint="$tmp/half" --text="$tmp/text"
+        check "$name: of no text" ends 66 "$1/eval" $few --text="$tmp/none"
+    }
+}
+# Import is run by gen/import.lua.
+imports() { # program
+    mkdir -p "$tmp/wrapped"
+    printf '#!/bin/sh\nexec %s %s "$@"\n' "$under" "$1" >"$tmp/wrapped/import"
+    chmod +x "$tmp/wrapped/import"
+    kept=$under
+    under=
+    ends 0 lua5.4 -E gen/import.lua --build="$tmp/wrapped" --out="$tmp/imported" --name=model "$tmp/hf"
+    good=$?
+    under=$kept
+    return $good
+}
+tools() { # folder of programs
+    rm -rf "$tmp/imported" "$tmp/hf"
+    mkdir "$tmp/hf"
+    check "$name: a model to import" lua5.4 tests/train/hf.lua "$tmp/hf" shards=3
+    check "$name: import" imports "$1/import"
+    ckpt=$tmp/imported/model/ckpt.safetensors
+    check "$name: what it is" ends 0 "$1/inspect" --file="$ckpt" --verify=1
+    check "$name: of several files" ends 0 "$1/inspect" --file="$tmp/hf/model.safetensors.index.json"
+    check "$name: a data set" ends 0 "$1/inspect" --file="$tmp/sets/made" --verify=1
+    head -c 9999 "$ckpt" >"$tmp/half"
+    check "$name: half a file" ends 65 "$1/inspect" --file="$tmp/half"
+}
 sets() { # program
     rm -rf "$tmp/sets"
     documents "$1"
@@ -135,7 +171,7 @@ sets() { # program
 
 under=
 programs="train sample"
-[ -z "$all" ] || programs="train sample bench sample_bench"
+[ -z "$all" ] || programs="train sample bench sample_bench eval"
 
 name="ASan, UBSan, LSan"
 build SANITIZE=1 PROGRAMS="$programs"
@@ -146,15 +182,22 @@ else
     trainer build/asan/resume/cpu 1
 fi
 sampler build/asan/resume/cpu 3
-# prepare, of the same wings
+# the tools, of the same wings
 isa_of_runtime=$(sed -n 's/^ISA := *//p' build/resume/cpu/build.mk)
-build_prepare() { # asan or tsan, its flag
-    parts=build/$1/runtime/$isa_of_runtime
-    gcc -std=gnu11 -O1 -g -pthread "-fsanitize=$2" -fno-sanitize-recover=all -I. -Ibuild/include -o "$tmp/prepare" \
-        runtime/programs/prepare.c runtime/programs/prepare/*.c "$parts/files.a" "$parts/text.a" "$parts/base.a" -lm
+tool() { # name, asan or tsan, its flag
+    parts=build/$2/runtime/$isa_of_runtime
+    # shellcheck disable=SC2046 # a list of files
+    gcc -std=gnu11 -O1 -g -pthread "-fsanitize=$3" -fno-sanitize-recover=all -I. -Ibuild/include -o "$tmp/$1" \
+        "runtime/programs/$1.c" $(find runtime/programs -path "*/programs/$1/*.c") "$parts/files.a" "$parts/text.a" \
+        "$parts/base.a" -lm
 }
-build_prepare asan address,undefined || exit 1
+tool prepare asan address,undefined || exit 1
 sets "$tmp/prepare"
+if [ -n "$all" ]; then
+    tool import asan address,undefined && tool inspect asan address,undefined || exit 1
+    tools "$tmp"
+    evaluations build/asan/resume/cpu 3
+fi
 
 name=TSan
 [ -n "$all" ] || programs=train
@@ -172,12 +215,13 @@ elif [ -n "$all" ]; then
     trainer build/tsan/resume/cpu 3
     sampler build/tsan/resume/cpu 3
     benches build/tsan/resume/cpu
+    evaluations build/tsan/resume/cpu 3
 else
     check "$name: train" ends 0 build/tsan/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/tsan" --threads=3 \
         --max_iters=2 --lr_decay_iters=2 --eval_interval=2 --eval_iters=1
 fi
 if can_start; then
-    build_prepare tsan thread || exit 1
+    tool prepare tsan thread || exit 1
     documents "$tmp/prepare"
 fi
 
@@ -185,7 +229,7 @@ name=valgrind
 if command -v valgrind >/dev/null; then
     # the pool's threads run until the end, and their memory with them: not lost, though it says "possibly"
     under="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
-    make build/prepare >"$tmp/log" 2>&1 || exit 1
+    make build/prepare build/import build/inspect >"$tmp/log" 2>&1 || exit 1
     sets build/prepare
     if [ -n "$all" ]; then
         # it knows no AVX-512
@@ -195,11 +239,13 @@ if command -v valgrind >/dev/null; then
         trainer "build/resume-isa@$isa/cpu" 2
         sampler "build/resume-isa@$isa/cpu" 2
         benches "build/resume-isa@$isa/cpu"
+        tools build
+        evaluations "build/resume-isa@$isa/cpu" 2
     fi
 else
     echo "test_sanitizers: there is no valgrind; gen/tools/setup.sh torture installs it"
     skipped=$((skipped + 1))
 fi
 
-reached "ASan, UBSan, LSan, TSan, valgrind on trainer, sampler, prepare, bench" "$runs runs, $reports reports"
+reached "ASan, UBSan, LSan, TSan, valgrind on trainer, sampler, bench, eval, prepare, import, inspect" "$runs runs, $reports reports"
 finish
