@@ -101,4 +101,57 @@ reached "each system call on files is interrupted once" "$((cases - first)) call
 first=$cases
 programs "a short read or write" 8 -static --codes=99 "$PWD/$tracer" --hit=@HIT short @K
 reached "each read and write does half" "$((cases - first)) calls: carried on"
+
+# ---- make export: a folder is there whole, or not at all -----------------------------------------
+
+# What gen/export.lua gives to build/export: $tmp/table, $tmp/config.
+asked() {
+    mkdir -p "$tmp/asked" && lua5.4 -E tests/train/checkpoint.lua "$tmp/asked/model" && {
+        echo '#!/bin/sh'
+        echo '[ $# != 1 ] || exec build/export "$@"'
+        echo 'for word in "$@"; do case $word in --config=*) printf %s "$word" >"$asked/config" ;; esac; done'
+        echo 'cat >"$asked/table"'
+    } >"$tmp/asked/export" && chmod +x "$tmp/asked/export" &&
+        asked="$tmp/asked" lua5.4 gen/export.lua --build="$tmp/asked" --checkpoint="$tmp/asked/model" --format=hf &&
+        build_export build/export && [ -s "$tmp/asked/table" ]
+}
+build_export() { # program ...
+    rm -rf "$tmp/folder" "$tmp/hit"
+    mkdir "$tmp/folder"
+    "$@" --checkpoint="$tmp/asked/model" --out="$tmp/folder/hf" --format=hf --type=float32 "$(cat "$tmp/asked/config")" \
+        <"$tmp/asked/table" 2>"$tmp/said"
+}
+whole() {
+    [ "$(ls "$tmp/folder")" = hf ] && [ "$(ls "$tmp/folder/hf" | wc -l)" = 6 ]
+}
+# One run for each call on the folder, or, in the quick part, for each third.
+exports() { # error, code
+    k=$((seed % 3 + 1)) step=3
+    [ -z "$all" ] || k=1 step=1
+    while :; do
+        build_export "$tracer" --hit="$tmp/hit" --under="$tmp/folder" --calls=$look fail $k "$1" build/export
+        code=$?
+        [ -s "$tmp/hit" ] || break
+        exported=$((exported + 1))
+        if [ $code = 0 ]; then
+            whole || { echo "$1, $(cat "$tmp/hit"): not whole"; return 1; }
+        elif [ $code != "$2" ] || [ "$(wc -l <"$tmp/said")" != 1 ]; then
+            echo "$1, $(cat "$tmp/hit"): ended with $code"
+            cat "$tmp/said"
+            return 1
+        elif [ -e "$tmp/folder/hf" ]; then # its name alone could not be synced
+            whole && grep -q 'cannot write' "$tmp/said" || { echo "$1, $(cat "$tmp/hit"): not whole"; return 1; }
+        else
+            [ -z "$(ls "$tmp/folder")" ] || { echo "$1, $(cat "$tmp/hit"): left $(ls "$tmp/folder")"; return 1; }
+        fi
+        k=$((k + step))
+    done
+}
+exported=0
+make build/export >"$tmp/log" 2>&1
+check "an export" asked
+check "an export, EIO" exports EIO 74
+check "an export, ENOSPC" exports ENOSPC 74
+check "an export that is interrupted" exports EINTR 0
+reached "each call of an export on its folder fails once" "$exported calls: there whole, or not at all, and one line"
 finish

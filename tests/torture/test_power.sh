@@ -23,6 +23,26 @@ durable() {
     cut -f 2 "$tmp/calls" | tr '\n' ' ' | tee /dev/stderr | grep -qx 'fsync rename fsync '
 }
 check "what Lua writes durably" durable
+# An exported folder has its name once all that is in it is synced; then its name is.
+exported() {
+    mkdir -p "$tmp/export/out" && lua5.4 -E tests/train/checkpoint.lua "$tmp/export/model" && make build/export && {
+        echo '#!/bin/sh'
+        echo '[ $# != 1 ] || exec build/export "$@"'
+        echo 'exec "$tracer" --under="$folder" --calls=rename,fsync record "$folder/../calls" build/export "$@"'
+    } >"$tmp/export/export" && chmod +x "$tmp/export/export" || return
+    tracer=$tracer folder="$tmp/export/out" lua5.4 gen/export.lua --build="$tmp/export" --checkpoint="$tmp/export/model" \
+        --format=hf --to="$tmp/export/out/hf" || return
+    cut -f 2,7 "$tmp/export/calls" | sed "s,$tmp/export/out/*,," | tee /dev/stderr | awk '
+        $1 == "fsync" { synced[$2] = NR }
+        $1 == "rename" && $2 == "hf.tmp" { renamed = NR }
+        END {
+            count = split("model.safetensors.tmp config.json generation_config.json tokenizer.json vocab.json " \
+                "tokenizer_config.json", name, " ")
+            for (i = 1; i <= count; i++) good += synced["hf.tmp/" name[i]] && synced["hf.tmp/" name[i]] < synced["hf.tmp"]
+            exit !(good == count && synced["hf.tmp"] < renamed && renamed < synced[""])
+        }'
+}
+check "what make export writes" exported
 check "power cuts (SEED=$seed)" power cut $share
 reached "durable through a power cut" "$(tail -n 1 "$tmp/checked")"
 check "without any one fsync it fails (SEED=$seed)" power without 1
