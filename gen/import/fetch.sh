@@ -31,6 +31,7 @@ case $name in
         stop 64 "NAME: '$name' is not a name of letters, digits, '_', '-', '.', '+'; make import URL=address NAME=gpt2-hf"
         ;;
 esac
+[ ${#name} -le 200 ] || stop 64 "NAME: has ${#name} characters; 200 are the most"
 case $url in
     *[!!-~]*) stop 64 "URL: has a space or another character that no address has; write it as %20" ;;
     https://?* | http://?* | file:///?*) ;;
