@@ -49,7 +49,8 @@ return {
   { what = "an exported folder's files are not synced", file = "runtime/base/new_folder.c",
     from = "== length && sync_stream(file);", to = "== length;", tests = "torture/test_power" },
   { what = "the names in an exported folder are not synced", file = "runtime/base/new_folder.c",
-    from = "const bool synced = sync_names(inside);", to = "const bool synced = true;", tests = "torture/test_power" },
+    from = "const bool synced = sync_names(inside);", to = "const bool synced = true;",
+    tests = "torture/test_power" },
   { what = "an exported folder's name is not synced", file = "runtime/base/new_folder.c",
     from = "const bool good = sync_names(folder->path);", to = "const bool good = true;", tests = "torture/test_power" },
 
