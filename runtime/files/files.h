@@ -270,7 +270,7 @@ struct export_model {
     int count;                         // tensors
     struct tensor_at *at;              // (count) where they are in the model's table
     struct tensor_out *tensors;        // (count) with nanoGPT's names, finite
-    const struct tokenizer *tokenizer; // NULL: the checkpoint has none
+    const struct tokenizer *tokenizer; // NULL: the checkpoint has none, or ids alone
     const char *tokenizer_text;
 };
 // Writes path, a file or a folder that is not there, whole or not at all, so that it would survive

@@ -75,7 +75,9 @@ static void export_describe(const struct safetensors *file) {
     }
     printf("config %s\n", config);
     if (export_tokenizer(file, &tokenizer)) {
-        printf("tokenizer %s %d\n", tokenizer.bpe ? "gpt2" : "char", tokenizer.vocab_size);
+        if (!tokenizer.ids) { // which other programs have no file for
+            printf("tokenizer %s %d\n", tokenizer.bpe ? "gpt2" : "char", tokenizer.vocab_size);
+        }
         tokenizer_free(&tokenizer);
     }
 }
@@ -162,8 +164,9 @@ static void export_write(const struct export_options *options, struct safetensor
         safetensors_forget(file);
     }
     struct tokenizer tokenizer;
-    if (export_tokenizer(file, &tokenizer)) {
-        model.tokenizer = &tokenizer;
+    const bool has_tokenizer = export_tokenizer(file, &tokenizer);
+    if (has_tokenizer) {
+        model.tokenizer = tokenizer.ids ? NULL : &tokenizer;
         model.tokenizer_text = tokenizer.text;
     }
     errno = 0;
@@ -174,7 +177,7 @@ static void export_write(const struct export_options *options, struct safetensor
         die(EXIT_IO, "%s: changed while it was read; remove %s and export again", file->path,
             options->out);
     }
-    if (model.tokenizer) {
+    if (has_tokenizer) {
         tokenizer_free(&tokenizer);
     }
     free(model.at);

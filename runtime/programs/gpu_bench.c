@@ -6,7 +6,8 @@
 //     bench [--key=value ...]    the trainer's flags, and
 //         --json=FILE            where the figures go; by default bench.json beside the program
 //         --tokens=FILE          raw little-endian uint16 (uint32 for a vocabulary above 65,536) to
-//                                draw batches from, like train.bin; by default uniform random ones
+//                                draw batches from, like train.bin, or a token shard of llm.c's; by
+//                                default uniform random ones
 //         --warm=N --steps=N     steps before the clock starts, and timed ones
 //         --accumulation=A       micro-steps in a step; by default gradient_accumulation_steps
 #include "runtime/programs/gpu_bench/bench.h"
@@ -108,6 +109,19 @@ static void bench_open_tokens(struct bench *b) {
     if (!b->tokens) {
         return;
     }
+    if (token_shard_is(llmc_magic(b->tokens))) {
+        enum exit_code code;
+        b->split.file = -1;
+        const char *problem = split_add_shard(&b->split, b->tokens, &code);
+        if (!problem && b->split.count <= (uint64_t)b->info->block_size) {
+            code = EXIT_DATA;
+            problem = "has too few tokens for block_size";
+        }
+        if (problem) {
+            die(code, "--tokens=%s: %s", b->tokens, problem);
+        }
+        return;
+    }
     const int file = open(b->tokens, O_RDONLY | O_CLOEXEC);
     struct stat status;
     if (file < 0 || fstat(file, &status) != 0) {
@@ -126,7 +140,9 @@ static void bench_open_tokens(struct bench *b) {
 }
 
 static void bench_close_tokens(struct bench *b) {
-    if (b->tokens) {
+    if (b->split.shard_count) {
+        split_close(&b->split);
+    } else if (b->tokens) {
         close(b->split.file);
     }
 }

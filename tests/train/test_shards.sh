@@ -97,6 +97,9 @@ make_it sample CONFIG=fine.lua START="3 6 9" SAMPLE="--num_samples=1 --max_new_t
 check "samples are ids" grep -Eq '^3 6 9( [0-9]+){4}$' "$tmp/log"
 make_it sample CONFIG=fine.lua START="3 400" SAMPLE="--num_samples=1"
 check "a prompt is ids of the vocabulary" says "line 1, character 3"
+make_it export CONFIG=fine.lua NAME=fine FORMAT=hf TO=hf
+check "exported" ends 0
+check "without files of a tokenizer, of which nothing is known" eval '[ -f hf/config.json ] && [ ! -e hf/vocab.json ]'
 make_it inspect FILE=data/fine VERIFY=1
 check "inspected" says '1,305 tokens'
 check "in shards" says '3 shards'
