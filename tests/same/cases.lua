@@ -64,6 +64,8 @@ cases.list = {
     dropout = 0.1 },
   { name = "large_vocabulary", n_layer = 2, n_head = 1, n_embd = 8, block_size = 19, batch_size = 2, vocab_size = 1031,
     logits_rows = 19, recompute = "gelu", init = "pytorch", bias = true },
+  { name = "wide_vocabulary", n_layer = 1, n_head = 1, n_embd = 8, block_size = 5, batch_size = 2, vocab_size = 65600,
+    bias = true },
   { name = "recompute_gelu", n_layer = 3, n_head = 2, n_embd = 24, block_size = 16, batch_size = 2, bias = true,
     recompute = "gelu", activation = "gelu_tanh", dropout = 0.1 },
 
