@@ -52,7 +52,8 @@ return {
     from = "const bool synced = sync_names(inside);", to = "const bool synced = true;",
     tests = "torture/test_power" },
   { what = "an exported folder's name is not synced", file = "runtime/base/new_folder.c",
-    from = "const bool good = sync_names(folder->path);", to = "const bool good = true;", tests = "torture/test_power" },
+    from = "const bool good = sync_names(folder->path);", to = "const bool good = true;",
+    tests = "torture/test_power" },
 
   -- ---- sizes and offsets of files that others may have written -----------------------------------
   { what = "a tensor may end behind the file's end", file = "runtime/files/safetensors.c",

@@ -1,9 +1,9 @@
 #!/bin/sh
-# test_sanitizers.sh: trainer, sampler, prepare, bench, eval, import and inspect as whole programs, with ASan, UBSan and
-# LSan, with TSan, and in valgrind: train with previews and tables, a stop by a signal, resume, evaluate, finetune, keep an
-# earlier run, refuse a damaged file; sample from a prompt, with each way to choose, attention, threads; all kinds of data
-# sets; the loss of a text; a model of others, and what it is. Each ends with the code that it should, and without a
-# report. The quick part has a few of these.
+# test_sanitizers.sh: trainer, sampler, prepare, bench, eval, import, export and inspect as whole programs, with ASan,
+# UBSan and LSan, with TSan, and in valgrind: train with previews and tables, a stop by a signal, resume, evaluate,
+# finetune, keep an earlier run, refuse a damaged file; sample from a prompt, with each way to choose, attention, threads;
+# all kinds of data sets; the loss of a text; a model of others, what it is, and one made theirs. Each ends with the code
+# that it should, and without a report. The quick part has a few of these.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -124,29 +124,39 @@ evaluations() { # folder of programs, threads
         check "$name: of no text" ends 66 "$1/eval" $few --text="$tmp/none"
     }
 }
-# Import is run by gen/import.lua.
-imports() { # program
+# Import and export are run by gen/import.lua and gen/export.lua.
+wrapped() { # program words...
     mkdir -p "$tmp/wrapped"
-    printf '#!/bin/sh\nexec %s %s "$@"\n' "$under" "$1" >"$tmp/wrapped/import"
-    chmod +x "$tmp/wrapped/import"
+    tool=${1##*/}
+    printf '#!/bin/sh\nexec %s %s "$@"\n' "$under" "$1" >"$tmp/wrapped/$tool"
+    chmod +x "$tmp/wrapped/$tool"
+    shift
     kept=$under
     under=
-    ends 0 lua5.4 -E gen/import.lua --build="$tmp/wrapped" --out="$tmp/imported" --name=model "$tmp/hf"
+    ends 0 lua5.4 -E "gen/$tool.lua" --build="$tmp/wrapped" "$@"
     good=$?
     under=$kept
     return $good
 }
 tools() { # folder of programs
-    rm -rf "$tmp/imported" "$tmp/hf"
-    mkdir "$tmp/hf"
+    rm -rf "$tmp/imported" "$tmp/hf" "$tmp/exported"
+    mkdir "$tmp/hf" "$tmp/exported"
     check "$name: a model to import" lua5.4 tests/train/hf.lua "$tmp/hf" shards=3
-    check "$name: import" imports "$1/import"
+    check "$name: import" wrapped "$1/import" --out="$tmp/imported" --name=model "$tmp/hf"
     ckpt=$tmp/imported/model/ckpt.safetensors
     check "$name: what it is" ends 0 "$1/inspect" --file="$ckpt" --verify=1
     check "$name: of several files" ends 0 "$1/inspect" --file="$tmp/hf/model.safetensors.index.json"
     check "$name: a data set" ends 0 "$1/inspect" --file="$tmp/sets/made" --verify=1
     head -c 9999 "$ckpt" >"$tmp/half"
     check "$name: half a file" ends 65 "$1/inspect" --file="$tmp/half"
+    check "$name: a model to export" lua5.4 tests/train/checkpoint.lua "$tmp/exported/ckpt.safetensors" bias=false
+    for format in hf gguf llmc safetensors; do
+        check "$name: export to $format" wrapped "$1/export" --checkpoint="$tmp/exported/ckpt.safetensors" \
+            --format=$format --type=bfloat16 --to="$tmp/exported/$format"
+        check "$name: what it is: $format" ends 0 "$1/inspect" --file="$tmp/exported/$format" --verify=1
+    done
+    check "$name: import of what was exported" wrapped "$1/import" --out="$tmp/imported" --name=back "$tmp/exported/hf"
+    check "$name: of GGUF" wrapped "$1/import" --out="$tmp/imported" --name=gguf "$tmp/exported/gguf"
 }
 sets() { # program
     rm -rf "$tmp/sets"
@@ -194,7 +204,7 @@ tool() { # name, asan or tsan, its flag
 tool prepare asan address,undefined || exit 1
 sets "$tmp/prepare"
 if [ -n "$all" ]; then
-    tool import asan address,undefined && tool inspect asan address,undefined || exit 1
+    for made in import export inspect; do tool $made asan address,undefined || exit 1; done
     tools "$tmp"
     evaluations build/asan/resume/cpu 3
 fi
@@ -229,7 +239,7 @@ name=valgrind
 if command -v valgrind >/dev/null; then
     # the pool's threads run until the end, and their memory with them: not lost, though it says "possibly"
     under="valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite"
-    make build/prepare build/import build/inspect >"$tmp/log" 2>&1 || exit 1
+    make build/prepare build/import build/export build/inspect >"$tmp/log" 2>&1 || exit 1
     sets build/prepare
     if [ -n "$all" ]; then
         # it knows no AVX-512
@@ -247,5 +257,5 @@ else
     skipped=$((skipped + 1))
 fi
 
-reached "ASan, UBSan, LSan, TSan, valgrind on trainer, sampler, bench, eval, prepare, import, inspect" "$runs runs, $reports reports"
+reached "ASan, UBSan, LSan, TSan, valgrind on trainer, sampler, bench, eval, prepare, import, export, inspect" "$runs runs, $reports reports"
 finish
