@@ -183,11 +183,13 @@ static void export_gguf_tokenizer(struct export_gguf *g, const struct tokenizer 
     export_gguf_flag(g, "tokenizer.ggml.add_eos_token", false);
     if (!has_end && end < tokenizer->vocab_size) {
         size_t length;
+        char shown[2 * TOKENIZER_TOKEN_MAX];
         const char *text = tokenizer_decode(tokenizer, end, &length);
+        const size_t bytes = gpt2_show(text, length, shown);
         printf(
             "llama.cpp ends a text at one token at least, and this tokenizer has none for it: it "
             "will be token %d, '%.*s'\n",
-            end, (int)length, text);
+            end, (int)bytes, shown);
     }
 }
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # gguf.sh: GGUF files beside llama.cpp's: what its own writer makes, in each type that is read, is imported to the bit;
-# what make export writes is read by it, with the same ids, log-probabilities and text: `make gguf-parity`. Needs Python,
-# a network, and data/gpt2.
+# what make export writes is what its converter makes of the model in Hugging Face's folder, and is read by it, with the
+# same ids, log-probabilities and text: `make gguf-parity`. Needs Python, a network, and data/gpt2. The converter is in an
+# environment of its own, since it brings another gguf; CONVERTER=path names one, as VENV=path does for the rest.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 here=tests/reference
@@ -9,6 +10,9 @@ venv=${VENV:-build/venv-gguf}
 . tests/reference/venv.sh
 . tests/check.sh
 [ -n "${VENV-}" ] || update_venv "$venv" llama.cpp 'gguf, xllamacpp' numpy gguf xllamacpp
+converter=${CONVERTER:-build/venv-converter}
+[ -n "${VENV-}${CONVERTER-}" ] ||
+    update_venv "$converter" "llama.cpp's converter" 'torch, transformers' torch transformers convert-hf-to-gguf pyyaml tqdm
 "$venv/bin/python" -c 'from importlib.metadata import version
 print("gguf-parity:", *(name + " " + version(name) for name in ("gguf", "xllamacpp", "numpy")))'
 out=build/gguf-parity
@@ -81,6 +85,26 @@ for name in F32 chars untied; do
     done
     told "$name: 200 texts" says ids $name float32
 done
+converted() { # type, in the converter's words
+    "$converter/bin/convert-hf-to-gguf" "$out/hf" --outtype "$2" --outfile "$out/converted.gguf" >"$tmp/converter" 2>&1 ||
+        { tail -n 3 "$tmp/converter"; return 1; }
+    python same "$out/F32/F32-$1.gguf" "$out/converted.gguf"
+}
+back() {
+    lua5.4 gen/import.lua --out "$out" --name converted "$out/converted.gguf" &&
+        cmp "$out/converted/ckpt.safetensors" "$out/F32/ckpt.safetensors"
+}
+if [ -x "$converter/bin/convert-hf-to-gguf" ]; then
+    check "a folder of Hugging Face's" lua5.4 gen/export.lua --checkpoint "$out/F32/ckpt.safetensors" --format hf --to "$out/hf"
+    for words in 'bfloat16 bf16' 'float16 f16' 'q8_0 q8_0' 'float32 f32'; do
+        # shellcheck disable=SC2086
+        check "llama.cpp's converter writes the same in ${words% *}" converted $words
+    done
+    check "which is imported to the byte" back
+else
+    skipped=$((skipped + 1))
+    echo "gguf-parity: llama.cpp's converter: skipped: CONVERTER=path names no environment with it"
+fi
 same_text() { # name, prompt
     "build/$1/cpu/sample" --checkpoint="$out/$1/ckpt.safetensors" --start="$2" --num_samples=1 --max_new_tokens=64 \
         --top_k=1 | sed '$d' >"$out/ours" || return # the last line ends the sample

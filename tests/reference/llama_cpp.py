@@ -1,11 +1,12 @@
 """llama.cpp's side of `make gguf-parity`: gguf, its writer and reader of files, and xllamacpp, its server.
 
-    gguf.py make FILE TYPE                a random GPT-2 with GPT-2's tokenizer, as gguf writes it
-    gguf.py imported FILE CHECKPOINT      whether an import has the numbers that gguf reads, to the bit
-    gguf.py exported FILE CHECKPOINT      whether an export has the numbers that gguf would store, to the bit
-    gguf.py ids FILE CHECKPOINT           200 texts, tokenized by llama.cpp and by us
-    gguf.py numbers FILE CHECKPOINT       log-probabilities of all tokens, by llama.cpp and by a reference in double
-    gguf.py greedy FILE CHECKPOINT PROMPT COUNT OURS     the likeliest tokens after a prompt, beside our sampler's text
+    llama_cpp.py make FILE TYPE                a random GPT-2 with GPT-2's tokenizer, as gguf writes it
+    llama_cpp.py imported FILE CHECKPOINT      whether an import has the numbers that gguf reads, to the bit
+    llama_cpp.py exported FILE CHECKPOINT      whether an export has the numbers that gguf would store, to the bit
+    llama_cpp.py same FILE THEIRS              whether an export is what llama.cpp's converter writes
+    llama_cpp.py ids FILE CHECKPOINT           200 texts, tokenized by llama.cpp and by us
+    llama_cpp.py numbers FILE CHECKPOINT       log-probabilities of all tokens, by llama.cpp and by a reference in double
+    llama_cpp.py greedy FILE CHECKPOINT PROMPT COUNT OURS     the likeliest tokens after a prompt, beside our sampler's text
 """
 
 import json
@@ -133,6 +134,16 @@ def exported(path, checkpoint):
         theirs = gguf.quants.quantize(values, tensor.tensor_type)
         assert tensor.data.tobytes() == theirs.tobytes(), tensor.name
     print(len(found), "tensors are what gguf stores")
+
+
+def same(path, theirs):
+    ours, found = gguf.GGUFReader(path), gguf.GGUFReader(theirs)
+    tensors = [{t.name: (t.tensor_type, list(t.shape), t.data.tobytes()) for t in file.tensors} for file in (ours, found)]
+    assert tensors[0] == tensors[1]
+    alone = {"diecast.config", "general.alignment", "gpt2.vocab_size", "general.name", "general.size_label"}
+    keys = [{k: f.contents() for k, f in file.fields.items() if k not in alone and not k.startswith("GGUF.")}
+            for file in (ours, found)]
+    assert keys[0] == keys[1], {k for k in keys[0] | keys[1] if keys[0].get(k) != keys[1].get(k)}
 
 
 # ---- llama.cpp --------------------------------------------------------------------------------------
@@ -298,8 +309,8 @@ def greedy(path, checkpoint, prompt, count, ours):
 
 def main():
     command, path, *words = sys.argv[1:]
-    if command == "make":
-        make(path, *words)
+    if command in ("make", "same"):
+        {"make": make, "same": same}[command](path, *words)
     else:
         {"imported": imported, "exported": exported, "ids": ids, "numbers": numbers, "greedy": greedy}[command](
             path, Checkpoint(words[0]), *words[1:])

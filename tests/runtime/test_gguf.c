@@ -3,6 +3,8 @@
 #include "runtime/files/files.h"
 #include "tests/runtime/suite.h"
 
+#include <math.h>
+
 static struct safetensors file;
 static char error[SAFETENSORS_ERROR];
 static char made[4096];
@@ -191,6 +193,29 @@ START_TEST(halves_of_a_byte_are_numbers) {
 }
 END_TEST
 
+START_TEST(blocks_are_stored_as_ggml_does) {
+    float x[96] = {127, 0.5f, -0.5f, 2.5f, -2.5f, 1.4f, -126.6f}, y[96];
+    char stored[3 * 34];
+    x[64] = -4;
+    x[65] = 1;
+    x[95] = 0x1p-140f;
+    blocks_store(x, 96, stored);
+    const signed char *q = (const signed char *)stored + 2;
+    ck_assert(q[0] == 127 && q[1] == 1 && q[2] == -1 && q[3] == 3 && q[4] == -3); // halves go away
+    ck_assert(q[5] == 1 && q[6] == -127 && q[31] == 0);
+    ck_assert(q[34 + 0] == 0 && q[34 + 31] == 0); // a block of zeros
+    ck_assert(q[68] == -127 && q[69] == 32 && q[99] == 0);
+    blocks_read("Q8_0", stored, 0, 96, y);
+    ck_assert(y[0] == 127 && y[3] == 3 && y[32] == 0 && fabsf(y[64] + 4) < 0.002f);
+    blocks_read("Q8_0", stored, 64, 32, y);
+    ck_assert(fabsf(y[1] - 1) < 0.01f);
+    x[64] = x[65] = 0; // what is left is less than a scale can be
+    blocks_store(x + 64, 32, stored);
+    blocks_read("Q8_0", stored, 0, 32, y);
+    ck_assert(y[31] == 0);
+}
+END_TEST
+
 // ---- what is not --------------------------------------------------------------------------------
 
 START_TEST(cut_files_are_refused) {
@@ -331,9 +356,10 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        pairs_and_tensors_are_found,    halves_of_a_byte_are_numbers, cut_files_are_refused,
-        wrong_numbers_are_refused,      nothing_is_there_twice,       other_files_are_named,
-        files_without_tensors_are_read,
+        blocks_are_stored_as_ggml_does, pairs_and_tensors_are_found,
+        halves_of_a_byte_are_numbers,   cut_files_are_refused,
+        wrong_numbers_are_refused,      nothing_is_there_twice,
+        other_files_are_named,          files_without_tensors_are_read,
     };
     return suite_main("gguf", tests, sizeof tests / sizeof *tests);
 }
