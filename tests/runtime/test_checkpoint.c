@@ -219,10 +219,11 @@ static void write_metadata(const char *const *metadata, int pairs) {
 // Writes a checkpoint with one value replaced, or without it if value is NULL.
 static void write_with(const char *key, const char *value) {
     const char *good[] = {
-        "format",       "pt", "iter",          "9",     "updates",   "7",
-        "skipped",      "2",  "loss_scale",    "0",     "finished",  "false",
-        "bad_in_a_row", "1",  "train_loss",    "0.5",   "val_loss",  "nan",
-        "config",       "",   "best_val_loss", "1.5e0", "tokenizer", FAKE_TOKENIZER,
+        "format",           "pt",  "iter",          "9",     "updates",   "7",
+        "skipped",          "2",   "loss_scale",    "0",     "finished",  "false",
+        "bad_in_a_row",     "1",   "train_loss",    "0.5",   "val_loss",  "nan",
+        "config",           "",    "best_val_loss", "1.5e0", "tokenizer", FAKE_TOKENIZER,
+        "training_seconds", "2.5",
     };
     int pairs = (int)(sizeof good / sizeof good[0] / 2);
     for (int i = 0; i < pairs; i++) {
@@ -286,6 +287,10 @@ START_TEST(numbers_are_read_strictly) {
         {"val_loss", "nan(1)"},
         {"loss_scale", "nan"},
         {"loss_scale", "1e400"},
+        {"training_seconds", "soon"},
+        {"training_seconds", "-1"},
+        {"training_seconds", "inf"},
+        {"training_seconds", "1e13"},
         {"finished", "True"},
         {"finished", ""},
     };
