@@ -126,7 +126,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity hf-parity gguf-parity nanogpt-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity hf-parity gguf-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -458,6 +458,9 @@ tokenizer-parity: build/prepare build/encode ## GPT-2's tokenizer beside tiktoke
 
 logs-parity: ## TensorBoard itself reads a run's event files; Python and a network
 	$(Q)tests/reference/tensorboard.sh
+
+hellaswag-parity: ## HellaSwag's file and choices beside PyTorch's; Python and a network
+	$(Q)tests/reference/hellaswag.sh
 
 hf-parity: ## an imported model beside transformers' own: losses, text; Python and a network
 	$(Q)tests/reference/hf.sh

@@ -27,15 +27,15 @@ enum {
 };
 #define CHOICES_MAKE "'make data EVAL=hellaswag TEXT=hellaswag_val.jsonl' makes it"
 
-struct reading {
+struct choices_reading {
     struct choices *choices;
     char *error;
     enum exit_code *code;
 };
 
-static bool choices_fail(struct reading *r, enum exit_code code, const char *format, ...)
+static bool choices_fail(struct choices_reading *r, enum exit_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-static bool choices_fail(struct reading *r, enum exit_code code, const char *format, ...) {
+static bool choices_fail(struct choices_reading *r, enum exit_code code, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(r->error, CHOICES_ERROR, format, arguments);
@@ -47,7 +47,7 @@ static bool choices_fail(struct reading *r, enum exit_code code, const char *for
 // ---- files --------------------------------------------------------------------------------------
 
 // Opens a regular file and gets its size. Its descriptor, or -1.
-static int choices_file(struct reading *r, const char *path, int64_t *bytes) {
+static int choices_file(struct choices_reading *r, const char *path, int64_t *bytes) {
     struct stat status;
     const int file = file_open(path, O_RDONLY, &status);
     if (file < 0) {
@@ -66,7 +66,8 @@ static int choices_file(struct reading *r, const char *path, int64_t *bytes) {
     return -1;
 }
 
-static bool choices_take(struct reading *r, const char *path, int file, void *to, size_t bytes) {
+static bool choices_take(struct choices_reading *r, const char *path, int file, void *to,
+                         size_t bytes) {
     for (size_t at = 0; at < bytes;) {
         const ssize_t got = read(file, (char *)to + at, bytes - at);
         if (got < 0 && errno == EINTR) {
@@ -95,7 +96,7 @@ static bool choices_tokens(struct choices *c, const uint16_t *tokens, size_t cou
 }
 
 // Checks item `i`, which begins where `left` uint16s are left. *length of them are the item's.
-static bool choices_check(struct reading *r, int i, const uint16_t *item, size_t left,
+static bool choices_check(struct choices_reading *r, int i, const uint16_t *item, size_t left,
                           size_t *length) {
     const char *path = r->choices->path;
     if (left < CHOICES_BEFORE) {
@@ -150,7 +151,7 @@ static bool choices_check(struct reading *r, int i, const uint16_t *item, size_t
 }
 
 // Finds the items among all of the file's `count` uint16s. `longest` is what the header states.
-static bool choices_find(struct reading *r, size_t count, int32_t longest) {
+static bool choices_find(struct choices_reading *r, size_t count, int32_t longest) {
     struct choices *c = r->choices;
     size_t at = CHOICES_HEADER / 2, length = 0, most = 0;
     for (int i = 0; i < c->count; i++, at += length) {
@@ -174,7 +175,7 @@ static bool choices_find(struct reading *r, size_t count, int32_t longest) {
     return true;
 }
 
-static bool choices_read(struct reading *r, int file, int64_t bytes) {
+static bool choices_read(struct choices_reading *r, int file, int64_t bytes) {
     struct choices *c = r->choices;
     int32_t header[CHOICES_HEADER / sizeof(int32_t)];
     if (bytes < CHOICES_HEADER) {
@@ -219,7 +220,8 @@ char *choices_meta_path(const char *path) {
     return allocate_print("a path", "%.*s.json", (int)(bin ? stem : length), path);
 }
 
-static bool choices_meta_check(struct reading *r, const char *path, const struct json *json) {
+static bool choices_meta_check(struct choices_reading *r, const char *path,
+                               const struct json *json) {
     struct choices *c = r->choices;
     char *hash = json_string(json, json_get(json, 0, "xxh3"));
     c->tokenizer = json_string(json, json_get(json, 0, "tokenizer"));
@@ -254,7 +256,7 @@ static bool choices_meta_check(struct reading *r, const char *path, const struct
 }
 
 // Reads NAME.json, if there is one.
-static bool choices_meta(struct reading *r) {
+static bool choices_meta(struct choices_reading *r) {
     char *path = choices_meta_path(r->choices->path);
     int64_t bytes;
     bool good = !path_is_there(path);
@@ -288,7 +290,7 @@ static bool choices_meta(struct reading *r) {
 
 bool choices_open(struct choices *choices, const char *path, char error[CHOICES_ERROR],
                   enum exit_code *code) {
-    struct reading r = {choices, error, code};
+    struct choices_reading r = {choices, error, code};
     int64_t bytes;
     *choices = (struct choices){.path = allocate_copy(path, strlen(path), "a path")};
     const int file = choices_file(&r, path, &bytes);

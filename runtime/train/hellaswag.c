@@ -45,13 +45,13 @@ void hellaswag_close(struct hellaswag *h) {
 
 // Where an ending's targets are in a row of T: [first, last). The row begins with token `skipped`
 // of the context and the ending.
-struct span {
+struct targets_span {
     int first, last, skipped;
 };
-static struct span hellaswag_span(const struct choice *item, int ending, int T) {
+static struct targets_span hellaswag_span(const struct choice *item, int ending, int T) {
     const int context = item->part[0].count, count = item->part[1 + ending].count;
     const int over = context + count - 1 - T; // the ending's last token is no input
-    struct span span = {.skipped = over > 0 ? over : 0};
+    struct targets_span span = {.skipped = over > 0 ? over : 0};
     span.last = context + count - 1 - span.skipped;
     span.first = context - 1 > span.skipped ? context - 1 - span.skipped : 0;
     return span;
@@ -69,7 +69,7 @@ static void hellaswag_fill(const struct hellaswag *h, int64_t row, int T, int32_
     }
     const struct choice item = choices_item(&h->items, (int)(row / CHOICES));
     const struct choice_tokens context = item.part[0], ending = item.part[1 + row % CHOICES];
-    const struct span span = hellaswag_span(&item, (int)(row % CHOICES), T);
+    const struct targets_span span = hellaswag_span(&item, (int)(row % CHOICES), T);
     for (int t = 0; t < span.last; t++) {
         const int at = t + span.skipped, next = at + 1 - context.count;
         tokens[t] = at < context.count ? context.tokens[at] : ending.tokens[at - context.count];
@@ -82,7 +82,7 @@ static void hellaswag_fill(const struct hellaswag *h, int64_t row, int T, int32_
 static void hellaswag_add(struct hellaswag *h, int64_t row, int T, const float *losses) {
     const struct choice item = choices_item(&h->items, (int)(row / CHOICES));
     const int ending = (int)(row % CHOICES);
-    const struct span span = hellaswag_span(&item, ending, T);
+    const struct targets_span span = hellaswag_span(&item, ending, T);
     double sum = 0;
     for (int t = span.first; t < span.last; t++) {
         sum += losses[t];

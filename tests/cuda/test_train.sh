@@ -1,7 +1,8 @@
 #!/bin/sh
 # test_train.sh: whole CUDA trainers, run on the CPU by the emulator: PyTorch's numbers, the CPU
-# backend's losses, resumes, the same bytes under every schedule, recompute, float16's loss scaler,
-# numbers that are not finite, and the message without a device. Needs no GPU and no nvcc.
+# backend's losses and choices of HellaSwag, resumes, the same bytes under every schedule, recompute,
+# float16's loss scaler, numbers that are not finite, and the message without a device. Needs no GPU
+# and no nvcc.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -76,7 +77,7 @@ agree() { # two folders, steps
     untimed "$tmp/$2/metrics.jsonl" >"$tmp/b"
     lua5.4 - "$tmp/a" "$tmp/b" "$3" <<'LUA'
 local a, b, steps = io.open(arg[1]):read("a"), io.open(arg[2]):read("a"), 0
-local limits = { loss = 1e-5, train_loss = 1e-5, val_loss = 1e-5, grad_norm = 1e-4 }
+local limits = { loss = 1e-5, train_loss = 1e-5, val_loss = 1e-5, val_bpb = 1e-5, grad_norm = 1e-4 }
 local function numbers(text)
   local list = {}
   for key, value in text:gmatch('"([%w_]+)":([^,}]+)') do list[#list + 1] = { key, value } end
@@ -126,6 +127,22 @@ for to in cpu cuda; do
     check "resumes on $to with the same losses" agree cpu to_$to 12
 done
 
+# HellaSwag, of items of the data set's tokens: inspect says the hash of their file.
+items=$tmp/hellaswag/hellaswag_val
+mkdir "$tmp/hellaswag"
+vocabulary=$(sed -n 's/.*"vocab_size": \([0-9]*\).*/\1/p' "$tmp/fox/meta.json")
+makes_items() {
+    make build/inspect && lua5.4 tests/train/hellaswag.lua tokens "$items.bin" "$vocabulary" &&
+        hash=$(build/inspect --file="$items.bin" | sed -n 's/^  hash *//p') &&
+        tokenizer=$(grep '"tokenizer"' "$tmp/fox/meta.json") &&
+        echo "{ $tokenizer \"xxh3\": \"$hash\" }" >"$items.json"
+}
+check "items of HellaSwag's form" makes_items
+check "the CPU's trainer, with HellaSwag" train "$plain" cpu_asked --max_iters=5 --hellaswag_interval=2
+check "float32, with HellaSwag" train "$exact" asked --max_iters=5 --hellaswag_interval=2
+check "the CPU's losses, and choices" agree cpu_asked asked 6
+check "of which there are three" sh -c "[ \$(grep -c hellaswag_sum '$tmp/asked/metrics.jsonl') = 3 ]"
+
 # ---- the same bytes ---------------------------------------------------------------------------------
 
 check "bfloat16" train "$rounded" straight --max_iters=11
@@ -142,6 +159,10 @@ for schedule in descending random:1; do
     unset EMULATOR_SCHEDULE
     check "the same bytes $schedule" same_bytes straight $schedule
 done
+check "bfloat16, with HellaSwag" train "$rounded" asked_too --max_iters=11 --hellaswag_interval=3
+tensors "$tmp/straight/state.safetensors" >"$tmp/a"
+tensors "$tmp/asked_too/state.safetensors" >"$tmp/b"
+check "the same tensors, with HellaSwag" cmp "$tmp/a" "$tmp/b"
 check "a run to be stopped" train "$rounded" stopped --max_iters=5
 check "resumes" train "$rounded" stopped --max_iters=11 --init_from=resume
 check "stopped, the same bytes" same_bytes straight stopped

@@ -2,6 +2,7 @@
 --
 --   lua5.4 tests/train/hellaswag.lua items FILE            writes 40 lines, always the same
 --   lua5.4 tests/train/hellaswag.lua count FILE PROGRAM CHECKPOINT FOLDER
+--   lua5.4 tests/train/hellaswag.lua tokens FILE V         writes llm.c's file of 10 items of tokens below V
 --
 -- count asks the program for the mean loss of the texts "context" and "context ending", and takes one sum from the
 -- other: that is the ending's. It prints the numbers of items whose right ending has the lowest mean, and sum, and the
@@ -34,6 +35,23 @@ if verb == "items" then
       endings = endings }, { keyorder = { "ind", "activity_label", "ctx", "label", "endings" } }) .. "\n"
   end
   files.write(path, table.concat(lines))
+  return
+end
+
+if verb == "tokens" then
+  local items, longest = {}, 0
+  for i = 1, 10 do
+    local parts, count = {}, 5
+    for p = 1, 5 do
+      local tokens = {}
+      for t = 1, draw(p == 1 and 20 or 6) do tokens[t] = ("<I2"):pack(draw(math.tointeger(program)) - 1) end
+      parts[p] = ("<I2"):pack(#tokens) .. table.concat(tokens)
+      count = count + 1 + #tokens
+    end
+    items[i] = ("<I2I2I2I2I2"):pack(65535, 2 * count, i - 1, draw(4) - 1, 4) .. table.concat(parts)
+    longest = math.max(longest, 2 * count)
+  end
+  files.write(path, ("<i4i4i4i4"):pack(20240522, 1, #items, longest) .. ("\0"):rep(1008) .. table.concat(items))
   return
 end
 
