@@ -1,7 +1,7 @@
 #!/bin/sh
 # test_earlier.sh: this build resumes what an earlier one made: stopped runs, a finetuned one, half a sweep, with data;
-# each ends with the tensors and losses that the earlier build had. It also samples from a finished run's checkpoint and
-# makes reports of all of them. make.sh lists the files; made.txt has the commit that made them.
+# each ends with the tensors and losses that the earlier build had. It also samples from a finished run's checkpoint,
+# exports and imports it, and makes reports of all of them. make.sh lists the files; made.txt has the commit that made them.
 # shares: runtime/generic
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -75,6 +75,23 @@ text=tests/earlier/data/harbour/input.txt
 check "the text" build/prepare --text=$text --out="$tmp/again" --name=harbour \
     --sha256="$(sha256sum <$text | cut -d ' ' -f 1)"
 for file in train.bin val.bin; do check "gives the same $file" cmp "$tmp/again/$file" tests/earlier/data/harbour/$file; done
+
+# ---- to other tools, and back -------------------------------------------------------------------------
+
+earlier=tests/earlier/runs/finished/ckpt.safetensors
+make build/inspect build/export build/import >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+check "the metadata is of earlier trainers" grep -aq '"format":"diecast"' $earlier
+inspected() {
+    build/inspect --file="$1" --verify=1 >"$tmp/log" && says "$2" && says 'verified: 17 of 17 tensors have a hash'
+}
+check "a checkpoint is inspected" inspected $earlier 'ckpt.safetensors: a checkpoint; 17 tensors'
+back() { # what is imported, name
+    lua5.4 -E gen/import.lua --out="$tmp" --name="$2" "$1" && tensors $earlier >"$tmp/own" &&
+        tensors "$tmp/$2/ckpt.safetensors" | cmp - "$tmp/own"
+}
+check "and exported" lua5.4 -E gen/export.lua --checkpoint=$earlier --format=hf --to="$tmp/hf"
+check "and imported again" back "$tmp/hf" from_hf
+check "or as it is" back $earlier from_itself
 
 # ---- half a sweep -------------------------------------------------------------------------------------
 
