@@ -134,7 +134,9 @@ local function derive(c)
     end
   end
   if c.qkv_bias == nil then c.qkv_bias = c.bias end
-  c.n_ff = 4 * c.n_embd
+  -- The width that n_ff means, which is said in one way.
+  c.ff_width = c.n_ff > 0 and c.n_ff or 4 * c.n_embd
+  if c.ff_width == 4 * c.n_embd then c.n_ff = 0 end
   c.head_size = c.n_head > 0 and c.n_embd // c.n_head or 0
   if c.isa == "native" then c.isa = machine.isa() end
   c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
@@ -147,7 +149,7 @@ end
 -- Loads the configs at `paths` and the "key=value" strings of `assignments`, later ones winning,
 -- then what `options` gives: backend, data_dir, and warn(line), stderr by default; with `source`, the
 -- place that the assignments are from, no config has to be named. Returns a table
--- with a value for every key, and name, source, n_ff, head_size. Raises { code, message }.
+-- with a value for every key, and name, source, ff_width, head_size. Raises { code, message }.
 function config.load(paths, assignments, options)
   paths, assignments, options = paths or {}, assignments or {}, options or {}
   if not paths[1] and not options.source then

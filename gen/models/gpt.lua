@@ -26,7 +26,7 @@ local function initial(c)
 end
 
 function gpt.forward(g, c, rows)
-  local C, F, V, T = c.n_embd, c.n_ff, c.vocab_size, c.block_size
+  local C, F, V, T = c.n_embd, c.ff_width, c.vocab_size, c.block_size
   local init = initial(c)
   local site = 0
 

@@ -3,9 +3,9 @@
 local ops = {}
 
 -- About how many operations one element takes: polynomial, division, selects.
-local cost = { gelu_erf = 30, gelu_tanh = 30, relu = 1, silu = 20 }
+local cost = { gelu_erf = 30, gelu_tanh = 30, relu = 1, silu = 20, relu2 = 2 }
 
-for _, name in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
+for _, name in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu", "relu2" }) do
   ops[#ops + 1] = {
     name = name,
     inputs = { { "x", "N C" } },

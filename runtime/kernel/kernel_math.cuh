@@ -109,6 +109,15 @@ DEVICE float relu_grad(float x) {
     return x > 0.0f ? 1.0f : 0.0f;
 }
 
+// The square of relu.
+DEVICE float relu2(float x) {
+    return relu(x) * relu(x);
+}
+
+DEVICE float relu2_grad(float x) {
+    return 2.0f * relu(x);
+}
+
 DEVICE float silu(float x) {
     return x * sigmoid(x);
 }
@@ -132,6 +141,8 @@ VEC_FUNCTION(gelu_tanh)
 VEC_FUNCTION(gelu_tanh_grad)
 VEC_FUNCTION(relu)
 VEC_FUNCTION(relu_grad)
+VEC_FUNCTION(relu2)
+VEC_FUNCTION(relu2_grad)
 VEC_FUNCTION(silu)
 VEC_FUNCTION(silu_grad)
 #undef VEC_FUNCTION

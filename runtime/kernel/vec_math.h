@@ -210,6 +210,16 @@ VEC_INLINE vec relu_grad(vec x) {
     return vec_select(x > 0.0f, vec_splat(1.0f), vec_splat(0.0f));
 }
 
+// The square of relu.
+VEC_INLINE vec relu2(vec x) {
+    const vec r = relu(x);
+    return r * r;
+}
+
+VEC_INLINE vec relu2_grad(vec x) {
+    return 2.0f * relu(x);
+}
+
 VEC_INLINE vec silu(vec x) {
     return x / (1.0f + vec_exp(-x));
 }

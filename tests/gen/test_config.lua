@@ -93,7 +93,7 @@ check.test("defaults are nanoGPT's", function()
     grad_clip = 1.0, decay_lr = true, warmup_iters = 2000, lr_decay_iters = 600000,
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,
     tensorboard = false, csv = false, report = false, verify = false,
-    has_dropout = false, vocab_size = 65, n_ff = 3072, head_size = 64, name = "x",
+    has_dropout = false, vocab_size = 65, n_ff = 0, ff_width = 3072, head_size = 64, name = "x",
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
   for name, value in pairs(defaults) do check.equal(c[name], value, name) end
@@ -151,7 +151,7 @@ check.test("later files and assignments win", function()
   check.equal(c.name, "a")
   check.equal(c.source, a)
   check.equal(c.head_size, 2)
-  check.equal(c.n_ff, 32)
+  check.equal(c.ff_width, 32)
 end)
 
 check.test("assignments and options may be left out", function()
@@ -187,7 +187,7 @@ end)
 check.test("a bigram has no transformer's keys", function()
   local text = "return { model = 'bigram', block_size = 8 }"
   local c = load_text(text, "n_layer=3", "bias=true", "norm=rmsnorm", "activation=relu", "n_head=5")
-  for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, head_size = 0,
+  for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, ff_width = 0, head_size = 0,
     bias = false, qkv_bias = false, tie_weights = false, norm = "layernorm", activation = "gelu_erf" }) do
     check.equal(c[name], value, name)
   end
@@ -308,7 +308,7 @@ local refusals = {
   { "return { dataset = 4 }", place .. "dataset = 4 is a number; wanted a string" },
   { "return { activation = 4 }", place .. "activation = 4; wanted one of gelu_erf, gelu_tanh" },
   { "return { activation = 'gelu' }",
-    place .. "activation = 'gelu'; wanted one of gelu_erf, gelu_tanh, relu, silu" },
+    place .. "activation = 'gelu'; wanted one of gelu_erf, gelu_tanh, relu, silu, relu2" },
   { "return { model = 'rnn' }", place .. "model = 'rnn'; wanted one of gpt, bigram" },
   { "return { isa = 'sse' }", place .. "isa = 'sse'; wanted one of native, avx512, avx2" },
   { "return { n_head = 5, n_embd = 384 }", place .. "n_head = 5 does not divide n_embd = 384" },

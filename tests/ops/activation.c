@@ -15,6 +15,10 @@ static double relu(double x) {
     return x > 0 ? x : 0;
 }
 
+static double relu2(double x) {
+    return relu(x) * relu(x);
+}
+
 static double silu(double x) {
     return x / (1 + exp(-x));
 }
@@ -25,7 +29,7 @@ static void each(const struct op *op, double function(double)) {
     }
 }
 
-reference_fn gelu_erf_reference, gelu_tanh_reference, relu_reference, silu_reference;
+reference_fn gelu_erf_reference, gelu_tanh_reference, relu_reference, relu2_reference, silu_reference;
 
 void gelu_erf_reference(const struct op *op) {
     each(op, gelu_erf);
@@ -37,6 +41,10 @@ void gelu_tanh_reference(const struct op *op) {
 
 void relu_reference(const struct op *op) {
     each(op, relu);
+}
+
+void relu2_reference(const struct op *op) {
+    each(op, relu2);
 }
 
 void silu_reference(const struct op *op) {

@@ -14,7 +14,7 @@ local function rmsnorm(g, x, name, C)
 end
 
 return function(case)
-  for _, activation in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
+  for _, activation in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu", "relu2" }) do
     for _, size in ipairs(activation == "gelu_erf" and { { 7, 5, 17 }, { 13, 17, 65 } } or { { 13, 17, 33 } }) do
       local N, C, F = table.unpack(size)
       case(("%s %dx%dx%d"):format(activation, N, C, F), { tolerance = 2e-6 }, function(g, given)
@@ -47,7 +47,7 @@ return function(case)
     end)
   end
   -- CUDA: one kernel for a chain of pointwise ops that are fused into no other kernel.
-  for _, activation in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu" }) do
+  for _, activation in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu", "relu2" }) do
     case("a chain with " .. activation, { tolerance = 2e-6 }, function(g, given)
       local x = given("x", { 13, 17 })
       local h = g:append("bias", { "biased" }, { x, g:param("b", { 17 }, { init = "zeros" }) })

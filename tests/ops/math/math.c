@@ -72,6 +72,14 @@ static double right_relu_grad(double x) {
     return x > 0;
 }
 
+static double right_relu2(double x) {
+    return right_relu(x) * right_relu(x);
+}
+
+static double right_relu2_grad(double x) {
+    return 2 * right_relu(x);
+}
+
 static double right_silu(double x) {
     return x * sigmoid(x);
 }
@@ -109,6 +117,8 @@ VECTOR(gelu_tanh)
 VECTOR(gelu_tanh_grad)
 VECTOR(relu)
 VECTOR(relu_grad)
+VECTOR(relu2)
+VECTOR(relu2_grad)
 VECTOR(silu)
 VECTOR(silu_grad)
 
@@ -124,6 +134,8 @@ static const struct function functions[] = {
     {"gelu_tanh_grad", each_gelu_tanh_grad, right_gelu_tanh_grad, 4, true, 0x1p-4f, 12},
     {"relu", each_relu, right_relu, 0, true, 1, 2},
     {"relu_grad", each_relu_grad, right_relu_grad, 0, true, 1, 2},
+    {"relu2", each_relu2, right_relu2, 1, true, 1, 2},
+    {"relu2_grad", each_relu2_grad, right_relu2_grad, 1, true, 1, 2},
     {"silu", each_silu, right_silu, 3, true, 0x1p-4f, 110},
     {"silu_grad", each_silu_grad, right_silu_grad, 3, true, 0x1p-4f, 110},
 };
