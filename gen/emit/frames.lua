@@ -62,11 +62,12 @@ end
 function emit.train_c(g, facts)
   local emitter = program.emitter(g)
   local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false,
-    size_letters = sizes.members(), run = call.RUN.train }, { __index = facts })
+    run = call.RUN.train }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels
+  k.size_letters = sizes.members(emitter.kernels)
   local optimizer = facts.c.optimizer
   k.update_text = kernels.whole("cpu", "optimizer", "update", { name = optimizer, optimizer = optimizer })
   k.scratch = {}

@@ -42,6 +42,7 @@ local function describe_kernel(node, t, decode)
     tile_rows = isa.tile_rows, tile_vecs = isa.tile_vecs, vec = isa.vec,
     flops = cost.flops(node), bytes = cost.bytes(node),
   }
+  if node.op.constants then k.constants = literal.doubles(node.op.constants(d, node.attrs)) end
   k.part = names_after(function() return k.name end) -- k.part.tile is matmul_768x128x512_tile
   if node.op.common then
     k.common_name = node.op.common .. "_" .. names.sizes(node, t)

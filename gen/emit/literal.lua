@@ -14,6 +14,16 @@ function literal.float(value)
   return text .. "f"
 end
 
+-- A list of numbers. 15 digits: the last bit of a power depends on the machine's libm.
+function literal.doubles(list)
+  local words = {}
+  for i, value in ipairs(list) do
+    local text = ("%.15g"):format(value)
+    words[i] = text:find("[.e]") and text or text .. ".0"
+  end
+  return table.concat(words, ", ")
+end
+
 -- Words as C string literals, one a line of a macro.
 function literal.macro_strings(text)
   local lines, line = {}, ""

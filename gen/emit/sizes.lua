@@ -4,7 +4,7 @@ local sizes = {}
 
 -- The letters that C code uses, in the order in which they are declared. S, the rows of a cache, is only
 -- in samplers, which are always specialised.
-local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
+local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "KV", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
 
 -- text(letter, size) for each letter of d.
 local function list(d, text)
@@ -25,9 +25,14 @@ function sizes.argument(d)
   return ("&(struct sizes){%s}"):format(list(d, function(letter, size) return (".%s = %d"):format(letter, size) end))
 end
 
--- The members of struct sizes.
-function sizes.members()
-  return table.concat(LETTERS, ", ", 1, #LETTERS - 1)
+-- The members of struct sizes: KV only if a kernel has it.
+function sizes.members(kernels)
+  local words, grouped = {}, false
+  for _, k in ipairs(kernels) do grouped = grouped or k.d.KV ~= nil end
+  for _, letter in ipairs(LETTERS) do
+    if letter ~= "S" and (letter ~= "KV" or grouped) then words[#words + 1] = letter end
+  end
+  return table.concat(words, ", ")
 end
 
 return sizes

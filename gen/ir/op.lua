@@ -17,6 +17,7 @@
 --   epilogue   of a kernel op: its store takes pointwise ops (see gen/passes/fuse.lua)
 --   inplace    { output = input }: the first output may be written over that input (gen/ir/inplace.lua)
 --   template   { file, function }: templates/BACKEND/file.c and the function in it
+--   constants  function(d, attrs): a list of numbers, which the template writes as a table
 --   decode     the same, for the sampler's variant, if it has one
 --   variant    function(target, d): the same, if it depends on the target; nil means `template`. Its `header` is
 --              included in the kernel's file
@@ -60,7 +61,7 @@ local FIELDS = {
   backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
   template = "table", decode = "table", variant = "function", product = "table", common = "string",
   named_by = "table", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean", gives_weights = "boolean",
-  workspace = "function", betas = "boolean", prologue = "boolean", activation = "boolean", long = "boolean",
+  workspace = "function", constants = "function", betas = "boolean", prologue = "boolean", activation = "boolean", long = "boolean",
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
   writes_model = "boolean", decode_only = "boolean", state = "function", panel = "number",
   rounds = "number",

@@ -31,7 +31,7 @@ local target = require("gen.ir.target")
 local template = require("gen.emit.template")
 local verify = require("gen.ir.verify")
 
-local DIMS = { "N", "B", "T", "C", "H", "D", "E", "O", "V", "P", "S" }
+local DIMS = { "N", "B", "T", "C", "H", "KV", "D", "E", "O", "V", "P", "S" }
 
 -- ---- one case: a graph, its forward pass for the reference, and its kernels -----------------------
 
@@ -223,8 +223,9 @@ local function tensor_text(g, tensor, role, roundings, dy)
 end
 
 local function step_text(index, step)
-  return ("    {%s_reference, %s, %.17g, %.17g, %d, %du, %s, %s},"):format(
-    step.op.name, dims_text(step.dims), step.attrs.scale or 0, step.attrs.eps or 0, step.op.panel or 0,
+  return ("    {%s_reference, %s, %.17g, %.17g, %.17g, %d, %du, %s, %s},"):format(
+    step.op.name, dims_text(step.dims), step.attrs.scale or 0, step.attrs.eps or 0,
+    step.attrs.theta or 0, step.op.panel or 0,
     step.attrs.site or 0, indices(index, step.inputs, 4), indices(index, step.outputs, 4))
 end
 

@@ -108,6 +108,7 @@ static void reference_run(struct reference *r) {
         struct op op = {.d = step->d,
                         .scale = step->scale,
                         .eps = step->eps,
+                        .theta = step->theta,
                         .panel = step->panel,
                         .pos = r->c->pos,
                         .site = step->site,

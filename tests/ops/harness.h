@@ -23,14 +23,14 @@ struct settings {
 // ---- references ---------------------------------------------------------------------------------
 
 struct dims {
-    int N, B, T, C, H, D, E, O, V, P, S;
+    int N, B, T, C, H, KV, D, E, O, V, P, S;
 };
 
 // One op, in doubles, integers too. in and out are in the op's order (gen/ops/NAME.lua), NULL where
 // an optional operand is absent; rows are d.N.
 struct op {
     struct dims d;
-    double scale, eps;
+    double scale, eps, theta;
     int panel;     // rows that stand side by side in the op's state
     int pos;       // for the sampler
     uint32_t site; // of dropout; 0 is none
@@ -82,7 +82,7 @@ struct tensor {
 struct step {
     reference_fn *reference;
     struct dims d;
-    double scale, eps;
+    double scale, eps, theta;
     int panel;
     uint32_t site;
     int in[OP_INPUTS], out[OP_OUTPUTS]; // tensors, or -1

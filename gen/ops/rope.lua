@@ -1,0 +1,56 @@
+-- rope: rotary positions. In each head of the queries and keys, columns j and j + D/2 are a point in a plane, turned by
+-- the angle t * rate[j] at position t, so that a score depends on the distance of its query and key alone. qkv (N, E) has
+-- the columns of H heads of queries, KV of keys and KV of values, D each; values are not turned. The angles' cosines
+-- (D/2) and sines (D/2), for each position, are computed once for all layers, by rope_table.
+local function check(d, attrs)
+  d.H, d.KV = attrs.H, attrs.KV
+  if d.D % 2 ~= 0 then return ("heads have %d columns, which are no pairs"):format(d.D) end
+  if d.E ~= (d.H + 2 * d.KV) * d.D then
+    return ("qkv has %d columns, not those of %d + 2 * %d heads of %d"):format(d.E, d.H, d.KV, d.D)
+  end
+  return nil
+end
+
+-- Radians for each position, of the D/2 pairs.
+local function rates(d, attrs)
+  local list = {}
+  for j = 0, d.D // 2 - 1 do list[j + 1] = attrs.theta ^ (-2 * j / d.D) end
+  return list
+end
+
+-- In training N is T; in the sampler, the rows of a call, from its position on.
+local rope_table = {
+  name = "rope_table",
+  inputs = {},
+  outputs = { { "table", "N D", type = "f32" } },
+  attrs = { N = false, D = false, theta = 10000.0 },
+  derive = function(d, attrs) d.N, d.D = attrs.N, attrs.D end,
+  constants = rates,
+  template = { "rope", "rope_table" },
+  takes_pos = true,
+  flops = function(d) return 20 * d.N * d.D end, -- about what a cosine and a sine take, in double
+}
+
+local function rotation(name, output, input, template, backward)
+  return {
+    name = name,
+    inputs = { { input, "N E" }, { "table", "T D" } },
+    outputs = { { output, "N E" } },
+    attrs = { H = false, KV = false },
+    derive = check,
+    inplace = { [output] = input },
+    named_by = { "N", "E", "H", "KV", "D" },
+    template = { "rope", template },
+    flops = function(d) return 3 * d.N * (d.H + d.KV) * d.D end,
+    backward = backward,
+  }
+end
+
+return {
+  rope_table,
+  rotation("rope", "y", "qkv", "rope", function(g, node, dy)
+    local qkv, angles = table.unpack(node.inputs)
+    return (g:append("rope_backward", { "d." .. qkv.called }, { dy, angles }, node.attrs))
+  end),
+  rotation("rope_backward", "dqkv", "dy", "rope_backward"),
+}
