@@ -247,9 +247,13 @@ local function tensor_text(tensor)
   return tensor.name .. ":" .. graph.shape_text(tensor.dims)
 end
 
-local function append_attrs(words, attrs)
+-- op: whose attributes they are, if some may be left out.
+local function append_attrs(words, attrs, definition)
+  local quiet = definition and definition.quiet or {}
   for _, key in ipairs(sorted_keys(attrs)) do
-    words[#words + 1] = key .. "=" .. attr_text(attrs[key])
+    if not (quiet[key] and attrs[key] == definition.attrs[key]) then
+      words[#words + 1] = key .. "=" .. attr_text(attrs[key])
+    end
   end
 end
 
@@ -273,7 +277,7 @@ function graph.node_text(node)
     words[#words + 1] = tensor and tensor.name or "-"
     if not tensor and not node.op.inputs[i].optional then error("absent input") end
   end
-  append_attrs(words, node.attrs)
+  append_attrs(words, node.attrs, node.op)
   if node.prologue then words[#words + 1] = "load" end
   for _, step in ipairs(node.prologue or {}) do words[#words + 1] = epilogue_text(step) end
   if node.prologue and #node.epilogue > 0 then words[#words + 1] = "store" end

@@ -8,6 +8,7 @@
 --              accumulate: added to a parameter's gradient; type: if it is not that of activations; cpu:
 --              not on other backends
 --   attrs      names and defaults of attributes; `false` means: must be given
+--   quiet      { ATTRIBUTE = true }: dumps leave it out at its default
 --   derive     function(d, attrs): sets letters of outputs that no input has, checks the others
 --   flops      function(d, attrs): floating-point operations of one call
 --   backward   function(g, node, dy...): appends the backward ops; returns the gradient of each
@@ -57,7 +58,7 @@ local op = {}
 
 -- The type of each field.
 local FIELDS = {
-  name = "string", inputs = "table", outputs = "table", attrs = "table", derive = "function", flops = "function",
+  name = "string", inputs = "table", outputs = "table", attrs = "table", quiet = "table", derive = "function", flops = "function",
   backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
   template = "table", decode = "table", variant = "function", product = "table", common = "string",
   named_by = "table", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean", gives_weights = "boolean",

@@ -57,7 +57,7 @@ function gpt.forward(g, c, rows)
   local function attention(qkv, block)
     local attrs = { T = T, H = c.n_head, scale = scale }
     if c.decode then
-      local cache = g:state(block("cache"), "attention_decode", { T = T, C = C })
+      local cache = g:state(block("cache"), "attention_decode", { T = T, K = C })
       return (g:append("attention_decode", block("attention"), { qkv, cache }, attrs))
     end
     if c.has_dropout then

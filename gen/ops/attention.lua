@@ -1,10 +1,21 @@
 -- attention: causal softmax attention of H heads, read from qkv (N, 3C) and written to y (N, C).
 -- lse (H, N) is each row's log of the sum of exponentials, from which the backward pass recomputes
 -- the weights. `site` is the first of its dropout sites; 0 without dropout.
+--
+-- With KV, neighbouring heads share their keys and values: of qkv (N, (H + 2 KV) D), H heads of queries, then KV of keys
+-- and KV of values, head h reads those of h / (H / KV). Without (0) each head has its own, and there is no letter KV.
 local function check(d, attrs)
-  d.C, d.H, d.T = d.E // 3, attrs.H, attrs.T
-  if d.E ~= 3 * d.C then return ("qkv has %d columns, not three times a width"):format(d.E) end
-  if d.C % d.H ~= 0 then return ("H = %d does not divide C = %d"):format(d.H, d.C) end
+  d.H, d.T = attrs.H, attrs.T
+  if attrs.KV > 0 then
+    local heads = d.H + 2 * attrs.KV
+    if d.H % attrs.KV ~= 0 then return ("KV = %d does not divide H = %d"):format(attrs.KV, d.H) end
+    if d.E % heads ~= 0 then return ("qkv has %d columns, not those of %d heads"):format(d.E, heads) end
+    d.KV, d.C = attrs.KV, d.E // heads * d.H
+  else
+    d.C = d.E // 3
+    if d.E ~= 3 * d.C then return ("qkv has %d columns, not three times a width"):format(d.E) end
+    if d.C % d.H ~= 0 then return ("H = %d does not divide C = %d"):format(d.H, d.C) end
+  end
   d.D, d.B = d.C // d.H, d.N // d.T
   if d.N ~= d.B * d.T and not d.Two then return ("T = %d does not divide N = %d"):format(d.T, d.N) end
   return nil
@@ -16,9 +27,9 @@ local function half_square(d) return d.B * d.H * d.T * (d.T + 1) * d.D end
 -- Whether CUDA computes heads of this size on tensor cores (templates/cuda/attention.cu).
 local function on_tensor_cores(d) return d.D % 8 == 0 and d.D <= 128 end
 
--- Whether the config asks for Hopper's own kernels, and they support this head size (one for tensor cores).
+-- Whether the config asks for Hopper's own kernels, and they support these heads: a size for tensor cores, no groups.
 local function on_hopper(target, d)
-  return target.attention == "hopper" and (d.D == 64 or d.D == 128)
+  return target.attention == "hopper" and (d.D == 64 or d.D == 128) and not d.KV
 end
 
 -- Which template: on CUDA, plain multiply-adds if tensor cores cannot be used, or Hopper's own kernels if they are
@@ -48,8 +59,9 @@ local function workspace(d, target)
     local heads = d.B * d.H
     return heads * width * 2 + math.min(heads, d.sms) * width * d.D, 1
   end
-  local heads, tiles = d.B * d.H, (d.T + 127) // 128
-  local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64)
+  -- A thread block takes the heads that share their keys and values, one after another, and keeps a dQ of each.
+  local heads, tiles, share = d.B * (d.KV or d.H), (d.T + 127) // 128, d.KV and d.H // d.KV or 1
+  local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64) * share
   local groups, least = 1, math.huge
   for count = 1, tiles do
     local heaviest = 0
@@ -57,12 +69,12 @@ local function workspace(d, target)
       local cost = 0
       for round = 0, (tiles - 1) // count do
         local tile = round * count + (round % 2 == 0 and group or count - 1 - group)
-        if tile < tiles then cost = cost + tiles - tile + 0.5 end
+        if tile < tiles then cost = cost + share * (tiles - tile) + 0.5 end
       end
       heaviest = math.max(heaviest, cost)
     end
     local cost = (heads * count + d.sms - 1) // d.sms * heaviest
-    if count > 1 then cost = cost + 0.5 + heads * count * d.T * 1e-5 end -- to add the groups up
+    if count > 1 then cost = cost + 0.5 + heads * share * count * d.T * 1e-5 end -- to add the groups up
     if cost < least then groups, least = count, cost end
   end
   return statistics + dq * (groups > 1 and heads * groups or math.min(heads, d.sms)), groups
@@ -72,12 +84,13 @@ local attention = {
   name = "attention",
   inputs = { { "qkv", "N E" } },
   outputs = { { "y", "N C" }, { "lse", "H N", optional = true, type = "f32" } },
-  attrs = { T = false, H = false, scale = false, site = 0 },
+  attrs = { T = false, H = false, KV = 0, scale = false, site = 0 },
+  quiet = { KV = true },
   derive = check,
   template = { "attention", "attention" },
   rounds = 1,
   variant = variant(""),
-  named_by = { "B", "T", "H", "D" },
+  named_by = { "B", "T", "H", "D", "KV" },
   common = "heads",
   scratch = true,
   flops = function(d) return 2 * half_square(d) end,
@@ -93,38 +106,42 @@ local attention_backward = {
   name = "attention_backward",
   inputs = { { "dy", "N C" }, { "qkv", "N E" }, { "y", "N C" }, { "lse", "H N" } },
   outputs = { { "dqkv", "N E" } },
-  attrs = { T = false, H = false, scale = false, site = 0 },
+  attrs = { T = false, H = false, KV = 0, scale = false, site = 0 },
+  quiet = { KV = true },
   derive = check,
   template = { "attention", "attention_backward" },
   rounds = 2,
   variant = variant("_backward"),
   workspace = workspace,
-  named_by = { "B", "T", "H", "D" },
+  named_by = { "B", "T", "H", "D", "KV" },
   common = "heads",
   scratch = true,
   flops = function(d) return 5 * half_square(d) end,
 }
 
--- attention_decode: the sampler's attention. Appends the rows' keys and values to the cache, two planes of (S, C), and
--- attends to all that it holds. S is above T: keys lie in whole panels of PANEL, and values are read in whole tiles,
+-- attention_decode: the sampler's attention. Appends the rows' keys and values to the cache, two planes of (S, K), K
+-- the columns of all heads of keys, and attends to all that it holds. S is above T: keys lie in whole panels of PANEL, and values are read in whole tiles,
 -- beyond the last row.
 local PANEL = 32
 local function cache_rows(T) return (T // PANEL + 2) * PANEL end
 
 local attention_decode = {
   name = "attention_decode",
-  inputs = { { "qkv", "N E" }, { "cache", "Two S C" } },
+  inputs = { { "qkv", "N E" }, { "cache", "Two S K" } },
   outputs = { { "y", "N C" } },
-  attrs = { T = false, H = false, scale = false },
+  attrs = { T = false, H = false, KV = 0, scale = false },
+  quiet = { KV = true },
   derive = function(d, attrs)
     if d.S ~= cache_rows(attrs.T) then
       return ("the cache has %d rows; for T = %d it needs %d"):format(d.S, attrs.T, cache_rows(attrs.T))
     end
-    return check(d, attrs)
+    local problem, wanted = check(d, attrs), (d.KV or d.H) * d.D
+    if problem or d.K == wanted then return problem end
+    return ("the cache has %d columns; the keys have %d"):format(d.K, wanted)
   end,
   template = { "attention_decode", "attention_decode" },
-  named_by = { "T", "H", "D" },
-  state = function(d) return { 2, cache_rows(d.T), d.C } end,
+  named_by = { "T", "H", "D", "KV" },
+  state = function(d) return { 2, cache_rows(d.T), d.K } end,
   panel = PANEL,
   decode_only = true,
   takes_pos = true,

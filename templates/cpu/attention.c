@@ -55,6 +55,14 @@ VEC_INLINE size_t $(k.common.start)(int item, int stride) {
     //$ sizes(k)
     return (size_t)(item / H) * T * stride + item % H * D;
 }
+//$ if k.d.KV then
+
+// The offset of its keys, which it shares with its neighbours; its values are KV * D further.
+VEC_INLINE size_t $(k.common.keys)(int item, int stride) {
+    //$ sizes(k)
+    return (size_t)(item / H) * T * stride + (H + item % H / (H / KV)) * D;
+}
+//$ end
 
 // Prefetches the next head's rows: each tile of this head takes the next `each`, beginning at
 // `row`.
@@ -69,6 +77,13 @@ static void $(k.common.prefetch)(struct $(k.common.next) *const next) {
         for (int d = 0; d < D; d += PREFETCH_LINE) {
             const size_t at = (size_t)next->row * E_LD + d, at_y = (size_t)next->row * C_LD + d;
             __builtin_prefetch(next->y + at_y);
+            //$ if k.d.KV then
+            __builtin_prefetch(next->qkv + at); // keys and values are most often there already
+            if (next->dqkv != NULL) {
+                __builtin_prefetch(next->dy + at_y);
+                __builtin_prefetch(next->dqkv + at);
+            }
+            //$ else
             for (int x = 0; x < 3 * C; x += C) {
                 __builtin_prefetch(next->qkv + at + x);
             }
@@ -78,6 +93,7 @@ static void $(k.common.prefetch)(struct $(k.common.next) *const next) {
                     __builtin_prefetch(next->dqkv + at + x);
                 }
             }
+            //$ end
         }
     }
 }
@@ -220,7 +236,11 @@ $(k.sign("static void", k.name)) {
     const struct range mine = share(B * H, thread, threads);
     for (int item = mine.first; item < mine.last; item++) {
         const float *query = qkv + $(k.common.start)(item, E_LD); // (T, D), rows E_LD apart
+        //$ if k.d.KV then
+        const float *key = qkv + $(k.common.keys)(item, E_LD), *value = key + KV * D;
+        //$ else
         const float *key = query + C, *value = query + 2 * C;
+        //$ end
         float *to = y + $(k.common.start)(item, C_LD);
         struct $(k.common.next) next = {.each = item + 1 < mine.last ? EACH : 0};
         next.qkv = qkv + $(k.common.start)(item + 1, E_LD);
@@ -283,14 +303,30 @@ $(k.sign("static void", k.name)) {
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
+    //$ if k.d.KV then
+    // Heads that share keys and values are one thread's: dK and dV are their sums.
+    struct range mine = share(B * KV, thread, threads);
+    mine.first *= H / KV;
+    mine.last *= H / KV;
+    //$ else
     const struct range mine = share(B * H, thread, threads);
+    //$ end
     for (int item = mine.first; item < mine.last; item++) {
         const size_t at = $(k.common.start)(item, E_LD), at_y = $(k.common.start)(item, C_LD);
         // each (T, D), rows E_LD or C_LD apart
+        //$ if k.d.KV then
+        const size_t at_key = $(k.common.keys)(item, E_LD);
+        const float *query = qkv + at, *key = qkv + at_key, *value = key + KV * D;
+        //$ else
         const float *query = qkv + at, *key = query + C, *value = query + 2 * C;
+        //$ end
         const float *dyh = dy + at_y, *yh = y + at_y;
         const float *row_lse = lse + (size_t)(item % H) * N + item / H * T;
+        //$ if k.d.KV then
+        float *dq = dqkv + at, *dk = dqkv + at_key, *dv = dk + KV * D;
+        //$ else
         float *dq = dqkv + at, *dk = dq + C, *dv = dq + 2 * C;
+        //$ end
         struct $(k.common.next) next = {.each = item + 1 < mine.last ? EACH : 0};
         next.qkv = qkv + $(k.common.start)(item + 1, E_LD);
         next.y = y + $(k.common.start)(item + 1, C_LD);
@@ -343,7 +379,11 @@ $(k.sign("static void", k.name)) {
             // here, and earlier keys add to theirs.
             for (int j = 0; j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = last - from;
+                //$ if k.d.KV then
+                const bool begins = j >= first && item % (H / KV) == 0; // else the head before did
+                //$ else
                 const bool begins = j >= first;
+                //$ end
                 $(k.common.prefetch)(&next);
                 for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
                     TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dk, E_LD, begins, NULL,

@@ -4,14 +4,19 @@
 //// For positions pos..pos+rows-1 of one head: an online softmax, KEYS keys at a time. `largest` is
 //// a row's largest score so far and `total` the sum of exp(score - largest), by which y is divided
 //// at the end. One thread computes a whole head. The cache holds all keys, in transposed panels
-//// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D). S is larger than T, since tiles read
-//// beyond the last value.
+//// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D), or KV heads of both. S is larger than
+//// T, since tiles read beyond the last value.
 //$ function attention_decode(k)
 $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
     enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = $(k.op.panel) };
     enum { DEPTH = D < (int)PRODUCT_DEPTH ? (int)D : (int)PRODUCT_DEPTH };
     _Alignas(64) float q[ROWS * DEPTH] = {0}, weights[ROWS * KEYS], sums[ROWS * COLS];
+    //$ if k.d.KV then
+    const int kv = h / (H / KV); // the head of keys and values
+    const float *keys = cache + (size_t)kv * S * D, *values = cache + (size_t)(KV + kv) * S * D;
+    //$ else
     const float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
+    //$ end
     float largest[ROWS], total[ROWS], shrink[ROWS];
     for (int r = 0; r < rows; r++) {
         largest[r] = -INFINITY;
@@ -77,7 +82,7 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
 static void $(k.part.weights)(float *weights, int tokens, const float *qkv, const float *cache,
                               int pos, int rows, int h) {
     enum { $(k.dims), WIDTH = $(k.op.panel) };
-    const float *keys = cache + (size_t)h * S * D;
+    const float *keys = cache + (size_t)$(k.d.KV and "(h / (H / KV))" or "h") * S * D;
     for (int r = 0; r < rows; r++) {
         const float *q = qkv + (size_t)r * E + h * D;
         float *row = weights + ((size_t)h * tokens + (pos + r)) * tokens;
@@ -107,16 +112,28 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, cons
 //// this layer receives its rows if it is not NULL.
 $(k.sign("static void", k.name)) {
     enum { $(k.dims), WIDTH = $(k.op.panel) };
+    //$ if k.d.KV then
+    // Heads that share keys and values are one thread's, which appends them before the first.
+    struct range mine = share(KV, thread, threads);
+    mine.first *= H / KV;
+    mine.last *= H / KV;
+    //$ else
     const struct range mine = share(H, thread, threads);
+    //$ end
     for (int h = mine.first; h < mine.last; h++) {
+        //$ if k.d.KV then
+        const int kv = h / (H / KV), appended = h % (H / KV) == 0 ? rows : 0;
+        float *keys = cache + (size_t)kv * S * D, *values = cache + (size_t)(KV + kv) * S * D;
+        //$ else
         float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
-        for (int row = 0; row < rows; row++) {
-            const float *key = qkv + (size_t)row * E + C + h * D;
+        //$ end
+        for (int row = 0; row < $(k.d.KV and "appended" or "rows"); row++) {
+            const float *key = qkv + (size_t)row * E + $(k.d.KV and "(H + kv) * D" or "C + h * D");
             const int j = pos + row;
             for (int d = 0; d < D; d++) {
                 keys[((size_t)j / WIDTH * D + d) * WIDTH + j % WIDTH] = key[d];
             }
-            memcpy(values + (size_t)j * D, key + C, D * sizeof(float));
+            memcpy(values + (size_t)j * D, key + $(k.d.KV and "KV * D" or "C"), D * sizeof(float));
         }
         for (int row = 0; row < rows; row += PRODUCT_ROWS) {
             $(k.part.rows)

@@ -20,9 +20,10 @@ $(k.sign("static void", k.name)) {
 
 //// to = from with columns j and j + D/2 of each head of queries and keys turned by row n % T of
 //// `table`; `sign` is 1 or, for the gradient, -1. Values are as they were. `to` may be `from`.
-//// Floor: the row is read and written once; what it costs beside the product before it is E
-//// reads and writes for C E multiply-adds.
+//// Floor: a row is read and written once: E reads and writes, beside the C E multiply-adds of the
+//// product before it.
 //$ function turn(k, to, from, sign)
+$(k.sign("static void", k.name)) {
     enum { $(k.dims), HALF = D / 2 };
     const struct range mine = share($(k.rows), thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
@@ -33,24 +34,26 @@ $(k.sign("static void", k.name)) {
                 const vec c = row_load(cosines, j, HALF), s = row_load(cosines + HALF, j, HALF);
                 const vec a = row_load(xn + h * D, j, HALF);
                 const vec b = row_load(xn + h * D + HALF, j, HALF);
-                row_store(yn + h * D, j, HALF, vec_fma(a, c, $(sign > 0 and "-" or "")(b * s)));
-                row_store(yn + h * D + HALF, j, HALF, vec_fma(b, c, $(sign > 0 and "" or "-")(a * s)));
+                //$ if sign > 0 then
+                row_store(yn + h * D, j, HALF, vec_fma(a, c, -(b * s)));
+                row_store(yn + h * D + HALF, j, HALF, vec_fma(b, c, a * s));
+                //$ else
+                row_store(yn + h * D, j, HALF, vec_fma(a, c, b * s));
+                row_store(yn + h * D + HALF, j, HALF, vec_fma(b, c, -(a * s)));
+                //$ end
             }
         }
         if (yn != xn) {
             memcpy(yn + (H + KV) * D, xn + (H + KV) * D, KV * D * sizeof(float));
         }
     }
+}
 //$ end
 
 //$ function rope(k)
-$(k.sign("static void", k.name)) {
-    //$ turn(k, "y", "qkv", 1)
-}
+//$     turn(k, "y", "qkv", 1)
 //$ end
 
 //$ function rope_backward(k)
-$(k.sign("static void", k.name)) {
-    //$ turn(k, "dqkv", "dy", -1)
-}
+//$     turn(k, "dqkv", "dy", -1)
 //$ end

@@ -21,6 +21,9 @@
     [[maybe_unused]] constexpr int WIDE = (D + 15) / 16 * 16;
     [[maybe_unused]] constexpr int ROW = D <= 32 ? 32 : (D + 63) / 64 * 64;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
+//$     if k.d.KV then
+    [[maybe_unused]] constexpr int SHARE = H / KV; // neighbouring heads that have the same keys
+//$     end
 // clang-format on
 //$ end
 

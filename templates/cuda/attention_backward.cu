@@ -5,9 +5,9 @@
 //// Dropout's mask M multiplies P in Y and dV, and dP.
 ////
 //// A block owns a (batch, head), or a group of its keys. It holds K and V of 128 keys and visits
-//// the queries that see them. dK and dV accumulate in registers, dQ as float in the workspace, in
-//// L2, until all keys that its queries see have been added. There are no atomics, and the order is
-//// fixed, so every run gives the same bytes.
+//// the queries that see them, of all heads that share them. dK and dV accumulate in registers, dQ
+//// as float in the workspace, in L2, until all keys that its queries see have been added. There
+//// are no atomics, and the order is fixed, so every run gives the same bytes.
 ////
 ////   for keys j = 0, 128, ...:                              8 warps, 16 keys each
 ////     for queries i = j, j + 64, ...:                      loads Q, dY of i + 64 meanwhile
@@ -41,9 +41,15 @@
     [[maybe_unused]] constexpr int ACROSS = 8 / (QUERIES / 16);
     [[maybe_unused]] constexpr int PAIRS = (WIDE / 16 + ACROSS - 1) / ACROSS;
     // If there are few heads, each is divided into GROUPS of keys, with a dQ of their own.
+//$ if k.d.KV then
+    [[maybe_unused]] constexpr int GROUPS = $(groups), UNITS = B * KV * GROUPS;
+    // The workspace: SLOTS times SHARE dQ, SLOT floats in all, then delta (H, N).
+    [[maybe_unused]] constexpr int ONE = BLOCKS * 8 * PAIRS * 256, SLOT = SHARE * ONE;
+//$ else
     [[maybe_unused]] constexpr int GROUPS = $(groups), UNITS = B * H * GROUPS;
     // The workspace: SLOTS dQ of SLOT floats, then delta (H, N).
     [[maybe_unused]] constexpr int SLOT = BLOCKS * 8 * PAIRS * 256;
+//$ end
     [[maybe_unused]] constexpr int SLOTS = ($(floats) - H * N) / SLOT;
     static_assert(SLOTS >= (GROUPS > 1 ? UNITS : 1), "the workspace holds every dQ");
     [[maybe_unused]] constexpr size_t DELTA = (size_t)SLOTS * SLOT;
@@ -58,6 +64,12 @@
 
 //$ function attention_backward(k)
 //$ local _, groups = k.op.workspace(k.d, k.target)
+//$ local heads, asked, loop = "H", "int query, int stage", nil
+//$ loop = "int query = key, stage = 0; query < T; query += QUERIES, stage ^= 1"
+//$ if k.d.KV then
+//$     heads, asked = "KV", "int h, int query, int stage"
+//$     loop = "int turn = 0, stage = 0; turn < SHARE * count; turn++, stage ^= 1"
+//$ end
 // delta (H, N) = rowsum(dY Y): LANES lanes for each row of a head.
 KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
     //$ sizes(k)
@@ -124,14 +136,25 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
     //$ end
 
     for (int unit = blockIdx.x; unit < UNITS; unit += gridDim.x) {
+        //$ if k.d.KV then
+        const int unit_kv = unit % (B * KV), group = unit / (B * KV), b = unit_kv / KV;
+        const int kv = unit_kv % KV;
+        const size_t at_k = (size_t)b * T * E_LD + (H + kv) * D; // of (T, D) in qkv
+        //$ else
         const int item = unit % (B * H), group = unit / (B * H), b = item / H, h = item % H;
         const size_t at_q = (size_t)b * T * E_LD + h * D; // of (T, D) in qkv, rows E_LD apart
         const elem *q = qkv + at_q, *dyh = dy + (size_t)b * T * C_LD + h * D; // rows C_LD apart
         const int at_rows = h * N + b * T; // of (T) in lse and delta
         elem *to = dqkv + at_q;
-        const auto load_queries = [=](int query, int stage) { // of Q and dY
+        //$ end
+        const auto load_queries = [=]($(asked)) { // of Q and dY
             elem *at = tiles + Q + stage * QUERIES * ROW;
+            //$ if k.d.KV then
+            const elem *q_from = qkv + ((size_t)b * T + query) * E_LD + h * D;
+            const elem *dy_from = dy + ((size_t)b * T + query) * C_LD + h * D;
+            //$ else
             const elem *q_from = q + (size_t)query * E_LD, *dy_from = dyh + (size_t)query * C_LD;
+            //$ end
             $(k.common.load)<QUERIES, THREADS>(at, q_from, E_LD, T - query);
             $(k.common.load)<QUERIES, THREADS>(at + DY - Q, dy_from, C_LD, T - query);
         };
@@ -144,20 +167,51 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                 continue;
             }
             block_sync(); // no thread still reads the previous keys' tiles
+            //$ if k.d.KV then
+            const elem *keys = qkv + at_k + (size_t)key * E_LD;
+            $(k.common.load)<KEYS, THREADS>(tiles, keys, E_LD, T - key);
+            $(k.common.load)<KEYS, THREADS>(tiles + V, keys + KV * D, E_LD, T - key);
+            load_queries(kv * SHARE, key, 0);
+            cp_async_commit();
+            const int at_first = kv * SHARE * N + b * T; // of (T) in lse and delta
+            const float first = $(k.part.statistic)(lse + at_first, delta + at_first, key);
+            //$ else
             const elem *keys = q + C + (size_t)key * E_LD;
             $(k.common.load)<KEYS, THREADS>(tiles, keys, E_LD, T - key);
             $(k.common.load)<KEYS, THREADS>(tiles + V, keys + C, E_LD, T - key);
             load_queries(key, 0);
             cp_async_commit();
             const float first = $(k.part.statistic)(lse + at_rows, delta + at_rows, key);
+            //$ end
             if (threadIdx.x < 2 * QUERIES) {
                 statistics[threadIdx.x] = first;
             }
             float dk[WIDE / 8][4] = {}, dv[WIDE / 8][4] = {};
 
-            for (int query = key, stage = 0; query < T; query += QUERIES, stage ^= 1) {
+            //$ if k.d.KV then
+            // The queries of one head that has these keys, then those of the next.
+            const int count = (T - key + QUERIES - 1) / QUERIES;
+            //$ end
+            for ($(loop)) {
                 cp_async_wait<0>();
                 block_sync();
+                //$ if k.d.KV then
+                const int member = turn / count, h = kv * SHARE + member;
+                const int query = key + turn % count * QUERIES, after = query + QUERIES;
+                elem *to = dqkv + (size_t)b * T * E_LD + h * D;
+                //$ if k.uses.dropout then
+                const int item = b * H + h;
+                //$ end
+                float next = 0.0f; // statistic of the next queries
+                if (turn + 1 < SHARE * count) {
+                    const int next_h = kv * SHARE + (turn + 1) / count;
+                    const int next_query = key + (turn + 1) % count * QUERIES;
+                    const int at_rows = next_h * N + b * T; // of (T) in lse and delta
+                    load_queries(next_h, next_query, stage ^ 1);
+                    cp_async_commit();
+                    next = $(k.part.statistic)(lse + at_rows, delta + at_rows, next_query);
+                }
+                //$ else
                 const int after = query + QUERIES;
                 float next = 0.0f; // statistic of the next queries
                 if (after < T) {
@@ -165,6 +219,7 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                     cp_async_commit();
                     next = $(k.part.statistic)(lse + at_rows, delta + at_rows, after);
                 }
+                //$ end
                 const int queries = Q + stage * QUERIES * ROW, dys = DY + stage * QUERIES * ROW;
                 const int ds_tile = OWN_DS ? DS : dys; // (KEYS, QUERIES)
                 const float *stats = statistics + stage * 2 * QUERIES;
@@ -263,8 +318,14 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                     statistics[(stage ^ 1) * 2 * QUERIES + threadIdx.x] = next;
                 }
                 // dQ so far, in the order of registers; 0 for the first keys.
+                //$ if k.d.KV then
+                float *const sum = workspace + (size_t)(GROUPS > 1 ? unit : blockIdx.x) * SLOT +
+                                   (size_t)member * ONE +
+                                   ((query / QUERIES * 8 + warp) * PAIRS * WARP + lane) * VEC;
+                //$ else
                 float *const sum = workspace + (size_t)(GROUPS > 1 ? unit : blockIdx.x) * SLOT +
                                    ((query / QUERIES * 8 + warp) * PAIRS * WARP + lane) * VEC;
+                //$ end
                 float dq[2 * PAIRS][4] = {};
                 if (round > 0) {
 #pragma unroll
@@ -328,8 +389,14 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
             //$ if k.uses.dropout then
             v_factor[0] = v_factor[1] = drop.scale;
             //$ end
+            //$ if k.d.KV then
+            elem *to = dqkv + at_k;
+            $(k.common.store)<WIDE / 8>(to, E_LD, rows, T, D, dk, k_factor);
+            $(k.common.store)<WIDE / 8>(to + KV * D, E_LD, rows, T, D, dv, v_factor);
+            //$ else
             $(k.common.store)<WIDE / 8>(to + C, E_LD, rows, T, D, dk, k_factor);
             $(k.common.store)<WIDE / 8>(to + 2 * C, E_LD, rows, T, D, dv, v_factor);
+            //$ end
         }
     }
 }
@@ -343,13 +410,19 @@ KERNEL(256) $(k.part.sum)(elem *dqkv, const float *workspace) {
     const int query = block * QUERIES, seen = query / KEYS + 1;
     const int row = query + warp % (QUERIES / 16) * 16 + lane / 4;
     const int pair = warp / (QUERIES / 16) * PAIRS;
+    //$ if k.d.KV then
+    const float *sum = workspace + (size_t)(b * KV + h / SHARE) * SLOT + h % SHARE * ONE +
+                       ((size_t)(block * 8 + warp) * PAIRS * WARP + lane) * VEC;
+    //$ else
     const float *sum =
         workspace + (size_t)item * SLOT + ((size_t)(block * 8 + warp) * PAIRS * WARP + lane) * VEC;
+    //$ end
     float dq[2 * PAIRS][4] = {};
     for (int group = 0; group < (seen < GROUPS ? seen : GROUPS); group++) {
 #pragma unroll
         for (int p = 0; p < PAIRS; p++) {
-            const struct vec part = vec_load(sum + (size_t)group * B * H * SLOT + p * WARP * VEC);
+            const struct vec part =
+                vec_load(sum + (size_t)group * B * $(heads) * SLOT + p * WARP * VEC);
             for (int i = 0; i < VEC; i++) {
                 dq[2 * p + i / 4][i % 4] += part.v[i];
             }

@@ -15,7 +15,15 @@
     [[maybe_unused]] constexpr int TILE = 64, DEPTH = 32, STRIDE = TILE + 4;
     [[maybe_unused]] constexpr int BLOCKS = (T + TILE - 1) / TILE, SLICES = (D + TILE - 1) / TILE;
     [[maybe_unused]] constexpr float LOG2_E = 1.44269504f;
+//$     if k.d.KV then
+    [[maybe_unused]] constexpr int SHARE = H / KV; // neighbouring heads that have the same keys
+//$     end
 // clang-format on
+//$ end
+
+//// Where a head's keys begin, and how many columns its values are further.
+//$ function of_keys(k)
+//$     return k.d.KV and "k" or "q + C", k.d.KV and "KV * D" or "C"
 //$ end
 
 //$ function heads(k)
@@ -100,6 +108,7 @@ DEVICE float $(k.common.row)(float value, bool sum) {
 //// K and V from L2 for each 64 queries. Limited by multiply-adds and about as much by shared
 //// memory: 16 multiply-adds for two reads of 16 bytes.
 //$ function attention_fma(k)
+//$ local keys, width = of_keys(k)
 $(k.sign("KERNEL(256)", k.name)) {
     //$ sizes(k)
     SHARED(float, tiles, [TILE * STRIDE]);   // (2, DEPTH, TILE) of Q and K, then (TILE, TILE) of V
@@ -110,6 +119,9 @@ $(k.sign("KERNEL(256)", k.name)) {
     const int first = (BLOCKS - 1 - (int)blockIdx.x / (SLICES * B * H)) * TILE;
     const int b = item / H, h = item % H;
     const elem *q = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
+    //$ if k.d.KV then
+    const elem *k = qkv + (size_t)b * T * E_LD + (H + h / SHARE) * D; // that it shares
+    //$ end
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(state);
     //$ end
@@ -119,7 +131,7 @@ $(k.sign("KERNEL(256)", k.name)) {
         highest[i] = -INFINITY;
     }
     for (int key = 0; key < T && key <= first; key += TILE) {
-        const elem *queries = q + (size_t)first * E_LD, *keys = q + C + (size_t)key * E_LD;
+        const elem *queries = q + (size_t)first * E_LD, *keys = $(keys) + (size_t)key * E_LD;
         float s[4][4];
         $(k.common.scores)(s, tiles, queries, E_LD, T - first, keys, T - key);
 #pragma unroll
@@ -157,7 +169,7 @@ $(k.sign("KERNEL(256)", k.name)) {
             }
         }
         block_sync();
-        $(k.common.load_rows)(tiles, keys + C, E_LD, T - key, slice * TILE);
+        $(k.common.load_rows)(tiles, keys + $(width), E_LD, T - key, slice * TILE);
         block_sync();
         $(k.common.multiply)(acc, weights, tiles, TILE);
     }
@@ -194,6 +206,7 @@ $(k.sign_launch()) {
 //// dQ; another's own keys and compute dK and dV. So scores are computed twice, 7 products instead
 //// of 5, but no two blocks add to the same element.
 //$ function attention_fma_backward(k)
+//$ local keys, width = of_keys(k)
 // delta (H, N) = rowsum(dY Y): a warp for each row of a head.
 KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
     //$ sizes(k)
@@ -211,7 +224,7 @@ KERNEL(256) $(k.part.delta)(float *delta, const elem *dy, const elem *y) {
 
 // Computes P (times dropout's mask) and dS / scale of this thread's queries first + 4 y + i and
 // keys key + x + 16 j. queries, dys: rows of Q and dY from `first` on; keys: rows of K from `key`
-// on, with V C elements behind; lse, delta: (T).
+// on, with V $(width) elements behind; lse, delta: (T).
 DEVICE void $(k.part.scores)(float (&p)[4][4], float (&ds)[4][4], float *tiles, const elem *queries,
                              const elem *dys, const elem *keys, const float *lse,
                              const float *delta, int first, int key, int item,
@@ -219,7 +232,7 @@ DEVICE void $(k.part.scores)(float (&p)[4][4], float (&ds)[4][4], float *tiles, 
     //$ sizes(k)
     const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
     $(k.common.scores)(p, tiles, queries, E_LD, T - first, keys, T - key);
-    $(k.common.scores)(ds, tiles, dys, C_LD, T - first, keys + C, T - key);
+    $(k.common.scores)(ds, tiles, dys, C_LD, T - first, keys + $(width), T - key);
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(state);
     //$ else
@@ -282,9 +295,12 @@ $(k.sign_part("KERNEL(256)", k.part.queries)) {
     const elem *q = qkv + (size_t)b * T * E_LD + h * D;
     const elem *dyh = dy + (size_t)b * T * C_LD + h * D;
     const size_t stats = (size_t)h * N + (size_t)b * T;
+    //$ if k.d.KV then
+    const elem *k = qkv + (size_t)b * T * E_LD + (H + h / SHARE) * D; // that it shares
+    //$ end
     float acc[4][4] = {};
     for (int key = 0; key < T && key <= first; key += TILE) {
-        const elem *keys = q + C + (size_t)key * E_LD;
+        const elem *keys = $(keys) + (size_t)key * E_LD;
         float p[4][4], ds[4][4];
         // clang-format off
         $(k.part.scores)(p, ds, tiles, q + (size_t)first * E_LD, dyh + (size_t)first * C_LD, keys,
@@ -313,18 +329,35 @@ $(k.sign_part(k.uses.dropout and "KERNEL_BLOCKS(256, 1)" or "KERNEL(256)", k.par
     SHARED(float, tiles, [TILE * STRIDE]);
     SHARED(float, weights, [TILE * STRIDE]); // (queries, keys)
     const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
+    //$ local loop = "int first = key; first < T; first += TILE"
+    //$ if k.d.KV then
+    //$ loop = "int turn = 0; turn < SHARE * count; turn++"
+    const int slice = blockIdx.x % SLICES, unit = blockIdx.x / SLICES % (B * KV);
+    const int key = (int)blockIdx.x / (SLICES * B * KV) * TILE;
+    const int b = unit / KV, kv = unit % KV, count = (T - key + TILE - 1) / TILE;
+    const elem *k = qkv + (size_t)b * T * E_LD + (H + kv) * D;
+    //$ else
     const int slice = blockIdx.x % SLICES, item = blockIdx.x / SLICES % (B * H);
     const int key = (int)blockIdx.x / (SLICES * B * H) * TILE;
     const int b = item / H, h = item % H;
     const elem *q = qkv + (size_t)b * T * E_LD + h * D;
     const elem *dyh = dy + (size_t)b * T * C_LD + h * D;
     const size_t stats = (size_t)h * N + (size_t)b * T;
+    //$ end
     float dk[4][4] = {}, dv[4][4] = {};
-    for (int first = key; first < T; first += TILE) {
+    for ($(loop)) {
+        //$ if k.d.KV then
+        // All queries of one head that has these keys, then those of the next.
+        const int h = kv * SHARE + turn / count, item = b * H + h;
+        const int first = key + turn % count * TILE;
+        const elem *q = qkv + (size_t)b * T * E_LD + h * D;
+        const elem *dyh = dy + (size_t)b * T * C_LD + h * D;
+        const size_t stats = (size_t)h * N + (size_t)b * T;
+        //$ end
         const elem *queries = q + (size_t)first * E_LD, *dys = dyh + (size_t)first * C_LD;
         float p[4][4], ds[4][4];
         // clang-format off
-        $(k.part.scores)(p, ds, tiles, queries, dys, q + C + (size_t)key * E_LD, lse + stats,
+        $(k.part.scores)(p, ds, tiles, queries, dys, $(keys) + (size_t)key * E_LD, lse + stats,
                          workspace + stats, first, key, item, $(state));
         // clang-format on
         for (int product = 0; product < 2; product++) {
@@ -348,16 +381,26 @@ $(k.sign_part(k.uses.dropout and "KERNEL_BLOCKS(256, 1)" or "KERNEL(256)", k.par
             }
         }
     }
+    //$ if k.d.KV then
+    elem *to = dqkv + (size_t)b * T * E_LD + (H + kv) * D;
+    $(k.part.store)(to, dk, $(k.attrs.scale), key, slice * TILE);
+    $(k.part.store)(to + KV * D, dv, 1.0f, key, slice * TILE);
+    //$ else
     elem *to = dqkv + (size_t)b * T * E_LD + h * D;
     $(k.part.store)(to + C, dk, $(k.attrs.scale), key, slice * TILE);
     $(k.part.store)(to + 2 * C, dv, 1.0f, key, slice * TILE);
+    //$ end
 }
 
 $(k.sign_launch()) {
     //$ sizes(k)
     constexpr int GRID = BLOCKS * SLICES * B * H;
+    //$ if k.d.KV then
+    constexpr int KEYS_GRID = BLOCKS * SLICES * B * KV;
+    //$ end
     LAUNCH($(k.part.delta), (N * H + 7) / 8, 256, 0, gpu->stream, workspace, dy, y);
     LAUNCH($(k.part.queries), GRID, 256, 0, gpu->stream, $(k.arg_names));
-    LAUNCH($(k.part.keys), GRID, 256, 0, gpu->stream, $(k.arg_names));
+    LAUNCH($(k.part.keys), $(k.d.KV and "KEYS_GRID" or "GRID"), 256, 0, gpu->stream,
+           $(k.arg_names));
 }
 //$ end

@@ -22,6 +22,8 @@
 //// multiplied by exp(m_before - m).
 //$ function attention(k)
 //$ local held = k.uses.dropout and 32 or 64
+//$ -- Where the head's keys begin, and how many columns its values are further.
+//$ local keys, width = k.d.KV and "k" or "q + C", k.d.KV and "KV * D" or "C"
 $(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
     //$ forward_sizes(k)
     constexpr float RATE = $(k.attrs.scale) * LOG2_E;        // scores to powers of 2
@@ -43,11 +45,14 @@ $(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
     const int row = first + 32 * warp; // the warp's first query
 
     const elem *q = qkv + (size_t)b * T * E_LD + h * D; // (T, D), rows E_LD apart
-    const auto load_keys = [=](int key, int stage) {    // of K and V
+    //$ if k.d.KV then
+    const elem *k = qkv + (size_t)b * T * E_LD + (H + h / SHARE) * D; // that it shares
+    //$ end
+    const auto load_keys = [=](int key, int stage) { // of K and V
         elem *at = tiles + K + stage * KEYS * ROW;
-        const elem *from = q + C + (size_t)key * E_LD;
+        const elem *from = $(keys) + (size_t)key * E_LD;
         $(k.common.load)<KEYS, THREADS>(at, from, E_LD, T - key);
-        $(k.common.load)<KEYS, THREADS>(at + V - K, from + C, E_LD, T - key);
+        $(k.common.load)<KEYS, THREADS>(at + V - K, from + $(width), E_LD, T - key);
     };
     $(k.common.load)<QUERIES, THREADS>(tiles, q + (size_t)first * E_LD, E_LD, T - first);
     cp_async_commit();

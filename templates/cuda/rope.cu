@@ -1,7 +1,7 @@
 //// rope.cu: rotary positions: the table of angles, and queries and keys turned by them.
 
-//// The cosines (D/2) and sines (D/2) of each position. Angles are in double: position 8,191 times a
-//// rate leaves float's sine three digits. A thread computes one pair.
+//// The cosines (D/2) and sines (D/2) of each position. Angles are in double: position 8,191 times
+//// a rate leaves float's sine three digits. A thread computes one pair.
 //$ function rope_table(k)
 $(k.sign("KERNEL(256)", k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), HALF = D / 2;
@@ -21,10 +21,13 @@ $(k.sign_launch()) {
 
 //// to = from with columns j and j + D/2 of each head of queries and keys turned by row n % T of
 //// `table`; `sign` is 1 or, for the gradient, -1. Values are as they were. `to` may be `from`.
-//// Floor: the row is read and written once. A thread takes PER pairs of one head, a vector of
-//// each half where halves are whole vectors.
+//// Floor: a row is read and written once. A thread takes PER pairs of one head, a vector of each
+//// half where halves are whole vectors.
 //$ function turn(k, to, from, sign)
 //$ local per = k.d.D % 16 == 0 and 8 or 1
+//$ local each = k.d.N * (k.d.H + 2 * k.d.KV) * k.d.D // 2 // per
+//$ local first, second = sign > 0 and "-" or "+", sign > 0 and "+" or "-"
+$(k.sign("KERNEL(256)", k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), HALF = D / 2, PER = $(per), EACH = HALF / PER;
     const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     const int n = i / ((H + 2 * KV) * EACH), part = i % ((H + 2 * KV) * EACH);
@@ -32,49 +35,38 @@ $(k.sign_launch()) {
     if (n >= N) {
         return;
     }
-    const size_t first = (size_t)n * E_LD + h * D + j, second = first + HALF;
+    const float *at = table + (size_t)(n % T) * D + j;
+    const size_t here = (size_t)n * E_LD + h * D + j, there = here + HALF;
     //$ if per == 8 then
-    struct vec a = vec_load($(from) + first), b = vec_load($(from) + second);
+    struct vec a = vec_load($(from) + here), b = vec_load($(from) + there);
     if (h < H + KV) {
-        const float *at = table + (size_t)(n % T) * D + j;
         const struct vec c = vec_load(at), s = vec_load(at + HALF), x = a;
-        a = a * c $(sign > 0 and "-" or "+") b * s;
-        b = b * c $(sign > 0 and "+" or "-") x * s;
+        a = a * c $(first) b * s;
+        b = b * c $(second) x * s;
     }
-    vec_store($(to) + first, a);
-    vec_store($(to) + second, b);
+    vec_store($(to) + here, a);
+    vec_store($(to) + there, b);
     //$ else
-    float a = to_f32($(from)[first]), b = to_f32($(from)[second]);
+    float a = to_f32($(from)[here]), b = to_f32($(from)[there]);
     if (h < H + KV) {
-        const float *at = table + (size_t)(n % T) * D + j;
         const float c = at[0], s = at[HALF], x = a;
-        a = a * c $(sign > 0 and "-" or "+") b * s;
-        b = b * c $(sign > 0 and "+" or "-") x * s;
+        a = a * c $(first) b * s;
+        b = b * c $(second) x * s;
     }
-    $(to)[first] = from_f32<elem>(a);
-    $(to)[second] = from_f32<elem>(b);
+    $(to)[here] = from_f32<elem>(a);
+    $(to)[there] = from_f32<elem>(b);
     //$ end
-//$ end
+}
 
-//$ function launch(k)
-//$ local each = k.d.N * (k.d.H + 2 * k.d.KV) * k.d.D // 2 // (k.d.D % 16 == 0 and 8 or 1)
 $(k.sign_launch()) {
     LAUNCH($(k.name), divide_up($(each), 256), 256, 0, gpu->stream, $(k.arg_names));
 }
 //$ end
 
 //$ function rope(k)
-$(k.sign("KERNEL(256)", k.name)) {
-    //$ turn(k, "y", "qkv", 1)
-}
-
-//$ launch(k)
+//$     turn(k, "y", "qkv", 1)
 //$ end
 
 //$ function rope_backward(k)
-$(k.sign("KERNEL(256)", k.name)) {
-    //$ turn(k, "dqkv", "dy", -1)
-}
-
-//$ launch(k)
+//$     turn(k, "dqkv", "dy", -1)
 //$ end

@@ -29,7 +29,8 @@ static void each(const struct op *op, double function(double)) {
     }
 }
 
-reference_fn gelu_erf_reference, gelu_tanh_reference, relu_reference, relu2_reference, silu_reference;
+reference_fn gelu_erf_reference, gelu_tanh_reference, relu_reference, relu2_reference,
+    silu_reference;
 
 void gelu_erf_reference(const struct op *op) {
     each(op, gelu_erf);

@@ -44,15 +44,22 @@ static double attend(const struct op *op, double *y, const double *q, const doub
 
 reference_fn attention_reference, attention_decode_reference;
 
-// qkv (N, 3C) -> y (N, C), lse (H, N)
+// The heads of keys, fewer than those of queries where these share them.
+static int key_heads(const struct op *op) {
+    return op->d.KV ? op->d.KV : op->d.H;
+}
+
+// qkv (N, (H + 2 KV) D) -> y (N, C), lse (H, N)
 void attention_reference(const struct op *op) {
     const int B = op->d.B, T = op->d.T, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E;
+    const int KV = key_heads(op);
     for (int b = 0; b < B; b++) {
         for (int h = 0; h < H; h++) {
-            const double *qkv = op->in[0] + b * T * E + h * D;
+            const double *query = op->in[0] + b * T * E + h * D;
+            const double *keys = op->in[0] + b * T * E + (H + h / (H / KV)) * D;
             for (int i = 0; i < T; i++) {
-                const double lse = attend(op, op->out[0] + (b * T + i) * C + h * D, qkv + i * E,
-                                          qkv + C, qkv + 2 * C, E, i, (int64_t)(b * H + h) * T + i);
+                const double lse = attend(op, op->out[0] + (b * T + i) * C + h * D, query + i * E,
+                                          keys, keys + KV * D, E, i, (int64_t)(b * H + h) * T + i);
                 if (op->out[1]) {
                     op->out[1][h * op->d.N + b * T + i] = lse;
                 }
@@ -61,20 +68,22 @@ void attention_reference(const struct op *op) {
     }
 }
 
-// qkv (N, 3C) of the positions from pos on -> cache, y (N, C). The cache holds all keys, in
-// transposed panels (H, S / P, D, P), and then all values (H, S, D).
+// qkv (N, (H + 2 KV) D) of the positions from pos on -> cache, y (N, C). The cache holds all keys,
+// in transposed panels (KV, S / P, D, P), and then all values (KV, S, D).
 void attention_decode_reference(const struct op *op) {
     const int N = op->d.N, H = op->d.H, D = op->d.D, C = op->d.C, E = op->d.E, S = op->d.S;
-    const int P = op->panel;
+    const int P = op->panel, KV = key_heads(op);
     double *plain = malloc((size_t)S * 2 * D * sizeof *plain); // (S, 2, D)
     for (int h = 0; h < H; h++) {
-        double *keys = (double *)op->in[1] + h * S * D, *values = keys + S * C;
+        const int kv = h / (H / KV);
+        double *keys = (double *)op->in[1] + kv * S * D, *values = keys + S * KV * D;
         for (int n = 0; n < N; n++) {
             const double *qkv = op->in[0] + n * E + h * D;
+            const double *key = op->in[0] + n * E + (H + kv) * D;
             const int i = op->pos + n;
             for (int d = 0; d < D; d++) {
-                keys[(i / P * D + d) * P + i % P] = qkv[C + d];
-                values[i * D + d] = qkv[2 * C + d];
+                keys[(i / P * D + d) * P + i % P] = key[d];
+                values[i * D + d] = key[KV * D + d];
             }
             for (int j = 0; j <= i; j++) {
                 for (int d = 0; d < D; d++) {

@@ -32,7 +32,8 @@ void rope_reference(const struct op *op) {
         for (int c = 0; c < turned; c++) {
             const int j = c % D;
             if (j < D / 2) {
-                const double complex z = (x[c] + I * x[c + D / 2]) * (turn[j] + I * turn[j + D / 2]);
+                const double complex z =
+                    (x[c] + I * x[c + D / 2]) * (turn[j] + I * turn[j + D / 2]);
                 y[c] = creal(z);
                 y[c + D / 2] = cimag(z);
             }
