@@ -25,7 +25,8 @@ foreign.names = {
   lr = "learning_rate", vocab = "vocab_size", steps = "max_iters", iters = "max_iters",
   accumulation = "gradient_accumulation_steps", time_budget = "max_seconds", max_time = "max_seconds",
   num_layers = "n_layer", num_hidden_layers = "n_layer", num_heads = "n_head",
-  num_attention_heads = "n_head", intermediate_size = "n_ff", n_inner = "n_ff", hidden_size = "n_embd", d_model = "n_embd", embed_dim = "n_embd",
+  num_attention_heads = "n_head", num_key_value_heads = "n_kv_head", head_dim = "head_size",
+  intermediate_size = "n_ff", n_inner = "n_ff", hidden_size = "n_embd", d_model = "n_embd", embed_dim = "n_embd",
   context_length = "block_size", seq_len = "block_size", sequence_length = "block_size",
 }
 

@@ -114,9 +114,20 @@ local function check_together(c, draft)
       fail(USAGE, place_of(draft, "dropout", "model"),
         "dropout = %s, but model = bigram has nothing to drop; set dropout=0", show(c.dropout))
     end
-  elseif c.n_embd % c.n_head ~= 0 then
+    return
+  end
+  if c.n_embd % c.n_head ~= 0 and c.head_size == 0 then
     fail(USAGE, place_of(draft, "n_head", "n_embd"), "n_head = %d does not divide n_embd = %d",
       c.n_head, c.n_embd)
+  end
+  if c.n_kv_head > 0 and c.n_head % c.n_kv_head ~= 0 then
+    fail(USAGE, place_of(draft, "n_kv_head", "n_head"), "n_kv_head = %d does not divide n_head = %d",
+      c.n_kv_head, c.n_head)
+  end
+  local width = c.head_size > 0 and c.head_size or c.n_embd // c.n_head
+  if c.pos == "rope" and width % 2 ~= 0 then
+    fail(USAGE, place_of(draft, "pos", "n_head", "n_embd", "head_size"),
+      "pos = rope turns pairs of a head's columns, but a head has %d; take an even number", width)
   end
 end
 
@@ -134,10 +145,15 @@ local function derive(c)
     end
   end
   if c.qkv_bias == nil then c.qkv_bias = c.bias end
-  -- The width that n_ff means, which is said in one way.
+  -- Sizes that follow from others if they are not stated; a statement of just that is left out, so that one model has
+  -- one hash.
+  local usual_head = c.n_head > 0 and c.n_embd // c.n_head or 0
   c.ff_width = c.n_ff > 0 and c.n_ff or 4 * c.n_embd
+  c.head_width = c.head_size > 0 and c.head_size or usual_head
+  c.kv_heads = c.n_kv_head > 0 and c.n_kv_head or c.n_head
   if c.ff_width == 4 * c.n_embd then c.n_ff = 0 end
-  c.head_size = c.n_head > 0 and c.n_embd // c.n_head or 0
+  if c.head_size * c.n_head == c.n_embd then c.head_size = 0 end
+  if c.n_kv_head == c.n_head then c.n_kv_head = 0 end
   if c.isa == "native" then c.isa = machine.isa() end
   c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
   if c.backend == "cuda" and c.arch == "native" then
@@ -149,7 +165,7 @@ end
 -- Loads the configs at `paths` and the "key=value" strings of `assignments`, later ones winning,
 -- then what `options` gives: backend, data_dir, and warn(line), stderr by default; with `source`, the
 -- place that the assignments are from, no config has to be named. Returns a table
--- with a value for every key, and name, source, ff_width, head_size. Raises { code, message }.
+-- with a value for every key, and name, source, ff_width, head_width, kv_heads. Raises { code, message }.
 function config.load(paths, assignments, options)
   paths, assignments, options = paths or {}, assignments or {}, options or {}
   if not paths[1] and not options.source then

@@ -34,7 +34,7 @@ function target.of(c)
   if c.backend == "cpu" then return target.cpu(c.isa, true, c.specialise) end
   local C, V = c.n_embd, c.vocab_size
   -- The vocabulary is recognized by its size: one as large as another width is padded like that width.
-  local shared = V == C or V == 3 * C or V == c.ff_width
+  local shared = V == C or V == (c.n_head + 2 * c.kv_heads) * c.head_width or V == c.ff_width
   return target.cuda({ elem = elem_of[c.dtype], vocab = not shared and V or nil, tf32 = c.tf32,
     attention = c.attention })
 end

@@ -27,6 +27,7 @@ end
 
 function gpt.forward(g, c, rows)
   local C, F, V, T = c.n_embd, c.ff_width, c.vocab_size, c.block_size
+  local H, KV, D = c.n_head, c.kv_heads, c.head_width
   local init = initial(c)
   local site = 0
 
@@ -48,16 +49,24 @@ function gpt.forward(g, c, rows)
   -- RMSNorm has no shift, whatever `bias` is.
   local function norm(x, name, stem)
     local scale = g:param(name .. ".weight", { C }, { init = "ones" })
-    if c.norm == "rmsnorm" then return (g:append("rmsnorm", stem, { x, scale })) end
+    local eps = { eps = c.norm_eps }
+    if c.norm == "rmsnorm" then return (g:append("rmsnorm", stem, { x, scale }, eps)) end
     local shift = c.bias and g:param(name .. ".bias", { C }, { init = "zeros" })
-    return (g:append("layernorm", stem, { x, scale, shift }))
+    return (g:append("layernorm", stem, { x, scale, shift }, eps))
   end
 
-  local scale = 1 / math.sqrt(c.attn_scale == "head" and c.head_size or C)
+  -- The angles of all positions, or in the sampler of a call's rows.
+  local angles
+  if c.pos == "rope" then
+    angles = g:append("rope_table", { "rope.table" }, {}, { N = c.decode and rows or T, D = D, theta = c.rope_theta })
+  end
+
+  local scale = 1 / math.sqrt(c.attn_scale == "head" and D or C)
   local function attention(qkv, block)
-    local attrs = { T = T, H = c.n_head, scale = scale }
+    local attrs = { T = T, H = H, KV = KV ~= H and KV or nil, scale = scale }
+    if angles then qkv = g:append("rope", { block("qkv.turned") }, { qkv, angles }, { H = H, KV = KV }) end
     if c.decode then
-      local cache = g:state(block("cache"), "attention_decode", { T = T, K = C })
+      local cache = g:state(block("cache"), "attention_decode", { T = T, K = KV * D })
       return (g:append("attention_decode", block("attention"), { qkv, cache }, attrs))
     end
     if c.has_dropout then
@@ -72,8 +81,8 @@ function gpt.forward(g, c, rows)
   local outer = g.within("transformer")
   local tokens = g:input("tokens", { rows }, "i32")
   local wte = g:param(outer("wte.weight"), { V, C }, init.embedding)
-  local wpe = g:param(outer("wpe.weight"), { T, C }, init.embedding)
-  wpe.uncounted = true
+  local wpe = c.pos == "learned" and g:param(outer("wpe.weight"), { T, C }, init.embedding)
+  if wpe then wpe.uncounted = true end
   local x = g:append("embed", { c.has_dropout and c.dropout_embd and "embedded" or input_of(0) },
     { tokens, wte, wpe }, { T = T })
   if c.dropout_embd then x = dropout(x, input_of(0)) end
@@ -83,9 +92,9 @@ function gpt.forward(g, c, rows)
     local name, block = g.within("transformer.h", layer), g.within("block", layer)
 
     local h = norm(x, name("ln_1"), block("ln_1"))
-    h = linear(h, name("attn.c_attn"), block("qkv"), C, 3 * C, init.weight(C), c.qkv_bias)
+    h = linear(h, name("attn.c_attn"), block("qkv"), C, (H + 2 * KV) * D, init.weight(C), c.qkv_bias)
     h = attention(h, block)
-    h = linear(h, name("attn.c_proj"), block("projected"), C, C, init.projection(C), c.bias)
+    h = linear(h, name("attn.c_proj"), block("projected"), H * D, C, init.projection(H * D), c.bias)
     x = g:append("add", { block("x_mid") }, { dropout(h, block("projected.kept")), x })
 
     h = norm(x, name("ln_2"), block("ln_2"))

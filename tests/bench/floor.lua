@@ -37,7 +37,7 @@ local function divided(a, b) return (a + b - 1) // b end
 -- The sizes of a checked config, with parameters counted in both ways.
 local function sizes_of(c)
   local d = { name = c.name, B = c.batch_size, T = c.block_size, C = c.n_embd, L = c.n_layer, H = c.n_head,
-    D = c.head_size, F = c.ff_width, V = c.vocab_size, A = c.gradient_accumulation_steps, tied = c.tie_weights,
+    D = c.head_width, F = c.ff_width, V = c.vocab_size, A = c.gradient_accumulation_steps, tied = c.tie_weights,
     bias = c.bias, qkv_bias = c.qkv_bias, dropout = c.has_dropout, activation = c.activation, norm = c.norm }
   assert(c.model == "gpt", "floor: a GPT alone")
   d.N, d.V_LD = d.B * d.T, padded(d.V, 128)

@@ -46,7 +46,8 @@ function samples.random(count, visit)
       "activation=" .. pick { "gelu_erf", "gelu_tanh", "relu", "silu", "relu2" },
       "attn_scale=" .. pick { "head", "embd" }, "init=" .. pick { "nanogpt", "pytorch" },
       "isa=" .. pick { "avx512", "avx2", "neon", "generic" },
-      "norm=" .. pick { "layernorm", "rmsnorm" },
+      "norm=" .. pick { "layernorm", "rmsnorm" }, "pos=" .. pick { "learned", "none" },
+      "n_ff=" .. pick { 0, 33 }, "head_size=" .. pick { 0, 7 }, "n_kv_head=" .. pick { 0, 1 },
     }
     visit(load(words), table.concat(words, " "))
   end

@@ -93,7 +93,8 @@ check.test("defaults are nanoGPT's", function()
     grad_clip = 1.0, decay_lr = true, warmup_iters = 2000, lr_decay_iters = 600000,
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,
     tensorboard = false, csv = false, report = false, verify = false,
-    has_dropout = false, vocab_size = 65, n_ff = 0, ff_width = 3072, head_size = 64, name = "x",
+    has_dropout = false, vocab_size = 65, n_ff = 0, ff_width = 3072, head_size = 0, head_width = 64, n_kv_head = 0,
+    kv_heads = 12, norm_eps = 1e-5, pos = "learned", rope_theta = 10000.0, name = "x",
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
   for name, value in pairs(defaults) do check.equal(c[name], value, name) end
@@ -150,7 +151,7 @@ check.test("later files and assignments win", function()
   check.equal(c.n_embd, 8)
   check.equal(c.name, "a")
   check.equal(c.source, a)
-  check.equal(c.head_size, 2)
+  check.equal(c.head_width, 2)
   check.equal(c.ff_width, 32)
 end)
 
@@ -178,6 +179,25 @@ check.test("whole floats are whole numbers", function()
   check.equal(load_text("return { n_layer = 8 / 2 }").n_layer, 4)
 end)
 
+check.test("a size that follows from others is not said twice", function()
+  local plain = load_text("return { n_head = 4, n_embd = 32 }")
+  local said = load_text("return { n_head = 4, n_embd = 32 }", "n_ff=128", "head_size=8", "n_kv_head=4")
+  check.equal(hash.baked_text(said), hash.baked_text(plain))
+  local other = load_text("return { n_head = 4, n_embd = 30 }", "n_ff=99", "head_size=6", "n_kv_head=2", "pos=rope")
+  check.equal(other.ff_width, 99)
+  check.equal(other.head_width, 6)
+  check.equal(other.kv_heads, 2)
+end)
+
+check.test("sizes of heads that do not go together", function()
+  check.raises(function() load_text("return { n_head = 4, n_kv_head = 3 }") end, 64,
+    "n_kv_head = 3 does not divide n_head = 4$")
+  check.raises(function() load_text("return { n_head = 4, n_embd = 12, pos = 'rope' }") end, 64,
+    "pos = rope turns pairs of a head's columns, but a head has 3; take an even number$")
+  check.raises(function() load_text("return { n_head = 4, pos = 'rope' }", "head_size=5") end, 64,
+    "SET: pos = rope turns pairs of a head's columns, but a head has 5; take an even number$")
+end)
+
 check.test("qkv_bias follows bias unless stated", function()
   check.equal(load_text("return { bias = true }").qkv_bias, true)
   check.equal(load_text("return { bias = true, qkv_bias = false }").qkv_bias, false)
@@ -187,7 +207,8 @@ end)
 check.test("a bigram has no transformer's keys", function()
   local text = "return { model = 'bigram', block_size = 8 }"
   local c = load_text(text, "n_layer=3", "bias=true", "norm=rmsnorm", "activation=relu", "n_head=5")
-  for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, ff_width = 0, head_size = 0,
+  for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, ff_width = 0, head_size = 0, head_width = 0, n_kv_head = 0,
+    kv_heads = 0,
     bias = false, qkv_bias = false, tie_weights = false, norm = "layernorm", activation = "gelu_erf" }) do
     check.equal(c[name], value, name)
   end
@@ -223,6 +244,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
   for _, words in ipairs({ "model=bigram dropout=0", "n_layer=3", "n_head=4", "n_embd=10",
     "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
     "lm_head_bias=true", "tie_weights=false", "norm=rmsnorm", "activation=relu", "attn_scale=embd",
+    "n_ff=33", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope", "pos=none", "pos=rope rope_theta=500000",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}
