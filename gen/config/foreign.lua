@@ -27,6 +27,8 @@ foreign.names = {
   num_layers = "n_layer", num_hidden_layers = "n_layer", num_heads = "n_head",
   num_attention_heads = "n_head", num_key_value_heads = "n_kv_head", head_dim = "head_size",
   intermediate_size = "n_ff", n_inner = "n_ff", hidden_size = "n_embd", d_model = "n_embd", embed_dim = "n_embd",
+  mlp = "activation", hidden_act = "activation", activation_function = "activation", rms_norm_eps = "norm_eps",
+  layer_norm_epsilon = "norm_eps", attention_bias = "qkv_bias", tie_word_embeddings = "tie_weights",
   context_length = "block_size", seq_len = "block_size", sequence_length = "block_size",
 }
 

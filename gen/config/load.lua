@@ -148,6 +148,7 @@ local function derive(c)
   -- Sizes that follow from others if they are not stated; a statement of just that is left out, so that one model has
   -- one hash.
   local usual_head = c.n_head > 0 and c.n_embd // c.n_head or 0
+  c.gated = c.activation == "swiglu" or c.activation == "geglu" -- c_fc has two halves
   c.ff_width = c.n_ff > 0 and c.n_ff or 4 * c.n_embd
   c.head_width = c.head_size > 0 and c.head_size or usual_head
   c.kv_heads = c.n_kv_head > 0 and c.n_kv_head or c.n_head
@@ -165,7 +166,8 @@ end
 -- Loads the configs at `paths` and the "key=value" strings of `assignments`, later ones winning,
 -- then what `options` gives: backend, data_dir, and warn(line), stderr by default; with `source`, the
 -- place that the assignments are from, no config has to be named. Returns a table
--- with a value for every key, and name, source, ff_width, head_width, kv_heads. Raises { code, message }.
+-- with a value for every key, and name, source, ff_width, gated, head_width,
+-- kv_heads. Raises { code, message }.
 function config.load(paths, assignments, options)
   paths, assignments, options = paths or {}, assignments or {}, options or {}
   if not paths[1] and not options.source then

@@ -98,7 +98,7 @@ function gpt.forward(g, c, rows)
     x = g:append("add", { block("x_mid") }, { dropout(h, block("projected.kept")), x })
 
     h = norm(x, name("ln_2"), block("ln_2"))
-    h = linear(h, name("mlp.c_fc"), block("fc"), C, F, init.weight(C), c.bias)
+    h = linear(h, name("mlp.c_fc"), block("fc"), C, c.gated and 2 * F or F, init.weight(C), c.bias)
     h = g:append(c.activation, { block("activated") }, { h })
     h = linear(h, name("mlp.c_proj"), block("narrowed"), F, C, init.projection(F), c.bias)
     x = g:append("add", { input_of(layer + 1) }, { dropout(h, block("narrowed.kept")), x })

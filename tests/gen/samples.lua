@@ -43,7 +43,7 @@ function samples.random(count, visit)
       "vocab_size=" .. pick { 1, 2, 65, 257, 50304 }, "bias=" .. pick(flags),
       "qkv_bias=" .. pick(flags), "lm_head_bias=" .. pick(flags), "tie_weights=" .. pick(flags),
       "dropout_embd=" .. pick(flags), "dropout=" .. pick { "0", "0.1" },
-      "activation=" .. pick { "gelu_erf", "gelu_tanh", "relu", "silu", "relu2" },
+      "activation=" .. pick { "gelu_erf", "gelu_tanh", "relu", "silu", "relu2", "swiglu" },
       "attn_scale=" .. pick { "head", "embd" }, "init=" .. pick { "nanogpt", "pytorch" },
       "isa=" .. pick { "avx512", "avx2", "neon", "generic" },
       "norm=" .. pick { "layernorm", "rmsnorm" }, "pos=" .. pick { "learned", "none" },

@@ -244,7 +244,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
   for _, words in ipairs({ "model=bigram dropout=0", "n_layer=3", "n_head=4", "n_embd=10",
     "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
     "lm_head_bias=true", "tie_weights=false", "norm=rmsnorm", "activation=relu", "attn_scale=embd",
-    "n_ff=33", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope", "pos=none", "pos=rope rope_theta=500000",
+    "n_ff=33", "activation=swiglu", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope", "pos=none", "pos=rope rope_theta=500000",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}
@@ -330,7 +330,7 @@ local refusals = {
   { "return { dataset = 4 }", place .. "dataset = 4 is a number; wanted a string" },
   { "return { activation = 4 }", place .. "activation = 4; wanted one of gelu_erf, gelu_tanh" },
   { "return { activation = 'gelu' }",
-    place .. "activation = 'gelu'; wanted one of gelu_erf, gelu_tanh, relu, silu, relu2" },
+    place .. "activation = 'gelu'; wanted one of gelu_erf, gelu_tanh, relu, silu, relu2, swiglu, " },
   { "return { model = 'rnn' }", place .. "model = 'rnn'; wanted one of gpt, bigram" },
   { "return { isa = 'sse' }", place .. "isa = 'sse'; wanted one of native, avx512, avx2" },
   { "return { n_head = 5, n_embd = 384 }", place .. "n_head = 5 does not divide n_embd = 384" },

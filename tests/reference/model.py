@@ -17,7 +17,9 @@ ACTIVATIONS = {
     "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
     "relu": F.relu,
     "silu": F.silu,
+    "relu2": lambda x: F.relu(x).square(),
 }
+GATES = {"swiglu": F.silu, "geglu": F.gelu}
 
 DEFAULTS = {
     "model": "gpt",
@@ -26,7 +28,28 @@ DEFAULTS = {
     "tie_weights": True,
     "activation": "gelu_erf",
     "attn_scale": "head",
+    "norm": "layernorm",
+    "norm_eps": 1e-5,
+    "pos": "learned",
+    "rope_theta": 10000.0,
 }
+
+
+def norm(config):
+    width, eps = config["n_embd"], config["norm_eps"]
+    if config["norm"] == "rmsnorm":
+        return nn.RMSNorm(width, eps=eps)
+    return nn.LayerNorm(width, eps=eps, bias=config["bias"])
+
+
+def rotate(x, theta):  # (B, H, T, D)
+    """Rotary positions: column j and column j + D/2 are a complex number, times e^(i t theta^(-2j/D))."""
+    T, D = x.shape[2:]
+    rates = theta ** (-2.0 * torch.arange(D // 2, dtype=torch.float64) / D)
+    angles = torch.arange(T, dtype=torch.float64)[:, None] * rates
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    real, imaginary = x[..., : D // 2], x[..., D // 2 :]
+    return torch.cat((real * cos - imaginary * sin, real * sin + imaginary * cos), dim=3)
 
 
 class Attention(nn.Module):
@@ -34,43 +57,58 @@ class Attention(nn.Module):
         super().__init__()
         width = config["n_embd"]
         self.heads = config["n_head"]
-        per = {"head": width // self.heads, "embd": width}[config["attn_scale"]]
+        self.kv_heads = config.get("n_kv_head") or self.heads
+        self.size = config.get("head_size") or width // self.heads
+        self.theta = config["rope_theta"] if config["pos"] == "rope" else None
+        per = {"head": self.size, "embd": width}[config["attn_scale"]]
         self.scale = 1.0 / math.sqrt(per)
-        self.c_attn = nn.Linear(width, 3 * width, bias=config["qkv_bias"])
-        self.c_proj = nn.Linear(width, width, bias=config["bias"])
+        columns = (self.heads + 2 * self.kv_heads) * self.size
+        self.c_attn = nn.Linear(width, columns, bias=config["qkv_bias"])
+        self.c_proj = nn.Linear(self.heads * self.size, width, bias=config["bias"])
 
     def forward(self, x):  # (B, T, C)
         B, T, C = x.shape
         q, k, v = (
-            part.view(B, T, self.heads, C // self.heads).transpose(1, 2)  # (B, H, T, D)
-            for part in self.c_attn(x).split(C, dim=2)
+            part.view(B, T, -1, self.size).transpose(1, 2)  # (B, heads, T, D)
+            for part in self.c_attn(x).split(
+                [self.size * n for n in (self.heads, self.kv_heads, self.kv_heads)], dim=2
+            )
         )
+        if self.theta:
+            q, k = rotate(q, self.theta), rotate(k, self.theta)
+        shared = self.heads // self.kv_heads  # neighbouring heads that have the same keys
+        k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
         scores = (q @ k.transpose(2, 3)) * self.scale  # (B, H, T, T)
         future = torch.ones(T, T, dtype=torch.bool).triu(1)
         wide = torch.promote_types(scores.dtype, torch.float32)  # as autocast has it on a GPU
         weights = scores.masked_fill(future, -math.inf).softmax(dim=3, dtype=wide)
         self.weights = weights.detach()
-        return self.c_proj((weights @ v).transpose(1, 2).reshape(B, T, C))
+        return self.c_proj((weights @ v).transpose(1, 2).reshape(B, T, -1))
 
 
 class MLP(nn.Module):
     def __init__(self, config):
         super().__init__()
-        width = config["n_embd"]
-        self.c_fc = nn.Linear(width, 4 * width, bias=config["bias"])
-        self.activation = ACTIVATIONS[config["activation"]]
-        self.c_proj = nn.Linear(4 * width, width, bias=config["bias"])
+        width, inner = config["n_embd"], config.get("n_ff") or 4 * config["n_embd"]
+        self.gate = GATES.get(config["activation"])
+        self.activation = ACTIVATIONS.get(config["activation"])
+        self.c_fc = nn.Linear(width, 2 * inner if self.gate else inner, bias=config["bias"])
+        self.c_proj = nn.Linear(inner, width, bias=config["bias"])
 
     def forward(self, x):
-        return self.c_proj(self.activation(self.c_fc(x)))
+        h = self.c_fc(x)
+        if self.gate:
+            gate, up = h.chunk(2, dim=-1)
+            return self.c_proj(self.gate(gate) * up)
+        return self.c_proj(self.activation(h))
 
 
 class Block(nn.Module):
     def __init__(self, config):
         super().__init__()
-        self.ln_1 = nn.LayerNorm(config["n_embd"], eps=1e-5, bias=config["bias"])
+        self.ln_1 = norm(config)
         self.attn = Attention(config)
-        self.ln_2 = nn.LayerNorm(config["n_embd"], eps=1e-5, bias=config["bias"])
+        self.ln_2 = norm(config)
         self.mlp = MLP(config)
 
     def forward(self, x):
@@ -82,21 +120,21 @@ class GPT(nn.Module):
     def __init__(self, config):
         super().__init__()
         V, C = config["vocab_size"], config["n_embd"]
-        self.transformer = nn.ModuleDict(
-            {
-                "wte": nn.Embedding(V, C),
-                "wpe": nn.Embedding(config["block_size"], C),
-                "h": nn.ModuleList(Block(config) for _ in range(config["n_layer"])),
-                "ln_f": nn.LayerNorm(C, eps=1e-5, bias=config["bias"]),
-            }
-        )
+        parts = {"wte": nn.Embedding(V, C)}
+        if config["pos"] == "learned":
+            parts["wpe"] = nn.Embedding(config["block_size"], C)
+        parts["h"] = nn.ModuleList(Block(config) for _ in range(config["n_layer"]))
+        parts["ln_f"] = norm(config)
+        self.transformer = nn.ModuleDict(parts)
         self.lm_head = nn.Linear(C, V, bias=config["lm_head_bias"])
         if config["tie_weights"]:
             self.lm_head.weight = self.transformer.wte.weight
 
     def forward(self, tokens):  # (B, T) -> logits (B, T, V)
         positions = torch.arange(tokens.shape[1])
-        x = self.transformer.wte(tokens) + self.transformer.wpe(positions)
+        x = self.transformer.wte(tokens)
+        if "wpe" in self.transformer:
+            x = x + self.transformer.wpe(positions)
         for block in self.transformer.h:
             x = block(x)
         return self.lm_head(self.transformer.ln_f(x))
