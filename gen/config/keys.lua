@@ -60,8 +60,9 @@ return {
     help = "positions: a learned table, rotary (queries and keys are turned), or none" },
   { name = "rope_theta", type = "float", above = 0, max = 1e12, default = 10000.0, absent = 10000.0, baked = true,
     changes = "function", gpt = true, help = "base of the rotary angles, if pos is rope" },
-  { name = "activation", type = "enum", values = { "gelu_erf", "gelu_tanh", "relu", "silu", "relu2", "swiglu", "geglu" },
-    default = "gelu_erf", baked = true, changes = "function", gpt = true,
+  { name = "activation", type = "enum",
+    values = { "gelu_erf", "gelu_tanh", "relu", "silu", "relu2", "swiglu", "geglu" }, default = "gelu_erf",
+    baked = true, changes = "function", gpt = true,
     help = "activation of the feed-forward layers; swiglu and geglu multiply silu's, gelu_erf's values by a second " ..
       "half of c_fc" },
   { name = "n_ff", type = "int", min = 0, max = 262144, default = 0, shown = "4 n_embd", absent = 0, baked = true,

@@ -5,11 +5,14 @@
 --   what     in words, for messages
 --   types    TYPE's values, the default first
 --   place    the path where its file or folder is put, of the run's folder, the run's name and the type
---   lacks    { key, value, why }: a config with this value is refused
+--   lacks    { key, value, why }: a config with this value is refused; { key, OTHER, why }: with any value but the one
+--            that a file without the key means
 --   notes    { key, value, line }: with this value the line is printed
 --   inspect  the path that `make inspect` takes, of the place; the place itself if there is none
 local problem = require "gen.config.problem"
+local schema = require "gen.config.schema"
 
+local OTHER = {}
 local FLOATS = { "float32", "bfloat16", "float16" }
 
 -- What a GPT-2 cannot be, in whoever's file.
@@ -18,6 +21,14 @@ local GPT2_LACKS = {
   { "norm", "rmsnorm", "a GPT-2's norms are layernorms" },
   { "attn_scale", "embd", "a GPT-2 divides scores by the root of the head size" },
   { "lm_head_bias", true, "a GPT-2's head has no bias" },
+  { "n_kv_head", OTHER, "each head of a GPT-2 has its own keys" },
+  { "head_size", OTHER, "a GPT-2's heads are n_embd / n_head wide" },
+  { "n_ff", OTHER, "feed-forward layers are exported if they are 4 n_embd wide" },
+  { "norm_eps", OTHER, "norms are exported with 1e-5" },
+  { "pos", OTHER, "a GPT-2's positions are a learned table" },
+  { "activation", "relu2", "it is exported for no program yet" },
+  { "activation", "swiglu", "a GPT-2's feed-forward layers have no gate" },
+  { "activation", "geglu", "a GPT-2's feed-forward layers have no gate" },
 }
 
 -- What a program's GPT-2 cannot be besides.
@@ -81,9 +92,12 @@ end
 -- Refuses a config that the format cannot express, by { code, message }. Returns the lines to print about it.
 function formats.check(format, c, path)
   for _, lack in ipairs(format.lacks) do
-    if c[lack[1]] == lack[2] then
-      problem.fail(problem.DATA, path, "%s = %s: %s; FORMAT=safetensors takes any model", lack[1],
-        tostring(lack[2]), lack[3])
+    local name, value = lack[1], c[lack[1]]
+    local lacks = value == lack[2]
+    if lack[2] == OTHER then lacks = not schema.is_absent(schema.key(name), value) end
+    if lacks then
+      problem.fail(problem.DATA, path, "%s = %s: %s; FORMAT=safetensors takes any model", name, tostring(value),
+        lack[3])
     end
   end
   local lines = {}

@@ -58,11 +58,13 @@ local op = {}
 
 -- The type of each field.
 local FIELDS = {
-  name = "string", inputs = "table", outputs = "table", attrs = "table", quiet = "table", derive = "function", flops = "function",
+  name = "string", inputs = "table", outputs = "table", attrs = "table", quiet = "table",
+  derive = "function", flops = "function",
   backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
   template = "table", decode = "table", variant = "function", product = "table", common = "string",
   named_by = "table", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean", gives_weights = "boolean",
-  workspace = "function", constants = "function", betas = "boolean", prologue = "boolean", activation = "boolean", long = "boolean",
+  workspace = "function", constants = "function", betas = "boolean", prologue = "boolean",
+  activation = "boolean", long = "boolean",
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
   writes_model = "boolean", decode_only = "boolean", state = "function", panel = "number",
   rounds = "number",

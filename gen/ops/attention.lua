@@ -2,8 +2,8 @@
 -- lse (H, N) is each row's log of the sum of exponentials, from which the backward pass recomputes
 -- the weights. `site` is the first of its dropout sites; 0 without dropout.
 --
--- With KV, neighbouring heads share their keys and values: of qkv (N, (H + 2 KV) D), H heads of queries, then KV of keys
--- and KV of values, head h reads those of h / (H / KV). Without (0) each head has its own, and there is no letter KV.
+-- With KV, neighbouring heads share their keys and values: of qkv (N, (H + 2 KV) D), H heads of queries, then KV of
+-- keys and KV of values, head h reads those of h / (H / KV). Without (0) each head has its own, and there is no KV.
 local function check(d, attrs)
   d.H, d.T = attrs.H, attrs.T
   if attrs.KV > 0 then
@@ -119,9 +119,9 @@ local attention_backward = {
   flops = function(d) return 5 * half_square(d) end,
 }
 
--- attention_decode: the sampler's attention. Appends the rows' keys and values to the cache, two planes of (S, K), K
--- the columns of all heads of keys, and attends to all that it holds. S is above T: keys lie in whole panels of PANEL, and values are read in whole tiles,
--- beyond the last row.
+-- attention_decode: the sampler's attention. Appends the rows' keys and values to the cache, two planes of (S, K), with
+-- K the columns of all heads of keys, and attends to all that it holds. S is above T: keys lie in whole panels of
+-- PANEL, and values are read in whole tiles, beyond the last row.
 local PANEL = 32
 local function cache_rows(T) return (T // PANEL + 2) * PANEL end
 

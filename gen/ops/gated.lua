@@ -1,5 +1,5 @@
--- gated: feed-forward layers whose activated half is multiplied by the other. Of x (N, 2 C), the first C columns are the
--- gate and the others go up: y = act(gate) * up. Both are one product's, whose weight has the gate's rows first.
+-- gated: feed-forward layers whose activated half is multiplied by the other. Of x (N, 2 C), the first C columns are
+-- the gate and the others go up: y = act(gate) * up. Both are one product's, whose weight has the gate's rows first.
 local function halves(d)
   if d.E % 2 ~= 0 then return ("x has %d columns, which are no two halves"):format(d.E) end
   d.C = d.E // 2

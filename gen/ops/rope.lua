@@ -1,7 +1,7 @@
 -- rope: rotary positions. In each head of the queries and keys, columns j and j + D/2 are a point in a plane, turned by
--- the angle t * rate[j] at position t, so that a score depends on the distance of its query and key alone. qkv (N, E) has
--- the columns of H heads of queries, KV of keys and KV of values, D each; values are not turned. The angles' cosines
--- (D/2) and sines (D/2), for each position, are computed once for all layers, by rope_table.
+-- the angle t * rate[j] at position t, so that a score depends on the distance of its query and key alone. qkv (N, E)
+-- has the columns of H heads of queries, KV of keys and KV of values, D each; values are not turned. The cosines (D/2)
+-- and sines (D/2) of each position's angles are computed once for all layers, by rope_table.
 local function check(d, attrs)
   d.H, d.KV = attrs.H, attrs.KV
   if d.D % 2 ~= 0 then return ("heads have %d columns, which are no pairs"):format(d.D) end

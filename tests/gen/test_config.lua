@@ -207,8 +207,8 @@ end)
 check.test("a bigram has no transformer's keys", function()
   local text = "return { model = 'bigram', block_size = 8 }"
   local c = load_text(text, "n_layer=3", "bias=true", "norm=rmsnorm", "activation=relu", "n_head=5")
-  for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, ff_width = 0, head_size = 0, head_width = 0, n_kv_head = 0,
-    kv_heads = 0,
+  for name, value in pairs({ n_layer = 0, n_head = 0, n_embd = 0, n_ff = 0, ff_width = 0, head_size = 0,
+    head_width = 0, n_kv_head = 0, kv_heads = 0,
     bias = false, qkv_bias = false, tie_weights = false, norm = "layernorm", activation = "gelu_erf" }) do
     check.equal(c[name], value, name)
   end
@@ -244,7 +244,8 @@ check.test("the hash changes with every baked key, and with no run key", functio
   for _, words in ipairs({ "model=bigram dropout=0", "n_layer=3", "n_head=4", "n_embd=10",
     "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
     "lm_head_bias=true", "tie_weights=false", "norm=rmsnorm", "activation=relu", "attn_scale=embd",
-    "n_ff=33", "activation=swiglu", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope", "pos=none", "pos=rope rope_theta=500000",
+    "n_ff=33", "activation=swiglu", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope", "pos=none",
+    "pos=rope rope_theta=500000",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}

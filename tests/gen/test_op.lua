@@ -76,9 +76,10 @@ end)
 
 local WHERE = "; in op layernorm (gen/ops/layernorm.lua, templates/cpu/layernorm.c), for block.0.ln_1\nended with 70\n"
 
-local function ends_with_where(text, pattern)
-  check.equal(text:sub(-#WHERE), WHERE)
-  check.equal(text:sub(1, -#WHERE - 1):find("^" .. pattern .. "$") ~= nil, true, text)
+local function ends_with_where(text, pattern, other)
+  local where = other or WHERE
+  check.equal(text:sub(-#where), where)
+  check.equal(text:sub(1, -#where - 1):find("^" .. pattern .. "$") ~= nil, true, text)
 end
 
 check.test("an error in an op's function names the op, its template and its site", function()
@@ -87,8 +88,10 @@ check.test("an error in an op's function names the op, its template and its site
 end)
 
 check.test("so does an error in a template", function()
-  ends_with_where(generator("layernorm", "first.attrs = {}"),
-    "templates/cpu/layernorm%.c:%d+: %$%(k%.attrs%.eps%) is nil, not a string or number")
+  ends_with_where(generator("attention", "op[3].panel = nil"),
+    "templates/cpu/attention_decode%.c:%d+: %$%(k%.op%.panel%) is nil, not a string or number",
+    "; in op attention_decode (gen/ops/attention.lua, templates/cpu/attention_decode.c), for block.0.attention\n" ..
+    "ended with 70\n")
 end)
 
 -- A pass or an emitter that tests traits works for later ops too.

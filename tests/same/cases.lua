@@ -41,6 +41,16 @@ cases.list = {
   { name = "rmsnorm_plain", n_layer = 2, n_head = 3, n_embd = 24, block_size = 12, batch_size = 2, norm = "rmsnorm",
     cuda = { dtype = "float32" } },
 
+  -- As models are built today: rope, grouped queries, gated activations, heads of a size of their own.
+  { name = "llama", n_layer = 2, n_head = 4, n_kv_head = 2, n_embd = 24, n_ff = 40, block_size = 12, batch_size = 3,
+    norm = "rmsnorm", norm_eps = 1e-6, pos = "rope", rope_theta = 500.0, activation = "swiglu", tie_weights = false,
+    recompute = "gelu", gradient_accumulation_steps = 2 },
+  { name = "one_kv_head", n_layer = 2, n_head = 3, n_kv_head = 1, n_embd = 20, head_size = 10, n_ff = 33,
+    block_size = 17, batch_size = 2, pos = "rope", activation = "geglu", bias = true, dropout = 0.1,
+    recompute = "block", cuda = { dtype = "float32" } },
+  { name = "no_positions", n_layer = 1, n_head = 2, n_embd = 24, head_size = 16, block_size = 9, batch_size = 3,
+    pos = "none", activation = "relu2", qkv_bias = true },
+
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
     decay_params = "all", grad_clip = 0, cuda = { dtype = "float32" } },
