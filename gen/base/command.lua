@@ -3,9 +3,9 @@ local argparse = require("argparse")
 
 local command = {}
 
--- Ends the program with one line.
+-- Ends the program with one line fit for a terminal: what a message quotes may have come from any file.
 function command.fail(code, message)
-  io.stderr:write(message, "\n")
+  io.stderr:write((message:gsub("%c", "?")), "\n")
   os.exit(code)
 end
 

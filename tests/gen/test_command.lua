@@ -15,6 +15,10 @@ check.test("an error becomes the last line", function()
   check.equal(run('error("gone", 0)'), "gone\nended with 70\n")
 end)
 
+check.test("the last line is one line, whatever it quotes", function()
+  check.equal(run('error({ code = 65, message = "x\\0y\\27[31m\\nz\\127" })'), "x?y?[31m?z?\nended with 65\n")
+end)
+
 check.test("Ctrl-C prints nothing", function()
   check.equal(run('io.popen("kill -INT $PPID"):close() while true do end'), "ended with 130\n")
 end)

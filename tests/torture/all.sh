@@ -28,7 +28,7 @@ for part in tests/torture/test_*.sh; do
     { "$part" 2>&1; echo $? >"$tmp/code"; } | tee "$tmp/log"
     code=$(cat "$tmp/code")
     echo "$part: $(($(date +%s) - begun)) s, code $code"
-    grep -x '[0-9]* passed, [0-9]* failed, [0-9]* skipped' "$tmp/log" | tail -n 1 >"$tmp/one"
+    grep -ax '[0-9]* passed, [0-9]* failed, [0-9]* skipped' "$tmp/log" | tail -n 1 >"$tmp/one"
     [ "$code" != 77 ] || echo "0 passed, 0 failed, 1 skipped" >"$tmp/one"
     # One that ended badly beside what it counted.
     [ "$code" = 0 ] || [ "$code" = 77 ] || grep -q ' [1-9][0-9]* failed' "$tmp/one" ||
