@@ -22,9 +22,10 @@ STEP = {
     "mfu": "mfu",
 }
 EVALUATION = {"train/eval_loss": "train_loss", "val/loss": "val_loss", "eval_ms": "ms"}
+HELLASWAG = {"val/hellaswag": "hellaswag", "val/hellaswag_sum": "hellaswag_sum", "hellaswag_ms": "ms"}
 FLOAT = 2e-7  # relative: what event files hold
 # Beside that, what metrics.jsonl rounds: to so much, absolute, or to four digits.
-ROUNDED = {"ms": 6e-4, "eval_ms": 6e-4, "tokens_per_s": 0.51}
+ROUNDED = {"ms": 6e-4, "eval_ms": 6e-4, "hellaswag_ms": 6e-4, "tokens_per_s": 0.51}
 DIGITS = {"mfu": 6e-4}
 
 
@@ -48,11 +49,13 @@ def same(tag, got, wanted):
 
 
 def compare(accumulator, lines):
-    """Every scalar of both kinds of lines; returns how many."""
+    """Every scalar of each kind of lines; returns how many."""
     count = 0
     tags = accumulator.Tags()["scalars"]
-    for table, of in ((STEP, "loss"), (EVALUATION, "val_loss")):
+    for table, of in ((STEP, "loss"), (EVALUATION, "val_loss"), (HELLASWAG, "hellaswag")):
         rows = [line for line in lines if of in line]
+        if of == "hellaswag" and not rows:
+            continue
         for tag, key in table.items():
             if key == "mfu" and all(row["mfu"] is None for row in rows):
                 continue

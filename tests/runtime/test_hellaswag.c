@@ -191,6 +191,13 @@ START_TEST(a_run_that_evaluates_it_is_the_same) {
         strstr(table, "step,train_loss,val_loss,ms,val_bpb,hellaswag,hellaswag_sum\r\n0,"));
     ck_assert_ptr_nonnull(strstr(table, "\r\n8,,,"));
     ck_assert_int_eq(count_words(table, "\r\n"), 1 + 4 + 4);
+    char *events = read_file("asked", "events.out.tfevents.0000000000", &length);
+    int tags = 0;
+    for (size_t at = 0; at + 13 < length; at++) {
+        tags += !memcmp(events + at, "val/hellaswag", 13);
+    }
+    ck_assert_int_eq(tags, 4 * 2); // by the mean, and by the sum
+    free(events);
     free(straight);
     free(asked_too);
     free(log);
