@@ -184,7 +184,7 @@ return {
     from = "good = good && (documents_same_file(&r) || documents_changed(&r));", to = "",
     tests = "runtime/test_prepare_documents" },
   { what = "a document may be no UTF-8", file = "runtime/programs/prepare/documents.c",
-    from = "if (count == 0) {", to = "if (0) {", tests = "runtime/test_prepare_documents" },
+    from = "!documents_check_utf8(r, begin, length) ||", to = "", tests = "runtime/test_prepare_documents" },
   { what = "a line may escape half a surrogate pair", file = "runtime/base/json.c",
     from = "scan->half = scan->half || !pair;", to = "", tests = "runtime/test_json" },
   { what = "meta.json's hash is not compared", file = "runtime/files/data.c",
