@@ -172,6 +172,9 @@ struct slice {
 };
 bool slice_is(struct slice slice, const char *text);
 int slice_compare(const void *a, const void *b); // of two slices, for qsort
+// Writes at most so many bytes of it as a terminal may get them, and a zero: control characters
+// become '?', and "..." stands for what is left out. shown has room for 4 more.
+void slice_show(struct slice slice, size_t most, char *shown);
 // The arguments for "%.*s" in a message, which shows the beginning of a long one.
 #define SLICE_SHOWN(slice) (int)((slice).length < 120 ? (slice).length : 120), (slice).text
 

@@ -323,12 +323,9 @@ static void gguf_print_value(const struct gguf_pair *pair) {
                : pair->item == GGUF_BOOL ? "flags"
                                          : "numbers");
     } else if (pair->type == GGUF_TEXT) {
-        const struct slice text = gguf_slice(pair);
-        for (size_t i = 0; i < text.length && i < MOST; i++) {
-            const unsigned char c = (unsigned char)text.text[i];
-            putchar(c < 0x20 || c == 0x7f ? '?' : c);
-        }
-        fputs(text.length > MOST ? "..." : "", stdout);
+        char shown[MOST + 4];
+        slice_show(gguf_slice(pair), MOST, shown);
+        fputs(shown, stdout);
     } else if (pair->type == GGUF_BOOL) {
         fputs(*pair->at ? "true" : "false", stdout);
     } else if (pair->type == GGUF_F32) {
@@ -350,11 +347,8 @@ static void gguf_print_value(const struct gguf_pair *pair) {
 void gguf_print(const struct safetensors *file) {
     for (int i = 0; i < file->pairs_count; i++) {
         const struct gguf_pair *pair = &file->pairs[i];
-        char key[121];
-        snprintf(key, sizeof key, "%.*s", SLICE_SHOWN(pair->key));
-        for (char *c = key; *c; c++) {
-            *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
-        }
+        char key[120 + 4];
+        slice_show(pair->key, 120, key);
         printf("  %-34s ", key);
         gguf_print_value(pair);
         putchar('\n');

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { INSPECT_VALUE_MAX = 400 };
+enum { INSPECT_VALUE_MAX = 400, INSPECT_NAME_MAX = 120 };
 
 // ---- safetensors --------------------------------------------------------------------------------
 
@@ -67,28 +67,27 @@ static void inspect_metadata(const struct safetensors *file) {
             inspect_tokenizer(value);
             continue;
         }
-        char shown[INSPECT_VALUE_MAX + 4];
-        size_t length = 0;
-        for (; value[length] && length < INSPECT_VALUE_MAX; length++) {
-            const unsigned char c = (unsigned char)value[length];
-            shown[length] = (char)(c < 0x20 || c == 0x7f ? '?' : c);
-        }
-        strcpy(shown + length, value[length] ? "..." : "");
-        printf("  %-16.64s %s\n", key, shown);
+        char name[INSPECT_NAME_MAX + 4], shown[INSPECT_VALUE_MAX + 4];
+        slice_show((struct slice){key, strlen(key)}, INSPECT_NAME_MAX, name);
+        slice_show((struct slice){value, strlen(value)}, INSPECT_VALUE_MAX, shown);
+        printf("  %-16s %s\n", name, shown);
     }
 }
 
+// Prints the tensors; control characters in their names become '?'.
 static void inspect_tensors(const struct safetensors *file) {
     size_t widest = 0;
     for (int i = 0; i < file->count; i++) {
         const size_t length = strlen(file->tensors[i].name);
         widest = length > widest ? length : widest;
+        widest = widest < INSPECT_NAME_MAX ? widest : INSPECT_NAME_MAX;
     }
     for (int i = 0; i < file->count; i++) {
         const struct tensor_view *view = &file->tensors[i];
-        char shape[SHAPE_TEXT];
+        char name[INSPECT_NAME_MAX + 4], shape[SHAPE_TEXT];
+        slice_show((struct slice){view->name, strlen(view->name)}, INSPECT_NAME_MAX, name);
         shape_print(view->ndim, view->dims, shape);
-        printf("  %-*s  %-4s  %s\n", (int)widest, view->name, view->dtype, shape);
+        printf("  %-*s  %-4s  %s\n", (int)widest, name, view->dtype, shape);
     }
 }
 

@@ -61,6 +61,13 @@ check "its pairs" says 'gpt2.attention.layer_norm_epsilon  1e-05' "$model"
 check "its lists" says '264 texts' "$model"
 check "its tensors" says 'blk.1.ffn_down.weight     F32   (32, 128)' "$model"
 
+plain() { # a file whose names would drive a terminal
+    sed 's/gpt2.context_length/gpt2.\x1b[31mxt\nleng\xc2\x9b/; s/blk.1.ffn_up.bias/blk.1\x1b[2J\x07up\nbias/' "$model" >"$tmp/odd.gguf" &&
+        build/inspect --file="$tmp/odd.gguf" >"$tmp/said" && grep -q 'gpt2.?\[31mxt?leng??' "$tmp/said" &&
+        grep -q 'blk.1?\[2J?up?bias ' "$tmp/said" && ! LC_ALL=C grep -q "$(printf '[\001-\011\013-\037\177]')" "$tmp/said"
+}
+check "names are printed without what drives a terminal" plain
+
 # ---- what is not ---------------------------------------------------------------------------------
 
 for case in \
