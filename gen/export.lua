@@ -44,6 +44,9 @@ local function main()
   for _, line in ipairs(formats.check(format, found.config, args.checkpoint)) do
     print(("%s: %s"):format(args.checkpoint, line))
   end
+  if format.text and not found.tokenizer then
+    print(("%s: has no tokenizer, so none is written"):format(args.checkpoint))
+  end
   local to = args.to ~= "" and args.to or place_of(format, type, args.checkpoint)
   local code = run_export(args, format, type, found.config, to)
   if code ~= 0 then os.exit(code) end

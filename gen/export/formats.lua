@@ -8,7 +8,7 @@
 --   lacks    { key, value, why }: a config with this value is refused; { key, OTHER, why }: with any value but the one
 --            that a file without the key means
 --   notes    { key, value, line }: with this value the line is printed
---   inspect  the path that `make inspect` takes, of the place; the place itself if there is none
+--   text     true: whoever reads it makes text of it, so that a tokenizer is missed
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
 
@@ -56,8 +56,8 @@ local GGUF_NOTES = { { "activation", "gelu_erf", "llama.cpp computes GELU by tan
 local formats = {}
 
 formats.list = {
-  { name = "hf", what = "a folder for Hugging Face's transformers", types = FLOATS, notes = {}, lacks = GPT2_LACKS,
-    place = function(folder) return folder .. "/hf" end },
+  { name = "hf", what = "a folder for Hugging Face's transformers", text = true, types = FLOATS, notes = {},
+    lacks = GPT2_LACKS, place = function(folder) return folder .. "/hf" end },
   { name = "llmc", what = "llm.c's weights", types = { "float32", "bfloat16" }, lacks = LLMC_LACKS, notes = LLMC_NOTES,
     place = function(folder, run, type) return ("%s/%s-%s.bin"):format(folder, run, type) end },
   { name = "gguf", what = "a GGUF file, for llama.cpp", types = { "float32", "bfloat16", "float16", "q8_0" },

@@ -3,7 +3,7 @@
 //     export --checkpoint=FILE --out=PATH --format=NAME --type=float32 --config=TEXT <TABLE
 //     export --checkpoint=FILE
 //
-// The second form prints "config TEXT" and, if there is one, "tokenizer KIND TOKENS".
+// The second form prints "config TEXT" and, if there is one, "tokenizer KIND".
 // gen/export.lua, which knows the model, refuses what a format cannot express, and writes TEXT, the
 // config's keys as "key=value key=value ...", and TABLE, the model's parameters (param_table.c).
 // PATH, a file or a folder, appears whole or not at all, and is not written over.
@@ -76,7 +76,7 @@ static void export_describe(const struct safetensors *file) {
     printf("config %s\n", config);
     if (export_tokenizer(file, &tokenizer)) {
         if (!tokenizer.ids) { // which other programs have no file for
-            printf("tokenizer %s %d\n", tokenizer.bpe ? "gpt2" : "char", tokenizer.vocab_size);
+            printf("tokenizer %s\n", tokenizer.bpe ? "gpt2" : "char");
         }
         tokenizer_free(&tokenizer);
     }

@@ -81,7 +81,10 @@ has() { # file words...
         grep -qF -- "$words" "$file" || { echo "no '$words' in"; cat "$file"; return 1; }
     done
 }
-check "a folder for transformers" export_of m --format=hf
+no_tokenizer() {
+    export_of m --format=hf >"$tmp/said" && has "$tmp/said" 'has no tokenizer, so none is written'
+}
+check "a folder for transformers" no_tokenizer
 check "its files" files_are "$out/m/hf" 'config.json generation_config.json model.safetensors'
 check "its sizes" has "$out/m/hf/config.json" '"n_layer": 2' '"n_head": 2' '"n_embd": 16' '"n_inner": 64' \
     '"n_positions": 8' '"n_ctx": 8' '"vocab_size": 300' '"activation_function": "gelu_new"' \
