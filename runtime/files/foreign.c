@@ -149,10 +149,12 @@ static bool foreign_numbers(struct foreign_file *f) {
             continue;
         }
         if (!numbers_are_read(view->dtype)) {
-            return foreign_fail(f, "%s: %.120s is of type %s; %s is wanted, so convert it",
-                                f->file->path, view->name, view->dtype,
-                                f->file->pairs ? "F32, F16, BF16, Q8_0, Q4_0 or Q4_1"
-                                               : "F32, F16 or BF16");
+            return foreign_fail(f, "%s: %.120s is of type %s; %s", f->file->path, view->name,
+                                view->dtype,
+                                f->file->pairs ? "F32, F16, BF16, Q8_0, Q4_0 or Q4_1 is wanted, "
+                                                 "so convert it (llama-quantize --pure makes one "
+                                                 "type of all)"
+                                               : "F32, F16 or BF16 is wanted, so convert it");
         }
         const size_t count = numbers_count(view->dtype, view->stored);
         float *own = allocate(count, sizeof *own, view->name);
