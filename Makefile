@@ -65,7 +65,7 @@ BACKEND ?= cpu
 BUILD ?= build
 EVAL ?= val
 PROGRAMS ?= train sample bench $(if $(filter cpu,$(BACKEND)),sample_bench gradcheck,tune)
-cc_flags = -std=gnu11 -O3 -ffp-contract=off -pthread -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
+cc_flags = -std=gnu11 -O3 -ffp-contract=off -pthread -D_FILE_OFFSET_BITS=64 -Wall -Wextra -I. -Ibuild/include $(ISA_FLAGS)
 cc_flags += $(if $(SANITIZE),-O1 -g -fsanitize=$(if $(filter thread,$(SANITIZE)),thread,address$(comma)undefined) -fno-sanitize-recover=all)
 comma := ,
 

@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+_Static_assert(sizeof(off_t) == 8, "for files of more than 2 GB: -D_FILE_OFFSET_BITS=64");
+
 // ---- log.c: messages and exit codes -------------------------------------------------------------
 
 enum exit_code {

@@ -1,7 +1,4 @@
 // hash.c: XXH3-64 of bytes and of files, as the 16 hexadecimal digits that `xxhsum -H3` prints.
-#ifndef _FILE_OFFSET_BITS
-#define _FILE_OFFSET_BITS 64 // where pointers have 32 bits, files may still be larger than 2 GB
-#endif
 #include "runtime/base/base.h"
 
 #include <errno.h>

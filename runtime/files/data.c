@@ -1,8 +1,5 @@
 // data.c: data sets: what meta.json says of the tokens in train.bin and val.bin, as nanoGPT writes
 // them, or in llm.c's shards, and the batches that are drawn from them.
-#ifndef _FILE_OFFSET_BITS
-#define _FILE_OFFSET_BITS 64 // where pointers have 32 bits, files may still be larger than 2 GB
-#endif
 #include "runtime/files/files.h"
 
 #include <errno.h>

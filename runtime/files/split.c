@@ -3,9 +3,6 @@
 // sees the tokens as if they lay in one file. Each reading takes only what it needs, so that files
 // may be larger than memory, and by pread(), so that a file which becomes shorter is an error after
 // which a run can still save its state.
-#ifndef _FILE_OFFSET_BITS
-#define _FILE_OFFSET_BITS 64 // where pointers have 32 bits, files may still be larger than 2 GB
-#endif
 #include "runtime/files/files.h"
 
 #include <errno.h>
@@ -141,7 +138,7 @@ static const char *split_open_shard(struct token_file *shard, struct token_shard
     char header[TOKEN_SHARD_HEADER];
     *code = EXIT_DATA;
     // Opening a pipe must not block.
-    shard->file = open(shard->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    shard->file = file_open(shard->path, O_RDONLY | O_NONBLOCK, &status);
     if (shard->file < 0 && (errno == ENOENT || errno == ENOTDIR)) {
         *code = EXIT_MISSING;
         return "is not there";
@@ -151,13 +148,11 @@ static const char *split_open_shard(struct token_file *shard, struct token_shard
         return "cannot be opened too: so many open files are not allowed; ulimit -n allows more";
     }
     ssize_t got = -1;
-    if (shard->file >= 0 && fstat(shard->file, &status) == 0) {
+    if (shard->file >= 0) {
         if (!S_ISREG(status.st_mode)) {
             return "is not a regular file";
         }
-        do {
-            got = pread(shard->file, header, sizeof header, 0);
-        } while (got < 0 && errno == EINTR);
+        UNINTERRUPTED(got, pread(shard->file, header, sizeof header, 0));
     }
     if (got < 0) {
         *code = exit_code_of(errno);

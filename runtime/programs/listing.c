@@ -282,7 +282,9 @@ static void listing_write(const struct listing_options *options, const struct to
 // Makes the folder; dies if it has tokens of another kind.
 static void listing_guard(const char *out) {
     static const char *const names[] = {"train.bin", "val.bin"};
-    const bool made = mkdir(out, 0777) == 0;
+    int failed;
+    UNINTERRUPTED(failed, mkdir(out, 0777));
+    const bool made = !failed;
     if ((!made && errno != EEXIST) || (!sync_names(out) && made && errno != EACCES)) {
         die(exit_code_of(errno), "%s: cannot make the folder: %s", out, strerror(errno));
     }

@@ -20,7 +20,7 @@ replay_cc := gcc
 replay_link := gcc
 # clang's own libraries, as gcc's 32-bit ones conflict with cross compilers (gcc-multilib).
 # asm/ lies where only 64-bit compilers look for it.
-m32_cc := clang -m32 -msse2 -idirafter /usr/include/x86_64-linux-gnu
+m32_cc := clang -m32 -msse2 -D_FILE_OFFSET_BITS=64 -idirafter /usr/include/x86_64-linux-gnu
 m32_link := $(m32_cc) --rtlib=compiler-rt --unwindlib=none
 m32_libraries := -l:libgcc_s.so.1
 # What reads a few inputs once need not be fast.
