@@ -6,7 +6,7 @@ local text = require("gen.report.text")
 local evaluations = {}
 
 local MOST_JSON = 1 << 20
-local MOST_TITLE = 30
+local MOST_TITLE = 30 -- characters of a text's name
 -- A checkpoint begins with the length of its header, then the header with its hash.
 local HEAD, HASH = 128, '^........{"__metadata__":{"xxh3":"(%x+)"'
 
@@ -26,18 +26,21 @@ local FILES = {
   { name = "hellaswag", title = "HellaSwag", figures = OF_HELLASWAG },
 }
 
--- What the figures of a result are of, as a title and in full; two results of the same are in one column.
-local function subject(file, result)
+-- What the figures of a result are of, as a title and in full; two results of the same are in one column. A run's own
+-- context goes without saying, and so do windows that do not overlap.
+local function subject(file, result, context)
   local title, full = file.title, file.title
   if not title then
     full = read.string(result, "text")
-    title = full and full:match("([^/]+)/*$")
+    title = full and text.cut(text.valid(full:match("([^/]+)/*$") or full), MOST_TITLE)
   end
   local stride, block_size = read.whole(result, "stride", 1), read.whole(result, "block_size", 1)
-  if title and stride and stride ~= block_size then
-    title, full = ("%s, stride %d"):format(title, stride), ("%s, stride %d"):format(full, stride)
+  local function add(format, number)
+    title, full = title .. format:format(number), full .. format:format(number)
   end
-  return title and text.cut(text.valid(title), MOST_TITLE), full and text.valid(full)
+  if title and context and block_size and block_size ~= context then add(", context %d", block_size) end
+  if title and stride and stride ~= block_size then add(", stride %d", stride) end
+  return title, full and text.valid(full)
 end
 
 -- Whether the checkpoint of a result is the one in the folder; if not, why.
@@ -53,8 +56,9 @@ local function is_of(folder, result)
   return true
 end
 
--- The figures of a run's folder, as { id, title, kind, hint, value }; note(format, ...) is told what is not shown.
-function evaluations.of(folder, note)
+-- The figures of a run's folder, as { id, title, kind, hint, value }; `context` is the run's block_size, if that is
+-- known; note(format, ...) is told what is not shown.
+function evaluations.of(folder, context, note)
   local list = {}
   for _, file in ipairs(FILES) do
     local path = ("eval-%s.json"):format(file.name)
@@ -63,7 +67,7 @@ function evaluations.of(folder, note)
       local title, full, current
       if result then
         current, problem = is_of(folder, result)
-        title, full = subject(file, result)
+        title, full = subject(file, result, context)
       end
       if not current or not title then
         note("%s %s, so it is not shown: make eval writes it again", path, problem or "holds no result")

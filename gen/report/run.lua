@@ -173,7 +173,7 @@ function run.read(folder, name)
   if r.exists then read_info(r) end
   read_metrics(r)
   judge(r)
-  r.evals = evaluations.of(folder, function(...) r:note(...) end)
+  r.evals = evaluations.of(folder, read.whole(r.config, "block_size"), function(...) r:note(...) end)
   for _, which in ipairs({ "state", "ckpt" }) do
     r["has_" .. which] = read.exists(("%s/%s.safetensors"):format(folder, which))
   end

@@ -107,7 +107,7 @@ local function evals_of(texts)
     if name ~= "ckpt" then files.write(("%s/eval-%s.json"):format(folder, name), content) end
   end
   local notes, shown = {}, {}
-  local list = evaluations.of(folder, function(...) notes[#notes + 1] = string.format(...) end)
+  local list = evaluations.of(folder, 64, function(...) notes[#notes + 1] = string.format(...) end)
   for i, e in ipairs(list) do shown[i] = ("%s %s"):format(e.title, e.value) end
   return table.concat(shown, "; "), notes, list
 end
@@ -124,6 +124,8 @@ check.test("what make eval found of the checkpoint that is there", function()
     "b <c>.txt, stride 16: loss 2; b <c>.txt, stride 16: perplexity 7.5; b <c>.txt, stride 16: bits/byte nil; " ..
     "HellaSwag: accuracy 0.25; HellaSwag: by sum 0.5")
   check.equal(#notes, 0)
+  shown = evals_of({ val = result_of('"loss": 1.5, "block_size": 32, "stride": 16') })
+  check.equal(shown:match("^[^;]*"), "whole val, context 32, stride 16: loss 1.5", "of a model that was cropped")
   check.equal(list[4].id, "eval a/b <c>.txt, stride 16 loss", "another text of that name is another column")
 end)
 
