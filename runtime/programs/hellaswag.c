@@ -158,8 +158,8 @@ static void maker_write(const struct maker *m) {
 }
 
 int main(int argc, char **argv) {
-    static const char wanted[] = "--text= and --out= are wanted, --gpt2= may be given";
     streams_open();
+    static const char wanted[] = "--text= and --out= are wanted, --gpt2= may be given";
     struct maker m = {.gpt2 = "data/gpt2"};
     const struct text_flag flags[] = {
         {"--text=", &m.text}, {"--out=", &m.out}, {"--gpt2=", &m.gpt2}};
