@@ -230,7 +230,13 @@ for case in 'model=bigram|model = bigram: a GPT-2 has layers' \
     'attn_scale=embd|attn_scale = embd: a GPT-2 divides scores' \
     "lm_head_bias=true|lm_head_bias = true: a GPT-2's head has no bias" \
     'activation=relu|activation = relu: llama.cpp computes GELU' \
-    'activation=silu|activation = silu: llama.cpp computes GELU'; do
+    'activation=silu|activation = silu: llama.cpp computes GELU' \
+    "activation=swiglu|activation = swiglu: a GPT-2's feed-forward layers have no gate" \
+    'n_kv_head=1|n_kv_head = 1: each head of a GPT-2 has its own keys' \
+    "head_size=4|head_size = 4: a GPT-2's heads" \
+    'n_ff=32|n_ff = 32: feed-forward layers' \
+    'norm_eps=0.001|norm_eps = 0.001: norms are exported with 1e-5' \
+    "pos=rope|pos = rope: a GPT-2's positions are a learned table"; do
     # shellcheck disable=SC2086
     check "${case%|*}" model lack ${case%|*}
     check "is refused by name" export_refuses 65 "${case#*|}"
