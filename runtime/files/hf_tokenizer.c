@@ -156,7 +156,7 @@ char *hf_characters(const char *path, const struct json *json) {
     }
     const int vocabulary = json_get(json, model, "vocab");
     const int count = json_is_object(json, vocabulary) ? json_count(json, vocabulary) : 0;
-    int64_t *character = allocate((size_t)count + 1, sizeof *character, "the tokenizer");
+    int64_t *character = allocate((size_t)count, sizeof *character, "the tokenizer");
     for (int i = 0; i < count; i++) {
         character[i] = -1;
     }

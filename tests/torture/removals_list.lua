@@ -150,7 +150,7 @@ return {
     from = "if (types && types->count != list->count) {", to = "if (0) {", tests = "train/test_gguf" },
 
   { what = "a character's id may be any number", file = "runtime/files/hf_tokenizer.c",
-    from = "|| id >= count ||", to = "||", tests = "train/test_export" },
+    from = "|| id >= count ||", to = "||", tests = "torture/test_fuzz" },
   { what = "a bias that is not zero is dropped", file = "runtime/programs/import.c",
     from = "if (view->data[i] != 0) {", to = "if (0) {", tests = "train/test_export" },
 
