@@ -51,6 +51,16 @@ for file in data/ab/train.bin data/ab/val.bin data/ab/meta.json; do
     each "a new run" $file --from="$tmp/start" "$@" -- "$tmp/train" --out_dir=out --threads=1
     each "check" $file --from="$tmp/start" --out -- "$tmp/check" --data=data/ab
 done
+# A data set of token shards. What follows the first 12 bytes of a shard's header is not read.
+mkdir -p "$tmp/listed/data/ab"
+for name in train_1 train_2 val_0; do
+    lua5.4 tests/train/shard.lua "$tmp/listed/data/ab/s_$name.bin" uint16 "${name#*_}" 50 9
+done
+check "shards are listed" make build/listing
+check "as a data set" build/listing --out="$tmp/listed/data/ab" --name=ab --shards="$tmp/listed/data/ab/*.bin" --tokenizer=ids:9
+for file in data/ab/s_train_2.bin data/ab/meta.json; do
+    each "check" $file --from="$tmp/listed" --out --codes=65,66 -- "$tmp/check" --data=data/ab
+done
 for file in out/state.safetensors out/ckpt.safetensors; do
     [ $file = out/state.safetensors ] || all_of
     each "the sampler" $file --from="$tmp/begun" --out -- \
