@@ -1,5 +1,5 @@
--- shakespeare_char_cpu with the parts of a Llama: rotary positions, rmsnorm, grouped queries, swiglu; as many parameters
--- (n_ff is 3 n_embd), the same data, iterations and learning rate.
+-- shakespeare_char_cpu with the parts of a Llama: rotary positions, rmsnorm, grouped queries, swiglu; as many
+-- parameters (n_ff is 3 n_embd), the same data, iterations and learning rate.
 return {
   dataset = "shakespeare_char",
 

@@ -23,8 +23,6 @@ local GPT2_LACKS = {
   { "lm_head_bias", true, "a GPT-2's head has no bias" },
   { "n_kv_head", OTHER, "each head of a GPT-2 has its own keys" },
   { "head_size", OTHER, "a GPT-2's heads are n_embd / n_head wide" },
-  { "n_ff", OTHER, "feed-forward layers are exported if they are 4 n_embd wide" },
-  { "norm_eps", OTHER, "norms are exported with 1e-5" },
   { "pos", OTHER, "a GPT-2's positions are a learned table" },
   { "activation", "relu2", "it is exported for no program yet" },
   { "activation", "swiglu", "a GPT-2's feed-forward layers have no gate" },
@@ -39,6 +37,8 @@ end
 
 local LLMC_LACKS = besides({
   { "tie_weights", false, "llm.c's head is the table of tokens" },
+  { "n_ff", OTHER, "llm.c's feed-forward layers are 4 n_embd wide" },
+  { "norm_eps", OTHER, "llm.c's norms add 1e-5" },
   { "activation", "relu", "llm.c computes GELU" },
   { "activation", "silu", "llm.c computes GELU" },
 })

@@ -21,7 +21,6 @@ local SIZES = {
 
 -- Values that a key must have if it is stated, and why.
 local FIXED = {
-  { "layer_norm_epsilon", 1e-5, "layernorms add 1e-5 here" },
   { "scale_attn_weights", true, "attention's scores are always scaled here" },
   { "scale_attn_by_inverse_layer_idx", false, "attention is scaled alike in all layers here" },
   { "add_cross_attention", false, "there is no cross-attention here" },
@@ -43,6 +42,25 @@ local function size_of(config, path, theirs, ours)
       key.min, key.max)
   end
   return size
+end
+
+-- The width of feed-forward layers and what norms add, which a file may leave out.
+local function add_stated(add, config, path, width)
+  local inner = config.n_inner
+  if inner ~= nil and inner ~= 4 * width then
+    local key, size = schema.key("n_ff"), math.tointeger(inner)
+    if not size or size < 1 or size > key.max then
+      problem.fail(problem.DATA, path, "n_inner is %s; a whole number from 1 to %d is wanted", tostring(inner), key.max)
+    end
+    add("n_ff", size)
+  end
+  local eps = config.layer_norm_epsilon
+  if eps ~= nil and eps ~= 1e-5 then
+    if type(eps) ~= "number" or not (eps > 0 and eps <= schema.key("norm_eps").max) then
+      problem.fail(problem.DATA, path, "layer_norm_epsilon is %s; a number above 0, to 1, is wanted", tostring(eps))
+    end
+    add("norm_eps", eps)
+  end
 end
 
 -- Their name of one of our activations, or nil.
@@ -82,11 +100,8 @@ function gpt2.keys(config, path)
       problem.fail(problem.DATA, path, "%s is %s: %s", fixed[1], tostring(stated), fixed[3])
     end
   end
-  local width, inner = keys[3][2], config.n_inner
-  if inner ~= nil and inner ~= 4 * width then
-    problem.fail(problem.DATA, path, "n_inner is %s; feed-forward layers are 4 n_embd = %d wide here", tostring(inner),
-      4 * width)
-  end
+  local width = keys[3][2]
+  add_stated(add, config, path, width)
   if width % keys[2][2] ~= 0 then
     problem.fail(problem.DATA, path, "n_head %d does not divide n_embd %d", keys[2][2], width)
   end

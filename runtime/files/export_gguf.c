@@ -204,7 +204,7 @@ static void export_gguf_pairs(struct export_gguf *g) {
                                            {"gpt2.block_count", "n_layer"},
                                            {"gpt2.attention.head_count", "n_head"}};
     const struct export_model *model = g->model;
-    const float epsilon = 1e-5f;
+    const float epsilon = (float)export_epsilon(model);
     uint32_t bits;
     memcpy(&bits, &epsilon, sizeof bits);
     export_gguf_text(g, "general.architecture", "gpt2");
@@ -215,7 +215,7 @@ static void export_gguf_pairs(struct export_gguf *g) {
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         export_gguf_u32(g, sizes[i][0], export_number(model, sizes[i][1]));
     }
-    export_gguf_u32(g, "gpt2.feed_forward_length", 4 * export_number(model, "n_embd"));
+    export_gguf_u32(g, "gpt2.feed_forward_length", export_inner(model));
     export_gguf_key(g, "gpt2.attention.layer_norm_epsilon", GGUF_F32);
     export_gguf_number(g->out, bits, 4);
     export_gguf_text(g, "diecast.config", model->config);

@@ -20,6 +20,18 @@ int64_t export_number(const struct export_model *model, const char *key) {
     return strtoll(export_key(model, key).value, NULL, 10);
 }
 
+int64_t export_inner(const struct export_model *model) {
+    struct pair pair;
+    const bool stated = pairs_find(model->config, "n_ff", 4, &pair);
+    return stated ? strtoll(pair.value, NULL, 10) : 4 * export_number(model, "n_embd");
+}
+
+double export_epsilon(const struct export_model *model) {
+    struct pair pair;
+    const bool stated = pairs_find(model->config, "norm_eps", 8, &pair);
+    return stated ? strtod(pair.value, NULL) : 1e-5;
+}
+
 // ---- the tensors --------------------------------------------------------------------------------
 
 // Whether the tensor is a weight whose module has a bias in GPT-2.

@@ -49,8 +49,8 @@ static void export_hf_ends(FILE *out, const struct export_model *model) {
 }
 
 static void export_hf_config(FILE *out, const struct export_model *model) {
-    const long long width = export_number(model, "n_embd");
     const long long context = export_number(model, "block_size");
+    const long long rows = export_number(model, "vocab_size");
     const bool tied = !memcmp(export_key(model, "tie_weights").value, "true", 4);
     const char *type = number_type_name(model->type);
     fprintf(out,
@@ -59,17 +59,19 @@ static void export_hf_config(FILE *out, const struct export_model *model) {
             "  \"n_inner\": %lld,\n  \"n_positions\": %lld,\n  \"n_ctx\": %lld,\n"
             "  \"vocab_size\": %lld,\n",
             (long long)export_number(model, "n_layer"), (long long)export_number(model, "n_head"),
-            width, 4 * width, context, context, (long long)export_number(model, "vocab_size"));
+            (long long)export_number(model, "n_embd"), (long long)export_inner(model), context,
+            context, rows);
     export_hf_ends(out, model);
     fprintf(out,
-            "  \"activation_function\": \"%s\",\n  \"layer_norm_epsilon\": 1e-05,\n"
+            "  \"activation_function\": \"%s\",\n  \"layer_norm_epsilon\": %.9g,\n"
             "  \"tie_word_embeddings\": %s,\n  \"scale_attn_weights\": true,\n"
             "  \"scale_attn_by_inverse_layer_idx\": false,\n"
             "  \"reorder_and_upcast_attn\": false,\n  \"add_cross_attention\": false,\n"
             "  \"embd_pdrop\": 0.0,\n  \"attn_pdrop\": 0.0,\n  \"resid_pdrop\": 0.0,\n"
             "  \"initializer_range\": 0.02,\n  \"use_cache\": true,\n"
             "  \"dtype\": \"%s\",\n  \"torch_dtype\": \"%s\"\n}\n",
-            export_hf_activation(model), tied ? "true" : "false", type, type);
+            export_hf_activation(model), export_epsilon(model), tied ? "true" : "false", type,
+            type);
 }
 
 // Rows of the head without a token get no text, as in our sampler.

@@ -286,6 +286,9 @@ export_writer export_gguf;        // a GGUF file, for llama.cpp
 // A value of the config, which has it; and as a number.
 struct pair export_key(const struct export_model *model, const char *key);
 int64_t export_number(const struct export_model *model, const char *key);
+// The width of feed-forward layers, and what norms add, which a config may leave out.
+int64_t export_inner(const struct export_model *model);
+double export_epsilon(const struct export_model *model);
 // The tensors without a tied head, and with zeros (data NULL) for the biases that a GPT-2 always
 // has and the model lacks, each behind its weight. The caller frees.
 struct tensor_out *export_gpt2_tensors(const struct export_model *model, int *count);

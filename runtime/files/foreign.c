@@ -210,9 +210,12 @@ static bool foreign_shapes(struct foreign_file *f) {
                                 (long long)view->dims[1], (long long)view->dims[1],
                                 (long long)view->dims[0]);
         }
+        // One that is neither is refused by its shape, by whoever looks for it.
         if (strstr(param->name, "%d")) {
+            const bool is_straight =
+                view->dims[0] == param->dims[0] && view->dims[1] == param->dims[1];
             transposed = is_transposed ? view : transposed;
-            straight = is_transposed ? straight : view;
+            straight = is_straight ? view : straight;
         }
     }
     if (transposed && straight) {

@@ -103,7 +103,8 @@ START_TEST(an_event_file) {
                                      .tokens_per_s = 64,
                                      .mfu = 0.25};
     tensorboard_step(&tb, &step);
-    const struct evaluation_record evaluation = {0, 2, 4, 1};
+    const struct evaluation_record evaluation = {
+        .train_loss = 2, .val_loss = 4, .val_bpb = NAN, .seconds = 1};
     tensorboard_evaluation(&tb, &evaluation);
     tensorboard_text(&tb, 5, "a\n\nb", 4);
     tensorboard_close(&tb, true);

@@ -140,6 +140,9 @@ for case in 'gelu_tanh gelu_new' 'gelu_erf gelu' 'relu relu' 'silu silu'; do
     check "is theirs, and back" back "$name"
     check "as ${case#* }" has "$out/$name-hf/config.json" "\"activation_function\": \"${case#* }\""
 done
+check "another width and other norms" model inner n_ff=24 norm_eps=0.001
+check "are theirs, and back" back inner
+check "as said" has "$out/inner-hf/config.json" '"n_inner": 24' '"layer_norm_epsilon": 0.001'
 check "an untied head" model untied tie_weights=false
 check "is stored" export_of untied --format=hf
 check "as it is" verified "$out/untied/hf" 'lm_head.weight                      F32   (7, 16)'

@@ -77,8 +77,7 @@ for case in \
     'layers_text|its gpt2.block_count is not a whole number' \
     'many|n_layer is 2147483648; a whole number from 1' \
     'heads|n_head 3 does not divide n_embd 32' \
-    'inner|n_inner is 160' \
-    'epsilon|layer_norm_epsilon is 1e-06' \
+    'inner|transformer.h.0.mlp.c_fc.weight is (128, 32), but its metadata makes it (160, 32)' \
     'epsilon_nan|layer_norm_epsilon is ' \
     'epsilon_text|its gpt2.attention.layer_norm_epsilon is no float32' \
     'no_gpt2_attention_layer_norm_epsilon|has no gpt2.attention.layer_norm_epsilon' \
@@ -234,13 +233,14 @@ for case in 'model=bigram|model = bigram: a GPT-2 has layers' \
     "activation=swiglu|activation = swiglu: a GPT-2's feed-forward layers have no gate" \
     'n_kv_head=1|n_kv_head = 1: each head of a GPT-2 has its own keys' \
     "head_size=4|head_size = 4: a GPT-2's heads" \
-    'n_ff=32|n_ff = 32: feed-forward layers' \
-    'norm_eps=0.001|norm_eps = 0.001: norms are exported with 1e-5' \
     "pos=rope|pos = rope: a GPT-2's positions are a learned table"; do
     # shellcheck disable=SC2086
     check "${case%|*}" model lack ${case%|*}
     check "is refused by name" export_refuses 65 "${case#*|}"
 done
+check "another width and other norms" model inner n_ff=40 norm_eps=0.001
+check "come back" back inner
+check "and are in the file" says 'gpt2.attention.layer_norm_epsilon  0.001' "$out/inner/inner-float32.gguf"
 check "rows that no block fills" model lack n_embd=48
 check "are refused" export_refuses 64 'q8_0 stores 32 neighbours in a row together, and n_embd is 48' --type=q8_0
 check "a number that is too large" model lack n_embd=32 scale=5000000

@@ -103,8 +103,10 @@ for case in \
     's/"n_head":2/"n_head":3/|n_head 3 does not divide n_embd 16' \
     's/"vocab_size":300,*//|has no vocab_size' \
     's/gelu_new/mish/|activation_function is mish' \
-    's/{/{"n_inner":17,/|n_inner is 17' \
-    's/{/{"layer_norm_epsilon":1e-6,/|layer_norm_epsilon is 1e-06' \
+    's/{/{"n_inner":17.5,/|n_inner is 17.5; a whole number from 1' \
+    's/{/{"n_inner":0,/|n_inner is 0; a whole number from 1' \
+    's/{/{"layer_norm_epsilon":0,/|layer_norm_epsilon is 0; a number above 0' \
+    's/{/{"layer_norm_epsilon":"small",/|layer_norm_epsilon is small; a number above 0' \
     's/{/{"scale_attn_by_inverse_layer_idx":true,/|scale_attn_by_inverse_layer_idx is true' \
     's/{/{"scale_attn_weights":false,/|scale_attn_weights is false' \
     's/{/{"add_cross_attention":true,/|add_cross_attention is true' \
@@ -112,6 +114,14 @@ for case in \
     edit_config "${case%|*}"
     check "config.json: ${case#*|}" refuses 65 "${case#*|}" "$tmp/hf"
 done
+edit_config 's/{/{"n_inner":17,/'
+check "a width that the weights have not" refuses_late 65 'mlp.c_fc.weight is (16, 64), but its config.json makes it (17, 16)' "$tmp/hf"
+edit_config 's/{/{"layer_norm_epsilon":1e-6,/'
+other_eps() {
+    lua5.4 gen/import.lua --build=build --out="$tmp/eps" --name=eps "$tmp/hf" >"$tmp/said" &&
+        grep -q 'norm_eps = 1e-06' "$tmp/eps/eps/eps.lua"
+}
+check "what norms add is a key" other_eps
 edit_config 's/"n_layer":2/"n_layer":3/'
 check "fewer layers than stated" refuses_late 65 'has no transformer.h.2.ln_1.weight, which its config.json makes (16)' "$tmp/hf"
 edit_config 's/"n_layer":2/"n_layer":1/'
