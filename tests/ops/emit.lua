@@ -170,6 +170,7 @@ local function roundings_of(g)
       for _, tensor in ipairs(step.operands or {}) do reads(tensor) end
     end
     most = most + (node.op.rounds or 0)
+    for step in graph.steps(node) do most = most + (step.op and step.op.rounds or 0) end
     for step in graph.steps(node) do writes(step.keep) end
     -- A kernel continues with the stored value that its load kept.
     for _, step in ipairs(node.prologue or {}) do most = most + (step.keep and 1 or 0) end
