@@ -155,6 +155,7 @@ local function derive(c)
   if c.ff_width == 4 * c.n_embd then c.n_ff = 0 end
   if c.head_size * c.n_head == c.n_embd then c.head_size = 0 end
   if c.n_kv_head == c.n_head then c.n_kv_head = 0 end
+  if c.pos ~= "rope" then c.rope_theta = schema.key("rope_theta").absent end -- it means nothing then
   if c.isa == "native" then c.isa = machine.isa() end
   c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
   if c.backend == "cuda" and c.arch == "native" then
