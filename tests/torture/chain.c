@@ -3,13 +3,13 @@
 //     chain SEED LEGS LINES INTERVAL OUTPUT PROGRAM... -- FLAG...
 //
 // runs a trainer again and again with the same flags, each time one of the programs on 1 to 8
-// threads, until it ends with 0. The first LEGS runs are disturbed at a random moment, up to
-// MOST_DELAY microseconds after one of the first LINES lines that it prints: by a signal, two at
-// once, one while the process is suspended, a reader that closes the pipe, or SIGKILL. It fails,
-// and tells the whole chain, unless each run ends as is promised: a stop exits 75 and loses no
-// finished iteration; a kill loses none before the last state, which is saved every INTERVAL
-// iterations (0: only at a stop). What the trainer prints is appended to OUTPUT, and the number of
-// disturbances to stdout. It depends on libc alone.
+// threads, until it ends with 0, or with 74 since nobody read its last lines. The first LEGS runs
+// are disturbed at a random moment, up to MOST_DELAY microseconds after one of the first LINES
+// lines that it prints: by a signal, two at once, one while the process is suspended, a reader that
+// closes the pipe, or SIGKILL. It fails, and tells the whole chain, unless each run ends as is
+// promised: a stop exits 75 and loses no finished iteration; a kill loses none before the last
+// state, which is saved every INTERVAL iterations (0: only at a stop). What the trainer prints is
+// appended to OUTPUT, and the number of disturbances to stdout. It depends on libc alone.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -24,7 +24,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_FLAGS = 64, MOST_LEGS = 64, STOPPED = 75, HUNG_SECONDS = 300 };
+enum { MOST_FLAGS = 64, MOST_LEGS = 64, LOST = 74, STOPPED = 75, HUNG_SECONDS = 300 };
 enum { MOST_DELAY = 3000, MOST_START = 40000, MOST_GAP = 20000 }; // microseconds
 
 static const int stops[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGXCPU};
@@ -213,10 +213,16 @@ static long number_behind(const char *text, bool begins) {
     return number;
 }
 
+// A run that was over before it noticed that nobody reads says that its last lines are lost.
+static bool is_unheard_end(const struct leg *leg) {
+    return leg->way == CLOSED && WIFEXITED(leg->status) && WEXITSTATUS(leg->status) == LOST;
+}
+
 static bool is_right_end(const struct leg *leg) {
     const bool kills = leg->way == KILLED || leg->way == KILLED_IN_STOP;
     if (!WIFSIGNALED(leg->status)) {
-        return WEXITSTATUS(leg->status) == 0 || WEXITSTATUS(leg->status) == STOPPED;
+        return WEXITSTATUS(leg->status) == 0 || WEXITSTATUS(leg->status) == STOPPED ||
+               is_unheard_end(leg);
     }
     const int by = WTERMSIG(leg->status);
     // A stop may only end a program that has not begun to listen, and has therefore said nothing.
@@ -295,7 +301,7 @@ int main(int argc, char **argv) {
         fwrite(printed, 1, printed_length, output);
         judge(leg, before);
         before = promised(leg, interval, before);
-        if (leg->status == 0) {
+        if (leg->status == 0 || is_unheard_end(leg)) {
             printf("%d\n", i);
             return fclose(output) ? 74 : 0;
         }

@@ -94,7 +94,7 @@ one_chain() { # kind, seed
     [ "$1" != 4 ] || earlier "$tmp/run"
     # shellcheck disable=SC2086
     "$tmp/chain" "$2" "$((3 + $2 % 6))" "$(($(wc -l <"$tmp/straight$1.log") / 3))" "$interval" "$tmp/run.log" $programs -- $flags --out_dir="$tmp/run" \
-        >"$tmp/stops" || { cat "$tmp/stops"; return 1; }
+        >"$tmp/stops" || { cat "$tmp/stops"; echo 0 >"$tmp/stops"; return 1; }
     all_of "$tmp/run" >"$tmp/run.all" && previews "$tmp/run.log" >"$tmp/run.texts" &&
         diff "$tmp/straight$1.all" "$tmp/run.all" && same_previews "$1" &&
         { [ "$1" != 4 ] || kept "$tmp/run"; }
