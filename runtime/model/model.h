@@ -40,6 +40,13 @@ size_t model_peak_bytes(void);
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer);
 void model_destroy(struct model *m);
 
+// FLOP a token as llm.c counts them: 6 for each of all parameters, and half of the attention's
+// (T, T) products, which are what nanoGPT's figure has besides its own parameters.
+static inline double model_flops_llmc(const struct model_info *info) {
+    const double attention = info->flops_per_token - 6.0 * (double)info->num_params_nanogpt;
+    return 6.0 * (double)info->num_params + attention / 2;
+}
+
 // ---- init.c -------------------------------------------------------------------------------------
 
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.

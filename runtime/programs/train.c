@@ -501,12 +501,10 @@ static void train_print_mfu(const struct trainer *t) {
         return;
     }
     double tokens_per_s = train_tokens_per_s(t);
-    double llmc = 6.0 * (double)info->num_params +
-                  6.0 * info->n_layer * (double)info->n_embd * info->block_size;
-    printf("mfu over %" PRId64 " steps: %.2f%% by 6N + 12LHQT, %.2f%% by 6N + 6LCT with all "
+    printf("mfu over %" PRId64 " steps: %.2f%% by 6N + 12LHQT, %.2f%% by 6N + 6LHQT with all "
            "parameters; %.0f tokens/s; of %s\n",
            t->step_count, 100 * tokens_per_s * info->flops_per_token / t->peak_flops,
-           100 * tokens_per_s * llmc / t->peak_flops, tokens_per_s, t->peak_text);
+           100 * tokens_per_s * model_flops_llmc(info) / t->peak_flops, tokens_per_s, t->peak_text);
 }
 
 static struct closing train_closing(const struct trainer *t) {

@@ -291,10 +291,25 @@ START_TEST(initial_weights) {
 }
 END_TEST
 
+// 2 layers of 3 heads of 16 in a model 32 wide, context 10: nanoGPT's count is 6 * 900 +
+// 12 * 2 * 3 * 16 * 10, llm.c's 6 * 1000 + 6 * 2 * 3 * 16 * 10.
+START_TEST(flops_as_llmc_counts_them) {
+    const struct model_info info = {.n_layer = 2,
+                                    .n_head = 3,
+                                    .n_embd = 32,
+                                    .block_size = 10,
+                                    .num_params = 1000,
+                                    .num_params_nanogpt = 900,
+                                    .flops_per_token = 16920};
+    ck_assert_double_eq(model_flops_llmc(&info), 11760);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
-        adamw_is_torchs, adam_is_torchs,       sgd_is_torchs,      any_number_of_threads,
-        grad_norm,       parts_do_not_overlap, more_than_there_is, initial_weights,
+        adamw_is_torchs,       adam_is_torchs,  sgd_is_torchs,
+        any_number_of_threads, grad_norm,       parts_do_not_overlap,
+        more_than_there_is,    initial_weights, flops_as_llmc_counts_them,
     };
     return suite_main("optimizer", tests, sizeof tests / sizeof tests[0]);
 }

@@ -25,14 +25,12 @@ static struct bench_figures bench_figures(const struct bench *b) {
     const struct model_info *info = b->info;
     const double micro_steps = (double)b->accumulation;
     const double tokens = micro_steps * info->batch_size * info->block_size;
-    const double llmc = 6.0 * (double)info->num_params +
-                        6.0 * info->n_layer * (double)info->n_embd * info->block_size;
     struct bench_figures f = {
         .median = bench_quantile(b->ms, b->steps, 0.5),
         .p10 = bench_quantile(b->ms, b->steps, 0.1),
         .p90 = bench_quantile(b->ms, b->steps, 0.9),
         .flop = info->flops_per_token * tokens,
-        .flop_llmc = llmc * tokens,
+        .flop_llmc = model_flops_llmc(info) * tokens,
         .loss = {b->first.total / micro_steps, b->last.total / micro_steps},
         .norm = {b->first.norm, b->last.norm},
     };
@@ -153,7 +151,7 @@ void bench_print(const struct bench *b) {
     printf("mean loss %.4f in the first update, %.4f in the last; norm of the gradients %.4f and "
            "%.4f\n",
            f->loss[0], f->loss[1], f->norm[0], f->norm[1]);
-    printf("%.0f tokens/s, %.4g TFLOP an update by 6N + 12LHQT, %.4g by 6N + 6LCT with all "
+    printf("%.0f tokens/s, %.4g TFLOP an update by 6N + 12LHQT, %.4g by 6N + 6LHQT with all "
            "parameters\n",
            f->tokens_per_s, f->flop * 1e-12, f->flop_llmc * 1e-12);
     if (b->peak > 0) {
