@@ -50,19 +50,6 @@ local function attention_name(r, taken)
   return name .. ".json"
 end
 
-local function prefixes_of(runs)
-  local list = {}
-  for i, short in ipairs(runs) do
-    for _, long in ipairs(runs) do
-      if effects.is_prefix(short, long) then
-        list[#list + 1] = i
-        break
-      end
-    end
-  end
-  return list
-end
-
 local function main()
   local args = parse_arguments()
   local p = args.sweep and plan.of_sweep(args.sweep) or plan.of_folders(args.folders)
@@ -70,9 +57,11 @@ local function main()
   local beside = out:gsub("%.html$", "") .. ".attention"
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
   local order = words.rank(p)
-  local report = { plan = p, order = order, effects = effects.of(p), seeds = effects.over_seeds(p),
-    prefixes = prefixes_of(p.runs), prompts = prompt.of(p.runs), samples = {}, attention = {}, notes = {},
+  local report = { plan = p, order = order, trainings = effects.trainings(p),
+    prompts = prompt.of(p.runs), samples = {}, attention = {}, notes = {},
     live = args.live, seed = samples.SEED, characters = samples.CHARACTERS }
+  report.effects, report.effects_tested = effects.of(p)
+  report.seeds, report.best_tested, report.baseline_tested = effects.over_seeds(p)
 
   if p.kind == "runs" and #p.factors > MOST_FACTORS then
     report.effects = {}

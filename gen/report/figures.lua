@@ -101,7 +101,7 @@ local function run_data(p, r)
     name = r.name, short = r.short, status = r.status, seed = r.seed, settings = settings, notes = array(r.notes),
     evals = eval_values(r),
     best = r.best and evaluation(r.best), final = evaluation(r.final), gap = short(r.gap, 9),
-    delta = base and base.best and r.best and r ~= base and short(r.best.val - base.best.val, 9) or nil, rank = r.rank,
+    delta = base and base.rank and r.rank and r ~= base and short(r.best.val - base.best.val, 9) or nil, rank = r.rank,
     overfit = { kind = r.overfitting.kind, text = r.overfitting.text, rise = short(r.overfitting.rise, 9) },
     hellaswag = r.hellaswag and short(r.hellaswag),
     params = r.num_params_nanogpt, all_params = r.num_params, seconds = short(r.seconds), ms = short(r.ms),
@@ -132,7 +132,7 @@ local function effect_data(effects)
       levels[j] = { value = shown_value(l.value), n = l.n, mean = short(l.mean), sd = short(l.sd), min = short(l.min),
         max = short(l.max), points = array(short_list(l.points)), is_reference = l.is_reference,
         difference = d and { n = d.n, mean = short(d.mean), half = short(d.half) },
-        verdict = d and words.verdict(d.distinct) }
+        verdict = d and words.effect(d) }
     end
     out[i] = { key = e.key, runs = indexes(e.runs), levels = array(levels) }
   end
@@ -143,12 +143,12 @@ local function seed_data(groups)
   if not groups then return nil end
   local out = {}
   for i, g in ipairs(groups) do
-    local differs = g.delta and not g.is_baseline
+    local baseline = g.from_baseline
     out[i] = { text = g.text, n = g.stats.n, mean = short(g.stats.mean), sd = short(g.stats.sd),
       points = array(short_list(g.values)), final = short(g.final.mean), final_sd = short(g.final.sd),
-      delta = differs and short(g.delta) or nil, is_baseline = g.is_baseline,
-      from_baseline = differs and words.verdict(g.from_baseline) or nil,
-      from_best = i > 1 and words.verdict(g.from_best) or nil }
+      delta = baseline and short(baseline.mean), is_baseline = g.is_baseline,
+      from_baseline = baseline and baseline.n > 0 and words.verdict(baseline.distinct) or nil,
+      from_best = i > 1 and words.verdict(g.from_best.distinct) or nil }
   end
   return array(out)
 end

@@ -25,9 +25,9 @@ local function joined(names, extension)
   return table.concat(texts, "\n")
 end
 
--- The page's text. report: { plan, order, effects, seeds, builds, prefixes, samples, attention, prompts, notes, live,
--- seed, characters }; samples, attention and prompts have an item for each run, order has the runs' indexes from the
--- best run on.
+-- The page's text. report: { plan, order, trainings, effects, effects_tested, seeds, best_tested, baseline_tested,
+-- builds, samples, attention, prompts, notes, live, seed, characters }; samples, attention and prompts have an item for
+-- each run, order has the runs' indexes from the best run on.
 function page.text(report)
   local p = report.plan
   local name = text.html(p.title or p.name)
@@ -37,6 +37,7 @@ function page.text(report)
     reload = report.live and '<label><input type="checkbox" id="reload"> reload every 30 s</label>' or "",
     summary = prose.summary(report),
     effects = prose.effects_hint(report),
+    seeds = prose.seeds_hint(report),
     samplehint = prose.sample_hint(report),
     samples = prose.samples(report),
     notes = prose.notes(report),

@@ -7,7 +7,8 @@ local prose = {}
 
 function prose.summary(report)
   local out = {}
-  for i, line in ipairs(words.summary(report.plan, report.order, report.seeds)) do
+  for i, line in ipairs(words.summary(report.plan, report.order, report.seeds,
+    report.best_tested)) do
     out[i] = "<p>" .. text.html(line) .. "</p>"
   end
   return table.concat(out, "\n")
@@ -86,32 +87,65 @@ function prose.sample_hint(report)
 end
 
 local EFFECTS = {
-  grid = "Main effects: at each value of a factor the mean of the best validation loss over all runs that have it; " ..
-    "the bar is ±1 sd over the other settings, grey dots are runs. Δ is the mean difference of runs alike in all " ..
-    "else, against the value marked *; it is distinct from 0 if its 95% interval (Student’s t, over those pairs) " ..
-    "leaves 0 out.",
+  grid = "At each value of a factor the mean of the best validation loss over all settings of the others; the " ..
+    "bar is ±1 sd over them, grey dots are runs. Δ is the mean difference of runs alike in all else, from the value " ..
+    "marked *.",
   vary = "One change at a time around the baseline, marked *: the best validation loss at each value of a factor, " ..
     "others as in the baseline.",
   runs = "The best validation loss at each value of a setting in which the runs differ, for runs that differ from " ..
     "the first, marked *, in nothing else.",
 }
 
+-- The runs that no effect counts, with why; and for each factor those that have no partner.
+local function left_out(report)
+  local missing, sentences = {}, {}
+  for _, r in ipairs(report.plan.runs) do
+    if not effects.counts(r) then missing[#missing + 1] = ("%s (%s)"):format(r.name, r.status) end
+  end
+  if #missing > 0 then sentences[1] = ("Not counted: %s."):format(words.listed(missing, 8)) end
+  local factors = {}
+  for _, e in ipairs(report.effects) do
+    local names = {}
+    for i, r in ipairs(e.alone) do names[i] = r.name end
+    if #names > 0 then factors[#factors + 1] = ("%s %s"):format(e.key, words.listed(names, 4)) end
+  end
+  if #factors > 0 then
+    sentences[#sentences + 1] = ("Left out, as their partners are missing: for %s."):format(
+      table.concat(factors, "; for "))
+  end
+  return sentences
+end
+
+-- How many runs are the first part of a longer one.
+local function twins(report)
+  local count, lengths = 0, false
+  for _ in pairs(report.trainings) do count = count + 1 end
+  for _, f in ipairs(report.plan.factors) do lengths = lengths or f.key == "max_iters" end
+  if count == 0 then return {} end
+  local said = count == 1 and "1 run is the first part of a longer one: it is" or
+    ("%d runs are the first part of a longer one: they are"):format(count)
+  return { said .. " no trainings of their own and counted once" .. (lengths and
+    ", and a larger max_iters cannot be worse." or ".") }
+end
+
 function prose.effects_hint(report)
   local p = report.plan
-  local hint = EFFECTS[p.kind]
+  local lines = { EFFECTS[p.kind] }
   if #p.seeds < 2 then
-    hint = hint .. " With one seed, a difference may be due to the seed; several seeds would show it."
+    lines[2] = "With one seed, a difference may be due to the seed: what is said is in how many settings it has " ..
+      "the same sign. Several seeds would tell."
+  elseif report.effects_tested > 0 then
+    lines[2] = ("The interval of Δ and whether it is distinct from 0 are over seeds (%s)."):format(
+      words.test(report.effects_tested))
   end
-  if #report.prefixes > 0 then
-    hint = hint .. (" %d runs are the first part of a longer one, so a larger max_iters cannot be worse.")
-      :format(#report.prefixes)
-  end
-  local left_out = 0
-  for _, r in ipairs(p.runs) do if not effects.counts(r) then left_out = left_out + 1 end end
-  if left_out > 0 then
-    hint = hint .. (" Left out, as not finished or without evaluations: %d of %d runs."):format(left_out, #p.runs)
-  end
-  return text.html(hint)
+  for _, part in ipairs({ twins(report), left_out(report) }) do table.move(part, 1, #part, #lines + 1, lines) end
+  return text.html(table.concat(lines, " "))
+end
+
+function prose.seeds_hint(report)
+  if not report.seeds then return "" end
+  return text.html(("Two settings are distinct if their difference over seeds is distinct from 0: from the best, " ..
+    "%s; from the baseline, %s."):format(words.test(report.best_tested), words.test(report.baseline_tested)))
 end
 
 -- What the page is about, after its name.

@@ -2,12 +2,14 @@
 -- or not a number is noted in words; nothing here stops the report.
 local evaluations = require("gen.report.evaluations")
 local read = require("gen.report.read")
+local text = require("gen.report.text")
 local thin = require("gen.report.thin")
 
 local run = {}
 
 local MOST_RUN_JSON = 4 << 20
 local MOST_METRICS = 1000000000
+local MOST_STATUS = 1 << 16
 local STEP_POINTS = 300
 
 local function last_part(path)
@@ -132,6 +134,19 @@ local function read_metrics(r)
   r.mfu = median(mfus)
 end
 
+-- How a sweep's run ended that did not end well: r.failure, "code 76: the trainer's last line", or r.stopped.
+local function read_status(r)
+  local status = r.exists and read.object(r.folder .. "/status.json", MOST_STATUS)
+  if not status then return end
+  local said = read.string(status, "line")
+  if status.status == "failed" then
+    r.failure = ("code %d: %s"):format(read.whole(status, "code") or 0, said and said ~= "" and text.line(said) or
+      "it said nothing")
+    r:note("%s", "failed with " .. r.failure)
+  end
+  r.stopped = status.status == "stopped"
+end
+
 -- Best, final, gap: from the evaluations whose losses are numbers.
 local function judge(r)
   for _, e in ipairs(r.evaluations) do
@@ -145,12 +160,15 @@ local function judge(r)
       r.mfu = r.flops_per_token * r.tokens_per_s / r.peak_flops
     end
   end
-  if r.last_iter < 0 then
+  if r.failure and not r.finished then
+    r.status = r.last_iter < 0 and "failed at its start" or ("failed at %d%s"):format(r.last_iter, r.max_iters and
+      " of " .. r.max_iters or "")
+  elseif r.last_iter < 0 then
     r.status = "not started"
   elseif r.finished then
     r.status = "finished"
   elseif r.max_iters then
-    r.status = ("at %d of %d"):format(r.last_iter, r.max_iters)
+    r.status = ("%s %d of %d"):format(r.stopped and "stopped at" or "at", r.last_iter, r.max_iters)
     r:note("unfinished: at iteration %d of %d", r.last_iter, r.max_iters)
   else
     r.status = ("at %d"):format(r.last_iter)
@@ -169,9 +187,10 @@ function run.read(folder, name)
   folder = folder:gsub("(.)/+$", "%1")
   local r = { folder = folder, name = name or last_part(folder), notes = {}, config = {}, run = {}, evaluations = {},
     steps_count = 0, exists = read.exists(folder) }
-  function r:note(text, ...) self.notes[#self.notes + 1] = text:format(...) end
+  function r:note(format, ...) self.notes[#self.notes + 1] = format:format(...) end
   if r.exists then read_info(r) end
   read_metrics(r)
+  read_status(r)
   judge(r)
   r.evals = evaluations.of(folder, read.whole(r.config, "block_size"), function(...) r:note(...) end)
   for _, which in ipairs({ "state", "ckpt" }) do

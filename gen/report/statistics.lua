@@ -1,15 +1,36 @@
--- statistics: mean and spread, and whether two means can be told apart.
+-- statistics: mean and spread, and whether differences can be told from chance.
 local statistics = {}
 
--- Two-sided 95% points of Student's t by degrees of freedom; above 30, those of the next lower of 30, 40, 60, 120.
-local T95 = { 12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145,
-  2.131, 2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042 }
+local LEVEL = 0.05
 
+-- The probability that Student's t with a whole number of degrees of freedom is as far from 0 as `t`, by the finite
+-- sums that it has for those.
+function statistics.p_of_t(t, df)
+  local angle = math.atan(math.abs(t) / math.sqrt(df))
+  local sine, square = math.sin(angle), math.cos(angle) ^ 2
+  local term, sum = 1, 0
+  if df % 2 == 0 then
+    for k = 0, df - 2, 2 do
+      sum = sum + term
+      term = term * square * (k + 1) / (k + 2)
+    end
+    return math.max(0, 1 - sine * sum)
+  end
+  for k = 1, df - 2, 2 do
+    sum = sum + term
+    term = term * square * (k + 1) / (k + 2)
+  end
+  return math.max(0, 1 - 2 / math.pi * (angle + sine * math.cos(angle) * sum))
+end
+
+-- The two-sided 95% point of Student's t.
 function statistics.t95(df)
-  df = math.floor(df)
-  if df < 1 then return math.huge end
-  if df <= 30 then return T95[df] end
-  return df < 40 and T95[30] or df < 60 and 2.021 or df < 120 and 2.000 or 1.980
+  local low, high = 0, 16
+  for _ = 1, 60 do
+    local middle = (low + high) / 2
+    if statistics.p_of_t(middle, df) > LEVEL then low = middle else high = middle end
+  end
+  return high
 end
 
 -- { n, mean, sd, min, max } of a list; sd is nil for fewer than two.
@@ -25,24 +46,29 @@ function statistics.of(list)
   return { n = n, mean = mean, min = min, max = max, sd = n > 1 and math.sqrt(squares / (n - 1)) or nil }
 end
 
--- The mean of paired differences, the half width of its 95% interval (Student's t), and whether it is distinct from 0;
--- with fewer than three pairs, the last two are nil.
+-- The mean of paired differences, the half width of its 95% interval (Student's t), and the probability of a mean as
+-- far from 0 by chance; with fewer than three pairs, the last two are nil.
 function statistics.paired(differences)
   local s = statistics.of(differences)
   if s.n < 3 then return { n = s.n, mean = s.mean } end
-  local half = statistics.t95(s.n - 1) * s.sd / math.sqrt(s.n)
-  return { n = s.n, mean = s.mean, half = half, distinct = math.abs(s.mean) > half }
+  local error_of_mean = s.sd / math.sqrt(s.n)
+  local p = s.mean == 0 and 1 or 0
+  if error_of_mean > 0 then p = statistics.p_of_t(s.mean / error_of_mean, s.n - 1) end
+  return { n = s.n, mean = s.mean, half = statistics.t95(s.n - 1) * error_of_mean, p = p }
 end
 
--- Whether the means of two lists differ, by Welch's t-test at 95%; nil if one has fewer than two values.
-function statistics.welch(a, b)
-  local x, y = statistics.of(a), statistics.of(b)
-  if x.n < 2 or y.n < 2 then return nil end
-  local u, v = x.sd ^ 2 / x.n, y.sd ^ 2 / y.n
-  local difference = math.abs(x.mean - y.mean)
-  if u + v == 0 then return difference > 0 end
-  local df = (u + v) ^ 2 / (u ^ 2 / (x.n - 1) + v ^ 2 / (y.n - 1))
-  return difference > statistics.t95(df) * math.sqrt(u + v)
+-- Sets `distinct` of each comparison that has a p: whether it differs from 0 at 95%, with Holm's correction for the
+-- number of them, which is returned.
+function statistics.holm(comparisons)
+  local list = {}
+  for _, c in ipairs(comparisons) do if c.p then list[#list + 1] = c end end
+  table.sort(list, function(a, b) return a.p < b.p end)
+  local holds = true
+  for i, c in ipairs(list) do
+    holds = holds and c.p <= LEVEL / (#list - i + 1)
+    c.distinct = holds
+  end
+  return #list
 end
 
 -- How much a curve scatters about a smooth one: the sd of single points, estimated from second differences, which are 0

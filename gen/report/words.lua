@@ -1,4 +1,5 @@
 -- words: the report's sentences: what was run, what won and by how much, which runs overfit, what is missing.
+local effects = require("gen.report.effects")
 local plan = require("gen.report.plan")
 local statistics = require("gen.report.statistics")
 
@@ -32,12 +33,14 @@ function words.duration(seconds)
 end
 
 -- "a", "a and b", "a, b and c"; with more than `most`, the first ones and how many more.
-local function listed(items, most)
+function words.listed(items, most)
   local n, shown = #items, table.move(items, 1, math.min(#items, most or #items), 1, {})
   if n > #shown then shown[#shown + 1] = ("%d more"):format(n - #shown) end
   if #shown <= 1 then return shown[1] or "" end
   return table.concat(shown, ", ", 1, #shown - 1) .. " and " .. shown[#shown]
 end
+
+local listed = words.listed
 
 -- ---- overfitting --------------------------------------------------------------------------------
 
@@ -76,10 +79,10 @@ end
 
 -- ---- the order of runs --------------------------------------------------------------------------
 
--- Indexes of the runs that have a best validation loss, the lowest first; each run gets its rank.
+-- Indexes of the runs that have more than a first evaluation, the lowest validation loss first; each gets its rank.
 function words.rank(p)
   local order = {}
-  for i, r in ipairs(p.runs) do if r.best then order[#order + 1] = i end end
+  for i, r in ipairs(p.runs) do if effects.is_ranked(r) then order[#order + 1] = i end end
   table.sort(order, function(a, b)
     local x, y = p.runs[a].best.val, p.runs[b].best.val
     if x ~= y then return x < y end
@@ -138,13 +141,16 @@ local function what_was_run(p)
   return lines
 end
 
--- Settings that the sweep varies and the best runs share.
+-- Settings that the best runs share, and other runs that are ranked do not.
 local function in_common(p, order)
   local shared = {}
   for _, f in ipairs(p.factors) do
     local value = p.runs[order[1]].settings[f.key]
-    local same, varies = value ~= nil, #f.values > 1
-    for i = 2, TOP do same = same and p.runs[order[i]].settings[f.key] == value end
+    local same, varies = value ~= nil, false
+    for i, at in ipairs(order) do
+      local is = p.runs[at].settings[f.key] == value
+      if i <= TOP then same = same and is else varies = varies or not is end
+    end
     if same and varies then shared[#shared + 1] = ("%s %s"):format(f.key, plan.text(value)) end
   end
   return shared
@@ -152,12 +158,12 @@ end
 
 local function what_won(p, order)
   local lines = {}
-  if #order == 0 then return { "No run has a validation loss yet." } end
+  if #order == 0 then return { "No run has more than a first evaluation yet." } end
   local best, worst = p.runs[order[1]], p.runs[order[#order]]
   local base = p.runs[p.baseline or 0]
   local text = ("Lowest validation loss: %s by %s at iteration %s"):format(words.loss(best.best.val), best.name,
     words.count(best.best.iter))
-  if base and base ~= best and base.best then
+  if base and base ~= best and base.rank then
     text = text .. (", %s below the baseline %s (%s)"):format(words.loss(base.best.val - best.best.val), base.name,
       words.loss(base.best.val))
   elseif base == best and #order > 1 then
@@ -170,7 +176,7 @@ local function what_won(p, order)
   if p.sweep and p.kind == "grid" and #order > TOP then
     local shared = in_common(p, order)
     lines[2] = #shared > 0 and ("The five best runs all have %s."):format(listed(shared))
-      or "The five best runs have no setting in common that the grid varies."
+      or "The five best runs have no setting in common that tells them from the others."
   end
   return lines
 end
@@ -200,42 +206,55 @@ local function what_overfits(p)
 end
 
 local function what_is_missing(p)
-  local waiting, unfinished = 0, 0
+  local waiting, unfinished, failed = 0, 0, {}
   for _, r in ipairs(p.runs) do
-    if r.status == "not started" then waiting = waiting + 1
+    if r.failure and not r.finished then failed[#failed + 1] = ("%s (%s)"):format(r.name, r.failure)
+    elseif r.status == "not started" then waiting = waiting + 1
     elseif r.status ~= "finished" and r.max_iters then unfinished = unfinished + 1 end
   end
-  if waiting + unfinished == 0 then return {} end
+  if waiting + unfinished + #failed == 0 then return {} end
   if #p.runs == 1 then
-    return { waiting == 1 and "It has not started." or ("It is not finished: %s."):format(p.runs[1].status) }
+    return { #failed == 1 and ("It failed with %s."):format(p.runs[1].failure) or
+      waiting == 1 and "It has not started." or ("It is not finished: %s."):format(p.runs[1].status) }
   end
-  return { ("The results are incomplete. Unfinished: %d of %d runs; not started: %d."):format(unfinished, #p.runs,
-    waiting) }
+  local parts = {}
+  if #failed > 0 then parts[1] = ("failed: %d of %d runs, %s"):format(#failed, #p.runs, listed(failed, 4)) end
+  if unfinished > 0 then parts[#parts + 1] = ("unfinished: %d of %d runs"):format(unfinished, #p.runs) end
+  if waiting > 0 then parts[#parts + 1] = ("not started: %d of %d runs"):format(waiting, #p.runs) end
+  local text = table.concat(parts, "; ")
+  return { ("The results are incomplete. %s%s."):format(text:sub(1, 1):upper(), text:sub(2)) }
 end
 
--- With several seeds: the setting with the lowest mean, and those that cannot be told from it.
-local function what_seeds_say(groups)
+-- How several differences were tested: "paired by seed, Student's t at 95%, with Holm's correction for 4 comparisons".
+function words.test(count)
+  return ("paired by seed, Student’s t at 95%%%s"):format(count > 1 and
+    (", with Holm’s correction for %d comparisons"):format(count) or "")
+end
+
+-- With several seeds: the setting with the lowest mean, and those that cannot be told from it. `tested` is how many
+-- were compared with it.
+local function what_seeds_say(groups, tested)
   local best = groups and groups[1]
   if not best or not best.stats.sd then return {} end
   local alike, distinct = {}, 0
   for i = 2, #groups do
-    if groups[i].from_best == false then alike[#alike + 1] = groups[i].text end
-    if groups[i].from_best then distinct = distinct + 1 end
+    if groups[i].from_best.distinct == false then alike[#alike + 1] = groups[i].text end
+    if groups[i].from_best.distinct then distinct = distinct + 1 end
   end
   local lines = { ("Over seeds the lowest mean of the best validation loss is %s ± %.4f (n = %d), by %s."):format(
     words.loss(best.stats.mean), best.stats.sd, best.stats.n, best.text) }
   if #alike > 0 then
-    lines[2] = ("Not distinguishable from it (Welch’s t, 95%%): %s."):format(table.concat(alike, "; "))
+    lines[2] = ("Not distinguishable from it (%s): %s."):format(words.test(tested), table.concat(alike, "; "))
   elseif distinct == #groups - 1 and distinct > 0 then
-    lines[2] = "All other settings are distinct from it (Welch’s t, 95%)."
+    lines[2] = ("All other settings are distinct from it (%s)."):format(words.test(tested))
   end
   return lines
 end
 
 -- The summary's sentences, in paragraphs. Call words.rank first; runs have r.overfitting; seeds is from
--- effects.over_seeds.
-function words.summary(p, order, seeds)
-  local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(seeds), what_overfits(p),
+-- effects.over_seeds, as is how many were compared with the best.
+function words.summary(p, order, seeds, best_tested)
+  local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(seeds, best_tested), what_overfits(p),
     what_is_missing(p) }
   local texts = {}
   for _, lines in ipairs(paragraphs) do
@@ -244,10 +263,19 @@ function words.summary(p, order, seeds)
   return texts
 end
 
--- The result of a test of two means, for the table.
+-- The result of a test over seeds, for the table.
 function words.verdict(distinct)
-  if distinct == nil then return "too few runs to tell" end
+  if distinct == nil then return "too few seeds to tell" end
   return distinct and "distinct" or "not distinguishable"
+end
+
+-- What a difference between two values of a factor shows: with several seeds a test; with one no more than in how many
+-- settings it has the same sign.
+function words.effect(d)
+  if d.seeds > 1 then return words.verdict(d.distinct) end
+  if d.n == 1 then return "one pair, one seed: cannot be told" end
+  local of = ("%s in %d of %d"):format(d.mean < 0 and "lower" or "higher", d.same, d.n)
+  return (d.same == d.n and "consistent over settings: " or "not consistent over settings: ") .. of
 end
 
 return words

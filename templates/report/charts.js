@@ -172,13 +172,13 @@ function thicken(event, active, chart) {
   chart.update('none');
 }
 
-// The axis's upper bound: the highest value after the first 15% of iterations, so that later values are legible.
+// The axis's upper bound: the highest value after the first 15% of iterations, so that later values are legible. A line
+// that ends before that does not count, unless all do.
 function crop_height(datasets) {
+  const lines = datasets.filter(set => set.showLine !== false);
   const last = Math.max(...datasets.flatMap(set => set.data.map(p => p.x)));
-  const late = datasets.filter(set => set.showLine !== false).flatMap(set => {
-    const rest = set.data.filter(p => p.x >= 0.15 * last);
-    return (rest.length ? rest : set.data.slice(-1)).map(p => p.y);
-  });
+  const rest = lines.flatMap(set => set.data.filter(p => p.x >= 0.15 * last).map(p => p.y));
+  const late = rest.length ? rest : lines.flatMap(set => set.data.slice(-1).map(p => p.y));
   const high = Math.max(...late), low = Math.min(...late);
   return late.length > 2 && high > low ? high + 0.05 * (high - low) : undefined;
 }
@@ -205,7 +205,7 @@ function line_config(datasets, options) {
 
 // A diamond at a run's lowest validation loss.
 function best_mark(run, colour, log_x) {
-  if (!run.best || (log_x && run.best.iter <= 0)) return null;
+  if (!run.rank || (log_x && run.best.iter <= 0)) return null;
   return {
     label: run.name + ', lowest val', data: [{ x: run.best.iter, y: run.best.val }], showLine: false, borderWidth: 1,
     pointStyle: 'rectRot', pointRadius: 5, pointHoverRadius: 7, borderColor: theme.colours().page, backgroundColor: colour,

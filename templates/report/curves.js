@@ -80,10 +80,10 @@ if (measured.length) {
 
 // ---- one run ------------------------------------------------------------------------------------
 
-// All small figures share one scale, so that they can be compared.
+// All small figures share one scale, so that they can be compared, but for a run that has no more than one point.
 function common_range() {
   const all = measured.flatMap(i => [runs[i].e.val, runs[i].e.train].map(ys => ({ data: points(runs[i].e.x, ys) })))
-    .filter(set => set.data.length);
+    .filter(set => set.data.length > 1);
   const ys = all.flatMap(set => set.data.map(p => p.y));
   if (!ys.length) return {};
   const tops = all.map(set => (look.crop && crop_height([set])) || Math.max(...set.data.map(p => p.y)));
@@ -112,7 +112,7 @@ function one_run_config(run, small) {
   }
   const config = line_config(sets, options);
   if (small) {
-    Object.assign(config.options.scales.y, common_range());
+    if (run.rank) Object.assign(config.options.scales.y, common_range());
     config.options.scales.x.title.display = config.options.scales.y.title.display = false;
     config.options.scales.x.ticks.font = config.options.scales.y.ticks.font = { size: 10 };
   } else {

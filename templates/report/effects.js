@@ -52,15 +52,15 @@ if (effect_list.length) {
   make_table(by_id('effect-table'), used_columns([
     { key: 'factor', title: 'factor', kind: 'text' },
     { key: 'level', title: 'value', kind: 'plain' },
-    { key: 'n', title: 'runs', kind: 'plain' },
+    { key: 'n', title: 'trainings', kind: 'plain', hint: 'runs that have a partner at each value; one that is the first part of another is no training' },
     { key: 'mean', title: 'mean best val', kind: 'loss' },
-    { key: 'sd', title: 'sd', kind: 'loss', hint: 'over the other settings' },
+    { key: 'sd', title: 'sd', kind: 'loss', hint: 'over the other settings and seeds' },
     { key: 'min', title: 'lowest', kind: 'loss' },
     { key: 'max', title: 'highest', kind: 'loss' },
     { key: 'difference', title: 'Δ from *', kind: 'delta', hint: 'mean of the differences of runs that are alike in all else' },
-    { key: 'half', title: '± 95%', kind: 'loss', hint: 'half width of its 95% interval, Student’s t' },
+    { key: 'half', title: '± 95%', kind: 'loss', hint: 'half width of its 95% interval over seeds, Student’s t' },
     { key: 'pairs', title: 'pairs', kind: 'plain' },
-    { key: 'verdict', title: 'told from *', kind: 'text' },
+    { key: 'verdict', title: 'what that shows', kind: 'text' },
   ], rows), rows, {});
 }
 
@@ -100,7 +100,7 @@ if (D.seeds) {
     { key: 'sd', title: 'sd', kind: 'loss' },
     { key: 'final', title: 'mean final val', kind: 'loss' },
     { key: 'final_sd', title: 'sd of that', kind: 'loss' },
-    { key: 'delta', title: 'Δ baseline', kind: 'delta' },
+    { key: 'delta', title: 'Δ baseline', kind: 'delta', hint: 'mean difference over the seeds of both' },
     { key: 'from_baseline', title: 'from the baseline', kind: 'text' },
     { key: 'from_best', title: 'from the best', kind: 'text' },
   ], D.seeds, { mark: row => (row.is_baseline ? 'baseline' : '') });

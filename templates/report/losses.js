@@ -1,5 +1,5 @@
 // losses: parameters against val loss, and bars of train and val loss.
-const sized = all_indexes.filter(i => runs[i].best && (runs[i].params || runs[i].all_params));
+const sized = all_indexes.filter(i => runs[i].rank && (runs[i].params || runs[i].all_params));
 const size_look = { key: 'params', loss: 'best', by: (D.factors[0] || {}).key || 'run' };
 
 by_id('sizes').hidden = sized.length < 2;
@@ -49,7 +49,7 @@ if (sized.length > 1) {
 
 // ---- bars ---------------------------------------------------------------------------------------
 
-const barred = all_indexes.filter(i => runs[i].final);
+const barred = all_indexes.filter(i => runs[i].final && (runs[i].rank || runs.length === 1));
 const bar_look = { at: 'final', sort: 'rank' };
 
 by_id('bars').hidden = barred.length === 0;

@@ -263,23 +263,36 @@ check.test("mean, sd, range", function()
   check.equal(statistics.of({}).mean, nil)
 end)
 
--- t of the first pair is -2.85 with 27.9 degrees of freedom, of the second -0.71 with 3.8.
-check.test("Welch's test", function()
-  local a = { 27.5, 21.0, 19.0, 23.6, 17.0, 17.9, 16.9, 20.1, 21.9, 22.6, 23.1, 19.6, 19.0, 21.7, 21.4 }
-  local b = { 27.1, 22.0, 20.8, 23.4, 23.4, 23.5, 25.8, 22.0, 24.8, 20.2, 21.9, 22.1, 22.9, 30.5, 24.4 }
-  check.equal(statistics.welch(a, b), true)
-  check.equal(statistics.welch({ 1.0, 1.2, 1.1 }, { 1.05, 1.3, 1.15 }), false)
-  check.equal(statistics.welch({ 1 }, { 2, 3 }), nil)
-  check.equal(statistics.welch({ 1, 1 }, { 2, 2 }), true)
+-- The probabilities of tables of Student's t.
+check.test("Student's t", function()
+  for _, case in ipairs({ { 12.706, 1 }, { 4.303, 2 }, { 3.182, 3 }, { 2.228, 10 }, { 2.042, 30 }, { 1.980, 120 } }) do
+    near(statistics.p_of_t(case[1], case[2]), 0.05, "p of " .. case[1], 5e-5)
+    near(statistics.t95(case[2]), case[1], "df " .. case[2], 6e-4)
+  end
+  near(statistics.p_of_t(-3.169, 10), 0.01, "p of -3.169", 1e-5)
+  near(statistics.p_of_t(0, 7), 1)
 end)
 
 check.test("paired differences", function()
   local p = statistics.paired({ 0.9, 1.1, 1.0, 1.2 })
   near(p.mean, 1.05)
-  near(p.half, 3.182 * statistics.of({ 0.9, 1.1, 1.0, 1.2 }).sd / 2)
-  check.equal(p.distinct, true)
-  check.equal(statistics.paired({ 1, -1, 1, -1 }).distinct, false)
-  check.equal(statistics.paired({ 1, 1 }).distinct, nil)
+  near(p.half, 3.182 * statistics.of({ 0.9, 1.1, 1.0, 1.2 }).sd / 2, "half", 1e-4)
+  if p.p > 0.001 then error("p is " .. p.p) end
+  near(statistics.paired({ 1, -1, 1, -1 }).p, 1)
+  check.equal(statistics.paired({ 1, 1 }).p, nil)
+  check.equal(statistics.paired({ 1, 1, 1 }).p, 0)
+end)
+
+-- The smallest of four must be below 0.05/4, the next below 0.05/3; after the first that is not, none is distinct.
+check.test("Holm's correction", function()
+  local list = { { p = 0.03 }, { p = 0.012 }, { p = 0.016 }, { p = 0.9 }, {} }
+  check.equal(statistics.holm(list), 4)
+  local found = {}
+  for i, c in ipairs(list) do found[i] = tostring(c.distinct) end
+  check.equal(table.concat(found, " "), "false true true false nil")
+  list = { { p = 0.02 }, { p = 0.02 }, { p = 0.02 } }
+  statistics.holm(list)
+  check.equal(list[1].distinct or list[2].distinct or list[3].distinct, false)
 end)
 
 -- ---- overfitting --------------------------------------------------------------------------------
@@ -320,6 +333,12 @@ local function plan_of(name)
   return p
 end
 
+local function report(arguments)
+  if not pcall(library.text) then check.skip("there is no Chart.js (package libjs-chart.js)") end
+  local output, ok, code = fixture.report(root, arguments)
+  return output, ok, code
+end
+
 fixture.sweep(root, "grid", "grid", { { key = "n_head", values = { 4, 8 } },
   { key = "n_embd", values = { 128, 256 } }, { key = "max_iters", values = { 200, 400 } },
   { key = "dropout", values = { 0.1, 0.2 } } }, { 1 })
@@ -336,31 +355,141 @@ check.test("main effects: mean over the other factors, differences of pairs", fu
   local e = list[2]
   check.equal(e.key, "n_embd")
   check.equal(#e.runs, 16)
+  -- The runs of 200 iterations are the first part of those of 400, so these alone are trainings.
   local sum, n = 0, 0
   for _, r in ipairs(p.runs) do
-    if r.settings.n_embd == 256 then sum, n = sum + r.best.val, n + 1 end
+    if r.settings.n_embd == 256 and r.settings.max_iters == 400 then sum, n = sum + r.best.val, n + 1 end
   end
-  check.equal(e.levels[2].n, n)
+  check.equal(n, 4)
+  check.equal(e.levels[2].n, 4)
   near(e.levels[2].mean, sum / n)
-  check.equal(e.levels[2].difference.n, 8)
-  near(e.levels[2].difference.mean, e.levels[2].mean - e.levels[1].mean)
-  check.equal(e.levels[2].difference.distinct, true)
+  local d = e.levels[2].difference
+  check.equal(d.n, 4)
+  near(d.mean, e.levels[2].mean - e.levels[1].mean)
+  check.equal(d.half, nil, "an interval of settings is none of noise")
+  check.equal(d.distinct, nil)
+  check.equal(words.effect(d), "consistent over settings: lower in 4 of 4")
+  check.equal(list[3].levels[2].difference.n, 8, "of max_iters, whose pairs are one training each")
+  check.equal(words.effect({ seeds = 1, n = 3, same = 2, mean = 1 }), "not consistent over settings: higher in 2 of 3")
+  check.equal(words.effect({ seeds = 1, n = 1, same = 1, mean = 1 }), "one pair, one seed: cannot be told")
 end)
 
-check.test("a run that is the first part of a longer one is recognized by its evaluations", function()
-  local p = plan_of("grid")
-  local found = 0
-  for _, short in ipairs(p.runs) do
-    for _, long in ipairs(p.runs) do
-      if effects.is_prefix(short, long) then
-        found = found + 1
-        check.equal(short.settings.max_iters, 200)
-        check.equal(long.settings.max_iters, 400)
-        check.equal(short.settings.n_embd, long.settings.n_embd)
-      end
+check.test("three lengths of one training count once, and so does the longest that is complete", function()
+  fixture.sweep(root, "lengths", "grid", { { key = "n_head", values = { 4, 8 } },
+    { key = "max_iters", values = { 200, 400, 600 } } }, { 1 })
+  check.equal(effects.of(plan_of("lengths"))[1].levels[2].n, 1)
+  fixture.sweep(root, "lengths", "grid", { { key = "n_head", values = { 4, 8 } },
+    { key = "max_iters", values = { 200, 400, 600 } } }, { 1 }, function(spec, i)
+      if i == 6 then spec.last = 430 end
+    end)
+  local e = effects.of(plan_of("lengths"))[1]
+  check.equal(e.levels[2].n, 1)
+  near(e.levels[2].difference.mean, e.levels[2].mean - e.levels[1].mean)
+end)
+
+check.test("with several seeds a difference is tested over seeds, not over settings", function()
+  fixture.sweep(root, "seeded", "grid", { { key = "n_head", values = { 4, 8 } },
+    { key = "dropout", values = { 0.1, 0.2 } }, { key = "n_embd", values = { 128, 256 } } }, { 1, 2, 3 })
+  local list, tested = effects.of(plan_of("seeded"))
+  check.equal(tested, 3)
+  local means, p = {}, plan_of("seeded")
+  for seed = 1, 3 do
+    local sums = { [4] = 0, [8] = 0 }
+    for _, r in ipairs(p.runs) do
+      if r.seed == seed then sums[r.settings.n_head] = sums[r.settings.n_head] + r.best.val end
     end
+    means[seed] = (sums[8] - sums[4]) / 4
+  end
+  local d, wanted = list[1].levels[2].difference, statistics.paired(means)
+  check.equal(d.n, 12)
+  check.equal(d.seeds, 3)
+  near(d.half, wanted.half)
+  near(d.mean, wanted.mean)
+  check.equal(words.effect(list[3].levels[2].difference), "distinct")
+end)
+
+check.test("an unbalanced grid: complete pairs alone, the others by name", function()
+  fixture.sweep(root, "holes", "grid", { { key = "n_head", values = { 4, 8 } },
+    { key = "n_embd", values = { 128, 256 } }, { key = "dropout", values = { 0.1, 0.2 } } }, { 1 }, function(spec, i)
+      if i == 3 then return false end
+      if i == 6 then spec.evaluations = 1 end
+      if i == 8 then spec.last = 430 end
+    end)
+  local p = plan_of("holes")
+  for _, e in ipairs(effects.of(p)) do
+    local d = e.levels[2].difference
+    check.equal(e.levels[1].n, e.levels[2].n, e.key)
+    if d then near(d.mean, e.levels[2].mean - e.levels[1].mean, e.key) end
+  end
+  local alone = {}
+  for i, r in ipairs(effects.of(p)[1].alone) do alone[i] = r.name:sub(1, 5) end
+  check.equal(table.concat(alone, " "), "exp02 exp04 exp07", "n_head's")
+  local output, ok = report("--sweep holes")
+  if not ok then error(output, 0) end
+  local page = files.read(root .. "/out/reports/holes.html")
+  for _, said in ipairs({
+    "Not counted: exp03%S* %(not started%), exp06%S* %(finished%) and exp08%S* %(at 430 of 1000%)",
+    "for n_head exp02%S*, exp04%S* and exp07" }) do
+    if not page:find(said) then error("not said: " .. said) end
+  end
+end)
+
+check.test("a first evaluation alone is no rank, and no highest loss", function()
+  fixture.sweep(root, "begun", "grid", { { key = "n_head", values = { 4, 8 } },
+    { key = "dropout", values = { 0.1, 0.2 } } }, { 1 }, function(spec, i)
+      if i == 4 then spec.last = 10 end
+    end)
+  local p = plan_of("begun")
+  for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
+  local order = words.rank(p)
+  check.equal(#order, 3)
+  check.equal(p.runs[4].rank, nil)
+  for _, line in ipairs(words.summary(p, order)) do if line:find("Highest: [%d.]+ by exp04") then error(line) end end
+end)
+
+check.test("a run that is the first part of a longer one is recognized by its settings and evaluations", function()
+  local p, found = plan_of("grid"), 0
+  for short, long in pairs(effects.trainings(p)) do
+    found = found + 1
+    check.equal(short.settings.max_iters, 200)
+    check.equal(long.settings.max_iters, 400)
+    check.equal(short.settings.n_embd, long.settings.n_embd)
   end
   check.equal(found, 8)
+  -- Runs of one seed begin alike: the first evaluation of one that has no more is another's, too.
+  for i, r in ipairs(p.runs) do
+    r.evaluations[1] = { iter = 0, train = 4, val = 4 }
+    if i == 1 then r.evaluations, r.finished = { r.evaluations[1] }, false end
+  end
+  check.equal(effects.trainings(p)[p.runs[1]], nil)
+  p.runs[1].finished = true
+  check.equal(effects.trainings(p)[p.runs[1]], p.runs[3], "its longer one")
+end)
+
+check.test("the five best have in common only what the others do not", function()
+  fixture.sweep(root, "early", "grid", { { key = "n_head", values = { 4, 8 } },
+    { key = "dropout", values = { 0.1, 0.2, 0.3, 0.4, 0.5, 0.6 } } }, { 1 }, function(_, i) return i <= 6 and nil end)
+  local p = plan_of("early")
+  for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
+  has(words.summary(p, words.rank(p)), "The five best runs have no setting in common that tells them")
+end)
+
+check.test("a run that failed is said to have, and why", function()
+  fixture.sweep(root, "failed", "grid", { { key = "n_head", values = { 4, 8 } } }, { 1 }, function(spec, i)
+    if i == 2 then spec.last = 430 end
+  end)
+  local folder = root .. "/" .. plan_of("failed").runs[2].folder
+  files.write(folder .. "/status.json", '{"status":"failed","code":76,"line":"iteration 431: the loss is not finite"}')
+  local p = plan_of("failed")
+  for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
+  check.equal(p.runs[2].status, "failed at 430 of 1000")
+  has(p.runs[2].notes, "^failed with code 76: iteration 431: the loss is not finite$")
+  has(words.summary(p, words.rank(p)),
+    "Failed: 1 of 2 runs, exp02%S* %(code 76: iteration 431: the loss is not finite%)")
+  files.write(folder .. "/status.json", '{"status":"stopped","code":75}')
+  check.equal(plan_of("failed").runs[2].status, "stopped at 430 of 1000")
+  files.write(folder .. "/status.json", "[3]")
+  check.equal(plan_of("failed").runs[2].status, "at 430 of 1000")
 end)
 
 check.test("one change at a time: a factor's runs are the baseline and those that differ in it alone", function()
@@ -373,15 +502,22 @@ end)
 
 check.test("seeds: mean and sd of each setting, and what can be told apart", function()
   local p = plan_of("vary")
-  local groups = effects.over_seeds(p)
+  local groups, best_tested, baseline_tested = effects.over_seeds(p)
   check.equal(#groups, 3)
+  check.equal(best_tested, 2)
+  check.equal(baseline_tested, 2)
+  local base
+  for _, g in ipairs(groups) do if g.is_baseline then base = g end end
   for i, g in ipairs(groups) do
     check.equal(g.stats.n, 3)
     if i > 1 and g.stats.mean < groups[i - 1].stats.mean then error("not from the best on") end
+    if i > 1 then near(g.from_best.mean, g.stats.mean - groups[1].stats.mean) end
     if g.is_baseline then
-      near(g.delta, 0)
+      check.equal(g.from_baseline, nil)
     elseif g.text:find("n_embd=256", 1, true) then
-      check.equal(g.from_baseline, true)
+      check.equal(g.from_baseline.distinct, true)
+      near(g.from_baseline.half, statistics.paired({ g.by_seed[1] - base.by_seed[1], g.by_seed[2] - base.by_seed[2],
+        g.by_seed[3] - base.by_seed[3] }).half)
     end
   end
   check.equal(effects.over_seeds(plan_of("grid")), nil)
@@ -446,12 +582,6 @@ check.test("texts: UTF-8, cutting, HTML, numbers", function()
   check.equal(words.count(999), "999")
   check.equal(words.delta(-0.5), "−0.5000")
 end)
-
-local function report(arguments)
-  if not pcall(library.text) then check.skip("there is no Chart.js (package libjs-chart.js)") end
-  local output, ok, code = fixture.report(root, arguments)
-  return output, ok, code
-end
 
 check.test("the same runs give the same page, complete and self-contained", function()
   local output, ok = report("--sweep grid")

@@ -40,6 +40,15 @@ addEventListener('load', () => setTimeout(() => {
     }
     for (const selector of (window.wanted || [])) check(visible(one(selector)), `${selector}: is missing`);
 
+    // A run's first evaluation alone stretches no axis, and is no bar.
+    const begun = R.D.runs.filter(run => run.e.x.length === 1);
+    if (begun.length && R.D.runs.some(run => run.rank)) {
+      const figure = R.charts.find(f => f.title === 'validation loss, all runs');
+      check(figure.chart.scales.y.max < begun[0].e.val[0], 'a first evaluation stretches the axis');
+      const bars = R.charts.find(f => f.title === 'train and val loss');
+      check(!bars.chart.data.labels.includes(begun[0].name), 'a first evaluation is a bar');
+    }
+
     // Tables: each column sorts up and down; missing values stay last; CSV has every row.
     for (const table of R.tables) {
       const headings = [...table.node.querySelectorAll('thead button')];
