@@ -28,7 +28,8 @@ foreign.names = {
   num_attention_heads = "n_head", num_key_value_heads = "n_kv_head", head_dim = "head_size",
   intermediate_size = "n_ff", n_inner = "n_ff", hidden_size = "n_embd", d_model = "n_embd", embed_dim = "n_embd",
   mlp = "activation", hidden_act = "activation", activation_function = "activation", rms_norm_eps = "norm_eps",
-  layer_norm_epsilon = "norm_eps", attention_bias = "qkv_bias", tie_word_embeddings = "tie_weights",
+  layer_norm_epsilon = "norm_eps", final_logit_softcapping = "logit_softcap", softcap = "logit_softcap",
+  attention_bias = "qkv_bias", tie_word_embeddings = "tie_weights",
   context_length = "block_size", seq_len = "block_size", sequence_length = "block_size",
 }
 

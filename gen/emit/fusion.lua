@@ -1,6 +1,17 @@
 -- fusion: pointwise ops that are fused into a kernel's load or store, in C: as statements on `value`, or, for
--- cuBLASLt's products, as operands of its epilogue. Depends on nothing of this room.
+-- cuBLASLt's products, as operands of its epilogue. Depends on literal.
+local literal = require("gen.emit.literal")
+
 local fusion = {}
+
+-- The names in an op's expression -> their C, to begin with: its constants.
+local function constants_of(step)
+  local c_of = {}
+  for name, value in pairs(step.attrs or {}) do
+    if math.type(value) == "float" then c_of[name] = literal.float(value) end
+  end
+  return c_of
+end
 
 -- The C of one pointwise op on the vector `value`: its expression with its operands loaded.
 local function cpu_statements(list, step, names)
@@ -8,7 +19,7 @@ local function cpu_statements(list, step, names)
     list[#list + 1] = ("vec_store_n(%s + at, value, lanes)"):format(names[1])
     return
   end
-  local c_of = {}
+  local c_of = constants_of(step)
   for i, operand in ipairs(step.op.inputs) do
     if i == step.streamed then
       c_of[operand[1]] = "value"
@@ -29,7 +40,8 @@ local function cuda_statements(list, step, names)
     list[#list + 1] = ("vec_store(%s + at, value)"):format(names[1])
     return
   end
-  local c_of = { col = "col + i" }
+  local c_of = constants_of(step)
+  c_of.col = "col + i"
   for i, operand in ipairs(step.op.inputs) do
     if i == step.streamed then
       c_of[operand[1]] = "value.v[i]"

@@ -45,7 +45,7 @@ local function describe_kernel(node, t, decode)
   if node.op.constants then k.constants = literal.doubles(node.op.constants(d, node.attrs)) end
   k.part = names_after(function() return k.name end) -- k.part.tile is matmul_768x128x512_tile
   if node.op.common then
-    k.common_name = node.op.common .. "_" .. names.sizes(node, t)
+    k.common_name = table.concat({ node.op.common, names.sizes(node, t), table.unpack(names.words(node)) }, "_")
     k.common = names_after(function() return k.common_name end)
   end
   for key, value in pairs(node.attrs) do

@@ -32,6 +32,13 @@ function names.sizes(node, t)
   return t.specialise == false and "any" or sizes_text(node)
 end
 
+-- The words of a node's attributes, as parts of a name.
+function names.words(node)
+  local list = {}
+  for i, word in ipairs(node.op.words and node.op.words(node.attrs) or {}) do list[i] = word:gsub("[^%w]", "_") end
+  return list
+end
+
 -- The name of a node's kernel; a sampler's have "decode" in it, so that names in a program are unique.
 function names.kernel(node, t, decode)
   local words = { node.op.name, names.sizes(node, t) }
@@ -42,6 +49,7 @@ function names.kernel(node, t, decode)
   for i, operand in ipairs(node.op.outputs) do
     if operand.optional and not node.outputs[i] and not decode then words[#words + 1] = "no_" .. operand[1] end
   end
+  for _, word in ipairs(names.words(node)) do words[#words + 1] = word end
   if (node.attrs.site or 0) ~= 0 and not node.op.expr then words[#words + 1] = "dropout" end
   if node.prologue then words[#words + 1] = "of" end
   for step in graph.steps(node) do

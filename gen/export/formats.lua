@@ -21,6 +21,7 @@ local GPT2_LACKS = {
   { "norm", "rmsnorm", "a GPT-2's norms are layernorms" },
   { "attn_scale", "embd", "a GPT-2 divides scores by the root of the head size" },
   { "lm_head_bias", true, "a GPT-2's head has no bias" },
+  { "logit_softcap", OTHER, "a GPT-2's logits are not capped" },
   { "n_kv_head", OTHER, "each head of a GPT-2 has its own keys" },
   { "head_size", OTHER, "a GPT-2's heads are n_embd / n_head wide" },
   { "pos", OTHER, "a GPT-2's positions are a learned table" },

@@ -24,6 +24,7 @@
 --              included in the kernel's file
 --   product    of a matrix product: the names of its operands' roles in the template
 --   common     a template function whose text kernels of the same sizes share
+--   words      function(attrs): a list of words for the kernel's name, of attributes on which its text depends
 --   named_by   letters for the kernel's name, if not those of its operands
 --   takes_model, takes_pos, scratch: the kernel also gets struct model (struct step_state on CUDA), the
 --              sampler's position, or memory for each thread
@@ -62,8 +63,8 @@ local FIELDS = {
   derive = "function", flops = "function",
   backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
   template = "table", decode = "table", variant = "function", product = "table", common = "string",
-  named_by = "table", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean", gives_weights = "boolean",
-  workspace = "function", constants = "function", betas = "boolean", prologue = "boolean",
+  named_by = "table", words = "function", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean",
+  gives_weights = "boolean", workspace = "function", constants = "function", betas = "boolean", prologue = "boolean",
   activation = "boolean", long = "boolean",
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
   writes_model = "boolean", decode_only = "boolean", state = "function", panel = "number",

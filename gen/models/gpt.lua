@@ -119,6 +119,10 @@ function gpt.forward(g, c, rows)
     local bias = g:param("lm_head.bias", { V }, init.bias(C))
     logits = g:append("bias", { "logits.biased" }, { logits, bias })
   end
+  -- In training the loss does it, which reads them.
+  if c.decode and c.logit_softcap > 0 then
+    logits = g:append("softcap", { "logits.capped" }, { logits }, { cap = c.logit_softcap })
+  end
   return logits
 end
 

@@ -38,7 +38,7 @@ function pipeline.forward(c)
   local logits = model.forward(g, c, g.rows)
   local targets = g:input("targets", { g.rows }, "i32")
   g.phase, g.site, g.line = "loss", "loss", "gen/passes/pipeline.lua"
-  local losses = g:append("cross_entropy", { "losses" }, { logits, targets })
+  local losses = g:append("cross_entropy", { "losses" }, { logits, targets }, { cap = c.logit_softcap })
   g:append("mean_loss", {}, { losses, targets })
   g.losses = losses
   g.phase, g.site, g.line = "forward", nil, nil

@@ -262,6 +262,23 @@ DEVICE float exp_fast(float x) {
     return exp2_fast(x * 1.44269504f);
 }
 
+// tanh with an absolute error of some 1e-7, for what is multiplied by a cap.
+DEVICE float tanh_fast(float x) {
+    return 1.0f - 2.0f / (1.0f + exp_fast(2.0f * x));
+}
+
+// Between -cap and cap: x near 0, with a slope of 1 - (y / cap)^2 where it is y.
+DEVICE float softcap(float x, float cap) {
+    return tanh_fast(x * (1.0f / cap)) * cap;
+}
+
+DEVICE struct vec softcap(struct vec x, float cap) {
+    for (int i = 0; i < VEC; i++) {
+        x.v[i] = softcap(x.v[i], cap);
+    }
+    return x;
+}
+
 // The state of an online softmax over a row: the largest number so far, and the sum of
 // exp(number - largest).
 struct softmax {

@@ -112,6 +112,11 @@ VEC_INLINE vec vec_tanh(vec x) {
     return (vec)((vec_int)vec_select(a < 0.7f, near, far) | sign);
 }
 
+// Between -cap and cap: x near 0, with a slope of 1 - (y / cap)^2 where it is y.
+VEC_INLINE vec softcap(vec x, const float cap) {
+    return vec_tanh(x * (1.0f / cap)) * cap;
+}
+
 VEC_INLINE vec vec_erf(vec x) {
     // erf(x) / x - 1 as a polynomial in x^2, |x| <= 1.1; relative error of erf: 5e-9.
     const vec s = x * x;

@@ -1,5 +1,5 @@
 //// cross_entropy.cu: the loss of each row of logits (N, V), its gradient, and the mean loss. Rows
-//// whose target is -1 are ignored.
+//// whose target is -1 are ignored. With a cap, a logit x is read as softcap(x).
 
 //// How a row of V_LD logits is divided: a warp takes up to 256 vectors; beyond, a block that is
 //// large enough for eight vectors in each thread. `held`: the row stays in registers, packed,
@@ -16,9 +16,15 @@
 //$     return threads, lanes, per, held, ahead
 //$ end
 
+//// A logit, or a vector of them, as it is read.
+//$ function read(k, x)
+//$     return k.node.attrs.cap > 0 and ("softcap(%s, %s)"):format(x, k.attrs.cap) or x
+//$ end
+
 //// Floor: the logits are read once.
 //$ function cross_entropy(k)
 //$ local threads, lanes, per = cut(k)
+//$ local logit = read(k, "to_f32(row[target])")
 $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int LANES = $(lanes), VECS = V_LD / VEC, PER = $(per);
@@ -36,7 +42,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
     for (int p = 0; p < PER; p++) {
         const int i = p * LANES + lane;
         if ((p + 1) * LANES <= VECS || i < VECS) {
-            const struct vec x = vec_load(row + i * VEC);
+            const struct vec x = $(read(k, "vec_load(row + i * VEC)"));
             softmax_add(&sums, V == V_LD ? x : vec_first(x, V - i * VEC, -INFINITY));
         }
     }
@@ -47,7 +53,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
     //$ end
     if (lane == 0) {
         const int target = targets[n];
-        losses[n] = target < 0 ? 0.0f : sums.largest + logf(sums.sum) - to_f32(row[target]);
+        losses[n] = target < 0 ? 0.0f : sums.largest + logf(sums.sum) - $(logit);
     }
 }
 
@@ -57,7 +63,8 @@ $(k.sign_launch()) {
 }
 //$ end
 
-//// The loss and dlogits = (softmax - onehot(target)) * loss_scale. dlogits may alias logits.
+//// The loss and dlogits = (softmax - onehot(target)) * loss_scale, times the slope of the cap if
+//// there is one. dlogits may alias logits.
 //// Floor: the logits are read once, dlogits written once. Blocks (or warps) take every gridDim-th
 //// row.
 //$ function cross_entropy_backward(k)
@@ -96,7 +103,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
         // Read before any thread writes dlogits; the barriers of the sum are in between.
         float at_target = 0.0f;
         if (lane == 0 && target >= 0) {
-            at_target = to_f32(logits[(size_t)n * V_LD + target]);
+            at_target = $(read(k, "to_f32(logits[(size_t)n * V_LD + target])"));
         }
         //$ if ahead then
         cp_async_wait<0>();
@@ -121,9 +128,9 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
             const int i = p * LANES + lane;
             if ((p + 1) * LANES <= VECS || i < VECS) {
                 //$ if held and not ahead then
-                const struct vec x = packed_vec<elem>(kept[p]);
+                const struct vec x = $(read(k, "packed_vec<elem>(kept[p])"));
                 //$ else
-                const struct vec x = vec_load(from + p * LANES * VEC);
+                const struct vec x = $(read(k, "vec_load(from + p * LANES * VEC)"));
                 //$ end
                 softmax_add(&sums, V == V_LD ? x : vec_first(x, V - i * VEC, -INFINITY));
             }
@@ -154,9 +161,17 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
             const int i = p * LANES + lane, col = i * VEC;
             if ((p + 1) * LANES <= VECS || i < VECS) {
                 //$ if held then
-                struct vec d = packed_vec<elem>(kept[p]);
+                struct vec d = $(read(k, "packed_vec<elem>(kept[p])"));
                 //$ else
-                struct vec d = vec_load(from + p * LANES * VEC);
+                struct vec d = $(read(k, "vec_load(from + p * LANES * VEC)"));
+                //$ end
+                //$ if k.node.attrs.cap > 0 then
+                struct vec slope;
+#pragma unroll
+                for (int e = 0; e < VEC; e++) {
+                    slope.v[e] =
+                        1.0f - d.v[e] * d.v[e] * (1.0f / ($(k.attrs.cap) * $(k.attrs.cap)));
+                }
                 //$ end
 #pragma unroll
                 for (int e = 0; e < VEC; e++) {
@@ -168,6 +183,9 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, 1)", threads), k.name)) {
                         d.v[e] -= col + e == target ? loss_scale : 0.0f;
                     }
                 }
+                //$ if k.node.attrs.cap > 0 then
+                d = d * slope;
+                //$ end
                 const int count = target < 0 ? 0 : V == V_LD ? VEC : V - col; // what is not 0
                 vec_store(to + p * LANES * VEC, vec_first(d, count, 0.0f));
             }

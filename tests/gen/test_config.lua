@@ -94,7 +94,8 @@ check.test("defaults are nanoGPT's", function()
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,
     tensorboard = false, csv = false, report = false, verify = false,
     has_dropout = false, vocab_size = 65, n_ff = 0, ff_width = 3072, head_size = 0, head_width = 64, n_kv_head = 0,
-    kv_heads = 12, norm_eps = 1e-5, pos = "learned", rope_theta = 10000.0, name = "x",
+    kv_heads = 12, norm_eps = 1e-5, pos = "learned", rope_theta = 10000.0, logit_softcap = 0.0,
+    name = "x",
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
   for name, value in pairs(defaults) do check.equal(c[name], value, name) end
@@ -246,7 +247,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
     "lm_head_bias=true", "tie_weights=false", "norm=rmsnorm", "activation=relu", "attn_scale=embd",
     "n_ff=33", "activation=swiglu", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope", "pos=none",
-    "pos=rope rope_theta=500000",
+    "pos=rope rope_theta=500000", "logit_softcap=15",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}

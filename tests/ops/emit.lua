@@ -224,9 +224,9 @@ local function tensor_text(g, tensor, role, roundings, dy)
 end
 
 local function step_text(index, step)
-  return ("    {%s_reference, %s, %.17g, %.17g, %.17g, %d, %du, %s, %s},"):format(
+  return ("    {%s_reference, %s, %.17g, %.17g, %.17g, %.17g, %d, %du, %s, %s},"):format(
     step.op.name, dims_text(step.dims), step.attrs.scale or 0, step.attrs.eps or 0,
-    step.attrs.theta or 0, step.op.panel or 0,
+    step.attrs.theta or 0, step.attrs.cap or 0, step.op.panel or 0,
     step.attrs.site or 0, indices(index, step.inputs, 4), indices(index, step.outputs, 4))
 end
 

@@ -46,6 +46,10 @@ return function(case)
       g:append("mean_loss", {}, { g:append("cross_entropy", { "losses" }, { scores, targets }), targets })
     end)
   end
+  case("the sampler's capped logits", { tolerance = 2e-6, decode = { rows = 3, pos = 0, most = 16 } },
+    function(g, given)
+      return (g:append("softcap", { "y" }, { linear(g, given("x", { 16, 33 }), "head", 33, 65) }, { cap = 3.0 }))
+    end)
   -- CUDA: one kernel for a chain of pointwise ops that are fused into no other kernel.
   for _, activation in ipairs({ "gelu_erf", "gelu_tanh", "relu", "silu", "relu2" }) do
     case("a chain with " .. activation, { tolerance = 2e-6 }, function(g, given)

@@ -109,6 +109,7 @@ static void reference_run(struct reference *r) {
                         .scale = step->scale,
                         .eps = step->eps,
                         .theta = step->theta,
+                        .cap = step->cap,
                         .panel = step->panel,
                         .pos = r->c->pos,
                         .site = step->site,

@@ -51,6 +51,9 @@ cases.list = {
   { name = "no_positions", n_layer = 1, n_head = 2, n_embd = 24, head_size = 16, block_size = 9, batch_size = 3,
     pos = "none", activation = "relu2", qkv_bias = true },
 
+  { name = "capped_logits", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, logit_softcap = 2.5,
+    lm_head_bias = true, logits_rows = 9 },
+
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
     decay_params = "all", grad_clip = 0, cuda = { dtype = "float32" } },
