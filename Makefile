@@ -177,7 +177,7 @@ help: ## this list
 #= JOBS      make sweep: runs that train at a time; 2, or 1 with one core or a GPU
 #=           make test: commands that run at a time; 2, or 1 with one core
 #= DRY=1     make sweep: print the plan and stop
-#= RUNS      make report: "out/a out/b ...", folders of runs, side by side
+#= RUNS      make report: "out/a out/b* ...", folders of runs or sweeps, side by side
 #= PROMPT    make report: the prompt of samples and attention; default the validation text's start
 #= TESTS     make test, same, torture, test-suite: "word ...", only the tests whose line has one
 #=           of the words

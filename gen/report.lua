@@ -1,18 +1,19 @@
 -- report: one HTML page of a sweep, or of any runs side by side.
 --
 --   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] --sweep NAME
---   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] RUNFOLDER ...
+--   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] FOLDER ...
 --
 -- Reads run.json and metrics.jsonl of each run, has its sampler write samples and attention and its bench measure
 -- kernels (gen/report/README.md), and writes out/reports/NAME.html, and beside it NAME.attention/RUN.json with the
--- exact attention weights. --live is for a run that is still training: no bench, and the page can reload itself. The
--- same run files give the same page.
+-- exact attention weights; with a prompt, NAME.prompt-… of both. A folder is a run's or a sweep's, or a pattern. --live
+-- is for a run that is still training: no bench, and the page can reload itself. The same run files give the same page.
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local attention = require("gen.report.attention")
 local command = require("gen.base.command")
 local effects = require("gen.report.effects")
 local files = require("gen.base.files")
+local find = require("gen.report.find")
 local page = require("gen.report.page")
 local plan = require("gen.report.plan")
 local prompt = require("gen.report.prompt")
@@ -26,7 +27,7 @@ local fail = command.fail
 
 local function parse_arguments()
   local parser = argparse("gen/report.lua", "Writes one HTML page of a sweep, or of any runs side by side.")
-  parser:argument("folders", "run folders, as out/NAME"):args("*")
+  parser:argument("folders", "folders of runs or of sweeps, as out/NAME, or patterns, as out/a*"):args("*")
   parser:option("--sweep", "a sweep's name: out/sweeps/NAME")
   parser:option("--out", "the page to write; by default out/reports/NAME.html")
   parser:option("--prompt", "what samples and attention begin with; by default the beginning of the validation text")
@@ -52,8 +53,10 @@ end
 
 local function main()
   local args = parse_arguments()
-  local p = args.sweep and plan.of_sweep(args.sweep) or plan.of_folders(args.folders)
-  local out = args.out or ("out/reports/%s.html"):format(p.name)
+  local folders, sweep = nil, args.sweep
+  if not sweep then folders, sweep = find.runs(args.folders) end
+  local p = sweep and plan.of_sweep(sweep) or plan.of_folders(folders)
+  local out = args.out or ("out/reports/%s%s.html"):format(p.name, args.prompt and prompt.suffix(args.prompt) or "")
   local beside = out:gsub("%.html$", "") .. ".attention"
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
   local order = words.rank(p)

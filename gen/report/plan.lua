@@ -146,9 +146,6 @@ function plan.of_folders(folders)
   local seen = {}
   for _, folder in ipairs(folders) do
     folder = folder:gsub("(.)/+$", "%1")
-    if not read.exists(folder) then
-      error({ code = 66, message = ("%s: there is no such folder; a run writes out/NAME"):format(folder) })
-    end
     if not seen[folder] then p.runs[#p.runs + 1] = run.read(folder) end
     seen[folder] = true
   end

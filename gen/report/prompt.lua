@@ -58,6 +58,14 @@ local function beginning(folder, tokens)
   return bad and found:sub(1, bad - 1) or found -- a token may end within a character
 end
 
+-- What a page's name gets for a prompt that was asked for, so that one prompt's page does not overwrite another's.
+function prompt.suffix(text)
+  local sum = 0
+  for i = 1, #text do sum = (sum * 31 + text:byte(i)) % 65521 end
+  local begin = text:gsub("[^%w]+", "-"):gsub("^-", ""):sub(1, 24):gsub("-$", "")
+  return (".prompt-%s%s%04x"):format(begin, begin ~= "" and "-" or "", sum)
+end
+
 -- A prompt for each run, of as many tokens as fit into every run's context; "", with which the sampler uses its own
 -- default, if a run's data set is missing.
 function prompt.of(runs)

@@ -35,12 +35,19 @@ local function sample_card(report, i, label)
   if r.best then
     facts[#facts + 1] = ("best val %s at iteration %s"):format(words.loss(r.best.val), words.count(r.best.iter))
   end
-  if r.final and r.final.val then facts[#facts + 1] = "final val " .. words.loss(r.final.val) end
+  if r.final and r.final.val then
+    facts[#facts + 1] = ("final val %s at iteration %s"):format(words.loss(r.final.val), words.count(r.final.iter))
+  end
   local params = r.num_params_nanogpt or r.num_params
   if params then facts[#facts + 1] = words.count(params) .. " parameters" end
   local out = { ('<article class="sample"><h3>%s%s</h3><div class="soft">%s</div><div class="texts">'):format(
     label and label .. ": " or "", text.html(r.name), text.html(table.concat(facts, " · "))) }
-  for _, kind in ipairs({ { "final", "final weights" }, { "best", "best checkpoint" } }) do
+  -- An evaluation at iteration i is of the weights after i steps; a run's last step comes after its last evaluation.
+  for _, kind in ipairs({
+    { "final", r.finished and ("final weights, after %s steps"):format(words.count(r.last_step + 1)) or
+      "last saved weights" },
+    { "best", r.best and ("best checkpoint, after %s steps"):format(words.count(r.best.iter)) or "best checkpoint" },
+  }) do
     local body = s[kind[1]]
     out[#out + 1] = ("<div><h4>%s</h4>%s</div>"):format(kind[2], body and
       ("<pre><i>%s</i>%s</pre>"):format(text.html(report.prompts[i]), text.html(body)) or '<p class="soft">none</p>')

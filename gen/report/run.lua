@@ -126,7 +126,7 @@ local function read_metrics(r)
   end
   r.has_nan = nans > 0
   r.steps_x, r.steps_y, r.steps_each = curve:points()
-  r.last_iter = math.max(last_step, last_evaluation)
+  r.last_step, r.last_iter = last_step, math.max(last_step, last_evaluation)
   local spent = r.result and read.whole(r.result, "num_steps", 1) == last_step + 1 -- max_seconds ended it
   r.finished = r.max_iters ~= nil and (last_step >= r.max_iters or spent)
   if r.last_iter >= 0 then r.seconds = seconds end

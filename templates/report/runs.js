@@ -41,6 +41,7 @@ function used_columns(columns, rows) {
 const run_rows = runs.map(row_of);
 const runs_table = make_table(by_id('runs-table'), used_columns(run_columns, run_rows), run_rows, {
   filter: 'filter: words, n_head=8, best<4.9 …',
+  shared: D.common,
   sort: 'rank',
   name: row => el('button', { type: 'button', title: row.name, click: () => show_run(row.index, true) },
     (row.rank <= 5 && runs.length > 5 ? '★ ' : '') + row.name),

@@ -3,34 +3,54 @@
 
 const tables = [];
 
-// A filter such as "n_head=8 best<4.9 exp": every word must match. A word with a sign compares a column, which is
-// named by its key or a part of its title.
-function make_filter(columns, text) {
-  const tests = text.trim().split(/\s+/).filter(Boolean).map(word => {
+// The words of a filter; a title of several words that is one of the columns' stays whole.
+function filter_words(columns, text) {
+  let joined = text;
+  for (const { title } of columns) {
+    const pattern = title.replace(/[.*+?^${}()|[\]\\/]/g, '\\$&');
+    if (title.includes(' ')) joined = joined.replace(new RegExp(pattern, 'gi'), found => found.replace(/ /g, '\u00a0'));
+  }
+  return joined.split(/[ \t\n]+/).map(word => word.replace(/\u00a0/g, ' ')).filter(Boolean);
+}
+
+function compare_values(value, sign, text) {
+  const wanted = Number(text), numeric = is_number(value) && !Number.isNaN(wanted);
+  switch (sign) {
+    case '=': return numeric ? value === wanted : String(value) === text;
+    case '!=': return numeric ? value !== wanted : String(value) !== text;
+    case '<': return numeric && value < wanted;
+    case '>': return numeric && value > wanted;
+    case '<=': return numeric && value <= wanted;
+    default: return numeric && value >= wanted;
+  }
+}
+
+// A filter such as "n_head=8 best<4.9 exp": every word must match. A word with a sign compares a column, which is named
+// by its key or a part of its title, or a setting that all rows share; a column's title alone asks for a value in it.
+// Returns { test, unknown }: the names that are of neither.
+function make_filter(columns, text, shared) {
+  const unknown = [];
+  const named = name => {
+    const titled = test => columns.find(c => test(c.title.toLowerCase()));
+    return titled(t => t === name) || columns.find(c => c.key === name) || titled(t => t.includes(name));
+  };
+  const tests = filter_words(columns, text).map(word => {
     const parts = word.match(/^([^<>=!]+)(<=|>=|!=|<|>|=)(.+)$/);
     if (parts) {
-      const name = parts[1].toLowerCase();
-      const titled = test => columns.find(c => test(c.title.toLowerCase()));
-      const column = titled(t => t === name) || columns.find(c => c.key === name) || titled(t => t.includes(name));
-      const wanted = Number(parts[3]);
-      if (column) {
-        return row => {
-          const value = row[column.key], numeric = is_number(value) && !Number.isNaN(wanted);
-          switch (parts[2]) {
-            case '=': return numeric ? value === wanted : String(value) === parts[3];
-            case '!=': return numeric ? value !== wanted : String(value) !== parts[3];
-            case '<': return numeric && value < wanted;
-            case '>': return numeric && value > wanted;
-            case '<=': return numeric && value <= wanted;
-            default: return numeric && value >= wanted;
-          }
-        };
+      const name = parts[1].trim().toLowerCase(), column = named(name), setting = (shared || []).find(s => s.key === name);
+      if (column) return row => compare_values(row[column.key], parts[2], parts[3]);
+      if (setting) {
+        const value = Number.isNaN(Number(setting.value)) ? setting.value : Number(setting.value);
+        return () => compare_values(value, parts[2], parts[3]);
       }
+      unknown.push(parts[1]);
     }
-    const wanted = word.toLowerCase();
+    const wanted = word.toLowerCase(), own = columns.find(c => c.title.toLowerCase() === wanted);
+    if (own) return row => row[own.key] !== undefined && row[own.key] !== null;
+    if ((shared || []).some(s => s.key === wanted)) return () => true;
     return row => columns.some(c => format(c.kind, row[c.key]).toLowerCase().includes(wanted));
   });
-  return row => tests.every(test => test(row));
+  return { test: row => tests.every(test => test(row)), unknown };
 }
 
 // Missing values come last in either direction.
@@ -73,13 +93,13 @@ function copy_text(text, button) {
   else old_way();
 }
 
-// options: { filter: placeholder, sort: key, descending, name(row) → element for the first cell, mark(row) → class }
+// options: { filter: placeholder, shared: settings of all rows, sort: key, descending, name(row) → element for the first cell, mark(row) → class }
 function make_table(parent, columns, rows, options) {
   options = options || {};
   rows = rows.map((row, order) => Object.assign({ order }, row));
   const table = { key: options.sort, direction: options.descending ? -1 : 1, text: '', columns };
   const body = el('tbody');
-  const count = el('span', { class: 'soft' });
+  const count = el('span', { class: 'soft', role: 'status' });
   const headings = columns.map(column => el('th', { scope: 'col', class: column.kind === 'text' ? 'text' : '', title: column.hint },
     el('button', { type: 'button', click: () => table.sort(column.key) }, column.title)));
   const cell = (row, column, first) => {
@@ -88,7 +108,8 @@ function make_table(parent, columns, rows, options) {
     return first ? el('th', { scope: 'row', title: format(column.kind, row[column.key]) }, content) : el('td', { class: kind }, content);
   };
   table.rows = () => {
-    const list = rows.filter(make_filter(columns, table.text));
+    const filter = make_filter(columns, table.text, options.shared), list = rows.filter(filter.test);
+    table.unknown = filter.unknown;
     if (table.key) list.sort(compare_by(table.key, table.direction));
     return list;
   };
@@ -96,7 +117,8 @@ function make_table(parent, columns, rows, options) {
     const list = table.rows();
     body.replaceChildren(...list.map(row => el('tr', { class: options.mark ? options.mark(row) : '' },
       columns.map((column, i) => cell(row, column, i === 0)))));
-    count.textContent = options.filter ? `${list.length} of ${rows.length}` : '';
+    count.textContent = options.filter ? `${list.length} of ${rows.length}` +
+      table.unknown.map(name => `; no column or setting is called ${name}`).join('') : '';
     headings.forEach((heading, i) => {
       if (columns[i].key !== table.key) heading.removeAttribute('aria-sort');
       else heading.setAttribute('aria-sort', table.direction > 0 ? 'ascending' : 'descending');

@@ -662,6 +662,61 @@ check.test("a prompt that the model has no tokens for is noted, and the rest is 
   if not page:find("no attention: %-%-start: line 1, character 1") then error("not said") end
 end)
 
+-- The runs of a page, as the names in its data.
+local function names_in(path)
+  local list = {}
+  for name in files.read(root .. "/" .. path):match('"runs":%[.*'):gmatch('"name":"([^"]+)","notes"') do
+    list[#list + 1] = name
+  end
+  table.sort(list)
+  return table.concat(list, " ")
+end
+
+check.test("folders of sweeps, and patterns", function()
+  local function made(arguments, path)
+    local output, ok = report("--live " .. arguments)
+    if not ok then error(output, 0) end
+    return names_in(path)
+  end
+  fixture.sweep(root, "three", "grid", { { key = "n_head", values = { 2, 4, 8 } } }, { 1 },
+    function(_, i) return i < 3 end)
+  -- A sweep's folder alone is the sweep's page; beside others its runs that there are.
+  check.equal(made("out/sweeps/three/", "out/reports/three.html"), "exp01-nh2 exp02-nh4 exp03-nh8")
+  check.equal(made("--out out/a.html out/sweeps/three out/whole", "out/a.html"), "exp01-nh2 exp02-nh4 whole")
+  assert(os.execute(("cp -R %s/out/sweeps/three %s/copied"):format(root, root)))
+  check.equal(made("--out out/b.html copied", "out/b.html"), "exp01-nh2 exp02-nh4")
+  check.equal(made("--out out/c.html 'out/sweeps/three/exp0[13]*' 'out/wh*le'", "out/c.html"), "exp01-nh2 whole")
+  for word, said in pairs({ ["out/sweeps/no*"] = "there is no such folder", out = "holds no run; wanted the folder",
+    ["out/swee*"] = "holds no run", ["o$(touch bad)*"] = "there is no such folder" }) do
+    local output, _, code = report(files.quoted(word))
+    check.equal(code, 66, word)
+    if not output:find(said, 1, true) or output:find("\n.") then error(output) end
+  end
+  check.equal(files.read(root .. "/bad"), nil)
+end)
+
+check.test("each prompt has its own page", function()
+  local names = {}
+  for i, start in ipairs({ "First Citizen:", "First Citizen.", "" }) do
+    local output, ok = report(("--live %s out/whole"):format(start ~= "" and "--prompt=" .. files.quoted(start) or ""))
+    if not ok then error(output, 0) end
+    names[i] = output:match("report: (%S+),")
+  end
+  for i, begin in ipairs({ "whole%.prompt%-First%-Citizen%-%x+", "whole%.prompt%-First%-Citizen%-%x+", "whole" }) do
+    if not names[i]:find("^out/reports/" .. begin .. "%.html$") then error(names[i]) end
+  end
+  if names[1] == names[2] then error("one page for two prompts") end
+end)
+
+check.test("a sample's weights are named by their steps", function()
+  report("--live --sweep grid")
+  local page = files.read(root .. "/out/reports/grid.html")
+  for _, said in ipairs({ "final weights, after 401 steps", "best checkpoint, after 400 steps",
+    "final val [%d.]+ at iteration 400" }) do
+    if not page:find(said) then error("not said: " .. said) end
+  end
+end)
+
 check.test("wrong arguments are refused in one line", function()
   for _, case in ipairs({
     { "", 64, "nothing to report on; give --sweep NAME" }, { "--sweep a out/whole", 64, "give one of both" },

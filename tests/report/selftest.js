@@ -92,6 +92,22 @@ addEventListener('load', () => setTimeout(() => {
       check(filter(`${f.key}=${value}`) === runs.filter(run => run.settings[f.key] === value).length, `filtering by ${f.key}`);
     }
     check(filter('no-run-has-this-name') === 0, 'filtering by a word');
+    for (const column of R.runs_table.columns) {
+      const has = runs.length && filter('') && R.runs_table.rows()
+        .filter(row => row[column.key] !== undefined && row[column.key] !== null).length;
+      check(filter(column.title) === has, `filtering by the title ${column.title}`);
+    }
+    if (scored.length) {
+      check(filter(`best val<=${scored[0].best.val}`) === scored.filter(run => run.best.val <= scored[0].best.val).length, 'filtering by a title of two words');
+    }
+    const said = () => R.runs_table.node.querySelector('[role=status]').textContent;
+    for (const { key, value } of R.D.common.slice(0, 3)) {
+      check(filter(`${key}=${value}`) === runs.length && !said().includes(key), `filtering by ${key}, which all share`);
+      check(filter(`${key}=no${value}`) === 0, `filtering by another ${key}`);
+    }
+    check(filter('n_heads=4') === 0 && said().includes('n_heads'), 'a name that is no column is not said');
+    filter('best<0');
+    check(!said().includes('called'), 'a name that is a column is called unknown');
     check(filter('') === runs.length, 'the filter taken away');
 
     // Pickers: another run has another figure and other words.
