@@ -29,6 +29,8 @@ local TILE = { 128, 256 }  -- of a large product's output, for one thread block
 local WORKSPACE = 32 << 20 -- cuBLASLt's
 local ACT, F32 = 2, 4      -- bytes of an activation (bf16), and of a parameter, gradient or moment
 
+local KNOWN = { norm = true, norm_eps = true, specialise = true, n_ff = true } -- keys that GPT-2's files lack
+
 local function padded(count, to) return (count + to - 1) // to * to end
 local function divided(a, b) return (a + b - 1) // b end
 
@@ -40,6 +42,12 @@ local function sizes_of(c)
     D = c.head_width, F = c.ff_width, V = c.vocab_size, A = c.gradient_accumulation_steps, tied = c.tie_weights,
     bias = c.bias, qkv_bias = c.qkv_bias, dropout = c.has_dropout, activation = c.activation, norm = c.norm }
   assert(c.model == "gpt", "floor: a GPT alone")
+  for _, key in ipairs(schema.keys) do -- what GPT-2 has not: its kernels are not counted here
+    local other = key.baked and key.absent ~= nil and c[key.name] ~= key.absent
+    if other and not KNOWN[key.name] then
+      error(("floor: %s=%s: its kernels are not counted here"):format(key.name, tostring(c[key.name])), 0)
+    end
+  end
   d.N, d.V_LD = d.B * d.T, padded(d.V, 128)
   d.logits_rows = fuse.logits_rows("cuda", d.N, d.V, c.logits_rows) -- that are held at a time
   -- A norm of any kind: y and its statistics of x, a scale and, of some, a shift.

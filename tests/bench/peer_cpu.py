@@ -20,7 +20,7 @@ import time
 
 import torch
 
-from peer_torch import GPT
+from peer_model import GPT, unknown
 
 TOKENS = 1 << 20  # made up, uniform
 PRODUCT = 1024  # rows, columns and inner size
@@ -100,6 +100,8 @@ def main():
         torch.set_num_threads(options.threads)
     with open(options.sizes, encoding="utf-8") as file:
         c = json.load(file)
+    if unknown(c):
+        raise SystemExit(f"peer_cpu: the model lacks {', '.join(unknown(c))}")
     trainer = Trainer(c, options)
     for _ in range(3):
         trainer.step()

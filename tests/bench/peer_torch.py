@@ -2,15 +2,15 @@
 
     peer_torch.py --sizes=SIZES.json --tokens=TOKENS.bin --batch=B --accumulation=A --json=OUT
 
-GPT-2 as nanoGPT has it, given what PyTorch has to offer: torch.compile, bf16 autocast over float32
-weights, TF32 for what stays float32, the fastest of the fused attention backends (timed here, at
+The config's GPT (peer_model.py), given what PyTorch has to offer: torch.compile, bf16 autocast over
+float32 weights, TF32 for what stays float32, the fastest of the fused attention backends (timed here, at
 this shape), fused AdamW, one synchronisation an update. An update is A micro-steps of B sequences,
 the clip and AdamW; the median of the timed updates counts. OUT is rewritten after each of them, so
 that a run that is stopped still says what it has.
 
 SIZES.json: the config's keys (tests/bench/floor.lua --sizes). TOKENS.bin: raw little-endian uint16.
 Where B does not fit, B is halved and A doubled, and the result says so. --device=cpu is for testing
-this file: it shows nothing about speed; peer_cpu.py, which takes the model from here, does.
+this file: it shows nothing about speed; peer_cpu.py does.
 """
 
 import argparse
@@ -24,96 +24,10 @@ import time
 
 import torch
 from torch import nn
-from torch.nn import functional as F
+
+from peer_model import GPT, attend
 
 PRODUCT = 8192  # rows, columns and inner size of the large product
-
-
-# ---- the model -----------------------------------------------------------------------------------
-
-
-class LayerNorm(nn.Module):
-    """With the bias optional."""
-
-    def __init__(self, c):
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(c["n_embd"]))
-        self.bias = nn.Parameter(torch.zeros(c["n_embd"])) if c["bias"] else None
-
-    def forward(self, x):
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, 1e-5)
-
-
-class Attention(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        C = c["n_embd"]
-        self.heads, self.dropout = c["n_head"], c["dropout"]
-        self.scale = 1 / math.sqrt(C // c["n_head"] if c["attn_scale"] == "head" else C)
-        self.c_attn = nn.Linear(C, 3 * C, bias=c["qkv_bias"])
-        self.c_proj = nn.Linear(C, C, bias=c["bias"])
-
-    def forward(self, x):
-        B, T, C = x.shape
-        qkv = self.c_attn(x).view(B, T, 3, self.heads, C // self.heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # (B, H, T, D) each, in place
-        y = attend(q, k, v, self.dropout if self.training else 0.0, self.scale)
-        y = self.c_proj(y.transpose(1, 2).reshape(B, T, C))
-        return F.dropout(y, self.dropout, self.training)
-
-
-class Block(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        C = c["n_embd"]
-        self.ln_1, self.attn, self.ln_2 = LayerNorm(c), Attention(c), LayerNorm(c)
-        self.c_fc = nn.Linear(C, 4 * C, bias=c["bias"])
-        self.c_proj = nn.Linear(4 * C, C, bias=c["bias"])
-        self.dropout, self.activation = c["dropout"], ACTIVATIONS[c["activation"]]
-
-    def forward(self, x):
-        x = x + self.attn(self.ln_1(x))
-        h = self.c_proj(self.activation(self.c_fc(self.ln_2(x))))
-        return x + F.dropout(h, self.dropout, self.training)
-
-
-class GPT(nn.Module):
-    def __init__(self, c):
-        super().__init__()
-        V, T, C = c["vocab_size"], c["block_size"], c["n_embd"]
-        self.wte, self.wpe = nn.Embedding(V, C), nn.Embedding(T, C)
-        self.dropout = c["dropout"] if c["dropout_embd"] else 0.0
-        self.blocks = nn.ModuleList(Block(c) for _ in range(c["n_layer"]))
-        self.ln_f = LayerNorm(c)
-        self.lm_head = nn.Linear(C, V, bias=c["lm_head_bias"])
-        if c["tie_weights"]:
-            self.lm_head.weight = self.wte.weight
-        for name, p in self.named_parameters():
-            if p.dim() == 2:
-                deep = name.endswith("c_proj.weight")
-                nn.init.normal_(p, std=0.02 / math.sqrt(2 * c["n_layer"]) if deep else 0.02)
-
-    def forward(self, tokens, targets):
-        x = self.wte(tokens) + self.wpe.weight[: tokens.shape[1]]
-        x = F.dropout(x, self.dropout, self.training)
-        for block in self.blocks:
-            x = block(x)
-        logits = self.lm_head(self.ln_f(x))
-        return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=-1)
-
-
-ACTIVATIONS = {
-    "gelu_erf": F.gelu,
-    "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"),
-    "relu": F.relu,
-    "silu": F.silu,
-}
-
-
-def attend(q, k, v, dropout, scale):
-    return F.scaled_dot_product_attention(
-        q, k, v, is_causal=True, dropout_p=dropout, scale=scale
-    )
 
 
 # ---- what is chosen and measured once ------------------------------------------------------------
@@ -153,8 +67,9 @@ def choose_backend(c, batch, device):
     """Leaves the fastest attention backend on, forward and backward; returns all times in ms."""
     if device != "cuda":
         return "default", {}
-    T, H, C = c["block_size"], c["n_head"], c["n_embd"]
-    qkv = torch.randn(batch, T, 3, H, C // H, device=device, dtype=torch.bfloat16)
+    T, H = c["block_size"], c["n_head"]
+    KV, D = c.get("n_kv_head") or H, c.get("head_size") or c["n_embd"] // H
+    qkv = torch.randn(batch, H + 2 * KV, T, D, device=device, dtype=torch.bfloat16)
     qkv.requires_grad_()
     times = {}
     for name in ("flash", "cudnn", "efficient"):
@@ -163,8 +78,8 @@ def choose_backend(c, batch, device):
         use_backend(name)
 
         def both():
-            q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-            y = attend(q, k, v, c["dropout"], 1 / math.sqrt(C // H))
+            q, k, v = qkv.split([H, KV, KV], dim=1)
+            y = attend(q, k, v, c["dropout"], 1 / math.sqrt(D))
             y.backward(torch.ones_like(y))
             qkv.grad = None
 

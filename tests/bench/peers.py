@@ -201,13 +201,20 @@ def read_figures(path):
     return figures
 
 
+def constant(text):
+    """A key's value: true, false, a number, or a word."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return {"true": True, "false": False}.get(text, text)
+
+
 def keys_of(figures):
-    """The config's keys as JSON has them, for peer_torch.GPT."""
+    """The config's keys as JSON has them, for peer_model.GPT."""
     keys = {"weight_decay": 0.1, "beta1": 0.9, "beta2": 0.95, "eps": 1e-8, "dropout_embd": True}
-    words = {"true": True, "false": False}
     for pair in figures["config"].split():
         key, value = pair.split("=", 1)
-        keys[key] = int(value) if value.isdigit() else words.get(value, value)
+        keys[key] = constant(value)
     keys |= {key: figures[key] for key in ("dropout", "grad_clip")}
     if keys["model"] != "gpt" or keys["optimizer"] != "adamw":
         what = f"model={keys['model']} optimizer={keys['optimizer']}"

@@ -12,6 +12,7 @@ update_venv $venv PyTorch 'torch, numpy, safetensors' -r $here/requirements.txt
 rm -rf build/parity
 "$venv/bin/python" "$here/golden.py" build/parity
 "$venv/bin/python" "$here/compare.py" "$here/golden" build/parity
+"$venv/bin/python" tests/bench/peer_model.py
 # Trains a model with dropout, biases and two micro-steps for a while, for its checkpoint.
 own_checkpoint() {
     text=build/parity/text data=build/parity/data

@@ -25,7 +25,7 @@ done
 # ---- carried to a machine that has a driver's tools and nothing to build with ----------------------
 
 mkdir -p "$tmp/there/build" "$tmp/bin" "$tmp/there/tests/bench"
-git ls-files -z tests/cuda/gpu tests/bench/peer_torch.py | xargs -0 cp --parents -t "$tmp/there"
+git ls-files -z tests/cuda/gpu tests/bench/peer_torch.py tests/bench/peer_model.py | xargs -0 cp --parents -t "$tmp/there"
 cp $KIT.tar.gz "$tmp/there/build/"
 for folder in /usr/bin /bin; do
     for program in "$folder"/*; do
