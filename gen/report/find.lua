@@ -1,6 +1,5 @@
 -- find: the run folders that a command's words mean: patterns such as out/a* are expanded, and a sweep's folder
 -- stands for its runs.
-local files = require("gen.base.files")
 local read = require("gen.report.read")
 
 local find = {}

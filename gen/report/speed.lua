@@ -1,7 +1,9 @@
 -- speed: each build's times from bench, kernel by kernel, and its memory plan.
+local bench = require("gen.base.bench")
 local programs = require("gen.report.programs")
 local read = require("gen.report.read")
 local text = require("gen.report.text")
+local training = require("gen.report.training")
 
 local speed = {}
 
@@ -41,11 +43,13 @@ local function figures_of(path, hash)
   if not read.number(o, "ms_median") then return nil, path .. " was not written by bench" end
   local f = { kernels = kernels_of(o) }
   for _, key in ipairs({ "ms_median", "ms_p10", "ms_p90", "share_of_peak", "gflops", "peak_gflops", "floor_ms",
-    "share_of_floor", "tokens_per_s", "threads", "peak_rss_bytes", "plan_bytes", "mfu", "dropout" }) do
+    "share_of_floor", "tokens_per_s", "threads", "peak_rss_bytes", "plan_bytes", "mfu", "dropout",
+    "others_busy" }) do
     f[key] = read.number(o, key)
   end
   f.machine = text.line(read.string(o, "machine") or read.string(o, "device") or "")
   f.isa = read.string(o, "isa")
+  f.disturbed = bench.is_disturbed(o) or nil
   return f
 end
 
@@ -87,8 +91,27 @@ end
 
 -- ---- a report's builds --------------------------------------------------------------------------
 
+-- Has a build's bench measure it for a moment, into bench.json; if there are figures, only if the new ones are less
+-- disturbed. Returns the figures that are then there, or nil and why not.
+local function measure(b, build, path)
+  local program = programs.find({ build = b.folder }, build, "bench") or programs.make(b.folder, "bench")
+  if not program then return b.figures, b.problem end
+  print(("report: timing the kernels of %s, %s"):format(b.folder, b.figures and "as others ran beside the last timing" or
+    "once"))
+  local new = path .. ".new"
+  local _, problem = programs.run(program, { "--seconds=" .. SECONDS, "--json=" .. new })
+  local figures
+  if problem then problem = text.line(problem) else figures, problem = figures_of(new, b.hash) end
+  if not figures or b.figures and (figures.others_busy or 0) >= b.figures.others_busy then
+    os.remove(new)
+    return b.figures, problem
+  end
+  os.rename(new, path)
+  return figures
+end
+
 -- One entry for each build of the runs, in their order: { name, title, runs = indexes, figures, plan }. If there is no
--- bench.json, bench is run for a moment, unless `quiet`.
+-- bench.json, or one that others' work disturbed, bench is run for a moment, unless `quiet`, or while anything trains.
 function speed.of(runs, build, quiet)
   local list, by = {}, {}
   for i, r in ipairs(runs) do
@@ -103,15 +126,17 @@ function speed.of(runs, build, quiet)
       table.insert(by[key].runs, i)
     end
   end
+  local under_way
   for _, b in ipairs(list) do
     local path, problem = b.folder .. "/bench.json"
     b.figures, problem = figures_of(path, b.hash)
-    if not b.figures and not quiet then
-      local bench = programs.find({ build = b.folder }, build, "bench") or programs.make(b.folder, "bench")
-      if bench then
-        print(("report: timing the kernels of %s, once"):format(b.folder))
-        local _, why = programs.run(bench, { "--seconds=" .. SECONDS, "--json=" .. path })
-        if why then problem = text.line(why) else b.figures, problem = figures_of(path, b.hash) end
+    b.problem = problem
+    if not quiet and (not b.figures or b.figures.disturbed and not training.is_busy()) then
+      if under_way == nil then under_way = training.under_way(runs) or false end
+      if not under_way then
+        b.figures, problem = measure(b, build, path)
+      elseif not b.figures then
+        problem = ("it is not timed while %s trains; the next make report does"):format(under_way)
       end
     end
     b.problem = not b.figures and problem or nil

@@ -1,6 +1,7 @@
 -- cost: how much a sweep will take: FLOP, time, memory, disk. FLOP are nanoGPT's 6N + 12LHQT a token, and a third of
 -- that for an evaluation's tokens, which have no backward pass.
 local dkjson = require("dkjson")
+local bench = require("gen.base.bench")
 local pipeline = require("gen.passes.pipeline")
 local hash = require("gen.config.hash")
 local emit = require("gen.emit.frames")
@@ -85,13 +86,13 @@ local function rate_of_runs(runs, jobs)
   return jobs * flops / seconds
 end
 
--- The median of the results of `make bench` on this machine, in FLOP/s.
+-- The median of the results of bench on this machine, in FLOP/s, of those that no other process disturbed.
 local function rate_of_benches()
   local list = {}
   local pipe = io.popen("ls build/*/cpu/bench.json 2>/dev/null", "r")
   for path in pipe:lines() do
-    local ok, bench = pcall(dkjson.decode, files.read(path) or "")
-    local rate = ok and type(bench) == "table" and tonumber(bench.gflops)
+    local ok, result = pcall(dkjson.decode, files.read(path) or "")
+    local rate = ok and type(result) == "table" and not bench.is_disturbed(result) and tonumber(result.gflops)
     if rate and rate > 0 then list[#list + 1] = rate * 1e9 end
   end
   pipe:close()

@@ -315,6 +315,9 @@ bool sync_names(const char *path);
 
 // The processor's name: printable ASCII without quotes and backslashes.
 void machine_name(char name[128]);
+// Seconds that all processors together have worked since the machine's start, for any process; NAN
+// where Linux does not say.
+double machine_busy_seconds(void);
 enum { MACHINE_PATH = 4096 };
 // The path of a file in this program's own folder, relative to the working folder if it lies
 // within. False if access() with that mode fails.

@@ -1,6 +1,8 @@
-// machine.c: the processor's name, and files in this program's folder.
+// machine.c: the processor's name, how busy it was, and files in this program's folder.
 #include "runtime/base/base.h"
 
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -26,6 +28,26 @@ void machine_name(char name[128]) {
         }
     }
     *to = 0;
+}
+
+double machine_busy_seconds(void) {
+    FILE *file = fopen("/proc/stat", "r");
+    double sum = 0;
+    char line[256];
+    if (!file || !fgets(line, sizeof line, file) || strncmp(line, "cpu ", 4)) {
+        sum = NAN;
+    } else {
+        // user, nice, system, idle, iowait, irq, softirq, steal
+        char *at = line + 4;
+        for (int field = 0; field < 8; field++) {
+            const double ticks = strtod(at, &at);
+            sum += field == 3 || field == 4 ? 0 : ticks;
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    return sum / (double)sysconf(_SC_CLK_TCK);
 }
 
 bool machine_beside(const char *name, int mode, char path[MACHINE_PATH]) {

@@ -56,6 +56,7 @@ struct bench {
     char machine[128];
     size_t cache[2];               // bytes of a core's L2 and of the last-level cache
     double peak_gflops;            // the best of all measurements
+    double others_busy;            // processors that other processes used meanwhile
     double held_gflops[SLOTS + 1]; // the sustained rate of each measurement, sorted at the end
     double read_gbs[LEVELS];       // the best of all measurements
     size_t rss_bytes, plan_bytes;  // resident after the steps; planned
@@ -169,6 +170,15 @@ static void bench_reads(struct bench *b) {
         const double gbs = peak_read_gbs(b->threads, bench_set_bytes(b, level));
         b->read_gbs[level] = fmax(b->read_gbs[level], gbs);
     }
+}
+
+// Seconds in which processors worked for other processes than this one.
+static double bench_others_seconds(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    const struct timeval *user = &usage.ru_utime, *system = &usage.ru_stime;
+    return machine_busy_seconds() - (double)(user->tv_sec + system->tv_sec) -
+           (double)(user->tv_usec + system->tv_usec) * 1e-6;
 }
 
 static size_t bench_rss(void) {
@@ -384,6 +394,11 @@ static void bench_print(const struct bench *b, const struct bench_figures *f) {
         f->tokens_per_s, f->gflops, 100 * f->share, 100 * f->share_of_held, f->flop * 1e-9);
     printf("floor: %.3f ms, the sum of the kernels' rooflines; the step is at %.1f%% of it\n",
            f->floor_ms, 100 * f->floor_ms / f->median);
+    if (b->others_busy > 0.1 * b->threads) {
+        printf("busy: other processes used %.1f processors meanwhile; these figures are not what "
+               "the machine can do\n",
+               b->others_busy);
+    }
     printf("memory: peak resident %.1f MiB, plan %.1f MiB\n\n", (double)b->rss_bytes / (1 << 20),
            (double)b->plan_bytes / (1 << 20));
 
@@ -431,6 +446,9 @@ static void bench_write(const struct bench *b, const struct bench_figures *f) {
     bench_write_date(file);
     fprintf(file, "  \"threads\": %d,\n  \"dropout\": %g,\n  \"grad_clip\": %g,\n", b->threads,
             b->run.dropout, b->run.grad_clip);
+    if (isfinite(b->others_busy)) {
+        fprintf(file, "  \"others_busy\": %.3f,\n", b->others_busy);
+    }
     fprintf(file, "  \"params\": %lld,\n  \"steps\": %lld,\n", (long long)b->info->num_params,
             (long long)b->steps);
     fprintf(file, "  \"ms_median\": %.4f,\n  \"ms_p10\": %.4f,\n  \"ms_p90\": %.4f,\n", f->median,
@@ -480,11 +498,14 @@ int main(int argc, char **argv) {
     b.cache[0] = bench_cache(2, 1 << 20);
     b.cache[1] = bench_cache(3, 32 << 20);
 
+    const double others_before = bench_others_seconds(), since = time_now();
     bench_time_steps(&b);
     b.rss_bytes = bench_rss(); // before bench_reads allocates its own memory
     bench_reads(&b);
     bench_time_kernels(&b);
     bench_reads(&b);
+    const double others = bench_others_seconds() - others_before;
+    b.others_busy = others < 0 ? 0 : others / (time_now() - since);
     qsort(b.rows, (size_t)b.rows_count, sizeof b.rows[0], bench_slower);
     const struct bench_figures figures = bench_figures(&b);
     bench_print(&b, &figures);

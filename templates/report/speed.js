@@ -9,7 +9,7 @@ if (!by_id('speed').hidden) {
     const own = b.runs.map(i => runs[i]).filter(run => run.ms), f = b.figures || {};
     const mean = key => { const l = own.map(run => run[key]).filter(is_number); return l.length ? l.reduce((x, y) => x + y) / l.length : undefined; };
     return { name: b.name, backend: b.backend, runs: b.runs.length, own: mean('ms'), own_mfu: mean('mfu'), ms: f.ms_median, p10: f.ms_p10, p90: f.ms_p90,
-      share: f.share_of_peak, gflops: f.gflops, peak: f.peak_gflops, floor: f.share_of_floor, tokens: f.tokens_per_s, threads: f.threads, machine: f.machine };
+      share: f.share_of_peak, gflops: f.gflops, peak: f.peak_gflops, floor: f.share_of_floor, tokens: f.tokens_per_s, others: f.disturbed && f.others_busy, threads: f.threads, machine: f.machine };
   });
   make_table(by_id('speed-table'), used_columns([
     { key: 'name', title: 'build', kind: 'text' },
@@ -25,6 +25,7 @@ if (!by_id('speed').hidden) {
     { key: 'peak', title: 'peak', kind: 'ms', hint: 'GFLOP/s' },
     { key: 'floor', title: 'of floor', kind: 'percent', hint: 'the sum of the kernels’ rooflines by the step’s time' },
     { key: 'tokens', title: 'bench tokens/s', kind: 'count' },
+    { key: 'others', title: 'disturbed by', kind: 'ms', hint: 'processors that other processes used meanwhile: the figures are not what the machine can do' },
     { key: 'threads', title: 'threads', kind: 'plain' },
     { key: 'machine', title: 'machine', kind: 'text' },
   ], rows), rows, {});

@@ -1,6 +1,7 @@
 -- test_report: how the report reads and computes: complete and incomplete runs, thinning, statistics, effects, words,
 -- attention as bytes, and the page's text. tests/report checks how it looks in a browser.
 local check = require("tests.gen.check")
+local bench = require("gen.base.bench")
 local attention = require("gen.report.attention")
 local evaluations = require("gen.report.evaluations")
 local effects = require("gen.report.effects")
@@ -10,6 +11,7 @@ local library = require("gen.report.library")
 local plan = require("gen.report.plan")
 local prompt = require("gen.report.prompt")
 local run = require("gen.report.run")
+local speed = require("gen.report.speed")
 local statistics = require("gen.report.statistics")
 local text = require("gen.report.text")
 local thin = require("gen.report.thin")
@@ -660,6 +662,54 @@ check.test("a prompt that the model has no tokens for is noted, and the rest is 
   if not ok then error(output, 0) end
   local page = files.read(root .. "/out/refuse.html")
   if not page:find("no attention: %-%-start: line 1, character 1") then error("not said") end
+end)
+
+-- A run whose build has a bench that says how busy the machine was, and perhaps earlier figures.
+local function benched(name, earlier, now)
+  fixture.run(root, "out/" .. name, { name = name, build = name, settings = {} })
+  local folder = ("%s/build/%s/cpu"):format(root, name)
+  local figures = assert(files.read(folder .. "/bench.json"))
+  local function saying(others) return (figures:gsub("^{", ('{"others_busy":%g,'):format(others))) end
+  os.remove(folder .. "/bench.json")
+  if earlier then files.write(folder .. "/bench.json", saying(earlier)) end
+  files.write(folder .. "/after.json", saying(now))
+  files.write(folder .. "/bench", ('#!/bin/sh\ncp "%s/after.json" "${2#--json=}"\n'):format(folder))
+  assert(os.execute("chmod +x " .. folder .. "/bench"))
+  return folder
+end
+
+check.test("nothing is timed while a run or a sweep is under way", function()
+  local folder = benched("beside", nil, 0)
+  -- Holds a lock as gen/sweep/run.sh does.
+  files.write(root .. "/hold.sh", "exec 9>>out/sweeps/grid/lock\necho $$ >out/sweeps/grid/lock\nexec sleep 60\n")
+  assert(os.execute(("cd %s && { sh hold.sh & echo $! >held; } && until [ -s out/sweeps/grid/lock ]; do :; done")
+    :format(root)))
+  local output = report("out/beside")
+  if output:find("timing") or files.read(folder .. "/bench.json") then error(output) end
+  local said = "it is not timed while out/sweeps/grid trains"
+  if not files.read(root .. "/out/reports/beside.html"):find(said, 1, true) then error("not said") end
+  assert(os.execute(("kill $(cat %s/held)"):format(root)))
+  while os.execute(("kill -0 $(cat %s/held) 2>/dev/null"):format(root)) do os.execute("sleep 0.05") end
+  output = report("out/beside") -- the lock's file is there, but nobody holds it
+  if not output:find("timing the kernels of build/beside/cpu, once") then error(output) end
+end)
+
+check.test("a bench beside other work is replaced by a better one, and is no rate of the machine", function()
+  local training = require("gen.report.training")
+  training.is_busy = function() return false end
+  training.under_way = function() end
+  local print_ = print
+  for i, case in ipairs({ { 1.5, 0.01, 0.01 }, { 1.5, 1.9, 1.5 }, { 0.1, 0, 0.1 } }) do
+    local name = "timed" .. i
+    benched(name, case[1], case[2])
+    rawset(_G, "print", function() end)
+    local list = speed.of({ run.read(root .. "/out/" .. name) }, root .. "/build")
+    rawset(_G, "print", print_)
+    check.equal(list[1].figures.others_busy, case[3], name)
+    check.equal(list[1].figures.disturbed, case[3] > 0.2 or nil, name)
+    check.equal(bench.is_disturbed({ threads = 2, others_busy = case[1] }), case[1] > 0.2)
+  end
+  check.equal(bench.is_disturbed({ threads = 2 }), false, "of an earlier version")
 end)
 
 -- The runs of a page, as the names in its data.
