@@ -96,7 +96,7 @@ end
 local function measure(b, build, path)
   local program = programs.find({ build = b.folder }, build, "bench") or programs.make(b.folder, "bench")
   if not program then return b.figures, b.problem end
-  print(("report: timing the kernels of %s, %s"):format(b.folder, b.figures and "as others ran beside the last timing" or
+  print(("report: timing the kernels of %s, %s"):format(b.folder, b.figures and "as others ran beside the last" or
     "once"))
   local new = path .. ".new"
   local _, problem = programs.run(program, { "--seconds=" .. SECONDS, "--json=" .. new })

@@ -12,6 +12,7 @@ local cost = {}
 
 local BUILD_SECONDS = 4  -- to compile a shape while others train
 local PROGRAM_BYTES = 3 << 20 -- of a trainer besides its memory plan: its code and its libraries
+local CHOICES_MAGIC, CHOICES = 20240522, 4 -- of HellaSwag's file; endings of an item (runtime/files/choices.c)
 local START_SECONDS = 1  -- of a run besides training: its start, its two samples
 -- For a guess if nothing was measured: lanes times pipes, with 2 FLOP for a multiply-add.
 local FLOP_A_CYCLE = { avx512 = 64, avx2 = 32, neon = 16, generic = 8 }
@@ -44,12 +45,36 @@ local function evaluations(first, last, interval)
   return last // interval - (first + interval - 1) // interval + 1
 end
 
--- FLOP of iterations first .. last of a run, with the evaluations in between.
+-- The items of HellaSwag's file in a folder of data sets, by its header; 0 where there is no such file.
+local items = {}
+function cost.hellaswag_items(data_dir)
+  if not items[data_dir] then
+    local file = io.open(data_dir .. "/hellaswag/hellaswag_val.bin", "rb")
+    local header = file and file:read(12)
+    if file then file:close() end
+    local magic, version, count = 0, 0, 0
+    if header and #header == 12 then magic, version, count = string.unpack("<i4i4i4", header) end
+    items[data_dir] = magic == CHOICES_MAGIC and version == 1 and math.max(0, count) or 0
+  end
+  return items[data_dir]
+end
+
+-- Tokens of an evaluation of HellaSwag: batches of rows, one for each ending of each item, the last one filled up
+-- (runtime/train/hellaswag.c).
+local function hellaswag_tokens(c)
+  local rows = CHOICES * cost.hellaswag_items(c.data_dir)
+  return (rows + c.batch_size - 1) // c.batch_size * c.batch_size * c.block_size
+end
+
+-- FLOP of iterations first .. last of a run, with the evaluations in between, of HellaSwag too.
 function cost.flops(run, first, last)
   local c, each = run.config, run.shape.flops_per_token
   local batch = c.batch_size * c.block_size
   local steps = math.max(0, last - first + 1) * c.gradient_accumulation_steps * batch
   local evaluated = math.max(0, evaluations(first, last, c.eval_interval)) * 2 * c.eval_iters * batch
+  if c.hellaswag_interval > 0 then
+    evaluated = evaluated + math.max(0, evaluations(first, last, c.hellaswag_interval)) * hellaswag_tokens(c)
+  end
   return each * (steps + evaluated / 3)
 end
 

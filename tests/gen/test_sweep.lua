@@ -169,6 +169,24 @@ check.test("the FLOP of a run that continues another are those that it adds", fu
   check.equal(cost.flops(p.runs[2], 201, 200), 0.0)
 end)
 
+check.test("evaluations of HellaSwag are counted, by the items in the file's header", function()
+  os.execute("mkdir -p " .. root .. "/hellaswag")
+  files.write(root .. "/hellaswag/hellaswag_val.bin", string.pack("<i4i4i4", 20240522, 1, 10) .. ("\0"):rep(1012))
+  local fields = 'grid = { { "max_iters", { 100, 200 } } }, set = { eval_interval = 50, eval_iters = 3'
+  local p, q = made(fields .. " }"), made(fields .. ", hellaswag_interval = 40 }")
+  cost.measure_shape(p.shapes[1])
+  cost.measure_shape(q.shapes[1])
+  -- 40 rows are two batches of 32; at 0, 40, 80 and, in the run that goes on, at 120, 160, 200.
+  for i, range in ipairs({ { 0, 100 }, { 101, 200 } }) do
+    p.runs[i].config.data_dir, q.runs[i].config.data_dir = root, root
+    local more = cost.flops(q.runs[i], range[1], range[2]) - cost.flops(p.runs[i], range[1], range[2])
+    check.equal(more, p.shapes[1].flops_per_token * (3 * 2 * 32 * 128) / 3)
+  end
+  check.equal(cost.hellaswag_items(root .. "/nowhere"), 0)
+  files.write(root .. "/other/hellaswag/hellaswag_val.bin", ("x"):rep(1024))
+  check.equal(cost.hellaswag_items(root .. "/other"), 0)
+end)
+
 -- ---- what is refused ----------------------------------------------------------------------------
 
 local nl = '{ "n_layer", { 1, 2 } }'
