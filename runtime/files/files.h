@@ -41,6 +41,7 @@ struct tensor_view {
     const float *data;    // the numbers as F32, in the mapping or in own; NULL until converted
     size_t bytes;         // of data
     float *own;           // converted numbers, to be freed; NULL if data is in the mapping
+    int64_t heads;        // whose rows lie pairwise, until converted (gguf_names.c); else 0
     char hash[17];        // XXH3-64 of the stored bytes, from the metadata "xxh3.NAME", or ""
 };
 struct safetensors {
@@ -141,21 +142,44 @@ uint32_t gguf_type_of(const char *dtype); // ggml's number of a type, which is k
 // The items of a list of texts, or the one text. The caller frees the list.
 struct slice *gguf_texts(const struct gguf_pair *pair);
 
-// ---- gguf_model.c: what a GGUF file's pairs and names mean -------------------------------------
+// ---- gguf_model.c: what a GGUF file's pairs mean ------------------------------------------------
 
-// Writes the sizes as a Hugging Face config.json has them, which gen/import/gpt2.lua reads. Dies 65
-// if one is missing or of another type than llama.cpp writes.
+// Writes the sizes as a Hugging Face config.json has them, which gen/import/ reads. Dies 65 if one
+// is missing or of another type than llama.cpp writes.
 void gguf_describe(const struct safetensors *file, FILE *out);
-// Gives the tensors of a GPT-2 nanoGPT's names; others keep theirs.
-void gguf_rename(struct safetensors *file);
-// The name in a GGUF file of a tensor with one of nanoGPT's.
-void gguf_name(const char *own, char name[PARAM_NAME]);
+struct slice gguf_architecture(const struct safetensors *file); // "missing" if it has none
+// These die 65 where the file has no such pair, or one of another type.
+const struct gguf_pair *gguf_need(const struct safetensors *file, const char *key);
+int64_t gguf_need_integer(const struct safetensors *file, const char *key);
+float gguf_need_float(const struct safetensors *file, const char *key);
+// A pair that must be a text if it is there, or NULL; its text.
+const struct gguf_pair *gguf_text_of(const struct safetensors *file, const char *key);
+struct slice gguf_slice(const struct gguf_pair *pair);
+// Prints a float with as few digits as identify it: 1e-05, where more would say 9.99999975e-06. One
+// that is not finite is no number of JSON's, and is put in quotes.
+void gguf_write_float(float x, FILE *out);
 bool gguf_has_tokenizer(const struct safetensors *file);
 // The tokenizer's string, or NULL if the file has no tokenizer. Dies 65 if it has one that is
 // neither GPT-2's byte-pair encoding nor a list of characters. The caller frees.
 char *gguf_tokenizer(const struct safetensors *file);
 // Prints the pairs, a line for each.
 void gguf_print(const struct safetensors *file);
+
+// ---- gguf_llama.c: llama.cpp's models of the Llama family ---------------------------------------
+
+bool gguf_is_llama(struct slice architecture);
+// Whether such a model has the rows of q and k pairwise, (0, D/2, 1, D/2 + 1, ...) of a head.
+bool gguf_is_pairwise(struct slice architecture);
+// Writes what config.json says of such a model, each key with a comma before it.
+void gguf_describe_llama(const struct safetensors *file, FILE *out);
+
+// ---- gguf_names.c: the tensors' names -----------------------------------------------------------
+
+// Gives the tensors of a GPT-2 nanoGPT's names, those of the Llama family Hugging Face's; others
+// keep theirs. Notes the heads of those whose rows lie pairwise.
+void gguf_rename(struct safetensors *file);
+// The name in a GGUF file of a tensor with one of these.
+void gguf_name(const char *own, char name[PARAM_NAME]);
 
 // ---- shards.c: a model in several safetensors files ---------------------------------------------
 

@@ -4,6 +4,7 @@
 //     wte.weight for transformer...   names of Hugging Face's bare GPT2Model
 //     h.0.attn.bias, masked_bias      masks, not weights: dropped
 //     F16, BF16, ggml's types         converted to F32
+//     rows of q and k, pairwise       as GGUF files of llama have them: put in halves
 //     lm_head.weight or wte alone     of a tied pair: used for both
 //     (in, out) for (out, in)         all of the layers' weights, as in Hugging Face: transposed
 //
@@ -142,10 +143,30 @@ static bool foreign_ties(struct foreign_file *f) {
 
 // ---- numbers ------------------------------------------------------------------------------------
 
+// Puts the rows of each head, D, in halves: row j of one half and row j of the other lie next to
+// each other, as rotations of neighbours want them; ours turn (j, j + D/2).
+static void foreign_halves(struct tensor_view *view) {
+    const size_t columns = view->ndim == 2 ? (size_t)view->dims[1] : 1;
+    const size_t half = (size_t)view->dims[0] / (size_t)view->heads / 2;
+    float *own = allocate(view->bytes, 1, view->name);
+    for (size_t row = 0; row < (size_t)view->dims[0]; row++) {
+        const size_t in_head = row % (2 * half), first = row - in_head;
+        const size_t from = first + 2 * (in_head % half) + in_head / half;
+        memcpy(own + row * columns, view->data + from * columns, columns * sizeof *own);
+    }
+    free(view->own);
+    view->data = view->own = own;
+    view->heads = 0;
+}
+
 static bool foreign_numbers(struct foreign_file *f) {
     for (int i = 0; i < f->file->count; i++) {
         struct tensor_view *view = &f->file->tensors[i];
         if (view->data) {
+            if (view->heads) {
+                foreign_halves(view);
+                safetensors_forget(f->file);
+            }
             continue;
         }
         if (!numbers_are_read(view->dtype)) {
@@ -161,6 +182,9 @@ static bool foreign_numbers(struct foreign_file *f) {
         numbers_load(view->dtype, view->place, 0, count, own);
         view->data = view->own = own;
         view->bytes = count * sizeof *own;
+        if (view->heads) {
+            foreign_halves(view);
+        }
         safetensors_forget(f->file);
     }
     return true;

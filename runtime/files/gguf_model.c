@@ -1,5 +1,6 @@
-// gguf_model.c: what a GGUF file says of a GPT-2, llama.cpp's architecture "gpt2": its sizes, its
-// tensors' names, its tokenizer. Weights lie as nanoGPT's do, (out, in).
+// gguf_model.c: what a GGUF file says of a model: the sizes of a GPT-2, llama.cpp's architecture
+// "gpt2", and the tokenizer of any. gguf_llama.c has the sizes of the other models, gguf_names.c
+// the tensors' names.
 #include "runtime/files/files.h"
 
 #include <math.h>
@@ -8,17 +9,17 @@
 
 // ---- sizes -------------------------------------------------------------------------------------
 
-static const struct gguf_pair *gguf_need(const struct safetensors *file, const char *key) {
+const struct gguf_pair *gguf_need(const struct safetensors *file, const char *key) {
     const struct gguf_pair *pair = gguf_find(file, key);
     if (!pair) {
         die(EXIT_DATA,
-            "%s: has no %s, which each GPT-2 of llama.cpp's has; convert the model again",
+            "%s: has no %s, which each such model of llama.cpp's has; convert the model again",
             file->path, key);
     }
     return pair;
 }
 
-static int64_t gguf_need_integer(const struct safetensors *file, const char *key) {
+int64_t gguf_need_integer(const struct safetensors *file, const char *key) {
     const struct gguf_pair *pair = gguf_need(file, key);
     int64_t number;
     if (pair->type == GGUF_LIST || !gguf_integer(pair, 0, &number)) {
@@ -27,8 +28,7 @@ static int64_t gguf_need_integer(const struct safetensors *file, const char *key
     return number;
 }
 
-// The text of a pair that must be one if it is there; NULL where it is not.
-static const struct gguf_pair *gguf_text_of(const struct safetensors *file, const char *key) {
+const struct gguf_pair *gguf_text_of(const struct safetensors *file, const char *key) {
     const struct gguf_pair *pair = gguf_find(file, key);
     if (pair && pair->type != GGUF_TEXT) {
         die(EXIT_DATA, "%s: its %s is no text", file->path, key);
@@ -36,15 +36,13 @@ static const struct gguf_pair *gguf_text_of(const struct safetensors *file, cons
     return pair;
 }
 
-static struct slice gguf_slice(const struct gguf_pair *pair) {
+struct slice gguf_slice(const struct gguf_pair *pair) {
     uint64_t length;
     memcpy(&length, pair->at, sizeof length);
     return (struct slice){pair->at + sizeof length, (size_t)length};
 }
 
-// Prints a float with as few digits as identify it: 1e-05, where more would say 9.99999975e-06. One
-// that is not finite is no number of JSON's, and is put in quotes.
-static void gguf_write_float(float x, FILE *out) {
+void gguf_write_float(float x, FILE *out) {
     char text[32];
     for (int digits = 1; digits <= 9; digits++) {
         snprintf(text, sizeof text, "%.*g", digits, (double)x);
@@ -55,16 +53,14 @@ static void gguf_write_float(float x, FILE *out) {
     fprintf(out, isfinite(x) ? "%s" : "\"%s\"", text);
 }
 
-static void gguf_describe_epsilon(const struct safetensors *file, FILE *out) {
-    static const char key[] = "gpt2.attention.layer_norm_epsilon";
+float gguf_need_float(const struct safetensors *file, const char *key) {
     const struct gguf_pair *pair = gguf_need(file, key);
     if (pair->type != GGUF_F32) {
         die(EXIT_DATA, "%s: its %s is no float32", file->path, key);
     }
-    float epsilon;
-    memcpy(&epsilon, pair->at, sizeof epsilon);
-    fputs(",\"layer_norm_epsilon\":", out);
-    gguf_write_float(epsilon, out);
+    float x;
+    memcpy(&x, pair->at, sizeof x);
+    return x;
 }
 
 static void gguf_describe_tensors(const struct safetensors *file, FILE *out) {
@@ -80,27 +76,36 @@ static void gguf_describe_tensors(const struct safetensors *file, FILE *out) {
             tied ? "true" : "false");
 }
 
-void gguf_describe(const struct safetensors *file, FILE *out) {
+static void gguf_describe_gpt2(const struct safetensors *file, FILE *out) {
     static const char *const sizes[][2] = {
         {"gpt2.block_count", "n_layer"},         {"gpt2.attention.head_count", "n_head"},
         {"gpt2.embedding_length", "n_embd"},     {"gpt2.context_length", "n_positions"},
         {"gpt2.feed_forward_length", "n_inner"},
     };
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        fprintf(out, ",\"%s\":%lld", sizes[i][1], (long long)gguf_need_integer(file, sizes[i][0]));
+    }
+    fputs(",\"layer_norm_epsilon\":", out);
+    gguf_write_float(gguf_need_float(file, "gpt2.attention.layer_norm_epsilon"), out);
+    // It is what llama.cpp computes; training is no part of such a file.
+    fputs(",\"activation_function\":\"gelu_new\",\"resid_pdrop\":0,\"embd_pdrop\":0,"
+          "\"attn_pdrop\":0",
+          out);
+}
+
+struct slice gguf_architecture(const struct safetensors *file) {
     const struct gguf_pair *pair = gguf_text_of(file, "general.architecture");
-    const struct slice kind = pair ? gguf_slice(pair) : (struct slice){"missing", 7};
+    return pair ? gguf_slice(pair) : (struct slice){"missing", 7};
+}
+
+void gguf_describe(const struct safetensors *file, FILE *out) {
+    const struct slice kind = gguf_architecture(file);
+    const bool gpt2 = slice_is(kind, "gpt2");
     fputs("{\"model_type\":", out);
     json_write_string(out, kind.text, kind.length);
-    if (slice_is(kind, "gpt2")) {
-        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            fprintf(out, ",\"%s\":%lld", sizes[i][1],
-                    (long long)gguf_need_integer(file, sizes[i][0]));
-        }
-        gguf_describe_epsilon(file, out);
+    if (gpt2 || gguf_is_llama(kind)) {
+        (gpt2 ? gguf_describe_gpt2 : gguf_describe_llama)(file, out);
         gguf_describe_tensors(file, out);
-        // It is what llama.cpp computes; training is no part of such a file.
-        fputs(",\"activation_function\":\"gelu_new\",\"resid_pdrop\":0,\"embd_pdrop\":0,"
-              "\"attn_pdrop\":0",
-              out);
         fprintf(out, ",\"has_tokenizer\":%s", gguf_has_tokenizer(file) ? "true" : "false");
         const struct gguf_pair *own = gguf_text_of(file, "diecast.config");
         if (own) { // of make export
@@ -109,84 +114,6 @@ void gguf_describe(const struct safetensors *file, FILE *out) {
         }
     }
     fputs("}\n", out);
-}
-
-// ---- names -------------------------------------------------------------------------------------
-
-static const char *const gguf_whole[][2] = {
-    {"token_embd.weight", "transformer.wte.weight"},
-    {"position_embd.weight", "transformer.wpe.weight"},
-    {"output_norm.weight", "transformer.ln_f.weight"},
-    {"output_norm.bias", "transformer.ln_f.bias"},
-    {"output.weight", "lm_head.weight"},
-};
-static const char *const gguf_layer[][2] = {
-    {"attn_norm", "ln_1"}, {"attn_qkv", "attn.c_attn"}, {"attn_output", "attn.c_proj"},
-    {"ffn_norm", "ln_2"},  {"ffn_up", "mlp.c_fc"},      {"ffn_down", "mlp.c_proj"},
-};
-enum {
-    GGUF_WHOLE = sizeof gguf_whole / sizeof *gguf_whole,
-    GGUF_LAYER = sizeof gguf_layer / sizeof *gguf_layer,
-    GGUF_THEIRS = 0,
-    GGUF_OURS = 1,
-};
-
-// Cuts a layer's name, "blk.N." or "transformer.h.N.", a part, and "weight" or "bias". False if it
-// is written otherwise.
-static bool gguf_cut(const char *name, const char *prefix, int *number, char part[32],
-                     char kind[8]) {
-    char again[PARAM_NAME];
-    const size_t length = strlen(prefix);
-    const char *last = strrchr(name, '.');
-    int used = 0;
-    if (strncmp(name, prefix, length) != 0 || sscanf(name + length, "%6d.%n", number, &used) != 1 ||
-        !used || last < name + length + used || last - (name + length + used) >= 32 ||
-        strlen(last + 1) >= 8) {
-        return false;
-    }
-    snprintf(part, 32, "%.*s", (int)(last - (name + length + used)), name + length + used);
-    snprintf(kind, 8, "%s", last + 1);
-    snprintf(again, sizeof again, "%s%d.%s.%s", prefix, *number, part, kind);
-    return !strcmp(name, again); // no sign, and no zeros before the number
-}
-
-// Translates a name; "" where there is none.
-static void gguf_translate(const char *name, int from, char to[PARAM_NAME]) {
-    static const char *const prefixes[] = {"blk.", "transformer.h."};
-    char part[32], kind[8];
-    int number;
-    *to = 0;
-    for (int k = 0; k < GGUF_WHOLE; k++) {
-        if (!strcmp(name, gguf_whole[k][from])) {
-            snprintf(to, PARAM_NAME, "%s", gguf_whole[k][!from]);
-        }
-    }
-    if (!*to && gguf_cut(name, prefixes[from], &number, part, kind)) {
-        for (int k = 0; k < GGUF_LAYER; k++) {
-            if (!strcmp(part, gguf_layer[k][from])) {
-                snprintf(to, PARAM_NAME, "%s%d.%s.%s", prefixes[!from], number,
-                         gguf_layer[k][!from], kind);
-            }
-        }
-    }
-}
-
-void gguf_rename(struct safetensors *file) {
-    char name[PARAM_NAME];
-    for (int i = 0; i < file->count && file->pairs; i++) {
-        gguf_translate(file->tensors[i].name, GGUF_THEIRS, name);
-        if (*name) {
-            free(file->tensors[i].name);
-            file->tensors[i].name = allocate_copy(name, strlen(name), "a tensor's name");
-        }
-    }
-}
-
-void gguf_name(const char *own, char name[PARAM_NAME]) {
-    gguf_translate(own, GGUF_OURS, name);
-    if (!*name) {
-        die(EXIT_INTERNAL, "export: GGUF has no name for %s", own);
-    }
 }
 
 // ---- the tokenizer -----------------------------------------------------------------------------

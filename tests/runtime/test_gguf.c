@@ -216,6 +216,215 @@ START_TEST(blocks_are_stored_as_ggml_does) {
 }
 END_TEST
 
+// ---- models of the Llama family -----------------------------------------------------------------
+
+enum { WIDTH = 8, HEADS = 2, KV = 1, HEAD = 4 };
+static const char *architecture;
+static const char *extra; // a key after "llama."; its value is the number 3
+static const char *extra_text;
+
+static void own_key(const char *name, uint32_t type) {
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", architecture, name);
+    text(NOTHING, key);
+    number(NOTHING, 4, type);
+}
+
+static void own_number(const char *name, uint64_t value) {
+    own_key(name, GGUF_U32);
+    number(NOTHING, 4, value);
+}
+
+// One layer's queries and keys, whose row r is r, r + 100 ..., and a vector.
+static void make_llama(void) {
+    static const uint64_t q[] = {WIDTH, HEADS * HEAD}, k[] = {WIDTH, KV * HEAD},
+                          table[] = {WIDTH, 3}, row[] = {WIDTH};
+    static const uint64_t bias[] = {KV * HEAD};
+    const float epsilon = 1e-6f, theta = 5e5f;
+    uint64_t offset = 0;
+    length = 0;
+    put("GGUF", 4);
+    number(NOTHING, 4, 3);
+    number(NOTHING, 8, 5);
+    number(NOTHING, 8, 9 + (uint64_t)(extra != NULL));
+    text(NOTHING, "general.architecture");
+    number(NOTHING, 4, GGUF_TEXT);
+    text(NOTHING, architecture);
+    own_number("block_count", 1);
+    own_number("context_length", 16);
+    own_number("embedding_length", WIDTH);
+    own_number("feed_forward_length", 24);
+    own_number("attention.head_count", HEADS);
+    own_number("attention.head_count_kv", KV);
+    own_key("attention.layer_norm_rms_epsilon", GGUF_F32);
+    put(&epsilon, 4);
+    own_key("rope.freq_base", GGUF_F32);
+    put(&theta, 4);
+    if (extra && extra_text) {
+        own_key(extra, GGUF_TEXT);
+        text(NOTHING, extra_text);
+    } else if (extra) {
+        own_number(extra, 3);
+    }
+    tensor("token_embd.weight", 2, table, 0, NOTHING, offset);
+    tensor("blk.0.attn_q.weight", 2, q, 0, NOTHING, offset += sizeof(float) * 3 * WIDTH);
+    tensor("blk.0.attn_k.weight", 2, k, 1, NOTHING, offset += sizeof(float) * WIDTH * HEADS * HEAD);
+    tensor("blk.0.attn_k.bias", 1, bias, 0, NOTHING, offset += 2 * WIDTH * KV * HEAD);
+    tensor("blk.0.ffn_gate.weight", 1, row, 0, NOTHING, offset + 32);
+    while (length % 32) {
+        put("", 1);
+    }
+    for (int i = 0; i < (3 + HEADS * HEAD) * WIDTH; i++) {
+        const float x = (float)(i < 3 * WIDTH ? i : (i - 3 * WIDTH) / WIDTH + i % WIDTH * 100);
+        put(&x, 4);
+    }
+    for (int i = 0; i < KV * HEAD * WIDTH; i++) {
+        number(NOTHING, 2, (uint64_t)(0x3c00 + i / WIDTH)); // 1, 1 + 2^-10 ...
+    }
+    for (int i = 0; i < 8 + WIDTH; i++) { // the bias, and as much to its end
+        const float x = (float)i;
+        put(&x, 4);
+    }
+}
+
+// What is said of the model, or the line that ends the program.
+static char *described(void) {
+    static char said[2048];
+    FILE *out = fmemopen(said, sizeof said, "w");
+    opens();
+    gguf_describe(&file, out);
+    fclose(out);
+    safetensors_close(&file);
+    return said;
+}
+
+START_TEST(a_llama_is_told_in_the_words_of_hugging_face) {
+    architecture = "llama";
+    make_llama();
+    ck_assert_str_eq(described(),
+                     "{\"model_type\":\"llama\",\"num_hidden_layers\":1,"
+                     "\"max_position_embeddings\":16,\"intermediate_size\":24,\"hidden_size\":8,"
+                     "\"num_attention_heads\":2,\"num_key_value_heads\":1,\"head_dim\":4,"
+                     "\"rms_norm_eps\":1e-06,\"rope_theta\":5e+05,\"hidden_act\":\"silu\","
+                     "\"attention_bias\":false,\"mlp_bias\":false,\"vocab_size\":3,"
+                     "\"tie_word_embeddings\":true,\"has_tokenizer\":false}\n");
+    architecture = "arcee";
+    make_llama();
+    ck_assert(strstr(described(), "\"hidden_act\":\"relu2\""));
+    static const char *const cases[][3] = {
+        {"rope.dimension_count", NULL, ",\"partial_rotary_factor\":0.75,"},
+        {"attention.value_length", NULL, "\"head_dim\":4,\"v_head_dim\":3,"},
+        {"attention.key_length", NULL, "\"head_dim\":3,\"v_head_dim\":4,"},
+        {"rope.scale_linear", NULL, "\"rope_scaling\":{\"rope_type\":\"linear\"}"},
+        {"rope.scaling.factor", NULL, "\"rope_scaling\":{\"rope_type\":\"linear\"}"},
+        {"rope.scaling.type", "yarn", "\"rope_scaling\":{\"rope_type\":\"yarn\"}"},
+        {"rope.scaling.type", "none", "\"rope_theta\":5e+05,\"hidden_act\""},
+        {"expert_count", NULL, "\"num_local_experts\":3"},
+        {"attention.sliding_window", NULL, "\"sliding_window\":3,\"use_sliding_window\":true"},
+        {"vocab_size", NULL, "\"rope_theta\":5e+05,\"hidden_act\""},
+    };
+    architecture = "qwen3";
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        extra = cases[i][0];
+        extra_text = cases[i][1];
+        make_llama();
+        const char *said = described();
+        ck_assert_msg(strstr(said, cases[i][2]), "%s: %s", extra, said);
+    }
+}
+END_TEST
+
+static void describe_it(void *context) {
+    (void)context;
+    described();
+}
+
+START_TEST(what_a_key_may_change_is_refused) {
+    architecture = "llama";
+    extra = "attention.scale";
+    make_llama();
+    suite_dies(describe_it, NULL, EXIT_DATA,
+               "its llama.attention.scale is not known here, and may change what the model");
+    extra = NULL;
+    make_llama();
+    memcpy(strstr(memchr(made, 'b', length), "block_count"), "clock_count", 11);
+    suite_dies(describe_it, NULL, EXIT_DATA, "its llama.clock_count is not known here");
+    architecture = "qwen2moe";
+    make_llama();
+    ck_assert_str_eq(described(), "{\"model_type\":\"qwen2moe\"}\n");
+}
+END_TEST
+
+// Rows of q and k lie pairwise where llama.cpp turns neighbours.
+START_TEST(rows_of_a_llama_are_put_in_halves) {
+    static const char *const all[] = {"llama", "arcee", "qwen2", "qwen3"};
+    for (int a = 0; a < 4; a++) {
+        const bool pairwise = a < 2;
+        const int order[] = {0, pairwise ? 2 : 1, pairwise ? 1 : 2, 3};
+        architecture = all[a];
+        make_llama();
+        opens();
+        gguf_rename(&file);
+        ck_assert(foreign_adapt(&file, NULL, 0, error));
+        const struct tensor_view *q =
+            safetensors_find(&file, "model.layers.0.self_attn.q_proj.weight");
+        const struct tensor_view *k =
+            safetensors_find(&file, "model.layers.0.self_attn.k_proj.weight");
+        const struct tensor_view *bias =
+            safetensors_find(&file, "model.layers.0.self_attn.k_proj.bias");
+        for (int row = 0; row < HEADS * HEAD; row++) {
+            for (int c = 0; c < WIDTH; c++) {
+                ck_assert(q->data[row * WIDTH + c] ==
+                          (float)(row / HEAD * HEAD + order[row % HEAD] + 100 * c));
+            }
+        }
+        for (int i = 0; i < KV * HEAD * WIDTH; i++) {
+            ck_assert(k->data[i] == 1 + (float)order[i / WIDTH] / 1024);
+        }
+        for (int row = 0; row < KV * HEAD; row++) {
+            ck_assert(bias->data[row] == (float)order[row]);
+        }
+        ck_assert(safetensors_find(&file, "model.embed_tokens.weight")->data[23] == 23);
+        ck_assert(safetensors_find(&file, "model.layers.0.mlp.gate_proj.weight")->data[7] == 15);
+        safetensors_close(&file);
+    }
+}
+END_TEST
+
+// Heads that do not cut the rows, and rows of no numbers, are left as they are.
+START_TEST(rows_that_are_no_heads_stay) {
+    architecture = "llama";
+    make_llama();
+    opens();
+    struct tensor_view *q = (struct tensor_view *)safetensors_find(&file, "blk.0.attn_q.weight");
+    q->dims[0] = 6;
+    gguf_rename(&file);
+    ck_assert(!q->heads);
+    safetensors_close(&file);
+    opens();
+    q = (struct tensor_view *)safetensors_find(&file, "blk.0.attn_q.weight");
+    q->dims[0] = (int64_t)1 << 60;
+    q->dims[1] = 0;
+    q->stored = 0;
+    gguf_rename(&file);
+    ck_assert(!q->heads);
+    safetensors_close(&file);
+}
+END_TEST
+
+START_TEST(names_go_both_ways) {
+    char name[PARAM_NAME];
+    gguf_name("model.layers.12.post_attention_layernorm.weight", name);
+    ck_assert_str_eq(name, "blk.12.ffn_norm.weight");
+    gguf_name("model.layers.0.self_attn.q_norm.weight", name);
+    ck_assert_str_eq(name, "blk.0.attn_q_norm.weight");
+    gguf_name("transformer.h.3.ln_2.bias", name);
+    ck_assert_str_eq(name, "blk.3.ffn_norm.bias");
+    gguf_name("lm_head.weight", name);
+    ck_assert_str_eq(name, "output.weight");
+}
+END_TEST
+
 // ---- what is not --------------------------------------------------------------------------------
 
 START_TEST(cut_files_are_refused) {
@@ -356,10 +565,19 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        blocks_are_stored_as_ggml_does, pairs_and_tensors_are_found,
-        halves_of_a_byte_are_numbers,   cut_files_are_refused,
-        wrong_numbers_are_refused,      nothing_is_there_twice,
-        other_files_are_named,          files_without_tensors_are_read,
+        blocks_are_stored_as_ggml_does,
+        pairs_and_tensors_are_found,
+        halves_of_a_byte_are_numbers,
+        a_llama_is_told_in_the_words_of_hugging_face,
+        what_a_key_may_change_is_refused,
+        rows_of_a_llama_are_put_in_halves,
+        rows_that_are_no_heads_stay,
+        names_go_both_ways,
+        cut_files_are_refused,
+        wrong_numbers_are_refused,
+        nothing_is_there_twice,
+        other_files_are_named,
+        files_without_tensors_are_read,
     };
     return suite_main("gguf", tests, sizeof tests / sizeof *tests);
 }

@@ -173,7 +173,7 @@ local function add_list(key, code, format, list)
   pairs_of_file[count] = table.concat(parts)
 end
 
-add_text("general.architecture", faulty("llama", "llama", "gpt2"))
+add_text("general.architecture", faulty("llama", "llama", faulty("mamba", "mamba", "gpt2")))
 if options.alignment ~= "32" then add_number("general.alignment", math.tointeger(options.alignment)) end
 if fault == "layers_text" then add_text("gpt2.block_count", "2")
 else add_number("gpt2.block_count", faulty("layers", L + 1, faulty("many", 1 << 31, L))) end

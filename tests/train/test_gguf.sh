@@ -71,7 +71,8 @@ check "names are printed without what drives a terminal" plain
 # ---- what is not ---------------------------------------------------------------------------------
 
 for case in \
-    'llama|is of model_type llama; gpt2 is what can be read' \
+    'mamba|is of model_type mamba; ' \
+    'llama|has no llama.block_count, which each such model' \
     'no_general_architecture|is of model_type missing' \
     'no_gpt2_block_count|has no gpt2.block_count' \
     'layers_text|its gpt2.block_count is not a whole number' \
