@@ -129,6 +129,12 @@ local function check_together(c, draft)
     fail(USAGE, place_of(draft, "pos", "n_head", "n_embd", "head_size"),
       "pos = rope turns pairs of a head's columns, but a head has %d; take an even number", width)
   end
+  if c.rope_sign == 0 then fail(USAGE, place_of(draft, "rope_sign"), "rope_sign = 0; wanted 1 or -1") end
+  if c.rope_scaling == "llama3" and c.rope_low_freq_factor >= c.rope_high_freq_factor then
+    fail(USAGE, place_of(draft, "rope_low_freq_factor", "rope_high_freq_factor"),
+      "rope_low_freq_factor = %s is not below rope_high_freq_factor = %s", show(c.rope_low_freq_factor),
+      show(c.rope_high_freq_factor))
+  end
 end
 
 -- Fills in what follows from the stated keys. A bigram model has none of a transformer's sizes and choices: they are 0,
@@ -145,6 +151,11 @@ local function derive(c)
     end
   end
   if c.qkv_bias == nil then c.qkv_bias = c.bias end
+  for name, has in pairs({ attn_bias = "has_attn_bias", mlp_bias = "has_mlp_bias" }) do
+    if c[name] == nil or c.model == "bigram" then c[name] = c.bias end
+    c[has] = c[name]
+    if c[name] == c.bias then c[name] = schema.key(name).absent end
+  end
   -- Sizes that follow from others if they are not stated; a statement of just that is left out, so that one model has
   -- one hash.
   local usual_head = c.n_head > 0 and c.n_embd // c.n_head or 0
@@ -155,7 +166,14 @@ local function derive(c)
   if c.ff_width == 4 * c.n_embd then c.n_ff = 0 end
   if c.head_size * c.n_head == c.n_embd then c.head_size = 0 end
   if c.n_kv_head == c.n_head then c.n_kv_head = 0 end
-  if c.pos ~= "rope" then c.rope_theta = schema.key("rope_theta").absent end -- it means nothing then
+  -- Numbers that mean nothing here.
+  local function forget(...)
+    for _, name in ipairs({ ... }) do c[name] = schema.key(name).absent end
+  end
+  if c.pos ~= "rope" then forget("rope_theta", "rope_scaling", "rope_sign") end
+  if c.rope_scaling == "none" then
+    forget("rope_factor", "rope_low_freq_factor", "rope_high_freq_factor", "rope_original_context")
+  end
   if c.isa == "native" then c.isa = machine.isa() end
   c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
   if c.backend == "cuda" and c.arch == "native" then
@@ -168,7 +186,7 @@ end
 -- then what `options` gives: backend, data_dir, and warn(line), stderr by default; with `source`, the
 -- place that the assignments are from, no config has to be named. Returns a table
 -- with a value for every key, and name, source, ff_width, gated, head_width,
--- kv_heads. Raises { code, message }.
+-- kv_heads, has_attn_bias, has_mlp_bias. Raises { code, message }.
 function config.load(paths, assignments, options)
   paths, assignments, options = paths or {}, assignments or {}, options or {}
   if not paths[1] and not options.source then

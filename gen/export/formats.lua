@@ -47,6 +47,8 @@ local LLMC_NOTES = {
   { "activation", "gelu_erf", "llm.c computes GELU by tanh, so its losses will differ a little" },
   { "bias", false, "llm.c has biases and trains them; they are zeros in its file" },
   { "qkv_bias", false, "llm.c has this bias and trains it; it is zeros in its file" },
+  { "attn_bias", false, "llm.c has this bias and trains it; it is zeros in its file" },
+  { "mlp_bias", false, "llm.c has these biases and trains them; they are zeros in its file" },
 }
 local GGUF_LACKS = besides({
   { "activation", "relu", "llama.cpp computes GELU in a GPT-2" },

@@ -58,7 +58,12 @@ function gpt.forward(g, c, rows)
   -- The angles of all positions, or in the sampler of a call's rows.
   local angles
   if c.pos == "rope" then
-    angles = g:append("rope_table", { "rope.table" }, {}, { N = c.decode and rows or T, D = D, theta = c.rope_theta })
+    local attrs = { N = c.decode and rows or T, D = D, theta = c.rope_theta, sign = c.rope_sign }
+    if c.rope_scaling == "llama3" then
+      attrs.factor, attrs.low, attrs.high = c.rope_factor, c.rope_low_freq_factor, c.rope_high_freq_factor
+      attrs.original = c.rope_original_context
+    end
+    angles = g:append("rope_table", { "rope.table" }, {}, attrs)
   end
 
   local scale = 1 / math.sqrt(c.attn_scale == "head" and D or C)
@@ -94,13 +99,13 @@ function gpt.forward(g, c, rows)
     local h = norm(x, name("ln_1"), block("ln_1"))
     h = linear(h, name("attn.c_attn"), block("qkv"), C, (H + 2 * KV) * D, init.weight(C), c.qkv_bias)
     h = attention(h, block)
-    h = linear(h, name("attn.c_proj"), block("projected"), H * D, C, init.projection(H * D), c.bias)
+    h = linear(h, name("attn.c_proj"), block("projected"), H * D, C, init.projection(H * D), c.has_attn_bias)
     x = g:append("add", { block("x_mid") }, { dropout(h, block("projected.kept")), x })
 
     h = norm(x, name("ln_2"), block("ln_2"))
-    h = linear(h, name("mlp.c_fc"), block("fc"), C, c.gated and 2 * F or F, init.weight(C), c.bias)
+    h = linear(h, name("mlp.c_fc"), block("fc"), C, c.gated and 2 * F or F, init.weight(C), c.has_mlp_bias)
     h = g:append(c.activation, { block("activated") }, { h })
-    h = linear(h, name("mlp.c_proj"), block("narrowed"), F, C, init.projection(F), c.bias)
+    h = linear(h, name("mlp.c_proj"), block("narrowed"), F, C, init.projection(F), c.has_mlp_bias)
     x = g:append("add", { input_of(layer + 1) }, { dropout(h, block("narrowed.kept")), x })
     g.layer = nil
   end

@@ -11,10 +11,21 @@ local function check(d, attrs)
   return nil
 end
 
--- Radians for each position, of the D/2 pairs.
+-- Llama 3.1's, for a context longer than the first, `original`: rates that turn fewer than `low` times in it are
+-- divided by `factor`, those of more than `high` times stay, and between the two is a line.
+local function scaled(rate, attrs)
+  local turns = attrs.original * rate / (2 * math.pi)
+  local stays = math.max(0.0, math.min(1.0, (turns - attrs.low) / (attrs.high - attrs.low)))
+  return rate * ((1 - stays) / attrs.factor + stays)
+end
+
+-- Radians for each position, of the D/2 pairs. With a sign of -1 pairs turn the other way.
 local function rates(d, attrs)
   local list = {}
-  for j = 0, d.D // 2 - 1 do list[j + 1] = attrs.theta ^ (-2 * j / d.D) end
+  for j = 0, d.D // 2 - 1 do
+    local rate = attrs.theta ^ (-2 * j / d.D)
+    list[j + 1] = attrs.sign * (attrs.factor ~= 1.0 and scaled(rate, attrs) or rate)
+  end
   return list
 end
 
@@ -23,7 +34,9 @@ local rope_table = {
   name = "rope_table",
   inputs = {},
   outputs = { { "table", "N D", type = "f32" } },
-  attrs = { N = false, D = false, theta = 10000.0 },
+  attrs = { N = false, D = false, theta = 10000.0, factor = 1.0, low = 1.0, high = 4.0, original = 8192,
+    sign = 1 },
+  quiet = { factor = true, low = true, high = true, original = true, sign = true },
   derive = function(d, attrs) d.N, d.D = attrs.N, attrs.D end,
   constants = rates,
   template = { "rope", "rope_table" },

@@ -43,9 +43,9 @@ DEFAULTS = {
 }
 # Keys that change no part of the model, or whose every value it has.
 KNOWN = set(
-    """model n_layer n_head n_embd block_size vocab_size batch_size bias qkv_bias tie_weights activation attn_scale
-    has_dropout init optimizer decay_params recompute logits_rows dtype specialise tf32 attention arch backend isa
-    tiling weight_decay beta1 beta2 eps grad_clip learning_rate tensor_names""".split()
+    """model n_layer n_head n_embd block_size vocab_size batch_size bias qkv_bias attn_bias mlp_bias
+    tie_weights activation attn_scale has_dropout init optimizer decay_params recompute logits_rows dtype specialise
+    tf32 attention arch backend isa tiling weight_decay beta1 beta2 eps grad_clip learning_rate tensor_names""".split()
 )
 
 
@@ -87,7 +87,7 @@ class Attention(nn.Module):
         self.size = c["head_size"] or C // H
         self.scale = 1 / math.sqrt(self.size if c["attn_scale"] == "head" else C)
         self.c_attn = nn.Linear(C, (H + 2 * self.kv_heads) * self.size, bias=c["qkv_bias"])
-        self.c_proj = nn.Linear(H * self.size, C, bias=c["bias"])
+        self.c_proj = nn.Linear(H * self.size, C, bias=c.get("attn_bias", c["bias"]))
         rope = c["pos"] == "rope"
         self.rope = Rope(c["block_size"], self.size, c["rope_theta"]) if rope else None
 
@@ -119,8 +119,9 @@ class MLP(nn.Module):
         C, inner = c["n_embd"], c["n_ff"] or 4 * c["n_embd"]
         self.gate = GATES.get(c["activation"])
         self.activation = ACTIVATIONS.get(c["activation"])
-        self.c_fc = nn.Linear(C, 2 * inner if self.gate else inner, bias=c["bias"])
-        self.c_proj = nn.Linear(inner, C, bias=c["bias"])
+        bias = c.get("mlp_bias", c["bias"])
+        self.c_fc = nn.Linear(C, 2 * inner if self.gate else inner, bias=bias)
+        self.c_proj = nn.Linear(inner, C, bias=bias)
 
     def forward(self, x):
         h = self.c_fc(x)

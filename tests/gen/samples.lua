@@ -47,6 +47,7 @@ function samples.random(count, visit)
       "attn_scale=" .. pick { "head", "embd" }, "init=" .. pick { "nanogpt", "pytorch" },
       "isa=" .. pick { "avx512", "avx2", "neon", "generic" },
       "norm=" .. pick { "layernorm", "rmsnorm" }, "pos=" .. pick { "learned", "none" },
+      "attn_bias=" .. pick(flags), "mlp_bias=" .. pick(flags),
       "n_ff=" .. pick { 0, 33 }, "head_size=" .. pick { 0, 7 }, "n_kv_head=" .. pick { 0, 1 },
       "logit_softcap=" .. pick { 0, 15 },
     }

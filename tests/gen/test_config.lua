@@ -94,7 +94,9 @@ check.test("defaults are nanoGPT's", function()
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,
     tensorboard = false, csv = false, report = false, verify = false,
     has_dropout = false, vocab_size = 65, n_ff = 0, ff_width = 3072, head_size = 0, head_width = 64, n_kv_head = 0,
-    kv_heads = 12, norm_eps = 1e-5, pos = "learned", rope_theta = 10000.0, logit_softcap = 0.0,
+    kv_heads = 12, norm_eps = 1e-5, pos = "learned", rope_theta = 10000.0,
+    rope_scaling = "none", rope_factor = 8.0, rope_low_freq_factor = 1.0, rope_high_freq_factor = 4.0,
+    rope_original_context = 8192, rope_sign = 1, attn_bias = "as bias", mlp_bias = "as bias", logit_softcap = 0.0,
     name = "x",
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
@@ -206,6 +208,28 @@ check.test("qkv_bias follows bias unless stated", function()
   check.equal(load_text("return { qkv_bias = true }").qkv_bias, true)
 end)
 
+check.test("biases by place follow bias unless stated, and are said only where they differ", function()
+  for _, name in ipairs({ "attn_bias", "mlp_bias" }) do
+    for _, bias in ipairs({ true, false }) do
+      local text = ("return { bias = %s }"):format(bias)
+      local usual, other = load_text(text), load_text(text, ("%s=%s"):format(name, not bias))
+      check.equal(usual["has_" .. name], bias)
+      check.equal(other["has_" .. name], not bias)
+      check.equal(hash.baked_text(load_text(text, ("%s=%s"):format(name, bias))), hash.baked_text(usual))
+      check.equal(hash.baked_text(other):match(name .. "=(%a+)"), tostring(not bias))
+    end
+  end
+end)
+
+check.test("Llama 3's angles: numbers that go together, and are said only with it", function()
+  local plain = load_text("return { n_head = 4, n_embd = 32, pos = 'rope' }")
+  local said = load_text("return { n_head = 4, n_embd = 32, pos = 'rope' }", "rope_factor=4")
+  check.equal(hash.baked_text(said), hash.baked_text(plain))
+  check.raises(function() load_text("return { rope_scaling = 'llama3', rope_low_freq_factor = 4 }") end, 64,
+    "rope_low_freq_factor = 4 is not below rope_high_freq_factor = 4$")
+  check.raises(function() load_text("return { rope_sign = 0 }") end, 64, "rope_sign = 0; wanted 1 or %-1$")
+end)
+
 check.test("a bigram has no transformer's keys", function()
   local text = "return { model = 'bigram', block_size = 8 }"
   local c = load_text(text, "n_layer=3", "bias=true", "norm=rmsnorm", "activation=relu", "n_head=5")
@@ -247,7 +271,10 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "block_size=5", "vocab_size=66", "batch_size=13", "bias=true", "qkv_bias=true",
     "lm_head_bias=true", "tie_weights=false", "norm=rmsnorm", "activation=relu", "attn_scale=embd",
     "n_ff=33", "activation=swiglu", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope", "pos=none",
-    "pos=rope rope_theta=500000", "logit_softcap=15",
+    "pos=rope rope_theta=500000",
+    "pos=rope rope_sign=-1", "pos=rope rope_scaling=llama3", "pos=rope rope_scaling=llama3 rope_factor=32",
+    "pos=rope rope_scaling=llama3 rope_low_freq_factor=2", "pos=rope rope_scaling=llama3 rope_high_freq_factor=5",
+    "pos=rope rope_scaling=llama3 rope_original_context=99", "attn_bias=true", "mlp_bias=true", "logit_softcap=15",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}

@@ -31,6 +31,8 @@ local target = require("gen.ir.target")
 local template = require("gen.emit.template")
 local verify = require("gen.ir.verify")
 
+-- Attributes, in harness.h's order.
+local NUMBERS = { "scale", "eps", "theta", "cap", "factor", "low", "high", "original", "sign" }
 local DIMS = { "N", "B", "T", "C", "H", "KV", "D", "E", "O", "V", "P", "S" }
 
 -- ---- one case: a graph, its forward pass for the reference, and its kernels -----------------------
@@ -224,10 +226,11 @@ local function tensor_text(g, tensor, role, roundings, dy)
 end
 
 local function step_text(index, step)
-  return ("    {%s_reference, %s, %.17g, %.17g, %.17g, %.17g, %d, %du, %s, %s},"):format(
-    step.op.name, dims_text(step.dims), step.attrs.scale or 0, step.attrs.eps or 0,
-    step.attrs.theta or 0, step.attrs.cap or 0, step.op.panel or 0,
-    step.attrs.site or 0, indices(index, step.inputs, 4), indices(index, step.outputs, 4))
+  local numbers = {}
+  for i, name in ipairs(NUMBERS) do numbers[i] = ("%.17g"):format(step.attrs[name] or 0) end
+  return ("    {%s_reference, %s, %s, %d, %du, %s, %s},"):format(step.op.name, dims_text(step.dims),
+    table.concat(numbers, ", "), step.op.panel or 0, step.attrs.site or 0,
+    indices(index, step.inputs, 4), indices(index, step.outputs, 4))
 end
 
 local function call_rows(g, node)

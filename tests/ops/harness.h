@@ -30,7 +30,7 @@ struct dims {
 // an optional operand is absent; rows are d.N.
 struct op {
     struct dims d;
-    double scale, eps, theta, cap;
+    double scale, eps, theta, cap, factor, low, high, original, sign; // attributes, or 0
     int panel;     // rows that stand side by side in the op's state
     int pos;       // for the sampler
     uint32_t site; // of dropout; 0 is none
@@ -82,7 +82,7 @@ struct tensor {
 struct step {
     reference_fn *reference;
     struct dims d;
-    double scale, eps, theta, cap;
+    double scale, eps, theta, cap, factor, low, high, original, sign;
     int panel;
     uint32_t site;
     int in[OP_INPUTS], out[OP_OUTPUTS]; // tensors, or -1

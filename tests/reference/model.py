@@ -32,6 +32,12 @@ DEFAULTS = {
     "norm_eps": 1e-5,
     "pos": "learned",
     "rope_theta": 10000.0,
+    "rope_scaling": "none",
+    "rope_factor": 8.0,
+    "rope_low_freq_factor": 1.0,
+    "rope_high_freq_factor": 4.0,
+    "rope_original_context": 8192,
+    "rope_sign": 1,
 }
 
 
@@ -42,10 +48,26 @@ def norm(config):
     return nn.LayerNorm(width, eps=eps, bias=config["bias"])
 
 
-def rotate(x, theta):  # (B, H, T, D)
-    """Rotary positions: column j and column j + D/2 are a complex number, times e^(i t theta^(-2j/D))."""
+def rope_rates(config, D):
+    """Radians for each position (D/2), slowed as transformers does for rope_type llama3."""
+    rates = config["rope_theta"] ** (-2.0 * torch.arange(D // 2, dtype=torch.float64) / D)
+    if config["rope_scaling"] == "llama3":
+        low, high = config["rope_low_freq_factor"], config["rope_high_freq_factor"]
+        factor, original = config["rope_factor"], config["rope_original_context"]
+        wavelengths = 2 * math.pi / rates
+        smooth = (original / wavelengths - low) / (high - low)
+        between = (1 - smooth) * rates / factor + smooth * rates
+        rates = torch.where(
+            wavelengths > original / low,
+            rates / factor,
+            torch.where(wavelengths < original / high, rates, between),
+        )
+    return config["rope_sign"] * rates
+
+
+def rotate(x, rates):  # (B, H, T, D)
+    """Rotary positions: column j and column j + D/2 are a complex number, times e^(i t rates[j])."""
     T, D = x.shape[2:]
-    rates = theta ** (-2.0 * torch.arange(D // 2, dtype=torch.float64) / D)
     angles = torch.arange(T, dtype=torch.float64)[:, None] * rates
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
     real, imaginary = x[..., : D // 2], x[..., D // 2 :]
@@ -59,12 +81,12 @@ class Attention(nn.Module):
         self.heads = config["n_head"]
         self.kv_heads = config.get("n_kv_head") or self.heads
         self.size = config.get("head_size") or width // self.heads
-        self.theta = config["rope_theta"] if config["pos"] == "rope" else None
+        self.rates = rope_rates(config, self.size) if config["pos"] == "rope" else None
         per = {"head": self.size, "embd": width}[config["attn_scale"]]
         self.scale = 1.0 / math.sqrt(per)
         columns = (self.heads + 2 * self.kv_heads) * self.size
         self.c_attn = nn.Linear(width, columns, bias=config["qkv_bias"])
-        self.c_proj = nn.Linear(self.heads * self.size, width, bias=config["bias"])
+        self.c_proj = nn.Linear(self.heads * self.size, width, bias=config["attn_bias"])
 
     def forward(self, x):  # (B, T, C)
         B, T, C = x.shape
@@ -74,8 +96,8 @@ class Attention(nn.Module):
                 [self.size * n for n in (self.heads, self.kv_heads, self.kv_heads)], dim=2
             )
         )
-        if self.theta:
-            q, k = rotate(q, self.theta), rotate(k, self.theta)
+        if self.rates is not None:
+            q, k = rotate(q, self.rates), rotate(k, self.rates)
         shared = self.heads // self.kv_heads  # neighbouring heads that have the same keys
         k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
         scores = (q @ k.transpose(2, 3)) * self.scale  # (B, H, T, T)
@@ -92,8 +114,8 @@ class MLP(nn.Module):
         width, inner = config["n_embd"], config.get("n_ff") or 4 * config["n_embd"]
         self.gate = GATES.get(config["activation"])
         self.activation = ACTIVATIONS.get(config["activation"])
-        self.c_fc = nn.Linear(width, 2 * inner if self.gate else inner, bias=config["bias"])
-        self.c_proj = nn.Linear(inner, width, bias=config["bias"])
+        self.c_fc = nn.Linear(width, 2 * inner if self.gate else inner, bias=config["mlp_bias"])
+        self.c_proj = nn.Linear(inner, width, bias=config["mlp_bias"])
 
     def forward(self, x):
         h = self.c_fc(x)
@@ -155,7 +177,8 @@ class Bigram(nn.Module):
 def create(config):
     """The model that a config (a dict of baked keys) describes."""
     config = DEFAULTS | config
-    config.setdefault("qkv_bias", config["bias"])
+    for key in ("qkv_bias", "attn_bias", "mlp_bias"):
+        config.setdefault(key, config["bias"])
     return {"gpt": GPT, "bigram": Bigram}[config["model"]](config)
 
 

@@ -53,6 +53,12 @@ cases.list = {
 
   { name = "capped_logits", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, logit_softcap = 2.5,
     lm_head_bias = true, logits_rows = 9 },
+  { name = "llama3", n_layer = 2, n_head = 2, n_embd = 24, block_size = 9, batch_size = 3, norm = "rmsnorm",
+    pos = "rope", rope_theta = 500.0, rope_scaling = "llama3", rope_factor = 4.0, rope_low_freq_factor = 0.5,
+    rope_high_freq_factor = 2.0, rope_original_context = 16, rope_sign = -1, attn_bias = true, mlp_bias = true,
+    activation = "silu" },
+  { name = "mlp_bias", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
+    attn_bias = false, mlp_bias = false },
 
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
