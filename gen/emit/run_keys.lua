@@ -43,7 +43,10 @@ function run_keys.header()
   local flags, keys = {}, {}
   for i, key in ipairs(schema.run_keys()) do
     local min, max = bounds(key)
-    flags[i] = { type = key.type, name = key.name, min = min, max = max,
+    local values = {}
+    for j, value in ipairs(key.values or {}) do values[j] = literal.string(value) end
+    flags[i] = { type = key.values and "string" or key.type, values = key.values and table.concat(values, ", "),
+      name = key.name, min = min, max = max,
       changes_results = schema.changes_results(key), help = literal.string(key.help) }
   end
   for i, key in ipairs(schema.keys) do

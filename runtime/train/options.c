@@ -15,12 +15,17 @@ struct option {
     size_t offset; // in struct run
     double min, max;
     bool changes_results;
+    const char *const *values; // of a string that has a few: these, then NULL
     const char *help;
 };
 
+#define RUN_VALUES(name, ...) static const char *const name##_values[] = {__VA_ARGS__, NULL};
+#include "run_keys.h"
+#undef RUN_VALUES
+
 static const struct option options[] = {
-#define RUN_KEY(type, name, min, max, changes_results, help)                                       \
-    {#name, OPTION_##type, offsetof(struct run, name), min, max, changes_results, help},
+#define RUN_KEY(type, name, min, max, changes_results, values, help)                               \
+    {#name, OPTION_##type, offsetof(struct run, name), min, max, changes_results, values, help},
 #include "run_keys.h"
 #undef RUN_KEY
 };
@@ -171,8 +176,31 @@ static void option_set_bool(const struct option *option, const char *text, bool 
         option->name, text, option->name, option->name);
 }
 
+static void option_check_value(const struct option *option, const char *text) {
+    int i = 0;
+    while (option->values[i] && strcmp(option->values[i], text) != 0) {
+        i++;
+    }
+    if (option->values[i]) {
+        return;
+    }
+    char list[256] = "";
+    for (i = 0; option->values[i]; i++) {
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s",
+                 i == 0                  ? ""
+                 : option->values[i + 1] ? ", "
+                                         : " or ",
+                 option->values[i]);
+    }
+    die(EXIT_USAGE, "--%s: '%s' is none of its values; give %s", option->name, text, list);
+}
+
 // Strings go into checkpoints' metadata, where nothing is escaped.
 static void option_set_string(const struct option *option, const char *text, const char **out) {
+    if (option->values) {
+        option_check_value(option, text);
+    }
     for (const char *c = text; *c; c++) {
         bool space = *c == ' ' && option->changes_results;
         if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == '"' || *c == '\\' || space) {

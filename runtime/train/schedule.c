@@ -2,6 +2,7 @@
 #include "runtime/train/train.h"
 
 #include <math.h>
+#include <string.h>
 
 double schedule_learning_rate(const struct run *run, int64_t iter) {
     if (!run->decay_lr) {
@@ -10,13 +11,26 @@ double schedule_learning_rate(const struct run *run, int64_t iter) {
     if (iter < run->warmup_iters) {
         return run->learning_rate * (double)(iter + 1) / (double)(run->warmup_iters + 1);
     }
+    if (!strcmp(run->schedule, "constant")) {
+        return run->learning_rate;
+    }
     if (iter > run->lr_decay_iters) {
         return run->min_lr;
     }
     double span = (double)(run->lr_decay_iters - run->warmup_iters);
-    double ratio = span > 0 ? (double)(iter - run->warmup_iters) / span : 0;
-    double share = 0.5 * (1 + cos(3.141592653589793 * ratio));
+    double share; // of the way from min_lr up to learning_rate
+    if (!strcmp(run->schedule, "linear")) {
+        double down = fmin(run->warmdown_ratio * (double)run->lr_decay_iters, fmax(span, 0));
+        share = down > 0 ? fmin((double)(run->lr_decay_iters - iter) / down, 1) : 1;
+    } else {
+        double ratio = span > 0 ? (double)(iter - run->warmup_iters) / span : 0;
+        share = 0.5 * (1 + cos(3.141592653589793 * ratio));
+    }
     return run->min_lr + share * (run->learning_rate - run->min_lr);
+}
+
+static bool schedule_falls(const struct run *run) {
+    return run->decay_lr && strcmp(run->schedule, "constant") != 0;
 }
 
 struct step_settings schedule_settings(const struct run *run, double learning_rate) {
@@ -31,7 +45,7 @@ struct step_settings schedule_settings(const struct run *run, double learning_ra
 }
 
 void schedule_warn_spent(const struct run *run, int64_t iter) {
-    if (run->decay_lr && (double)iter < 0.75 * (double)run->lr_decay_iters) {
+    if (schedule_falls(run) && (double)iter < 0.75 * (double)run->lr_decay_iters) {
         warn("max_seconds = %g ended the run after %lld iterations, where the learning rate was "
              "still %.3g: it goes by iterations, so set lr_decay_iters to what the time allows",
              run->max_seconds, (long long)iter, schedule_learning_rate(run, iter));
@@ -45,14 +59,14 @@ void schedule_warn(const struct run *run, const struct model_info *info, size_t 
              "learning_rate",
              max_iters, (long long)run->warmup_iters);
     }
-    if (run->decay_lr && run->max_seconds <= 0 &&
+    if (schedule_falls(run) && run->max_seconds <= 0 &&
         fabs((double)(run->lr_decay_iters - run->max_iters)) > 0.25 * (double)run->max_iters) {
         warn("lr_decay_iters = %lld is far from max_iters = %lld: the learning rate %s",
              (long long)run->lr_decay_iters, max_iters,
              run->lr_decay_iters > run->max_iters ? "is still high at the end"
                                                   : "stays at min_lr for long");
     }
-    if (run->decay_lr && run->min_lr > run->learning_rate) {
+    if (schedule_falls(run) && run->min_lr > run->learning_rate) {
         warn("min_lr = %g is above learning_rate = %g: the learning rate rises", run->min_lr,
              run->learning_rate);
     }

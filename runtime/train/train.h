@@ -14,18 +14,19 @@
 
 // ---- options.c: run keys, the settings that are not baked ---------------------------------------
 // run_keys.h is generated from the schema (gen/config/keys.lua):
-//     RUN_KEY(type, name, min, max, changes_results, "help")
+//     RUN_KEY(type, name, min, max, changes_results, values, "help")
 // type is one of int, float, bool, string; min and max are the smallest and largest value allowed
-// (0, 0 for bool and string); changes_results says whether the key enters options_text. defaults.c
-// holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder per data
-// set.
+// (0, 0 for bool and string); values lists those of a string that is one of a few words (RUN_VALUES
+// makes the list), else it is NULL; changes_results says whether the key enters options_text.
+// defaults.c holds this config's values. An empty out_dir means out/NAME; data_dir holds a folder
+// per data set.
 
 #define RUN_TYPE_int int64_t
 #define RUN_TYPE_float double
 #define RUN_TYPE_bool bool
 #define RUN_TYPE_string const char *
 struct run {
-#define RUN_KEY(type, name, min, max, changes_results, help) RUN_TYPE_##type name;
+#define RUN_KEY(type, name, min, max, changes_results, values, help) RUN_TYPE_##type name;
 #include "run_keys.h"
 #undef RUN_KEY
 };

@@ -90,7 +90,8 @@ check.test("defaults are nanoGPT's", function()
     log_interval = 1, eval_iters = 200, eval_only = false, always_save_checkpoint = true,
     init_from = "auto", gradient_accumulation_steps = 40, learning_rate = 6e-4,
     max_iters = 600000, max_seconds = 0.0, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, eps = 1e-8,
-    grad_clip = 1.0, decay_lr = true, warmup_iters = 2000, lr_decay_iters = 600000,
+    grad_clip = 1.0, decay_lr = true, schedule = "cosine", warmdown_ratio = 0.65, warmup_iters = 2000,
+    lr_decay_iters = 600000,
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,
     tensorboard = false, csv = false, report = false, verify = false,
     has_dropout = false, vocab_size = 65, n_ff = 0, ff_width = 3072, head_size = 0, head_width = 64, n_kv_head = 0,
@@ -282,7 +283,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
     check.equal(hash.of(load_text(base, table.unpack(list)), "g") ~= plain, true, words)
   end
   for _, key in ipairs(schema.run_keys()) do
-    local value = ({ int = "7", float = "0.25", bool = "true", string = "x" })[key.type]
+    local value = ({ int = "7", float = "0.25", bool = "true", string = "x" })[key.type] or key.values[2]
     if key.name == "data_dir" then value = root .. "/data" end
     if key.name == "dataset" then value = "shakespeare_char" end
     check.equal(hash.of(load_text(base, key.name .. "=" .. value), "g"), plain, key.name)

@@ -201,6 +201,21 @@ START_TEST(schedule) {
     ck_assert_double_eq_tol(schedule_learning_rate(&run, 17), 5.5e-3, 1e-15); // half way
     ck_assert_double_eq_tol(schedule_learning_rate(&run, 30), 1e-3, 1e-15);
     ck_assert_double_eq_tol(schedule_learning_rate(&run, 31), 1e-3, 1e-15);
+    run.schedule = "linear"; // the last half of 30 iterations
+    run.warmdown_ratio = 0.5;
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 3), 4e-2 / 5, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 4), 1e-2, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 15), 1e-2, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 20), 7e-3, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 30), 1e-3, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 31), 1e-3, 1e-15);
+    run.warmdown_ratio = 1; // from the warm-up's end on
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 4), 1e-2, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 17), 5.5e-3, 1e-15);
+    run.schedule = "constant";
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 3), 4e-2 / 5, 1e-15);
+    ck_assert_double_eq_tol(schedule_learning_rate(&run, 31), 1e-2, 1e-15);
+    run.schedule = "cosine";
     run.lr_decay_iters = 4; // no span
     ck_assert_double_eq_tol(schedule_learning_rate(&run, 4), 1e-2, 1e-15);
     ck_assert_double_eq_tol(schedule_learning_rate(&run, 5), 1e-3, 1e-15);

@@ -62,6 +62,8 @@ START_TEST(wrong_values) {
     refused("--decay_lr=yes", "'yes' is neither True nor False");
     refused("--dataset=a\"b", "--dataset", "leave it out");
     refused("--dataset=a b", "--dataset", "leave it out");
+    refused("--schedule=cosin",
+            "--schedule: 'cosin' is none of its values; give cosine, linear or constant");
     refused("--decay_lr", "--decay_lr: no value"); // which is on
     refused("config/train.py", "config/train.py: no flag", "fake, is built in");
 }
@@ -110,7 +112,7 @@ START_TEST(help) {
     ck_assert_int_eq(suite_run(parse_help, NULL).code, 0);
     size_t length;
     char *text = suite_read("help", &length);
-#define RUN_KEY(type, name, min, max, changes_results, help)                                       \
+#define RUN_KEY(type, name, min, max, changes_results, values, help)                               \
     ck_assert_msg(strstr(text, "--" #name " ") && strstr(text, help), "no help for " #name);
 #include "run_keys.h"
 #undef RUN_KEY

@@ -60,6 +60,12 @@ cases.list = {
   { name = "mlp_bias", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
     attn_bias = false, mlp_bias = false },
 
+  -- Schedules.
+  { name = "linear", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, schedule = "linear",
+    warmdown_ratio = 0.5, cuda = false },
+  { name = "constant", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, schedule = "constant",
+    cuda = false },
+
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
     decay_params = "all", grad_clip = 0, cuda = { dtype = "float32" } },
