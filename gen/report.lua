@@ -66,6 +66,7 @@ local function main()
   report.effects, report.effects_tested = effects.of(p)
   report.seeds, report.best_tested, report.baseline_tested = effects.over_seeds(p)
 
+  for _, skipped in ipairs(p.skipped or {}) do table.insert(report.notes, "skipped, as no model: " .. skipped) end
   if p.kind == "runs" and #p.factors > MOST_FACTORS then
     report.effects = {}
     table.insert(report.notes, ("the runs differ in %d settings: there are no figures by setting"):format(#p.factors))

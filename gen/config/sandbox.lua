@@ -12,7 +12,7 @@ local MAX_KILOBYTES = 128   -- allocated while it runs
 local MAX_KEYS = 1000
 local MAX_STRING = 1024
 local MAX_NESTED = 4000     -- values of a sweep's tables, all together
-local MAX_DEPTH = 4
+local MAX_DEPTH = 5
 
 local ENOENT, ENOTDIR = 2, 20
 
@@ -43,11 +43,12 @@ end
 -- Python's constants would be nil, so that the key would silently be left out.
 local PYTHON = { True = "true", False = "false", None = "nothing: leave the key out" }
 
-local function environment()
+local function environment(functions)
   local env = { math = { pi = math.pi, huge = math.huge } }
   for _, name in ipairs({ "abs", "ceil", "floor", "max", "min", "sqrt" }) do
     env.math[name] = numeric(name)
   end
+  for name, f in pairs(functions or {}) do env[name] = f end
   return setmetatable(env, { __index = function(_, name)
     if PYTHON[name] then error(name .. " is Python's; Lua writes " .. PYTHON[name], 2) end
   end })
@@ -173,9 +174,9 @@ local function copy_nested(path, value, where, depth, budget)
   return copy
 end
 
-local function load_contained(path, holds)
+local function load_contained(path, holds, functions)
   local text = read_source(path, holds)
-  local chunk, message = load(text, "=?", "t", environment())
+  local chunk, message = load(text, "=?", "t", environment(functions))
   local ok, result = false, message
   if chunk then ok, result = run(chunk) end
   if not ok then
@@ -192,9 +193,10 @@ function sandbox.load(path)
   return copy_result(path, load_contained(path, "no such config; configs/ holds those that there are"))
 end
 
--- The same for a sweep, whose table holds lists and tables; `holds` is the message if there is no such file.
-function sandbox.load_nested(path, holds)
-  local result = load_contained(path, holds)
+-- The same for a sweep, whose table holds lists and tables; `holds` is the message if there is no such file,
+-- `functions` are what it may call besides.
+function sandbox.load_nested(path, holds, functions)
+  local result = load_contained(path, holds, functions)
   if type(result) ~= "table" then
     fail(64, path, "returns " .. (result == nil and "nothing" or "a " .. type(result)) ..
       "; wanted a table: return { base = ..., grid = { ... } }")

@@ -87,7 +87,9 @@ end
 -- setting with every seed that any has; all blocks; and the set of the values that have a run.
 local function complete_blocks(p, factor, runs, longest, index)
   local present, blocks, by = {}, {}, {}
-  local function skip(key) return key == factor.key end
+  local changes = { [factor.key] = true }
+  for _, f in ipairs(p.factors) do changes[f.key] = changes[f.key] or f.with == factor.key end
+  local function skip(key) return changes[key] end
   for _, r in ipairs(runs) do
     local value = r.settings[factor.key]
     if value ~= nil and effects.counts(r) then
@@ -194,13 +196,16 @@ local function of_factor(p, factor, longest, index)
   return e
 end
 
--- The effect of each factor, and how many differences were tested.
+-- The effect of each factor, but for those that change with another, and how many differences were tested.
 function effects.of(p)
   local list, index, tested, longest = {}, {}, {}, effects.trainings(p)
   for i, r in ipairs(p.runs) do index[r] = i end
-  for i, factor in ipairs(p.factors) do
-    list[i] = of_factor(p, factor, longest, index)
-    for _, level in ipairs(list[i].levels) do tested[#tested + 1] = level.difference end
+  for _, factor in ipairs(p.factors) do
+    if not factor.with then
+      local e = of_factor(p, factor, longest, index)
+      list[#list + 1] = e
+      for _, level in ipairs(e.levels) do tested[#tested + 1] = level.difference end
+    end
   end
   return list, statistics.holm(tested)
 end

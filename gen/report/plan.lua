@@ -52,7 +52,7 @@ local function factor_list(path, list)
       if type(value) == "table" then fail(path, ("value %d of %s is a table"):format(j, f.key)) end
       values[j] = value
     end
-    factors[i] = { key = f.key, values = values }
+    factors[i] = { key = f.key, values = values, with = type(f.with) == "string" and f.with or nil }
   end
   return factors
 end
@@ -73,8 +73,15 @@ function plan.of_sweep(word)
   if type(object.runs) ~= "table" or #object.runs == 0 then fail(path, "it lists no runs") end
   if #object.runs > MOST_RUNS then fail(path, ("more than %d runs"):format(MOST_RUNS)) end
   local factors = factor_list(path, object.factors)
-  local p = { name = name, kind = object.kind == "vary" and "vary" or "grid", base = read.string(object, "base"),
-    sweep = true, factors = factors, runs = {}, seeds = {}, baseline = nil }
+  -- Runs that were drawn, or listed, are like any runs side by side.
+  local kinds = { grid = "grid", vary = "vary", random = "runs", runs = "runs" }
+  local p = { name = name, kind = kinds[object.kind] or "grid", how = read.string(object, "kind"),
+    base = read.string(object, "base"), sweep = true, skipped = {}, factors = factors,
+    runs = {}, seeds = {}, baseline = nil }
+  for _, item in ipairs(type(object.skipped) == "table" and object.skipped or {}) do
+    local plain = read.plain(item)
+    p.skipped[#p.skipped + 1] = ("%s: %s"):format(plain.name, plain.why)
+  end
   for i, item in ipairs(object.runs) do
     local run_name = type(item) == "table" and read.string(item, "name")
     if not run_name or run_name:find("/", 1, true) then fail(path, ("run %d has no name"):format(i)) end
@@ -197,11 +204,11 @@ function plan.settings_text(p, r)
   return table.concat(words, " ")
 end
 
--- How many factors a run differs in from another, and the last of them.
+-- How many factors a run differs in from another, and the last of them; one that changes with another does not count.
 function plan.differences(p, a, b)
   local count, which = 0, nil
   for i, f in ipairs(p.factors) do
-    if a.settings[f.key] ~= b.settings[f.key] then count, which = count + 1, i end
+    if not f.with and a.settings[f.key] ~= b.settings[f.key] then count, which = count + 1, i end
   end
   return count, which
 end

@@ -100,7 +100,7 @@ local EFFECTS = {
   vary = "One change at a time around the baseline, marked *: the best validation loss at each value of a factor, " ..
     "others as in the baseline.",
   runs = "The best validation loss at each value of a setting in which the runs differ, for runs that differ from " ..
-    "the first, marked *, in nothing else.",
+    "the baseline, marked *, in nothing else.",
 }
 
 -- The runs that no effect counts, with why; and for each factor those that have no partner.

@@ -6,6 +6,7 @@ local statistics = require("gen.report.statistics")
 local words = {}
 
 local TOP = 5
+local MOST_VALUES = 12 -- of a factor, in a sentence
 local LEAST_RISE = 0.005 -- nats: below this nothing is called a rise
 
 -- 12345.6 as "12,346".
@@ -106,19 +107,23 @@ local function peaks(runs)
   return (", peak %s%s GFLOP/s"):format(least, most ~= least and " to " .. most or "")
 end
 
+local HOW = { grid = "the full grid of", vary = "one change at a time of", random = "drawn at random from",
+  runs = "a list of" }
+
 local function what_was_run(p)
   local n, lines = #p.runs, {}
   local factors = {}
   for i, f in ipairs(p.factors) do
     local values = {}
     for j, v in ipairs(f.values) do values[j] = plan.text(v) end
-    factors[i] = ("%s (%s)"):format(f.key, table.concat(values, ", "))
+    factors[i] = ("%s (%s%s)"):format(f.key, #values <= MOST_VALUES and table.concat(values, ", ") or
+      ("%d values from %s to %s"):format(#values, values[1], values[#values]), f.with and ", with " .. f.with or "")
   end
   if p.sweep then
     local seeds = #p.seeds > 1 and (", seeds %s"):format(listed(p.seeds)) or
       p.seeds[1] and (", seed %d"):format(p.seeds[1]) or ""
-    lines[1] = ("%d runs of %s: %s %s%s."):format(n, p.base or "one config",
-      p.kind == "grid" and "the full grid of" or "one change at a time of", listed(factors), seeds)
+    lines[1] = ("%d runs of %s: %s %s%s."):format(n, p.base or "one config", HOW[p.how] or HOW.grid, listed(factors),
+      seeds)
   elseif n == 1 then
     lines[1] = ("One run, %s."):format(p.runs[1].name)
   else

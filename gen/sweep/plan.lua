@@ -25,33 +25,52 @@ end
 
 -- ---- combinations -------------------------------------------------------------------------------
 
+-- A dimension's row as settings, and the keys that it changes.
+local function put(dimension, row, settings, changed)
+  for k, key in ipairs(dimension.keys) do
+    settings[key] = row[k]
+    changed[#changed + 1] = key
+  end
+end
+
 -- Lists of { index, settings = { [key] = value }, changed = { key, ... } } in the sweep's order; those of a vary
 -- begin with the base, which changes nothing.
 local function combinations(sweep)
   local list = {}
+  if sweep.list then
+    for i, settings in ipairs(sweep.list) do
+      list[i] = { index = i, settings = settings, changed = {} }
+      for _, factor in ipairs(sweep.factors) do
+        if settings[factor.key] ~= nil then table.insert(list[i].changed, factor.key) end
+      end
+    end
+    return list
+  end
   if sweep.kind == "vary" then
     list[1] = { index = 0, settings = {}, changed = {} }
-    for _, factor in ipairs(sweep.factors) do
-      for _, value in ipairs(factor.values) do
-        list[#list + 1] = { index = #list, settings = { [factor.key] = value }, changed = { factor.key } }
+    for _, dimension in ipairs(sweep.dimensions) do
+      for _, row in ipairs(dimension.rows) do
+        local combo = { index = #list, settings = {}, changed = {} }
+        put(dimension, row, combo.settings, combo.changed)
+        list[#list + 1] = combo
       end
     end
     return list
   end
   local count = 1
-  for _, factor in ipairs(sweep.factors) do
-    count = count * #factor.values
+  for _, dimension in ipairs(sweep.dimensions) do
+    count = count * #dimension.rows
     if count > MOST_RUNS then fail("%s: the grid has more than %d combinations; take fewer", sweep.path, MOST_RUNS) end
   end
   for i = 0, count - 1 do
-    local settings, changed, rest = {}, {}, i
-    for f = #sweep.factors, 1, -1 do
-      local factor = sweep.factors[f]
-      settings[factor.key] = factor.values[rest % #factor.values + 1]
-      rest = rest // #factor.values
-      table.insert(changed, 1, factor.key)
+    local at, rest = {}, i
+    for d = #sweep.dimensions, 1, -1 do
+      at[d], rest = rest % #sweep.dimensions[d].rows + 1, rest // #sweep.dimensions[d].rows
     end
-    list[i + 1] = { index = i + 1, settings = settings, changed = changed }
+    list[i + 1] = { index = i + 1, settings = {}, changed = {} }
+    for d, dimension in ipairs(sweep.dimensions) do
+      put(dimension, dimension.rows[at[d]], list[i + 1].settings, list[i + 1].changed)
+    end
   end
   return list
 end
@@ -199,8 +218,27 @@ local function settings_of(sweep, c)
   return settings
 end
 
+-- A list's factors have the values of its runs.
+local function set_values(sweep, runs)
+  for _, factor in ipairs(sweep.list and sweep.factors or {}) do
+    local seen = {}
+    factor.values = {}
+    for _, run in ipairs(runs) do
+      local value = run.settings[factor.key]
+      if not seen[value] then
+        table.insert(factor.values, value)
+        seen[value] = true
+      end
+    end
+    table.sort(factor.values, function(a, b)
+      if type(a) == "number" and type(b) == "number" then return a < b end
+      return tostring(a) < tostring(b)
+    end)
+  end
+end
+
 -- options: backend; stand_in = true plans without the data sets' vocabularies. Returns { sweep, runs, shapes,
--- trainings, baseline, seeds, forms (short forms of the factors), folder, backend }.
+-- trainings, baseline, seeds, forms (short forms of the factors), folder, backend, skipped = { { name, why } } }.
 function plan.make(sweep, options)
   local set, keys = {}, {}
   for i, item in ipairs(sweep.set) do set[i] = assignment(item.key, item.value) end
@@ -214,7 +252,14 @@ function plan.make(sweep, options)
   if #combos * #seeds > MOST_RUNS then
     fail("%s: %d combinations with %d seeds are more than %d runs; take fewer", sweep.path, #combos, #seeds, MOST_RUNS)
   end
-  local runs = {}
+  local runs, skipped = {}, {}
+  -- A run's config, or nil if it is none and the sweep skips such.
+  local function config_of(words, name)
+    local ok, c = pcall(load_config, sweep, words, name, options, options.stand_in)
+    if ok then return c end
+    if not sweep.skip_invalid or type(c) ~= "table" or c.code ~= USAGE then error(c, 0) end
+    skipped[#skipped + 1] = { name = name, why = (c.message:gsub("^.*" .. name:gsub("%p", "%%%0") .. ": ", "")) }
+  end
   for _, combo in ipairs(combos) do
     local settings, assignments = {}, { table.unpack(set) }
     for i, key in ipairs(combo.changed) do
@@ -226,14 +271,16 @@ function plan.make(sweep, options)
       local name = names.run(combo.index, combos[#combos].index, settings, #seeds > 1 and seed or nil)
       local words = { table.unpack(assignments) }
       words[#words + 1] = assignment("seed", seed)
-      local c = load_config(sweep, words, name, options, options.stand_in)
-      local own = identity(c, options.stand_in)
-      runs[#runs + 1] = { name = name, index = #runs + 1, seed = seed, config = c, settings = settings_of(sweep, c),
-        identity = own, identity_text = identity_text(own) }
+      local c = config_of(words, name)
+      local own = c and identity(c, options.stand_in)
+      runs[#runs + 1] = c and { name = name, index = #runs + 1, seed = seed, config = c,
+        settings = settings_of(sweep, c), identity = own, identity_text = identity_text(own) }
     end
   end
+  if #runs == 0 then fail("%s: no run is left: %s: %s", sweep.path, skipped[1].name, skipped[1].why) end
+  set_values(sweep, runs)
   check_names(sweep, runs)
-  local p = { sweep = sweep, runs = runs, forms = forms, seeds = seeds, backend = options.backend,
+  local p = { sweep = sweep, runs = runs, forms = forms, seeds = seeds, backend = options.backend, skipped = skipped,
     folder = "out/sweeps/" .. sweep.name, base_values = settings_of(sweep, base) }
   for _, run in ipairs(runs) do run.folder = p.folder .. "/" .. run.name end
   p.trainings = find_beginnings(runs)

@@ -63,12 +63,18 @@ end
 
 -- ---- the plan -----------------------------------------------------------------------------------
 
+local KINDS = { grid = "all combinations", vary = "one setting at a time", random = "random runs",
+  runs = "listed runs" }
+local MOST_VALUES, MOST_SKIPPED = 8, 8
+
 local function list_factors(p)
   local words = {}
   for i, factor in ipairs(p.sweep.factors) do
-    local values = {}
-    for n, value in ipairs(factor.values) do values[n] = file.text(value) end
-    words[i] = factor.key .. " " .. table.concat(values, "|")
+    local values, list = {}, factor.values
+    for n, value in ipairs(list) do values[n] = file.text(value) end
+    words[i] = factor.key .. " " .. (#list <= MOST_VALUES and table.concat(values, "|") or
+      ("%d values from %s to %s"):format(#list, values[1], values[#list]))
+    if factor.with then words[i] = words[i] .. " with " .. factor.with end
   end
   return table.concat(words, ", ")
 end
@@ -84,8 +90,7 @@ local function plural(n, one, many) return ("%d %s"):format(n, n == 1 and one or
 
 -- Prints a measured plan: runs have first, flops, left_from, left_flops, finished; p has rate and rate_from.
 function show.plan(p, jobs, threads)
-  print(("sweep %s: %s around %s: %s"):format(p.sweep.name, p.sweep.kind == "grid" and "all combinations" or
-    "one setting at a time", p.sweep.base_path, list_factors(p)))
+  print(("sweep %s: %s around %s: %s"):format(p.sweep.name, KINDS[p.sweep.kind], p.sweep.base_path, list_factors(p)))
   local set = {}
   for i, item in ipairs(p.sweep.set) do set[i] = item.key .. "=" .. file.text(item.value) end
   if #set > 0 then print("set for all: " .. table.concat(set, " ")) end
@@ -103,6 +108,10 @@ function show.plan(p, jobs, threads)
   print(("runs: %d; distinct shapes to compile: %d; trainings: %d%s"):format(#p.runs, #p.shapes, p.trainings,
     read_twice > 0 and (" (%s of a longer one: trained once, read twice)"):format(
       plural(read_twice, "run is the beginning", "runs are beginnings")) or ""))
+  for i, item in ipairs(p.skipped) do
+    if i <= MOST_SKIPPED then print(("skipped: %s: %s"):format(item.name, item.why)) end
+  end
+  if #p.skipped > MOST_SKIPPED then print(("skipped: %d more"):format(#p.skipped - MOST_SKIPPED)) end
   if p.finished > 0 then print(("done already: %d of %d runs"):format(p.finished, #p.runs)) end
   print(("work: %s%s"):format(scaled(p.left_flops, "FLOP"), p.left_flops < p.flops and
     (" of %s are left"):format(scaled(p.flops, "FLOP")) or ""))

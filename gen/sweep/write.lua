@@ -10,18 +10,22 @@ local write = {}
 -- ---- plan.json ----------------------------------------------------------------------------------
 
 local function values_of(p, factor)
-  if p.sweep.kind == "grid" then return factor.values end
-  return { p.base_values[factor.key], table.unpack(factor.values) }
+  if p.sweep.kind ~= "vary" then return factor.values end
+  local values = { p.base_values[factor.key] }
+  for _, value in ipairs(factor.values) do
+    if value ~= values[1] then values[#values + 1] = value end
+  end
+  return values
 end
 
 function write.plan_json(p, jobs)
-  local order = { "format", "sweep", "base", "kind", "factors", "key", "values", "seeds", "baseline", "jobs", "prompt",
-    "runs", "name", "settings", "seed", "folder", "build", "continues", "first_iter", "iters", "params",
-    "params_nanogpt", "flops", "whole_flops" }
+  local order = { "format", "sweep", "base", "kind", "factors", "key", "values", "with", "seeds", "baseline", "jobs",
+    "prompt",    "runs", "name", "settings", "seed", "folder", "build", "continues", "first_iter", "iters", "params",
+    "params_nanogpt", "flops", "whole_flops", "skipped", "why" }
   local factors, runs = {}, {}
   for i, factor in ipairs(p.sweep.factors) do
     order[#order + 1] = factor.key
-    factors[i] = { key = factor.key, values = values_of(p, factor) }
+    factors[i] = { key = factor.key, values = values_of(p, factor), with = factor.with }
   end
   for i, run in ipairs(p.runs) do
     local shape = run.shape
@@ -32,7 +36,7 @@ function write.plan_json(p, jobs)
   end
   return dkjson.encode({ format = 1, sweep = p.sweep.name, base = p.sweep.base_name, kind = p.sweep.kind,
     factors = factors, seeds = p.seeds, baseline = p.baseline.name, jobs = jobs, prompt = p.sweep.prompt,
-    runs = runs }, { keyorder = order, indent = true }) .. "\n"
+    runs = runs, skipped = #p.skipped > 0 and p.skipped or nil }, { keyorder = order, indent = true }) .. "\n"
 end
 
 local function is_word(value) return type(value) == "string" and not value:find("[%c\127]") end

@@ -410,6 +410,24 @@ check.test("with several seeds a difference is tested over seeds, not over setti
   check.equal(words.effect(list[3].levels[2].difference), "distinct")
 end)
 
+check.test("keys that change together are one effect", function()
+  local body = { '{"kind":"grid","factors":[{"key":"n_embd","values":[128,256]},{"key":"n_head","with":"n_embd",' ..
+    '"values":[4,8]}],"seeds":[1],"runs":[' }
+  for i, s in ipairs({ { n_embd = 128, n_head = 4 }, { n_embd = 256, n_head = 8 } }) do
+    fixture.run(root, "out/sweeps/linked/r" .. i, { name = "r" .. i, settings = s, seed = 1 })
+    body[#body + 1] = ('%s{"name":"r%d","folder":"out/sweeps/linked/r%d","seed":1,"settings":{"n_embd":%d,' ..
+      '"n_head":%d}}'):format(i > 1 and "," or "", i, i, s.n_embd, s.n_head)
+  end
+  body[#body + 1] = '],"baseline":"r1","skipped":[{"name":"r3","why":"n_head = 5 does not divide"}]}'
+  files.write(root .. "/out/sweeps/linked/plan.json", table.concat(body))
+  local p = plan_of("linked")
+  local list = effects.of(p)
+  check.equal(#list, 1)
+  check.equal(list[1].levels[2].difference.n, 1)
+  check.equal(#list[1].alone, 0)
+  check.equal(p.skipped[1], "r3: n_head = 5 does not divide")
+end)
+
 check.test("an unbalanced grid: complete pairs alone, the others by name", function()
   fixture.sweep(root, "holes", "grid", { { key = "n_head", values = { 4, 8 } },
     { key = "n_embd", values = { 128, 256 } }, { key = "dropout", values = { 0.1, 0.2 } } }, { 1 }, function(spec, i)

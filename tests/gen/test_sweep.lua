@@ -40,6 +40,16 @@ local function named(p)
   return table.concat(list, " ")
 end
 
+local function measured(p)
+  for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
+  for _, run in ipairs(p.runs) do
+    run.first, run.last = run.from and run.from.config.max_iters + 1 or 0, run.config.max_iters
+    run.flops, run.whole_flops = cost.flops(run, run.first, run.config.max_iters), cost.flops(run, 0,
+      run.config.max_iters)
+  end
+  return p
+end
+
 local function shipped(name) return plan.make(file.read(name), { backend = "cpu" }) end
 
 -- ---- the shipped ones ---------------------------------------------------------------------------
@@ -187,6 +197,69 @@ check.test("evaluations of HellaSwag are counted, by the items in the file's hea
   check.equal(cost.hellaswag_items(root .. "/other"), 0)
 end)
 
+check.test("keys that change together", function()
+  local p = made('grid = { { { "n_embd", "n_head" }, { { 64, 4 }, { 128, 8 } } }, { "dropout", { 0.1, 0.2 } } }')
+  check.equal(named(p), "exp01-ne64-nh4-d0.1 exp02-ne64-nh4-d0.2 exp03-ne128-nh8-d0.1 exp04-ne128-nh8-d0.2")
+  check.equal(p.runs[3].config.n_head, 8)
+  check.equal(#p.shapes, 2)
+  measured(p)
+  local factors = dkjson.decode(write.plan_json(p, 1)).factors
+  check.equal(factors[1].key .. " " .. factors[2].key .. " with " .. factors[2].with, "n_embd n_head with n_embd")
+  p = made('vary = { { { "n_embd", "n_head" }, { { 128, 8 }, { 32, 4 } } } }')
+  check.equal(named(p), "exp00-base exp01-ne128-nh8 exp02-ne32-nh4")
+  measured(p)
+  check.equal(table.concat(dkjson.decode(write.plan_json(p, 1)).factors[2].values, " "), "4 8", "the base's once")
+end)
+
+check.test("a plain list of runs", function()
+  local p = made("runs = { {}, { n_head = 8, dropout = 0.0 }, { n_layer = 2 } }, seeds = { 1, 2 }")
+  check.equal(named(p), "exp01-base-s1 exp01-base-s2 exp02-nh8-d0-s1 exp02-nh8-d0-s2 exp03-nl2-s1 exp03-nl2-s2")
+  check.equal(p.baseline.name, "exp01-base-s1")
+  measured(p)
+  local read_back = dkjson.decode(write.plan_json(p, 1))
+  check.equal(read_back.kind, "runs")
+  check.equal(read_back.factors[1].key .. " " .. table.concat(read_back.factors[1].values, " "), "n_layer 2 4")
+  check.equal(read_back.runs[1].settings.n_head, 4)
+end)
+
+check.test("random runs: the same for a seed, more of them begin with the fewer", function()
+  local fields = "random = { runs = %d, seed = %d, n_head = { 2, 4, 8 }, learning_rate = log(1e-4, 1e-2), " ..
+    "warmup_iters = uniform(10, 500) }"
+  local p = made(fields:format(12, 3))
+  check.equal(#p.runs, 12)
+  check.equal(named(p), named(made(fields:format(12, 3))))
+  check.equal(named(made(fields:format(14, 3))):sub(1, #named(p)), named(p))
+  if named(made(fields:format(12, 4))) == named(p) then error("another seed gives the same runs") end
+  local low, heads = 0, {}
+  for _, run in ipairs(p.runs) do
+    local c = run.config
+    heads[c.n_head] = true
+    if c.learning_rate < 1e-4 or c.learning_rate > 1e-2 then error(c.learning_rate) end
+    if c.learning_rate < 1e-3 then low = low + 1 end
+    if math.type(c.warmup_iters) ~= "integer" or c.warmup_iters < 10 or c.warmup_iters > 500 then error(run.name) end
+  end
+  if low < 2 or low > 10 then error(low .. " of 12 below the middle of a logarithmic range") end
+  check.equal(#p.shapes, (heads[2] and 1 or 0) + (heads[4] and 1 or 0) + (heads[8] and 1 or 0), "shapes")
+end)
+
+check.test("what is no model is skipped, and said", function()
+  local p = made('grid = { { "n_head", { 4, 5 } }, { "n_embd", { 64, 80 } } }, skip_invalid = true')
+  check.equal(named(p), "exp01-nh4-ne64 exp02-nh4-ne80 exp04-nh5-ne80")
+  check.equal(#p.skipped, 1)
+  check.equal(p.skipped[1].name, "exp03-nh5-ne64")
+  if not p.skipped[1].why:find("^n_head = 5 does not divide n_embd = 64") then error(p.skipped[1].why) end
+  check.equal(p.runs[3].index, 3)
+  measured(p)
+  check.equal(dkjson.decode(write.plan_json(p, 1)).skipped[1].name, "exp03-nh5-ne64")
+end)
+
+check.test("did you mean", function()
+  check.raises(function() file.read("grid32_quik") end, 66, "no such sweep; did you mean grid32_quick%?")
+  check.raises(function() read('return { base = "notebook_smal", grid = { { "n_head", { 4 } } } }') end, 66,
+    "configs/notebook_smal.lua: no such config; did you mean notebook_small%?")
+  check.raises(function() file.read("nothing_like_it") end, 66, "configs/sweeps/ holds those that there are")
+end)
+
 -- ---- what is refused ----------------------------------------------------------------------------
 
 local nl = '{ "n_layer", { 1, 2 } }'
@@ -205,6 +278,24 @@ for _, case in ipairs({
   { "neither", "", "has neither grid nor vary" },
   { "both", "grid = { " .. nl .. " }, vary = { " .. nl .. " }", "has both grid and vary" },
   { "an empty grid", "grid = {}", "grid is empty" },
+  { "three ways", "grid = { " .. nl .. " }, runs = { {} }", "has both grid and runs" },
+  { "linked keys without a value", 'grid = { { { "n_embd", "n_head" }, { { 64, 4 }, { 128 } } } }',
+    "grid[1][2][2]: 1 values for 2 keys" },
+  { "linked keys, one value", 'grid = { { { "n_embd", "n_head" }, { 64, 128 } } }', "wanted a list of values" },
+  { "linked keys that tell nothing", 'grid = { { { "n_embd", "n_head" }, { { 64, 4 }, { 64, 8 } } } }',
+    "n_embd has a value twice" },
+  { "a linked key twice", 'grid = { { { "n_embd", "n_embd" }, { { 64, 4 } } } }', "n_embd is varied twice" },
+  { "a list of no runs", "runs = { 4 }", "runs[1] is a number" },
+  { "a run twice", "runs = { { n_head = 4 }, {} }", "is the same run as" },
+  { "random without runs", "random = { n_head = { 4 } }", "random: runs = nil" },
+  { "random without keys", "random = { runs = 4 }", "random varies nothing" },
+  { "random, too few", "random = { runs = 4, n_head = { 2, 4 } }", "only 2 different runs were found, wanted 4" },
+  { "random, an unknown key", "random = { runs = 4, n_heads = { 2, 4 } }", "did you mean 'n_head'?" },
+  { "random, a range upside down", "random = { runs = 4, dropout = uniform(0.5, 0.1) }",
+    "a lower and a higher number" },
+  { "random, a logarithm of 0", "random = { runs = 4, dropout = log(0, 0.1) }", "number above 0" },
+  { "random, a range of names", 'random = { runs = 4, dataset = log(1, 2) }', "as it is no number" },
+  { "nothing left", 'grid = { { "n_head", { 5 } } }, skip_invalid = true', "no run is left: exp01-nh5: n_head = 5" },
   { "a key without values", 'grid = { { "n_layer", {} } }', "n_layer is empty" },
   { "a key alone", 'grid = { { "n_layer" } }', 'wanted { "n_layer", { value, ... } }' },
   { "no list", "grid = { n_layer = { 1 } }", "without names and gaps" },
@@ -251,16 +342,6 @@ check.test("a sweep's name must be a folder's name", function()
 end)
 
 -- ---- what is written ----------------------------------------------------------------------------
-
-local function measured(p)
-  for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
-  for _, run in ipairs(p.runs) do
-    run.first, run.last = run.from and run.from.config.max_iters + 1 or 0, run.config.max_iters
-    run.flops, run.whole_flops = cost.flops(run, run.first, run.config.max_iters), cost.flops(run, 0,
-      run.config.max_iters)
-  end
-  return p
-end
 
 check.test("plan.json", function()
   local p = measured(made('vary = { { "n_head", { 1, 8 } }, { "dropout", { 0.3 } } }'))
