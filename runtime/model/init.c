@@ -10,18 +10,16 @@ struct init {
     uint64_t seed;
 };
 
+// Of one element; normal ones are made many at a time.
 static float init_value(const struct param *param, uint64_t bits) {
     switch (param->init) {
-    case INIT_ZEROS:
-        return 0;
     case INIT_ONES:
         return 1;
-    case INIT_NORMAL:
-        return (float)(param->init_value * rng_normal(bits));
     case INIT_UNIFORM:
         return (float)(param->init_value * (2 * rng_uniform(bits) - 1));
+    default:
+        return 0;
     }
-    return 0;
 }
 
 // Fills this thread's chunks: tensors are cut in chunks, which are dealt to the threads in turn. An
@@ -43,11 +41,16 @@ static void init_run(void *context, int thread, int threads) {
                 if (chunk % threads != thread) {
                     continue;
                 }
-                int64_t to = from + INIT_CHUNK < count ? from + INIT_CHUNK : count;
+                const int64_t to = from + INIT_CHUNK < count ? from + INIT_CHUNK : count;
+                const uint32_t seed = (uint32_t)init->seed;
+                const uint32_t high = (uint32_t)(from >> 32) << 24 | tensor; // of the whole chunk
+                if (param->init == INIT_NORMAL) {
+                    normals_fill(out + from, to - from, seed, (uint32_t)from, high,
+                                 param->init_value);
+                    continue;
+                }
                 for (int64_t e = from; e < to; e++) {
-                    uint32_t high = (uint32_t)(e >> 32) << 24 | tensor;
-                    out[e] = init_value(
-                        param, rng_bits((uint32_t)init->seed, RNG_INIT, (uint32_t)e, high));
+                    out[e] = init_value(param, rng_bits(seed, RNG_INIT, (uint32_t)e, high));
                 }
             }
         }

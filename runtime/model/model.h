@@ -52,6 +52,13 @@ static inline double model_flops_llmc(const struct model_info *info) {
 // Fills params from RNG_INIT: element e of tensor t is a function of (seed, t, e) alone.
 void model_init(struct model *m, const struct model_info *info, uint64_t seed);
 
+// ---- normals.c ----------------------------------------------------------------------------------
+
+// Fills out (count) with scale * rng_normal(rng_bits(seed, RNG_INIT, first + i, high)), rounded to
+// float: the same bytes, several times as fast.
+void normals_fill(float *out, int64_t count, uint32_t seed, uint32_t first, uint32_t high,
+                  float scale);
+
 // ---- optimizer.c: the gradients' norm, and the emitted update of all parameters -----------------
 
 // The number of chunks that the model's tensors are cut in, which are shared out to threads.
