@@ -1,7 +1,7 @@
-// export_gguf.c: a GPT as a GGUF file of llama.cpp's arch gpt2. Weights lie as nanoGPT's do,
-// (out, in). Matrices are of the type that was asked for; vectors and the table of positions are
-// float32, as llama.cpp's own converter has them. "diecast.config" is our config, by which make
-// import makes the same checkpoint of it.
+// export_gguf.c: a GPT as a GGUF file of llama.cpp's arch gpt2, or of one of the Llama family.
+// Weights lie as nanoGPT's do, (out, in). Matrices are of the type that was asked for; vectors and
+// the table of positions are float32, as llama.cpp's own converter has them. "diecast.config" is
+// our config, by which make import makes the same checkpoint of it.
 //
 // The tokenizer is GPT-2's, or characters: tokens of one character, whose bytes are merged from the
 // first on. Rows of the table without a token have one that is unused, since llama.cpp wants as
@@ -21,6 +21,7 @@ enum {
 
 struct export_gguf {
     const struct export_model *model;
+    const char *architecture;
     FILE *out;      // the file's header
     uint64_t pairs; // written
 };
@@ -195,29 +196,59 @@ static void export_gguf_tokenizer(struct export_gguf *g, const struct tokenizer 
 
 // ---- the header ---------------------------------------------------------------------------------
 
+// A key of the architecture, as "gpt2.block_count".
+static void export_gguf_size(struct export_gguf *g, const char *name, int64_t value) {
+    char key[96];
+    snprintf(key, sizeof key, "%s.%s", g->architecture, name);
+    export_gguf_u32(g, key, value);
+}
+
+static void export_gguf_float(struct export_gguf *g, const char *name, double value) {
+    char key[96];
+    const float single = (float)value;
+    uint32_t bits;
+    memcpy(&bits, &single, sizeof bits);
+    snprintf(key, sizeof key, "%s.%s", g->architecture, name);
+    export_gguf_key(g, key, GGUF_F32);
+    export_gguf_number(g->out, bits, 4);
+}
+
+static void export_gguf_llama(struct export_gguf *g) {
+    const struct export_model *model = g->model;
+    const int64_t heads = export_number(model, "n_head");
+    const int64_t size =
+        export_number_or(model, "head_size", export_number(model, "n_embd") / heads);
+    export_gguf_size(g, "attention.head_count_kv", export_number_or(model, "n_kv_head", heads));
+    export_gguf_size(g, "attention.key_length", size);
+    export_gguf_size(g, "attention.value_length", size);
+    export_gguf_size(g, "rope.dimension_count", size);
+    export_gguf_float(g, "rope.freq_base", export_real_or(model, "rope_theta", 10000));
+    export_gguf_float(g, "attention.layer_norm_rms_epsilon", export_epsilon(model));
+}
+
 static void export_gguf_pairs(struct export_gguf *g) {
     static const uint32_t file_types[NUMBER_TYPES] = {
         [NUMBER_F32] = 0, [NUMBER_F16] = 1, [NUMBER_Q8_0] = 7, [NUMBER_BF16] = 32};
-    static const char *const sizes[][2] = {{"gpt2.vocab_size", "vocab_size"},
-                                           {"gpt2.context_length", "block_size"},
-                                           {"gpt2.embedding_length", "n_embd"},
-                                           {"gpt2.block_count", "n_layer"},
-                                           {"gpt2.attention.head_count", "n_head"}};
+    static const char *const sizes[][2] = {{"vocab_size", "vocab_size"},
+                                           {"context_length", "block_size"},
+                                           {"embedding_length", "n_embd"},
+                                           {"block_count", "n_layer"},
+                                           {"attention.head_count", "n_head"}};
     const struct export_model *model = g->model;
-    const float epsilon = (float)export_epsilon(model);
-    uint32_t bits;
-    memcpy(&bits, &epsilon, sizeof bits);
-    export_gguf_text(g, "general.architecture", "gpt2");
+    export_gguf_text(g, "general.architecture", g->architecture);
     export_gguf_text(g, "general.type", "model");
     export_gguf_u32(g, "general.alignment", EXPORT_GGUF_ALIGNMENT);
     export_gguf_u32(g, "general.file_type", file_types[model->type]);
     export_gguf_u32(g, "general.quantization_version", 2);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        export_gguf_u32(g, sizes[i][0], export_number(model, sizes[i][1]));
+        export_gguf_size(g, sizes[i][0], export_number(model, sizes[i][1]));
     }
-    export_gguf_u32(g, "gpt2.feed_forward_length", export_inner(model));
-    export_gguf_key(g, "gpt2.attention.layer_norm_epsilon", GGUF_F32);
-    export_gguf_number(g->out, bits, 4);
+    export_gguf_size(g, "feed_forward_length", export_inner(model));
+    if (!strcmp(g->architecture, "gpt2")) {
+        export_gguf_float(g, "attention.layer_norm_epsilon", export_epsilon(model));
+    } else {
+        export_gguf_llama(g);
+    }
     export_gguf_text(g, "diecast.config", model->config);
     if (model->tokenizer) {
         export_gguf_tokenizer(g, model->tokenizer);
@@ -254,21 +285,56 @@ static void export_gguf_tensors(FILE *out, const struct tensor_out *tensors, int
 
 // ---- the file -----------------------------------------------------------------------------------
 
-// Sets each tensor's type; rows must fill whole blocks.
+// Sets each tensor's type, whose blocks must fill the rows.
 static void export_gguf_types(const struct export_model *model, struct tensor_out *tensors,
                               int count) {
-    const int64_t width = export_number(model, "n_embd");
     const size_t block = number_block(model->type);
-    if ((size_t)width % block) {
-        die(EXIT_USAGE,
-            "TYPE: %s stores %zu neighbours in a row together, and n_embd is %lld, no multiple of "
-            "it; TYPE=float16 takes any",
-            number_type_name(model->type), block, (long long)width);
-    }
     for (int i = 0; i < count; i++) {
-        if (tensors[i].ndim == 1 || !strcmp(tensors[i].name, "transformer.wpe.weight")) {
-            tensors[i].type = NUMBER_F32;
+        struct tensor_out *tensor = &tensors[i];
+        if (tensor->ndim == 1 || !strcmp(tensor->name, "transformer.wpe.weight")) {
+            tensor->type = NUMBER_F32;
+        } else if ((size_t)tensor->dims[1] % block) {
+            die(EXIT_USAGE,
+                "TYPE: %s stores %zu neighbours in a row together, and the rows of %s are %lld "
+                "long, no multiple of it; TYPE=float16 takes any",
+                number_type_name(model->type), block, tensor->name, (long long)tensor->dims[1]);
         }
+    }
+}
+
+// Whether the name ends so.
+static bool export_gguf_ends(const char *name, const char *end) {
+    const size_t length = strlen(name), tail = strlen(end);
+    return length >= tail && !strcmp(name + length - tail, end);
+}
+
+static bool export_gguf_has(const struct tensor_out *tensors, int count, const char *end) {
+    int i = 0;
+    while (i < count && !export_gguf_ends(tensors[i].name, end)) {
+        i++;
+    }
+    return i < count;
+}
+
+// llama.cpp's architecture: which of the Llama family it is shows in what its layers have.
+static const char *export_gguf_architecture(const struct tensor_out *tensors, int count) {
+    return !export_gguf_has(tensors, count, "model.embed_tokens.weight") ? "gpt2"
+           : export_gguf_has(tensors, count, ".q_norm.weight")           ? "qwen3"
+           : !export_gguf_has(tensors, count, ".gate_proj.weight")       ? "arcee"
+           : export_gguf_has(tensors, count, ".q_proj.bias") &&
+                   !export_gguf_has(tensors, count, ".o_proj.bias")
+               ? "qwen2"
+               : "llama";
+}
+
+// llama.cpp turns neighbours where the rows of q and k lie pairwise.
+static void export_gguf_rows(const struct export_gguf *g, struct tensor_out *tensors, int count) {
+    const struct slice architecture = {g->architecture, strlen(g->architecture)};
+    const int64_t heads = export_number(g->model, "n_head");
+    for (int i = 0; i < count && gguf_is_pairwise(architecture); i++) {
+        const char *name = tensors[i].name;
+        const bool q = strstr(name, ".q_proj."), k = strstr(name, ".k_proj.");
+        tensors[i].heads = q ? heads : k ? export_number_or(g->model, "n_kv_head", heads) : 0;
     }
 }
 
@@ -279,7 +345,10 @@ bool export_gguf(const struct export_model *model, const char *path, char error[
     export_gguf_types(model, tensors, count);
     struct growing pairs, entries;
     growing_begin(&pairs, "a file's header");
-    struct export_gguf g = {.model = model, .out = pairs.file};
+    struct export_gguf g = {.model = model,
+                            .architecture = export_gguf_architecture(tensors, count),
+                            .out = pairs.file};
+    export_gguf_rows(&g, tensors, count);
     export_gguf_pairs(&g);
     char *first = growing_end(&pairs);
     growing_begin(&entries, "a file's header");

@@ -1,5 +1,5 @@
-// export_gpt2.c: what the writers of a GPT-2's files share: the config's values, and the tensors
-// that every GPT-2 has.
+// export_gpt2.c: what the writers of models' files share: the config's values, and the tensors that
+// every GPT-2 has.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -20,16 +20,24 @@ int64_t export_number(const struct export_model *model, const char *key) {
     return strtoll(export_key(model, key).value, NULL, 10);
 }
 
-int64_t export_inner(const struct export_model *model) {
+int64_t export_number_or(const struct export_model *model, const char *key, int64_t other) {
     struct pair pair;
-    const bool stated = pairs_find(model->config, "n_ff", 4, &pair);
-    return stated ? strtoll(pair.value, NULL, 10) : 4 * export_number(model, "n_embd");
+    const bool stated = pairs_find(model->config, key, (int)strlen(key), &pair);
+    return stated ? strtoll(pair.value, NULL, 10) : other;
+}
+
+double export_real_or(const struct export_model *model, const char *key, double other) {
+    struct pair pair;
+    const bool stated = pairs_find(model->config, key, (int)strlen(key), &pair);
+    return stated ? strtod(pair.value, NULL) : other;
+}
+
+int64_t export_inner(const struct export_model *model) {
+    return export_number_or(model, "n_ff", 4 * export_number(model, "n_embd"));
 }
 
 double export_epsilon(const struct export_model *model) {
-    struct pair pair;
-    const bool stated = pairs_find(model->config, "norm_eps", 8, &pair);
-    return stated ? strtod(pair.value, NULL) : 1e-5;
+    return export_real_or(model, "norm_eps", 1e-5);
 }
 
 // ---- the tensors --------------------------------------------------------------------------------

@@ -228,6 +228,7 @@ struct tensor_out {
     const float *data;     // NULL: zeros
     enum number_type type; // to store it in
     bool transposed;       // the data is (dims[1], dims[0]) of what is stored
+    int64_t heads; // whose rows are stored pairwise, (0, D/2, 1, D/2 + 1, ...) of each; or 0
 };
 size_t tensor_out_bytes(const struct tensor_out *tensor);
 // Whether the data is what is stored.
@@ -310,6 +311,9 @@ export_writer export_gguf;        // a GGUF file, for llama.cpp
 // A value of the config, which has it; and as a number.
 struct pair export_key(const struct export_model *model, const char *key);
 int64_t export_number(const struct export_model *model, const char *key);
+// The value of a key that the config leaves out where it is `other`.
+int64_t export_number_or(const struct export_model *model, const char *key, int64_t other);
+double export_real_or(const struct export_model *model, const char *key, double other);
 // The width of feed-forward layers, and what norms add, which a config may leave out.
 int64_t export_inner(const struct export_model *model);
 double export_epsilon(const struct export_model *model);

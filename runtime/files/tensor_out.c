@@ -1,4 +1,5 @@
-// tensor_out.c: a tensor's bytes as a writer stores them: converted, transposed, or zeros. Needs
+// tensor_out.c: a tensor's bytes as a writer stores them: converted, transposed, its
+// rows moved, or zeros. Needs
 // only libc, since the sampler links it.
 #include "runtime/files/files.h"
 
@@ -18,7 +19,7 @@ size_t tensor_out_bytes(const struct tensor_out *tensor) {
 }
 
 bool tensor_out_is_ready(const struct tensor_out *tensor) {
-    return tensor->data && tensor->type == NUMBER_F32 && !tensor->transposed;
+    return tensor->data && tensor->type == NUMBER_F32 && !tensor->transposed && !tensor->heads;
 }
 
 size_t tensor_out_room(const struct tensor_out *tensors, int count) {
@@ -48,6 +49,18 @@ static void tensor_out_transpose(const struct tensor_out *tensor, char *room) {
     free(some);
 }
 
+// Stores the rows of each head pairwise: row j of its first half, then row j of its second.
+static void tensor_out_pairs(const struct tensor_out *tensor, char *room) {
+    const size_t columns = tensor->ndim == 2 ? (size_t)tensor->dims[1] : 1;
+    const size_t half = (size_t)tensor->dims[0] / (size_t)tensor->heads / 2;
+    for (size_t row = 0; row < (size_t)tensor->dims[0]; row++) {
+        const size_t in_head = row % (2 * half), first = row - in_head;
+        const size_t from = first + in_head / 2 + in_head % 2 * half;
+        numbers_store(tensor->type, tensor->data + from * columns, columns,
+                      room + number_bytes(tensor->type, row * columns));
+    }
+}
+
 const void *tensor_out_stored(const struct tensor_out *tensor, void *room) {
     if (tensor_out_is_ready(tensor)) {
         return tensor->data;
@@ -56,6 +69,8 @@ const void *tensor_out_stored(const struct tensor_out *tensor, void *room) {
         memset(room, 0, tensor_out_bytes(tensor)); // in every type
     } else if (tensor->transposed) {
         tensor_out_transpose(tensor, room);
+    } else if (tensor->heads) {
+        tensor_out_pairs(tensor, room);
     } else {
         numbers_store(tensor->type, tensor->data, tensor_out_count(tensor), room);
     }

@@ -129,11 +129,48 @@ START_TEST(tensors_are_stored) {
 }
 END_TEST
 
+START_TEST(rows_of_heads_are_stored_pairwise) {
+    enum { HEADS = 2, HEAD = 6, COLUMNS = 32, ROWS = HEADS * HEAD };
+    static const int from[HEAD] = {0, 3, 1, 4, 2, 5};
+    float data[ROWS * COLUMNS], stored[ROWS * COLUMNS];
+    uint16_t halves[ROWS * COLUMNS];
+    char blocks[ROWS * 34];
+    for (int i = 0; i < ROWS * COLUMNS; i++) {
+        data[i] = (float)(i / COLUMNS * 127 - i % COLUMNS % 2 * 127) / 8;
+    }
+    struct tensor_out tensor = {
+        .ndim = 2, .dims = {ROWS, COLUMNS}, .data = data, .heads = HEADS, .type = NUMBER_F32};
+    ck_assert(!tensor_out_is_ready(&tensor));
+    ck_assert_uint_eq(tensor_out_room(&tensor, 1), sizeof stored);
+    tensor_out_stored(&tensor, stored);
+    tensor.type = NUMBER_F16;
+    tensor_out_stored(&tensor, halves);
+    tensor.type = NUMBER_Q8_0;
+    tensor_out_stored(&tensor, blocks);
+    for (int row = 0; row < ROWS; row++) {
+        const float *own = data + (row / HEAD * HEAD + from[row % HEAD]) * COLUMNS;
+        float block[COLUMNS];
+        blocks_read("Q8_0", blocks, (size_t)row * COLUMNS, COLUMNS, block);
+        for (int c = 0; c < COLUMNS; c++) {
+            ck_assert(stored[row * COLUMNS + c] == own[c]);
+            ck_assert(number_of_half(halves[row * COLUMNS + c]) == own[c]);
+            ck_assert(fabsf(block[c] - own[c]) < 1);
+        }
+    }
+    tensor = (struct tensor_out){.ndim = 1, .dims = {ROWS}, .data = data, .heads = HEADS};
+    tensor_out_stored(&tensor, stored);
+    for (int row = 0; row < ROWS; row++) {
+        ck_assert(stored[row] == data[row / HEAD * HEAD + from[row % HEAD]]);
+    }
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
         every_stored_number_comes_back,
         floats_round_to_the_nearest,
         tensors_are_stored,
+        rows_of_heads_are_stored_pairwise,
     };
     return suite_main("numbers", tests, sizeof tests / sizeof *tests);
 }

@@ -243,7 +243,9 @@ check "another width and other norms" model inner n_ff=40 norm_eps=0.001
 check "come back" back inner
 check "and are in the file" says 'gpt2.attention.layer_norm_epsilon  0.001' "$out/inner/inner-float32.gguf"
 check "rows that no block fills" model lack n_embd=48
-check "are refused" export_refuses 64 'q8_0 stores 32 neighbours in a row together, and n_embd is 48' --type=q8_0
+check "are refused" export_refuses 64 'q8_0 stores 32 neighbours in a row together, and the rows of transformer.wte.weight are 48 long' --type=q8_0
+check "rows of one matrix alone" model lack n_embd=32 n_ff=40
+check "are refused too" export_refuses 64 'the rows of transformer.h.0.mlp.c_proj.weight are 40 long' --type=q8_0
 check "a number that is too large" model lack n_embd=32 scale=5000000
 check "is refused" export_refuses 65 'q8_0 ends at 8,319,008; TYPE=bfloat16 holds it' --type=q8_0
 check "a type that is none" export_refuses 64 "'q4_0' is not known to FORMAT=gguf" --type=q4_0
