@@ -169,7 +169,7 @@ static void try_file(const uint8_t *bytes, size_t length) {
     if (does(&reading, read_tokenizer) && reading.tokenizer) {
         check_tokenizer(&reading);
     }
-    FUZZ_MUST(does(&reading, adapt));
+    (void)does(&reading, adapt); // it is refused by one line if its architecture is no text
 }
 
 // The bytes' characters, what the lines make, and <|endoftext|>.
