@@ -25,6 +25,7 @@ local GPT2_LACKS = {
   { "n_kv_head", OTHER, "each head of a GPT-2 has its own keys" },
   { "head_size", OTHER, "a GPT-2's heads are n_embd / n_head wide" },
   { "pos", OTHER, "a GPT-2's positions are a learned table" },
+  { "qk_norm", OTHER, "a GPT-2's queries and keys are no norm's" },
   { "activation", "relu2", "it is exported for no program yet" },
   { "activation", "swiglu", "a GPT-2's feed-forward layers have no gate" },
   { "activation", "geglu", "a GPT-2's feed-forward layers have no gate" },

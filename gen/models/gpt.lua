@@ -67,9 +67,19 @@ function gpt.forward(g, c, rows)
   end
 
   local scale = 1 / math.sqrt(c.attn_scale == "head" and D or C)
-  local function attention(qkv, block)
+  local function attention(qkv, name, block)
     local attrs = { T = T, H = H, KV = KV ~= H and KV or nil, scale = scale }
+    local gains = c.qk_norm == "gain" and
+      { g:param(name("attn.q_norm.weight"), { D }, { init = "ones" }),
+        g:param(name("attn.k_norm.weight"), { D }, { init = "ones" }) } or {}
+    local function norm_at(place)
+      if c.qk_norm == "none" or c.qk_norm_at ~= place then return end
+      qkv = g:append(c.qk_norm == "plain" and "qk_norm_plain" or "qk_norm", block("qkv.normed"),
+        { qkv, table.unpack(gains) }, { H = H, KV = KV, eps = c.norm_eps })
+    end
+    norm_at("before")
     if angles then qkv = g:append("rope", { block("qkv.turned") }, { qkv, angles }, { H = H, KV = KV }) end
+    norm_at("after")
     if c.decode then
       local cache = g:state(block("cache"), "attention_decode", { T = T, K = KV * D })
       return (g:append("attention_decode", block("attention"), { qkv, cache }, attrs))
@@ -98,7 +108,7 @@ function gpt.forward(g, c, rows)
 
     local h = norm(x, name("ln_1"), block("ln_1"))
     h = linear(h, name("attn.c_attn"), block("qkv"), C, (H + 2 * KV) * D, init.weight(C), c.qkv_bias)
-    h = attention(h, block)
+    h = attention(h, name, block)
     h = linear(h, name("attn.c_proj"), block("projected"), H * D, C, init.projection(H * D), c.has_attn_bias)
     x = g:append("add", { block("x_mid") }, { dropout(h, block("projected.kept")), x })
 

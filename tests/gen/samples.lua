@@ -48,6 +48,7 @@ function samples.random(count, visit)
       "isa=" .. pick { "avx512", "avx2", "neon", "generic" },
       "norm=" .. pick { "layernorm", "rmsnorm" }, "pos=" .. pick { "learned", "none" },
       "attn_bias=" .. pick(flags), "mlp_bias=" .. pick(flags),
+      "qk_norm=" .. pick { "none", "plain", "gain" },
       "n_ff=" .. pick { 0, 33 }, "head_size=" .. pick { 0, 7 }, "n_kv_head=" .. pick { 0, 1 },
       "logit_softcap=" .. pick { 0, 15 },
     }

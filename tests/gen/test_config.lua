@@ -97,7 +97,8 @@ check.test("defaults are nanoGPT's", function()
     has_dropout = false, vocab_size = 65, n_ff = 0, ff_width = 3072, head_size = 0, head_width = 64, n_kv_head = 0,
     kv_heads = 12, norm_eps = 1e-5, pos = "learned", rope_theta = 10000.0,
     rope_scaling = "none", rope_factor = 8.0, rope_low_freq_factor = 1.0, rope_high_freq_factor = 4.0,
-    rope_original_context = 8192, rope_sign = 1, attn_bias = "as bias", mlp_bias = "as bias", logit_softcap = 0.0,
+    rope_original_context = 8192, rope_sign = 1,
+    qk_norm = "none", qk_norm_at = "before", attn_bias = "as bias", mlp_bias = "as bias", logit_softcap = 0.0,
     name = "x",
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
@@ -275,7 +276,8 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "pos=rope rope_theta=500000",
     "pos=rope rope_sign=-1", "pos=rope rope_scaling=llama3", "pos=rope rope_scaling=llama3 rope_factor=32",
     "pos=rope rope_scaling=llama3 rope_low_freq_factor=2", "pos=rope rope_scaling=llama3 rope_high_freq_factor=5",
-    "pos=rope rope_scaling=llama3 rope_original_context=99", "attn_bias=true", "mlp_bias=true", "logit_softcap=15",
+    "pos=rope rope_scaling=llama3 rope_original_context=99", "attn_bias=true", "mlp_bias=true", "qk_norm=plain",
+    "qk_norm=gain", "pos=rope qk_norm=gain qk_norm_at=after", "logit_softcap=15",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}

@@ -26,7 +26,9 @@ end)
 
 check.test("what no GPT-2 can be is refused by name, and goes into a safetensors file", function()
   for word, why in pairs({ ["norm=rmsnorm"] = "norm = rmsnorm: a GPT%-2's norms", ["pos=rope"] = "pos = rope: a GPT",
-    ["pos=none"] = "pos = none", ["n_kv_head=2"] = "n_kv_head = 2: each head", ["head_size=16"] = "head_size = 16",
+    ["pos=none"] = "pos = none",
+    ["qk_norm=gain"] = "qk_norm = gain: a GPT", ["qk_norm=plain"] = "qk_norm = plain",
+    ["n_kv_head=2"] = "n_kv_head = 2: each head", ["head_size=16"] = "head_size = 16",
     ["logit_softcap=15"] = "logit_softcap = 15.0: a GPT%-2's logits", ["activation=swiglu"] = "activation = swiglu",
     ["activation=relu2"] = "activation = relu2", ["attn_scale=embd"] = "attn_scale = embd" }) do
     for _, format in ipairs(formats.list) do

@@ -41,7 +41,7 @@ def draw_weights(model, random):
     """Weights that let every path matter: biases are not zero, layernorm scales not one."""
     for name, weight in model.named_parameters():
         z = random.standard_normal(tuple(weight.shape))
-        if ".ln_" in name and name.endswith(".weight"):
+        if (".ln_" in name or "_norm" in name) and name.endswith(".weight"):
             z = 1.0 + 0.2 * z
         elif weight.dim() == 1:
             z = 0.2 * z

@@ -38,6 +38,8 @@ DEFAULTS = {
     "rope_high_freq_factor": 4.0,
     "rope_original_context": 8192,
     "rope_sign": 1,
+    "qk_norm": "none",
+    "qk_norm_at": "before",
 }
 
 
@@ -86,6 +88,10 @@ class Attention(nn.Module):
         self.scale = 1.0 / math.sqrt(per)
         columns = (self.heads + 2 * self.kv_heads) * self.size
         self.c_attn = nn.Linear(width, columns, bias=config["qkv_bias"])
+        self.norm_at = config["qk_norm_at"] if config["qk_norm"] != "none" else None
+        gain, eps = config["qk_norm"] == "gain", config["norm_eps"]
+        self.q_norm = nn.RMSNorm(self.size, eps=eps, elementwise_affine=gain)
+        self.k_norm = nn.RMSNorm(self.size, eps=eps, elementwise_affine=gain)
         self.c_proj = nn.Linear(self.heads * self.size, width, bias=config["attn_bias"])
 
     def forward(self, x):  # (B, T, C)
@@ -96,8 +102,12 @@ class Attention(nn.Module):
                 [self.size * n for n in (self.heads, self.kv_heads, self.kv_heads)], dim=2
             )
         )
+        if self.norm_at == "before":
+            q, k = self.q_norm(q), self.k_norm(k)
         if self.rates is not None:
             q, k = rotate(q, self.rates), rotate(k, self.rates)
+        if self.norm_at == "after":
+            q, k = self.q_norm(q), self.k_norm(k)
         shared = self.heads // self.kv_heads  # neighbouring heads that have the same keys
         k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
         scores = (q @ k.transpose(2, 3)) * self.scale  # (B, H, T, T)

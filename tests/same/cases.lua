@@ -57,6 +57,10 @@ cases.list = {
     pos = "rope", rope_theta = 500.0, rope_scaling = "llama3", rope_factor = 4.0, rope_low_freq_factor = 0.5,
     rope_high_freq_factor = 2.0, rope_original_context = 16, rope_sign = -1, attn_bias = true, mlp_bias = true,
     activation = "silu" },
+  { name = "qk_norm", n_layer = 2, n_head = 4, n_kv_head = 2, n_embd = 24, head_size = 10, block_size = 12,
+    batch_size = 3, pos = "rope", qk_norm = "gain", recompute = "block" },
+  { name = "qk_norm_after", n_layer = 2, n_head = 3, n_embd = 24, block_size = 12, batch_size = 2, pos = "rope",
+    qk_norm = "plain", qk_norm_at = "after", dropout = 0.1, cuda = { dtype = "float32" } },
   { name = "mlp_bias", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
     attn_bias = false, mlp_bias = false },
 
