@@ -2,7 +2,7 @@
 --
 --   lua5.4 gen/sweep.lua --plan SWEEP [--jobs N] [--backend cpu] [--dry]   prints the plan; writes it, unless dry
 --   lua5.4 gen/sweep.lua --finish RUN --code N --folder out/sweeps/SWEEP   records that a run has ended; says how
---   lua5.4 gen/sweep.lua --progress --folder out/sweeps/SWEEP              a line for a terminal
+--   lua5.4 gen/sweep.lua --progress --folder out/sweeps/SWEEP [--since T]  a line for a terminal
 --   lua5.4 gen/sweep.lua --table --folder out/sweeps/SWEEP [--stopped]     the table at the end
 --
 -- In out/sweeps/SWEEP: plan.json (all runs, for the report too), sweep.mk (what is left, for make), prompt.txt,
@@ -148,6 +148,7 @@ local function main()
   parser:option("--finish", "the run that has ended")
   parser:option("--code", "its exit code")
   parser:flag("--progress", "print how far all runs are")
+  parser:option("--since", "with --progress: when the sweep was started, in seconds of date +%s")
   parser:flag("--table", "print the table at the end")
   parser:flag("--stopped", "with --table: a stop was asked for")
   local args = command.arguments("gen/sweep.lua", parser)
@@ -156,7 +157,7 @@ local function main()
   elseif args.finish then
     finish(args)
   elseif args.progress then
-    show.progress(write.read_plan(args.folder))
+    show.progress(write.read_plan(args.folder), args.folder, tonumber(args.since))
   elseif args.table then
     os.exit(show.table(write.read_plan(args.folder), args.stopped))
   else

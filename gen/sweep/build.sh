@@ -7,6 +7,8 @@
 set -u
 trap '' PIPE # the runs are trained even if nobody reads this output any more
 mark=$1
+clear=
+[ "${SWEEP_LIVE:-}" != 1 ] || clear=$(printf '\r\033[K') # the line that a terminal shows meanwhile
 mkdir -p "$(dirname "$mark")" || exit 74
 rm -f "$mark.ok" "$mark.txt"
 # The make that calls this script must not pass its flags and variables on.
@@ -16,8 +18,8 @@ code=$?
 mv "$mark.part" "$mark.txt" || exit 74
 if [ $code = 0 ]; then
     : >"$mark.ok"
-    echo "built: ${mark##*/}"
+    echo "${clear}built: ${mark##*/}"
 else
-    echo "${mark##*/}: does not build: $(grep -v '^make' "$mark.txt" | tail -n 1); all of it is in $mark.txt"
+    echo "${clear}${mark##*/}: does not build: $(grep -v '^make' "$mark.txt" | tail -n 1); all of it is in $mark.txt"
 fi
 exit 0

@@ -53,14 +53,17 @@ stopping=
 stop() {
     now=$(date +%s)
     [ -z "$stopping" ] || [ $((now - stopping)) -ge 2 ] || return
-    [ -n "$stopping" ] || echo "stopping: each run saves its state; once more ends them at once" >&2
+    [ -n "$stopping" ] || echo "${live:+$clear}stopping: each run saves its state; once more ends them at once" >&2
     stopping=$now
     echo ends >>"$folder/lock"
     [ -z "$pid" ] || kill -TERM "$pid" 2>/dev/null
 }
 trap stop TERM INT HUP
 live=
+clear=$(printf '\r\033[K') # the line that a terminal shows meanwhile
 [ -t 1 ] && live=1
+rm -f "$folder/progress.txt"
+started=$(date +%s)
 export SWEEP_LIVE=$live
 setpriv --pdeathsig TERM setsid make -k -j"$jobs" -f "$folder/sweep.mk" all 2>"$folder/make.txt" &
 pid=$!
@@ -68,7 +71,7 @@ ticker=
 if [ -n "$live" ]; then
     (
         trap - TERM INT HUP
-        while sleep 5; do lua5.4 -E gen/sweep.lua --progress --folder "$folder"; done
+        while sleep 5; do lua5.4 -E gen/sweep.lua --progress --folder "$folder" --since "$started"; done
     ) 9>&- &
     ticker=$!
 fi

@@ -1,6 +1,8 @@
 -- show: what a sweep prints: the plan before, a line while it runs, the table at the end.
 local cost = require("gen.sweep.cost")
 local file = require("gen.sweep.file")
+local files = require("gen.base.files")
+local progress = require("gen.sweep.progress")
 local results = require("gen.sweep.results")
 
 local show = {}
@@ -138,33 +140,9 @@ end
 
 -- ---- while it runs ------------------------------------------------------------------------------
 
--- The progress of all runs of a plan.json: { done, failed, best = { name, val, iter }, left (seconds, or nil) }.
-local function totals(plan_json)
-  local t = { done = 0, failed = 0, flops_left = 0 }
-  local flops, seconds = 0, 0
-  for _, run in ipairs(plan_json.runs) do
-    local m, status = results.metrics(run.folder), results.status(run.folder)
-    local ended = status and status.status ~= "stopped"
-    if status and status.status == "done" then t.done = t.done + 1 end
-    if status and status.status == "failed" then t.failed = t.failed + 1 end
-    if m.best and (not t.best or m.best.val < t.best.val) then
-      t.best = { name = run.name, val = m.best.val, iter = m.best.iter }
-    end
-    flops = flops + run.whole_flops * math.min(1, m.iters / run.iters)
-    seconds = seconds + m.seconds
-    if not ended then
-      local own = math.max(1, run.iters - run.first_iter)
-      local over = math.max(0, math.min(own, m.iters - run.first_iter))
-      t.flops_left = t.flops_left + run.flops * (1 - over / own)
-    end
-  end
-  if flops > 0 and seconds > 0 then t.left = t.flops_left / (flops / seconds) / plan_json.jobs end
-  return t
-end
-
 -- "12 of 32 done, best 4.7123 at 900 by exp03-…, 1h20m to go"
 local function summary(plan_json)
-  local t = totals(plan_json)
+  local t = progress.totals(plan_json)
   local words = { ("%d of %d runs done"):format(t.done, #plan_json.runs) }
   if t.failed > 0 then words[#words + 1] = t.failed .. " failed" end
   if t.best then
@@ -191,8 +169,21 @@ function show.finish(plan_json, run, status)
   print(("%s%s: %s\n  %s"):format(clear, run.name, how, summary(plan_json)))
 end
 
-function show.progress(plan_json)
-  io.stdout:write(clear, summary(plan_json))
+-- The line that a terminal shows while the sweep runs: at most its width, so that the next one replaces it. `since` is
+-- when the sweep was started.
+function show.progress(plan_json, folder, since)
+  local t, now, path = progress.totals(plan_json), os.time(), folder .. "/progress.txt"
+  local marks, rate = progress.recent(files.read(path), now, t.flops)
+  files.write(path, marks)
+  local parts = { ("%d of %d done"):format(t.done, #plan_json.runs) }
+  if t.failed > 0 then parts[#parts + 1] = t.failed .. " failed" end
+  local left = rate and t.flops_left / rate or t.left
+  if left and t.flops_left > 0 then parts[#parts + 1] = show.time(left) .. " to go" end
+  if since then parts[#parts + 1] = show.time(now - since) .. " so far" end
+  if #t.running > 0 then parts[#parts + 1] = table.concat(t.running, ", ") end
+  if t.best then parts[#parts + 1] = ("best %s, %s"):format(loss(t.best.val), t.best.short) end
+  if t.compiling then parts[#parts + 1] = "compiling" end
+  io.stdout:write(clear, progress.fit(parts, progress.columns()))
   io.stdout:flush()
 end
 

@@ -9,6 +9,7 @@ local files = require("gen.base.files")
 local folders = require("gen.sweep.folders")
 local names = require("gen.sweep.names")
 local plan = require("gen.sweep.plan")
+local progress = require("gen.sweep.progress")
 local results = require("gen.sweep.results")
 local show = require("gen.sweep.show")
 local whole = require("gen.sweep.whole")
@@ -626,6 +627,41 @@ check.test("metrics with a NaN and half a line", function()
   check.equal(m.best.iter, 2)
   check.equal(("%.4f"):format(m.seconds), "0.3210")
   check.equal(results.metrics(root .. "/nowhere").iters, 0)
+end)
+
+check.test("the line of a terminal fits, and names what is under way", function()
+  local parts = { "12 of 32 done", "1 failed", "1h20m to go", ("x"):rep(60), "best 4.7123, exp03" }
+  check.equal(progress.fit(parts, 80), "12 of 32 done; 1 failed; 1h20m to go; best 4.7123, exp03")
+  for columns = 20, 130 do
+    if #progress.fit(parts, columns) >= columns then error(columns) end
+  end
+  local plan_json = { sweep = "line", jobs = 2, runs = {} }
+  for i = 1, 3 do
+    local folder = ("%s/line/exp0%d-x"):format(root, i)
+    files.write(folder .. "/metrics.jsonl", ('{"iter":%d,"loss":1,"ms":10}\n'):format(10 * i - 1))
+    plan_json.runs[i] = { name = ("exp0%d-x"):format(i), folder = folder, build = "build/none/cpu", first_iter = 0,
+      iters = 100, flops = 1e6, whole_flops = 1e6 }
+  end
+  files.write(root .. "/line/exp02-x/lock", files.read("/proc/self/stat"):match("^%d+") .. "\n")
+  files.write(root .. "/line/exp03-x/lock", "999999999\n")
+  local t = progress.totals(plan_json)
+  check.equal(table.concat(t.running, ", "), "exp02 20%")
+  check.equal(t.flops, 6e5)
+  check.equal(t.flops_left, 24e5)
+end)
+
+check.test("what is left is told from the speed of the last minutes", function()
+  local marks, rate = progress.recent(nil, 1000, 5)
+  check.equal(marks, "1000 5\n")
+  check.equal(rate, nil)
+  marks, rate = progress.recent(marks, 1010, 100)
+  check.equal(rate, nil, "ten seconds say nothing")
+  marks, rate = progress.recent(marks, 1100, 1005)
+  check.equal(rate, 10.0)
+  marks, rate = progress.recent(marks, 1400, 1305)
+  check.equal(marks, "1100 1005\n1400 1305\n", "old marks are dropped")
+  check.equal(rate, 1.0)
+  check.equal(progress.recent("nonsense\n5 x\n", 1400, 7), "1400 7\n")
 end)
 
 check.test("numbers in words", function()
