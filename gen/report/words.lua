@@ -140,6 +140,10 @@ local function what_was_run(p)
     if h and not seen[h] then machines[#machines + 1], seen[h] = h, true end
   end
   if #data > 0 then lines[#lines + 1] = ("Data: %s."):format(listed(data, 3)) end
+  if #data > 1 then
+    lines[#lines + 1] = ("Losses on different data cannot be compared: read ranks and effects within one of the %d " ..
+      "data sets."):format(#data)
+  end
   if #machines > 0 then
     lines[#lines + 1] = ("Hardware: %s%s."):format(listed(machines, 3), peaks(p.runs))
   end

@@ -1,7 +1,7 @@
 // effects: for each factor, mean and spread of the best validation loss at each of its values, as figures and as a
 // table; and the spread over seeds.
 const level_range = (() => {
-  const all = D.effects.flatMap(e => e.levels.flatMap(l => l.points));
+  const all = D.effects.flatMap(e => e.levels.flatMap(l => (is_number(l.sd) ? [l.mean - l.sd, l.mean + l.sd, ...l.points] : l.points)));
   const low = Math.min(...all), high = Math.max(...all), room = (high - low) * 0.06 || 0.05;
   return { min: low - room, max: high + room };
 })();
@@ -70,19 +70,22 @@ by_id('seeds').hidden = !D.seeds;
 if (D.seeds) {
   const groups = D.seeds.filter(g => is_number(g.mean));
   make_chart(by_id('seed-charts'), 'best val over seeds: mean ± sd', 90 + 26 * groups.length, () => {
-    const colours = theme.colours();
+    const colours = theme.colours(), x = loss_axis('best validation loss');
+    // Whiskers are no points, for which the axis would make room; points are in the order of x, as Chart.js expects.
+    const ends = groups.flatMap(g => (is_number(g.sd) ? [g.mean - g.sd, g.mean + g.sd] : [g.mean]));
+    Object.assign(x, { suggestedMin: Math.min(...ends), suggestedMax: Math.max(...ends) });
     const config = {
       type: 'scatter',
       data: { datasets: [
         { label: 'mean', data: groups.map((g, i) => ({ x: g.mean, y: i })), pointRadius: 5, backgroundColor: theme.line(0), borderColor: theme.line(0),
           spans: groups.map(g => (is_number(g.sd) ? [g.mean - g.sd, g.mean + g.sd] : null)) },
-        { label: 'seeds', data: groups.flatMap((g, i) => g.points.map(x => ({ x, y: i }))), pointRadius: 3, backgroundColor: colours.faint, borderColor: colours.faint },
+        { label: 'seeds', data: groups.flatMap((g, i) => g.points.map(at => ({ x: at, y: i }))).sort((a, b) => a.x - b.x), pointRadius: 3, backgroundColor: colours.faint, borderColor: colours.faint },
       ] },
       options: {
         parsing: false,
         plugins: { tooltip: { displayColors: false, callbacks: { label: item => `${groups[item.parsed.y].text}: ${item.parsed.x.toFixed(4)}` } } },
         scales: {
-          x: loss_axis('best validation loss'),
+          x,
           y: axis('', { reverse: true, min: -0.5, max: groups.length - 0.5, afterBuildTicks: a => { a.ticks = groups.map((_, i) => ({ value: i })); },
             ticks: { color: colours.soft, autoSkip: false, callback: v => {
               const text = groups[v] ? groups[v].text : '';

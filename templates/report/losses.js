@@ -7,7 +7,8 @@ if (sized.length > 1) {
   const figure = make_chart(by_id('size-chart'), 'parameters and validation loss', 460, () => {
     const { colour, legend } = colouring(sized, size_look.by);
     const y = run => (size_look.loss === 'best' ? run.best.val : run.final && run.final.val);
-    const list = sized.map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0);
+    const list = sized.map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0)
+      .sort((a, b) => a[size_look.key] - b[size_look.key]); // Chart.js expects x in order
     const xs = list.map(run => run[size_look.key]), low = Math.min(...xs), high = Math.max(...xs);
     const colours = list.map(run => (run === baseline ? theme.colours().ink : colour(run)));
     const x = axis(size_look.key === 'params' ? 'parameters by nanoGPT’s count (log)' : 'parameters in all (log)',

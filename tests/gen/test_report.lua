@@ -555,6 +555,12 @@ check.test("the summary: what was run, what won, what the best have in common, w
   has(summary, "No run overfits")
 end)
 
+check.test("losses on different data are said to be no comparison", function()
+  local p = plan_of("grid")
+  for i, r in ipairs(p.runs) do r.overfitting, r.dataset = words.overfitting(r), i > 8 and "other" or r.dataset end
+  has(words.summary(p, words.rank(p)), "Losses on different data cannot be compared: .* one of the 2 data sets%.")
+end)
+
 check.test("a plan.json with other contents is refused in one line", function()
   local function refused(body, code, pattern)
     files.write(root .. "/out/sweeps/bad/plan.json", body)

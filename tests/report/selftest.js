@@ -49,6 +49,15 @@ addEventListener('load', () => setTimeout(() => {
       check(!bars.chart.data.labels.includes(begun[0].name), 'a first evaluation is a bar');
     }
 
+    // Whiskers are within their axes.
+    for (const figure of R.charts) {
+      for (const set of figure.chart.data.datasets) {
+        const inside = (ends, scale) => !ends || (scale.min <= ends[0] && ends[1] <= scale.max);
+        check((set.errors || []).every(ends => inside(ends, figure.chart.scales.y)), `${figure.title}: a whisker is cut`);
+        check((set.spans || []).every(ends => inside(ends, figure.chart.scales.x)), `${figure.title}: a whisker is cut`);
+      }
+    }
+
     // Tables: each column sorts up and down; missing values stay last; CSV has every row.
     for (const table of R.tables) {
       const headings = [...table.node.querySelectorAll('thead button')];
