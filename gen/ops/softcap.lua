@@ -8,5 +8,6 @@ return {
   inplace = { y = "x" },
   expr = "softcap(x, cap)",
   long = true,
+  decode_only = true,
   flops = function(d) return 20 * d.N * d.C end,
 }
