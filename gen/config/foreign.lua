@@ -30,6 +30,7 @@ foreign.names = {
   intermediate_size = "n_ff", n_inner = "n_ff", hidden_size = "n_embd", d_model = "n_embd", embed_dim = "n_embd",
   mlp = "activation", hidden_act = "activation", activation_function = "activation", rms_norm_eps = "norm_eps",
   layer_norm_epsilon = "norm_eps", final_logit_softcapping = "logit_softcap", softcap = "logit_softcap",
+  attn_logit_softcapping = "attn_softcap", window_pattern = "window", sliding_window = "window_size",
   attention_bias = "qkv_bias", tie_word_embeddings = "tie_weights",
   context_length = "block_size", seq_len = "block_size", sequence_length = "block_size",
 }

@@ -124,6 +124,10 @@ local function check_together(c, draft)
     fail(USAGE, place_of(draft, "n_kv_head", "n_head"), "n_kv_head = %d does not divide n_head = %d",
       c.n_kv_head, c.n_head)
   end
+  if c.window:find("S") and c.window_size == 0 then
+    fail(USAGE, place_of(draft, "window", "window_size"),
+      "window = %s has S, but there is no window_size; state how many tokens before its own a token sees", c.window)
+  end
   local width = c.head_size > 0 and c.head_size or c.n_embd // c.n_head
   if c.pos == "rope" and width % 2 ~= 0 then
     fail(USAGE, place_of(draft, "pos", "n_head", "n_embd", "head_size"),
@@ -135,6 +139,21 @@ local function check_together(c, draft)
       "rope_low_freq_factor = %s is not below rope_high_freq_factor = %s", show(c.rope_low_freq_factor),
       show(c.rope_high_freq_factor))
   end
+end
+
+-- c.windows: of each layer, from 0 on, how many tokens before its own a token sees; 0 is all of them. c.attended: how
+-- many tokens the last token sees, itself too, in all layers together. Windows that hide nothing are left out.
+local function derive_windows(c)
+  c.windows, c.attended = {}, 0
+  local hides = false
+  for layer = 0, c.n_layer - 1 do
+    local at = layer % #c.window + 1
+    local windowed = layer < c.n_layer - 1 and c.window:sub(at, at) == "S" and c.window_size < c.block_size - 1
+    c.windows[layer] = windowed and c.window_size or 0
+    c.attended = c.attended + (windowed and c.window_size + 1 or c.block_size)
+    hides = hides or windowed
+  end
+  if not hides then c.window, c.window_size = "L", 0 end
 end
 
 -- Fills in what follows from the stated keys. A bigram model has none of a transformer's sizes and choices: they are 0,
@@ -175,6 +194,7 @@ local function derive(c)
   if c.rope_scaling == "none" then
     forget("rope_factor", "rope_low_freq_factor", "rope_high_freq_factor", "rope_original_context")
   end
+  derive_windows(c)
   if c.isa == "native" then c.isa = machine.isa() end
   c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
   if c.backend == "cuda" and c.arch == "native" then
@@ -187,7 +207,7 @@ end
 -- then what `options` gives: backend, data_dir, and warn(line), stderr by default; with `source`, the
 -- place that the assignments are from, no config has to be named. Returns a table
 -- with a value for every key, and name, source, ff_width, gated, head_width,
--- kv_heads, has_attn_bias, has_mlp_bias. Raises { code, message }.
+-- kv_heads, has_attn_bias, has_mlp_bias, windows, attended. Raises { code, message }.
 function config.load(paths, assignments, options)
   paths, assignments, options = paths or {}, assignments or {}, options or {}
   if not paths[1] and not options.source then

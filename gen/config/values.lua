@@ -29,6 +29,9 @@ local function check_string(key, value, place)
   if key.name == "tiling" and not value:find("^[%w_+-]+$") then
     fail(USAGE, place, "tiling = %s; wanted tuned, model, or such as matmul_768x128x512-3-128-64-0", show(value))
   end
+  if key.name == "window" and not value:find("^[LS]+$") then
+    fail(USAGE, place, "window = %s; wanted L, or a pattern of L and S, such as SSSL", show(value))
+  end
   if key.name == "dataset" and not value:find("^[%w_][%w_.-]*$") then
     fail(USAGE, place, "dataset = %s; wanted a folder's name: letters, digits, '_', '-', '.'",
       show(value))

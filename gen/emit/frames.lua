@@ -44,9 +44,9 @@ function emit.facts(g, c, hash, command)
     optimizer = "OPTIMIZER_" .. c.optimizer:upper(),
     config = literal.macro_strings(c.baked_text), string = literal.string,
     num_params = all, num_params_nanogpt = nanogpt,
-    flops_per_token = 6 * nanogpt + 12 * c.n_layer * c.n_head * c.head_width * c.block_size,
+    flops_per_token = 6 * nanogpt + 12 * c.n_head * c.head_width * c.attended,
     step_flops = program.scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
-      program.scaled((6 * nanogpt + 12 * c.n_layer * c.n_head * c.head_width * c.block_size) * rows, "FLOP"),
+      program.scaled((6 * nanogpt + 12 * c.n_head * c.head_width * c.attended) * rows, "FLOP"),
     state_floats = floats.host, acts_floats = floats.acts, losses = g.losses.offset,
     acts_mib = mebibytes(floats.acts), unplanned_mib = mebibytes(floats.unplanned),
     params_mib = mebibytes(floats.params),

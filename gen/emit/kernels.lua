@@ -87,7 +87,7 @@ end
 -- The template of a node: { file, function }.
 local function template_of(node, t, decode)
   if node.op.expr then return { "pointwise", "pointwise" } end
-  local variant = node.op.variant and node.op.variant(t, node.dims)
+  local variant = node.op.variant and node.op.variant(t, node.dims, node.attrs)
   return decode and node.op.decode or variant or node.op.template
 end
 

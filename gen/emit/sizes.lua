@@ -4,7 +4,7 @@ local sizes = {}
 
 -- The letters that C code uses, in the order in which they are declared. S, the rows of a cache, is only
 -- in samplers, which are always specialised.
-local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "KV", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
+local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "KV", "W", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
 
 -- text(letter, size) for each letter of d.
 local function list(d, text)
@@ -25,12 +25,13 @@ function sizes.argument(d)
   return ("&(struct sizes){%s}"):format(list(d, function(letter, size) return (".%s = %d"):format(letter, size) end))
 end
 
--- The members of struct sizes: KV only if a kernel has it.
+-- The members of struct sizes: KV and W only if a kernel has them.
 function sizes.members(kernels)
-  local words, grouped = {}, false
-  for _, k in ipairs(kernels) do grouped = grouped or k.d.KV ~= nil end
+  local words, there = {}, {}
+  for _, k in ipairs(kernels) do there.KV, there.W = there.KV or k.d.KV, there.W or k.d.W end
   for _, letter in ipairs(LETTERS) do
-    if letter ~= "S" and (letter ~= "KV" or grouped) then words[#words + 1] = letter end
+    local always = letter ~= "KV" and letter ~= "W" and letter ~= "S"
+    if always or there[letter] then words[#words + 1] = letter end
   end
   return table.concat(words, ", ")
 end

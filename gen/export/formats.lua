@@ -22,6 +22,8 @@ local GPT2_LACKS = {
   { "attn_scale", "embd", "a GPT-2 divides scores by the root of the head size" },
   { "lm_head_bias", true, "a GPT-2's head has no bias" },
   { "logit_softcap", OTHER, "a GPT-2's logits are not capped" },
+  { "attn_softcap", OTHER, "a GPT-2's scores are not capped" },
+  { "window", OTHER, "each layer of a GPT-2 sees all tokens before" },
   { "n_kv_head", OTHER, "each head of a GPT-2 has its own keys" },
   { "head_size", OTHER, "a GPT-2's heads are n_embd / n_head wide" },
   { "pos", OTHER, "a GPT-2's positions are a learned table" },

@@ -20,7 +20,7 @@
 --   template   { file, function }: templates/BACKEND/file.c and the function in it
 --   constants  function(d, attrs): a list of numbers, which the template writes as a table
 --   decode     the same, for the sampler's variant, if it has one
---   variant    function(target, d): the same, if it depends on the target; nil means `template`. Its `header` is
+--   variant    function(target, d, attrs): the same, if it depends on the target; nil means `template`. Its `header` is
 --              included in the kernel's file
 --   product    of a matrix product: the names of its operands' roles in the template
 --   common     a template function whose text kernels of the same sizes share
@@ -31,7 +31,7 @@
 --   state      function(d): the sizes of the memory that the op keeps from one call to the next; panel: how
 --              many of its rows lie side by side there
 --   gives_weights  the sampler's kernel also gets the memory for its attention weights, or NULL
---   workspace  on CUDA: function(d, target): floats of memory that the kernel needs while it runs
+--   workspace  on CUDA: function(d, target, attrs): floats of memory that the kernel needs while it runs
 --   betas      the accumulating outputs may have different first writers, so each has its own beta
 --              (gen/emit/call.lua)
 --   prologue   on CUDA: its first input's load takes pointwise ops (see gen/passes/fuse.lua)

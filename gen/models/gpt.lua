@@ -68,7 +68,8 @@ function gpt.forward(g, c, rows)
 
   local scale = 1 / math.sqrt(c.attn_scale == "head" and D or C)
   local function attention(qkv, name, block)
-    local attrs = { T = T, H = H, KV = KV ~= H and KV or nil, scale = scale }
+    local attrs = { T = T, H = H, KV = KV ~= H and KV or nil, scale = scale, window = c.windows[g.layer],
+      cap = c.attn_softcap }
     local gains = c.qk_norm == "gain" and
       { g:param(name("attn.q_norm.weight"), { D }, { init = "ones" }),
         g:param(name("attn.k_norm.weight"), { D }, { init = "ones" }) } or {}

@@ -4,8 +4,15 @@
 --
 -- With KV, neighbouring heads share their keys and values: of qkv (N, (H + 2 KV) D), H heads of queries, then KV of
 -- keys and KV of values, head h reads those of h / (H / KV). Without (0) each head has its own, and there is no KV.
+--
+-- With `window` = W, query t sees keys t - W ... t, W + 1 with itself, and blocks of keys outside are never touched;
+-- without (0) it sees all keys up to t, and there is no W. With `cap` (0: no), scores are cap * tanh(score / cap).
 local function check(d, attrs)
   d.H, d.T = attrs.H, attrs.T
+  if attrs.window > 0 then
+    if attrs.window >= attrs.T - 1 then return ("a window of %d holds all of T = %d"):format(attrs.window, attrs.T) end
+    d.W = attrs.window
+  end
   if attrs.KV > 0 then
     local heads = d.H + 2 * attrs.KV
     if d.H % attrs.KV ~= 0 then return ("KV = %d does not divide H = %d"):format(attrs.KV, d.H) end
@@ -21,26 +28,38 @@ local function check(d, attrs)
   return nil
 end
 
--- FLOP of one product over the causal half of the T x T square; there are two forward and five backward.
-local function half_square(d) return d.B * d.H * d.T * (d.T + 1) * d.D end
+-- FLOP of one product of the queries with the keys that each sees: the causal half of the T x T square, or the band
+-- of a window in it. There are two products forward and five backward.
+local function product(d)
+  local hidden = d.W and (d.T - d.W) * (d.T - d.W - 1) or 0 -- twice the pairs before the window
+  return d.B * d.H * (d.T * (d.T + 1) - hidden) * d.D
+end
+
+local function words(attrs)
+  local list = {}
+  if attrs.window > 0 then list[1] = "window" end
+  if attrs.cap > 0 then list[#list + 1] = ("capped%g"):format(attrs.cap) end
+  return list
+end
 
 -- Whether CUDA computes heads of this size on tensor cores (templates/cuda/attention.cu).
 local function on_tensor_cores(d) return d.D % 8 == 0 and d.D <= 128 end
 
--- Whether the config asks for Hopper's own kernels, and they support these heads: a size for tensor cores, no groups.
-local function on_hopper(target, d)
-  return target.attention == "hopper" and (d.D == 64 or d.D == 128) and not d.KV
+-- Whether the config asks for Hopper's own kernels, and they support this attention: a head's size for tensor cores, no
+-- groups, no window, no cap.
+local function on_hopper(target, d, attrs)
+  return target.attention == "hopper" and (d.D == 64 or d.D == 128) and not d.KV and not d.W and attrs.cap == 0
 end
 
 -- Which template: on CUDA, plain multiply-adds if tensor cores cannot be used, or Hopper's own kernels if they are
 -- asked for and support this head size.
 local function variant(pass)
-  return function(target, d)
+  return function(target, d, attrs)
     if target.backend ~= "cuda" then return nil end
     if target.elem == "f32" or not on_tensor_cores(d) then
       return { "attention_fma", "attention_fma" .. pass }
     end
-    return on_hopper(target, d) and { "attention_hopper", "attention_hopper" .. pass,
+    return on_hopper(target, d, attrs) and { "attention_hopper", "attention_hopper" .. pass,
       header = "runtime/kernel/hopper.cuh" } or nil
   end
 end
@@ -50,10 +69,10 @@ end
 -- for each multiprocessor or, with more than one group, for each group. Hopper's holds lse and delta, padded to whole
 -- tiles, and a dQ for each multiprocessor. Costs count tiles of 128 x 128 scores: a tile of keys costs one for each
 -- tile of queries that sees it, and half of one to start.
-local function workspace(d, target)
+local function workspace(d, target, attrs)
   local statistics = d.H * d.N
   if not on_tensor_cores(d) or target.elem == "f32" then return statistics, 1 end
-  if on_hopper(target, d) then
+  if on_hopper(target, d, attrs) then
     local rows = d.D == 64 and 128 or 64 -- of a tile
     local width = (d.T + rows - 1) // rows * rows
     local heads = d.B * d.H
@@ -62,6 +81,7 @@ local function workspace(d, target)
   -- A thread block takes the heads that share their keys and values, one after another, and keeps a dQ of each.
   local heads, tiles, share = d.B * (d.KV or d.H), (d.T + 127) // 128, d.KV and d.H // d.KV or 1
   local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64) * share
+  local seeing = d.W and (d.W + 127) // 128 + 1 or tiles -- tiles of queries that see a tile of keys, at most
   local groups, least = 1, math.huge
   for count = 1, tiles do
     local heaviest = 0
@@ -69,7 +89,7 @@ local function workspace(d, target)
       local cost = 0
       for round = 0, (tiles - 1) // count do
         local tile = round * count + (round % 2 == 0 and group or count - 1 - group)
-        if tile < tiles then cost = cost + share * (tiles - tile) + 0.5 end
+        if tile < tiles then cost = cost + share * math.min(seeing, tiles - tile) + 0.5 end
       end
       heaviest = math.max(heaviest, cost)
     end
@@ -84,16 +104,17 @@ local attention = {
   name = "attention",
   inputs = { { "qkv", "N E" } },
   outputs = { { "y", "N C" }, { "lse", "H N", optional = true, type = "f32" } },
-  attrs = { T = false, H = false, KV = 0, scale = false, site = 0 },
-  quiet = { KV = true },
+  attrs = { T = false, H = false, KV = 0, window = 0, cap = 0.0, scale = false, site = 0 },
+  quiet = { KV = true, window = true, cap = true },
+  words = words,
   derive = check,
   template = { "attention", "attention" },
   rounds = 1,
   variant = variant(""),
-  named_by = { "B", "T", "H", "D", "KV" },
+  named_by = { "B", "T", "H", "D", "KV", "W" },
   common = "heads",
   scratch = true,
-  flops = function(d) return 2 * half_square(d) end,
+  flops = function(d) return 2 * product(d) end,
 }
 
 function attention.backward(g, node, dy)
@@ -106,17 +127,18 @@ local attention_backward = {
   name = "attention_backward",
   inputs = { { "dy", "N C" }, { "qkv", "N E" }, { "y", "N C" }, { "lse", "H N" } },
   outputs = { { "dqkv", "N E" } },
-  attrs = { T = false, H = false, KV = 0, scale = false, site = 0 },
-  quiet = { KV = true },
+  attrs = { T = false, H = false, KV = 0, window = 0, cap = 0.0, scale = false, site = 0 },
+  quiet = { KV = true, window = true, cap = true },
+  words = words,
   derive = check,
   template = { "attention", "attention_backward" },
   rounds = 2,
   variant = variant("_backward"),
   workspace = workspace,
-  named_by = { "B", "T", "H", "D", "KV" },
+  named_by = { "B", "T", "H", "D", "KV", "W" },
   common = "heads",
   scratch = true,
-  flops = function(d) return 5 * half_square(d) end,
+  flops = function(d) return 5 * product(d) end,
 }
 
 -- attention_decode: the sampler's attention. Appends the rows' keys and values to the cache, two planes of (S, K), with
@@ -129,8 +151,9 @@ local attention_decode = {
   name = "attention_decode",
   inputs = { { "qkv", "N E" }, { "cache", "Two S K" } },
   outputs = { { "y", "N C" } },
-  attrs = { T = false, H = false, KV = 0, scale = false },
-  quiet = { KV = true },
+  attrs = { T = false, H = false, KV = 0, window = 0, cap = 0.0, scale = false },
+  quiet = { KV = true, window = true, cap = true },
+  words = words,
   derive = function(d, attrs)
     if d.S ~= cache_rows(attrs.T) then
       return ("the cache has %d rows; for T = %d it needs %d"):format(d.S, attrs.T, cache_rows(attrs.T))
@@ -140,13 +163,13 @@ local attention_decode = {
     return ("the cache has %d columns; the keys have %d"):format(d.K, wanted)
   end,
   template = { "attention_decode", "attention_decode" },
-  named_by = { "T", "H", "D", "KV" },
+  named_by = { "T", "H", "D", "KV", "W" },
   state = function(d) return { 2, cache_rows(d.T), d.K } end,
   panel = PANEL,
   decode_only = true,
   takes_pos = true,
   gives_weights = true,
-  flops = function(d) return 4 * d.N * d.T * d.C end,
+  flops = function(d) return 4 * d.N * (d.W and d.W + 1 or d.T) * d.C end,
 }
 
 return { attention, attention_backward, attention_decode }

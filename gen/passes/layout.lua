@@ -40,7 +40,7 @@ end
 -- Adds a tensor for the memory that a kernel needs while it runs.
 local function give_workspaces(g)
   for _, node in ipairs(g.nodes) do
-    local floats = node.op.workspace and node.op.workspace(layout.sizes(g.target, node), g.target)
+    local floats = node.op.workspace and node.op.workspace(layout.sizes(g.target, node), g.target, node.attrs)
     if floats and floats > 0 then
       node.workspace = g:tensor(node.inputs[1].called .. "." .. node.op.name .. ".workspace", { floats },
         { dense = true })

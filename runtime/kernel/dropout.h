@@ -75,24 +75,31 @@ VEC_INLINE vec dropout_mask(const struct dropout *d, uint32_t site, int64_t row,
 
 // Multiplies a transposed piece x (columns, VEC), rows `stride` apart, by its mask: lane l of x's
 // row j is column j of row `row` + l.
-VEC_INLINE void dropout_transposed(const struct dropout *d, uint32_t site, int64_t row, int chunks,
-                                   float *x, int stride, int columns) {
+VEC_INLINE void dropout_transposed_from(const struct dropout *d, uint32_t site, int64_t row,
+                                        int chunks, float *x, int stride, const int from,
+                                        int columns) {
     const uint32_t step = (uint32_t)chunks * DROPOUT_LANES;
-    for (int lane = 0; lane < columns; lane += lane % DROPOUT_CHUNK == DROPOUT_LANES - 1
-                                                   ? DROPOUT_CHUNK - DROPOUT_LANES + 1
-                                                   : 1) {
+    for (int lane = from / DROPOUT_CHUNK * DROPOUT_CHUNK; lane < columns;
+         lane +=
+         lane % DROPOUT_CHUNK == DROPOUT_LANES - 1 ? DROPOUT_CHUNK - DROPOUT_LANES + 1 : 1) {
         const uint32_t chunk = (uint32_t)(row * chunks + lane / DROPOUT_CHUNK);
         vec_uint words[2];
         dropout_bits(d, chunk * DROPOUT_LANES + (uint32_t)(lane % DROPOUT_CHUNK), step, site,
                      words);
         for (int quarter = 0; quarter < 4; quarter++) {
             const int j = lane + quarter * DROPOUT_LANES;
-            if (j < columns) {
+            if (j >= from && j < columns) {
                 float *at = x + (ptrdiff_t)j * stride;
                 vec_store(at, vec_load(at) * dropout_quarter(d, words, quarter));
             }
         }
     }
+}
+
+// The same for all columns.
+VEC_INLINE void dropout_transposed(const struct dropout *d, uint32_t site, int64_t row, int chunks,
+                                   float *x, int stride, int columns) {
+    dropout_transposed_from(d, site, row, chunks, x, stride, 0, columns);
 }
 
 #endif

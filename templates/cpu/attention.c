@@ -4,6 +4,10 @@
 //// copied are only the panels of queries, transposed, and rows whose width is no multiple of a
 //// vector. Tiles and vectors wholly above the diagonal are skipped. A head's rows are E_LD floats
 //// apart, so while one head is computed, the rows of the next are prefetched.
+////
+//// With a window W, a panel's keys begin at `from`, the tile in which its first query's window
+//// begins; what is masked between there and each query's window is 0. Scores lie where they would
+//// without a window.
 
 //// The sizes that forward and backward share, as Lua numbers for struct members and as a C enum
 //// for functions. WIDE: queries in a panel of scores; HEAD: columns in a panel of D; WHOLE: D
@@ -26,21 +30,41 @@
 // clang-format on
 //$ end
 
+//// A panel's first key, its keys as parameters and as arguments, and how many keys most panels have.
+//$ function keys_of(k)
+//$     if k.d.W then return "from", "from, int keys", "from, keys", "MIN(T, 2 * W)" end
+//$     return "0", "keys", "keys", "T"
+//$ end
+
 //// What forward and backward share: emitted once for each set of sizes.
 //$ function heads(k)
 //$ local T, _, wide, _, whole = numbers(k)
+//$ local from, keys = keys_of(k)
+//$ local begin = k.d.W and "begin" or "0"
 // Softmax numerators in place, for queries q..q+VEC: scores (keys, VEC) become
 // 2^(scale2 * score - less); masked keys become 0. Returns the sum for each query.
 APART vec $(k.common.weights)(float *scores, const int stride, float scale2, vec less, int q,
-                              int keys) {
+                              int $(keys)) {
+    //$ if k.d.W then
+    //$ sizes(k)
+    const int begin = int_max(from, q - W);
+    for (int j = from; j < begin; j++) {
+        vec_store(scores + j * stride, vec_splat(0.0f));
+    }
+    //$ end
     vec sum = vec_splat(0.0f);
     const int seen = int_min(keys, q + VEC);
-    for (int j = 0; j < seen; j++) {
+    for (int j = $(begin); j < seen; j++) {
         const vec score2 = vec_fma(vec_load(scores + j * stride), vec_splat(scale2), -less);
         vec weight = vec_exp2(score2);
         if (j > q) {
             weight = vec_select(vec_lanes() + q < j, vec_splat(0.0f), weight);
         }
+        //$ if k.d.W then
+        if (j < q + VEC - 1 - W) {
+            weight = vec_select(vec_lanes() + (q - W) > j, vec_splat(0.0f), weight);
+        }
+        //$ end
         vec_store(scores + j * stride, weight);
         sum += weight;
     }
@@ -50,6 +74,16 @@ APART vec $(k.common.weights)(float *scores, const int stride, float scale2, vec
     return sum;
 }
 
+//$ if k.node.attrs.cap > 0 then
+// Scores (keys, VEC) of queries q..q+VEC in place: as powers of 2, within the cap.
+APART void $(k.common.capped)(float *scores, const int stride, int q, int $(keys)) {
+    for (int j = $(from); j < int_min(keys, q + VEC); j++) {
+        float *at = scores + j * stride;
+        vec_store(at, softcap(vec_load(at) * $(k.attrs.scale), $(k.attrs.cap)) * 1.44269504f);
+    }
+}
+
+//$ end
 // Offset of work item `item`, a (batch, head), in an array (N, ..) whose rows are `stride` apart.
 VEC_INLINE size_t $(k.common.start)(int item, int stride) {
     //$ sizes(k)
@@ -100,7 +134,7 @@ static void $(k.common.prefetch)(struct $(k.common.next) *const next) {
 
 // A tile of transposed scores (keys, queries): to = x (rows i.., D) times panel (D, WIDE), whose
 // first query is q. Where `largest` is not NULL, it is raised to each query's largest unmasked
-// score; query q sees keys 0..q.
+// score; query q sees keys $(k.d.W and "q - W..q" or "0..q").
 VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const float *x,
                                    int x_stride, const float *panel, int q, int i, int p,
                                    const int rows, const int vecs, const int last) {
@@ -119,19 +153,25 @@ VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const fl
                 const vec_int hidden = vec_lanes() + (q + v * VEC) < i + r;
                 acc[r][v] = vec_select(hidden, vec_splat(-INFINITY), acc[r][v]);
             }
+            //$ if k.d.W then
+            if (i + r < q + v * VEC + VEC - 1 - W) {
+                const vec_int before = vec_lanes() + (q + v * VEC - W) > i + r;
+                acc[r][v] = vec_select(before, vec_splat(-INFINITY), acc[r][v]);
+            }
+            //$ end
             largest[v] = vec_max(acc[r][v], largest[v]);
         }
     }
 }
 
-// Scores (keys, WIDE) of keys 0..keys-1 and queries q..q+WIDE; `keys` is a multiple of TILE_ROWS or
+// Scores (keys, WIDE) of keys $(from)..keys-1 and queries q..q+WIDE; `keys` is a multiple of TILE_ROWS or
 // T. Of the two vectors of queries, the first is skipped for keys that all its queries mask, and
 // the second where it lies beyond T.
 static void $(k.common.panel)(float *to, int stride, vec *largest, const float *x, int x_stride,
-                              const float *panel, int q, int keys,
+                              const float *panel, int q, int $(keys),
                               struct $(k.common.next) *const next) {
     //$ sizes(k)
-    for (int i = 0; i < keys; i += TILE_ROWS) {
+    for (int i = $(from); i < keys; i += TILE_ROWS) {
         $(k.common.prefetch)(next);
         if (i < q + VEC && q + VEC < T) {
             TILE_CASES($(k.common.scores), i, 0, T, WIDE, 2, to, stride, largest, x, x_stride,
@@ -175,25 +215,35 @@ VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const flo
 
 // to (queries, D) = weights (queries, keys) x (T, WHOLE), for the panel of queries that begins at
 // q, rows times `scale` if not NULL. A tile of rows reads only keys up to its last query.
+//$ if k.d.W then
+// and from its first query's window on.
+//$ end
 static void $(k.common.mixes)(float *to, int to_stride, const float *scale, const float *weights,
                               int w_k, const float *x, int x_stride, int q,
                               struct $(k.common.next) *const next) {
     //$ sizes(k)
+    //$ local weights, values = k.d.W and "w" or "weights", k.d.W and "v" or "x"
     const int queries = int_min(WIDE, T - q);
     for (int i = 0; i < queries; i += TILE_ROWS) {
         $(k.common.prefetch)(next);
+        //$ if k.d.W then
+        const int first = int_max(0, q + i - W);
+        const int depth = q + int_min(queries, i + TILE_ROWS) - first;
+        const float *w = weights + (ptrdiff_t)first * w_k, *v = x + (size_t)first * x_stride;
+        //$ else
         const int depth = q + int_min(queries, i + TILE_ROWS);
+        //$ end
         for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
             //$ if k.specialise and T % wide == 0 then
             TILE_CASES($(k.common.mix), i, p, WIDE, D, HEAD / VEC, to, to_stride, true, scale,
-                       weights, 1, w_k, x, x_stride, depth);
+                       $(weights), 1, w_k, $(values), x_stride, depth);
             //$ else
             if (queries == WIDE) {
                 TILE_CASES($(k.common.mix), i, p, WIDE, D, HEAD / VEC, to, to_stride, true, scale,
-                           weights, 1, w_k, x, x_stride, depth);
+                           $(weights), 1, w_k, $(values), x_stride, depth);
             } else {
                 TILE_CASES($(k.common.mix), i, p, T % WIDE, D, HEAD / VEC, to, to_stride, true,
-                           scale, weights, 1, w_k, x, x_stride, depth);
+                           scale, $(weights), 1, w_k, $(values), x_stride, depth);
             }
             //$ end
         }
@@ -214,6 +264,8 @@ static void $(k.common.copy)(float *to, const float *x, int stride) {
 
 //$ function attention(k)
 //$ local T, D, wide, _, whole = numbers(k)
+//$ local _, _, keys, span = keys_of(k)
+//$ local cap = k.node.attrs.cap > 0
 //$ local value_ld = whole and "WHOLE" or "E_LD"
 struct $(k.part.scratch) {
     float q[$(D * wide)];      // (D, WIDE)
@@ -227,9 +279,11 @@ struct $(k.part.scratch) {
 $(k.sign("static void", k.name)) {
     //$ sizes(k)
     // Rows to prefetch per tile: T over the number of tiles, which is half of backward's.
-    enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, T + 3 * WIDE) };
+    enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, $(span) + 3 * WIDE) };
     struct $(k.part.scratch) *s = scratch;
+    //$ if not cap then
     const float scale2 = $(k.attrs.scale) * 1.44269504f; // scale / ln 2
+    //$ end
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
@@ -252,13 +306,23 @@ $(k.sign("static void", k.name)) {
         for (int q = 0; q < T; q += WIDE) {
             const int queries = int_min(WIDE, T - q);
             const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
+            //$ if k.d.W then
+            const int from = int_max(0, q - W) / TILE_ROWS * TILE_ROWS;
+            //$ end
             vec largest[2] = {vec_splat(-INFINITY), vec_splat(-INFINITY)};
             pack_transposed(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
-            $(k.common.panel)(s->scores, WIDE, largest, key, E_LD, s->q, q, keys, &next);
+            $(k.common.panel)(s->scores, WIDE, largest, key, E_LD, s->q, q, $(keys), &next);
             for (int c = 0; c < queries; c += VEC) {
                 float *scores = s->scores + c;
+                //$ if cap then
+                $(k.common.capped)(scores, WIDE, q + c, $(keys));
+                const vec most = softcap(largest[c / VEC] * $(k.attrs.scale), $(k.attrs.cap));
+                const vec largest2 = most * 1.44269504f;
+                const vec sum = $(k.common.weights)(scores, WIDE, 1.0f, largest2, q + c, $(keys));
+                //$ else
                 const vec largest2 = largest[c / VEC] * scale2;
-                const vec sum = $(k.common.weights)(scores, WIDE, scale2, largest2, q + c, keys);
+                const vec sum = $(k.common.weights)(scores, WIDE, scale2, largest2, q + c, $(keys));
+                //$ end
                 vec_store(s->scale + c, 1.0f / sum);
                 //$ if k.uses.lse then
                 vec_store_n(lse + (size_t)(item % H) * N + item / H * T + q + c,
@@ -266,8 +330,13 @@ $(k.sign("static void", k.name)) {
                             int_min(VEC, queries - c));
                 //$ end
                 //$ if k.uses.dropout then
+                //$ if k.d.W then
+                dropout_transposed_from(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
+                                        scores, WIDE, from, keys);
+                //$ else
                 dropout_transposed(&drop, site, (int64_t)item * T + q + c, DROPOUT_CHUNKS(T),
                                    scores, WIDE, keys);
+                //$ end
                 //$ end
             }
             $(k.common.mixes)
@@ -279,9 +348,16 @@ $(k.sign("static void", k.name)) {
 
 //// With P = softmax(scale Q K^T), Y = P V:
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
-//// Dropout's mask M multiplies P in Y and dV, and dP.
+//// Dropout's mask M multiplies P in Y and dV, and dP. With a cap, dS is multiplied by its slope.
 //$ function attention_backward(k)
 //$ local T, D, wide, block, whole = numbers(k)
+//$ local _, _, keys, span = keys_of(k)
+//$ local cap, first_key = k.node.attrs.cap > 0, k.d.W and "first_key" or "0"
+//$ local begin, until_ = "0", "last"
+//$ if k.d.W then
+//$ keys = "first_key, keys"
+//$ begin, until_ = "int_max(0, first - W) / TILE_ROWS * TILE_ROWS", "int_min(last, j + TILE_ROWS + W)"
+//$ end
 //$ local qk_ld, dy_ld = whole and "WHOLE" or "E_LD", whole and "WHOLE" or "C_LD"
 //$ local stride = ((block * wide + 15) // 16 | 1) * 16
 struct $(k.part.scratch) {
@@ -297,9 +373,13 @@ $(k.sign("static void", k.name)) {
     // STRIDE is an odd number of cache lines, so that rows spread over the sets of the cache. EACH:
     // rows to prefetch per tile; a head has about T / TILE_ROWS * (T + 3 WIDE) / WIDE tiles.
     enum { BLOCK = $(block) * WIDE, STRIDE = $(stride) };
-    enum { EACH = DIVIDE_UP(WIDE * TILE_ROWS, T + 3 * WIDE) };
+    enum { EACH = DIVIDE_UP(WIDE * TILE_ROWS, $(span) + 3 * WIDE) };
     struct $(k.part.scratch) *s = scratch;
+    //$ if cap then
+    const float scale = $(k.attrs.scale);
+    //$ else
     const float scale = $(k.attrs.scale), scale2 = scale * 1.44269504f; // scale / ln 2
+    //$ end
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
@@ -343,11 +423,14 @@ $(k.sign("static void", k.name)) {
             for (int q = first; q < last; q += WIDE) {
                 const int queries = int_min(WIDE, T - q);
                 const int keys = int_min(T, DIVIDE_UP(q + WIDE, TILE_ROWS) * TILE_ROWS);
+                //$ if k.d.W then
+                const int first_key = int_max(0, q - W) / TILE_ROWS * TILE_ROWS;
+                //$ end
                 float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
                 pack_transposed(s->q, WIDE, query + (size_t)q * $(qk_ld), $(qk_ld), D, queries);
                 pack_transposed(s->dy, WIDE, dyh + (size_t)q * $(dy_ld), $(dy_ld), D, queries);
-                $(k.common.panel)(weights, STRIDE, NULL, key, $(qk_ld), s->q, q, keys, &next);
-                $(k.common.panel)(dscores, STRIDE, NULL, value, E_LD, s->dy, q, keys, &next);
+                $(k.common.panel)(weights, STRIDE, NULL, key, $(qk_ld), s->q, q, $(keys), &next);
+                $(k.common.panel)(dscores, STRIDE, NULL, value, E_LD, s->dy, q, $(keys), &next);
                 pack_transposed(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
                 for (int c = 0; c < queries; c += VEC) {
                     const int from = q + c, rows = int_min(VEC, queries - c);
@@ -357,19 +440,44 @@ $(k.sign("static void", k.name)) {
                         delta = vec_fma(vec_load(s->dy + d), vec_load(s->q + d), delta);
                     }
                     //$ if k.uses.dropout then
+                    //$ if k.d.W then
+                    dropout_transposed_from(&drop, site, (int64_t)item * T + from,
+                                            DROPOUT_CHUNKS(T), dscores + c, STRIDE, $(keys));
+                    //$ else
                     dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
                                        dscores + c, STRIDE, keys);
                     //$ end
-                    $(k.common.weights)(weights + c, STRIDE, scale2, lse2, from, keys);
-                    for (int j = 0; j < keys; j++) {
+                    //$ end
+                    //$ if cap then
+                    for (int j = $(first_key); j < int_min(keys, from + VEC); j++) {
+                        float *at_j = weights + c + j * STRIDE, *d_at_j = dscores + c + j * STRIDE;
+                        const vec tanh = vec_tanh(vec_load(at_j) * (scale / $(k.attrs.cap)));
+                        const vec slope = scale * (1.0f - tanh * tanh);
+                        vec_store(at_j, tanh * ($(k.attrs.cap) * 1.44269504f));
+                        vec_store(d_at_j, (vec_load(d_at_j) - delta) * slope);
+                    }
+                    $(k.common.weights)(weights + c, STRIDE, 1.0f, lse2, from, $(keys));
+                    //$ else
+                    $(k.common.weights)(weights + c, STRIDE, scale2, lse2, from, $(keys));
+                    //$ end
+                    for (int j = $(first_key); j < keys; j++) {
                         const vec weight = vec_load(weights + c + j * STRIDE);
                         float *at_j = dscores + c + j * STRIDE; // undefined where masked
+                        //$ if cap then
+                        const vec dscore = weight * vec_load(at_j);
+                        //$ else
                         const vec dscore = weight * ((vec_load(at_j) - delta) * scale);
+                        //$ end
                         vec_store(at_j, j < from + VEC ? dscore : vec_splat(0.0f));
                     }
                     //$ if k.uses.dropout then
+                    //$ if k.d.W then
+                    dropout_transposed_from(&drop, site, (int64_t)item * T + from,
+                                            DROPOUT_CHUNKS(T), weights + c, STRIDE, $(keys));
+                    //$ else
                     dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
                                        weights + c, STRIDE, keys);
+                    //$ end
                     //$ end
                 }
                 $(k.common.mixes)
@@ -377,8 +485,11 @@ $(k.sign("static void", k.name)) {
             }
             // dK and dV of key j sum over queries j and later: keys of this block begin their sums
             // here, and earlier keys add to theirs.
-            for (int j = 0; j < last; j += TILE_ROWS) {
-                const int from = int_max(first, j), depth = last - from;
+            //$ if k.d.W then
+            // The queries end where windows no longer reach the tile of keys.
+            //$ end
+            for (int j = $(begin); j < last; j += TILE_ROWS) {
+                const int from = int_max(first, j), depth = $(until_) - from;
                 //$ if k.d.KV then
                 const bool begins = j >= first && item % (H / KV) == 0; // else the head before did
                 //$ else

@@ -5,8 +5,10 @@
 //// a row's largest score so far and `total` the sum of exp(score - largest), by which y is divided
 //// at the end. One thread computes a whole head. The cache holds all keys, in transposed panels
 //// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D), or KV heads of both. S is larger than
-//// T, since tiles read beyond the last value.
+//// T, since tiles read beyond the last value. With a window W, panels of keys before the first row's
+//// window are not read.
 //$ function attention_decode(k)
+//$ local begin = k.d.W and "begin" or "0"
 $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
     enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = $(k.op.panel) };
     enum { DEPTH = D < (int)PRODUCT_DEPTH ? (int)D : (int)PRODUCT_DEPTH };
@@ -22,7 +24,10 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
         largest[r] = -INFINITY;
         total[r] = 0.0f;
     }
-    for (int j = 0; j < pos + rows; j += KEYS) {
+    //$ if k.d.W then
+    const int begin = int_max(0, pos - W) / WIDTH * WIDTH; // the first row's window
+    //$ end
+    for (int j = $(begin); j < pos + rows; j += KEYS) {
         const int count = int_min(KEYS, pos + rows - j);
         for (int d = 0; d < D; d += DEPTH) {
             const int depth = int_min(DEPTH, D - d);
@@ -40,6 +45,16 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
             float *w = weights + r * KEYS;
             const int seen = int_max(0, int_min(count, pos + r + 1 - j));
             const int end = DIVIDE_UP(count, VEC) * VEC;
+            //$ if k.node.attrs.cap > 0 then
+            for (int i = 0; i < end; i += VEC) {
+                vec_store(w + i, softcap(vec_load(w + i), $(k.attrs.cap)));
+            }
+            //$ end
+            //$ if k.d.W then
+            for (int i = 0; i < int_min(count, pos + r - W - j); i++) {
+                w[i] = -INFINITY;
+            }
+            //$ end
             for (int i = seen; i < end; i++) {
                 w[i] = -INFINITY;
             }
@@ -55,7 +70,7 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
                 vec_store(w + i, e);
                 sum += e;
             }
-            shrink[r] = j > 0 ? expf(before - largest[r]) : 0.0f;
+            shrink[r] = j > $(begin) ? expf(before - largest[r]) : 0.0f;
             total[r] = total[r] * shrink[r] + vec_sum(sum);
         }
         const bool last = j + count == pos + rows;
@@ -67,7 +82,7 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
                 for (int i = d; i < int_min(d + COLS, D); i += VEC) {
                     float *to = y + (size_t)r * C + h * D;
                     vec value = vec_load(sums + r * COLS + i - d);
-                    if (j > 0) {
+                    if (j > $(begin)) {
                         value = vec_fma(row_load(to, i, D), vec_splat(shrink[r]), value);
                     }
                     row_store(to, i, D, value * scale);
@@ -87,14 +102,21 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, cons
         const float *q = qkv + (size_t)r * E + h * D;
         float *row = weights + ((size_t)h * tokens + (pos + r)) * tokens;
         double largest = -INFINITY, total = 0.0;
+        //$ if k.d.W then
+        const int first = int_max(0, pos + r - W);
+        memset(row, 0, (size_t)first * sizeof *row);
+        //$ end
         for (int pass = 0; pass < 2; pass++) {
-            for (int j = 0; j <= pos + r; j++) {
+            for (int j = $(k.d.W and "first" or "0"); j <= pos + r; j++) {
                 const float *key = keys + (size_t)j / WIDTH * D * WIDTH + j % WIDTH;
                 double score = 0.0;
                 for (int d = 0; d < D; d++) {
                     score += (double)q[d] * key[(size_t)d * WIDTH];
                 }
                 score *= $(k.attrs.scale);
+                //$ if k.node.attrs.cap > 0 then
+                score = $(k.attrs.cap) * tanh(score / $(k.attrs.cap));
+                //$ end
                 if (pass == 1) {
                     row[j] = (float)(exp(score - largest) / total);
                 } else if (score > largest) {

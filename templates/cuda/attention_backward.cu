@@ -2,7 +2,7 @@
 ////
 //// With P = softmax(scale Q K^T), Y = P V:
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
-//// Dropout's mask M multiplies P in Y and dV, and dP.
+//// Dropout's mask M multiplies P in Y and dV, and dP. With a cap, dS is multiplied by its slope.
 ////
 //// A block owns a (batch, head), or a group of its keys. It holds K and V of 128 keys and visits
 //// the queries that see them, of all heads that share them. dK and dV accumulate in registers, dQ
@@ -17,6 +17,9 @@
 ////       dS^T to shared memory; barrier
 ////       dK += dS^T Q
 ////       dQ_i += dS K                                       (16, D / 2) a warp
+////
+//// With a window W, the queries end with the one that is W behind the last key, and dQ of a block of
+//// queries begins with the keys in which its first query's window begins.
 ////
 //// S^T has a row for each key. A warp's 16 keys are four neighbours, and those 16, 32 and 48
 //// further: a draw of dropout's bits decides keys l, 16 + l, 32 + l and 48 + l, of which two lanes
@@ -33,7 +36,7 @@
 //// registers of every GPU from sm_80 on.
 //$ function backward_sizes(k)
 // clang-format off
-//$     local floats, groups = k.op.workspace(k.d, k.target)
+//$     local floats, groups = k.op.workspace(k.d, k.target, k.node.attrs)
     //$ sizes(k)
     [[maybe_unused]] constexpr int QUERIES = D <= 64 ? 64 : 32, KEYS = 128, THREADS = 256;
     [[maybe_unused]] constexpr int BLOCKS = (T + QUERIES - 1) / QUERIES;
@@ -63,9 +66,10 @@
 //$ end
 
 //$ function attention_backward(k)
-//$ local _, groups = k.op.workspace(k.d, k.target)
+//$ local _, groups = k.op.workspace(k.d, k.target, k.node.attrs)
 //$ local heads, asked, loop = "H", "int query, int stage", nil
-//$ loop = "int query = key, stage = 0; query < T; query += QUERIES, stage ^= 1"
+//$ local last, cap = k.d.W and "end" or "T", k.node.attrs.cap > 0
+//$ loop = ("int query = key, stage = 0; query < %s; query += QUERIES, stage ^= 1"):format(last)
 //$ if k.d.KV then
 //$     heads, asked = "KV", "int h, int query, int stage"
 //$     loop = "int turn = 0, stage = 0; turn < SHARE * count; turn++, stage ^= 1"
@@ -105,7 +109,11 @@ DEVICE float $(k.part.statistic)(const float *lse, const float *delta, int query
 
 $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
     //$ backward_sizes(k)
+    //$ if cap then
+    constexpr float SCALE = $(k.attrs.scale), CAP = $(k.attrs.cap);
+    //$ else
     constexpr float SCALE = $(k.attrs.scale), RATE = SCALE * LOG2_E;
+    //$ end
     const float *delta = workspace + DELTA;
     (void)y; // used in delta only
     // Where the tiles begin: K, V, the stages of Q and of dY, dS.
@@ -166,6 +174,12 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
             if (key >= T) {
                 continue;
             }
+            //$ if k.d.W then
+            const int end = key + KEYS + W < T ? key + KEYS + W : T; // of queries that see a key
+            // The keys before, of this block or group; -1: none.
+            const int turn_before = round % 2 ? group : GROUPS - 1 - group;
+            const int before = round > 0 ? (round - 1) * GROUPS + turn_before : -1;
+            //$ end
             block_sync(); // no thread still reads the previous keys' tiles
             //$ if k.d.KV then
             const elem *keys = qkv + at_k + (size_t)key * E_LD;
@@ -190,7 +204,7 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
 
             //$ if k.d.KV then
             // The queries of one head that has these keys, then those of the next.
-            const int count = (T - key + QUERIES - 1) / QUERIES;
+            const int count = ($(last) - key + QUERIES - 1) / QUERIES;
             //$ end
             for ($(loop)) {
                 cp_async_wait<0>();
@@ -214,7 +228,7 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                 //$ else
                 const int after = query + QUERIES;
                 float next = 0.0f; // statistic of the next queries
-                if (after < T) {
+                if (after < $(last)) {
                     load_queries(after, stage ^ 1);
                     cp_async_commit();
                     next = $(k.part.statistic)(lse + at_rows, delta + at_rows, after);
@@ -224,7 +238,12 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                 const int ds_tile = OWN_DS ? DS : dys; // (KEYS, QUERIES)
                 const float *stats = statistics + stage * 2 * QUERIES;
                 // Whether these queries see any key of the warp's half of the keys.
+                //$ if k.d.W then
+                const int half = key + warp / 4 * 64;
+                const bool live = half < after && half + 63 >= query - W;
+                //$ else
                 const bool live = key + warp / 4 * 64 < after;
+                //$ end
 
                 uint32_t ds_left[QUERIES / 16][4];
                 if (live) {
@@ -252,7 +271,11 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                         }
                     }
 
+                    //$ if k.d.W then
+                    const bool diagonal = query < key + KEYS || key < after - 1 - W;
+                    //$ else
                     const bool diagonal = query < key + KEYS;
+                    //$ end
 #pragma unroll
                     for (int n = 0; n < QUERIES / 8; n++) {
                         //$ if k.uses.dropout then
@@ -271,9 +294,19 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
 #pragma unroll
                         for (int i = 0; i < 4; i++) {
                             const int column = 8 * n + 2 * t + i % 2;
+                            //$ if cap then
+                            const float tanh = tanh_fast(s[n][i] * (SCALE / CAP));
+                            float p = exp2_fast(tanh * (CAP * LOG2_E) - stats[column]);
+                            //$ else
                             float p = exp2_fast(s[n][i] * RATE - stats[column]);
+                            //$ end
                             if (diagonal) {
+                                //$ if k.d.W then
+                                const int distance = query + column - (key + mine[i / 2]);
+                                p = distance >= 0 && distance <= W ? p : 0.0f;
+                                //$ else
                                 p = key + mine[i / 2] <= query + column ? p : 0.0f;
+                                //$ end
                             }
                             //$ if k.uses.dropout then
                             const bool keep =
@@ -284,6 +317,9 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                             s[n][i] = p;
                             //$ end
                             ds[n][i] = p * (ds[n][i] - stats[QUERIES + column]);
+                            //$ if cap then
+                            ds[n][i] *= 1.0f - tanh * tanh;
+                            //$ end
                         }
                     }
 #pragma unroll
@@ -327,7 +363,10 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                                    ((query / QUERIES * 8 + warp) * PAIRS * WARP + lane) * VEC;
                 //$ end
                 float dq[2 * PAIRS][4] = {};
-                if (round > 0) {
+                //$ if k.d.W then
+                const int first_seen = query > W ? (query - W) / KEYS : 0; // tile of keys
+                //$ end
+                if ($(k.d.W and "before >= first_seen" or "round > 0")) {
 #pragma unroll
                     for (int p = 0; p < PAIRS; p++) {
                         const struct vec before = vec_load(sum + p * WARP * VEC);
@@ -351,9 +390,12 @@ $(k.sign_part("KERNEL_BLOCKS(256, 1)", k.part.main)) {
                     }
                 }
                 const int depth = after - key <= 64 ? 64 : KEYS; // keys that are seen
+                //$ if k.d.W then
+                const int from = key + 63 < query - W ? 64 : 0;
+                //$ end
 #pragma unroll
                 for (int j = 0; j < KEYS; j += 16) {
-                    if (j < depth) {
+                    if ($(k.d.W and "j >= from && j < depth" or "j < depth")) {
                         uint32_t a[4], r[4];
                         ldmatrix_x4_trans(a, ds_place(ds_tile + ds_left_at, j, 0));
 #pragma unroll
@@ -418,7 +460,20 @@ KERNEL(256) $(k.part.sum)(elem *dqkv, const float *workspace) {
         workspace + (size_t)item * SLOT + ((size_t)(block * 8 + warp) * PAIRS * WARP + lane) * VEC;
     //$ end
     float dq[2 * PAIRS][4] = {};
+    //$ if k.d.W then
+    const int first_seen = query > W ? (query - W) / KEYS : 0; // tile of keys
+    //$ end
     for (int group = 0; group < (seen < GROUPS ? seen : GROUPS); group++) {
+        //$ if k.d.W then
+        bool added = false; // whether a tile of keys that these queries see is the group's
+        for (int round = first_seen / GROUPS; round * GROUPS < seen; round++) {
+            const int tile = round * GROUPS + (round % 2 ? GROUPS - 1 - group : group);
+            added = added || (tile >= first_seen && tile < seen);
+        }
+        if (!added) {
+            continue;
+        }
+        //$ end
 #pragma unroll
         for (int p = 0; p < PAIRS; p++) {
             const struct vec part =

@@ -109,6 +109,9 @@ DEVICE float $(k.common.row)(float value, bool sum) {
 //// memory: 16 multiply-adds for two reads of 16 bytes.
 //$ function attention_fma(k)
 //$ local keys, width = of_keys(k)
+//$ local cap, begin = k.node.attrs.cap > 0, k.d.W and "begin" or "0"
+//$ -- A row may see no key of a tile: then its largest score stays finite.
+//$ local none = k.d.W and "-1e30f" or "-INFINITY"
 $(k.sign("KERNEL(256)", k.name)) {
     //$ sizes(k)
     SHARED(float, tiles, [TILE * STRIDE]);   // (2, DEPTH, TILE) of Q and K, then (TILE, TILE) of V
@@ -128,9 +131,12 @@ $(k.sign("KERNEL(256)", k.name)) {
     float acc[4][4] = {}, highest[4], total[4] = {};
 #pragma unroll
     for (int i = 0; i < 4; i++) {
-        highest[i] = -INFINITY;
+        highest[i] = $(none);
     }
-    for (int key = 0; key < T && key <= first; key += TILE) {
+    //$ if k.d.W then
+    const int begin = first > W ? (first - W) / TILE * TILE : 0; // the first query's window
+    //$ end
+    for (int key = $(begin); key < T && key <= first; key += TILE) {
         const elem *queries = q + (size_t)first * E_LD, *keys = $(keys) + (size_t)key * E_LD;
         float s[4][4];
         $(k.common.scores)(s, tiles, queries, E_LD, T - first, keys, T - key);
@@ -140,7 +146,16 @@ $(k.sign("KERNEL(256)", k.name)) {
             float high = -INFINITY;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
+                //$ if cap then
+                s[i][j] = tanh_fast(s[i][j] * ($(k.attrs.scale) / $(k.attrs.cap))) *
+                          ($(k.attrs.cap) / $(k.attrs.scale));
+                //$ end
+                //$ if k.d.W then
+                const int distance = query - (key + x_part + 16 * j);
+                s[i][j] = distance >= 0 && distance <= W ? s[i][j] : -INFINITY;
+                //$ else
                 s[i][j] = key + x_part + 16 * j <= query ? s[i][j] : -INFINITY;
+                //$ end
                 high = fmaxf(high, s[i][j]);
             }
             high = fmaxf(highest[i], $(k.common.row)(high, false));
@@ -202,9 +217,9 @@ $(k.sign_launch()) {
 
 //// With P = softmax(scale Q K^T), Y = P V:
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - rowsum(dY Y)) scale,  dQ = dS K,  dK = dS^T Q.
-//// Dropout's mask M multiplies P in Y and dV, and dP. One kernel's blocks own queries and compute
-//// dQ; another's own keys and compute dK and dV. So scores are computed twice, 7 products instead
-//// of 5, but no two blocks add to the same element.
+//// Dropout's mask M multiplies P in Y and dV, and dP; the cap's slope multiplies dS. One kernel's
+//// blocks own queries and compute dQ; another's own keys and compute dK and dV. So scores are
+//// computed twice, 7 products instead of 5, but no two blocks add to the same element.
 //$ function attention_fma_backward(k)
 //$ local keys, width = of_keys(k)
 // delta (H, N) = rowsum(dY Y): a warp for each row of a head.
@@ -249,9 +264,19 @@ DEVICE void $(k.part.scores)(float (&p)[4][4], float (&ds)[4][4], float *tiles, 
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             const int column = key + x_part + 16 * j;
+            //$ if k.d.W then
+            const bool seen = column <= query && column >= query - W && query < T;
+            //$ else
             const bool seen = column <= query && query < T;
+            //$ end
+            //$ if k.node.attrs.cap > 0 then
+            const float tanh = tanh_fast(p[i][j] * ($(k.attrs.scale) / $(k.attrs.cap)));
+            const float weight =
+                seen ? exp2_fast((tanh * $(k.attrs.cap) - log_sum) * LOG2_E) : 0.0f;
+            //$ else
             const float weight =
                 seen ? exp2_fast((p[i][j] * $(k.attrs.scale) - log_sum) * LOG2_E) : 0.0f;
+            //$ end
             //$ if k.uses.dropout then
             const float mask = dropout_quarter(&drop, bits, j);
             p[i][j] = weight * mask;
@@ -259,6 +284,9 @@ DEVICE void $(k.part.scores)(float (&p)[4][4], float (&ds)[4][4], float *tiles, 
             //$ else
             p[i][j] = weight;
             ds[i][j] = weight * (ds[i][j] - mean);
+            //$ end
+            //$ if k.node.attrs.cap > 0 then
+            ds[i][j] *= 1.0f - tanh * tanh;
             //$ end
         }
     }
@@ -299,7 +327,10 @@ $(k.sign_part("KERNEL(256)", k.part.queries)) {
     const elem *k = qkv + (size_t)b * T * E_LD + (H + h / SHARE) * D; // that it shares
     //$ end
     float acc[4][4] = {};
-    for (int key = 0; key < T && key <= first; key += TILE) {
+    //$ if k.d.W then
+    const int begin = first > W ? (first - W) / TILE * TILE : 0; // the first query's window
+    //$ end
+    for (int key = $(k.d.W and "begin" or "0"); key < T && key <= first; key += TILE) {
         const elem *keys = $(keys) + (size_t)key * E_LD;
         float p[4][4], ds[4][4];
         // clang-format off
@@ -329,16 +360,23 @@ $(k.sign_part(k.uses.dropout and "KERNEL_BLOCKS(256, 1)" or "KERNEL(256)", k.par
     SHARED(float, tiles, [TILE * STRIDE]);
     SHARED(float, weights, [TILE * STRIDE]); // (queries, keys)
     const int y_part = threadIdx.x / 16, x_part = threadIdx.x % 16;
-    //$ local loop = "int first = key; first < T; first += TILE"
+    //$ local last = k.d.W and "end" or "T"
+    //$ local loop = ("int first = key; first < %s; first += TILE"):format(last)
     //$ if k.d.KV then
     //$ loop = "int turn = 0; turn < SHARE * count; turn++"
     const int slice = blockIdx.x % SLICES, unit = blockIdx.x / SLICES % (B * KV);
     const int key = (int)blockIdx.x / (SLICES * B * KV) * TILE;
-    const int b = unit / KV, kv = unit % KV, count = (T - key + TILE - 1) / TILE;
+    //$ if k.d.W then
+    const int end = key + TILE + W < T ? key + TILE + W : T; // of queries that see a key
+    //$ end
+    const int b = unit / KV, kv = unit % KV, count = ($(last) - key + TILE - 1) / TILE;
     const elem *k = qkv + (size_t)b * T * E_LD + (H + kv) * D;
     //$ else
     const int slice = blockIdx.x % SLICES, item = blockIdx.x / SLICES % (B * H);
     const int key = (int)blockIdx.x / (SLICES * B * H) * TILE;
+    //$ if k.d.W then
+    const int end = key + TILE + W < T ? key + TILE + W : T; // of queries that see a key
+    //$ end
     const int b = item / H, h = item % H;
     const elem *q = qkv + (size_t)b * T * E_LD + h * D;
     const elem *dyh = dy + (size_t)b * T * C_LD + h * D;

@@ -19,11 +19,14 @@
 //// K and V from L2 for each 128 queries. Limited by tensor cores, then by exponentials: one for 2
 //// D multiply-adds, on units that do 16 a cycle. An online softmax: a row keeps its largest score
 //// m and the sum l of exp(s - m) so far; when a block of keys raises m, l and the row of Y are
-//// multiplied by exp(m_before - m).
+//// multiplied by exp(m_before - m). With a window W, a block begins at the tile that has its first
+//// query's first key, so that its work is that of W + 128 keys.
 //$ function attention(k)
 //$ local held = k.uses.dropout and 32 or 64
 //$ -- Where the head's keys begin, and how many columns its values are further.
 //$ local keys, width = k.d.KV and "k" or "q + C", k.d.KV and "KV * D" or "C"
+//$ local cap, begin = k.node.attrs.cap > 0, k.d.W and "begin" or "0"
+//$ local edge = "key + KEYS - 1 > row" .. (k.d.W and " || key < row + 31 - W" or "")
 $(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
     //$ forward_sizes(k)
     constexpr float RATE = $(k.attrs.scale) * LOG2_E;        // scores to powers of 2
@@ -56,7 +59,10 @@ $(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
     };
     $(k.common.load)<QUERIES, THREADS>(tiles, q + (size_t)first * E_LD, E_LD, T - first);
     cp_async_commit();
-    load_keys(0, 0);
+    //$ if k.d.W then
+    const int begin = first > W ? (first - W) / KEYS * KEYS : 0; // the first query's window
+    //$ end
+    load_keys($(begin), 0);
     cp_async_commit();
     //$ if k.uses.dropout then
     const struct dropout drop = dropout_make(state);
@@ -78,17 +84,29 @@ $(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
     float highest[2][2] = {{-INFINITY, -INFINITY}, {-INFINITY, -INFINITY}}; // of rows g, g + 8
     float total[2][2] = {};                                                 // this lane's columns
 
+    //$ if k.d.W then
+    for (int m = 0; m < 2; m++) {
+        highest[m][0] = highest[m][1] = -1e30f; // finite, since a row may see no key of a tile
+    }
+    //$ end
+
     const int end = first + QUERIES < T ? first + QUERIES : T;
-    for (int key = 0, stage = 0; key < end; key += KEYS, stage ^= 1) {
+    for (int key = $(begin), stage = 0; key < end; key += KEYS, stage ^= 1) {
         cp_async_wait<0>();
         block_sync();
         if (key + KEYS < end) {
             load_keys(key + KEYS, stage ^ 1);
             cp_async_commit();
         }
+        //$ if k.d.W then
+        if (key > row + 31 || row >= T || key + KEYS - 1 < row - W) {
+            continue; // all masked for this warp's queries
+        }
+        //$ else
         if (key > row + 31 || row >= T) {
             continue; // all masked for this warp's queries
         }
+        //$ end
         const int keys = K + stage * KEYS * ROW + k_at, values = V + stage * KEYS * ROW + v_at;
         //$ if k.uses.dropout then
 
@@ -137,7 +155,20 @@ $(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
             }
         }
 
-        if (key + KEYS - 1 > row) { // on the diagonal
+        //$ if cap then
+#pragma unroll
+        for (int m = 0; m < 2; m++) {
+#pragma unroll
+            for (int n = 0; n < KEYS / 8; n++) {
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    s[m][n][i] = tanh_fast(s[m][n][i] * ($(k.attrs.scale) / $(k.attrs.cap))) *
+                                 ($(k.attrs.cap) / $(k.attrs.scale));
+                }
+            }
+        }
+        //$ end
+        if ($(edge)) { // on the diagonal
 #pragma unroll
             for (int m = 0; m < 2; m++) {
 #pragma unroll
@@ -145,7 +176,12 @@ $(k.sign("KERNEL_BLOCKS(128, 2)", k.name)) {
 #pragma unroll
                     for (int i = 0; i < 4; i++) {
                         const int query = row + 16 * m + g + i / 2 * 8;
+                        //$ if k.d.W then
+                        const int column = key + 8 * n + 2 * t + i % 2;
+                        const bool seen = column <= query && column >= query - W;
+                        //$ else
                         const bool seen = key + 8 * n + 2 * t + i % 2 <= query;
+                        //$ end
                         s[m][n][i] = seen ? s[m][n][i] : -INFINITY;
                     }
                 }

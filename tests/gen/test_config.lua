@@ -99,6 +99,7 @@ check.test("defaults are nanoGPT's", function()
     rope_scaling = "none", rope_factor = 8.0, rope_low_freq_factor = 1.0, rope_high_freq_factor = 4.0,
     rope_original_context = 8192, rope_sign = 1,
     qk_norm = "none", qk_norm_at = "before", attn_bias = "as bias", mlp_bias = "as bias", logit_softcap = 0.0,
+    attn_softcap = 0.0, window = "L", window_size = 0,
     name = "x",
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
@@ -195,6 +196,25 @@ check.test("a size that follows from others is not said twice", function()
   check.equal(other.kv_heads, 2)
 end)
 
+check.test("windows of layers", function()
+  local base = "return { n_layer = 6, block_size = 9 }"
+  local function windows(...)
+    local c = load_text(base, ...)
+    return table.concat(c.windows, " ", 0, 5) .. " " .. c.window .. " " .. c.window_size .. " " .. c.attended
+  end
+  check.equal(windows(), "0 0 0 0 0 0 L 0 54")
+  check.equal(windows("window=SSL", "window_size=3"), "3 3 0 3 3 0 SSL 3 34")
+  check.equal(windows("window=S", "window_size=7"), "7 7 7 7 7 0 S 7 49", "the last layer sees all")
+  -- What hides nothing is no other model.
+  check.equal(windows("window=S", "window_size=8"), "0 0 0 0 0 0 L 0 54")
+  check.equal(windows("window_size=3"), "0 0 0 0 0 0 L 0 54")
+  check.equal(windows("window=LLLLLS", "window_size=3"), "0 0 0 0 0 0 L 0 54")
+  check.raises(function() load_text(base, "window=SL") end, 64, "SET: window = SL has S, but there is no window_size;")
+  for _, wrong in ipairs({ "s", "SSXL", "" }) do
+    check.raises(function() load_text(base, "window=" .. wrong) end, 64, "window")
+  end
+end)
+
 check.test("sizes of heads that do not go together", function()
   check.raises(function() load_text("return { n_head = 4, n_kv_head = 3 }") end, 64,
     "n_kv_head = 3 does not divide n_head = 4$")
@@ -278,6 +298,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "pos=rope rope_scaling=llama3 rope_low_freq_factor=2", "pos=rope rope_scaling=llama3 rope_high_freq_factor=5",
     "pos=rope rope_scaling=llama3 rope_original_context=99", "attn_bias=true", "mlp_bias=true", "qk_norm=plain",
     "qk_norm=gain", "pos=rope qk_norm=gain qk_norm_at=after", "logit_softcap=15",
+    "attn_softcap=15", "window=SL window_size=1", "window=SL window_size=2",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}

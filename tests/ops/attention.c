@@ -19,20 +19,22 @@ double softmax(double *y, const double *x, int count) {
     return largest + log(sum);
 }
 
-// y (D) of query q over keys and values 0 .. i, each `stride` apart; returns the log of the sum of
-// exponentials. row: the query's number among those of all heads and batches, for dropout.
+// y (D) of query q over keys and values 0 .. i, or the window's, each `stride` apart; returns the
+// log of the sum of exponentials. row: the query's number among those of all heads and batches, for
+// dropout.
 static double attend(const struct op *op, double *y, const double *q, const double *keys,
                      const double *values, int stride, int i, int64_t row) {
-    const int D = op->d.D, T = op->d.T;
+    const int D = op->d.D, T = op->d.T, first = op->d.W && i > op->d.W ? i - op->d.W : 0;
     double *weights = calloc((size_t)T, sizeof *weights);
-    for (int j = 0; j <= i; j++) {
+    for (int j = first; j <= i; j++) {
         for (int d = 0; d < D; d++) {
             weights[j] += q[d] * keys[j * stride + d] * op->scale;
         }
+        weights[j] = op->cap > 0 ? op->cap * tanh(weights[j] / op->cap) : weights[j];
     }
-    const double lse = softmax(weights, weights, i + 1);
+    const double lse = softmax(weights + first, weights + first, i + 1 - first);
     memset(y, 0, (size_t)D * sizeof *y);
-    for (int j = 0; j <= i; j++) {
+    for (int j = first; j <= i; j++) {
         const double weight = weights[j] * (op->site ? dropout_factor(op, row, T, j) : 1);
         for (int d = 0; d < D; d++) {
             y[d] += weight * values[j * stride + d];

@@ -33,7 +33,7 @@ local verify = require("gen.ir.verify")
 
 -- Attributes, in harness.h's order.
 local NUMBERS = { "scale", "eps", "theta", "cap", "factor", "low", "high", "original", "sign" }
-local DIMS = { "N", "B", "T", "C", "H", "KV", "D", "E", "O", "V", "P", "S" }
+local DIMS = { "N", "B", "T", "C", "H", "KV", "W", "D", "E", "O", "V", "P", "S" }
 
 -- ---- one case: a graph, its forward pass for the reference, and its kernels -----------------------
 

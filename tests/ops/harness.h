@@ -23,7 +23,7 @@ struct settings {
 // ---- references ---------------------------------------------------------------------------------
 
 struct dims {
-    int N, B, T, C, H, KV, D, E, O, V, P, S;
+    int N, B, T, C, H, KV, W, D, E, O, V, P, S;
 };
 
 // One op, in doubles, integers too. in and out are in the op's order (gen/ops/NAME.lua), NULL where

@@ -40,6 +40,10 @@ DEFAULTS = {
     "rope_sign": 1,
     "qk_norm": "none",
     "qk_norm_at": "before",
+    "attn_softcap": 0.0,
+    "logit_softcap": 0.0,
+    "window": "L",
+    "window_size": 0,
 }
 
 
@@ -48,6 +52,18 @@ def norm(config):
     if config["norm"] == "rmsnorm":
         return nn.RMSNorm(width, eps=eps)
     return nn.LayerNorm(width, eps=eps, bias=config["bias"])
+
+
+def softcap(x, cap):
+    return cap * torch.tanh(x / cap) if cap else x
+
+
+def window_of(config, layer):
+    """How many tokens before its own a token sees in a layer; None: all. The last layer sees all."""
+    pattern = config["window"]
+    if layer == config["n_layer"] - 1 or pattern[layer % len(pattern)] == "L":
+        return None
+    return config["window_size"]
 
 
 def rope_rates(config, D):
@@ -77,13 +93,14 @@ def rotate(x, rates):  # (B, H, T, D)
 
 
 class Attention(nn.Module):
-    def __init__(self, config):
+    def __init__(self, config, layer):
         super().__init__()
         width = config["n_embd"]
         self.heads = config["n_head"]
         self.kv_heads = config.get("n_kv_head") or self.heads
         self.size = config.get("head_size") or width // self.heads
         self.rates = rope_rates(config, self.size) if config["pos"] == "rope" else None
+        self.window, self.cap = window_of(config, layer), config["attn_softcap"]
         per = {"head": self.size, "embd": width}[config["attn_scale"]]
         self.scale = 1.0 / math.sqrt(per)
         columns = (self.heads + 2 * self.kv_heads) * self.size
@@ -110,10 +127,12 @@ class Attention(nn.Module):
             q, k = self.q_norm(q), self.k_norm(k)
         shared = self.heads // self.kv_heads  # neighbouring heads that have the same keys
         k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
-        scores = (q @ k.transpose(2, 3)) * self.scale  # (B, H, T, T)
-        future = torch.ones(T, T, dtype=torch.bool).triu(1)
+        scores = softcap((q @ k.transpose(2, 3)) * self.scale, self.cap)  # (B, H, T, T)
+        hidden = torch.ones(T, T, dtype=torch.bool).triu(1)
+        if self.window is not None:
+            hidden |= torch.ones(T, T, dtype=torch.bool).tril(-self.window - 1)
         wide = torch.promote_types(scores.dtype, torch.float32)  # as autocast has it on a GPU
-        weights = scores.masked_fill(future, -math.inf).softmax(dim=3, dtype=wide)
+        weights = scores.masked_fill(hidden, -math.inf).softmax(dim=3, dtype=wide)
         self.weights = weights.detach()
         return self.c_proj((weights @ v).transpose(1, 2).reshape(B, T, -1))
 
@@ -136,10 +155,10 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config):
+    def __init__(self, config, layer):
         super().__init__()
         self.ln_1 = norm(config)
-        self.attn = Attention(config)
+        self.attn = Attention(config, layer)
         self.ln_2 = norm(config)
         self.mlp = MLP(config)
 
@@ -155,9 +174,10 @@ class GPT(nn.Module):
         parts = {"wte": nn.Embedding(V, C)}
         if config["pos"] == "learned":
             parts["wpe"] = nn.Embedding(config["block_size"], C)
-        parts["h"] = nn.ModuleList(Block(config) for _ in range(config["n_layer"]))
+        parts["h"] = nn.ModuleList(Block(config, layer) for layer in range(config["n_layer"]))
         parts["ln_f"] = norm(config)
         self.transformer = nn.ModuleDict(parts)
+        self.cap = config["logit_softcap"]
         self.lm_head = nn.Linear(C, V, bias=config["lm_head_bias"])
         if config["tie_weights"]:
             self.lm_head.weight = self.transformer.wte.weight
@@ -169,7 +189,7 @@ class GPT(nn.Module):
             x = x + self.transformer.wpe(positions)
         for block in self.transformer.h:
             x = block(x)
-        return self.lm_head(self.transformer.ln_f(x))
+        return softcap(self.lm_head(self.transformer.ln_f(x)), self.cap)
 
 
 class Bigram(nn.Module):
