@@ -105,7 +105,10 @@ struct $(k.common.next) {
     int each, row;
 };
 
-static void $(k.common.prefetch)(struct $(k.common.next) *const next) {
+//$ -- A name with a window and a cap leaves the line no room.
+//$ local gap = (k.d.W or k.node.attrs.cap > 0) and "\n    " or ""
+//$ local next = gap .. "struct " .. k.common.next .. " *const next"
+static void $(k.common.prefetch)($(next)) {
     //$ sizes(k)
     for (const int end = int_min(T, next->row + next->each); next->row < end; next->row++) {
         for (int d = 0; d < D; d += PREFETCH_LINE) {
@@ -356,7 +359,8 @@ $(k.sign("static void", k.name)) {
 //$ local begin, until_ = "0", "last"
 //$ if k.d.W then
 //$ keys = "first_key, keys"
-//$ begin, until_ = "int_max(0, first - W) / TILE_ROWS * TILE_ROWS", "int_min(last, j + TILE_ROWS + W)"
+//$ begin = "int_max(0, first - W) / TILE_ROWS * TILE_ROWS"
+//$ until_ = "int_min(last, j + TILE_ROWS + W)"
 //$ end
 //$ local qk_ld, dy_ld = whole and "WHOLE" or "E_LD", whole and "WHOLE" or "C_LD"
 //$ local stride = ((block * wide + 15) // 16 | 1) * 16

@@ -5,8 +5,8 @@
 //// a row's largest score so far and `total` the sum of exp(score - largest), by which y is divided
 //// at the end. One thread computes a whole head. The cache holds all keys, in transposed panels
 //// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D), or KV heads of both. S is larger than
-//// T, since tiles read beyond the last value. With a window W, panels of keys before the first row's
-//// window are not read.
+//// T, since tiles read beyond the last value. With a window W, panels of keys before the first
+//// row's window are not read.
 //$ function attention_decode(k)
 //$ local begin = k.d.W and "begin" or "0"
 $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {

@@ -18,8 +18,8 @@
 ////       dK += dS^T Q
 ////       dQ_i += dS K                                       (16, D / 2) a warp
 ////
-//// With a window W, the queries end with the one that is W behind the last key, and dQ of a block of
-//// queries begins with the keys in which its first query's window begins.
+//// With a window W, the queries end with the one that is W behind the last key, and dQ of a block
+//// of queries begins with the keys in which its first query's window begins.
 ////
 //// S^T has a row for each key. A warp's 16 keys are four neighbours, and those 16, 32 and 48
 //// further: a draw of dropout's bits decides keys l, 16 + l, 32 + l and 48 + l, of which two lanes
