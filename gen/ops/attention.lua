@@ -37,8 +37,8 @@ end
 
 local function words(attrs)
   local list = {}
-  if attrs.window > 0 then list[1] = "window" end
-  if attrs.cap > 0 then list[#list + 1] = ("capped%g"):format(attrs.cap) end
+  if attrs.window > 0 then list[1] = "w" end
+  if attrs.cap > 0 then list[#list + 1] = ("cap%g"):format(attrs.cap) end
   return list
 end
 

@@ -30,7 +30,7 @@
 // clang-format on
 //$ end
 
-//// A panel's first key, its keys as parameters and as arguments, and how many keys most panels have.
+//// A panel's first key, its keys as parameters and as arguments, and how many most panels have.
 //$ function keys_of(k)
 //$     if k.d.W then return "from", "from, int keys", "from, keys", "MIN(T, 2 * W)" end
 //$     return "0", "keys", "keys", "T"
@@ -167,7 +167,10 @@ VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const fl
     }
 }
 
-// Scores (keys, WIDE) of keys $(from)..keys-1 and queries q..q+WIDE; `keys` is a multiple of TILE_ROWS or
+//$ if k.d.W then
+// `from` is a multiple of TILE_ROWS in place of the 0 here:
+//$ end
+// Scores (keys, WIDE) of keys 0..keys-1 and queries q..q+WIDE; `keys` is a multiple of TILE_ROWS or
 // T. Of the two vectors of queries, the first is skipped for keys that all its queries mask, and
 // the second where it lies beyond T.
 static void $(k.common.panel)(float *to, int stride, vec *largest, const float *x, int x_stride,
