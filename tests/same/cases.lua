@@ -70,12 +70,6 @@ cases.list = {
   { name = "constant", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, schedule = "constant",
     cuda = false },
 
-  -- Windows, shorter than a tile and over several, and capped scores.
-  { name = "windows", n_layer = 3, n_head = 4, n_kv_head = 2, n_embd = 24, block_size = 70, batch_size = 2,
-    window = "SL", window_size = 5, attn_softcap = 3.0, logit_softcap = 4.0, pos = "rope", dropout = 0.1 },
-  { name = "wide_windows", n_layer = 2, n_head = 2, n_embd = 32, block_size = 150, batch_size = 1, window = "S",
-    window_size = 65, cuda = { dtype = "float32" } },
-
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
     decay_params = "all", grad_clip = 0, cuda = { dtype = "float32" } },
