@@ -9,9 +9,11 @@ model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
-# One static file. musl-gcc does not search /usr/include, where the two header libraries are.
+# One static file, and a small one: no tables for unwinding, which nothing here reads, and what a program does once is
+# not unrolled. musl-gcc does not search /usr/include, where the two header libraries are.
 override CC := musl-gcc
-cc_flags += -static -ffunction-sections -fdata-sections -Ibuild/include/musl
+cc_flags += -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -Ibuild/include/musl
+$(runtime)/programs/%.o: cc_flags += -Os
 endif
 defaults := $(bin)/defaults.o
 strict := $(if $(WERROR),tests/strict.sh )

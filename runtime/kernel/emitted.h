@@ -174,6 +174,8 @@ struct sampler {
     void *block;     // the allocation that memory is aligned in
     float *logits;   // (V)
     int32_t *window; // (T), the tokens whose keys and values are in the cache
+    int used;        // so many of them
+    bool *seen;      // (V), the tokens of the whole text so far
     int vocab_size;  // the tokenizer's: ids from here to V are padding and never chosen
     int threads;
     struct sampler_team *team; // NULL with one thread

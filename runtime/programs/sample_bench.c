@@ -236,7 +236,7 @@ static void bench_make_read_set(struct sample_bench *b) {
 
 // Called after each token: ends the slot after some milliseconds, and then measures a read. The
 // first token of a text is not counted, since its time includes the prompt's.
-static void bench_token(void *context, int32_t id) {
+static bool bench_token(void *context, int32_t id) {
     (void)id;
     struct sample_bench *b = context;
     const double now = time_now();
@@ -252,6 +252,7 @@ static void bench_token(void *context, int32_t id) {
         b->slot_tokens = 0;
         b->last_token = time_now();
     }
+    return true;
 }
 
 static const struct sampling BENCH_SAMPLING = {
@@ -268,9 +269,10 @@ static void bench_decode(struct sample_bench *b, const int32_t *ids, double seco
     }
 }
 
-static void bench_note(void *context, int32_t id) {
+static bool bench_note(void *context, int32_t id) {
     (void)id;
     *(double *)context = time_now();
+    return true;
 }
 
 static void bench_prefill(struct sample_bench *b, const int32_t *ids, double seconds) {

@@ -3,28 +3,6 @@
 #include "runtime/sample/sample.h"
 
 #include <stdlib.h>
-#include <string.h>
-
-// Writes a token as a JSON string: characters as they are, other bytes as <0xE2>.
-static void attention_write_token(FILE *out, const char *bytes, size_t length) {
-    enum { SHOWN = 6 }; // characters of <0xE2>
-    char *text = allocate(SHOWN * length + 1, 1, "a token");
-    size_t used = 0;
-    for (size_t at = 0; at < length;) {
-        uint32_t codepoint;
-        int taken = utf8_decode((const unsigned char *)bytes + at, length - at, &codepoint);
-        if (taken > 0) {
-            memcpy(text + used, bytes + at, (size_t)taken);
-            used += (size_t)taken;
-            at += (size_t)taken;
-        } else {
-            used += (size_t)snprintf(text + used, SHOWN + 1, "<0x%02X>", (unsigned char)bytes[at]);
-            at++;
-        }
-    }
-    json_write_string(out, text, used);
-    free(text);
-}
 
 static void attention_write_weights(FILE *out, const float *weights, int count) {
     for (int l = 0; l < sampler_info.n_layer; l++) {
@@ -66,10 +44,8 @@ void attention_write(const char *path, struct sampler *s, const struct tokenizer
     }
     fputs("],\n\"tokens\":", out);
     for (int i = 0; i < count; i++) {
-        size_t bytes_length;
-        const char *bytes = tokenizer_decode(tokenizer, ids[i], &bytes_length);
         fputs(i ? "," : "[", out);
-        attention_write_token(out, bytes, bytes_length);
+        token_write_json(out, tokenizer, ids[i]);
     }
     fprintf(out, "],\n\"n_layer\":%d,\"n_head\":%d,\"n_tokens\":%d,\n\"attention\":[",
             sampler_info.n_layer, sampler_info.n_head, count);

@@ -1,5 +1,6 @@
-// choose.c: from logits to a token: temperature, top_k, top_p and the draw, in that order, as in
-// nanoGPT. In place and without sorting, since a vocabulary may have 50,000 entries.
+// choose.c: from logits to a token: temperature, top_k, top_p, min_p and the draw, in that order,
+// as in nanoGPT and transformers. In place and without sorting, since a vocabulary may have 50,000
+// entries.
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -139,6 +140,15 @@ static void choose_top_p(float *logits, int V, float largest, double temperature
     }
 }
 
+// Keeps the tokens that are at least min_p times as likely as the likeliest one.
+static void choose_min_p(float *logits, int V, float largest, double temperature, double min_p) {
+    for (int v = 0; v < V; v++) {
+        if (choose_weigh(logits[v], largest, temperature) < min_p) {
+            logits[v] = -INFINITY;
+        }
+    }
+}
+
 int sampler_choose(float *logits, int vocab_size, const struct sampling *sampling, uint64_t draw) {
     const int V = vocab_size;
     const float largest = choose_clean(logits, V);
@@ -153,6 +163,9 @@ int sampler_choose(float *logits, int vocab_size, const struct sampling *samplin
     }
     if (sampling->top_p < 1) {
         choose_top_p(logits, V, largest, temperature, sampling->top_p);
+    }
+    if (sampling->min_p > 0) {
+        choose_min_p(logits, V, largest, temperature, sampling->min_p);
     }
 
     double total = 0;

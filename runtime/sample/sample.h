@@ -21,19 +21,32 @@ void sampler_create(struct sampler *s, int threads);
 void sampler_destroy(struct sampler *s);
 
 struct sampling {
-    double temperature; // 0 is greedy
-    int top_k;          // 0 is off
-    double top_p;       // 1 is off
+    double repetition_penalty; // 0 and 1 are off
+    double temperature;        // 0 is greedy
+    int top_k;                 // 0 is off
+    double top_p;              // 1 is off
+    double min_p;              // 0 is off
     uint64_t seed;
-    bool (*stop)(void); // called after each token: true stops; may be NULL
+    // Sees the logits (V) of each token before it is chosen, as the model gave them; may be NULL.
+    void (*look)(void *context, const float *logits);
 };
 // Generates max_new_tokens after ids (count >= 1) as nanoGPT's generate does: the context is
 // cropped to the last block_size tokens, and recomputed whenever it slides. Calls emit(context, id)
-// for each. Token i is drawn with number i of the sample's own random stream, so that samples are
-// independent. False if a logit is not finite, so that there is no next token.
+// for each, which returns whether to go on. Token i is drawn with number i of the sample's own
+// random stream, so that samples are independent. False if a logit is not finite, so that there is
+// no next token.
 bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
-                      void (*emit)(void *context, int32_t id), void *context);
+                      bool (*emit)(void *context, int32_t id), void *context);
+
+// The parts of it. A new text: s has no context.
+void sampler_begin(struct sampler *s);
+// Takes ids (count >= 1) in behind what s has, and leaves the last one's logits in s->logits.
+void sampler_take(struct sampler *s, const int32_t *ids, int64_t count);
+// Takes ids in, and then generates as above. The last token emitted is not taken in.
+bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+                      const struct sampling *sampling, uint32_t sample,
+                      bool (*emit)(void *context, int32_t id), void *context);
 
 // Runs ids (1..block_size of them) through the model and writes the attention weights (L, H, count,
 // count), whose last two axes are queries and keys. Entries above the diagonal are not written.
@@ -44,6 +57,44 @@ void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *
 // Chooses a token from logits (V), which it overwrites, with the random bits `draw`. Of equal
 // logits the lower id comes first; a NaN is never chosen.
 int sampler_choose(float *logits, int vocab_size, const struct sampling *sampling, uint64_t draw);
+
+// ---- repeat.c: what was said is less likely -----------------------------------------------------
+
+// Divides the positive logits (V) of the tokens that were seen by the penalty, and multiplies the
+// others by it.
+void sampler_penalise(float *logits, const bool *seen, int vocab_size, double penalty);
+
+// ---- logprobs.c: how likely tokens are ----------------------------------------------------------
+
+// The logarithm of the sum of exp(logit): a token's log probability is its logit less this.
+double logprobs_total(const float *logits, int vocab_size);
+// Writes the ids of the `wanted` largest logits, the largest first, the lower id first of equal
+// ones. Returns how many there are.
+int logprobs_top(const float *logits, int vocab_size, int wanted, int32_t *ids);
+
+// ---- stops.c: the texts that end an answer ------------------------------------------------------
+
+enum { STOPS_MOST = 16, STOPS_LENGTH = 256 }; // how many; bytes of each
+// Finds them in text that comes in pieces of any size. Starts as {.text, .count}; the texts are
+// valid UTF-8 of 1 to STOPS_LENGTH bytes.
+struct stops {
+    const char *const *text;
+    int count;
+    bool met;                // one has come: the answer ends before it
+    char held[STOPS_LENGTH]; // the end of what came, while it may be the beginning of one
+    size_t length;
+};
+// Copies what is known to be outside of a stop text to out, which has room for length +
+// STOPS_LENGTH bytes, and returns how much that is. The stop text that is complete first counts,
+// the longest if several end at once. After that nothing more is copied.
+size_t stops_pass(struct stops *stops, const char *bytes, size_t length, char *out);
+// What is still held at the end of a text in which no stop text came. It is held no longer.
+size_t stops_rest(struct stops *stops, char *out);
+
+// ---- token_json.c: a token as JSON --------------------------------------------------------------
+
+// Writes its bytes as a JSON string: characters as they are, other bytes as <0xE2>.
+void token_write_json(FILE *out, const struct tokenizer *tokenizer, int32_t id);
 
 // ---- open.c: opening a checkpoint for sampling --------------------------------------------------
 

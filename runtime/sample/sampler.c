@@ -180,6 +180,7 @@ void sampler_create(struct sampler *s, int threads) {
                              sizeof *s->memory),
         .logits = sampler_allocate((size_t)sampler_info.vocab_size, sizeof *s->logits),
         .window = sampler_allocate((size_t)sampler_info.block_size, sizeof *s->window),
+        .seen = sampler_allocate((size_t)sampler_info.vocab_size, sizeof *s->seen),
         .vocab_size = sampler_info.vocab_size,
         .threads = 1,
     };
@@ -209,22 +210,49 @@ void sampler_destroy(struct sampler *s) {
     free(s->block);
     free(s->logits);
     free(s->window);
+    free(s->seen);
     *s = (struct sampler){0};
 }
 
-// Fills the KV cache with the window's first `count` tokens; leaves the last one's logits.
-static void sampler_fill(struct sampler *s, int count) {
-    for (int pos = 0; pos < count; pos += sampler_info.max_rows) {
-        int rows = count - pos < sampler_info.max_rows ? count - pos : sampler_info.max_rows;
+// Fills the KV cache with the window's tokens from `pos` on; leaves the last one's logits.
+static void sampler_fill(struct sampler *s, int pos) {
+    for (; pos < s->used; pos += sampler_info.max_rows) {
+        int left = s->used - pos;
+        int rows = left < sampler_info.max_rows ? left : sampler_info.max_rows;
         sampler_run(s, s->window + pos, rows, pos);
     }
 }
 
+void sampler_begin(struct sampler *s) {
+    s->used = 0;
+    memset(s->seen, 0, (size_t)sampler_info.vocab_size * sizeof *s->seen);
+}
+
+void sampler_take(struct sampler *s, const int32_t *ids, int64_t count) {
+    const int T = sampler_info.block_size;
+    for (int64_t i = 0; i < count; i++) {
+        s->seen[ids[i]] = true;
+    }
+    int from = s->used; // the tokens before it stay as they are in the cache
+    if (count > T - s->used) {
+        // The window slides: every token's position changes, so recompute the KV cache.
+        const int kept = count < T ? T - (int)count : 0, taken = T - kept;
+        memmove(s->window, s->window + s->used - kept, (size_t)kept * sizeof *s->window);
+        ids += count - taken;
+        count = taken;
+        s->used = kept;
+        from = 0;
+    }
+    memcpy(s->window + s->used, ids, (size_t)count * sizeof *ids);
+    s->used += (int)count;
+    sampler_fill(s, from);
+}
+
 void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights) {
-    memcpy(s->window, ids, (size_t)count * sizeof *ids);
     s->weights = weights;
     s->weights_tokens = count;
-    sampler_fill(s, count);
+    sampler_begin(s);
+    sampler_take(s, ids, count);
     s->weights = NULL;
 }
 
@@ -233,36 +261,31 @@ float *sampler_layer_weights(const struct sampler *s, int layer) {
     return s->weights ? s->weights + (size_t)layer * (size_t)sampler_info.n_head * square : NULL;
 }
 
-bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
-                      void (*emit)(void *context, int32_t id), void *context) {
-    const int T = sampler_info.block_size;
-    if (max_new_tokens <= 0) {
-        return true;
-    }
-    int used = count < T ? (int)count : T; // tokens in the window
-    memcpy(s->window, ids + count - used, (size_t)used * sizeof *ids);
-    sampler_fill(s, used);
-
-    for (int64_t i = 0;; i++) {
+                      bool (*emit)(void *context, int32_t id), void *context) {
+    int32_t id;
+    for (int64_t i = 0; i < max_new_tokens; i++, ids = &id, count = 1) {
+        sampler_take(s, ids, count);
         if (!floats_are_finite(s->logits, s->vocab_size)) {
             return false;
         }
-        uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, (uint32_t)i);
-        int32_t id = sampler_choose(s->logits, s->vocab_size, sampling, draw);
-        emit(context, id);
-        if (i + 1 == max_new_tokens || (sampling->stop && sampling->stop())) {
-            return true;
+        if (sampling->look) {
+            sampling->look(context, s->logits);
         }
-        if (used < T) {
-            s->window[used] = id;
-            sampler_run(s, s->window + used, 1, used);
-            used++;
-        } else {
-            // The window slides: every token's position changes, so recompute the KV cache.
-            memmove(s->window, s->window + 1, (size_t)(T - 1) * sizeof *s->window);
-            s->window[T - 1] = id;
-            sampler_fill(s, T);
+        sampler_penalise(s->logits, s->seen, s->vocab_size, sampling->repetition_penalty);
+        uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, (uint32_t)i);
+        id = sampler_choose(s->logits, s->vocab_size, sampling, draw);
+        if (!emit(context, id)) {
+            break;
         }
     }
+    return true;
+}
+
+bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+                      const struct sampling *sampling, uint32_t sample,
+                      bool (*emit)(void *context, int32_t id), void *context) {
+    sampler_begin(s);
+    return sampler_continue(s, ids, count, max_new_tokens, sampling, sample, emit, context);
 }

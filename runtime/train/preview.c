@@ -13,12 +13,13 @@ struct preview {
     FILE *out;
 };
 
-static void preview_emit(void *context, int32_t id) {
+static bool preview_emit(void *context, int32_t id) {
     struct preview *preview = context;
     size_t length;
     const char *bytes = tokenizer_decode(preview->tokenizer, id, &length);
     char text[3 * (TOKENIZER_TOKEN_MAX + 1)];
     fwrite(text, 1, utf8_mend(&preview->mend, bytes, length, text), preview->out);
+    return !stop_asked();
 }
 
 // Points the sampler's weights at the trainer's tensors.
@@ -52,7 +53,7 @@ char *preview_text(const struct model *m, const struct model_info *info,
     }
     int32_t start = tokenizer_start(tokenizer);
     struct sampling sampling = {
-        .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed, .stop = stop_asked};
+        .temperature = 0.8, .top_k = PREVIEW_TOP_K, .top_p = 1, .seed = seed};
     char rest[3];
     if (!sampler_generate(&s, &start, 1, PREVIEW_TOKENS, &sampling, (uint32_t)iter, preview_emit,
                           &preview)) {

@@ -67,10 +67,11 @@ struct sequence {
     int count;
 };
 
-static inline void sequence_append(void *context, int32_t id) {
+static inline bool sequence_append(void *context, int32_t id) {
     struct sequence *text = context;
     ck_assert_int_lt(text->count, 256);
     text->ids[text->count++] = id;
+    return true;
 }
 
 // nanoGPT's generate: crop, a full forward pass, choose, append.

@@ -179,11 +179,101 @@ START_TEST(test_choose_as_by_sorting) {
 }
 END_TEST
 
+// The probabilities that sampler_choose draws from, by what it leaves of the logits.
+static void left_probabilities(float *logits, int V, double temperature, double *p) {
+    double largest = -INFINITY, total = 0;
+    for (int v = 0; v < V; v++) {
+        largest = logits[v] > largest ? logits[v] : largest;
+    }
+    for (int v = 0; v < V; v++) {
+        total += p[v] = logits[v] == -INFINITY ? 0 : exp((logits[v] - largest) / temperature);
+    }
+    for (int v = 0; v < V; v++) {
+        p[v] /= total;
+    }
+}
+
+// Penalty, temperature, top_k, top_p, min_p and log probabilities are transformers'.
+START_TEST(test_choose_as_transformers) {
+    enum { V = 12, IDS = 7 };
+    FILE *file = fopen("tests/runtime/choose_cases.txt", "r");
+    ck_assert_ptr_nonnull(file);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(fscanf(file, "#%*[^\n]\n"), 0);
+    }
+    struct sampling sampling = {0};
+    int cases = 0;
+    while (fscanf(file, "%lf %lf %d %lf %lf", &sampling.repetition_penalty, &sampling.temperature,
+                  &sampling.top_k, &sampling.top_p, &sampling.min_p) == 5) {
+        bool seen[V] = {false};
+        float logits[V];
+        double logprob, wanted, p[V];
+        for (int i = 0, id; i < IDS; i++) {
+            ck_assert_int_eq(fscanf(file, "%d", &id), 1);
+            seen[id] = true;
+        }
+        for (int v = 0; v < V; v++) {
+            ck_assert_int_eq(fscanf(file, "%f", &logits[v]), 1);
+        }
+        const double total = logprobs_total(logits, V);
+        for (int v = 0; v < V; v++) {
+            ck_assert_int_eq(fscanf(file, "%lf", &logprob), 1);
+            ck_assert_double_le(fabs(logits[v] - total - logprob), 1e-6);
+        }
+        sampler_penalise(logits, seen, V, sampling.repetition_penalty);
+        sampler_choose(logits, V, &sampling, 0);
+        left_probabilities(logits, V, sampling.temperature, p);
+        for (int v = 0; v < V; v++) {
+            ck_assert_int_eq(fscanf(file, "%lf", &wanted), 1);
+            ck_assert_msg(fabs(p[v] - wanted) < 1e-6 && (p[v] == 0) == (wanted == 0),
+                          "case %d, token %d: %g and %g", cases, v, p[v], wanted);
+        }
+        cases++;
+    }
+    ck_assert_int_eq(cases, 16);
+    fclose(file);
+}
+END_TEST
+
+START_TEST(test_choose_min_p) {
+    const float falling[] = {-100, logf(2), logf(5), logf(3)}; // 0, 0.4, 1, 0.6 of the largest
+    struct sampling sampling = {.temperature = 1, .top_p = 1};
+    const struct {
+        double min_p;
+        unsigned kept;
+    } cases[] = {{0.39, 0x0e}, {0.41, 0x0c}, {0.61, 0x04}, {1, 0x04}, {0, 0x0e}};
+    for (int i = 0; i < 5; i++) {
+        unsigned seen = 0;
+        sampling.min_p = cases[i].min_p;
+        for (uint32_t n = 0; n < 2000; n++) {
+            float copy[4];
+            memcpy(copy, falling, sizeof copy);
+            seen |= 1u << sampler_choose(copy, 4, &sampling, test_bits(0, n));
+        }
+        ck_assert_uint_eq(seen, cases[i].kept);
+    }
+}
+END_TEST
+
+START_TEST(test_logprobs_top) {
+    const float logits[] = {1, 3, -2, 3, 2.5f, 7, -9};
+    int32_t ids[8];
+    ck_assert_int_eq(logprobs_top(logits, 7, 0, ids), 0);
+    const int32_t wanted[] = {5, 1, 3, 4, 0, 2, 6}; // the lower id of equal ones first
+    for (int n = 1; n <= 8; n++) {
+        ck_assert_int_eq(logprobs_top(logits, 7, n, ids), n < 7 ? n : 7);
+        ck_assert_mem_eq(ids, wanted, (size_t)(n < 7 ? n : 7) * sizeof *ids);
+    }
+    ck_assert_double_eq_tol(logprobs_total((float[]){-1e30f, 1000, 1000}, 3), 1000 + log(2), 1e-9);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
-        test_choose_greedy,        test_choose_not_finite,  test_choose_top_k,
-        test_choose_top_p,         test_choose_temperature, test_choose_frequencies,
-        test_choose_as_by_sorting,
+        test_choose_greedy,        test_choose_not_finite,      test_choose_top_k,
+        test_choose_top_p,         test_choose_temperature,     test_choose_frequencies,
+        test_choose_as_by_sorting, test_choose_as_transformers, test_choose_min_p,
+        test_logprobs_top,
     };
     return suite_main("choose", tests, sizeof tests / sizeof *tests);
 }

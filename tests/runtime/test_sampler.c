@@ -87,6 +87,60 @@ START_TEST(test_generate_calls) {
 }
 END_TEST
 
+// A text that is taken in bit by bit, with answers between, is one context.
+START_TEST(test_continue_as_by_recomputing) {
+    struct sampler s;
+    create(&s, 2);
+    struct sampling sampling = {.temperature = 1.2, .top_p = 1, .seed = 9};
+    struct sequence wanted = {0}, found = {0};
+    sampler_begin(&s);
+    int32_t ids[2 * FAKE_T] = {0};
+    int held = 0; // tokens that are not taken in yet
+    for (uint32_t turn = 0; turn < 12; turn++) {
+        const int added = 1 + (int)(turn * 5 % 11), answer = 1 + (int)(turn * 3 % 4);
+        for (int i = 0; i < added; i++) {
+            ids[held + i] = (int32_t)(turn + 7 * (uint32_t)i) % FAKE_V;
+            sequence_append(&wanted, ids[held + i]);
+            sequence_append(&found, ids[held + i]);
+        }
+        generate_by_recomputing(&wanted, answer, &sampling, FAKE_V, turn);
+        ck_assert(sampler_continue(&s, ids, held + added, answer, &sampling, turn, sequence_append,
+                                   &found));
+        assert_same_text(&found, &wanted);
+        ids[0] = found.ids[found.count - 1];
+        held = 1;
+    }
+    sampler_destroy(&s);
+}
+END_TEST
+
+// The penalty is on all tokens of the text, also those that have left the context.
+START_TEST(test_generate_penalty) {
+    struct sampler s;
+    create(&s, 1);
+    struct sampling sampling = {.temperature = 0, .top_p = 1, .repetition_penalty = 1e6};
+    const int32_t prompt[12] = {0, 1, 2, 3, 3, 3, 3, 3, 3, 3, 3, 3};
+    struct sequence text = {0};
+    sampler_generate(&s, prompt, 12, 20, &sampling, 0, sequence_append, &text);
+    bool seen[FAKE_V] = {true, true, true, true};
+    for (int i = 0; i < text.count; i++) {
+        // While there is a token that was not said, of a positive logit, none comes again.
+        float logits[FAKE_V];
+        int32_t all[12 + 20];
+        memcpy(all, prompt, sizeof prompt);
+        memcpy(all + 12, text.ids, sizeof text.ids[0] * 20);
+        full_logits(all + 12 + i - FAKE_T, FAKE_T, logits);
+        bool another = false;
+        for (int v = 0; v < FAKE_V; v++) {
+            another = another || (!seen[v] && logits[v] > 0.01f);
+        }
+        ck_assert(!another || !seen[text.ids[i]]);
+        seen[text.ids[i]] = true;
+    }
+    sampler_destroy(&s);
+}
+END_TEST
+
 START_TEST(test_generate_padding) {
     struct sampler s;
     create(&s, 1);
@@ -166,6 +220,8 @@ int main(void) {
         test_generate_by_two_threads,
         test_generate_by_four_threads,
         test_generate_calls,
+        test_continue_as_by_recomputing,
+        test_generate_penalty,
         test_generate_padding,
         test_generate_samples,
         test_waits_sleep,

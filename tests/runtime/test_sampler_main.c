@@ -1,8 +1,13 @@
 // test_sampler_main.c: the sampler's command line on a fake model. The program is included here, so
 // that its main can be called in a child process.
-// links: tests/runtime/fake_sampler.c runtime/programs/sample/flags.c
+// links: tests/runtime/fake_sampler.c
+// links: runtime/programs/sample/flags.c runtime/programs/sample/prompt.c
+// links: runtime/programs/sample/output.c runtime/programs/sample/tokens_json.c
+// links: runtime/programs/sample/answer.c runtime/programs/sample/ids.c
+// links: runtime/programs/sample/score.c runtime/programs/sample/interactive.c
 #include "tests/runtime/fake_checkpoint.h"
 
+#include <poll.h>
 #include <sys/resource.h>
 
 #define main sample_main
@@ -65,10 +70,12 @@ static int run_into(const char *to, const char *const *arguments) {
 
 START_TEST(test_main_help) {
     ck_assert_int_eq(run("--help"), EXIT_DONE);
-    const char *const names[] = {"checkpoint",  "start",  "num_samples", "max_new_tokens",
-                                 "temperature", "top_k",  "top_p",       "seed",
-                                 "threads",     "verify", "attention"};
-    for (int i = 0; i < 11; i++) {
+    const char *const names[] = {
+        "checkpoint",  "start",  "num_samples", "max_new_tokens", "repetition_penalty",
+        "temperature", "top_k",  "top_p",       "min_p",          "seed",
+        "stop",        "json",   "logprobs",    "timing",         "interactive",
+        "score",       "tokens", "threads",     "verify",         "attention"};
+    for (int i = 0; i < 20; i++) {
         char flag[32];
         snprintf(flag, sizeof flag, "\n  --%s ", names[i]);
         ck_assert_msg(strstr(out, flag) != NULL, "--%s", names[i]);
@@ -95,19 +102,61 @@ START_TEST(test_main_bad_flags) {
     assert_fails(EXIT_USAGE, "wanted one path; quote a prompt", "--start", "abc", "def", path);
     assert_fails(EXIT_USAGE, "wanted one; quote a prompt", "--checkpoint", path, "def");
     const char *const values[] = {
-        "--temperature=-0.5", "--temperature=nan",   "--temperature=inf",
-        "--temperature=warm", "--temperature=",      "--top_p=0",
-        "--top_p=-1",         "--top_p=1.01",        "--top_p=nan",
-        "--top_k=-1",         "--top_k=2.5",         "--top_k=1e3",
-        "--num_samples=-1",   "--seed=-1",           "--seed=4294967296",
-        "--seed=0x10",        "--max_new_tokens=-1", "--threads=257",
-        "--threads=-1",       "--verify=maybe",      "--num_samples=99999999999999999999",
-        "--num_samples=3 ",   "--top_p=0.5x",
+        "--temperature=-0.5",
+        "--temperature=nan",
+        "--temperature=inf",
+        "--temperature=warm",
+        "--temperature=",
+        "--top_p=0",
+        "--top_p=-1",
+        "--top_p=1.01",
+        "--top_p=nan",
+        "--top_k=-1",
+        "--top_k=2.5",
+        "--top_k=1e3",
+        "--num_samples=-1",
+        "--seed=-2",
+        "--seed=4294967296",
+        "--seed=0x10",
+        "--max_new_tokens=-1",
+        "--threads=257",
+        "--threads=-1",
+        "--verify=maybe",
+        "--num_samples=99999999999999999999",
+        "--num_samples=3 ",
+        "--top_p=0.5x",
+        "--min_p=-0.1",
+        "--min_p=1.1",
+        "--min_p=nan",
+        "--repetition_penalty=0",
+        "--logprobs=101",
+        "--logprobs=-1",
+        "--repetition_penalty=-1",
+        "--stop=",
+        "--stop=a\xff",
+        "--repetition_penalty=1e7",
+        "--json=maybe",
+        "--timing=2",
+        "--interactive=yes",
+        "--tokens=x",
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         assert_fails(EXIT_USAGE, "', wanted ", path, values[i]);
         ck_assert_mem_eq(err, values[i], strcspn(values[i], "="));
     }
+    assert_fails(EXIT_USAGE, "--logprobs: only JSON has them; add --json", path, "--logprobs=1");
+    assert_fails(EXIT_USAGE, "--score: no path", path, "--score=");
+    assert_fails(EXIT_USAGE, "--interactive beside --score: wanted one", path, "--interactive",
+                 "--score=a");
+    assert_fails(EXIT_USAGE, "--tokens beside --attention: wanted one", path, "--tokens",
+                 "--attention=a");
+    char stop[7 + 257 + 1];
+    snprintf(stop, sizeof stop, "--stop=%0257d", 0);
+    assert_fails(EXIT_USAGE, "', wanted UTF-8 text of 1 to 256 bytes", path, stop);
+    assert_fails(EXIT_USAGE, "16 times at most", path, "--stop=1", "--stop=2", "--stop=3",
+                 "--stop=4", "--stop=5", "--stop=6", "--stop=7", "--stop=8", "--stop=9", "--stop=a",
+                 "--stop=b", "--stop=c", "--stop=d", "--stop=e", "--stop=f", "--stop=g",
+                 "--stop=h");
 }
 END_TEST
 
@@ -217,6 +266,254 @@ START_TEST(test_main_same_text) {
     ck_assert_str_eq(out, "");
     ck_assert_int_eq(run(path, "--max_new_tokens=0", "--start=abc", "--num_samples=1"), EXIT_DONE);
     ck_assert_str_eq(out, "abc\n---------------\n");
+}
+END_TEST
+
+// One line that is a JSON object; the caller frees it.
+static struct json *line_of_json(void) {
+    ck_assert_ptr_nonnull(strchr(out, '\n'));
+    ck_assert_ptr_eq(strchr(out, '\n'), out + strlen(out) - 1);
+    const char *error = NULL;
+    struct json *json = json_parse(out, strlen(out), &error);
+    ck_assert_msg(json != NULL, "%s: %s", error, out);
+    return json;
+}
+
+static void assert_member(const struct json *json, const char *key, const char *wanted) {
+    char *text = json_string(json, json_get(json, 0, key));
+    ck_assert_ptr_nonnull(text);
+    ck_assert_str_eq(text, wanted);
+    free(text);
+}
+
+START_TEST(test_main_json) {
+    write_good_checkpoint();
+    ck_assert_int_eq(run(path, "--start=ab", "--num_samples=1", "--max_new_tokens=30", "--seed=4"),
+                     EXIT_DONE);
+    char text[1024];
+    snprintf(text, sizeof text, "%.*s", (int)(strstr(out, "\n------") - out) - 2, out + 2);
+    ck_assert_int_eq(run(path, "--start=ab", "--num_samples=1", "--max_new_tokens=30", "--seed=4",
+                         "--json", "--logprobs=3", "--timing"),
+                     EXIT_DONE);
+    ck_assert_ptr_nonnull(strstr(err, "sample 0: 2 tokens of prompt in "));
+    struct json *json = line_of_json();
+    assert_member(json, "prompt", "ab");
+    assert_member(json, "text", text);
+    assert_member(json, "finish_reason", "length");
+    const int tokens = json_get(json, 0, "tokens");
+    ck_assert_int_eq(json_count(json, tokens), 30);
+    for (int i = 0; i < 30; i++) {
+        const int token = json_element(json, tokens, i);
+        ck_assert_int_ge(json_get(json, token, "logprob"), 0);
+        ck_assert_int_eq(json_count(json, json_get(json, token, "top_logprobs")), 3);
+    }
+    json_free(json);
+    // the log probability of the first token is that of the raw logits, whatever is done to them
+    ck_assert_int_eq(run(path, "--start=ab", "--num_samples=1", "--max_new_tokens=1", "--json",
+                         "--temperature=0.1", "--repetition_penalty=3", "--top_k=1"),
+                     EXIT_DONE);
+    float logits[FAKE_V];
+    full_logits((const int32_t[]){2, 3}, 2, logits);
+    const char *at = strstr(out, "\"tokens\":[{\"id\":");
+    ck_assert_ptr_nonnull(at);
+    int id;
+    double logprob;
+    ck_assert_int_eq(sscanf(at, "\"tokens\":[{\"id\":%d", &id), 1);
+    ck_assert_int_eq(sscanf(strstr(at, "\"logprob\":"), "\"logprob\":%lf", &logprob), 1);
+    ck_assert_double_eq_tol(logprob, logits[id] - logprobs_total(logits, FAKE_V), 1e-5);
+}
+END_TEST
+
+// Any bytes: tokens of halves of characters, control characters, quotes.
+START_TEST(test_main_json_bytes) {
+    struct fake_checkpoint c;
+    checkpoint_fill(&c);
+    c.metadata[1] = "char 00 01 0a 22 5c 7f 80 e9 4e2d 10ffff";
+    checkpoint_write(&c);
+    for (int seed = 0; seed < 5; seed++) {
+        char flag[32];
+        snprintf(flag, sizeof flag, "--seed=%d", seed);
+        ck_assert_int_eq(run(path, flag, "--num_samples=1", "--json", "--temperature=9",
+                             "--logprobs=12", "--max_new_tokens=90"),
+                         EXIT_DONE);
+        json_free(line_of_json());
+    }
+}
+END_TEST
+
+START_TEST(test_main_stop) {
+    write_good_checkpoint();
+    for (int seed = 0; seed < 20; seed++) {
+        char flag[32], text[1024];
+        snprintf(flag, sizeof flag, "--seed=%d", seed);
+        ck_assert_int_eq(run(path, flag, "--num_samples=1", "--max_new_tokens=60", "--start=b",
+                             "--temperature=5"),
+                         EXIT_DONE);
+        strcpy(text, out + 1);
+        char *cut = strstr(text, "c"), *other = strstr(text, "\303\251a");
+        cut = other != NULL && (cut == NULL || other < cut) ? other : cut;
+        if (cut != NULL) {
+            strcpy(cut, "\n---------------\n");
+        }
+        ck_assert_int_eq(run(path, flag, "--num_samples=1", "--max_new_tokens=60", "--start=b",
+                             "--temperature=5", "--stop=c", "--stop=\303\251a"),
+                         EXIT_DONE);
+        ck_assert_str_eq(out + 1, text);
+    }
+    ck_assert_int_eq(run(path, "--start=ab\344\270\255", "--num_samples=1", "--temperature=0",
+                         "--stop=\344\270\255", "--json"),
+                     EXIT_DONE);
+    struct json *json = line_of_json();
+    assert_member(json, "finish_reason", "stop");
+    json_free(json);
+}
+END_TEST
+
+START_TEST(test_main_tokens_and_score) {
+    write_good_checkpoint();
+    ck_assert_int_eq(run(path, "--tokens", "--start=ab\303\251"), EXIT_DONE);
+    ck_assert_str_eq(out, "2 3 8\n");
+    ck_assert_int_eq(run(path, "--tokens", "--json", "--start=ab"), EXIT_DONE);
+    ck_assert_str_eq(out, "{\"text\":\"ab\",\"ids\":[2,3],\"tokens\":[\"a\",\"b\"]}\n");
+    // windows of the context's 8 tokens that do not overlap
+    const char *const text = "abcdefabcabcddeefab";
+    enum { COUNT = 19 };
+    int32_t ids[COUNT];
+    double loss = 0;
+    for (int i = 0; i < COUNT; i++) {
+        ids[i] = text[i] - 'a' + 2;
+        if (i > 0) {
+            float logits[FAKE_V];
+            const int from = (i - 1) / FAKE_T * FAKE_T;
+            full_logits(ids + from, i - from, logits);
+            loss += logprobs_total(logits, FAKE_V) - logits[ids[i]];
+        }
+    }
+    suite_write_text("text", text);
+    char flag[1024];
+    snprintf(flag, sizeof flag, "--score=%s", suite_path("text"));
+    ck_assert_int_eq(run(path, flag, "--json", "--logprobs=1"), EXIT_DONE);
+    struct json *json = line_of_json();
+    ck_assert_int_eq(json_count(json, json_get(json, 0, "tokens")), COUNT);
+    json_free(json);
+    double found;
+    ck_assert_int_eq(sscanf(strstr(out, "\"loss\":"), "\"loss\":%lf", &found), 1);
+    ck_assert_double_eq_tol(found, loss / (COUNT - 1), 1e-5);
+    ck_assert_int_eq(run(path, flag), EXIT_DONE);
+    ck_assert_ptr_nonnull(strstr(out, "; 18 tokens predicted in windows of 8\n"));
+    suite_write_text("text", "a");
+    assert_fails(EXIT_DATA, "text: one token", path, flag);
+    suite_write_text("text", "abZ");
+    assert_fails(EXIT_DATA, "line 1, character 3: 'Z'", path, flag);
+    assert_fails(EXIT_MISSING, "cannot read", path, "--score=/nowhere/text");
+}
+END_TEST
+
+START_TEST(test_main_any_seed) {
+    write_good_checkpoint();
+    static char first[1 << 16];
+    ck_assert_int_eq(run(path, "--seed=-1"), EXIT_DONE);
+    strcpy(first, out);
+    unsigned seed;
+    ck_assert_int_eq(sscanf(err, "seed: %u;", &seed), 1);
+    char flag[32];
+    snprintf(flag, sizeof flag, "--seed=%u", seed);
+    ck_assert_int_eq(run(path, flag), EXIT_DONE);
+    ck_assert_str_eq(out, first);
+    ck_assert_int_eq(run(path, "--seed=-1"), EXIT_DONE);
+    ck_assert_str_ne(out, first);
+}
+END_TEST
+
+// Runs the program with `input` as its stdin.
+static int run_with_input(const char *input, const char *const *arguments) {
+    suite_write_text("in", input);
+    const int before = dup(0), file = open(suite_path("in"), O_RDONLY);
+    ck_assert_int_ge(file, 0);
+    dup2(file, 0);
+    close(file);
+    const int code = run_into(NULL, arguments);
+    dup2(before, 0);
+    close(before);
+    return code;
+}
+
+START_TEST(test_main_interactive) {
+    write_good_checkpoint();
+    // the context is the whole conversation: start, lines and answers
+    struct sequence wanted = {.ids = {4, 2, 3, 0}, .count = 4};
+    struct sampling greedy = {.top_p = 1};
+    static const char *const letters[] = {"\n", " ", "a", "b",        "c",
+                                          "d",  "e", "f", "\303\251", "\344\270\255"};
+    char expected[1024] = "c";
+    for (uint32_t turn = 0; turn < 3; turn++) {
+        const int from = wanted.count;
+        generate_by_recomputing(&wanted, 5, &greedy, 10, turn);
+        for (int i = from; i < wanted.count; i++) {
+            strcat(expected, letters[wanted.ids[i]]);
+        }
+        strcat(expected, "\n");
+        if (turn == 0) {
+            sequence_append(&wanted, 5);
+            sequence_append(&wanted, 0);
+        } else {
+            sequence_append(&wanted, 6); // the last line has no newline
+        }
+    }
+    const char *const arguments[] = {
+        path, "--interactive", "--temperature=0", "--max_new_tokens=5", "--start=c", NULL};
+    ck_assert_int_eq(run_with_input("ab\nd\ne", arguments), EXIT_DONE);
+    ck_assert_str_eq(out, expected);
+    ck_assert_str_eq(err, "");
+    // a line that is not of the vocabulary gets a line, and is left out
+    ck_assert_int_eq(run_with_input("ab\nZ\nd\ne", arguments), EXIT_DONE);
+    ck_assert_str_eq(out, expected);
+    ck_assert_ptr_nonnull(strstr(err, "the line: line 1, character 1: 'Z'"));
+}
+END_TEST
+
+// A signal ends an answer; the next line gets another one.
+START_TEST(test_main_interrupted) {
+    write_good_checkpoint();
+    int in[2], from[2];
+    ck_assert_int_eq(pipe(in), 0);
+    ck_assert_int_eq(pipe(from), 0);
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child == 0) {
+        signal(SIGINT, SIG_DFL);
+        if (dup2(in[0], 0) < 0 || dup2(from[1], 1) < 0) {
+            _exit(99);
+        }
+        close(in[1]);
+        close(from[0]);
+        exit(sample_main(5, (char *[]){"sample", (char *)path, "--interactive", "--json",
+                                       "--max_new_tokens=1000000000", NULL}));
+    }
+    close(in[0]);
+    close(from[1]);
+    char line[1 << 16];
+    for (int turn = 0; turn < 3; turn++) {
+        ck_assert_int_eq(write(in[1], "ab\n", 3), 3);
+        struct pollfd answer = {.fd = from[0], .events = POLLIN};
+        while (poll(&answer, 1, 20) == 0) { // the answer does not end by itself
+            ck_assert_int_eq(kill(child, SIGINT), 0);
+        }
+        size_t length = 0;
+        for (char one = 0; one != '\n';) { // its beginning is kept
+            ck_assert_int_eq(read(from[0], &one, 1), 1);
+            line[length] = one;
+            length += length + 2 < sizeof line;
+        }
+        line[length] = 0;
+        ck_assert_ptr_nonnull(strstr(line, "\"finish_reason\":\"interrupt\""));
+    }
+    close(in[1]);
+    close(from[0]);
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), EXIT_DONE);
 }
 END_TEST
 
@@ -347,12 +644,24 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        test_main_help,        test_main_bad_flags,
-        test_main_bad_prompts, test_main_bad_checkpoints,
-        test_main_text,        test_main_without_line_ends,
-        test_main_same_text,   test_main_says,
-        test_main_not_finite,  test_main_write_errors,
+        test_main_help,
+        test_main_bad_flags,
+        test_main_bad_prompts,
+        test_main_bad_checkpoints,
+        test_main_text,
+        test_main_without_line_ends,
+        test_main_same_text,
+        test_main_says,
+        test_main_not_finite,
+        test_main_write_errors,
         test_main_attention,
+        test_main_json,
+        test_main_json_bytes,
+        test_main_stop,
+        test_main_tokens_and_score,
+        test_main_any_seed,
+        test_main_interactive,
+        test_main_interrupted,
     };
     return suite_main_with("sampler: main", set_up, tests, sizeof tests / sizeof tests[0]);
 }

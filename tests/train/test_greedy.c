@@ -93,11 +93,12 @@ struct greedy_said {
     int count;
 };
 
-static void greedy_emit(void *context, int32_t id) {
+static bool greedy_emit(void *context, int32_t id) {
     struct greedy_said *said = context;
     if (said->count < 256) {
         said->ids[said->count++] = id;
     }
+    return true;
 }
 
 // How many greedy tokens equal PyTorch's, up to the first that does not.

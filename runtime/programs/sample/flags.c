@@ -1,14 +1,14 @@
 // flags.c: the sampler's command line, with nanoGPT's names and defaults, from one table.
 #include "runtime/programs/sample/flags.h"
 #include "runtime/base/base.h"
-#include "runtime/kernel/emitted.h"
+#include "runtime/sample/sample.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum flag_kind { FLAG_TEXT, FLAG_INT, FLAG_REAL, FLAG_SWITCH };
+enum flag_kind { FLAG_TEXT, FLAG_INT, FLAG_REAL, FLAG_SWITCH, FLAG_TEXTS };
 
 struct flag {
     const char *name;
@@ -29,23 +29,47 @@ static const struct flag flag_table[] = {
      "how many texts to write", 0, 1e9, "a whole number from 0 to 1000000000"},
     {"max_new_tokens", FLAG_INT, offsetof(struct sample_flags, max_new_tokens), "500",
      "tokens after the prompt, in each", 0, 1e9, "a whole number from 0 to 1000000000"},
+    {"repetition_penalty", FLAG_REAL, offsetof(struct sample_flags, repetition_penalty), "1",
+     "above 1: tokens that are there already are less likely", 1e-6, 1e6,
+     "a number from 0.000001 to 1000000"},
     {"temperature", FLAG_REAL, offsetof(struct sample_flags, temperature), "0.8",
-     "below 1: safer text; above 1: wilder; 0: always the likeliest token", 0, 1e6,
+     "below 1: safer text; above 1: wilder; 0: the likeliest token", 0, 1e6,
      "a number from 0 to 1000000"},
     {"top_k", FLAG_INT, offsetof(struct sample_flags, top_k), "200",
      "choose among the k likeliest tokens; 0: all", 0, 1e9, "a whole number from 0 to 1000000000"},
     {"top_p", FLAG_REAL, offsetof(struct sample_flags, top_p), "1",
      "choose among the likeliest that together reach this; 1: all", 0x1p-1022, 1,
      "a number above 0 and at most 1"},
+    {"min_p", FLAG_REAL, offsetof(struct sample_flags, min_p), "0",
+     "leave out tokens less than this times as likely as the likeliest", 0, 1,
+     "a number from 0 to 1"},
     {"seed", FLAG_INT, offsetof(struct sample_flags, seed), "1337",
-     "the same seed gives the same texts", 0, 4294967295.0, "a whole number from 0 to 4294967295"},
+     "the same seed gives the same texts; -1: any, which is said", -1, 4294967295.0,
+     "a whole number from -1 to 4294967295"},
+    {"stop", FLAG_TEXTS, offsetof(struct sample_flags, stop), "",
+     "end before this text; may be given several times", 0, 0,
+     "UTF-8 text of 1 to 256 bytes, 16 times at most"},
+    {"json", FLAG_SWITCH, offsetof(struct sample_flags, json), "False",
+     "a line of JSON each: text, tokens, their log probabilities, times", 0, 0,
+     "True, False, 1 or 0"},
+    {"logprobs", FLAG_INT, offsetof(struct sample_flags, logprobs), "0",
+     "in JSON: also those of so many likeliest tokens in each place", 0, 100,
+     "a whole number from 0 to 100"},
+    {"timing", FLAG_SWITCH, offsetof(struct sample_flags, timing), "False",
+     "say how fast the prompt and the tokens were", 0, 0, "True, False, 1 or 0"},
+    {"interactive", FLAG_SWITCH, offsetof(struct sample_flags, interactive), "False",
+     "go on with each line of the input; Ctrl-C ends an answer", 0, 0, "True, False, 1 or 0"},
+    {"score", FLAG_TEXT, offsetof(struct sample_flags, score), "",
+     "a text's file: its loss and perplexity instead of samples", 0, 0, "a path"},
+    {"tokens", FLAG_SWITCH, offsetof(struct sample_flags, tokens), "False",
+     "the ids of --start instead of samples", 0, 0, "True, False, 1 or 0"},
     {"threads", FLAG_INT, offsetof(struct sample_flags, threads), "0",
      "0: as many as help; the texts do not depend on it", 0, 256, "a whole number from 0 to 256"},
     {"verify", FLAG_SWITCH, offsetof(struct sample_flags, verify), "False",
      "check a state's moments too, and say how many tensors have a hash", 0, 0,
      "True, False, 1 or 0"},
     {"attention", FLAG_TEXT, offsetof(struct sample_flags, attention), "",
-     "JSON file for the prompt's attention; no text unless --num_samples", 0, 0, "a path"},
+     "JSON file for the prompt's attention; text if --num_samples", 0, 0, "a path"},
 };
 enum { FLAGS = sizeof flag_table / sizeof flag_table[0] };
 
@@ -66,13 +90,13 @@ static void print_help(void) {
     printf("usage: sample CHECKPOINT [--flag=value ...]\n"
            "Writes text with a trained model. Built for this one:\n  %s\n\n",
            sampler_info.config);
-    static const char *const kinds[] = {"text", "int", "float", "bool"};
+    static const char *const kinds[] = {"text", "int", "float", "bool", "text"};
     for (int i = 0; i < FLAGS; i++) {
         const struct flag *flag = &flag_table[i];
         const char *value = strcmp(flag->value, "\n") == 0 ? "\"\\n\"" : flag->value;
-        printf("  --%-14s %-5s %-5s %s\n", flag->name, kinds[flag->kind], value, flag->help);
+        printf("  --%-18s %-5s %-5s %s\n", flag->name, kinds[flag->kind], value, flag->help);
     }
-    printf("  --%-14s %-5s %-5s %s\n", "help", "", "", "print this");
+    printf("  --%-18s %-5s %-5s %s\n", "help", "", "", "print this");
 }
 
 static bool is_switch_value(const char *text) {
@@ -83,6 +107,21 @@ static bool is_switch_value(const char *text) {
         }
     }
     return false;
+}
+
+// Adds a text to those given before.
+static bool add_text(struct sample_texts *texts, const char *text) {
+    const size_t length = strlen(text);
+    uint32_t codepoint;
+    int bytes = 1;
+    for (size_t at = 0; at < length && bytes > 0; at += (size_t)bytes) {
+        bytes = utf8_decode((const unsigned char *)text + at, length - at, &codepoint);
+    }
+    if (bytes == 0 || length == 0 || length > STOPS_LENGTH || texts->count == SAMPLE_STOPS) {
+        return false;
+    }
+    texts->text[texts->count++] = text;
+    return true;
 }
 
 static void set_flag(struct sample_flags *flags, const struct flag *flag, const char *text) {
@@ -100,6 +139,8 @@ static void set_flag(struct sample_flags *flags, const struct flag *flag, const 
         double value = strtod(text, &end);
         good = good && *end == '\0' && value >= flag->least && value <= flag->most; // refuses NaN
         *(double *)field = value;
+    } else if (flag->kind == FLAG_TEXTS) {
+        good = add_text((struct sample_texts *)field, text);
     } else {
         good = is_switch_value(text);
         *(bool *)field = strchr("Tt1", *text) != NULL;
@@ -146,11 +187,31 @@ static const struct flag *find_flag(const char *name, int length) {
     return NULL;
 }
 
+// What is asked for must fit together.
+static void check_together(const struct sample_flags *flags) {
+    if (flags->logprobs > 0 && !flags->json) {
+        die(EXIT_USAGE, "--logprobs: only JSON has them; add --json");
+    }
+    const char *const instead[] = {
+        flags->interactive ? "interactive" : NULL, flags->score[0] ? "score" : NULL,
+        flags->tokens ? "tokens" : NULL, flags->attention[0] ? "attention" : NULL};
+    const char *first = NULL;
+    for (int i = 0; i < 4; i++) {
+        if (first != NULL && instead[i] != NULL) {
+            die(EXIT_USAGE, "--%s beside --%s: wanted one of them", first, instead[i]);
+        }
+        first = instead[i] != NULL ? instead[i] : first;
+    }
+}
+
 void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
     for (int i = 0; i < FLAGS; i++) {
-        set_flag(flags, &flag_table[i], flag_table[i].value);
+        if (flag_table[i].kind != FLAG_TEXTS) {
+            set_flag(flags, &flag_table[i], flag_table[i].value);
+        }
     }
     flags->start = NULL;
+    flags->stop.count = 0;
     const char *path = NULL;
     bool texts = false; // whether --num_samples was given
     for (int i = 1; i < argc; i++) {
@@ -194,11 +255,15 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
             if (*value == '\0' && strcmp(flag->name, "attention") == 0) {
                 die(EXIT_USAGE, "--attention: no path; write --attention=FILE.json");
             }
+            if (*value == '\0' && strcmp(flag->name, "score") == 0) {
+                die(EXIT_USAGE, "--score: no path; write --score=FILE");
+            }
         }
     }
     if (flags->attention[0] != '\0' && !texts) {
         flags->num_samples = 0;
     }
+    check_together(flags);
     if (path != NULL && flags->checkpoint[0] != '\0') {
         die(EXIT_USAGE, "'%s' beside --checkpoint=%s: wanted one; quote a prompt of several words",
             path, flags->checkpoint);

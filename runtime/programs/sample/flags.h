@@ -5,15 +5,27 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { SAMPLE_STOPS = 16 }; // --stop= at most
+struct sample_texts {
+    const char *text[SAMPLE_STOPS];
+    int count;
+};
+
 struct sample_flags {
     const char *checkpoint;
     const char *start; // text, or FILE:path; NULL for the tokenizer's default
     int64_t num_samples, max_new_tokens;
+    double repetition_penalty;
     double temperature;
     int64_t top_k;
-    double top_p;
-    int64_t seed;
-    int64_t threads; // 0: as many as help
+    double top_p, min_p;
+    int64_t seed; // -1: any
+    struct sample_texts stop;
+    bool json;
+    int64_t logprobs;
+    bool timing, interactive, tokens;
+    const char *score; // the path of a text; "" for none
+    int64_t threads;   // 0: as many as help
     bool verify;
     const char *attention; // path for the prompt's attention weights; "" for none
 };

@@ -33,8 +33,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         FUZZ_MUST(f->checkpoint && *f->checkpoint && f->attention);
         FUZZ_MUST(within(f->num_samples, 0, 1e9) && within(f->max_new_tokens, 0, 1e9));
         FUZZ_MUST(within(f->temperature, 0, 1e6) && f->top_p > 0 && f->top_p <= 1);
-        FUZZ_MUST(within(f->top_k, 0, 1e9) && within(f->seed, 0, 4294967295.0));
-        FUZZ_MUST(within(f->threads, 0, 256));
+        FUZZ_MUST(within(f->top_k, 0, 1e9) && within(f->seed, -1, 4294967295.0));
+        FUZZ_MUST(within(f->threads, 0, 256) && within(f->min_p, 0, 1));
+        FUZZ_MUST(within(f->repetition_penalty, 1e-6, 1e6) && within(f->logprobs, 0, 100));
+        FUZZ_MUST(f->score && (f->json || !f->logprobs));
+        FUZZ_MUST(f->interactive + f->tokens + !!*f->score + !!*f->attention <= 1);
+        FUZZ_MUST(within(f->stop.count, 0, SAMPLE_STOPS));
+        for (int i = 0; i < f->stop.count; i++) {
+            const size_t bytes = strlen(f->stop.text[i]);
+            FUZZ_MUST(bytes >= 1 && bytes <= 256);
+        }
     } else {
         FUZZ_MUST(fuzz_code == EXIT_USAGE || (fuzz_code == EXIT_DONE && !*fuzz_line));
     }

@@ -48,6 +48,7 @@ for _, n in ipairs(numbers) do
   add("options", "--learning_rate=" .. n)
   add("sample_flags", "a\n--seed=" .. n)
   add("sample_flags", "a\n--num_samples=" .. n)
+  add("sample_flags", "a\n--json\n--logprobs=" .. n)
   add("metrics", "\9\255" .. ('{"iter":%s}\n'):format(n))
   add("metrics", "\9\255" .. ('{"iter":%s,'):format(n))
   add("json", ("[%s,-%s]"):format(n, n))
