@@ -53,6 +53,9 @@ static const struct param model_params[] = {
      .dims = {$(p.dims[1]), $(p.dims[2] or 1)},
      .decay = $(tostring(p.decay)),
      .copy = $(tostring(p.copy)),
+     //$ if p.muon then
+     .muon = true,
+     //$ end
      .init = $("INIT_"..p.init),
      .init_value = $(p.init_value)},
     //$ end

@@ -75,6 +75,19 @@ void $("model_"..phase)(struct model *m, int thread, int threads) {
 // ---- the update, from templates/cpu/optimizer.c -------------------------------------------------
 
 $(k.update_text)
+//$ if k.muon then
+struct muon_scratch {
+    float panel[TILE_VECS * VEC * $(k.muon.inner)];
+};
+// Memory of each thread, for kernels and for Muon's packed panels.
+union model_scratch {
+    //$ for _, name in ipairs(k.scratch) do
+    struct $(name.."_scratch") $(name);
+    //$ end
+};
+
+$(k.muon.text)
+//$ end
 // ---- what the runtime needs to know -------------------------------------------------------------
 
 static const struct kernel_info model_kernels[KERNELS] = {
@@ -84,7 +97,7 @@ static const struct kernel_info model_kernels[KERNELS] = {
     //$ end
 };
 
-//$ if #k.scratch > 0 then
+//$ if #k.scratch > 0 and not k.muon then
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do
     struct $(name.."_scratch") $(name);
@@ -103,7 +116,11 @@ const struct model_info model_info = {
     .n_head = MODEL_H,
     .n_embd = MODEL_C,
     .optimizer = $(k.optimizer),
-    .update = $(k.c.optimizer),
+    .update = $(k.update),
+    //$ if k.muon then
+    .muon = muon,
+    .muon_floats = $(k.muon.floats),
+    //$ end
     .dropout = $(tostring(k.c.has_dropout)),
     .params = model_params,
     .params_count = MODEL_PARAMS,

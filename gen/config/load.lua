@@ -95,6 +95,11 @@ local function check_together(c, draft)
     fail(USAGE, place_of(draft, "dtype"),
       "dtype = %s, but the cpu backend computes in float32; leave dtype out or take backend=cuda", c.dtype)
   end
+  if c.optimizer == "muon" and (c.backend == "cuda" or not c.specialise or c.model ~= "gpt") then
+    fail(USAGE, place_of(draft, "optimizer"), "optimizer = muon, but %s; take optimizer=adamw",
+      c.backend == "cuda" and "the cuda backend does not have it yet" or not c.specialise and
+      "with specialise = false there is none" or "a bigram has no matrices in blocks")
+  end
   if c.backend == "cuda" and not c.specialise then
     fail(USAGE, place_of(draft, "specialise"),
       "specialise = false, but the cuda backend has specialised kernels alone; leave specialise out")

@@ -4,6 +4,7 @@ local call = require("gen.emit.call")
 local isas = require("gen.ir.isa")
 local kernels = require("gen.emit.kernels")
 local literal = require("gen.emit.literal")
+local muon = require("gen.emit.muon")
 local params = require("gen.emit.params")
 local program = require("gen.emit.program")
 local sizes = require("gen.emit.sizes")
@@ -33,6 +34,7 @@ end
 -- The facts about the model in model.h, train.c and sample.c.
 function emit.facts(g, c, hash, command)
   local entries = params.table(g, c)
+  for _, entry in ipairs(entries) do entry.muon = c.optimizer == "muon" and muon.takes(entry) end
   local all, nanogpt = params.totals(entries)
   local rows = c.batch_size * c.block_size
   local floats = g.sizes
@@ -69,8 +71,14 @@ function emit.train_c(g, facts)
   k.kernels = emitter.kernels
   k.size_letters = sizes.members(emitter.kernels)
   local optimizer = facts.c.optimizer
-  k.update_text = kernels.whole("cpu", "optimizer", "update", { name = optimizer, optimizer = optimizer })
   k.scratch = {}
+  if optimizer == "muon" then
+    optimizer = "adamw" -- of all that is no matrix in a block
+    k.muon = muon.emit(facts.entries)
+    k.scratch[1] = "muon"
+  end
+  k.update = optimizer
+  k.update_text = kernels.whole("cpu", "optimizer", "update", { name = optimizer, optimizer = optimizer })
   for _, kernel in ipairs(emitter.kernels) do
     if kernel.op.scratch then k.scratch[#k.scratch + 1] = kernel.name end
   end

@@ -37,6 +37,7 @@ struct param {
     bool decay;      // weight decay applies
     bool copy;       // a second name for memory that an earlier entry owns (a tied lm_head.weight):
                      // saved and shape-checked, never counted, initialised or updated
+    bool muon;       // Muon updates it, not `update`
     enum init_kind init;
     float init_value; // the standard deviation, or the bound of ±bound
 };
@@ -48,7 +49,7 @@ struct kernel_info {
     double bytes;     // per call: each operand read once, each result written once
 };
 
-enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_ADAM, OPTIMIZER_SGD };
+enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_ADAM, OPTIMIZER_SGD, OPTIMIZER_MUON };
 
 // The arguments of one update of the parameters (update.h).
 struct update {
@@ -60,6 +61,9 @@ struct update {
     float root, inverse_root;         // sqrt(1 - beta2^t), and 1 over that
     float step;                       // learning rate / (1 - beta1^t)
     float eps;
+    float muon_rate, muon_keep; // Muon's learning rate, and the factor that its decay leaves
+    float muon_momentum, muon_mean_weight; // the momentum, and 1 - that
+    bool muon_match;                       // rates as for AdamW: 0.2 sqrt(longer side) of them
 };
 
 // Updates `count` neighbours of one tensor: params, and where the optimizer has moments means and
@@ -67,14 +71,20 @@ struct update {
 typedef void update_fn(const struct update *u, bool decay, float *params, const float *grads,
                        float *means, float *squares, int64_t count);
 
+struct model;
+// Updates the tensors with `muon` by Muon; all threads call it.
+typedef void muon_fn(struct model *m, const struct update *u, int thread, int threads);
+
 struct model_info {
     const char *hash;   // of all baked keys: the name of the build folder
     const char *config; // the baked keys, "key=value key=value ...", no quotes, no escapes
     const char *title;  // one line for people: "gpt 4 layers, 4 heads, 128 wide, ..."
     int batch_size, block_size, vocab_size, n_layer, n_head, n_embd;
     enum optimizer_kind optimizer;
-    update_fn *update; // of that optimizer; NULL on a device, where a kernel updates all
-    bool dropout;      // dropout is built in
+    update_fn *update;   // of that optimizer; NULL on a device, where a kernel updates all
+    muon_fn *muon;       // NULL if no tensor is Muon's
+    int64_t muon_floats; // what it works in
+    bool dropout;        // dropout is built in
     const struct param *params;
     int params_count;      // entries of the table
     int64_t state_floats;  // length of params, and of grads, m and v: sum of all, with padding
@@ -95,6 +105,8 @@ struct model_info {
 struct step_settings {
     double learning_rate, beta1, beta2, eps, weight_decay;
     double grad_clip; // 0 is off
+    double muon_rate, muon_momentum, muon_decay;
+    bool muon_match;  // Muon's updates are scaled to have AdamW's root mean square
     int32_t only_try; // on a device: compute the result, but update and count nothing
 };
 
@@ -128,6 +140,7 @@ struct model {
     double total;              // of the micro-batches or evaluation batches so far
     struct step_result result; // of the last step
     int pending;               // 1: result has not been read yet
+    float *muon;               // info->muon_floats
     double *norms;             // optimizer_chunks: partial sums of squared gradients
     char *scratch;             // info->scratch_bytes (rounded up to pages) for each thread
     const char *products;      // on a device: how the algorithms of its products were chosen

@@ -29,6 +29,11 @@ UPDATE_FUNCTION struct update update_numbers(const struct step_settings *set, do
     u.inverse_root = (float)(1 / sqrt(1 - pow(set->beta2, t)));
     u.step = (float)(set->learning_rate / (1 - pow(set->beta1, t)));
     u.eps = (float)set->eps;
+    u.muon_rate = (float)set->muon_rate;
+    u.muon_keep = (float)(1 - set->muon_rate * set->muon_decay);
+    u.muon_momentum = (float)set->muon_momentum;
+    u.muon_mean_weight = (float)(1 - set->muon_momentum);
+    u.muon_match = set->muon_match;
     return u;
 }
 

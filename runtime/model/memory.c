@@ -1,6 +1,6 @@
 // memory.c: one allocation for a whole model.
 //
-//     params | grads | m | v | acts | tokens | targets | norms | scratch of each thread
+//     params | grads | m | v | acts | tokens | targets | norms | scratch of each thread | muon
 //
 // Each part starts at a page. The total is computed first and compared with the available memory,
 // before any of it is touched.
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 9 };
+enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 10 };
 
 static size_t memory_whole_pages(size_t bytes) {
     return (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
@@ -33,6 +33,7 @@ static void memory_layout(const struct model_info *info, bool with_optimizer,
         ids,
         (size_t)optimizer_chunks(info) * sizeof(double),
         memory_whole_pages(info->scratch_bytes) * (size_t)parallel_count(),
+        with_optimizer ? (size_t)info->muon_floats * sizeof(float) : 0,
     };
     offset[0] = 0;
     for (int i = 0; i < MEMORY_PARTS; i++) {
@@ -82,6 +83,7 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
         .targets = (int32_t *)(base + offset[6]),
         .norms = (double *)(base + offset[7]),
         .scratch = base + offset[8],
+        .muon = (float *)(base + offset[9]),
         .memory = memory,
         .memory_bytes = bytes,
     };

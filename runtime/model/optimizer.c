@@ -106,9 +106,12 @@ double optimizer_norm_total(const struct model *m, const struct model_info *info
 void optimizer_update_part(struct model *m, const struct model_info *info,
                            const struct update *update, int thread, int threads) {
     for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
-        if (c.index % threads == thread) {
+        if (c.index % threads == thread && !info->params[c.param].muon) {
             info->update(update, c.decay, m->params + c.from, m->grads + c.from,
                          m->m ? m->m + c.from : NULL, m->v ? m->v + c.from : NULL, c.count);
         }
+    }
+    if (info->muon) {
+        info->muon(m, update, thread, threads);
     }
 }

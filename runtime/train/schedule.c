@@ -34,6 +34,8 @@ static bool schedule_falls(const struct run *run) {
 }
 
 struct step_settings schedule_settings(const struct run *run, double learning_rate) {
+    // Muon's learning rate follows the same schedule.
+    double share = run->learning_rate > 0 ? learning_rate / run->learning_rate : 0;
     return (struct step_settings){
         .learning_rate = learning_rate,
         .beta1 = run->beta1,
@@ -41,6 +43,10 @@ struct step_settings schedule_settings(const struct run *run, double learning_ra
         .eps = run->eps,
         .weight_decay = run->weight_decay,
         .grad_clip = run->grad_clip,
+        .muon_rate = run->muon_learning_rate * share,
+        .muon_momentum = run->muon_momentum,
+        .muon_decay = run->muon_weight_decay,
+        .muon_match = !strcmp(run->muon_adjust, "match_rms_adamw"),
     };
 }
 

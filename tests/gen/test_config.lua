@@ -90,7 +90,8 @@ check.test("defaults are nanoGPT's", function()
     log_interval = 1, eval_iters = 200, eval_only = false, always_save_checkpoint = true,
     init_from = "auto", gradient_accumulation_steps = 40, learning_rate = 6e-4,
     max_iters = 600000, max_seconds = 0.0, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, eps = 1e-8,
-    grad_clip = 1.0, decay_lr = true, schedule = "cosine", warmdown_ratio = 0.65, warmup_iters = 2000,
+    grad_clip = 1.0, decay_lr = true, muon_learning_rate = 0.02, muon_momentum = 0.95, muon_weight_decay = 0.0,
+    muon_adjust = "original", schedule = "cosine", warmdown_ratio = 0.65, warmup_iters = 2000,
     lr_decay_iters = 600000,
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,
     tensorboard = false, csv = false, report = false, verify = false,
@@ -299,7 +300,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "pos=rope rope_scaling=llama3 rope_original_context=99", "attn_bias=true", "mlp_bias=true", "qk_norm=plain",
     "qk_norm=gain", "pos=rope qk_norm=gain qk_norm_at=after", "logit_softcap=15",
     "attn_softcap=15", "window=SL window_size=1", "window=SL window_size=2",
-    "dropout_embd=false", "init=pytorch", "optimizer=sgd", "decay_params=all", "isa=avx2",
+    "dropout_embd=false", "init=pytorch", "optimizer=sgd", "optimizer=muon", "decay_params=all", "isa=avx2",
     "dropout=0" }) do
     local list = {}
     for word in words:gmatch("%S+") do list[#list + 1] = word end

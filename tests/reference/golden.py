@@ -17,6 +17,7 @@ import torch
 
 from config import read_lua, write_line
 from model import create, mean_loss
+from muon import Muon
 
 HERE = pathlib.Path(__file__).parent
 RUN_KEYS = (
@@ -28,6 +29,7 @@ RUN_KEYS = (
     "grad_clip",
     "gradient_accumulation_steps",
 )
+MUON_KEYS = ("muon_learning_rate", "muon_momentum", "muon_weight_decay", "muon_adjust")
 BATCHES = 3  # S: micro-step j takes batch j % S
 UPDATES = 20
 GREEDY = 32  # tokens generated
@@ -64,22 +66,30 @@ def draw_batches(config, ignored, random):
 
 
 def create_optimizer(model, config):
-    """As nanoGPT groups them: "matrices" decays what has two dimensions."""
+    """As nanoGPT groups them: "matrices" decays what has two dimensions. A list, of one or two."""
+    params = list(model.parameters())
+    if config["optimizer"] == "muon":
+        blocks = [p for n, p in model.named_parameters() if ".h." in n and p.dim() == 2]
+        rest = [p for p in params if all(p is not block for block in blocks)]
+        muon = Muon(blocks, *(config[key] for key in MUON_KEYS))
+        return [muon, *adam_or_sgd(rest, config, "adamw")]
+    return adam_or_sgd(params, config, config["optimizer"])
 
+
+def adam_or_sgd(params, config, name):
     def decays(p):
         return config["decay_params"] == "all" or p.dim() >= 2
 
-    params = list(model.parameters())
     groups = [
         {"params": [p for p in params if decays(p)], "weight_decay": config["weight_decay"]},
         {"params": [p for p in params if not decays(p)], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
-    if config["optimizer"] == "sgd":
-        return torch.optim.SGD(groups, lr=config["learning_rate"], foreach=False)
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[config["optimizer"]]
+    if name == "sgd":
+        return [torch.optim.SGD(groups, lr=config["learning_rate"], foreach=False)]
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name]
     betas = (config["beta1"], config["beta2"])
-    return kind(groups, lr=config["learning_rate"], betas=betas, eps=config["eps"], foreach=False)
+    return [kind(groups, lr=config["learning_rate"], betas=betas, eps=config["eps"], foreach=False)]
 
 
 def losses(model, tokens, targets, dtype):
@@ -114,7 +124,7 @@ def train(model, config, tokens, targets, dtype=None):
     With a dtype, under autocast: float16 with losses scaled as PyTorch's GradScaler begins, half of
     that where gradients overflow, and the step then run again.
     """
-    optimizer = create_optimizer(model, config)
+    optimizers = create_optimizer(model, config)
     accumulation = config["gradient_accumulation_steps"]
     result, micro_step = {"clipped": 0}, 0
     scale = 65536.0 if dtype == torch.float16 else 1.0
@@ -135,7 +145,8 @@ def train(model, config, tokens, targets, dtype=None):
         result["clipped"] += bool(limit) and norm > limit
         if update == 0:
             result["grad_norm"] = norm
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
     result["losses_after"] = losses(model, tokens, targets, dtype)
     result["loss_after"] = result["losses_after"][0]
     return result
@@ -256,17 +267,20 @@ def make_golden(folder, path):
     metadata = {
         "format": "diecast golden",
         "name": name,
-        "config": write_line({k: v for k, v in config.items() if k not in RUN_KEYS}),
+        "config": write_line({k: v for k, v in config.items() if k not in RUN_KEYS + MUON_KEYS}),
         "updates": str(UPDATES),
         "greedy_prompt": str(len(text) - GREEDY),
         "greedy_lead": f"{lead:.3g}",
         "clipped_updates": str(double["clipped"]),
     }
     metadata |= {key: repr(config[key]) for key in RUN_KEYS}
+    if config["optimizer"] == "muon":
+        metadata |= {key: str(config[key]) for key in MUON_KEYS}
     metadata |= {k: f"{double[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
     metadata |= {f"{k}_float32": f"{single[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
     write_safetensors(folder / f"{name}.safetensors", tensors, metadata)
-    if config["model"] != "bigram":  # it has no product: autocast changes nothing
+    # A bigram has no product, and Muon is on the CPU alone: nothing runs under autocast.
+    if config["model"] != "bigram" and config["optimizer"] != "muon":
         batches = (tokens, targets)
         table = autocast_distances(model, config, weights, batches, double, random)
         text = json.dumps({"billionths": billionths(table)}, indent=1)

@@ -144,6 +144,7 @@ const struct run run_defaults = {
     .beta1 = 0.9,
     .beta2 = 0.99,
     .eps = 1e-8,
+    .muon_adjust = "original",
     .grad_clip = 1,
     .decay_lr = true,
     .schedule = "cosine",

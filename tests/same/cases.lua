@@ -70,6 +70,10 @@ cases.list = {
   { name = "constant", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, schedule = "constant",
     cuda = false },
 
+  -- Muon: tall, wide and square matrices, two micro-steps, sides that no tile divides.
+  { name = "muon", quick = true, n_layer = 2, n_head = 2, n_embd = 34, block_size = 9, batch_size = 3, bias = true,
+    optimizer = "muon", muon_weight_decay = 0.1, gradient_accumulation_steps = 2, dropout = 0.1, cuda = false },
+
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
     decay_params = "all", grad_clip = 0, cuda = { dtype = "float32" } },

@@ -415,7 +415,7 @@ static struct result run(const struct golden *golden, int threads) {
     model_create(&m, &model_info, true);
     golden_load(golden, &m);
     step_begin(&m, &model_info, 0, 0, 0);
-    const struct step_settings settings = {
+    struct step_settings settings = {
         .learning_rate = golden->learning_rate,
         .beta1 = golden->beta1,
         .beta2 = golden->beta2,
@@ -423,6 +423,13 @@ static struct result run(const struct golden *golden, int threads) {
         .weight_decay = golden->weight_decay,
         .grad_clip = golden->grad_clip,
     };
+    if (model_info.optimizer == OPTIMIZER_MUON) {
+        settings.muon_rate = golden_number(golden, "muon_learning_rate");
+        settings.muon_momentum = golden_number(golden, "muon_momentum");
+        settings.muon_decay = golden_number(golden, "muon_weight_decay");
+        const char *adjust = safetensors_metadata(&golden->file, "muon_adjust");
+        settings.muon_match = adjust && !strcmp(adjust, "match_rms_adamw");
+    }
 
     evaluate(&m, golden, result.losses);
     for (int update = 0, skipped = 0; update < golden->updates;) {

@@ -1,0 +1,143 @@
+//// muon.c: Muon, as Keller Jordan wrote it, for the matrices in the model's blocks, in float.
+//// All matrices of one shape go together; a thread takes whole panels or rows of them, so that no
+//// value's arithmetic depends on the number of threads.
+
+//// y (ROWS, COLS) = a (ROWS, INNER) b, with b (INNER, COLS) or, transposed, (COLS, INNER);
+//// `addend` is a multiple of x (ROWS, COLS) that is added. Of a symmetric result the lower
+//// triangle is computed, and stored twice.
+//$ function muon_product(k)
+VEC_INLINE void $(k.part.tile)(float *y, const float *a, const float *x, const float *panel, int i,
+                               int p, const int rows, const int vecs, const int last) {
+    enum { COLS = $(k.cols), INNER = $(k.inner), WIDE = TILE_VECS * VEC };
+    vec acc[TILE_ROWS][TILE_VECS];
+    tile_zero(acc, rows, vecs);
+    tile_multiply(acc, rows, vecs, VEC, INNER, a + (size_t)i * INNER, INNER, 1, panel, WIDE, 0);
+    //$ if k.addend then
+    for (int r = 0; r < rows; r++) {
+        for (int v = 0; v < vecs; v++) {
+            const float *at = x + (size_t)(i + r) * COLS + p * WIDE + v * VEC;
+            const vec addend = vec_load_n(at, v == vecs - 1 ? last : VEC);
+            acc[r][v] = $(k.addend) * addend + $(k.factor) * acc[r][v];
+        }
+    }
+    //$ else
+    (void)x;
+    //$ end
+    //$ if k.symmetric then
+    _Alignas(64) float done[TILE_ROWS * WIDE];
+    tile_store(acc, rows, vecs, VEC, done, WIDE);
+    const int cols = (vecs - 1) * VEC + last;
+    for (int r = 0; r < rows; r++) {
+        const int row = i + r;
+        for (int c = 0; c < cols && p * WIDE + c <= row; c++) {
+            const int col = p * WIDE + c;
+            y[(size_t)row * COLS + col] = y[(size_t)col * COLS + row] = done[r * WIDE + c];
+        }
+    }
+    //$ else
+    tile_store(acc, rows, vecs, last, y + (size_t)i * COLS + p * WIDE, COLS);
+    //$ end
+}
+
+// The columns of panel p of y.
+static void $(k.name)(float *y, const float *a, const float *b, const float *x, float *panel,
+                      int p) {
+    enum { ROWS = $(k.rows), COLS = $(k.cols), INNER = $(k.inner), WIDE = TILE_VECS * VEC };
+    const int wide = int_min(WIDE, COLS - p * WIDE);
+    //$ if k.transposed then
+    pack_transposed(panel, WIDE, b + (size_t)p * WIDE * INNER, INNER, INNER, wide);
+    //$ else
+    pack_rows(panel, WIDE, b + p * WIDE, COLS, INNER, wide);
+    //$ end
+    for (int i = $(k.symmetric and "p * WIDE / TILE_ROWS * TILE_ROWS" or "0"); i < ROWS;
+         i += TILE_ROWS) {
+        TILE_CASES($(k.part.tile), i, p, ROWS, COLS, TILE_VECS, y, a, x, panel);
+    }
+}
+//$ end
+
+//// The update of all matrices (ROWS, COLS). X is (M, K), the matrix or, if it is tall, its
+//// transpose.
+//$ function muon_shape(k)
+//$ local tall = k.rows > k.cols
+static void $(k.name)(struct model *m, const struct update *u, int thread, int threads) {
+    enum { ROWS = $(k.rows), COLS = $(k.cols), M = $(k.m), K = $(k.k), WIDE = TILE_VECS * VEC };
+    enum { COUNT = $(#k.at), BATCH = $(k.batch), SLOT = $(k.slot), SUMS = $(k.sums) };
+    static const int64_t at[COUNT] = {$(table.concat(k.at, ", "))}; // in params
+    float *panel = ((union model_scratch *)model_scratch(m, thread))->muon.panel;
+    for (int first = 0; first < COUNT; first += BATCH) {
+        const int slots = int_min(BATCH, COUNT - first);
+        // The momentum, and with it Nesterov's direction, in X; the sums of its rows' squares.
+        for (int item = thread; item < slots * ROWS; item += threads) {
+            const int row = item % ROWS;
+            const int64_t from = at[first + item / ROWS] + (int64_t)row * COLS;
+            float *x = m->muon + (size_t)(item / ROWS) * SLOT, *means = m->m + from;
+            const float *grads = m->grads + from;
+            double sum = 0;
+            for (int c = 0; c < COLS; c++) {
+                const float g = grads[c] * u->scale;
+                const float mean = means[c] + u->muon_mean_weight * (g - means[c]);
+                const float direction = g + u->muon_momentum * (mean - g);
+                means[c] = mean;
+                x[$(tall and "(size_t)c * K + row" or "(size_t)row * K + c")] = direction;
+                sum += (double)direction * direction;
+            }
+            ((double *)(x + SUMS))[row] = sum;
+        }
+        parallel_barrier();
+        for (int item = thread; item < slots * M; item += threads) {
+            float *x = m->muon + (size_t)(item / M) * SLOT;
+            double sum = 0;
+            for (int row = 0; row < ROWS; row++) {
+                sum += ((const double *)(x + SUMS))[row];
+            }
+            const float factor = 1.0f / ((float)sqrt(sum) + 1e-7f);
+            for (int c = 0; c < K; c++) {
+                x[(size_t)(item % M) * K + c] *= factor;
+            }
+        }
+        parallel_barrier();
+        // Five Newton-Schulz steps: A = XX^T, B = -4.7750A + 2.0315AA, X = 3.4445X + BX.
+        enum { SIDES = DIVIDE_UP(M, WIDE), PANELS = DIVIDE_UP(K, WIDE) };
+        enum { A = $(k.a), B = $(k.b), NEXT = $(k.next) }; // in a slot
+        for (int step = 0; step < 5; step++) {
+            const int now = step % 2 ? NEXT : 0, next = step % 2 ? 0 : NEXT;
+            for (int item = thread; item < slots * SIDES; item += threads) {
+                float *s = m->muon + (size_t)(item / SIDES) * SLOT;
+                $(k.gram)(s + A, s + now, s + now, NULL, panel, item % SIDES);
+            }
+            parallel_barrier();
+            for (int item = thread; item < slots * SIDES; item += threads) {
+                float *s = m->muon + (size_t)(item / SIDES) * SLOT;
+                $(k.square)(s + B, s + A, s + A, s + A, panel, item % SIDES);
+            }
+            parallel_barrier();
+            for (int item = thread; item < slots * PANELS; item += threads) {
+                float *s = m->muon + (size_t)(item / PANELS) * SLOT;
+                $(k.product)(s + next, s + B, s + now, s + now, panel, item % PANELS);
+            }
+            parallel_barrier();
+        }
+        const float rate = u->muon_rate * (u->muon_match ? $(k.match) : $(k.original));
+        for (int item = thread; item < slots * ROWS; item += threads) {
+            const int row = item % ROWS;
+            float *params = m->params + at[first + item / ROWS] + (int64_t)row * COLS;
+            const float *x = m->muon + (size_t)(item / ROWS) * SLOT + NEXT;
+            for (int c = 0; c < COLS; c++) {
+                params[c] = u->muon_keep * params[c] -
+                            rate * x[$(tall and "(size_t)c * K + row" or "(size_t)row * K + c")];
+            }
+        }
+        parallel_barrier();
+    }
+}
+//$ end
+
+//$ function muon(k)
+// All matrices in the model's blocks.
+static void muon(struct model *m, const struct update *u, int thread, int threads) {
+    //$ for _, shape in ipairs(k.shapes) do
+    $(shape.name)(m, u, thread, threads);
+    //$ end
+}
+//$ end

@@ -1,0 +1,37 @@
+"""Muon as Keller Jordan wrote it, in the type of its parameters: torch.optim.Muon's products are bfloat16's."""
+
+import math
+
+import torch
+
+
+def orthogonal(u):
+    """Five Newton-Schulz steps towards the nearest semi-orthogonal matrix."""
+    x = u.T if u.shape[0] > u.shape[1] else u
+    x = x / (x.norm() + 1e-7)
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x.T if u.shape[0] > u.shape[1] else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Each parameter is a matrix of its own."""
+
+    def __init__(self, params, lr, momentum, weight_decay, adjust):
+        super().__init__(params, {"lr": lr})
+        self.momentum, self.weight_decay, self.adjust = momentum, weight_decay, adjust
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                mean = state.setdefault("mean", torch.zeros_like(p))
+                mean.lerp_(p.grad, 1 - self.momentum)
+                rows, cols = p.shape
+                scale = math.sqrt(max(1, rows / cols))
+                if self.adjust == "match_rms_adamw":
+                    scale = 0.2 * math.sqrt(max(rows, cols))
+                p.mul_(1 - group["lr"] * self.weight_decay)
+                p.sub_(group["lr"] * scale * orthogonal(p.grad.lerp(mean, self.momentum)))
