@@ -34,7 +34,8 @@ enum {
     $(k.config)
 // clang-format on
 
-// Names are nanoGPT's; %d stands for the layer. Offsets and strides are in floats.
+//$ local whose = { nanogpt = "nanoGPT's", llama = "Llama's", nanochat = "NanoChat's" }
+// Names are $(whose[k.c.tensor_names] or "nanoGPT's"); %d stands for the layer. Offsets and strides are in floats.
 //$ if k.c.backend == "cuda" then
 // On the device, rows are padded to be `device_pitch` floats apart.
 //$ end
@@ -55,6 +56,9 @@ static const struct param model_params[] = {
      .copy = $(tostring(p.copy)),
      //$ if p.muon then
      .muon = true,
+     //$ end
+     //$ if p.joined then
+     .joined = true,
      //$ end
      .init = $("INIT_"..p.init),
      .init_value = $(p.init_value)},

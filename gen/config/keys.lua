@@ -57,6 +57,10 @@ return {
     help = "logits are softcap * tanh(logits / softcap), in the loss and in the sampler; 0 is off" },
   { name = "tie_weights", type = "bool", default = true, baked = true, changes = "results", shape = true,
     gpt = true, help = "the head shares the token embedding's weights" },
+  { name = "tensor_names", type = "enum", values = { "nanogpt", "llama", "nanochat" }, default = "nanogpt",
+    absent = "nanogpt", baked = true, changes = "results", shape = true, gpt = true,
+    help = "what a checkpoint's tensors are called: as in nanoGPT, or in Hugging Face's Llama or NanoChat, where " ..
+      "q_proj, k_proj and v_proj are tensors of their own, and of Llama's gate_proj and up_proj" },
   { name = "norm", type = "enum", values = { "layernorm", "rmsnorm" }, default = "layernorm", absent = "layernorm",
     baked = true, changes = "function", gpt = true,
     help = "what ln_1, ln_2 and ln_f are; rmsnorm subtracts no mean and has no bias" },

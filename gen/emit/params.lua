@@ -6,28 +6,31 @@ local target = require("gen.ir.target")
 
 local params = {}
 
--- The parameters with layers folded: one entry for "transformer.h.%d.ln_1.weight".
+-- The tensors of checkpoints with layers folded: one entry for "transformer.h.%d.ln_1.weight". `joined` is true for
+-- one whose rows follow those of the entry before it in one tensor in memory.
 function params.table(g, c)
   local entries, by_name = {}, {}
-  for _, param in ipairs(g.params) do
-    local name = param.family:format("%d")
+  for _, stored in ipairs(g:stored()) do
+    local name, param, dims = stored.name.family:format("%d"), stored.param, stored.dims
     local entry = by_name[name]
+    local owner = param.copy_of or param
+    local pitch = target.width(g.target, dims[#dims])
+    local offset = owner.host_offset + stored.row * (dims[2] or 1)
+    local device_offset = owner.offset + stored.row * (dims[2] and pitch or 1)
     if not entry then
-      local owner = param.copy_of or param
       entry = {
-        name = name, layers = 1, offset = owner.host_offset, stride = 0, dims = param.dims,
-        device_offset = owner.offset, device_stride = 0,
-        device_pitch = target.width(g.target, param.dims[#param.dims]),
+        name = name, layers = 1, offset = offset, stride = 0, dims = dims,
+        device_offset = device_offset, device_stride = 0, device_pitch = pitch, joined = stored.row > 0,
         copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
         init_value = literal.float(owner.init_value or 0.0),
-        uncounted = param.uncounted, decay = c.decay_params == "all" or #param.dims > 1, count = graph.count(param),
+        uncounted = param.uncounted, decay = c.decay_params == "all" or #dims > 1, count = graph.count(stored),
       }
       by_name[name] = entry
       entries[#entries + 1] = entry
     else
       if entry.layers == 1 then
-        entry.stride = param.host_offset - entry.offset
-        entry.device_stride = param.offset - entry.device_offset
+        entry.stride = offset - entry.offset
+        entry.device_stride = device_offset - entry.device_offset
       end
       entry.layers = entry.layers + 1
     end

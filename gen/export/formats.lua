@@ -18,6 +18,7 @@ local FLOATS = { "float32", "bfloat16", "float16" }
 -- What a GPT-2 cannot be, in whoever's file.
 local GPT2_LACKS = {
   { "model", "bigram", "a GPT-2 has layers" },
+  { "tensor_names", OTHER, "a GPT-2's tensors are nanoGPT's" },
   { "norm", "rmsnorm", "a GPT-2's norms are layernorms" },
   { "attn_scale", "embd", "a GPT-2 divides scores by the root of the head size" },
   { "lm_head_bias", true, "a GPT-2's head has no bias" },
@@ -69,7 +70,8 @@ formats.list = {
   { name = "gguf", what = "a GGUF file, for llama.cpp", types = { "float32", "bfloat16", "float16", "q8_0" },
     notes = GGUF_NOTES, lacks = GGUF_LACKS,
     place = function(folder, run, type) return ("%s/%s-%s.gguf"):format(folder, run, type) end },
-  { name = "safetensors", what = "a safetensors file with nanoGPT's names", types = FLOATS, lacks = {}, notes = {},
+  { name = "safetensors", what = "a safetensors file with the checkpoint's names", types = FLOATS, lacks = {},
+    notes = {},
     place = function(folder, run, type) return ("%s/%s-%s.safetensors"):format(folder, run, type) end },
 }
 

@@ -6,12 +6,12 @@ local parameters = {}
 
 function parameters.text(c)
   local entries, by_name = {}, {}
-  for _, param in ipairs(pipeline.forward(c).params) do
-    local name = param.family:format("%d")
+  for _, stored in ipairs(pipeline.forward(c):stored()) do
+    local name, dims = stored.name.family:format("%d"), stored.dims
     local entry = by_name[name]
     if not entry then
-      entry = { name = name, layers = 0, copy = param.copy_of and 1 or 0, rows = param.dims[1],
-        columns = param.dims[2] or 0 }
+      local copy = stored.param.copy_of and 1 or 0
+      entry = { name = name, layers = 0, copy = copy, rows = dims[1], columns = dims[2] or 0 }
       by_name[name] = entry
       entries[#entries + 1] = entry
     end

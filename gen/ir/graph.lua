@@ -61,14 +61,29 @@ end
 function graph:elem() return self.target and self.target.elem or "f32" end
 function graph:backend() return self.target and self.target.backend or "cpu" end
 
--- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform"), init_value, and uncounted if nanoGPT's
--- count of parameters leaves it out.
+-- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform"), init_value, uncounted if nanoGPT's count of
+-- parameters leaves it out, and pieces, { { name =, rows = }, ... }, if its rows are several tensors in checkpoints.
 function graph:param(given, dims, fields)
   local tensor = self:tensor(given, dims, fields)
   tensor.kind = "param"
   self.params[#self.params + 1] = tensor
   tensor.index = #self.params
   return tensor
+end
+
+-- The tensors of checkpoints, in their order: { name, dims, param, row }, a parameter or its rows from `row` (0 is the
+-- first) on.
+function graph:stored()
+  local list = {}
+  for _, param in ipairs(self.params) do
+    local row = 0
+    for _, piece in ipairs(param.pieces or { { name = param.called, rows = param.dims[1] } }) do
+      list[#list + 1] = { name = piece.name, dims = { piece.rows, param.dims[2] }, param = param, row = row }
+      row = row + piece.rows
+    end
+    if row ~= param.dims[1] then error(("the pieces of %s have %d rows"):format(param.name, row), 0) end
+  end
+  return list
 end
 
 -- A second name for a parameter in checkpoints: a tied head's.

@@ -3,6 +3,8 @@
 --
 -- forward(g, c, rows) builds the pass for `rows` rows of tokens: B * T in training; in the sampler
 -- (c.decode) the most tokens that one call takes, of which only the last gets logits.
+local names = require("gen.models.names")
+
 local gpt = {}
 
 -- The initial values of the linear layers' weights and biases.
@@ -37,12 +39,18 @@ function gpt.forward(g, c, rows)
     return g:append("dropout", { name }, { x }, { site = site })
   end
 
-  -- y = x w^T + b; name is nanoGPT's, stem this graph's.
-  local function linear(x, name, stem, C_in, C_out, weight, with_bias)
-    local w = g:param(name .. ".weight", { C_out, C_in }, weight)
+  -- y = x w^T + b; name is the checkpoint's, stem this graph's. pieces: the names there, with their rows, of the
+  -- tensors that w and b are made of, if they are several.
+  local function linear(x, name, stem, C_in, C_out, weight, with_bias, pieces)
+    local function param(ending, dims, fields)
+      local own = pieces and {}
+      for i, piece in ipairs(pieces or {}) do own[i] = { name = piece.name .. ending, rows = piece.rows } end
+      return g:param(name .. ending, dims, { init = fields.init, init_value = fields.init_value, pieces = own })
+    end
+    local w = param(".weight", { C_out, C_in }, weight)
     local y = g:append("matmul", { stem }, { x, w })
     if not with_bias then return y end
-    local b = g:param(name .. ".bias", { C_out }, init.bias(C_in))
+    local b = param(".bias", { C_out }, init.bias(C_in))
     return g:append("bias", { stem .. ".biased" }, { y, b })
   end
 
@@ -66,13 +74,14 @@ function gpt.forward(g, c, rows)
     angles = g:append("rope_table", { "rope.table" }, {}, attrs)
   end
 
+  local word = names.of(g, c)
   local scale = 1 / math.sqrt(c.attn_scale == "head" and D or C)
   local function attention(qkv, name, block)
     local attrs = { T = T, H = H, KV = KV ~= H and KV or nil, scale = scale, window = c.windows[g.layer],
       cap = c.attn_softcap }
     local gains = c.qk_norm == "gain" and
-      { g:param(name("attn.q_norm.weight"), { D }, { init = "ones" }),
-        g:param(name("attn.k_norm.weight"), { D }, { init = "ones" }) } or {}
+      { g:param(name(word.q_norm .. ".weight"), { D }, { init = "ones" }),
+        g:param(name(word.k_norm .. ".weight"), { D }, { init = "ones" }) } or {}
     local function norm_at(place)
       if c.qk_norm == "none" or c.qk_norm_at ~= place then return end
       qkv = g:append(c.qk_norm == "plain" and "qk_norm_plain" or "qk_norm", block("qkv.normed"),
@@ -94,10 +103,9 @@ function gpt.forward(g, c, rows)
 
   local function input_of(layer) return g.within("block", layer)("x") end
 
-  local outer = g.within("transformer")
   local tokens = g:input("tokens", { rows }, "i32")
-  local wte = g:param(outer("wte.weight"), { V, C }, init.embedding)
-  local wpe = c.pos == "learned" and g:param(outer("wpe.weight"), { T, C }, init.embedding)
+  local wte = g:param(word.tokens .. ".weight", { V, C }, init.embedding)
+  local wpe = c.pos == "learned" and g:param(word.positions .. ".weight", { T, C }, init.embedding)
   if wpe then wpe.uncounted = true end
   local x = g:append("embed", { c.has_dropout and c.dropout_embd and "embedded" or input_of(0) },
     { tokens, wte, wpe }, { T = T })
@@ -105,23 +113,30 @@ function gpt.forward(g, c, rows)
 
   for layer = 0, c.n_layer - 1 do
     g.layer = layer
-    local name, block = g.within("transformer.h", layer), g.within("block", layer)
+    local name, block = g.within(word.layer, layer), g.within("block", layer)
+    local function pieces(list)
+      local own = list and {}
+      for i, piece in ipairs(list or {}) do own[i] = { name = name(piece[1]), rows = piece[2] } end
+      return own
+    end
 
-    local h = norm(x, name("ln_1"), block("ln_1"))
-    h = linear(h, name("attn.c_attn"), block("qkv"), C, (H + 2 * KV) * D, init.weight(C), c.qkv_bias)
+    local h = norm(x, name(word.ln_1), block("ln_1"))
+    h = linear(h, name(word.qkv), block("qkv"), C, (H + 2 * KV) * D, init.weight(C), c.qkv_bias,
+      pieces(word.qkv_pieces))
     h = attention(h, name, block)
-    h = linear(h, name("attn.c_proj"), block("projected"), H * D, C, init.projection(H * D), c.has_attn_bias)
+    h = linear(h, name(word.attention_out), block("projected"), H * D, C, init.projection(H * D), c.has_attn_bias)
     x = g:append("add", { block("x_mid") }, { dropout(h, block("projected.kept")), x })
 
-    h = norm(x, name("ln_2"), block("ln_2"))
-    h = linear(h, name("mlp.c_fc"), block("fc"), C, c.gated and 2 * F or F, init.weight(C), c.has_mlp_bias)
+    h = norm(x, name(word.ln_2), block("ln_2"))
+    h = linear(h, name(word.fc), block("fc"), C, c.gated and 2 * F or F, init.weight(C), c.has_mlp_bias,
+      pieces(word.fc_pieces))
     h = g:append(c.activation, { block("activated") }, { h })
-    h = linear(h, name("mlp.c_proj"), block("narrowed"), F, C, init.projection(F), c.has_mlp_bias)
+    h = linear(h, name(word.mlp_out), block("narrowed"), F, C, init.projection(F), c.has_mlp_bias)
     x = g:append("add", { input_of(layer + 1) }, { dropout(h, block("narrowed.kept")), x })
     g.layer = nil
   end
 
-  x = norm(x, outer("ln_f"), "ln_f")
+  x = norm(x, word.last_norm, "ln_f")
   if c.decode then x = g:append("last_row", { "last" }, { x }) end
   local head
   if c.tie_weights then

@@ -265,6 +265,8 @@ bool param_known(const struct param *params, int params_count, const char *name)
 // Whether the table's entry is the position table, of which a file may have more rows than the
 // model: the first ones are used, as in nanoGPT.
 bool param_is_positions(const struct param *param);
+// The name of the table of tokens, which a tied head shares, in a GPT with these params.
+const char *param_tokens(const struct param *params, int params_count);
 // Whether a file's tensor has the shape of the table's entry.
 bool param_fits(const struct param *param, const struct tensor_view *view);
 enum { SHAPE_TEXT = 96 };

@@ -2,7 +2,9 @@
 //
 //     _orig_mod.NAME, module.NAME     of torch.compile and of its data parallel wrappers
 //     wte.weight for transformer...   names of Hugging Face's bare GPT2Model
+//     layers.0.input_layernorm...     names of its bare LlamaModel
 //     h.0.attn.bias, masked_bias      masks, not weights: dropped
+//     ...rotary_emb.inv_freq          rotary angles, of rope_theta: dropped
 //     F16, BF16, ggml's types         converted to F32
 //     rows of q and k, pairwise       as GGUF files of llama have them: put in halves
 //     lm_head.weight or wte alone     of a tied pair: used for both
@@ -66,6 +68,19 @@ static bool foreign_rename(struct foreign_file *f, struct tensor_view *view, cha
     return true;
 }
 
+// The name of the model's tensor that has this name in a bare model's file, or NULL.
+static char *foreign_whole(const struct foreign_file *f, const char *name) {
+    static const char *const scopes[] = {"transformer.", "model."};
+    for (int i = 0; i < 2 && !foreign_param(f, name); i++) {
+        char *whole = allocate_print("a tensor's name", "%s%s", scopes[i], name);
+        if (foreign_param(f, whole)) {
+            return whole;
+        }
+        free(whole);
+    }
+    return NULL;
+}
+
 static bool foreign_names(struct foreign_file *f) {
     static const char *const prefixes[] = {"_orig_mod.", "module."};
     for (int i = 0; i < f->file->count; i++) {
@@ -77,11 +92,9 @@ static bool foreign_names(struct foreign_file *f) {
                 p = -1; // start over: either prefix may be inside the other
             }
         }
-        char *whole = allocate_print("a tensor's name", "transformer.%s", name);
-        if (foreign_param(f, name) || !foreign_param(f, whole)) {
-            free(whole);
-            whole =
-                name == view->name ? NULL : allocate_copy(name, strlen(name), "a tensor's name");
+        char *whole = foreign_whole(f, name);
+        if (!whole && name != view->name) {
+            whole = allocate_copy(name, strlen(name), "a tensor's name");
         }
         if (whole && !foreign_rename(f, view, whole)) {
             return false;
@@ -100,7 +113,8 @@ static void foreign_masks(struct foreign_file *f) {
     int kept = 0;
     for (int i = 0; i < file->count; i++) {
         const char *name = file->tensors[i].name;
-        bool mask = foreign_ends(name, ".attn.bias") || foreign_ends(name, ".attn.masked_bias");
+        bool mask = foreign_ends(name, ".attn.bias") || foreign_ends(name, ".attn.masked_bias") ||
+                    foreign_ends(name, ".rotary_emb.inv_freq");
         if (mask && !foreign_param(f, name)) {
             free(file->tensors[i].name);
         } else {
@@ -124,7 +138,7 @@ static void foreign_share(struct foreign_file *f, const char *name, const char *
 }
 
 static bool foreign_ties(struct foreign_file *f) {
-    static const char table[] = "transformer.wte.weight", head[] = "lm_head.weight";
+    const char *const table = param_tokens(f->params, f->count), *const head = "lm_head.weight";
     const struct param *param = foreign_param(f, head);
     const bool has_table = foreign_find(f, table), has_head = foreign_find(f, head);
     if (!param || has_table == has_head) {

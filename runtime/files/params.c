@@ -51,8 +51,16 @@ bool param_known(const struct param *params, int params_count, const char *name)
     return false;
 }
 
+// By nanoGPT's names or Hugging Face's.
 bool param_is_positions(const struct param *param) {
-    return !strcmp(param->name, "transformer.wpe.weight");
+    return !strcmp(param->name, "transformer.wpe.weight") ||
+           !strcmp(param->name, "model.embed_positions.weight");
+}
+
+const char *param_tokens(const struct param *params, int params_count) {
+    static const char *const names[] = {"transformer.wte.weight", "model.embed_tokens.weight"};
+    const bool other = param_known(params, params_count, names[1]);
+    return names[other];
 }
 
 bool param_fits(const struct param *param, const struct tensor_view *view) {

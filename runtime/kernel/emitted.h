@@ -23,10 +23,10 @@ extern "C" {
 
 enum init_kind { INIT_ZEROS, INIT_ONES, INIT_NORMAL, INIT_UNIFORM };
 
-// One parameter, or one for each layer, of the same shape and at equal distances. The table follows
-// the order of nanoGPT's state dict, with layers folded together.
+// One tensor of checkpoints, or one for each layer, of the same shape and at equal distances. The
+// table follows the order of nanoGPT's state dict, with layers folded together.
 struct param {
-    const char *name; // nanoGPT's; "%d" stands for the layer where layers > 1 or the name has one
+    const char *name; // in files; "%d" stands for the layer where layers > 1 or the name has one
     int layers;       // instances: n_layer where the name has "%d", else 1
     int64_t offset;   // of instance 0 in params, in floats (grads, m and v have the same layout)
     int64_t stride;   // from one instance to the next, in floats
@@ -38,6 +38,7 @@ struct param {
     bool copy;       // a second name for memory that an earlier entry owns (a tied lm_head.weight):
                      // saved and shape-checked, never counted, initialised or updated
     bool muon;       // Muon updates it, not `update`
+    bool joined; // its rows follow the entry's before it: one tensor in memory, several in files
     enum init_kind init;
     float init_value; // the standard deviation, or the bound of ±bound
 };
@@ -182,7 +183,9 @@ struct sampler_info {
     int64_t memory_floats; // KV cache and activations
 };
 struct sampler {
-    const float **weight; // one per tensor instance: params[0] layer 0, layer 1, ..., params[1] ...
+    // One per tensor instance in memory: params[0] layer 0, layer 1, ..., params[1] ...; entries
+    // that are joined to one before have none of their own.
+    const float **weight;
     float *memory;   // memory_floats: KV cache first, then activations; 64-byte aligned, zeroed
     void *block;     // the allocation that memory is aligned in
     float *logits;   // (V)

@@ -112,8 +112,9 @@ static void import_take(const struct safetensors *file, const struct tensor_at *
 }
 
 // A tied head must be what it is tied to.
-static void import_check_copy(const struct safetensors *file, const struct tensor_out *copy) {
-    const struct tensor_view *table = safetensors_find(file, "transformer.wte.weight");
+static void import_check_copy(const struct safetensors *file, const struct tensor_out *copy,
+                              const char *tokens) {
+    const struct tensor_view *table = safetensors_find(file, tokens);
     const size_t bytes = (size_t)copy->dims[0] * (size_t)copy->dims[1] * sizeof(float);
     if (!table || table->bytes != bytes || memcmp(table->data, copy->data, bytes) != 0) {
         die(EXIT_DATA,
@@ -256,7 +257,7 @@ int main(int argc, char **argv) {
     for (int i = 0; i < count; i++) {
         import_take(&file, &tensors[i], options.sizes, &out[i]);
         if (tensors[i].param->copy) {
-            import_check_copy(&file, &out[i]);
+            import_check_copy(&file, &out[i], param_tokens(params, entries));
         } else {
             numbers += tensors[i].param->dims[0] * tensors[i].param->dims[1];
         }

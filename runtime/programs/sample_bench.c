@@ -82,26 +82,25 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
     const struct model_info info = {.params = sampler_info.params,
                                     .params_count = sampler_info.params_count};
     size_t floats = 0;
-    int tensors = 0;
+    int tensors;
     for (int i = 0; i < info.params_count; i++) {
         const struct param *param = &info.params[i];
         const int64_t end =
             param->offset + (param->layers - 1) * param->stride + param->dims[0] * param->dims[1];
         floats = (size_t)end > floats ? (size_t)end : floats;
-        tensors += param->layers;
     }
+    struct tensor_at *at = param_tensors(info.params, info.params_count, &tensors);
     struct model m = {.params = allocate(floats, sizeof(float), "weights")};
     struct tensor_out *out = allocate((size_t)tensors, sizeof *out, "a list of tensors");
     model_init(&m, &info, seed);
-    for (int i = 0, t = 0; i < info.params_count; i++) {
-        const struct param *param = &info.params[i];
-        for (int layer = 0; layer < param->layers; layer++, t++) {
-            param_name(param, layer, "", out[t].name);
-            out[t].ndim = param->ndim;
-            memcpy(out[t].dims, param->dims, sizeof param->dims);
-            out[t].data = m.params + param->offset + layer * param->stride;
-        }
+    for (int i = 0; i < tensors; i++) {
+        const struct param *param = at[i].param;
+        param_name(param, at[i].layer, "", out[i].name);
+        out[i].ndim = param->ndim;
+        memcpy(out[i].dims, param->dims, sizeof param->dims);
+        out[i].data = m.params + param->offset + at[i].layer * param->stride;
     }
+    free(at);
     char *tokenizer = bench_tokenizer(sampler_info.vocab_size), error[512];
     const char *const metadata[] = {"config", sampler_info.config, "tokenizer", tokenizer};
     bench_weights_path = b->weights;
@@ -120,13 +119,15 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
 // token only.
 static void bench_count(struct sample_bench *b) {
     double body = 0, head = 0, rest = 0;
+    const char *tokens = param_tokens(sampler_info.params, sampler_info.params_count);
     for (int i = 0; i < sampler_info.params_count; i++) {
         const struct param *param = &sampler_info.params[i];
         const double count =
             (double)param->layers * (double)param->dims[0] * (double)param->dims[1];
         if (!strcmp(param->name, "lm_head.weight")) {
             head = count;
-        } else if (strncmp(param->name, "transformer.w", 13) && param->ndim == 2) {
+        } else if (strcmp(param->name, tokens) != 0 && !param_is_positions(param) &&
+                   param->ndim == 2) {
             body += count;
         } else if (param->ndim == 1) {
             rest += count;

@@ -1,6 +1,7 @@
 // open.c: opens a checkpoint for sampling: maps it, checks it against the model that the sampler
 // was built for, and uses the weights in place.
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/sample/sample.h"
@@ -99,7 +100,8 @@ static bool open_check_shape(const struct safetensors *file, const struct tensor
 // hashes, neither has to be read.
 static bool open_check_copy(const struct safetensors *file, const struct tensor_view *copy,
                             char error[512]) {
-    const struct tensor_view *owner = safetensors_find(file, "transformer.wte.weight");
+    const struct tensor_view *owner =
+        safetensors_find(file, param_tokens(sampler_info.params, sampler_info.params_count));
     bool hashed = owner != NULL && owner->hash[0] != '\0' && copy->hash[0] != '\0';
     if (owner == NULL || (hashed ? strcmp(owner->hash, copy->hash) == 0
                                  : owner->bytes == copy->bytes &&
@@ -131,8 +133,8 @@ static bool open_check_others(const struct safetensors *file, char error[512]) {
     return true;
 }
 
-// Finds every tensor of the model and points s->weight at it; refuses a file with others.
-static bool open_find_weights(struct sampler *s, const struct safetensors *file, char error[512]) {
+// Checks that every tensor of the model is there and fits; refuses a file with others.
+static bool open_check_tensors(const struct safetensors *file, char error[512]) {
     int found = 0;
     for (int i = 0; i < sampler_info.params_count; i++) {
         const struct param *param = &sampler_info.params[i];
@@ -150,10 +152,60 @@ static bool open_find_weights(struct sampler *s, const struct safetensors *file,
                 (param->copy && !open_check_copy(file, view, error))) {
                 return false;
             }
-            s->weight[found++] = view->data;
+            found++;
         }
     }
     return found == file->count || open_check_others(file, error);
+}
+
+// The `pieces` tensors of a file that are the rows of one tensor here, as one: in place if they lie
+// one behind the other, as in files of ours, else copied, into memory that the first of them owns.
+static const float *open_join(struct safetensors *file, const struct param *params, int pieces,
+                              int layer) {
+    struct tensor_view *first = NULL;
+    const char *end = NULL;
+    bool adjacent = true;
+    size_t bytes = 0;
+    for (int k = 0; k < pieces; k++) {
+        char name[PARAM_NAME];
+        param_name(&params[k], layer, "", name);
+        struct tensor_view *view = (struct tensor_view *)safetensors_find(file, name);
+        first = first ? first : view;
+        adjacent = adjacent && (!end || (const char *)view->data == end);
+        end = (const char *)view->data + view->bytes;
+        bytes += view->bytes;
+    }
+    if (adjacent) {
+        return first->data;
+    }
+    char *joined = allocate(bytes, 1, first->name), *to = joined;
+    for (int k = 0; k < pieces; k++) {
+        char name[PARAM_NAME];
+        param_name(&params[k], layer, "", name);
+        struct tensor_view *view = (struct tensor_view *)safetensors_find(file, name);
+        memcpy(to, view->data, view->bytes);
+        free(view->own);
+        view->own = NULL;
+        view->data = (float *)(void *)to;
+        to += view->bytes;
+    }
+    first->own = (float *)(void *)joined;
+    safetensors_forget(file);
+    return first->data;
+}
+
+// Points s->weight at the tensors, which were checked.
+static void open_use_weights(struct sampler *s, struct safetensors *file) {
+    int used = 0;
+    for (int i = 0, end; i < sampler_info.params_count; i = end) {
+        const struct param *param = &sampler_info.params[i];
+        for (end = i + 1; end < sampler_info.params_count && sampler_info.params[end].joined;) {
+            end++;
+        }
+        for (int layer = 0; layer < param->layers; layer++) {
+            s->weight[used++] = open_join(file, param, end - i, layer);
+        }
+    }
 }
 
 static bool open_read_tokenizer(struct tokenizer *tokenizer, const struct safetensors *file,
@@ -234,13 +286,14 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
     *code = EXIT_DATA;
     sampler_create(s, threads);
     if (!foreign_adapt(&file->tensors, sampler_info.params, sampler_info.params_count, error) ||
-        !open_find_weights(s, &file->tensors, error) ||
-        !open_check_function(&file->tensors, error) || !open_check_values(&file->tensors, error) ||
+        !open_check_tensors(&file->tensors, error) || !open_check_function(&file->tensors, error) ||
+        !open_check_values(&file->tensors, error) ||
         !open_read_tokenizer(&file->tokenizer, &file->tensors, error)) {
         sampler_destroy(s);
         safetensors_close(&file->tensors);
         return false;
     }
+    open_use_weights(s, &file->tensors);
     s->vocab_size = file->tokenizer.vocab_size;
     open_warn(&file->tensors);
     return true;

@@ -402,10 +402,9 @@ static void checkpoint_copy(const struct safetensors *file, const struct model_i
         memcpy(place, view->data, bytes);
     } else if (memcmp(place, view->data, bytes)) {
         die(EXIT_DATA,
-            "%s: %s has values of its own, this trainer ties it to transformer.wte.weight; build "
-            "one "
-            "with an untied head",
-            file->path, view->name);
+            "%s: %s has values of its own, this trainer ties it to %s; build one with an untied "
+            "head",
+            file->path, view->name, param_tokens(info->params, info->params_count));
     }
 }
 

@@ -34,7 +34,7 @@ static void preview_weights(struct sampler *s, const struct model *m,
         if (!found) {
             die(EXIT_INTERNAL, "preview: the trainer has no %s", wanted->name);
         }
-        for (int layer = 0; layer < wanted->layers; layer++) {
+        for (int layer = 0; layer < wanted->layers && !wanted->joined; layer++) {
             s->weight[count++] = m->params + found->offset + layer * found->stride;
         }
     }

@@ -18,6 +18,7 @@ import torch
 from config import read_lua, write_line
 from model import create, mean_loss
 from muon import Muon
+from names import stored
 
 HERE = pathlib.Path(__file__).parent
 RUN_KEYS = (
@@ -258,8 +259,8 @@ def make_golden(folder, path):
     text, lead = choose_prompt(model, config, random)
     double = train(model, config, tokens, targets)
 
-    tensors = {f"param.{n}": w.numpy() for n, w in weights.items()}
-    tensors |= {f"grad.{n}": g.numpy() for n, g in double["grads"].items()}
+    tensors = {f"param.{n}": w.numpy() for n, w in stored(weights, config).items()}
+    tensors |= {f"grad.{n}": g.numpy() for n, g in stored(double["grads"], config).items()}
     tensors |= {"tokens": tokens.numpy(), "targets": targets.numpy()}
     tensors |= {"logits_last": logits.numpy(), "greedy": numpy.array(text)}
     if attention is not None:

@@ -24,14 +24,39 @@ static const struct tensor_view *greedy_tensor(const struct safetensors *file, c
     return view;
 }
 
+// The rows of one weight: of its tensor, or of the `pieces` tensors that it is made of. A golden
+// file has its tensors by name, so pieces are copied together, into memory that the first one owns.
+static const float *greedy_weight(const struct safetensors *file, const struct param *params,
+                                  int pieces, int layer) {
+    char name[PARAM_NAME];
+    param_name(params, layer, "param.", name);
+    struct tensor_view *first = (struct tensor_view *)greedy_tensor(file, name);
+    if (pieces == 1 || first->own) { // one tensor, or joined before
+        return pieces == 1 ? first->data : first->own;
+    }
+    size_t bytes = 0;
+    float *joined = NULL;
+    for (int k = 0; k < pieces; k++) {
+        param_name(&params[k], layer, "param.", name);
+        const struct tensor_view *view = greedy_tensor(file, name);
+        joined = realloc(joined, bytes + view->bytes);
+        memcpy((char *)joined + bytes, view->data, view->bytes);
+        bytes += view->bytes;
+    }
+    first->own = joined;
+    return joined;
+}
+
 static void greedy_weights(struct sampler *s, const struct safetensors *file) {
     int count = 0;
-    for (int i = 0; i < sampler_info.params_count; i++) {
+    for (int i = 0, end; i < sampler_info.params_count; i = end) {
         const struct param *param = &sampler_info.params[i];
+        for (end = i + 1; end < sampler_info.params_count && sampler_info.params[end].joined;) {
+            end++;
+        }
         for (int layer = 0; layer < param->layers; layer++) {
-            char name[PARAM_NAME];
-            param_name(param->copy ? &sampler_info.params[0] : param, layer, "param.", name);
-            s->weight[count++] = greedy_tensor(file, name)->data;
+            s->weight[count++] =
+                greedy_weight(file, param->copy ? &sampler_info.params[0] : param, end - i, layer);
         }
     }
 }
