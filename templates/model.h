@@ -34,8 +34,9 @@ enum {
     $(k.config)
 // clang-format on
 
-//$ local whose = { nanogpt = "nanoGPT's", llama = "Llama's", nanochat = "NanoChat's" }
-// Names are $(whose[k.c.tensor_names] or "nanoGPT's"); %d stands for the layer. Offsets and strides are in floats.
+//$ local all = { nanogpt = "nanoGPT's", llama = "Llama's", nanochat = "NanoChat's" }
+//$ local whose = all[k.c.tensor_names] or all.nanogpt
+// Names are $(whose); %d stands for the layer. Offsets and strides are in floats.
 //$ if k.c.backend == "cuda" then
 // On the device, rows are padded to be `device_pitch` floats apart.
 //$ end
