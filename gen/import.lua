@@ -13,6 +13,7 @@ local config = require("gen.config.load")
 local files = require("gen.base.files")
 local folder = require("gen.import.folder")
 local gpt2 = require("gen.import.gpt2")
+local llama = require("gen.import.llama")
 local metadata = require("gen.import.metadata")
 local parameters = require("gen.import.table")
 local problem = require("gen.config.problem")
@@ -106,6 +107,14 @@ local function parse_arguments()
   return args
 end
 
+-- The room's file that reads the sizes of such a model.
+local function family_of(stated, path)
+  if stated.model_type == "gpt2" then return gpt2 end
+  if llama.families[stated.model_type] then return llama end
+  problem.fail(problem.DATA, path, "is of model_type %s; gpt2, llama, qwen2, qwen3 and arcee are what can be read",
+    tostring(stated.model_type))
+end
+
 local function main()
   local args = parse_arguments()
   local found = folder.find(args.model)
@@ -113,7 +122,7 @@ local function main()
   if found.config then stated.diecast = folder.own_config(args.build, found.weights) end
   add_stated(stated, args.set, found)
   local says = found.config or found.weights
-  local keys, lines = gpt2.keys(stated, says)
+  local keys, lines = family_of(stated, says).keys(stated, says)
   local own = args.out .. "/" .. args.name
   for _, name in ipairs({ "ckpt.safetensors", "state.safetensors", "metrics.jsonl" }) do
     if exists(own .. "/" .. name) then

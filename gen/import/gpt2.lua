@@ -1,9 +1,9 @@
 -- gpt2: the config.json of Hugging Face's GPT-2 as our keys. Variants that we do not have are refused by name; keys
 -- that do not change the function are left out. A model that make export wrote has its own config beside that one
--- (diecast), which says more. Depends on config and metadata.
-local metadata = require "gen.import.metadata"
+-- (diecast), which says more. Depends on config and sizes.
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
+local sizes = require "gen.import.sizes"
 
 local gpt2 = {}
 
@@ -35,13 +35,7 @@ local DROPOUTS = { "dropout", "embd_pdrop", "attn_pdrop", "resid_pdrop" } -- nan
 local function size_of(config, path, theirs, ours)
   local stated = config[theirs]
   if theirs == "n_positions" and stated == nil then stated = config.n_ctx end
-  if stated == nil then problem.fail(problem.DATA, path, "has no %s; a GPT-2's config.json is wanted", theirs) end
-  local key, size = schema.key(ours), math.tointeger(stated)
-  if not size or size < key.min or size > key.max then
-    problem.fail(problem.DATA, path, "%s is %s; a whole number from %d to %d is wanted", theirs, tostring(stated),
-      key.min, key.max)
-  end
-  return size
+  return sizes.of(stated, path, theirs, ours, "a GPT-2's config.json")
 end
 
 -- The width of feed-forward layers and what norms add, which a file may leave out.
@@ -70,27 +64,10 @@ function gpt2.activation(ours)
   end
 end
 
--- The keys of the config that make export put into the metadata; the sizes that config.json states are the same.
-local function own_keys(config, path)
-  local c = metadata.read(config.diecast, path)
-  for _, pair in ipairs(SIZES) do
-    local stated, own = config[pair[1]], c[pair[2]]
-    if stated ~= nil and stated ~= own then
-      problem.fail(problem.DATA, path, "%s is %s, but %s is %s in the metadata that make export wrote (diecast); " ..
-        "take both from one place, or leave that key out", pair[1], tostring(stated), pair[2], tostring(own))
-    end
-  end
-  return metadata.keys(c), { "the config is that of the model that make export wrote" }
-end
-
 -- The keys of a config.json at `path`: { { name, value }, ... }, and lines about keys that could not be taken over.
 -- Raises { code, message }.
 function gpt2.keys(config, path)
-  local kind = config.model_type
-  if kind ~= "gpt2" then
-    problem.fail(problem.DATA, path, "is of model_type %s; gpt2 is what can be read", tostring(kind))
-  end
-  if config.diecast then return own_keys(config, path) end
+  if config.diecast then return sizes.own(config, path, SIZES) end
   local keys, lines = {}, {}
   local function add(name, value) keys[#keys + 1] = { name, value } end
   for _, pair in ipairs(SIZES) do add(pair[2], size_of(config, path, pair[1], pair[2])) end

@@ -1,6 +1,7 @@
 """Hugging Face's side of `make hf-parity`.
 
     hf.py make FOLDER [dtype] [shards]     a small random GPT-2, as transformers saves it
+    hf.py family FOLDER NAME [dtype]       the same of the Llama family: NAME is one of FAMILIES
     hf.py loss FOLDER TEXT STRIDE          mean loss over TEXT in windows, in double, and the tokens predicted
     hf.py tokens FOLDER BIN STRIDE         the same of a file of uint16 tokens, for a model without a tokenizer
     hf.py text FOLDER PROMPT COUNT         the prompt and the likeliest tokens after it
@@ -11,7 +12,30 @@ import sys
 
 import numpy
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+from transformers import AutoConfig, AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel, GPT2TokenizerFast
+
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
+# What each has besides SIZES; model_type is the name's first word.
+SIZES = {
+    "vocab_size": 50257,
+    "hidden_size": 48,
+    "intermediate_size": 100,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 6,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "initializer_range": 0.2,
+}
+FAMILIES = {
+    "llama": {"attention_bias": True, "mlp_bias": True, "rms_norm_eps": 1e-5, "rope_parameters": {"rope_theta": 5000.0}},
+    "llama tied": {"tie_word_embeddings": True, "num_key_value_heads": 6, "rope_parameters": {"rope_theta": 1e5}},
+    "llama scaled": {
+        "rope_parameters": LLAMA3 | {"rope_theta": 500.0, "original_max_position_embeddings": 32}
+    },
+    "qwen2": {"tie_word_embeddings": True},
+    "qwen3": {"head_dim": 12},
+    "arcee": {"num_key_value_heads": 1},
+}
 
 
 def make(folder, dtype="float32", shards=None):
@@ -24,8 +48,20 @@ def make(folder, dtype="float32", shards=None):
     model.to(getattr(torch, dtype)).save_pretrained(folder, **({"max_shard_size": shards} if shards else {}))
 
 
+def family(folder, name, dtype="float32"):
+    torch.manual_seed(1)
+    words = SIZES | FAMILIES[name]
+    words["rope_parameters"] = {"rope_type": "default"} | words.get("rope_parameters", {"rope_theta": 1e4})
+    model = AutoModelForCausalLM.from_config(AutoConfig.for_model(name.split()[0], **words))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() == 1:  # biases and gains that say something
+                parameter.add_(0.3 * torch.randn_like(parameter))
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+
+
 def windows(model, ids, stride):
-    length, total, count, begin = model.config.n_positions, 0.0, 0, 0
+    length, total, count, begin = model.config.max_position_embeddings, 0.0, 0, 0
     with torch.no_grad():
         while True:
             target = ids[begin + 1 : begin + length + 1]
@@ -40,7 +76,7 @@ def windows(model, ids, stride):
 
 
 def load(folder):
-    return GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float64)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
 
 
 def llmc(folder, path, version):
@@ -68,6 +104,8 @@ def main():
     command, folder, *words = sys.argv[1:]
     if command == "make":
         make(folder, *words)
+    elif command == "family":
+        family(folder, *words)
     elif command == "loss":
         with open(words[0], encoding="utf-8") as file:
             ids = GPT2TokenizerFast.from_pretrained(folder)(file.read(), return_tensors="pt").input_ids[0]

@@ -24,10 +24,10 @@ while [ $i -lt 60 ]; do
 done >"$out/text"
 
 python() { "$venv/bin/python" "$here/hf.py" "$@" 2>"$tmp/python" || { cat "$tmp/python"; return 1; }; }
-made() { # name hf.py's words...
-    name=$1
-    shift
-    python make "$out/$name-hf" "$@" && cp data/gpt2/vocab.bpe "$out/$name-hf/merges.txt" &&
+made() { # name, hf.py's command and words...
+    name=$1 command=$2
+    shift 2
+    python "$command" "$out/$name-hf" "$@" && cp data/gpt2/vocab.bpe "$out/$name-hf/merges.txt" &&
         cp data/gpt2/encoder.json "$out/$name-hf/vocab.json" &&
         make build/import && lua5.4 gen/import.lua --out "$out" --name "$name" "$out/$name-hf" &&
         make build CONFIG="$out/$name/$name.lua" SET=batch_size=3 PROGRAMS="train eval sample"
@@ -59,12 +59,21 @@ same_llmc() { # name version
 for words in "f32 float32" "bf16 bfloat16 5MB" "f16 float16"; do
     name=${words%% *}
     # shellcheck disable=SC2086
-    check "a model of $words is imported and built" made $words
+    check "a model of $words is imported and built" made "$name" make ${words#* }
     for stride in 64 17; do
         check "$name: the same loss at stride $stride" same_loss "$name" $stride
     done
     check "$name: the same text" same_text "$name"
 done
+for words in llama "llama tied" "llama scaled" qwen2 qwen3 arcee; do
+    name=$(echo "$words" | tr ' ' -)
+    check "a $words is imported and built" made "$name" family "$words"
+    check "$name: the same loss" same_loss "$name" 64
+    check "$name: the same loss at stride 17" same_loss "$name" 17
+    check "$name: the same text" same_text "$name"
+done
+check "a llama of bfloat16" made llama-bf16 family llama bfloat16
+check "llama-bf16: the same loss" same_loss llama-bf16 64
 check "llm.c's file in float32 has the same tensors" same_llmc f32 3
 check "in bfloat16 too" same_llmc bf16 5
 

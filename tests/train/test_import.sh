@@ -98,7 +98,7 @@ cp "$tmp/hf/config.json" "$tmp/config"
 check "no such folder" refuses 66 'no such folder or file' "$tmp/none"
 check "no weights" refuses 66 'has neither model.safetensors' data
 for case in \
-    's/"gpt2"/"llama"/|is of model_type llama' \
+    's/"gpt2"/"mamba"/|is of model_type mamba' \
     's/"n_layer":2/"n_layer":"two"/|n_layer is two; a whole number from 1' \
     's/"n_head":2/"n_head":3/|n_head 3 does not divide n_embd 16' \
     's/"vocab_size":300,*//|has no vocab_size' \
@@ -125,7 +125,7 @@ check "what norms add is a key" other_eps
 edit_config 's/"n_layer":2/"n_layer":3/'
 check "fewer layers than stated" refuses_late 65 'has no transformer.h.2.ln_1.weight, which its config.json makes (16)' "$tmp/hf"
 edit_config 's/"n_layer":2/"n_layer":1/'
-check "more layers than stated" refuses_late 65 'which is not in GPT-2' "$tmp/hf"
+check "more layers than stated" refuses_late 65 'which is not in the model' "$tmp/hf"
 edit_config 's/"n_positions":8/"n_positions":9/'
 check "another size than stated" refuses_late 65 'transformer.wpe.weight is (8, 16), but its config.json makes it (9, 16)' "$tmp/hf"
 edit_config 's/^//'

@@ -1,0 +1,70 @@
+#!/bin/sh
+# test_import_llama.sh: models with Hugging Face's names, of each of the Llama family, are trained for a step; their
+# weights alone, with a config.json beside them, become the same config and the same tensors again.
+# shares: import
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+. tests/check.sh
+
+out=build/import-llama-test
+rm -rf "$out"
+mkdir -p "$out"
+make build/import >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+data_set letters
+
+sizes='"num_hidden_layers":2,"num_attention_heads":4,"hidden_size":32,"vocab_size":31,"intermediate_size":40,
+"max_position_embeddings":16,"num_key_value_heads":2,"rms_norm_eps":1e-6'
+# Trains one for a step, and puts its tensors and a config.json into $tmp/NAME-hf.
+made() { # name, config's words, config.json's words
+    {
+        echo 'return { n_layer = 2, n_head = 4, n_embd = 32, n_ff = 40, block_size = 16, n_kv_head = 2, bias = false,'
+        echo 'norm = "rmsnorm", norm_eps = 1e-6, pos = "rope", tensor_names = "llama", batch_size = 2, max_iters = 1,'
+        echo 'gradient_accumulation_steps = 1, eval_interval = 1, eval_iters = 1, dataset = "letters",'
+        echo "data_dir = \"$tmp\", out_dir = \"$tmp/$1\", $2 }"
+    } >"$out/$1.lua"
+    make train CONFIG="$out/$1.lua" PROGRAMS=train && mkdir "$tmp/$1-hf" &&
+        lua5.4 tests/train/plain.lua "$tmp/$1/ckpt.safetensors" "$tmp/$1-hf/model.safetensors" || return
+    echo "{$sizes,$3}" >"$tmp/$1-hf/config.json"
+}
+imported() { # name
+    lua5.4 gen/import.lua --out="$out" --name="$1-in" "$tmp/$1-hf" || return
+    tensors "$tmp/$1/ckpt.safetensors" >"$tmp/own"
+    tensors "$out/$1-in/ckpt.safetensors" | cmp - "$tmp/own"
+}
+# The imported config is a model of the same keys: its trainer takes the first one's weights.
+goes_on() { # name
+    make build CONFIG="$out/$1-in/$1-in.lua" SET="batch_size=2" PROGRAMS="train eval" || return
+    for file in "$tmp/$1/ckpt.safetensors" "$out/$1-in/ckpt.safetensors"; do
+        "build/$1-in-batch_size@2/cpu/train" --init_from="$file" --dataset=letters --data_dir="$tmp" --eval_only=true \
+            --eval_iters=3 --out_dir="$tmp/$1-eval" | grep '^step 0' || return
+    done | uniq >"$tmp/losses"
+    [ "$(wc -l <"$tmp/losses")" = 1 ] || { cat "$tmp/losses"; return 1; }
+}
+while IFS='|' read -r name keys json; do
+    check "$name: a model is trained" made "$name" "$keys" "$json"
+    check "$name: it is imported, each tensor the same" imported "$name"
+    check "$name: the imported config computes the same" goes_on "$name"
+done <<'END'
+llama|activation = "swiglu", tie_weights = false, rope_theta = 500|"model_type":"llama","rope_theta":500
+tied|activation = "geglu", qkv_bias = true, attn_bias = true, mlp_bias = true|"model_type":"llama","hidden_act":"gelu","attention_bias":true,"mlp_bias":true,"tie_word_embeddings":true
+scaled|activation = "swiglu", rope_scaling = "llama3", rope_original_context = 8|"model_type":"llama","tie_word_embeddings":true,"rope_parameters":{"rope_type":"llama3","rope_theta":10000.0,"factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":8}
+qwen2|activation = "swiglu", qkv_bias = true|"model_type":"qwen2","tie_word_embeddings":true
+qwen3|activation = "swiglu", qk_norm = "gain", head_size = 10, tie_weights = false|"model_type":"qwen3","head_dim":10
+arcee|activation = "relu2"|"model_type":"arcee","tie_word_embeddings":true
+END
+check "the config says what it is" grep -q 'qk_norm = "gain"' "$out/qwen3-in/qwen3-in.lua"
+
+refused() { # words of the line, sed script
+    mkdir -p "$tmp/bad-hf" && cp "$tmp/llama-hf/model.safetensors" "$tmp/bad-hf/" &&
+        sed "$2" "$tmp/llama-hf/config.json" >"$tmp/bad-hf/config.json"
+    lua5.4 gen/import.lua --out="$out" --name=bad "$tmp/bad-hf" >"$tmp/said" 2>"$tmp/line"
+    code=$?
+    [ $code = 65 ] && [ "$(wc -l <"$tmp/line")" = 1 ] && grep -qF -- "$1" "$tmp/line" && [ ! -e "$out/bad" ] && return
+    cat "$tmp/line"
+    return 1
+}
+check "another family is refused by name" refused 'is of model_type mistral; gpt2, llama, qwen2' 's/"llama"/"mistral"/'
+check "a head that is not tied to the tokens" refused 'lm_head.weight' 's/"rope_theta"/"tie_word_embeddings":true,"rope_theta"/'
+check "a width that is not the tensors'" refused 'but its config.json makes it' 's/"intermediate_size":40/"intermediate_size":41/'
+check "biases that are not there" refused 'self_attn.q_proj.bias' 's/"rope_theta"/"attention_bias":true,"rope_theta"/'
+finish
