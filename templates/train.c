@@ -82,7 +82,8 @@ struct muon_scratch {
 // Memory of each thread, for kernels and for Muon's packed panels.
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do
-    struct $(name.."_scratch") $(name);
+    //$ local gap = 2 * #name > 79 and "\n        " or " "
+    struct $(name.."_scratch") $(gap) $(name);
     //$ end
 };
 
@@ -100,7 +101,8 @@ static const struct kernel_info model_kernels[KERNELS] = {
 //$ if #k.scratch > 0 and not k.muon then
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do
-    struct $(name.."_scratch") $(name);
+    //$ local gap = 2 * #name > 79 and "\n        " or " "
+    struct $(name.."_scratch") $(gap) $(name);
     //$ end
 };
 //$ end

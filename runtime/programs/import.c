@@ -150,8 +150,8 @@ static void import_check_others(const struct safetensors *file, const struct ten
             k++;
         }
         if (k == count && !(zeros && import_is_added(file, &file->tensors[i]))) {
-            die(EXIT_DATA, "%s: has %.120s, which is not in the model as its %s says it", file->path,
-                file->tensors[i].name, sizes);
+            die(EXIT_DATA, "%s: has %.120s, which is not in the model as its %s says it",
+                file->path, file->tensors[i].name, sizes);
         }
     }
 }

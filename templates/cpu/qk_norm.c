@@ -1,5 +1,6 @@
-//// qk_norm.c: each head h of queries and keys is x rstd gain, with rstd = 1 / sqrt(mean(x^2) + eps)
-//// over its D columns. The gain is q_gain (D) of queries, k_gain of keys; the plain ones have none.
+//// qk_norm.c: each head h of queries and keys is x rstd gain, with rstd = 1 / sqrt(mean(x^2) +
+//// eps) over its D columns. The gain is q_gain (D) of queries, k_gain of keys; the plain ones have
+//// none.
 
 //// Values are as they were. `y` may be `qkv`.
 //$ function qk_norm(k)

@@ -2,8 +2,8 @@
 //// eps) over its D columns, and the gradients. The gain is q_gain (D) of queries, k_gain of keys;
 //// the plain ones have none.
 
-//// How a head is divided: LANES neighbouring lanes of a warp have it, in PER pieces of WIDE columns
-//// each: vectors, where heads are whole vectors.
+//// How a head is divided: LANES neighbouring lanes of a warp have it, in PER pieces of WIDE
+//// columns each: vectors, where heads are whole vectors.
 //$ function cut(k)
 //$     local wide = k.d.D % 8 == 0 and 8 or 1
 //$     local pieces, lanes = k.d.D // wide, 1
@@ -77,9 +77,10 @@ $(k.sign_launch()) {
 
 //// With xhat = x rstd and g = dy gain, of each head:
 ////   dx = rstd (g - xhat mean(g xhat)),  dgain = sum over rows and heads of dy xhat.
-//// `dqkv` may be `dy`. Floor: dy and qkv are read, dqkv is written, once each. A thread block has a
-//// range of rows; a thread the same columns of each head that its lanes take, so that both gains'
-//// sums stay in registers. A second kernel adds the blocks' partial sums (blocks, 2, D), in order.
+//// `dqkv` may be `dy`. Floor: dy and qkv are read, dqkv is written, once each. A thread block has
+//// a range of rows; a thread the same columns of each head that its lanes take, so that both
+//// gains' sums stay in registers. A second kernel adds the blocks' partial sums (blocks, 2, D), in
+//// order.
 //$ function qk_norm_backward(k)
 //$ local wide, lanes, per = cut(k)
 //$ local gains = k.uses.q_gain

@@ -50,7 +50,8 @@ function samples.random(count, visit)
       "attn_bias=" .. pick(flags), "mlp_bias=" .. pick(flags),
       "qk_norm=" .. pick { "none", "plain", "gain" },
       "n_ff=" .. pick { 0, 33 }, "head_size=" .. pick { 0, 7 }, "n_kv_head=" .. pick { 0, 1 },
-      "logit_softcap=" .. pick { 0, 15 },
+      "logit_softcap=" .. pick { 0, 15 }, "attn_softcap=" .. pick { 0, 20 }, "window_size=3",
+      "window=" .. pick { "L", "SL", "SSSL" },
     }
     visit(load(words), table.concat(words, " "))
   end

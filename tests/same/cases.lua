@@ -81,6 +81,10 @@ cases.list = {
   { name = "muon", quick = true, n_layer = 2, n_head = 2, n_embd = 34, block_size = 9, batch_size = 3, bias = true,
     optimizer = "muon", muon_weight_decay = 0.1, gradient_accumulation_steps = 2, dropout = 0.1, cuda = false },
 
+  -- Windows shorter than a tile, and capped scores.
+  { name = "windows", n_layer = 3, n_head = 4, n_kv_head = 2, n_embd = 24, block_size = 70, batch_size = 2,
+    window = "SL", window_size = 5, attn_softcap = 3.0, logit_softcap = 4.0, pos = "rope", dropout = 0.1 },
+
   -- The other model.
   { name = "bigram", model = "bigram", block_size = 8, batch_size = 4, init = "pytorch",
     decay_params = "all", grad_clip = 0, cuda = { dtype = "float32" } },
