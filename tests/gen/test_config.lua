@@ -526,6 +526,9 @@ local shipped = {
     "log_interval=1 always_save_checkpoint=false has_dropout=false",
   llama_tiny = "n_layer=4 n_head=4 n_kv_head=2 n_embd=128 n_ff=384 block_size=64 batch_size=12 norm=rmsnorm " ..
     "pos=rope activation=swiglu bias=false max_iters=2000 learning_rate=0.001",
+  speedrun_char = "n_layer=4 n_head=4 n_embd=128 n_ff=344 block_size=64 batch_size=12 norm=rmsnorm pos=rope " ..
+    "qk_norm=gain activation=swiglu bias=false tie_weights=false optimizer=muon schedule=linear max_iters=2000 " ..
+    "gradient_accumulation_steps=1",
   gpt2 = "n_layer=12 n_head=12 n_embd=768 block_size=1024 batch_size=12 vocab_size=50304 " ..
     "gradient_accumulation_steps=40 dropout=0.0 bias=false dataset=shakespeare",
   gpt2_medium = "n_layer=24 n_head=16 n_embd=1024 vocab_size=50304",
@@ -581,7 +584,7 @@ check.test("every config in configs/ is tested here", function()
     end
   end
   pipe:close()
-  check.equal(count, 17)
+  check.equal(count, 18)
 end)
 
 os.execute("rm -rf '" .. root .. "'")

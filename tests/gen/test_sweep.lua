@@ -7,6 +7,8 @@ local cost = require("gen.sweep.cost")
 local file = require("gen.sweep.file")
 local files = require("gen.base.files")
 local folders = require("gen.sweep.folders")
+local keys = require("gen.config.keys")
+local load = require("gen.config.load")
 local names = require("gen.sweep.names")
 local plan = require("gen.sweep.plan")
 local progress = require("gen.sweep.progress")
@@ -91,6 +93,21 @@ for _, name in ipairs({ "notebook", "notebook_quick" }) do
     check.equal(p.runs[8].shape.name, "notebook_small-dropout@0", "no dropout is")
   end)
 end
+
+check.test("modern goes from shakespeare_char_cpu to speedrun_char, a part at a time", function()
+  local p = shipped("modern")
+  check.equal(#p.runs, 16, "runs")
+  check.equal(#p.shapes, 7, "shapes: one run changes only the schedule")
+  for name, config in pairs({ shakespeare_char_cpu = p.runs[1].config, speedrun_char = p.runs[16].config }) do
+    local want = load.load({ "configs/" .. name .. ".lua" }, { "backend=cpu" })
+    for _, key in ipairs(keys) do
+      local own = key.name == "seed" or key.name:match("^eval_")
+      if key.changes ~= "nothing" and not own then
+        check.equal(config[key.name], want[key.name], name .. ": " .. key.name)
+      end
+    end
+  end
+end)
 
 check.test("quick sweeps evaluate each run six times or more", function()
   for _, name in ipairs({ "grid32_quick", "notebook_quick" }) do
