@@ -36,6 +36,14 @@ DEFAULTS = {
     "norm_eps": 1e-5,
     "pos": "learned",
     "rope_theta": 10000.0,
+    "rope_scaling": "none",
+    "rope_factor": 8.0,
+    "rope_low_freq_factor": 1.0,
+    "rope_high_freq_factor": 4.0,
+    "rope_original_context": 8192,
+    "rope_sign": 1,
+    "qk_norm": "none",
+    "qk_norm_at": "before",
     "lm_head_bias": False,
     "dropout": 0.0,
     "dropout_embd": True,
@@ -61,13 +69,25 @@ def norm(c):
     return nn.LayerNorm(c["n_embd"], eps=c["norm_eps"], bias=c["bias"])
 
 
-class Rope(nn.Module):
-    """Turns columns j and j + D/2 of (B, T, heads, D) by t theta^(-2j/D)."""
+def slowed(rates, c):
+    """Rates as Llama 3.1 has them: slow ones divided by a factor, fast ones kept, a line between."""
+    turns = c["rope_original_context"] * rates / (2 * math.pi)  # in the first context
+    low, high = c["rope_low_freq_factor"], c["rope_high_freq_factor"]
+    kept = ((turns - low) / (high - low)).clamp(0, 1)
+    return rates * (kept + (1 - kept) / c["rope_factor"])
 
-    def __init__(self, T, D, theta):
+
+class Rope(nn.Module):
+    """Turns columns j and j + D/2 of (B, T, heads, D) by t theta^(-2j/D), or as rope_scaling and
+    rope_sign have it."""
+
+    def __init__(self, c, D):
         super().__init__()
-        rates = theta ** (-2.0 * torch.arange(D // 2, dtype=torch.float64) / D)
-        angles = torch.arange(T, dtype=torch.float64)[:, None, None] * rates
+        rates = c["rope_theta"] ** (-2.0 * torch.arange(D // 2, dtype=torch.float64) / D)
+        if c["rope_scaling"] == "llama3":
+            rates = slowed(rates, c)
+        positions = c["rope_sign"] * torch.arange(c["block_size"], dtype=torch.float64)
+        angles = positions[:, None, None] * rates
         self.register_buffer("cos", angles.cos().float(), persistent=False)
         self.register_buffer("sin", angles.sin().float(), persistent=False)
 
@@ -87,22 +107,35 @@ class Attention(nn.Module):
         self.size = c["head_size"] or C // H
         self.scale = 1 / math.sqrt(self.size if c["attn_scale"] == "head" else C)
         self.c_attn = nn.Linear(C, (H + 2 * self.kv_heads) * self.size, bias=c["qkv_bias"])
+        self.rope = Rope(c, self.size) if c["pos"] == "rope" else None
+        self.norm_at = c["qk_norm_at"] if c["qk_norm"] != "none" else None
+        gain, eps = c["qk_norm"] == "gain", c["norm_eps"]
+        self.q_norm = nn.RMSNorm(self.size, eps=eps, elementwise_affine=gain)
+        self.k_norm = nn.RMSNorm(self.size, eps=eps, elementwise_affine=gain)
         self.c_proj = nn.Linear(H * self.size, C, bias=c.get("attn_bias", c["bias"]))
-        rope = c["pos"] == "rope"
-        self.rope = Rope(c["block_size"], self.size, c["rope_theta"]) if rope else None
 
     def forward(self, x):
         B, T, _ = x.shape
         H, KV = self.heads, self.kv_heads
         qkv = self.c_attn(x).view(B, T, H + 2 * KV, self.size)
         qk, v = qkv[:, :, : H + KV], qkv[:, :, H + KV :]
+        if self.norm_at == "before":
+            qk = self.normed(qk)
         if self.rope:
             qk = self.rope(qk)
+        if self.norm_at == "after":
+            qk = self.normed(qk)
         q, k = qk[:, :, :H], qk[:, :, H:]
         dropout = self.dropout if self.training else 0.0
         y = attend(*(part.transpose(1, 2) for part in (q, k, v)), dropout, self.scale)
         y = self.c_proj(y.transpose(1, 2).reshape(B, T, H * self.size))
         return F.dropout(y, self.dropout, self.training)
+
+    def normed(self, qk):  # (B, T, H + KV, D)
+        if self.q_norm.weight is None:
+            return self.q_norm(qk)
+        q, k = qk[:, :, : self.heads], qk[:, :, self.heads :]
+        return torch.cat((self.q_norm(q), self.k_norm(k)), dim=2)
 
 
 def attend(q, k, v, dropout, scale):
@@ -184,6 +217,12 @@ PARTS = [
     {"norm": "rmsnorm", "pos": "rope", "n_kv_head": 2, "n_ff": 20, "activation": "swiglu"},
     {"norm": "rmsnorm", "norm_eps": 1e-3, "pos": "none", "n_kv_head": 1, "activation": "relu2"},
     {"pos": "rope", "rope_theta": 500.0, "head_size": 6, "activation": "geglu", "attn_scale": "embd"},
+    {"norm": "rmsnorm", "pos": "rope", "n_kv_head": 2, "qk_norm": "gain", "attn_bias": True, "bias": False},
+    {"pos": "rope", "qk_norm": "plain", "qk_norm_at": "after", "rope_sign": -1, "norm_eps": 1e-3, "mlp_bias": True},
+    {"pos": "rope", "qk_norm": "gain", "qk_norm_at": "after", "n_kv_head": 1, "logit_softcap": 2.0, "bias": True}
+    | {"attn_bias": False, "mlp_bias": False},
+    {"pos": "rope", "rope_scaling": "llama3", "rope_factor": 3.0, "rope_low_freq_factor": 0.5}
+    | {"rope_high_freq_factor": 2.0, "rope_original_context": 8, "head_size": 16, "qk_norm": "plain"},
 ]
 
 
