@@ -6,7 +6,8 @@
 --   types    TYPE's values, the default first
 --   place    the path where its file or folder is put, of the run's folder, the run's name and the type
 --   lacks    { key, value, why }: a config with this value is refused; { key, OTHER, why }: with any value but the one
---            that a file without the key means
+--            that a file without the key means; { key, function, why }: if the function of the config says so
+--   llama    the same of a config whose tensors have Hugging Face's names (tensor_names); without it they are refused
 --   notes    { key, value, line }: with this value the line is printed
 --   text     true: whoever reads it makes text of it, so that a tokenizer is missed
 local problem = require "gen.config.problem"
@@ -60,15 +61,45 @@ local GGUF_LACKS = besides({
 })
 local GGUF_NOTES = { { "activation", "gelu_erf", "llama.cpp computes GELU by tanh, so its text may differ a little" } }
 
+-- What none of Llama, Qwen2, Qwen3 and Arcee can be. Which of them a model is shows in its parts: normed queries and
+-- keys are Qwen3's, biases of q, k and v alone Qwen2's, relu2 without a gate Arcee's.
+local function of_qwen(c) return c.qk_norm ~= "none" or c.qkv_bias and not c.has_attn_bias end
+local LLAMA_LACKS = {
+  { "tensor_names", "nanochat", "it is exported for no program yet" },
+  { "norm", "layernorm", "a Llama's norms are rmsnorms" },
+  { "attn_scale", "embd", "a Llama divides scores by the root of the head size" },
+  { "lm_head_bias", true, "a Llama's head has no bias" },
+  { "logit_softcap", OTHER, "a Llama's logits are not capped" },
+  { "attn_softcap", OTHER, "a Llama's scores are not capped" },
+  { "window", OTHER, "each layer of a Llama sees all tokens before" },
+  { "pos", "learned", "a Llama's positions are rotary" },
+  { "pos", "none", "a Llama's positions are rotary" },
+  { "rope_sign", OTHER, "a Llama turns by plus theta" },
+  { "qk_norm", "plain", "a Qwen3's norms of queries and keys have gains" },
+  { "qk_norm_at", OTHER, "a Qwen3 norms before it turns" },
+  { "attn_bias", function(c) return c.has_attn_bias and not c.qkv_bias end,
+    "a Llama has biases of attention's both products, or of none" },
+  { "qkv_bias", function(c) return c.qk_norm ~= "none" and c.qkv_bias and not c.has_attn_bias end,
+    "a Qwen3 has biases of attention's both products, or of none" },
+  { "mlp_bias", function(c) return c.has_mlp_bias and of_qwen(c) end, "a Qwen's feed-forward layers have no biases" },
+  { "activation", function(c) return c.activation ~= "swiglu" and of_qwen(c) end, "a Qwen computes swiglu" },
+  { "activation", function(c) return not c.gated and c.activation ~= "relu2" end,
+    "a Llama has a gate, and an Arcee relu2" },
+}
+local LLAMA_GGUF_LACKS = table.move(LLAMA_LACKS, 1, #LLAMA_LACKS, 3, {
+  { "rope_scaling", OTHER, "rope_freqs.weight is not written yet" },
+  { "activation", "geglu", "llama.cpp computes swiglu in a Llama" },
+})
+
 local formats = {}
 
 formats.list = {
   { name = "hf", what = "a folder for Hugging Face's transformers", text = true, types = FLOATS, notes = {},
-    lacks = GPT2_LACKS, place = function(folder) return folder .. "/hf" end },
+    lacks = GPT2_LACKS, llama = LLAMA_LACKS, place = function(folder) return folder .. "/hf" end },
   { name = "llmc", what = "llm.c's weights", types = { "float32", "bfloat16" }, lacks = LLMC_LACKS, notes = LLMC_NOTES,
     place = function(folder, run, type) return ("%s/%s-%s.bin"):format(folder, run, type) end },
   { name = "gguf", what = "a GGUF file, for llama.cpp", types = { "float32", "bfloat16", "float16", "q8_0" },
-    notes = GGUF_NOTES, lacks = GGUF_LACKS,
+    notes = GGUF_NOTES, lacks = GGUF_LACKS, llama = LLAMA_GGUF_LACKS,
     place = function(folder, run, type) return ("%s/%s-%s.gguf"):format(folder, run, type) end },
   { name = "safetensors", what = "a safetensors file with the checkpoint's names", types = FLOATS, lacks = {},
     notes = {},
@@ -99,10 +130,11 @@ end
 
 -- Refuses a config that the format cannot express, by { code, message }. Returns the lines to print about it.
 function formats.check(format, c, path)
-  for _, lack in ipairs(format.lacks) do
+  for _, lack in ipairs(c.tensor_names ~= "nanogpt" and format.llama or format.lacks) do
     local name, value = lack[1], c[lack[1]]
     local lacks = value == lack[2]
     if lack[2] == OTHER then lacks = not schema.is_absent(schema.key(name), value) end
+    if type(lack[2]) == "function" then lacks = lack[2](c) end
     if lacks then
       problem.fail(problem.DATA, path, "%s = %s: %s; FORMAT=safetensors takes any model", name, tostring(value),
         lack[3])

@@ -302,31 +302,6 @@ static void export_gguf_types(const struct export_model *model, struct tensor_ou
     }
 }
 
-// Whether the name ends so.
-static bool export_gguf_ends(const char *name, const char *end) {
-    const size_t length = strlen(name), tail = strlen(end);
-    return length >= tail && !strcmp(name + length - tail, end);
-}
-
-static bool export_gguf_has(const struct tensor_out *tensors, int count, const char *end) {
-    int i = 0;
-    while (i < count && !export_gguf_ends(tensors[i].name, end)) {
-        i++;
-    }
-    return i < count;
-}
-
-// llama.cpp's architecture: which of the Llama family it is shows in what its layers have.
-static const char *export_gguf_architecture(const struct tensor_out *tensors, int count) {
-    return !export_gguf_has(tensors, count, "model.embed_tokens.weight") ? "gpt2"
-           : export_gguf_has(tensors, count, ".q_norm.weight")           ? "qwen3"
-           : !export_gguf_has(tensors, count, ".gate_proj.weight")       ? "arcee"
-           : export_gguf_has(tensors, count, ".q_proj.bias") &&
-                   !export_gguf_has(tensors, count, ".o_proj.bias")
-               ? "qwen2"
-               : "llama";
-}
-
 // llama.cpp turns neighbours where the rows of q and k lie pairwise.
 static void export_gguf_rows(const struct export_gguf *g, struct tensor_out *tensors, int count) {
     const struct slice architecture = {g->architecture, strlen(g->architecture)};
@@ -345,9 +320,8 @@ bool export_gguf(const struct export_model *model, const char *path, char error[
     export_gguf_types(model, tensors, count);
     struct growing pairs, entries;
     growing_begin(&pairs, "a file's header");
-    struct export_gguf g = {.model = model,
-                            .architecture = export_gguf_architecture(tensors, count),
-                            .out = pairs.file};
+    struct export_gguf g = {
+        .model = model, .architecture = export_family(model), .out = pairs.file};
     export_gguf_rows(&g, tensors, count);
     export_gguf_pairs(&g);
     char *first = growing_end(&pairs);

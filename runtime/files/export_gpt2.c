@@ -86,3 +86,26 @@ struct tensor_out *export_gpt2_tensors(const struct export_model *model, int *co
     }
     return out;
 }
+
+// ---- the family ---------------------------------------------------------------------------------
+
+// Whether the model has a tensor whose name ends so.
+static bool export_has_ending(const struct export_model *model, const char *end) {
+    const size_t tail = strlen(end);
+    for (int i = 0; i < model->count; i++) {
+        const size_t length = strlen(model->tensors[i].name);
+        if (length >= tail && !strcmp(model->tensors[i].name + length - tail, end)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *export_family(const struct export_model *model) {
+    return !export_has_ending(model, "model.embed_tokens.weight") ? "gpt2"
+           : export_has_ending(model, ".q_norm.weight")           ? "qwen3"
+           : !export_has_ending(model, ".gate_proj.weight")       ? "arcee"
+           : export_has_ending(model, ".q_proj.bias") && !export_has_ending(model, ".o_proj.bias")
+               ? "qwen2"
+               : "llama";
+}

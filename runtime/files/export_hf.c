@@ -1,9 +1,10 @@
-// export_hf.c: a GPT as a folder from which Hugging Face's transformers loads a GPT-2:
+// export_hf.c: a GPT as a folder from which Hugging Face's transformers loads a GPT-2, or one of
+// the Llama family (export_hf_llama.c):
 //
 //     config.json               sizes and choices, for transformers and for llama.cpp's converter
 //     generation_config.json    which token ends a text; which rows of the head are no token
-//     model.safetensors         its names; the layers' weights are (in, out) there; zeros for
-//                               biases that the model lacks
+//     model.safetensors         its names; a GPT-2's layers' weights are (in, out) there, and
+//                               there are zeros for biases that the model lacks
 //     and the tokenizer's files (hf_tokenizer.c), if the checkpoint has a tokenizer
 //
 // The weights' metadata has our config as "diecast", by which make import makes the same checkpoint
@@ -48,30 +49,39 @@ static void export_hf_ends(FILE *out, const struct export_model *model) {
     fprintf(out, "  \"bos_token_id\": %s,\n  \"eos_token_id\": %s,\n", text, text);
 }
 
-static void export_hf_config(FILE *out, const struct export_model *model) {
+// What config.json says of a GPT-2, each member followed by a comma.
+static void export_hf_gpt2(FILE *out, const struct export_model *model) {
     const long long context = export_number(model, "block_size");
-    const long long rows = export_number(model, "vocab_size");
-    const bool tied = !memcmp(export_key(model, "tie_weights").value, "true", 4);
-    const char *type = number_type_name(model->type);
     fprintf(out,
-            "{\n  \"architectures\": [\"GPT2LMHeadModel\"],\n  \"model_type\": \"gpt2\",\n"
+            "  \"architectures\": [\"GPT2LMHeadModel\"],\n  \"model_type\": \"gpt2\",\n"
             "  \"n_layer\": %lld,\n  \"n_head\": %lld,\n  \"n_embd\": %lld,\n"
             "  \"n_inner\": %lld,\n  \"n_positions\": %lld,\n  \"n_ctx\": %lld,\n"
             "  \"vocab_size\": %lld,\n",
             (long long)export_number(model, "n_layer"), (long long)export_number(model, "n_head"),
             (long long)export_number(model, "n_embd"), (long long)export_inner(model), context,
-            context, rows);
-    export_hf_ends(out, model);
+            context, (long long)export_number(model, "vocab_size"));
     fprintf(out,
             "  \"activation_function\": \"%s\",\n  \"layer_norm_epsilon\": %.9g,\n"
-            "  \"tie_word_embeddings\": %s,\n  \"scale_attn_weights\": true,\n"
-            "  \"scale_attn_by_inverse_layer_idx\": false,\n"
+            "  \"scale_attn_weights\": true,\n  \"scale_attn_by_inverse_layer_idx\": false,\n"
             "  \"reorder_and_upcast_attn\": false,\n  \"add_cross_attention\": false,\n"
-            "  \"embd_pdrop\": 0.0,\n  \"attn_pdrop\": 0.0,\n  \"resid_pdrop\": 0.0,\n"
-            "  \"initializer_range\": 0.02,\n  \"use_cache\": true,\n"
-            "  \"dtype\": \"%s\",\n  \"torch_dtype\": \"%s\"\n}\n",
-            export_hf_activation(model), export_epsilon(model), tied ? "true" : "false", type,
-            type);
+            "  \"embd_pdrop\": 0.0,\n  \"attn_pdrop\": 0.0,\n  \"resid_pdrop\": 0.0,\n",
+            export_hf_activation(model), export_epsilon(model));
+}
+
+static void export_hf_config(FILE *out, const struct export_model *model) {
+    const bool tied = !memcmp(export_key(model, "tie_weights").value, "true", 4);
+    const char *type = number_type_name(model->type);
+    fputs("{\n", out);
+    if (!strcmp(export_family(model), "gpt2")) {
+        export_hf_gpt2(out, model);
+    } else {
+        export_hf_llama(out, model);
+    }
+    export_hf_ends(out, model);
+    fprintf(out,
+            "  \"tie_word_embeddings\": %s,\n  \"initializer_range\": 0.02,\n"
+            "  \"use_cache\": true,\n  \"dtype\": \"%s\",\n  \"torch_dtype\": \"%s\"\n}\n",
+            tied ? "true" : "false", type, type);
 }
 
 // Rows of the head without a token get no text, as in our sampler.

@@ -305,10 +305,10 @@ struct export_model {
 typedef bool export_writer(const struct export_model *model, const char *path, char error[512]);
 export_writer export_llmc;        // llm.c's weights, and gpt2_tokenizer.bin beside them
 export_writer export_safetensors; // nanoGPT's names and shapes
-export_writer export_hf;          // a folder, as transformers saves a GPT-2
+export_writer export_hf;          // a folder, as transformers saves a GPT-2, or a Llama
 export_writer export_gguf;        // a GGUF file, for llama.cpp
 
-// ---- export_gpt2.c: what the writers of a GPT-2 share -------------------------------------------
+// ---- export_gpt2.c: what the writers share ------------------------------------------------------
 
 // A value of the config, which has it; and as a number.
 struct pair export_key(const struct export_model *model, const char *key);
@@ -322,6 +322,15 @@ double export_epsilon(const struct export_model *model);
 // The tensors without a tied head, and with zeros (data NULL) for the biases that a GPT-2 always
 // has and the model lacks, each behind its weight. The caller frees.
 struct tensor_out *export_gpt2_tensors(const struct export_model *model, int *count);
+// "gpt2", or, of the Llama family, "llama", "qwen2", "qwen3" or "arcee": the names that config.json
+// and GGUF have for what the layers are made of.
+const char *export_family(const struct export_model *model);
+
+// ---- export_hf_llama.c --------------------------------------------------------------------------
+
+// Writes the members of a config.json that say what a model of the Llama family is, each followed
+// by a comma.
+void export_hf_llama(FILE *out, const struct export_model *model);
 
 // ---- keys.c: the config's keys, as gen/config/keys.lua (the schema) describes them --------------
 // They come from run_keys.h, which is generated from the schema:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # test_import_llama.sh: models with Hugging Face's names, of each of the Llama family, are trained for a step; their
-# weights alone, with a config.json beside them, become the same config and the same tensors again.
+# weights alone, with a config.json beside them, become the same config and the same tensors again, and so does what make
+# export writes of them.
 # shares: import
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -9,7 +10,7 @@ cd "$(dirname "$0")/../.." || exit 74
 out=build/import-llama-test
 rm -rf "$out"
 mkdir -p "$out"
-make build/import >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+make build/import build/export build/inspect >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
 data_set letters
 
 sizes='"num_hidden_layers":2,"num_attention_heads":4,"hidden_size":32,"vocab_size":31,"intermediate_size":40,
@@ -40,10 +41,28 @@ goes_on() { # name
     done | uniq >"$tmp/losses"
     [ "$(wc -l <"$tmp/losses")" = 1 ] || { cat "$tmp/losses"; return 1; }
 }
+# What is exported is the model whole: config, tokenizer and tensors come back.
+comes_back() { # name format
+    to=$out/$1-$2
+    [ "$2" = hf ] || to=$to.gguf
+    lua5.4 gen/export.lua --checkpoint="$out/$1-in/ckpt.safetensors" --format="$2" --to="$to" &&
+        build/inspect --file="$to" --verify=1 && lua5.4 gen/import.lua --out="$out" --name="$1-$2-in" "$to" &&
+        cmp "$out/$1-in/ckpt.safetensors" "$out/$1-$2-in/ckpt.safetensors" || return
+    # Its sizes are read without our own config, too.
+    [ "$2" = gguf ] && return
+    lua5.4 tests/train/plain.lua "$to/model.safetensors" "$to/plain" && mv "$to/plain" "$to/model.safetensors" &&
+        lua5.4 gen/import.lua --out="$out" --name="$1-plain-in" "$to" &&
+        cmp "$out/$1-in/ckpt.safetensors" "$out/$1-plain-in/ckpt.safetensors"
+}
 while IFS='|' read -r name keys json; do
     check "$name: a model is trained" made "$name" "$keys" "$json"
     check "$name: it is imported, each tensor the same" imported "$name"
     check "$name: the imported config computes the same" goes_on "$name"
+    check "$name: it comes back from transformers' files" comes_back "$name" hf
+    case $name in
+        scaled | tied) ;; # what GGUF cannot say yet, or at all
+        *) check "$name: it comes back from a GGUF file" comes_back "$name" gguf ;;
+    esac
 done <<'END'
 llama|activation = "swiglu", tie_weights = false, rope_theta = 500|"model_type":"llama","rope_theta":500
 tied|activation = "geglu", qkv_bias = true, attn_bias = true, mlp_bias = true|"model_type":"llama","hidden_act":"gelu","attention_bias":true,"mlp_bias":true,"tie_word_embeddings":true
