@@ -83,7 +83,7 @@ struct muon_scratch {
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do
     //$ local gap = 2 * #name > 79 and "\n        " or " "
-    struct $(name.."_scratch")$(gap)$(name);
+    struct $(name.."_scratch"..gap..name);
     //$ end
 };
 
@@ -102,7 +102,7 @@ static const struct kernel_info model_kernels[KERNELS] = {
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do
     //$ local gap = 2 * #name > 79 and "\n        " or " "
-    struct $(name.."_scratch")$(gap)$(name);
+    struct $(name.."_scratch"..gap..name);
     //$ end
 };
 //$ end

@@ -21,6 +21,13 @@ extern "C" {
 
 // ---- a trainer: what emitted train.c provides ---------------------------------------------------
 
+// A member that most tables leave out: false then. C++ warns of that, unless it is said here.
+#ifdef __cplusplus
+#define IF_STATED = false
+#else
+#define IF_STATED
+#endif
+
 enum init_kind { INIT_ZEROS, INIT_ONES, INIT_NORMAL, INIT_UNIFORM };
 
 // One tensor of checkpoints, or one for each layer, of the same shape and at equal distances. The
@@ -37,8 +44,9 @@ struct param {
     bool decay;      // weight decay applies
     bool copy;       // a second name for memory that an earlier entry owns (a tied lm_head.weight):
                      // saved and shape-checked, never counted, initialised or updated
-    bool muon;       // Muon updates it, not `update`
-    bool joined; // its rows follow the entry's before it: one tensor in memory, several in files
+    bool muon IF_STATED; // Muon updates it, not `update`
+    // Its rows follow the entry's before it: one tensor in memory, several in files.
+    bool joined IF_STATED;
     enum init_kind init;
     float init_value; // the standard deviation, or the bound of ±bound
 };
