@@ -108,8 +108,10 @@ end
 
 local function report_of(p)
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
-  local report = { plan = p, order = words.rank(p), effects = effects.of(p), seeds = effects.over_seeds(p),
-    prefixes = {}, prompts = {}, samples = {}, attention = {}, notes = {}, builds = {}, seed = 1, characters = 1 }
+  local report = { plan = p, order = words.rank(p), trainings = effects.trainings(p), prompts = {}, samples = {},
+    attention = {}, notes = {}, builds = {}, seed = 1, characters = 1 }
+  report.effects, report.effects_tested = effects.of(p)
+  report.seeds, report.best_tested, report.baseline_tested = effects.over_seeds(p)
   for i in ipairs(p.runs) do report.prompts[i], report.samples[i] = "", { final = "x" } end
   local html = prose.summary(report) .. prose.notes(report) .. prose.samples(report) .. text.html(prose.kind(report)) ..
     prose.footer(report) .. prose.effects_hint(report)
@@ -152,7 +154,7 @@ local readers = {
       results.is_done(r.folder)
     end
   end,
-  function() show.progress(write.read_plan("out/sweeps/random")) end,
+  function() show.progress(write.read_plan("out/sweeps/random"), "out/sweeps/random", os.time()) end,
   function()
     local code = show.table(write.read_plan("out/sweeps/random"), false)
     if math.type(code) ~= "integer" or code < 0 or code > 255 then error("its exit code is " .. tostring(code)) end

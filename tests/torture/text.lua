@@ -435,8 +435,10 @@ local function make_page(root, string_of)
     r.overfitting = words.overfitting(r)
     r.notes[#r.notes + 1] = next_string()
   end
-  report.plan, report.order, report.effects, report.seeds = p, words.rank(p), effects.of(p), effects.over_seeds(p)
-  report.prefixes, report.seed, report.characters = {}, 1, 10
+  report.plan, report.order, report.trainings = p, words.rank(p), effects.trainings(p)
+  report.effects, report.effects_tested = effects.of(p)
+  report.seeds, report.best_tested, report.baseline_tested = effects.over_seeds(p)
+  report.seed, report.characters = 1, 10
   return page.text(report), asked
 end
 
