@@ -65,12 +65,20 @@ for words in "f32 float32" "bf16 bfloat16 5MB" "f16 float16"; do
     done
     check "$name: the same text" same_text "$name"
 done
+# What is exported of an import is to transformers the model that it saved.
+same_export() { # name
+    lua5.4 gen/export.lua --checkpoint="$out/$1/ckpt.safetensors" --format=hf --to="$out/$1-out" &&
+        build/inspect --file="$out/$1-out" --verify=1 && theirs=$(python loss "$out/$1-hf" "$out/text" 64) &&
+        [ "$(python loss "$out/$1-out" "$out/text" 64)" = "$theirs" ]
+}
+make build/export build/inspect >/dev/null
 for words in llama "llama tied" "llama scaled" qwen2 qwen3 arcee; do
     name=$(echo "$words" | tr ' ' -)
     check "a $words is imported and built" made "$name" family "$words"
     check "$name: the same loss" same_loss "$name" 64
     check "$name: the same loss at stride 17" same_loss "$name" 17
     check "$name: the same text" same_text "$name"
+    check "$name: its export is the same model" same_export "$name"
 done
 check "a llama of bfloat16" made llama-bf16 family llama bfloat16
 check "llama-bf16: the same loss" same_loss llama-bf16 64
