@@ -6,6 +6,7 @@
 //// `addend` is a multiple of x (ROWS, COLS) that is added. Of a symmetric result the lower
 //// triangle is computed, and stored twice.
 //$ function muon_product(k)
+// $(k.name), from templates/cpu/muon.c: a product of a Newton-Schulz step.
 VEC_INLINE void $(k.part.tile)(float *y, const float *a, const float *x, const float *panel, int i,
                                int p, const int rows, const int vecs, const int last) {
     enum { COLS = $(k.cols), INNER = $(k.inner), WIDE = TILE_VECS * VEC };
@@ -60,6 +61,7 @@ static void $(k.name)(float *y, const float *a, const float *b, const float *x, 
 //// transpose.
 //$ function muon_shape(k)
 //$ local tall = k.rows > k.cols
+// $(k.name), from templates/cpu/muon.c: Muon's update of all matrices (ROWS, COLS) in the blocks.
 static void $(k.name)(struct model *m, const struct update *u, int thread, int threads) {
     enum { ROWS = $(k.rows), COLS = $(k.cols), M = $(k.m), K = $(k.k), WIDE = TILE_VECS * VEC };
     enum { COUNT = $(#k.at), BATCH = $(k.batch), SLOT = $(k.slot), SUMS = $(k.sums) };
