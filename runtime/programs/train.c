@@ -606,7 +606,7 @@ int main(int argc, char **argv) {
         t.val_bpb = kept->val_bpb;
         if (run.tensorboard) {
             tensorboard_open(&t.tensorboard, t.folder.out, t.info->config, t.run_text,
-                             run.max_iters, t.progress.iter);
+                             run.max_iters, t.progress.iter, kept->best_val_loss);
         }
         if (run.report) {
             report_open(&t.report, &t.folder);

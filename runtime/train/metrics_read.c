@@ -53,7 +53,7 @@ static int64_t metrics_torn_iter(const char *line, int64_t from) {
                                                                                        : from;
 }
 
-static const struct metrics_kept metrics_kept_none = {.val_bpb = NAN};
+static const struct metrics_kept metrics_kept_none = {.val_bpb = NAN, .best_val_loss = INFINITY};
 
 // The number behind a key, as in "\"ms\":"; NaN if there is none.
 static double metrics_value(const char *line, const char *key) {
@@ -69,6 +69,10 @@ static void metrics_keep(struct metrics_kept *kept, const char *line) {
     *sum += seconds > 0 && seconds < 1e9 ? seconds : 0;
     if (strstr(line, "\"val_loss\":")) {
         kept->val_bpb = metrics_value(line, "\"val_bpb\":");
+        // "null" reads as 0
+        const bool finite = !strstr(line, "\"val_loss\":null");
+        const double val = finite ? metrics_value(line, "\"val_loss\":") : INFINITY;
+        kept->best_val_loss = fmin(kept->best_val_loss, val);
     }
     kept->lines++;
 }

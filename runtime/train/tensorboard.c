@@ -197,8 +197,8 @@ static void tensorboard_create(struct tensorboard *tb, const char *folder, int64
 }
 
 void tensorboard_open(struct tensorboard *tb, const char *folder, const char *config,
-                      const char *run_text, int64_t max_iters, int64_t iter) {
-    *tb = (struct tensorboard){0};
+                      const char *run_text, int64_t max_iters, int64_t iter, double best_val_loss) {
+    *tb = (struct tensorboard){.best_val_loss = best_val_loss};
     tensorboard_create(tb, folder, iter);
     event_begin(tb, 0);
     event_put_text(&tb->event, EVENT_FILE_VERSION, "brain.Event:2");
@@ -240,6 +240,10 @@ void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_reco
     size_t summary = proto_begin(&tb->event, EVENT_SUMMARY);
     event_put_scalar(&tb->event, "train/eval_loss", evaluation->train_loss);
     event_put_scalar(&tb->event, "val/loss", evaluation->val_loss);
+    tb->best_val_loss = fmin(tb->best_val_loss, evaluation->val_loss); // of a NaN the other one
+    if (isfinite(tb->best_val_loss)) {
+        event_put_scalar(&tb->event, "val/best_loss", tb->best_val_loss);
+    }
     event_put_scalar(&tb->event, "eval_ms", evaluation->seconds * 1e3);
     proto_end(&tb->event, summary);
     event_end(tb);

@@ -170,6 +170,7 @@ struct metrics_kept { // of a log that a run continues
     int64_t lines;
     double step_seconds, evaluation_seconds; // what its steps and evaluations took
     double val_bpb;                          // of its last evaluation; NaN if it has none
+    double best_val_loss; // the lowest of its evaluations; INFINITY if none is finite
 };
 struct metrics {
     FILE *file;
@@ -350,15 +351,18 @@ void proto_free(struct proto *p);
 struct tensorboard {
     FILE *file; // NULL if tensorboard is off
     char *path;
+    double best_val_loss; // so far; INFINITY before one
     struct proto event;
 };
 // Creates an event file in the folder for iterations from iter on, with the settings:
-// model_info.config, options_text and max_iters. Dies with EXIT_IO, as the next ones do.
+// model_info.config, options_text and max_iters. best_val_loss is the lowest of the iterations
+// before, or INFINITY. Dies with EXIT_IO, as the next ones do.
 void tensorboard_open(struct tensorboard *tb, const char *folder, const char *config,
-                      const char *run_text, int64_t max_iters, int64_t iter);
+                      const char *run_text, int64_t max_iters, int64_t iter, double best_val_loss);
 // Writes train/loss, lr, grad_norm, skipped, ms, tokens_per_s and, if it is known, mfu.
 void tensorboard_step(struct tensorboard *tb, const struct step_record *step);
-// Writes train/eval_loss, val/loss, eval_ms.
+// Writes train/eval_loss, val/loss, eval_ms, and val/best_loss, the lowest so far: HParams ranks
+// runs by the last value of a scalar.
 void tensorboard_evaluation(struct tensorboard *tb, const struct evaluation_record *evaluation);
 // Writes val/hellaswag, val/hellaswag_sum, hellaswag_ms.
 void tensorboard_hellaswag(struct tensorboard *tb, const struct hellaswag_record *hellaswag);

@@ -21,7 +21,7 @@ STEP = {
     "tokens_per_s": "tokens_per_s",
     "mfu": "mfu",
 }
-EVALUATION = {"train/eval_loss": "train_loss", "val/loss": "val_loss", "eval_ms": "ms"}
+EVALUATION = {"train/eval_loss": "train_loss", "val/loss": "val_loss", "val/best_loss": "best", "eval_ms": "ms"}
 HELLASWAG = {"val/hellaswag": "hellaswag", "val/hellaswag_sum": "hellaswag_sum", "hellaswag_ms": "ms"}
 FLOAT = 2e-7  # relative: what event files hold
 # Beside that, what metrics.jsonl rounds: to so much, absolute, or to four digits.
@@ -104,9 +104,19 @@ def samples(accumulator):
     return found
 
 
+def add_best(lines):
+    """The lowest validation loss so far, which metrics.jsonl does not have."""
+    best = math.inf
+    for line in lines:
+        if line.get("val_loss") is not None:
+            best = min(best, line["val_loss"])
+        line["best"] = best
+
+
 def main():
     folder = pathlib.Path(sys.argv[1])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    add_best(lines)
     run = json.loads((folder / "run.json").read_text())
     accumulator = read(folder)
     count = compare(accumulator, lines)

@@ -1,7 +1,11 @@
 // test_loop_log.c: a run on a fake model resumes although metrics.jsonl has changed: lines that
 // cannot be used are kept under another name.
 // links: tests/runtime/fake_model.c
+#define _GNU_SOURCE // for memmem
 #include "tests/runtime/trial.h"
+
+#include <math.h>
+#include <string.h>
 
 // ---- a changed log ------------------------------------------------------------------------------
 
@@ -126,12 +130,33 @@ START_TEST(a_log_that_cannot_be_read) {
 }
 END_TEST
 
+// The lowest validation loss that TensorBoard is told goes on from the log's; a null is none.
+START_TEST(the_best_before) {
+    write_data("data", FAKE_TOKENIZER);
+    size_t length;
+    char *log = stopped_log("best", &length), *value = strstr(log, "\"val_loss\":") + 11;
+    value[0] = '0'; // 0.something
+    float wanted = strtof(value, NULL), got;
+    value = strstr(value, "\"val_loss\":") + 11;
+    memset(value, ' ', strcspn(value, ",}"));
+    memcpy(value, "null", 4);
+    put_log("best", log, length);
+    free(log);
+    train((struct trial){.out = "best", .flags = {"--tensorboard=1"}}, EXIT_DONE);
+    char *events = read_file("best", "events.out.tfevents.0000000012", &length);
+    const char *found = memmem(events, length, "val/best_loss\x15", 14);
+    ck_assert_ptr_nonnull(found);
+    memcpy(&got, found + 14, sizeof got);
+    ck_assert_float_eq(got, wanted);
+    free(events);
+}
+END_TEST
+
 int main(void) {
     const TTest *const tests[] = {
-        a_line_that_is_none,
-        an_iteration_that_cannot_be,
-        a_log_that_is_shorter,
-        a_log_that_cannot_be_read,
+        a_line_that_is_none,   an_iteration_that_cannot_be,
+        a_log_that_is_shorter, a_log_that_cannot_be_read,
+        the_best_before,
     };
     return suite_main("loop: log", tests, sizeof tests / sizeof tests[0]);
 }

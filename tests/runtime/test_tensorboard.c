@@ -93,7 +93,7 @@ static size_t next_record(const char *file, size_t length, size_t *at, const cha
 
 START_TEST(an_event_file) {
     struct tensorboard tb;
-    tensorboard_open(&tb, suite_dir, "n_layer=4 isa=avx2 bias=true", "beta2=0.5", 7, 0);
+    tensorboard_open(&tb, suite_dir, "n_layer=4 isa=avx2 bias=true", "beta2=0.5", 7, 0, 3);
     const struct step_record step = {.iter = 300,
                                      .loss = 1,
                                      .learning_rate = 0.5,
@@ -145,9 +145,11 @@ START_TEST(an_event_file) {
                              SCALAR("\x13\x0a\x0c", "tokens_per_s", "\x00\x00\x80\x42")
                                  SCALAR("\x0a\x0a\x03", "mfu", "\x00\x00\x80\x3e"));
     // a step of 0 is left out, as in protocol buffers
-    NEXT("\x2a\x39" SCALAR("\x16\x0a\x0f", "train/eval_loss", "\x00\x00\x00\x40")
+    NEXT("\x2a\x4f" SCALAR("\x16\x0a\x0f", "train/eval_loss", "\x00\x00\x00\x40")
              SCALAR("\x0f\x0a\x08", "val/loss", "\x00\x00\x80\x40")
-                 SCALAR("\x0e\x0a\x07", "eval_ms", "\x00\x00\x7a\x44"));
+         // of the evaluations before, the lowest was 3
+         SCALAR("\x14\x0a\x0d", "val/best_loss", "\x00\x00\x40\x40")
+             SCALAR("\x0e\x0a\x07", "eval_ms", "\x00\x00\x7a\x44"));
     // each line after four spaces, which Markdown shows literally
     NEXT("\x10\x05\x2a\x2e\x0a\x2c\x0a\x06sample\x42\x16\x08\x07\x12\x00\x42\x10    a\n    \n    b"
          "\x4a\x0a\x0a\x06\x0a\x04text\x20\x02");
@@ -161,7 +163,7 @@ END_TEST
 START_TEST(a_run_that_goes_on) {
     struct tensorboard tb;
     for (int again = 0; again < 2; again++) { // killed before its next state, and resumed again
-        tensorboard_open(&tb, suite_dir, "", "", 7, 18);
+        tensorboard_open(&tb, suite_dir, "", "", 7, 18, INFINITY);
         tensorboard_close(&tb, false);
     }
     size_t length, at = 0;
@@ -191,7 +193,7 @@ END_TEST
 static void open_nowhere(void *context) {
     (void)context;
     struct tensorboard tb;
-    tensorboard_open(&tb, "/nowhere", "", "", 7, 0);
+    tensorboard_open(&tb, "/nowhere", "", "", 7, 0, INFINITY);
 }
 
 START_TEST(no_folder) {
