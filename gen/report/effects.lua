@@ -196,12 +196,13 @@ local function of_factor(p, factor, longest, index)
   return e
 end
 
--- The effect of each factor, but for those that change with another, and how many differences were tested.
+-- The effect of each factor, but for those that change with another, and the data set, whose losses are not comparable;
+-- and how many differences were tested.
 function effects.of(p)
   local list, index, tested, longest = {}, {}, {}, effects.trainings(p)
   for i, r in ipairs(p.runs) do index[r] = i end
   for _, factor in ipairs(p.factors) do
-    if not factor.with then
+    if not factor.with and factor.key ~= "dataset" then
       local e = of_factor(p, factor, longest, index)
       list[#list + 1] = e
       for _, level in ipairs(e.levels) do tested[#tested + 1] = level.difference end
@@ -222,9 +223,9 @@ local function paired_by_seed(p, group, other)
   return statistics.paired(differences)
 end
 
--- With several seeds: the settings by their mean, the best first, each with its runs, and as from_best and
--- from_baseline its differences from those; nil with one seed. Returns also how many differences from the best, and
--- from the baseline, were tested.
+-- With several seeds: the settings by data set and their mean, the best first, each with its runs, and as from_best
+-- and from_baseline its differences from those on the same data set; nil with one seed. Returns also how
+-- many differences from the best, and from the baseline, were tested.
 function effects.over_seeds(p)
   if #p.seeds < 2 then return nil end
   local groups, by = {}, {}
@@ -238,10 +239,12 @@ function effects.over_seeds(p)
     table.insert(by[key].list, r)
     if effects.counts(r) and r.seed then by[key].by_seed[r.seed] = by[key].by_seed[r.seed] or r.best.val end
   end
+  local place, best = {}, {}
+  for n, name in ipairs(plan.datasets(p)) do place[name] = n end
   local base = p.baseline and by[signature(p, p.runs[p.baseline])]
   local several = false
   for i, group in ipairs(groups) do
-    group.order, group.values = i, losses(group.list)
+    group.on, group.order, group.values = group.list[1].on, i, losses(group.list)
     group.stats = statistics.of(group.values)
     group.is_baseline = group == base
     several = several or group.stats.n > 1
@@ -254,17 +257,20 @@ function effects.over_seeds(p)
   end
   if not several then return nil end
   table.sort(groups, function(a, b)
+    if a.on ~= b.on then return place[a.on] < place[b.on] end
     local x, y = a.stats.mean or math.huge, b.stats.mean or math.huge
     if x ~= y then return x < y end
     return a.order < b.order
   end)
   local from_best, from_baseline = {}, {}
-  for i, group in ipairs(groups) do
-    if i > 1 then
-      group.from_best = paired_by_seed(p, group, groups[1])
+  for _, group in ipairs(groups) do
+    if best[group.on] then
+      group.from_best = paired_by_seed(p, group, best[group.on])
       from_best[#from_best + 1] = group.from_best
+    else
+      best[group.on] = group
     end
-    if base and group ~= base then
+    if base and group ~= base and group.on == base.on then
       group.from_baseline = paired_by_seed(p, group, base)
       from_baseline[#from_baseline + 1] = group.from_baseline
     end

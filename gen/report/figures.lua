@@ -90,6 +90,7 @@ local function run_data(p, r)
   for i, e in ipairs(r.evaluations) do
     x[i], train[i], val[i] = e.iter, short(e.train, 7) or false, short(e.val, 7) or false
   end
+  local delta = base and r ~= base and r.on == base.on and base.rank and r.rank and r.best.val - base.best.val or nil
   local steps_x = {}
   for i, at in ipairs(r.steps_x) do steps_x[i] = math.tointeger((at + 0.5) // 1) end
   local settings = {}
@@ -98,10 +99,11 @@ local function run_data(p, r)
     if value ~= nil then settings[f.key] = type(value) == "number" and short(value, 10) or tostring(value) end
   end
   return {
-    name = r.name, short = r.short, status = r.status, seed = r.seed, settings = settings, notes = array(r.notes),
+    name = r.name, short = r.short, on = #plan.datasets(p) > 1 and r.on or nil,
+    status = r.status, seed = r.seed, settings = settings, notes = array(r.notes),
     evals = eval_values(r),
     best = r.best and evaluation(r.best), final = evaluation(r.final), gap = short(r.gap, 9),
-    delta = base and base.rank and r.rank and r ~= base and short(r.best.val - base.best.val, 9) or nil, rank = r.rank,
+    delta = short(delta, 9), rank = r.rank,
     overfit = { kind = r.overfitting.kind, text = r.overfitting.text, rise = short(r.overfitting.rise, 9) },
     hellaswag = r.hellaswag and short(r.hellaswag),
     params = r.num_params_nanogpt, all_params = r.num_params, seconds = short(r.seconds), ms = short(r.ms),
@@ -148,7 +150,7 @@ local function seed_data(groups)
       points = array(short_list(g.values)), final = short(g.final.mean), final_sd = short(g.final.sd),
       delta = baseline and short(baseline.mean), is_baseline = g.is_baseline,
       from_baseline = baseline and baseline.n > 0 and words.verdict(baseline.distinct) or nil,
-      from_best = i > 1 and words.verdict(g.from_best.distinct) or nil }
+      from_best = g.from_best and words.verdict(g.from_best.distinct) or nil }
   end
   return array(out)
 end

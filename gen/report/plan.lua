@@ -180,6 +180,25 @@ end
 
 -- ---- both ---------------------------------------------------------------------------------------
 
+-- The names of the data sets that the runs train on, in their order. Each run gets `on`, its own: of a run that does
+-- not say, the one that its settings name, or the only one.
+function plan.datasets(p)
+  if p.datasets then return p.datasets end
+  local names, seen = {}, {}
+  for _, r in ipairs(p.runs) do
+    r.on = r.dataset or read.string(r.settings, "dataset")
+    if r.on and not seen[r.on] then names[#names + 1], seen[r.on] = r.on, true end
+  end
+  for _, r in ipairs(p.runs) do
+    if not r.on then
+      r.on = #names == 1 and names[1] or "unknown data"
+      if #names ~= 1 and not seen[r.on] then names[#names + 1], seen[r.on] = r.on, true end
+    end
+  end
+  p.datasets = names
+  return names
+end
+
 -- The settings that are the same in all runs that state them, as { key, value } sorted by key.
 function plan.in_common(p)
   local varies = { out_dir = true, init_from = true }

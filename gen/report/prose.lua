@@ -1,5 +1,6 @@
 -- prose: the page's sentences as HTML: the summary, notes, hints, samples.
 local effects = require("gen.report.effects")
+local summary = require("gen.report.summary")
 local text = require("gen.report.text")
 local words = require("gen.report.words")
 
@@ -7,8 +8,7 @@ local prose = {}
 
 function prose.summary(report)
   local out = {}
-  for i, line in ipairs(words.summary(report.plan, report.order, report.seeds,
-    report.best_tested)) do
+  for i, line in ipairs(summary.of(report.plan, report.order, report.seeds, report.best_tested)) do
     out[i] = "<p>" .. text.html(line) .. "</p>"
   end
   return table.concat(out, "\n")

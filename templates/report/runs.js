@@ -4,13 +4,14 @@ const row_of = (run, i) => Object.assign({
   delta: run.delta, train: run.final && run.final.train, val: run.final && run.final.val, gap: run.gap,
   rise: run.overfit.rise, hellaswag: run.hellaswag, params: run.params, all_params: run.all_params, seconds: run.seconds,
   ms: run.ms, tokens: run.tokens_per_s, mfu: run.mfu, peak: run.peak, hardware: run.hardware, threads: run.threads,
-  rank: run.rank, seed: run.seed,
+  rank: run.rank, on: run.on, seed: run.seed,
 }, run.evals || {}, Object.fromEntries(D.factors.map(f => ['set ' + f.key, setting(run, f.key)])));
 
 const hint_of_mfu = 'share of the peak: of a CPU as the trainer measured it at its start, of a GPU from its data sheet';
 const run_columns = [
   { key: 'name', title: 'run', kind: 'text' },
-  { key: 'rank', title: 'rank', kind: 'plain' },
+  { key: 'rank', title: 'rank', kind: 'plain', hint: 'by the best validation loss, within a data set' },
+  ...(D.factors.some(f => f.key === 'dataset') ? [] : [{ key: 'on', title: 'data', kind: 'text' }]),
   ...D.factors.map(f => ({ key: 'set ' + f.key, title: f.key, kind: 'plain' })),
   ...(D.several_seeds ? [{ key: 'seed', title: 'seed', kind: 'plain' }] : []),
   { key: 'best', title: 'best val', kind: 'loss', hint: 'lowest validation loss' },

@@ -5,6 +5,7 @@ local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
 local helpers = require("tests.report.helpers")
 local statistics = require("gen.report.statistics")
+local summary = require("gen.report.summary")
 local words = require("gen.report.words")
 
 local near, has, evaluation = helpers.near, helpers.has, helpers.evaluation
@@ -201,7 +202,7 @@ check.test("a first evaluation alone is no rank, and no highest loss", function(
   local order = words.rank(p)
   check.equal(#order, 3)
   check.equal(p.runs[4].rank, nil)
-  for _, line in ipairs(words.summary(p, order)) do if line:find("Highest: [%d.]+ by exp04") then error(line) end end
+  for _, line in ipairs(summary.of(p, order)) do if line:find("Highest: [%d.]+ by exp04") then error(line) end end
 end)
 
 check.test("a run that is the first part of a longer one is recognized by its settings and evaluations", function()
@@ -228,7 +229,7 @@ check.test("the five best have in common only what the others do not", function(
     { key = "dropout", values = { 0.1, 0.2, 0.3, 0.4, 0.5, 0.6 } } }, { 1 }, function(_, i) return i <= 6 and nil end)
   local p = plan_of("early")
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
-  has(words.summary(p, words.rank(p)), "The five best runs have no setting in common that tells them")
+  has(summary.of(p, words.rank(p)), "The five best runs have no setting in common that tells them")
 end)
 
 check.test("a run that failed is said to have, and why", function()
@@ -241,7 +242,7 @@ check.test("a run that failed is said to have, and why", function()
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
   check.equal(p.runs[2].status, "failed at 430 of 1000")
   has(p.runs[2].notes, "^failed with code 76: iteration 431: the loss is not finite$")
-  has(words.summary(p, words.rank(p)),
+  has(summary.of(p, words.rank(p)),
     "Failed: 1 of 2 runs, exp02%S* %(code 76: iteration 431: the loss is not finite%)")
   files.write(folder .. "/status.json", '{"status":"stopped","code":75}')
   check.equal(plan_of("failed").runs[2].status, "stopped at 430 of 1000")
@@ -284,18 +285,48 @@ end)
 check.test("the summary: what was run, what won, what the best have in common, what overfits", function()
   local p = plan_of("grid")
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
-  local summary = words.summary(p, words.rank(p))
-  has(summary, "^16 runs of grid_base: the full grid of n_head %(4, 8%), n_embd %(128, 256%).*, seed 1%.")
-  has(summary, "1,003,854 training and 111,540 validation tokens")
-  has(summary, "Lowest validation loss: .* below the baseline exp01")
-  has(summary, "The five best runs all have .*max_iters 400")
-  has(summary, "No run overfits")
+  local lines = summary.of(p, words.rank(p))
+  has(lines, "^16 runs of grid_base: the full grid of n_head %(4, 8%), n_embd %(128, 256%).*, seed 1%.")
+  has(lines, "1,003,854 training and 111,540 validation tokens")
+  has(lines, "Lowest validation loss: .* below the baseline exp01")
+  has(lines, "The five best runs all have .*max_iters 400")
+  has(lines, "No run overfits")
 end)
 
-check.test("losses on different data are said to be no comparison", function()
-  local p = plan_of("grid")
-  for i, r in ipairs(p.runs) do r.overfitting, r.dataset = words.overfitting(r), i > 8 and "other" or r.dataset end
-  has(words.summary(p, words.rank(p)), "Losses on different data cannot be compared: .* one of the 2 data sets%.")
+-- Runs of the grid on two data sets.
+local function on_two(name)
+  fixture.sweep(root, name, "grid", { { key = "dataset", values = { "here", "there" } },
+    { key = "n_head", values = { 4, 8 } }, { key = "n_embd", values = { 128, 256 } } }, { 1, 2 })
+  return plan_of(name)
+end
+
+check.test("ranks, the best and differences are within a data set", function()
+  local p = on_two("data")
+  for i, r in ipairs(p.runs) do
+    r.overfitting = words.overfitting(r)
+    if i > 8 then r.best.val = r.best.val + 10 end -- other tokens, other losses
+  end
+  local order = words.rank(p)
+  check.equal(#order, 16)
+  for n, i in ipairs(order) do
+    check.equal(p.runs[i].on, n <= 8 and "here" or "there")
+    check.equal(p.runs[i].rank, (n - 1) % 8 + 1)
+  end
+  local groups, best_tested, baseline_tested = effects.over_seeds(p)
+  check.equal(best_tested + baseline_tested, 0, "two seeds have no interval")
+  for _, g in ipairs(groups) do
+    for _, d in ipairs({ g.from_best or {}, g.from_baseline or {} }) do
+      if math.abs(d.mean or 0) > 5 then error(g.text .. ": compared with another data set") end
+    end
+  end
+  local list = effects.of(p)
+  check.equal(#list, 2, "a data set is no setting that makes a loss lower")
+  check.equal(list[1].key, "n_head")
+  near(list[1].levels[2].mean - list[1].levels[1].mean, list[1].levels[2].difference.mean)
+  local lines = summary.of(p, order, groups, best_tested)
+  has(lines, "Losses on different data cannot be compared: ranks are within each data set")
+  has(lines, "Lowest validation loss on here: .* Lowest validation loss on there: ")
+  has(lines, "Over seeds on here .* Over seeds on there ")
 end)
 
 fixture.remove(root)

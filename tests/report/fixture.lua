@@ -78,8 +78,8 @@ function fixture.run(root, folder, spec)
       num_params_nanogpt = math.tointeger(params // 1),
       flops_per_token = 6 * params, tokens_per_iter = s.batch_size * s.block_size,
       plan_bytes = math.tointeger(params * 40 // 1),
-      threads = 2, hardware = "a made-up processor, 2 threads", peak_flops = 5e11, dataset = "shakespeare_char",
-      train_tokens = 1003854, val_tokens = 111540, tokenizer = "65 characters" }))
+      threads = 2, hardware = "a made-up processor, 2 threads", peak_flops = 5e11,
+      dataset = s.dataset or "shakespeare_char", train_tokens = 1003854, val_tokens = 111540, tokenizer = "65 characters" }))
   end
   local lines, evaluations = {}, 0
   local salt = seed * 1000 + s.n_head * 17 + s.n_embd * 3 + s.batch_size
@@ -186,7 +186,8 @@ function fixture.sweep(root, name, kind, factors, seeds, change)
       local i = #runs + 1
       local words = { ("exp%02d"):format(i) }
       for _, f in ipairs(factors) do
-        words[#words + 1] = f.key:gsub("(%l)%l*_?", "%1") .. ("%g"):format(settings[f.key])
+        local value = settings[f.key]
+        words[#words + 1] = f.key:gsub("(%l)%l*_?", "%1") .. (type(value) == "number" and ("%g"):format(value) or value)
       end
       local run_name = table.concat(words, "-") .. (#seeds > 1 and "-s" .. seed or "")
       local spec = { name = run_name, settings = settings, seed = seed, max_iters = settings.max_iters, build = nil }
