@@ -79,7 +79,8 @@ function fixture.run(root, folder, spec)
       flops_per_token = 6 * params, tokens_per_iter = s.batch_size * s.block_size,
       plan_bytes = math.tointeger(params * 40 // 1),
       threads = 2, hardware = "a made-up processor, 2 threads", peak_flops = 5e11,
-      dataset = s.dataset or "shakespeare_char", train_tokens = 1003854, val_tokens = 111540, tokenizer = "65 characters" }))
+      dataset = s.dataset or "shakespeare_char", train_tokens = 1003854, val_tokens = 111540,
+      tokenizer = "65 characters" }))
   end
   local lines, evaluations = {}, 0
   local salt = seed * 1000 + s.n_head * 17 + s.n_embd * 3 + s.batch_size
