@@ -138,6 +138,10 @@ local function check_together(c, draft)
     fail(USAGE, place_of(draft, "pos", "n_head", "n_embd", "head_size"),
       "pos = rope turns pairs of a head's columns, but a head has %d; take an even number", width)
   end
+  if not c.norm_gain and c.norm ~= "rmsnorm" then
+    fail(USAGE, place_of(draft, "norm_gain", "norm"),
+      "norm_gain = false, but norm = %s has gains; take norm=rmsnorm or leave norm_gain out", c.norm)
+  end
   if c.rope_sign == 0 then fail(USAGE, place_of(draft, "rope_sign"), "rope_sign = 0; wanted 1 or -1") end
   if c.rope_scaling == "llama3" and c.rope_low_freq_factor >= c.rope_high_freq_factor then
     fail(USAGE, place_of(draft, "rope_low_freq_factor", "rope_high_freq_factor"),
@@ -170,7 +174,7 @@ local function derive(c)
       if key.gpt then
         c[key.name] = key.default
         if key.type == "int" then c[key.name] = 0 end
-        if key.type == "bool" then c[key.name] = false end
+        if key.type == "bool" then c[key.name] = key.absent == true end
       end
     end
   end

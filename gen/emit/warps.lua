@@ -22,9 +22,9 @@ end
 
 -- A norm's backward pass: a group of warps shares a row, as many as its vectors fill. A multiprocessor holds up to 20
 -- warps (96 registers for each thread), or 16 (128) if dropout's draws need registers, in two or more thread blocks. A
--- thread block has a contiguous range of rows and writes one partial sum for each of `sums` rows of C; the number of
--- thread blocks is fixed. Returns warps of a group, vectors of a lane, groups of a thread block, thread blocks of a
--- multiprocessor, rows at a time, and thread blocks in all.
+-- thread block has a contiguous range of rows and writes one partial sum for each of `sums` rows of C, if the op has a
+-- workspace for them; the number of thread blocks is fixed. Returns warps of a group, vectors of a lane, groups of a
+-- thread block, thread blocks of a multiprocessor, rows at a time, and thread blocks in all.
 function warps.backward_cut(k, sums)
   local vecs = (k.d.C + 7) // 8
   local group = math.min(32, (vecs + 31) // 32)
@@ -34,7 +34,8 @@ function warps.backward_cut(k, sums)
   local resident = math.max(1, math.min(3, most // (group * groups)))
   local roomy = group * groups * resident <= 16 and not k.epilogue_uses_dropout
   local at_once = per > 1 and 1 or roomy and 3 or 2
-  local blocks = math.min(resident * k.d.sms, k.op.workspace(k.d) // (sums * k.d.C_LD))
+  local most_blocks = k.op.workspace and k.op.workspace(k.d) // (sums * k.d.C_LD) or (k.d.N + 3) // 4
+  local blocks = math.min(resident * k.d.sms, most_blocks)
   return group, per, groups, resident, at_once, blocks
 end
 

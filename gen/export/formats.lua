@@ -20,7 +20,9 @@ local FLOATS = { "float32", "bfloat16", "float16" }
 local GPT2_LACKS = {
   { "model", "bigram", "a GPT-2 has layers" },
   { "tensor_names", OTHER, "a GPT-2's tensors are nanoGPT's" },
+  { "norm_gain", false, "a GPT-2's norms have gains" },
   { "norm", "rmsnorm", "a GPT-2's norms are layernorms" },
+  { "embd_norm", OTHER, "a GPT-2's embedding is not normed" },
   { "attn_scale", "embd", "a GPT-2 divides scores by the root of the head size" },
   { "lm_head_bias", true, "a GPT-2's head has no bias" },
   { "logit_softcap", OTHER, "a GPT-2's logits are not capped" },

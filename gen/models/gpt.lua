@@ -54,10 +54,11 @@ function gpt.forward(g, c, rows)
     return g:append("bias", { stem .. ".biased" }, { y, b })
   end
 
-  -- RMSNorm has no shift, whatever `bias` is.
+  -- RMSNorm has no shift, whatever `bias` is; without a gain it is the only norm.
   local function norm(x, name, stem)
-    local scale = g:param(name .. ".weight", { C }, { init = "ones" })
     local eps = { eps = c.norm_eps }
+    if not c.norm_gain then return (g:append("rmsnorm_plain", stem, { x }, eps)) end
+    local scale = g:param(name .. ".weight", { C }, { init = "ones" })
     if c.norm == "rmsnorm" then return (g:append("rmsnorm", stem, { x, scale }, eps)) end
     local shift = c.bias and g:param(name .. ".bias", { C }, { init = "zeros" })
     return (g:append("layernorm", stem, { x, scale, shift }, eps))
@@ -107,8 +108,9 @@ function gpt.forward(g, c, rows)
   local wte = g:param(word.tokens .. ".weight", { V, C }, init.embedding)
   local wpe = c.pos == "learned" and g:param(word.positions .. ".weight", { T, C }, init.embedding)
   if wpe then wpe.uncounted = true end
-  local x = g:append("embed", { c.has_dropout and c.dropout_embd and "embedded" or input_of(0) },
-    { tokens, wte, wpe }, { T = T })
+  local changed = c.embd_norm or c.has_dropout and c.dropout_embd
+  local x = g:append("embed", { changed and "embedded" or input_of(0) }, { tokens, wte, wpe }, { T = T })
+  if c.embd_norm then x = norm(x, word.first_norm, "ln_0") end
   if c.dropout_embd then x = dropout(x, input_of(0)) end
 
   for layer = 0, c.n_layer - 1 do

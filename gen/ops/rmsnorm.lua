@@ -1,4 +1,4 @@
--- rmsnorm: divides each row of x by the root of the mean of its squares, then scales it.
+-- rmsnorm: divides each row of x by the root of the mean of its squares, then scales it; rmsnorm_plain does not scale.
 local rmsnorm = {
   name = "rmsnorm",
   inputs = { { "x", "N C" }, { "scale", "C" } },
@@ -31,4 +31,29 @@ local rmsnorm_backward = {
   flops = function(d) return 12 * d.N * d.C end,
 }
 
-return { rmsnorm, rmsnorm_backward }
+local plain = {
+  name = "rmsnorm_plain",
+  inputs = { { "x", "N C" } },
+  outputs = { { "y", "N C" }, { "rstd", "N", optional = true, type = "f32" } },
+  attrs = { eps = 1e-5 },
+  template = rmsnorm.template,
+  prologue = true,
+  flops = function(d) return 3 * d.N * d.C end,
+}
+
+function plain.backward(g, node, dy)
+  local x, rstd = node.inputs[1], node.outputs[2]
+  return (g:append("rmsnorm_plain_backward", { "d." .. x.called }, { dy, x, rstd }))
+end
+
+local plain_backward = {
+  name = "rmsnorm_plain_backward",
+  inputs = { { "dy", "N C" }, { "x", "N C" }, { "rstd", "N" } },
+  outputs = { { "dx", "N C" } },
+  inplace = { dx = "dy" },
+  epilogue = true,
+  template = rmsnorm_backward.template,
+  flops = function(d) return 8 * d.N * d.C end,
+}
+
+return { rmsnorm, rmsnorm_backward, plain, plain_backward }

@@ -1,4 +1,5 @@
-//// rmsnorm.c: y = x * rstd * scale, row by row, with rstd = 1 / sqrt(mean(x^2) + eps).
+//// rmsnorm.c: y = x * rstd * scale, row by row, with rstd = 1 / sqrt(mean(x^2) + eps). The plain ones
+//// have no scale.
 
 //// SUMS independent partial sums hide the latency of additions.
 //$ function rmsnorm(k)
@@ -17,7 +18,11 @@ $(k.sign("static void", k.name)) {
         const vec square = (squares[0] + squares[1]) + (squares[2] + squares[3]);
         const float r = 1.0f / sqrtf(vec_sum(square) / C + $(k.attrs.eps));
         for (int c = 0; c < C; c += VEC) {
+            //$ if k.uses.scale then
             const vec yc = row_load(xn, c, C) * r * row_load(scale, c, C);
+            //$ else
+            const vec yc = row_load(xn, c, C) * r;
+            //$ end
             row_store(y + (size_t)n * C_LD, c, C, yc);
         }
         //$ if k.uses.rstd then
@@ -32,11 +37,13 @@ $(k.sign("static void", k.name)) {
 //// The sum over rows is made of P partial sums (P, C), added in order. P is fixed, so that results
 //// do not depend on the number of threads.
 //$ function rmsnorm_backward(k)
+//$ local gains = k.uses.scale
 $(k.sign("static void", k.name)) {
-    enum { $(k.dims), COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
+    enum { $(k.dims), COLS = C$(gains and ", GROUPS = DIVIDE_UP(C, VEC)" or "") };
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
+    //$ if gains then
     const struct range mine = share(P, thread, threads);
     for (int part = mine.first; part < mine.last; part++) {
         float *dscale_part = partial + (size_t)part * C;
@@ -44,20 +51,33 @@ $(k.sign("static void", k.name)) {
             dscale_part[c] = 0.0f;
         }
         const struct range rows = share(N, part, P);
+    //$ else
+    {
+        const struct range rows = share(N, thread, threads);
+    //$ end
         for (int row = rows.first; row < rows.last; row++) {
             const float *dyn = dy + (size_t)row * C_LD, *xn = x + (size_t)row * C_LD;
             const float r = rstd[row];
             vec sum_g_xhat = vec_splat(0.0f);
             for (int c = 0; c < C; c += VEC) {
                 const vec d = row_load(dyn, c, C);
+                //$ if gains then
                 const vec g = d * row_load(scale, c, C);
                 const vec xhat = row_load(xn, c, C) * r;
                 sum_g_xhat = vec_fma(g, xhat, sum_g_xhat); // both are 0 beyond the row
                 row_store(dscale_part, c, C, vec_fma(d, xhat, row_load(dscale_part, c, C)));
+                //$ else
+                const vec xhat = row_load(xn, c, C) * r;
+                sum_g_xhat = vec_fma(d, xhat, sum_g_xhat); // both are 0 beyond the row
+                //$ end
             }
             const float mean_g_xhat = vec_sum(sum_g_xhat) / C;
             for (int col = 0; col < C; col += VEC) {
+                //$ if gains then
                 const vec g = row_load(dyn, col, C) * row_load(scale, col, C);
+                //$ else
+                const vec g = row_load(dyn, col, C);
+                //$ end
                 const vec xhat = row_load(xn, col, C) * r;
                 vec value = (g - xhat * mean_g_xhat) * r;
                 //$ if #k.epilogue > 0 then
@@ -71,6 +91,7 @@ $(k.sign("static void", k.name)) {
             }
         }
     }
+    //$ if gains then
     parallel_barrier();
     const struct range columns = share(GROUPS, thread, threads);
     for (int g = columns.first; g < columns.last; g++) {
@@ -81,5 +102,6 @@ $(k.sign("static void", k.name)) {
         }
         row_store(dscale, c, C, sum);
     }
+    //$ end
 }
 //$ end

@@ -1,5 +1,5 @@
 //// rmsnorm.cu: y = x * rstd * scale, row by row, with rstd = 1 / sqrt(mean(x^2) + eps), and its
-//// gradients.
+//// gradients. The plain ones have no scale.
 
 //// Floor: x (and the prologue's operands) are read, y (and `kept`) written, once each. The
 //// prologue runs between the load of x and the sum.
@@ -70,13 +70,15 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, lanes == 32 and 2 or 1)
     for (int p = 0; p < PER; p++) {
         const int i = p * LANES + lane, col = i * VEC;
         if (i < VECS) {
+            //$ if k.uses.scale then
             const struct vec s = vec_load(scale + col);
+            //$ end
 #pragma unroll
             for (int a = 0; a < AT_ONCE; a++) {
                 struct vec out;
 #pragma unroll
                 for (int e = 0; e < VEC; e++) {
-                    out.v[e] = held[a][p].v[e] * r[a] * s.v[e];
+                    out.v[e] = held[a][p].v[e] * r[a]$(k.uses.scale and " * s.v[e]" or "");
                 }
                 if (first + a < N) {
                     vec_store(y + (size_t)(first + a) * C_LD + col, out);
@@ -101,6 +103,7 @@ $(k.sign_launch()) {
 //$ function rmsnorm_backward(k)
 //$ local warps, per, groups, resident, at_once, blocks = backward_cut(k, 1)
 //$ local threads = 32 * warps * groups
+//$ local gains = k.uses.scale
 $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
     constexpr int BLOCKS = $(blocks), GROUPS = $(groups), WARPS = $(warps), PER = $(per);
@@ -110,12 +113,15 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(state);
     //$ end
+    //$ if gains then
     // Used by the second kernel.
     (void)dscale, (void)beta;
+    //$ end
     const int group = (int)threadIdx.x / LANES, lane = (int)threadIdx.x % LANES;
     const int from = (int)((int64_t)N * blockIdx.x / BLOCKS);
     const int to = (int)((int64_t)N * (blockIdx.x + 1) / BLOCKS);
 
+    //$ if gains then
     struct vec weight[PER], sum_scale[PER];
 #pragma unroll
     for (int p = 0; p < PER; p++) {
@@ -123,6 +129,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
         weight[p] = i < VECS ? vec_load(scale + i * VEC) : vec_fill(0.0f);
         sum_scale[p] = vec_fill(0.0f);
     }
+    //$ end
     int set = 0;
     for (int first = from + group * AT_ONCE; first < to; first += GROUPS * AT_ONCE, set ^= 1) {
         struct packed<elem> held_dy[AT_ONCE][PER], held_x[AT_ONCE][PER];
@@ -151,8 +158,12 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
                 for (int e = 0; e < VEC; e++) {
                     const bool column = in && (C % VEC == 0 || i * VEC + e < C);
                     const float dy_xhat = column ? d.v[e] * (xn.v[e] * r[a]) : 0.0f;
+                    //$ if gains then
                     sum_g_xhat += dy_xhat * weight[p].v[e];
                     sum_scale[p].v[e] += dy_xhat;
+                    //$ else
+                    sum_g_xhat += dy_xhat;
+                    //$ end
                 }
             }
             sum_g_xhat = warp_sum(sum_g_xhat);
@@ -184,7 +195,11 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
 #pragma unroll
                     for (int e = 0; e < VEC; e++) {
                         const float xhat = xn.v[e] * r[a];
+                        //$ if gains then
                         value.v[e] = (value.v[e] * weight[p].v[e] - xhat * mean_g_xhat) * r[a];
+                        //$ else
+                        value.v[e] = (value.v[e] - xhat * mean_g_xhat) * r[a];
+                        //$ end
                     }
                     //$ for _, statement in ipairs(k.epilogue) do
                     $(with_mask(statement, true));
@@ -194,6 +209,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
             }
         }
     }
+    //$ if gains then
 
     // The first group adds the groups' sums, in order.
     //$ if groups > 1 then
@@ -217,7 +233,9 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, resident), k.name)) {
             vec_store(partial + i * VEC, sum_scale[p]);
         }
     }
+    //$ end
 }
+//$ if gains then
 
 // Adds the partial sums (P, C_LD), 32 columns in each block.
 KERNEL(COLUMN_SUMS) $(k.part.sum)(float *dscale, const float *partial, float beta) {
@@ -229,10 +247,13 @@ KERNEL(COLUMN_SUMS) $(k.part.sum)(float *dscale, const float *partial, float bet
         dscale[col] = beta == 0.0f ? sum : beta * dscale[col] + sum;
     }
 }
+//$ end
 
 $(k.sign_launch()) {
     LAUNCH($(k.name), $(blocks), $(threads), 0, gpu->stream, $(k.arg_names));
+    //$ if gains then
     LAUNCH($(k.part.sum), divide_up($(k.d.C), WARP), COLUMN_SUMS, 0, gpu->stream, dscale, workspace,
            beta);
+    //$ end
 }
 //$ end

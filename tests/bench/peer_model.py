@@ -34,6 +34,8 @@ DEFAULTS = {
     "n_ff": 0,
     "norm": "layernorm",
     "norm_eps": 1e-5,
+    "norm_gain": True,
+    "embd_norm": False,
     "pos": "learned",
     "rope_theta": 10000.0,
     "rope_scaling": "none",
@@ -65,7 +67,7 @@ def unknown(c):
 
 def norm(c):
     if c["norm"] == "rmsnorm":
-        return nn.RMSNorm(c["n_embd"], eps=c["norm_eps"])
+        return nn.RMSNorm(c["n_embd"], eps=c["norm_eps"], elementwise_affine=c["norm_gain"])
     return nn.LayerNorm(c["n_embd"], eps=c["norm_eps"], bias=c["bias"])
 
 
@@ -183,6 +185,8 @@ class GPT(nn.Module):
         parts = {"wte": nn.Embedding(V, C)}
         if c["pos"] == "learned":
             parts["wpe"] = nn.Embedding(c["block_size"], C)
+        if c["embd_norm"]:
+            parts["ln_0"] = norm(c)
         parts["h"] = nn.ModuleList(Block(c) for _ in range(c["n_layer"]))
         parts["ln_f"] = norm(c)
         self.transformer = nn.ModuleDict(parts)
@@ -200,6 +204,8 @@ class GPT(nn.Module):
         x = self.transformer.wte(tokens)
         if "wpe" in self.transformer:
             x = x + self.transformer.wpe.weight[: tokens.shape[1]]
+        if "ln_0" in self.transformer:
+            x = self.transformer.ln_0(x)
         x = F.dropout(x, self.dropout, self.training)
         for block in self.transformer.h:
             x = block(x)
@@ -216,6 +222,8 @@ PARTS = [
     {"bias": True, "qkv_bias": True, "lm_head_bias": True, "tie_weights": False, "activation": "relu"},
     {"norm": "rmsnorm", "pos": "rope", "n_kv_head": 2, "n_ff": 20, "activation": "swiglu"},
     {"norm": "rmsnorm", "norm_eps": 1e-3, "pos": "none", "n_kv_head": 1, "activation": "relu2"},
+    {"norm": "rmsnorm", "norm_gain": False, "embd_norm": True, "tie_weights": False},
+    {"bias": True, "embd_norm": True},
     {"pos": "rope", "rope_theta": 500.0, "head_size": 6, "activation": "geglu", "attn_scale": "embd"},
     {"norm": "rmsnorm", "pos": "rope", "n_kv_head": 2, "qk_norm": "gain", "attn_bias": True, "bias": False},
     {"pos": "rope", "qk_norm": "plain", "qk_norm_at": "after", "rope_sign": -1, "norm_eps": 1e-3, "mlp_bias": True},

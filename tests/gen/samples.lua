@@ -52,6 +52,7 @@ function samples.random(count, visit)
       "n_ff=" .. pick { 0, 33 }, "head_size=" .. pick { 0, 7 }, "n_kv_head=" .. pick { 0, 1 },
       "logit_softcap=" .. pick { 0, 15 }, "attn_softcap=" .. pick { 0, 20 }, "window_size=3",
       "window=" .. pick { "L", "SL", "SSSL" },
+      "embd_norm=" .. pick(flags),
     }
     visit(load(words), table.concat(words, " "))
   end

@@ -100,7 +100,7 @@ check.test("defaults are nanoGPT's", function()
     rope_scaling = "none", rope_factor = 8.0, rope_low_freq_factor = 1.0, rope_high_freq_factor = 4.0,
     rope_original_context = 8192, rope_sign = 1,
     qk_norm = "none", qk_norm_at = "before", attn_bias = "as bias", mlp_bias = "as bias", logit_softcap = 0.0,
-    attn_softcap = 0.0, window = "L", window_size = 0,
+    norm_gain = true, embd_norm = false, attn_softcap = 0.0, window = "L", window_size = 0,
     name = "x",
     source = root .. "/x.lua", data_dir = root .. "/data", isa = "generic", tiling = "tuned",
   }
@@ -250,6 +250,8 @@ check.test("Llama 3's angles: numbers that go together, and are said only with i
   check.equal(hash.baked_text(said), hash.baked_text(plain))
   check.raises(function() load_text("return { rope_scaling = 'llama3', rope_low_freq_factor = 4 }") end, 64,
     "rope_low_freq_factor = 4 is not below rope_high_freq_factor = 4$")
+  check.raises(function() load_text("return { norm_gain = false }") end, 64,
+    "norm_gain = false, but norm = layernorm has gains; take norm=rmsnorm or leave norm_gain out$")
   check.raises(function() load_text("return { rope_sign = 0 }") end, 64, "rope_sign = 0; wanted 1 or %-1$")
 end)
 
@@ -295,6 +297,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "lm_head_bias=true", "tie_weights=false", "tensor_names=llama", "norm=rmsnorm", "activation=relu",
     "attn_scale=embd", "n_ff=33", "activation=swiglu", "n_kv_head=1", "head_size=6", "norm_eps=1e-6", "pos=rope",
     "pos=none", "pos=rope rope_theta=500000",
+    "norm=rmsnorm norm_gain=false", "embd_norm=true",
     "pos=rope rope_sign=-1", "pos=rope rope_scaling=llama3", "pos=rope rope_scaling=llama3 rope_factor=32",
     "pos=rope rope_scaling=llama3 rope_low_freq_factor=2", "pos=rope rope_scaling=llama3 rope_high_freq_factor=5",
     "pos=rope rope_scaling=llama3 rope_original_context=99", "attn_bias=true", "mlp_bias=true", "qk_norm=plain",

@@ -24,16 +24,23 @@ check.test("llm.c's widths and norms are its own", function()
   end
 end)
 
+local function words(text)
+  local list = {}
+  for word in text:gmatch("%S+") do list[#list + 1] = word end
+  return list
+end
+
 check.test("what no GPT-2 can be is refused by name, and goes into a safetensors file", function()
   for word, why in pairs({ ["norm=rmsnorm"] = "norm = rmsnorm: a GPT%-2's norms", ["pos=rope"] = "pos = rope: a GPT",
-    ["pos=none"] = "pos = none",
+    ["pos=none"] = "pos = none", ["norm=rmsnorm norm_gain=false"] = "norm_gain = false: a GPT%-2's norms have",
+    ["embd_norm=true"] = "embd_norm = true: a GPT%-2's embedding",
     ["qk_norm=gain"] = "qk_norm = gain: a GPT", ["qk_norm=plain"] = "qk_norm = plain",
     ["n_kv_head=2"] = "n_kv_head = 2: each head", ["head_size=16"] = "head_size = 16",
     ["window=SL"] = "window = SL: each layer", ["attn_softcap=15"] = "attn_softcap = 15.0: a GPT%-2's scores",
     ["logit_softcap=15"] = "logit_softcap = 15.0: a GPT%-2's logits", ["activation=swiglu"] = "activation = swiglu",
     ["activation=relu2"] = "activation = relu2", ["attn_scale=embd"] = "attn_scale = embd" }) do
     for _, format in ipairs(formats.list) do
-      local function try() formats.check(format, load("n_layer=2", "window_size=9", word), "x") end
+      local function try() formats.check(format, load("n_layer=2", "window_size=9", table.unpack(words(word))), "x") end
       if format.name == "safetensors" then try() else check.raises(try, 65, "x: " .. why) end
     end
   end

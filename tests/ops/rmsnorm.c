@@ -1,9 +1,9 @@
-// rmsnorm.c: y (N, C), rstd (N) of x (N, C), scale (C).
+// rmsnorm.c: y (N, C), rstd (N) of x (N, C), scale (C) or none.
 #include "tests/ops/harness.h"
 
 #include <math.h>
 
-reference_fn rmsnorm_reference;
+reference_fn rmsnorm_reference, rmsnorm_plain_reference;
 
 void rmsnorm_reference(const struct op *op) {
     const int N = op->d.N, C = op->d.C;
@@ -16,10 +16,14 @@ void rmsnorm_reference(const struct op *op) {
         }
         const double rstd = 1 / sqrt(mean_square + op->eps);
         for (int c = 0; c < C; c++) {
-            op->out[0][n * C + c] = x[c] * rstd * scale[c];
+            op->out[0][n * C + c] = x[c] * rstd * (scale ? scale[c] : 1);
         }
         if (op->out[1]) {
             op->out[1][n] = rstd;
         }
     }
+}
+
+void rmsnorm_plain_reference(const struct op *op) {
+    rmsnorm_reference(op);
 }

@@ -30,6 +30,8 @@ DEFAULTS = {
     "attn_scale": "head",
     "norm": "layernorm",
     "norm_eps": 1e-5,
+    "norm_gain": True,
+    "embd_norm": False,
     "pos": "learned",
     "rope_theta": 10000.0,
     "rope_scaling": "none",
@@ -50,7 +52,7 @@ DEFAULTS = {
 def norm(config):
     width, eps = config["n_embd"], config["norm_eps"]
     if config["norm"] == "rmsnorm":
-        return nn.RMSNorm(width, eps=eps)
+        return nn.RMSNorm(width, eps=eps, elementwise_affine=config["norm_gain"])
     return nn.LayerNorm(width, eps=eps, bias=config["bias"])
 
 
@@ -174,6 +176,8 @@ class GPT(nn.Module):
         parts = {"wte": nn.Embedding(V, C)}
         if config["pos"] == "learned":
             parts["wpe"] = nn.Embedding(config["block_size"], C)
+        if config["embd_norm"]:
+            parts["ln_0"] = norm(config)
         parts["h"] = nn.ModuleList(Block(config, layer) for layer in range(config["n_layer"]))
         parts["ln_f"] = norm(config)
         self.transformer = nn.ModuleDict(parts)
@@ -187,6 +191,8 @@ class GPT(nn.Module):
         x = self.transformer.wte(tokens)
         if "wpe" in self.transformer:
             x = x + self.transformer.wpe(positions)
+        if "ln_0" in self.transformer:
+            x = self.transformer.ln_0(x)
         for block in self.transformer.h:
             x = block(x)
         return softcap(self.lm_head(self.transformer.ln_f(x)), self.cap)

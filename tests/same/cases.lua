@@ -68,6 +68,10 @@ cases.list = {
     batch_size = 3, pos = "rope", qk_norm = "gain", recompute = "block" },
   { name = "qk_norm_after", n_layer = 2, n_head = 3, n_embd = 24, block_size = 12, batch_size = 2, pos = "rope",
     qk_norm = "plain", qk_norm_at = "after", dropout = 0.1, cuda = { dtype = "float32" } },
+  { name = "norms_plain", n_layer = 2, n_head = 3, n_embd = 20, head_size = 10, block_size = 12, batch_size = 2,
+    norm = "rmsnorm", norm_gain = false, embd_norm = true, pos = "rope", dropout = 0.1, recompute = "block" },
+  { name = "embd_norm", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, embd_norm = true,
+    bias = true, gradient_accumulation_steps = 2 },
   { name = "mlp_bias", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
     attn_bias = false, mlp_bias = false },
 
