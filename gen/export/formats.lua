@@ -68,7 +68,9 @@ local GGUF_NOTES = { { "activation", "gelu_erf", "llama.cpp computes GELU by tan
 local function of_qwen(c) return c.qk_norm ~= "none" or c.qkv_bias and not c.has_attn_bias end
 local LLAMA_LACKS = {
   { "tensor_names", "nanochat", "it is exported for no program yet" },
+  { "norm_gain", false, "a Llama's norms have gains" },
   { "norm", "layernorm", "a Llama's norms are rmsnorms" },
+  { "embd_norm", OTHER, "a Llama's embedding is not normed" },
   { "attn_scale", "embd", "a Llama divides scores by the root of the head size" },
   { "lm_head_bias", true, "a Llama's head has no bias" },
   { "logit_softcap", OTHER, "a Llama's logits are not capped" },

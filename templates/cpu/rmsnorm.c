@@ -1,5 +1,5 @@
-//// rmsnorm.c: y = x * rstd * scale, row by row, with rstd = 1 / sqrt(mean(x^2) + eps). The plain ones
-//// have no scale.
+//// rmsnorm.c: y = x * rstd * scale, row by row, with rstd = 1 / sqrt(mean(x^2) + eps).
+//// The plain ones have no scale.
 
 //// SUMS independent partial sums hide the latency of additions.
 //$ function rmsnorm(k)
@@ -37,24 +37,21 @@ $(k.sign("static void", k.name)) {
 //// The sum over rows is made of P partial sums (P, C), added in order. P is fixed, so that results
 //// do not depend on the number of threads.
 //$ function rmsnorm_backward(k)
-//$ local gains = k.uses.scale
+//$ local gains, parts = k.uses.scale, k.uses.scale and "P" or "threads"
 $(k.sign("static void", k.name)) {
-    enum { $(k.dims), COLS = C$(gains and ", GROUPS = DIVIDE_UP(C, VEC)" or "") };
+    enum { $(k.dims), COLS = C, GROUPS = DIVIDE_UP(C, VEC) };
     //$ if k.epilogue_uses_dropout then
     const struct dropout drop = dropout_make(m->dropout, m->dropout_key);
     //$ end
-    //$ if gains then
-    const struct range mine = share(P, thread, threads);
+    const struct range mine = share($(parts), thread, threads);
     for (int part = mine.first; part < mine.last; part++) {
+        //$ if gains then
         float *dscale_part = partial + (size_t)part * C;
         for (int c = 0; c < C; c++) {
             dscale_part[c] = 0.0f;
         }
-        const struct range rows = share(N, part, P);
-    //$ else
-    {
-        const struct range rows = share(N, thread, threads);
-    //$ end
+        //$ end
+        const struct range rows = share(N, part, $(parts));
         for (int row = rows.first; row < rows.last; row++) {
             const float *dyn = dy + (size_t)row * C_LD, *xn = x + (size_t)row * C_LD;
             const float r = rstd[row];

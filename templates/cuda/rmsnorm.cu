@@ -5,6 +5,7 @@
 //// prologue runs between the load of x and the sum.
 //$ function rmsnorm(k)
 //$ local threads, lanes, at_once = forward_cut(k)
+//$ local scaled = k.uses.scale and " * s.v[e]" or ""
 $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, lanes == 32 and 2 or 1), k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), COLS = C;
     // LANES threads hold AT_ONCE rows in PER vectors each; a block has GROUPS times as many.
@@ -78,7 +79,7 @@ $(k.sign(string.format("KERNEL_BLOCKS(%d, %d)", threads, lanes == 32 and 2 or 1)
                 struct vec out;
 #pragma unroll
                 for (int e = 0; e < VEC; e++) {
-                    out.v[e] = held[a][p].v[e] * r[a]$(k.uses.scale and " * s.v[e]" or "");
+                    out.v[e] = $("held[a][p].v[e] * r[a]"..scaled);
                 }
                 if (first + a < N) {
                     vec_store(y + (size_t)(first + a) * C_LD + col, out);

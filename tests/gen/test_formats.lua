@@ -47,26 +47,27 @@ check.test("what no GPT-2 can be is refused by name, and goes into a safetensors
 end)
 
 -- A Llama, with the words of a case behind its own.
-local function llama(words)
-  local list = { "tensor_names=llama", "norm=rmsnorm", "pos=rope", "activation=swiglu", "n_layer=2", "window_size=9" }
-  for word in words:gmatch("%S+") do list[#list + 1] = word end
-  return load(table.unpack(list))
+local function llama(own)
+  local all = "tensor_names=llama norm=rmsnorm pos=rope activation=swiglu n_layer=2 window_size=9 " .. own
+  return load(table.unpack(words(all)))
 end
 
 check.test("models of the Llama family go into transformers' and llama.cpp's files", function()
-  for _, words in ipairs({ "", "n_kv_head=2 head_size=6 n_ff=50 rope_theta=500 norm_eps=1e-6 tie_weights=false",
+  for _, own in ipairs({ "", "n_kv_head=2 head_size=6 n_ff=50 rope_theta=500 norm_eps=1e-6 tie_weights=false",
     "qkv_bias=true attn_bias=true mlp_bias=true", "qkv_bias=true attn_bias=false", "qk_norm=gain",
     "activation=relu2" }) do
     for _, name in ipairs({ "hf", "gguf", "safetensors" }) do
-      formats.check(formats.find(name, ""), llama(words), "x")
+      formats.check(formats.find(name, ""), llama(own), "x")
     end
-    local function to_llmc() formats.check(formats.find("llmc", ""), llama(words), "x") end
+    local function to_llmc() formats.check(formats.find("llmc", ""), llama(own), "x") end
     check.raises(to_llmc, 65, "x: tensor_names = llama")
   end
 end)
 
 check.test("what none of the Llama family can be is refused by name", function()
-  for words, why in pairs({ ["norm=layernorm"] = "norm = layernorm: a Llama", ["pos=learned"] = "pos = learned",
+  for own, why in pairs({ ["norm=layernorm"] = "norm = layernorm: a Llama",
+    ["norm_gain=false"] = "norm_gain = false: a Llama", ["embd_norm=true"] = "embd_norm = true: a Llama",
+    ["pos=learned"] = "pos = learned",
     ["pos=none"] = "pos = none", ["attn_scale=embd"] = "attn_scale = embd",
     ["lm_head_bias=true"] = "lm_head_bias = true",
     ["logit_softcap=15"] = "logit_softcap = 15.0: a Llama", ["attn_softcap=15"] = "attn_softcap = 15.0: a Llama",
@@ -78,14 +79,14 @@ check.test("what none of the Llama family can be is refused by name", function()
     ["activation=gelu_tanh"] = "activation = gelu_tanh: a Llama has a gate",
     ["tensor_names=nanochat activation=relu2"] = "tensor_names = nanochat" }) do
     for _, name in ipairs({ "hf", "gguf" }) do
-      check.raises(function() formats.check(formats.find(name, ""), llama(words), "x") end, 65, "x: " .. why)
+      check.raises(function() formats.check(formats.find(name, ""), llama(own), "x") end, 65, "x: " .. why)
     end
-    formats.check(formats.find("safetensors", ""), llama(words), "x")
+    formats.check(formats.find("safetensors", ""), llama(own), "x")
   end
-  for words, why in pairs({ ["rope_scaling=llama3"] = "rope_scaling = llama3",
+  for own, why in pairs({ ["rope_scaling=llama3"] = "rope_scaling = llama3",
     ["activation=geglu"] = "activation = geglu" }) do
-    formats.check(formats.find("hf", ""), llama(words), "x")
-    check.raises(function() formats.check(formats.find("gguf", ""), llama(words), "x") end, 65, "x: " .. why)
+    formats.check(formats.find("hf", ""), llama(own), "x")
+    check.raises(function() formats.check(formats.find("gguf", ""), llama(own), "x") end, 65, "x: " .. why)
   end
 end)
 
