@@ -9,7 +9,8 @@ local MOST_META = 16 << 20
 local BYTES = 256 -- of a byte-pair encoding: its first tokens
 local SHARD_HEADER = 1024 -- bytes before a token shard's tokens
 
--- The function from a token to its bytes, by the tokenizer's string (runtime/text/text.h), or nil.
+-- The function from a token to its bytes, by the tokenizer's string (runtime/text/text.h), or nil. Of
+-- a "bpe-" string there is none: the default prompt of such a run is the sampler's own.
 local function decoder(tokenizer)
   local bytes, merges = tokenizer:match("^bpe gpt2 (%x+) (%x*)")
   if bytes and #bytes == 2 * BYTES then

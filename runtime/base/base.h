@@ -238,6 +238,9 @@ int json_member(const struct json *json, int object, int i, int *value); // i-th
 int json_element(const struct json *json, int array, int i);
 bool json_is_object(const struct json *json, int value);
 bool json_is_array(const struct json *json, int value);
+bool json_is_null(const struct json *json, int value);
+bool json_is_true(const struct json *json, int value);
+int json_size(const struct json *json); // values in all, keys included
 // Copies a string, unescaped; NULL if the value is no string or contains a zero. The caller frees.
 char *json_string(const struct json *json, int value);
 // The same of any string, and its length.

@@ -442,6 +442,26 @@ bool json_is_array(const struct json *json, int value) {
     return json_is(json, value, JSMN_ARRAY);
 }
 
+static bool json_is_word(const struct json *json, int value, const char *word) {
+    if (!json_is(json, value, JSMN_PRIMITIVE)) {
+        return false;
+    }
+    const struct json_slice slice = json_slice(json, value);
+    return slice.length == strlen(word) && !memcmp(slice.text, word, slice.length);
+}
+
+bool json_is_null(const struct json *json, int value) {
+    return json_is_word(json, value, "null");
+}
+
+bool json_is_true(const struct json *json, int value) {
+    return json_is_word(json, value, "true");
+}
+
+int json_size(const struct json *json) {
+    return json->count;
+}
+
 int json_count(const struct json *json, int value) {
     bool container = json_is_object(json, value) || json_is_array(json, value);
     return container ? json->token[value].size : 0;

@@ -15,6 +15,7 @@
 enum {
     EXPORT_GGUF_ALIGNMENT = 32,
     EXPORT_GGUF_NORMAL = 1, // types of tokens
+    EXPORT_GGUF_NAMED = 4,
     EXPORT_GGUF_CONTROL = 3,
     EXPORT_GGUF_UNUSED = 5,
 };
@@ -78,7 +79,7 @@ static void export_gguf_token(FILE *out, const struct tokenizer *tokenizer, int3
     growing_begin(&text, "a token");
     size_t length;
     const char *bytes = tokenizer_decode(tokenizer, id, &length);
-    if (tokenizer->bpe && id == bpe_end_of_text(tokenizer->bpe)) {
+    if (tokenizer->bpe && bpe_kind(tokenizer->bpe, id) != BPE_PLAIN) {
         fwrite(bytes, 1, length, text.file);
     } else {
         export_gguf_shown(text.file, bytes, length);
@@ -100,21 +101,11 @@ static void export_gguf_merge(FILE *out, const char *left, size_t left_length, c
     free(merge);
 }
 
-// Writes the merges that make a token of its parts; returns how many. Of a character, byte after
-// byte; those of its first bytes are left out where the character before begins with them too.
-static int64_t export_gguf_merges(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
+// Writes the merges that make a character, byte after byte; returns how many. Those of its first
+// bytes are left out where the character before begins with them too.
+static int64_t export_gguf_character(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
     size_t length, before = 0, same = 0;
     const char *bytes = tokenizer_decode(tokenizer, id, &length);
-    if (tokenizer->bpe) {
-        int32_t left, right;
-        const bool joins = bpe_joins(tokenizer, id, &left, &right);
-        if (joins) {
-            const char *first = tokenizer_decode(tokenizer, left, &same);
-            const char *second = tokenizer_decode(tokenizer, right, &before);
-            export_gguf_merge(out, first, same, second, before);
-        }
-        return joins;
-    }
     const char *other = id ? tokenizer_decode(tokenizer, id - 1, &before) : NULL;
     while (same < before && same < length && bytes[same] == other[same]) {
         same++;
@@ -122,6 +113,23 @@ static int64_t export_gguf_merges(FILE *out, const struct tokenizer *tokenizer, 
     int64_t count = 0;
     for (size_t at = same > 1 ? same : 1; at < length; at++, count++) {
         export_gguf_merge(out, bytes, at, bytes + at, 1);
+    }
+    return count;
+}
+
+// Writes all merges; returns how many.
+static int64_t export_gguf_merges(FILE *out, const struct tokenizer *tokenizer) {
+    int64_t count = tokenizer->bpe ? bpe_merge_count(tokenizer->bpe) : 0;
+    for (int32_t i = 0; i < count; i++) {
+        int32_t left, right;
+        size_t a, b;
+        bpe_merge_parts(tokenizer, i, &left, &right);
+        const char *first = tokenizer_decode(tokenizer, left, &a);
+        const char *second = tokenizer_decode(tokenizer, right, &b);
+        export_gguf_merge(out, first, a, second, b);
+    }
+    for (int32_t id = 0; !tokenizer->bpe && id < tokenizer->vocab_size; id++) {
+        count += export_gguf_character(out, tokenizer, id);
     }
     return count;
 }
@@ -144,16 +152,28 @@ static int32_t export_gguf_end(const struct tokenizer *tokenizer, int64_t rows) 
     return tokenizer->vocab_size - 1;
 }
 
+static uint64_t export_gguf_type(const struct tokenizer *tokenizer, int32_t id) {
+    static const uint64_t types[] = {[BPE_PLAIN] = EXPORT_GGUF_NORMAL,
+                                     [BPE_CONTROL] = EXPORT_GGUF_CONTROL,
+                                     [BPE_NAMED] = EXPORT_GGUF_NAMED,
+                                     [BPE_UNUSED] = EXPORT_GGUF_UNUSED};
+    return id >= tokenizer->vocab_size ? EXPORT_GGUF_UNUSED
+           : tokenizer->bpe            ? types[bpe_kind(tokenizer->bpe, id)]
+                                       : EXPORT_GGUF_NORMAL;
+}
+
 static void export_gguf_tokenizer(struct export_gguf *g, const struct tokenizer *tokenizer) {
     const int64_t rows = export_number(g->model, "vocab_size");
     const int32_t end = export_gguf_end(tokenizer, rows);
     const bool has_end = tokenizer->bpe && end == bpe_end_of_text(tokenizer->bpe);
     export_gguf_text(g, "tokenizer.ggml.model", "gpt2");
-    export_gguf_text(g, "tokenizer.ggml.pre", "gpt-2");
+    static const char *const cuts[] = {"gpt-2", "smollm", "llama-bpe", "qwen2"};
+    export_gguf_text(g, "tokenizer.ggml.pre", cuts[tokenizer->cut]);
     export_gguf_list(g, "tokenizer.ggml.tokens", GGUF_TEXT, rows);
     for (int32_t id = 0; id < rows; id++) {
         char unused[32];
-        if (id < tokenizer->vocab_size) {
+        if (id < tokenizer->vocab_size &&
+            (!tokenizer->bpe || bpe_kind(tokenizer->bpe, id) != BPE_UNUSED)) {
             export_gguf_token(g->out, tokenizer, id);
         } else {
             snprintf(unused, sizeof unused, "[PAD%d]", id);
@@ -162,25 +182,19 @@ static void export_gguf_tokenizer(struct export_gguf *g, const struct tokenizer 
     }
     export_gguf_list(g, "tokenizer.ggml.token_type", GGUF_I32, rows);
     for (int32_t id = 0; id < rows; id++) {
-        export_gguf_number(g->out,
-                           id >= tokenizer->vocab_size ? EXPORT_GGUF_UNUSED
-                           : has_end && id == end      ? EXPORT_GGUF_CONTROL
-                                                       : EXPORT_GGUF_NORMAL,
-                           4);
+        export_gguf_number(g->out, export_gguf_type(tokenizer, id), 4);
     }
     struct growing merges;
     growing_begin(&merges, "the tokenizer's merges");
-    int64_t count = 0;
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
-        count += export_gguf_merges(merges.file, tokenizer, id);
-    }
+    const int64_t count = export_gguf_merges(merges.file, tokenizer);
     char *bytes = growing_end(&merges);
     export_gguf_list(g, "tokenizer.ggml.merges", GGUF_TEXT, count);
     fwrite(bytes, 1, merges.length, g->out);
     free(bytes);
-    export_gguf_u32(g, "tokenizer.ggml.bos_token_id", end);
+    const int32_t begin = tokenizer->bpe ? bpe_begin_of_text(tokenizer->bpe) : -1;
+    export_gguf_u32(g, "tokenizer.ggml.bos_token_id", begin >= 0 ? begin : end);
     export_gguf_u32(g, "tokenizer.ggml.eos_token_id", end);
-    export_gguf_flag(g, "tokenizer.ggml.add_bos_token", false);
+    export_gguf_flag(g, "tokenizer.ggml.add_bos_token", tokenizer_begin(tokenizer) >= 0);
     export_gguf_flag(g, "tokenizer.ggml.add_eos_token", false);
     if (!has_end && end < tokenizer->vocab_size) {
         size_t length;

@@ -158,10 +158,6 @@ struct slice gguf_slice(const struct gguf_pair *pair);
 // Prints a float with as few digits as identify it: 1e-05, where more would say 9.99999975e-06. One
 // that is not finite is no number of JSON's, and is put in quotes.
 void gguf_write_float(float x, FILE *out);
-bool gguf_has_tokenizer(const struct safetensors *file);
-// The tokenizer's string, or NULL if the file has no tokenizer. Dies 65 if it has one that is
-// neither GPT-2's byte-pair encoding nor a list of characters. The caller frees.
-char *gguf_tokenizer(const struct safetensors *file);
 // Prints the pairs, a line for each.
 void gguf_print(const struct safetensors *file);
 
@@ -180,6 +176,13 @@ void gguf_describe_llama(const struct safetensors *file, FILE *out);
 void gguf_rename(struct safetensors *file);
 // The name in a GGUF file of a tensor with one of these.
 void gguf_name(const char *own, char name[PARAM_NAME]);
+
+// ---- gguf_tokenizer.c: the tokenizer in a GGUF file ---------------------------------------------
+
+bool gguf_has_tokenizer(const struct safetensors *file);
+// The tokenizer's string, or NULL if the file has no tokenizer. Dies 65 if it has one that is
+// neither a byte-pair encoding that is known nor a list of characters. The caller frees.
+char *gguf_tokenizer(const struct safetensors *file);
 
 // ---- shards.c: a model in several safetensors files ---------------------------------------------
 
@@ -491,19 +494,52 @@ char *choices_meta_path(const char *path);
 
 // ---- gpt2_files.c: GPT-2's tokenizer as published, or as Hugging Face stores it -----------------
 
-// Whether the folder has vocab.bpe, merges.txt or tokenizer.json.
+// Whether the folder has vocab.bpe, tokenizer.json or merges.txt.
 bool gpt2_files_are_in(const char *folder);
-// Makes the tokenizer's string from folder/vocab.bpe or merges.txt; the ids in encoder.json or
-// vocab.json must agree. Without those, from tokenizer.json. Dies 65, 66, 71, 74. The caller frees.
+// Makes the tokenizer's string from folder/vocab.bpe, with which the ids in encoder.json must
+// agree, else from tokenizer.json, else from merges.txt and vocab.json. Dies 65, 66, 71, 74. The
+// caller frees.
 char *gpt2_files_read(const char *folder);
+// Parses a file of such a folder; values are slices of *text. Dies as above. The caller frees both.
+struct json *hf_json_read(const char *path, char **text);
 // The byte that a printable character stands for in those files. False if it stands for none.
 bool gpt2_byte_of(uint32_t shown, uint32_t *byte);
 // Writes bytes as those characters, in UTF-8: at most two bytes each. Returns how many.
 size_t gpt2_show(const char *bytes, size_t length, char *shown);
-// The same from a list of merges, "left right", and the tokens in the order of their ids, which
-// stand at `path`. Dies 65.
-char *gpt2_lists_read(const char *path, const struct slice *merges, size_t merges_count,
-                      const struct slice *tokens, size_t tokens_count);
+
+// ---- bpe_source.c: a vocabulary and its merges as a tokenizer's string --------------------------
+
+struct bpe_source {
+    const char *path; // for messages
+    enum pretokenizer cut;
+    const struct slice *token; // (count): as gpt2_show writes bytes, or, of other kinds, as it is
+    const uint8_t *kind;       // (count): enum bpe_kind
+    size_t count;
+    const struct slice (*merge)[2]; // (merges): the two tokens that each joins
+    size_t merges;
+    int32_t begin, end; // of a text, or -1
+    bool adds_begin, nfc, whole;
+};
+// The string. Dies 65 for what is no tokenizer. The caller frees.
+char *bpe_source_string(const struct bpe_source *source);
+// "left right", one space between, as the two tokens; empty ones where there is no space.
+void bpe_source_cut(struct slice text, struct slice merge[2]);
+
+// ---- tokenizer_files.c: a tokenizer from wherever one is ----------------------------------------
+
+// The string of the tokenizer in a folder, a tokenizer.json, a GGUF file or a checkpoint. Dies 65,
+// 66, 71, 74. The caller frees.
+char *tokenizer_files_read(const char *place);
+
+// ---- hf_bpe.c: byte-pair encoding as Hugging Face's tokenizer.json ------------------------------
+
+// The pattern by which such a file cuts text, where it says it as a pattern.
+const char *hf_bpe_pattern(enum pretokenizer cut);
+// The string of a parsed file's byte-pair encoding, and that of a file, whose tokens may be
+// characters too. Die 65 for what is another tokenizer; the second 66, 71 and 74 too. The caller
+// frees.
+char *hf_bpe_string(const char *path, const struct json *json);
+char *hf_bpe_read(const char *path);
 
 // ---- hf_tokenizer.c: a tokenizer as Hugging Face's files ----------------------------------------
 

@@ -1,6 +1,6 @@
 // gguf_model.c: what a GGUF file says of a model: the sizes of a GPT-2, llama.cpp's architecture
-// "gpt2", and the tokenizer of any. gguf_llama.c has the sizes of the other models, gguf_names.c
-// the tensors' names.
+// "gpt2". gguf_llama.c has the sizes of the other models, gguf_names.c the tensors' names,
+// gguf_tokenizer.c the tokenizer of any.
 #include "runtime/files/files.h"
 
 #include <math.h>
@@ -114,126 +114,6 @@ void gguf_describe(const struct safetensors *file, FILE *out) {
         }
     }
     fputs("}\n", out);
-}
-
-// ---- the tokenizer -----------------------------------------------------------------------------
-
-enum { // llama.cpp's types of tokens
-    GGUF_TOKEN_NORMAL = 1,
-    GGUF_TOKEN_UNUSED = 5,
-    GGUF_TOKEN_BYTE = 6
-};
-
-struct gguf_tokens {
-    struct slice *text;
-    size_t count; // without unused ones at the end, which fill the table of tokens up
-};
-
-bool gguf_has_tokenizer(const struct safetensors *file) {
-    const struct gguf_pair *model = gguf_text_of(file, "tokenizer.ggml.model");
-    return model && !slice_is(gguf_slice(model), "none") &&
-           !slice_is(gguf_slice(model), "no_vocab");
-}
-
-static const struct gguf_pair *gguf_list(const struct safetensors *file, const char *key,
-                                         enum gguf_value item) {
-    const struct gguf_pair *pair = gguf_find(file, key);
-    if (pair && (pair->type != GGUF_LIST || pair->item != item)) {
-        die(EXIT_DATA, "%s: its %s is no list of %s", file->path, key,
-            item == GGUF_TEXT ? "texts" : "32-bit integers");
-    }
-    return pair;
-}
-
-static struct gguf_tokens gguf_tokens(const struct safetensors *file) {
-    const struct gguf_pair *list = gguf_list(file, "tokenizer.ggml.tokens", GGUF_TEXT);
-    const struct gguf_pair *types = gguf_list(file, "tokenizer.ggml.token_type", GGUF_I32);
-    if (!list) {
-        die(EXIT_DATA, "%s: has a tokenizer without tokenizer.ggml.tokens", file->path);
-    }
-    if (types && types->count != list->count) {
-        die(EXIT_DATA, "%s: has %llu tokens, but tokenizer.ggml.token_type is of %llu", file->path,
-            (unsigned long long)list->count, (unsigned long long)types->count);
-    }
-    struct gguf_tokens tokens = {.count = (size_t)list->count};
-    bool used = false;
-    for (size_t i = tokens.count; types && i-- > 0;) {
-        int64_t type;
-        if (!gguf_integer(types, i, &type) || type < GGUF_TOKEN_NORMAL || type > GGUF_TOKEN_BYTE) {
-            die(EXIT_DATA, "%s: token %zu is of type %lld; 1 to 6 are known", file->path, i,
-                (long long)type);
-        }
-        used = used || type != GGUF_TOKEN_UNUSED;
-        tokens.count -= !used;
-    }
-    tokens.text = gguf_texts(list);
-    return tokens;
-}
-
-// The one character that a token is, or -1: its bytes are written as GPT-2's files write them.
-static int64_t gguf_character(struct slice token) {
-    unsigned char bytes[4];
-    size_t length = 0;
-    for (size_t at = 0; at < token.length;) {
-        uint32_t shown, byte;
-        const int used =
-            utf8_decode((const unsigned char *)token.text + at, token.length - at, &shown);
-        if (!used || length == sizeof bytes || !gpt2_byte_of(shown, &byte)) {
-            return -1;
-        }
-        bytes[length++] = (unsigned char)byte;
-        at += (size_t)used;
-    }
-    uint32_t character;
-    return length && (size_t)utf8_decode(bytes, length, &character) == length ? (int64_t)character
-                                                                              : -1;
-}
-
-// "char 0a 20 ..." if all tokens are characters, ascending; else NULL.
-static char *gguf_characters(const struct gguf_tokens *tokens) {
-    struct growing text;
-    growing_begin(&text, "the tokenizer");
-    fputs("char", text.file);
-    int64_t before = -1;
-    bool good = tokens->count > 0;
-    for (size_t i = 0; good && i < tokens->count; i++) {
-        const int64_t character = gguf_character(tokens->text[i]);
-        good = character > before;
-        before = character;
-        fprintf(text.file, " %02llx", (unsigned long long)character);
-    }
-    char *made = growing_end(&text);
-    if (!good) {
-        free(made);
-    }
-    return good ? made : NULL;
-}
-
-char *gguf_tokenizer(const struct safetensors *file) {
-    if (!gguf_has_tokenizer(file)) {
-        return NULL;
-    }
-    const struct slice model = gguf_slice(gguf_text_of(file, "tokenizer.ggml.model"));
-    const struct gguf_pair *pre = gguf_text_of(file, "tokenizer.ggml.pre");
-    if (!slice_is(model, "gpt2")) {
-        die(EXIT_DATA, "%s: its tokenizer is '%.*s'; 'gpt2', byte-pair encoding, is wanted",
-            file->path, SLICE_SHOWN(model));
-    }
-    struct gguf_tokens tokens = gguf_tokens(file);
-    char *text = gguf_characters(&tokens);
-    if (!text) {
-        if (pre && !slice_is(gguf_slice(pre), "gpt-2")) {
-            die(EXIT_DATA, "%s: its tokenizer cuts text as '%.*s' does; 'gpt-2' is wanted",
-                file->path, SLICE_SHOWN(gguf_slice(pre)));
-        }
-        const struct gguf_pair *list = gguf_list(file, "tokenizer.ggml.merges", GGUF_TEXT);
-        struct slice *merges = list ? gguf_texts(list) : NULL;
-        text = gpt2_lists_read(file->path, merges, list ? (size_t)list->count : 0, tokens.text,
-                               tokens.count);
-        free(merges);
-    }
-    free(tokens.text);
-    return text;
 }
 
 // ---- for people --------------------------------------------------------------------------------

@@ -3,8 +3,7 @@
 //     vocab.bpe, or merges.txt    "#version: 0.2", then one merge a line: two tokens with a space
 //                                 between
 //     encoder.json, or vocab.json {"token": id, ...}
-//     tokenizer.json              both, as model.merges, a list of "left right" or of pairs, and
-//                                 model.vocab
+//     tokenizer.json              both, and more (hf_bpe.c); it goes before merges.txt
 //
 // In all of them each byte is written as a printable character: itself if it is printable in
 // Latin-1, else one from U+0100 on (U+0120 for a space). The merges determine the ids: first the
@@ -49,42 +48,39 @@ static void gpt2_make_room(struct gpt2_files *files, size_t merges) {
     files->out = files->string + sprintf(files->string, "bpe gpt2 ");
 }
 
-// Reads folder/name. The caller frees the text and *path.
-static char *gpt2_read(const char *folder, const char *name, char **path, size_t *length) {
-    *path = allocate_print("a path", "%s/%s", folder, name);
-    FILE *file = stream_open(*path, "r");
+// Reads a file. The caller frees.
+static char *gpt2_read(const char *path, size_t *length) {
+    FILE *file = stream_open(path, "r");
     if (!file) {
         die(errno == ENOENT || errno == ENOTDIR ? EXIT_MISSING : exit_code_of(errno),
-            "%s: cannot open: %s; data/prepare.sh says where it comes from", *path,
-            strerror(errno));
+            "%s: cannot open: %s; data/prepare.sh says where it comes from", path, strerror(errno));
     }
     char *text = NULL;
     size_t room = 0;
     *length = 0;
     do { // until there is room that the file does not fill
         room = room ? 4 * room : 4096;
-        text = allocate_again(text, room, name);
+        text = allocate_again(text, room, path);
         *length += fread(text + *length, 1, room - *length, file);
     } while (*length == room && room <= GPT2_FILE_MAX);
     if (ferror(file)) {
-        die(EXIT_IO, "%s: cannot read: %s", *path, strerror(errno));
+        die(EXIT_IO, "%s: cannot read: %s", path, strerror(errno));
     }
     fclose(file);
     if (*length > GPT2_FILE_MAX) {
-        die(EXIT_DATA, "%s: has more than %d bytes; a file of GPT-2's tokenizer is wanted", *path,
+        die(EXIT_DATA, "%s: has more than %d bytes; a file of GPT-2's tokenizer is wanted", path,
             GPT2_FILE_MAX);
     }
     return text;
 }
 
-// The same, parsed: values are slices of *text.
-static struct json *gpt2_read_json(const char *folder, const char *name, char **path, char **text) {
+struct json *hf_json_read(const char *path, char **text) {
     size_t length;
     const char *problem;
-    *text = gpt2_read(folder, name, path, &length);
+    *text = gpt2_read(path, &length);
     struct json *json = json_parse(*text, length, &problem);
     if (!json) {
-        die(EXIT_DATA, "%s: is %s", *path, problem);
+        die(EXIT_DATA, "%s: is %s", path, problem);
     }
     return json;
 }
@@ -168,13 +164,13 @@ static void gpt2_add_bytes(struct gpt2_files *files) {
     *files->out++ = ' ';
 }
 
-// Where a merge stands, for messages: "PATH:LINE", or "PATH: merge NUMBER" of a list in JSON.
+// Where a merge stands, for messages.
 struct gpt2_place {
-    const char *path, *unit;
-    int number;
+    const char *path;
+    int line;
 };
-#define GPT2_PLACE "%s:%s%d: "
-#define GPT2_OF(place) place.path, place.unit, place.number
+#define GPT2_PLACE "%s:%d: "
+#define GPT2_OF(place) place.path, place.line
 
 // Adds a token that joins two, and appends their ids to the tokenizer's string.
 static void gpt2_add_merge(struct gpt2_files *files, struct gpt2_place place, struct slice left,
@@ -214,37 +210,14 @@ static void gpt2_add_lines(struct gpt2_files *files, const char *path, const cha
     gpt2_make_room(files, length / 4 + 1); // "a b\n" is the shortest merge
     gpt2_add_bytes(files);
     const char *end = text + length;
-    struct gpt2_place place = {path, "", 2}; // the first line is the version
-    for (const char *at = text + sizeof first - 1; at < end; place.number++) {
+    struct gpt2_place place = {path, 2}; // the first line is the version
+    for (const char *at = text + sizeof first - 1; at < end; place.line++) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         stop = stop ? stop : end;
         struct slice left, right;
         gpt2_cut(at, (size_t)(stop - at), &left, &right);
         gpt2_add_merge(files, place, left, right);
         at = stop < end ? stop + 1 : end;
-    }
-}
-
-// The same of a list in JSON, whose elements are "left right" or ["left", "right"].
-static void gpt2_add_list(struct gpt2_files *files, const char *path, const struct json *json,
-                          int list) {
-    gpt2_make_room(files, (size_t)json_count(json, list));
-    gpt2_add_bytes(files);
-    for (int i = 0; i < json_count(json, list); i++) {
-        const int merge = json_element(json, list, i);
-        const bool pair = json_is_array(json, merge) && json_count(json, merge) == 2;
-        char *first = json_string(json, pair ? json_element(json, merge, 0) : merge);
-        char *second = pair ? json_string(json, json_element(json, merge, 1)) : NULL;
-        if (!first || (pair && !second)) {
-            die(EXIT_DATA, "%s: merge %d is not two tokens", path, i + 1);
-        }
-        struct slice left = {first, strlen(first)}, right = {second, pair ? strlen(second) : 0};
-        if (!pair) {
-            gpt2_cut(first, strlen(first), &left, &right);
-        }
-        gpt2_add_merge(files, (struct gpt2_place){path, " merge ", i + 1}, left, right);
-        free(first);
-        free(second);
     }
 }
 
@@ -272,22 +245,6 @@ static void gpt2_check_ids(struct gpt2_files *files, const char *path, const str
     }
 }
 
-// Checks that a list has the same tokens in the order of their ids.
-static void gpt2_check_list(const struct gpt2_files *files, const char *path,
-                            const struct slice *tokens, size_t count) {
-    if (count != (size_t)files->count) {
-        die(EXIT_DATA, "%s: has %zu tokens, but its merges make %d", path, count, files->count);
-    }
-    for (size_t i = 0; i < count; i++) {
-        const struct gpt2_token *token = &files->token[i];
-        if (token->length != tokens[i].length ||
-            memcmp(files->text + token->at, tokens[i].text, token->length) != 0) {
-            die(EXIT_DATA, "%s: token %zu is '%.*s', but its merges make it '%.*s'", path, i,
-                SLICE_SHOWN(tokens[i]), (int)token->length, files->text + token->at);
-        }
-    }
-}
-
 // ---- both ---------------------------------------------------------------------------------------
 
 // The three ways in which a folder can have it.
@@ -295,7 +252,7 @@ struct gpt2_names {
     const char *merges, *ids;
 };
 static const struct gpt2_names gpt2_names[] = {
-    {"vocab.bpe", "encoder.json"}, {"merges.txt", "vocab.json"}, {"tokenizer.json", NULL}};
+    {"vocab.bpe", "encoder.json"}, {"tokenizer.json", NULL}, {"merges.txt", "vocab.json"}};
 enum { GPT2_NAMES = sizeof gpt2_names / sizeof *gpt2_names };
 
 static const struct gpt2_names *gpt2_find(const char *folder) {
@@ -312,25 +269,6 @@ static const struct gpt2_names *gpt2_find(const char *folder) {
 
 bool gpt2_files_are_in(const char *folder) {
     return gpt2_find(folder) != NULL;
-}
-
-// Refuses a tokenizer.json that cuts text otherwise than GPT-2, or is no byte-pair encoding.
-static int gpt2_check_kind(const char *path, const struct json *json) {
-    const int model = json_is_object(json, 0) ? json_get(json, 0, "model") : -1;
-    const int before = model >= 0 ? json_get(json, 0, "pre_tokenizer") : -1;
-    char *type =
-        json_is_object(json, model) ? json_string(json, json_get(json, model, "type")) : NULL;
-    char *cut =
-        json_is_object(json, before) ? json_string(json, json_get(json, before, "type")) : NULL;
-    if (!type || strcmp(type, "BPE") || !cut || strcmp(cut, "ByteLevel")) {
-        die(EXIT_DATA,
-            "%s: is a tokenizer of type %.32s that cuts text by %.32s; GPT-2's, BPE and ByteLevel, "
-            "is wanted",
-            path, type ? type : "(none)", cut ? cut : "(nothing)");
-    }
-    free(type);
-    free(cut);
-    return model;
 }
 
 // Adds <|endoftext|>, the last token.
@@ -355,62 +293,24 @@ static char *gpt2_end(struct gpt2_files *files) {
 char *gpt2_files_read(const char *folder) {
     const struct gpt2_names *names = gpt2_find(folder);
     names = names ? names : &gpt2_names[0]; // reading it says what is missing
-    struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
-    char *merges_path, *ids_path = NULL, *json_text;
-    struct json *json;
-    int ids = 0;
-    if (names->ids) {
-        size_t length;
-        char *lines = gpt2_read(folder, names->merges, &merges_path, &length);
-        gpt2_add_lines(files, merges_path, lines, length);
-        free(lines);
-        json = gpt2_read_json(folder, names->ids, &ids_path, &json_text);
-    } else {
-        json = gpt2_read_json(folder, names->merges, &merges_path, &json_text);
-        char *characters = hf_characters(merges_path, json);
-        if (characters) {
-            json_free(json);
-            free(json_text);
-            free(merges_path);
-            free(files);
-            return characters;
-        }
-        const int model = gpt2_check_kind(merges_path, json);
-        const int merges = json_get(json, model, "merges");
-        if (!json_is_array(json, merges) || json_count(json, merges) > GPT2_TOKENS_MAX) {
-            die(EXIT_DATA, "%s: its model has no list of at most %d merges", merges_path,
-                GPT2_TOKENS_MAX);
-        }
-        gpt2_add_list(files, merges_path, json, merges);
-        ids = json_get(json, model, "vocab");
+    char *merges_path = allocate_print("a path", "%s/%s", folder, names->merges);
+    if (!names->ids) {
+        char *string = hf_bpe_read(merges_path);
+        free(merges_path);
+        return string;
     }
+    struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
+    char *ids_path = allocate_print("a path", "%s/%s", folder, names->ids), *json_text;
+    size_t length;
+    char *lines = gpt2_read(merges_path, &length);
+    gpt2_add_lines(files, merges_path, lines, length);
+    free(lines);
+    struct json *json = hf_json_read(ids_path, &json_text);
     gpt2_add_end(files, merges_path);
-    gpt2_check_ids(files, ids_path ? ids_path : merges_path, json, ids);
+    gpt2_check_ids(files, ids_path, json, 0);
     json_free(json);
     free(json_text);
     free(merges_path);
     free(ids_path);
-    return gpt2_end(files);
-}
-
-char *gpt2_lists_read(const char *path, const struct slice *merges, size_t merges_count,
-                      const struct slice *tokens, size_t tokens_count) {
-    static const char end[] = TOKENIZER_END_OF_TEXT;
-    if (!merges_count) {
-        die(EXIT_DATA, "%s: its tokens are no rising list of characters, and no merges make others",
-            path);
-    }
-    struct gpt2_files *files = allocate(1, sizeof *files, "GPT-2's tokenizer");
-    gpt2_make_room(files, merges_count);
-    gpt2_add_bytes(files);
-    for (size_t i = 0; i < merges_count; i++) {
-        struct slice left, right;
-        gpt2_cut(merges[i].text, merges[i].length, &left, &right);
-        gpt2_add_merge(files, (struct gpt2_place){path, " merge ", (int)i + 1}, left, right);
-    }
-    if (tokens_count > 256 + merges_count && slice_is(tokens[256 + merges_count], end)) {
-        gpt2_add_end(files, path);
-    }
-    gpt2_check_list(files, path, tokens, tokens_count);
     return gpt2_end(files);
 }

@@ -20,7 +20,7 @@ static void hf_token(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
     size_t length;
     const char *bytes = tokenizer_decode(tokenizer, id, &length);
     char shown[2 * TOKENIZER_TOKEN_MAX];
-    if (!tokenizer->bpe || id == bpe_end_of_text(tokenizer->bpe)) {
+    if (!tokenizer->bpe || bpe_kind(tokenizer->bpe, id) != BPE_PLAIN) {
         json_write_string(out, bytes, length);
     } else {
         json_write_string(out, shown, gpt2_show(bytes, length, shown));
@@ -29,20 +29,21 @@ static void hf_token(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
 
 void hf_write_vocabulary(FILE *out, const struct tokenizer *tokenizer) {
     fputs("{", out);
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
-        fputs(id ? "," : "", out);
+    for (int32_t id = 0, written = 0; id < tokenizer->vocab_size; id++) {
+        if (tokenizer->bpe && bpe_kind(tokenizer->bpe, id) == BPE_UNUSED) {
+            continue;
+        }
+        fputs(written++ ? "," : "", out);
         hf_token(out, tokenizer, id);
         fprintf(out, ":%d", id);
     }
     fputs("}", out);
 }
 
-// Two tokens with a space between, of GPT-2's merge number `id`. False if the token is no merge.
-static bool hf_merge(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
+// Merge i: two tokens with a space between.
+static void hf_merge(FILE *out, const struct tokenizer *tokenizer, int32_t number) {
     int32_t part[2];
-    if (!bpe_joins(tokenizer, id, &part[0], &part[1])) {
-        return false;
-    }
+    bpe_merge_parts(tokenizer, number, &part[0], &part[1]);
     for (int i = 0; i < 2; i++) {
         size_t length;
         const char *bytes = tokenizer_decode(tokenizer, part[i], &length);
@@ -50,47 +51,95 @@ static bool hf_merge(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
         fputs(i ? " " : "", out);
         fwrite(shown, 1, gpt2_show(bytes, length, shown), out);
     }
-    return true;
 }
 
 void hf_write_merges(FILE *out, const struct tokenizer *tokenizer) {
     fputs("#version: 0.2\n", out);
-    for (int32_t id = 0; id < tokenizer->vocab_size; id++) {
-        if (hf_merge(out, tokenizer, id)) {
-            fputs("\n", out);
+    for (int32_t i = 0; i < bpe_merge_count(tokenizer->bpe); i++) {
+        hf_merge(out, tokenizer, i);
+        fputs("\n", out);
+    }
+}
+
+// Those that texts may name.
+static void hf_write_added(FILE *out, const struct tokenizer *tokenizer) {
+    for (int32_t id = 0, written = 0; id < tokenizer->vocab_size; id++) {
+        const enum bpe_kind kind = bpe_kind(tokenizer->bpe, id);
+        if (kind == BPE_CONTROL || kind == BPE_NAMED) {
+            fprintf(out, "%s{\"id\":%d,\"content\":", written++ ? ",\n" : "", id);
+            hf_token(out, tokenizer, id);
+            fprintf(out,
+                    ",\"single_word\":false,\"lstrip\":false,\"rstrip\":false,"
+                    "\"normalized\":false,\"special\":%s}",
+                    kind == BPE_CONTROL ? "true" : "false");
         }
     }
 }
 
-static void hf_write_gpt2(FILE *out, const struct tokenizer *tokenizer) {
-    const int32_t end = bpe_end_of_text(tokenizer->bpe);
-    fputs("{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\n\"added_tokens\":[", out);
-    if (end >= 0) {
-        fprintf(out,
-                "{\"id\":%d,\"content\":\"" TOKENIZER_END_OF_TEXT "\",\"single_word\":false,"
-                "\"lstrip\":false,\"rstrip\":false,\"normalized\":false,\"special\":true}",
-                end);
+// How text is cut.
+static void hf_write_cut(FILE *out, const struct tokenizer *tokenizer) {
+    const bool pattern =
+        tokenizer->cut == PRETOKENIZER_LLAMA3 || tokenizer->cut == PRETOKENIZER_QWEN2;
+    const bool digits = tokenizer->cut == PRETOKENIZER_SMOLLM;
+    fputs(digits || pattern ? "{\"type\":\"Sequence\",\"pretokenizers\":[" : "", out);
+    fputs(digits ? "{\"type\":\"Digits\",\"individual_digits\":true}," : "", out);
+    if (pattern) {
+        const char *text = hf_bpe_pattern(tokenizer->cut);
+        fputs("{\"type\":\"Split\",\"pattern\":{\"Regex\":", out);
+        json_write_string(out, text, strlen(text));
+        fputs("},\"behavior\":\"Isolated\",\"invert\":false},", out);
     }
-    fputs("],\n\"normalizer\":null,\n"
-          "\"pre_tokenizer\":{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
-          "\"trim_offsets\":true,\"use_regex\":true},\n\"post_processor\":null,\n"
-          "\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
+    fprintf(out,
+            "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,"
+            "\"trim_offsets\":true,\"use_regex\":%s}%s",
+            pattern ? "false" : "true", digits || pattern ? "]}" : "");
+}
+
+// What is put before a text.
+static void hf_write_processor(FILE *out, const struct tokenizer *tokenizer) {
+    const int32_t begin = tokenizer_begin(tokenizer);
+    if (begin < 0) {
+        fputs("null", out);
+        return;
+    }
+    fputs("{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":", out);
+    hf_token(out, tokenizer, begin);
+    fputs(",\"type_id\":0}},{\"Sequence\":{\"id\":\"A\",\"type_id\":0}}],\"pair\":[{\"Sequence\":"
+          "{\"id\":\"A\",\"type_id\":0}},{\"Sequence\":{\"id\":\"B\",\"type_id\":1}}],"
+          "\"special_tokens\":{",
+          out);
+    hf_token(out, tokenizer, begin);
+    fputs(":{\"id\":", out);
+    hf_token(out, tokenizer, begin);
+    fprintf(out, ",\"ids\":[%d],\"tokens\":[", begin);
+    hf_token(out, tokenizer, begin);
+    fputs("]}}}", out);
+}
+
+static void hf_write_bpe(FILE *out, const struct tokenizer *tokenizer) {
+    fputs("{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\n\"added_tokens\":[", out);
+    hf_write_added(out, tokenizer);
+    fputs("],\n\"normalizer\":null,\n\"pre_tokenizer\":", out);
+    hf_write_cut(out, tokenizer);
+    fputs(",\n\"post_processor\":", out);
+    hf_write_processor(out, tokenizer);
+    fputs(",\n\"decoder\":{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,"
           "\"use_regex\":true},\n"
           "\"model\":{\"type\":\"BPE\",\"dropout\":null,\"unk_token\":null,"
           "\"continuing_subword_prefix\":\"\",\"end_of_word_suffix\":\"\",\"fuse_unk\":false,"
-          "\"byte_fallback\":false,\"ignore_merges\":false,\n\"vocab\":",
+          "\"byte_fallback\":false,\"ignore_merges\":",
           out);
+    fputs(bpe_has(tokenizer->bpe, BPE_WHOLE) ? "true" : "false", out);
+    fputs(",\n\"vocab\":", out);
     hf_write_vocabulary(out, tokenizer);
     fputs(",\n\"merges\":[", out);
-    for (int32_t id = 0, merges = 0; id < tokenizer->vocab_size; id++) {
+    for (int32_t i = 0; i < bpe_merge_count(tokenizer->bpe); i++) {
         struct growing merge; // its quotes and backslashes are escaped
         growing_begin(&merge, "a merge");
-        const bool is = hf_merge(merge.file, tokenizer, id);
+        hf_merge(merge.file, tokenizer, i);
         char *text = growing_end(&merge);
-        if (is) {
-            fputs(merges++ ? "," : "", out);
-            json_write_string(out, text, merge.length);
-        }
+        fputs(i ? "," : "", out);
+        json_write_string(out, text, merge.length);
         free(text);
     }
     fputs("]}}\n", out);
@@ -110,21 +159,32 @@ static void hf_write_characters(FILE *out, const struct tokenizer *tokenizer) {
 
 void hf_write_tokenizer(FILE *out, const struct tokenizer *tokenizer) {
     if (tokenizer->bpe) {
-        hf_write_gpt2(out, tokenizer);
+        hf_write_bpe(out, tokenizer);
     } else {
         hf_write_characters(out, tokenizer);
     }
 }
 
+static void hf_write_end(FILE *out, const struct tokenizer *tokenizer, int32_t id) {
+    if (id >= 0) {
+        hf_token(out, tokenizer, id);
+    } else {
+        fputs("null", out);
+    }
+}
+
 void hf_write_tokenizer_config(FILE *out, const struct tokenizer *tokenizer, int64_t context) {
-    const bool ends = tokenizer->bpe && bpe_end_of_text(tokenizer->bpe) >= 0;
-    const char *end = ends ? "\"" TOKENIZER_END_OF_TEXT "\"" : "null";
     fprintf(out,
             "{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n"
-            "  \"model_max_length\": %lld,\n  \"bos_token\": %s,\n  \"eos_token\": %s,\n"
-            "  \"add_bos_token\": false,\n  \"add_eos_token\": false,\n"
+            "  \"model_max_length\": %lld,\n  \"bos_token\": ",
+            (long long)context);
+    hf_write_end(out, tokenizer, tokenizer->bpe ? bpe_begin_of_text(tokenizer->bpe) : -1);
+    fputs(",\n  \"eos_token\": ", out);
+    hf_write_end(out, tokenizer, tokenizer->bpe ? bpe_end_of_text(tokenizer->bpe) : -1);
+    fprintf(out,
+            ",\n  \"add_bos_token\": %s,\n  \"add_eos_token\": false,\n"
             "  \"add_prefix_space\": false,\n  \"clean_up_tokenization_spaces\": false\n}\n",
-            (long long)context, end, end);
+            tokenizer_begin(tokenizer) >= 0 ? "true" : "false");
 }
 
 // ---- reading ------------------------------------------------------------------------------------

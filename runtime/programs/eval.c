@@ -105,15 +105,20 @@ static void eval_open_text(struct eval *e, const char *path) {
     }
     const size_t length = (size_t)status.st_size;
     const char *text = mapped_open(file, length, path);
-    e->ids = allocate(length, sizeof *e->ids, "the text's tokens");
+    const int32_t begin = tokenizer_begin(&e->tokenizer);
+    const int begins = begin >= 0;
+    e->ids =
+        allocate(tokenizer_room(&e->tokenizer, length) + 1, sizeof *e->ids, "the text's tokens");
+    e->ids[0] = begin;
     size_t where;
-    e->count = tokenizer_encode(&e->tokenizer, text, length, e->ids, &where);
+    e->count = tokenizer_encode(&e->tokenizer, text, length, e->ids + begins, &where);
     if (e->count < 0) {
         die(EXIT_DATA,
             "%s: byte %zu is not UTF-8, or begins a character that the checkpoint's vocabulary "
             "lacks",
             path, where);
     }
+    e->count += begins;
     mapped_close(text);
     e->name = path;
 }

@@ -188,7 +188,7 @@ static char *import_tokenizer_text(const char *place, const struct safetensors *
     if (own) {
         return allocate_copy(own, strlen(own), "the tokenizer");
     }
-    return length ? gpt2_files_read(place) : file->pairs ? gguf_tokenizer(file) : NULL;
+    return length ? tokenizer_files_read(place) : file->pairs ? gguf_tokenizer(file) : NULL;
 }
 
 // That llm.c's tokenizer at `path` is this one.

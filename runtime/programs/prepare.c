@@ -118,7 +118,7 @@ static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t
     size_t room = 0;
     while (from < to) {
         const char *piece = (const char *)text->bytes + from;
-        size_t length = pretokenize(piece, to - from);
+        size_t length = pretokenize(tokenizer->cut, piece, to - from);
         if (length > BPE_PIECE_MAX) {
             die(EXIT_DATA,
                 "%s: %zu bytes from offset %zu on have no place to break, as a space between words "
@@ -130,7 +130,7 @@ static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t
             free(ids);
             ids = allocate(room, sizeof *ids, "a piece of the text");
         }
-        int64_t count = bpe_encode(tokenizer->bpe, piece, length, ids);
+        int64_t count = bpe_encode(tokenizer, piece, length, ids);
         for (int64_t i = 0; i < count; i++) {
             prepare_put(output, ids[i]);
         }

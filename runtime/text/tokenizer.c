@@ -1,8 +1,8 @@
 // tokenizer.c: text to token ids and back. A token is either a code point, whose id is its rank in
-// the vocabulary, or a run of bytes of GPT-2's byte-pair encoding (bpe.c), or an id of which no
-// more is known. Needs only libc, since the sampler links it.
-#include "runtime/text/text.h"
+// the vocabulary, or a run of bytes of a byte-pair encoding (bpe.c), or an id of which no more is
+// known. Needs only libc, since the sampler links it.
 #include "runtime/base/base.h"
+#include "runtime/text/bpe.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -105,11 +105,13 @@ bool tokenizer_parse(struct tokenizer *tokenizer, const char *text, const char *
     if (strncmp(text, "char ", 5) == 0) {
         good = tokenizer_parse_characters(tokenizer, text + 4, error);
     } else if (strncmp(text, "bpe gpt2 ", 9) == 0) {
-        good = bpe_parse(tokenizer, text + 9, error);
+        good = bpe_parse_gpt2(tokenizer, text + 9, error);
+    } else if (strncmp(text, "bpe-", 4) == 0) {
+        good = bpe_parse(tokenizer, text + 4, error);
     } else if (strncmp(text, "ids ", 4) == 0) {
         good = tokenizer_parse_ids(tokenizer, text + 4, error);
     } else {
-        *error = "the tokenizer starts with none of 'char ', 'bpe gpt2 ', 'ids '";
+        *error = "the tokenizer starts with none of 'char ', 'bpe gpt2 ', 'bpe-', 'ids '";
         return false;
     }
     if (good) {
@@ -160,17 +162,43 @@ static int64_t tokenizer_encode_characters(const struct tokenizer *tokenizer, co
     return count;
 }
 
-// The length of the text before the first <|endoftext|>, or of all of it.
-static size_t tokenizer_ordinary(const struct bpe *bpe, const char *text, size_t length) {
-    enum { SPECIAL = sizeof TOKENIZER_END_OF_TEXT - 1 };
-    const char *at = bpe_end_of_text(bpe) >= 0 ? text : NULL, *end = text + length;
-    while (at && (at = memchr(at, '<', (size_t)(end - at))) != NULL) {
-        if (end - at >= SPECIAL && memcmp(at, TOKENIZER_END_OF_TEXT, SPECIAL) == 0) {
-            return (size_t)(at - text);
+// The longest token that a text may name at its start, or -1.
+static int32_t tokenizer_named(const struct tokenizer *tokenizer, const char *text, size_t length) {
+    const struct bpe *bpe = tokenizer->bpe;
+    int32_t found = -1;
+    size_t most = 0;
+    for (int i = 0; i < bpe->specials && bpe->special_starts[(unsigned char)*text]; i++) {
+        size_t bytes;
+        const char *token = tokenizer_decode(tokenizer, bpe->special[i], &bytes);
+        if (bytes > most && bytes <= length && memcmp(text, token, bytes) == 0) {
+            most = bytes;
+            found = bpe->special[i];
         }
-        at++;
     }
-    return length;
+    return found;
+}
+
+// The length of the text before the first token that it names, *named, or of all of it.
+static size_t tokenizer_ordinary(const struct tokenizer *tokenizer, const char *text, size_t length,
+                                 int32_t *named) {
+    *named = -1;
+    size_t at = 0;
+    for (; at < length && *named < 0; at += *named < 0) {
+        *named = tokenizer_named(tokenizer, text + at, length - at);
+    }
+    return at;
+}
+
+// Encodes text that names no tokens.
+static int64_t tokenizer_encode_ordinary(const struct tokenizer *tokenizer, const char *text,
+                                         size_t length, int32_t *ids) {
+    int64_t count = 0;
+    for (size_t at = 0; at < length;) {
+        const size_t piece = pretokenize(tokenizer->cut, text + at, length - at);
+        count += bpe_encode(tokenizer, text + at, piece, ids + count);
+        at += piece;
+    }
+    return count;
 }
 
 static int64_t tokenizer_encode_bpe(const struct tokenizer *tokenizer, const char *text,
@@ -186,15 +214,15 @@ static int64_t tokenizer_encode_bpe(const struct tokenizer *tokenizer, const cha
     }
     int64_t count = 0;
     for (size_t at = 0; at < length;) {
-        size_t end = at + tokenizer_ordinary(tokenizer->bpe, text + at, length - at);
-        while (at < end) {
-            size_t piece = pretokenize(text + at, end - at);
-            count += bpe_encode(tokenizer->bpe, text + at, piece, ids + count);
-            at += piece;
-        }
-        if (end < length) {
-            ids[count++] = bpe_end_of_text(tokenizer->bpe);
-            at += sizeof TOKENIZER_END_OF_TEXT - 1;
+        int32_t named;
+        const size_t ordinary = tokenizer_ordinary(tokenizer, text + at, length - at, &named);
+        count += tokenizer_encode_ordinary(tokenizer, text + at, ordinary, ids + count);
+        at += ordinary;
+        if (named >= 0) {
+            size_t bytes;
+            tokenizer_decode(tokenizer, named, &bytes);
+            ids[count++] = named;
+            at += bytes;
         }
     }
     return count;
@@ -231,6 +259,16 @@ int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, si
                           : tokenizer_encode_characters(tokenizer, text, length, ids, where);
 }
 
+size_t tokenizer_room(const struct tokenizer *tokenizer, size_t length) {
+    (void)tokenizer;
+    return length;
+}
+
+int32_t tokenizer_begin(const struct tokenizer *tokenizer) {
+    const struct bpe *bpe = tokenizer->bpe;
+    return bpe && bpe->adds_begin ? bpe->begin : -1;
+}
+
 int32_t tokenizer_start(const struct tokenizer *tokenizer) {
     int32_t id;
     size_t where;
@@ -243,8 +281,8 @@ const char *tokenizer_decode(const struct tokenizer *tokenizer, int32_t id, size
 }
 
 size_t tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id) {
-    const int32_t end = tokenizer->bpe ? bpe_end_of_text(tokenizer->bpe) : -1;
-    if (id < 0 || id >= tokenizer->vocab_size || id == end || tokenizer->ids) {
+    if (id < 0 || id >= tokenizer->vocab_size || tokenizer->ids ||
+        (tokenizer->bpe && bpe_kind(tokenizer->bpe, id) == BPE_CONTROL)) {
         return 0;
     }
     return tokenizer->offset[id + 1] - tokenizer->offset[id];
@@ -253,7 +291,9 @@ size_t tokenizer_bytes(const struct tokenizer *tokenizer, int32_t id) {
 void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]) {
     char hash[17];
     hash_bytes(tokenizer->text, strlen(tokenizer->text), hash);
-    const char *kind = tokenizer->ids ? "ids" : tokenizer->bpe ? "gpt2" : "char";
+    const char *kind = tokenizer->ids   ? "ids"
+                       : tokenizer->bpe ? pretokenizer_name(tokenizer->cut)
+                                        : "char";
     snprintf(line, 96, "%s, %d %s, %s", kind, tokenizer->vocab_size,
              tokenizer->ids   ? "without text"
              : tokenizer->bpe ? "tokens"

@@ -1,10 +1,10 @@
 // encode.c: runs our tokenizer for tokenizer.py, through pipes:
 //
-//     encode FOLDER prompt | ordinary | decode
+//     encode PLACE prompt | ordinary | decode
 //
-// with GPT-2's files in FOLDER. Reads records of uint32 words or bytes, each with its length before
-// it as a uint32, and answers each with one: prompt and ordinary take UTF-8 and give ids, decode
-// takes ids and gives UTF-8.
+// with the tokenizer at PLACE (tokenizer_files.c). Reads records of uint32 words or bytes, each
+// with its length before it as a uint32, and answers each with one: prompt and ordinary take UTF-8
+// and give ids, decode takes ids and gives UTF-8.
 #include "runtime/files/files.h"
 
 #include <stdlib.h>
@@ -32,8 +32,8 @@ static int64_t encode_ordinary(const struct tokenizer *t, const char *text, size
                                int32_t *ids) {
     int64_t count = 0;
     for (size_t at = 0; at < length;) {
-        size_t piece = pretokenize(text + at, length - at);
-        count += bpe_encode(t->bpe, text + at, piece, ids + count);
+        size_t piece = pretokenize(t->cut, text + at, length - at);
+        count += bpe_encode(t, text + at, piece, ids + count);
         at += piece;
     }
     return count;
@@ -67,9 +67,9 @@ static void decode_ids(const struct tokenizer *t, const int32_t *ids, uint32_t c
 
 int main(int argc, char **argv) {
     if (argc != 3) {
-        die(EXIT_USAGE, "encode: FOLDER and one of prompt, ordinary, decode are wanted");
+        die(EXIT_USAGE, "encode: PLACE and one of prompt, ordinary, decode are wanted");
     }
-    char *string = gpt2_files_read(argv[1]), *record;
+    char *string = tokenizer_files_read(argv[1]), *record;
     struct tokenizer t;
     const char *error;
     if (!tokenizer_parse(&t, string, &error)) {

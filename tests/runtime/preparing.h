@@ -12,11 +12,11 @@
 static int changed_at, cut;
 static const char *changed;
 
-static inline size_t piece_of(const char *text, size_t length) {
+static inline size_t piece_of(enum pretokenizer how, const char *text, size_t length) {
     if (changed_at > 0 && ++cut == changed_at) {
         suite_write_text(changed, "another text, of the same file");
     }
-    return pretokenize(text, length);
+    return pretokenize(how, text, length);
 }
 #define pretokenize piece_of
 #include "runtime/programs/prepare/documents.c"

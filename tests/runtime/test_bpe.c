@@ -55,7 +55,7 @@ static void show(const char *text, size_t length, char *out, size_t room) {
 
 static void same_pieces(const struct regex *regex, const char *text, size_t length) {
     for (size_t at = 0; at < length;) {
-        size_t piece = pretokenize(text + at, length - at);
+        size_t piece = pretokenize(PRETOKENIZER_GPT2, text + at, length - at);
         size_t wanted = regex_match(regex, text, length, at);
         if (piece != wanted) {
             char bytes[100];
@@ -224,7 +224,7 @@ START_TEST(any_bytes_are_cut_into_pieces_that_end) {
             text[k] = some[rng_below(rng_bits(5, 7, i, (uint32_t)k), sizeof some - 1)];
         }
         for (size_t at = 0; at < length;) {
-            size_t piece = pretokenize(text + at, length - at);
+            size_t piece = pretokenize(PRETOKENIZER_GPT2, text + at, length - at);
             ck_assert_uint_gt(piece, 0);
             ck_assert_uint_le(piece, length - at);
             at += piece;
@@ -348,11 +348,11 @@ START_TEST(cut_texts_have_the_same_pieces) {
         }
         bool ends[65] = {false};
         for (size_t at = 0; at < length;) {
-            at += pretokenize(text + at, length - at);
+            at += pretokenize(PRETOKENIZER_GPT2, text + at, length - at);
             ends[at] = true;
         }
         for (size_t place = 1; place < length; place++) {
-            const size_t cut = pretokenize_cut(text, length, place);
+            const size_t cut = pretokenize_cut(PRETOKENIZER_GPT2, text, length, place);
             ck_assert(cut >= place && cut <= length);
             if (cut == length) {
                 continue;
@@ -360,17 +360,18 @@ START_TEST(cut_texts_have_the_same_pieces) {
             cuts++;
             ck_assert(ends[cut]);
             for (size_t at = 0; at < cut;) {
-                at += pretokenize(text + at, cut - at);
+                at += pretokenize(PRETOKENIZER_GPT2, text + at, cut - at);
                 ck_assert_msg(ends[at], "%.*s at %zu", (int)length, text, cut);
             }
             for (size_t at = cut; at < length;) {
-                at += pretokenize(text + at, length - at);
+                at += pretokenize(PRETOKENIZER_GPT2, text + at, length - at);
                 ck_assert_msg(ends[at], "%.*s at %zu", (int)length, text, cut);
             }
             // The text before counts for four bytes at most.
             const size_t before = place > 4 ? place - 4 : 0;
-            ck_assert_uint_eq(
-                before + pretokenize_cut(text + before, length - before, place - before), cut);
+            ck_assert_uint_eq(before + pretokenize_cut(PRETOKENIZER_GPT2, text + before,
+                                                       length - before, place - before),
+                              cut);
         }
     }
     ck_assert_int_gt(cuts, 50000);
@@ -390,7 +391,7 @@ START_TEST(merges_follow_the_rule) {
                 text[k] = (char)('a' + rng_below(rng_bits(seed, 9, i, (uint32_t)k), 4 + (k == 7)));
             }
             int32_t ids[300], wanted[300];
-            int64_t made = bpe_encode(t.bpe, text, (size_t)length, ids);
+            int64_t made = bpe_encode(&t, text, (size_t)length, ids);
             ck_assert_int_eq(made, encode_slowly(merges, count, text, length, wanted));
             ck_assert_mem_eq(ids, wanted, (size_t)made * sizeof *ids);
             size_t at = 0;
@@ -413,13 +414,13 @@ START_TEST(every_byte_goes_there_and_back) {
         char byte = (char)i;
         int32_t id;
         size_t length;
-        ck_assert_int_eq(bpe_encode(t.bpe, &byte, 1, &id), 1);
+        ck_assert_int_eq(bpe_encode(&t, &byte, 1, &id), 1);
         ck_assert_int_eq(id, i == 1 ? 2 : i == 2 ? 1 : i);
         const char *back = tokenizer_decode(&t, id, &length);
         ck_assert_uint_eq(length, 1);
         ck_assert_int_eq(*back, byte);
     }
-    ck_assert_int_eq(bpe_encode(t.bpe, "", 0, NULL), 0);
+    ck_assert_int_eq(bpe_encode(&t, "", 0, NULL), 0);
     ck_assert_int_eq(t.vocab_size, 257);
     tokenizer_free(&t);
 }
@@ -590,7 +591,7 @@ START_TEST(as_many_tokens_as_fit_into_two_bytes) {
     ck_assert_msg(tokenizer_parse(&t, string, &error), "%s", error);
     ck_assert_int_eq(t.vocab_size, 65536);
     int32_t ids[2];
-    ck_assert_int_eq(bpe_encode(t.bpe, "\xfe\xff", 2, ids), 1);
+    ck_assert_int_eq(bpe_encode(&t, "\xfe\xff", 2, ids), 1);
     ck_assert_int_eq(ids[0], 65535);
     tokenizer_free(&t);
     free(string);

@@ -125,7 +125,7 @@ static void parse_tokenizers(void) {
         if (tokenizer.bpe) {
             static char piece[1000]; // one piece, since nothing separates it
             static int32_t ids[1000];
-            bpe_encode(tokenizer.bpe, piece, sizeof piece, ids);
+            bpe_encode(&tokenizer, piece, sizeof piece, ids);
         }
         tokenizer_free(&tokenizer);
     }

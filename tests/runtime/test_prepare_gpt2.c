@@ -81,14 +81,19 @@ START_TEST(gpt2_files_of_other_names) {
         "\"t h\", \"\\u0120 th\", \"th e\"",
         "[\"t\", \"h\"], [\"\\u0120\", \"th\"], [\"th\", \"e\"]",
     };
+    static const char *const said[] = {
+        "}",
+        ", \"add_prefix_space\": false}, \"added_tokens\": [{\"id\": 259, \"content\": "
+        "\"<|endoftext|>\", \"special\": true}]",
+    };
     char *vocab = suite_read("gpt2/vocab.json", &length);
     unlink(suite_path("gpt2/merges.txt"));
     for (int i = 0; i < 2; i++) {
         char json[12288];
         snprintf(json, sizeof json,
-                 "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", "
+                 "{\"pre_tokenizer\": {\"type\": \"ByteLevel\"%s, \"model\": {\"type\": \"BPE\", "
                  "\"vocab\": %s, \"merges\": [%s]}}",
-                 vocab, lists[i]);
+                 said[i], vocab, lists[i]);
         suite_write_text("gpt2/tokenizer.json", json);
         struct ending ending = suite_run(prepare, gpt2_arguments());
         ck_assert_msg(ending.code == 0, "%s", ending.text);
@@ -106,22 +111,26 @@ START_TEST(tokenizer_json_that_is_not_gpt2s) {
     static const struct {
         const char *json, *why;
     } cases[] = {
-        {"[]", "GPT-2's, BPE and ByteLevel, is wanted"},
-        {"{\"model\": {\"type\": \"Unigram\"}, \"pre_tokenizer\": {\"type\": \"Metaspace\"}}",
-         "is a tokenizer of type Unigram that cuts text by Metaspace"},
-        {"{\"model\": {\"type\": \"BPE\"}, \"pre_tokenizer\": {\"type\": \"Sequence\"}}",
-         "of type BPE that cuts text by Sequence"},
-        {"{\"model\": {\"type\": \"BPE\"}, \"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
-         "no list of at most 65536 merges"},
-        {"{\"model\": {\"type\": \"BPE\", \"merges\": [7]}, \"pre_tokenizer\": {\"type\": "
-         "\"ByteLevel\"}}",
+        {"[]", "its model is of no type"},
+        {"{\"model\": {\"type\": \"Unigram\"}}", "its model is Unigram"},
+        {"{\"model\": {\"type\": \"BPE\"}}", "no object of tokens, vocab, and list of merges"},
+        {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"pre_tokenizer\": {\"type\": "
+         "\"Metaspace\"}}",
+         "its pre_tokenizer is Metaspace"},
+        {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"pre_tokenizer\": {\"type\": "
+         "\"ByteLevel\", \"add_prefix_space\": true}}",
+         "its pre_tokenizer is ByteLevel"},
+        {"{\"model\": {\"vocab\": {}, \"merges\": []}, \"normalizer\": {\"type\": \"NFKC\"}}",
+         "its normalizer is NFKC"},
+        {"{\"model\": {\"vocab\": {\"t\": 0}, \"merges\": [7]}, \"pre_tokenizer\": {\"type\": "
+         "\"ByteLevel\", \"add_prefix_space\": false}}",
          "merge 1 is not two tokens"},
-        {"{\"model\": {\"type\": \"BPE\", \"merges\": [\"t h\", [\"th\", \"q u\"]]}, "
-         "\"pre_tokenizer\": {\"type\": \"ByteLevel\"}}",
-         " merge 2: is not a merge of two earlier tokens"},
-        {"{\"model\": {\"type\": \"BPE\", \"merges\": [\"t h\"]}, \"pre_tokenizer\": {\"type\": "
-         "\"ByteLevel\"}}",
-         "not a JSON object of 258 tokens"},
+        {"{\"model\": {\"vocab\": {\"t\": 0, \"h\": 1, \"th\": 2}, \"merges\": [\"t h\", [\"th\", "
+         "\"q u\"]]}, \"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false}}",
+         "merge 2, 'th q u', is not of two tokens that make a third"},
+        {"{\"model\": {\"vocab\": {\"t\": 0, \"h\": 0}, \"merges\": []}, \"pre_tokenizer\": "
+         "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}}",
+         "are both token 0"},
     };
     suite_write_text("text.txt", "the the");
     mkdir(suite_path("gpt2"), 0777);

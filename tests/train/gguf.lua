@@ -185,7 +185,7 @@ if fault == "epsilon_text" then add_text("gpt2.attention.layer_norm_epsilon", "1
 else add("gpt2.attention.layer_norm_epsilon", 6, "f", faulty("epsilon", 1e-6, faulty("epsilon_nan", 0 / 0, 1e-5))) end
 if options.tokens ~= "none" then
   add_text("tokenizer.ggml.model", faulty("spm", "llama", "gpt2"))
-  add_text("tokenizer.ggml.pre", faulty("pre", "llama-bpe", "gpt-2"))
+  add_text("tokenizer.ggml.pre", faulty("pre", "viking", "gpt-2"))
   if fault == "tokens_numbers" then add_list("tokenizer.ggml.tokens", 5, "i4", kinds)
   elseif fault ~= "no_tokens" then add_list("tokenizer.ggml.tokens", 8, "s8", tokens) end
   add_list("tokenizer.ggml.token_type", 5, "i4", kinds)

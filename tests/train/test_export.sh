@@ -194,7 +194,7 @@ for case in 's/"a":2,"b":3/"b":2,"a":3/|token 3 is no character, or before the o
     's/"a":2/"a":3/|its 7 tokens do not have the ids 0, 1, 2 ..., each once' \
     's/"a":2/"a":7/|its 7 tokens do not have the ids 0, 1, 2 ..., each once' \
     's/"a":2/"a":"2"/|its 7 tokens do not have the ids 0, 1, 2 ..., each once' \
-    's/WordLevel/Unigram/|is a tokenizer of type Unigram'; do
+    's/WordLevel/Unigram/|its model is Unigram'; do
     check "characters: ${case%|*}" changed char-hf ''
     sed -i "${case%|*}" "$out/changed/tokenizer.json"
     check "are refused" import_refuses "${case#*|}"

@@ -139,7 +139,7 @@ static bool documents_text(const struct documents_reading *r, int split, char *t
     struct prepare_result *result = r->result;
     length = r->documents->fold ? documents_fold(text, length) : length;
     while (length > 0) {
-        const size_t piece = pretokenize(text, length);
+        const size_t piece = pretokenize(r->documents->tokenizer->cut, text, length);
         if (piece > BPE_PIECE_MAX) {
             return documents_fail(
                 result, EXIT_DATA,
@@ -154,7 +154,7 @@ static bool documents_text(const struct documents_reading *r, int split, char *t
             result->piece =
                 allocate(result->piece_room, sizeof *result->piece, "a piece of the text");
         }
-        const int64_t count = bpe_encode(r->documents->tokenizer->bpe, text, piece, result->piece);
+        const int64_t count = bpe_encode(r->documents->tokenizer, text, piece, result->piece);
         documents_put(r, split, result->piece, (size_t)count);
         text += piece;
         length -= piece;
@@ -268,7 +268,8 @@ static bool documents_find_cut(const struct documents_reading *r, uint64_t place
         if (!documents_read_part(r, base, held, 0)) {
             return false;
         }
-        const size_t at = pretokenize_cut(r->result->bytes, held, (size_t)(place - base));
+        const size_t at = pretokenize_cut(r->documents->tokenizer->cut, r->result->bytes, held,
+                                          (size_t)(place - base));
         *cut = base + at;
         // The character there has to be whole.
         if (at + BEFORE <= held || base + held == bytes) {

@@ -78,7 +78,7 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
                             .flags = flags,
                             .vocab_size = s->vocab_size,
                             .interrupted = &interactive_interrupted};
-    struct prompt line = {.place = "the line"};
+    struct prompt line = {.place = "the line", .goes_on = start != NULL};
     interactive_listen();
     sampler_begin(s);
     if (start != NULL) {
@@ -96,6 +96,7 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
         if (!interactive_encode(&line, tokenizer)) {
             continue;
         }
+        line.goes_on = true;
         // The last token of the answer before is not in the context yet.
         const int64_t before = answer.count > 0;
         ids = allocate_again(ids, (size_t)(before + line.count) * sizeof *ids, "the line");

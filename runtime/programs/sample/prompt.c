@@ -89,13 +89,19 @@ static void prompt_problem(const struct prompt *prompt, const struct tokenizer *
 
 bool prompt_encode(struct prompt *prompt, const struct tokenizer *tokenizer, char error[512],
                    size_t *where) {
+    const int32_t begin = prompt->goes_on ? -1 : tokenizer_begin(tokenizer);
+    const int begins = begin >= 0;
     free(prompt->ids);
-    prompt->ids = allocate(prompt->length, sizeof *prompt->ids, "the prompt");
-    prompt->count = tokenizer_encode(tokenizer, prompt->text, prompt->length, prompt->ids, where);
+    prompt->ids =
+        allocate(tokenizer_room(tokenizer, prompt->length) + 1, sizeof *prompt->ids, "the prompt");
+    prompt->ids[0] = begin;
+    prompt->count =
+        tokenizer_encode(tokenizer, prompt->text, prompt->length, prompt->ids + begins, where);
     if (prompt->count < 0) {
         prompt_problem(prompt, tokenizer, *where, error);
         return false;
     }
+    prompt->count += begins;
     return true;
 }
 

@@ -11,6 +11,7 @@ struct prompt {
     size_t length;
     int32_t *ids;
     int64_t count;
+    bool goes_on; // follows another text: gets no token that begins one
 };
 // Takes the text of --start, which may be FILE:path. Dies with EXIT_USAGE, EXIT_DATA, EXIT_MISSING
 // or EXIT_IO.
