@@ -64,19 +64,55 @@ local function variant(pass)
   end
 end
 
--- How many floats of workspace backward needs on CUDA, and into how many groups it divides the tiles of 128 keys of a
--- (batch, head). The workspace holds delta (H, N) and, on tensor cores, a dQ (T, D) in float, padded to whole tiles,
--- for each multiprocessor or, with more than one group, for each group. Hopper's holds lse and delta, padded to whole
--- tiles, and a dQ for each multiprocessor. Costs count tiles of 128 x 128 scores: a tile of keys costs one for each
--- tile of queries that sees it, and half of one to start.
+-- What a group of the tiles of 128 keys of a (batch, head) costs in backward, of `count` that take them in turn, back and
+-- forth, in tiles of 128 x 128 scores: a tile of keys costs one for each tile of queries that sees it, at most `seeing`,
+-- and half of one to start; times the heads that share the keys.
+local function group_cost(tiles, seeing, share, group, count)
+  local cost = 0
+  for round = 0, (tiles - 1) // count do
+    local tile = round * count + (round % 2 == 0 and group or count - 1 - group)
+    if tile < tiles then cost = cost + share * math.min(seeing, tiles - tile) + 0.5 end
+  end
+  return cost
+end
+
+-- What it costs to add up the dQ of groups.
+local function sum_cost(heads, count, T) return count > 1 and 0.5 + heads * count * T * 1e-5 or 0 end
+
+-- Hopper's thread blocks, one for each multiprocessor, take heads in turn. The heads that are left when each has had as
+-- many as all can have would keep few of them busy: their tiles of keys are divided into groups, of which one block takes
+-- several. Returns how many groups, how many heads are whole, and which part of the multiprocessors' time is work.
+local function hopper_cut(d)
+  local heads, tiles = d.B * d.H, (d.T + 127) // 128
+  local rest = heads % d.sms
+  local groups, least = 1, rest > 0 and math.huge or 0
+  for count = 1, rest > 0 and tiles or 0 do
+    local loads, heaviest = {}, 0
+    for unit = 0, rest * count - 1 do
+      local block = unit % d.sms
+      loads[block] = (loads[block] or 0) + group_cost(tiles, tiles, 1, unit // rest, count)
+      heaviest = math.max(heaviest, loads[block])
+    end
+    local cost = heaviest + sum_cost(rest, count, d.T)
+    if cost < least then groups, least = count, cost end
+  end
+  local head = group_cost(tiles, tiles, 1, 0, 1)
+  return groups, groups > 1 and heads - rest or heads, heads * head / (d.sms * (heads // d.sms * head + least))
+end
+
+-- How many floats of workspace backward needs on CUDA, into how many groups it divides the tiles of 128 keys of a
+-- (batch, head), and, of Hopper's, what hopper_cut returns further. The workspace holds delta (H, N) and, on tensor cores, a dQ
+-- (T, D) in float, padded to whole tiles, for each multiprocessor or, with more than one group, for each group. Hopper's
+-- holds lse and delta, padded to whole tiles, and a dQ for each multiprocessor and each group of a divided head.
 local function workspace(d, target, attrs)
   local statistics = d.H * d.N
   if not on_tensor_cores(d) or target.elem == "f32" then return statistics, 1 end
   if on_hopper(target, d, attrs) then
     local rows = d.D == 64 and 128 or 64 -- of a tile
     local width = (d.T + rows - 1) // rows * rows
-    local heads = d.B * d.H
-    return heads * width * 2 + math.min(heads, d.sms) * width * d.D, 1
+    local heads, groups, whole, busy = d.B * d.H, hopper_cut(d)
+    local slots = math.min(whole, d.sms) + (heads - whole) * groups
+    return heads * width * 2 + slots * width * d.D, groups, whole, busy
   end
   -- A thread block takes the heads that share their keys and values, one after another, and keeps a dQ of each.
   local heads, tiles, share = d.B * (d.KV or d.H), (d.T + 127) // 128, d.KV and d.H // d.KV or 1
@@ -85,16 +121,8 @@ local function workspace(d, target, attrs)
   local groups, least = 1, math.huge
   for count = 1, tiles do
     local heaviest = 0
-    for group = 0, count - 1 do
-      local cost = 0
-      for round = 0, (tiles - 1) // count do
-        local tile = round * count + (round % 2 == 0 and group or count - 1 - group)
-        if tile < tiles then cost = cost + share * math.min(seeing, tiles - tile) + 0.5 end
-      end
-      heaviest = math.max(heaviest, cost)
-    end
-    local cost = (heads * count + d.sms - 1) // d.sms * heaviest
-    if count > 1 then cost = cost + 0.5 + heads * share * count * d.T * 1e-5 end -- to add the groups up
+    for group = 0, count - 1 do heaviest = math.max(heaviest, group_cost(tiles, seeing, share, group, count)) end
+    local cost = (heads * count + d.sms - 1) // d.sms * heaviest + sum_cost(heads * share, count, d.T)
     if cost < least then groups, least = count, cost end
   end
   return statistics + dq * (groups > 1 and heads * groups or math.min(heads, d.sms)), groups

@@ -6,10 +6,12 @@
 //// delta = rowsum(dY Y). Dropout's mask M multiplies P in dV, and dP.
 ////
 //// A block owns a whole head, so it alone adds to the head's dQ, in the order of the keys: no
-//// atomics, and every run gives the same bytes. It holds 128 keys, 64 for each group, and visits
-//// ROWS queries at a time from the diagonal on: 128, or 64 for D = 128, so that registers suffice.
-//// Scores are transposed, (keys, queries), so that P^T and dS^T are operands in registers. A step
-//// of one group, without dropout:
+//// atomics, and every run gives the same bytes. Heads that would not keep all blocks busy at the
+//// end, those from WHOLE on, are divided: a block owns one of GROUPS shares of the head's tiles of
+//// keys, with a dQ of its own, and a second kernel adds these in order. It holds 128 keys, 64 for
+//// each warp group, and visits ROWS queries at a time from the diagonal on: 128, or 64 for D =
+//// 128, so that registers suffice. Scores are transposed, (keys, queries), so that P^T and dS^T
+//// are operands in registers. A step of one warp group, without dropout:
 ////
 ////     products   S^T . . | dP^T . . | dV . . . | meet  dQ . . | dK . . | S^T . .
 ////     the rest   . . . . | P        | dS, to shared memory  . | dQ out | . . . .
@@ -28,12 +30,13 @@
 //// is in shared memory only, and dK's product reads it there. What depends on the thread's number
 //// is recomputed at each use. Shared memory: 192 KiB and 224 KiB. What limits speed: a step of 128
 //// x 128 scores takes 2,560 clocks of products (D = 64), 1,024 of exponentials and about as many
-//// of other arithmetic; P of one group can overlap with dP of the other, and dS with dV. And, if B
-//// H is not much larger than the number of multiprocessors, the unit of work, a whole head.
+//// of other arithmetic; P of one group can overlap with dP of the other, and dS with dV.
 //$ function attention_hopper_backward(k)
 //$ local D, SUMS, ROWS = k.d.D, k.d.D // 2, k.d.D == 64 and 128 or 64
 //$ local SCORES, STEPS = ROWS // 2, ROWS // 16
-//$ local blocks = math.min(k.d.sms, k.d.B * k.d.H)
+//$ local _, groups, whole = k.op.workspace(k.d, k.target, k.node.attrs)
+//$ local rest = k.d.B * k.d.H - whole
+//$ local units, slots = whole + rest * groups, math.min(whole, k.d.sms)
 //$ local head = "HOPPER_KERNEL(384) " .. k.name .. "(TENSOR_MAP(qkv_map), TENSOR_MAP(dy_map), "
 //$     .. "TENSOR_MAP(dqkv_map), elem *dqkv, const float *rows, float *partial"
 //$     .. (k.uses.dropout and ", const struct step_state *state, uint32_t site)" or ")")
@@ -74,6 +77,26 @@ KERNEL(256) $(k.part.rows)(float *rows, const elem *dy, const elem *y, const flo
     }
 }
 
+// What a block works on: the head `item`, or one of the groups that share its tiles of keys; the
+// workspace's slot of its dQ.
+struct $(k.part.unit) {
+    int item, group, groups, slot;
+};
+DEVICE struct $(k.part.unit) $(k.part.unit_at)(int unit) {
+    //$ if groups > 1 then
+    constexpr int WHOLE = $(whole), REST = $(rest), SLOTS = $(slots);
+    if (unit >= WHOLE) {
+        const int at = unit - WHOLE;
+        return {WHOLE + at % REST, at / REST, $(groups), SLOTS + at};
+    }
+    //$ end
+    return {unit, 0, 1, (int)blockIdx.x};
+}
+// A unit's tile of keys. Later tiles have less work: groups take them in turn, back and forth.
+DEVICE int $(k.part.key)(struct $(k.part.unit) unit, int round) {
+    return round * unit.groups + (round % 2 ? unit.groups - 1 - unit.group : unit.group);
+}
+
 // The loading thread.
 //$ local shared = "struct " .. k.part.shared .. " *s"
 DEVICE void $(k.part.load)($(shared), const tensor_map *qkv, const tensor_map *dy,
@@ -81,9 +104,10 @@ DEVICE void $(k.part.load)($(shared), const tensor_map *qkv, const tensor_map *d
     [[maybe_unused]] constexpr int $(k.dims);
     constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS);
     int keys = 0, used = 0; // tiles so far: of keys, of queries
-    for (int item = (int)blockIdx.x; item < B * H; item += (int)gridDim.x) {
-        const int b = item / H, h = item % H;
-        for (int key = 0; key < divide_up(T, 128); key++, keys++) {
+    for (int at = (int)blockIdx.x; at < $(units); at += (int)gridDim.x) {
+        const struct $(k.part.unit) unit = $(k.part.unit_at)(at);
+        const int item = unit.item, b = item / H, h = item % H;
+        for (int round = 0, key = unit.group; key < divide_up(T, 128); keys++) {
             const int slot = keys % 2;
             mbarrier_wait(&s->kv_empty[slot], keys / 2 % 2 ^ 1);
             mbarrier_expect(&s->kv_full[slot], 2 * 128 * D * (int)sizeof(elem));
@@ -99,6 +123,7 @@ DEVICE void $(k.part.load)($(shared), const tensor_map *qkv, const tensor_map *d
                 bulk_load(s->rows[stage], rows + ((size_t)item * TILES + i) * 2 * ROWS,
                           2 * ROWS * (int)sizeof(float), &s->full[stage]);
             }
+            key = $(k.part.key)(unit, ++round);
         }
     }
 }
@@ -146,20 +171,11 @@ DEVICE void $(k.part.mix_shared)(float (&sums)[$(SUMS)], const elem *weights, co
 }
 
 //$ end
-// Stores a step's dQ (64, 64), whose first row is query `query` and first column `column`: to dqkv
-// after the last step, that of the diagonal, and to the workspace before.
-DEVICE void $(k.part.put)(const float (&dq)[32], elem *dqkv, float *partial, bool last, int b,
-                          int query, int column) {
+// Stores a dQ (64, 64) of the workspace's order of registers, whose first row is query `query` and
+// first column `column`, to dqkv.
+DEVICE void $(k.part.put)(const float (&dq)[32], elem *dqkv, int b, int query, int column) {
     [[maybe_unused]] constexpr int $(k.dims);
     const int thread = warp_group_thread(), lane = thread % WARP;
-    if (!last) {
-#pragma unroll
-        for (int i = 0; i < 8; i++) {
-            four_store(partial + i * 2 * WARP_GROUP * 4,
-                       {{dq[4 * i], dq[4 * i + 1], dq[4 * i + 2], dq[4 * i + 3]}});
-        }
-        return;
-    }
     constexpr float SCALE = $(k.attrs.scale);
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -248,16 +264,17 @@ $(head) {
     const int group = warp_group() - 1;
     // The group's piece of dQ: 64 queries, or 64 columns.
     const int piece_row = ROWS == 128 ? group * 64 : 0, piece_column = ROWS == 128 ? 0 : group * 64;
-    partial += (size_t)blockIdx.x * TILES * ROWS * D;
     float p[$(SCORES)], ds[$(SCORES)], dk[$(SUMS)], dv[$(SUMS)], dq[32];
     uint32_t p_pairs[$(STEPS)][4];
     //$ if not k.uses.dropout then
     uint32_t ds_pairs[$(STEPS)][4]; // with dropout dK's product takes dS from shared memory
     //$ end
     int keys = 0, used = 0;
-    for (int item = (int)blockIdx.x; item < B * H; item += (int)gridDim.x) {
-        const int b = item / H, h = item % H;
-        for (int key = 0; key < KEYS; key++, keys++) {
+    for (int at = (int)blockIdx.x; at < $(units); at += (int)gridDim.x) {
+        const struct $(k.part.unit) unit = $(k.part.unit_at)(at);
+        const int item = unit.item, b = item / H, h = item % H;
+        float *const sums = partial + (size_t)unit.slot * TILES * ROWS * D;
+        for (int round = 0, key = unit.group; key < KEYS; keys++) {
             const int slot = keys % 2, first = key * (128 / ROWS);
             elem *const k = s->k[slot], *const v = s->v[slot];
             mbarrier_wait(&s->kv_full[slot], keys / 2 % 2);
@@ -349,11 +366,11 @@ $(head) {
                 fence_proxy_async();
                 // dQ so far, or zeros. (A product that sometimes overwrites its sums would keep
                 // their registers occupied before it.)
-                float *const so_far = partial + i * ROWS * D + (group * WARP_GROUP + thread) * 4;
+                float *const so_far = sums + i * ROWS * D + (group * WARP_GROUP + thread) * 4;
 #pragma unroll
                 for (int j = 0; j < 8; j++) {
                     struct four from = {};
-                    if (key > 0) {
+                    if (round > 0) {
                         from = four_load(so_far + j * 2 * WARP_GROUP * 4);
                     }
 #pragma unroll
@@ -378,9 +395,15 @@ $(head) {
                 //$ end
                 wgmma_wait<1>(); // all but dK
                 wgmma_landed(dq);
-                $(k.part.put)
-                (dq, dqkv, so_far, i / (128 / ROWS) == key, b, i * ROWS + piece_row,
-                 h * D + piece_column);
+                if (unit.groups == 1 && i / (128 / ROWS) == key) {
+                    $(k.part.put)(dq, dqkv, b, i * ROWS + piece_row, h * D + piece_column);
+                } else {
+#pragma unroll
+                    for (int j = 0; j < 8; j++) {
+                        four_store(so_far + j * 2 * WARP_GROUP * 4,
+                                   {{dq[4 * j], dq[4 * j + 1], dq[4 * j + 2], dq[4 * j + 3]}});
+                    }
+                }
                 wgmma_wait<0>();
                 if (lane == 0) {
                     mbarrier_arrive(&s->empty[stage]);
@@ -404,16 +427,44 @@ $(head) {
                 tma_store_wait<0>();
                 mbarrier_arrive(&s->kv_empty[slot]);
             }
+            key = $(k.part.key)(unit, ++round);
         }
     }
 }
 
-//// Workspace: rows (B H, TILES, 2, ROWS), then dQ (TILES ROWS, D) of each block.
+//$ if groups > 1 then
+// dQ (ROWS, D) of a tile of queries of a divided head: the sum over the groups that have keys which
+// it sees, in order. `partial` is that of the first divided head and group. Floor: its bytes.
+KERNEL(256) $(k.part.sum)(elem *dqkv, const float *partial) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), REST = $(rest);
+    const int i = (int)blockIdx.x % TILES, rest = (int)blockIdx.x / TILES, item = $(whole) + rest;
+    const int group = (int)threadIdx.x / WARP_GROUP;
+    partial += ((size_t)rest * TILES + i) * ROWS * D + threadIdx.x * 4;
+    float dq[32] = {};
+    for (int part = 0; part < $(groups) && part <= i / (128 / ROWS); part++) {
+#pragma unroll
+        for (int j = 0; j < 8; j++) {
+            const struct four from = four_load(partial + j * 2 * WARP_GROUP * 4);
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                dq[4 * j + e] += from.v[e];
+            }
+        }
+        partial += (size_t)REST * TILES * ROWS * D;
+    }
+    const int row = ROWS == 128 ? group * 64 : 0, column = ROWS == 128 ? 0 : group * 64;
+    $(k.part.put)(dq, dqkv, item / H, i * ROWS + row, item % H * D + column);
+}
+
+//$ end
+//// Workspace: rows (B H, TILES, 2, ROWS), then dQ (TILES ROWS, D) of each block, and of each group
+//// of a divided head.
 $(k.sign_launch()) {
     [[maybe_unused]] constexpr int $(k.dims);
-    constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), BLOCKS = $(blocks);
+    constexpr int ROWS = $(ROWS), TILES = divide_up(T, ROWS), SLOTS = $(slots + rest * groups);
     constexpr size_t STATISTICS = (size_t)B * H * TILES * 2 * ROWS;
-    static_assert(STATISTICS + (size_t)BLOCKS * TILES * ROWS * D <= $(k.node.workspace.dims[1]),
+    static_assert(STATISTICS + (size_t)SLOTS * TILES * ROWS * D <= $(k.node.workspace.dims[1]),
                   "the op's workspace is too small for this kernel");
     float *const rows = workspace, *const partial = rows + STATISTICS;
     const tensor_map qkv_map = tensor_map_make(qkv, E, T, B, E_LD);
@@ -422,6 +473,11 @@ $(k.sign_launch()) {
     LAUNCH($(k.part.rows), B * TILES * ROWS / 64 * (C / 32), 256, 0, gpu->stream, rows, dy, y, lse);
     //$ local names = k.uses.dropout and ", state, site" or ""
     //$ local maps = "qkv_map, dy_map, dqkv_map, dqkv, rows, partial" .. names
-    LAUNCH($(k.name), BLOCKS, 384, sizeof(struct $(k.part.shared)), gpu->stream, $(maps));
+    LAUNCH($(k.name), $(math.min(k.d.sms, units)), 384, sizeof(struct $(k.part.shared)),
+           gpu->stream, $(maps));
+    //$ if groups > 1 then
+    LAUNCH($(k.part.sum), $(rest) * TILES, 256, 0, gpu->stream, dqkv,
+           partial + (size_t)$(slots) * TILES * ROWS * D);
+    //$ end
 }
 //$ end

@@ -29,9 +29,9 @@ local function emit(elem, B, T, H, D, site, sms)
   local y, lse = g:append("attention", { "y", "lse" }, { qkv }, attrs)
   g:append("attention_backward", { "dqkv" }, { dy, qkv, y, lse }, attrs)
   layout.run(g)
-  local rows = D == 64 and 128 or 64
-  local width = (T + rows - 1) // rows * rows
-  local workspace = B * H * width * 2 + math.min(sms, B * H) * width * D
+  local backward = g.nodes[2]
+  local sizes = setmetatable({ sms = sms }, { __index = backward.dims })
+  local workspace = backward.op.workspace(sizes, g.target, backward.attrs)
   g.nodes[2].workspace = { dims = { workspace } } -- exactly what the kernel declares
   local words = {}
   for i, node in ipairs(g.nodes) do

@@ -36,7 +36,8 @@ tests/strict.sh cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o
 
 # ---- the emulator's program ----------------------------------------------------------------------
 
-# Both head sizes, with sequences around the tiles' sizes and with thread blocks that have several items.
+# Both head sizes, with sequences around the tiles' sizes and with thread blocks that have several items; in backward
+# all heads whole, all divided, or some; groups of one tile of keys, and of several.
 emulated_cases() {
     [ -z "${HOPPER_CASES-}" ] || { echo "$HOPPER_CASES"; return; }
     for D in 64 128; do
@@ -45,7 +46,7 @@ emulated_cases() {
             echo "bf16:$B,$T,2,$D,0,3 bf16:$B,$T,2,$D,7,3"
         done
     done
-    echo f16:1,200,2,64,7,3 f16:1,200,2,128,0,3
+    echo f16:2,200,2,64,7,3 f16:1,200,2,128,0,1 bf16:1,500,1,64,0,2
 }
 
 build() { # build FOLDER PROGRAM FLAG...
@@ -71,13 +72,14 @@ build_emulated() { # build_emulated PROGRAM
 
 # ---- a device's program ---------------------------------------------------------------------------
 
-# Every loop is entered, and every thread block has a third item: thread blocks are few, or heads are many.
+# Every loop is entered, and every thread block has a third item: thread blocks are few, or heads are many. In backward
+# with 4 multiprocessors three heads are left over, and divided.
 device_cases() {
     [ -z "${HOPPER_CASES-}" ] || { echo "$HOPPER_CASES"; return; }
     for D in 64 128; do
         for site in 0 7; do
-            for T in 1 64 100 128 300 384 1024; do echo "bf16:3,$T,5,$D,$site,5"; done
-            for T in 200 1000; do echo "f16:3,$T,5,$D,$site,5"; done
+            for T in 1 64 100 128 300 384 1024; do echo "bf16:3,$T,5,$D,$site,$((T > 128 ? 4 : 5))"; done
+            for T in 200 1000; do echo "f16:3,$T,5,$D,$site,$((T > 500 ? 4 : 5))"; done
             echo "bf16:20,200,20,$D,$site,132"
         done
     done
