@@ -129,7 +129,7 @@ return {
     help = "what the backward pass recomputes instead of keeping it: nothing, the " ..
       "activated values, or whole blocks from their input" },
   { name = "logits_rows", type = "int", min = 0, max = 1 << 24, default = 0, baked = true, changes = "rounding",
-    help = "rows of logits held at a time; 0 is 8,192 on cuda and 56 MiB on the cpu" },
+    help = "rows of logits held at a time; 0 is what is best from 2,048 to 16,384 on cuda, and 56 MiB on the cpu" },
   { name = "dtype", type = "enum", values = { "float32", "bfloat16", "float16" },
     shown = "bfloat16 on cuda, float32 on the cpu", baked = true, changes = "results",
     help = "type of activations and products; the cpu backend has float32 only" },

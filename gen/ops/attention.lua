@@ -64,9 +64,9 @@ local function variant(pass)
   end
 end
 
--- What a group of the tiles of 128 keys of a (batch, head) costs in backward, of `count` that take them in turn, back and
--- forth, in tiles of 128 x 128 scores: a tile of keys costs one for each tile of queries that sees it, at most `seeing`,
--- and half of one to start; times the heads that share the keys.
+-- What a group of the tiles of 128 keys of a (batch, head) costs in backward, of `count` that take them in turn, back
+-- and forth, in tiles of 128 x 128 scores: a tile of keys costs one for each tile of queries that sees it, at most
+-- `seeing`, and half of one to start; times the heads that share the keys.
 local function group_cost(tiles, seeing, share, group, count)
   local cost = 0
   for round = 0, (tiles - 1) // count do
@@ -80,8 +80,8 @@ end
 local function sum_cost(heads, count, T) return count > 1 and 0.5 + heads * count * T * 1e-5 or 0 end
 
 -- Hopper's thread blocks, one for each multiprocessor, take heads in turn. The heads that are left when each has had as
--- many as all can have would keep few of them busy: their tiles of keys are divided into groups, of which one block takes
--- several. Returns how many groups, how many heads are whole, and which part of the multiprocessors' time is work.
+-- many as all can have would keep few of them busy: their tiles of keys are divided into groups, of which one block
+-- takes several. Returns how many groups, how many heads are whole, and which part of the blocks' time is work.
 local function hopper_cut(d)
   local heads, tiles = d.B * d.H, (d.T + 127) // 128
   local rest = heads % d.sms
@@ -101,9 +101,10 @@ local function hopper_cut(d)
 end
 
 -- How many floats of workspace backward needs on CUDA, into how many groups it divides the tiles of 128 keys of a
--- (batch, head), and, of Hopper's, what hopper_cut returns further. The workspace holds delta (H, N) and, on tensor cores, a dQ
--- (T, D) in float, padded to whole tiles, for each multiprocessor or, with more than one group, for each group. Hopper's
--- holds lse and delta, padded to whole tiles, and a dQ for each multiprocessor and each group of a divided head.
+-- (batch, head), and, of Hopper's, what hopper_cut returns further. The workspace holds delta (H, N) and, on tensor
+-- cores, a dQ (T, D) in float, padded to whole tiles, for each multiprocessor or, with more than one group, for each
+-- group. Hopper's holds lse and delta, padded to whole tiles, and a dQ for each multiprocessor and each group of a
+-- divided head.
 local function workspace(d, target, attrs)
   local statistics = d.H * d.N
   if not on_tensor_cores(d) or target.elem == "f32" then return statistics, 1 end

@@ -11,8 +11,11 @@ local fuse = {}
 local LOGITS_BYTES = 56 << 20
 local LEAST_ROWS = 96 -- of a row block; with fewer, its products would be inefficient
 
--- On CUDA row blocks have more rows, since each reads and writes all of dW.
+-- On CUDA row blocks have more rows, since each reads and writes all of dW: about CUDA_LOGITS_ROWS, or as many as waste
+-- less of the last wave of thread blocks, up to twice as many. A large product's thread block computes CUDA_TILE.
 local CUDA_LOGITS_ROWS = 8192
+local CUDA_TILE = { 128, 256 }
+local WORTH = 0.99 -- of the time of the head's products, at most, for other rows than the default
 
 -- How many ops read each tensor.
 local function uses(g)
@@ -170,13 +173,36 @@ local function divisor_below(n, limit)
   end
 end
 
--- How many of n rows of v logits are in a row block: at most `asked`, or if that is 0, the backend's default.
-function fuse.logits_rows(backend, n, v, asked)
+-- What the head's three products with c columns cost on CUDA in row blocks of so many rows, in whole waves.
+local function head_cost(n, v, c, rows, sms)
+  local function waves(height, width)
+    local tiles = ((height + CUDA_TILE[1] - 1) // CUDA_TILE[1]) * ((width + CUDA_TILE[2] - 1) // CUDA_TILE[2])
+    return (tiles + sms - 1) // sms
+  end
+  return n // rows * (waves(rows, v) * c + waves(rows, c) * v + waves(v, c) * rows)
+end
+
+-- The rows of a row block on CUDA, near a default of `rows`.
+local function cuda_rows(n, v, c, rows, sms)
+  local best, least = rows, WORTH * head_cost(n, v, c, rows, sms)
+  for other = CUDA_LOGITS_ROWS // 4, math.min(n, 2 * CUDA_LOGITS_ROWS) do
+    local cost = n % other == 0 and head_cost(n, v, c, other, sms)
+    if cost and cost < least then best, least = other, cost end
+  end
+  return best
+end
+
+-- How many of n rows of v logits, which products of c columns make, are in a row block: at most `asked`, or if that is
+-- 0, what the target's backend is best with.
+function fuse.logits_rows(target, n, v, c, asked)
+  local backend = target.backend
   local limit = backend == "cpu" and math.max(LEAST_ROWS, LOGITS_BYTES // (4 * v)) or CUDA_LOGITS_ROWS
   if asked > 0 then limit = asked end
   local rows = divisor_below(n, limit)
   -- With a poor divisor (for a prime N) row blocks would be too small: then all rows are one.
-  return rows * 4 >= math.min(n, limit) and rows or n
+  rows = rows * 4 >= math.min(n, limit) and rows or n
+  if backend == "cuda" and asked == 0 and n > CUDA_LOGITS_ROWS then return cuda_rows(n, v, c, rows, target.sms) end
+  return rows
 end
 
 -- Marks a node as running once per row block, and its value tensors of N rows as read or written one
@@ -227,7 +253,8 @@ local function divide_head(g)
   end
   if not head then return end
   local n, logits = head.dims.N, head.outputs[1]
-  local rows = drops(g, head) and n or fuse.logits_rows(g:backend(), n, head.dims.O, g.logits_rows or 0)
+  local rows = drops(g, head) and n or fuse.logits_rows(g.target or { backend = g:backend() }, n, head.dims.O,
+    head.dims.C, g.logits_rows or 0)
   local eval = { rows = rows, count = n // rows, id = "eval" }
   local train = { rows = rows, count = n // rows, id = "train" }
 

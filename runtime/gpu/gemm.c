@@ -13,8 +13,9 @@
 // Every run gives the same bytes: cuBLAS documents results as bitwise reproducible on the same
 // device and version, for cublasLtMatmul with a workspace of the caller's, on any number of streams
 // ("Results Reproducibility"). If a product is split along inner, only one reduction scheme is
-// allowed: partial sums are stored as float in the workspace and added later. The others round
-// partial sums to the type of the output.
+// allowed: partial sums are stored as float in the workspace and added later. Of the others, one
+// rounds partial sums to the type of the output, and is tried by `make tune` where that is float;
+// one adds in place, in any order.
 #include "runtime/gpu/gpu.h"
 #include "runtime/base/base.h"
 
@@ -294,6 +295,14 @@ const char *gemm_tune_save(struct gemm_context *context, struct gemm *const *gem
     return context->path;
 }
 
+// ---- workspace ----------------------------------------------------------------------------------
+
+size_t gemm_workspace_bytes(size_t model, size_t device) {
+    const size_t room = device / 16 * 15; // the driver, and other programs' contexts, take some
+    const bool large = model / 8 >= GEMM_WORKSPACE_LARGE && model + GEMM_WORKSPACE_LARGE <= room;
+    return large ? GEMM_WORKSPACE_LARGE : GEMM_WORKSPACE;
+}
+
 // ---- context ------------------------------------------------------------------------------------
 
 struct gemm_context *gemm_context_create(const struct gpu *gpu, const char *tune) {
@@ -386,14 +395,20 @@ static void gemm_describe(const struct gemm *g) {
                  cublasLtMatrixLayoutCreate(&setup->out, out, g->cols, g->rows, g->out_ld));
 }
 
-// Queries the heuristic for its best algorithms, and chooses the first.
-static void gemm_ask(struct gemm_context *context, const struct gemm *g) {
+// The reduction schemes that lose nothing, besides none at all, which is 0.
+static uint32_t gemm_reductions(const struct gemm *g) {
+    return CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE |
+           (g->out_type == GEMM_F32 ? CUBLASLT_REDUCTION_SCHEME_OUTPUT_TYPE : 0);
+}
+
+// Queries the heuristic for its best algorithms with these reduction schemes and that workspace,
+// and lists those that are not listed yet. Returns what it says of the first.
+static cublasStatus_t gemm_ask(const struct gemm_context *context, const struct gemm *g,
+                               uint32_t reduction, uint64_t bytes) {
     struct gemm_setup *setup = g->setup;
     cublasLtMatmulPreference_t preference;
     CUBLAS_CHECK(g->name, cublasLtMatmulPreferenceCreate(&preference));
-    const uint64_t bytes = context->workspace_bytes;
     const uint32_t align = GEMM_ALIGN;
-    const uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE; // or none at all, which is 0
     const struct {
         cublasLtMatmulPreferenceAttributes_t attribute;
         const void *value;
@@ -410,22 +425,28 @@ static void gemm_ask(struct gemm_context *context, const struct gemm *g) {
         CUBLAS_CHECK(g->name, cublasLtMatmulPreferenceSetAttribute(preference, wants[i].attribute,
                                                                    wants[i].value, wants[i].bytes));
     }
-    cublasLtMatmulHeuristicResult_t results[GEMM_CHOICES];
+    cublasLtMatmulHeuristicResult_t results[GEMM_ASKED];
     int count = 0;
-    CUBLAS_CHECK(g->name, cublasLtMatmulAlgoGetHeuristic(
-                              context->handle, setup->operation, setup->b, setup->a, setup->out,
-                              setup->out, preference, GEMM_CHOICES, results, &count));
+    CUBLAS_CHECK(g->name, cublasLtMatmulAlgoGetHeuristic(context->handle, setup->operation,
+                                                         setup->b, setup->a, setup->out, setup->out,
+                                                         preference, GEMM_ASKED, results, &count));
     CUBLAS_CHECK(g->name, cublasLtMatmulPreferenceDestroy(preference));
     for (int i = 0; i < count; i++) {
-        if (results[i].state == CUBLAS_STATUS_SUCCESS) {
+        bool listed = results[i].state != CUBLAS_STATUS_SUCCESS;
+        for (int c = 0; c < setup->choices_count; c++) {
+            listed = listed || !memcmp(&setup->choices[c], &results[i].algo, ALGO_BYTES);
+        }
+        if (!listed && setup->choices_count < GEMM_CHOICES) {
             setup->choices[setup->choices_count++] = results[i].algo;
         }
     }
-    if (setup->choices_count == 0) {
-        cublas_fail(g->name, "cublasLtMatmulAlgoGetHeuristic", __FILE__, __LINE__,
-                    count > 0 ? results[0].state : CUBLAS_STATUS_NOT_SUPPORTED);
-    }
-    setup->algo = setup->choices[0];
+    return count > 0 ? results[0].state : CUBLAS_STATUS_NOT_SUPPORTED;
+}
+
+void gemm_ask_more(struct gemm_context *context, const struct gemm *g) {
+    const size_t bytes = context->workspace_bytes;
+    gemm_ask(context, g, gemm_reductions(g), bytes);
+    gemm_ask(context, g, gemm_reductions(g), bytes < GEMM_WORKSPACE ? bytes : GEMM_WORKSPACE);
 }
 
 // Whether a stored algorithm can run here and has an allowed reduction scheme.
@@ -438,7 +459,7 @@ static bool gemm_usable(const struct gemm_context *context, const struct gemm *g
     return cublasLtMatmulAlgoConfigGetAttribute(algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME,
                                                 &scheme, sizeof scheme,
                                                 &written) == CUBLAS_STATUS_SUCCESS &&
-           (scheme & ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE) == 0 &&
+           (scheme & ~gemm_reductions(g)) == 0 &&
            cublasLtMatmulAlgoCheck(context->handle, setup->operation, setup->b, setup->a,
                                    setup->out, setup->out, algo,
                                    &result) == CUBLAS_STATUS_SUCCESS &&
@@ -453,7 +474,12 @@ void gemm_create(struct gemm_context *context, struct gemm *gemm) {
         die(EXIT_MEMORY, "no memory for %zu bytes of a product", sizeof *gemm->setup);
     }
     gemm_describe(gemm);
-    gemm_ask(context, gemm);
+    const cublasStatus_t status =
+        gemm_ask(context, gemm, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, context->workspace_bytes);
+    if (gemm->setup->choices_count == 0) {
+        cublas_fail(gemm->name, "cublasLtMatmulAlgoGetHeuristic", __FILE__, __LINE__, status);
+    }
+    gemm->setup->algo = gemm->setup->choices[0];
 
     char shape[SHAPE_TEXT];
     gemm_shape_text(gemm, shape);

@@ -23,6 +23,13 @@ double gpu_peak(char name[256]);
 extern struct gpu gpu_model; // the one model of the program
 // Bytes of a staging slot for batches of N tokens.
 size_t gpu_slot_bytes(const struct model_info *info);
+// Offsets of the parts of a model's allocation, in bytes, and behind them its size. Without an
+// optimizer there are no gradients and moments. `workspace`: the bytes of the last part.
+enum { GPU_PARTS = 13 };
+void gpu_layout(const struct model_info *info, bool with_optimizer, size_t workspace,
+                size_t offset[GPU_PARTS + 1]);
+// Bytes of the workspace of a model's products on a device of that much memory.
+size_t gpu_workspace_bytes(const struct model_info *info, size_t device);
 // The host's buffer of a slot. gpu_next_slot points m->tokens and m->targets into it.
 char *gpu_host_slot(int slot);
 void gpu_next_slot(struct model *m, const struct model_info *info, int slot);
@@ -41,11 +48,22 @@ void gpu_profile_collect(void);
 
 // ---- gemm.c: products, each created once --------------------------------------------------------
 
-// cuBLASLt's workspace: the size that NVIDIA advises for Hopper (4 MiB for older devices).
+// cuBLASLt's workspace: the size that NVIDIA advises for Hopper (4 MiB for older devices), and one
+// that holds more partial sums, so that a small output with a long inner sum fills the device: of
+// gpt2's gradients of 9 MiB the first holds three, the second 28.
 #ifndef GEMM_WORKSPACE_MIB
 #define GEMM_WORKSPACE_MIB 32
 #endif
-enum { GEMM_WORKSPACE = GEMM_WORKSPACE_MIB << 20, GEMM_WORKSPACE_ALIGN = 256 };
+enum {
+    GEMM_WORKSPACE = GEMM_WORKSPACE_MIB << 20,
+    GEMM_WORKSPACE_LARGE = 256 << 20,
+    GEMM_WORKSPACE_ALIGN = 256,
+};
+
+// The bytes of it, for a model that takes that many besides, on a device of that much memory: the
+// large one where it is an eighth at most of the model and there is room. It depends on nothing
+// that changes from run to run, since other sizes may mean other algorithms.
+size_t gemm_workspace_bytes(size_t model, size_t device);
 
 // Opens cuBLASLt on the current device, with gpu->workspace, which must be allocated. Algorithms
 // that `make tune` stored are read from the folder `tune` (NULL: none).
@@ -64,8 +82,11 @@ void gemm_destroy(struct gemm *gemm);
 
 // ---- for the program tune -----------------------------------------------------------------------
 
-enum { GEMM_CHOICES = 8 };
-// The number of algorithms that the heuristic lists for a product, best first; choosing one.
+enum { GEMM_ASKED = 8, GEMM_CHOICES = 3 * GEMM_ASKED };
+// Lists also what the heuristic says for the small workspace, and, where the output is float, with
+// partial sums in the type of the output, which loses nothing then.
+void gemm_ask_more(struct gemm_context *context, const struct gemm *gemm);
+// The number of algorithms that are listed for a product, the heuristic's best first; choosing one.
 int gemm_choices(const struct gemm *gemm);
 void gemm_choose(struct gemm *gemm, int choice);
 // Stores the current choices of these products in the tune file of this device, driver and

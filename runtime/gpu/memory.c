@@ -1,8 +1,4 @@
-// memory.c: memory of a model that trains on a device. The device has one allocation:
-//
-//     params | grads | m | v | packed | acts | tokens | targets | order | two staging slots |
-//     state | the workspace of products
-//
+// memory.c: memory of a model that trains on a device. The device has one allocation (layout.c).
 // The host has params, m and v without the device's padding, which checkpoints are written from,
 // and two pinned slots for batches.
 #include "runtime/gpu/gpu.h"
@@ -12,53 +8,17 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { GPU_ALIGN = 256, GPU_PARTS = 13 };
-
 static const double FIRST_LOSS_SCALE = 65536; // as in PyTorch's GradScaler
 
 struct gpu gpu_model;
 static char *gpu_host_slots[2]; // pinned
 
-static size_t gpu_aligned(size_t bytes) {
-    return (bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
-}
-
-size_t gpu_slot_bytes(const struct model_info *info) {
-    return STEP_INPUT_BYTES +
-           3 * sizeof(int32_t) * (size_t)info->batch_size * (size_t)info->block_size;
-}
-
-// ---- the allocation's layout --------------------------------------------------------------------
-
-static void gpu_layout(const struct model_info *info, bool with_optimizer,
-                       size_t offset[GPU_PARTS + 1]) {
-    size_t state = (size_t)info->device_floats * sizeof(float);
-    bool moments = with_optimizer && info->optimizer != OPTIMIZER_SGD;
-    size_t ids = (size_t)info->batch_size * (size_t)info->block_size * sizeof(int32_t);
-    const size_t bytes[GPU_PARTS] = {
-        state,
-        with_optimizer ? state : 0,
-        moments ? state : 0,
-        moments ? state : 0,
-        (size_t)info->packed_floats * sizeof(float),
-        (size_t)info->acts_floats * sizeof(float),
-        ids,
-        ids,
-        ids,
-        gpu_slot_bytes(info),
-        gpu_slot_bytes(info),
-        sizeof(struct step_state),
-        GEMM_WORKSPACE,
-    };
-    offset[0] = 0;
-    for (int i = 0; i < GPU_PARTS; i++) {
-        offset[i + 1] = offset[i] + gpu_aligned(bytes[i]);
-    }
-}
+// ---- its size -----------------------------------------------------------------------------------
 
 size_t model_plan_bytes(const struct model_info *info, bool with_optimizer) {
     size_t offset[GPU_PARTS + 1];
-    gpu_layout(info, with_optimizer, offset);
+    const size_t open = gpu_model.workspace_bytes; // 0 while no device is known
+    gpu_layout(info, with_optimizer, open ? open : gpu_workspace_bytes(info, SIZE_MAX), offset);
     return offset[GPU_PARTS];
 }
 
@@ -112,15 +72,15 @@ static void gpu_place(struct gpu *gpu, const size_t offset[GPU_PARTS + 1],
     gpu->staging[1] = base + offset[10];
     gpu->state = (struct step_state *)(base + offset[11]);
     gpu->workspace = base + offset[12];
-    gpu->workspace_bytes = GEMM_WORKSPACE;
+    gpu->workspace_bytes = offset[13] - offset[12];
 }
 
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer) {
     struct gpu *gpu = &gpu_model;
     gpu_open(gpu);
     size_t offset[GPU_PARTS + 1], available, total;
-    gpu_layout(info, with_optimizer, offset);
     CUDA_CHECK(cudaMemGetInfo(&available, &total));
+    gpu_layout(info, with_optimizer, gpu_workspace_bytes(info, total), offset);
     gpu->memory_bytes = offset[GPU_PARTS];
     if (gpu->memory_bytes > available ||
         cudaMalloc(&gpu->memory, gpu->memory_bytes) != cudaSuccess) {

@@ -150,8 +150,10 @@ int main(int argc, char **argv) {
         most = sum > most ? sum : most;
     }
     void *memory = NULL;
-    CUDA_CHECK(cudaMalloc(&gpu.workspace, GEMM_WORKSPACE));
-    gpu.workspace_bytes = GEMM_WORKSPACE;
+    size_t available, total;
+    CUDA_CHECK(cudaMemGetInfo(&available, &total));
+    gpu.workspace_bytes = gpu_workspace_bytes(&model_info, total); // as in the trainer
+    CUDA_CHECK(cudaMalloc(&gpu.workspace, gpu.workspace_bytes));
     CUDA_CHECK(cudaMalloc(&memory, most > 0 ? most : 1));
 
     gpu.gemm = gemm_context_create(&gpu, gemm_tune_folder());
@@ -172,6 +174,7 @@ int main(int argc, char **argv) {
             at += bytes[o];
         }
         gemm_create(gpu.gemm, g);
+        gemm_ask_more(gpu.gemm, g);
         tune(&tuning, g);
     }
     printf("%s\n", gemm_tune_save(gpu.gemm, model_gemms, model_gemms_count));

@@ -26,7 +26,7 @@ local attention_kinds = {
 
 local TOKENS = 524288      -- in an update, except shakespeare_char's
 local TILE = { 128, 256 }  -- of a large product's output, for one thread block
-local WORKSPACE = 32 << 20 -- cuBLASLt's
+local WORKSPACE, LARGE = 32 << 20, 256 << 20 -- cuBLASLt's; the second where a model takes eight times as much
 local ACT, F32 = 2, 4      -- bytes of an activation (bf16), and of a parameter, gradient or moment
 
 local KNOWN = { norm = true, norm_eps = true, specialise = true, n_ff = true } -- keys that GPT-2's files lack
@@ -49,7 +49,8 @@ local function sizes_of(c)
     end
   end
   d.N, d.V_LD = d.B * d.T, padded(d.V, 128)
-  d.logits_rows = fuse.logits_rows("cuda", d.N, d.V, c.logits_rows) -- that are held at a time
+  -- Those that are held at a time.
+  d.logits_rows = fuse.logits_rows({ backend = "cuda", sms = rates.sms }, d.N, d.V, d.C, c.logits_rows)
   -- A norm of any kind: y and its statistics of x, a scale and, of some, a shift.
   local norm = op.all()[c.norm]
   d.statistics = #norm.outputs - 1
@@ -84,7 +85,7 @@ local function kernels_of(d)
   end
   local function product(name, calls, rows, inner, cols, bytes, forward)
     add(name, calls, { flop = 2 * rows * inner * cols, bytes = bytes, rate = "product", forward = forward,
-      tiles = divided(rows, TILE[1]) * divided(cols, TILE[2]) })
+      tiles = divided(rows, TILE[1]) * divided(cols, TILE[2]), rows = rows, cols = cols })
   end
   -- y (N, O) = x (N, I) w^T; the store reads and writes another `more` columns.
   local function linear(name, I, O, more)
@@ -167,8 +168,10 @@ local function memory_of(d)
   local head = d.logits_rows * d.V_LD * ACT + 2 * row
   -- Alive at once in the backward pass: the residual's gradient, an incoming one, and the widest pair of a layer's.
   local working = (2 + F) * row
-  return { states = states, activations = d.L * layer + head + working, workspace = WORKSPACE,
-    total = states + d.L * layer + head + working + WORKSPACE }
+  local total = states + d.L * layer + head + working
+  local workspace = total // 8 >= LARGE and LARGE or WORKSPACE
+  return { states = states, activations = d.L * layer + head + working, workspace = workspace,
+    total = total + workspace }
 end
 
 -- ---- sums ----------------------------------------------------------------------------------------
@@ -306,25 +309,62 @@ local function print_memory()
   end
 end
 
--- The time of a micro-step's products if each ran in whole waves of large tiles, where the last wave of thread blocks
--- takes as long as a full one. Splitting the inner sum among thread blocks (split-K) or smaller tiles avoid this.
+-- Milliseconds of one call of a product in whole waves of large tiles, where the last wave of thread blocks takes as
+-- long as a full one; its inner sum is split among as many thread blocks as is best, whose partial sums, in float, must
+-- fit in the workspace, and are written and read.
+local function in_waves(k, workspace)
+  local plain, least = time_of(k, rates), math.huge
+  local slice = k.rows * k.cols * F32
+  for slices = 1, math.max(1, workspace // slice) do
+    local waves = k.tiles * slices / rates.sms
+    local ms = math.max(plain, k.flop / (rates.product * 1e9) * math.ceil(waves) / waves)
+    if slices > 1 then ms = ms + 2 * slices * slice / (rates.memory * 1e9) end
+    least = math.min(least, ms)
+  end
+  return least
+end
+
+-- A micro-step's products in whole waves, without splits and with those that a workspace allows.
 local function print_waves()
-  print("| config | layers: y and dx | in whole waves | layers: dw | in whole waves | head | in whole waves |")
-  print(("| --- "):rep(7) .. "|")
+  local kinds = { { "y", "layers: y and dx" }, { "dw", "layers: dw" }, { "head", "head" } }
+  local head = "| config |"
+  for _, kind in ipairs(kinds) do
+    head = head .. (" %s | in whole waves | split, 32 MiB | split, 256 MiB |"):format(kind[2])
+  end
+  print(head)
+  print(("| --- "):rep(13) .. "|")
   for _, pair in ipairs(asked) do
-    local d = sizes_at(pair[1], pair[2], "gelu_tanh")
-    local plain, whole = {}, {}
-    for _, k in ipairs(kernels_of(d)) do
+    local sums = { y = { 0, 0, 0, 0 }, dw = { 0, 0, 0, 0 }, head = { 0, 0, 0, 0 } }
+    for _, k in ipairs(kernels_of(sizes_at(pair[1], pair[2], "gelu_tanh"))) do
       if k.tiles then
         local family = k.name:find("logits", 1, true) and "head" or k.name:find("^matmul_dw") and "dw" or "y"
-        local ms, waves = time_of(k, rates) * k.calls, k.tiles / rates.sms
-        plain[family] = (plain[family] or 0) + ms
-        whole[family] = (whole[family] or 0) + math.max(ms, k.calls * k.flop / (rates.product * 1e9)
-          * math.ceil(waves) / waves)
+        for i, ms in ipairs { time_of(k, rates), in_waves(k, 0), in_waves(k, WORKSPACE), in_waves(k, LARGE) } do
+          sums[family][i] = sums[family][i] + k.calls * ms
+        end
       end
     end
-    print(("| %s | %.2f | %.2f | %.2f | %.2f | %.2f | %.2f |"):format(pair[1], plain.y, whole.y, plain.dw, whole.dw,
-      plain.head, whole.head))
+    local line = "| " .. pair[1] .. " |"
+    for _, kind in ipairs(kinds) do
+      for _, ms in ipairs(sums[kind[1]]) do line = line .. (" %.2f |"):format(ms) end
+    end
+    print(line)
+  end
+end
+
+-- Which part of the multiprocessors' time is work in Hopper's backward attention, where a thread block takes whole
+-- heads one after another, and as it is divided (gen/ops/attention.lua).
+local function print_heads()
+  print("| config | B | heads | busy, all whole | divided | into groups | busy |")
+  print(("| --- "):rep(7) .. "|")
+  local backward = op.all().attention_backward
+  for _, pair in ipairs { { "gpt2", 12 }, { "gpt2", 64 }, { "gpt2_medium", 64 }, { "gpt2_xl", 32 },
+    { "shakespeare_char", 64 } } do
+    local d = sizes_at(pair[1], pair[2], "gelu_tanh")
+    d.sms = rates.sms
+    local heads = d.B * d.H
+    local _, groups, whole, busy = backward.workspace(d, { elem = "bf16", attention = "hopper" }, { cap = 0 })
+    print(("| %s | %d | %d | %.0f%% | %d | %d | %.0f%% |"):format(pair[1], pair[2], heads,
+      100 * heads / (divided(heads, d.sms) * d.sms), heads - whole, groups, 100 * busy))
   end
 end
 
@@ -378,6 +418,8 @@ local function print_all()
   print_needed()
   head("Products in whole waves: ms a micro-step, tiles of 128 x 256, 132 multiprocessors")
   print_waves()
+  head("Hopper's attention_backward: how busy the multiprocessors are")
+  print_heads()
   head("Memory without recompute, GB")
   print_memory()
   head("shakespeare_char: 5,000 iterations with evaluations")

@@ -31,7 +31,8 @@ end
 
 for _, case in ipairs {
   { "batch_size=12 block_size=64", 768 }, -- less than the 8,192 of a GPU
-  { "batch_size=32 block_size=512", 8192 },
+  { "batch_size=16 block_size=512", 8192 },
+  { "batch_size=32 block_size=512", 16384 }, -- dx of 16,384 rows is 128 tiles of 132: one wave, as with 8,192
   { "batch_size=12 block_size=64 logits_rows=256", 256 },
   { "batch_size=12 block_size=64 logits_rows=300", 256 }, -- the largest below it that divides 768
   { "batch_size=12 block_size=64 logits_rows=999", 768 },

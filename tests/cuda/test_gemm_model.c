@@ -1,4 +1,5 @@
 // test_gemm_model.c: products without a model, for the tune program (gpu_tune.c).
+#include "runtime/kernel/emitted.h"
 #include "runtime/kernel/gemm.h"
 
 static struct gemm forward = {
@@ -46,3 +47,6 @@ static struct gemm weight = {
 
 struct gemm *const model_gemms[] = {&forward, &backward, &weight};
 const int model_gemms_count = sizeof model_gemms / sizeof *model_gemms;
+
+// Of which tune wants the size of a trainer's memory.
+const struct model_info model_info = {.batch_size = 2, .block_size = 8, .optimizer = OPTIMIZER_SGD};

@@ -42,7 +42,21 @@ static void check_reopen(struct gemm *g, const char *text, const char *path, con
 
 #endif
 
+// The workspace's size: by the model's, and by what the device has.
+static void check_workspace(void) {
+    const size_t GiB = (size_t)1 << 30, small = GEMM_WORKSPACE, large = GEMM_WORKSPACE_LARGE;
+    check(gemm_workspace_bytes(0, 80 * GiB) == small, "no model: the small workspace");
+    check(gemm_workspace_bytes(2 * GiB - 1, 80 * GiB) == small, "2 GiB less a byte: the small one");
+    check(gemm_workspace_bytes(2 * GiB, 80 * GiB) == large, "2 GiB: the large one");
+    check(gemm_workspace_bytes(2 * GiB, 2 * GiB) == small, "no room: the small one");
+    check(gemm_workspace_bytes(75 * GiB - large, 80 * GiB) == large, "just room: the large one");
+    check(gemm_workspace_bytes(75 * GiB - large + 1, 80 * GiB) == small,
+          "a byte more: the small one");
+    check(gemm_workspace_bytes(2 * GiB, SIZE_MAX) == large, "no device known: the large one");
+}
+
 void check_tune(void) {
+    check_workspace();
     struct gemm g = {.name = "tuned",
                      .rows = 40,
                      .cols = 64,
@@ -59,15 +73,19 @@ void check_tune(void) {
     gemm_create(context, &g);
     check(strcmp(gemm_context_choice(context), "heuristic") == 0, "no file: the heuristic's");
     const int count = gemm_choices(&g);
-    check(count >= 1 && count <= GEMM_CHOICES, "the heuristic names 1 to 8 algorithms");
+    check(count >= 1 && count <= GEMM_ASKED, "the heuristic names 1 to 8 algorithms");
     run(&g, &o, 0.0f);
-    gemm_choose(&g, count - 1);
+    gemm_ask_more(context, &g);
+    const int more = gemm_choices(&g);
+    check(more >= count && more <= GEMM_CHOICES, "and up to 16 more");
+    gemm_choose(&g, more - 1);
     run(&g, &chosen, 0.0f);
     matrix_fetch(&o.out);
     matrix_fetch(&chosen.out);
     check(count_wrong(&g, &chosen, NULL) == 0, "another algorithm gives the same sums");
 #ifdef DIECAST_EMULATED
     check(count == 3, "of five algorithms three have sums that lose nothing");
+    check(more == 4, "a fourth where the output is float, none twice");
     check(memcmp(o.out.host, chosen.out.host, bytes) != 0, "but not the same bits");
 #endif
     struct gemm *list[] = {&g};
