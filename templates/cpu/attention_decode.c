@@ -1,8 +1,9 @@
 //// attention_decode.c: the sampler's attention over its cache of keys and values, and, on demand,
 //// its weights.
 
-//// For positions pos..pos+rows-1 of one head: an online softmax, KEYS keys at a time. `largest` is
-//// a row's largest score so far and `total` the sum of exp(score - largest), by which y is divided
+//// For positions pos..pos+rows-1 of one head: an online softmax, KEYS keys at a time, cut at
+//// multiples of KEYS, so that a row's sums do not depend on the rows beside it. `largest` is a
+//// row's largest score so far and `total` the sum of exp(score - largest), by which y is divided
 //// at the end. One thread computes a whole head. The cache holds all keys, in transposed panels
 //// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D), or KV heads of both. S is larger than
 //// T, since tiles read beyond the last value. With a window W, panels of keys before the first
@@ -21,14 +22,18 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
     //$ end
     float largest[ROWS], total[ROWS], shrink[ROWS];
     for (int r = 0; r < rows; r++) {
+        //$ if k.d.W then
+        largest[r] = -FLT_MAX; // the first keys may all be before a row's window
+        //$ else
         largest[r] = -INFINITY;
+        //$ end
         total[r] = 0.0f;
     }
     //$ if k.d.W then
     const int begin = int_max(0, pos - W) / WIDTH * WIDTH; // the first row's window
     //$ end
-    for (int j = $(begin); j < pos + rows; j += KEYS) {
-        const int count = int_min(KEYS, pos + rows - j);
+    for (int j = $(begin), count; j < pos + rows; j += count) {
+        count = int_min($(k.d.W and "KEYS - j % KEYS" or "KEYS"), pos + rows - j);
         for (int d = 0; d < D; d += DEPTH) {
             const int depth = int_min(DEPTH, D - d);
             for (int r = 0; r < rows; r++) {

@@ -5,16 +5,16 @@
 //$ function matmul_decode(k)
 $(k.sign("static void", k.name)) {
     enum { $(k.dims) };
-    _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
+    _Alignas(64) float sums[DIVIDE_UP(N, DOT_ROWS) * DOT_ROWS * DOT_PANEL];
     const struct range mine = product_share(O, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        const int from = p * PRODUCT_COLS, to = int_min(from + PRODUCT_COLS, O);
-        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, p + 1 < mine.last);
+    for (int from = mine.first; from < mine.last; from += DOT_PANEL) {
+        const int to = int_min(from + DOT_PANEL, mine.last);
+        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, to < mine.last);
         for (int row = 0; row < rows; row++) {
             for (int col = from; col < to; col += VEC) {
                 const int lanes = LANES(col, O);
                 const size_t at = (size_t)row * O + (size_t)col;
-                vec value = vec_load(sums + row * PRODUCT_COLS + col - from);
+                vec value = vec_load(sums + row * DOT_PANEL + col - from);
                 //$ for _, statement in ipairs(k.epilogue) do
                 $(statement);
                 //$ end

@@ -68,16 +68,16 @@ static void layernorm_decode_6x10(float *y, const float *x, const float *scale, 
 static void matmul_decode_6x10x30_bias(float *y, const float *x, const float *w, const float *bias,
                                        int rows, int thread, int threads) {
     enum { N = 6, C = 10, C_LD = 10, O = 30, O_LD = 30 };
-    _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
+    _Alignas(64) float sums[DIVIDE_UP(N, DOT_ROWS) * DOT_ROWS * DOT_PANEL];
     const struct range mine = product_share(O, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        const int from = p * PRODUCT_COLS, to = int_min(from + PRODUCT_COLS, O);
-        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, p + 1 < mine.last);
+    for (int from = mine.first; from < mine.last; from += DOT_PANEL) {
+        const int to = int_min(from + DOT_PANEL, mine.last);
+        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, to < mine.last);
         for (int row = 0; row < rows; row++) {
             for (int col = from; col < to; col += VEC) {
                 const int lanes = LANES(col, O);
                 const size_t at = (size_t)row * O + (size_t)col;
-                vec value = vec_load(sums + row * PRODUCT_COLS + col - from);
+                vec value = vec_load(sums + row * DOT_PANEL + col - from);
                 value = value + vec_load_n(bias + col, lanes);
                 vec_store_n(y + at, value, lanes);
             }
@@ -98,8 +98,8 @@ static void attention_decode_6x2x5_rows(float *y, const float *qkv, float *cache
         largest[r] = -INFINITY;
         total[r] = 0.0f;
     }
-    for (int j = 0; j < pos + rows; j += KEYS) {
-        const int count = int_min(KEYS, pos + rows - j);
+    for (int j = 0, count; j < pos + rows; j += count) {
+        count = int_min(KEYS, pos + rows - j);
         for (int d = 0; d < D; d += DEPTH) {
             const int depth = int_min(DEPTH, D - d);
             for (int r = 0; r < rows; r++) {
@@ -214,16 +214,16 @@ static void matmul_decode_6x10x10_bias_add(float *y, const float *x, const float
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
     enum { N = 6, C = 10, C_LD = 10, O = 10, O_LD = 10 };
-    _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
+    _Alignas(64) float sums[DIVIDE_UP(N, DOT_ROWS) * DOT_ROWS * DOT_PANEL];
     const struct range mine = product_share(O, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        const int from = p * PRODUCT_COLS, to = int_min(from + PRODUCT_COLS, O);
-        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, p + 1 < mine.last);
+    for (int from = mine.first; from < mine.last; from += DOT_PANEL) {
+        const int to = int_min(from + DOT_PANEL, mine.last);
+        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, to < mine.last);
         for (int row = 0; row < rows; row++) {
             for (int col = from; col < to; col += VEC) {
                 const int lanes = LANES(col, O);
                 const size_t at = (size_t)row * O + (size_t)col;
-                vec value = vec_load(sums + row * PRODUCT_COLS + col - from);
+                vec value = vec_load(sums + row * DOT_PANEL + col - from);
                 value = value + vec_load_n(bias + col, lanes);
                 value = value + vec_load_n(addend + at, lanes);
                 vec_store_n(y + at, value, lanes);
@@ -237,16 +237,16 @@ static void matmul_decode_6x10x40_bias_gelu_erf(float *y, const float *x, const 
                                                 const float *bias, int rows, int thread,
                                                 int threads) {
     enum { N = 6, C = 10, C_LD = 10, O = 40, O_LD = 40 };
-    _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
+    _Alignas(64) float sums[DIVIDE_UP(N, DOT_ROWS) * DOT_ROWS * DOT_PANEL];
     const struct range mine = product_share(O, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        const int from = p * PRODUCT_COLS, to = int_min(from + PRODUCT_COLS, O);
-        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, p + 1 < mine.last);
+    for (int from = mine.first; from < mine.last; from += DOT_PANEL) {
+        const int to = int_min(from + DOT_PANEL, mine.last);
+        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, to < mine.last);
         for (int row = 0; row < rows; row++) {
             for (int col = from; col < to; col += VEC) {
                 const int lanes = LANES(col, O);
                 const size_t at = (size_t)row * O + (size_t)col;
-                vec value = vec_load(sums + row * PRODUCT_COLS + col - from);
+                vec value = vec_load(sums + row * DOT_PANEL + col - from);
                 value = value + vec_load_n(bias + col, lanes);
                 value = gelu_erf(value);
                 vec_store_n(y + at, value, lanes);
@@ -260,16 +260,16 @@ static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float
                                            const float *bias, const float *addend, int rows,
                                            int thread, int threads) {
     enum { N = 6, C = 40, C_LD = 40, O = 10, O_LD = 10 };
-    _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
+    _Alignas(64) float sums[DIVIDE_UP(N, DOT_ROWS) * DOT_ROWS * DOT_PANEL];
     const struct range mine = product_share(O, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        const int from = p * PRODUCT_COLS, to = int_min(from + PRODUCT_COLS, O);
-        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, p + 1 < mine.last);
+    for (int from = mine.first; from < mine.last; from += DOT_PANEL) {
+        const int to = int_min(from + DOT_PANEL, mine.last);
+        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, to < mine.last);
         for (int row = 0; row < rows; row++) {
             for (int col = from; col < to; col += VEC) {
                 const int lanes = LANES(col, O);
                 const size_t at = (size_t)row * O + (size_t)col;
-                vec value = vec_load(sums + row * PRODUCT_COLS + col - from);
+                vec value = vec_load(sums + row * DOT_PANEL + col - from);
                 value = value + vec_load_n(bias + col, lanes);
                 value = value + vec_load_n(addend + at, lanes);
                 vec_store_n(y + at, value, lanes);
@@ -291,16 +291,16 @@ static void last_row_decode_6x10(float *y, const float *x, int rows, int thread,
 static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int rows, int thread,
                                   int threads) {
     enum { N = 1, C = 10, C_LD = 10, O = 17, O_LD = 17 };
-    _Alignas(64) float sums[DIVIDE_UP(N, PRODUCT_ROWS) * PRODUCT_ROWS * PRODUCT_COLS];
+    _Alignas(64) float sums[DIVIDE_UP(N, DOT_ROWS) * DOT_ROWS * DOT_PANEL];
     const struct range mine = product_share(O, thread, threads);
-    for (int p = mine.first; p < mine.last; p++) {
-        const int from = p * PRODUCT_COLS, to = int_min(from + PRODUCT_COLS, O);
-        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, p + 1 < mine.last);
+    for (int from = mine.first; from < mine.last; from += DOT_PANEL) {
+        const int to = int_min(from + DOT_PANEL, mine.last);
+        product_panel(sums, x, rows, w + (size_t)from * C, to - from, C, to < mine.last);
         for (int row = 0; row < rows; row++) {
             for (int col = from; col < to; col += VEC) {
                 const int lanes = LANES(col, O);
                 const size_t at = (size_t)row * O + (size_t)col;
-                vec value = vec_load(sums + row * PRODUCT_COLS + col - from);
+                vec value = vec_load(sums + row * DOT_PANEL + col - from);
                 vec_store_n(y + at, value, lanes);
             }
         }
