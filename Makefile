@@ -27,7 +27,7 @@ unexport LUA_INIT LUA_PATH LUA_CPATH LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 BAS
 export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
-WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
+WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
     OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
@@ -52,7 +52,9 @@ override NEWLINES := $(value NEWLINES)
 override VAL := $(value VAL)
 override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
-export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS PROMPT
+override CONTINUE := $(value CONTINUE)
+override SHARD := $(value SHARD)
+export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -175,6 +177,8 @@ help: ## this list
 #=           0.0005, as nanoGPT's OpenWebText; those of SHARDS, if their names have no _val_
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 with one core or a GPU
+#= CONTINUE  make sweep: runs that go on although halving has stopped them, as "exp03 exp07"
+#= SHARD     make sweep: the part of its runs for this machine of several, as 2/4
 #=           make test: commands that run at a time; 2, or 1 with one core
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b* ...", folders of runs or sweeps, side by side
@@ -312,7 +316,8 @@ eval: check-run build/prepare ## loss, bits per byte, or HellaSwag of the run th
 sweep: setup-check ## all runs of SWEEP, each shape compiled once; the same command resumes it
 	$(if $(SET)$(RUN)$(NAME),$(error make sweep takes no SET, RUN, NAME: the sweep's file says what its runs set))
 	@CC='$(CC)' exec setpriv --pdeathsig TERM gen/sweep/run.sh "$$SWEEP" --backend='$(BACKEND)' \
-	    $(if $(JOBS),--jobs="$$JOBS") $(if $(DRY),--dry)
+	    $(if $(JOBS),--jobs="$$JOBS") $(if $(CONTINUE),--continue="$$CONTINUE") \
+	    $(if $(SHARD),--shard="$$SHARD") $(if $(DRY),--dry)
 
 #> make report RUNS="out/a out/b"
 report: $(if $(SWEEP)$(RUNS),setup-check,check-run) ## one HTML page of SWEEP, of RUNS, or of the run that the same words trained

@@ -14,6 +14,7 @@ local command = require("gen.base.command")
 local effects = require("gen.report.effects")
 local files = require("gen.base.files")
 local find = require("gen.report.find")
+local machines = require("gen.report.machines")
 local page = require("gen.report.page")
 local plan = require("gen.report.plan")
 local prompt = require("gen.report.prompt")
@@ -53,9 +54,9 @@ end
 
 local function main()
   local args = parse_arguments()
-  local folders, sweep = nil, args.sweep
-  if not sweep then folders, sweep = find.runs(args.folders) end
-  local p = sweep and plan.of_sweep(sweep) or plan.of_folders(folders)
+  local folders, sweep, copies = nil, args.sweep, nil
+  if not sweep then folders, sweep, copies = find.runs(args.folders) end
+  local p = sweep and plan.of_sweep(sweep) or copies and plan.of_copies(copies) or plan.of_folders(folders)
   local out = args.out or ("out/reports/%s%s.html"):format(p.name, args.prompt and prompt.suffix(args.prompt) or "")
   local beside = out:gsub("%.html$", "") .. ".attention"
   for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
@@ -63,6 +64,7 @@ local function main()
   local report = { plan = p, order = order, trainings = effects.trainings(p),
     prompts = prompt.of(p.runs), samples = {}, attention = {}, notes = {},
     live = args.live, seed = samples.SEED, characters = samples.CHARACTERS }
+  report.machines = machines.of(p)
   report.effects, report.effects_tested = effects.of(p)
   report.seeds, report.best_tested, report.baseline_tested = effects.over_seeds(p)
 

@@ -1,14 +1,16 @@
 -- sweep: the planner behind `make sweep` (gen/sweep/run.sh), and the commands that its steps call.
 --
---   lua5.4 gen/sweep.lua --plan SWEEP [--jobs N] [--backend cpu] [--dry]   prints the plan; writes it, unless dry
+--   lua5.4 gen/sweep.lua --plan SWEEP [--jobs N] [--backend cpu] [--continue RUNS] [--shard 2/4] [--dry]
+--                                                                          prints the plan; writes it, unless dry
 --   lua5.4 gen/sweep.lua --finish RUN --code N --folder out/sweeps/SWEEP   records that a run has ended; says how
+--   lua5.4 gen/sweep.lua --rung K --folder out/sweeps/SWEEP                decides which trainings go on; says so
 --   lua5.4 gen/sweep.lua --progress --folder out/sweeps/SWEEP [--since T]  a line for a terminal
 --   lua5.4 gen/sweep.lua --table --folder out/sweeps/SWEEP [--stopped]     the table at the end
 --
 -- In out/sweeps/SWEEP: plan.json (all runs, for the report too), sweep.mk (what is left, for make), prompt.txt,
 -- builds/ (the output of each compilation), and a folder for each run:
 --   resolved.json   what it computes: all keys that change results
---   status.json     how it ended: done, failed, stopped; missing until it ends
+--   status.json     how it ended: done, failed, stopped, halted (by halving); missing until it ends
 --   log.txt         what its trainer printed; metrics.jsonl, ckpt.safetensors, state.safetensors as of any run
 --   sample-final.txt, sample-best.txt
 package.path = "./?.lua;" .. package.path
@@ -18,9 +20,11 @@ local command = require("gen.base.command")
 local cost = require("gen.sweep.cost")
 local file = require("gen.sweep.file")
 local files = require("gen.base.files")
+local halving = require("gen.sweep.halving")
 local folders = require("gen.sweep.folders")
 local plan = require("gen.sweep.plan")
 local results = require("gen.sweep.results")
+local shard = require("gen.sweep.shard")
 local show = require("gen.sweep.show")
 local write = require("gen.sweep.write")
 
@@ -55,9 +59,58 @@ local function prepare_data(p)
   end
 end
 
+-- The runs that halving has stopped are run.halted, a line; p.halving = { first, keep, by, rungs }.
+local function halve(p)
+  if not p.sweep.halving then return end
+  local most, runs = 0, {}
+  for i, run in ipairs(p.runs) do
+    most = math.max(most, run.config.max_iters)
+    runs[i] = { folder = run.has and run.has.folder or run.folder, training = run.training, data = run.config.dataset,
+      max_iters = run.config.max_iters, by_hand = run.by_hand }
+  end
+  local h = p.sweep.halving
+  p.halving = { first = h.first, keep = h.keep, by = h.by, rungs = halving.rungs(h, most) }
+  halving.decide({ halving = p.halving, runs = runs })
+  for i, run in ipairs(p.runs) do run.halted = runs[i].halted end
+end
+
+-- FLOP of a run's iterations from `from` on: where halving has not decided, the part of them that is expected.
+local function expected_flops(p, run, from, last)
+  if run.halted then return 0 end
+  if not p.halving or run.by_hand then return cost.flops(run, from, last) end
+  local share, flops, begin = 1, 0, from
+  for _, at in ipairs(p.halving.rungs) do
+    if at >= from and at < last then
+      flops = flops + share * cost.flops(run, begin, at)
+      begin, share = at + 1, share * p.halving.keep
+    elseif at < from and run.from and at <= run.from.config.max_iters and from == run.first then
+      share = share * p.halving.keep -- its beginning is still to be trained
+    end
+  end
+  return flops + share * cost.flops(run, begin, last)
+end
+
+-- The runs that are continued although halving has stopped them, and those that they continue themselves.
+local function by_hand(p, text)
+  for wanted in (text or ""):gmatch("%S+") do
+    local found = false
+    for _, run in ipairs(p.runs) do
+      if run.name == wanted or run.name:match("^exp%d+") == wanted then
+        found = true
+        while run do run, run.by_hand = run.from, true end
+      end
+    end
+    if not found then fail(64, ("CONTINUE=%s: no run of %s is called that"):format(wanted, p.sweep.name)) end
+  end
+  if text and not p.sweep.halving then
+    fail(64, ("CONTINUE: %s has no halving: all its runs go on"):format(p.sweep.path))
+  end
+end
+
 -- What the sweep costs, and how much of that is left.
 local function measure(p, jobs)
   for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
+  if p.shard then shard.divide(p, p.shard) end
   local ok, before = pcall(dkjson.decode, files.read(p.folder .. "/plan.json") or "")
   p.jobs_before = ok and type(before) == "table" and tonumber(before.jobs) or nil
   p.flops, p.left_flops, p.finished, p.disk = 0, 0, 0, 0
@@ -71,18 +124,24 @@ local function measure(p, jobs)
     local there = run.has and run.has.folder
     run.finished = there ~= nil and not run.grown and results.is_done(there)
     run.left_from = math.max(run.first, there and results.metrics(there).iters or 0)
-    p.flops = p.flops + run.flops
-    p.disk = p.disk + run.shape.disk_bytes
-    if run.finished then
+    if not run.elsewhere then
+      p.flops = p.flops + run.flops
+      p.disk = p.disk + run.shape.disk_bytes
+    end
+    if run.elsewhere then
+      run.finished = false
+    elseif run.finished then
       p.finished = p.finished + 1
-    else
-      p.left_flops = p.left_flops + cost.flops(run, run.left_from, last)
+    elseif not run.halted then
+      p.left_flops = p.left_flops + expected_flops(p, run, run.left_from, last)
       left[#left + 1], builds[run.shape] = run, true
     end
   end
   local shapes = 0
   for _ in pairs(builds) do shapes = shapes + 1 end
-  p.memory = cost.memory(#left > 0 and left or p.runs, jobs)
+  p.own = {}
+  for _, run in ipairs(p.runs) do if not run.elsewhere then p.own[#p.own + 1] = run end end
+  p.memory = cost.memory(#left > 0 and left or p.own, jobs)
   p.left_seconds = p.rate and cost.seconds(p.left_flops, #left, shapes, p.rate, jobs)
 end
 
@@ -95,7 +154,10 @@ local function make_plan(args)
   local p = plan.make(sweep, { backend = backend, stand_in = true })
   if not args.dry then prepare_data(p) end
   p = plan.make(sweep, { backend = backend })
+  p.shard = args.shard and shard.read(args.shard)
+  by_hand(p, args.continue)
   local changed, others = folders.match(p)
+  halve(p)
   measure(p, jobs)
   show.plan(p, jobs, threads)
   for _, item in ipairs(changed) do
@@ -138,6 +200,18 @@ local function finish(args)
   show.finish(p, run, status)
 end
 
+-- Decides at a rung, once all runs that go on have reached it or failed.
+local function decide(args)
+  local p, k = write.read_plan(args.folder), tonumber(args.rung)
+  local at = p.halving and p.halving.rungs[k]
+  if not at then fail(64, "gen/sweep.lua: --rung wants a rung of a sweep with halving") end
+  local decided, waiting, trainings = halving.settle(p, true)
+  if decided < k then
+    fail(75, ("halving at %d waits for %s"):format(at, waiting[1] and waiting[1].runs[1].name or "an earlier rung"))
+  end
+  show.line(halving.said(trainings, at))
+end
+
 local function main()
   local parser = argparse("gen/sweep.lua", "Plans the runs of a sweep, and says how they stand.")
   parser:option("--plan", "the sweep: a name in configs/sweeps, or the path of a .lua file")
@@ -145,6 +219,9 @@ local function main()
   parser:option("--backend", "cpu or cuda", "cpu")
   parser:flag("--dry", "print the plan and stop")
   parser:option("--folder", "out/sweeps/SWEEP")
+  parser:option("--continue", "runs that go on although halving has stopped them, as \"exp03 exp07\"")
+  parser:option("--shard", "which part of how many, as 2/4")
+  parser:option("--rung", "the rung of halving that is to be decided")
   parser:option("--finish", "the run that has ended")
   parser:option("--code", "its exit code")
   parser:flag("--progress", "print how far all runs are")
@@ -156,12 +233,14 @@ local function main()
     make_plan(args)
   elseif args.finish then
     finish(args)
+  elseif args.rung then
+    decide(args)
   elseif args.progress then
     show.progress(write.read_plan(args.folder), args.folder, tonumber(args.since))
   elseif args.table then
     os.exit(show.table(write.read_plan(args.folder), args.stopped))
   else
-    fail(64, "gen/sweep.lua: wanted --plan, --finish, --progress or --table")
+    fail(64, "gen/sweep.lua: wanted --plan, --finish, --rung, --progress or --table")
   end
 end
 

@@ -172,6 +172,21 @@ local function build_data(builds)
   return array(out)
 end
 
+-- Rows without what is not shown.
+local function machine_data(found)
+  if not found then return nil end
+  local list, twice = {}, {}
+  for i, m in ipairs(found.list) do
+    list[i] = { name = m.name, hardware = m.hardware, threads = m.threads, runs = m.runs, done = m.done,
+      seconds = short(m.seconds), gflops = short(m.gflops), best = short(m.best, 9), by = m.by }
+  end
+  for i, t in ipairs(found.twice) do
+    twice[i] = { run = t.run, machine = t.machine, best = short(t.best, 9), final = short(t.final, 9),
+      seconds = short(t.seconds), tokens = short(t.tokens_per_s) }
+  end
+  return { list = array(list), twice = array(twice) }
+end
+
 -- The JSON of everything but attention.
 function figures.data(report)
   local p = report.plan
@@ -186,7 +201,8 @@ function figures.data(report)
   return encode({ name = p.name, kind = p.kind, sweep = p.sweep or false,
     baseline = p.baseline and #p.runs > 1 and p.baseline - 1 or nil, several_seeds = #p.seeds > 1,
     factors = array(factors), evals = eval_columns(p.runs), runs = array(runs), effects = effect_data(report.effects),
-    seeds = seed_data(report.seeds), builds = build_data(report.builds), common = array(plan.in_common(p)) })
+    machines = machine_data(report.machines), seeds = seed_data(report.seeds), builds = build_data(report.builds),
+    common = array(plan.in_common(p)) })
 end
 
 -- The JSON of attention, by run.

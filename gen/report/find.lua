@@ -40,9 +40,10 @@ local function runs_of(folder)
   return list
 end
 
--- The run folders of these words; or, if they are the folder of one sweep in out/sweeps, nil and its name.
+-- The run folders of these words; or, if they are the folder of one sweep in out/sweeps, nil and its name. If they are
+-- folders of sweeps alone, and several, returns those as well.
 function find.runs(words)
-  local list = {}
+  local list, sweeps, others = {}, {}, false
   for _, word in ipairs(words) do
     word = word:gsub("(.)/+$", "%1")
     local there = read.exists(word)
@@ -52,9 +53,10 @@ function find.runs(words)
     local count = #list
     for _, folder in ipairs(found) do
       if is_sweep(folder) then
+        sweeps[#sweeps + 1] = folder
         for _, run in ipairs(runs_of(folder)) do list[#list + 1] = run end
       elseif is_run(folder) then
-        list[#list + 1] = folder
+        list[#list + 1], others = folder, true
       end
     end
     if #found == 0 then fail(word, "there is no such folder; a run writes out/NAME") end
@@ -62,7 +64,7 @@ function find.runs(words)
       fail(word, "holds no run; wanted the folder of a run or of a sweep, as out/NAME or out/sweeps/NAME")
     end
   end
-  return list
+  return list, nil, #sweeps > 1 and not others and sweeps or nil
 end
 
 return find

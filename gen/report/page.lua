@@ -12,7 +12,7 @@ local FOLDER = "templates/report/"
 local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" }
 -- In this order: each script uses only those before it.
 local SCRIPTS = { "data", "theme", "charts", "plugins", "table", "runs", "curves", "factors", "effects", "losses",
-  "heat", "attention", "speed", "memory", "page" }
+  "heat", "attention", "machines", "speed", "memory", "page" }
 
 local function part(name)
   return files.read(FOLDER .. name) or

@@ -57,6 +57,37 @@ local function factor_list(path, list)
   return factors
 end
 
+-- The plan of a sweep in a file, as `name`, each run as read_run(item, name, max_iters) reads it; max_iters is nil
+-- unless halving trains runs in parts.
+local function from_object(path, name, object, read_run)
+  if type(object.runs) ~= "table" or #object.runs == 0 then fail(path, "it lists no runs") end
+  if #object.runs > MOST_RUNS then fail(path, ("more than %d runs"):format(MOST_RUNS)) end
+  local factors = factor_list(path, object.factors)
+  -- Runs that were drawn, or listed, are like any runs side by side.
+  local kinds = { grid = "grid", vary = "vary", random = "runs", runs = "runs" }
+  local p = { name = name, kind = kinds[object.kind] or "grid", how = read.string(object, "kind"),
+    base = read.string(object, "base"), sweep = true, skipped = {}, factors = factors,
+    runs = {}, seeds = {}, baseline = nil }
+  for _, item in ipairs(type(object.skipped) == "table" and object.skipped or {}) do
+    local plain = read.plain(item)
+    p.skipped[#p.skipped + 1] = ("%s: %s"):format(plain.name, plain.why)
+  end
+  local halved = type(object.halving) == "table"
+  for i, item in ipairs(object.runs) do
+    local run_name = type(item) == "table" and read.string(item, "name")
+    if not run_name or run_name:find("/", 1, true) then fail(path, ("run %d has no name"):format(i)) end
+    local r = read_run(item, run_name, halved and read.whole(item, "max_iters") or nil)
+    r.training = halved and read.whole(item, "training") or nil
+    r.settings, r.seed = read.plain(item.settings), read.whole(item, "seed")
+    r.build = is_inside(item.build, "build") and item.build or nil
+    r.max_iters = r.max_iters or read.whole(r.settings, "max_iters")
+    if r.seed and not index_of(p.seeds, r.seed) then p.seeds[#p.seeds + 1] = r.seed end
+    if run_name == object.baseline then p.baseline = i end
+    p.runs[i] = r
+  end
+  return p
+end
+
 -- A sweep's runs. Raises { code, message } if there is no plan, or what it holds is not one.
 function plan.of_sweep(word)
   local name = word:gsub("^.*/", ""):gsub("%.lua$", "") -- a sweep can also be given by its file
@@ -70,30 +101,53 @@ function plan.of_sweep(word)
     error({ code = problem == "is missing" and 66 or 65,
       message = ("%s %s; make sweep SWEEP=%s writes it"):format(path, problem, word) })
   end
-  if type(object.runs) ~= "table" or #object.runs == 0 then fail(path, "it lists no runs") end
-  if #object.runs > MOST_RUNS then fail(path, ("more than %d runs"):format(MOST_RUNS)) end
-  local factors = factor_list(path, object.factors)
-  -- Runs that were drawn, or listed, are like any runs side by side.
-  local kinds = { grid = "grid", vary = "vary", random = "runs", runs = "runs" }
-  local p = { name = name, kind = kinds[object.kind] or "grid", how = read.string(object, "kind"),
-    base = read.string(object, "base"), sweep = true, skipped = {}, factors = factors,
-    runs = {}, seeds = {}, baseline = nil }
-  for _, item in ipairs(type(object.skipped) == "table" and object.skipped or {}) do
-    local plain = read.plain(item)
-    p.skipped[#p.skipped + 1] = ("%s: %s"):format(plain.name, plain.why)
-  end
-  for i, item in ipairs(object.runs) do
-    local run_name = type(item) == "table" and read.string(item, "name")
-    if not run_name or run_name:find("/", 1, true) then fail(path, ("run %d has no name"):format(i)) end
+  return from_object(path, name, object, function(item, run_name, max_iters)
     if not is_inside(item.folder, "out") then fail(path, ("the folder of %s is not in out/"):format(run_name)) end
-    local r = run.read(item.folder, run_name)
-    r.settings, r.seed = read.plain(item.settings), read.whole(item, "seed")
-    r.build = is_inside(item.build, "build") and item.build or nil
-    r.max_iters = r.max_iters or read.whole(r.settings, "max_iters")
-    if r.seed and not index_of(p.seeds, r.seed) then p.seeds[#p.seeds + 1] = r.seed end
-    if run_name == object.baseline then p.baseline = i end
-    p.runs[i] = r
+    return run.read(item.folder, run_name, max_iters)
+  end)
+end
+
+-- ---- copies of a sweep --------------------------------------------------------------------------
+
+-- What tells a plan from another: its runs' names, seeds and settings.
+local function runs_text(object)
+  local lines = {}
+  for i, item in ipairs(type(object.runs) == "table" and object.runs or {}) do
+    local words = {}
+    for key, value in pairs(type(item) == "table" and read.plain(item.settings) or {}) do
+      words[#words + 1] = key .. "=" .. plan.text(value)
+    end
+    table.sort(words)
+    lines[i] = ("%s %s %s"):format(type(item) == "table" and read.string(item, "name") or "?",
+      type(item) == "table" and tostring(read.whole(item, "seed")) or "?", table.concat(words, " "))
   end
+  return table.concat(lines, "\n")
+end
+
+-- The runs of one sweep from copies of its folder, as machines that each trained a part of it have them: of a run that
+-- several have, the one that came furthest. Each run has r.copy, its folder of `folders`, and r.copies, the runs of all
+-- that have begun it. Returns nil if they are no copies of one plan.
+function plan.of_copies(folders)
+  local first
+  for _, folder in ipairs(folders) do
+    local object = read.object(folder .. "/plan.json", MOST_PLAN)
+    first = first or object
+    if not object or object.sweep ~= first.sweep or runs_text(object) ~= runs_text(first) then return nil end
+  end
+  local name = (read.string(first, "sweep") or ""):gsub("[^%w_.-]", "_")
+  local p = from_object(folders[1] .. "/plan.json", name ~= "" and name or "sweep", first,
+    function(_, run_name, max_iters)
+      local best, copies = nil, {}
+      for _, folder in ipairs(folders) do
+        local r = run.read(folder .. "/" .. run_name, run_name, max_iters)
+        r.copy = folder
+        if r.last_iter >= 0 then copies[#copies + 1] = r end
+        if not best or r.last_iter > best.last_iter then best = r end
+      end
+      best.copies = copies
+      return best
+    end)
+  p.copies = folders
   return p
 end
 

@@ -134,7 +134,8 @@ local function read_metrics(r)
   r.mfu = median(mfus)
 end
 
--- How a sweep's run ended that did not end well: r.failure, "code 76: the trainer's last line", or r.stopped.
+-- How a sweep's run ended that did not end well: r.failure, "code 76: the trainer's last line", or r.stopped, or
+-- r.halted_at, where halving stopped it.
 local function read_status(r)
   local status = r.exists and read.object(r.folder .. "/status.json", MOST_STATUS)
   if not status then return end
@@ -145,6 +146,8 @@ local function read_status(r)
     r:note("%s", "failed with " .. r.failure)
   end
   r.stopped = status.status == "stopped"
+  r.halted_at = status.status == "halted" and not r.finished and read.whole(status, "at") or nil
+  if r.halted_at then r:note("stopped by halving%s", said and ": " .. text.line(said) or "") end
 end
 
 -- Best, final, gap: from the evaluations whose losses are numbers.
@@ -163,6 +166,8 @@ local function judge(r)
   if r.failure and not r.finished then
     r.status = r.last_iter < 0 and "failed at its start" or ("failed at %d%s"):format(r.last_iter, r.max_iters and
       " of " .. r.max_iters or "")
+  elseif r.halted_at then
+    r.status = ("stopped by halving at %d%s"):format(r.halted_at, r.max_iters and " of " .. r.max_iters or "")
   elseif r.last_iter < 0 then
     r.status = "not started"
   elseif r.finished then
@@ -173,7 +178,9 @@ local function judge(r)
   else
     r.status = ("at %d"):format(r.last_iter)
   end
-  if r.last_iter < 0 then
+  if r.last_iter < 0 and r.halted_at then
+    r:note("its shorter run holds what was trained")
+  elseif r.last_iter < 0 then
     r:note(r.exists and "nothing is measured yet" or "not started: there is no folder %s", r.folder)
   elseif #r.evaluations == 0 then
     r:note("no evaluation yet")
@@ -182,13 +189,15 @@ local function judge(r)
   end
 end
 
--- The run in a folder; `name` is its name, else the folder's.
-function run.read(folder, name)
+-- The run in a folder; `name` is its name, else the folder's. `max_iters` is its last iteration where run.json has that
+-- of a part of it, as halving trains it.
+function run.read(folder, name, max_iters)
   folder = folder:gsub("(.)/+$", "%1")
   local r = { folder = folder, name = name or last_part(folder), notes = {}, config = {}, run = {}, evaluations = {},
     steps_count = 0, exists = read.exists(folder) }
   function r:note(format, ...) self.notes[#self.notes + 1] = format:format(...) end
   if r.exists then read_info(r) end
+  r.max_iters = max_iters or r.max_iters
   read_metrics(r)
   read_status(r)
   judge(r)

@@ -139,12 +139,32 @@ local function what_overfits(p)
       words.count(most.best.iter), words.loss(most.final.val), words.count(most.final.iter)) }
 end
 
+-- What halving has stopped: "Halving stopped 3 of 4 trainings: 2 at iteration 50 and 1 at 100."
+local function what_halving_did(p)
+  local of, trainings, stopped, counts, list = {}, 0, 0, {}, {}
+  for _, r in ipairs(p.runs) do
+    if r.training and of[r.training] == nil then trainings, of[r.training] = trainings + 1, false end
+    if r.training and r.halted_at and not of[r.training] then
+      stopped, of[r.training] = stopped + 1, true
+      if not counts[r.halted_at] then list[#list + 1] = r.halted_at end
+      counts[r.halted_at] = (counts[r.halted_at] or 0) + 1
+    end
+  end
+  if stopped == 0 then return {} end
+  table.sort(list)
+  for i, at in ipairs(list) do
+    list[i] = ("%d at %s%s"):format(counts[at], i == 1 and "iteration " or "", words.count(at))
+  end
+  return { ("Halving stopped %d of %d trainings: %s. Their losses are those of that far, and no effect counts them.")
+    :format(stopped, trainings, listed(list)) }
+end
+
 local function what_is_missing(p)
   local waiting, unfinished, failed = 0, 0, {}
   for _, r in ipairs(p.runs) do
     if r.failure and not r.finished then failed[#failed + 1] = ("%s (%s)"):format(r.name, r.failure)
     elseif r.status == "not started" then waiting = waiting + 1
-    elseif r.status ~= "finished" and r.max_iters then unfinished = unfinished + 1 end
+    elseif r.status ~= "finished" and r.max_iters and not r.halted_at then unfinished = unfinished + 1 end
   end
   if waiting + unfinished + #failed == 0 then return {} end
   if #p.runs == 1 then
@@ -193,8 +213,8 @@ end
 -- The summary's sentences, in paragraphs. Call words.rank first; runs have r.overfitting; seeds is from
 -- effects.over_seeds, as is how many were compared with the best.
 function summary.of(p, order, seeds, best_tested)
-  local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(p, seeds, best_tested), what_overfits(p),
-    what_is_missing(p) }
+  local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(p, seeds, best_tested), what_halving_did(p),
+    what_overfits(p), what_is_missing(p) }
   local texts = {}
   for _, lines in ipairs(paragraphs) do
     if #lines > 0 then texts[#texts + 1] = table.concat(lines, " ") end

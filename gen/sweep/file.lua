@@ -8,9 +8,11 @@
 --     runs = { { n_head = 8, n_embd = 256 }, ... },  -- each as it is written
 --     skip_invalid = true,                         -- leaves out what is no model, and says so
 --     seeds = { 1, 2, 3 },                         -- each run with each of them; else the base's
+--     halving = { first = 250, keep = 1/2 },       -- stops at that iteration, and later ones, the worse part
 --     set = { eval_iters = 20 },                   -- over the base, for all runs
 --     prompt = "First Citizen:\n",                 -- of the samples that every run writes; else the sampler's default
 --   }
+local halving = require("gen.sweep.halving")
 local nearest = require("gen.base.nearest")
 local schema = require("gen.config.schema")
 local sandbox = require("gen.config.sandbox")
@@ -19,8 +21,8 @@ local ways = require("gen.sweep.ways")
 
 local file = {}
 
-local FIELDS = "base, grid, vary, random, runs, skip_invalid, seeds, set, prompt"
-local TYPES = { random = "table", runs = "table", skip_invalid = "boolean",
+local FIELDS = "base, grid, vary, random, runs, skip_invalid, seeds, halving, set, prompt"
+local TYPES = { random = "table", runs = "table", skip_invalid = "boolean", halving = "table",
   base = "string", grid = "table", vary = "table", seeds = "table", set = "table", prompt = "string" }
 local fail = stated.fail
 
@@ -81,8 +83,8 @@ end
 
 -- Reads the sweep `word`, a name in configs/sweeps or a path. Returns { path, name, base, base_path, base_name,
 -- base_stated, kind, dimensions = { { keys, rows } } of a grid or a vary, list = { { [key] = value } } of others,
--- factors = { { key, values, with } }, skip_invalid, seeds or nil, set = { { key, value } }, states (the keys of both),
--- prompt }.
+-- factors = { { key, values, with } }, skip_invalid, seeds or nil, halving = { first, keep, by } or nil, set =
+-- { { key, value } }, states (the keys of both), prompt }.
 function file.read(word)
   local path = path_of("configs/sweeps", word)
   local name = name_of(path)
@@ -99,6 +101,7 @@ function file.read(word)
   if not fields.base then fail(path, "has no base; wanted base = \"grid_base\" or another config's name") end
   local way = ways.read(path, fields)
   if fields.seeds then check_seeds(path, fields.seeds) end
+  local halved = fields.halving and halving.check(path, fields.halving)
   local set, states = {}, {}
   for key in pairs(way.varied) do states[key] = true end
   for i, key_name in ipairs(stated.names(fields.set or {})) do
@@ -116,7 +119,8 @@ function file.read(word)
   return { path = path, name = name, base = fields.base, base_path = base_path,
     base_name = base_path:gsub("^.*/", ""):gsub("%.lua$", ""), base_stated = sandbox.load(base_path),
     kind = way.kind, dimensions = way.dimensions, list = way.list, factors = way.factors,
-    skip_invalid = fields.skip_invalid, seeds = fields.seeds, set = set, states = states, prompt = prompt }
+    skip_invalid = fields.skip_invalid, seeds = fields.seeds, halving = halved, set = set, states = states,
+    prompt = prompt }
 end
 
 return file

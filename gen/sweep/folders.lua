@@ -145,7 +145,7 @@ function folders.arrange(p, changed, say)
   local prompt = files.read(p.folder .. "/prompt.txt")
   local sampled = prompt == nil or prompt == p.sweep.prompt
   if not sampled then say("the prompt has changed: runs that are trained write their samples again") end
-  for _, run in ipairs(p.runs) do
+  for _, run in ipairs(p.own or p.runs) do
     if not sampled then os.remove(run.folder .. "/status.json") end
     if run.grown and results.is_done(run.folder) then
       os.remove(run.folder .. "/status.json")

@@ -9,6 +9,7 @@ local hash = require("gen.config.hash")
 local config = require("gen.config.load")
 local schema = require("gen.config.schema")
 local file = require("gen.sweep.file")
+local halving = require("gen.sweep.halving")
 local names = require("gen.sweep.names")
 local sandbox = require("gen.config.sandbox")
 local whole = require("gen.sweep.whole")
@@ -166,13 +167,17 @@ local function check_names(sweep, runs)
   end
 end
 
--- Sets each run's `from`, the longest run that is a beginning of it. Returns the number of trainings.
+-- Sets each run's `from`, the longest run that is a beginning of it, and `training`, a number that is the same for runs
+-- that are one training. Returns the number of trainings.
 local function find_beginnings(runs)
   local families, trainings = {}, 0
   for _, run in ipairs(runs) do
     local text = identity_text(run.identity, run.config.max_seconds == 0 and "max_iters" or nil)
-    if not families[text] then trainings = trainings + 1 end
-    families[text] = families[text] or {}
+    if not families[text] then
+      trainings = trainings + 1
+      families[text] = { number = trainings }
+    end
+    run.training = families[text].number
     table.insert(families[text], run)
   end
   for _, family in pairs(families) do
@@ -284,6 +289,7 @@ function plan.make(sweep, options)
     folder = "out/sweeps/" .. sweep.name, base_values = settings_of(sweep, base) }
   for _, run in ipairs(runs) do run.folder = p.folder .. "/" .. run.name end
   p.trainings = find_beginnings(runs)
+  if sweep.halving then halving.check_runs(sweep, runs) end
   if options.stand_in then return p end
   p.shapes = find_shapes(sweep, plain, runs, options.backend)
   p.baseline = find_baseline(base, runs)

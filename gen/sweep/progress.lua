@@ -20,17 +20,27 @@ local function is_under_way(folder)
   return pid ~= nil and exists("/proc/" .. pid .. "/stat")
 end
 
+-- The runs that are not of another machine.
+function progress.own(plan_json)
+  local list = {}
+  for _, run in ipairs(plan_json.runs) do if not run.elsewhere then list[#list + 1] = run end end
+  return list
+end
+
 local function short(run) return run.name:match("^exp%d+") or run.name end
 
--- { done, failed, best = { name, short, val, iter }, running = { "exp03 40%" }, compiling (a build, or nil),
--- flops (that this sweep has done), flops_left, left (seconds at the speed of all runs so far, or nil) }.
+-- { count (of the runs that are not of another machine), done, failed, halted (by halving), best = { name, short, val,
+-- iter }, running = { "exp03 40%" }, compiling (a build, or nil), flops (that this sweep has done), flops_left, left
+-- (seconds at the speed of all runs so far, or nil) }.
 function progress.totals(plan_json)
-  local t = { done = 0, failed = 0, flops = 0, flops_left = 0, running = {} }
+  local t = { count = 0, done = 0, failed = 0, halted = 0, flops = 0, flops_left = 0, running = {} }
   local flops, seconds, seen = 0, 0, {}
-  for _, run in ipairs(plan_json.runs) do
+  for _, run in ipairs(progress.own(plan_json)) do
     local m, status = results.metrics(run.folder), results.status(run.folder)
+    t.count = t.count + 1
     local ended = status and status.status ~= "stopped"
     if status and status.status == "done" then t.done = t.done + 1 end
+    if status and status.status == "halted" then t.halted = t.halted + 1 end
     if status and status.status == "failed" then t.failed = t.failed + 1 end
     if m.best and (not t.best or m.best.val < t.best.val) then
       t.best = { name = run.name, short = short(run), val = m.best.val, iter = m.best.iter }

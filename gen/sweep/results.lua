@@ -48,15 +48,30 @@ function results.num_steps(folder)
   return math.type(steps) == "integer" and steps >= 0 and steps or nil
 end
 
--- status.json: { status = "done" | "failed" | "stopped", code, line }, or nil if a run has not ended.
+-- status.json: { status = "done" | "failed" | "stopped" | "halted", code, line }, or nil if a run has not ended; one
+-- that is halted was stopped by halving.
 function results.status(folder)
   local text = files.read(folder .. "/status.json")
   local ok, status = pcall(dkjson.decode, text or "")
   if not ok or type(status) ~= "table" then return nil end
-  local known = status.status == "done" or status.status == "failed" or status.status == "stopped"
+  local known = status.status == "done" or status.status == "failed" or status.status == "stopped" or
+    status.status == "halted"
   local code = math.type(status.code) == "integer" and status.code >= 0 and status.code < 256
   local line = status.line == nil or type(status.line) == "string" and not status.line:find("[%c\127]")
   return known and code and line and status or nil
+end
+
+local function exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+-- The output of a run's build, if it ended without a build; else nil.
+function results.does_not_build(plan_json, run)
+  local build = run.build:match("^build/(.*)/[^/]*$")
+  local mark = ("out/sweeps/%s/builds/%s"):format(plan_json.sweep, build)
+  return exists(mark .. ".txt") and not exists(mark .. ".ok") and mark .. ".txt" or nil
 end
 
 -- The last line of a log, for a message.

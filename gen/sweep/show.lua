@@ -83,7 +83,9 @@ end
 
 -- The table's last column: what a run still has to do.
 local function standing(run)
+  if run.elsewhere then return "elsewhere" end
   if run.finished then return "done" end
+  if run.halted then return "stopped: " .. run.halted end
   if run.left_from > run.first then return ("resumes at %s"):format(show.count(run.left_from)) end
   return run.from and "after " .. run.from.name:match("^exp%d+") or ""
 end
@@ -114,22 +116,37 @@ function show.plan(p, jobs, threads)
     if i <= MOST_SKIPPED then print(("skipped: %s: %s"):format(item.name, item.why)) end
   end
   if #p.skipped > MOST_SKIPPED then print(("skipped: %d more"):format(#p.skipped - MOST_SKIPPED)) end
-  if p.finished > 0 then print(("done already: %d of %d runs"):format(p.finished, #p.runs)) end
+  if p.shard then
+    local shapes, trainings, count = {}, {}, { 0, 0 }
+    for _, run in ipairs(p.own) do
+      if not shapes[run.shape] then shapes[run.shape], count[1] = true, count[1] + 1 end
+      if not trainings[run.training] then trainings[run.training], count[2] = true, count[2] + 1 end
+    end
+    print(("shard %d/%d: %s, %s, %s; all else is of other machines"):format(p.shard.index, p.shard.count,
+      plural(#p.own, "run", "runs"), plural(count[2], "training", "trainings"), plural(count[1], "shape", "shapes")))
+  end
+  if p.halving then
+    local words = {}
+    for i, at in ipairs(p.halving.rungs) do words[i] = show.count(at) end
+    print(("halving: of the trainings the better %s goes on at %s"):format(file.text(p.halving.keep),
+      table.concat(words, ", ")))
+  end
+  if p.finished > 0 then print(("done already: %d of %d runs"):format(p.finished, #p.own)) end
   print(("work: %s%s"):format(scaled(p.left_flops, "FLOP"), p.left_flops < p.flops and
     (" of %s are left"):format(scaled(p.flops, "FLOP")) or ""))
-  if p.finished < #p.runs then
+  if p.finished < #p.own then
     local budgets = 0
-    for _, run in ipairs(p.runs) do if run.config.max_seconds > 0 then budgets = budgets + 1 end end
+    for _, run in ipairs(p.own) do if run.config.max_seconds > 0 then budgets = budgets + 1 end end
     if budgets > 0 then
       print(("budgets: max_seconds ends %d of %d runs, by seconds of this machine, which runs at the same time share")
-        :format(budgets, #p.runs))
+        :format(budgets, #p.own))
     end
     print(("time: %s, %s at a time with %s each, %s"):format(p.rate and "about " .. show.time(p.left_seconds) or
       "not known before something was trained", plural(jobs, "run", "runs"), plural(threads, "thread", "threads"),
       p.rate and ("at %s (%s)"):format(scaled(p.rate, "FLOP/s"), p.rate_from) or "no figure of this device"))
   end
   local available = p.backend == "cpu" and cost.memory_available() or nil
-  print(("memory: %s for %s%s"):format(bytes(p.memory), plural(math.min(jobs, #p.runs), "run", "runs"), available and
+  print(("memory: %s for %s%s"):format(bytes(p.memory), plural(math.min(jobs, #p.own), "run", "runs"), available and
     (" at a time, of %s available%s"):format(bytes(available), p.memory > available and
     "; that is not enough: take a smaller JOBS" or "") or ""))
   local free = cost.disk_available()
@@ -143,7 +160,7 @@ end
 -- "12 of 32 done, best 4.7123 at 900 by exp03-…, 1h20m to go"
 local function summary(plan_json)
   local t = progress.totals(plan_json)
-  local words = { ("%d of %d runs done"):format(t.done, #plan_json.runs) }
+  local words = { ("%d of %d runs done"):format(t.done, t.count) }
   if t.failed > 0 then words[#words + 1] = t.failed .. " failed" end
   if t.best then
     words[#words + 1] = ("best so far %s at %s, %s"):format(loss(t.best.val), show.count(t.best.iter), t.best.name)
@@ -153,6 +170,8 @@ local function summary(plan_json)
 end
 
 local clear = os.getenv("SWEEP_LIVE") == "1" and "\r\27[K" or ""
+
+function show.line(text) print(clear .. text) end
 
 -- A run has ended.
 function show.finish(plan_json, run, status)
@@ -175,7 +194,8 @@ function show.progress(plan_json, folder, since)
   local t, now, path = progress.totals(plan_json), os.time(), folder .. "/progress.txt"
   local marks, rate = progress.recent(files.read(path), now, t.flops)
   files.write(path, marks)
-  local parts = { ("%d of %d done"):format(t.done, #plan_json.runs) }
+  local parts = { ("%d of %d done"):format(t.done, t.count) }
+  if t.halted > 0 then parts[1] = ("%s, %d stopped"):format(parts[1], t.halted) end
   if t.failed > 0 then parts[#parts + 1] = t.failed .. " failed" end
   local left = rate and t.flops_left / rate or t.left
   if left and t.flops_left > 0 then parts[#parts + 1] = show.time(left) .. " to go" end
@@ -191,14 +211,8 @@ end
 
 -- Why a run has no status: the build or the run that it waited for.
 local function reason(plan_json, run, by_name)
-  local build = run.build:match("^build/(.*)/[^/]*$")
-  local mark = ("out/sweeps/%s/builds/%s"):format(plan_json.sweep, build)
-  local function there(path)
-    local f = io.open(path, "rb")
-    if f then f:close() end
-    return f ~= nil
-  end
-  if there(mark .. ".txt") and not there(mark .. ".ok") then return "does not build: see " .. mark .. ".txt" end
+  local output = results.does_not_build(plan_json, run)
+  if output then return "does not build: see " .. output end
   local before = run.continues and by_name[run.continues]
   local status = before and results.status(before.folder)
   if status and status.status == "failed" then return ("continues %s, which failed"):format(before.name) end
@@ -206,10 +220,10 @@ end
 
 -- Prints the table, best validation loss first, then what failed. Returns the exit code.
 function show.table(plan_json, was_stopped)
-  local rows, failures, unfinished, by_name, code = {}, {}, {}, {}, 0
+  local rows, failures, unfinished, by_name, code, halted = {}, {}, {}, {}, 0, 0
   for _, run in ipairs(plan_json.runs) do by_name[run.name] = run end
-  local list = {}
-  for i, run in ipairs(plan_json.runs) do
+  local list, own = {}, progress.own(plan_json)
+  for i, run in ipairs(own) do
     list[i] = { run = run, index = i, m = results.metrics(run.folder), status = results.status(run.folder) }
   end
   table.sort(list, function(a, b)
@@ -221,7 +235,9 @@ function show.table(plan_json, was_stopped)
     local run, m = item.run, item.m
     local last = m.evaluations[#m.evaluations] or {}
     local how = item.status and item.status.status or "unfinished"
-    if how ~= "done" then
+    if how == "halted" then
+      how, halted = "stopped: " .. (item.status.line or "by halving"), halted + 1
+    elseif how ~= "done" then
       local why = item.status and item.status.status == "failed" and ("code %d: %s"):format(item.status.code,
         item.status.line or "its log is empty") or not item.status and reason(plan_json, run, by_name)
       if why then
@@ -251,16 +267,23 @@ function show.table(plan_json, was_stopped)
   print("")
   table.sort(failures, function(a, b) return a[1] < b[1] end)
   for _, failure in ipairs(failures) do print(failure[2]) end
-  local done = #plan_json.runs - #failures - #unfinished
+  local done = #own - #failures - #unfinished - halted
   local folder = "out/sweeps/" .. plan_json.sweep
   if #unfinished > 0 then
     print(("%s: %d of %d runs are done; the same command resumes what is left"):format(
-      was_stopped and "stopped" or "ended", done, #plan_json.runs))
+      was_stopped and "stopped" or "ended", done, #own))
     return 75
   end
-  print(("%d of %d runs are done%s; runs in %s"):format(done, #plan_json.runs, #failures > 0 and
+  print(("%d of %d runs%s are done%s%s; runs in %s"):format(done, #own,
+    plan_json.shard and " of shard " .. plan_json.shard or "", halted > 0 and
+    (", %d stopped by halving"):format(halted) or "", #failures > 0 and
     (", %d failed, and the same command tries them again"):format(#failures) or "", folder))
-  if #failures == 0 then print(("next: make report SWEEP=%s"):format(plan_json.sweep)) end
+  if halted > 0 then
+    print(("a run that was stopped goes on with: make sweep SWEEP=%s CONTINUE=exp01"):format(plan_json.sweep))
+  end
+  if #failures == 0 and plan_json.shard then
+    print(("next: copy %s of each machine here, and make report RUNS=\"COPY1 COPY2\""):format(folder))
+  elseif #failures == 0 then print(("next: make report SWEEP=%s"):format(plan_json.sweep)) end
   return code
 end
 

@@ -1,15 +1,22 @@
 #!/bin/sh
 # step.sh: one run of a sweep: trains or resumes it, and writes its samples. sweep.mk calls it.
 #
-#     gen/sweep/step.sh SWEEP_FOLDER RUN BUILD FROM THREADS TRAINER_FLAG ...
+#     gen/sweep/step.sh SWEEP_FOLDER RUN BUILD FROM THREADS TO TRAINER_FLAG ...
 #
-# FROM is the folder of a finished run that is the beginning of this one, or -. The trainer's output goes to
-# log.txt. Exit code 0 if the run is trained, so that runs which continue it can start; else the trainer's.
+# FROM is the folder of a finished run that is the beginning of this one, or -. TO is -, or with halving the iteration
+# to which the run is trained for now, or end. The trainer's output goes to log.txt. Exit code 0 if the run is
+# trained, so that runs which continue it can start; else the trainer's. With halving a run that has failed, or that
+# was stopped at an earlier rung, gives 0 too: the others go on.
 set -u
-sweep=$1 name=$2 build=$3 from=$4 threads=$5
-shift 5
+sweep=$1 name=$2 build=$3 from=$4 threads=$5 to=$6
+shift 6
 run=$sweep/$name
 log=$run/log.txt
+is() { grep -q "\"status\":\"$1\"" "$2/status.json" 2>/dev/null; }
+if [ "$to" != - ]; then
+    ! is halted "$run" || exit 0
+    [ -f "$run/state.safetensors" ] || [ "$from" = - ] || is 'done' "$from" || exit 0
+fi
 rm -f "$run/status.json"
 
 # A stop is passed on to the trainer, which saves its state and exits 75.
@@ -72,8 +79,13 @@ attend "$build/train" --out_dir="$run" --init_from=auto --threads="$threads" "$@
 code=$?
 if [ $code != 0 ]; then
     finish $code
+    [ "$to" = - ] || [ $code = 75 ] || exit 0
     exit $code
 fi
+case $to in
+    - | end) ;;
+    *) exit 0 ;;
+esac
 
 # Text by the final weights and by the best ones. A prompt that is a line's end alone is the sampler's default, so it
 # is not given: a vocabulary may lack it.

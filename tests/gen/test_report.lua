@@ -229,6 +229,39 @@ check.test("folders of sweeps, and patterns", function()
   check.equal(files.read(root .. "/bad"), nil)
 end)
 
+check.test("copies of one sweep are one page, with the machines side by side", function()
+  local function copy(name, lacks, hardware)
+    local folder = ("%s/%s"):format(root, name)
+    assert(os.execute(("cp -R %s/out/sweeps/shared %s && rm -r %s/%s"):format(root, folder, folder, lacks)))
+    for _, of in ipairs({ "exp01-nh2", "exp02-nh4", "exp03-nh8" }) do
+      local path = ("%s/%s/run.json"):format(folder, of)
+      local about = files.read(path)
+      if about then files.write(path, (about:gsub("a made%-up processor, 2 threads", hardware .. ", 2 threads"))) end
+    end
+  end
+  fixture.sweep(root, "shared", "grid", { { key = "n_head", values = { 2, 4, 8 } } }, { 1 })
+  copy("one", "exp03-nh8", "a small processor")
+  copy("two", "exp01-nh2", "a large processor")
+  -- The one that came further is taken.
+  local path = root .. "/one/exp02-nh4/metrics.jsonl"
+  files.write(path, files.read(path):sub(1, 5000):gsub("[^\n]*$", ""))
+  local output, ok = report("--live one two")
+  if not ok then error(output, 0) end
+  check.equal(names_in("out/reports/shared.html"), "exp01-nh2 exp02-nh4 exp03-nh8")
+  local data = files.read(root .. "/out/reports/shared.html"):match('id="data">(.-)</script>')
+  for _, said in ipairs({ '"machines":{"list":[{"best":', '"name":"one"', '"hardware":"a small processor"',
+    '"name":"two"', '"run":"exp02-nh4"' }) do
+    if not data:find(said, 1, true) then error("not said: " .. said) end
+  end
+  if not data:find('"status":"finished"') or data:find('"status":"at ') then error("the shorter copy is shown") end
+  -- Other settings under the same names are another plan: then they are any runs.
+  local plan_text = files.read(root .. "/two/plan.json")
+  files.write(root .. "/two/plan.json", (plan_text:gsub('"n_head":8', '"n_head":16')))
+  output, ok = report("--live --out out/d.html one two")
+  if not ok then error(output, 0) end
+  check.equal(names_in("out/d.html"), "exp01-nh2 exp03-nh8 one/exp02-nh4 two/exp02-nh4")
+end)
+
 check.test("each prompt has its own page", function()
   local names = {}
   for i, start in ipairs({ "First Citizen:", "First Citizen.", "" }) do
