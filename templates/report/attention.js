@@ -13,12 +13,16 @@ function cell_size(n) {
 
 function open_map(item) {
   const n = item.map.tokens.length, canvas = el('canvas');
-  by_id('large-map').replaceChildren(el('b', {}, item.title), canvas);
+  const said = el('p', { class: 'words', role: 'status' }, 'Arrow keys go from cell to cell.');
+  Object.entries({ tabindex: 0, role: 'img', 'aria-label': 'attention of ' + item.title }).forEach(([key, value]) => canvas.setAttribute(key, value));
+  canvas.addEventListener('keydown', walk_cells(canvas, item.map, said));
+  by_id('large-map').replaceChildren(el('b', {}, item.title), canvas, said);
   draw_map(canvas, item.map, Math.max(8, Math.min(36, Math.floor(Math.min(innerWidth * 0.9 - 80, innerHeight * 0.8 - 80) / n))));
   tip_over(canvas, item.map);
   by_id('large').item = item;
   by_id('large').append(tip); // above the dialog
   by_id('large').showModal();
+  canvas.focus();
 }
 
 function save_map(item) {
@@ -42,8 +46,9 @@ function add_map(parent, caption, title, map) {
     draw_map(canvas, map, cell_size(map.tokens.length));
     item.drawn = true;
   };
-  item.figure = el('figure', { click: () => open_map(item) }, el('figcaption', {}, el('b', {}, caption),
-    el('button', { type: 'button', title: 'Save this map as PNG', click: event => { event.stopPropagation(); save_map(item); } }, 'PNG')), canvas);
+  item.figure = el('figure', { click: () => open_map(item) }, el('figcaption', {},
+    el('button', { type: 'button', class: 'name', 'aria-label': 'Enlarge ' + title }, caption),
+    el('button', { type: 'button', 'aria-label': `Save ${title} as PNG`, title: 'Save this map as PNG', click: event => { event.stopPropagation(); save_map(item); } }, 'PNG')), canvas);
   item.figure.map = item;
   tip_over(canvas, map);
   parent.append(item.figure);

@@ -57,6 +57,23 @@ function make_check(label, checked, changed) {
   return el('label', {}, box, ' ' + label);
 }
 
+// What tells a run from the others of a list: the settings that differ among them; from the baseline, where one setting
+// at a time is changed; and the seed. Where that is long it is the name, whose settings are short, without its number.
+const LONGEST_LABEL = 26;
+
+function label_of(index, list) {
+  const run = runs[index], all = list.map(i => runs[i]);
+  const differs = f => all.some(other => setting(other, f.key) !== setting(run, f.key));
+  let keys = D.factors.map(f => f.key).filter(key => differs({ key }));
+  if (D.kind !== 'grid' && baseline) keys = keys.filter(key => setting(run, key) !== setting(baseline, key));
+  const words = keys.filter(key => setting(run, key) !== undefined).map(key => `${key}=${value_text(setting(run, key))}`);
+  if (D.kind !== 'grid' && run === baseline) words.push('baseline');
+  if (D.several_seeds && all.some(other => other.seed !== run.seed)) words.push('seed ' + run.seed);
+  if (words.length > 0 && words.join(' ').length <= LONGEST_LABEL) return words.join(' ');
+  return D.sweep ? run.name.replace(/^exp\d+-/, '') : run.name;
+}
+
+const shortened = (text, most) => (text.length > most ? text.slice(0, most - 1) + '…' : text);
 const run_choices = list => list.map(i => [i, runs[i].name]);
 const all_indexes = runs.map((_, i) => i);
 

@@ -64,6 +64,27 @@ function draw_map(canvas, map, size) {
   canvas.cells = { left, top, size, n };
 }
 
+const cell_words = (map, t, s) => `${visible(map.tokens[t])} (${t + 1}) looks at ${visible(map.tokens[s])} (${s + 1}): ${weight_at(map, t, s).toFixed(3)}`;
+
+// A listener that moves a frame over a map's cells by the arrow keys, and says in `said` what is there.
+function walk_cells(canvas, map, said) {
+  let at = null;
+  const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
+  return event => {
+    const move = moves[event.key];
+    if (!move) return;
+    event.preventDefault();
+    const g = canvas.cells, c = canvas.getContext('2d'), last = g.n - 1;
+    if (at) draw_map(canvas, map, g.size);
+    const t = at ? Math.max(0, Math.min(last, at[0] + move[0])) : last;
+    at = [t, at ? Math.max(0, Math.min(t, at[1] + move[1])) : 0];
+    c.strokeStyle = theme.colours().lines[1];
+    c.lineWidth = 2;
+    c.strokeRect(g.left + at[1] * g.size, g.top + at[0] * g.size, g.size, g.size);
+    said.textContent = cell_words(map, at[0], at[1]);
+  };
+}
+
 const tip = el('div', { class: 'tip', hidden: true });
 document.body.append(tip);
 
@@ -74,7 +95,7 @@ function tip_over(canvas, map) {
     const s = Math.floor((event.offsetX / shrink - g.left) / g.size), t = Math.floor((event.offsetY / shrink - g.top) / g.size);
     tip.hidden = !(t >= 0 && t < g.n && s >= 0 && s <= t);
     if (tip.hidden) return;
-    tip.textContent = `${visible(map.tokens[t])} (${t + 1}) looks at ${visible(map.tokens[s])} (${s + 1}): ${weight_at(map, t, s).toFixed(3)}`;
+    tip.textContent = cell_words(map, t, s);
     const x = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8);
     tip.style.left = Math.max(4, x) + 'px';
     tip.style.top = event.clientY + 18 + 'px';

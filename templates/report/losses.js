@@ -24,7 +24,7 @@ if (sized.length > 1) {
       data: { datasets: [{
         label: 'runs', data: list.map(run => ({ x: run[size_look.key], y: y(run) })), backgroundColor: colours, borderColor: theme.colours().page,
         pointRadius: list.map(run => (run === baseline ? 6 : 5)), pointStyle: list.map(run => (run === baseline ? 'rect' : 'circle')),
-        names: list.map(run => run.short),
+        names: list.map(run => shortened(label_of(runs.indexOf(run), sized), 40)),
       }] },
       options: {
         parsing: false,
@@ -51,6 +51,15 @@ if (sized.length > 1) {
 // ---- bars ---------------------------------------------------------------------------------------
 
 const barred = all_indexes.filter(i => runs[i].final && (runs[i].rank || runs.length === 1));
+// Where an axis of bars starts: at 0, or, where the differences are small beside the values, below the least one by a
+// quarter of them.
+function bar_start(values) {
+  const low = Math.min(...values), room = Math.max(...values) - low;
+  if (!(room > 0) || low < 2 * room) return 0;
+  const step = 10 ** Math.floor(Math.log10(room));
+  return +(Math.floor((low - room / 4) / step) * step).toPrecision(6);
+}
+
 const bar_look = { at: 'final', sort: 'rank' };
 
 by_id('bars').hidden = barred.length === 0;
@@ -64,20 +73,20 @@ if (barred.length) {
       label: which, data: list.map(i => of(runs[i], which)), backgroundColor: theme.line(n), barPercentage: 0.95, categoryPercentage: 0.78,
       values: list.map(i => { const v = of(runs[i], which); return v === null ? 'none' : v.toFixed(4); }),
     });
-    const colours = theme.colours();
+    const colours = theme.colours(), start = bar_start(list.flatMap(i => [of(runs[i], 'train'), of(runs[i], 'val')]).filter(is_number));
     return {
       type: 'bar',
-      data: { labels: list.map(i => runs[i].name), datasets: [set('train', 1), set('val', 0)] },
+      data: { broken: start > 0, labels: list.map(i => runs[i].name), datasets: [set('train', 1), set('val', 0)] },
       options: {
         indexAxis: 'y',
         layout: { padding: { right: 52 } },
         interaction: { mode: 'nearest', axis: 'y', intersect: false },
         plugins: { tooltip: { callbacks: { label: item => `${item.dataset.label} ${item.parsed.x.toFixed(4)}` } } },
         scales: {
-          x: Object.assign(loss_axis('loss'), { beginAtZero: true }),
+          x: Object.assign(loss_axis(start > 0 ? `loss, from ${formats.plain(start)} on` : 'loss'), { min: start }),
           y: axis('', { ticks: { color: colours.soft, autoSkip: false, font: { size: 11 }, callback(v) {
-            const run = runs[list[v]], text = narrow ? run.short : run.name;
-            return (text.length > 44 ? text.slice(0, 43) + '…' : text) + (run === baseline ? ' *' : '');
+            const text = narrow ? label_of(list[v], list) : runs[list[v]].name;
+            return shortened(text, narrow ? 20 : 44) + (runs[list[v]] === baseline ? ' *' : '');
           } } }),
         },
       },

@@ -56,6 +56,26 @@ Chart.register({
   },
 });
 
+// data.broken: the axis of horizontal bars does not start at 0; each bar is cut near its start.
+Chart.register({
+  id: 'broken',
+  afterDatasetsDraw(chart) {
+    if (!chart.data.broken) return;
+    const c = chart.ctx, left = chart.chartArea.left;
+    c.save();
+    c.strokeStyle = theme.colours().page;
+    c.lineWidth = 3;
+    chart.data.datasets.forEach((set, i) => chart.getDatasetMeta(i).data.forEach((bar, j) => {
+      if (set.data[j] === null) return;
+      c.beginPath();
+      c.moveTo(left + 6, bar.y + bar.height / 2 + 1);
+      c.lineTo(left + 12, bar.y - bar.height / 2 - 1);
+      c.stroke();
+    }));
+    c.restore();
+  },
+});
+
 // dataset.values: text at the end of each horizontal bar.
 Chart.register({
   id: 'values',

@@ -28,6 +28,11 @@ addEventListener('load', () => setTimeout(() => {
 
   try {
     check(R, 'the page’s scripts did not come to their end');
+    // Before anything is drawn, as a reader opens it.
+    check(document.documentElement.scrollWidth <= innerWidth + 1, `before figures are drawn the page is ${document.documentElement.scrollWidth} wide`);
+    for (const node of document.querySelectorAll('canvas')) {
+      if (visible(node)) check(node.getBoundingClientRect().right <= innerWidth + 1, 'a canvas sticks out before it is drawn');
+    }
     R.draw_all();
     for (const figure of R.charts) {
       if (!visible(figure.canvas)) { check(false, `${figure.title}: is hidden`); continue; }
@@ -167,9 +172,36 @@ addEventListener('load', () => setTimeout(() => {
       }
     }
 
+    // Bars show differences: the axis starts near the least value, and the cut is said.
+    const bars = R.charts.find(f => f.title === 'train and val loss');
+    if (visible(bars && bars.canvas)) {
+      const values = bars.chart.data.datasets.flatMap(set => set.data).filter(v => v !== null);
+      const low = Math.min(...values), room = Math.max(...values) - low, { min, options } = bars.chart.scales.x;
+      check(min <= low, 'a bar begins outside its axis');
+      if (low > 3 * room && room > 0) check(min > low - 3 * room, 'bars do not show their differences');
+      check((min > 0) === Boolean(bars.chart.data.broken) && (min === 0 || options.title.text.includes('from')), 'a cut axis is not said');
+    }
+
+    // Points are named by what differs, and by names that tell them apart.
+    const scatter = R.charts.find(f => f.title === 'parameters and validation loss');
+    if (visible(scatter && scatter.canvas) && R.D.sweep) {
+      const { names } = scatter.chart.data.datasets[0];
+      check(names.every(name => !/^exp\d+$/.test(name)), 'a point is named by a number');
+      check(new Set(names).size === names.length, `two points have one name: ${names.join(', ')}`);
+    }
+
+    // Each map can be reached by the keyboard.
+    for (const item of R.maps) check(item.figure.querySelector('button[aria-label^=Enlarge]'), `${item.title}: cannot be focused`);
+
     // A map enlarged.
     if (R.maps.length) {
       R.maps[0].figure.click();
+      check(document.activeElement === one('#large canvas'), 'the enlarged map has not the focus');
+      const press = key => one('#large canvas').dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true }));
+      press('ArrowUp');
+      const cell = one('#large [role=status]').textContent;
+      press('ArrowUp');
+      check(/looks at .*: [01]\.\d/.test(cell) && one('#large [role=status]').textContent !== cell, 'arrow keys say no cells');
       check(one('#large').open && painted(one('#large canvas'), { x: 0, y: 0, w: 400, h: 400 }) > 200, 'a map is not enlarged');
       one('#large-close').click();
       check(!one('#large').open, 'the enlarged map stays');
