@@ -111,8 +111,8 @@ end
 local function family_of(stated, path)
   if stated.model_type == "gpt2" then return gpt2 end
   if llama.families[stated.model_type] then return llama end
-  problem.fail(problem.DATA, path, "is of model_type %s; gpt2, llama, qwen2, qwen3 and arcee are what can be read",
-    tostring(stated.model_type))
+  problem.fail(problem.DATA, path, "is of model_type %s; gpt2, llama, qwen2, qwen3, arcee and nanochat are what can " ..
+    "be read", tostring(stated.model_type))
 end
 
 local function main()

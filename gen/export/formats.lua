@@ -7,7 +7,8 @@
 --   place    the path where its file or folder is put, of the run's folder, the run's name and the type
 --   lacks    { key, value, why }: a config with this value is refused; { key, OTHER, why }: with any value but the one
 --            that a file without the key means; { key, function, why }: if the function of the config says so
---   llama    the same of a config whose tensors have Hugging Face's names (tensor_names); without it they are refused
+--   llama    the same of a config whose tensors have Hugging Face's names (tensor_names), and nanochat, its NanoChat's;
+--            without them they are refused
 --   notes    { key, value, line }: with this value the line is printed
 --   text     true: whoever reads it makes text of it, so that a tokenizer is missed
 local problem = require "gen.config.problem"
@@ -67,7 +68,6 @@ local GGUF_NOTES = { { "activation", "gelu_erf", "llama.cpp computes GELU by tan
 -- keys are Qwen3's, biases of q, k and v alone Qwen2's, relu2 without a gate Arcee's.
 local function of_qwen(c) return c.qk_norm ~= "none" or c.qkv_bias and not c.has_attn_bias end
 local LLAMA_LACKS = {
-  { "tensor_names", "nanochat", "it is exported for no program yet" },
   { "norm_gain", false, "a Llama's norms have gains" },
   { "norm", "layernorm", "a Llama's norms are rmsnorms" },
   { "embd_norm", OTHER, "a Llama's embedding is not normed" },
@@ -95,15 +95,37 @@ local LLAMA_GGUF_LACKS = table.move(LLAMA_LACKS, 1, #LLAMA_LACKS, 3, {
   { "activation", "geglu", "llama.cpp computes swiglu in a Llama" },
 })
 
+local function is_not(key, value) return function(c) return c[key] ~= value end end
+
+local NANOCHAT_LACKS = {
+  { "norm", "layernorm", "a NanoChat's norms are rmsnorms" },
+  { "norm_gain", true, "a NanoChat's norms have no gains" },
+  { "embd_norm", false, "a NanoChat norms its embedding" },
+  { "attn_scale", "embd", "a NanoChat divides scores by the root of the head size" },
+  { "lm_head_bias", true, "a NanoChat's head has no bias" },
+  { "attn_softcap", OTHER, "a NanoChat's scores are not capped" },
+  { "window", OTHER, "each layer of a NanoChat sees all tokens before" },
+  { "pos", is_not("pos", "rope"), "a NanoChat's positions are rotary" },
+  { "rope_sign", 1, "a NanoChat turns by minus theta" },
+  { "qk_norm", is_not("qk_norm", "plain"), "a NanoChat norms queries and keys, without gains" },
+  { "qk_norm_at", "before", "a NanoChat turns before it norms" },
+  { "qkv_bias", function(c) return c.qkv_bias ~= c.has_attn_bias end,
+    "a NanoChat has biases of attention's both products, or of none" },
+  { "mlp_bias", function(c) return c.has_mlp_bias end, "a NanoChat's feed-forward layers have no biases" },
+  { "activation", is_not("activation", "relu2"), "a NanoChat computes relu2" },
+}
+local NO_NANOCHAT = { { "tensor_names", "nanochat", "llama.cpp has no architecture of NanoChat's" } }
+
 local formats = {}
 
 formats.list = {
   { name = "hf", what = "a folder for Hugging Face's transformers", text = true, types = FLOATS, notes = {},
-    lacks = GPT2_LACKS, llama = LLAMA_LACKS, place = function(folder) return folder .. "/hf" end },
+    lacks = GPT2_LACKS, llama = LLAMA_LACKS, nanochat = NANOCHAT_LACKS,
+    place = function(folder) return folder .. "/hf" end },
   { name = "llmc", what = "llm.c's weights", types = { "float32", "bfloat16" }, lacks = LLMC_LACKS, notes = LLMC_NOTES,
     place = function(folder, run, type) return ("%s/%s-%s.bin"):format(folder, run, type) end },
   { name = "gguf", what = "a GGUF file, for llama.cpp", types = { "float32", "bfloat16", "float16", "q8_0" },
-    notes = GGUF_NOTES, lacks = GGUF_LACKS, llama = LLAMA_GGUF_LACKS,
+    notes = GGUF_NOTES, lacks = GGUF_LACKS, llama = LLAMA_GGUF_LACKS, nanochat = NO_NANOCHAT,
     place = function(folder, run, type) return ("%s/%s-%s.gguf"):format(folder, run, type) end },
   { name = "safetensors", what = "a safetensors file with the checkpoint's names", types = FLOATS, lacks = {},
     notes = {},
@@ -134,7 +156,7 @@ end
 
 -- Refuses a config that the format cannot express, by { code, message }. Returns the lines to print about it.
 function formats.check(format, c, path)
-  for _, lack in ipairs(c.tensor_names ~= "nanogpt" and format.llama or format.lacks) do
+  for _, lack in ipairs(format[c.tensor_names] or format.lacks) do
     local name, value = lack[1], c[lack[1]]
     local lacks = value == lack[2]
     if lack[2] == OTHER then lacks = not schema.is_absent(schema.key(name), value) end

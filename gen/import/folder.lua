@@ -86,7 +86,7 @@ function folder.find(path)
   return { config = there(own .. "/config.json"), weights = weights, tokenizer = tokenizer_in(own) }
 end
 
--- Reads config.json, a table. Raises { code, message }.
+-- Reads config.json, a table; `nulls` in it has the names of its members that are null. Raises { code, message }.
 function folder.read_config(path)
   local file = io.open(path, "rb")
   if not file then problem.fail(problem.MISSING, path, "cannot be opened") end
@@ -98,6 +98,10 @@ function folder.read_config(path)
   local ok, config, rest = pcall(dkjson.decode, text)
   if not ok or type(config) ~= "table" or text:find("%S", rest) then
     problem.fail(problem.DATA, path, "is not a JSON object; a model's config.json is wanted")
+  end
+  config.nulls = {}
+  for name, value in pairs(dkjson.decode(text, 1, dkjson.null)) do
+    if value == dkjson.null then config.nulls[name] = true end
   end
   return config
 end

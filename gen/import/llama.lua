@@ -1,6 +1,6 @@
--- llama: the config.json of Hugging Face's Llama, Qwen2, Qwen3 and Arcee as our keys, as transformers 4 and 5 write it.
--- Variants that we do not have are refused by name; keys that do not change the function are left out. Depends on
--- config and sizes.
+-- llama: the config.json of Hugging Face's Llama, Qwen2, Qwen3, Arcee and NanoChat as our keys, as transformers 4 and 5
+-- write it. Variants that we do not have are refused by name; keys that do not change the function are left out.
+-- Depends on config and sizes.
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
 local sizes = require "gen.import.sizes"
@@ -14,12 +14,17 @@ local SIZES = {
   { "vocab_size", "vocab_size" }, { "intermediate_size", "n_ff" },
 }
 
--- What the families always are: their activation by their names, and whether q, k and v alone have biases, or none may.
+-- What the families always are: their activation by their names, whether q, k and v alone have biases, or none may,
+-- keys of ours that config.json does not state, and the cap of logits where it is left out.
 local FAMILIES = {
   llama = { activations = { silu = "swiglu", swish = "swiglu", gelu = "geglu" }, act = "silu", biases = true },
   qwen2 = { activations = { silu = "swiglu", swish = "swiglu" }, act = "silu", qkv = true },
-  qwen3 = { activations = { silu = "swiglu", swish = "swiglu" }, act = "silu", biases = true, qk_norm = "gain" },
+  qwen3 = { activations = { silu = "swiglu", swish = "swiglu" }, act = "silu", biases = true,
+    always = { { "qk_norm", "gain" } } },
   arcee = { activations = { relu2 = "relu2" }, act = "relu2", biases = true },
+  nanochat = { activations = { relu2 = "relu2" }, act = "relu2", biases = true, names = "nanochat", softcap = 15,
+    always = { { "norm_gain", false }, { "embd_norm", true }, { "rope_sign", -1 }, { "qk_norm", "plain" },
+      { "qk_norm_at", "after" } } },
 }
 
 -- Values that a key must have if it is stated, and why.
@@ -51,6 +56,10 @@ local function add_rope(add, config, path)
   local rope = config.rope_parameters
   if type(rope) ~= "table" then rope = type(config.rope_scaling) == "table" and config.rope_scaling or {} end
   local theta = rope.rope_theta or config.rope_theta or 10000
+  if rope.partial_rotary_factor ~= nil and rope.partial_rotary_factor ~= 1 then
+    problem.fail(problem.DATA, path, "partial_rotary_factor is %s: positions turn whole heads here",
+      tostring(rope.partial_rotary_factor))
+  end
   add("pos", "rope")
   add("rope_theta", number(theta, path, "rope_theta", "rope_theta"))
   local kind = rope.rope_type or rope.type or "default"
@@ -97,6 +106,16 @@ local function add_biases(add, config, family)
   if family.biases and config.mlp_bias == true then add("mlp_bias", true) end
 end
 
+-- A cap that is null is off.
+local function add_softcap(add, config, path, softcap)
+  if not softcap or config.nulls and config.nulls.final_logit_softcapping then return end
+  local stated = config.final_logit_softcapping
+  if stated == 0 then
+    problem.fail(problem.DATA, path, "final_logit_softcapping is 0, by which no logit can be divided; null is off")
+  end
+  add("logit_softcap", number(stated == nil and softcap or stated, path, "final_logit_softcapping", "logit_softcap"))
+end
+
 -- The families by config.json's model_type.
 llama.families = FAMILIES
 
@@ -134,7 +153,8 @@ function llama.keys(config, path)
   add("norm", "rmsnorm")
   add("norm_eps", number(config.rms_norm_eps or 1e-6, path, "rms_norm_eps", "norm_eps"))
   add_rope(add, config, path)
-  if family.qk_norm then add("qk_norm", family.qk_norm) end
+  for _, own in ipairs(family.always or {}) do add(own[1], own[2]) end
+  add_softcap(add, config, path, family.softcap)
   local theirs = config.hidden_act or family.act
   if not family.activations[theirs] then
     problem.fail(problem.DATA, path, "hidden_act is %s; a %s has %s here", tostring(theirs), config.model_type,
@@ -142,7 +162,7 @@ function llama.keys(config, path)
   end
   add("activation", family.activations[theirs])
   add("tie_weights", config.tie_word_embeddings == true)
-  add("tensor_names", "llama")
+  add("tensor_names", family.names or "llama")
   if config.attention_dropout and config.attention_dropout ~= 0 then
     lines[#lines + 1] = ("attention_dropout = %s is left out: dropout is 0; SET=\"dropout=%s\" trains with it"):format(
       tostring(config.attention_dropout), tostring(config.attention_dropout))

@@ -103,6 +103,7 @@ static bool export_has_ending(const struct export_model *model, const char *end)
 
 const char *export_family(const struct export_model *model) {
     return !export_has_ending(model, "model.embed_tokens.weight") ? "gpt2"
+           : export_has_ending(model, ".mlp.fc1.weight")          ? "nanochat"
            : export_has_ending(model, ".q_norm.weight")           ? "qwen3"
            : !export_has_ending(model, ".gate_proj.weight")       ? "arcee"
            : export_has_ending(model, ".q_proj.bias") && !export_has_ending(model, ".o_proj.bias")

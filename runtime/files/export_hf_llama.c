@@ -1,6 +1,6 @@
-// export_hf_llama.c: what config.json says of a Llama, Qwen2, Qwen3 or Arcee. transformers 5 reads
-// rope_parameters and dtype, transformers 4 and llama.cpp's converter rope_theta, rope_scaling and
-// torch_dtype: all are there.
+// export_hf_llama.c: what config.json says of a Llama, Qwen2, Qwen3, Arcee or NanoChat.
+// transformers 5 reads rope_parameters and dtype, transformers 4 and llama.cpp's converter
+// rope_theta, rope_scaling and torch_dtype: all are there.
 #include "runtime/files/files.h"
 
 #include <math.h>
@@ -58,11 +58,25 @@ static void export_hf_rope(FILE *out, const struct export_model *model) {
     fputs("},\n", out);
 }
 
+// The cap of a NanoChat's logits, and that no token is padding: its config has others if it says
+// nothing.
+static void export_hf_nanochat(FILE *out, const struct export_model *model) {
+    const double cap = export_real_or(model, "logit_softcap", 0);
+    fputs("  ", out);
+    if (cap > 0) {
+        export_hf_real(out, "final_logit_softcapping", cap);
+    } else {
+        fputs("\"final_logit_softcapping\": null", out);
+    }
+    fputs(",\n  \"pad_token_id\": null,\n", out);
+}
+
 void export_hf_llama(FILE *out, const struct export_model *model) {
     static const char *const names[][2] = {{"llama", "LlamaForCausalLM"},
                                            {"qwen2", "Qwen2ForCausalLM"},
                                            {"qwen3", "Qwen3ForCausalLM"},
-                                           {"arcee", "ArceeForCausalLM"}};
+                                           {"arcee", "ArceeForCausalLM"},
+                                           {"nanochat", "NanoChatForCausalLM"}};
     const char *family = export_family(model), *class = names[0][1];
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         class = strcmp(names[i][0], family) ? class : names[i][1];
@@ -89,4 +103,7 @@ void export_hf_llama(FILE *out, const struct export_model *model) {
                                                        : "silu",
         export_epsilon(model), export_hf_truth(model, "qkv_bias"),
         export_hf_truth(model, "mlp_bias"));
+    if (!strcmp(family, "nanochat")) {
+        export_hf_nanochat(out, model);
+    }
 }

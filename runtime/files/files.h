@@ -325,8 +325,8 @@ double export_epsilon(const struct export_model *model);
 // The tensors without a tied head, and with zeros (data NULL) for the biases that a GPT-2 always
 // has and the model lacks, each behind its weight. The caller frees.
 struct tensor_out *export_gpt2_tensors(const struct export_model *model, int *count);
-// "gpt2", or, of the Llama family, "llama", "qwen2", "qwen3" or "arcee": the names that config.json
-// and GGUF have for what the layers are made of.
+// "gpt2", or, of the Llama family, "llama", "qwen2", "qwen3", "arcee" or "nanochat": the names that
+// config.json and GGUF have for what the layers are made of.
 const char *export_family(const struct export_model *model);
 
 // ---- export_hf_llama.c --------------------------------------------------------------------------

@@ -76,8 +76,7 @@ check.test("what none of the Llama family can be is refused by name", function()
     ["attn_bias=true qkv_bias=false"] = "attn_bias = true", ["qk_norm=gain qkv_bias=true"] = "qkv_bias = true",
     ["qk_norm=gain mlp_bias=true"] = "mlp_bias = true",
     ["qk_norm=gain activation=relu2"] = "activation = relu2: a Qwen",
-    ["activation=gelu_tanh"] = "activation = gelu_tanh: a Llama has a gate",
-    ["tensor_names=nanochat activation=relu2"] = "tensor_names = nanochat" }) do
+    ["activation=gelu_tanh"] = "activation = gelu_tanh: a Llama has a gate" }) do
     for _, name in ipairs({ "hf", "gguf" }) do
       check.raises(function() formats.check(formats.find(name, ""), llama(own), "x") end, 65, "x: " .. why)
     end
@@ -87,6 +86,36 @@ check.test("what none of the Llama family can be is refused by name", function()
     ["activation=geglu"] = "activation = geglu" }) do
     formats.check(formats.find("hf", ""), llama(own), "x")
     check.raises(function() formats.check(formats.find("gguf", ""), llama(own), "x") end, 65, "x: " .. why)
+  end
+end)
+
+-- A NanoChat, with the words of a case behind its own.
+local function nanochat(own)
+  return llama("tensor_names=nanochat activation=relu2 norm_gain=false embd_norm=true rope_sign=-1 qk_norm=plain " ..
+    "qk_norm_at=after logit_softcap=15 tie_weights=false " .. own)
+end
+
+check.test("a NanoChat goes into transformers' files; what it cannot be is refused by name", function()
+  local hf = formats.find("hf", "")
+  for _, own in ipairs({ "", "logit_softcap=0 tie_weights=true n_kv_head=2 head_size=6 rope_scaling=llama3",
+    "qkv_bias=true attn_bias=true" }) do
+    formats.check(hf, nanochat(own), "x")
+    formats.check(formats.find("safetensors", ""), nanochat(own), "x")
+    check.raises(function() formats.check(formats.find("llmc", ""), nanochat(own), "x") end, 65,
+      "x: tensor_names = nanochat: a GPT%-2's")
+    check.raises(function() formats.check(formats.find("gguf", ""), nanochat(own), "x") end, 65,
+      "x: tensor_names = nanochat: llama.cpp has no architecture of NanoChat's")
+  end
+  for own, why in pairs({ ["norm=layernorm norm_gain=true"] = "norm = layernorm",
+    ["norm_gain=true"] = "norm_gain = true", ["embd_norm=false"] = "embd_norm = false",
+    ["attn_scale=embd"] = "attn_scale = embd",
+    ["lm_head_bias=true"] = "lm_head_bias = true", ["attn_softcap=15"] = "attn_softcap = 15.0",
+    ["window=SL"] = "window = SL", ["pos=none"] = "pos = none", ["pos=learned"] = "pos = learned",
+    ["rope_sign=1"] = "rope_sign = 1", ["qk_norm=none"] = "qk_norm = none", ["qk_norm=gain"] = "qk_norm = gain",
+    ["qk_norm_at=before"] = "qk_norm_at = before", ["qkv_bias=true"] = "qkv_bias = true",
+    ["attn_bias=true"] = "qkv_bias = false", ["mlp_bias=true"] = "mlp_bias = true",
+    ["activation=swiglu"] = "activation = swiglu", ["activation=relu"] = "activation = relu" }) do
+    check.raises(function() formats.check(hf, nanochat(own), "x") end, 65, "x: " .. why .. ": .*a NanoChat")
   end
 end)
 

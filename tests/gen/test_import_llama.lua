@@ -2,6 +2,8 @@
 -- what a family always has, and what is refused by name.
 package.path = "./?.lua;" .. package.path
 local check = require "tests.gen.check"
+local files = require "gen.base.files"
+local folder = require "gen.import.folder"
 local llama = require "gen.import.llama"
 
 local function config(words)
@@ -63,6 +65,40 @@ check.test("the families' own parts", function()
   check.equal(keys({ hidden_act = "gelu", tie_word_embeddings = true }).activation, "geglu")
 end)
 
+check.test("a NanoChat's parts", function()
+  local function nanochat(words)
+    words.model_type, words.hidden_act = "nanochat", words.hidden_act or "relu2"
+    return keys(words)
+  end
+  local plain = nanochat({})
+  for name, value in pairs({ norm = "rmsnorm", norm_gain = false, embd_norm = true, pos = "rope", rope_sign = -1,
+    qk_norm = "plain", qk_norm_at = "after", activation = "relu2", logit_softcap = 15.0, tie_weights = false,
+    tensor_names = "nanochat" }) do
+    check.equal(plain[name], value, name)
+  end
+  check.equal(plain.qkv_bias, nil)
+  check.equal(nanochat({ final_logit_softcapping = 30 }).logit_softcap, 30.0)
+  check.equal(nanochat({ nulls = { final_logit_softcapping = true } }).logit_softcap, nil)
+  local biased = nanochat({ attention_bias = true, tie_word_embeddings = true })
+  check.equal(biased.qkv_bias and biased.attn_bias and biased.tie_weights, true)
+  for stated, why in pairs({ [0] = "is 0, by which", [-1] = "is %-1", ["15"] = "is 15", [false] = "is false" }) do
+    local function try() nanochat({ final_logit_softcapping = stated }) end
+    check.raises(try, 65, "x: final_logit_softcapping " .. why)
+  end
+  check.raises(function() nanochat({ hidden_act = "gelu" }) end, 65, "x: hidden_act is gelu; a nanochat has relu2 here")
+  check.equal(keys({ final_logit_softcapping = 30 }).logit_softcap, nil) -- a Llama's logits are not capped
+end)
+
+check.test("what is null is known by its name", function()
+  local path = os.tmpname()
+  files.write(path, '{"model_type": "nanochat", "final_logit_softcapping": null, "nulls": 1}')
+  local read = folder.read_config(path)
+  os.remove(path)
+  check.equal(read.final_logit_softcapping, nil)
+  check.equal(read.nulls.final_logit_softcapping, true)
+  check.equal(read.nulls.model_type, nil)
+end)
+
 check.test("a long context is cut at the import, which says so", function()
   local k, lines = keys({ max_position_embeddings = 8192 })
   check.equal(k.block_size, 1024)
@@ -88,6 +124,7 @@ check.test("what we lack is refused by name", function()
     { { num_attention_heads = 5 }, "num_attention_heads 5 does not divide hidden_size 48" },
     { { head_dim = 1.5 }, "head_dim is 1.5" },
     { { partial_rotary_factor = 0.5 }, "partial_rotary_factor is 0.5" },
+    { { rope_parameters = { partial_rotary_factor = 0.5 } }, "partial_rotary_factor is 0.5" },
     { { model_type = "qwen2", use_sliding_window = true }, "use_sliding_window is true" },
     { { layer_types = { "sliding_attention" } }, "layer_types has sliding_attention" },
     { { num_local_experts = 8 }, "num_local_experts is 8" },

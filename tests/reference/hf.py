@@ -35,6 +35,13 @@ FAMILIES = {
     "qwen2": {"tie_word_embeddings": True},
     "qwen3": {"head_dim": 12},
     "arcee": {"num_key_value_heads": 1},
+    "nanochat": {"head_dim": 12, "rope_parameters": {"rope_theta": 1e5}},
+    "nanochat uncapped": {
+        "final_logit_softcapping": None,
+        "attention_bias": True,
+        "tie_word_embeddings": True,
+        "rms_norm_eps": 1e-3,
+    },
 }
 
 

@@ -72,7 +72,7 @@ same_export() { # name
         [ "$(python loss "$out/$1-out" "$out/text" 64)" = "$theirs" ]
 }
 make build/export build/inspect >/dev/null
-for words in llama "llama tied" "llama scaled" qwen2 qwen3 arcee; do
+for words in llama "llama tied" "llama scaled" qwen2 qwen3 arcee nanochat "nanochat uncapped"; do
     name=$(echo "$words" | tr ' ' -)
     check "a $words is imported and built" made "$name" family "$words"
     check "$name: the same loss" same_loss "$name" 64

@@ -60,7 +60,7 @@ while IFS='|' read -r name keys json; do
     check "$name: the imported config computes the same" goes_on "$name"
     check "$name: it comes back from transformers' files" comes_back "$name" hf
     case $name in
-        scaled | tied) ;; # what GGUF cannot say yet, or at all
+        scaled | tied | nanochat) ;; # what GGUF cannot say yet, or at all
         *) check "$name: it comes back from a GGUF file" comes_back "$name" gguf ;;
     esac
 done <<'END'
@@ -70,8 +70,31 @@ scaled|activation = "swiglu", rope_scaling = "llama3", rope_original_context = 8
 qwen2|activation = "swiglu", qkv_bias = true|"model_type":"qwen2","tie_word_embeddings":true
 qwen3|activation = "swiglu", qk_norm = "gain", head_size = 10, tie_weights = false|"model_type":"qwen3","head_dim":10
 arcee|activation = "relu2"|"model_type":"arcee","tie_word_embeddings":true
+nanochat|tensor_names = "nanochat", activation = "relu2", norm_gain = false, embd_norm = true, rope_sign = -1, qk_norm = "plain", qk_norm_at = "after", logit_softcap = 12.5, tie_weights = false, qkv_bias = true, attn_bias = true|"model_type":"nanochat","final_logit_softcapping":12.5,"attention_bias":true
 END
 check "the config says what it is" grep -q 'qk_norm = "gain"' "$out/qwen3-in/qwen3-in.lua"
+
+# A NanoChat whose logits are not capped says so: what leaves it out has a cap of 15.
+uncapped() {
+    mkdir "$out/uncapped" && lua5.4 tests/train/checkpoint.lua "$out/uncapped/ckpt.safetensors" tensor_names=nanochat \
+        bias=false norm=rmsnorm norm_gain=false embd_norm=true pos=rope rope_sign=-1 qk_norm=plain qk_norm_at=after \
+        activation=relu2 &&
+        lua5.4 gen/export.lua --checkpoint="$out/uncapped/ckpt.safetensors" --format=hf --to="$out/uncapped-hf" &&
+        lua5.4 tests/train/plain.lua "$out/uncapped-hf/model.safetensors" "$tmp/plain" &&
+        mv "$tmp/plain" "$out/uncapped-hf/model.safetensors" &&
+        lua5.4 gen/import.lua --out="$out" --name=uncapped-in "$out/uncapped-hf" &&
+        ! grep softcap "$out/uncapped-in/uncapped-in.lua" || return
+    tensors "$out/uncapped/ckpt.safetensors" >"$tmp/own"
+    tensors "$out/uncapped-in/ckpt.safetensors" | cmp - "$tmp/own"
+}
+check "a cap that is off comes back" uncapped
+no_gguf() {
+    lua5.4 gen/export.lua --checkpoint="$out/nanochat-in/ckpt.safetensors" --format=gguf --to="$out/x" 2>"$tmp/line"
+    code=$?
+    [ $code = 65 ] && [ "$(wc -l <"$tmp/line")" = 1 ] && [ ! -e "$out/x" ] &&
+        grep -q 'tensor_names = nanochat: llama.cpp has no architecture' "$tmp/line"
+}
+check "no GGUF file is written of a NanoChat" no_gguf
 
 refused() { # words of the line, sed script
     mkdir -p "$tmp/bad-hf" && cp "$tmp/llama-hf/model.safetensors" "$tmp/bad-hf/" &&
