@@ -18,7 +18,7 @@ import torch
 from config import read_lua, write_line
 from model import create, mean_loss
 from muon import Muon
-from names import stored
+from names import pieces, stored
 
 HERE = pathlib.Path(__file__).parent
 RUN_KEYS = (
@@ -70,9 +70,10 @@ def create_optimizer(model, config):
     """As nanoGPT groups them: "matrices" decays what has two dimensions. A list, of one or two."""
     params = list(model.parameters())
     if config["optimizer"] == "muon":
-        blocks = [p for n, p in model.named_parameters() if ".h." in n and p.dim() == 2]
-        rest = [p for p in params if all(p is not block for block in blocks)]
-        muon = Muon(blocks, *(config[key] for key in MUON_KEYS))
+        blocks = [(n, p) for n, p in model.named_parameters() if ".h." in n and p.dim() == 2]
+        groups = [{"params": [p], "rows": list(pieces(n, len(p), config).values())} for n, p in blocks]
+        rest = [p for p in params if all(p is not block for _, block in blocks)]
+        muon = Muon(groups, *(config[key] for key in MUON_KEYS))
         return [muon, *adam_or_sgd(rest, config, "adamw")]
     return adam_or_sgd(params, config, config["optimizer"])
 

@@ -16,10 +16,10 @@ def orthogonal(u):
 
 
 class Muon(torch.optim.Optimizer):
-    """Each parameter is a matrix of its own."""
+    """Each parameter is a matrix, or several below each other: a group has the rows of each of its parameters'."""
 
-    def __init__(self, params, lr, momentum, weight_decay, adjust):
-        super().__init__(params, {"lr": lr})
+    def __init__(self, groups, lr, momentum, weight_decay, adjust):
+        super().__init__(groups, {"lr": lr})
         self.momentum, self.weight_decay, self.adjust = momentum, weight_decay, adjust
 
     @torch.no_grad()
@@ -29,9 +29,11 @@ class Muon(torch.optim.Optimizer):
                 state = self.state[p]
                 mean = state.setdefault("mean", torch.zeros_like(p))
                 mean.lerp_(p.grad, 1 - self.momentum)
-                rows, cols = p.shape
-                scale = math.sqrt(max(1, rows / cols))
-                if self.adjust == "match_rms_adamw":
-                    scale = 0.2 * math.sqrt(max(rows, cols))
                 p.mul_(1 - group["lr"] * self.weight_decay)
-                p.sub_(group["lr"] * scale * orthogonal(p.grad.lerp(mean, self.momentum)))
+                update = p.grad.lerp(mean, self.momentum)
+                for matrix, u in zip(p.split(group["rows"]), update.split(group["rows"])):
+                    rows, cols = matrix.shape
+                    scale = math.sqrt(max(1, rows / cols))
+                    if self.adjust == "match_rms_adamw":
+                        scale = 0.2 * math.sqrt(max(rows, cols))
+                    matrix.sub_(group["lr"] * scale * orthogonal(u))

@@ -17,26 +17,30 @@ MLP = {
 }
 
 
-def stored(tensors, config):
-    """A dict of tensors by nanoGPT's names as a dict by the checkpoint's."""
+def pieces(name, length, config):
+    """The checkpoint's tensors that one of nanoGPT's names and so many rows is, as a dict of their rows."""
     kind = config.get("tensor_names", "nanogpt")
     if kind == "nanogpt":
-        return dict(tensors)
+        return {name: length}
     D = config.get("head_size") or config["n_embd"] // config["n_head"]
     rows = {"q_proj": config["n_head"] * D, "k_proj": (config.get("n_kv_head") or config["n_head"]) * D}
     rows["v_proj"] = rows["k_proj"]
     gated = kind == "llama" and config["activation"] in ("swiglu", "geglu")
+    for old, new in (WORDS | MLP[kind]).items():
+        name = name.replace(old, new)
+    if ".qkv_proj." in name:
+        return {name.replace("qkv_proj", word): count for word, count in rows.items()}
+    if gated and ".up_proj." in name:
+        return {name.replace("up_proj", word): length // 2 for word in ("gate_proj", "up_proj")}
+    return {name: length}
+
+
+def stored(tensors, config):
+    """A dict of tensors by nanoGPT's names as a dict by the checkpoint's."""
     result = {}
     for name, tensor in tensors.items():
-        for old, new in (WORDS | MLP[kind]).items():
-            name = name.replace(old, new)
-        pieces = None
-        if ".qkv_proj." in name:
-            pieces = {name.replace("qkv_proj", word): count for word, count in rows.items()}
-        elif gated and ".up_proj." in name:
-            pieces = {name.replace("up_proj", word): len(tensor) // 2 for word in ("gate_proj", "up_proj")}
         first = 0
-        for piece, count in (pieces or {name: len(tensor)}).items():
+        for piece, count in pieces(name, len(tensor), config).items():
             result[piece] = tensor[first : first + count]
             first += count
     return result
