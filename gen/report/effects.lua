@@ -160,16 +160,18 @@ local function difference_of(blocks, from, to)
   return { n = d.n, mean = d.mean, same = same, seeds = #seeds, half = over.half, p = over.p }
 end
 
--- { key, runs = indexes, levels = { { value, n, mean, sd, min, max, points, difference } }, alone = { run } };
--- differences are from the baseline's level, else from the first; `alone` are the runs that have no partner.
+-- { key, runs = indexes, telling = those of them that are compared, levels = { { value, n, mean, sd, min, max, points,
+-- difference } }, alone = { run } }; differences are from the baseline's level, else from the first; `alone` are the
+-- runs that have no partner.
 local function of_factor(p, factor, longest, index)
   local base = p.runs[p.baseline or 0]
   local reference = base and base.settings[factor.key]
   if reference == nil then reference = factor.values[1] end
-  local e = { key = factor.key, reference = reference, runs = {}, levels = {}, alone = {} }
+  local e = { key = factor.key, reference = reference, runs = {}, telling = {}, levels = {}, alone = {} }
   local runs = telling(p, factor)
   -- Runs side by side are all shown, coloured by the factor, even if they differ in more than that.
   for _, r in ipairs(p.kind == "runs" and p.runs or runs) do e.runs[#e.runs + 1] = index[r] end
+  for _, r in ipairs(runs) do e.telling[#e.telling + 1] = index[r] end
   local values = table.move(factor.values, 1, #factor.values, 1, {})
   local numeric = true
   for _, v in ipairs(values) do numeric = numeric and type(v) == "number" end

@@ -1,5 +1,6 @@
 -- figures: the data of the page's scripts, as JSON: curves, tables, effects, builds, attention.
 local json = require("dkjson")
+local effects = require("gen.report.effects")
 local plan = require("gen.report.plan")
 local text = require("gen.report.text")
 local words = require("gen.report.words")
@@ -84,7 +85,7 @@ local function eval_columns(runs)
   return array(columns)
 end
 
-local function run_data(p, r)
+local function run_data(p, r, twin)
   local base = p.runs[p.baseline or 0]
   local x, train, val = {}, {}, {}
   for i, e in ipairs(r.evaluations) do
@@ -100,7 +101,8 @@ local function run_data(p, r)
   end
   return {
     name = r.name, short = r.short, on = #plan.datasets(p) > 1 and r.on or nil,
-    status = r.status, seed = r.seed, settings = settings, notes = array(r.notes),
+    status = r.status, twin = twin, counts = effects.counts(r) or nil, seed = r.seed, settings = settings,
+    notes = array(r.notes),
     evals = eval_values(r),
     best = r.best and evaluation(r.best), final = evaluation(r.final), gap = short(r.gap, 9),
     delta = short(delta, 9), rank = r.rank,
@@ -125,9 +127,9 @@ local function shown_value(value)
   return tostring(value)
 end
 
-local function effect_data(effects)
+local function effect_data(list)
   local out = {}
-  for i, e in ipairs(effects) do
+  for i, e in ipairs(list) do
     local levels = {}
     for j, l in ipairs(e.levels) do
       local d = l.difference
@@ -136,7 +138,8 @@ local function effect_data(effects)
         difference = d and { n = d.n, mean = short(d.mean), half = short(d.half) },
         verdict = d and words.effect(d) }
     end
-    out[i] = { key = e.key, runs = indexes(e.runs), levels = array(levels) }
+    out[i] = { key = e.key, runs = indexes(e.runs), levels = array(levels),
+      telling = #e.telling < #e.runs and indexes(e.telling) or nil }
   end
   return array(out)
 end
@@ -146,7 +149,7 @@ local function seed_data(groups)
   local out = {}
   for i, g in ipairs(groups) do
     local baseline = g.from_baseline
-    out[i] = { text = g.text, n = g.stats.n, mean = short(g.stats.mean), sd = short(g.stats.sd),
+    out[i] = { text = g.text, runs = indexes(g.runs), n = g.stats.n, mean = short(g.stats.mean), sd = short(g.stats.sd),
       points = array(short_list(g.values)), final = short(g.final.mean), final_sd = short(g.final.sd),
       delta = baseline and short(baseline.mean), is_baseline = g.is_baseline,
       from_baseline = baseline and baseline.n > 0 and words.verdict(baseline.distinct) or nil,
@@ -191,12 +194,16 @@ end
 function figures.data(report)
   local p = report.plan
   short_names(p.runs)
-  local runs, factors = {}, {}
-  for i, r in ipairs(p.runs) do runs[i] = run_data(p, r) end
+  local runs, factors, index = {}, {}, {}
+  for i, r in ipairs(p.runs) do index[r] = i end
+  for i, r in ipairs(p.runs) do
+    local longest = report.trainings[r]
+    runs[i] = run_data(p, r, longest and index[longest] - 1)
+  end
   for i, f in ipairs(p.factors) do
     local values = {}
     for j, v in ipairs(f.values) do values[j] = shown_value(v) end
-    factors[i] = { key = f.key, values = array(values) }
+    factors[i] = { key = f.key, values = array(values), with = f.with }
   end
   return encode({ name = p.name, kind = p.kind, sweep = p.sweep or false,
     baseline = p.baseline and #p.runs > 1 and p.baseline - 1 or nil, several_seeds = #p.seeds > 1,

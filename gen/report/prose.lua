@@ -18,11 +18,12 @@ end
 function prose.notes(report)
   local lines = {}
   for _, note in ipairs(report.notes) do lines[#lines + 1] = "<li>" .. text.html(note) .. "</li>" end
-  for _, r in ipairs(report.plan.runs) do
+  for i, r in ipairs(report.plan.runs) do
     local said = table.move(r.notes, 1, #r.notes, 1, {})
     if r.overfitting.kind ~= "unknown" then table.insert(said, 1, r.overfitting.text) end
     if #said > 0 then
-      lines[#lines + 1] = ("<li><b>%s</b>: %s.</li>"):format(text.html(r.name), text.html(table.concat(said, "; ")))
+      lines[#lines + 1] = ('<li data-of="%d"><b>%s</b>: %s.</li>'):format(i - 1, text.html(r.name),
+        text.html(table.concat(said, "; ")))
     end
   end
   if #lines == 0 then return "<p>Nothing is missing.</p>" end
@@ -40,8 +41,9 @@ local function sample_card(report, i, label)
   end
   local params = r.num_params_nanogpt or r.num_params
   if params then facts[#facts + 1] = words.count(params) .. " parameters" end
-  local out = { ('<article class="sample"><h3>%s%s</h3><div class="soft">%s</div><div class="texts">'):format(
-    label and label .. ": " or "", text.html(r.name), text.html(table.concat(facts, " · "))) }
+  local out = { ('<article class="sample" data-of="%d"><h3>%s%s</h3><div class="soft">%s</div>' ..
+    '<div class="texts">'):format(i - 1, label and label .. ": " or "", text.html(r.name),
+    text.html(table.concat(facts, " · "))) }
   -- An evaluation at iteration i is of the weights after i steps; a run's last step comes after its last evaluation.
   for _, kind in ipairs({
     { "final", r.finished and ("final weights, after %s steps"):format(words.count(r.last_step + 1)) or

@@ -13,12 +13,14 @@ const seen = new IntersectionObserver(entries => {
 }, { rootMargin: '400px' });
 
 // Adds a figure to `parent`. `build()` returns Chart.js's configuration for the current theme and settings, and
-// optionally a legend: [{ text, colour, dashed, dot }]. `height` is in pixels.
+// optionally a legend: [{ text, colour, dashed, dot, key, value }]; a click on an item with a key chooses its
+// runs. `height` is in pixels.
 function make_chart(parent, title, height, build) {
   const canvas = el('canvas', { role: 'img', 'aria-label': title });
   const box = el('div', { class: 'box', style: `height:${height}px` }, canvas);
   const legend = el('div', { class: 'legend' });
   const figure = { title, canvas, chart: null, height };
+  figure.set_height = pixels => { box.style.height = pixels + 'px'; };
   figure.caption = el('b', {}, title);
   figure.node = el('figure', {}, el('figcaption', {}, figure.caption,
     el('button', { type: 'button', title: 'Save this figure as PNG', click: () => save_chart(figure) }, 'PNG')), legend, box);
@@ -27,7 +29,8 @@ function make_chart(parent, title, height, build) {
     if (figure.chart) figure.chart.destroy();
     const config = build();
     figure.legend = config.legend || [];
-    legend.replaceChildren(...figure.legend.map(item => el('span', {},
+    legend.replaceChildren(...figure.legend.map(item => el(item.key ? 'button' : 'span', item.key ? { type: 'button',
+      'aria-pressed': String(selection.has(item.key, item.value)), click: () => selection.toggle(item.key, item.value) } : {},
       el('i', { class: item.dot ? 'dot' : item.dashed ? 'dashed' : '', style: item.dot ? `background:${item.colour}` : `border-color:${item.colour}` }),
       item.text)));
     delete config.legend;

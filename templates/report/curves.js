@@ -11,14 +11,15 @@ function colouring(list, by) {
     return {
       colour: run => (at(run) < 0 ? theme.colours().soft : theme.line(at(run))),
       legend: factor.values.filter(v => list.some(i => setting(runs[i], by) === v))
-        .map(v => ({ text: `${by} ${value_text(v)}`, colour: theme.line(factor.values.indexOf(v)) })),
+        .map(v => ({ text: `${by} ${value_text(v)}`, colour: theme.line(factor.values.indexOf(v)), key: by, value: v })),
     };
   }
   // If there are more runs than colours, the best runs get them.
   const coloured = list.length <= 8 ? list
     : [...list].filter(i => runs[i].rank).sort((a, b) => runs[a].rank - runs[b].rank).slice(0, 5);
   const place = new Map(coloured.map((i, n) => [runs[i], n]));
-  const legend = coloured.map((i, n) => ({ text: runs[i].name, colour: theme.line(n) }));
+  const legend = coloured.map((i, n) => Object.assign({ text: runs[i].name, colour: theme.line(n) },
+    selection.can(runs[i].name) && runs.length > 1 ? { key: 'run', value: runs[i].name } : {}));
   if (coloured.length < list.length) legend.push({ text: 'others', colour: theme.colours().faint });
   return { colour: run => (place.has(run) ? theme.line(place.get(run)) : theme.colours().faint), legend };
 }
@@ -72,7 +73,7 @@ if (measured.length) {
   look_controls(by_id('curve-controls'), () => { redraw_curves(); redraw_factors(); redraw_run(); redraw_small(); }, true);
   for (const which of ['val', 'train']) {
     curve_figures.push(make_chart(by_id('curve-charts'), `${loss_words[which]}, all runs`, 420,
-      () => run_lines(measured, which, look)));
+      () => run_lines(selection.of(measured), which, look)));
   }
 } else {
   by_id('curves').hidden = true;
@@ -121,6 +122,9 @@ function one_run_config(run, small) {
   return config;
 }
 
+// The best of some runs, else the first.
+const best_of = list => [...list].sort((a, b) => (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b)[0];
+
 let shown_run = Math.max(0, all_indexes.findIndex(i => runs[i].rank === 1));
 let run_figure = null;
 const small_figures = [];
@@ -156,9 +160,14 @@ if (runs.length > 1) {
     const run = runs[i];
     const figure = make_chart(by_id('small-charts'), run.name, 170, () => one_run_config(run, true));
     small_figures.push(figure);
+    selection.listeners.push(() => { figure.node.hidden = !selection.chosen.has(i); });
     if (run.best) figure.caption.append(' ', el('span', { class: 'soft' }, format('loss', run.best.val) +
       (run.overfit.kind === 'overfits' ? ', overfits' : '')));
   }
 } else {
   by_id('small').hidden = true;
 }
+selection.listeners.push(() => {
+  redraw_curves();
+  if (!selection.chosen.has(shown_run) && selection.chosen.size) show_run(best_of(selection.of(all_indexes)));
+});

@@ -1,12 +1,17 @@
-// effects: for each factor, mean and spread of the best validation loss at each of its values, as figures and as a
-// table; and the spread over seeds.
-const level_range = (() => {
-  const all = D.effects.flatMap(e => e.levels.flatMap(l => (is_number(l.sd) ? [l.mean - l.sd, l.mean + l.sd, ...l.points] : l.points)));
+// effects: for each factor, mean and spread of a result at each of its values, as sentences, figures and a table, the
+// largest first; and the spread over seeds.
+const effect_look = { response: 'best' };
+const shown_response = () => responses[effect_look.response];
+const signed = (response, x) => minus((x > 0 ? '+' : '') + format(response.kind, x));
+
+function level_range(list) {
+  const all = list.flatMap(e => e.levels.flatMap(l => (is_number(l.sd) ? [l.mean - l.sd, l.mean + l.sd, ...l.points] : l.points)));
   const low = Math.min(...all), high = Math.max(...all), room = (high - low) * 0.06 || 0.05;
   return { min: low - room, max: high + room };
-})();
+}
 
-function effect_config(effect) {
+function effect_config(effect, range) {
+  const response = shown_response(), text_of = x => format(response.kind, x);
   const colours = theme.colours(), levels = effect.levels;
   const means = levels.map((l, i) => ({ x: i, y: is_number(l.mean) ? l.mean : null }));
   const dots = levels.flatMap((l, i) => l.points.map((y, j) => ({
@@ -26,50 +31,97 @@ function effect_config(effect) {
         label: item => {
           const level = levels[Math.round(item.parsed.x)];
           return item.datasetIndex === 0
-            ? `mean ${item.parsed.y.toFixed(4)}${is_number(level.sd) ? ' ± ' + level.sd.toFixed(4) : ''} (${level.n} runs)` : item.parsed.y.toFixed(4);
+            ? `mean ${text_of(item.parsed.y)}${is_number(level.sd) ? ' ± ' + text_of(level.sd) : ''} (${level.n} runs)` : text_of(item.parsed.y);
         },
       } } },
       scales: {
         x: axis('', { type: 'linear', min: -0.5, max: levels.length - 0.5, afterBuildTicks: a => { a.ticks = levels.map((_, i) => ({ value: i })); },
           ticks: { color: colours.soft, autoSkip: false, maxRotation: 50,
             callback: v => (levels[v] ? value_text(levels[v].value) + (levels[v].is_reference && D.baseline !== undefined ? ' *' : '') : '') } }),
-        y: Object.assign(loss_axis(''), level_range),
+        y: Object.assign(loss_axis(''), range),
       },
     },
   };
 }
 
-const effect_list = D.kind === 'runs' && runs.length < 3 ? [] : D.effects.filter(e => e.levels.filter(l => l.n > 0).length > 1);
-for (const effect of effect_list) {
-  make_chart(by_id('effect-charts'), 'best val by ' + effect.key, 230, () => effect_config(effect));
+// The effects to show; of all runs on the best validation loss with their tests.
+function shown_effects() {
+  if (D.kind === 'runs' && runs.length < 3) return [];
+  const tested = selection.all() && effect_look.response === 'best';
+  return effects_now(shown_response(), selection.chosen).map(e => {
+    const own = tested && D.effects.find(d => d.key === e.key);
+    return own ? Object.assign({}, own, { levels: own.levels.map((l, i) => Object.assign({ same: e.levels[i].difference && e.levels[i].difference.same }, l)) }) : e;
+  });
 }
-by_id('effects').hidden = effect_list.length === 0;
 
-if (effect_list.length) {
-  const rows = effect_list.flatMap(e => e.levels.map(l => Object.assign({}, l, { factor: e.key, level: value_text(l.value) + (l.is_reference ? ' *' : ''),
+// "n_embd 256 against 128: −0.0800, lower in 16 of 16 pairs." of each difference, the largest first.
+function effect_sentences() {
+  const response = shown_response(), all = [];
+  for (const e of shown_effects()) {
+    const reference = e.levels.find(l => l.is_reference);
+    for (const l of e.levels) {
+      const d = l.difference, same = d && (d.same ?? l.same);
+      if (!d || !reference) continue;
+      const verdict = l.verdict && D.several_seeds ? ` (${l.verdict})` : d.n === 1 ? ' (one pair: cannot be told)' : '';
+      all.push({ size: Math.abs(d.mean), text: `${e.key} ${value_text(l.value)} against ${value_text(reference.value)}: ${response.title} `
+        + `${signed(response, d.mean)}, ${d.mean < 0 ? 'lower' : 'higher'} in ${same} of ${d.n} pair${d.n === 1 ? '' : 's'}${verdict}.` });
+    }
+  }
+  return all.sort((a, b) => b.size - a.size).map(s => s.text);
+}
+
+const effect_figures = [];
+
+function draw_effect_table(list) {
+  const kind = shown_response().kind;
+  const rows = list.flatMap(e => e.levels.map(l => Object.assign({}, l, { factor: e.key, level: value_text(l.value) + (l.is_reference ? ' *' : ''),
     difference: l.difference && l.difference.mean, half: l.difference && l.difference.half, pairs: l.difference && l.difference.n,
-    verdict: l.verdict })));
+    same: l.difference && (l.difference.same ?? l.same) })));
+  const at = tables.findIndex(table => table.node.parentElement === by_id('effect-table'));
+  if (at >= 0) tables.splice(at, 1);
   make_table(by_id('effect-table'), used_columns([
     { key: 'factor', title: 'factor', kind: 'text' },
     { key: 'level', title: 'value', kind: 'plain' },
     { key: 'n', title: 'trainings', kind: 'plain', hint: 'runs that have a partner at each value; one that is the first part of another is no training' },
-    { key: 'mean', title: 'mean best val', kind: 'loss' },
-    { key: 'sd', title: 'sd', kind: 'loss', hint: 'over the other settings and seeds' },
-    { key: 'min', title: 'lowest', kind: 'loss' },
-    { key: 'max', title: 'highest', kind: 'loss' },
-    { key: 'difference', title: 'Δ from *', kind: 'delta', hint: 'mean of the differences of runs that are alike in all else' },
-    { key: 'half', title: '± 95%', kind: 'loss', hint: 'half width of its 95% interval over seeds, Student’s t' },
+    { key: 'mean', title: 'mean ' + shown_response().title, kind },
+    { key: 'sd', title: 'sd', kind, hint: 'over the other settings and seeds' },
+    { key: 'min', title: 'lowest', kind },
+    { key: 'max', title: 'highest', kind },
+    { key: 'difference', title: 'Δ from *', kind: kind === 'loss' ? 'delta' : kind, hint: 'mean of the differences of runs that are alike in all else' },
+    { key: 'half', title: '± 95%', kind, hint: 'half width of its 95% interval over seeds, Student’s t' },
     { key: 'pairs', title: 'pairs', kind: 'plain' },
+    { key: 'same', title: 'of that sign', kind: 'plain', hint: 'pairs whose difference has the sign of the mean' },
     { key: 'verdict', title: 'what that shows', kind: 'text' },
   ], rows), rows, {});
+}
+
+function draw_effects() {
+  effect_figures.splice(0).forEach(drop_chart);
+  const list = shown_effects(), range = level_range(list);
+  by_id('effect-words').replaceChildren(...effect_sentences().map(text => el('li', {}, text)));
+  by_id('effect-none').hidden = list.length > 0;
+  for (const effect of list) {
+    effect_figures.push(make_chart(by_id('effect-charts'), `${shown_response().title} by ${effect.key}`, 230, () => effect_config(effect, range)));
+  }
+  draw_effect_table(list);
+}
+
+by_id('effects').hidden = shown_effects().length === 0;
+if (!by_id('effects').hidden) {
+  const usable = Object.entries(responses).filter(([, r]) => runs.some(run => is_number(r.of(run))));
+  by_id('effect-controls').append(make_select('effects on', usable.map(([key, r]) => [key, r.title]),
+    value => { effect_look.response = value; draw_effects(); }, 'best').label);
+  draw_effects();
+  selection.listeners.push(draw_effects);
 }
 
 // ---- seeds --------------------------------------------------------------------------------------
 
 by_id('seeds').hidden = !D.seeds;
 if (D.seeds) {
-  const groups = D.seeds.filter(g => is_number(g.mean));
-  make_chart(by_id('seed-charts'), 'best val over seeds: mean ± sd', 90 + 26 * groups.length, () => {
+  const figure = make_chart(by_id('seed-charts'), 'best val over seeds: mean ± sd', 90, () => {
+    const groups = D.seeds.filter(g => is_number(g.mean) && g.runs.every(i => selection.chosen.has(i)));
+    figure.set_height(90 + 26 * groups.length);
     const colours = theme.colours(), x = loss_axis('best validation loss');
     // Whiskers are no points, for which the axis would make room; points are in the order of x, as Chart.js expects.
     const ends = groups.flatMap(g => (is_number(g.sd) ? [g.mean - g.sd, g.mean + g.sd] : [g.mean]));
@@ -96,6 +148,7 @@ if (D.seeds) {
     };
     return config;
   });
+  selection.listeners.push(() => figure.redraw());
   make_table(by_id('seed-table'), [
     { key: 'text', title: 'settings', kind: 'text' },
     { key: 'n', title: 'seeds', kind: 'plain' },

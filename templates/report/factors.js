@@ -3,8 +3,9 @@ const factor_figures = [];
 let alike = false; // in a grid, show only runs whose other settings are the baseline's
 
 function factor_runs(effect) {
-  if (!alike || !baseline) return effect.runs;
-  return effect.runs.filter(i => D.factors.every(f => f.key === effect.key || setting(runs[i], f.key) === setting(baseline, f.key)));
+  const list = selection.of(effect.runs);
+  if (!alike || !baseline) return list;
+  return list.filter(i => D.factors.every(f => f.key === effect.key || setting(runs[i], f.key) === setting(baseline, f.key)));
 }
 
 function redraw_factors() {
@@ -27,4 +28,5 @@ if (D.factors.length && measured.length > 1) {
     }
   }
 }
+selection.listeners.push(redraw_factors);
 by_id('factors').hidden = factor_figures.length === 0;

@@ -5,9 +5,9 @@ const size_look = { key: 'params', loss: 'best', by: (D.factors[0] || {}).key ||
 by_id('sizes').hidden = sized.length < 2;
 if (sized.length > 1) {
   const figure = make_chart(by_id('size-chart'), 'parameters and validation loss', 460, () => {
-    const { colour, legend } = colouring(sized, size_look.by);
+    const { colour, legend } = colouring(selection.of(sized), size_look.by);
     const y = run => (size_look.loss === 'best' ? run.best.val : run.final && run.final.val);
-    const list = sized.map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0)
+    const list = selection.of(sized).map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0)
       .sort((a, b) => a[size_look.key] - b[size_look.key]); // Chart.js expects x in order
     const xs = list.map(run => run[size_look.key]), low = Math.min(...xs), high = Math.max(...xs);
     const colours = list.map(run => (run === baseline ? theme.colours().ink : colour(run)));
@@ -40,6 +40,8 @@ if (sized.length > 1) {
     };
   });
   const change = key => value => { size_look[key] = value; figure.redraw(); };
+  selection.listeners.push(figure.redraw);
+  brush_over(figure, () => [size_look.key, size_look.loss === 'best' ? 'best' : 'val']);
   by_id('size-controls').append(
     make_select('count', [['params', 'nanoGPT’s'], ['all_params', 'all']], change('key'), 'params').label,
     make_select('loss', [['best', 'lowest val'], ['final', 'final val']], change('loss'), 'best').label);
@@ -65,7 +67,8 @@ const bar_look = { at: 'final', sort: 'rank' };
 by_id('bars').hidden = barred.length === 0;
 if (barred.length) {
   const figure = make_chart(by_id('bar-chart'), 'train and val loss', 70 + 34 * barred.length, () => {
-    const list = [...barred];
+    const list = selection.of(barred);
+    figure.set_height(70 + 34 * Math.max(1, list.length));
     if (bar_look.sort === 'rank') list.sort((a, b) => (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
     const of = (run, which) => { const e = bar_look.at === 'final' ? run.final : run.best || {}; return is_number(e[which]) ? e[which] : null; };
     const narrow = innerWidth < 640;
@@ -93,6 +96,7 @@ if (barred.length) {
       legend: [{ text: 'train', colour: theme.line(1), dot: true }, { text: 'val', colour: theme.line(0), dot: true }],
     };
   });
+  selection.listeners.push(figure.redraw);
   const change = key => value => { bar_look[key] = value; figure.redraw(); };
   by_id('bar-controls').append(make_select('losses', [['final', 'at the last evaluation'], ['best', 'at the lowest val']], change('at'), 'final').label);
   if (barred.length > 1) by_id('bar-controls').append(make_select('order', [['rank', 'lowest val first'], ['plan', 'as listed']], change('sort'), 'rank').label);

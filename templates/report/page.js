@@ -34,5 +34,12 @@ if (by_id('reload')) {
   set();
 }
 
+// The filter that the address brings, and its section, which is no id when a filter is beside it.
+if (address.filter()) {
+  const section = address.section();
+  selection.set(address.filter());
+  if (section && by_id(section)) by_id(section).scrollIntoView();
+}
+
 // For use from the browser's console.
-window.report = { D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image };
+window.report = { selection, effect_of, D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image };

@@ -44,10 +44,13 @@ const runs_table = make_table(by_id('runs-table'), used_columns(run_columns, run
   filter: 'filter: words, n_head=8, best<4.9 …',
   shared: D.common,
   sort: 'rank',
+  changed: (text, rows) => selection.changed(text, rows.map(row => row.index)),
   name: row => el('button', { type: 'button', title: row.name, click: () => show_run(row.index, true) },
     (row.rank <= 5 && runs.length > 5 ? '★ ' : '') + row.name),
   mark: row => (row.rank <= 5 && runs.length > 5 ? 'top ' : '') + (runs[row.index] === baseline ? 'baseline' : ''),
 });
+
+selection.set = text => runs_table.filter(text);
 
 // The settings that all runs have in common.
 by_id('common').hidden = D.common.length === 0;

@@ -16,8 +16,8 @@ function filter_words(columns, text) {
 function compare_values(value, sign, text) {
   const wanted = Number(text), numeric = is_number(value) && !Number.isNaN(wanted);
   switch (sign) {
-    case '=': return numeric ? value === wanted : String(value) === text;
-    case '!=': return numeric ? value !== wanted : String(value) !== text;
+    case '=': return text.split('|').some(one => (is_number(value) && one !== '' && value === Number(one)) || String(value) === one);
+    case '!=': return !compare_values(value, '=', text);
     case '<': return numeric && value < wanted;
     case '>': return numeric && value > wanted;
     case '<=': return numeric && value <= wanted;
@@ -25,7 +25,7 @@ function compare_values(value, sign, text) {
   }
 }
 
-// A filter such as "n_head=8 best<4.9 exp": every word must match. A word with a sign compares a column, which is named
+// A filter such as "n_head=4|8 best<4.9 exp": every word must match. A word with a sign compares a column, which is named
 // by its key or a part of its title, or a setting that all rows share; a column's title alone asks for a value in it.
 // Returns { test, unknown }: the names that are of neither.
 function make_filter(columns, text, shared) {
@@ -93,7 +93,8 @@ function copy_text(text, button) {
   else old_way();
 }
 
-// options: { filter: placeholder, shared: settings of all rows, sort: key, descending, name(row) → element for the first cell, mark(row) → class }
+// options: { filter: placeholder, shared: settings of all rows, sort: key, descending, name(row) → element for the first cell, mark(row) → class,
+// changed(text, rows) when the filter is another }
 function make_table(parent, columns, rows, options) {
   options = options || {};
   rows = rows.map((row, order) => Object.assign({ order }, row));
@@ -132,7 +133,12 @@ function make_table(parent, columns, rows, options) {
   table.csv = () => csv_text(columns, table.rows());
   const copy = el('button', { type: 'button', click: () => copy_text(table.csv(), copy) }, 'Copy CSV');
   const search = options.filter && el('input', { type: 'search', placeholder: options.filter, 'aria-label': 'Filter',
-    input: () => { table.text = search.value; table.draw(); } });
+    input: () => table.filter(search.value) });
+  table.filter = text => {
+    table.text = search.value = text;
+    table.draw();
+    if (options.changed) options.changed(text, table.rows());
+  };
   table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, copy, count),
     el('div', { class: 'table', tabindex: 0 }, el('table', {}, el('thead', {}, el('tr', {}, headings)), body)));
   table.search = search;

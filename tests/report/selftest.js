@@ -33,6 +33,16 @@ addEventListener('load', () => setTimeout(() => {
     for (const node of document.querySelectorAll('canvas')) {
       if (visible(node)) check(node.getBoundingClientRect().right <= innerWidth + 1, 'a canvas sticks out before it is drawn');
     }
+    // The filter that the address brings.
+    if (location.hash.includes('filter=')) {
+      const wanted = decodeURIComponent(location.hash.split('filter=')[1]), [key, value] = wanted.split('=');
+      const fits = R.D.runs.filter(run => String(run.settings[key]) === value).length;
+      check(R.runs_table.search.value === wanted && R.selection.chosen.size === fits, 'the filter of the address is not taken');
+      check(visible(one('#chosen')) && one('#chosen-words').textContent.includes(`${fits} of ${R.D.runs.length}`), 'the choice of the address is not said');
+      one('#chosen-all').click();
+      check(R.selection.all() && location.hash === '#curves', 'all runs are not back');
+    }
+
     R.draw_all();
     for (const figure of R.charts) {
       if (!visible(figure.canvas)) { check(false, `${figure.title}: is hidden`); continue; }
@@ -124,7 +134,6 @@ addEventListener('load', () => setTimeout(() => {
     check(!said().includes('called'), 'a name that is a column is called unknown');
     check(filter('') === runs.length, 'the filter taken away');
 
-    // Pickers: another run has another figure and other words.
     const pick = (select, look) => {
       if (!select || select.options.length < 2) return;
       const before = look();
@@ -135,6 +144,64 @@ addEventListener('load', () => setTimeout(() => {
       choose(select, old);
       check(look() === before, `${select.getAttribute('aria-label')}: choosing the first again does not bring it back`);
     };
+    // Effects in the page are those of the report, the largest first; another result has others.
+    const best_response = { of: run => run.best && run.best.val };
+    for (const e of R.D.effects) {
+      const now = R.effect_of(e, best_response, new Set(runs.keys()));
+      const near = (a, b) => a === b || (a === undefined && b === null) || Math.abs(a - b) < 1e-4;
+      e.levels.forEach((l, i) => {
+        const n = now.levels[i], d = l.difference || {}, nd = n.difference || {};
+        check(n.n === l.n && near(n.mean, l.mean) && near(n.sd, l.sd) && d.n === nd.n && near(d.mean, nd.mean),
+          `${e.key} ${l.value}: the page has ${n.n} of ${n.mean}, Δ ${nd.mean}; the report ${l.n} of ${l.mean}, Δ ${d.mean}`);
+      });
+    }
+    if (visible(one('#effects'))) {
+      const said = [...document.querySelectorAll('#effect-words li')].map(li => li.textContent);
+      const sizes = said.map(text => Math.abs(Number(text.match(/best val ([−+]?[\d.]+)/)[1].replace('−', '-'))));
+      check(said.length > 0 && sizes.every((size, i) => i === 0 || size <= sizes[i - 1]), `effects are not by size: ${sizes.join(' ')}`);
+      pick(one('#effect-controls select'), () => one('#effect-words').textContent + one('#effect-table').textContent);
+    }
+
+    // A choice: by a legend, by a rectangle; all figures and statements follow, and the address has it.
+    const figure_of = title => R.charts.find(f => f.title === title);
+    const lines_of = () => figure_of('validation loss, all runs').chart.data.datasets.filter(set => set.showLine !== false && set.label).length;
+    const factor = R.D.factors.find(f => f.values.length > 1 && figure_of('validation loss by ' + f.key));
+    if (factor && R.D.sweep && visible(one('#bars'))) {
+      const legend = figure_of('validation loss by ' + factor.key).node.querySelector('.legend button');
+      const value = legend && legend.textContent.slice(factor.key.length + 1), before = lines_of();
+      const words = one('#effect-words').textContent;
+      check(legend, 'a legend cannot be clicked');
+      legend.click();
+      const fits = runs.map((run, i) => i).filter(i => String(runs[i].settings[factor.key]) === value);
+      const chosen = [...R.selection.chosen].sort((a, b) => a - b);
+      check(search.value === `${factor.key}=${value}` && fits.length < runs.length && chosen.join() === fits.join(), `a click in a legend chooses ${chosen.length} runs, wanted ${fits.length}`);
+      check(lines_of() < before, 'the curves do not follow the choice');
+      check(figure_of('train and val loss').chart.data.labels.every(name => fits.some(i => runs[i].name === name)), 'bars do not follow the choice');
+      check(one('#effect-words').textContent !== words, 'effects do not follow the choice');
+      check(visible(one('#chosen')) && one('#chosen-words').textContent.includes(`${fits.length} of ${runs.length}`), 'no statement about the chosen runs');
+      check([...document.querySelectorAll('.sample')].every(node => node.hidden !== fits.includes(Number(node.dataset.of))), 'samples do not follow the choice');
+      check(decodeURIComponent(location.hash).includes(`filter=${factor.key}=${value}`), `the address is ${location.hash}`);
+      figure_of('validation loss by ' + factor.key).node.querySelector('.legend button').click();
+      check(R.selection.all() && !location.hash.includes('filter') && lines_of() === before, 'a second click does not take the choice back');
+      location.hash = '#filter=' + encodeURIComponent(`${factor.key}=${value}`);
+      dispatchEvent(new HashChangeEvent('hashchange'));
+      check(R.selection.chosen.size === fits.length, 'another filter in the address is not taken');
+      filter('');
+      const map = figure_of('parameters and validation loss');
+      if (visible(map && map.canvas)) {
+        const box = map.canvas.getBoundingClientRect(), point = map.chart.getDatasetMeta(0).data[0], shown = map.chart.data.datasets[0].data[0];
+        const at = (kind, x, y) => map.canvas.dispatchEvent(new PointerEvent(kind, { clientX: box.left + x, clientY: box.top + y, button: 0, pointerType: 'mouse', pointerId: 1, bubbles: true }));
+        at('pointerdown', point.x - 9, point.y - 4);
+        at('pointermove', point.x + 9, point.y + 4);
+        at('pointerup', point.x + 9, point.y + 4);
+        const within = runs.filter(run => run.params === shown.x && Math.abs(run.best.val - shown.y) < 0.02).length;
+        check(R.selection.chosen.size >= 1 && R.selection.chosen.size <= Math.max(1, within), `a rectangle chooses ${R.selection.chosen.size} runs by ${search.value}`);
+        check(map.chart.data.datasets[0].data.length === R.selection.chosen.size, 'points do not follow the choice');
+      }
+      filter('');
+    }
+
+    // Pickers: another run has another figure and other words.
     const run_select = one('#run-controls select');
     if (run_select) {
       run_select.usable = option => R.D.runs[option.value].e.x.length > 1;

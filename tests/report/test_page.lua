@@ -43,8 +43,9 @@ local function frames(root, pages)
   for _, page in ipairs(pages) do
     for _, view in ipairs(page.views) do
       count = count + 1
-      out[count] = ('<iframe name="%s" src="%s-test.html" style="width:%dpx;height:900px;color-scheme:%s;border:0">' ..
-        '</iframe>'):format(page.name, page.name, view[1], view[2])
+      local style = ("width:%dpx;height:900px;color-scheme:%s;border:0"):format(view[1], view[2])
+      out[count] = ('<iframe name="%s" src="%s-test.html%s" style="%s"></iframe>'):format(page.name, page.name,
+        page.address or "", style)
     end
   end
   local path = root .. "/out/reports/frames.html"
@@ -108,7 +109,7 @@ local PAGES = {
     "#effect-charts canvas", "#effect-table table", "#size-chart canvas") },
   { name = "broken", words = "--sweep broken", views = { { PHONE, "light" }, { DESKTOP, "dark" } },
     wanted = with("#factor-charts canvas", "#effect-table table") },
-  { name = "seeds", words = "--sweep seeds", views = { { PHONE, "dark" } },
+  { name = "seeds", words = "--sweep seeds", views = { { PHONE, "dark" } }, address = "#curves&filter=dropout%3D0.3",
     wanted = with("#seed-charts canvas", "#seed-table table") },
   { name = "pair", views = { { DESKTOP, "light" } },
     words = "--out out/reports/pair.html 'out/one </script>&' out/other",

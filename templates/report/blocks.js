@@ -1,0 +1,69 @@
+// blocks: the effect of a factor on any result, over the chosen runs, as gen/report/effects.lua has it for the best
+// validation loss of all: runs alike in all else are a block; complete blocks alone count, each training once, and each
+// setting with every seed that any has.
+const responses = {
+  best: { title: 'best val', kind: 'loss', of: run => run.best && run.best.val },
+  final: { title: 'final val', kind: 'loss', of: run => run.final && run.final.val },
+  gap: { title: 'gap between train and val', kind: 'loss', of: run => run.gap },
+  rise: { title: 'rise after the minimum', kind: 'loss', of: run => run.overfit.rise },
+  seconds: { title: 'time', kind: 'seconds', of: run => run.seconds },
+  tokens: { title: 'tokens/s', kind: 'count', of: run => run.tokens_per_s },
+};
+
+const mean_of = list => list.reduce((a, b) => a + b, 0) / list.length;
+
+function statistics_of(points) {
+  if (!points.length) return { n: 0, points };
+  const mean = mean_of(points), n = points.length;
+  return { n, mean, sd: n > 1 ? Math.sqrt(points.reduce((a, b) => a + (b - mean) ** 2, 0) / (n - 1)) : undefined,
+    min: Math.min(...points), max: Math.max(...points), points };
+}
+
+// The complete blocks: [{ at: Map of a value to a run's index }].
+function blocks_of(effect, response, chosen) {
+  const changes = key => key === effect.key || D.factors.some(f => f.key === key && f.with === effect.key);
+  const setting_text = run => D.factors.filter(f => !changes(f.key)).map(f => `${f.key}=${setting(run, f.key)}`).join(' ');
+  const by = new Map(), present = new Set();
+  for (const i of effect.telling || effect.runs) {
+    const run = runs[i], value = setting(run, effect.key);
+    if (value === undefined || !run.counts || !chosen.has(i) || !is_number(response.of(run))) continue;
+    const text = setting_text(run), key = `${text} seed=${run.seed}`;
+    if (!by.has(key)) by.set(key, { text, seed: String(run.seed), at: new Map(), order: by.size });
+    if (!by.get(key).at.has(value)) by.get(key).at.set(value, i);
+    present.add(value);
+  }
+  const length = block => [...block.at.values()].reduce((sum, i) => sum + runs[i].e.x.length, 0);
+  const whole = [...by.values()].filter(block => [...present].every(value => block.at.has(value)))
+    .sort((a, b) => length(b) - length(a) || a.order - b.order);
+  const seen = new Set();
+  const once = whole.filter(block => {
+    const trainings = [...present].map(value => runs[block.at.get(value)].twin ?? block.at.get(value)).join(' ');
+    return !seen.has(trainings) && seen.add(trainings);
+  }).sort((a, b) => a.order - b.order);
+  const seeds = new Set(once.map(block => block.seed)).size;
+  return once.filter(block => once.filter(other => other.text === block.text).length === seeds);
+}
+
+// { key, runs, levels } as in D.effects, without tests, and how many differences have the mean's sign, as `same`.
+function effect_of(effect, response, chosen) {
+  const blocks = blocks_of(effect, response, chosen), value_at = (block, value) => response.of(runs[block.at.get(value)]);
+  const reference = effect.levels.find(l => l.is_reference);
+  const levels = effect.levels.map(l => {
+    const here = blocks.filter(block => block.at.has(l.value));
+    const level = Object.assign({ value: l.value, is_reference: l.is_reference }, statistics_of(here.map(block => value_at(block, l.value))));
+    const pairs = reference && !l.is_reference ? here.filter(block => block.at.has(reference.value)) : [];
+    if (pairs.length) {
+      const list = pairs.map(block => value_at(block, l.value) - value_at(block, reference.value)), mean = mean_of(list);
+      level.difference = { n: list.length, mean, same: list.filter(d => d * mean > 0).length };
+    }
+    return level;
+  });
+  return { key: effect.key, runs: effect.runs, levels };
+}
+
+// The effects with more than one level, the largest difference first.
+function effects_now(response, chosen) {
+  const size = e => Math.max(0, ...e.levels.map(l => (l.difference ? Math.abs(l.difference.mean) : 0)));
+  return D.effects.map(e => effect_of(e, response, chosen)).filter(e => e.levels.filter(l => l.n > 0).length > 1)
+    .sort((a, b) => size(b) - size(a));
+}

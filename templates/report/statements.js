@@ -1,0 +1,22 @@
+// statements: what is said of the chosen runs, in the summary; samples and notes of the others are hidden.
+const MOST_EFFECTS = 3;
+
+function chosen_words() {
+  const list = selection.of(all_indexes), ranked = list.filter(i => runs[i].rank);
+  if (selection.all()) return '';
+  let text = `Chosen: ${list.length} of ${runs.length} runs, by ${selection.text}.`;
+  if (!ranked.length) return text + ' None of them has more than a first evaluation.';
+  const by = [...ranked].sort((a, b) => runs[a].best.val - runs[b].best.val || a - b), low = runs[by[0]], high = runs[by[by.length - 1]];
+  text += ` Lowest validation loss: ${format('loss', low.best.val)} by ${low.name} at iteration ${format('count', low.best.iter)}`;
+  if (high !== low) text += `; highest: ${format('loss', high.best.val)} by ${high.name}`;
+  const over = ranked.filter(i => runs[i].overfit.kind === 'overfits').length;
+  return `${text}. ${over} of ${ranked.length} overfit. ${effect_sentences().slice(0, MOST_EFFECTS).join(' ')}`.trim();
+}
+
+selection.listeners.push(() => {
+  const words = chosen_words();
+  by_id('chosen').hidden = words === '';
+  by_id('chosen-words').textContent = words;
+  for (const node of document.querySelectorAll('[data-of]')) node.hidden = !selection.chosen.has(Number(node.getAttribute('data-of')));
+});
+by_id('chosen-all').addEventListener('click', () => selection.set(''));
