@@ -128,7 +128,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity hf-parity gguf-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity hf-parity gguf-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -169,8 +169,8 @@ help: ## this list
 #= TEXT      make data, eval, bench-tokenizer: the text's path, UTF-8; make data: or documents,
 #=           a folder of texts, or a file or folder of JSON lines, .jsonl
 #= SHARDS    make data: "path/*.bin ...", llm.c's token shards in place of TEXT; with TOKENIZER
-#= TOKENIZER make data: char or gpt2; default as before, at first char, for shakespeare gpt2;
-#=           of SHARDS gpt2 or ids:COUNT
+#= TOKENIZER make data: char, gpt2, or the path of a tokenizer.json, .gguf, checkpoint or folder;
+#=           default as before, at first char, for shakespeare gpt2; of SHARDS also ids:COUNT
 #= NEWLINES  make data: lf reads CR LF and CR as LF, as nanoGPT's Python does; keep;
 #=           default as before, at first keep
 #= VAL       make data: the fraction of documents to validate with; default as before, at first
@@ -472,6 +472,10 @@ hf-parity: ## an imported model beside transformers' own: losses, text; Python a
 
 gguf-parity: ## GGUF files beside llama.cpp's: numbers, tokens, text; Python and a network
 	$(Q)tests/reference/gguf.sh
+
+#> make vocabulary-parity FILE="path/ggml-vocab-llama-bpe.gguf ..."
+vocabulary-parity: build/encode ## ids of real vocabularies beside Hugging Face's; Python and a network
+	$(Q)tests/reference/vocabularies.sh $$FILE
 
 nanogpt-parity: ## nanoGPT's PyTorch files, imported, beside PyTorch: losses; Python and a network
 	$(Q)tests/reference/nanogpt.sh

@@ -12,12 +12,13 @@
 #
 # Without TEXT the text is data/DATASET/input.txt, which three data sets can get by themselves:
 # shakespeare_char and shakespeare download it, kjv takes it from Debian's package bible-kjv.
-# TOKENIZER is char or gpt2. The default is gpt2 for shakespeare, char for shakespeare_char, and for any
-# other data set what it had before, else char. GPT-2's tokens need data/gpt2/vocab.bpe and
+# TOKENIZER is char, gpt2, or the path of a byte-pair encoding: a tokenizer.json, a folder with one, a GGUF file, a
+# checkpoint; data/DATASET/tokenizer is a link to it. The default is gpt2 for shakespeare, char for shakespeare_char,
+# and for any other data set what it had before, else char. GPT-2's tokens need data/gpt2/vocab.bpe and
 # data/gpt2/encoder.json, which are downloaded if they are missing.
 # NEWLINES is lf (CR LF and CR are read as LF) or keep; the default is what the data set had, else keep.
-# Documents have GPT-2's tokens, and VAL is the fraction of them to validate with; the default is what the data set
-# had, else 0.0005. data/DATASET/documents is a link to them.
+# Documents have GPT-2's tokens, or those of a path, and VAL is the fraction of them to validate with; the default is
+# what the data set had, else 0.0005. data/DATASET/documents is a link to them.
 # Exit codes: 0 done, 64 usage, 65 a text or file is wrong, 66 a file is missing, 74 input or output failed, 75 stopped.
 set -u
 LC_ALL=C
@@ -97,18 +98,22 @@ case $dataset in
 esac
 [ ${#dataset} -le 200 ] || stop 64 "DATASET: a name of ${#dataset} characters; 200 are the most"
 [ -z "$shards" ] || [ -n "$tokenizer" ] ||
-    stop 64 "TOKENIZER is missing: shards do not say whose tokens they have; TOKENIZER=gpt2, or ids:COUNT for others"
+    stop 64 "TOKENIZER is missing: shards do not say whose tokens they have; TOKENIZER=gpt2, a tokenizer's path, or ids:COUNT"
 case $tokenizer in
     '' | char | gpt2) ;;
-    ids:*) [ -n "$shards" ] || stop 64 "TOKENIZER: ids:COUNT is for SHARDS; there are: char, gpt2" ;;
-    *) stop 64 "TOKENIZER: '$tokenizer' is not known; there are: char, gpt2" ;;
+    ids:*) [ -n "$shards" ] || stop 64 "TOKENIZER: ids:COUNT is for SHARDS; there are: char, gpt2, a tokenizer's path" ;;
+    *)
+        [ -e "$tokenizer" ] ||
+            stop 64 "TOKENIZER: '$tokenizer' is neither char, gpt2 nor a path of a tokenizer.json, .gguf, checkpoint or folder"
+        ;;
 esac
 case $newlines in
     '' | lf | keep) ;;
     *) stop 64 "NEWLINES: '$newlines' is not known; there are: lf, keep" ;;
 esac
 case $dataset/$tokenizer in
-    shakespeare/char | shakespeare_char/gpt2)
+    shakespeare/ | shakespeare/gpt2 | shakespeare_char/ | shakespeare_char/char) ;;
+    shakespeare/* | shakespeare_char/*)
         stop 64 "TOKENIZER: shakespeare has GPT-2's tokens, shakespeare_char characters; take that one, or another DATASET"
         ;;
 esac
@@ -161,6 +166,19 @@ if [ -z "$newlines" ]; then
 fi
 [ "$data_dir" = data ] || exit 0 # the trainer will say what is missing
 
+# A tokenizer's path is remembered as a link, as a text's is.
+own_tokenizer=$dir/tokenizer
+if [ -z "$tokenizer" ] && [ -L "$own_tokenizer" ]; then
+    tokenizer=$(readlink "$own_tokenizer") || exit 74
+    [ -e "$tokenizer" ] || stop 66 "$tokenizer: no such file or folder; $own_tokenizer leads there"
+fi
+keep_tokenizer() {
+    case $tokenizer in
+        char | gpt2) rm -f "$own_tokenizer" || exit 74 ;;
+        *) ln -sfn "$(realpath "$tokenizer")" "$own_tokenizer" || exit 74 ;;
+    esac
+}
+
 # Documents: build/prepare goes on with what an earlier run has done, and takes signals itself.
 case $text in -*) text=./$text ;; esac # so that the programs below do not take it for a flag
 if [ -z "$text" ] && [ -L "$documents" ]; then
@@ -170,7 +188,7 @@ fi
 case $text in *.jsonl) [ ! -f "$text" ] || many=1 ;; *) [ ! -d "$text" ] || many=1 ;; esac
 if [ -n "${many-}" ]; then
     [ "$tokenizer" != char ] ||
-        stop 64 "TOKENIZER: char has no token to end a document with; documents are encoded with gpt2"
+        stop 64 "TOKENIZER: char has no token to end a document with; documents are encoded with gpt2, or a tokenizer's path"
     case $dataset in shakespeare | shakespeare_char | kjv) stop 64 "DATASET: $dataset is a text's; choose another name" ;; esac
     if [ -e "$input" ] || [ -L "$input" ]; then
         stop 64 "$input: is there already, and a data set is of a text or of documents; choose another DATASET"
@@ -178,10 +196,13 @@ if [ -n "${many-}" ]; then
     if [ -z "$val" ]; then
         val=$(sed -n 's/^  "val_fraction": "\([0-9.]*\)".*/\1/p' "$dir/documents.json" "$dir/meta.json" 2>/dev/null | head -n 1)
     fi
-    gpt2_files
+    tokenizer=${tokenizer:-gpt2}
+    [ "$tokenizer" != gpt2 ] || gpt2_files
     mkdir -p "$dir" || exit 74
+    keep_tokenizer
     [ "$(realpath "$text")" = "$(realpath "$documents" 2>/dev/null)" ] || ln -sfn "$(realpath "$text")" "$documents" || exit 74
-    exec build/prepare --documents="$text" --out="$dir" --name="$dataset" --newlines="$newlines" --val="${val:-0.0005}"
+    exec build/prepare --documents="$text" --out="$dir" --name="$dataset" --tokenizer="$tokenizer" \
+        --newlines="$newlines" --val="${val:-0.0005}"
 fi
 [ -z "$val" ] || stop 64 "VAL: is for documents; of one text the last tenth is for validation"
 
@@ -243,6 +264,7 @@ fi
 [ "$tokenizer" != gpt2 ] || gpt2_files
 build/prepare --text="$source" --out="$dir" --name="$dataset" --sha256="$hash" --tokenizer="$tokenizer" \
     --newlines="$newlines" || exit
+keep_tokenizer
 if [ -n "$text" ] && { [ -L "$input" ] || [ ! -e "$input" ]; } &&
     [ "$(realpath "$text")" != "$(realpath "$input")" ]; then
     # Link to the text, so that a later change of it is noticed.

@@ -1,15 +1,15 @@
 // listing.c: a program that makes a data set of llm.c's token shards:
 //
 //     listing --out=DIR --name=DATASET --shards=PATTERNS [--val=PATTERNS]
-//             --tokenizer=gpt2|ids:COUNT [--gpt2=FOLDER]
+//             --tokenizer=gpt2|PLACE|ids:COUNT [--gpt2=FOLDER]
 //
 // writes DIR/meta.json, which lists the shards by their paths, and copies nothing: the tokens stay
 // where they are. PATTERNS are paths with *, ? and [...], with spaces between them. Without --val=
 // a shard's name says what it is for, "NAME_train_000001.bin" or "NAME_val_000000.bin"; with it
 // those that it matches are for validation and all others to train on. Within a pattern shards are
 // in the order of their names. All of them are read once, to check that each token is in the
-// vocabulary and to hash them. Tokens are GPT-2's, from FOLDER (default data/gpt2), or COUNT ids
-// without text.
+// vocabulary and to hash them. Tokens are GPT-2's, from FOLDER (default data/gpt2), those of the
+// tokenizer at PLACE (tokenizer_files.c), or COUNT ids without text.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // for GLOB_TILDE
 #endif
@@ -204,7 +204,7 @@ static void listing_read(struct split *split, const struct tokenizer *tokenizer)
                     die(EXIT_DATA,
                         "%s: token %" PRIu64 " is %" PRIu32
                         ", but the vocabulary is %s; TOKENIZER= "
-                        "says what it is: gpt2, or ids:COUNT",
+                        "says what it is: gpt2, a tokenizer's path, or ids:COUNT",
                         shard->path, at + k, tokens[k], vocabulary);
                 }
             }
@@ -328,12 +328,15 @@ static void listing_options_read(struct listing_options *options, int argc, char
 static void listing_tokenizer(const struct listing_options *options, struct tokenizer *tokenizer) {
     char *string;
     if (!strcmp(options->tokenizer, "gpt2")) {
-        string = gpt2_files_read(options->gpt2);
+        string = tokenizer_files_read(options->gpt2);
     } else if (!strncmp(options->tokenizer, "ids:", 4)) {
         string = allocate_print("the tokenizer", "ids %s", options->tokenizer + 4);
+    } else if (strcmp(options->tokenizer, "char")) {
+        string = tokenizer_files_read(options->tokenizer);
     } else {
-        die(EXIT_USAGE, "TOKENIZER: '%s' is none that shards can have; there are: gpt2, ids:COUNT",
-            options->tokenizer);
+        die(EXIT_USAGE,
+            "TOKENIZER: shards have no characters; there are: gpt2, a tokenizer's path, "
+            "ids:COUNT");
     }
     const char *problem;
     if (!tokenizer_parse(tokenizer, string, &problem)) {

@@ -1,21 +1,22 @@
 // prepare.c: a program that makes a data set from a UTF-8 text:
 //
-//     prepare --text=FILE --out=DIR --name=DATASET --sha256=HEX [--tokenizer=char|gpt2]
+//     prepare --text=FILE --out=DIR --name=DATASET --sha256=HEX [--tokenizer=char|gpt2|PLACE]
 //             [--gpt2=FOLDER] [--newlines=keep|lf]
 //
 // writes DIR/train.bin and DIR/val.bin (raw little-endian uint16, or uint32 for a vocabulary above
 // 65,536, the text's characters split 90/10, as nanoGPT does) and DIR/meta.json. With
 // --tokenizer=char a token is a character (a code point) and its id is its rank among those in the
 // text. With gpt2 it is one of GPT-2's, from
-// FOLDER/vocab.bpe and encoder.json (default data/gpt2); each split is encoded separately, and
-// <|endoftext|> in the text is ordinary text. The text is memory-mapped and read twice, so it may
+// FOLDER/vocab.bpe and encoder.json (default data/gpt2), and otherwise of the byte-pair encoding at
+// PLACE (tokenizer_files.c); each split is encoded separately, and <|endoftext|>, or what else a
+// text may name, is ordinary text. The text is memory-mapped and read twice, so it may
 // be larger than memory. With newlines=lf each CR LF and each other CR is read as LF, as Python
 // does. Either all files appear, whole and meta.json last, or none.
 //
-//     prepare --documents=PATH --out=DIR --name=DATASET [--val=FRACTION] [--gpt2=FOLDER]
-//             [--newlines=keep|lf] [--threads=N] [--unit=BYTES]
+//     prepare --documents=PATH --out=DIR --name=DATASET [--tokenizer=gpt2|PLACE]
+//             [--val=FRACTION] [--gpt2=FOLDER] [--newlines=keep|lf] [--threads=N] [--unit=BYTES]
 //
-// makes the same of documents in GPT-2's tokens: each file in a folder, or each line of files of
+// makes the same of documents, in such tokens: each file in a folder, or each line of files of
 // JSON lines, .jsonl (collection.h). It can be stopped or killed; the same command goes on.
 //
 //     prepare --adopt=DIR --name=DATASET [--gpt2=FOLDER]
@@ -297,18 +298,44 @@ static void prepare_options_read(struct prepare_options *options, int argc, char
         die(EXIT_USAGE, "prepare: '%s' is not a SHA-256; 64 hexadecimal digits are wanted",
             options->sha256);
     }
-    if (strcmp(options->tokenizer, "char") != 0 && strcmp(options->tokenizer, "gpt2") != 0) {
-        die(EXIT_USAGE, "prepare: tokenizer '%s' is not known; there are: char, gpt2",
+    if (strcmp(options->tokenizer, "char") != 0 && strcmp(options->tokenizer, "gpt2") != 0 &&
+        !path_is_there(options->tokenizer)) {
+        die(EXIT_USAGE, "prepare: tokenizer '%s' is neither char, gpt2 nor a path",
             options->tokenizer);
     }
     if (documents && strcmp(options->tokenizer, "char") == 0) {
         die(EXIT_USAGE, "prepare: tokenizer 'char' has no token to end a document with; documents "
-                        "are encoded with gpt2");
+                        "are encoded with gpt2, or as a tokenizer's file says");
     }
     if (strcmp(options->newlines, "keep") != 0 && strcmp(options->newlines, "lf") != 0) {
         die(EXIT_USAGE, "prepare: newlines '%s' are not known; there are: keep, lf",
             options->newlines);
     }
+}
+
+// Says how much of the text the vocabulary has no tokens for, as many lack some control characters.
+static void prepare_note_lacking(const struct prepare_text *text,
+                                 const struct tokenizer *tokenizer) {
+    bool lacks[256] = {false}, any = false;
+    for (int byte = 0; tokenizer->bpe && byte < 256; byte++) {
+        const char piece = (char)byte;
+        int32_t id;
+        lacks[byte] = bpe_encode(tokenizer, &piece, 1, &id) == 0;
+        any = any || lacks[byte];
+    }
+    uint64_t count = 0;
+    for (size_t i = 0; any && i < text->length; i++) {
+        count += lacks[text->bytes[i]];
+    }
+    if (count > 0) {
+        printf("%s: note: %llu bytes have no token in this vocabulary and are left out\n",
+               text->path, (unsigned long long)count);
+    }
+}
+
+// Where the byte-pair encoding lies.
+static const char *prepare_place(const struct prepare_options *options) {
+    return strcmp(options->tokenizer, "gpt2") ? options->tokenizer : options->gpt2;
 }
 
 int main(int argc, char **argv) {
@@ -328,7 +355,7 @@ int main(int argc, char **argv) {
             .path = options.documents,
             .out = options.out,
             .name = options.name,
-            .gpt2 = options.gpt2,
+            .place = prepare_place(&options),
             .fraction = options.val,
             .fold = fold,
             .threads = processors_threads(
@@ -341,9 +368,9 @@ int main(int argc, char **argv) {
     struct prepare_text text = {0};
     struct tokenizer tokenizer;
     const char *error;
-    bool gpt2 = strcmp(options.tokenizer, "gpt2") == 0;
+    const char *place = strcmp(options.tokenizer, "char") ? prepare_place(&options) : NULL;
     prepare_map(&text, options.text);
-    char *string = gpt2 ? gpt2_files_read(options.gpt2) : NULL;
+    char *string = place ? tokenizer_files_read(place) : NULL;
     prepare_check(&text);
     const struct prepare_stated stated = prepare_guard(options.out);
     prepare_note(&text, fold);
@@ -352,11 +379,15 @@ int main(int argc, char **argv) {
         prepare_fold(&text, folded->stream, folded->temporary);
         prepare_remove_one(folded);
     }
-    string = gpt2 ? string : prepare_characters(&text);
+    string = place ? string : prepare_characters(&text);
     if (!tokenizer_parse(&tokenizer, string, &error)) {
-        die(EXIT_DATA, "%s: %s", gpt2 ? options.gpt2 : options.text, error);
+        die(EXIT_DATA, "%s: %s", place ? place : options.text, error);
     }
     free(string);
+    if (place && !tokenizer.bpe) {
+        die(EXIT_DATA, "%s: has no byte-pair encoding, which TOKENIZER=path is for", place);
+    }
+    prepare_note_lacking(&text, &tokenizer);
     // int(n * 0.9) in double arithmetic, as in nanoGPT's Python.
     size_t split = prepare_offset(&text, (uint64_t)((double)text.characters * 0.9));
     struct prepare_file *train = prepare_create(PREPARE_TRAIN, options.out, "train.bin");

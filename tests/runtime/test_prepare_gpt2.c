@@ -62,6 +62,39 @@ START_TEST(gpt2_files_that_disagree) {
 }
 END_TEST
 
+// Another vocabulary, by its path: a token that the text names is ordinary text, digits are cut one
+// by one, and of what has no token is said how much it is.
+START_TEST(tokens_of_a_path) {
+    suite_write_text(
+        "own.json",
+        "{\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": "
+        "\"Digits\", \"individual_digits\": true}, {\"type\": \"ByteLevel\", "
+        "\"add_prefix_space\": false}]}, \"added_tokens\": [{\"id\": 7, \"content\": "
+        "\"<e>\", \"special\": true}], \"model\": {\"vocab\": {\"1\": 0, \"11\": 1, \"<\": "
+        "2, \"e\": 3, \">\": 4, \"\\u0120\": 5, \"<e\": 8}, \"merges\": [\"1 1\", \"< e\"]}}");
+    suite_write_text("text.txt", "11 <e>x e1e1e1 <e>11");
+    static char place[800];
+    char **argv = gpt2_arguments();
+    snprintf(place, sizeof place, "--tokenizer=%s", suite_path("own.json"));
+    argv[5] = place;
+    const struct ending ending = suite_run(prepare, argv);
+    ck_assert_msg(ending.code == 0, "%s", ending.text);
+    tokens_are("out/train.bin", (uint16_t[]){0, 0, 5, 2, 3, 4, 5, 3, 0, 3, 0, 3, 0, 5, 2, 3, 4},
+               17);
+    tokens_are("out/val.bin", (uint16_t[]){0, 0}, 2);
+    size_t length;
+    char *meta = suite_read("out/meta.json", &length);
+    ck_assert_ptr_nonnull(
+        strstr(meta, "\"tokenizer\": \"bpe-smollm 31,3131,3c,65,3e,20,,!3c653e,3c65 "));
+    free(meta);
+    suite_write_text("own.json", "{\"version\": 1}");
+    suite_dies(prepare, argv, EXIT_DATA, suite_path("own.json"), "its model is of no type");
+    suite_write_text("out.safetensors", "");
+    snprintf(place, sizeof place, "--tokenizer=%s", suite_path("out.safetensors"));
+    suite_dies(prepare, argv, EXIT_DATA, suite_path("out.safetensors"));
+}
+END_TEST
+
 // The three ways in which a folder has GPT-2's tokenizer make the same data.
 START_TEST(gpt2_files_of_other_names) {
     suite_write_text("text.txt", "the the\nth\xc3\xa9 <|e> the");
@@ -182,8 +215,8 @@ END_TEST
 int main(void) {
     const TTest *const tests[] = {
         gpt2_tokens_are_made_of_each_part, gpt2_files_that_disagree,
-        gpt2_files_of_other_names,         tokenizer_json_that_is_not_gpt2s,
-        gpt2_tokens_of_any_text_come_back,
+        gpt2_files_of_other_names,         tokens_of_a_path,
+        tokenizer_json_that_is_not_gpt2s,  gpt2_tokens_of_any_text_come_back,
     };
     return suite_main("prepare: GPT-2", tests, sizeof tests / sizeof tests[0]);
 }

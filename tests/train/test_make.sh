@@ -114,11 +114,39 @@ check "a data set's name is no path" says "'../tiny' is not a name"
 run data
 check "a name is wanted" says 'DATASET is missing'
 run data DATASET=tiny TOKENIZER=bpe
-check "an unknown tokenizer" says "TOKENIZER: 'bpe' is not known; there are: char, gpt2"
+check "an unknown tokenizer" says "TOKENIZER: 'bpe' is neither char, gpt2 nor a path"
 run data DATASET=shakespeare TOKENIZER=char
 check "shakespeare's is GPT-2's" says 'take that one, or another DATASET'
 run data DATASET=gpt2 TEXT=fox.txt
 check "data/gpt2 is not a data set" says "data/gpt2 is where GPT-2's tokenizer lies"
+
+# A byte-pair encoding of one's own: the text's characters, and "he".
+cat >own.lua <<'LUA'
+local seen, tokens = {}, {}
+for c in io.open("fox.txt"):read("a"):gmatch(".") do
+  if not seen[c] then
+    seen[c] = true
+    local shown = c == " " and "\\u0120" or c == "\n" and "\\u010a" or c == '"' and '\\"' or c
+    tokens[#tokens + 1] = ('"%s": %d'):format(shown, #tokens)
+  end
+end
+tokens[#tokens + 1] = ('"he": %d'):format(#tokens)
+print(('{"model": {"vocab": {%s}, "merges": [["h", "e"]]}, "pre_tokenizer": {"type": "ByteLevel"}}'):format(
+  table.concat(tokens, ", ")))
+LUA
+lua5.4 own.lua >own.json
+run data DATASET=own TEXT=fox.txt TOKENIZER=own.json
+check "data in the tokens of a file" says 'the vocabulary: gpt2, '
+cp data/own/train.bin own.bin
+check "which are other ones" sh -c '! cmp -s own.bin data/tiny/train.bin'
+run data DATASET=own
+check "and again, without TOKENIZER" cmp data/own/train.bin own.bin
+mv own.json moved.json
+run data DATASET=own
+check "unless the file has gone" says "own.json: no such file or folder; data/own/tokenizer leads there"
+run data DATASET=own TOKENIZER=char
+check "characters in its place" cmp data/own/train.bin data/tiny/train.bin
+check "which are remembered too" test ! -L data/own/tokenizer
 
 # GPT-2's tokenizer, with a curl that has no network, and one that downloads another file.
 mkdir bin gpt2

@@ -168,7 +168,7 @@ check "and samples" grep -Eq '^69999( [0-9]+){3}$' "$tmp/log"
 # ---- which are which ---------------------------------------------------------------------------------
 
 check "shards do not say their tokenizer" refused 64 "TOKENIZER is missing" SHARDS="$pattern"
-check "of which characters is none" refused 64 "none that shards can have" SHARDS="$pattern" TOKENIZER=char
+check "of which characters is none" refused 64 "shards have no characters" SHARDS="$pattern" TOKENIZER=char
 check "a number is wanted" refused 64 "from 1 to 1048576" SHARDS="$pattern" TOKENIZER=ids:0
 check "as ids" refused 64 "from 1 to 1048576" SHARDS="$pattern" TOKENIZER=ids:many
 check "ids are for shards" refused 64 "ids:COUNT is for SHARDS" TEXT=Makefile TOKENIZER=ids:5

@@ -180,14 +180,16 @@ enum exit_code prepare_collection(const struct prepare_collection *how) {
     const char *error;
     const uint64_t bound = collection_bound(how->fraction);
     prepare_list(&inputs, how->path, how->unit_bytes);
-    char *string = gpt2_files_read(how->gpt2);
+    char *string = tokenizer_files_read(how->place);
     if (!tokenizer_parse(&tokenizer, string, &error)) {
-        die(EXIT_DATA, "%s: %s", how->gpt2, error);
+        die(EXIT_DATA, "%s: %s", how->place, error);
     }
     free(string);
-    if (bpe_end_of_text(tokenizer.bpe) < 0) {
-        die(EXIT_DATA, "%s: has no token " TOKENIZER_END_OF_TEXT ", which ends each document",
-            how->gpt2);
+    if (!tokenizer.bpe || bpe_end_of_text(tokenizer.bpe) < 0) {
+        die(EXIT_DATA,
+            "%s: has no token that ends a text, as " TOKENIZER_END_OF_TEXT " does; one is wanted "
+            "after each document",
+            how->place);
     }
     const struct prepare_stated stated = prepare_guard(how->out);
     collection_listen();

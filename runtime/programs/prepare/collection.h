@@ -7,7 +7,7 @@
 struct prepare_collection {
     const char *path; // of a folder, or a file of JSON lines
     const char *out, *name;
-    const char *gpt2;     // the folder of GPT-2's tokenizer
+    const char *place;    // of its tokenizer, a byte-pair encoding
     const char *fraction; // of documents to validate with, as text
     bool fold;            // CR LF and CR are read as LF
     int threads;
