@@ -9,7 +9,8 @@
 // $(label)$(line)
 //$ end
 //$ local memory = k.memory_floats * 4 .. " bytes beside the weights"
-//   memory       $(memory), which stay in the checkpoint's mapping
+//   memory       $(memory), which stay in the checkpoint's mapping,
+//                and $(k.cache_floats * 4) for each further text that is written at a time
 //
 // Kernels in order of first use, then sampler_forward. Weights are laid out as in nanoGPT's
 // checkpoint; the letters are model.h's, but N is the most tokens that one call takes.
@@ -36,8 +37,7 @@ $(k.kernel_texts)
 //$ if k.forward.functions ~= "" then
 $(k.forward.functions)
 //$ end
-void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos, float *logits,
-                     int thread) {
+void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int thread) {
     $(k.forward.body)
 }
 
@@ -55,5 +55,8 @@ const struct sampler_info sampler_info = {
     .params_count = MODEL_PARAMS,
     .max_rows = $(k.rows),
     .memory_floats = $(k.memory_floats),
+    .cache_floats = $(k.cache_floats),
+    .cache_rows = $(k.cache_rows),
+    .cache_width = $(k.cache_width),
 };
 //$ end

@@ -15,8 +15,9 @@
 --   scratch      void *scratch: in a trainer on the CPU, this thread's memory, if the op has `scratch`
 --   weights, tokens   float *weights, int tokens: in a sampler, if the op gives_weights: the memory for them (H,
 --                tokens, tokens), or NULL
---   pos          int pos: in a sampler, the position of the first row, if the op takes_pos
+--   pos          const int *pos: in a sampler, the position of each row in its text, if the op takes_pos
 --   rows         int rows: in a sampler, the rows of this call
+--   runs, count  const struct sampler_run *runs, int count: in their place, the rows of each text, if the op takes_runs
 --   thread, threads   int thread, int threads: on the CPU
 --
 -- A kernel's helper functions, its parts, get the arguments from model to workspace. A kernel knows nothing of row
@@ -130,8 +131,13 @@ function call.arguments(k)
     add("weights", "float *", "weights")
     add("tokens", "int ", "tokens")
   end
-  if op.takes_pos and decode then add("pos", "int ", "pos") end
-  if decode then add("rows", "int ", "rows") end
+  if op.takes_pos and decode then add("pos", "const int *", "pos") end
+  if decode and op.takes_runs then
+    add("runs", "const struct sampler_run *", "runs")
+    add("count", "int ", "count")
+  elseif decode then
+    add("rows", "int ", "rows")
+  end
   add("thread", "int ", "thread")
   add("threads", "int ", "threads")
   return list

@@ -141,6 +141,10 @@ function emit.sample_c(g, facts)
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
   k.memory_floats = g.sizes.state + g.sizes.acts
+  k.cache_floats, k.cache_rows, k.cache_width = g.sizes.state, 1, 1
+  for _, node in ipairs(g.nodes) do
+    if node.op.state then k.cache_rows, k.cache_width = node.dims.S, node.dims.D end
+  end
   k.rows = g.rows
   k.logits = g.logits
   return frame("templates/sample.c", k)

@@ -34,8 +34,8 @@ local dialects = {
   train = { model = "m", params = "struct model *m,%s int thread, int threads",
     args = { "m", "thread", "threads" } },
   cuda = { model = "gpu", params = "struct gpu *gpu,%s", args = { "gpu" } },
-  decode = { model = "s", params = "struct sampler *s,%s int rows, int pos, int thread",
-    args = { "s", "rows", "pos", "thread" } },
+  decode = { model = "s", params = "struct sampler *s,%s const struct sampler_batch *batch, int thread",
+    args = { "s", "batch", "thread" } },
 }
 
 -- An address: region + offset + l * stride. Offsets and strides are in floats; those of an image are in
@@ -69,9 +69,9 @@ end
 -- The C name of a tensor in this function, declared on first use.
 function Writer:buffer(tensor, const)
   local entry = self.declared[tensor]
-  if tensor.kind == "output" then return "logits" end
+  if tensor.kind == "output" then return "batch->logits" end
   if tensor.kind == "input" then
-    return self.emitter.decode and tensor.name or self.emitter.dialect.model .. "->" .. tensor.name
+    return (self.emitter.decode and "batch" or self.emitter.dialect.model) .. "->" .. tensor.name
   end
   if not entry then
     local name = c_name(tensor, self.layer)
@@ -124,8 +124,10 @@ function Writer:call(node, indent)
     end,
     weights = function() return ("sampler_layer_weights(s, %s)"):format(self.layer_text) end,
     tokens = "s->weights_tokens",
-    pos = "pos",
-    rows = node.dims.N == 1 and self.emitter.rows > 1 and "1" or "rows",
+    pos = "batch->pos",
+    rows = self.emitter.by_run[node.inputs[1]] and "batch->count" or "batch->rows",
+    runs = "batch->runs",
+    count = "batch->count",
   }) .. ";"
 end
 
@@ -178,8 +180,12 @@ Emitter.__index = Emitter
 -- A new emitter, which collects the kernels that its phases call.
 function program.emitter(g)
   local cuda, n_layer = g:backend() == "cuda", 0
-  for _, node in ipairs(g.nodes) do n_layer = math.max(n_layer, (node.layer or -1) + 1) end
-  return setmetatable({ g = g, n_layer = n_layer, target = g.target, cuda = cuda, decode = g.decode, rows = g.rows,
+  local by_run = {} -- tensors that have a row for each of the sampler's runs
+  for _, node in ipairs(g.nodes) do
+    n_layer = math.max(n_layer, (node.layer or -1) + 1)
+    for _, tensor in pairs(node.outputs) do by_run[tensor] = node.op.by_run or by_run[node.inputs[1] or tensor] end
+  end
+  return setmetatable({ g = g, n_layer = n_layer, target = g.target, cuda = cuda, decode = g.decode, by_run = by_run,
     dialect = dialects[g.decode and "decode" or cuda and "cuda" or "train"], kernels = {}, by_name = {} }, Emitter)
 end
 

@@ -26,8 +26,9 @@
 --   common     a template function whose text kernels of the same sizes share
 --   words      function(attrs): a list of words for the kernel's name, of attributes on which its text depends
 --   named_by   letters for the kernel's name, if not those of its operands
---   takes_model, takes_pos, scratch: the kernel also gets struct model (struct step_state on CUDA), the
---              sampler's position, or memory for each thread
+--   takes_model, takes_pos, takes_runs, scratch: the kernel also gets struct model (struct step_state on CUDA), the
+--              positions of a sampler's rows, its runs in place of the number of rows, or memory for each thread
+--   by_run     its result has a row for each of the sampler's runs, as have the results of what follows
 --   state      function(d): the sizes of the memory that the op keeps from one call to the next; panel: how
 --              many of its rows lie side by side there
 --   gives_weights  the sampler's kernel also gets the memory for its attention weights, or NULL
@@ -63,7 +64,8 @@ local FIELDS = {
   derive = "function", flops = "function",
   backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
   template = "table", decode = "table", variant = "function", product = "table", common = "string",
-  named_by = "table", words = "function", takes_model = "boolean", takes_pos = "boolean", scratch = "boolean",
+  named_by = "table", words = "function", takes_model = "boolean", takes_pos = "boolean",
+  takes_runs = "boolean", by_run = "boolean", scratch = "boolean",
   gives_weights = "boolean", workspace = "function", constants = "function", betas = "boolean", prologue = "boolean",
   activation = "boolean", long = "boolean",
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",

@@ -10,7 +10,7 @@ function bigram.forward(g, c, rows)
   local inputs = { tokens, table_ }
   if not c.decode then return (g:append("embed", { "logits" }, inputs, { T = c.block_size })) end
   local all = g:append("embed", { "looked_up" }, inputs, { T = c.block_size })
-  return (g:append("last_row", { "logits" }, { all }))
+  return (g:append("last_row", { "logits" }, { all }, { runs = rows }))
 end
 
 return bigram

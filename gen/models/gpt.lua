@@ -2,7 +2,7 @@
 -- ops; everything else (gradients, fusion, memory, code) follows from it.
 --
 -- forward(g, c, rows) builds the pass for `rows` rows of tokens: B * T in training; in the sampler
--- (c.decode) the most tokens that one call takes, of which only the last gets logits.
+-- (c.decode) the most tokens that one call takes, of which only the last of each text gets logits.
 local names = require("gen.models.names")
 
 local gpt = {}
@@ -139,7 +139,7 @@ function gpt.forward(g, c, rows)
   end
 
   x = norm(x, word.last_norm, "ln_f")
-  if c.decode then x = g:append("last_row", { "last" }, { x }) end
+  if c.decode then x = g:append("last_row", { "last" }, { x }, { runs = rows }) end
   local head
   if c.tie_weights then
     head = wte

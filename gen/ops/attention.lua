@@ -196,7 +196,7 @@ local attention_decode = {
   state = function(d) return { 2, cache_rows(d.T), d.K } end,
   panel = PANEL,
   decode_only = true,
-  takes_pos = true,
+  takes_runs = true,
   gives_weights = true,
   flops = function(d) return 4 * d.N * (d.W and d.W + 1 or d.T) * d.C end,
 }

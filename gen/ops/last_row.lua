@@ -1,9 +1,13 @@
--- last_row: the last row of one call of the sampler, the only one whose logits are needed.
+-- last_row: the last row of each run of a sampler's batch, the only one whose logits are needed. A run is the rows of
+-- one text; there are at most `runs` of them.
 return {
   name = "last_row",
   inputs = { { "x", "N C" } },
-  outputs = { { "y", "One C" } },
-  derive = function(d) d.One = 1 end,
+  outputs = { { "y", "R C" } },
+  attrs = { runs = 1 },
+  derive = function(d, attrs) d.R = attrs.runs end,
   template = { "last_row", "last_row" },
+  takes_runs = true,
+  by_run = true,
   flops = function() return 0 end,
 }

@@ -29,7 +29,7 @@ local function rates(d, attrs)
   return list
 end
 
--- In training N is T; in the sampler, the rows of a call, from its position on.
+-- In training N is T; in the sampler, the rows of a call, with their positions.
 local rope_table = {
   name = "rope_table",
   inputs = {},

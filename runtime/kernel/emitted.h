@@ -189,28 +189,56 @@ struct sampler_info {
     int params_count;
     int max_rows;          // tokens that one sampler_forward call takes at most
     int64_t memory_floats; // KV cache and activations
+    // The KV cache of a text: pieces (cache_rows, cache_width) of which a position has its row, or
+    // panels of SAMPLER_PANEL positions theirs.
+    int64_t cache_floats;
+    int cache_rows, cache_width;
+};
+enum { SAMPLER_PANEL = 32 };
+// A text that is written: what is in its KV cache.
+struct sampler_text {
+    size_t cache;    // floats from the first text's KV cache to this one's
+    int32_t *window; // (T), the tokens whose keys and values are in the cache
+    int used;        // so many of them
+    bool slid;       // there were others before them
+    bool *seen;      // (V), the tokens of the whole text so far
 };
 struct sampler {
     // One per tensor instance in memory: params[0] layer 0, layer 1, ..., params[1] ...; entries
     // that are joined to one before have none of their own.
     const float **weight;
-    float *memory;   // memory_floats: KV cache first, then activations; 64-byte aligned, zeroed
-    void *block;     // the allocation that memory is aligned in
-    float *logits;   // (V)
-    int32_t *window; // (T), the tokens whose keys and values are in the cache
-    int used;        // so many of them
-    bool *seen;      // (V), the tokens of the whole text so far
-    int vocab_size;  // the tokenizer's: ids from here to V are padding and never chosen
+    float *memory; // the first text's KV cache, activations, then the others' caches; 64-byte
+                   // aligned, zeroed
+    void *block;   // the allocation that memory is aligned in
+    int texts;     // that there is room for
+    struct sampler_text *text; // (texts)
+    float *logits;             // (texts, V)
+    int *pos;                  // (max_rows), a batch's
+    struct sampler_run *runs;  // (texts), a batch's
+    int vocab_size;            // the tokenizer's: ids from here to V are padding and never chosen
     int threads;
     struct sampler_team *team; // NULL with one thread
     float *weights;            // receives attention's weights; NULL if they are not wanted
     int weights_tokens;        // the number of tokens that weights has room for
 };
 extern const struct sampler_info sampler_info;
-// Runs `count` (1..max_rows) tokens at positions pos.. through the model, adding them to the KV
-// cache; logits (V) of the last one. Called by each of s->threads threads. pos + count <= T.
-void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int pos, float *logits,
-                     int thread);
+// Rows of a batch that are one text's, one behind the other.
+struct sampler_run {
+    size_t cache;    // floats from the first text's KV cache to this one's
+    int first, rows; // rows of the batch
+    int pos;         // of the first one in the text
+};
+struct sampler_batch {
+    const int32_t *tokens; // (rows)
+    const int *pos;        // (rows), of each in its text: below T
+    int rows;              // 1..max_rows
+    const struct sampler_run *runs;
+    int count;     // runs, of different texts
+    float *logits; // (count, V): of the last row of each run
+};
+// Runs the batch's tokens through the model, adding them to the KV caches. What is computed for a
+// row does not depend on those of other texts. Called by each of s->threads threads.
+void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int thread);
 
 // ---- what emitted sample.c calls: sample/sampler.c ----------------------------------------------
 

@@ -15,6 +15,13 @@ enum { DOT_REGISTERS = 32 }; // of vectors
 enum { DOT_REGISTERS = 16 };
 #endif
 
+// A function of which there is one copy, for all sizes: a sampler is to be small.
+#if defined(__clang__)
+#define PRODUCT_ONCE __attribute__((noinline, unused)) static
+#else
+#define PRODUCT_ONCE __attribute__((noinline, noclone, unused)) static
+#endif
+
 enum {
     PRODUCT_ROWS = VEC == 16 ? 12 : 6, // attention's register tile: ROWS rows of two vectors
     PRODUCT_COLS = 2 * VEC,
@@ -56,10 +63,8 @@ VEC_INLINE void product_tile(float *to, ptrdiff_t to_row, const int rows, bool a
 }
 
 // The same with `rows` rounded up to 1, PRODUCT_FEW or PRODUCT_ROWS.
-__attribute__((noinline, unused)) static void product_add(float *to, ptrdiff_t to_row, int rows,
-                                                          bool add, const float *a, ptrdiff_t a_row,
-                                                          int depth, const float *b,
-                                                          ptrdiff_t b_row) {
+PRODUCT_ONCE void product_add(float *to, ptrdiff_t to_row, int rows, bool add, const float *a,
+                              ptrdiff_t a_row, int depth, const float *b, ptrdiff_t b_row) {
     if (rows == 1) {
         product_tile(to, to_row, 1, add, a, a_row, depth, b, b_row);
     } else if (rows <= PRODUCT_FEW) {
@@ -198,8 +203,8 @@ static inline void dot_block(float *sums, bool add, const float *x, int rows, co
 // multiply-adds in each lane over DEPTH columns, then over the lanes, then over what follows: it
 // depends neither on `rows` nor on `cols`. If `more`, the panel of w behind this one is prefetched
 // at the end.
-__attribute__((noinline, unused)) static void
-product_panel(float *sums, const float *x, int rows, const float *w, int cols, int C, bool more) {
+PRODUCT_ONCE void product_panel(float *sums, const float *x, int rows, const float *w, int cols,
+                                int C, bool more) {
     if (rows == 1) {
         dot_row(sums, x, w, cols, C);
         return;

@@ -76,22 +76,6 @@ static uint64_t choose_seed(int64_t asked) {
     return seed;
 }
 
-static void write_samples(struct sampler *s, const struct tokenizer *tokenizer,
-                          const struct sample_flags *flags, const struct sampling *sampling,
-                          const struct prompt *prompt) {
-    struct answer answer = {.tokenizer = tokenizer, .flags = flags, .vocab_size = s->vocab_size};
-    for (int64_t i = 0; i < flags->num_samples; i++) {
-        answer_begin(&answer, prompt, false);
-        if (!sampler_generate(s, prompt->ids, prompt->count, flags->max_new_tokens, sampling,
-                              (uint32_t)i, answer_token, &answer)) {
-            not_finite(flags->checkpoint);
-        }
-        answer_end(&answer, prompt, i, sampling->seed, "\n---------------\n");
-    }
-    answer_free(&answer);
-    output_flush();
-}
-
 int main(int argc, char **argv) {
     streams_open();
     signal(SIGPIPE, SIG_IGN); // writing to a closed pipe then fails instead,
@@ -146,7 +130,7 @@ int main(int argc, char **argv) {
             interactive_run(&sampler, &file.tokenizer, &flags, &sampling,
                             flags.start ? &prompt : NULL);
         } else {
-            write_samples(&sampler, &file.tokenizer, &flags, &sampling, &prompt);
+            samples_write(&sampler, &file.tokenizer, &flags, &sampling, &prompt);
         }
     }
     if (!mapped_same(file.tensors.map)) {

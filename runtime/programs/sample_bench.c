@@ -24,6 +24,9 @@
 enum {
     SLOTS = 400,      // at most; a slot is some tokens, then a read of memory
     PREFILLS = 31,    // at most; measurements of a prompt's time
+    TOGETHER = 8,     // texts that are written together
+    TURNS = 31,       // at most; measurements of one text and of several, in turns
+    TURN_TOKENS = 33, // of each of them in a turn
     STARTS = 9,       // measurements of the time to the first token
     PROMPT = 256,     // tokens, or the whole context if that is shorter
     DECODE_FROM = 16, // tokens of context at the start
@@ -40,7 +43,8 @@ struct sample_bench {
     double token_bytes;                                  // of the weights that each token reads
     double token_ms[SLOTS], read_gbs[SLOTS];             // sorted at the end
     double prefill_ms[PREFILLS], first_token_ms[STARTS]; // sorted at the end
-    int slots, prefills, prompt;
+    double one_ms[TURNS], together_ms[TURNS];            // of a step; sorted at the end
+    int slots, prefills, prompt, turns, together;
     double prefill_flop, peak_gflops;
     const float *read_set;
     size_t read_bytes;
@@ -270,6 +274,48 @@ static void bench_decode(struct sample_bench *b, const int32_t *ids, double seco
     }
 }
 
+// The times of a text's first and last token.
+struct bench_steps {
+    double first, last;
+    int count;
+};
+
+static bool bench_step(void *context, int text, int32_t id) {
+    (void)id;
+    struct bench_steps *steps = context;
+    if (text == 0) {
+        steps->last = time_now();
+        steps->first = steps->count++ == 0 ? steps->last : steps->first;
+    }
+    return true;
+}
+
+static void bench_end(void *context, int text, bool finite) {
+    (void)context;
+    (void)text;
+    (void)finite;
+}
+
+// Milliseconds of a step in which each of some texts gets a token.
+static double bench_step_ms(struct sample_bench *b, const int32_t *ids, int texts) {
+    const int T = sampler_info.block_size, from = T > DECODE_FROM ? DECODE_FROM : 1;
+    const int count = T - from < 1 ? 2 : T - from < TURN_TOKENS ? T - from + 1 : TURN_TOKENS;
+    struct bench_steps steps = {.count = 0};
+    const struct sampler_reader reader = {.context = &steps, .emit = bench_step, .end = bench_end};
+    sampler_together(&b->s, ids, from, false, count, &BENCH_SAMPLING, 0, texts, &reader);
+    return (steps.last - steps.first) * 1e3 / (steps.count - 1);
+}
+
+static void bench_together(struct sample_bench *b, const int32_t *ids, double seconds) {
+    b->together = sampler_info.max_rows < TOGETHER ? sampler_info.max_rows : TOGETHER;
+    sampler_make_room(&b->s, b->together);
+    const double begin = time_now();
+    while (b->turns < TURNS && (b->turns < 3 || time_now() - begin < seconds)) {
+        b->one_ms[b->turns] = bench_step_ms(b, ids, 1);
+        b->together_ms[b->turns++] = bench_step_ms(b, ids, b->together);
+    }
+}
+
 static bool bench_note(void *context, int32_t id) {
     (void)id;
     *(double *)context = time_now();
@@ -327,6 +373,9 @@ static void bench_report(struct sample_bench *b) {
     const double prefill_ms = bench_median(b->prefill_ms, b->prefills);
     const double first_ms = bench_median(b->first_token_ms, STARTS);
     const double weights_gbs = b->token_bytes / token_ms * 1e-6;
+    const double one_ms = bench_median(b->one_ms, b->turns);
+    const double together_ms = bench_median(b->together_ms, b->turns);
+    const double together = b->together * 1e3 / together_ms;
     const double prefill_gflops = b->prefill_flop / prefill_ms * 1e-6;
     printf("decode: %.3f ms a token, %.1f tokens/s; %.1f MB of weights each, %.1f GB/s, %.1f%% of "
            "the %.1f GB/s that are read in between\n",
@@ -336,6 +385,9 @@ static void bench_report(struct sample_bench *b) {
         "prompt of %d tokens: %.2f ms, %.0f tokens/s, %.1f GFLOP/s, %.1f%% of the peak of %.1f\n",
         b->prompt, prefill_ms, b->prompt / prefill_ms * 1e3, prefill_gflops,
         100 * prefill_gflops / b->peak_gflops, b->peak_gflops);
+    printf("%d texts together: %.3f ms a token of each, %.1f tokens/s, %.2f times one text's in "
+           "turns\n",
+           b->together, together_ms, together, together * one_ms * 1e-3);
     printf("first token: %.1f ms from the program's start to its end\n", first_ms);
 
     struct replacement r;
@@ -351,6 +403,9 @@ static void bench_report(struct sample_bench *b) {
             b->prompt, prefill_ms, b->prefill_flop);
     fprintf(file, "  \"peak_gflops\": %.2f,\n  \"prefill_share_of_peak\": %.4f,\n", b->peak_gflops,
             prefill_gflops / b->peak_gflops);
+    fprintf(file, "  \"together\": %d,\n  \"together_tokens_per_s\": %.2f,\n", b->together,
+            together);
+    fprintf(file, "  \"one_tokens_per_s_in_turns\": %.2f,\n", 1e3 / one_ms);
     fprintf(file, "  \"first_token_ms\": %.2f\n}\n", first_ms);
     replace_end(&r);
     printf("\nwritten: %s\n", b->json);
@@ -433,6 +488,7 @@ int main(int argc, char **argv) {
     bench_peak(&b);
     bench_decode(&b, ids, seconds);
     bench_peak(&b);
+    bench_together(&b, ids, seconds / 2);
     sampler_close(&b.file, &b.s);
     unlink(b.weights);
     bench_report(&b);

@@ -19,6 +19,9 @@
 // V. Dies with EXIT_MEMORY.
 void sampler_create(struct sampler *s, int threads);
 void sampler_destroy(struct sampler *s);
+// Makes room for `texts` (1..max_rows) texts at a time; at first there is room for one. Forgets
+// what was taken in. Dies with EXIT_MEMORY.
+void sampler_make_room(struct sampler *s, int texts);
 
 struct sampling {
     double repetition_penalty; // 0 and 1 are off
@@ -39,7 +42,7 @@ bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
                       const struct sampling *sampling, uint32_t sample,
                       bool (*emit)(void *context, int32_t id), void *context);
 
-// The parts of it. A new text: s has no context.
+// The parts of it, of the first text. A new text: s has no context.
 void sampler_begin(struct sampler *s);
 // Takes ids (count >= 1) in behind what s has, and leaves the last one's logits in s->logits.
 void sampler_take(struct sampler *s, const int32_t *ids, int64_t count);
@@ -48,9 +51,38 @@ bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int6
                       const struct sampling *sampling, uint32_t sample,
                       bool (*emit)(void *context, int32_t id), void *context);
 
+// The same of any text; logits (V).
+void sampler_begin_text(struct sampler_text *text);
+void sampler_take_text(struct sampler *s, struct sampler_text *text, const int32_t *ids,
+                       int64_t count, float *logits);
+
+// Calls a function in all threads at once, with their numbers, and waits for all.
+typedef void sampler_job(struct sampler *s, void *context, int thread);
+void sampler_run(struct sampler *s, sampler_job *job, void *context);
+void sampler_run_batch(struct sampler *s, struct sampler_batch *batch);
+
 // Runs ids (1..block_size of them) through the model and writes the attention weights (L, H, count,
 // count), whose last two axes are queries and keys. Entries above the diagonal are not written.
 void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights);
+
+// ---- together.c: several texts after one prompt ------------------------------------------------
+
+// What becomes of them; a text's number is 0, 1, ...
+struct sampler_reader {
+    void *context;
+    // Sees the logits (V) of each token before it is chosen, as the model gave them; may be NULL.
+    void (*look)(void *context, int text, const float *logits);
+    bool (*emit)(void *context, int text, int32_t id); // returns whether to go on
+    // The text ends; not `finite`: since a logit is not finite.
+    void (*end)(void *context, int text, bool finite);
+};
+// Generates `texts` texts (at most s->texts) after ids (count >= 1), of which text i is what
+// sampler_generate makes with the sample's number first + i, byte for byte: their tokens go through
+// the model side by side, so that weights are read once for all of them. If `again`, the call
+// before had the same prompt, which then is taken in no more than is needed.
+void sampler_together(struct sampler *s, const int32_t *ids, int64_t count, bool again,
+                      int64_t max_new_tokens, const struct sampling *sampling, uint32_t first,
+                      int texts, const struct sampler_reader *reader);
 
 // ---- choose.c: from logits to a token -----------------------------------------------------------
 

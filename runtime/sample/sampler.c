@@ -36,9 +36,8 @@ struct sampler_team {
     struct sampler_worker *workers; // (threads - 1)
     struct sampler_next *next;      // (threads)
 
-    const int32_t *tokens; // the job: arguments of sampler_forward
-    int count, pos;
-    bool stop; // the threads are to end
+    sampler_job *job; // NULL: the threads are to end
+    void *context;
 };
 
 struct sampler_worker {
@@ -109,26 +108,32 @@ static void *sampler_work(void *argument) {
     pthread_mutex_unlock(&team->gate);
     for (;;) {
         sampler_wait(s);
-        if (team->stop) {
+        if (team->job == NULL) {
             return NULL;
         }
-        sampler_forward(s, team->tokens, team->count, team->pos, s->logits, worker->number);
+        team->job(s, team->context, worker->number);
         sampler_wait(s);
     }
 }
 
-// Runs `count` tokens of the context, from position `pos` on, through the model, in all threads.
-static void sampler_run(struct sampler *s, const int32_t *tokens, int count, int pos) {
+void sampler_run(struct sampler *s, sampler_job *job, void *context) {
     if (s->threads == 1) {
-        sampler_forward(s, tokens, count, pos, s->logits, 0);
+        job(s, context, 0);
         return;
     }
-    s->team->tokens = tokens;
-    s->team->count = count;
-    s->team->pos = pos;
+    s->team->job = job;
+    s->team->context = context;
     sampler_wait(s);
-    sampler_forward(s, tokens, count, pos, s->logits, 0);
+    job(s, context, 0);
     sampler_wait(s);
+}
+
+static void sampler_batch_job(struct sampler *s, void *context, int thread) {
+    sampler_forward(s, context, thread);
+}
+
+void sampler_run_batch(struct sampler *s, struct sampler_batch *batch) {
+    sampler_run(s, sampler_batch_job, batch);
 }
 
 static void *sampler_allocate(size_t count, size_t size) {
@@ -168,6 +173,44 @@ static void sampler_start(struct sampler *s, int threads) {
     pthread_mutex_unlock(&team->gate);
 }
 
+// Floats from the first text's KV cache to another one's, which lie behind the activations.
+static size_t sampler_cache(int text) {
+    const size_t line = SAMPLER_ALIGNMENT / sizeof(float);
+    const size_t first = ((size_t)sampler_info.memory_floats + line - 1) / line * line;
+    const size_t each = ((size_t)sampler_info.cache_floats + line - 1) / line * line;
+    return text == 0 ? 0 : first + (size_t)(text - 1) * each;
+}
+
+static void sampler_free_room(struct sampler *s) {
+    for (int i = 0; i < s->texts; i++) {
+        free(s->text[i].window);
+        free(s->text[i].seen);
+    }
+    free(s->text);
+    free(s->runs);
+    free(s->block);
+    free(s->logits);
+}
+
+void sampler_make_room(struct sampler *s, int texts) {
+    sampler_free_room(s);
+    const size_t line = SAMPLER_ALIGNMENT / sizeof(float), V = (size_t)sampler_info.vocab_size;
+    s->texts = texts;
+    s->text = sampler_allocate((size_t)texts, sizeof *s->text);
+    s->runs = sampler_allocate((size_t)texts, sizeof *s->runs);
+    s->logits = sampler_allocate((size_t)texts, V * sizeof *s->logits);
+    s->block = sampler_allocate(sampler_cache(texts) + line, sizeof *s->memory);
+    s->memory = (float *)(((uintptr_t)s->block + SAMPLER_ALIGNMENT - 1) / SAMPLER_ALIGNMENT *
+                          SAMPLER_ALIGNMENT);
+    for (int i = 0; i < texts; i++) {
+        s->text[i] = (struct sampler_text){
+            .cache = sampler_cache(i),
+            .window = sampler_allocate((size_t)sampler_info.block_size, sizeof *s->text->window),
+            .seen = sampler_allocate(V, sizeof *s->text->seen),
+        };
+    }
+}
+
 void sampler_create(struct sampler *s, int threads) {
     int weights = 0;
     for (int i = 0; i < sampler_info.params_count; i++) {
@@ -175,17 +218,11 @@ void sampler_create(struct sampler *s, int threads) {
     }
     *s = (struct sampler){
         .weight = sampler_allocate((size_t)weights, sizeof *s->weight),
-        .block =
-            sampler_allocate((size_t)sampler_info.memory_floats + SAMPLER_ALIGNMENT / sizeof(float),
-                             sizeof *s->memory),
-        .logits = sampler_allocate((size_t)sampler_info.vocab_size, sizeof *s->logits),
-        .window = sampler_allocate((size_t)sampler_info.block_size, sizeof *s->window),
-        .seen = sampler_allocate((size_t)sampler_info.vocab_size, sizeof *s->seen),
+        .pos = sampler_allocate((size_t)sampler_info.max_rows, sizeof *s->pos),
         .vocab_size = sampler_info.vocab_size,
         .threads = 1,
     };
-    s->memory = (float *)(((uintptr_t)s->block + SAMPLER_ALIGNMENT - 1) / SAMPLER_ALIGNMENT *
-                          SAMPLER_ALIGNMENT);
+    sampler_make_room(s, 1);
     if (threads > 1) {
         sampler_start(s, threads);
     }
@@ -194,7 +231,7 @@ void sampler_create(struct sampler *s, int threads) {
 void sampler_destroy(struct sampler *s) {
     struct sampler_team *team = s->team;
     if (team != NULL) {
-        team->stop = true;
+        team->job = NULL;
         sampler_wait(s);
         for (int i = 0; i < s->threads - 1; i++) {
             pthread_join(team->thread[i], NULL);
@@ -207,45 +244,66 @@ void sampler_destroy(struct sampler *s) {
         free(team);
     }
     free(s->weight);
-    free(s->block);
-    free(s->logits);
-    free(s->window);
-    free(s->seen);
+    free(s->pos);
+    sampler_free_room(s);
     *s = (struct sampler){0};
 }
 
-// Fills the KV cache with the window's tokens from `pos` on; leaves the last one's logits.
-static void sampler_fill(struct sampler *s, int pos) {
-    for (; pos < s->used; pos += sampler_info.max_rows) {
-        int left = s->used - pos;
-        int rows = left < sampler_info.max_rows ? left : sampler_info.max_rows;
-        sampler_run(s, s->window + pos, rows, pos);
+// Fills a text's KV cache with its window's tokens from `pos` on; writes the last one's logits.
+static void sampler_fill(struct sampler *s, const struct sampler_text *text, int pos,
+                         float *logits) {
+    for (; pos < text->used; pos += sampler_info.max_rows) {
+        const int left = text->used - pos;
+        const int rows = left < sampler_info.max_rows ? left : sampler_info.max_rows;
+        for (int i = 0; i < rows; i++) {
+            s->pos[i] = pos + i;
+        }
+        s->runs[0] = (struct sampler_run){.cache = text->cache, .rows = rows, .pos = pos};
+        struct sampler_batch batch = {.tokens = text->window + pos,
+                                      .pos = s->pos,
+                                      .rows = rows,
+                                      .runs = s->runs,
+                                      .count = 1,
+                                      .logits = logits};
+        sampler_run_batch(s, &batch);
     }
+}
+
+void sampler_begin_text(struct sampler_text *text) {
+    text->used = 0;
+    text->slid = false;
+    memset(text->seen, 0, (size_t)sampler_info.vocab_size * sizeof *text->seen);
 }
 
 void sampler_begin(struct sampler *s) {
-    s->used = 0;
-    memset(s->seen, 0, (size_t)sampler_info.vocab_size * sizeof *s->seen);
+    sampler_begin_text(&s->text[0]);
+}
+
+void sampler_take_text(struct sampler *s, struct sampler_text *text, const int32_t *ids,
+                       int64_t count, float *logits) {
+    const int T = sampler_info.block_size;
+    for (int64_t i = 0; i < count; i++) {
+        text->seen[ids[i]] = true;
+    }
+    int from = text->used; // the tokens before it stay as they are in the cache
+    if (count > T - text->used) {
+        // The window slides: every token's position changes, so recompute the KV cache.
+        const int kept = count < T ? T - (int)count : 0, taken = T - kept;
+        memmove(text->window, text->window + text->used - kept,
+                (size_t)kept * sizeof *text->window);
+        ids += count - taken;
+        count = taken;
+        text->used = kept;
+        text->slid = true;
+        from = 0;
+    }
+    memcpy(text->window + text->used, ids, (size_t)count * sizeof *ids);
+    text->used += (int)count;
+    sampler_fill(s, text, from, logits);
 }
 
 void sampler_take(struct sampler *s, const int32_t *ids, int64_t count) {
-    const int T = sampler_info.block_size;
-    for (int64_t i = 0; i < count; i++) {
-        s->seen[ids[i]] = true;
-    }
-    int from = s->used; // the tokens before it stay as they are in the cache
-    if (count > T - s->used) {
-        // The window slides: every token's position changes, so recompute the KV cache.
-        const int kept = count < T ? T - (int)count : 0, taken = T - kept;
-        memmove(s->window, s->window + s->used - kept, (size_t)kept * sizeof *s->window);
-        ids += count - taken;
-        count = taken;
-        s->used = kept;
-        from = 0;
-    }
-    memcpy(s->window + s->used, ids, (size_t)count * sizeof *ids);
-    s->used += (int)count;
-    sampler_fill(s, from);
+    sampler_take_text(s, &s->text[0], ids, count, s->logits);
 }
 
 void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights) {
@@ -273,7 +331,7 @@ bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int6
         if (sampling->look) {
             sampling->look(context, s->logits);
         }
-        sampler_penalise(s->logits, s->seen, s->vocab_size, sampling->repetition_penalty);
+        sampler_penalise(s->logits, s->text[0].seen, s->vocab_size, sampling->repetition_penalty);
         uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, (uint32_t)i);
         id = sampler_choose(s->logits, s->vocab_size, sampling, draw);
         if (!emit(context, id)) {

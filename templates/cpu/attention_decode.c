@@ -135,27 +135,31 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, cons
     }
 }
 
-//// Appends the rows' keys and values to the cache, then attends. weights (H, tokens, tokens) of
-//// this layer receives its rows if it is not NULL.
+//// Appends the rows' keys and values to the cache of their run's text, then attends. weights (H,
+//// tokens, tokens) of this layer receives its rows if it is not NULL.
 $(k.sign("static void", k.name)) {
     enum { $(k.dims), WIDTH = $(k.op.panel) };
     //$ if k.d.KV then
     // Heads that share keys and values are one thread's, which appends them before the first.
-    struct range mine = share(KV, thread, threads);
+    struct range mine = share(count * KV, thread, threads);
     mine.first *= H / KV;
     mine.last *= H / KV;
     //$ else
-    const struct range mine = share(H, thread, threads);
+    const struct range mine = share(count * H, thread, threads);
     //$ end
-    for (int h = mine.first; h < mine.last; h++) {
+    for (int i = mine.first; i < mine.last; i++) {
+        const struct sampler_run *run = &runs[i / H];
+        const int h = i % H, pos = run->pos, rows = run->rows;
+        const float *from = qkv + (size_t)run->first * E;
+        float *to = y + (size_t)run->first * C, *own = cache + run->cache;
         //$ if k.d.KV then
         const int kv = h / (H / KV), appended = h % (H / KV) == 0 ? rows : 0;
-        float *keys = cache + (size_t)kv * S * D, *values = cache + (size_t)(KV + kv) * S * D;
+        float *keys = own + (size_t)kv * S * D, *values = own + (size_t)(KV + kv) * S * D;
         //$ else
-        float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
+        float *keys = own + (size_t)h * S * D, *values = own + (size_t)(H + h) * S * D;
         //$ end
         for (int row = 0; row < $(k.d.KV and "appended" or "rows"); row++) {
-            const float *key = qkv + (size_t)row * E + $(k.d.KV and "(H + kv) * D" or "C + h * D");
+            const float *key = from + (size_t)row * E + $(k.d.KV and "(H + kv) * D" or "C + h * D");
             const int j = pos + row;
             for (int d = 0; d < D; d++) {
                 keys[((size_t)j / WIDTH * D + d) * WIDTH + j % WIDTH] = key[d];
@@ -164,11 +168,11 @@ $(k.sign("static void", k.name)) {
         }
         for (int row = 0; row < rows; row += PRODUCT_ROWS) {
             $(k.part.rows)
-            (y + (size_t)row * C, qkv + (size_t)row * E, cache, pos + row,
+            (to + (size_t)row * C, from + (size_t)row * E, own, pos + row,
              int_min(PRODUCT_ROWS, rows - row), h);
         }
         if (weights != NULL) {
-            $(k.part.weights)(weights, tokens, qkv, cache, pos, rows, h);
+            $(k.part.weights)(weights, tokens, from, own, pos, rows, h);
         }
     }
 }

@@ -60,7 +60,7 @@ $(k.sign("static void", k.name)) {
     for (int row = mine.first; row < mine.last; row++) {
         const float *token = wte + (size_t)tokens[row] * C;
         //$ if k.uses.wpe then
-        const float *position = wpe + (size_t)(pos + row) * C;
+        const float *position = wpe + (size_t)pos[row] * C;
         //$ else
         (void)pos;
         //$ end

@@ -10,7 +10,7 @@ $(k.sign("static void", k.name)) {
     for (int n = mine.first; n < mine.last; n++) {
         float *row = table + (size_t)n * D;
         for (int j = 0; j < HALF; j++) {
-            const double angle = $(k.decode and "(pos + n)" or "n") * rate[j];
+            const double angle = $(k.decode and "pos[n]" or "n") * rate[j];
             row[j] = (float)cos(angle);
             row[HALF + j] = (float)sin(angle);
         }

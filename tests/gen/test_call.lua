@@ -65,8 +65,10 @@ local looks = {
   ["void *scratch"] = "^scratch$",
   ["float *weights"] = "^sampler_layer_weights%(s, l%)$",
   ["int tokens"] = "^s%->weights_tokens$",
-  ["int pos"] = "^pos$",
-  ["int rows"] = { "^rows$", "^1$" },
+  ["const int *pos"] = "^batch%->pos$",
+  ["int rows"] = { "^batch%->rows$", "^batch%->count$" },
+  ["const struct sampler_run *runs"] = "^batch%->runs$",
+  ["int count"] = "^batch%->count$",
   ["int thread"] = "^thread$",
   ["int threads"] = { "^threads$", "^s%->threads$" },
 }
@@ -74,7 +76,7 @@ looks["const struct model *m"] = looks["struct model *m"]
 looks["const struct step_state *state"] = looks["struct step_state *state"]
 looks["bool first2"], looks["float beta2"] = looks["bool first"], looks["float beta"]
 local buffer = { "^[%a_][%w_]*$", "^[%a_][%w_]* %+ [%w_() *]*row[%w_ *]*$", "^m%->%w+$", "^gpu%->%w+$",
-  "^m%->%w+ %+ row$", "^gpu%->%w+ %+ row$", "^%(elem %*%)gpu%->packed$" }
+  "^m%->%w+ %+ row$", "^batch%->%w+$", "^gpu%->%w+ %+ row$", "^%(elem %*%)gpu%->packed$" }
 
 local function fits(parameter, value)
   local wanted = looks[parameter] or parameter:find("*", 1, true) and buffer or {}
@@ -136,8 +138,9 @@ local function planted(text, from, to)
 end
 
 check.test("planted errors are found", function()
-  check.equal(planted(tiny.sample, "int pos, int rows, int thread", "int rows, int pos, int thread"),
-    "embed_decode_6x17x10x6: 'int rows' is given 'pos'")
+  check.equal(planted(tiny.sample, "const int *pos, int rows, int thread",
+    "int rows, const int *pos, int thread"),
+    "embed_decode_6x17x10x6: 'int rows' is given 'batch->pos'")
   check.equal(planted(tiny.train, "RUN(mean_loss_18, m, losses, m->targets)", "RUN(mean_loss_18, losses, m->targets)"),
     "mean_loss_18 has 5 parameters, and is given 4")
   check.equal(planted(tiny.train, "m->targets);", "m->targets, scratch);"),
@@ -207,9 +210,9 @@ heads_are("a trainer on CUDA", cuda.trainer, {
 heads_are("a sampler", tiny.sampler, {
   { "embed", "y tokens wte wpe pos rows thread threads" },
   { "layernorm", "y x scale shift rows thread threads" },
-  { "attention_decode", "y qkv cache weights tokens pos rows thread threads" },
+  { "attention_decode", "y qkv cache weights tokens runs count thread threads" },
   { "matmul", "y x w bias addend rows thread threads", "bias_add" },
-  { "last_row", "y x rows thread threads" },
+  { "last_row", "y x runs count thread threads" },
 })
 
 check.test("an argument without a value is named", function()

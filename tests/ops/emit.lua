@@ -277,13 +277,21 @@ local function wrapper(k, name)
     scratch = "c->scratch",
     weights = "NULL",
     tokens = "0",
-    pos = "c->pos",
+    pos = "pos",
     rows = "c->rows",
+    runs = "&run",
+    count = "1",
     thread = "c->thread",
     threads = "c->threads",
   }, k.unique)
-  return ("%s void %s(const struct call_context *c) {\n    %s;\n}\n"):format(cuda and 'extern "C"' or "static", name,
-    words)
+  local before = ""
+  if words:find("%f[%w]pos%f[%W]") then
+    before = "    int pos[" .. k.d.N .. "];\n    for (int i = 0; i < c->rows; i++) pos[i] = c->pos + i;\n"
+  elseif words:find("&run", 1, true) then
+    before = "    const struct sampler_run run = {.rows = c->rows, .pos = c->pos};\n"
+  end
+  return ("%s void %s(const struct call_context *c) {\n%s    %s;\n}\n"):format(cuda and 'extern "C"' or "static", name,
+    before, words)
 end
 
 -- ---- families ------------------------------------------------------------------------------------

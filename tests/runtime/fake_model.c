@@ -342,13 +342,13 @@ double peak_gflops(int threads, double *held) {
 }
 
 // Weights come in the table's order: wte, wpe, each layer's mix, each layer's bias, ln_f, lm_head.
-void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int pos, float *logits,
-                     int thread) {
+void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int thread) {
     if (thread == 0) {
         const float *wte = s->weight[0], *wpe = s->weight[1], *ln_f = s->weight[2 + 2 * L];
         float *x = s->memory, *h = x + C;
         for (int c = 0; c < C; c++) {
-            x[c] = wte[tokens[count - 1] * C + c] + wpe[(pos + count - 1) * C + c];
+            const int last = batch->rows - 1;
+            x[c] = wte[batch->tokens[last] * C + c] + wpe[batch->pos[last] * C + c];
         }
         for (int l = 0; l < L; l++) {
             multiply(h, s->weight[2 + l], x, C);
@@ -359,7 +359,7 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int po
         for (int c = 0; c < C; c++) {
             x[c] *= ln_f[c];
         }
-        multiply(logits, wte, x, V);
+        multiply(batch->logits, wte, x, V);
         count_call(FAKE_SAMPLER);
     }
     sampler_wait(s);

@@ -26,57 +26,73 @@ const struct sampler_info sampler_info = {
     .params_count = sizeof fake_params / sizeof fake_params[0],
     .max_rows = FAKE_ROWS,
     .memory_floats = (FAKE_L * FAKE_T + FAKE_ROWS) * FAKE_C,
+    .cache_floats = FAKE_L * FAKE_T * FAKE_C,
+    .cache_rows = FAKE_T,
+    .cache_width = FAKE_C,
 };
 
 struct fake_call fake_calls[FAKE_CALLS];
 int fake_calls_count;
 
-void sampler_forward(struct sampler *s, const int32_t *tokens, int count, int pos, float *logits,
-                     int thread) {
+void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int thread) {
     enum { T = FAKE_T, C = FAKE_C, V = FAKE_V, L = FAKE_L };
     const float *wte = s->weight[0], *wpe = s->weight[1], *ln_f = s->weight[2 + L];
-    float *cache = s->memory;     // (L, T, C)
-    float *x = cache + L * T * C; // (max_rows, C)
+    float *caches = s->memory;     // (L, T, C) of the first text
+    float *x = caches + L * T * C; // (max_rows, C)
+    const int *pos = batch->pos, count = batch->rows;
     if (thread == 0 && fake_calls_count < FAKE_CALLS) {
-        fake_calls[fake_calls_count++] = (struct fake_call){.count = count, .pos = pos};
+        fake_calls[fake_calls_count++] =
+            (struct fake_call){.count = count, .pos = pos[0], .texts = batch->count};
+    }
+    float *cache[FAKE_ROWS]; // of each row's text
+    for (int i = 0; i < batch->count; i++) {
+        const struct sampler_run *run = &batch->runs[i];
+        for (int r = run->first; r < run->first + run->rows; r++) {
+            cache[r] = caches + run->cache;
+        }
     }
     for (int r = thread; r < count; r += s->threads) {
         for (int c = 0; c < C; c++) {
-            x[r * C + c] = wte[tokens[r] * C + c] + wpe[(pos + r) * C + c];
+            x[r * C + c] = wte[batch->tokens[r] * C + c] + wpe[pos[r] * C + c];
         }
     }
     for (int l = 0; l < L; l++) {
         const float *mix = s->weight[2 + l]; // (C, C)
-        float *kept = cache + l * T * C;     // (T, C)
         for (int r = thread; r < count; r += s->threads) {
+            float *kept = cache[r] + l * T * C; // (T, C)
             for (int c = 0; c < C; c++) {
                 float sum = 0;
                 for (int i = 0; i < C; i++) {
                     sum += mix[c * C + i] * x[r * C + i];
                 }
-                kept[(pos + r) * C + c] = tanhf(sum);
+                kept[pos[r] * C + c] = tanhf(sum);
             }
         }
         sampler_wait(s);
         float *weights = sampler_layer_weights(s, l);
         for (int r = thread; r < count && weights; r += s->threads) {
-            for (int j = 0; j <= pos + r; j++) {
-                weights[(pos + r) * s->weights_tokens + j] = (float)(l + 1) / (float)(1 + pos + r);
+            for (int j = 0; j <= pos[r]; j++) {
+                weights[pos[r] * s->weights_tokens + j] = (float)(l + 1) / (float)(1 + pos[r]);
             }
         }
         for (int r = thread; r < count; r += s->threads) {
+            const float *kept = cache[r] + l * T * C;
             for (int c = 0; c < C; c++) {
-                for (int j = 0; j <= pos + r; j++) {
-                    x[r * C + c] += kept[j * C + c] / (float)(1 + pos + r - j);
+                for (int j = 0; j <= pos[r]; j++) {
+                    x[r * C + c] += kept[j * C + c] / (float)(1 + pos[r] - j);
                 }
             }
         }
     }
     sampler_wait(s);
-    for (int v = thread; v < V; v += s->threads) {
-        logits[v] = 0;
-        for (int c = 0; c < C; c++) {
-            logits[v] += x[(count - 1) * C + c] * ln_f[c] * wte[v * C + c];
+    for (int i = 0; i < batch->count; i++) {
+        const float *last = x + (batch->runs[i].first + batch->runs[i].rows - 1) * C;
+        for (int v = thread; v < V; v += s->threads) {
+            float sum = 0;
+            for (int c = 0; c < C; c++) {
+                sum += last[c] * ln_f[c] * wte[v * C + c];
+            }
+            batch->logits[i * V + v] = sum;
         }
     }
 }

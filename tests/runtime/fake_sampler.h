@@ -10,7 +10,7 @@ enum { FAKE_V = 12, FAKE_T = 8, FAKE_C = 6, FAKE_L = 2, FAKE_ROWS = 3, FAKE_CALL
     "activation=relu"
 
 struct fake_call {
-    int count, pos;
+    int count, pos, texts; // pos: of the first row
 };
 extern struct fake_call fake_calls[FAKE_CALLS]; // the first calls of sampler_forward
 extern int fake_calls_count;

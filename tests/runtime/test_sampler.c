@@ -87,6 +87,100 @@ START_TEST(test_generate_calls) {
 }
 END_TEST
 
+// Texts that are written together.
+struct several {
+    struct sequence text[FAKE_ROWS];
+    int length[FAKE_ROWS]; // of each; 0: to the end
+    int looks, ended;
+    bool finite;
+};
+
+static void several_look(void *context, int text, const float *logits) {
+    struct several *several = context;
+    ck_assert(text < FAKE_ROWS && isfinite(logits[0]));
+    several->looks++;
+}
+
+static bool several_emit(void *context, int text, int32_t id) {
+    struct several *several = context;
+    sequence_append(&several->text[text], id);
+    return several->text[text].count != several->length[text];
+}
+
+static void several_end(void *context, int text, bool finite) {
+    struct several *several = context;
+    ck_assert_int_lt(text, FAKE_ROWS);
+    several->ended++;
+    several->finite = several->finite && finite;
+}
+
+static const struct sampler_reader several_reader(struct several *several) {
+    *several = (struct several){.finite = true};
+    return (struct sampler_reader){several, several_look, several_emit, several_end};
+}
+
+// Each text is what it is alone, also past the context, if others end before it, if the prompt is
+// longer than the context, and in a second group, which needs no prompt.
+START_TEST(test_together_as_alone) {
+    for (int threads = 1; threads <= 3; threads++) {
+        struct sampler s;
+        create(&s, threads);
+        sampler_make_room(&s, FAKE_ROWS);
+        const struct sampling sampling = {.temperature = 1.5, .top_k = 9, .top_p = 0.97, .seed = 5};
+        for (int length = 1; length <= 2 * FAKE_T + 1; length++) {
+            int32_t prompt[2 * FAKE_T + 1];
+            for (int i = 0; i < length; i++) {
+                prompt[i] = (i * 7 + length) % FAKE_V;
+            }
+            for (int n = 1; n <= FAKE_ROWS; n++) {
+                for (int again = 0; again < 2; again++) {
+                    struct several found;
+                    const struct sampler_reader reader = several_reader(&found);
+                    found.length[1] = 3;
+                    sampler_together(&s, prompt, length, again, 20, &sampling, 2, n, &reader);
+                    ck_assert_int_eq(found.ended, n);
+                    ck_assert_int_eq(found.looks, 20 * n - (n > 1 ? 17 : 0));
+                    ck_assert(found.finite);
+                    for (int i = 0; i < n; i++) {
+                        struct sequence wanted = {0};
+                        struct sampler alone;
+                        create(&alone, 1);
+                        sampler_generate(&alone, prompt, length, i == 1 ? 3 : 20, &sampling,
+                                         2 + (uint32_t)i, sequence_append, &wanted);
+                        sampler_destroy(&alone);
+                        assert_same_text(&found.text[i], &wanted);
+                    }
+                }
+            }
+        }
+        sampler_destroy(&s);
+    }
+}
+END_TEST
+
+// Weights are read once a token for all texts, and the prompt is taken in once.
+START_TEST(test_together_calls) {
+    struct sampler s;
+    create(&s, 1);
+    sampler_make_room(&s, 3);
+    const struct sampling greedy = {.top_p = 1};
+    const int32_t prompt[5] = {1, 2, 3, 4, 5};
+    struct several found;
+    const struct sampler_reader reader = several_reader(&found);
+    found.length[0] = 2; // of the other two, the last one's positions are 5 and 6
+    sampler_together(&s, prompt, 5, false, 3, &greedy, 0, 3, &reader);
+    sampler_together(&s, prompt, 5, true, 1, &greedy, 3, 3, &reader);
+    const struct fake_call wanted[] = {{3, 0, 1}, {2, 3, 1}, {3, 5, 3}, {2, 6, 2}, {1, 4, 1}};
+    ck_assert_int_eq(fake_calls_count, 5);
+    for (int i = 0; i < 5; i++) {
+        ck_assert_int_eq(fake_calls[i].count, wanted[i].count);
+        ck_assert_int_eq(fake_calls[i].pos, wanted[i].pos);
+        ck_assert_int_eq(fake_calls[i].texts, wanted[i].texts);
+    }
+    sampler_destroy(&s);
+}
+END_TEST
+
 // A text that is taken in bit by bit, with answers between, is one context.
 START_TEST(test_continue_as_by_recomputing) {
     struct sampler s;
@@ -220,6 +314,8 @@ int main(void) {
         test_generate_by_two_threads,
         test_generate_by_four_threads,
         test_generate_calls,
+        test_together_as_alone,
+        test_together_calls,
         test_continue_as_by_recomputing,
         test_generate_penalty,
         test_generate_padding,

@@ -5,6 +5,7 @@
 // links: runtime/programs/sample/output.c runtime/programs/sample/tokens_json.c
 // links: runtime/programs/sample/answer.c runtime/programs/sample/ids.c
 // links: runtime/programs/sample/score.c runtime/programs/sample/interactive.c
+// links: runtime/programs/sample/samples.c
 #include "tests/runtime/fake_checkpoint.h"
 
 #include <poll.h>
@@ -70,12 +71,14 @@ static int run_into(const char *to, const char *const *arguments) {
 
 START_TEST(test_main_help) {
     ck_assert_int_eq(run("--help"), EXIT_DONE);
-    const char *const names[] = {
-        "checkpoint",  "start",  "num_samples", "max_new_tokens", "repetition_penalty",
-        "temperature", "top_k",  "top_p",       "min_p",          "seed",
-        "stop",        "json",   "logprobs",    "timing",         "interactive",
-        "score",       "tokens", "threads",     "verify",         "attention"};
-    for (int i = 0; i < 20; i++) {
+    const char *const names[] = {"checkpoint",  "start",          "num_samples",
+                                 "together",    "max_new_tokens", "repetition_penalty",
+                                 "temperature", "top_k",          "top_p",
+                                 "min_p",       "seed",           "stop",
+                                 "json",        "logprobs",       "timing",
+                                 "interactive", "score",          "tokens",
+                                 "threads",     "verify",         "attention"};
+    for (int i = 0; i < 21; i++) {
         char flag[32];
         snprintf(flag, sizeof flag, "\n  --%s ", names[i]);
         ck_assert_msg(strstr(out, flag) != NULL, "--%s", names[i]);

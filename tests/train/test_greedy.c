@@ -4,7 +4,7 @@
 //
 // Compares the logits after the first sequence, which goes through the KV cache in pieces whose
 // sizes change no bit, its attention weights, and 32 greedy tokens, which exceed the context in
-// most goldens; with 1, 2 and 4 threads.
+// most goldens; and texts that are written together with what each is alone; with 1 to 4 threads.
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,9 +69,11 @@ static double greedy_logits_error(struct sampler *s, const float *tokens,
     for (int t = 0; t < T; t++) {
         ids[t] = (int32_t)tokens[t];
     }
+    sampler_begin(s);
     for (int t = 0; t < T; t += piece) {
-        sampler_forward(s, ids + t, t + piece < T ? piece : T - t, t, logits, 0);
+        sampler_take(s, ids + t, t + piece < T ? piece : T - t);
     }
+    memcpy(logits, s->logits, (size_t)V * sizeof *logits);
     double difference = 0, size = 0;
     for (int v = 0; v < V; v++) {
         difference += pow((double)logits[v] - wanted->data[v], 2);
@@ -140,6 +142,68 @@ static int greedy_agreed(struct sampler *s, const float *tokens, int prompt, int
     return agreed;
 }
 
+// Texts that are written together.
+enum { TOGETHER = 9, TOGETHER_TOKENS = 80 };
+struct greedy_together {
+    struct greedy_said said[TOGETHER];
+    int ended, most; // texts; tokens of the longest
+};
+
+static bool greedy_emit_of(void *context, int text, int32_t id) {
+    struct greedy_together *t = context;
+    greedy_emit(&t->said[text], id);
+    return text % 3 != 1 || t->said[text].count < t->most / 2; // some stop early
+}
+
+static void greedy_end(void *context, int text, bool finite) {
+    struct greedy_together *t = context;
+    t->ended += finite && t->said[text].count > 0;
+}
+
+// How many texts, written by 1 to TOGETHER at a time, are not what they are alone: past the
+// context, greedy and drawn, with the prompt taken in anew or not.
+static int greedy_together_differ(struct sampler *s, const float *tokens, int prompt) {
+    static const struct sampling ways[] = {
+        {.temperature = 0, .top_p = 1, .seed = 1},
+        {.temperature = 1.3, .top_p = 1, .seed = 2},
+        {.temperature = 1.1, .top_k = 7, .top_p = 0.9, .repetition_penalty = 1.2, .seed = 3},
+    };
+    const int room = sampler_info.max_rows < TOGETHER ? sampler_info.max_rows : TOGETHER;
+    const int T = sampler_info.block_size, wanted = T + 9 - prompt;
+    const int most = wanted < TOGETHER_TOKENS ? wanted : TOGETHER_TOKENS;
+    int32_t ids[256];
+    for (int i = 0; i < prompt; i++) {
+        ids[i] = (int32_t)tokens[i];
+    }
+    int differ = 0;
+    sampler_make_room(s, room);
+    for (int way = 0; way < 3; way++) {
+        static struct greedy_said alone[2 * TOGETHER];
+        for (int i = 0; i < 2 * room; i++) {
+            alone[i].count = 0;
+            sampler_generate(s, ids, prompt, most, &ways[way], (uint32_t)i, greedy_emit, &alone[i]);
+        }
+        for (int n = 1; n <= room; n++) {
+            for (int again = 0; again < 2; again++) {
+                static struct greedy_together t;
+                t = (struct greedy_together){.most = most};
+                const struct sampler_reader reader = {
+                    .context = &t, .emit = greedy_emit_of, .end = greedy_end};
+                sampler_together(s, ids, prompt, again, most, &ways[way], (uint32_t)(again * n), n,
+                                 &reader);
+                differ += t.ended != n;
+                for (int i = 0; i < n; i++) {
+                    const struct greedy_said *a = &alone[again * n + i], *b = &t.said[i];
+                    const int count = i % 3 == 1 ? most / 2 : most;
+                    differ += b->count != count ||
+                              memcmp(a->ids, b->ids, (size_t)count * sizeof *a->ids) != 0;
+                }
+            }
+        }
+    }
+    return differ;
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         die(EXIT_USAGE, "test_greedy: wanted one golden file");
@@ -172,7 +236,7 @@ int main(int argc, char **argv) {
             die(EXIT_DATA, "%s: attention is not (L, H, T, T)", file.path);
         }
     }
-    for (int threads = 1; threads <= 4; threads *= 2) {
+    for (int threads = 1; threads <= 4; threads++) {
         struct sampler s;
         sampler_create(&s, threads);
         greedy_weights(&s, &file);
@@ -199,6 +263,11 @@ int main(int argc, char **argv) {
         if (agreed != count - prompt) {
             printf("%d threads: token %d of %d is not PyTorch's\n", threads, agreed,
                    count - prompt);
+            problems++;
+        }
+        const int differ = greedy_together_differ(&s, greedy->data, prompt);
+        if (differ > 0) {
+            printf("%d threads: %d texts differ when they are written together\n", threads, differ);
             problems++;
         }
         sampler_destroy(&s);

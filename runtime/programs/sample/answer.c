@@ -9,6 +9,14 @@
 // back as the beginning of a stop text.
 enum { ANSWER_PIECE = 3 * (TOKENIZER_TOKEN_MAX + 1) };
 
+static void answer_write(struct answer *answer, const char *text, size_t length) {
+    if (answer->held) {
+        fwrite(text, 1, length, answer->text.file); // growing_end sees a failure
+    } else {
+        output_write(text, length);
+    }
+}
+
 void answer_begin(struct answer *answer, const struct prompt *prompt, bool silent) {
     const struct sample_texts *stop = &answer->flags->stop;
     answer->live = isatty(STDOUT_FILENO) != 0;
@@ -19,18 +27,36 @@ void answer_begin(struct answer *answer, const struct prompt *prompt, bool silen
     answer->prompt_count = prompt->count;
     if (answer->flags->json) {
         growing_begin(&answer->text, "the text");
+        answer->held = true;
         growing_begin(&answer->tokens, "the tokens");
         if (answer->logits == NULL) {
             answer->logits =
                 allocate((size_t)sampler_info.vocab_size, sizeof *answer->logits, "the logits");
         }
-    } else if (!silent) {
-        output_write(prompt->text, prompt->length);
-        if (answer->live) {
+    } else {
+        if (answer->held) {
+            growing_begin(&answer->text, "the text");
+        }
+        if (!silent) {
+            answer_write(answer, prompt->text, prompt->length);
+        }
+        if (answer->live && !answer->held) {
             output_flush();
         }
     }
     answer->began = answer->prompted = time_now();
+}
+
+void answer_release(struct answer *answer) {
+    if (answer->held && !answer->flags->json) {
+        char *text = growing_end(&answer->text);
+        output_write(text, answer->text.length);
+        free(text);
+        answer->held = false;
+        if (answer->live) {
+            output_flush();
+        }
+    }
 }
 
 void answer_look(void *context, const float *logits) {
@@ -40,14 +66,6 @@ void answer_look(void *context, const float *logits) {
     }
     if (answer->logits != NULL) {
         memcpy(answer->logits, logits, (size_t)sampler_info.vocab_size * sizeof *logits);
-    }
-}
-
-static void answer_write(struct answer *answer, const char *text, size_t length) {
-    if (!answer->flags->json) {
-        output_write(text, length);
-    } else {
-        fwrite(text, 1, length, answer->text.file); // growing_end sees a failure
     }
 }
 
@@ -74,7 +92,7 @@ bool answer_token(void *context, int32_t id) {
     const char *bytes = tokenizer_decode(answer->tokenizer, id, &length);
     char text[ANSWER_PIECE];
     answer_pass(answer, text, utf8_mend(&answer->mend, bytes, length, text));
-    if (answer->live && !answer->flags->json) {
+    if (answer->live && !answer->held) {
         output_flush();
     }
     return !answer->stops.met;
@@ -92,6 +110,10 @@ static void answer_finish(struct answer *answer) {
     }
 }
 
+void answer_last(struct answer *answer) {
+    answer->ended = time_now();
+}
+
 static double answer_speed(int64_t count, double seconds) {
     return seconds > 0 ? (double)count / seconds : 0;
 }
@@ -99,7 +121,7 @@ static double answer_speed(int64_t count, double seconds) {
 void answer_end(struct answer *answer, const struct prompt *prompt, int64_t number, uint64_t seed,
                 const char *end) {
     const double prompted = answer->prompted - answer->began;
-    const double seconds = time_now() - answer->prompted;
+    const double seconds = answer->ended - answer->prompted;
     const int64_t after = answer->count > 0 ? answer->count - 1 : 0;
     answer_finish(answer);
     if (answer->flags->json) {

@@ -14,7 +14,9 @@ struct sample_texts {
 struct sample_flags {
     const char *checkpoint;
     const char *start; // text, or FILE:path; NULL for the tokenizer's default
-    int64_t num_samples, max_new_tokens;
+    int64_t num_samples;
+    int64_t together; // texts at a time; 0: as many as fit
+    int64_t max_new_tokens;
     double repetition_penalty;
     double temperature;
     int64_t top_k;

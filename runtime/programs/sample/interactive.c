@@ -109,6 +109,7 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
                                      turn, answer_token, &answer)) {
             not_finite(flags->checkpoint);
         }
+        answer_last(&answer);
         answer_end(&answer, &line, turn++, sampling->seed, "\n");
     }
     if (in.terminal) {

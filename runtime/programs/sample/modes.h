@@ -1,4 +1,4 @@
-// modes.h: what the sampler does other than to write samples.
+// modes.h: what the sampler does.
 #ifndef DIECAST_SAMPLE_MODES_H
 #define DIECAST_SAMPLE_MODES_H
 
@@ -6,6 +6,13 @@
 
 // Ends the program, since the checkpoint's weights give logits that are not finite.
 _Noreturn void not_finite(const char *checkpoint);
+
+// ---- samples.c ----------------------------------------------------------------------------------
+
+// Writes flags->num_samples texts after a prompt.
+void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
+                   const struct sample_flags *flags, const struct sampling *sampling,
+                   const struct prompt *prompt);
 
 // ---- ids.c --------------------------------------------------------------------------------------
 

@@ -7,7 +7,8 @@
 //                attn_scale=head dropout=0.1 dropout_embd=true init=nanogpt optimizer=adamw
 //                decay_params=matrices recompute=none logits_rows=0 dtype=float32 isa=avx2
 //                tiling=model
-//   memory       16832 bytes beside the weights, which stay in the checkpoint's mapping
+//   memory       16832 bytes beside the weights, which stay in the checkpoint's mapping,
+//                and 15360 for each further text that is written at a time
 //
 // Kernels in order of first use, then sampler_forward. Weights are laid out as in nanoGPT's
 // checkpoint; the letters are model.h's, but N is the most tokens that one call takes.
@@ -20,12 +21,13 @@ _Static_assert(VEC == 8, "this model is laid out for avx2; compile with '-march=
 
 // embed_decode_6x17x10x6, from templates/cpu/embed.c.
 static void embed_decode_6x17x10x6(float *y, const int32_t *tokens, const float *wte,
-                                   const float *wpe, int pos, int rows, int thread, int threads) {
+                                   const float *wpe, const int *pos, int rows, int thread,
+                                   int threads) {
     enum { N = 6, T = 6, C = 10, C_LD = 10, V = 17, V_LD = 17 };
     const struct range mine = share(rows, thread, threads);
     for (int row = mine.first; row < mine.last; row++) {
         const float *token = wte + (size_t)tokens[row] * C;
-        const float *position = wpe + (size_t)(pos + row) * C;
+        const float *position = wpe + (size_t)pos[row] * C;
         for (int col = 0; col < C; col += VEC) {
             vec value = row_load(token, col, C);
             value += row_load(position, col, C);
@@ -184,14 +186,19 @@ static void attention_decode_6x2x5_weights(float *weights, int tokens, const flo
 }
 
 static void attention_decode_6x2x5(float *y, const float *qkv, float *cache, float *weights,
-                                   int tokens, int pos, int rows, int thread, int threads) {
+                                   int tokens, const struct sampler_run *runs, int count,
+                                   int thread, int threads) {
     enum { N = 6, B = 1, T = 6, C = 10, C_LD = 10, H = 2, D = 5, E = 30, E_LD = 30, S = 64,
            WIDTH = 32 };
-    const struct range mine = share(H, thread, threads);
-    for (int h = mine.first; h < mine.last; h++) {
-        float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
+    const struct range mine = share(count * H, thread, threads);
+    for (int i = mine.first; i < mine.last; i++) {
+        const struct sampler_run *run = &runs[i / H];
+        const int h = i % H, pos = run->pos, rows = run->rows;
+        const float *from = qkv + (size_t)run->first * E;
+        float *to = y + (size_t)run->first * C, *own = cache + run->cache;
+        float *keys = own + (size_t)h * S * D, *values = own + (size_t)(H + h) * S * D;
         for (int row = 0; row < rows; row++) {
-            const float *key = qkv + (size_t)row * E + C + h * D;
+            const float *key = from + (size_t)row * E + C + h * D;
             const int j = pos + row;
             for (int d = 0; d < D; d++) {
                 keys[((size_t)j / WIDTH * D + d) * WIDTH + j % WIDTH] = key[d];
@@ -200,11 +207,11 @@ static void attention_decode_6x2x5(float *y, const float *qkv, float *cache, flo
         }
         for (int row = 0; row < rows; row += PRODUCT_ROWS) {
             attention_decode_6x2x5_rows
-            (y + (size_t)row * C, qkv + (size_t)row * E, cache, pos + row,
+            (to + (size_t)row * C, from + (size_t)row * E, own, pos + row,
              int_min(PRODUCT_ROWS, rows - row), h);
         }
         if (weights != NULL) {
-            attention_decode_6x2x5_weights(weights, tokens, qkv, cache, pos, rows, h);
+            attention_decode_6x2x5_weights(weights, tokens, from, own, pos, rows, h);
         }
     }
 }
@@ -278,19 +285,23 @@ static void matmul_decode_6x40x10_bias_add(float *y, const float *x, const float
     }
 }
 
-// last_row_decode_6x10, from templates/cpu/last_row.c.
-static void last_row_decode_6x10(float *y, const float *x, int rows, int thread, int threads) {
+// last_row_decode_6x10x6, from templates/cpu/last_row.c.
+static void last_row_decode_6x10x6(float *y, const float *x, const struct sampler_run *runs,
+                                   int count, int thread, int threads) {
     enum { N = 6, C = 10, C_LD = 10 };
     const struct range mine = share(C, thread, threads);
-    for (int c = mine.first; c < mine.last; c++) {
-        y[c] = x[(size_t)(rows - 1) * C + c];
+    for (int i = 0; i < count; i++) {
+        const float *last = x + (size_t)(runs[i].first + runs[i].rows - 1) * C;
+        for (int c = mine.first; c < mine.last; c++) {
+            y[(size_t)i * C + c] = last[c];
+        }
     }
 }
 
-// matmul_decode_1x10x17, from templates/cpu/matmul_decode.c.
-static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int rows, int thread,
+// matmul_decode_6x10x17, from templates/cpu/matmul_decode.c.
+static void matmul_decode_6x10x17(float *y, const float *x, const float *w, int rows, int thread,
                                   int threads) {
-    enum { N = 1, C = 10, C_LD = 10, O = 17, O_LD = 17 };
+    enum { N = 6, C = 10, C_LD = 10, O = 17, O_LD = 17 };
     _Alignas(64) float sums[DIVIDE_UP(N, DOT_ROWS) * DOT_ROWS * DOT_PANEL];
     const struct range mine = product_share(O, thread, threads);
     for (int from = mine.first; from < mine.last; from += DOT_PANEL) {
@@ -319,7 +330,7 @@ static void matmul_decode_1x10x17(float *y, const float *x, const float *w, int 
 // From here on, a waiting thread prefetches its part of w (O, C), which a product reads next.
 #define PREFETCH(w, O, C) sampler_prefetch(s, thread, product_part(w, O, C, thread, s->threads))
 
-static void sampler_layer(struct sampler *s, int l, int rows, int pos, int thread) {
+static void sampler_layer(struct sampler *s, int l, const struct sampler_batch *batch, int thread) {
     const float *attn_c_attn_weight = s->weight[8 + l]; // (30, 10)
     float *ln_1_y = s->memory + 4144; // (6, 10)
     const float *x = s->memory + 4080; // (6, 10)
@@ -344,30 +355,30 @@ static void sampler_layer(struct sampler *s, int l, int rows, int pos, int threa
 
     PREFETCH(attn_c_attn_weight, 30, 10);
     // block.l.ln_1
-    RUN(layernorm_decode_6x10, ln_1_y, x, ln_1_weight, ln_1_bias, rows);
+    RUN(layernorm_decode_6x10, ln_1_y, x, ln_1_weight, ln_1_bias, batch->rows);
     PREFETCH(attn_c_proj_weight, 10, 10);
     // block.l.qkv
-    RUN(matmul_decode_6x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight, attn_c_attn_bias, rows);
+    RUN(matmul_decode_6x10x30_bias, qkv_biased, ln_1_y, attn_c_attn_weight, attn_c_attn_bias,
+        batch->rows);
     // block.l.attention
     RUN(attention_decode_6x2x5, attention_y, qkv_biased, cache, sampler_layer_weights(s, l),
-        s->weights_tokens, pos, rows);
+        s->weights_tokens, batch->runs, batch->count);
     PREFETCH(mlp_c_fc_weight, 40, 10);
     // block.l.projected
     RUN(matmul_decode_6x10x10_bias_add, x_mid, attention_y, attn_c_proj_weight, attn_c_proj_bias, x,
-        rows);
+        batch->rows);
     // block.l.ln_2
-    RUN(layernorm_decode_6x10, ln_2_y, x_mid, ln_2_weight, ln_2_bias, rows);
+    RUN(layernorm_decode_6x10, ln_2_y, x_mid, ln_2_weight, ln_2_bias, batch->rows);
     PREFETCH(mlp_c_proj_weight, 10, 40);
     // block.l.fc
     RUN(matmul_decode_6x10x40_bias_gelu_erf, activated, ln_2_y, mlp_c_fc_weight, mlp_c_fc_bias,
-        rows);
+        batch->rows);
     // block.l.narrowed
     RUN(matmul_decode_6x40x10_bias_add, x_next, activated, mlp_c_proj_weight, mlp_c_proj_bias,
-        x_mid, rows);
+        x_mid, batch->rows);
 }
 
-void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos, float *logits,
-                     int thread) {
+void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int thread) {
     float *x_0 = s->memory + 4080; // (6, 10)
     const float *wte_weight = s->weight[0]; // (17, 10)
     const float *wpe_weight = s->weight[1]; // (6, 10)
@@ -375,20 +386,21 @@ void sampler_forward(struct sampler *s, const int32_t *tokens, int rows, int pos
     const float *x_3 = s->memory + 4080; // (6, 10)
     const float *ln_f_weight = s->weight[38]; // (10)
     const float *ln_f_bias = s->weight[39]; // (10)
-    float *last = s->memory + 3904; // (1, 10)
+    float *last = s->memory + 3904; // (6, 10)
 
     // block.0.x
-    RUN(embed_decode_6x17x10x6, x_0, tokens, wte_weight, wpe_weight, pos, rows);
+    RUN(embed_decode_6x17x10x6, x_0, batch->tokens, wte_weight, wpe_weight, batch->pos,
+        batch->rows);
     for (int l = 0; l < MODEL_L; l++) {
-        sampler_layer(s, l, rows, pos, thread);
+        sampler_layer(s, l, batch, thread);
     }
     PREFETCH(wte_weight, 17, 10);
     // ln_f
-    RUN(layernorm_decode_6x10, ln_f_y, x_3, ln_f_weight, ln_f_bias, rows);
+    RUN(layernorm_decode_6x10, ln_f_y, x_3, ln_f_weight, ln_f_bias, batch->rows);
     // last
-    RUN(last_row_decode_6x10, last, ln_f_y, rows);
+    RUN(last_row_decode_6x10x6, last, ln_f_y, batch->runs, batch->count);
     // logits
-    RUN(matmul_decode_1x10x17, logits, last, wte_weight, 1);
+    RUN(matmul_decode_6x10x17, batch->logits, last, wte_weight, batch->count);
 }
 
 #undef RUN
@@ -405,4 +417,7 @@ const struct sampler_info sampler_info = {
     .params_count = MODEL_PARAMS,
     .max_rows = 6,
     .memory_floats = 4208,
+    .cache_floats = 3840,
+    .cache_rows = 64,
+    .cache_width = 5,
 };

@@ -31,7 +31,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
     if (fuzz_survives(parse, &line)) {
         const struct sample_flags *f = &line.flags;
         FUZZ_MUST(f->checkpoint && *f->checkpoint && f->attention);
-        FUZZ_MUST(within(f->num_samples, 0, 1e9) && within(f->max_new_tokens, 0, 1e9));
+        FUZZ_MUST(within(f->num_samples, 0, 1e9) && within(f->max_new_tokens, 0, 1e9) &&
+                  within(f->together, 0, 1e9));
         FUZZ_MUST(within(f->temperature, 0, 1e6) && f->top_p > 0 && f->top_p <= 1);
         FUZZ_MUST(within(f->top_k, 0, 1e9) && within(f->seed, -1, 4294967295.0));
         FUZZ_MUST(within(f->threads, 0, 256) && within(f->min_p, 0, 1));
