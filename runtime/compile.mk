@@ -13,7 +13,7 @@ ifdef STATIC
 # not unrolled. musl-gcc does not search /usr/include, where the two header libraries are.
 override CC := musl-gcc
 cc_flags += -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -Ibuild/include/musl
-$(runtime)/programs/%.o: cc_flags += -Os
+$(runtime)/programs/%.o $(runtime)/files/%.o: cc_flags += -Os
 endif
 defaults := $(bin)/defaults.o
 strict := $(if $(WERROR),tests/strict.sh )
