@@ -87,9 +87,10 @@ end
 
 local function run_data(p, r, twin)
   local base = p.runs[p.baseline or 0]
-  local x, train, val = {}, {}, {}
+  local x, train, val, seconds = {}, {}, {}, {}
   for i, e in ipairs(r.evaluations) do
     x[i], train[i], val[i] = e.iter, short(e.train, 7) or false, short(e.val, 7) or false
+    seconds[i] = short(e.seconds, 5)
   end
   local delta = base and r ~= base and r.on == base.on and base.rank and r.rank and r.best.val - base.best.val or nil
   local steps_x = {}
@@ -111,7 +112,8 @@ local function run_data(p, r, twin)
     params = r.num_params_nanogpt, all_params = r.num_params, seconds = short(r.seconds), ms = short(r.ms),
     tokens_per_s = short(r.tokens_per_s), mfu = short(r.mfu),
     peak = (r.peak_flops or 0) > 0 and short(r.peak_flops / 1e9) or nil, hardware = r.hardware, threads = r.threads,
-    e = { x = array(x), train = array(train), val = array(val) },
+    tokens_per_iter = r.tokens_per_iter, flops_per_token = short(r.flops_per_token),
+    e = { x = array(x), train = array(train), val = array(val), seconds = array(seconds) },
     s = { x = array(steps_x), y = array(short_list(r.steps_y, 5)), each = r.steps_each },
   }
 end

@@ -95,7 +95,7 @@ local function read_metrics(r)
     if evaluation then
       last_evaluation = o.iter
       r.evaluations[#r.evaluations + 1] = { iter = o.iter, train = read.number(o, "train_loss"),
-        val = read.number(o, "val_loss") }
+        val = read.number(o, "val_loss"), seconds = seconds }
       if not (o.train_loss and o.val_loss) then nans, first_nan = nans + 1, first_nan or o.iter end
       return
     end

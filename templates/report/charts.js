@@ -123,8 +123,8 @@ function loss_axis(title, logarithmic) {
   return a;
 }
 
-function iteration_axis(logarithmic) {
-  const a = axis('iteration', logarithmic ? { type: 'logarithmic' } : { type: 'linear', min: 0 });
+function iteration_axis(logarithmic, title) {
+  const a = axis(title || 'iteration', logarithmic ? { type: 'logarithmic' } : { type: 'linear', min: 0 });
   a.ticks.callback = value => formats.short(value);
   if (logarithmic) {
     a.ticks.callback = value => (/^[125]/.test(value.toExponential()) ? formats.short(value) : '');
@@ -132,10 +132,14 @@ function iteration_axis(logarithmic) {
   return a;
 }
 
-// Two lists as points { x, y }, without missing values and, on a logarithmic axis, without 0.
-function points(xs, ys, logarithmic) {
+// Two lists as points { x, y }, without missing values and, on a logarithmic axis, without 0. at(x), if given, is where
+// on the axis that is.
+function points(xs, ys, logarithmic, at) {
   const list = [];
-  xs.forEach((x, i) => { if (is_number(ys[i]) && !(logarithmic && x <= 0)) list.push({ x, y: ys[i] }); });
+  xs.forEach((from, i) => {
+    const x = at ? at(from) : from;
+    if (is_number(x) && is_number(ys[i]) && !(logarithmic && x <= 0)) list.push({ x, y: ys[i] });
+  });
   return list;
 }
 
@@ -160,7 +164,7 @@ const tooltip = {
   displayColors: false,
   callbacks: {
     title: items => (items.length ? items[0].dataset.label : ''),
-    label: item => `iteration ${format('count', item.parsed.x)}: ${item.parsed.y.toFixed(4)}`,
+    label: item => `${(item.dataset.unit || x_units.iterations).text(item.parsed.x)}: ${item.parsed.y.toFixed(4)}`,
   },
 };
 
@@ -201,16 +205,16 @@ function line_config(datasets, options) {
       layout: { padding: { right: 8 } },
       elements: { point: { radius: 0, hitRadius: 8, hoverRadius: 4 }, line: { tension: 0 } },
       plugins: { tooltip: Object.assign({}, tooltip, options.tooltip) },
-      scales: { x: iteration_axis(options.log_x), y },
+      scales: { x: iteration_axis(options.log_x, x_units[options.x || 'iterations'].title), y },
     },
   };
 }
 
 // A diamond at a run's lowest validation loss.
-function best_mark(run, colour, log_x) {
+function best_mark(run, colour, log_x, unit) {
   if (!run.rank || (log_x && run.best.iter <= 0)) return null;
   return {
-    label: run.name + ', lowest val', data: [{ x: run.best.iter, y: run.best.val }], showLine: false, borderWidth: 1,
+    label: run.name + ', lowest val', unit, data: [{ x: (unit || x_units.iterations).of(run, run.best.iter), y: run.best.val }], showLine: false, borderWidth: 1,
     pointStyle: 'rectRot', pointRadius: 5, pointHoverRadius: 7, borderColor: theme.colours().page, backgroundColor: colour,
     pointBorderColor: theme.colours().page, pointBackgroundColor: colour,
   };

@@ -1,5 +1,5 @@
 // curves: one figure for val and one for train, with all runs; then a figure for each run, with both losses.
-const look = { smoothing: 0, log_x: false, log_y: false, by: 'run', steps: false, crop: true };
+const look = { x: 'iterations', smoothing: 0, log_x: false, log_y: false, by: 'run', steps: false, crop: true };
 
 const loss_words = { val: 'validation loss', train: 'training loss' };
 
@@ -34,13 +34,14 @@ function run_lines(list, which, options) {
   for (const i of order) {
     const run = runs[i], base = run === baseline && list.length > 1, line_colour = base ? theme.colours().ink : colour(run);
     const steps = which === 'train' && options.steps;
-    const raw = steps ? points(run.s.x, run.s.y, options.log_x) : points(run.e.x, run.e[which], options.log_x);
+    const unit = x_units[options.x], at = iter => unit.of(run, iter);
+    const raw = steps ? points(run.s.x, run.s.y, options.log_x, at) : points(run.e.x, run.e[which], options.log_x, at);
     lines.push({
-      label: run.name + (base ? ' (baseline)' : ''), data: options.smoothing ? smooth(raw, options.smoothing) : raw,
+      unit, label: run.name + (base ? ' (baseline)' : ''), data: options.smoothing ? smooth(raw, options.smoothing) : raw,
       borderColor: line_colour, backgroundColor: line_colour, borderWidth: base ? 2.25 : steps ? 1 : 1.5,
       borderDash: base ? [6, 4] : [], pointRadius: raw.length < 2 ? 3 : 0,
     });
-    const mark = which === 'val' && options.marks !== false && best_mark(run, line_colour, options.log_x);
+    const mark = which === 'val' && options.marks !== false && best_mark(run, line_colour, options.log_x, unit);
     if (mark) marks.push(mark);
   }
   const config = line_config([...marks, ...lines], Object.assign({ y: loss_words[which] }, options));
@@ -50,14 +51,18 @@ function run_lines(list, which, options) {
   return config;
 }
 
+const measured = all_indexes.filter(i => runs[i].e.x.length || runs[i].s.x.length);
+
 function look_controls(parent, changed, with_colour) {
   const by = [['run', 'run'], ...D.factors.map(f => [f.key, f.key])];
   const value = el('span', { class: 'mono' }, look.smoothing.toFixed(2));
   const slider = el('input', { type: 'range', min: 0, max: 0.98, step: 0.02, value: look.smoothing, 'aria-label': 'smoothing',
     input: () => { look.smoothing = Number(slider.value); value.textContent = look.smoothing.toFixed(2); changed(); } });
+  const units = known_units(measured);
+  if (units.length > 1) parent.append(make_select('over', units.map(u => [u, u]), v => { look.x = v; changed(); }, look.x).label);
   parent.append(el('label', {}, 'smoothing ', slider, value));
   if (with_colour && by.length > 1) parent.append(make_select('colour by', by, v => { look.by = v; changed(); }, look.by).label);
-  parent.append(make_check('log iterations', look.log_x, v => { look.log_x = v; changed(); }),
+  parent.append(make_check('log x', look.log_x, v => { look.log_x = v; changed(); }),
     make_check('log loss', look.log_y, v => { look.log_y = v; changed(); }),
     make_check('crop the steep start', look.crop, v => { look.crop = v; changed(); }));
   if (runs.some(run => run.s.y.length)) {
@@ -65,7 +70,6 @@ function look_controls(parent, changed, with_colour) {
   }
 }
 
-const measured = all_indexes.filter(i => runs[i].e.x.length || runs[i].s.x.length);
 const curve_figures = [];
 const redraw_curves = () => curve_figures.forEach(figure => figure.redraw());
 
@@ -93,9 +97,10 @@ function common_range() {
 
 // Train and val loss of one run; a `small` figure has no single steps and no axis titles.
 function one_run_config(run, small) {
-  const options = small ? { log_x: false, log_y: false, smoothing: 0, crop: look.crop } : look;
+  const options = small ? { x: 'iterations', log_x: false, log_y: false, smoothing: 0, crop: look.crop } : look;
   const colours = theme.colours(), train = theme.line(1), val = theme.line(0);
-  const sets = [best_mark(run, val, options.log_x)].filter(Boolean);
+  const unit = x_units[options.x], at = iter => unit.of(run, iter);
+  const sets = [best_mark(run, val, options.log_x, unit)].filter(Boolean);
   const add = (label, list, colour, width) => {
     if (options.smoothing && list.length > 2) {
       sets.push({ label, data: smooth(list, options.smoothing), borderColor: colour, borderWidth: width });
@@ -105,12 +110,13 @@ function one_run_config(run, small) {
         pointBackgroundColor: colour });
     }
   };
-  add('val', points(run.e.x, run.e.val, options.log_x), val, 2);
-  add('train', points(run.e.x, run.e.train, options.log_x), train, 2);
+  add('val', points(run.e.x, run.e.val, options.log_x, at), val, 2);
+  add('train', points(run.e.x, run.e.train, options.log_x, at), train, 2);
   if (!small && run.s.y.length) {
-    sets.push({ label: run.s.each > 1 ? `steps, means of ${run.s.each}` : 'steps', data: points(run.s.x, run.s.y, options.log_x),
+    sets.push({ label: run.s.each > 1 ? `steps, means of ${run.s.each}` : 'steps', data: points(run.s.x, run.s.y, options.log_x, at),
       borderColor: colours.faint, borderWidth: 1 });
   }
+  sets.forEach(set => { set.unit = unit; });
   const config = line_config(sets, options);
   if (small) {
     if (run.rank) Object.assign(config.options.scales.y, common_range());

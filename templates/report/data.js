@@ -33,7 +33,7 @@ const formats = {
   seconds: x => (x < 60 ? x.toFixed(1) + ' s' : x < 3600 ? (x / 60).toFixed(1) + ' min' : (x / 3600).toFixed(2) + ' h'),
   mega: x => (x / 1e6).toFixed(x < 1e8 ? 2 : 0),
   mib: x => (x / 1048576).toFixed(1),
-  short: x => (x >= 1e9 ? +(x / 1e9).toPrecision(3) + 'B' : x >= 1e6 ? +(x / 1e6).toPrecision(3) + 'M'
+  short: x => (x >= 1e15 ? +(x / 1e15).toPrecision(3) + 'P' : x >= 1e12 ? +(x / 1e12).toPrecision(3) + 'T' : x >= 1e9 ? +(x / 1e9).toPrecision(3) + 'B' : x >= 1e6 ? +(x / 1e6).toPrecision(3) + 'M'
     : x >= 1e3 ? +(x / 1e3).toPrecision(3) + 'k' : String(+x.toPrecision(3))),
 };
 

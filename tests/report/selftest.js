@@ -21,6 +21,7 @@ addEventListener('load', () => setTimeout(() => {
     const a = figure.chart.chartArea, k = figure.chart.currentDevicePixelRatio;
     return { x: Math.round(a.left * k), y: Math.round(a.top * k), w: Math.round((a.right - a.left) * k), h: Math.round((a.bottom - a.top) * k) };
   };
+  const is_finite = list => list.every(y => typeof y === 'number');
   const choose = (select, value) => {
     select.value = String(value);
     select.dispatchEvent(new Event('change'));
@@ -224,6 +225,24 @@ addEventListener('load', () => setTimeout(() => {
     if (visible(one('#sizes'))) pick(one('#size-controls select'), () => one('#size-chart canvas').toDataURL());
     if (runs.some(run => run.best && run.final.val !== run.best.val)) {
       pick(one('#bar-controls select'), () => one('#bar-chart canvas').toDataURL());
+    }
+
+    // The x axis in other units: a run's last point is where its iterations are in them.
+    const over = [...document.querySelectorAll('#curve-controls select')].find(s => s.getAttribute('aria-label') === 'over');
+    const with_info = runs.every(run => !run.e.x.length || run.tokens_per_iter);
+    check(!with_info || Boolean(over), 'there are no other units');
+    if (over) {
+      const end_of = run => figure_of('validation loss, all runs').chart.data.datasets
+        .find(set => set.label === run.name || set.label === run.name + ' (baseline)').data.slice(-1)[0].x;
+      const some = runs.find(run => run.e.x.length > 1 && is_finite(run.e.val)), last = some.e.x[some.e.x.length - 1];
+      const wanted = { iterations: last, tokens: last * some.tokens_per_iter, FLOP: last * some.tokens_per_iter * some.flops_per_token,
+        seconds: some.e.seconds[some.e.seconds.length - 1] };
+      for (const option of over.options) {
+        choose(over, option.value);
+        check(Math.abs(end_of(some) / wanted[option.value] - 1) < 1e-4, `over ${option.value}: ${some.name} ends at ${end_of(some)}, wanted ${wanted[option.value]}`);
+        check(Math.abs(some.seconds / some.e.seconds[some.e.seconds.length - 1] - 1) < 0.2, 'the time of the last evaluation is not near the run’s');
+      }
+      choose(over, 'iterations');
     }
 
     // Controls of the curves.
