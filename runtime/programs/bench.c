@@ -232,7 +232,7 @@ static double bench_step(struct bench *b, bool charge) {
     b->m.dropout = (float)b->run.dropout;
     b->m.dropout_key[0] = (uint32_t)key;
     b->m.dropout_key[1] = (uint32_t)(key >> 32);
-    const struct step_settings settings = schedule_settings(&b->run, 1e-4);
+    const struct step_settings settings = schedule_settings(&b->run, 1e-4, 0);
     if (charge) {
         step_gradients(&b->m, b->info, 1, true);
         const double update = time_now(); // the kernels are timed by profile.c

@@ -181,7 +181,7 @@ static void bench_submit(struct bench *b) {
         step_gradients(&b->m, b->info, (int)b->accumulation, micro == 0);
     }
     const struct step_settings settings =
-        schedule_settings(&b->run, schedule_learning_rate(&b->run, b->submitted));
+        schedule_settings(&b->run, schedule_learning_rate(&b->run, b->submitted), b->submitted);
     step_update(&b->m, b->info, &settings, b->submitted + 1);
     b->submitted++;
 }

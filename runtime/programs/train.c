@@ -287,7 +287,7 @@ static bool train_submit(struct trainer *t) {
         return false;
     }
     const struct step_settings settings =
-        schedule_settings(run, schedule_learning_rate(run, t->submitted));
+        schedule_settings(run, schedule_learning_rate(run, t->submitted), t->submitted);
     if (t->micro < micro_steps) {
         if (!train_take_batch(t)) {
             return false;

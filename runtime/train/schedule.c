@@ -1,8 +1,14 @@
-// schedule.c: an iteration's learning rate, and warnings about settings that are probably mistakes.
+// schedule.c: an iteration's learning rate, Muon's momentum and decay, and warnings about settings
+// that are probably mistakes.
 #include "runtime/train/train.h"
 
 #include <math.h>
 #include <string.h>
+
+// The way down of half a cosine: 1 at 0, 0 at 1.
+static double schedule_cosine(double ratio) {
+    return 0.5 * (1 + cos(3.141592653589793 * ratio));
+}
 
 double schedule_learning_rate(const struct run *run, int64_t iter) {
     if (!run->decay_lr) {
@@ -24,7 +30,7 @@ double schedule_learning_rate(const struct run *run, int64_t iter) {
         share = down > 0 ? fmin((double)(run->lr_decay_iters - iter) / down, 1) : 1;
     } else {
         double ratio = span > 0 ? (double)(iter - run->warmup_iters) / span : 0;
-        share = 0.5 * (1 + cos(3.141592653589793 * ratio));
+        share = schedule_cosine(ratio);
     }
     return run->min_lr + share * (run->learning_rate - run->min_lr);
 }
@@ -33,7 +39,25 @@ static bool schedule_falls(const struct run *run) {
     return run->decay_lr && strcmp(run->schedule, "constant") != 0;
 }
 
-struct step_settings schedule_settings(const struct run *run, double learning_rate) {
+static double schedule_momentum(const struct run *run, int64_t iter) {
+    if (iter >= run->muon_momentum_warmup) {
+        return run->muon_momentum;
+    }
+    const double share = (double)iter / (double)run->muon_momentum_warmup;
+    return run->muon_momentum_start + share * (run->muon_momentum - run->muon_momentum_start);
+}
+
+static double schedule_decay(const struct run *run, int64_t iter) {
+    if (!strcmp(run->muon_decay_schedule, "constant")) {
+        return run->muon_weight_decay;
+    }
+    const bool on_the_way = iter < run->lr_decay_iters;
+    return on_the_way ? run->muon_weight_decay *
+                            schedule_cosine((double)iter / (double)run->lr_decay_iters)
+                      : 0;
+}
+
+struct step_settings schedule_settings(const struct run *run, double learning_rate, int64_t iter) {
     // Muon's learning rate follows the same schedule.
     double share = run->learning_rate > 0 ? learning_rate / run->learning_rate : 0;
     return (struct step_settings){
@@ -44,8 +68,8 @@ struct step_settings schedule_settings(const struct run *run, double learning_ra
         .weight_decay = run->weight_decay,
         .grad_clip = run->grad_clip,
         .muon_rate = run->muon_learning_rate * share,
-        .muon_momentum = run->muon_momentum,
-        .muon_decay = run->muon_weight_decay,
+        .muon_momentum = schedule_momentum(run, iter),
+        .muon_decay = schedule_decay(run, iter),
         .muon_match = !strcmp(run->muon_adjust, "match_rms_adamw"),
     };
 }

@@ -105,8 +105,8 @@ struct progress progress_fresh(void);
 
 // nanoGPT's get_lr: a linear warm-up, a cosine down to min_lr, or learning_rate throughout.
 double schedule_learning_rate(const struct run *run, int64_t iter);
-// The settings of an update at that learning rate.
-struct step_settings schedule_settings(const struct run *run, double learning_rate);
+// The settings of an iteration's update at that learning rate.
+struct step_settings schedule_settings(const struct run *run, double learning_rate, int64_t iter);
 // Warns, of a run that max_seconds ends before iteration `iter`, if its learning rate was still to
 // fall.
 void schedule_warn_spent(const struct run *run, int64_t iter);

@@ -91,6 +91,7 @@ check.test("defaults are nanoGPT's", function()
     init_from = "auto", gradient_accumulation_steps = 40, learning_rate = 6e-4,
     max_iters = 600000, max_seconds = 0.0, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, eps = 1e-8,
     grad_clip = 1.0, decay_lr = true, muon_learning_rate = 0.02, muon_momentum = 0.95, muon_weight_decay = 0.0,
+    muon_momentum_warmup = 0, muon_momentum_start = 0.85, muon_decay_schedule = "constant",
     muon_adjust = "original", schedule = "cosine", warmdown_ratio = 0.65, warmup_iters = 2000,
     lr_decay_iters = 600000,
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,

@@ -145,6 +145,7 @@ const struct run run_defaults = {
     .beta2 = 0.99,
     .eps = 1e-8,
     .muon_adjust = "original",
+    .muon_decay_schedule = "constant",
     .grad_clip = 1,
     .decay_lr = true,
     .schedule = "cosine",

@@ -224,6 +224,33 @@ START_TEST(schedule) {
 }
 END_TEST
 
+// Muon's momentum and decay at an iteration.
+static void muon_is(const struct run *run, int64_t iter, double momentum, double decay) {
+    const struct step_settings settings = schedule_settings(run, 1e-2, iter);
+    ck_assert_double_eq_tol(settings.muon_momentum, momentum, 1e-15);
+    ck_assert_double_eq_tol(settings.muon_decay, decay, 1e-15);
+}
+
+START_TEST(schedules_of_muon) {
+    struct run run = run_defaults;
+    run.muon_momentum = 0.95;
+    run.muon_momentum_start = 0.85;
+    run.muon_weight_decay = 0.2;
+    muon_is(&run, 0, 0.95, 0.2);
+    muon_is(&run, 31, 0.95, 0.2);
+    run.muon_momentum_warmup = 20;
+    run.muon_decay_schedule = "cosine"; // to 30
+    muon_is(&run, 0, 0.85, 0.2);
+    muon_is(&run, 10, 0.9, 0.15);
+    muon_is(&run, 15, 0.925, 0.1);
+    muon_is(&run, 20, 0.95, 0.05);
+    muon_is(&run, 30, 0.95, 0);
+    muon_is(&run, 31, 0.95, 0);
+    run.lr_decay_iters = 0;
+    muon_is(&run, 0, 0.85, 0);
+}
+END_TEST
+
 START_TEST(warns_of_traps) {
     write_data("data", FAKE_TOKENIZER);
     struct ending ending = train((struct trial){.out = "short", .flags = {"--max_iters=3"}}, 0);
@@ -244,6 +271,7 @@ int main(void) {
         samples_on_the_way,
         eval_only_writes_nothing,
         schedule,
+        schedules_of_muon,
         warns_of_traps,
     };
     return suite_main("loop", tests, sizeof tests / sizeof tests[0]);

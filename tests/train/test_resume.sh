@@ -68,8 +68,9 @@ interrupted killed 1 150 KILL
 check "a killed run resumes from its last state" train killed 2
 check "killed, the same bytes" same_run killed
 
-make build CONFIG=tests/train/resume.lua SET="optimizer=muon" PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
-program=build/resume-optimizer@muon/cpu/train
+make build CONFIG=tests/train/resume.lua SET="optimizer=muon muon_momentum_warmup=300" PROGRAMS=train \
+    >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+program=build/resume-optimizer@muon-muon_momentum_warmup@300/cpu/train
 check "muon, on one thread" train muon 1
 check "muon, two threads" train muon_two 2
 check "muon, two threads give the same bytes" same_run muon_two muon
@@ -78,5 +79,10 @@ first=$(steps muon_stopped)
 check "muon, SIGTERM ends with 75 after some steps, not all: $first" test "$code" = 75 -a "$first" -lt 401
 check "muon, resumes and ends on one thread" train muon_stopped 1
 check "muon, stopped, the same bytes" same_run muon_stopped muon
+
+check "muon, with the first momentum throughout" train muon_first 2 --muon_momentum_warmup=0 --muon_momentum=0.85
+tensors "$tmp/muon/ckpt.safetensors" >"$tmp/a"
+tensors "$tmp/muon_first/ckpt.safetensors" >"$tmp/b"
+check "muon, comes to other weights" eval '! cmp -s "$tmp/a" "$tmp/b"'
 
 finish
