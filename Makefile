@@ -128,7 +128,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity hf-parity gguf-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -472,6 +472,9 @@ hf-parity: ## an imported model beside transformers' own: losses, text; Python a
 
 gguf-parity: ## GGUF files beside llama.cpp's: numbers, tokens, text; Python and a network
 	$(Q)tests/reference/gguf.sh
+
+smollm2-parity: ## SmolLM2-135M beside transformers and llama.cpp; Python and a network
+	$(Q)tests/reference/smollm2.sh
 
 #> make vocabulary-parity FILE="path/ggml-vocab-llama-bpe.gguf ..."
 vocabulary-parity: build/encode ## ids of real vocabularies beside Hugging Face's; Python and a network

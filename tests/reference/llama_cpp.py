@@ -316,4 +316,5 @@ def main():
             path, Checkpoint(words[0]), *words[1:])
 
 
-main()
+if __name__ == "__main__":
+    main()
