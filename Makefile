@@ -28,7 +28,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -157,7 +157,7 @@ help: ## this list
 #=           a .gguf file, llm.c's .bin
 #= URL       make import: the address of such a file, or of a repository at Hugging Face
 #= SHA256    make import URL=: what the weights' file must have
-#= FORMAT    make export: hf, gguf, llmc or safetensors
+#= FORMAT    make export: hf, gguf, llmc, safetensors or sampler
 #= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0: of its numbers
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
@@ -190,6 +190,8 @@ help: ## this list
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
 #= CLANG     make test-suite: the version of clang there, as 19, if not the suite's own
 #= ISA       make sampler: the instruction set; default generic
+#= ARCH      make sampler: x86_64, aarch64 or riscv64; default this machine's
+#= EMBED=1   make sampler: with the run's weights inside: one file, which needs no other
 #= BACKEND   cpu (default) or cuda
 #= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
 #= STATIC=1  one static file, a sampler; make sampler sets it
@@ -337,15 +339,25 @@ ir: generate ## the graph after each pass
 	$(call next,make build $(build_words))
 
 #> make sampler CONFIG=shakespeare_char_cpu ISA=avx2
-sampler: ## CONFIG's sampler as one static file to ship
-	$(Q)gen/tools/setup.sh --check musl
-	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND)
-	@if [ -e $(weights) ]; then printf 'next: %s/sampler --checkpoint=%s\n' \
-	    '$(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)' $(weights); \
+sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weights inside
+	@case '$(ARCH)' in ''|x86_64|aarch64|riscv64) ;; \
+	    *) printf '%s\n' "ARCH: '$(ARCH)' is not known; there are: x86_64, aarch64, riscv64" >&2; exit 64;; esac
+	$(Q)gen/tools/setup.sh --check $(or $(sampler_machine),musl)
+	$(if $(EMBED),@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; })
+	$(if $(EMBED),$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
+	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler --to=$(sampler_weights) >/dev/null)
+	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) \
+	    ARCH=$(sampler_machine) EMBED=$(EMBED) WERROR=$(WERROR) V=$(V)
+	@sampler='$(sampler_folder)/sampler$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
+	if [ '$(EMBED)' ]; then printf 'next: %s --start=...\n' "$$sampler"; \
+	elif [ -e $(weights) ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(weights); \
 	else printf 'next: make train %s\n' '$(words)'; fi
 sampler_set = $(strip $(SET) isa=$(or $(ISA),generic))
+sampler_folder = $(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)
+sampler_weights = '$(sampler_folder)/weights.safetensors'
+sampler_machine = $(filter-out $(shell uname -m),$(ARCH))
 sampler-build: generate
-	$(compile) STATIC=1 sampler
+	$(compile) STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) sampler
 
 #> make amalgamation CONFIG=shakespeare_char_cpu
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds

@@ -4,14 +4,18 @@
 # A program is linked from its own objects, those of the emitted code, and the archives of the wings.
 
 include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
-variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static)
+# Of make sampler: MACHINE, whose programs they are, if not this machine's.
+other := $(if $(MACHINE),$(filter-out $(shell uname -m),$(MACHINE)))
+variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
-# One static file, and a small one: no tables for unwinding, which nothing here reads, and what a program does once is
+# One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing here reads, and what a program does once is
 # not unrolled. musl-gcc does not search /usr/include, where the two header libraries are.
-override CC := musl-gcc
+override CC := $(if $(other),$(other)-linux-gnu-gcc,musl-gcc)
+# Generic code gives the same bits everywhere: with NEON multiply-adds would be fused.
+cc_flags += $(if $(filter generic,$(ISA)),$(if $(filter aarch64,$(other)),-U__ARM_NEON))
 cc_flags += -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -Ibuild/include/musl
 $(runtime)/programs/%.o $(runtime)/files/%.o: cc_flags += -Os
 endif
@@ -147,10 +151,13 @@ build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard
 	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
 
 ifdef STATIC
-sampler := $(BUILD)/$(BUILD_NAME)/$(BACKEND)/sampler
+folder := $(BUILD)/$(BUILD_NAME)/$(BACKEND)
+sampler := $(folder)/sampler$(if $(EMBED),-embedded)$(addprefix -,$(other))
 sampler: $(sampler)
-	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file but a checkpoint"
-$(sampler): $(call program,sample) $(model)/sample.o $(call archives_to,sample)
+	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file$(if $(EMBED),, but a checkpoint)"
+$(bin)/weights.o: runtime/sample/weights.S $(folder)/weights.safetensors $(flags_file)
+	$(compile_c) -DWEIGHTS='"$(folder)/weights.safetensors"' -c $<
+$(sampler): $(call program,sample) $(model)/sample.o $(if $(EMBED),$(bin)/weights.o) $(call archives_to,sample)
 	$(link) -s -Wl,--gc-sections $^ -lm
 endif
 

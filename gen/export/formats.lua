@@ -130,6 +130,9 @@ formats.list = {
   { name = "safetensors", what = "a safetensors file with the checkpoint's names", types = FLOATS, lacks = {},
     notes = {},
     place = function(folder, run, type) return ("%s/%s-%s.safetensors"):format(folder, run, type) end },
+  -- Its numbers are used where they lie, so they are floats.
+  { name = "sampler", what = "a safetensors file for make sampler EMBED=1", types = { "float32" }, lacks = {},
+    notes = {}, place = function(folder) return folder .. "/sampler.safetensors" end },
 }
 
 local function names(list, field)

@@ -25,6 +25,16 @@ needs_musl='
 musl-tools    command musl-gcc
 libjsmn-dev   header  jsmn.h
 libxxhash-dev header  xxhash.h'
+needs_aarch64='
+gcc-aarch64-linux-gnu command aarch64-linux-gnu-gcc
+libjsmn-dev   header  jsmn.h
+libxxhash-dev header  xxhash.h'
+needs_riscv64='
+gcc-riscv64-linux-gnu command riscv64-linux-gnu-gcc
+libjsmn-dev   header  jsmn.h
+libxxhash-dev header  xxhash.h'
+needs_cross="$needs_aarch64$needs_riscv64"'
+qemu-user     command qemu-aarch64'
 needs_unicode='
 lua5.4          command lua5.4
 unicode-data    file    /usr/share/unicode/UnicodeData.txt'
@@ -68,10 +78,13 @@ case $what in
     kjv) needs=$needs_kjv ;;
     unicode) needs=$needs_unicode ;;
     musl) needs=$needs_musl ;;
+    aarch64) needs=$needs_aarch64 ;;
+    riscv64) needs=$needs_riscv64 ;;
+    cross) needs=$needs_cross ;;
     torture) needs=$needs_build$needs_torture ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, report, browser, 32-bits, unicode or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, report, browser, 32-bits, unicode or cuda" >&2
         exit 64
         ;;
 esac

@@ -64,6 +64,10 @@ struct safetensors {
 // header that does not match its hash. Dies with EXIT_MEMORY.
 bool safetensors_open(struct safetensors *file, const char *path, char error[512],
                       enum exit_code *code);
+// The same with a file that lies in memory, at a multiple of 4; the name is for messages. The bytes
+// stay the caller's, and must not change before safetensors_close.
+bool safetensors_open_bytes(struct safetensors *file, const char *name, const void *bytes,
+                            size_t length, char error[512]);
 void safetensors_close(struct safetensors *file);
 // Frees the memory of the file's pages that were read, shards included; reading them again reloads
 // them. Converting a file of the memory's size needs it.
@@ -307,7 +311,8 @@ struct export_model {
 // a power cut. False with one line in error, and errno set: nothing is left then.
 typedef bool export_writer(const struct export_model *model, const char *path, char error[512]);
 export_writer export_llmc;        // llm.c's weights, and gpt2_tokenizer.bin beside them
-export_writer export_safetensors; // nanoGPT's names and shapes
+export_writer export_safetensors; // the checkpoint's names and shapes
+export_writer export_sampler;     // the same, with a tied head once
 export_writer export_hf;          // a folder, as transformers saves a GPT-2, or a Llama
 export_writer export_gguf;        // a GGUF file, for llama.cpp
 

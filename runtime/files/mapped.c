@@ -77,10 +77,14 @@ const void *mapped_open(int file, size_t length, const char *path) {
     return bytes;
 }
 
+// Bytes that are not of a file, but the program's own, never change, and are not closed.
 bool mapped_same(const void *bytes) {
     const struct mapped *m = mapped_all;
-    while (m->bytes != bytes) {
+    while (m && m->bytes != bytes) {
         m = m->next;
+    }
+    if (!m) {
+        return true;
     }
     struct stat now;
     int failed;
@@ -100,10 +104,13 @@ void mapped_forget(const void *bytes) {
 
 void mapped_close(const void *bytes) {
     struct mapped **link = &mapped_all, *m;
-    while ((*link)->bytes != bytes) {
+    while (*link && (*link)->bytes != bytes) {
         link = &(*link)->next;
     }
     m = *link;
+    if (!m) {
+        return;
+    }
     *link = m->next;
     munmap((void *)m->bytes, m->length);
     close(m->file);

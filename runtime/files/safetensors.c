@@ -434,6 +434,21 @@ bool safetensors_open(struct safetensors *file, const char *path, char error[512
     return false;
 }
 
+bool safetensors_open_bytes(struct safetensors *file, const char *name, const void *bytes,
+                            size_t length, char error[512]) {
+    memset(file, 0, sizeof *file);
+    file->path = allocate_copy(name, strlen(name), "a name");
+    file->map = bytes;
+    file->map_bytes = length;
+    if (length < SAFETENSORS_PREFIX + 2) {
+        safetensors_fail(error, "%s: has %zu bytes, too few for a safetensors file", name, length);
+    } else if (safetensors_read(file, error)) {
+        return true;
+    }
+    safetensors_close(file);
+    return false;
+}
+
 bool safetensors_is_run(const struct safetensors *file) {
     const char *format = safetensors_metadata(file, "format");
     return safetensors_metadata(file, "iter") || (format && !strcmp(format, "diecast"));

@@ -26,10 +26,9 @@ static const struct {
     const char *name;
     export_writer *write;
 } formats[] = {
-    {"hf", export_hf},
-    {"llmc", export_llmc},
-    {"gguf", export_gguf},
-    {"safetensors", export_safetensors},
+    {"hf", export_hf},           {"llmc", export_llmc},
+    {"gguf", export_gguf},       {"safetensors", export_safetensors},
+    {"sampler", export_sampler},
 };
 enum { EXPORT_FORMATS = sizeof formats / sizeof *formats };
 

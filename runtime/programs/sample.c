@@ -95,8 +95,8 @@ int main(int argc, char **argv) {
     struct sampler sampler;
     char error[512];
     enum exit_code code;
-    if (!sampler_open(&file, &sampler, flags.checkpoint, choose_threads(flags.threads), error,
-                      &code)) {
+    if (!sampler_open(&file, &sampler, flags.inside ? NULL : flags.checkpoint,
+                      choose_threads(flags.threads), error, &code)) {
         die(code, "%s", error);
     }
     if (flags.verify) {

@@ -280,10 +280,16 @@ static void open_warn(const struct safetensors *file) {
 
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code) {
-    if (!safetensors_open(&file->tensors, path, error, code)) {
+    const bool good =
+        path ? safetensors_open(&file->tensors, path, error, code)
+             : safetensors_open_bytes(&file->tensors, SAMPLER_INSIDE, sampler_weights,
+                                      (size_t)(sampler_weights_end - sampler_weights), error);
+    if (!path || good) {
+        *code = EXIT_DATA;
+    }
+    if (!good) {
         return false;
     }
-    *code = EXIT_DATA;
     sampler_create(s, threads);
     if (!foreign_adapt(&file->tensors, sampler_info.params, sampler_info.params_count, error) ||
         !open_check_tensors(&file->tensors, error) || !open_check_function(&file->tensors, error) ||

@@ -130,15 +130,21 @@ void token_write_json(FILE *out, const struct tokenizer *tokenizer, int32_t id);
 
 // ---- open.c: opening a checkpoint for sampling --------------------------------------------------
 
+// weights.S: the bytes of the safetensors file that a sampler built with EMBED=1 has inside. Both
+// are NULL in any other.
+extern const char sampler_weights[] __attribute__((weak));
+extern const char sampler_weights_end[] __attribute__((weak));
+#define SAMPLER_INSIDE "the weights inside" // in messages
+
 struct sampler_file {
     struct safetensors tensors; // the weights are used in place
     struct tokenizer tokenizer;
 };
-// Maps the checkpoint, checks names and shapes against sampler_info (a longer wpe is cropped;
-// moments are ignored), reads its tokenizer and creates s. Warns in one line if the config differs;
-// refuses weights that would compute something else here, do not match their hashes or are not
-// finite. The weights stay in the mapping, except those that are converted (foreign.c). False with
-// one line in error and *code set to 65, 66 or 74.
+// Maps the checkpoint, or takes the weights inside if path is NULL, checks names and shapes against
+// sampler_info (a longer wpe is cropped; moments are ignored), reads its tokenizer and creates s.
+// Warns in one line if the config differs; refuses weights that would compute something else here,
+// do not match their hashes or are not finite. The weights stay where they are, except those that
+// are converted (foreign.c). False with one line in error and *code set to 65, 66 or 74.
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code);
 void sampler_close(struct sampler_file *file, struct sampler *s);

@@ -90,9 +90,10 @@ static const struct {
 enum { FOREIGN_FLAGS = sizeof foreign_flags / sizeof foreign_flags[0] };
 
 static void print_help(void) {
-    printf("usage: sample CHECKPOINT [--flag=value ...]\n"
-           "Writes text with a trained model. Built for this one:\n  %s\n\n",
-           sampler_info.config);
+    printf("usage: %s [--flag=value ...]\n"
+           "Writes text with a trained model%s. Built for this one:\n  %s\n\n",
+           sampler_weights ? "sampler" : "sample CHECKPOINT",
+           sampler_weights ? ", which is inside" : "", sampler_info.config);
     static const char *const kinds[] = {"text", "int", "float", "bool", "text"};
     for (int i = 0; i < FLAGS; i++) {
         const struct flag *flag = &flag_table[i];
@@ -273,6 +274,10 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
     }
     if (path != NULL) {
         flags->checkpoint = path;
+    }
+    flags->inside = flags->checkpoint[0] == '\0' && sampler_weights != NULL;
+    if (flags->inside) {
+        flags->checkpoint = SAMPLER_INSIDE;
     }
     if (flags->checkpoint[0] == '\0') {
         die(EXIT_USAGE, "usage: sample CHECKPOINT [--flag=value ...]; --help lists the flags");

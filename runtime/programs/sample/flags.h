@@ -13,6 +13,7 @@ struct sample_texts {
 
 struct sample_flags {
     const char *checkpoint;
+    bool inside;       // no checkpoint: the weights are in the program, and checkpoint names them
     const char *start; // text, or FILE:path; NULL for the tokenizer's default
     int64_t num_samples;
     int64_t together; // texts at a time; 0: as many as fit
