@@ -287,7 +287,7 @@ run sampler CONFIG=tiny.lua
 sampler=build/tiny-isa@generic/cpu/sampler
 check "sampler" test -x $sampler
 check "it is one static file" sh -c "! readelf -l $sampler | grep -q INTERP"
-check "under 220 KB" test "$(stat -c %s $sampler)" -lt 220000
+check "under 200 KB" test "$(stat -c %s $sampler)" -lt 200000
 $sampler --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 --max_new_tokens=20 \
     --temperature=0 >before 2>log
 build/tiny/cpu/sample --checkpoint=out/tiny/ckpt.safetensors --start=The --num_samples=1 \
