@@ -1,4 +1,4 @@
-// table: a table that can be sorted by any column, filtered, and copied as CSV. Columns are { key, title, kind, hint },
+// table: a table that can be sorted by any column, filtered, and copied as CSV or Markdown. Columns are { key, title, kind, hint },
 // rows are plain objects; cells of the first column are row headers.
 
 const tables = [];
@@ -73,6 +73,13 @@ function csv_text(columns, rows) {
     .map(cells => cells.join(',')).join('\r\n') + '\r\n';
 }
 
+// A table as Markdown, with the figures as they are shown.
+function markdown_text(columns, rows) {
+  const line = cells => '| ' + cells.map(text => text.replace(/\|/g, '\\|').replace(/\s+/g, ' ')).join(' | ') + ' |';
+  return [line(columns.map(c => c.title)), line(columns.map(c => (c.kind === 'text' ? '---' : '---:'))),
+    ...rows.map(row => line(columns.map(c => format(c.kind, row[c.key]))))].join('\n') + '\n';
+}
+
 // Copies text; a page from disk may have no navigator.clipboard, so there is a fallback.
 function copy_text(text, button) {
   const said = button.textContent;
@@ -131,6 +138,8 @@ function make_table(parent, columns, rows, options) {
     table.draw();
   };
   table.csv = () => csv_text(columns, table.rows());
+  table.markdown = () => markdown_text(columns, table.rows());
+  const copy_markdown = el('button', { type: 'button', click: () => copy_text(table.markdown(), copy_markdown) }, 'Copy Markdown');
   const copy = el('button', { type: 'button', click: () => copy_text(table.csv(), copy) }, 'Copy CSV');
   const search = options.filter && el('input', { type: 'search', placeholder: options.filter, 'aria-label': 'Filter',
     input: () => table.filter(search.value) });
@@ -139,7 +148,7 @@ function make_table(parent, columns, rows, options) {
     table.draw();
     if (options.changed) options.changed(text, table.rows());
   };
-  table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, copy, count),
+  table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, copy, copy_markdown, count),
     el('div', { class: 'table', tabindex: 0 }, el('table', {}, el('thead', {}, el('tr', {}, headings)), body)));
   table.search = search;
   table.draw();

@@ -90,6 +90,8 @@ addEventListener('load', () => setTimeout(() => {
       });
       const first = table.node.querySelector('tbody tr');
       check(first && first.children.length === table.columns.length, 'a row has not a cell for each column');
+      const lines = table.markdown().trim().split('\n'), bars_in = text => text.replace(/\\\|/g, '').split('|').length - 2;
+      check(lines.length === table.rows().length + 2 && lines.every(text => bars_in(text) === table.columns.length), 'Markdown has not a cell for each of the table’s');
       check(table.csv().split('\r\n').length === table.rows().length + 2, 'CSV has not a line for each row');
     }
 
