@@ -40,19 +40,21 @@ end
 -- The arguments with which a wrapper, a tune_fn, calls a kernel.
 local operands = { "out", "a", "b" }
 local given = { operand = function(argument) return operands[argument.number] end, beta = "false", thread = "thread",
-  threads = "threads" }
+  threads = "threads", scratch = "scratch" }
 
 local function shape_text(t, s)
-  local texts, names = {}, {}
+  local texts, names, scratch = {}, {}, {}
   local node = node_of(t, s)
+  local has_scratch = call.has_scratch(node, t)
   for i, choice in ipairs(tiling.candidates(t, s)) do
     local own = setmetatable({ tilings = { [s.name] = choice } }, { __index = t })
     local k = kernels.text(node, own, false)
     local name = ("%s_%d"):format(k.name, i)
     names[i] = ("run_%d"):format(i)
     texts[i] = ("// %s\n%s\n%s"):format(tiling.text(s, choice), k.text:gsub("%f[%w_]" .. k.name, name),
-      ("static void %s(float *out, const float *a, const float *b, int thread, int threads) {\n" ..
-        "    %s;\n}\n"):format(names[i], call.text(k, given, name)))
+      ("static void %s(float *out, const float *a, const float *b, void *scratch, int thread,\n" ..
+        "    int threads) {\n    (void)scratch;\n    %s;\n}\n"):format(names[i], call.text(k, given, name)))
+    if has_scratch then scratch[i] = ("struct %s_scratch s%d;"):format(name, i) end
   end
   local sizes = {}
   for i, tensor in ipairs({ node.outputs[1], node.inputs[1], node.inputs[2] }) do
@@ -61,13 +63,14 @@ local function shape_text(t, s)
   return table.concat({
     ("// %s, cut in %d ways, emitted by gen/tune.lua."):format(s.name, #texts),
     '#include "runtime/kernel/kernel.h"',
-    '#include "runtime/kernel/panel.h"',
+    ('#include "runtime/kernel/%s.h"'):format(t.products == "bf16" and "bf16" or "panel"),
     '#include "runtime/kernel/tune.h"\n',
     kernels.tile(t),
     table.concat(texts, "\n"),
+    has_scratch and ("union scratch {\n    %s\n};"):format(table.concat(scratch, "\n    ")) or "",
     ("static tune_fn *const ways[] = {%s};"):format(table.concat(names, ", ")),
-    ('const struct tune_shape tune_%s = {"%s", {%d, %d, %d}, ways, %d};'):format(s.name, s.name, sizes[1], sizes[2],
-      sizes[3], #names),
+    ('const struct tune_shape tune_%s = {"%s", {%d, %d, %d}, %s, ways, %d};'):format(s.name, s.name, sizes[1], sizes[2],
+      sizes[3], has_scratch and "sizeof(union scratch)" or "0", #names),
   }, "\n") .. "\n"
 end
 
@@ -139,7 +142,7 @@ local function main()
   local g = pipeline.train(c, function() end)
   local shapes = tiling.products(g)
   if args.emit then emit(g, shapes, args.emit) end
-  if args.time then time(g, shapes, args.time, tiling.path(args.build .. "/tune", c.isa)) end
+  if args.time then time(g, shapes, args.time, tiling.path(args.build .. "/tune", c.isa, g.target.products)) end
 end
 
 command.run(main)

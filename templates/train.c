@@ -19,6 +19,9 @@
 
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/panel.h"
+//$ if k.products == "bf16" then
+#include "runtime/kernel/bf16.h"
+//$ end
 
 _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 
@@ -98,6 +101,17 @@ static const struct kernel_info model_kernels[KERNELS] = {
     //$ end
 };
 
+//$ if k.products == "bf16" then
+// Products in bfloat16.
+static const bool model_bf16[KERNELS + 1] = {
+    //$ for _, kernel in ipairs(k.kernels) do
+    //$ if kernel.op.product or kernel.op.weight_gradient then
+    [$("KERNEL_"..kernel.name)] = true,
+    //$ end
+    //$ end
+};
+
+//$ end
 //$ if #k.scratch > 0 and not k.muon then
 union model_scratch {
     //$ for _, name in ipairs(k.scratch) do
@@ -132,11 +146,14 @@ const struct model_info model_info = {
     //$ if #k.scratch > 0 then
     .scratch_bytes = sizeof(union model_scratch),
     //$ end
-    .dtype = "float32",
+    .dtype = "$(k.c.dtype)",
     .num_params = $(k.num_params),
     .num_params_nanogpt = $(k.num_params_nanogpt),
     .flops_per_token = $(k.flops_per_token..".0"),
     .kernels = model_kernels,
     .kernels_count = KERNELS,
+    //$ if k.products == "bf16" then
+    .bf16 = model_bf16,
+    //$ end
 };
 //$ end

@@ -132,7 +132,7 @@ return {
     help = "rows of logits held at a time; 0 is what is best from 2,048 to 16,384 on cuda, and 56 MiB on the cpu" },
   { name = "dtype", type = "enum", values = { "float32", "bfloat16", "float16" },
     shown = "bfloat16 on cuda, float32 on the cpu", baked = true, changes = "results",
-    help = "type of activations and products; the cpu backend has float32 only" },
+    help = "type of activations and products; on the cpu bfloat16 is for products alone, and there is no float16" },
   { name = "specialise", type = "bool", default = true, baked = true, changes = "nothing", absent = true,
     machine = true, cpu = true,
     help = "sizes are constants in the trainer's kernels; with false they are arguments, as in a " ..
@@ -148,8 +148,9 @@ return {
       "sm_80, sm_90a, and PTX for newer ones" },
   { name = "backend", type = "enum", values = { "cpu", "cuda" }, default = "cpu", baked = true,
     changes = "rounding", help = "what the trainer runs on" },
-  { name = "isa", type = "enum", values = { "native", "avx512", "avx2", "neon", "generic" }, default = "native",
-    baked = true, changes = "rounding", machine = true, help = "instruction set; native is this machine's" },
+  { name = "isa", type = "enum", values = { "native", "avx512", "avx512_bf16", "avx2", "neon", "generic" },
+    default = "native", baked = true, changes = "rounding", machine = true,
+    help = "instruction set; native is this machine's, and avx512_bf16 is for dtype=bfloat16" },
   { name = "tiling", type = "string", default = "tuned", baked = true, changes = "nothing", machine = true,
     cpu = true,
     help = "the tiling of products, which changes no result: tuned (by make tune on this machine), model (the " ..

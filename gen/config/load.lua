@@ -91,9 +91,13 @@ local function name_of(path)
 end
 
 local function check_together(c, draft)
-  if c.backend == "cpu" and c.dtype and c.dtype ~= "float32" then
-    fail(USAGE, place_of(draft, "dtype"),
-      "dtype = %s, but the cpu backend computes in float32; leave dtype out or take backend=cuda", c.dtype)
+  if c.backend == "cpu" and c.dtype == "float16" then
+    fail(USAGE, place_of(draft, "dtype"), "dtype = float16, but the cpu backend has float32 and bfloat16; " ..
+      "leave dtype out or take backend=cuda")
+  end
+  if c.backend == "cpu" and c.dtype == "bfloat16" and not c.specialise then
+    fail(USAGE, place_of(draft, "dtype", "specialise"), "dtype = bfloat16, but with specialise = false there is " ..
+      "float32 alone; leave one of both out")
   end
   if c.optimizer == "muon" and (c.backend == "cuda" or not c.specialise or c.model ~= "gpt") then
     fail(USAGE, place_of(draft, "optimizer"), "optimizer = muon, but %s; take optimizer=adamw",
@@ -204,8 +208,8 @@ local function derive(c)
     forget("rope_factor", "rope_low_freq_factor", "rope_high_freq_factor", "rope_original_context")
   end
   derive_windows(c)
-  if c.isa == "native" then c.isa = machine.isa() end
   c.dtype = c.dtype or (c.backend == "cuda" and "bfloat16" or "float32")
+  if c.isa == "native" then c.isa = machine.isa(c.backend == "cpu" and c.dtype or "float32") end
   if c.backend == "cuda" and c.arch == "native" then
     -- Hopper's own kernels run on nothing else.
     c.arch = c.attention == "hopper" and "sm_90a" or machine.arch()

@@ -21,27 +21,27 @@ function machine.arch()
   return machine.arch_of(line)
 end
 
--- The instruction set of a machine, from /proc/cpuinfo's text and `uname -m`.
-function machine.isa_of(cpuinfo, uname)
+-- The instruction set of a machine for a type of products, from /proc/cpuinfo's text and `uname -m`.
+function machine.isa_of(cpuinfo, uname, dtype)
   if uname == "aarch64" or uname == "arm64" then return "neon" end
   local flags = {}
   for flag in (("\n" .. cpuinfo):match("\nflags%s*:([^\n]*)") or ""):gmatch("%S+") do
     flags[flag] = true
   end
   if flags.avx512f and flags.avx512dq and flags.avx512bw and flags.avx512vl and flags.avx512cd then
-    return "avx512"
+    return dtype == "bfloat16" and flags.avx512_bf16 and "avx512_bf16" or "avx512"
   end
   return flags.avx2 and flags.fma and "avx2" or "generic"
 end
 
-function machine.isa()
+function machine.isa(dtype)
   local file = io.open("/proc/cpuinfo", "r")
   local cpuinfo = file and file:read("a") or ""
   if file then file:close() end
   local pipe = io.popen("uname -m 2>/dev/null", "r")
   local uname = pipe and pipe:read("l") or ""
   if pipe then pipe:close() end
-  return machine.isa_of(cpuinfo, uname)
+  return machine.isa_of(cpuinfo, uname, dtype)
 end
 
 return machine

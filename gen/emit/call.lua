@@ -12,7 +12,8 @@
 --   beta         bool first, on CUDA float beta: for outputs that are added to. True, or 0, if there is nothing to add
 --                to yet; else false, or 1. With the op's `betas` each such output has its own: first2, beta2
 --   workspace    float *workspace: on CUDA, if layout.lua gave the node one
---   scratch      void *scratch: in a trainer on the CPU, this thread's memory, if the op has `scratch`
+--   scratch      void *scratch: in a trainer on the CPU, this thread's memory, if the op has `scratch` or is a product
+--                that packs its factors in bfloat16
 --   weights, tokens   float *weights, int tokens: in a sampler, if the op gives_weights: the memory for them (H,
 --                tokens, tokens), or NULL
 --   pos          const int *pos: in a sampler, the position of each row in its text, if the op takes_pos
@@ -95,6 +96,13 @@ local function count_betas(node, cuda)
   return cuda and node.op.writes_model and 1 or count
 end
 
+-- Whether the kernel gets this thread's memory.
+function call.has_scratch(node, t, decode)
+  if decode or t.backend == "cuda" then return false end
+  local product = node.op.product or node.op.weight_gradient
+  return node.op.scratch or product and t.products == "bf16" or false
+end
+
 -- ---- the list -----------------------------------------------------------------------------------
 
 call.SIZES = "const struct sizes *sizes" -- unspecialise.lua writes it into heads
@@ -126,7 +134,7 @@ function call.arguments(k)
   end
   if cuda and k.node.workspace then add("workspace", "float *", "workspace", true) end
   if cuda then return list end
-  if op.scratch and not decode then add("scratch", "void *", "scratch") end
+  if call.has_scratch(k.node, k.target, decode) then add("scratch", "void *", "scratch") end
   if op.gives_weights and decode then
     add("weights", "float *", "weights")
     add("tokens", "int ", "tokens")
@@ -167,9 +175,11 @@ end
 --   sign_part(head, name [, extra]) a part's: the arguments of parts, then more parameters
 --   sign_launch()                   on CUDA, that of the function that launches it
 --   arg_names                       the arguments with which a part is called
+--   all_names                       the arguments of the kernel alone
 function call.bind(k)
   local list = call.arguments(k)
   k.arguments, k.arg_names = list, field_of(list, "name", in_parts)
+  k.all_names = field_of(list, "name", in_kernel)
   function k.sign(head, name)
     return ("%s %s(%s)"):format(head, name, field_of(list, "c", in_kernel))
   end

@@ -64,7 +64,7 @@ end
 function emit.train_c(g, facts)
   local emitter = program.emitter(g)
   local k = setmetatable({ tile = kernels.tile(g.target), specialise = g.target.specialise ~= false,
-    run = call.RUN.train }, { __index = facts })
+    products = g.target.products, run = call.RUN.train }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
@@ -80,7 +80,7 @@ function emit.train_c(g, facts)
   k.update = optimizer
   k.update_text = kernels.whole("cpu", "optimizer", "update", { name = optimizer, optimizer = optimizer })
   for _, kernel in ipairs(emitter.kernels) do
-    if kernel.op.scratch then k.scratch[#k.scratch + 1] = kernel.name end
+    if call.has_scratch(kernel.node, g.target) then k.scratch[#k.scratch + 1] = kernel.name end
   end
   return frame("templates/train.c", k)
 end

@@ -30,7 +30,7 @@ local function describe_kernel(node, t, decode)
   local d = layout.sizes(t, node)
   local k = {
     name = names.kernel(node, t, decode), op = node.op, node = node, operands = operands, decode = decode,
-    target = t, dtype = t.elem, d = d, specialise = t.specialise ~= false,
+    target = t, dtype = t.elem, products = t.products, d = d, specialise = t.specialise ~= false,
     dims = sizes.entries(d, t.specialise ~= false), attrs = {}, uses = {},
     prologue = fusion.statements(prologue, step_names, t.backend),
     epilogue = cuda_product and {} or fusion.statements(node.epilogue, step_names, t.backend),
@@ -140,7 +140,7 @@ kernels.describe = guarded(describe)
 kernels.text = guarded(text)
 
 function kernels.tile(t)
-  local k = setmetatable({ specialise = t.specialise ~= false }, { __index = t.isa })
+  local k = setmetatable({ specialise = t.specialise ~= false, products = t.products }, { __index = t.isa })
   return expand("templates/cpu/tile.c", "tile", k)
 end
 

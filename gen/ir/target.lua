@@ -3,7 +3,8 @@
 --   both   backend; elem: the type of activations ("bf16", "f16", "f32"); align: of tensors, in
 --          floats
 --   cpu    isa: the instruction set's sizes, from gen/ir/isa.lua; padded: rows of activations are padded;
---          specialise: false if kernels take their sizes as arguments
+--          specialise: false if kernels take their sizes as arguments; products: "f32", or "bf16" if a
+--          trainer's products round their factors
 --   cuda   sms: the number of multiprocessors among which work is divided; vocab, tf32, attention.
 --          Rows of tensors are padded: target.width
 local isas = require("gen.ir.isa")
@@ -14,9 +15,9 @@ local elem_of = { bfloat16 = "bf16", float16 = "f16", float32 = "f32" }
 local bytes_of = { bf16 = 2, f16 = 2, f32 = 4, i32 = 4 }
 
 -- The CPU, by the name of its instruction set. The sampler, which has few rows, does not pad them.
-function target.cpu(isa_name, padded, specialise)
+function target.cpu(isa_name, padded, specialise, products)
   return { backend = "cpu", elem = "f32", isa = isas[isa_name], align = 16, padded = padded,
-    specialise = specialise }
+    specialise = specialise, products = products or "f32" }
 end
 
 -- A CUDA device. options: elem, vocab (the size that is padded as the vocabulary), tf32, attention.
@@ -31,7 +32,7 @@ end
 
 -- The target of a checked config's trainer.
 function target.of(c)
-  if c.backend == "cpu" then return target.cpu(c.isa, true, c.specialise) end
+  if c.backend == "cpu" then return target.cpu(c.isa, true, c.specialise, elem_of[c.dtype]) end
   local C, V = c.n_embd, c.vocab_size
   -- The vocabulary is recognized by its size: one as large as another width is padded like that width.
   local shared = V == C or V == (c.n_head + 2 * c.kv_heads) * c.head_width or V == c.ff_width

@@ -45,18 +45,23 @@ local function panel_vecs(isa, cols)
   return most
 end
 
+-- Bytes of a packed factor.
+local function factor_bytes(t) return t.products == "bf16" and t.isa.bf16 and 2 or 4 end
+
 -- `given` has the numbers that a candidate sets.
-local function product(isa, s, given)
+local function product(t, s, given)
+  local isa, bytes = t.isa, factor_bytes(t)
   local vecs = given.vecs or panel_vecs(isa, s.cols)
-  local depth = even_depth(s.inner, given.depth or PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec))
+  local depth = even_depth(s.inner, given.depth or PANEL_BYTES[isa.vec] // (bytes * vecs * isa.vec))
   local outside = given.slices_outside or (s.inner > s.cols and depth < s.inner and 1 or 0)
-  local rows = math.max(256, ROWS_BYTES // (4 * (outside == 1 and depth or s.inner)))
+  local rows = math.max(256, ROWS_BYTES // (bytes * (outside == 1 and depth or s.inner)))
   return { vecs = vecs, depth = depth, block = divide_up(rows, isa.tile_rows), slices_outside = outside }
 end
 
-local function gradient(isa, s, given)
+local function gradient(t, s, given)
+  local isa = t.isa
   local vecs = given.vecs or math.min(2, divide_up(s.cols, isa.vec))
-  local depth = even_depth(s.inner, given.depth or GRADIENT_DEPTH)
+  local depth = even_depth(s.inner, given.depth or GRADIENT_DEPTH * 4 // factor_bytes(t))
   local wide = math.min(s.cols, given.wide or GRADIENT_COLS)
   return { vecs = vecs, depth = depth, block = divide_up(GRADIENT_FLOATS // wide, isa.tile_rows),
     block_cols = divide_up(wide, vecs * isa.vec) }
@@ -95,7 +100,7 @@ local model_of = { product = product, gradient = gradient }
 local any_of = { product = any_product, gradient = any_gradient }
 
 -- The cost model's choice.
-function tiling.model(t, s) return model_of[s.kind](t.isa, s, {}) end
+function tiling.model(t, s) return model_of[s.kind](t, s, {}) end
 
 -- The tiling of a CPU's product, nil for other nodes; t.tilings (name to tiling) has those that differ from the
 -- model's.
@@ -120,16 +125,16 @@ function tiling.candidates(t, s)
   add(model)
   for vecs = math.min(2, widest), widest do
     if s.kind == "gradient" then
-      for _, depth in ipairs({ 64, 128, 256 }) do
+      for _, depth in ipairs({ 64, 128, 256, factor_bytes(t) == 2 and 512 or nil }) do
         for _, wide in ipairs({ GRADIENT_COLS, 2 * GRADIENT_COLS }) do
-          add(gradient(t.isa, s, { vecs = vecs, depth = depth, wide = wide }))
+          add(gradient(t, s, { vecs = vecs, depth = depth, wide = wide }))
         end
       end
     else
-      local usual = product(t.isa, s, { vecs = vecs }).depth
+      local usual = product(t, s, { vecs = vecs }).depth
       for _, depth in ipairs({ usual, usual // 2, usual * 2 }) do
         for outside = 0, s.inner > depth and 1 or 0 do
-          add(product(t.isa, s, { vecs = vecs, depth = math.max(16, depth), slices_outside = outside }))
+          add(product(t, s, { vecs = vecs, depth = math.max(16, depth), slices_outside = outside }))
         end
       end
     end
@@ -159,6 +164,9 @@ function tiling.problem(t, s, choice)
     if choice[field] < low or choice[field] > highest[field] then
       return ("%s is %d; wanted %d to %d"):format(field, choice[field], low, highest[field])
     end
+  end
+  if t.products == "bf16" and choice.depth % 2 == 1 and choice.depth < s.inner then
+    return ("depth is %d; wanted an even number, or all %d, for factors in bfloat16"):format(choice.depth, s.inner)
   end
   local bytes = 4 * choice.depth * choice.vecs * isa.vec
   if s.kind == "product" and bytes > MOST_PANEL_BYTES then
@@ -193,10 +201,10 @@ local function processor()
   return text:match("\nmodel name%s*:%s*([^\n]+)") or text:match("\nCPU part%s*:%s*([^\n]+)") or "unknown"
 end
 
--- build/tune/AMD_EPYC-avx512.lua
-function tiling.path(folder, isa_name)
+-- build/tune/AMD_EPYC-avx512.lua; of products in bfloat16, AMD_EPYC-avx512_bf16-bfloat16.lua
+function tiling.path(folder, isa_name, products)
   local name = processor():gsub("%s+$", ""):gsub("[^%w.]+", "_"):sub(1, 100)
-  return ("%s/%s-%s.lua"):format(folder, name, isa_name)
+  return ("%s/%s-%s%s.lua"):format(folder, name, isa_name, products == "bf16" and "-bfloat16" or "")
 end
 
 -- The file's table of name to numbers, or nil if there is no file.
@@ -262,7 +270,7 @@ function tiling.resolve(g, value, isa_name, folder)
       fail(64, place, "a list, but with specialise=false all products have the same tiling; leave one of both out")
     end
   elseif value == "tuned" then
-    code, place = 65, tiling.path(folder, isa_name)
+    code, place = 65, tiling.path(folder, isa_name, g.target.products)
     entries = tiling.read(place) or entries
   elseif value ~= "model" then
     entries = entries_of(value)

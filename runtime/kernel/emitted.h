@@ -108,6 +108,7 @@ struct model_info {
     double flops_per_token;     // 6 N + 12 L H Q T with nanoGPT's N
     const struct kernel_info *kernels;
     int kernels_count;
+    const bool *bf16; // on a CPU: which kernels are products in bfloat16; NULL: none
 };
 
 // The settings of one update.

@@ -125,10 +125,12 @@ void profile_reset(void);
 
 // ---- peak.c: this machine's peak rates, measured ------------------------------------------------
 
-// GFLOP/s of all threads together, a multiply-add counted as two: the best of 144 short rounds,
-// which take some tens of milliseconds in all. *held, if not NULL, becomes the mean rate over all
-// rounds, which a core can sustain for longer.
-double peak_gflops(int threads, double *held);
+// GFLOP/s of all threads together, a multiply-add counted as two, in float32 or of factors in
+// bfloat16: the best of 144 short rounds, which take some tens of milliseconds in all. *held, if
+// not NULL, becomes the mean rate over all rounds, which a core can sustain for longer.
+double peak_gflops(int threads, bool bf16, double *held);
+// Whether this instruction set multiplies bfloat16, faster than float32.
+bool peak_has_bf16(void);
 // GB/s read by all threads together from `bytes` of memory, of which each reads its part.
 double peak_read_gbs(int threads, size_t bytes);
 

@@ -1,7 +1,7 @@
 // peak.c: measures this machine's peak rates of multiply-adds and of reads.
 #include "runtime/model/model.h"
 #include "runtime/base/base.h"
-#include "runtime/kernel/kernel.h"
+#include "runtime/kernel/bf16.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -37,7 +37,7 @@ static void peak_round_done(struct peak_job *job, int thread, double *last) {
     parallel_barrier();
 }
 
-static void peak_multiply_add(void *context, int thread, int threads) {
+VEC_INLINE void peak_multiply_add(void *context, int thread, int threads, const bool bf16) {
     (void)threads;
     struct peak_job *job = context;
     vec acc[PEAK_ACCUMULATORS];
@@ -51,7 +51,8 @@ static void peak_multiply_add(void *context, int thread, int threads) {
         for (int64_t s = 0; round && s < job->steps; s++) {
 #pragma GCC unroll 24
             for (int i = 0; i < PEAK_ACCUMULATORS; i++) {
-                acc[i] = vec_fma(acc[i], factor, addend);
+                acc[i] = bf16 ? factor_fma(factor, addend, acc[i]) // any numbers
+                              : vec_fma(acc[i], factor, addend);
             }
         }
         peak_round_done(job, thread, &last);
@@ -64,10 +65,23 @@ static void peak_multiply_add(void *context, int thread, int threads) {
     }
 }
 
-double peak_gflops(int threads, double *held) {
+static void peak_of_float(void *context, int thread, int threads) {
+    peak_multiply_add(context, thread, threads, false);
+}
+
+static void peak_of_bf16(void *context, int thread, int threads) {
+    peak_multiply_add(context, thread, threads, true);
+}
+
+bool peak_has_bf16(void) {
+    return FACTOR_FLOATS == 2;
+}
+
+double peak_gflops(int threads, bool bf16, double *held) {
     struct peak_job job = {.steps = 100000, .best = 1e9};
-    parallel_run(peak_multiply_add, &job);
+    parallel_run(bf16 ? peak_of_bf16 : peak_of_float, &job);
     double flops = 2.0 * VEC * PEAK_ACCUMULATORS * (double)job.steps * threads;
+    flops *= bf16 ? FACTOR_FLOATS : 1;
     if (held) {
         *held = flops * job.rounds / job.all * 1e-9;
     }

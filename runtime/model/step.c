@@ -65,8 +65,10 @@ static void step_run(void *context, int thread, int threads) {
 
 double step_peak(const struct model *m, char line[256]) {
     (void)m;
-    double gflops = peak_gflops(parallel_count(), NULL);
-    snprintf(line, 256, "a multiply-add peak of %.1f GFLOP/s, measured now", gflops);
+    const bool bf16 = model_info.bf16 != NULL;
+    double gflops = peak_gflops(parallel_count(), bf16, NULL);
+    snprintf(line, 256, "a multiply-add peak of %.1f GFLOP/s%s, measured now", gflops,
+             bf16 ? " in bfloat16" : "");
     return gflops * 1e9;
 }
 

@@ -36,6 +36,7 @@ static const double DEFAULT_SECONDS = 4;
 struct bench_row {
     const char *name;
     double seconds, calls, flops, bytes; // per step
+    bool bf16;                           // a product in bfloat16
 };
 
 struct bench {
@@ -55,7 +56,8 @@ struct bench {
 
     char machine[128];
     size_t cache[2];               // bytes of a core's L2 and of the last-level cache
-    double peak_gflops;            // the best of all measurements
+    double peak_gflops;            // the best of all measurements, of the type of products
+    double float_gflops;           // the same in float32
     double others_busy;            // processors that other processes used meanwhile
     double held_gflops[SLOTS + 1]; // the sustained rate of each measurement, sorted at the end
     double read_gbs[LEVELS];       // the best of all measurements
@@ -162,7 +164,10 @@ static size_t bench_set_bytes(const struct bench *b, int level) {
 
 // Measures the peak. On a shared host one measurement can be disturbed, so the best one counts.
 static void bench_peak(struct bench *b, int slot) {
-    b->peak_gflops = fmax(b->peak_gflops, peak_gflops(b->threads, &b->held_gflops[slot]));
+    const bool bf16 = b->info->bf16 != NULL;
+    b->peak_gflops = fmax(b->peak_gflops, peak_gflops(b->threads, bf16, &b->held_gflops[slot]));
+    const double in_float = bf16 ? peak_gflops(b->threads, false, NULL) : b->peak_gflops;
+    b->float_gflops = fmax(b->float_gflops, in_float);
 }
 
 static void bench_reads(struct bench *b) {
@@ -308,8 +313,9 @@ static void bench_time_kernels(struct bench *b) {
     for (int i = 0; i < count; i++) {
         const struct kernel_info *kernel = &b->info->kernels[i];
         const double n = (double)calls[i];
-        b->rows[i] =
-            (struct bench_row){kernel->name, seconds[i], n, n * kernel->flops, n * kernel->bytes};
+        b->rows[i] = (struct bench_row){
+            kernel->name,      seconds[i],        n,
+            n * kernel->flops, n * kernel->bytes, b->info->bf16 && b->info->bf16[i]};
     }
     for (int i = 0; i < b->rows_count; i++) {
         struct bench_row *row = &b->rows[i];
@@ -353,7 +359,7 @@ static double bench_floor(const struct bench *b, const struct bench_row *row) {
     const int level = each <= (double)bench_set_bytes(b, 0) ? 0
                       : each <= (double)b->cache[1]         ? 1
                                                             : 2;
-    const double compute = row->flops / (b->peak_gflops * 1e9);
+    const double compute = row->flops / ((row->bf16 ? b->peak_gflops : b->float_gflops) * 1e9);
     const double memory = row->bytes / (b->read_gbs[level] * 1e9);
     return compute > memory ? compute : memory;
 }
@@ -383,9 +389,16 @@ static struct bench_figures bench_figures(const struct bench *b) {
 }
 
 static void bench_print(const struct bench *b, const struct bench_figures *f) {
-    printf("peak: %.1f GFLOP/s multiply-add (%.1f held), reads %.0f / %.0f / %.0f GB/s (L2 / L3 / "
-           "memory)\n",
-           b->peak_gflops, f->held, b->read_gbs[0], b->read_gbs[1], b->read_gbs[2]);
+    printf("peak: %.1f GFLOP/s multiply-add%s (%.1f held), ", b->peak_gflops,
+           b->info->bf16 ? " in bfloat16" : "", f->held);
+    if (b->info->bf16) {
+        printf("%.1f in float32, ", b->float_gflops);
+    }
+    printf("reads %.0f / %.0f / %.0f GB/s (L2 / L3 / memory)\n", b->read_gbs[0], b->read_gbs[1],
+           b->read_gbs[2]);
+    if (b->info->bf16 && !peak_has_bf16()) {
+        printf("dtype: this build multiplies bfloat16 as float32; dtype=float32 is faster here\n");
+    }
     printf("step: median %.3f ms, p10 %.3f, p90 %.3f (%lld steps)\n", f->median, f->p10, f->p90,
            (long long)b->steps);
     printf(

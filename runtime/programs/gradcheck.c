@@ -9,6 +9,9 @@
 // no longer linear. Two step sizes are combined so that the cubic term cancels (Richardson:
 // (8 f(h) - f(2h)) / 6, with f(h) the loss at +h minus the loss at -h).
 //
+// A trainer whose products round their factors has a loss that is constant between its steps, so
+// that differences say nothing: it is refused, and held against PyTorch's numbers instead.
+//
 // A tensor is right if the predicted and the measured change differ by less than TOLERANCE of the
 // change's expected size plus NOISE of the loss, which allows for float's rounding. relu has a
 // wider TOLERANCE, since every step crosses some of its kinks. The weights are random and larger
@@ -176,6 +179,12 @@ int main(int argc, char **argv) {
                "an effect:\n");
     }
     options_parse(&run, argc, argv);
+    if (model_info.bf16) {
+        die(EXIT_USAGE,
+            "gradcheck: dtype is %s, whose loss is too coarse for differences; build "
+            "it with dtype=float32",
+            model_info.dtype);
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     parallel_choose((int)run.threads);
     struct gradcheck g = {.info = &model_info, .seed = (uint32_t)run.seed};

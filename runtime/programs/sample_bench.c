@@ -361,7 +361,7 @@ static double bench_start(struct sample_bench *b) {
 }
 
 static void bench_peak(struct sample_bench *b) {
-    const double peak = peak_gflops(b->threads, NULL);
+    const double peak = peak_gflops(b->threads, false, NULL);
     b->peak_gflops = peak > b->peak_gflops ? peak : b->peak_gflops;
 }
 

@@ -76,6 +76,9 @@ static void train_introduce(struct trainer *t, int threads) {
     printf(", threads: %d\n", threads);
     printf("mfu: 6N + 12LHQT = %.2f MFLOP a token, of %s\n", info->flops_per_token / 1e6,
            t->peak_text);
+    if (info->bf16 && !peak_has_bf16()) {
+        printf("dtype: this build multiplies bfloat16 as float32; dtype=float32 is faster here\n");
+    }
     schedule_warn(run, info, t->data.train.count);
 }
 

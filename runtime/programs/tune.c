@@ -23,8 +23,12 @@ static const double TUNE_SHAPE = 4;   // seconds for a product, if a round takes
 // than the L2 caches hold.
 static const int64_t TUNE_BYTES = 16 << 20;
 
+// Rounded up to pages.
+#define TUNE_PAGES(bytes) (((bytes) + 4095) / 4096 * 4096)
+
 struct tuning {
     float *memory[2]; // for outs; for a and b
+    char *scratch;    // of all threads
     const struct tune_shape *shape;
     tune_fn *way;
     int64_t floats[3]; // in each of out, a and b, rounded up
@@ -37,7 +41,8 @@ static void tune_calls(void *context, int thread, int threads) {
     for (int64_t i = t->next; i < t->next + t->calls; i++) {
         const int64_t set = i % t->sets;
         float *a = t->memory[1] + set * (t->floats[1] + t->floats[2]);
-        t->way(t->memory[0] + set * t->floats[0], a, a + t->floats[1], thread, threads);
+        t->way(t->memory[0] + set * t->floats[0], a, a + t->floats[1],
+               t->scratch + (size_t)thread * TUNE_PAGES(t->shape->scratch), thread, threads);
         parallel_barrier();
     }
 }
@@ -122,13 +127,17 @@ int main(int argc, char **argv) {
     parallel_choose(threads);
     struct tuning t = {0};
     int64_t most[2] = {0, 0};
+    size_t scratch = 0;
     for (const struct tune_shape *const *shape = tune_shapes; *shape; shape++) {
         tune_open(&t, *shape);
+        scratch = (*shape)->scratch > scratch ? (*shape)->scratch : scratch;
         const int64_t floats[2] = {t.sets * t.floats[0], t.sets * (t.floats[1] + t.floats[2])};
         for (int i = 0; i < 2; i++) {
             most[i] = floats[i] > most[i] ? floats[i] : most[i];
         }
     }
+    const size_t each = TUNE_PAGES(scratch) * (size_t)parallel_count();
+    t.scratch = (char *)tune_allocate((int64_t)(each / sizeof(float)) + 1);
     t.memory[0] = tune_allocate(most[0] + 1);
     t.memory[1] = tune_allocate(most[1] + 1);
     for (int64_t i = 0; i < most[1]; i++) { // in [-1, 1)

@@ -234,7 +234,7 @@ static void option_set(const struct option *option, const char *text, struct run
 // Why one of nanoGPT's keys, at this value, has no effect here; NULL if that does not apply.
 static const char *option_instead(const char *key, const char *value) {
     if (!strcmp(key, "dtype")) {
-        return strcmp(value, "float32") ? NULL : "this trainer computes in float32, always";
+        return strcmp(value, model_info.dtype) ? NULL : "this trainer computes in it, always";
     }
     if (!strcmp(key, "backend") && strcmp(value, "nccl") && strcmp(value, "gloo") &&
         strcmp(value, "mpi")) {

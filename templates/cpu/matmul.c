@@ -1,10 +1,24 @@
-//// matmul.c: matrix products with a weight: y, dx and dw.
+//// matmul.c: matrix products with a weight: y, dx and dw. With factors in bfloat16 (bf16.h) both
+//// operands are packed, rounded on the way: a cache block of the first, a panel of the second.
 
 //// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: one template, with K the inner dimension
 //// and COLS the columns of the result. The first operand is read in place; the weight is packed,
 //// one panel (DEPTH, WIDE) at a time, which stays in L1 while a cache block of rows uses it.
 //$ function matmul(k)
-//$ local t = k.tiling
+//$ local t, bf16 = k.tiling, k.products == "bf16"
+//$ local outside = t.slices_outside == 1
+//$ if bf16 then
+//$ local inner, tiles = k.d[k.inner], (k.d.N + k.tile_rows - 1) // k.tile_rows
+//$ local blocks = (tiles + t.block - 1) // t.block
+//$ local rows, depth = (tiles + blocks - 1) // blocks * k.tile_rows, math.min(t.depth, inner)
+// The packed rows of a cache block: all of K or, if slices are the outer loop, a slice of it; and
+// the packed panel.
+enum { $(k.part.packed) = FACTORS_LD(FACTORS($(outside and depth or inner))) };
+struct $(k.part.scratch) {
+    float rows[$(rows) * $(k.part.packed)], panel[FACTORS_WHOLE($(depth)) * $(t.vecs * k.vec)];
+};
+
+//$ end
 //$ if k.epilogue_is_long then
 //$ local done = "const float *done, int i, int p, int rows, int cols"
 // The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
@@ -31,6 +45,7 @@ $(k.sign_part("APART void", k.part.store, done)) {
 //$ end
 //$ local pieces = "const float *panel, int from, int depth, int i, int p, const int rows, "
 //$     .. "const int vecs, const int last"
+//$ if bf16 then pieces = "const float *packed, int first_row, " .. pieces end
 $(k.sign_part("VEC_INLINE void", k.part.tile, pieces)) {
     enum { $(k.dims), K = $(k.inner), K_LD = $(k.inner_ld) };
     enum { COLS = $(k.cols), COLS_LD = $(k.cols_ld), WIDE = $(t.vecs) * VEC };
@@ -52,8 +67,15 @@ $(k.sign_part("VEC_INLINE void", k.part.tile, pieces)) {
         //$ end
     }
     //$ end
+    //$ if bf16 then
+    (void)$(k.a);
+    enum { PACKED_LD = $(k.part.packed) };
+    packed += (size_t)(i - first_row) * PACKED_LD;
+    tile_multiply_bf16(acc, rows, vecs, FACTORS(depth), packed, PACKED_LD, 1, panel, WIDE);
+    //$ else
     tile_multiply(acc, rows, vecs, VEC, depth, $(k.a) + (size_t)i * K_LD + from, K_LD, 1, panel,
                   WIDE, 0);
+    //$ end
     //$ if #k.epilogue == 0 then
     tile_store(acc, rows, vecs, last, to, COLS_LD);
     //$ else
@@ -99,13 +121,24 @@ static inline struct piece $(k.part.piece)(struct range panels, int item) {
                           $(offset)};
 }
 
-$(k.sign("static void", k.name)) {
+//$ local head, name = "static void", k.name
+//$ if bf16 then head, name = "APART void", k.part.products end
+$(k.sign(head, name)) {
+    //$ if bf16 then
+    struct $(k.part.scratch) *s = scratch;
+    float *panel = s->panel;
+    //$ end
     enum { $(k.dims), K = $(k.inner), COLS = $(k.cols), VECS = $(t.vecs), WIDE = VECS * VEC };
+    //$ if bf16 then
+    enum { K_LD = $(k.inner_ld) };
+    //$ end
     enum { DEPTH = $(t.depth), SLICES = DIVIDE_UP(K, DEPTH) };
     enum { TILES = DIVIDE_UP(N, TILE_ROWS), PANELS = DIVIDE_UP(COLS, WIDE) };
     // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, $(t.block))) };
+    //$ if not bf16 then
     _Alignas(64) float panel[DEPTH * WIDE];
+    //$ end
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     const int items = SLICES * (mine.cols.last - mine.cols.first);
     for (int block = mine.rows.first; block < mine.rows.last; block += BLOCK) {
@@ -113,8 +146,17 @@ $(k.sign("static void", k.name)) {
         for (int item = 0; item < items; item++) {
             const struct piece at = $(k.part.piece)(mine.cols, item);
             //$ local copy = k.transposed and "pack_transposed" or "pack_rows"
+            //$ if bf16 then copy = k.transposed and "factors_transposed" or "factors_columns" end
             //$ local stride = k.transposed and "K" or "COLS"
             $(copy)(panel, WIDE, w + at.offset, $(stride), at.depth, at.wide);
+            //$ if bf16 then
+            if ($(outside and "at.p == mine.cols.first" or "item == 0")) {
+                const int first = block * TILE_ROWS;
+                const float *from = $(k.a) + (size_t)first * K_LD$(outside and " + at.from" or "");
+                factors_rows(s->rows, $(k.part.packed), from, K_LD, end - first,
+                             $(outside and "at.depth" or "K"));
+            }
+            //$ end
             // Prefetches the next panel of the weight beside the products with this one.
             const struct piece after =
                 $(k.part.piece)(mine.cols, item + 1 < items ? item + 1 : item);
@@ -123,18 +165,42 @@ $(k.sign("static void", k.name)) {
                                                DIVIDE_UP(end, TILE_ROWS) - block);
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
                 prefetch_some(&next);
+                //$ if bf16 then
+                //$ local column = outside and "" or " + at.from / FACTOR_FLOATS"
+                TILE_CASES($(k.part.tile), i, at.p, N, COLS, VECS, $(k.arg_names), s->rows$(column),
+                           block * TILE_ROWS, panel, at.from, at.depth);
+                //$ else
                 TILE_CASES($(k.part.tile), i, at.p, N, COLS, VECS, $(k.arg_names), panel, at.from,
                            at.depth);
+                //$ end
             }
         }
     }
 }
+//$ if bf16 then
+
+$(k.sign("static void", k.name)) {
+    const uint64_t before = flush_begin();
+    $(k.part.products)($(k.all_names));
+    flush_end(before);
+}
+//$ end
 //$ end
 
 //// dw (O, C) += dy^T (O, N) x (N, C), or = for a step's first micro-step. Rows are summed in
 //// order, and both operands are read in place.
 //$ function matmul_dw(k)
-//$ local t = k.tiling
+//$ local t, bf16 = k.tiling, k.products == "bf16"
+//$ if bf16 then
+//$ local depth, rows = math.min(t.depth, k.d.N), t.block * k.tile_rows
+// Packed: a slice of dy for the rows of a block of dw, and a panel of x.
+enum { $(k.part.packed) = FACTORS_LD($(math.min(rows, (k.d.O + 15) // 16 * 16))) };
+struct $(k.part.scratch) {
+    float dy[FACTORS($(depth)) * $(k.part.packed)], x[FACTORS($(depth)) * $(t.vecs * k.vec)];
+};
+
+// dy and x are packed here, dy from the tile's column on.
+//$ end
 VEC_INLINE void $(k.part.tile)(float *dw, const float *dy, const float *x, bool begins, int depth,
                                int o, int p, const int rows, const int vecs, const int last) {
     enum { $(k.dims), WIDE = $(t.vecs) * VEC };
@@ -149,11 +215,20 @@ VEC_INLINE void $(k.part.tile)(float *dw, const float *dy, const float *x, bool 
             __builtin_prefetch(to + (TILE_ROWS + r) * C, 1); // the next tile's
         }
     }
+    //$ if bf16 then
+    tile_multiply_bf16(acc, rows, vecs, FACTORS(depth), dy, 1, $(k.part.packed), x, WIDE);
+    //$ else
     tile_multiply(acc, rows, vecs, VEC, depth, dy + o, 1, O_LD, x + p * WIDE, C_LD, 16);
+    //$ end
     tile_store(acc, rows, vecs, last, to, C);
 }
 
-$(k.sign("static void", k.name)) {
+//$ local head, name = "static void", k.name
+//$ if bf16 then head, name = "APART void", k.part.products end
+$(k.sign(head, name)) {
+    //$ if bf16 then
+    struct $(k.part.scratch) *s = scratch;
+    //$ end
     enum { $(k.dims), VECS = $(t.vecs), WIDE = VECS * VEC };
     enum { TILES = DIVIDE_UP(O, TILE_ROWS), PANELS = DIVIDE_UP(C, WIDE) };
     // A block (ROWS tiles, COLS panels) of dw stays in L2 over all slices of DEPTH rows; a panel of
@@ -167,14 +242,28 @@ $(k.sign("static void", k.name)) {
             for (int n = 0; n < N; n += DEPTH) {
                 const int depth = int_min(DEPTH, N - n);
                 const float *dys = dy + (size_t)n * O_LD, *xs = x + (size_t)n * C_LD;
+                //$ if bf16 then
+                const int first_row = row * TILE_ROWS;
+                factors_columns(s->dy, $(k.part.packed), dys + first_row, O_LD, depth,
+                                end - first_row);
+                //$ end
                 for (int p = col; p < last; p++) {
+                    //$ if bf16 then
+                    factors_columns(s->x, WIDE, xs + p * WIDE, C_LD, depth,
+                                    int_min(WIDE, C - p * WIDE));
+                    //$ end
                     struct prefetch next =
                         prefetch_of(xs + (p + 1) * WIDE, C_LD, p + 1 < last ? depth : 0, WIDE,
                                     DIVIDE_UP(end, TILE_ROWS) - row);
                     for (int o = row * TILE_ROWS; o < end; o += TILE_ROWS) {
                         prefetch_some(&next);
+                        //$ if bf16 then
+                        TILE_CASES($(k.part.tile), o, p, O, C, VECS, dw, s->dy + (o - first_row),
+                                   s->x, first && n == 0, depth);
+                        //$ else
                         TILE_CASES($(k.part.tile), o, p, O, C, VECS, dw, dys, xs, first && n == 0,
                                    depth);
+                        //$ end
                     }
                 }
             }
@@ -186,4 +275,12 @@ $(k.sign("static void", k.name)) {
     sum_rows(dbias, dy, N, O, O_LD, first2, groups);
     //$ end
 }
+//$ if bf16 then
+
+$(k.sign("static void", k.name)) {
+    const uint64_t before = flush_begin();
+    $(k.part.products)($(k.all_names));
+    flush_end(before);
+}
+//$ end
 //$ end

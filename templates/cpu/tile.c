@@ -33,6 +33,31 @@ VEC_INLINE void tile_multiply(vec acc[TILE_ROWS][TILE_VECS], const int rows, con
     }
 }
 
+//$ if k.products == "bf16" then
+// The same with packed factors (bf16.h): depth counts them, and b has whole vectors.
+VEC_INLINE void tile_multiply_bf16(vec acc[TILE_ROWS][TILE_VECS], const int rows, const int vecs,
+                                   int depth, const float *a, ptrdiff_t a_row, ptrdiff_t a_k,
+                                   const float *b, ptrdiff_t b_k) {
+    for (int k = 0; k < depth; k++) {
+        vec bk[TILE_VECS];
+#pragma GCC unroll 4
+        for (int v = 0; v < vecs; v++) {
+            bk[v] = vec_load(b + v * VEC);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < rows; i++) {
+            vec ai = vec_splat(a[i * a_row]);
+#pragma GCC unroll 4
+            for (int v = 0; v < vecs; v++) {
+                acc[i][v] = factor_fma(ai, bk[v], acc[i][v]);
+            }
+        }
+        a += a_k;
+        b += b_k;
+    }
+}
+
+//$ end
 // Prefetches a tile (rows, columns) of memory.
 VEC_INLINE void tile_prefetch(const float *from, const int rows, const int columns,
                               ptrdiff_t stride) {

@@ -34,7 +34,7 @@ end
 -- Calls visit(c, words) for `count` random configs.
 function samples.random(count, visit)
   local pick = generator(20240229)
-  for _ = 1, count do
+  for n = 1, count do
     local head = pick { 1, 2, 3, 5 }
     local flags = { "true", "false" }
     local words = {
@@ -52,7 +52,7 @@ function samples.random(count, visit)
       "n_ff=" .. pick { 0, 33 }, "head_size=" .. pick { 0, 7 }, "n_kv_head=" .. pick { 0, 1 },
       "logit_softcap=" .. pick { 0, 15 }, "attn_softcap=" .. pick { 0, 20 }, "window_size=3",
       "window=" .. pick { "L", "SL", "SSSL" },
-      "embd_norm=" .. pick(flags),
+      "embd_norm=" .. pick(flags), "dtype=" .. (n % 2 == 0 and "bfloat16" or "float32"),
     }
     visit(load(words), table.concat(words, " "))
   end

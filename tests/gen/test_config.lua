@@ -305,7 +305,7 @@ check.test("the hash changes with every baked key, and with no run key", functio
     "qk_norm=gain", "pos=rope qk_norm=gain qk_norm_at=after", "logit_softcap=15",
     "attn_softcap=15", "window=SL window_size=1", "window=SL window_size=2",
     "dropout_embd=false", "init=pytorch", "optimizer=sgd", "optimizer=muon", "decay_params=all", "isa=avx2",
-    "dropout=0" }) do
+    "dtype=bfloat16", "isa=avx512_bf16", "dropout=0" }) do
     local list = {}
     for word in words:gmatch("%S+") do list[#list + 1] = word end
     check.equal(hash.of(load_text(base, table.unpack(list)), "g") ~= plain, true, words)
@@ -333,9 +333,14 @@ check.test("kernels that take their sizes as arguments", function()
 end)
 
 check.test("instruction sets", function()
-  local function isa(flags, uname)
-    return machine.isa_of("processor\t: 0\nflags\t\t: " .. flags .. "\nbugs\t:\n", uname)
+  local function isa(flags, uname, dtype)
+    return machine.isa_of("processor\t: 0\nflags\t\t: " .. flags .. "\nbugs\t:\n", uname, dtype)
   end
+  local all = "fpu avx2 fma avx512f avx512dq avx512bw avx512vl avx512cd avx512_bf16"
+  check.equal(isa(all, "x86_64", "float32"), "avx512")
+  check.equal(isa(all, "x86_64", "bfloat16"), "avx512_bf16")
+  check.equal(isa(all:gsub(" avx512_bf16", ""), "x86_64", "bfloat16"), "avx512")
+  check.equal(isa("fpu avx2 fma avx512_bf16", "x86_64", "bfloat16"), "avx2")
   check.equal(isa("fpu avx2 fma avx512f avx512dq avx512bw avx512vl avx512cd", "x86_64"), "avx512")
   check.equal(isa("fpu avx2 fma avx512f avx512dq avx512bw avx512vl", "x86_64"), "avx2")
   check.equal(isa("fpu avx2", "x86_64"), "generic")
@@ -391,7 +396,7 @@ local refusals = {
   { "return { activation = 'gelu' }",
     place .. "activation = 'gelu'; wanted one of gelu_erf, gelu_tanh, relu, silu, relu2, swiglu, " },
   { "return { model = 'rnn' }", place .. "model = 'rnn'; wanted one of gpt, bigram" },
-  { "return { isa = 'sse' }", place .. "isa = 'sse'; wanted one of native, avx512, avx2" },
+  { "return { isa = 'sse' }", place .. "isa = 'sse'; wanted one of native, avx512, avx512_bf16, avx2" },
   { "return { n_head = 5, n_embd = 384 }", place .. "n_head = 5 does not divide n_embd = 384" },
   { "return { n_head = 6, n_embd = 384 }", "SET: n_head = 6 does not divide n_embd = 100",
     "n_embd=100" },
@@ -432,10 +437,11 @@ local refusals = {
   { "return { seed = 1.5 }", place .. "seed = 1.5; wanted a whole number from 0" },
   { "return { threads = -1 }", place .. "threads = -1; wanted a whole number from 0" },
   { "return { has_dropout = true }", place .. "has_dropout follows from dropout; set that one" },
+  { "return { dtype = 'float16' }",
+    place .. "dtype = float16, but the cpu backend has float32 and bfloat16; leave dtype out" },
   { "return { dtype = 'bfloat16' }",
-    place .. "dtype = bfloat16, but the cpu backend computes in float32; leave dtype out" },
-  { "return {}", "SET: dtype = float16, but the cpu backend computes in float32; leave dtype out",
-    "dtype=float16" },
+    "SET: dtype = bfloat16, but with specialise = false there is float32 alone; leave one of both out",
+    "specialise=false" },
   { "return { dtype = 'int8' }", place .. "dtype = 'int8'; wanted one of float32, bfloat16, float16" },
   { "return { arch = 'sm_70' }", place .. "arch = 'sm_70'; wanted one of native, all, sm_80" },
   { "return { recompute = 'all' }", place .. "recompute = 'all'; wanted one of none, gelu, block" },

@@ -3,7 +3,8 @@
 --
 --   lua5.4 tests/ops/emit.lua TARGET FOLDER [--bench] [FAMILY ...]
 --
--- TARGET is an instruction set ("avx2"): FOLDER/NAME.c has a family's kernels and tables. Or it is
+-- TARGET is an instruction set ("avx2"), with "-bf16" behind it if products take factors in
+-- bfloat16: FOLDER/NAME.c has a family's kernels and tables. Or it is
 -- cuda:TYPE[:ATTENTION] ("cuda:bf16", "cuda:bf16:hopper"): the kernels are in FOLDER/NAME.cu, and
 -- those that belong to no graph, the family "optimizer", in FOLDER/whole.cu. `--bench` adds cases to
 -- time. If families are named, only those are emitted.
@@ -95,7 +96,7 @@ end
 -- ---- the tensors of a case -----------------------------------------------------------------------
 
 -- Lists a case's tensors, each with its index (from 0) and role.
-local function classify(steps, dy, described)
+local function classify(steps, dy, described, products)
   local list, index, stored, made = {}, {}, {}, {}
   local first_of = {} -- recomputed tensor -> the tensor that it is equal to
   local function add(tensor)
@@ -141,6 +142,7 @@ local function classify(steps, dy, described)
   end
   for _, tensor in ipairs(list) do
     if tensor.image_of then roles[tensor.image_of].rounded = true end
+    if products == "bf16" and given[tensor] then roles[tensor].rounded = true end
     local gradient = given[tensor] and tensor.gradient
     if gradient and index[gradient] and roles[gradient].role == "WORK" then
       roles[gradient] = { role = "GRADIENT", of = index[tensor] }
@@ -156,10 +158,33 @@ local function spread_of(tensor)
   return tensor.kind == "param" and #tensor.dims == 2 and 1 / math.sqrt(tensor.dims[2]) or 1
 end
 
+-- The same on a CPU whose products round their factors: those that are not given, which are rounded
+-- already, are it once more in each product.
+local function factor_roundings_of(g)
+  local count, made = {}, {}
+  local function writes(tensor, most)
+    if tensor then count[tensor], made[tensor] = math.max(count[tensor] or 0, most), true end
+  end
+  for _, node in ipairs(g.nodes) do
+    local most, product = 0, node.op.product or node.op.weight_gradient
+    local function reads(tensor, factor)
+      if tensor then most = math.max(most, (count[tensor] or 0) + (factor and made[tensor] and 1 or 0)) end
+    end
+    for _, tensor in ipairs(node.inputs) do reads(tensor, product) end
+    for step in graph.steps(node) do
+      for _, tensor in ipairs(step.operands or {}) do reads(tensor) end
+    end
+    for step in graph.steps(node) do writes(step.keep, most) end
+    for _, tensor in ipairs(node.outputs) do writes(tensor, most) end
+  end
+  return count
+end
+
 -- How often numbers are rounded to the type of activations on the way to each tensor: once for each
 -- tensor that is stored, and as often as an op's `rounds` says.
 local function roundings_of(g)
   local count = {}
+  if g.target.products == "bf16" then return factor_roundings_of(g) end
   if g:elem() == "f32" then return count end
   for _, node in ipairs(g.nodes) do
     local most = 0
@@ -249,7 +274,7 @@ local function call_text(g, family, index, node, k, written)
     end
   end
   if node.op.writes_model then first[1] = "true" end
-  local scratch = node.op.scratch and not g.decode and ("sizeof(struct %s_scratch)"):format(k.unique) or "0"
+  local scratch = call.has_scratch(node, g.target, g.decode) and ("sizeof(struct %s_scratch)"):format(k.unique) or "0"
   if g:backend() == "cuda" then scratch = node.workspace and tostring(4 * graph.count(node.workspace)) or "0" end
   local tokens = -1
   for i, operand in ipairs(node.op.inputs) do
@@ -354,10 +379,11 @@ end
 function Family:add(name, options, build, covered)
   if options.bench and not self.bench then return end
   if (options.decode and "cpu" or options.backend or self.target.backend) ~= self.target.backend then return end
+  if options.decode and self.target.products == "bf16" then return end -- the sampler's are in float32
   local g, steps, y, dy = build_case(self.target_of(options.vocab, options.decode), options, build)
   local described = {}
   for i, node in ipairs(g.nodes) do described[i] = self:kernel(g, node, covered) end
-  local list, index, roles = classify(steps, dy, described)
+  local list, index, roles = classify(steps, dy, described, g.target.products)
 
   local number, lines = #self.cases, {}
   local function rows(head, items)
@@ -415,6 +441,7 @@ function Family:text_cpu()
     ("// cases of %s, emitted by tests/ops/emit.lua."):format(self.name),
     '#include "runtime/kernel/kernel.h"',
     '#include "runtime/kernel/panel.h"',
+    self.target.products == "bf16" and '#include "runtime/kernel/bf16.h"' or
     '#include "runtime/kernel/product.h"',
     '#include "tests/ops/harness.h"\n',
     kernels.tile(self.target),
@@ -549,7 +576,7 @@ local function check_covered(t, covered)
   end
 end
 
--- For "avx2", "cuda:bf16" or "cuda:bf16:hopper", a function that makes the target for a vocabulary.
+-- For "avx2", "avx2-bf16", "cuda:bf16" or "cuda:bf16:hopper", a function that makes the target for a vocabulary.
 local function parse_target(name)
   local elem, attention = name:match("^cuda:(%w+):?(%w*)$")
   if elem then
@@ -557,9 +584,10 @@ local function parse_target(name)
       return target.cuda({ elem = elem, vocab = vocab, attention = attention ~= "" and attention or nil })
     end
   end
-  local t = target.cpu(name, true)
+  local isa, products = name:match("^([%w_]+)%-?(%w*)$")
+  local t = target.cpu(isa, true, nil, products ~= "" and products or nil)
   if not t.isa then error(("emit: no target '%s'"):format(name), 0) end
-  local decode = target.cpu(name)
+  local decode = target.cpu(isa)
   return function(_, decodes) return decodes and decode or t end
 end
 
@@ -612,7 +640,8 @@ local function main(target_name, folder, ...)
     table.concat(rows, "\n"),
     "};",
     ("const int families_count = %d;"):format(#rows),
-    ("const enum format elem_format = %s;"):format(t.elem:upper()),
+    "// Of activations; on a CPU of the factors of products.",
+    ("const enum format elem_format = %s;"):format((t.products or t.elem):upper()),
   }, "\n") .. "\n")
 end
 

@@ -3,6 +3,7 @@
 //
 //     harness [FAMILY ...]            as a Check suite, a test for each case
 //     harness --bench [FAMILY ...]    prints GFLOP/s of each kernel; asserts nothing
+//     harness --hash [FAMILY ...]     prints a hash of each tensor that a case's kernels write
 //     harness --list                  prints the families; opens no device
 //
 // Without a FAMILY, all are meant.
@@ -414,6 +415,27 @@ START_TEST(case_holds) {
 }
 END_TEST
 
+// Prints a hash of each result, so that those of two builds can be compared.
+START_TEST(case_hashes) {
+    const struct op_case *c = case_at(_i);
+    const struct settings settings = case_settings(0);
+    double loss;
+    void **results = run(c, &settings, FIRST_WAY, &loss);
+    for (int k = 0; k < c->tensors_count; k++) {
+        const struct tensor *t = &c->tensors[k];
+        if (t->role != INTERMEDIATE) {
+            uint64_t hash = 14695981039346656037u; // FNV-1a
+            for (size_t i = 0; i < (size_t)t->count * sizeof(float); i++) {
+                hash = (hash ^ ((unsigned char *)results[k])[i]) * 1099511628211u;
+            }
+            printf("%s: %s %016llx\n", c->name, t->name, (unsigned long long)hash);
+        }
+    }
+    fflush(stdout);
+    free_results(c, results);
+}
+END_TEST
+
 // ---- dropout: how many elements are dropped -----------------------------------------------------
 
 // Counts zeros of the first value, if the case is of dropout alone and large enough.
@@ -450,7 +472,7 @@ END_TEST
 // ---- the program --------------------------------------------------------------------------------
 
 struct words {
-    bool bench, list;
+    bool bench, hash, list;
     char **families;
     int count;
 };
@@ -479,6 +501,8 @@ static struct words read_words(int argc, char **argv) {
             words.families[words.count++] = argv[i]; // over argv[0] and what is read already
         } else if (strcmp(argv[i], "--bench") == 0) {
             words.bench = true;
+        } else if (strcmp(argv[i], "--hash") == 0) {
+            words.hash = true;
         } else if (strcmp(argv[i], "--list") == 0) {
             words.list = true;
         } else {
@@ -501,10 +525,14 @@ static void bench(const struct words *words) {
 }
 
 // Tests of case_holds are numbered over all families, chosen or not.
-static void add_cases(TCase *tcase, int f) {
+static void add_cases(TCase *tcase, int f, bool hash) {
     int first = 0;
     for (int before = 0; before < f; before++) {
         first += families[before].count;
+    }
+    if (hash) {
+        tcase_add_named_loop_test(tcase, case_hashes, case_name, first, first + families[f].count);
+        return;
     }
     tcase_add_named_loop_test(tcase, case_holds, case_name, first, first + families[f].count);
     if (strcmp(families[f].name, "dropout") == 0) {
@@ -521,8 +549,8 @@ static int check(const struct words *words) {
         TCase *tcase = tcase_create(family_at(f));
         tcase_set_timeout(tcase, backend_seconds);
         if (f < families_count) {
-            add_cases(tcase, f);
-        } else {
+            add_cases(tcase, f, words->hash);
+        } else if (!words->hash) {
             backend_add_tests(tcase);
         }
         suite_add_tcase(suite, tcase);

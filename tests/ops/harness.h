@@ -72,8 +72,8 @@ struct tensor {
     bool zero;       // padding is 0 and stays 0; else it is undefined, and kernels may write there
     int of; // VALUE: whose value it is; GRADIENT: by which tensor; GIVEN: whose image, or -1
     bool accumulate; // GRADIENT: added to the old value
-    bool rounded;    // GIVEN: to the type of activations, since another tensor is an image of it
-    int below;       // integers in [0, below), or, if `ignored`, in [-1, below); 0: floats
+    bool rounded; // GIVEN: to elem_format, since another tensor is an image of it, or as a factor
+    int below;    // integers in [0, below), or, if `ignored`, in [-1, below); 0: floats
     bool ignored;
     double spread; // GIVEN, STATE: standard deviation
     int roundings; // to the type of activations on the way to this tensor
@@ -124,7 +124,7 @@ struct family {
 
 extern const struct family families[];
 extern const int families_count;
-extern const enum format elem_format; // of activations
+extern const enum format elem_format; // of activations; on a CPU of products' factors
 
 // ---- harness.c ----------------------------------------------------------------------------------
 

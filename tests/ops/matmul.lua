@@ -19,6 +19,21 @@ return function(case)
       return g:append("bias", { "biased" }, { y, g:param("b", { O }, { init = "zeros" }) })
     end)
   end
+  -- Sums in several slices, with the slices outside and inside, of odd length, and of many panels.
+  for _, size in ipairs({ { 9, 1001, 50 }, { 30, 20, 901 }, { 400, 33, 530 } }) do
+    local N, C, O = table.unpack(size)
+    case(("%dx%dx%d in slices"):format(N, C, O), { tolerance = 1e-6, backend = "cpu" }, function(g, given)
+      return product(g, given, N, C, O)
+    end)
+  end
+  -- Products near the smallest normal number, and subnormal numbers, which products in bfloat16 take as 0: that leaves
+  -- little to compare with the reference, but the bytes are to be the same on every instruction set.
+  for _, tiny in ipairs({ { 1e-19, 1e-19, 0.5 }, { 1e-39, 1, 1.5 } }) do
+    case(("tiny 13x37x50 of %g"):format(tiny[1]), { tolerance = tiny[3], backend = "cpu" }, function(g, given)
+      local w = g:param("w", { 50, 37 }, { init = "zeros", spread = tiny[2] })
+      return g:append("matmul", { "y" }, { given("x", { 13, 37 }, { spread = tiny[1] }), w })
+    end)
+  end
   for _, size in ipairs({ { 1, 1, 1 }, { 1, 17, 65 }, { 3, 5, 17 }, { 4, 65, 5 }, { 16, 100, 257 },
     { 5, 7, 31 }, { 40, 531, 70 } }) do
     local rows, C, O = table.unpack(size)

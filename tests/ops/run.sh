@@ -1,6 +1,8 @@
 #!/bin/sh
 # run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (default:
 # all), and prints the totals. Sets that this machine cannot run are skipped with a line that says why.
+# ISA-bf16 is the set with products in bfloat16, of which the families with products run; products alone
+# must have the same bytes on all of them.
 # Writes to build/ops/ISA; BUILD names another folder than build.
 # FAMILIES="layernorm attention" in the environment chooses families.
 set -eu
@@ -11,7 +13,7 @@ if [ "${1-}" = --bench ]; then
     bench=1
     shift
 fi
-[ $# -gt 0 ] || set -- avx512 avx2 neon generic
+[ $# -gt 0 ] || set -- avx512 avx2 neon generic avx512_bf16-bf16 avx2-bf16 neon-bf16 generic-bf16
 
 cross=aarch64-linux-gnu-gcc
 cross_works() {
@@ -22,8 +24,9 @@ cross_works() {
 
 # How a program for an instruction set runs on this machine: "here", "qemu", or why it does not.
 how_runs() {
-    case $1-$(uname -m) in
+    case ${1%-bf16}-$(uname -m) in
         generic-* | neon-aarch64) echo here ;;
+        avx512_bf16-x86_64) grep -qw avx512_bf16 /proc/cpuinfo && echo here || echo 'not on this machine' ;;
         avx512-x86_64) grep -qw avx512vl /proc/cpuinfo && echo here || echo 'not on this machine' ;;
         avx2-x86_64) grep -qw avx2 /proc/cpuinfo && echo here || echo 'not on this machine' ;;
         neon-x86_64) cross_works && echo qemu || echo "no qemu-aarch64 with $cross and its Check" ;;
@@ -36,10 +39,17 @@ total() {
     sed -n "s/^[0-9]*%: .*$1: \([0-9]*\).*/\1/p" "$2"
 }
 
-passed=0 failed=0 skipped=0
+passed=0 failed=0 skipped=0 same=
 lua5.4 gen/main.lua --build "$build" configs/shakespeare_char_cpu.lua # for include/run_keys.h
 for isa in "$@"; do
     how=$(how_runs "$isa")
+    families=${FAMILIES-}
+    case $isa in
+        *-bf16) # of those that are wanted, the ones with products
+            families=$(for family in ${FAMILIES-matmul fusion}; do echo "$family"; done | grep -x 'matmul\|fusion' || true)
+            [ -n "$families" ] || continue
+            ;;
+    esac
     case $how in
         here)
             start=''
@@ -60,8 +70,8 @@ for isa in "$@"; do
     mkdir -p "$out"
     rm -f "$out"/*.c # of other families than these
     # shellcheck disable=SC2086 # a word each
-    lua5.4 tests/ops/emit.lua "$isa" "$out" ${bench:+--bench} ${FAMILIES-}
-    flags=$(lua5.4 -e "print(require('gen.ir.isa')['$isa'].flags)")
+    lua5.4 tests/ops/emit.lua "$isa" "$out" ${bench:+--bench} $families
+    flags=$(lua5.4 -e "print(require('gen.ir.isa')['${isa%-bf16}'].flags)")
     MAKEFLAGS='' make -s -j2 -f tests/ops/ops.mk BUILD="$build" ISA="$isa" ISA_FLAGS="$flags" \
         BENCH=$bench "$@"
     if [ -n "$bench" ]; then
@@ -77,6 +87,22 @@ for isa in "$@"; do
     failed=$((failed + bad))
     echo "ops $isa:"
     cat "$out/log"
+    case $isa-$families in
+        *-bf16-*matmul*)
+            $start "$out/harness" --hash matmul >"$out/hashes" || true
+            same=${same:-$out/hashes}
+            # Where multiply and add are two instructions, a product may be smaller than a float.
+            other='^$'
+            [ "$isa" != generic-bf16 ] || other='^matmul tiny .*: y '
+            grep -v "$other" "$same" >"$out/wanted"
+            if grep -q '^100%' "$out/hashes" && grep -v "$other" "$out/hashes" | cmp - "$out/wanted"; then
+                passed=$((passed + 1))
+            else
+                failed=$((failed + 1))
+                echo "ops $isa: products have other bytes than in $same"
+            fi
+            ;;
+    esac
 done
 [ -n "$bench" ] || echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

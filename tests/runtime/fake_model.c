@@ -335,11 +335,16 @@ void model_backward(struct model *m, int thread, int threads) {
 }
 
 // Replaces peak.c's, which would measure for a second in each of a test's many runs.
-double peak_gflops(int threads, double *held) {
+double peak_gflops(int threads, bool bf16, double *held) {
+    (void)bf16;
     if (held) {
         *held = 90.0 * threads;
     }
     return 100.0 * threads;
+}
+
+bool peak_has_bf16(void) {
+    return false;
 }
 
 // Weights come in the table's order: wte, wpe, each layer's mix, each layer's bias, ln_f, lm_head.

@@ -122,6 +122,9 @@ cases.list = {
     dropout = 0.1, cpu = { specialise = false }, cuda = false },
   { name = "tiled", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3,
     cpu = { tiling = "matmul_27x20x60-1-7-1-0" }, cuda = false },
+  -- A CPU's products of factors in bfloat16: sums in one slice, of odd length, and a head of its own.
+  { name = "bfloat16", quick = true, n_layer = 2, n_head = 3, n_embd = 21, block_size = 13, batch_size = 3, bias = true,
+    dropout = 0.1, gradient_accumulation_steps = 2, tie_weights = false, dtype = "bfloat16", cuda = false },
   { name = "float16", n_layer = 2, n_head = 2, n_embd = 24, block_size = 16, batch_size = 2, bias = true,
     dropout = 0.1, gradient_accumulation_steps = 2, cpu = false, cuda = { dtype = "float16" } },
 }

@@ -1,0 +1,164 @@
+// bf16.h: the factors of products in bfloat16: float32 numbers, rounded to nearest even as they are
+// packed; sums stay float32.
+//
+// A sum takes its factors in pairs: acc = fma(a[2i + 1], b[2i + 1], acc), then acc = fma(a[2i],
+// b[2i], acc), each rounded to nearest even, with subnormal numbers 0 going in and coming out. That
+// is what VDPBF16PS does, so every instruction set gives the same bytes. With AVX512_BF16 a packed
+// factor is a pair, the 32 bits of a float; elsewhere it is one number, widened to a float, and
+// neighbours have changed places, so that a loop over packed factors takes them in this order.
+// (Without a fused multiply-add the product is still exact, unless it is smaller than a float.)
+#ifndef DIECAST_BF16_H
+#define DIECAST_BF16_H
+
+#include "runtime/kernel/panel.h"
+
+#if defined(__AVX512BF16__)
+enum { FACTOR_FLOATS = 2 }; // numbers in a packed factor
+#else
+enum { FACTOR_FLOATS = 1 };
+#if defined(__SSE2__)
+#include <xmmintrin.h>
+#endif
+#endif
+
+// Packed factors of `floats` numbers along a sum, whose last pair may lack its second number; the
+// same in whole vectors; and the distance between packed rows, an odd number of cache lines.
+#define FACTORS(floats) (DIVIDE_UP(floats, 2) * 2 / FACTOR_FLOATS)
+#define FACTORS_WHOLE(floats) (DIVIDE_UP(FACTORS(floats), VEC) * VEC)
+#define FACTORS_LD(factors) ((DIVIDE_UP(factors, 16) | 1) * 16)
+
+// From here to flush_end subnormal numbers are 0. Between them must be a call that is not inlined,
+// since compilers move arithmetic across both. Returns what was before.
+VEC_INLINE uint64_t flush_begin(void) {
+#if defined(__SSE2__)
+    const unsigned before = _mm_getcsr();
+    _mm_setcsr(before | 0x8040); // FTZ and DAZ
+    return before;
+#elif defined(__aarch64__)
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | 1u << 24)); // FZ
+    return before;
+#else
+    return 0;
+#endif
+}
+
+VEC_INLINE void flush_end(uint64_t before) {
+#if defined(__SSE2__)
+    _mm_setcsr((unsigned)before);
+#elif defined(__aarch64__)
+    __asm__ volatile("msr fpcr, %0" : : "r"(before));
+#else
+    (void)before;
+#endif
+}
+
+// acc + a * b, of packed factors.
+VEC_INLINE vec factor_fma(vec a, vec b, vec acc) {
+#if defined(__AVX512BF16__)
+    return (vec)_mm512_dpbf16_ps((__m512)acc, (__m512bh)a, (__m512bh)b);
+#else
+    return vec_fma(a, b, acc);
+#endif
+}
+
+#if !defined(__AVX512BF16__)
+// The nearest bfloat16 numbers, as floats; ties to even, NaN stays NaN.
+VEC_INLINE vec bf16_round(vec v) {
+    const vec_uint bits = (vec_uint)v, size = bits & 0x7fffffffu;
+    const vec_uint rounded = bits + 0x7fffu + (bits >> 16 & 1u);
+    const vec_uint nan = (vec_uint)(size > 0x7f800000u), small = (vec_uint)(size < 0x00800000u);
+    const vec_uint normal = (nan & (bits | 0x00400000u)) | (~nan & rounded);
+    return (vec)(((small & bits & 0x80000000u) | (~small & normal)) & 0xffff0000u);
+}
+
+// Neighbours change places.
+VEC_INLINE vec bf16_swap(vec v) {
+    typedef uint64_t vec_pairs __attribute__((vector_size(VEC * sizeof(float)), may_alias));
+    const vec_pairs pairs = (vec_pairs)v;
+    return (vec)(pairs >> 32 | pairs << 32);
+}
+#endif
+
+// `lanes` floats, as many as a vector has if there are that many, and 0 behind them; none if lanes
+// is 0 or less.
+VEC_INLINE vec factor_load(const float *from, int lanes) {
+    return lanes >= VEC ? vec_load(from) : lanes > 0 ? vec_load_n(from, lanes) : vec_splat(0.0f);
+}
+
+// A vector of packed factors that are neighbours in a row, from `floats` numbers of it or as many
+// as it takes.
+VEC_INLINE vec factors_along(const float *from, int floats) {
+#if defined(__AVX512BF16__)
+    const vec low = factor_load(from, floats), high = factor_load(from + VEC, floats - VEC);
+    return (vec)(__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+#else
+    return bf16_swap(bf16_round(factor_load(from, floats)));
+#endif
+}
+
+// to (rows, FACTORS(depth)) = from (rows, depth), as the first operand of a product that sums along
+// its rows. Whole vectors are written.
+VEC_INLINE void factors_rows(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t stride,
+                             int rows, int depth) {
+    enum { TAKES = VEC * FACTOR_FLOATS };
+    for (int r = 0; r < rows; r++, to += to_stride, from += stride) {
+        int k = 0;
+        for (; k + TAKES <= depth; k += TAKES) {
+            vec_store(to + k / FACTOR_FLOATS, factors_along(from + k, TAKES));
+        }
+        if (k < depth) {
+            vec_store(to + k / FACTOR_FLOATS, factors_along(from + k, depth - k));
+        }
+    }
+}
+
+// to (FACTORS_WHOLE(depth), width) = the transpose of from (rows, depth), padded with 0 to whole
+// vectors.
+VEC_INLINE void factors_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
+                                   int depth, int rows) {
+    enum { TAKES = VEC * FACTOR_FLOATS };
+    _Alignas(64) float block[VEC * VEC];
+    for (int r = 0; r < rows; r += VEC) {
+        for (int k = 0; k < depth; k += TAKES) {
+            for (int i = 0; i < VEC; i++) {
+                const float *at = from + (r + i) * stride + k;
+                const int floats = r + i < rows ? depth - k : 0;
+                vec_store(block + i * VEC, floats >= TAKES ? factors_along(at, TAKES)
+                                           : floats > 0    ? factors_along(at, floats)
+                                                           : vec_splat(0.0f));
+            }
+            panel_transpose(to + (size_t)(k / FACTOR_FLOATS) * width + r, width, block, VEC);
+        }
+    }
+}
+
+// to (FACTORS(depth), columns) = from (depth, columns), for a sum down its columns, padded with 0
+// to whole vectors.
+VEC_INLINE void factors_columns(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t stride,
+                                int depth, int columns) {
+#if defined(__AVX512BF16__)
+    static const uint16_t pairs[32] __attribute__((aligned(64))) = {
+        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i index = _mm512_load_si512(pairs);
+#endif
+    for (int k = 0; k < depth; k += 2, from += 2 * stride) {
+        for (int c = 0; c < columns; c += VEC) {
+            const int lanes = columns - c;
+            const vec even = factor_load(from + c, lanes);
+            const vec odd = factor_load(from + stride + c, k + 1 < depth ? lanes : 0);
+#if defined(__AVX512BF16__)
+            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
+            vec_store(to + c, (vec)_mm512_permutexvar_epi16(index, both));
+#else
+            vec_store(to + c, bf16_round(odd));
+            vec_store(to + to_stride + c, bf16_round(even));
+#endif
+        }
+        to += 2 / FACTOR_FLOATS * to_stride;
+    }
+}
+
+#endif
