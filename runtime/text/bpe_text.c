@@ -185,6 +185,7 @@ static const char *bpe_parse_token(struct tokenizer *tokenizer, const char *at) 
     at += mark == '!' || mark == '+';
     const size_t digits = strcspn(at, ", ");
     char bytes[TOKENIZER_TOKEN_MAX];
+    bytes[0] = '\0'; // a token may have none
     if (digits % 2 || digits / 2 > sizeof bytes || (digits == 0 && (mark == '!' || mark == '+'))) {
         return NULL;
     }
