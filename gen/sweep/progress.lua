@@ -88,7 +88,7 @@ function progress.fit(parts, columns)
   local line = ""
   for _, part in ipairs(parts) do
     local longer = line == "" and part or line .. "; " .. part
-    if utf8.len(longer) < columns then line = longer end
+    if (utf8.len(longer) or #longer) < columns then line = longer end
   end
   return line ~= "" and line or parts[1]:sub(1, columns - 1)
 end
