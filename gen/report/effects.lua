@@ -165,8 +165,10 @@ end
 -- runs that have no partner.
 local function of_factor(p, factor, longest, index)
   local base = p.runs[p.baseline or 0]
-  local reference = base and base.settings[factor.key]
-  if reference == nil then reference = factor.values[1] end
+  local reference = factor.values[1]
+  for _, value in ipairs(factor.values) do
+    if base and base.settings[factor.key] == value then reference = value end
+  end
   local e = { key = factor.key, reference = reference, runs = {}, telling = {}, levels = {}, alone = {} }
   local runs = telling(p, factor)
   -- Runs side by side are all shown, coloured by the factor, even if they differ in more than that.

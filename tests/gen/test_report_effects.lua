@@ -148,6 +148,19 @@ check.test("with several seeds a difference is tested over seeds, not over setti
   check.equal(words.effect(list[3].levels[2].difference), "distinct")
 end)
 
+-- A plan that is damaged may say so.
+check.test("a baseline of a value that its factor does not have is no reference", function()
+  local p = plan_of("seeded")
+  p.baseline = 1
+  local factor = p.factors[1]
+  check.equal(effects.of(p)[1].reference, p.runs[1].settings[factor.key])
+  local settings = {}
+  for key, value in pairs(p.runs[1].settings) do settings[key] = value end
+  settings[factor.key] = 5
+  p.runs[1].settings = settings
+  check.equal(effects.of(p)[1].reference, factor.values[1])
+end)
+
 check.test("keys that change together are one effect", function()
   local body = { '{"kind":"grid","factors":[{"key":"n_embd","values":[128,256]},{"key":"n_head","with":"n_embd",' ..
     '"values":[4,8]}],"seeds":[1],"runs":[' }

@@ -653,6 +653,7 @@ check.test("the line of a terminal fits, and names what is under way", function(
   for columns = 20, 130 do
     if #progress.fit(parts, columns) >= columns then error(columns) end
   end
+  check.equal(progress.fit({ "1 of 2 done", "exp\xff1" }, 80), "1 of 2 done; exp\xff1") -- of a damaged plan
   local plan_json = { sweep = "line", jobs = 2, runs = {} }
   for i = 1, 3 do
     local folder = ("%s/line/exp0%d-x"):format(root, i)
