@@ -15,7 +15,7 @@ local literal = require("gen.emit.literal")
 local page = require("gen.report.page")
 local plan = require("gen.report.plan")
 local run_keys = require("gen.emit.run_keys")
-local sweep_write = require("gen.sweep.write")
+local recipes = require("gen.sweep.recipes")
 local words = require("gen.report.words")
 
 local folder, seed, count = arg[1], math.tointeger(arg[2]), math.tointeger(arg[3])
@@ -254,7 +254,7 @@ check.test("make: a sweep's strings", function()
     local p = { folder = root, shapes = { shape }, runs = some, backend = "cpu",
       sweep = { name = "random", base_path = "configs/x.lua", states = {}, base_stated = {} } }
     assert(os.execute(("mkdir -p %s/builds"):format(root)))
-    files.write(root .. "/sweep.mk", sweep_write.sweep_mk(p, 1, 1))
+    files.write(root .. "/sweep.mk", recipes.sweep_mk(p, 1, 1))
     os.remove(folder .. "/printed")
     local ok = os.execute(("cd %s && make -j1 -f sweep.mk all >%s/log 2>&1"):format(root, folder))
     if not ok then wrong(strings[from], "or one of the 499 behind it: make fails: %s", files.read(folder .. "/log")) end

@@ -24,7 +24,7 @@ int main(void) {
     struct run run = run_defaults;
     run.grad_clip = 1.0;
     run.beta2 = 0.99;
-    const struct step_settings settings = schedule_settings(&run, 3e-3);
+    const struct step_settings settings = schedule_settings(&run, 3e-3, 0);
     double first = 0, last = 0;
     for (int t = 1; t <= UPDATES; t++) {
         fill_batch(&m, info);
