@@ -68,8 +68,8 @@ same_loss() {
         python "$venv" loss "$own" "$out/loss.ids" 256 "$out/loss.json"
 }
 sampler=build/smollm2/cpu/sample
-same_positions() { # GGUF, checkpoint, text
-    python "$llama" ids "$2" "$3" 201 "$out/some" &&
+same_positions() { # GGUF, checkpoint, text, how many ids
+    python "$llama" ids "$2" "$3" "$4" "$out/some" &&
         $sampler --checkpoint="$2" --score="$out/some.txt" --json >"$out/score.json" &&
         python "$llama" positions "$1" "$out/some.ids" "$out/score.json"
 }
@@ -81,7 +81,7 @@ same_text() {
 }
 told "transformers' loss" same_loss
 check "its sampler is built" programs PROGRAMS=sample
-told "llama.cpp's log-probabilities" same_positions "$out/f32.gguf" "$own" $text
+told "llama.cpp's log-probabilities" same_positions "$out/f32.gguf" "$own" $text 201
 told "llama.cpp's likeliest text" same_text
 
 # ---- finetuned -----------------------------------------------------------------------------------
@@ -106,5 +106,5 @@ export_it() {
 told "50 steps on Tiny Shakespeare lower its loss by 0.3" finetune
 check "it is exported" export_it
 tail -c 20000 $text >"$out/val.txt"
-told "llama.cpp's loss of it" same_positions "$out/finetuned.gguf" "$out/finetuned/ckpt.safetensors" "$out/val.txt"
+told "llama.cpp's loss of it" same_positions "$out/finetuned.gguf" "$out/finetuned/ckpt.safetensors" "$out/val.txt" 101 # its context is 128
 finish
