@@ -11,8 +11,8 @@ model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
-# One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing here reads, and what a program does once is
-# not unrolled. musl-gcc does not search /usr/include, where the two header libraries are.
+# One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing
+# here reads, no rest of a page between code and constants, and what a program does once is not unrolled. musl-gcc does not search /usr/include, where the two header libraries are.
 override CC := $(if $(other),$(other)-linux-gnu-gcc,musl-gcc)
 # Generic code gives the same bits everywhere: with NEON multiply-adds would be fused.
 cc_flags += $(if $(filter generic,$(ISA)),$(if $(filter aarch64,$(other)),-U__ARM_NEON))
@@ -158,7 +158,7 @@ sampler: $(sampler)
 $(bin)/weights.o: runtime/sample/weights.S $(folder)/weights.safetensors $(flags_file)
 	$(compile_c) -DWEIGHTS='"$(folder)/weights.safetensors"' -c $<
 $(sampler): $(call program,sample) $(model)/sample.o $(if $(EMBED),$(bin)/weights.o) $(call archives_to,sample)
-	$(link) -s -Wl,--gc-sections $^ -lm
+	$(link) -s -Wl,--gc-sections -Wl,-z,noseparate-code $^ -lm
 endif
 
 show-ir:
