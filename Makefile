@@ -498,7 +498,7 @@ nanogpt-parity: ## nanoGPT's PyTorch files, imported, beside PyTorch: losses; Py
 cute-parity: ## the emulator's maps beside CuTe's; Python, a network, CUDA's headers
 	$(Q)UPDATE='$(UPDATE)' tests/reference/cute.sh
 
-unicode: ## rewrite runtime/text/unicode.h from Debian's package unicode-data
+unicode: ## rewrite runtime/text/unicode.h, composition.h from Debian's package unicode-data
 	$(Q)gen/tools/setup.sh unicode
 	$(Q)$(LUA) gen/tools/unicode.lua
 

@@ -132,6 +132,7 @@ local function main()
     "ISA := " .. c.isa,
     "ISA_FLAGS := " .. isas[c.isa].flags,
     "DATASET := " .. c.dataset,
+    "VOCAB_SIZE := " .. c.vocab_size,
     "ARCH := " .. c.arch,
     "ARCH_FLAGS := " .. arch_flags(c.arch),
   }, "\n") .. "\n")

@@ -155,9 +155,11 @@ folder := $(BUILD)/$(BUILD_NAME)/$(BACKEND)
 sampler := $(folder)/sampler$(if $(EMBED),-embedded)$(addprefix -,$(other))
 sampler: $(sampler)
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file$(if $(EMBED),, but a checkpoint)"
+# What a model with few tokens needs no tables for, and says so instead: programs/sampler/few_tokens.c.
+few_tokens := $(if $(shell [ $(VOCAB_SIZE) -lt 65536 ] && echo yes),$(call program,sampler))
 $(bin)/weights.o: runtime/sample/weights.S $(folder)/weights.safetensors $(flags_file)
 	$(compile_c) -DWEIGHTS='"$(folder)/weights.safetensors"' -c $<
-$(sampler): $(call program,sample) $(model)/sample.o $(if $(EMBED),$(bin)/weights.o) $(call archives_to,sample)
+$(sampler): $(call program,sample) $(few_tokens) $(model)/sample.o $(if $(EMBED),$(bin)/weights.o) $(call archives_to,sample)
 	$(link) -s -Wl,--gc-sections -Wl,-z,noseparate-code $^ -lm
 endif
 

@@ -1,12 +1,13 @@
--- unicode: which code points are letters, numbers and white space, as C tables, from the Unicode Character
--- Database that Debian's package unicode-data carries.
+-- unicode: which code points are letters, numbers, white space, and what form C makes of which, as C tables, from the
+-- Unicode Character Database that Debian's package unicode-data carries.
 --
 --   lua5.4 gen/tools/unicode.lua [FOLDER]      FOLDER is /usr/share/unicode by default
 --
 -- Writes runtime/text/unicode.h, for GPT-2's pre-tokenizer: letters are \p{L} and numbers \p{N}, by
--- UnicodeData.txt's general category; white space is White_Space of PropList.txt. Also writes
--- tests/runtime/assigned.h, for its tests: the code points that this version of Unicode assigns. Both are
--- committed: only a newer Unicode needs this program and the package.
+-- UnicodeData.txt's general category; white space is White_Space of PropList.txt. Writes runtime/text/composition.h for
+-- normalize.c: UnicodeData.txt's canonical decompositions and combining classes, and which of those
+-- CompositionExclusions.txt keeps from being composed. Also writes tests/runtime/assigned.h, for tests: the code points
+-- that this version of Unicode assigns. All are committed: only a newer Unicode needs this program and the package.
 package.path = "./?.lua;" .. package.path
 local files = require("gen.base.files")
 
@@ -65,6 +66,33 @@ local function add_white_space(class)
     end
   end
   if count == 0 then fail(65, "%s: no code point is White_Space", path) end
+end
+
+-- combining[c], the canonical combining class where it is not 0, and parts[c], the one or two code points that c is
+-- decomposed into.
+local function decompositions()
+  local combining, parts = {}, {}
+  for line in lines("UnicodeData.txt") do
+    local code, class, into = line:match("^(%x+);[^;]*;%u%l;(%d+);[^;]*;([^;]*);")
+    local c = tonumber(code, 16)
+    if class ~= "0" then combining[c] = tonumber(class) end
+    local a, b = into:match("^(%x+) ?(%x*)$")
+    if a then parts[c] = { tonumber(a, 16), tonumber(b, 16) or 0 } end
+  end
+  return combining, parts
+end
+
+-- Pairs of parts that are never composed: those of single code points, those that begin with a mark, and a list.
+local function excluded(combining, parts)
+  local out = {}
+  for c, part in pairs(parts) do
+    if part[2] == 0 or combining[c] or combining[part[1]] then out[c] = true end
+  end
+  for line in lines("CompositionExclusions.txt") do
+    local code = line:match("^(%x+)%f[%X]")
+    if code then out[tonumber(code, 16)] = true end
+  end
+  return out
 end
 
 -- Where of(c) changes: { first code point, value }, over all of Unicode.
@@ -145,3 +173,36 @@ write("tests/runtime/assigned.h", "assigned.h: the code points that have a meani
 static const uint32_t assigned_edges[%d] = {
 %s
 };]]):format(#edges, rows(edges)))
+
+local combining, parts = decompositions()
+local out = excluded(combining, parts)
+local classes, single, pairs_of = {}, {}, {}
+for _, run in ipairs(runs(function(c) return combining[c] or 0 end)) do classes[#classes + 1] = run[1] << 8 | run[2] end
+for c = 0, 0x10ffff do
+  local part = parts[c]
+  if part then
+    single[#single + 1] = c << 36 | part[1] << 18 | part[2]
+    if not out[c] then pairs_of[#pairs_of + 1] = { part[1] << 18 | part[2], #single - 1 } end
+  end
+end
+table.sort(pairs_of, function(a, b) return a[1] < b[1] end)
+local places = {}
+for i, pair in ipairs(pairs_of) do places[i] = pair[2] end
+write("runtime/text/composition.h", "composition.h: what Unicode's form C composes, and of what.",
+  "DIECAST_COMPOSITION_H", ([[
+// Where the canonical combining class changes, rising: the first code point, times 256, plus the
+// class from there on.
+static const uint32_t composition_classes[%d] = {
+%s
+};
+
+// Canonical decompositions, rising: 18 bits each of the code point and of its one or two parts, the
+// second 0 where there is one.
+static const uint64_t composition_parts[%d] = {
+%s
+};
+
+// The places there of those that are composed again, their parts rising.
+static const uint16_t composition_pairs[%d] = {
+%s
+};]]):format(#classes, rows(classes), #single, rows(single), #places, rows(places)))

@@ -96,8 +96,8 @@ static bool bpe_source_is_gpt2(const struct bpe_source_made *made) {
     const struct bpe_source *source = made->source;
     const size_t plain = 256 + source->merges;
     bool is = source->cut == PRETOKENIZER_GPT2 && !source->adds_begin && !source->whole &&
-              source->merges > 0 && plain <= source->count && source->count <= plain + 1 &&
-              source->count <= 65536;
+              !source->nfc && source->merges > 0 && plain <= source->count &&
+              source->count <= plain + 1 && source->count <= 65536;
     for (size_t id = 0; is && id < source->count; id++) {
         unsigned char bytes[TOKENIZER_TOKEN_MAX];
         is = id < plain ? source->kind[id] == BPE_PLAIN : source->kind[id] == BPE_CONTROL;
@@ -183,6 +183,7 @@ static void bpe_source_write(const struct bpe_source_made *made, FILE *out) {
     }
     fputs(source->adds_begin ? " add_begin" : "", out);
     fputs(source->whole ? " whole" : "", out);
+    fputs(source->nfc ? " nfc" : "", out);
 }
 
 void bpe_source_cut(struct slice text, struct slice merge[2]) {
@@ -209,12 +210,6 @@ char *bpe_source_string(const struct bpe_source *source) {
                 "%s: its tokenizer begins or ends a text with token %d, which it has not",
                 source->path, ends[i]);
         }
-    }
-    if (source->nfc) {
-        die(EXIT_DATA,
-            "%s: its tokenizer composes texts first, by Unicode's form C, as Qwen's do, which is "
-            "not done here",
-            source->path);
     }
     if (source->adds_begin && source->begin < 0) {
         die(EXIT_DATA, "%s: its tokenizer begins each text with a token that it does not name",

@@ -357,6 +357,9 @@ char *hf_bpe_string(const char *path, const struct json *json) {
     hf.source.whole = hf_flag(&hf, model, "ignore_merges", false);
     hf_read_normalizer(&hf, json_get(json, 0, "normalizer"));
     hf_read_cut(&hf, json_get(json, 0, "pre_tokenizer"));
+    if (hf.source.nfc && hf.source.cut != PRETOKENIZER_QWEN2) {
+        hf_refuse(&hf, "normalizer", "NFC", "it is wanted of texts that are cut as Qwen 2's alone");
+    }
     hf_read_tokens(&hf, vocabulary, added);
     hf_read_processor(&hf, json_get(json, 0, "post_processor"));
     hf_read_ends(&hf);

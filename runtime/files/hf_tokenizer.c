@@ -119,7 +119,8 @@ static void hf_write_processor(FILE *out, const struct tokenizer *tokenizer) {
 static void hf_write_bpe(FILE *out, const struct tokenizer *tokenizer) {
     fputs("{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\n\"added_tokens\":[", out);
     hf_write_added(out, tokenizer);
-    fputs("],\n\"normalizer\":null,\n\"pre_tokenizer\":", out);
+    fprintf(out, "],\n\"normalizer\":%s,\n\"pre_tokenizer\":",
+            bpe_has(tokenizer->bpe, BPE_NFC) ? "{\"type\":\"NFC\"}" : "null");
     hf_write_cut(out, tokenizer);
     fputs(",\n\"post_processor\":", out);
     hf_write_processor(out, tokenizer);

@@ -113,8 +113,8 @@ static void prepare_put_characters(const struct prepare_text *text, size_t from,
     free(id);
 }
 
-static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t to,
-                            const struct tokenizer *tokenizer, struct prepare_output *output) {
+static void prepare_put_pieces(const struct prepare_text *text, size_t from, size_t to,
+                               const struct tokenizer *tokenizer, struct prepare_output *output) {
     int32_t *ids = NULL; // of one piece of text
     size_t room = 0;
     while (from < to) {
@@ -138,6 +138,28 @@ static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t
         from += length;
     }
     free(ids);
+}
+
+// A text that is to be in form C is brought into it part by part.
+static void prepare_put_bpe(const struct prepare_text *text, size_t from, size_t to,
+                            const struct tokenizer *tokenizer, struct prepare_output *output) {
+    enum { PART = 1 << 20 };
+    if (!bpe_has(tokenizer->bpe, BPE_NFC)) {
+        prepare_put_pieces(text, from, to, tokenizer, output);
+        return;
+    }
+    while (from < to) {
+        const char *part = (const char *)text->bytes + from;
+        const size_t rest = to - from;
+        const size_t length =
+            rest > PART ? pretokenize_cut(tokenizer->cut, part, rest, PART) : rest;
+        char *normal = allocate(normalize_room(length), 1, "a part of the text");
+        const size_t made = normalize(part, length, normal);
+        const struct prepare_text changed = {.path = text->path, .bytes = (void *)normal};
+        prepare_put_pieces(&changed, 0, made, tokenizer, output);
+        free(normal);
+        from += length;
+    }
 }
 
 // Second reading: writes the tokens of text[from..to). Returns how many.

@@ -20,6 +20,7 @@ struct bpe {
     int32_t begin, end; // the tokens that begin and end a text, or -1
     bool adds_begin;    // a text is to begin with its token
     bool whole;         // a piece that is a token is that token, whatever the merges say
+    bool nfc;           // a text is brought into Unicode's form C first
     uint8_t *kind;      // (vocab_size): enum bpe_kind
     int32_t *special;   // (specials): the ids that texts may name
     int specials;

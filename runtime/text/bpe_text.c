@@ -334,8 +334,9 @@ bool bpe_parse(struct tokenizer *tokenizer, const char *text, const char **error
                      bpe_take_id(tokenizer, &at, " end=", &bpe->end);
     bpe->adds_begin = ids && bpe_take(&at, " add_begin");
     bpe->whole = ids && bpe_take(&at, " whole");
+    bpe->nfc = ids && bpe_take(&at, " nfc");
     if (!ids || *at || (bpe->adds_begin && bpe->begin < 0)) {
-        *error = "the tokenizer's options are not begin=ID, end=ID, add_begin, whole";
+        *error = "the tokenizer's options are not begin=ID, end=ID, add_begin, whole, nfc";
         return false;
     }
     return true;
@@ -367,5 +368,5 @@ int32_t bpe_begin_of_text(const struct bpe *bpe) {
 }
 
 bool bpe_has(const struct bpe *bpe, enum bpe_option option) {
-    return option == BPE_ADDS_BEGIN ? bpe->adds_begin : bpe->whole;
+    return option == BPE_ADDS_BEGIN ? bpe->adds_begin : option == BPE_NFC ? bpe->nfc : bpe->whole;
 }

@@ -158,12 +158,13 @@ size_t pretokenize(enum pretokenizer cut, const char *string, size_t length) {
 
 // A run of letters or of numbers ends a piece whatever surrounds it, and so does what comes before
 // white space; newlines may join what is before them. Other places, as that before a letter, may be
-// within a contraction.
+// within a contraction. A text of qwen2 may become another one in form C, but not what comes before
+// ASCII.
 size_t pretokenize_cut(enum pretokenizer cut, const char *string, size_t length, size_t at) {
     const bool joins = cut == PRETOKENIZER_LLAMA3 || cut == PRETOKENIZER_QWEN2;
     const unsigned char *text = (const unsigned char *)string;
     for (; at < length; at++) {
-        if ((text[at] & 0xc0) == 0x80) {
+        if ((text[at] & 0xc0) == 0x80 || (cut == PRETOKENIZER_QWEN2 && text[at] >= 0x80)) {
             continue; // within a character
         }
         size_t before = at - 1, bytes, ignored;

@@ -23,7 +23,7 @@
 //                                 OPTIONS, in this order, where they are: begin=ID, end=ID (those
 //                                 of a text, decimal), add_begin (a text is to begin with it),
 //                                 whole (a piece that is a token is that token, whatever the
-//                                 merges say)
+//                                 merges say), nfc (a text is brought into Unicode's form C first)
 //     "ids COUNT"                 so many tokens, of which no more is known; a text has their ids
 
 #define TOKENIZER_END_OF_TEXT "<|endoftext|>"
@@ -79,9 +79,16 @@ void tokenizer_describe(const struct tokenizer *tokenizer, char line[96]);
 // The length in bytes of the first piece of UTF-8 text; length > 0.
 size_t pretokenize(enum pretokenizer cut, const char *text, size_t length);
 // The first place at or after `at`, 0 < at, where the text may be cut into two whose pieces are
-// those of the whole; `length` if there is none. The text before `at` has to have four bytes, or to
-// begin where the whole does.
+// those of the whole, for Qwen 2 also in form C; `length` if there is none. The text before `at`
+// has to have four bytes, or to begin where the whole does.
 size_t pretokenize_cut(enum pretokenizer cut, const char *text, size_t length, size_t at);
+
+// ---- normalize.c: Unicode's form C --------------------------------------------------------------
+
+// Writes UTF-8 text in form C, and returns its length; out has normalize_room bytes. Two texts that
+// are cut before a character below U+0300 are, in form C, what both are together.
+size_t normalize(const char *text, size_t length, char *out);
+size_t normalize_room(size_t length);
 
 // ---- bpe.c, bpe_text.c: byte-pair encoding ------------------------------------------------------
 
@@ -92,7 +99,7 @@ enum bpe_kind {
     BPE_NAMED,   // named in a text; stands for itself
     BPE_UNUSED,  // a number without a token
 };
-enum bpe_option { BPE_ADDS_BEGIN, BPE_WHOLE };
+enum bpe_option { BPE_ADDS_BEGIN, BPE_WHOLE, BPE_NFC };
 
 const char *pretokenizer_name(enum pretokenizer cut); // as the tokenizer's string has it
 bool pretokenizer_find(const char *name, size_t length, enum pretokenizer *cut);

@@ -192,12 +192,19 @@ static size_t tokenizer_ordinary(const struct tokenizer *tokenizer, const char *
 // Encodes text that names no tokens.
 static int64_t tokenizer_encode_ordinary(const struct tokenizer *tokenizer, const char *text,
                                          size_t length, int32_t *ids) {
+    char *normal = NULL;
+    if (tokenizer->bpe->nfc && length > 0) {
+        normal = allocate(normalize_room(length), 1, "the text");
+        length = normalize(text, length, normal);
+        text = normal;
+    }
     int64_t count = 0;
     for (size_t at = 0; at < length;) {
         const size_t piece = pretokenize(tokenizer->cut, text + at, length - at);
         count += bpe_encode(tokenizer, text + at, piece, ids + count);
         at += piece;
     }
+    free(normal);
     return count;
 }
 
@@ -260,8 +267,7 @@ int64_t tokenizer_encode(const struct tokenizer *tokenizer, const char *text, si
 }
 
 size_t tokenizer_room(const struct tokenizer *tokenizer, size_t length) {
-    (void)tokenizer;
-    return length;
+    return tokenizer->bpe && tokenizer->bpe->nfc ? normalize_room(length) : length;
 }
 
 int32_t tokenizer_begin(const struct tokenizer *tokenizer) {

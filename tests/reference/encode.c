@@ -40,7 +40,7 @@ static int64_t encode_ordinary(const struct tokenizer *t, const char *text, size
 }
 
 static void encode_text(const struct tokenizer *t, bool prompt, const char *text, uint32_t length) {
-    int32_t *ids = malloc((length + 1) * sizeof *ids);
+    int32_t *ids = malloc((tokenizer_room(t, length) + 1) * sizeof *ids);
     size_t where;
     int64_t count = prompt ? tokenizer_encode(t, text, length, ids, &where)
                            : encode_ordinary(t, text, length, ids);

@@ -50,6 +50,28 @@ START_TEST(a_number_in_the_middle_may_be_without_a_token) {
 }
 END_TEST
 
+// Tokens e, the two bytes of e with an acute and what they make, one that texts may name.
+START_TEST(a_text_may_be_in_form_c_first) {
+    static const char *const strings[] = {
+        "bpe-qwen2 65,c3,a9,c3a9,cc,81,!3c65cc813e 0000100002 nfc",
+        "bpe-qwen2 65,c3,a9,c3a9,cc,81,!3c65cc813e 0000100002"};
+    static const int32_t wanted[2][8] = {{3, 3, 6, 0}, {0, 4, 5, 3, 6, 0}};
+    static const int count[] = {4, 6};
+    static const char text[] = "e\xcc\x81\xc3\xa9<e\xcc\x81>e"; // a named token is as it is
+    for (int i = 0; i < 2; i++) {
+        struct tokenizer t;
+        const char *error = "";
+        int32_t ids[64];
+        size_t where;
+        ck_assert_msg(tokenizer_parse(&t, strings[i], &error), "%s", error);
+        ck_assert_uint_le(tokenizer_room(&t, strlen(text)), 64);
+        ck_assert_int_eq(tokenizer_encode(&t, text, strlen(text), ids, &where), count[i]);
+        ck_assert_mem_eq(ids, wanted[i], (size_t)count[i] * sizeof *ids);
+        tokenizer_free(&t);
+    }
+}
+END_TEST
+
 // A string that ends early is refused, or is a shorter one: it never reads past its end.
 START_TEST(strings_cut_at_each_byte) {
     for (size_t length = 0; length < sizeof small; length++) {
@@ -73,6 +95,7 @@ int main(void) {
     const TTest *const tests[] = {
         texts_are_cut_in_each_way,
         a_number_in_the_middle_may_be_without_a_token,
+        a_text_may_be_in_form_c_first,
         strings_cut_at_each_byte,
     };
     return suite_main("vocabulary", tests, sizeof tests / sizeof *tests);

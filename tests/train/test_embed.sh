@@ -1,7 +1,7 @@
 #!/bin/sh
 # test_embed.sh: make sampler EMBED=1: a sampler with the weights of a run inside is one file that needs no other, writes
 # what `sample` writes, holds a tied head once, and says so if it is damaged; ARCH=: the same text from another
-# machine's, under qemu. Skipped where the cross compiler or qemu is missing.
+# machine's, under qemu; tables that a small one leaves out. Skipped where the cross compiler or qemu is missing.
 # shares: static
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -58,6 +58,16 @@ fi
 check "--help says that a model is inside, and which" sh -c "'$embedded' --help | sed -n 2,3p | tr '\n' ' ' |
     grep -q 'which is inside.*model=gpt n_layer=2 n_head=2 n_embd=20'"
 check "a checkpoint that is named is taken instead" same ./sampler "$tmp/run/ckpt.safetensors"
+
+# A static sampler of few tokens has no tables of Unicode's form C.
+lua5.4 tests/train/checkpoint.lua "$tmp/nfc.safetensors" n_embd=20 block_size=16 vocab_size=65 bias=false activation=gelu_erf \
+    tokenizer="bpe-qwen2 65,c3,a9,c3a9,cc,81 0000100002 nfc"
+"$tmp/build/tiny/cpu/sample" "$tmp/nfc.safetensors" --start=e --num_samples=1 --max_new_tokens=1 >"$tmp/log" 2>&1
+code=$?
+check "a text in form C" says 0 "e"
+"$embedded" "$tmp/nfc.safetensors" --start=e >"$tmp/log" 2>&1
+code=$?
+check "is refused by a static sampler of few tokens" says 65 "less than 65,536 tokens leaves out; 'make sample' has them"
 
 # The last byte of the weights is the last of a tensor.
 last=$(tail -c 64 "$folder/weights.safetensors" | od -An -v -tx1 | tr -d ' \n')

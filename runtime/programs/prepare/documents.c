@@ -133,11 +133,10 @@ static size_t documents_fold(char *text, size_t length) {
     return made;
 }
 
-// Encodes a document or a part of one, which lies at `place` in the file.
-static bool documents_text(const struct documents_reading *r, int split, char *text, size_t length,
-                           uint64_t place) {
+// Encodes text that lies at `place` in the file.
+static bool documents_pieces(const struct documents_reading *r, int split, const char *text,
+                             size_t length, uint64_t place) {
     struct prepare_result *result = r->result;
-    length = r->documents->fold ? documents_fold(text, length) : length;
     while (length > 0) {
         const size_t piece = pretokenize(r->documents->tokenizer->cut, text, length);
         if (piece > BPE_PIECE_MAX) {
@@ -160,6 +159,20 @@ static bool documents_text(const struct documents_reading *r, int split, char *t
         length -= piece;
     }
     return true;
+}
+
+// Encodes a document or a part of one, which lies at `place` in the file.
+static bool documents_text(const struct documents_reading *r, int split, char *text, size_t length,
+                           uint64_t place) {
+    length = r->documents->fold ? documents_fold(text, length) : length;
+    if (!bpe_has(r->documents->tokenizer->bpe, BPE_NFC)) {
+        return documents_pieces(r, split, text, length, place);
+    }
+    char *normal = allocate(normalize_room(length), 1, "a document in Unicode's form C");
+    length = normalize(text, length, normal);
+    const bool good = documents_pieces(r, split, normal, length, place);
+    free(normal);
+    return good;
 }
 
 // Which file the document belongs to: 0 train.bin, 1 val.bin.
