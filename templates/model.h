@@ -55,6 +55,9 @@ static const struct param model_params[] = {
      .dims = {$(p.dims[1]), $(p.dims[2] or 1)},
      .decay = $(tostring(p.decay)),
      .copy = $(tostring(p.copy)),
+     //$ if p.group ~= "MATRICES" then
+     .group = $("GROUP_"..p.group),
+     //$ end
      //$ if p.muon then
      .muon = true,
      //$ end

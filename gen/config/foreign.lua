@@ -22,7 +22,9 @@ foreign.backends = { nccl = true, gloo = true, mpi = true }
 
 -- Other tools' names for our keys, too different for nearest.lua to find.
 foreign.names = {
-  lr = "learning_rate", lr_schedule = "schedule", lr_scheduler_type = "schedule", cooldown_frac = "warmdown_ratio",
+  lr = "learning_rate", embedding_lr = "embd_learning_rate", unembedding_lr = "head_learning_rate",
+  scalar_lr = "vector_learning_rate", matrix_lr = "muon_learning_rate", lr_schedule = "schedule",
+  lr_scheduler_type = "schedule", cooldown_frac = "warmdown_ratio",
   vocab = "vocab_size", steps = "max_iters", iters = "max_iters",
   accumulation = "gradient_accumulation_steps", time_budget = "max_seconds", max_time = "max_seconds",
   num_layers = "n_layer", num_hidden_layers = "n_layer", num_heads = "n_head",

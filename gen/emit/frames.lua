@@ -91,6 +91,7 @@ local function whole_kernels(g, c)
   local moments = c.optimizer == "sgd" and 0 or 2
   local k = { state_floats = floats, decay_floats = g.sizes.decayed, optimizer = c.optimizer, dtype = g:elem(),
     sms = g.target.sms, N = g.rows, V = c.vocab_size }
+  for key, value in pairs(params.range_fields(params.ranges(g))) do k[key] = value end
   local image = half and 2 or 0
   local list = {
     { "step", "step_take", 0, 24 * g.rows },

@@ -1,5 +1,5 @@
--- params: the parameters as tables of model.h: their addresses, initial values and counts. Depends on
--- literal of this room.
+-- params: the parameters as tables of model.h: their addresses, initial values, counts and groups. Depends
+-- on literal of this room.
 local graph = require("gen.ir.graph")
 local literal = require("gen.emit.literal")
 local target = require("gen.ir.target")
@@ -21,7 +21,7 @@ function params.table(g, c)
       entry = {
         name = name, layers = 1, offset = offset, stride = 0, dims = dims,
         device_offset = device_offset, device_stride = 0, device_pitch = pitch, joined = stored.row > 0,
-        copy = param.copy_of ~= nil, init = (owner.init or "zeros"):upper(),
+        copy = param.copy_of ~= nil, group = owner.group:upper(), init = (owner.init or "zeros"):upper(),
         init_value = literal.float(owner.init_value or 0.0),
         uncounted = param.uncounted, decay = c.decay_params == "all" or #dims > 1, count = graph.count(stored),
       }
@@ -48,6 +48,33 @@ function params.totals(entries)
     end
   end
   return all, nanogpt
+end
+
+-- The ranges of the device's parameters that are of one group, in order: { finish =, group = }, in floats.
+function params.ranges(g)
+  local own, ranges = {}, {}
+  for _, param in ipairs(g.params) do
+    if not param.copy_of then own[#own + 1] = param end
+  end
+  table.sort(own, function(a, b) return a.offset < b.offset end)
+  for i, param in ipairs(own) do
+    local last = ranges[#ranges]
+    if not last or last.group ~= param.group then
+      last = { group = param.group }
+      ranges[#ranges + 1] = last
+    end
+    last.finish = own[i + 1] and own[i + 1].offset or g.sizes.params
+  end
+  return ranges
+end
+
+-- Fields of templates/cuda/optimizer.cu for ranges.
+function params.range_fields(ranges)
+  local ends, groups = {}, {}
+  for i, range in ipairs(ranges) do
+    ends[i], groups[i] = range.finish // 4, "GROUP_" .. range.group:upper()
+  end
+  return { ranges = #ranges, range_ends = table.concat(ends, ", "), range_groups = table.concat(groups, ", ") }
 end
 
 return params

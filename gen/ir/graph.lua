@@ -62,10 +62,12 @@ function graph:elem() return self.target and self.target.elem or "f32" end
 function graph:backend() return self.target and self.target.backend or "cpu" end
 
 -- A parameter: fields are init ("zeros" | "ones" | "normal" | "uniform"), init_value, uncounted if nanoGPT's count of
--- parameters leaves it out, and pieces, { { name =, rows = }, ... }, if its rows are several tensors in checkpoints.
+-- parameters leaves it out, group ("embd" or "head", if it is a matrix of those), and pieces, { { name =, rows = },
+-- ... }, if its rows are several tensors in checkpoints.
 function graph:param(given, dims, fields)
   local tensor = self:tensor(given, dims, fields)
   tensor.kind = "param"
+  tensor.group = #dims == 1 and "vectors" or tensor.group or "matrices"
   self.params[#self.params + 1] = tensor
   tensor.index = #self.params
   return tensor

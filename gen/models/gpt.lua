@@ -16,7 +16,7 @@ local function initial(c)
     return { init = "uniform", init_value = 1 / math.sqrt(fan_in) }
   end
   return {
-    embedding = nanogpt and normal or { init = "normal", init_value = 1.0 },
+    embedding = { init = "normal", init_value = nanogpt and normal.init_value or 1.0, group = "embd" },
     weight = function(fan_in) return nanogpt and normal or uniform(fan_in) end,
     -- The projections onto the residual stream, of which there are two a layer.
     projection = function(fan_in)
@@ -145,7 +145,8 @@ function gpt.forward(g, c, rows)
     head = wte
     g:param_copy("lm_head.weight", wte)
   else
-    head = g:param("lm_head.weight", { V, C }, init.weight(C))
+    local weight = init.weight(C)
+    head = g:param("lm_head.weight", { V, C }, { init = weight.init, init_value = weight.init_value, group = "head" })
   end
   local logits = g:append("matmul", { "logits" }, { x, head })
   if c.lm_head_bias then

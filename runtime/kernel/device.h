@@ -38,7 +38,7 @@ struct step_state {
 
     // What the norm kernel computes for the update kernel.
     int32_t skip; // 1: update nothing
-    struct update update;
+    struct update update[GROUPS];
 
     uint32_t steps; // results written to the ring
     struct step_result ring[STEP_RING];

@@ -21,14 +21,18 @@ extern "C" {
 
 // ---- a trainer: what emitted train.c provides ---------------------------------------------------
 
-// A member that most tables leave out: false then. C++ warns of that, unless it is said here.
+// A member that most tables leave out: false or 0 then. C++ warns of that, unless it is said here.
 #ifdef __cplusplus
-#define IF_STATED = false
+#define IF_STATED = {}
 #else
 #define IF_STATED
 #endif
 
 enum init_kind { INIT_ZEROS, INIT_ONES, INIT_NORMAL, INIT_UNIFORM };
+
+// What an optimizer may treat apart: embeddings (tokens', which may be the head's too, and
+// positions'), a head of its own, what has one axis (gains and biases), and all other matrices.
+enum param_group { GROUP_MATRICES, GROUP_EMBD, GROUP_HEAD, GROUP_VECTORS, GROUPS };
 
 // One tensor of checkpoints, or one for each layer, of the same shape and at equal distances. The
 // table follows the order of nanoGPT's state dict, with layers folded together.
@@ -44,6 +48,7 @@ struct param {
     bool decay;      // weight decay applies
     bool copy;       // a second name for memory that an earlier entry owns (a tied lm_head.weight):
                      // saved and shape-checked, never counted, initialised or updated
+    enum param_group group IF_STATED;
     bool muon IF_STATED; // Muon updates it, not `update`
     // Its rows follow the entry's before it: one tensor in memory, several in files.
     bool joined IF_STATED;
@@ -60,9 +65,10 @@ struct kernel_info {
 
 enum optimizer_kind { OPTIMIZER_ADAMW, OPTIMIZER_ADAM, OPTIMIZER_SGD, OPTIMIZER_MUON };
 
-// The arguments of one update of the parameters (update.h).
+// The arguments of one update of a group of parameters (update.h).
 struct update {
     float scale;                      // multiplies the gradients: clip factor / loss scale
+    bool decays;                      // weight decay applies to all of the group
     float keep_decayed, l2_decayed;   // AdamW: the factor that decay leaves; Adam, SGD: decay
     float rate;                       // SGD: the learning rate
     float mean_weight;                // 1 - beta1
@@ -111,9 +117,16 @@ struct model_info {
     const bool *bf16; // on a CPU: which kernels are products in bfloat16; NULL: none
 };
 
+// The settings of a group of parameters in one update.
+struct group_settings {
+    double learning_rate, beta1, beta2, weight_decay;
+    bool decays; // weight decay applies to all of the group, whatever its tensors' `decay` is
+};
+
 // The settings of one update.
 struct step_settings {
-    double learning_rate, beta1, beta2, eps, weight_decay;
+    struct group_settings group[GROUPS];
+    double eps;
     double grad_clip; // 0 is off
     double muon_rate, muon_momentum, muon_decay;
     bool muon_match;  // Muon's updates are scaled to have AdamW's root mean square

@@ -70,7 +70,7 @@ void optimizer_norm_part(struct model *m, const struct model_info *info, int thr
 double optimizer_norm_total(const struct model *m, const struct model_info *info);
 // Updates this thread's chunks of params, m and v.
 void optimizer_update_part(struct model *m, const struct model_info *info,
-                           const struct update *update, int thread, int threads);
+                           const struct update updates[GROUPS], int thread, int threads);
 
 // ---- step.c, on a CUDA device gpu/step.c: training steps and evaluation batches -----------------
 // On the CPU each call has finished when it returns. On a device it is queued, and results are read

@@ -17,7 +17,6 @@ struct chunk {
     int64_t start;       // offset in the tensor, in floats
     int64_t index;       // among all chunks
     int64_t from, count; // offset in params and size, in floats
-    bool decay;
 };
 
 static struct chunk chunk_before_first(void) {
@@ -33,7 +32,6 @@ static bool chunk_next(struct chunk *c, const struct model_info *info) {
             int64_t left = size - c->start;
             c->from = param->offset + c->layer * param->stride + c->start;
             c->count = left < OPTIMIZER_CHUNK ? left : OPTIMIZER_CHUNK;
-            c->decay = param->decay;
             c->index++;
             return true;
         }
@@ -104,14 +102,16 @@ double optimizer_norm_total(const struct model *m, const struct model_info *info
 // ---- the update ---------------------------------------------------------------------------------
 
 void optimizer_update_part(struct model *m, const struct model_info *info,
-                           const struct update *update, int thread, int threads) {
+                           const struct update updates[GROUPS], int thread, int threads) {
     for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
-        if (c.index % threads == thread && !info->params[c.param].muon) {
-            info->update(update, c.decay, m->params + c.from, m->grads + c.from,
+        const struct param *param = &info->params[c.param];
+        if (c.index % threads == thread && !param->muon) {
+            const struct update *u = &updates[param->group];
+            info->update(u, param->decay || u->decays, m->params + c.from, m->grads + c.from,
                          m->m ? m->m + c.from : NULL, m->v ? m->v + c.from : NULL, c.count);
         }
     }
     if (info->muon) {
-        info->muon(m, update, thread, threads);
+        info->muon(m, &updates[GROUP_MATRICES], thread, threads);
     }
 }

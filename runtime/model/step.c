@@ -15,8 +15,8 @@ struct step_job {
     bool judge;     // compute the gradients' norm and the step's result
     bool update;    // then clip and update, unless the step is skipped
     const struct step_settings *settings;
-    int64_t t;             // this update's number, from 1
-    struct update numbers; // step_judge sets them
+    int64_t t;                     // this update's number, from 1
+    struct update numbers[GROUPS]; // step_judge sets them
 };
 
 // Makes the step's result from the norm, in one thread: whether the step is skipped, and the clip
@@ -27,7 +27,10 @@ static void step_judge(struct step_job *job) {
     bool skipped = !(norm < STEP_NORM_LIMIT); // also if norm is NaN
     double grad_clip = job->settings->grad_clip;
     double clip = grad_clip > 0 ? grad_clip / (norm + 1e-6) : 1;
-    job->numbers = update_numbers(job->settings, clip < 1 ? clip : 1, (double)job->t);
+    for (int group = 0; group < GROUPS; group++) {
+        job->numbers[group] =
+            update_numbers(job->settings, group, clip < 1 ? clip : 1, (double)job->t);
+    }
     m->result = (struct step_result){
         .total = m->total,
         .last = m->loss,
@@ -58,7 +61,7 @@ static void step_run(void *context, int thread, int threads) {
         }
         parallel_barrier();
         if (job->update && !m->result.skipped) {
-            optimizer_update_part(m, job->info, &job->numbers, thread, threads);
+            optimizer_update_part(m, job->info, job->numbers, thread, threads);
         }
     }
 }

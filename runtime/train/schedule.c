@@ -1,4 +1,4 @@
-// schedule.c: an iteration's learning rate, Muon's momentum and decay, and warnings about settings
+// schedule.c: an iteration's learning rates, Muon's momentum and decay, and warnings about settings
 // that are probably mistakes.
 #include "runtime/train/train.h"
 
@@ -57,21 +57,50 @@ static double schedule_decay(const struct run *run, int64_t iter) {
                       : 0;
 }
 
+// What a run states of a group of parameters; below 0 is as all parameters'.
+static struct group_settings schedule_own(const struct run *run, enum param_group group) {
+    switch (group) {
+    case GROUP_EMBD:
+        return (struct group_settings){run->embd_learning_rate, run->embd_beta1, run->embd_beta2,
+                                       run->embd_weight_decay, false};
+    case GROUP_HEAD:
+        return (struct group_settings){run->head_learning_rate, run->head_beta1, run->head_beta2,
+                                       run->head_weight_decay, false};
+    case GROUP_VECTORS:
+        return (struct group_settings){run->vector_learning_rate, run->vector_beta1,
+                                       run->vector_beta2, run->vector_weight_decay, false};
+    default:
+        return (struct group_settings){-1, -1, -1, -1, false};
+    }
+}
+
+// A group's settings. `share`: of its highest learning rate, which follows the same schedule.
+static struct group_settings schedule_group(const struct run *run, enum param_group group,
+                                            double learning_rate, double share) {
+    const struct group_settings own = schedule_own(run, group);
+    return (struct group_settings){
+        .learning_rate = own.learning_rate >= 0 ? own.learning_rate * share : learning_rate,
+        .beta1 = own.beta1 >= 0 ? own.beta1 : run->beta1,
+        .beta2 = own.beta2 >= 0 ? own.beta2 : run->beta2,
+        .weight_decay = own.weight_decay >= 0 ? own.weight_decay : run->weight_decay,
+        .decays = own.weight_decay >= 0,
+    };
+}
+
 struct step_settings schedule_settings(const struct run *run, double learning_rate, int64_t iter) {
-    // Muon's learning rate follows the same schedule.
-    double share = run->learning_rate > 0 ? learning_rate / run->learning_rate : 0;
-    return (struct step_settings){
-        .learning_rate = learning_rate,
-        .beta1 = run->beta1,
-        .beta2 = run->beta2,
+    const double share = run->learning_rate > 0 ? learning_rate / run->learning_rate : 0;
+    struct step_settings settings = {
         .eps = run->eps,
-        .weight_decay = run->weight_decay,
         .grad_clip = run->grad_clip,
         .muon_rate = run->muon_learning_rate * share,
         .muon_momentum = schedule_momentum(run, iter),
         .muon_decay = schedule_decay(run, iter),
         .muon_match = !strcmp(run->muon_adjust, "match_rms_adamw"),
     };
+    for (int group = 0; group < GROUPS; group++) {
+        settings.group[group] = schedule_group(run, group, learning_rate, share);
+    }
+    return settings;
 }
 
 void schedule_warn_spent(const struct run *run, int64_t iter) {
@@ -79,6 +108,33 @@ void schedule_warn_spent(const struct run *run, int64_t iter) {
         warn("max_seconds = %g ended the run after %lld iterations, where the learning rate was "
              "still %.3g: it goes by iterations, so set lr_decay_iters to what the time allows",
              run->max_seconds, (long long)iter, schedule_learning_rate(run, iter));
+    }
+}
+
+static bool schedule_has(const struct model_info *info, enum param_group group) {
+    bool has = false;
+    for (int i = 0; i < info->params_count; i++) {
+        has = has || (info->params[i].group == group && !info->params[i].copy);
+    }
+    return has;
+}
+
+static void schedule_warn_groups(const struct run *run, const struct model_info *info) {
+    static const char *const names[GROUPS] = {"", "embd", "head", "vector"};
+    static const char *const keys[4] = {"learning_rate", "beta1", "beta2", "weight_decay"};
+    for (int group = 1; group < GROUPS; group++) {
+        const struct group_settings own = schedule_own(run, group);
+        const double values[4] = {own.learning_rate, own.beta1, own.beta2, own.weight_decay};
+        for (int i = 0; i < 4 && !schedule_has(info, group); i++) {
+            if (values[i] >= 0) {
+                warn("%s_%s = %g, but this model has no such tensor%s", names[group], keys[i],
+                     values[i], group == GROUP_HEAD ? ": its head is the token embedding" : "");
+            }
+        }
+        if (own.learning_rate > 0 && run->learning_rate == 0) {
+            warn("%s_learning_rate = %g follows learning_rate, which is 0", names[group],
+                 own.learning_rate);
+        }
     }
 }
 
@@ -112,4 +168,5 @@ void schedule_warn(const struct run *run, const struct model_info *info, size_t 
              "heart",
              figure_count((int64_t)train_tokens).s, figure_count((int64_t)batch).s);
     }
+    schedule_warn_groups(run, info);
 }

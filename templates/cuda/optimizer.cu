@@ -15,7 +15,10 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
         state->t++;
-        state->update = update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
+        for (int group = 0; group < GROUPS; group++) {
+            state->update[group] =
+                update_numbers(set, group, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
+        }
     }
     //$ if k.dtype == "f16" then
     // Like PyTorch's GradScaler: halved after a skipped step, doubled after 2000 that were not.
@@ -104,8 +107,25 @@ $(k.sign_launch()) {
 
 //// Floor: parameters and moments are read and written, gradients read: 28 bytes for each parameter
 //// (SGD: 12), and its copy in the type of activations is written. A thread takes two accesses of
-//// four floats. Parameters with weight decay come first.
+//// four floats. Parameters with weight decay come first. Those of a group lie in ranges.
 //$ function update(k)
+// The group that the parameters from the i-th four on are in.
+DEVICE int group_at(int64_t i) {
+    constexpr int RANGES = $(k.ranges);
+    static constexpr int64_t ENDS[RANGES] = {$(k.range_ends)};
+    static constexpr int GROUP[RANGES] = {$(k.range_groups)};
+    int low = 0;
+    for (int high = RANGES - 1; low < high;) {
+        const int middle = (low + high) / 2;
+        if (i < ENDS[middle]) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return GROUP[low];
+}
+
 //$ local adam, image = k.optimizer ~= "sgd", k.dtype ~= "f32"
 //$ local params = "const struct step_state *state, float *params, const float *grads"
 //$ local args = "gpu->state, gpu->params, gpu->grads"
@@ -119,7 +139,6 @@ KERNEL(256) $(k.name)($(params)) {
     if (state->skip) {
         return;
     }
-    const struct update &u = state->update;
     const int64_t first = (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
     struct four p[AT_ONCE], g[AT_ONCE];
     //$ if adam then
@@ -143,10 +162,11 @@ KERNEL(256) $(k.name)($(params)) {
         if (i >= FOURS) {
             break;
         }
+        const struct update &u = state->update[group_at(i)];
         //$ if k.optimizer == "adamw" then
-        const float keep = i < DECAYED ? u.keep_decayed : 1.0f;
+        const float keep = i < DECAYED || u.decays ? u.keep_decayed : 1.0f;
         //$ else
-        const float l2 = i < DECAYED ? u.l2_decayed : 0.0f;
+        const float l2 = i < DECAYED || u.decays ? u.l2_decayed : 0.0f;
         //$ end
 #pragma unroll
         for (int e = 0; e < 4; e++) {

@@ -23,6 +23,7 @@ typedef void call_fn(const struct call_context *c);
 struct whole_case {
     const char *name; // "adamw", "adam" or "sgd"
     int floats, decayed, rows;
+    int ends[4], groups[4];          // of ranges of parameters, the ends in fours
     void (*take)(struct gpu *gpu);   // a staging slot to tokens, targets and order (rows)
     void (*norm)(struct gpu *gpu);   // of the gradients, and the arguments of the update
     void (*update)(struct gpu *gpu); // params, m, v and packed

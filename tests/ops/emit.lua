@@ -28,6 +28,7 @@ local inplace = require("gen.ir.inplace")
 local kernels = require("gen.emit.kernels")
 local layout = require("gen.passes.layout")
 local op = require("gen.ir.op")
+local params = require("gen.emit.params")
 local target = require("gen.ir.target")
 local template = require("gen.emit.template")
 local verify = require("gen.ir.verify")
@@ -477,11 +478,17 @@ end
 
 -- ---- CUDA's kernels that belong to no graph --------------------------------------------------------
 
--- For each optimizer, the sizes of a model: floats, how many of the first ones are decayed, and rows.
+-- For each optimizer, the sizes of a model: floats, how many of the first ones are decayed, rows, and the ranges of
+-- its parameters' groups.
 local wholes = {
-  { optimizer = "adamw", state_floats = 20480, decay_floats = 12288, N = 300, V = 65 },
-  { optimizer = "adam", state_floats = 64, decay_floats = 64, N = 1, V = 5 },
-  { optimizer = "sgd", state_floats = 8256, decay_floats = 128, N = 257, V = 1000 },
+  { optimizer = "adamw", state_floats = 20480, decay_floats = 12288, N = 300, V = 65,
+    groups = { { finish = 1028, group = "embd" }, { finish = 11000, group = "matrices" },
+      { finish = 12288, group = "head" }, { finish = 20480, group = "vectors" } } },
+  { optimizer = "adam", state_floats = 64, decay_floats = 64, N = 1, V = 5,
+    groups = { { finish = 64, group = "embd" } } },
+  { optimizer = "sgd", state_floats = 8256, decay_floats = 128, N = 257, V = 1000,
+    groups = { { finish = 128, group = "matrices" }, { finish = 4096, group = "vectors" },
+      { finish = 8256, group = "matrices" } } },
 }
 
 local function whole_texts(t, models)
@@ -493,13 +500,14 @@ local function whole_texts(t, models)
   local rows, declared = {}, {}
   for i, whole in ipairs(models) do
     local wrappers, names = {}, {}
+    local fields = setmetatable(params.range_fields(whole.groups), { __index = whole })
     kernel_words[#kernel_words + 1] = ("namespace %s {\n"):format(whole.optimizer)
     for _, word in ipairs({ "take", "norm", "update", "cast" }) do
       names[word] = "NULL"
       if list[word] then
         local file, fn = table.unpack(list[word])
         local k = setmetatable({ name = word == "update" and whole.optimizer or fn, dtype = t.elem, sms = t.sms },
-          { __index = whole })
+          { __index = fields })
         kernel_words[#kernel_words + 1] = kernels.whole("cuda", file, fn, k)
         names[word] = ("whole_%s_%s"):format(whole.optimizer, word)
         wrappers[#wrappers + 1] = ('extern "C" void %s(struct gpu *gpu) {\n    %s::%s;\n}\n'):format(names[word],
@@ -508,8 +516,9 @@ local function whole_texts(t, models)
       end
     end
     kernel_words[#kernel_words + 1] = "} // namespace\n\n" .. table.concat(wrappers, "\n")
-    rows[i] = ('    {"%s", %d, %d, %d, %s, %s, %s, %s},'):format(whole.optimizer, whole.state_floats,
-      whole.decay_floats, whole.N, names.take, names.norm, names.update, names.cast)
+    rows[i] = ('    {"%s", %d, %d, %d, {%s}, {%s}, %s, %s, %s, %s},'):format(whole.optimizer,
+      whole.state_floats, whole.decay_floats, whole.N, fields.range_ends, fields.range_groups, names.take, names.norm,
+      names.update, names.cast)
   end
   return table.concat(kernel_words, "\n"), table.concat({
     "// Cases of kernels of no graph, emitted by tests/ops/emit.lua.",

@@ -12,12 +12,14 @@
 extern const struct whole_case whole_cases[]; // emitted
 extern const int whole_cases_count;
 
-static const struct step_settings SETTINGS = {.learning_rate = 0.1,
-                                              .beta1 = 0.9,
-                                              .beta2 = 0.95,
-                                              .eps = 1e-8,
-                                              .weight_decay = 0.1,
-                                              .grad_clip = 1};
+static const struct step_settings SETTINGS = {
+    .group = {[GROUP_MATRICES] = {0.1, 0.9, 0.95, 0.1, false},
+              [GROUP_EMBD] = {0.3, 0.8, 0.995, 0.05, true},
+              [GROUP_HEAD] = {0.02, 0.7, 0.96, 0, true},
+              [GROUP_VECTORS] = {0.05, 0.85, 0.99, 0.2, true}},
+    .eps = 1e-8,
+    .grad_clip = 1,
+};
 enum { STEPS = 3 };
 // In steps after the first, gradients are large enough to be clipped, however few there are.
 static const double SPREADS[STEPS] = {1e-3, 1, 4};
@@ -103,8 +105,12 @@ static void fill_parts(const struct parts *p) {
 // torch.optim's AdamW, Adam or SGD of one weight, in doubles; t from 1.
 static void update_weight(const struct whole_case *c, int i, int64_t t, double g, double *p,
                           double *m, double *v) {
-    const struct step_settings *s = &SETTINGS;
-    const double decay = i < c->decayed ? s->weight_decay : 0;
+    int range = 0;
+    while (i / 4 >= c->ends[range]) {
+        range++;
+    }
+    const struct group_settings *s = &SETTINGS.group[c->groups[range]];
+    const double decay = i < c->decayed || s->decays ? s->weight_decay : 0;
     if (strcmp(c->name, "adamw") == 0) {
         *p *= 1 - s->learning_rate * decay;
     } else {
@@ -118,7 +124,7 @@ static void update_weight(const struct whole_case *c, int i, int64_t t, double g
     *v = s->beta2 * *v + (1 - s->beta2) * g * g;
     const double mean = *m / (1 - pow(s->beta1, (double)t));
     const double square = *v / (1 - pow(s->beta2, (double)t));
-    *p -= s->learning_rate * mean / (sqrt(square) + s->eps);
+    *p -= s->learning_rate * mean / (sqrt(square) + SETTINGS.eps);
 }
 
 static void check_part(const struct parts *p, enum part part, const double *wanted, int step) {

@@ -31,6 +31,12 @@ RUN_KEYS = (
     "gradient_accumulation_steps",
 )
 MUON_KEYS = ("muon_learning_rate", "muon_momentum", "muon_weight_decay", "muon_adjust")
+# Of groups of parameters; one that a config leaves out is as all parameters'.
+GROUP_KEYS = tuple(
+    f"{group}_{key}"
+    for group in ("embd", "head", "vector")
+    for key in ("learning_rate", "beta1", "beta2", "weight_decay")
+)
 BATCHES = 3  # S: micro-step j takes batch j % S
 UPDATES = 20
 GREEDY = 32  # tokens generated
@@ -67,31 +73,39 @@ def draw_batches(config, ignored, random):
 
 
 def create_optimizer(model, config):
-    """As nanoGPT groups them: "matrices" decays what has two dimensions. A list, of one or two."""
-    params = list(model.parameters())
+    """A list, of one or two: "matrices" decays what has two dimensions; groups have settings of their own."""
     if config["optimizer"] == "muon":
         blocks = [(n, p) for n, p in model.named_parameters() if ".h." in n and p.dim() == 2]
         groups = [{"params": [p], "rows": list(pieces(n, len(p), config).values())} for n, p in blocks]
-        rest = [p for p in params if all(p is not block for _, block in blocks)]
+        rest = [(n, p) for n, p in model.named_parameters() if all(p is not b for _, b in blocks)]
         muon = Muon(groups, *(config[key] for key in MUON_KEYS))
         return [muon, *adam_or_sgd(rest, config, "adamw")]
-    return adam_or_sgd(params, config, config["optimizer"])
+    return adam_or_sgd(model.named_parameters(), config, config["optimizer"])
 
 
-def adam_or_sgd(params, config, name):
-    def decays(p):
-        return config["decay_params"] == "all" or p.dim() >= 2
+def group_of(name, p):
+    if p.dim() == 1:
+        return "vector"
+    if name == "lm_head.weight":
+        return "head"
+    return "embd" if any(word in name for word in ("wte", "wpe", "embed", "table")) else "matrix"
 
-    groups = [
-        {"params": [p for p in params if decays(p)], "weight_decay": config["weight_decay"]},
-        {"params": [p for p in params if not decays(p)], "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
-    if name == "sgd":
-        return [torch.optim.SGD(groups, lr=config["learning_rate"], foreach=False)]
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[name]
-    betas = (config["beta1"], config["beta2"])
-    return [kind(groups, lr=config["learning_rate"], betas=betas, eps=config["eps"], foreach=False)]
+
+def adam_or_sgd(named, config, name):
+    groups = []
+    for n, p in named:
+
+        def own(key, otherwise=None, group=group_of(n, p)):
+            return config.get(f"{group}_{key}", config[key] if otherwise is None else otherwise)
+
+        decays = config["decay_params"] == "all" or p.dim() >= 2
+        group = {"params": [p], "lr": own("learning_rate")}
+        group["weight_decay"] = own("weight_decay", None if decays else 0.0)
+        if name != "sgd":
+            group |= {"betas": (own("beta1"), own("beta2")), "eps": config["eps"]}
+        groups.append(group)
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam, "sgd": torch.optim.SGD}[name]
+    return [kind(groups, foreach=False)]
 
 
 def losses(model, tokens, targets, dtype):
@@ -269,13 +283,14 @@ def make_golden(folder, path):
     metadata = {
         "format": "diecast golden",
         "name": name,
-        "config": write_line({k: v for k, v in config.items() if k not in RUN_KEYS + MUON_KEYS}),
+        "config": write_line({k: v for k, v in config.items() if k not in RUN_KEYS + MUON_KEYS + GROUP_KEYS}),
         "updates": str(UPDATES),
         "greedy_prompt": str(len(text) - GREEDY),
         "greedy_lead": f"{lead:.3g}",
         "clipped_updates": str(double["clipped"]),
     }
     metadata |= {key: repr(config[key]) for key in RUN_KEYS}
+    metadata |= {key: repr(config[key]) for key in GROUP_KEYS if key in config}
     if config["optimizer"] == "muon":
         metadata |= {key: str(config[key]) for key in MUON_KEYS}
     metadata |= {k: f"{double[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}

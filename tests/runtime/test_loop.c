@@ -251,6 +251,32 @@ START_TEST(schedules_of_muon) {
 }
 END_TEST
 
+static void group_is(const struct group_settings *group, double rate, double beta1, double beta2,
+                     double decay, bool decays) {
+    ck_assert_double_eq_tol(group->learning_rate, rate, 1e-15);
+    ck_assert(group->beta1 == beta1 && group->beta2 == beta2);
+    ck_assert(group->weight_decay == decay && group->decays == decays);
+}
+
+START_TEST(groups_of_parameters) {
+    struct run run = run_defaults; // lr 1e-2, betas 0.9 and 0.99, decay 0.1
+    struct step_settings settings = schedule_settings(&run, 5e-3, 0);
+    for (int group = 0; group < GROUPS; group++) {
+        group_is(&settings.group[group], 5e-3, 0.9, 0.99, 0.1, false);
+    }
+    run.embd_learning_rate = 0.3;
+    run.embd_beta1 = 0;
+    run.head_beta2 = 0.5;
+    run.head_learning_rate = 0;
+    run.vector_weight_decay = 0;
+    settings = schedule_settings(&run, 5e-3, 0);
+    group_is(&settings.group[GROUP_MATRICES], 5e-3, 0.9, 0.99, 0.1, false);
+    group_is(&settings.group[GROUP_EMBD], 0.15, 0, 0.99, 0.1, false);
+    group_is(&settings.group[GROUP_HEAD], 0, 0.9, 0.5, 0.1, false);
+    group_is(&settings.group[GROUP_VECTORS], 5e-3, 0.9, 0.99, 0, true);
+}
+END_TEST
+
 START_TEST(warns_of_traps) {
     write_data("data", FAKE_TOKENIZER);
     struct ending ending = train((struct trial){.out = "short", .flags = {"--max_iters=3"}}, 0);
@@ -259,6 +285,13 @@ START_TEST(warns_of_traps) {
     ck_assert(strstr(ending.text, "eval_interval = 10 is above max_iters = 3"));
     ending = train((struct trial){.out = "plain"}, 0);
     ck_assert_str_eq(ending.text, "");
+    ending = train((struct trial){.out = "head", .flags = {"--head_beta1=0.5"}}, 0);
+    ck_assert(strstr(ending.text, "head_beta1 = 0.5, but this model has no such tensor"));
+    ending = train(
+        (struct trial){.out = "zero",
+                       .flags = {"--learning_rate=0", "--min_lr=0", "--vector_learning_rate=0.1"}},
+        0);
+    ck_assert(strstr(ending.text, "vector_learning_rate = 0.1 follows learning_rate, which is 0"));
 }
 END_TEST
 
@@ -272,6 +305,7 @@ int main(void) {
         eval_only_writes_nothing,
         schedule,
         schedules_of_muon,
+        groups_of_parameters,
         warns_of_traps,
     };
     return suite_main("loop", tests, sizeof tests / sizeof tests[0]);

@@ -18,7 +18,7 @@ static const struct param params[] = {
      .ndim = 2,
      .dims = {A, 1},
      .decay = true},
-    {.name = "c", .layers = 1, .offset = 33600, .ndim = 1, .dims = {C, 1}},
+    {.name = "c", .layers = 1, .offset = 33600, .ndim = 1, .dims = {C, 1}, .group = GROUP_VECTORS},
     {.name = "d", .layers = 1, .offset = 16, .ndim = 2, .dims = {A, 1}, .copy = true},
 };
 
@@ -52,8 +52,9 @@ static double random_at(int64_t i, uint32_t step) {
 }
 
 static struct step_settings settings_of(int t) {
-    return (struct step_settings){
-        .learning_rate = 0.01 / t, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .weight_decay = 0.1};
+    return (struct step_settings){.group = {[GROUP_MATRICES] = {0.01 / t, 0.9, 0.95, 0.1, false},
+                                            [GROUP_VECTORS] = {0.03 / t, 0.8, 0.99, 0.2, t > 2}},
+                                  .eps = 1e-8};
 }
 
 static double scale_of(int t) {
@@ -76,8 +77,9 @@ static void fill_gradients(struct model *m, int t) {
 static double reference(enum optimizer_kind kind, double p, int64_t i, bool decay) {
     double m = 0, v = 0;
     for (int t = 1; t <= STEPS; t++) {
-        const struct step_settings s = settings_of(t);
-        double wd = decay ? s.weight_decay : 0;
+        const struct step_settings settings = settings_of(t);
+        const struct group_settings s = settings.group[decay ? GROUP_MATRICES : GROUP_VECTORS];
+        double wd = decay || s.decays ? s.weight_decay : 0;
         double g = (float)(random_at(i, (uint32_t)t) * (i % 3 ? 1e-3 : 1)) * scale_of(t);
         if (kind == OPTIMIZER_ADAMW) {
             p -= s.learning_rate * wd * p;
@@ -91,7 +93,7 @@ static double reference(enum optimizer_kind kind, double p, int64_t i, bool deca
         m = s.beta1 * m + (1 - s.beta1) * g;
         v = s.beta2 * v + (1 - s.beta2) * g * g;
         double m_hat = m / (1 - pow(s.beta1, t)), v_hat = v / (1 - pow(s.beta2, t));
-        p -= s.learning_rate * m_hat / (sqrt(v_hat) + s.eps);
+        p -= s.learning_rate * m_hat / (sqrt(v_hat) + settings.eps);
     }
     return p;
 }
@@ -99,12 +101,12 @@ static double reference(enum optimizer_kind kind, double p, int64_t i, bool deca
 struct job {
     struct model *m;
     const struct model_info *info;
-    const struct update *update;
+    const struct update *updates;
 };
 
 static void update_run(void *context, int thread, int threads) {
     struct job *job = context;
-    optimizer_update_part(job->m, job->info, job->update, thread, threads);
+    optimizer_update_part(job->m, job->info, job->updates, thread, threads);
 }
 
 static void norm_run(void *context, int thread, int threads) {
@@ -124,8 +126,11 @@ static void run_optimizer(struct model *m, const struct model_info *info, int th
     for (int t = 1; t <= STEPS; t++) {
         fill_gradients(m, t);
         const struct step_settings set = settings_of(t);
-        const struct update update = update_numbers(&set, scale_of(t), t);
-        parallel_run(update_run, &(struct job){m, info, &update});
+        struct update updates[GROUPS];
+        for (int group = 0; group < GROUPS; group++) {
+            updates[group] = update_numbers(&set, group, scale_of(t), t);
+        }
+        parallel_run(update_run, &(struct job){m, info, updates});
     }
 }
 

@@ -44,7 +44,6 @@ struct golden {
     const char *name;
     const struct tensor_view *tokens, *targets; // (S, B, T): micro-step j takes batch j % S
     double loss, grad_norm, loss_after;
-    double learning_rate, beta1, beta2, eps, weight_decay, grad_clip;
     int accumulation, updates;
     struct autocast autocast;
 };
@@ -199,18 +198,51 @@ static void golden_open(struct golden *golden, const char *path) {
     golden->loss = golden_number(golden, "loss");
     golden->grad_norm = golden_number(golden, "grad_norm");
     golden->loss_after = golden_number(golden, "loss_after");
-    golden->learning_rate = golden_number(golden, "learning_rate");
-    golden->beta1 = golden_number(golden, "beta1");
-    golden->beta2 = golden_number(golden, "beta2");
-    golden->eps = golden_number(golden, "eps");
-    golden->weight_decay = golden_number(golden, "weight_decay");
-    golden->grad_clip = golden_number(golden, "grad_clip");
     golden->accumulation = (int)golden_number(golden, "gradient_accumulation_steps");
     golden->updates = (int)golden_number(golden, "updates");
     if (golden->accumulation < 1 || golden->updates < 1) {
         die(EXIT_DATA, "%s: accumulation and updates are below 1", path);
     }
     autocast_open(golden, path);
+}
+
+// The settings of its updates.
+static struct run golden_run(const struct golden *golden) {
+    struct run run = run_defaults;
+    run.learning_rate = golden_number(golden, "learning_rate");
+    run.beta1 = golden_number(golden, "beta1");
+    run.beta2 = golden_number(golden, "beta2");
+    run.eps = golden_number(golden, "eps");
+    run.weight_decay = golden_number(golden, "weight_decay");
+    run.grad_clip = golden_number(golden, "grad_clip");
+    if (model_info.optimizer == OPTIMIZER_MUON) {
+        run.muon_learning_rate = golden_number(golden, "muon_learning_rate");
+        run.muon_momentum = golden_number(golden, "muon_momentum");
+        run.muon_weight_decay = golden_number(golden, "muon_weight_decay");
+        run.muon_adjust = safetensors_metadata(&golden->file, "muon_adjust");
+    }
+    const struct {
+        const char *key;
+        double *value;
+    } of_groups[] = {
+        {"embd_learning_rate", &run.embd_learning_rate},
+        {"embd_beta1", &run.embd_beta1},
+        {"embd_beta2", &run.embd_beta2},
+        {"embd_weight_decay", &run.embd_weight_decay},
+        {"head_learning_rate", &run.head_learning_rate},
+        {"head_beta1", &run.head_beta1},
+        {"head_beta2", &run.head_beta2},
+        {"head_weight_decay", &run.head_weight_decay},
+        {"vector_learning_rate", &run.vector_learning_rate},
+        {"vector_beta1", &run.vector_beta1},
+        {"vector_beta2", &run.vector_beta2},
+        {"vector_weight_decay", &run.vector_weight_decay},
+    };
+    for (size_t i = 0; i < sizeof of_groups / sizeof of_groups[0]; i++) {
+        const bool stated = safetensors_metadata(&golden->file, of_groups[i].key) != NULL;
+        *of_groups[i].value = stated ? golden_number(golden, of_groups[i].key) : -1;
+    }
+    return run;
 }
 
 // The tensor PREFIX.NAME of one instance of a parameter, which must have the parameter's shape.
@@ -415,21 +447,8 @@ static struct result run(const struct golden *golden, int threads) {
     model_create(&m, &model_info, true);
     golden_load(golden, &m);
     step_begin(&m, &model_info, 0, 0, 0);
-    struct step_settings settings = {
-        .learning_rate = golden->learning_rate,
-        .beta1 = golden->beta1,
-        .beta2 = golden->beta2,
-        .eps = golden->eps,
-        .weight_decay = golden->weight_decay,
-        .grad_clip = golden->grad_clip,
-    };
-    if (model_info.optimizer == OPTIMIZER_MUON) {
-        settings.muon_rate = golden_number(golden, "muon_learning_rate");
-        settings.muon_momentum = golden_number(golden, "muon_momentum");
-        settings.muon_decay = golden_number(golden, "muon_weight_decay");
-        const char *adjust = safetensors_metadata(&golden->file, "muon_adjust");
-        settings.muon_match = adjust && !strcmp(adjust, "match_rms_adamw");
-    }
+    const struct run run = golden_run(golden);
+    const struct step_settings settings = schedule_settings(&run, run.learning_rate, 0);
 
     evaluate(&m, golden, result.losses);
     for (int update = 0, skipped = 0; update < golden->updates;) {

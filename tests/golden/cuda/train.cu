@@ -1938,7 +1938,10 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     if (!state->skip) {
         const double clip = set->grad_clip > 0 ? set->grad_clip / (norm + 1e-6) : 1;
         state->t++;
-        state->update = update_numbers(set, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
+        for (int group = 0; group < GROUPS; group++) {
+            state->update[group] =
+                update_numbers(set, group, (clip < 1 ? clip : 1) / state->scale, (double)state->t);
+        }
     }
     const struct step_result result = {.total = state->total,
                                        .last = state->loss,
@@ -2014,6 +2017,23 @@ static void grad_norm_launch(struct gpu *gpu) {
 }
 
 // adamw, from templates/cuda/optimizer.cu. Called once a step: 820.7 kFLOP, 1.8 MB each.
+// The group that the parameters from the i-th four on are in.
+DEVICE int group_at(int64_t i) {
+    constexpr int RANGES = 3;
+    static constexpr int64_t ENDS[RANGES] = {1520, 14096, 14656};
+    static constexpr int GROUP[RANGES] = {GROUP_EMBD, GROUP_MATRICES, GROUP_VECTORS};
+    int low = 0;
+    for (int high = RANGES - 1; low < high;) {
+        const int middle = (low + high) / 2;
+        if (i < ENDS[middle]) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return GROUP[low];
+}
+
 KERNEL(256) adamw(const struct step_state *state, float *params, const float *grads, float *means,
                   float *squares, elem *image) {
     constexpr int AT_ONCE = 2;
@@ -2021,7 +2041,6 @@ KERNEL(256) adamw(const struct step_state *state, float *params, const float *gr
     if (state->skip) {
         return;
     }
-    const struct update &u = state->update;
     const int64_t first = (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
     struct four p[AT_ONCE], g[AT_ONCE];
     struct four m[AT_ONCE], v[AT_ONCE];
@@ -2041,7 +2060,8 @@ KERNEL(256) adamw(const struct step_state *state, float *params, const float *gr
         if (i >= FOURS) {
             break;
         }
-        const float keep = i < DECAYED ? u.keep_decayed : 1.0f;
+        const struct update &u = state->update[group_at(i)];
+        const float keep = i < DECAYED || u.decays ? u.keep_decayed : 1.0f;
 #pragma unroll
         for (int e = 0; e < 4; e++) {
             float weight = p[a].v[e], gradient = g[a].v[e] * u.scale;
