@@ -18,6 +18,7 @@
 --   absent    the value that a file without the key means: what every version before the key did. At that value the
 --             key is written nowhere (emitted text, hash, checkpoints, a sweep's records), so that a config emits what
 --             it emitted before the key existed. A key has it unless files of every version state the key.
+--   stays     true: the key changes nothing, but goes with the weights: imported and exported files have it
 --   length    true: the key says where a run ends, and changes none of its steps: a run with a larger value is one with
 --             a smaller one, continued; reports and sweeps tell the two apart
 --   machine   true: its value depends on this machine, and is not a difference between two runs
@@ -38,6 +39,9 @@ return {
     shape = true, gpt = true, help = "width of the model" },
   { name = "block_size", type = "int", min = 1, max = 1048576, default = 1024, baked = true, changes = "results",
     shape = true, help = "tokens of context" },
+  { name = "model_context", type = "int", min = 0, max = 1 << 24, default = 0, shown = "block_size", absent = 0,
+    baked = true, changes = "nothing", stays = true, gpt = true,
+    help = "tokens of context that the weights were made for, where block_size is less; what make export says" },
   { name = "vocab_size", type = "int", min = 1, max = 1048576, shown = "the data's", baked = true,
     changes = "results", shape = true, help = "distinct tokens" },
   { name = "batch_size", type = "int", min = 1, max = 65536, default = 12, baked = true, changes = "results",

@@ -203,6 +203,7 @@ local function derive(c)
     for _, name in ipairs({ ... }) do c[name] = schema.key(name).absent end
   end
   if c.qk_norm == "none" or c.pos ~= "rope" then forget("qk_norm_at") end
+  if c.model_context <= c.block_size or c.pos == "learned" then forget("model_context") end
   if c.pos ~= "rope" then forget("rope_theta", "rope_scaling", "rope_sign") end
   if c.rope_scaling == "none" then
     forget("rope_factor", "rope_low_freq_factor", "rope_high_freq_factor", "rope_original_context")

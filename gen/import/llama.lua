@@ -7,7 +7,8 @@ local sizes = require "gen.import.sizes"
 
 local llama = {}
 
-local MOST_CONTEXT = 1024 -- of what is baked at import; SET="block_size=..." raises it
+-- A context of this many tokens or more is baked as CUT at import; SET="block_size=..." raises it.
+local LONG, CUT = 8192, 1024
 
 local SIZES = {
   { "num_hidden_layers", "n_layer" }, { "num_attention_heads", "n_head" }, { "hidden_size", "n_embd" },
@@ -74,12 +75,13 @@ local function add_rope(add, config, path)
 end
 
 local function add_context(add, lines, config, path)
-  local own = sizes.of(config.max_position_embeddings, path, "max_position_embeddings", "block_size",
+  local own = sizes.of(config.max_position_embeddings, path, "max_position_embeddings", "model_context",
     "a model's config.json")
-  add("block_size", math.min(own, MOST_CONTEXT))
-  if own > MOST_CONTEXT then
-    lines[#lines + 1] = ("max_position_embeddings %d is block_size = %d; SET=\"block_size=%d\" has all of it"):format(
-      own, MOST_CONTEXT, own)
+  add("block_size", own < LONG and own or CUT)
+  add("model_context", own)
+  if own >= LONG then
+    lines[#lines + 1] = ("max_position_embeddings %d is block_size = %d; SET=\"block_size=%d\" has all of it, and " ..
+      "make export says %d all the same"):format(own, CUT, own, own)
   end
 end
 

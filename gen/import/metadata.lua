@@ -1,5 +1,5 @@
 -- metadata: a config as the text in a checkpoint's metadata, "key=value key=value ...": the keys that decide what the
--- weights compute, and their shapes. Depends on config.
+-- weights compute, and their shapes, and those that stay with them. Depends on config.
 local config = require "gen.config.load"
 local problem = require "gen.config.problem"
 local schema = require "gen.config.schema"
@@ -7,7 +7,7 @@ local schema = require "gen.config.schema"
 local metadata = {}
 
 -- Whether the metadata has the key.
-local function says(key) return key.shape or key.changes == "function" end
+local function says(key) return key.shape or key.changes == "function" or key.stays end
 
 function metadata.text(c)
   local words = {}

@@ -243,9 +243,7 @@ static void export_gguf_llama(struct export_gguf *g) {
 static void export_gguf_pairs(struct export_gguf *g) {
     static const uint32_t file_types[NUMBER_TYPES] = {
         [NUMBER_F32] = 0, [NUMBER_F16] = 1, [NUMBER_Q8_0] = 7, [NUMBER_BF16] = 32};
-    static const char *const sizes[][2] = {{"vocab_size", "vocab_size"},
-                                           {"context_length", "block_size"},
-                                           {"embedding_length", "n_embd"},
+    static const char *const sizes[][2] = {{"embedding_length", "n_embd"},
                                            {"block_count", "n_layer"},
                                            {"attention.head_count", "n_head"}};
     const struct export_model *model = g->model;
@@ -254,6 +252,8 @@ static void export_gguf_pairs(struct export_gguf *g) {
     export_gguf_u32(g, "general.alignment", EXPORT_GGUF_ALIGNMENT);
     export_gguf_u32(g, "general.file_type", file_types[model->type]);
     export_gguf_u32(g, "general.quantization_version", 2);
+    export_gguf_size(g, "vocab_size", export_number(model, "vocab_size"));
+    export_gguf_size(g, "context_length", export_context(model));
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         export_gguf_size(g, sizes[i][0], export_number(model, sizes[i][1]));
     }

@@ -36,6 +36,10 @@ int64_t export_inner(const struct export_model *model) {
     return export_number_or(model, "n_ff", 4 * export_number(model, "n_embd"));
 }
 
+int64_t export_context(const struct export_model *model) {
+    return export_number_or(model, "model_context", export_number(model, "block_size"));
+}
+
 double export_epsilon(const struct export_model *model) {
     return export_real_or(model, "norm_eps", 1e-5);
 }

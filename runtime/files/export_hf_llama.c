@@ -91,7 +91,7 @@ void export_hf_llama(FILE *out, const struct export_model *model) {
             class, family, (long long)export_number(model, "n_layer"), heads,
             (long long)export_number_or(model, "n_kv_head", heads),
             (long long)export_number_or(model, "head_size", width / heads), width,
-            (long long)export_inner(model), (long long)export_number(model, "block_size"),
+            (long long)export_inner(model), (long long)export_context(model),
             (long long)export_number(model, "vocab_size"));
     export_hf_rope(out, model);
     fprintf(

@@ -324,8 +324,10 @@ int64_t export_number(const struct export_model *model, const char *key);
 // The value of a key that the config leaves out where it is `other`.
 int64_t export_number_or(const struct export_model *model, const char *key, int64_t other);
 double export_real_or(const struct export_model *model, const char *key, double other);
-// The width of feed-forward layers, and what norms add, which a config may leave out.
+// The width of feed-forward layers, the model's own context, and what norms add, which a config may
+// leave out.
 int64_t export_inner(const struct export_model *model);
+int64_t export_context(const struct export_model *model);
 double export_epsilon(const struct export_model *model);
 // The tensors without a tied head, and with zeros (data NULL) for the biases that a GPT-2 always
 // has and the model lacks, each behind its weight. The caller frees.

@@ -106,5 +106,5 @@ export_it() {
 told "50 steps on Tiny Shakespeare lower its loss by 0.3" finetune
 check "it is exported" export_it
 tail -c 20000 $text >"$out/val.txt"
-told "llama.cpp's loss of it" same_positions "$out/finetuned.gguf" "$out/finetuned/ckpt.safetensors" "$out/val.txt" 101 # its context is 128
+told "llama.cpp's loss of it" same_positions "$out/finetuned.gguf" "$out/finetuned/ckpt.safetensors" "$out/val.txt" 101 # it was finetuned on rows of 128
 finish

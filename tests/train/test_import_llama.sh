@@ -74,6 +74,17 @@ nanochat|tensor_names = "nanochat", activation = "relu2", norm_gain = false, emb
 END
 check "the config says what it is" grep -q 'qk_norm = "gain"' "$out/qwen3-in/qwen3-in.lua"
 
+# A context that is too long to be baked at import is the model's own all the same, in what is exported of it.
+long() {
+    mkdir "$tmp/long-hf" && cp "$tmp/qwen2-hf/model.safetensors" "$tmp/long-hf/" &&
+        sed 's/"max_position_embeddings":16/"max_position_embeddings":32768/' "$tmp/qwen2-hf/config.json" \
+            >"$tmp/long-hf/config.json" && lua5.4 gen/import.lua --out="$out" --name=long-in "$tmp/long-hf" || return
+    grep 'block_size = 1024' "$out/long-in/long-in.lua" && comes_back long hf && comes_back long gguf &&
+        grep '"max_position_embeddings": 32768' "$out/long-hf/config.json" &&
+        build/inspect --file="$out/long-gguf.gguf" | grep 'qwen2.context_length  *32768'
+}
+check "a long context is kept" long
+
 # A NanoChat whose logits are not capped says so: what leaves it out has a cap of 15.
 uncapped() {
     mkdir "$out/uncapped" && lua5.4 tests/train/checkpoint.lua "$out/uncapped/ckpt.safetensors" tensor_names=nanochat \
