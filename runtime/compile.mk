@@ -12,7 +12,8 @@ bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
 # One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing
-# here reads, no rest of a page between code and constants, and what a program does once is not unrolled. musl-gcc does not search /usr/include, where the two header libraries are.
+# here reads, no rest of a page between code and constants, and what a program does once is not unrolled.
+# musl-gcc does not search /usr/include, where the two header libraries are.
 override CC := $(if $(other),$(other)-linux-gnu-gcc,musl-gcc)
 # Generic code gives the same bits everywhere: with NEON multiply-adds would be fused.
 cc_flags += $(if $(filter generic,$(ISA)),$(if $(filter aarch64,$(other)),-U__ARM_NEON))

@@ -212,8 +212,10 @@ enum { SAMPLER_PANEL = 32 };
 // A text that is written: what is in its KV cache.
 struct sampler_text {
     size_t cache;    // floats from the first text's KV cache to this one's
-    int32_t *window; // (T), the tokens whose keys and values are in the cache
+    int32_t *window; // (T), the tokens of the context
     int used;        // so many of them
+    int done;        // of these: keys and values are in the cache
+    int first;       // the position of the first one, where it need not be 0 (slide.c)
     bool slid;       // there were others before them
     bool *seen;      // (V), the tokens of the whole text so far
 };
@@ -230,6 +232,7 @@ struct sampler {
     int *pos;                  // (max_rows), a batch's
     struct sampler_run *runs;  // (texts), a batch's
     int vocab_size;            // the tokenizer's: ids from here to V are padding and never chosen
+    bool slide_half;           // at the end of the context a text loses the older half, not a token
     int threads;
     struct sampler_team *team; // NULL with one thread
     float *weights;            // receives attention's weights; NULL if they are not wanted
@@ -240,12 +243,12 @@ extern const struct sampler_info sampler_info;
 struct sampler_run {
     size_t cache;    // floats from the first text's KV cache to this one's
     int first, rows; // rows of the batch
-    int pos;         // of the first one in the text
+    int pos;         // of the first one in the context
 };
 struct sampler_batch {
     const int32_t *tokens; // (rows)
-    const int *pos;        // (rows), of each in its text: below T
-    int rows;              // 1..max_rows
+    const int *pos; // (rows), of each in its text: below T where the model has a table of them
+    int rows;       // 1..max_rows
     const struct sampler_run *runs;
     int count;     // runs, of different texts
     float *logits; // (count, V): of the last row of each run

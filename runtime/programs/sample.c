@@ -63,6 +63,20 @@ void not_finite(const char *checkpoint) {
         checkpoint);
 }
 
+void say_slide(const char *goes) {
+    const int T = sampler_info.block_size;
+    if (sampler_info.n_head == 0) {
+        return;
+    }
+    char half[64] = "none does";
+    if (!sampler_is_relative()) {
+        snprintf(half, sizeof half, "one in %d takes %d in", T - T / 2, T / 2);
+    }
+    warn("%s beyond the context of %d tokens, where each token takes %d in anew; with "
+         "--slide=half %s",
+         goes, T, T, half);
+}
+
 // The seed as asked for, or any, which is said.
 static uint64_t choose_seed(int64_t asked) {
     if (asked >= 0) {
@@ -126,6 +140,7 @@ int main(int argc, char **argv) {
             .seed = choose_seed(flags.seed),
             .look = flags.json || flags.timing ? answer_look : NULL,
         };
+        sampler.slide_half = flags.slide_half;
         if (flags.interactive) {
             interactive_run(&sampler, &file.tokenizer, &flags, &sampling,
                             flags.start ? &prompt : NULL);

@@ -34,10 +34,10 @@ struct sampling {
     void (*look)(void *context, const float *logits);
 };
 // Generates max_new_tokens after ids (count >= 1) as nanoGPT's generate does: the context is
-// cropped to the last block_size tokens, and recomputed whenever it slides. Calls emit(context, id)
-// for each, which returns whether to go on. Token i is drawn with number i of the sample's own
-// random stream, so that samples are independent. False if a logit is not finite, so that there is
-// no next token.
+// cropped to the last block_size tokens, and recomputed whenever it slides (slide.c). Calls
+// emit(context, id) for each, which returns whether to go on. Token i is drawn with number i of the
+// sample's own random stream, so that samples are independent. False if a logit is not finite, so
+// that there is no next token.
 bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
                       bool (*emit)(void *context, int32_t id), void *context);
@@ -64,6 +64,16 @@ void sampler_run_batch(struct sampler *s, struct sampler_batch *batch);
 // Runs ids (1..block_size of them) through the model and writes the attention weights (L, H, count,
 // count), whose last two axes are queries and keys. Entries above the diagonal are not written.
 void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights);
+
+// ---- slide.c: what stays of a text at the end of the context -----------------------------------
+
+// Appends ids (count >= 1) to a text's window, whose end is not taken in yet, and returns how many
+// it took: not all of them if those must be taken in before. What the window loses, and what the
+// cache keeps, is as s->slide_half says.
+int64_t sampler_append(struct sampler *s, struct sampler_text *text, const int32_t *ids,
+                       int64_t count);
+// Whether only distances of tokens matter: the model has no table of positions.
+bool sampler_is_relative(void);
 
 // ---- together.c: several texts after one prompt ------------------------------------------------
 

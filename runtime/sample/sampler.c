@@ -249,14 +249,13 @@ void sampler_destroy(struct sampler *s) {
     *s = (struct sampler){0};
 }
 
-// Fills a text's KV cache with its window's tokens from `pos` on; writes the last one's logits.
-static void sampler_fill(struct sampler *s, const struct sampler_text *text, int pos,
-                         float *logits) {
-    for (; pos < text->used; pos += sampler_info.max_rows) {
-        const int left = text->used - pos;
+// Takes the rest of a text's window into its KV cache; writes the last token's logits.
+static void sampler_fill(struct sampler *s, struct sampler_text *text, float *logits) {
+    while (text->done < text->used) {
+        const int left = text->used - text->done, pos = text->done;
         const int rows = left < sampler_info.max_rows ? left : sampler_info.max_rows;
         for (int i = 0; i < rows; i++) {
-            s->pos[i] = pos + i;
+            s->pos[i] = text->first + pos + i;
         }
         s->runs[0] = (struct sampler_run){.cache = text->cache, .rows = rows, .pos = pos};
         struct sampler_batch batch = {.tokens = text->window + pos,
@@ -266,11 +265,12 @@ static void sampler_fill(struct sampler *s, const struct sampler_text *text, int
                                       .count = 1,
                                       .logits = logits};
         sampler_run_batch(s, &batch);
+        text->done += rows;
     }
 }
 
 void sampler_begin_text(struct sampler_text *text) {
-    text->used = 0;
+    text->used = text->done = text->first = 0;
     text->slid = false;
     memset(text->seen, 0, (size_t)sampler_info.vocab_size * sizeof *text->seen);
 }
@@ -281,25 +281,10 @@ void sampler_begin(struct sampler *s) {
 
 void sampler_take_text(struct sampler *s, struct sampler_text *text, const int32_t *ids,
                        int64_t count, float *logits) {
-    const int T = sampler_info.block_size;
-    for (int64_t i = 0; i < count; i++) {
-        text->seen[ids[i]] = true;
+    for (int64_t taken; count > 0; ids += taken, count -= taken) {
+        taken = sampler_append(s, text, ids, count);
+        sampler_fill(s, text, logits);
     }
-    int from = text->used; // the tokens before it stay as they are in the cache
-    if (count > T - text->used) {
-        // The window slides: every token's position changes, so recompute the KV cache.
-        const int kept = count < T ? T - (int)count : 0, taken = T - kept;
-        memmove(text->window, text->window + text->used - kept,
-                (size_t)kept * sizeof *text->window);
-        ids += count - taken;
-        count = taken;
-        text->used = kept;
-        text->slid = true;
-        from = 0;
-    }
-    memcpy(text->window + text->used, ids, (size_t)count * sizeof *ids);
-    text->used += (int)count;
-    sampler_fill(s, text, from, logits);
 }
 
 void sampler_take(struct sampler *s, const int32_t *ids, int64_t count) {

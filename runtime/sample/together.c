@@ -38,7 +38,7 @@ static void together_begin(struct sampler *s, const int32_t *ids, int64_t count,
     const bool there = again && !text->slid && text->used >= count;
     sampler_begin_text(text);
     if (there) { // the last token's logits are gone, and the tokens seen are more than the prompt's
-        text->used = (int)count - 1;
+        text->used = text->done = (int)count - 1;
         for (int64_t i = 0; i < count; i++) {
             text->seen[ids[i]] = true;
         }
@@ -48,6 +48,8 @@ static void together_begin(struct sampler *s, const int32_t *ids, int64_t count,
     for (int i = 1; i < texts; i++) {
         struct sampler_text *other = &text[i];
         other->used = text->used;
+        other->done = text->done;
+        other->first = text->first;
         other->slid = text->slid;
         memcpy(other->window, text->window, (size_t)text->used * sizeof *text->window);
         memcpy(other->seen, text->seen, V * sizeof *text->seen);
@@ -84,10 +86,11 @@ static void together_take(struct sampler *s, struct together *t, int32_t *tokens
         const int row = batch.rows++;
         s->runs[row] =
             (struct sampler_run){.cache = text->cache, .first = row, .rows = 1, .pos = text->used};
-        s->pos[row] = text->used;
+        s->pos[row] = text->first + text->used;
         tokens[row] = t->rows[i].id;
         text->seen[tokens[row]] = true;
         text->window[text->used++] = tokens[row];
+        text->done = text->used;
         t->rows[i].logits = s->logits + (size_t)row * V;
     }
     batch.count = batch.rows;

@@ -87,6 +87,22 @@ static inline void generate_by_recomputing(struct sequence *text, int tokens,
     }
 }
 
+// --slide=half: the same, but a text that reaches the end of the context loses the older half.
+static inline void generate_by_halves(struct sequence *text, int tokens,
+                                      const struct sampling *sampling, int vocab_size,
+                                      uint32_t sample) {
+    int begin = text->count > FAKE_T ? text->count - FAKE_T : 0;
+    for (uint32_t i = 0; i < (uint32_t)tokens; i++) {
+        while (text->count - begin > FAKE_T) {
+            begin += FAKE_T / 2;
+        }
+        float logits[FAKE_V];
+        full_logits(text->ids + begin, text->count - begin, logits);
+        uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, i);
+        sequence_append(text, sampler_choose(logits, vocab_size, sampling, draw));
+    }
+}
+
 // ---- a checkpoint -------------------------------------------------------------------------------
 
 static const char *path;                                   // of the test's checkpoint

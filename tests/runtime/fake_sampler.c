@@ -1,7 +1,7 @@
 // fake_sampler.c: a model small enough to follow by hand, in place of an emitted sample.c. Each
 // layer mixes a row, stores the result in the cache and adds a sum over the cache that weights
 // positions by their distance, so that logits depend on every token and its position: an error in
-// the cache changes them.
+// the cache changes them. With FAKE_RELATIVE it has no table of positions.
 #include <math.h>
 
 #include "tests/runtime/fake_sampler.h"
@@ -9,7 +9,9 @@
 #define SHAPE(rows, columns) .ndim = 2, .dims = {rows, columns}
 static const struct param fake_params[] = {
     {.name = "transformer.wte.weight", .layers = 1, SHAPE(FAKE_V, FAKE_C)},
+#ifndef FAKE_RELATIVE
     {.name = "transformer.wpe.weight", .layers = 1, SHAPE(FAKE_T, FAKE_C)},
+#endif
     {.name = "transformer.h.%d.mix.weight", .layers = FAKE_L, SHAPE(FAKE_C, FAKE_C)},
     {.name = "transformer.ln_f.weight", .layers = 1, .ndim = 1, .dims = {FAKE_C, 1}},
     {.name = "lm_head.weight", .layers = 1, SHAPE(FAKE_V, FAKE_C), .copy = true},
@@ -36,28 +38,38 @@ int fake_calls_count;
 
 void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int thread) {
     enum { T = FAKE_T, C = FAKE_C, V = FAKE_V, L = FAKE_L };
-    const float *wte = s->weight[0], *wpe = s->weight[1], *ln_f = s->weight[2 + L];
+#ifdef FAKE_RELATIVE
+    const float *wte = s->weight[0], *const *mixes = s->weight + 1;
+#else
+    const float *wte = s->weight[0], *wpe = s->weight[1], *const *mixes = s->weight + 2;
+#endif
+    const float *ln_f = mixes[L];
     float *caches = s->memory;     // (L, T, C) of the first text
     float *x = caches + L * T * C; // (max_rows, C)
-    const int *pos = batch->pos, count = batch->rows;
+    const int count = batch->rows;
     if (thread == 0 && fake_calls_count < FAKE_CALLS) {
         fake_calls[fake_calls_count++] =
-            (struct fake_call){.count = count, .pos = pos[0], .texts = batch->count};
+            (struct fake_call){.count = count, .pos = batch->pos[0], .texts = batch->count};
     }
     float *cache[FAKE_ROWS]; // of each row's text
+    int pos[FAKE_ROWS];      // in that
     for (int i = 0; i < batch->count; i++) {
         const struct sampler_run *run = &batch->runs[i];
         for (int r = run->first; r < run->first + run->rows; r++) {
             cache[r] = caches + run->cache;
+            pos[r] = run->pos + r - run->first;
         }
     }
     for (int r = thread; r < count; r += s->threads) {
         for (int c = 0; c < C; c++) {
-            x[r * C + c] = wte[batch->tokens[r] * C + c] + wpe[pos[r] * C + c];
+            x[r * C + c] = wte[batch->tokens[r] * C + c];
+#ifndef FAKE_RELATIVE
+            x[r * C + c] += wpe[batch->pos[r] * C + c];
+#endif
         }
     }
     for (int l = 0; l < L; l++) {
-        const float *mix = s->weight[2 + l]; // (C, C)
+        const float *mix = mixes[l]; // (C, C)
         for (int r = thread; r < count; r += s->threads) {
             float *kept = cache[r] + l * T * C; // (T, C)
             for (int c = 0; c < C; c++) {

@@ -65,28 +65,6 @@ START_TEST(test_generate_by_four_threads) {
 }
 END_TEST
 
-START_TEST(test_generate_calls) {
-    struct sampler s;
-    create(&s, 1);
-    struct sampling greedy = {.top_p = 1};
-    struct sequence text = {0};
-    const int32_t prompt[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0};
-    sampler_generate(&s, prompt, 7, 0, &greedy, 0, sequence_append, &text);
-    ck_assert_int_eq(fake_calls_count, 0);
-    ck_assert_int_eq(text.count, 0);
-    // The prompt in pieces of 3, one token into the cache, and then the window slides.
-    sampler_generate(&s, prompt, 7, 3, &greedy, 0, sequence_append, &text);
-    const struct fake_call wanted[] = {{3, 0}, {3, 3}, {1, 6}, {1, 7}, {3, 0}, {3, 3}, {2, 6}};
-    ck_assert_int_eq(fake_calls_count, 7);
-    ck_assert_int_eq(text.count, 3);
-    for (int i = 0; i < 7; i++) {
-        ck_assert_int_eq(fake_calls[i].count, wanted[i].count);
-        ck_assert_int_eq(fake_calls[i].pos, wanted[i].pos);
-    }
-    sampler_destroy(&s);
-}
-END_TEST
-
 // Texts that are written together.
 struct several {
     struct sequence text[FAKE_ROWS];
@@ -118,6 +96,81 @@ static const struct sampler_reader several_reader(struct several *several) {
     *several = (struct several){.finite = true};
     return (struct sampler_reader){several, several_look, several_emit, several_end};
 }
+
+// --slide=half: as by recomputing what is left, also together with others.
+START_TEST(test_generate_by_halves) {
+    for (int length = 1; length <= 2 * FAKE_T + 1; length++) {
+        struct sampler s;
+        create(&s, 1 + length % 3);
+        s.slide_half = true;
+        const struct sampling sampling = {.temperature = 1.5, .top_k = 9, .top_p = 0.97, .seed = 5};
+        struct sequence wanted[FAKE_ROWS] = {0}, found = {0};
+        int32_t prompt[2 * FAKE_T + 1];
+        for (int i = 0; i < length; i++) {
+            prompt[i] = (i * 7 + length) % FAKE_V;
+            for (int text = 0; text < FAKE_ROWS; text++) {
+                sequence_append(&wanted[text], prompt[i]);
+            }
+        }
+        for (int text = 0; text < FAKE_ROWS; text++) {
+            generate_by_halves(&wanted[text], 30, &sampling, FAKE_V, (uint32_t)text);
+            wanted[text].count -= length;
+            memmove(wanted[text].ids, wanted[text].ids + length, sizeof(int32_t) * 30);
+        }
+        sampler_generate(&s, prompt, length, 30, &sampling, 0, sequence_append, &found);
+        assert_same_text(&found, &wanted[0]);
+        sampler_make_room(&s, FAKE_ROWS);
+        struct several several;
+        const struct sampler_reader reader = several_reader(&several);
+        sampler_together(&s, prompt, length, false, 30, &sampling, 0, FAKE_ROWS, &reader);
+        for (int text = 0; text < FAKE_ROWS; text++) {
+            assert_same_text(&several.text[text], &wanted[text]);
+        }
+        sampler_destroy(&s);
+    }
+}
+END_TEST
+
+// Past the context only one token in half of it takes more than a call.
+START_TEST(test_half_calls) {
+    struct sampler s;
+    create(&s, 1);
+    s.slide_half = true;
+    const struct sampling greedy = {.top_p = 1};
+    const int32_t prompt[7] = {1, 2, 3, 4, 5, 6, 7};
+    struct sequence text = {0};
+    sampler_generate(&s, prompt, 7, 8, &greedy, 0, sequence_append, &text);
+    const struct fake_call wanted[] = {{3, 0, 1}, {3, 3, 1}, {1, 6, 1}, {1, 7, 1}, {3, 0, 1},
+                                       {2, 3, 1}, {1, 5, 1}, {1, 6, 1}, {1, 7, 1}, {3, 0, 1}};
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_eq(fake_calls[i].count, wanted[i].count);
+        ck_assert_int_eq(fake_calls[i].pos, wanted[i].pos);
+    }
+    sampler_destroy(&s);
+}
+END_TEST
+
+START_TEST(test_generate_calls) {
+    struct sampler s;
+    create(&s, 1);
+    struct sampling greedy = {.top_p = 1};
+    struct sequence text = {0};
+    const int32_t prompt[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0};
+    sampler_generate(&s, prompt, 7, 0, &greedy, 0, sequence_append, &text);
+    ck_assert_int_eq(fake_calls_count, 0);
+    ck_assert_int_eq(text.count, 0);
+    // The prompt in pieces of 3, one token into the cache, and then the window slides.
+    sampler_generate(&s, prompt, 7, 3, &greedy, 0, sequence_append, &text);
+    const struct fake_call wanted[] = {{3, 0}, {3, 3}, {1, 6}, {1, 7}, {3, 0}, {3, 3}, {2, 6}};
+    ck_assert_int_eq(fake_calls_count, 7);
+    ck_assert_int_eq(text.count, 3);
+    for (int i = 0; i < 7; i++) {
+        ck_assert_int_eq(fake_calls[i].count, wanted[i].count);
+        ck_assert_int_eq(fake_calls[i].pos, wanted[i].pos);
+    }
+    sampler_destroy(&s);
+}
+END_TEST
 
 // Each text is what it is alone, also past the context, if others end before it, if the prompt is
 // longer than the context, and in a second group, which needs no prompt.
@@ -313,6 +366,8 @@ int main(void) {
         test_generate_by_one_thread,
         test_generate_by_two_threads,
         test_generate_by_four_threads,
+        test_generate_by_halves,
+        test_half_calls,
         test_generate_calls,
         test_together_as_alone,
         test_together_calls,

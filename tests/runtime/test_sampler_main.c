@@ -25,6 +25,21 @@ static void slurp(const char *name, char *text, size_t size) {
     fclose(in);
 }
 
+static bool said_slide; // in the last run's err, which has it no longer
+
+// Takes the line that says what a text beyond the context costs out of err.
+static void strip_slide(void) {
+    char *line = strstr(err, " beyond the context of 8 tokens, ");
+    said_slide = line != NULL;
+    if (line != NULL) {
+        const char *const rest = strchr(line, '\n') + 1;
+        while (line > err && line[-1] != '\n') {
+            line--;
+        }
+        memmove(line, rest, strlen(rest) + 1);
+    }
+}
+
 // Runs the program in a child; arguments end with NULL. stdout goes to the file `to`, or is
 // captured if that is NULL. Returns the exit code.
 static int run_into(const char *to, const char *const *arguments) {
@@ -55,6 +70,7 @@ static int run_into(const char *to, const char *const *arguments) {
         slurp("out", out, sizeof out);
     }
     slurp("err", err, sizeof err);
+    strip_slide();
     return WEXITSTATUS(status);
 }
 
@@ -77,8 +93,9 @@ START_TEST(test_main_help) {
                                  "min_p",       "seed",           "stop",
                                  "json",        "logprobs",       "timing",
                                  "interactive", "score",          "tokens",
-                                 "threads",     "verify",         "attention"};
-    for (int i = 0; i < 21; i++) {
+                                 "threads",     "verify",         "attention",
+                                 "slide"};
+    for (int i = 0; i < 22; i++) {
         char flag[32];
         snprintf(flag, sizeof flag, "\n  --%s ", names[i]);
         ck_assert_msg(strstr(out, flag) != NULL, "--%s", names[i]);
@@ -142,6 +159,8 @@ START_TEST(test_main_bad_flags) {
         "--timing=2",
         "--interactive=yes",
         "--tokens=x",
+        "--slide=third",
+        "--slide=",
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         assert_fails(EXIT_USAGE, "', wanted ", path, values[i]);
@@ -223,6 +242,38 @@ START_TEST(test_main_text) {
         strcat(expected, "\n---------------\n");
     }
     ck_assert_str_eq(out, expected);
+}
+END_TEST
+
+// Within the context --slide=half changes nothing; beyond, the older half goes. What the default
+// costs is said if a text may go that far.
+START_TEST(test_main_slide) {
+    write_good_checkpoint();
+    const char *const flags[] = {"--start=abc", "--num_samples=1", "--temperature=0"};
+    char within[1024];
+    ck_assert_int_eq(run(path, flags[0], flags[1], flags[2], "--max_new_tokens=6"), EXIT_DONE);
+    ck_assert(!said_slide);
+    strcpy(within, out);
+    ck_assert_int_eq(run(path, flags[0], flags[1], flags[2], "--max_new_tokens=6", "--slide=half"),
+                     EXIT_DONE);
+    ck_assert_str_eq(out, within);
+    ck_assert_int_eq(run(path, flags[0], flags[1], flags[2], "--max_new_tokens=7", "--slide=one"),
+                     EXIT_DONE);
+    ck_assert(said_slide);
+    ck_assert_int_eq(run(path, flags[0], flags[1], flags[2], "--max_new_tokens=40", "--slide=half"),
+                     EXIT_DONE);
+    ck_assert(!said_slide);
+    ck_assert_mem_eq(out, within, strlen(within) - strlen("\n---------------\n"));
+    struct sequence wanted = {.ids = {2, 3, 4}, .count = 3};
+    const struct sampling greedy = {.top_p = 1};
+    generate_by_halves(&wanted, 40, &greedy, 10, 0);
+    static const char *const letters[] = {"\n", " ", "a", "b",        "c",
+                                          "d",  "e", "f", "\303\251", "\344\270\255"};
+    char expected[1024] = "";
+    for (int i = 0; i < wanted.count; i++) {
+        strcat(expected, letters[wanted.ids[i]]);
+    }
+    ck_assert_str_eq(out, strcat(expected, "\n---------------\n"));
 }
 END_TEST
 
@@ -469,6 +520,7 @@ START_TEST(test_main_interactive) {
     ck_assert_int_eq(run_with_input("ab\nd\ne", arguments), EXIT_DONE);
     ck_assert_str_eq(out, expected);
     ck_assert_str_eq(err, "");
+    ck_assert(said_slide);
     // a line that is not of the vocabulary gets a line, and is left out
     ck_assert_int_eq(run_with_input("ab\nZ\nd\ne", arguments), EXIT_DONE);
     ck_assert_str_eq(out, expected);
@@ -567,7 +619,7 @@ END_TEST
 // Writing to a full device fails with one line, and without one if nobody reads.
 START_TEST(test_main_write_errors) {
     write_good_checkpoint();
-    const char *const arguments[] = {path, "--start=ab", NULL};
+    const char *const arguments[] = {path, "--start=ab", "--max_new_tokens=6", NULL};
     ck_assert_int_eq(run_into("/dev/full", arguments), EXIT_IO);
     ck_assert_str_eq(err, "stdout: cannot write: No space left on device; make room and start "
                           "again\n");
@@ -593,6 +645,7 @@ START_TEST(test_main_write_errors) {
     ck_assert(WIFEXITED(status));
     ck_assert_int_eq(WEXITSTATUS(status), EXIT_IO);
     slurp("err", err, sizeof err);
+    strip_slide();
     ck_assert_str_eq(err, "");
 }
 END_TEST
@@ -653,6 +706,7 @@ int main(void) {
         test_main_bad_prompts,
         test_main_bad_checkpoints,
         test_main_text,
+        test_main_slide,
         test_main_without_line_ends,
         test_main_same_text,
         test_main_says,

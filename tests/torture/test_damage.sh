@@ -65,7 +65,7 @@ done
 for file in out/state.safetensors out/ckpt.safetensors; do
     [ $file = out/state.safetensors ] || all_of
     each "the sampler" $file --from="$tmp/begun" --out -- \
-        "$tmp/sample" --checkpoint=$file --num_samples=1 --max_new_tokens=20
+        "$tmp/sample" --checkpoint=$file --num_samples=1 --max_new_tokens=20 --slide=half
     many_of
     each "check" $file --from="$tmp/begun" -- "$tmp/check" $file
 done

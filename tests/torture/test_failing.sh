@@ -48,7 +48,7 @@ programs() { # how, how many in the quick part, -static or nothing, the codes, p
         each "a run from a checkpoint, $how" "$few" --result=tuned/state.safetensors --from="$tmp/begun" $codes -- "$@" -- \
             "$tmp/train$static" --out_dir=tuned --threads=1 --init_from=out/ckpt.safetensors
         each "the sampler, $how" "$few" --out --from="$tmp/begun" $codes -- "$@" -- \
-            "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --num_samples=1 --max_new_tokens=9
+            "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --num_samples=1 --max_new_tokens=9 --slide=half
         each "attention, $how" "$few" --result=heads.json --final --notes --from="$tmp/begun" $codes -- "$@" -- \
             "$tmp/sample$static" --checkpoint=out/ckpt.safetensors --start=FILE:prompt --attention=heads.json
         each "new data, $how" "$many" $made="$tmp/none" $codes -- "$@" -- \
@@ -67,7 +67,7 @@ full() { # program ...
     [ $code = 74 ] && [ "$(wc -l <"$tmp/said")" = 1 ] && grep -q '^stdout: ' "$tmp/said"
 }
 check "a full disk, an evaluation" full "$tmp/train" --threads=1 --eval_only=1
-check "a full disk, a sample" full "$tmp/sample" --checkpoint=out/ckpt.safetensors --num_samples=1
+check "a full disk, a sample" full "$tmp/sample" --checkpoint=out/ckpt.safetensors --num_samples=1 --slide=half
 check "a full disk, check" full "$tmp/check" --data=data/ab
 # A state that cannot be looked at, here for its link leads to itself, is not one that is missing.
 looped() {

@@ -61,7 +61,7 @@ check "with a state" test -s "$tmp/pipe/state.safetensors"
 check "and without a message" test ! -s "$tmp/log"
 check "resumes" train pipe
 check "the same run after that" same_run pipe
-{ sample --num_samples=1000 2>"$tmp/log"; echo $? >"$tmp/code"; } | head -n 1 >"$tmp/first"
+{ sample --num_samples=1000 --slide=half 2>"$tmp/log"; echo $? >"$tmp/code"; } | head -n 1 >"$tmp/first"
 check "a sampler ends" test "$(cat "$tmp/code")" = 74
 check "and prints nothing" test ! -s "$tmp/log"
 train full >/dev/full 2>&1

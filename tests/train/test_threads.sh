@@ -58,7 +58,7 @@ check "one thread runs" takes narrow 1
 
 sample() {
     build/resume/cpu/sample --checkpoint="$tmp/one/state.safetensors" --start=Line --max_new_tokens=40 \
-        --num_samples=1 "$@" 2>"$tmp/said"
+        --num_samples=1 --slide=half "$@" 2>"$tmp/said"
 }
 sample --threads=1 >"$tmp/a"
 sample --threads=200 >"$tmp/b"

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum flag_kind { FLAG_TEXT, FLAG_INT, FLAG_REAL, FLAG_SWITCH, FLAG_TEXTS };
+enum flag_kind { FLAG_TEXT, FLAG_INT, FLAG_REAL, FLAG_SWITCH, FLAG_TEXTS, FLAG_SLIDE };
 
 struct flag {
     const char *name;
@@ -52,6 +52,8 @@ static const struct flag flag_table[] = {
     {"stop", FLAG_TEXTS, offsetof(struct sample_flags, stop), "",
      "end before this text; may be given several times", 0, 0,
      "UTF-8 text of 1 to 256 bytes, 16 times at most"},
+    {"slide", FLAG_SLIDE, offsetof(struct sample_flags, slide_half), "one",
+     "what a text loses when its context is full: one token, or half", 0, 0, "one or half"},
     {"json", FLAG_SWITCH, offsetof(struct sample_flags, json), "False",
      "a line of JSON each: text, tokens, their log probabilities, times", 0, 0,
      "True, False, 1 or 0"},
@@ -94,7 +96,7 @@ static void print_help(void) {
            "Writes text with a trained model%s. Built for this one:\n  %s\n\n",
            sampler_weights ? "sampler" : "sample CHECKPOINT",
            sampler_weights ? ", which is inside" : "", sampler_info.config);
-    static const char *const kinds[] = {"text", "int", "float", "bool", "text"};
+    static const char *const kinds[] = {"text", "int", "float", "bool", "text", "text"};
     for (int i = 0; i < FLAGS; i++) {
         const struct flag *flag = &flag_table[i];
         const char *value = strcmp(flag->value, "\n") == 0 ? "\"\\n\"" : flag->value;
@@ -145,6 +147,9 @@ static void set_flag(struct sample_flags *flags, const struct flag *flag, const 
         *(double *)field = value;
     } else if (flag->kind == FLAG_TEXTS) {
         good = add_text((struct sample_texts *)field, text);
+    } else if (flag->kind == FLAG_SLIDE) {
+        *(bool *)field = strcmp(text, "half") == 0;
+        good = *(bool *)field || strcmp(text, "one") == 0;
     } else {
         good = is_switch_value(text);
         *(bool *)field = strchr("Tt1", *text) != NULL;

@@ -24,6 +24,7 @@ struct sample_flags {
     double top_p, min_p;
     int64_t seed; // -1: any
     struct sample_texts stop;
+    bool slide_half; // --slide=half
     bool json;
     int64_t logprobs;
     bool timing, interactive, tokens;

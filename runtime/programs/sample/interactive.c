@@ -90,6 +90,7 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
     }
 
     int32_t *ids = NULL;
+    bool said = false;
     for (uint32_t turn = 0; interactive_read(&in, &line.length);) {
         line.text = in.line;
         line.count = 0;
@@ -111,6 +112,10 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
         }
         answer_last(&answer);
         answer_end(&answer, &line, turn++, sampling->seed, "\n");
+        if (s->text->slid && !s->slide_half && !said) {
+            say_slide("the text goes");
+            said = true;
+        }
     }
     if (in.terminal) {
         output_write("\n", 1);

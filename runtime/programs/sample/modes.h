@@ -7,6 +7,9 @@
 // Ends the program, since the checkpoint's weights give logits that are not finite.
 _Noreturn void not_finite(const char *checkpoint);
 
+// Says what it costs that "a text may go", or "the text goes", beyond the context.
+void say_slide(const char *goes);
+
 // ---- samples.c ----------------------------------------------------------------------------------
 
 // Writes flags->num_samples texts after a prompt.

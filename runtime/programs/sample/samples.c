@@ -72,6 +72,11 @@ void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
     if (most > 1) {
         sampler_make_room(s, most);
     }
+    // The last token of a text is not taken in.
+    if (most > 0 && !s->slide_half && flags->max_new_tokens > 1 &&
+        prompt->count + flags->max_new_tokens - 1 > sampler_info.block_size) {
+        say_slide("a text may go");
+    }
     struct samples g = {.prompt = prompt, .flags = flags, .seed = sampling->seed};
     g.answers = allocate((size_t)most, sizeof *g.answers, "the samples");
     g.ended = allocate((size_t)most, sizeof *g.ended, "the samples");
