@@ -135,7 +135,7 @@ const struct model_info model_info = {
     .update = $(k.update),
     //$ if k.muon then
     .muon = muon,
-    .muon_floats = $(k.muon.floats),
+    .muon_floats = $(k.muon_floats),
     //$ end
     .dropout = $(tostring(k.c.has_dropout)),
     .params = model_params,
@@ -152,6 +152,9 @@ const struct model_info model_info = {
     .flops_per_token = $(k.flops_per_token..".0"),
     .kernels = model_kernels,
     .kernels_count = KERNELS,
+    //$ if k.muon then
+    .muon_kernels = $(#k.muon.kernels),
+    //$ end
     //$ if k.products == "bf16" then
     .bf16 = model_bf16,
     //$ end

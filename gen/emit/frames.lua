@@ -46,6 +46,8 @@ function emit.facts(g, c, hash, command)
     optimizer = "OPTIMIZER_" .. c.optimizer:upper(),
     config = literal.macro_strings(c.baked_text), string = literal.string,
     num_params = all, num_params_nanogpt = nanogpt,
+    flops_per_update = c.optimizer == "muon" and muon.flops(entries) or 0,
+    muon_floats = c.optimizer == "muon" and muon.floats(entries) or 0,
     flops_per_token = 6 * nanogpt + 12 * c.n_head * c.head_width * c.attended,
     step_flops = program.scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
       program.scaled((6 * nanogpt + 12 * c.n_head * c.head_width * c.attended) * rows, "FLOP"),
@@ -82,6 +84,7 @@ function emit.train_c(g, facts)
   for _, kernel in ipairs(emitter.kernels) do
     if call.has_scratch(kernel.node, g.target) then k.scratch[#k.scratch + 1] = kernel.name end
   end
+  if k.muon then table.move(k.muon.kernels, 1, #k.muon.kernels, #k.kernels + 1, k.kernels) end
   return frame("templates/train.c", k)
 end
 

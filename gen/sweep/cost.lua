@@ -1,5 +1,5 @@
--- cost: how much a sweep will take: FLOP, time, memory, disk. FLOP are nanoGPT's 6N + 12LHQT a token, and a third of
--- that for an evaluation's tokens, which have no backward pass.
+-- cost: how much a sweep will take: FLOP, time, memory, disk. FLOP are nanoGPT's 6N + 12LHQT a token, a third of that
+-- for an evaluation's tokens, which have no backward pass, and Muon's products in each iteration.
 local dkjson = require("dkjson")
 local bench = require("gen.base.bench")
 local pipeline = require("gen.passes.pipeline")
@@ -20,7 +20,7 @@ local SHARE = 0.7 -- of that: what small models reached on the machines that wer
 
 -- ---- FLOP and bytes -----------------------------------------------------------------------------
 
--- Reads from a shape's planned graph its parameters, FLOP a token, bytes of the plan and of a checkpoint.
+-- Reads from a shape's planned graph its parameters, FLOP a token and an update, bytes of the plan and of a checkpoint.
 function cost.measure_shape(shape)
   local c = setmetatable({}, { __index = shape.config })
   c.baked_text = hash.baked_text(c)
@@ -28,8 +28,8 @@ function cost.measure_shape(shape)
   local state = 4 * facts.state_floats
   local moments = c.optimizer == "sgd" and 0 or 2
   shape.params, shape.params_nanogpt = facts.num_params, facts.num_params_nanogpt
-  shape.flops_per_token = facts.flops_per_token
-  shape.plan_bytes = PROGRAM_BYTES + state * (2 + moments) + 4 * (facts.acts_floats or 0)
+  shape.flops_per_token, shape.flops_per_update = facts.flops_per_token, facts.flops_per_update
+  shape.plan_bytes = PROGRAM_BYTES + state * (2 + moments) + 4 * ((facts.acts_floats or 0) + facts.muon_floats)
   shape.disk_bytes = state * (2 + moments) -- both checkpoints
 end
 
@@ -37,7 +37,8 @@ end
 function cost.last(run, rate)
   local c, each = run.config, run.shape.flops_per_token
   if c.max_seconds == 0 or not rate then return c.max_iters end
-  local steps = c.max_seconds * rate / (each * c.gradient_accumulation_steps * c.batch_size * c.block_size)
+  local steps = c.max_seconds * rate /
+    (each * c.gradient_accumulation_steps * c.batch_size * c.block_size + run.shape.flops_per_update)
   return math.min(c.max_iters, math.tointeger(steps // 1))
 end
 
@@ -70,12 +71,13 @@ end
 function cost.flops(run, first, last)
   local c, each = run.config, run.shape.flops_per_token
   local batch = c.batch_size * c.block_size
-  local steps = math.max(0, last - first + 1) * c.gradient_accumulation_steps * batch
+  local iterations = math.max(0, last - first + 1)
+  local steps = iterations * c.gradient_accumulation_steps * batch
   local evaluated = math.max(0, evaluations(first, last, c.eval_interval)) * 2 * c.eval_iters * batch
   if c.hellaswag_interval > 0 then
     evaluated = evaluated + math.max(0, evaluations(first, last, c.hellaswag_interval)) * hellaswag_tokens(c)
   end
-  return each * (steps + evaluated / 3)
+  return each * (steps + evaluated / 3) + iterations * run.shape.flops_per_update
 end
 
 -- ---- how fast this machine is -------------------------------------------------------------------

@@ -114,6 +114,7 @@ struct model_info {
     double flops_per_token;     // 6 N + 12 L H Q T with nanoGPT's N
     const struct kernel_info *kernels;
     int kernels_count;
+    int muon_kernels; // so many of them, the last ones, are parts of Muon's update
     const bool *bf16; // on a CPU: which kernels are products in bfloat16; NULL: none
 };
 

@@ -23,6 +23,7 @@ enum { LEVELS = 3, BENCH_ROWS = 1024 };                 // of the memory hierarc
 enum { SLOTS = 4 };
 static const double LONG_STEP = 1; // seconds of a step that needs no warm caches
 static const double DEFAULT_SECONDS = 4;
+static const char BENCH_UPDATE[] = "grad norm and update"; // but for Muon's
 
 #ifndef BENCH_FLAGS
 #define BENCH_FLAGS "" // the compiler's flags, which the Makefile defines
@@ -37,6 +38,7 @@ struct bench_row {
     const char *name;
     double seconds, calls, flops, bytes; // per step
     bool bf16;                           // a product in bfloat16
+    bool muon;                           // a part of Muon's update
 };
 
 struct bench {
@@ -69,6 +71,8 @@ struct bench_figures {
     double median, p10, p90; // ms per step
     double flop, gflops, share, tokens_per_s, floor_ms;
     double held, share_of_held; // the median of held_gflops, and the steps' share of it
+    double muon_ms, muon_share; // Muon's time in a step whose kernels are timed, its share of that
+    double muon_gflops;         // the rate of its Newton-Schulz products
 };
 
 // ---- flags --------------------------------------------------------------------------------------
@@ -203,6 +207,20 @@ static void bench_batch(struct bench *b) {
     }
 }
 
+// Bytes that the norm of the gradients and an update of all that is not Muon's take.
+static double bench_update_bytes(const struct bench *b) {
+    const bool moments = b->info->optimizer != OPTIMIZER_SGD;
+    double floats = (double)b->info->state_floats;
+    const double norm = floats;
+    for (int i = 0; i < b->info->params_count; i++) {
+        const struct param *param = &b->info->params[i];
+        if (param->muon) {
+            floats -= (double)(param->dims[0] * param->dims[1] * param->layers);
+        }
+    }
+    return 4 * (norm + (moments ? 7 : 3) * floats);
+}
+
 // A row of the table for work that is not an emitted kernel.
 static struct bench_row *bench_other(struct bench *b, const char *name, double bytes) {
     struct bench_row *row = &b->rows[b->info->kernels_count];
@@ -226,8 +244,6 @@ static double bench_charge(struct bench *b, const char *name, double bytes, doub
 
 // A whole step: batch, forward, backward, clip, update. Returns its seconds.
 static double bench_step(struct bench *b, bool charge) {
-    const double floats = (double)b->info->state_floats;
-    const bool moments = b->info->optimizer != OPTIMIZER_SGD;
     const double start = time_now();
     bench_batch(b);
     if (charge) {
@@ -242,7 +258,7 @@ static double bench_step(struct bench *b, bool charge) {
         step_gradients(&b->m, b->info, 1, true);
         const double update = time_now(); // the kernels are timed by profile.c
         step_update(&b->m, b->info, &settings, b->index + 1);
-        bench_charge(b, "grad norm and update", floats * 4 * (moments ? 8 : 4), update);
+        bench_charge(b, BENCH_UPDATE, bench_update_bytes(b), update);
     } else {
         step_finish(&b->m, b->info, 1, true, &settings, b->index + 1);
     }
@@ -313,9 +329,16 @@ static void bench_time_kernels(struct bench *b) {
     for (int i = 0; i < count; i++) {
         const struct kernel_info *kernel = &b->info->kernels[i];
         const double n = (double)calls[i];
-        b->rows[i] = (struct bench_row){
-            kernel->name,      seconds[i],        n,
-            n * kernel->flops, n * kernel->bytes, b->info->bf16 && b->info->bf16[i]};
+        b->rows[i] = (struct bench_row){.name = kernel->name,
+                                        .seconds = seconds[i],
+                                        .calls = n,
+                                        .flops = n * kernel->flops,
+                                        .bytes = n * kernel->bytes,
+                                        .bf16 = b->info->bf16 && b->info->bf16[i],
+                                        .muon = i >= count - b->info->muon_kernels};
+        if (b->rows[i].muon) { // its time is a part of the update's
+            bench_other(b, BENCH_UPDATE, 0)->seconds -= seconds[i];
+        }
     }
     for (int i = 0; i < b->rows_count; i++) {
         struct bench_row *row = &b->rows[i];
@@ -385,6 +408,16 @@ static struct bench_figures bench_figures(const struct bench *b) {
     for (int i = 0; i < b->rows_count; i++) {
         f.floor_ms += bench_floor(b, &b->rows[i]) * 1e3;
     }
+    double all = 0, flops = 0, seconds = 0;
+    for (int i = 0; i < b->rows_count; i++) {
+        const struct bench_row *row = &b->rows[i];
+        all += row->seconds;
+        f.muon_ms += row->muon ? row->seconds * 1e3 : 0;
+        flops += row->muon ? row->flops : 0;
+        seconds += row->muon && row->flops > 0 ? row->seconds : 0;
+    }
+    f.muon_share = f.muon_ms * 1e-3 / all;
+    f.muon_gflops = seconds > 0 ? flops / seconds * 1e-9 : 0;
     return f;
 }
 
@@ -407,6 +440,17 @@ static void bench_print(const struct bench *b, const struct bench_figures *f) {
         f->tokens_per_s, f->gflops, 100 * f->share, 100 * f->share_of_held, f->flop * 1e-9);
     printf("floor: %.3f ms, the sum of the kernels' rooflines; the step is at %.1f%% of it\n",
            f->floor_ms, 100 * f->floor_ms / f->median);
+    if (b->info->muon) {
+        printf("muon: %.3f ms, %.1f%% of a step; its Newton-Schulz products run at %.1f GFLOP/s, "
+               "%.1f%% of peak",
+               f->muon_ms, 100 * f->muon_share, f->muon_gflops,
+               100 * f->muon_gflops / b->float_gflops);
+        if (b->info->bf16) {
+            printf(" in float32\n");
+        } else {
+            printf(", %.1f%% of held\n", 100 * f->muon_gflops / f->held);
+        }
+    }
     if (b->others_busy > 0.1 * b->threads) {
         printf("busy: other processes used %.1f processors meanwhile; these figures are not what "
                "the machine can do\n",
@@ -474,6 +518,10 @@ static void bench_write(const struct bench *b, const struct bench_figures *f) {
             f->share_of_held);
     fprintf(file, "  \"floor_ms\": %.4f,\n  \"share_of_floor\": %.4f,\n", f->floor_ms,
             f->floor_ms / f->median);
+    if (b->info->muon) {
+        fprintf(file, "  \"muon_ms\": %.4f,\n  \"muon_share\": %.4f,\n  \"muon_gflops\": %.2f,\n",
+                f->muon_ms, f->muon_share, f->muon_gflops);
+    }
     fprintf(file, "  \"read_gbs\": %.2f,\n  \"read_gbs_l2\": %.2f,\n  \"read_gbs_l3\": %.2f,\n",
             b->read_gbs[2], b->read_gbs[0], b->read_gbs[1]);
     fprintf(file, "  \"peak_rss_bytes\": %zu,\n  \"plan_bytes\": %zu,\n  \"kernels\": [\n",

@@ -98,7 +98,7 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
                 x[(size_t)(item % M) * K + c] *= factor;
             }
         }
-        parallel_barrier();
+        kernel_done($("KERNEL_"..k.name.."_momentum"), thread);
         // Five Newton-Schulz steps: A = XX^T, B = -4.7750A + 2.0315AA, X = 3.4445X + BX.
         enum { SIDES = DIVIDE_UP(M, WIDE), PANELS = DIVIDE_UP(K, WIDE) };
         enum { A = $(k.a), B = $(k.b), NEXT = $(k.next) }; // in a slot
@@ -108,17 +108,17 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
                 float *s = m->muon + (size_t)(item / SIDES) * SLOT;
                 $(k.gram)(s + A, s + now, s + now, NULL, panel, item % SIDES);
             }
-            parallel_barrier();
+            kernel_done($("KERNEL_"..k.name.."_gram"), thread);
             for (int item = thread; item < slots * SIDES; item += threads) {
                 float *s = m->muon + (size_t)(item / SIDES) * SLOT;
                 $(k.square)(s + B, s + A, s + A, s + A, panel, item % SIDES);
             }
-            parallel_barrier();
+            kernel_done($("KERNEL_"..k.name.."_square"), thread);
             for (int item = thread; item < slots * PANELS; item += threads) {
                 float *s = m->muon + (size_t)(item / PANELS) * SLOT;
                 $(k.product)(s + next, s + B, s + now, s + now, panel, item % PANELS);
             }
-            parallel_barrier();
+            kernel_done($("KERNEL_"..k.name.."_product"), thread);
         }
         const float rate = u->muon_rate * (u->muon_match ? $(k.match) : $(k.original));
         for (int item = thread; item < slots * ROWS; item += threads) {
@@ -130,7 +130,7 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
                             rate * x[$(tall and "(size_t)c * K + row" or "(size_t)row * K + c")];
             }
         }
-        parallel_barrier();
+        kernel_done($("KERNEL_"..k.name.."_update"), thread);
     }
 }
 //$ end
@@ -138,6 +138,7 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
 //$ function muon(k)
 // All matrices in the model's blocks.
 static void muon(struct model *m, const struct update *u, int thread, int threads) {
+    profile_start(thread);
     //$ for _, shape in ipairs(k.shapes) do
     $(shape.name)(m, u, thread, threads);
     //$ end

@@ -68,6 +68,27 @@ check "a table" grep -q '^grad norm and update  *1 ' "$tmp/log"
 mv build/overfit/cpu/bench.json "$tmp/json"
 check "beside the program; fewer than 7 steps in so short a time" figures 'j.steps >= 3'
 
+# ---- Muon's part of a step -----------------------------------------------------------------------
+
+make build CONFIG=tests/train/overfit.lua SET=optimizer=muon PROGRAMS=bench >"$tmp/log" 2>&1 || tail -n 20 "$tmp/log"
+overfit=$program
+program=build/overfit-optimizer@muon/cpu/bench
+bench --seconds=0.05
+check "a step with muon" test $code = 0
+check "says so" grep -q '^muon: .* of a step; its Newton-Schulz products run at .* of held$' "$tmp/log"
+check "its kernels are a part of the step" figures '(function()
+    local ms, all, flop = 0, 0, 0
+    for _, kernel in ipairs(j.kernels) do
+      all = all + kernel.ms
+      if kernel.name:find("^muon_") then ms, flop = ms + kernel.ms, flop + kernel.flop end
+    end
+    -- (3C, C), (C, C), (4C, C) and (C, 4C) in each layer; of the symmetric products half.
+    local C, L = tonumber(j.config:match("n_embd=(%d+)")), tonumber(j.config:match("n_layer=(%d+)"))
+    assert(near(flop, 5 * L * (16 * C * C * (C + 1) + 24 * C ^ 3)), flop)
+    return near(ms, j.muon_ms) and near(ms / all, j.muon_share)
+  end)()' 'j.muon_gflops > 0'
+program=$overfit
+
 # ---- turns ---------------------------------------------------------------------------------------
 
 printf '0.01\n0.02\n' | "$program" --serve >"$tmp/turns" 2>"$tmp/log"

@@ -198,6 +198,20 @@ check.test("the FLOP of a run that continues another are those that it adds", fu
   check.equal(cost.flops(p.runs[2], 201, 200), 0.0)
 end)
 
+check.test("Muon's products are counted, once an iteration, and its memory", function()
+  local fields = 'grid = { { "max_iters", { 100 } } }, set = { eval_interval = 50, gradient_accumulation_steps = 3'
+  local p, q = made(fields .. " }"), made(fields .. ', optimizer = "muon" }')
+  cost.measure_shape(p.shapes[1])
+  cost.measure_shape(q.shapes[1])
+  local c = p.runs[1].config
+  local C, L = c.n_embd, c.n_layer
+  -- XX^T and AA are symmetric; q, k, v together, attention's output, and both layers behind it.
+  local each = 5 * L * ((3 + 1 + 4 + 4) * (C * C * (C + 1) + 2 * C ^ 3) + 4 * C * C * (C + 1))
+  check.equal(cost.flops(q.runs[1], 0, 9) - cost.flops(p.runs[1], 0, 9), 10 * each)
+  local more = q.shapes[1].plan_bytes - p.shapes[1].plan_bytes
+  check.equal(more >= 4 * L * (2 * 4 + 2) * C * C and more < 4 * L * (2 * 4 + 3) * C * C, true, more)
+end)
+
 check.test("evaluations of HellaSwag are counted, by the items in the file's header", function()
   os.execute("mkdir -p " .. root .. "/hellaswag")
   files.write(root .. "/hellaswag/hellaswag_val.bin", string.pack("<i4i4i4", 20240522, 1, 10) .. ("\0"):rep(1012))
