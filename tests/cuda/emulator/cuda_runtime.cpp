@@ -47,7 +47,6 @@ struct device_memory {
     unsigned char *low, *next, *high; // the reserved addresses; where the next block goes
     size_t total, used;
     std::map<unsigned char *, size_t> blocks, freed; // bytes of each
-    unsigned char *hit, *hit_end;                    // the block that was found last
     int open;
 };
 static auto &memory = *new struct device_memory();
@@ -97,13 +96,13 @@ static bool block_below(const std::map<unsigned char *, size_t> &blocks, const v
 bool emulator_device_holds(const void *p, size_t bytes) {
     unsigned char *from = (unsigned char *)p, *block;
     size_t size;
-    if (from >= memory.hit && from + bytes <= memory.hit_end)
-        return true;
+    struct emulator_found *found = &emulator_found[((uintptr_t)p >> 12) % 64];
+    if (from >= found->begin && from + bytes <= found->end)
+        return on_device(p);
     if (!on_device(p) || !block_below(memory.blocks, p, &block, &size) ||
         from + bytes > block + size)
         return false;
-    memory.hit = block;
-    memory.hit_end = block + size;
+    *found = {block, block + size};
     return true;
 }
 
@@ -150,17 +149,26 @@ static void on_fault(int number, siginfo_t *info, void *context) {
     (void)number, (void)context;
 }
 
-// Protects all live blocks, with their red zones and what is between them.
-static void memory_protect(int how) {
-    if (memory.blocks.empty())
-        return;
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const auto &first = *memory.blocks.begin(), &last = *memory.blocks.rbegin();
-    const uintptr_t from = (uintptr_t)(first.first - RED_ZONE) & ~(page - 1);
-    const uintptr_t to =
-        ((uintptr_t)(last.first + last.second + RED_ZONE) + page - 1) & ~(page - 1);
-    if (mprotect((void *)from, to - from, how))
+static void protect(uintptr_t from, uintptr_t to, int how) {
+    if (to > from && mprotect((void *)from, to - from, how))
         emulator_fail(AT_HERE, "mprotect failed");
+}
+
+// Protects all live blocks, with their red zones, and what is between neighbours. Not what is
+// between distant ones: where many blocks were freed, that is most of the time of a launch.
+static void memory_protect(int how) {
+    enum { NEAR = 1 << 16 };
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = 0, to = 0;
+    for (const auto &block : memory.blocks) {
+        const uintptr_t begin = (uintptr_t)(block.first - RED_ZONE) & ~(page - 1);
+        if (begin > to + NEAR) {
+            protect(from, to, how);
+            from = begin;
+        }
+        to = ((uintptr_t)(block.first + block.second + RED_ZONE) + page - 1) & ~(page - 1);
+    }
+    protect(from, to, how);
 }
 
 void device::memory_open(void) {
@@ -496,7 +504,7 @@ cudaError_t cudaFree(void *p) {
     memory.freed[it->first] = bytes;
     memory.blocks.erase(it);
     memory.used -= bytes;
-    memory.hit = memory.hit_end = nullptr;
+    emulator_forget();
     return cudaSuccess;
 }
 

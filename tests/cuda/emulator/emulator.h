@@ -172,8 +172,23 @@ void emulator_check_global(const void *p, size_t bytes, size_t align, const char
                            struct emulator_place at);
 void emulator_check_shared(const void *p, size_t bytes, size_t align, const char *what,
                            struct emulator_place at);
-void emulator_check_memory(const void *p, size_t bytes, size_t align, const char *what,
+void emulator_check_either(const void *p, size_t bytes, size_t align, const char *what,
                            struct emulator_place at);
+
+// The memory that was found last, by the page of the address, modulo their number: allocations and
+// shared arrays. Emptied when one of them ends.
+struct emulator_found {
+    const unsigned char *begin, *end;
+};
+extern struct emulator_found emulator_found[64];
+
+static inline void emulator_check_memory(const void *p, size_t bytes, size_t align,
+                                         const char *what, struct emulator_place at) {
+    const unsigned char *from = (const unsigned char *)p;
+    const struct emulator_found *found = &emulator_found[((uintptr_t)p >> 12) % 64];
+    if (from < found->begin || from + bytes > found->end || ((uintptr_t)p & (align - 1)) != 0)
+        emulator_check_either(p, bytes, align, what, at);
+}
 
 // Queues work on a stream, in order with launches and copies: it runs as late as is legal, or, if
 // the stream is being captured, at each replay. The CPU can access device memory while it runs.

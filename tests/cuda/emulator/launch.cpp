@@ -44,6 +44,7 @@ static void run_start(const struct emulator_config *c) {
     emulator_grid.dynamic_kind = nullptr;
     emulator_run.static_top = emulator_run.static_bytes = 0;
     emulator_run.arrays.clear();
+    emulator_forget();
     if (!emulator_run.room) {
         emulator_run.room = (unsigned char *)mmap(
             nullptr, (size_t)MAX_CLUSTER * SHARED_ROOM, PROT_READ | PROT_WRITE,

@@ -23,6 +23,8 @@ bool emulator_in_guard(const void *p);
 // Whether the bytes are within one live allocation of device memory; the message if they are not.
 bool emulator_device_holds(const void *p, size_t bytes);
 std::string emulator_device_why(const void *p, size_t bytes);
+// Empties emulator_found.
+void emulator_forget(void);
 // Ends the program if red zones around an allocation of device memory were written.
 void emulator_device_check(struct emulator_place at);
 

@@ -111,16 +111,28 @@ void emulator_shared_check(const struct emulator_block *block) {
     }
 }
 
+struct emulator_found emulator_found[64];
+
+void emulator_forget(void) {
+    memset(emulator_found, 0, sizeof emulator_found);
+}
+
+// Whether the address is in the room of the launch's blocks, where no device memory is.
+static bool in_room(const void *p) {
+    return emulator_run.room &&
+           (uintptr_t)p - (uintptr_t)emulator_run.room < (uintptr_t)MAX_CLUSTER * SHARED_ROOM;
+}
+
 static bool in_shared(const void *p, size_t bytes) {
-    const unsigned char *from = (const unsigned char *)p;
-    for (const struct emulator_block &block : emulator_run.blocks) {
-        if (from < block.shared || from >= block.shared + SHARED_ROOM)
-            continue;
-        const size_t offset = (size_t)(from - block.shared);
-        for (const struct array &array : emulator_run.arrays)
-            if (offset >= array.offset && offset + bytes <= array.offset + array.bytes)
-                return true;
-    }
+    const size_t at = (uintptr_t)p - (uintptr_t)emulator_run.room, offset = at % SHARED_ROOM;
+    if (!in_room(p) || at / SHARED_ROOM >= emulator_run.blocks.size())
+        return false;
+    for (const struct array &array : emulator_run.arrays)
+        if (offset >= array.offset && offset + bytes <= array.offset + array.bytes) {
+            const unsigned char *begin = (const unsigned char *)p - (offset - array.offset);
+            emulator_found[((uintptr_t)p >> 12) % 64] = {begin, begin + array.bytes};
+            return true;
+        }
     return false;
 }
 
@@ -146,10 +158,10 @@ void emulator_check_shared(const void *p, size_t bytes, size_t align, const char
                       p);
 }
 
-void emulator_check_memory(const void *p, size_t bytes, size_t align, const char *what,
+void emulator_check_either(const void *p, size_t bytes, size_t align, const char *what,
                            struct emulator_place at) {
     check_align(p, align, what, at);
-    if (!emulator_device_holds(p, bytes) && !in_shared(p, bytes))
+    if (in_room(p) ? !in_shared(p, bytes) : !emulator_device_holds(p, bytes))
         emulator_fail(at, "%s: %zu bytes at %p: %s", what, bytes, p,
                       emulator_device_why(p, bytes).c_str());
 }
