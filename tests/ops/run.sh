@@ -3,6 +3,8 @@
 # all), and prints the totals. Sets that this machine cannot run are skipped with a line that says why.
 # ISA-bf16 is the set with products in bfloat16, of which the families with products run; products alone
 # must have the same bytes on all of them.
+# Kernels of the first set that runs, which is the widest, and of generic have ASan and UBSan in them; those of the
+# others, which come from the same templates, ASan alone: UBSan takes most of the time that compiling takes.
 # Writes to build/ops/ISA; BUILD names another folder than build.
 # FAMILIES="layernorm attention" in the environment chooses families.
 set -eu
@@ -39,7 +41,7 @@ total() {
     sed -n "s/^[0-9]*%: .*$1: \([0-9]*\).*/\1/p" "$2"
 }
 
-passed=0 failed=0 skipped=0 same=
+passed=0 failed=0 skipped=0 same='' first=yes
 lua5.4 gen/main.lua --build "$build" configs/shakespeare_char_cpu.lua # for include/run_keys.h
 for isa in "$@"; do
     how=$(how_runs "$isa")
@@ -55,6 +57,11 @@ for isa in "$@"; do
             start=''
             set -- "CHECK_CFLAGS=$(pkg-config --cflags check)" \
                 "CHECK_LIBS=$(pkg-config --libs check)"
+            case $first$isa in
+                yes* | generic) ;;
+                *) set -- "$@" SANITIZE='-O0 -fsanitize=address' ;;
+            esac
+            first=''
             ;;
         qemu)
             start='qemu-aarch64 -L /usr/aarch64-linux-gnu'
