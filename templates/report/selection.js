@@ -38,8 +38,10 @@ const address = {
   },
 };
 
-// Called by the table when its filter finds other runs.
+// Called by the table after each change of its filter. Only where other runs are chosen is anything drawn again.
 selection.changed = (text, indexes) => {
+  const same = text.trim() === selection.text && indexes.length === selection.chosen.size && indexes.every(i => selection.chosen.has(i));
+  if (same) return;
   selection.text = text.trim();
   selection.chosen = new Set(indexes);
   address.keep();
