@@ -91,7 +91,8 @@ local LLAMA_LACKS = {
     "a Llama has a gate, and an Arcee relu2" },
 }
 local LLAMA_GGUF_LACKS = table.move(LLAMA_LACKS, 1, #LLAMA_LACKS, 3, {
-  { "rope_scaling", OTHER, "rope_freqs.weight is not written yet" },
+  { "rope_scaling", function(c) return c.rope_scaling ~= "none" and of_qwen(c) end,
+    "llama.cpp divides no angles of a Qwen" },
   { "activation", "geglu", "llama.cpp computes swiglu in a Llama" },
 })
 

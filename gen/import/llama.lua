@@ -65,6 +65,10 @@ local function add_rope(add, config, path)
   add("rope_theta", number(theta, path, "rope_theta", "rope_theta"))
   local kind = rope.rope_type or rope.type or "default"
   if kind == "default" then return end
+  if kind == "rope_freqs.weight" then
+    problem.fail(problem.DATA, path, "its rope_freqs.weight divides angles by numbers that no llama3 scaling makes, " ..
+      "the only one that can be read")
+  end
   if kind ~= "llama3" then
     problem.fail(problem.DATA, path, "rope_type is %s; default and llama3 are what can be read", tostring(kind))
   end

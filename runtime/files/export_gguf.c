@@ -230,8 +230,7 @@ static void export_gguf_float(struct export_gguf *g, const char *name, double va
 static void export_gguf_llama(struct export_gguf *g) {
     const struct export_model *model = g->model;
     const int64_t heads = export_number(model, "n_head");
-    const int64_t size =
-        export_number_or(model, "head_size", export_number(model, "n_embd") / heads);
+    const int64_t size = export_head_size(model);
     export_gguf_size(g, "attention.head_count_kv", export_number_or(model, "n_kv_head", heads));
     export_gguf_size(g, "attention.key_length", size);
     export_gguf_size(g, "attention.value_length", size);
@@ -331,6 +330,9 @@ bool export_gguf(const struct export_model *model, const char *path, char error[
     (void)error; // replace_end ends the program where a write failed
     int count;
     struct tensor_out *tensors = export_gpt2_tensors(model, &count);
+    struct tensor_out *divisors = &tensors[count]; // a Llama's list has room
+    const bool divided = export_gguf_divisors(model, divisors);
+    count += divided;
     export_gguf_types(model, tensors, count);
     struct growing pairs, entries;
     growing_begin(&pairs, "a file's header");
@@ -362,6 +364,7 @@ bool export_gguf(const struct export_model *model, const char *path, char error[
     free(room);
     free(first);
     free(second);
+    free(divided ? (void *)divisors->data : NULL);
     free(tensors);
     return true;
 }

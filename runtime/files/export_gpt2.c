@@ -36,6 +36,11 @@ int64_t export_inner(const struct export_model *model) {
     return export_number_or(model, "n_ff", 4 * export_number(model, "n_embd"));
 }
 
+int64_t export_head_size(const struct export_model *model) {
+    return export_number_or(model, "head_size",
+                            export_number(model, "n_embd") / export_number(model, "n_head"));
+}
+
 int64_t export_context(const struct export_model *model) {
     return export_number_or(model, "model_context", export_number(model, "block_size"));
 }

@@ -81,7 +81,7 @@ void export_hf_llama(FILE *out, const struct export_model *model) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         class = strcmp(names[i][0], family) ? class : names[i][1];
     }
-    const long long heads = export_number(model, "n_head"), width = export_number(model, "n_embd");
+    const long long heads = export_number(model, "n_head");
     fprintf(out,
             "  \"architectures\": [\"%s\"],\n  \"model_type\": \"%s\",\n"
             "  \"num_hidden_layers\": %lld,\n  \"num_attention_heads\": %lld,\n"
@@ -90,7 +90,7 @@ void export_hf_llama(FILE *out, const struct export_model *model) {
             "  \"vocab_size\": %lld,\n",
             class, family, (long long)export_number(model, "n_layer"), heads,
             (long long)export_number_or(model, "n_kv_head", heads),
-            (long long)export_number_or(model, "head_size", width / heads), width,
+            (long long)export_head_size(model), (long long)export_number(model, "n_embd"),
             (long long)export_inner(model), (long long)export_context(model),
             (long long)export_number(model, "vocab_size"));
     export_hf_rope(out, model);

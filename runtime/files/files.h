@@ -173,6 +173,15 @@ bool gguf_is_pairwise(struct slice architecture);
 // Writes what config.json says of such a model, each key with a comma before it.
 void gguf_describe_llama(const struct safetensors *file, FILE *out);
 
+// ---- gguf_rope.c: the numbers that angles are divided by, rope_freqs.weight ---------------------
+
+// Writes the rope_scaling of config.json that makes them, with a comma before it; nothing where
+// they are all 1 or not there. What is no llama3's has the tensor's name as its type, and is
+// refused.
+void gguf_describe_divisors(const struct safetensors *file, double theta, FILE *out);
+// Takes them out of a Llama's tensors. Dies 65 if they are not what the config makes.
+void gguf_take_divisors(struct safetensors *file, const char *config);
+
 // ---- gguf_names.c: the tensors' names -----------------------------------------------------------
 
 // Gives the tensors of a GPT-2 nanoGPT's names, those of the Llama family Hugging Face's; others
@@ -324,9 +333,10 @@ int64_t export_number(const struct export_model *model, const char *key);
 // The value of a key that the config leaves out where it is `other`.
 int64_t export_number_or(const struct export_model *model, const char *key, int64_t other);
 double export_real_or(const struct export_model *model, const char *key, double other);
-// The width of feed-forward layers, the model's own context, and what norms add, which a config may
-// leave out.
+// The width of feed-forward layers and of a head, the model's own context, and what norms add,
+// which a config may leave out.
 int64_t export_inner(const struct export_model *model);
+int64_t export_head_size(const struct export_model *model);
 int64_t export_context(const struct export_model *model);
 double export_epsilon(const struct export_model *model);
 // The tensors without a tied head, and with zeros (data NULL) for the biases that a GPT-2 always
@@ -335,6 +345,12 @@ struct tensor_out *export_gpt2_tensors(const struct export_model *model, int *co
 // "gpt2", or, of the Llama family, "llama", "qwen2", "qwen3", "arcee" or "nanochat": the names that
 // config.json and GGUF have for what the layers are made of.
 const char *export_family(const struct export_model *model);
+
+// ---- gguf_rope.c --------------------------------------------------------------------------------
+
+// The numbers that angles are divided by, as a tensor, whose data the caller frees. False if there
+// are none.
+bool export_gguf_divisors(const struct export_model *model, struct tensor_out *tensor);
 
 // ---- export_hf_llama.c --------------------------------------------------------------------------
 

@@ -129,23 +129,25 @@ static void gguf_describe_heads(const struct safetensors *file, FILE *out) {
 // A file without a type of scaling, but with a factor, is scaled linearly by llama.cpp.
 static void gguf_describe_rope(const struct safetensors *file, FILE *out) {
     char key[GGUF_KEY], type_key[GGUF_KEY];
-    const bool based = gguf_llama_key(file, "rope.freq_base", key);
+    const float theta =
+        gguf_llama_key(file, "rope.freq_base", key) ? gguf_need_float(file, key) : 10000;
     fputs(",\"rope_theta\":", out);
-    gguf_write_float(based ? gguf_need_float(file, key) : 10000, out);
+    gguf_write_float(theta, out);
     gguf_llama_key(file, "rope.scaling.type", type_key);
     const struct gguf_pair *type = gguf_text_of(file, type_key);
     const bool scaled = gguf_llama_key(file, "rope.scaling.factor", key) ||
                         gguf_llama_key(file, "rope.scale_linear", key);
-    const bool divided = safetensors_find(file, "rope_freqs.weight");
-    if (type ? !slice_is(gguf_slice(type), "none") : scaled || divided) {
-        fputs(",\"rope_scaling\":{\"rope_type\":", out);
-        if (type) {
-            json_write_string(out, gguf_slice(type).text, gguf_slice(type).length);
-        } else {
-            fputs(scaled ? "\"linear\"" : "\"rope_freqs.weight\"", out);
-        }
-        fputs("}", out);
+    if (type ? slice_is(gguf_slice(type), "none") : !scaled) {
+        gguf_describe_divisors(file, theta, out);
+        return;
     }
+    fputs(",\"rope_scaling\":{\"rope_type\":", out);
+    if (type) {
+        json_write_string(out, gguf_slice(type).text, gguf_slice(type).length);
+    } else {
+        fputs("\"linear\"", out);
+    }
+    fputs("}", out);
 }
 
 static void gguf_describe_others(const struct safetensors *file, FILE *out) {

@@ -247,6 +247,7 @@ int main(int argc, char **argv) {
     import_open(&file, options.weights);
     char *tokenizer = import_tokenizer(&options, &file, &params[0]);
     gguf_rename(&file);
+    gguf_take_divisors(&file, options.config);
     if (!safetensors_verify(&file, error) || !foreign_adapt(&file, params, entries, error)) {
         die(EXIT_DATA, "%s", error);
     }

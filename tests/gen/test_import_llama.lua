@@ -121,6 +121,7 @@ check.test("what we lack is refused by name", function()
   for _, case in ipairs({
     { { rope_parameters = { rope_type = "yarn" } }, "rope_type is yarn" },
     { { rope_scaling = { type = "linear", factor = 2 } }, "rope_type is linear" },
+    { { rope_scaling = { rope_type = "rope_freqs.weight" } }, "its rope_freqs.weight divides angles by numbers that" },
     { { rope_scaling = { rope_type = "llama3" } }, "factor is nil" },
     { { rope_theta = -1 }, "rope_theta is %-1" },
     { { rope_theta = "10000" }, "rope_theta is 10000" },

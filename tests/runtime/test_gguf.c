@@ -355,6 +355,73 @@ START_TEST(what_a_key_may_change_is_refused) {
 }
 END_TEST
 
+// ---- angles that are divided --------------------------------------------------------------------
+
+// What is said of divisors that a config of this head and scaling has.
+static const char *divided(const char *config, double theta, int spoilt) {
+    static char said[256];
+    const struct export_model model = {.config = config};
+    struct tensor_out made_of;
+    ck_assert(export_gguf_divisors(&model, &made_of));
+    float *divisor = (float *)made_of.data;
+    if (spoilt >= 0) {
+        divisor[spoilt] *= 1.001f;
+    }
+    struct tensor_view view = {.name = made_of.name,
+                               .ndim = 1,
+                               .dims = {made_of.dims[0]},
+                               .dtype = "F32",
+                               .place = (const char *)divisor};
+    const struct safetensors one = {.count = 1, .tensors = &view};
+    FILE *out = fmemopen(said, sizeof said, "w");
+    gguf_describe_divisors(&one, theta, out);
+    fputc(0, out);
+    fclose(out);
+    free(divisor);
+    return said;
+}
+
+// The scaling that is found is that of the config where a Llama's own low and high are its; else it
+// makes the same divisors, which is all that shows.
+START_TEST(scaled_angles_are_found_by_their_divisors) {
+#define WORDS " n_embd=256 n_head=2 rope_scaling=llama3"
+#define SAID(factor, low, high, original)                                                          \
+    ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":" factor ",\"low_freq_factor\":" low   \
+    ",\"high_freq_factor\":" high ",\"original_max_position_embeddings\":" original "}"
+    static const struct {
+        const char *config;
+        double theta;
+        const char *said;
+    } cases[] = {
+        {"rope_theta=500000" WORDS, 5e5, SAID("8", "1", "4", "8192")},
+        {"rope_theta=500000 rope_factor=32 head_size=64" WORDS, 5e5, SAID("32", "1", "4", "8192")},
+        {"rope_theta=500000 rope_factor=2.5 rope_original_context=100" WORDS, 5e5,
+         SAID("2.5", "1", "4", "100")},
+        {"rope_theta=500000 rope_low_freq_factor=1.5 rope_high_freq_factor=6" WORDS, 5e5,
+         SAID("8", "1.5", "6", "8192")},
+        {"rope_theta=500000 rope_low_freq_factor=2 rope_high_freq_factor=5" WORDS, 5e5,
+         SAID("8", "0.5", "1.25", "2048")},
+        {"rope_theta=10000" WORDS, 1e4, SAID("8", "1", "4", "8192")}, // none is slow
+        {"rope_theta=10000 head_size=4 rope_original_context=65536" WORDS, 1e4, ""},
+        {"rope_theta=10000 head_size=8 rope_original_context=64" WORDS, 1e4,
+         SAID("8", "1", "4", "64")},
+        {"rope_theta=100 head_size=4 rope_original_context=2" WORDS, 1e2,
+         SAID("8", "1", "4", "1")}, // all are
+        {"rope_theta=10000 rope_factor=1" WORDS, 1e4, ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ck_assert_str_eq(divided(cases[i].config, cases[i].theta, -1), cases[i].said);
+    }
+    // One that is off by a thousandth is no such scaling, whichever it is; nor is another base.
+    static const char none[] = ",\"rope_scaling\":{\"rope_type\":\"rope_freqs.weight\"}";
+    for (int j = 0; j < 64; j++) {
+        ck_assert_str_eq(divided(cases[0].config, 5e5, j), none);
+    }
+    ck_assert_str_eq(divided(cases[0].config, 4e5, -1), none);
+    ck_assert_str_eq(divided(cases[0].config, -1, -1), none);
+}
+END_TEST
+
 // Rows of q and k lie pairwise where llama.cpp turns neighbours.
 START_TEST(rows_of_a_llama_are_put_in_halves) {
     static const char *const all[] = {"llama", "arcee", "qwen2", "qwen3"};
@@ -570,6 +637,7 @@ int main(void) {
         halves_of_a_byte_are_numbers,
         a_llama_is_told_in_the_words_of_hugging_face,
         what_a_key_may_change_is_refused,
+        scaled_angles_are_found_by_their_divisors,
         rows_of_a_llama_are_put_in_halves,
         rows_that_are_no_heads_stay,
         names_go_both_ways,

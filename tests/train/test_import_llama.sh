@@ -60,7 +60,7 @@ while IFS='|' read -r name keys json; do
     check "$name: the imported config computes the same" goes_on "$name"
     check "$name: it comes back from transformers' files" comes_back "$name" hf
     case $name in
-        scaled | tied | nanochat) ;; # what GGUF cannot say yet, or at all
+        tied | nanochat) ;; # what GGUF cannot say
         *) check "$name: it comes back from a GGUF file" comes_back "$name" gguf ;;
     esac
 done <<'END'
@@ -84,6 +84,32 @@ long() {
         build/inspect --file="$out/long-gguf.gguf" | grep 'qwen2.context_length  *32768'
 }
 check "a long context is kept" long
+
+# Of a GGUF file of another program, the scaling of angles is found by what they are divided by.
+foreign() { # name, sed script of the file
+    sed "$2" "$out/scaled-gguf.gguf" >"$out/$1.gguf" && lua5.4 gen/import.lua --out="$out" --name="$1-in" "$out/$1.gguf"
+}
+divided() {
+    foreign divided 's/diecast\.config/someone.config/' && grep 'rope_scaling = "llama3"' "$out/divided-in/divided-in.lua" &&
+        grep 'rope_factor = 8.0' "$out/divided-in/divided-in.lua" || return
+    tensors "$out/scaled-in/ckpt.safetensors" >"$tmp/own"
+    tensors "$out/divided-in/ckpt.safetensors" | cmp - "$tmp/own"
+}
+check "divided angles are read" divided
+not_divided() { # sed script, words of the line
+    ! foreign other "$1" 2>"$tmp/line" && grep -F "$2" "$tmp/line" && [ ! -e "$out/other-in" ]
+}
+check "angles that are divided otherwise than the config says" not_divided \
+    's/rope_original_context=8/rope_original_context=9/' 'rope_freqs.weight, which angles are divided by, is not what'
+check "or not at all" not_divided 's/rope_freqs/rope_frogs/' 'rope_freqs.weight, which angles are divided by, is not what'
+no_qwen() {
+    ! lua5.4 gen/export.lua --checkpoint="$tmp/scaled-qwen/ckpt.safetensors" --format=gguf --to="$out/x" 2>"$tmp/line" &&
+        grep 'rope_scaling = llama3: llama.cpp divides no angles of a Qwen' "$tmp/line"
+}
+mkdir "$tmp/scaled-qwen"
+lua5.4 tests/train/checkpoint.lua "$tmp/scaled-qwen/ckpt.safetensors" tensor_names=llama bias=false norm=rmsnorm pos=rope \
+    activation=swiglu qk_norm=gain rope_scaling=llama3
+check "no GGUF file is written of a Qwen that divides them" no_qwen
 
 # A NanoChat whose logits are not capped says so: what leaves it out has a cap of 15.
 uncapped() {
