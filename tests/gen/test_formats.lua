@@ -55,7 +55,7 @@ end
 check.test("models of the Llama family go into transformers' and llama.cpp's files", function()
   for _, own in ipairs({ "", "n_kv_head=2 head_size=6 n_ff=50 rope_theta=500 norm_eps=1e-6 tie_weights=false",
     "qkv_bias=true attn_bias=true mlp_bias=true", "qkv_bias=true attn_bias=false", "qk_norm=gain",
-    "activation=relu2" }) do
+    "activation=relu2", "rope_scaling=llama3", "activation=relu2 rope_scaling=llama3" }) do
     for _, name in ipairs({ "hf", "gguf", "safetensors" }) do
       formats.check(formats.find(name, ""), llama(own), "x")
     end
@@ -82,7 +82,8 @@ check.test("what none of the Llama family can be is refused by name", function()
     end
     formats.check(formats.find("safetensors", ""), llama(own), "x")
   end
-  for own, why in pairs({ ["rope_scaling=llama3"] = "rope_scaling = llama3",
+  for own, why in pairs({ ["qk_norm=gain rope_scaling=llama3"] = "rope_scaling = llama3: llama.cpp divides",
+    ["qkv_bias=true rope_scaling=llama3"] = "rope_scaling = llama3: llama.cpp divides",
     ["activation=geglu"] = "activation = geglu" }) do
     formats.check(formats.find("hf", ""), llama(own), "x")
     check.raises(function() formats.check(formats.find("gguf", ""), llama(own), "x") end, 65, "x: " .. why)

@@ -1,8 +1,9 @@
 #!/bin/sh
 # gguf.sh: GGUF files beside llama.cpp's: what its own writer makes, in each type that is read, is imported to the bit;
-# what make export writes is what its converter makes of the model in Hugging Face's folder, and is read by it, with the
-# same ids, log-probabilities and text: `make gguf-parity`. Needs Python, a network, and data/gpt2. The converter is in an
-# environment of its own, since it brings another gguf; CONVERTER=path names one, as VENV=path does for the rest.
+# what make export writes, of a GPT-2 and of each of the Llama family, is read by it, with the same ids, log-probabilities
+# and text; of a GPT-2 it is what its converter makes of the model in Hugging Face's folder: `make gguf-parity`. Needs
+# Python, a network, and data/gpt2. The converter is in an environment of its own, since it brings another gguf;
+# CONVERTER=path names one, as VENV=path does for the rest.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 here=tests/reference
@@ -85,6 +86,42 @@ for name in F32 chars untied; do
     done
     told "$name: 200 texts" says ids $name float32
 done
+same_text() { # name, prompt
+    "build/$1/cpu/sample" --checkpoint="$out/$1/ckpt.safetensors" --start="$2" --num_samples=1 --max_new_tokens=64 \
+        --top_k=1 | sed '$d' >"$out/ours" || return # the last line ends the sample
+    python greedy "$out/$1/$1-float32.gguf" "$out/$1/ckpt.safetensors" "$2" 64 "$out/ours"
+}
+# With our own config in the file and without it, as another program's file is.
+comes_back() { # name
+    sed 's/diecast\.config/someone.config/' "$out/$1/$1-float32.gguf" >"$out/foreign.gguf" || return
+    tensors "$out/$1/ckpt.safetensors" >"$tmp/own"
+    for file in "$out/$1/$1-float32.gguf" "$out/foreign.gguf"; do
+        rm -rf "${out:?}/back" && lua5.4 gen/import.lua --out "$out" --name back "$file" &&
+            tensors "$out/back/ckpt.safetensors" | cmp - "$tmp/own" || return
+    done
+}
+
+# The Llama family: each of llama.cpp's architectures, with what only some of them have.
+while IFS='|' read -r name words; do
+    check "a model of the kind $name" trained "$name" "tensor_names = 'llama', norm = 'rmsnorm', pos = 'rope', n_head = 4,
+        n_ff = 96, bias = false, $words"
+    for type in float32 bfloat16 float16 q8_0; do
+        check "$name is exported in $type" export_as "$name" $type
+        told "$name: gguf would store the same" says exported "$name" $type
+        told "$name in $type: llama.cpp's numbers" says numbers "$name" $type
+    done
+    told "$name: 200 texts" says ids "$name" float32
+    check "$name comes back to the byte" comes_back "$name"
+    told "$name: the same text" same_text "$name" 'Line 7 of a'
+done <<'END'
+llama|activation = 'swiglu', tie_weights = false, n_kv_head = 2, rope_theta = 500.0, norm_eps = 1e-6
+llama-biased|activation = 'swiglu', qkv_bias = true, attn_bias = true, n_kv_head = 1
+llama-scaled|activation = 'swiglu', rope_scaling = 'llama3', rope_theta = 500.0, rope_original_context = 32
+qwen2|activation = 'swiglu', qkv_bias = true, n_kv_head = 2
+qwen3|activation = 'swiglu', qk_norm = 'gain', head_size = 24, tie_weights = false
+arcee|activation = 'relu2', n_kv_head = 2
+END
+
 converted() { # type, in the converter's words
     "$converter/bin/convert-hf-to-gguf" "$out/hf" --outtype "$2" --outfile "$out/converted.gguf" >"$tmp/converter" 2>&1 ||
         { tail -n 3 "$tmp/converter"; return 1; }
@@ -105,11 +142,6 @@ else
     skipped=$((skipped + 1))
     echo "gguf-parity: llama.cpp's converter: skipped: CONVERTER=path names no environment with it"
 fi
-same_text() { # name, prompt
-    "build/$1/cpu/sample" --checkpoint="$out/$1/ckpt.safetensors" --start="$2" --num_samples=1 --max_new_tokens=64 \
-        --top_k=1 | sed '$d' >"$out/ours" || return # the last line ends the sample
-    python greedy "$out/$1/$1-float32.gguf" "$out/$1/ckpt.safetensors" "$2" 64 "$out/ours"
-}
 for name in F32 chars untied; do
     for prompt in 'Line 7 of a' '東京' 'e'; do
         told "$name: the same text after '$prompt'" same_text $name "$prompt"

@@ -102,14 +102,6 @@ not_divided() { # sed script, words of the line
 check "angles that are divided otherwise than the config says" not_divided \
     's/rope_original_context=8/rope_original_context=9/' 'rope_freqs.weight, which angles are divided by, is not what'
 check "or not at all" not_divided 's/rope_freqs/rope_frogs/' 'rope_freqs.weight, which angles are divided by, is not what'
-no_qwen() {
-    ! lua5.4 gen/export.lua --checkpoint="$tmp/scaled-qwen/ckpt.safetensors" --format=gguf --to="$out/x" 2>"$tmp/line" &&
-        grep 'rope_scaling = llama3: llama.cpp divides no angles of a Qwen' "$tmp/line"
-}
-mkdir "$tmp/scaled-qwen"
-lua5.4 tests/train/checkpoint.lua "$tmp/scaled-qwen/ckpt.safetensors" tensor_names=llama bias=false norm=rmsnorm pos=rope \
-    activation=swiglu qk_norm=gain rope_scaling=llama3
-check "no GGUF file is written of a Qwen that divides them" no_qwen
 
 # A NanoChat whose logits are not capped says so: what leaves it out has a cap of 15.
 uncapped() {
