@@ -543,6 +543,13 @@ local shipped = {
   speedrun_char = "n_layer=4 n_head=4 n_embd=128 n_ff=344 block_size=64 batch_size=12 norm=rmsnorm pos=rope " ..
     "qk_norm=gain activation=swiglu bias=false tie_weights=false optimizer=muon schedule=linear max_iters=2000 " ..
     "gradient_accumulation_steps=1",
+  smollm2_135m = "n_layer=30 n_head=9 n_kv_head=3 n_embd=576 n_ff=1536 vocab_size=49152 block_size=256 " ..
+    "model_context=8192 norm=rmsnorm norm_eps=1e-05 pos=rope rope_theta=100000.0 activation=swiglu tie_weights=true " ..
+    "bias=false tensor_names=llama init_from=out/smollm2/ckpt.safetensors dataset=bard",
+  ["qwen3_0.6b"] = "n_layer=28 n_head=16 n_kv_head=8 head_size=128 n_embd=1024 n_ff=3072 vocab_size=151936 " ..
+    "block_size=256 model_context=40960 norm=rmsnorm norm_eps=1e-06 pos=rope rope_theta=1000000.0 qk_norm=gain " ..
+    "activation=swiglu tie_weights=true bias=false tensor_names=llama init_from=out/qwen3/ckpt.safetensors " ..
+    "dataset=bard_qwen",
   gpt2 = "n_layer=12 n_head=12 n_embd=768 block_size=1024 batch_size=12 vocab_size=50304 " ..
     "gradient_accumulation_steps=40 dropout=0.0 bias=false dataset=shakespeare",
   gpt2_medium = "n_layer=24 n_head=16 n_embd=1024 vocab_size=50304",
@@ -598,7 +605,7 @@ check.test("every config in configs/ is tested here", function()
     end
   end
   pipe:close()
-  check.equal(count, 18)
+  check.equal(count, 20)
 end)
 
 os.execute("rm -rf '" .. root .. "'")
