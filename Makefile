@@ -267,7 +267,6 @@ import: setup-check build/import ## a published GPT-2 to a config and a checkpoi
 	$(if $(MODEL)$(URL),,@echo 'MODEL is missing: make import MODEL=path/to/gpt2 NAME=gpt2-hf, or URL=address' >&2; exit 64)
 	$(Q)[ -z "$$URL" ] || MODEL=$$(gen/import/fetch.sh "$$URL" '$(NAME)' "$$SHA256") || exit; \
 	$(LUA) gen/import.lua --name='$(NAME)' $(patsubst %,--set=%,$(call quoted,$(SET))) -- "$$MODEL"
-	$(call next,make sample CONFIG=out/$(NAME)/$(NAME).lua START="The ")
 
 #> make export CONFIG=gpt2 NAME=mine FORMAT=safetensors TYPE=bfloat16
 export: check-run build/export ## the run that the same words trained as a file of other tools

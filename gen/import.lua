@@ -78,8 +78,8 @@ local function add_stated(stated, words, found)
   end
 end
 
-local function run_import(args, found, stated, c, path)
-  local tokenizer = not stated.has_tokenizer and tokenizer_of(found, c, args.model)
+-- The program's exit code.
+local function run_import(args, found, tokenizer, stated, c, path)
   local words = { files.quoted(args.build .. "/import"), "--weights=" .. files.quoted(found.weights),
     "--out=" .. files.quoted(path), "--config=" .. files.quoted(metadata.text(c)) }
   if tokenizer then words[#words + 1] = "--tokenizer=" .. files.quoted(tokenizer) end
@@ -134,13 +134,19 @@ local function main()
   local path = ("%s/%s.lua"):format(own, args.name)
   files.write(path, config_text(args.model, keys))
   local c = config.load({ path }, { "isa=generic" }, { backend = "cpu" })
-  local code = run_import(args, found, stated, c, own .. "/ckpt.safetensors")
+  local tokenizer = not stated.has_tokenizer and tokenizer_of(found, c, args.model)
+  local code = run_import(args, found, tokenizer, stated, c, own .. "/ckpt.safetensors")
   if code ~= 0 then
     os.remove(path)
     os.execute("rmdir " .. files.quoted(own) .. " 2>/dev/null")
     os.exit(code)
   end
   print("config: " .. path)
+  if stated.has_tokenizer or tokenizer then
+    print(('next: make sample CONFIG=%s START="The "'):format(path))
+  else
+    print(("next: make inspect FILE=%s/ckpt.safetensors VERIFY=1"):format(own))
+  end
 end
 
 command.run(main)

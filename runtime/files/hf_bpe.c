@@ -379,9 +379,22 @@ char *hf_bpe_string(const char *path, const struct json *json) {
     return string;
 }
 
+// What a tokenizer would do to a row of a batch is no part of a text's tokens.
+static void hf_warn_of_rows(const char *path, const struct json *json) {
+    static const char *const keys[] = {"truncation", "padding"};
+    for (size_t i = 0; json_is_object(json, 0) && i < sizeof keys / sizeof *keys; i++) {
+        const int value = json_get(json, 0, keys[i]);
+        if (value >= 0 && !json_is_null(json, value)) {
+            warn("%s: its %s is left out: texts are taken whole, and as long as they are", path,
+                 keys[i]);
+        }
+    }
+}
+
 char *hf_bpe_read(const char *path) {
     char *text;
     struct json *json = hf_json_read(path, &text);
+    hf_warn_of_rows(path, json);
     char *string = hf_characters(path, json);
     string = string ? string : hf_bpe_string(path, json);
     json_free(json);

@@ -54,7 +54,8 @@ check "its tokenizer is GPT-2's" says 'gpt2, 260 tokens' "$out/m1/ckpt.safetenso
 check "or of characters" says 'char, 260 characters' "$out/m9/ckpt.safetensors"
 check "or there is none" sh -c "! build/inspect --file=$out/m10/ckpt.safetensors | grep -q tokenizer"
 check "a file of another name is known by its first bytes" sh -c "cp '$model' '$tmp/gguf/other.bin' &&
-    lua5.4 gen/import.lua --out='$out' --name=other '$tmp/gguf/other.bin'"
+    lua5.4 gen/import.lua --out='$out' --name=other '$tmp/gguf/other.bin' >'$tmp/said'"
+check "a model with a tokenizer is to be sampled next" grep -qx "next: make sample CONFIG=$out/other/other.lua START=\"The \"" "$tmp/said"
 store type=F32
 check "what a file is" says 'a GGUF file; 28 tensors, 34,176 numbers' "$model"
 check "its pairs" says 'gpt2.attention.layer_norm_epsilon  1e-05' "$model"

@@ -59,6 +59,8 @@ check "the config says what it is" grep -q 'activation = "gelu_tanh"' "$out/m1/m
 check "a folder with an import in it is not imported to again" refuses 64 'is there already' "$tmp/hf" m1
 check "the file may be named instead of its folder" import named "$tmp/hf/model.safetensors.index.json"
 check "with the same numbers" same_numbers named
+check "nothing to sample without a tokenizer: another next command" sh -c "
+    lua5.4 gen/import.lua --out='$out' --name=next '$tmp/hf' | tail -n 1 | grep -qx 'next: make inspect FILE=$out/next/ckpt.safetensors VERIFY=1'"
 
 # ---- what a file is ------------------------------------------------------------------------------
 
@@ -90,6 +92,19 @@ else
     skipped=$((skipped + 1))
     echo "test_import: GPT-2's tokens: skipped: data/gpt2/vocab.bpe and encoder.json are not there"
 fi
+
+# A tokenizer.json whose texts are in Unicode's form C first, cut to three tokens and filled to eight.
+rows() {
+    mkdir "$tmp/rows" && { i=0; while [ $i -lt 40 ]; do printf 'ab abe\314\201'; i=$((i + 1)); done; } >"$tmp/form" &&
+        build/prepare --text="$tmp/form" --out="$tmp/rows" --name=rows --tokenizer=tests/train/tokenizer.json \
+            --sha256="$(sha256sum <"$tmp/form" | cut -d ' ' -f 1)" 2>"$tmp/line" || return
+    grep 'tokenizer.json: its truncation is left out: texts are taken whole' "$tmp/line" &&
+        grep 'tokenizer.json: its padding is left out: texts are taken whole' "$tmp/line" || return
+    cat "$tmp/rows/train.bin" "$tmp/rows/val.bin" | od -An -v -tu2 | tr -s ' \n' ' ' >"$tmp/found"
+    awk 'BEGIN { for (i = 0; i < 40; i++) printf " 2 6 2 5"; printf " " }' | cmp - "$tmp/found"
+}
+make build/prepare >/dev/null
+check "what a tokenizer does to rows is left out, which it says" rows
 
 # ---- what is wrong -------------------------------------------------------------------------------
 
