@@ -254,6 +254,9 @@ int json_unescape(const char *text, int length, char *out);
 // nanoseconds a byte and no memory.
 const char *json_line(char *text, size_t length, const char *key, char **string,
                       size_t *string_length);
+// Copies a number, true, false or null as it is written; NULL if the value is none of them. The
+// caller frees.
+char *json_word(const struct json *json, int value);
 // Reads a non-negative integer below 2^63; false for anything else.
 bool json_integer(const struct json *json, int value, int64_t *out);
 

@@ -510,6 +510,14 @@ char *json_bytes(const struct json *json, int value, size_t *length) {
     return allocate_copy(slice.text, slice.length, "a string of JSON");
 }
 
+char *json_word(const struct json *json, int value) {
+    if (!json_is(json, value, JSMN_PRIMITIVE)) {
+        return NULL;
+    }
+    const struct json_slice slice = json_slice(json, value);
+    return allocate_copy(slice.text, slice.length, "a value of JSON");
+}
+
 bool json_integer(const struct json *json, int value, int64_t *out) {
     if (!json_is(json, value, JSMN_PRIMITIVE)) {
         return false;

@@ -77,17 +77,43 @@ void say_slide(const char *goes) {
          goes, T, T, half);
 }
 
-// The seed as asked for, or any, which is said.
-static uint64_t choose_seed(int64_t asked) {
-    if (asked >= 0) {
-        return (uint64_t)asked;
+void sample_job_begin(struct sample_job *job) {
+    struct sample_flags *flags = &job->flags;
+    uint32_t seed = (uint32_t)flags->seed;
+    if (flags->seed < 0) {
+        if (getentropy(&seed, sizeof seed) != 0) {
+            die(EXIT_IO, "--seed=-1: the system has no random numbers; give a seed");
+        }
+        warn("seed: %u; --seed=%u gives the same again", seed, seed);
     }
-    uint32_t seed;
-    if (getentropy(&seed, sizeof seed) != 0) {
-        die(EXIT_IO, "--seed=-1: the system has no random numbers; give a seed");
+    job->sampling = (struct sampling){
+        .repetition_penalty = flags->repetition_penalty,
+        .temperature = flags->temperature,
+        .top_k = (int)flags->top_k,
+        .top_p = flags->top_p,
+        .min_p = flags->min_p,
+        .seed = seed,
+        .look = flags->json || flags->timing ? answer_look : NULL,
+    };
+}
+
+static void write_texts(struct sampler *s, const struct tokenizer *tokenizer,
+                        const struct sample_flags *flags, const struct prompt *prompt) {
+    s->slide_half = flags->slide_half;
+    struct sample_job one = {.prompt = *prompt, .flags = *flags};
+    if (flags->prompts[0] != '\0') {
+        int64_t count;
+        struct sample_job *jobs = prompts_read(flags, tokenizer, &count);
+        samples_write(s, tokenizer, jobs, count);
+        prompts_free(jobs, count);
+        return;
     }
-    warn("seed: %u; --seed=%u gives the same again", seed, seed);
-    return seed;
+    sample_job_begin(&one);
+    if (flags->interactive) {
+        interactive_run(s, tokenizer, flags, &one.sampling, flags->start ? prompt : NULL);
+    } else {
+        samples_write(s, tokenizer, &one, 1);
+    }
 }
 
 int main(int argc, char **argv) {
@@ -131,22 +157,7 @@ int main(int argc, char **argv) {
         if (flags.attention[0] != '\0') {
             write_attention(flags.attention, &sampler, &file.tokenizer, &prompt);
         }
-        struct sampling sampling = {
-            .repetition_penalty = flags.repetition_penalty,
-            .temperature = flags.temperature,
-            .top_k = (int)flags.top_k,
-            .top_p = flags.top_p,
-            .min_p = flags.min_p,
-            .seed = choose_seed(flags.seed),
-            .look = flags.json || flags.timing ? answer_look : NULL,
-        };
-        sampler.slide_half = flags.slide_half;
-        if (flags.interactive) {
-            interactive_run(&sampler, &file.tokenizer, &flags, &sampling,
-                            flags.start ? &prompt : NULL);
-        } else {
-            samples_write(&sampler, &file.tokenizer, &flags, &sampling, &prompt);
-        }
+        write_texts(&sampler, &file.tokenizer, &flags, &prompt);
     }
     if (!mapped_same(file.tensors.map)) {
         die(EXIT_IO,

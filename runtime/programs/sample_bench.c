@@ -302,7 +302,7 @@ static double bench_step_ms(struct sample_bench *b, const int32_t *ids, int text
     const int count = T - from < 1 ? 2 : T - from < TURN_TOKENS ? T - from + 1 : TURN_TOKENS;
     struct bench_steps steps = {.count = 0};
     const struct sampler_reader reader = {.context = &steps, .emit = bench_step, .end = bench_end};
-    sampler_together(&b->s, ids, from, false, count, &BENCH_SAMPLING, 0, texts, &reader);
+    sampler_together(&b->s, ids, from, count, &BENCH_SAMPLING, 0, texts, &reader);
     return (steps.last - steps.first) * 1e3 / (steps.count - 1);
 }
 

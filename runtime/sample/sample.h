@@ -75,24 +75,37 @@ int64_t sampler_append(struct sampler *s, struct sampler_text *text, const int32
 // Whether only distances of tokens matter: the model has no table of positions.
 bool sampler_is_relative(void);
 
-// ---- together.c: several texts after one prompt ------------------------------------------------
+// ---- together.c: several texts side by side ----------------------------------------------------
 
-// What becomes of them; a text's number is 0, 1, ...
+// A text that is wanted.
+struct sampler_request {
+    const int32_t *ids; // its prompt (count >= 1); kept until it ends
+    int64_t count, max_new_tokens;
+    const struct sampling *sampling; // but not its `look`
+    uint32_t sample;                 // as of sampler_generate
+    int text;                        // a number for the reader
+    bool same;                       // the prompt is that of the request before
+};
+// What becomes of them.
 struct sampler_reader {
     void *context;
+    // The next text; false if none may begin before another one has ended, or at all.
+    bool (*next)(void *context, struct sampler_request *request);
     // Sees the logits (V) of each token before it is chosen, as the model gave them; may be NULL.
     void (*look)(void *context, int text, const float *logits);
     bool (*emit)(void *context, int text, int32_t id); // returns whether to go on
     // The text ends; not `finite`: since a logit is not finite.
     void (*end)(void *context, int text, bool finite);
 };
-// Generates `texts` texts (at most s->texts) after ids (count >= 1), of which text i is what
-// sampler_generate makes with the sample's number first + i, byte for byte: their tokens go through
-// the model side by side, so that weights are read once for all of them. If `again`, the call
-// before had the same prompt, which then is taken in no more than is needed.
-void sampler_together(struct sampler *s, const int32_t *ids, int64_t count, bool again,
-                      int64_t max_new_tokens, const struct sampling *sampling, uint32_t first,
-                      int texts, const struct sampler_reader *reader);
+// Generates all texts, s->texts of them at a time, each of which is what sampler_generate makes,
+// byte for byte: their tokens and prompts go through the model side by side, so that weights are
+// read once for all of them, and a prompt that is the same is taken in once.
+void sampler_serve(struct sampler *s, const struct sampler_reader *reader);
+// The same of `texts` texts after one prompt; text i has the sample's number first + i. The reader
+// needs no `next`.
+void sampler_together(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+                      const struct sampling *sampling, uint32_t first, int texts,
+                      const struct sampler_reader *reader);
 
 // ---- choose.c: from logits to a token -----------------------------------------------------------
 

@@ -1,26 +1,33 @@
-// together.c: several texts after one prompt, side by side: a token of each is a row of one batch.
-// Needs only libc, libm and pthreads, since the sampler is also linked statically.
+// together.c: several texts side by side: what each of them gives the model goes through it as rows
+// of one batch, so that weights are read once for all of them. A text that has ended makes room for
+// the next one. Needs only libc, libm and pthreads, since the sampler is also linked statically.
 #include "runtime/sample/sample.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-// A text that goes on.
+// A place for a text, which is s->text[i].
 struct together_row {
-    int number;
+    struct sampler_request of;
     struct sampler_text *text;
-    float *logits; // (V) of the next token
-    int32_t id;    // the last token, which is not taken in yet
+    bool active, ready; // there is a text; its next token can be chosen
+    float *logits;      // (V) of that
+    int64_t count;      // tokens chosen
+    int32_t id;         // the last one
 };
 
 struct together {
-    const struct sampling *sampling;
-    uint32_t first, step;
-    struct together_row *rows;
-    int count;
+    struct sampler *s;
+    const struct sampler_reader *reader;
+    struct together_row *rows; // (s->texts)
+    int32_t *tokens;           // (max_rows), a batch's
+    int active, logits;        // texts; rows of s->logits that are in use
+    int source;                // the youngest text of the prompt that came last; -1: none
+    bool waits;                // `next` is asked for and has no place yet
+    struct sampler_request next;
 };
 
-// Copies the prompt's keys and values, in whole panels.
+// Copies the keys and values of a text's first tokens, in whole panels.
 static void together_copy_cache(float *to, const float *from, int used) {
     const size_t S = (size_t)sampler_info.cache_rows, D = (size_t)sampler_info.cache_width;
     size_t rows = ((size_t)used + SAMPLER_PANEL - 1) / SAMPLER_PANEL * SAMPLER_PANEL;
@@ -30,135 +37,232 @@ static void together_copy_cache(float *to, const float *from, int used) {
     }
 }
 
-// Takes the prompt in, once, and gives each text its keys, values and logits.
-static void together_begin(struct sampler *s, const int32_t *ids, int64_t count, bool again,
-                           int texts) {
-    const size_t V = (size_t)sampler_info.vocab_size;
-    struct sampler_text *text = s->text;
-    const bool there = again && !text->slid && text->used >= count;
-    sampler_begin_text(text);
-    if (there) { // the last token's logits are gone, and the tokens seen are more than the prompt's
-        text->used = text->done = (int)count - 1;
-        for (int64_t i = 0; i < count; i++) {
-            text->seen[ids[i]] = true;
-        }
+// Begins a text whose prompt another one, `from`, has taken in: with its logits, if it has chosen
+// no token since; else the prompt's last token is taken in again for them. It may have had the same
+// place.
+static void together_copy(struct together *t, struct together_row *row,
+                          const struct together_row *from) {
+    struct sampler *s = t->s;
+    struct sampler_text *text = row->text;
+    const struct sampler_request *r = &row->of;
+    const bool fresh = from->active && from->ready && from->count == 0;
+    const int used = fresh ? from->text->used : (int)r->count - 1, done = used;
+    if (row != from) {
+        memcpy(text->window, from->text->window, (size_t)used * sizeof *text->window);
+        together_copy_cache(s->memory + text->cache, s->memory + from->text->cache, used);
     }
-    const int64_t from = there ? count - 1 : 0;
-    sampler_take_text(s, text, ids + from, count - from, s->logits);
-    for (int i = 1; i < texts; i++) {
-        struct sampler_text *other = &text[i];
-        other->used = text->used;
-        other->done = text->done;
-        other->first = text->first;
-        other->slid = text->slid;
-        memcpy(other->window, text->window, (size_t)text->used * sizeof *text->window);
-        memcpy(other->seen, text->seen, V * sizeof *text->seen);
-        memcpy(s->logits + (size_t)i * V, s->logits, V * sizeof *s->logits);
-        together_copy_cache(s->memory + other->cache, s->memory + text->cache, text->used);
+    sampler_begin_text(text);
+    text->used = text->done = done;
+    text->slid = fresh && from->text->slid;
+    for (int64_t i = 0; i < r->count; i++) {
+        text->seen[r->ids[i]] = true;
+    }
+    if (fresh) {
+        const size_t V = (size_t)sampler_info.vocab_size;
+        row->logits = s->logits + (size_t)t->logits++ * V;
+        row->ready = true;
+        memcpy(row->logits, from->logits, V * sizeof *row->logits);
+    } else {
+        sampler_append(s, text, r->ids + used, 1);
     }
 }
 
-// Chooses the next token of each row: a thread's share of them.
+// Gives the next texts the places that are free. One whose prompt is that of the text before waits
+// until that has taken it in.
+static void together_admit(struct together *t) {
+    struct sampler *s = t->s;
+    for (int i = 0; i < s->texts; i++) {
+        struct together_row *row = &t->rows[i];
+        if (row->active) {
+            continue;
+        }
+        const struct sampler_request *r = &t->next;
+        while (!t->waits && (t->waits = t->reader->next(t->reader->context, &t->next)) &&
+               r->max_new_tokens == 0) {
+            t->reader->end(t->reader->context, r->text, true);
+            t->waits = false;
+            t->source = -1;
+        }
+        if (!t->waits) {
+            return;
+        }
+        const struct together_row *from = r->same && t->source >= 0 ? &t->rows[t->source] : NULL;
+        if (from && from->active && from->count == 0 && !from->ready) {
+            return;
+        }
+        if (from && !(from->active && from->count == 0) && from->text->slid) {
+            from = NULL;
+        }
+        *row = (struct together_row){.of = *r, .text = &s->text[i]};
+        if (from) {
+            together_copy(t, row, from);
+        } else {
+            sampler_begin_text(row->text);
+            sampler_append(s, row->text, r->ids, r->count);
+        }
+        row->active = true;
+        t->waits = false;
+        t->source = i;
+        t->active++;
+    }
+}
+
+// Adds rows of a text that are not in the cache yet to a batch, as many as there is room for.
+static void together_add(struct together *t, struct sampler_batch *batch,
+                         struct together_row *row) {
+    struct sampler *s = t->s;
+    struct sampler_text *text = row->text;
+    const int left = text->used - text->done, room = sampler_info.max_rows - batch->rows;
+    const int rows = left < room ? left : room;
+    if (rows == 0) {
+        return;
+    }
+    s->runs[batch->count] = (struct sampler_run){
+        .cache = text->cache, .first = batch->rows, .rows = rows, .pos = text->done};
+    for (int i = 0; i < rows; i++) {
+        s->pos[batch->rows + i] = text->first + text->done + i;
+        t->tokens[batch->rows + i] = text->window[text->done + i];
+    }
+    row->logits = s->logits + (size_t)batch->count++ * (size_t)sampler_info.vocab_size;
+    batch->rows += rows;
+    text->done += rows;
+    row->ready = text->done == text->used;
+}
+
+// Takes in what the texts have: first a token of each that goes on, then what fits of prompts and
+// of what is left at the end of a context.
+static void together_take(struct together *t) {
+    struct sampler *s = t->s;
+    struct sampler_batch batch = {
+        .tokens = t->tokens, .pos = s->pos, .runs = s->runs, .logits = s->logits};
+    for (int longer = 0; longer < 2; longer++) {
+        for (int i = 0; i < s->texts; i++) {
+            struct together_row *row = &t->rows[i];
+            if (row->active && (row->text->used - row->text->done > 1) == longer) {
+                together_add(t, &batch, row);
+            }
+        }
+    }
+    t->logits = batch.count;
+    sampler_run_batch(s, &batch);
+}
+
+// Chooses the next token of each text that is ready: a thread's share of them.
 static void together_choose(struct sampler *s, void *context, int thread) {
     struct together *t = context;
-    for (int i = thread; i < t->count; i += s->threads) {
+    for (int i = thread; i < s->texts; i += s->threads) {
         struct together_row *row = &t->rows[i];
-        sampler_penalise(row->logits, row->text->seen, s->vocab_size,
-                         t->sampling->repetition_penalty);
-        const uint64_t draw = rng_bits((uint32_t)t->sampling->seed, RNG_SAMPLE,
-                                       t->first + (uint32_t)row->number, t->step);
-        row->id = sampler_choose(row->logits, s->vocab_size, t->sampling, draw);
-    }
-}
-
-// Takes the last token of each row in: in one batch, but texts whose window slides one by one.
-static void together_take(struct sampler *s, struct together *t, int32_t *tokens) {
-    const int T = sampler_info.block_size;
-    const size_t V = (size_t)sampler_info.vocab_size;
-    struct sampler_batch batch = {
-        .tokens = tokens, .pos = s->pos, .runs = s->runs, .logits = s->logits};
-    for (int i = 0; i < t->count; i++) {
-        struct sampler_text *text = t->rows[i].text;
-        t->rows[i].logits = NULL;
-        if (text->used == T) {
-            continue;
-        }
-        const int row = batch.rows++;
-        s->runs[row] =
-            (struct sampler_run){.cache = text->cache, .first = row, .rows = 1, .pos = text->used};
-        s->pos[row] = text->first + text->used;
-        tokens[row] = t->rows[i].id;
-        text->seen[tokens[row]] = true;
-        text->window[text->used++] = tokens[row];
-        text->done = text->used;
-        t->rows[i].logits = s->logits + (size_t)row * V;
-    }
-    batch.count = batch.rows;
-    if (batch.count > 0) {
-        sampler_run_batch(s, &batch);
-    }
-    for (int i = 0, row = batch.rows; i < t->count; i++) {
-        struct together_row *of = &t->rows[i];
-        if (of->logits == NULL) {
-            of->logits = s->logits + (size_t)row++ * V;
-            sampler_take_text(s, of->text, &of->id, 1, of->logits);
+        const struct sampling *sampling = row->of.sampling;
+        if (row->active && row->ready) {
+            sampler_penalise(row->logits, row->text->seen, s->vocab_size,
+                             sampling->repetition_penalty);
+            row->id = sampler_choose(row->logits, s->vocab_size, sampling,
+                                     rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, row->of.sample,
+                                              (uint32_t)row->count));
         }
     }
 }
 
-// Calls the reader before and after a token of each text is chosen. Keeps those that go on.
-static void together_step(struct sampler *s, struct together *t,
-                          const struct sampler_reader *reader) {
-    int kept = 0;
-    for (int i = 0; i < t->count; i++) {
-        const struct together_row row = t->rows[i];
-        if (!floats_are_finite(row.logits, s->vocab_size)) {
-            reader->end(reader->context, row.number, false);
+static void together_end(struct together *t, struct together_row *row, bool finite) {
+    row->active = false;
+    t->active--;
+    t->reader->end(t->reader->context, row->of.text, finite);
+}
+
+// Calls the reader before and after the next tokens are chosen. Ends the texts that have all of
+// theirs.
+static void together_step(struct together *t) {
+    struct sampler *s = t->s;
+    const struct sampler_reader *reader = t->reader;
+    for (int i = 0; i < s->texts; i++) {
+        struct together_row *row = &t->rows[i];
+        if (!row->active || !row->ready) {
             continue;
         }
-        if (reader->look) {
-            reader->look(reader->context, row.number, row.logits);
+        if (!floats_are_finite(row->logits, s->vocab_size)) {
+            together_end(t, row, false);
+        } else if (reader->look) {
+            reader->look(reader->context, row->of.text, row->logits);
         }
-        t->rows[kept++] = row;
     }
-    t->count = kept;
     sampler_run(s, together_choose, t);
-    kept = 0;
-    for (int i = 0; i < t->count; i++) {
-        const struct together_row row = t->rows[i];
-        if (reader->emit(reader->context, row.number, row.id)) {
-            t->rows[kept++] = row;
+    for (int i = 0; i < s->texts; i++) {
+        struct together_row *row = &t->rows[i];
+        if (!row->active || !row->ready) {
+            continue;
+        }
+        row->count++;
+        row->ready = false;
+        if (!reader->emit(reader->context, row->of.text, row->id) ||
+            row->count == row->of.max_new_tokens) {
+            together_end(t, row, true);
         } else {
-            reader->end(reader->context, row.number, true);
+            sampler_append(s, row->text, &row->id, 1);
         }
     }
-    t->count = kept;
 }
 
-void sampler_together(struct sampler *s, const int32_t *ids, int64_t count, bool again,
-                      int64_t max_new_tokens, const struct sampling *sampling, uint32_t first,
-                      int texts, const struct sampler_reader *reader) {
-    struct together t = {.sampling = sampling, .first = first, .count = texts};
-    t.rows = allocate((size_t)texts, sizeof *t.rows, "the texts");
-    int32_t *tokens = allocate((size_t)texts, sizeof *tokens, "the texts");
-    for (int i = 0; i < texts; i++) {
-        t.rows[i] = (struct together_row){.number = i,
-                                          .text = &s->text[i],
-                                          .logits = s->logits +
-                                                    (size_t)i * (size_t)sampler_info.vocab_size};
-    }
-    for (int64_t step = 0; step < max_new_tokens && t.count > 0; step++) {
-        if (step == 0) {
-            together_begin(s, ids, count, again, texts);
-        } else {
-            together_take(s, &t, tokens);
-        }
-        t.step = (uint32_t)step;
-        together_step(s, &t, reader);
-    }
-    for (int i = 0; i < t.count; i++) {
-        reader->end(reader->context, t.rows[i].number, true);
+void sampler_serve(struct sampler *s, const struct sampler_reader *reader) {
+    struct together t = {.s = s, .reader = reader, .source = -1};
+    t.rows = allocate((size_t)s->texts, sizeof *t.rows, "the texts");
+    t.tokens = allocate((size_t)sampler_info.max_rows, sizeof *t.tokens, "the texts");
+    for (together_admit(&t); t.active > 0; together_admit(&t)) {
+        together_take(&t);
+        together_admit(&t); // those that were waiting for a prompt
+        together_step(&t);
     }
     free(t.rows);
-    free(tokens);
+    free(t.tokens);
+}
+
+// ---- texts after one prompt ---------------------------------------------------------------------
+
+struct several {
+    struct sampler_request next;
+    const struct sampler_reader *reader;
+    int texts;
+};
+
+static bool several_next(void *context, struct sampler_request *request) {
+    struct several *several = context;
+    if (several->next.text == several->texts) {
+        return false;
+    }
+    *request = several->next;
+    several->next.text++;
+    several->next.sample++;
+    several->next.same = true;
+    return true;
+}
+
+static void several_look(void *context, int text, const float *logits) {
+    const struct several *several = context;
+    several->reader->look(several->reader->context, text, logits);
+}
+
+static bool several_emit(void *context, int text, int32_t id) {
+    const struct several *several = context;
+    return several->reader->emit(several->reader->context, text, id);
+}
+
+static void several_end(void *context, int text, bool finite) {
+    const struct several *several = context;
+    several->reader->end(several->reader->context, text, finite);
+}
+
+void sampler_together(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+                      const struct sampling *sampling, uint32_t first, int texts,
+                      const struct sampler_reader *reader) {
+    struct several several = {.reader = reader, .texts = texts};
+    several.next = (struct sampler_request){.ids = ids,
+                                            .count = count,
+                                            .max_new_tokens = max_new_tokens,
+                                            .sampling = sampling,
+                                            .sample = first};
+    const struct sampler_reader through = {.context = &several,
+                                           .next = several_next,
+                                           .look = reader->look ? several_look : NULL,
+                                           .emit = several_emit,
+                                           .end = several_end};
+    sampler_serve(s, &through);
 }

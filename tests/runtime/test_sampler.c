@@ -94,7 +94,7 @@ static void several_end(void *context, int text, bool finite) {
 
 static const struct sampler_reader several_reader(struct several *several) {
     *several = (struct several){.finite = true};
-    return (struct sampler_reader){several, several_look, several_emit, several_end};
+    return (struct sampler_reader){several, NULL, several_look, several_emit, several_end};
 }
 
 // --slide=half: as by recomputing what is left, also together with others.
@@ -122,7 +122,7 @@ START_TEST(test_generate_by_halves) {
         sampler_make_room(&s, FAKE_ROWS);
         struct several several;
         const struct sampler_reader reader = several_reader(&several);
-        sampler_together(&s, prompt, length, false, 30, &sampling, 0, FAKE_ROWS, &reader);
+        sampler_together(&s, prompt, length, 30, &sampling, 0, FAKE_ROWS, &reader);
         for (int text = 0; text < FAKE_ROWS; text++) {
             assert_same_text(&several.text[text], &wanted[text]);
         }
@@ -173,12 +173,11 @@ START_TEST(test_generate_calls) {
 END_TEST
 
 // Each text is what it is alone, also past the context, if others end before it, if the prompt is
-// longer than the context, and in a second group, which needs no prompt.
+// longer than the context, and if there is room for fewer at a time.
 START_TEST(test_together_as_alone) {
     for (int threads = 1; threads <= 3; threads++) {
         struct sampler s;
         create(&s, threads);
-        sampler_make_room(&s, FAKE_ROWS);
         const struct sampling sampling = {.temperature = 1.5, .top_k = 9, .top_p = 0.97, .seed = 5};
         for (int length = 1; length <= 2 * FAKE_T + 1; length++) {
             int32_t prompt[2 * FAKE_T + 1];
@@ -186,11 +185,12 @@ START_TEST(test_together_as_alone) {
                 prompt[i] = (i * 7 + length) % FAKE_V;
             }
             for (int n = 1; n <= FAKE_ROWS; n++) {
-                for (int again = 0; again < 2; again++) {
+                for (int room = 1; room <= FAKE_ROWS; room++) {
                     struct several found;
+                    sampler_make_room(&s, room);
                     const struct sampler_reader reader = several_reader(&found);
                     found.length[1] = 3;
-                    sampler_together(&s, prompt, length, again, 20, &sampling, 2, n, &reader);
+                    sampler_together(&s, prompt, length, 20, &sampling, 2, n, &reader);
                     ck_assert_int_eq(found.ended, n);
                     ck_assert_int_eq(found.looks, 20 * n - (n > 1 ? 17 : 0));
                     ck_assert(found.finite);
@@ -221,11 +221,10 @@ START_TEST(test_together_calls) {
     struct several found;
     const struct sampler_reader reader = several_reader(&found);
     found.length[0] = 2; // of the other two, the last one's positions are 5 and 6
-    sampler_together(&s, prompt, 5, false, 3, &greedy, 0, 3, &reader);
-    sampler_together(&s, prompt, 5, true, 1, &greedy, 3, 3, &reader);
-    const struct fake_call wanted[] = {{3, 0, 1}, {2, 3, 1}, {3, 5, 3}, {2, 6, 2}, {1, 4, 1}};
-    ck_assert_int_eq(fake_calls_count, 5);
-    for (int i = 0; i < 5; i++) {
+    sampler_together(&s, prompt, 5, 3, &greedy, 0, 3, &reader);
+    const struct fake_call wanted[] = {{3, 0, 1}, {2, 3, 1}, {3, 5, 3}, {2, 6, 2}};
+    ck_assert_int_eq(fake_calls_count, 4);
+    for (int i = 0; i < 4; i++) {
         ck_assert_int_eq(fake_calls[i].count, wanted[i].count);
         ck_assert_int_eq(fake_calls[i].pos, wanted[i].pos);
         ck_assert_int_eq(fake_calls[i].texts, wanted[i].texts);

@@ -5,7 +5,7 @@
 // links: runtime/programs/sample/output.c runtime/programs/sample/tokens_json.c
 // links: runtime/programs/sample/answer.c runtime/programs/sample/ids.c
 // links: runtime/programs/sample/score.c runtime/programs/sample/interactive.c
-// links: runtime/programs/sample/samples.c
+// links: runtime/programs/sample/samples.c runtime/programs/sample/prompts.c
 #include "tests/runtime/fake_checkpoint.h"
 
 #include <poll.h>
@@ -94,8 +94,8 @@ START_TEST(test_main_help) {
                                  "json",        "logprobs",       "timing",
                                  "interactive", "score",          "tokens",
                                  "threads",     "verify",         "attention",
-                                 "slide"};
-    for (int i = 0; i < 22; i++) {
+                                 "slide",       "prompts"};
+    for (int i = 0; i < 23; i++) {
         char flag[32];
         snprintf(flag, sizeof flag, "\n  --%s ", names[i]);
         ck_assert_msg(strstr(out, flag) != NULL, "--%s", names[i]);
@@ -463,6 +463,121 @@ START_TEST(test_main_tokens_and_score) {
 }
 END_TEST
 
+// Text without its times.
+static char *untimed(char *text) {
+    for (char *at = text; (at = strstr(at, "seconds\":")) != NULL;) {
+        at += strlen("seconds\":");
+        memmove(at, at + strcspn(at, ",}"), strlen(at + strcspn(at, ",}")) + 1);
+    }
+    return text;
+}
+
+// Each prompt of a file gets the lines that it gets alone, in order, by any number at a time.
+START_TEST(test_main_prompts) {
+    write_good_checkpoint();
+    char flag[1024];
+    static char wanted[1 << 16];
+    snprintf(flag, sizeof flag, "--prompts=%s", suite_path("prompts"));
+    wanted[0] = '\0';
+    const struct {
+        const char *line, *flags[6];
+    } lines[] = {
+        {"{\"prompt\": \"ab\"}", {"--start=ab", "--num_samples=1", "--max_new_tokens=9"}},
+        {" {\"max_new_tokens\": 40, \"prompt\": \"a\\nb\", \"temperature\": 2.5, \"seed\": 7}\r",
+         {"--start=a\nb", "--num_samples=1", "--max_new_tokens=40", "--temperature=2.5",
+          "--seed=7"}},
+        {"\n{\"prompt\": \"abcabcabcabc\", \"num_samples\": 3, \"stop\": [\"e\", \"ab\"]}",
+         {"--start=abcabcabcabc", "--num_samples=3", "--max_new_tokens=9", "--stop=e",
+          "--stop=ab"}},
+        {"{\"prompt\": \"c\", \"num_samples\": 0}", {NULL}},
+        {"{\"prompt\": \"c\", \"max_new_tokens\": 0, \"num_samples\": 2}",
+         {"--start=c", "--num_samples=2", "--max_new_tokens=0"}},
+        {"{\"prompt\": \"c\", \"num_samples\": 5, \"logprobs\": 2, \"stop\": \"f\", \"top_k\": 3}",
+         {"--start=c", "--num_samples=5", "--max_new_tokens=9", "--logprobs=2", "--stop=f",
+          "--top_k=3"}},
+    };
+    char file[1024] = "";
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        strcat(strcat(file, lines[i].line), "\n");
+        if (lines[i].flags[0] != NULL) {
+            const char *const *f = lines[i].flags;
+            ck_assert_int_eq(run(path, "--json", f[0], f[1], f[2], f[3] ? f[3] : "--top_p=1",
+                                 f[4] ? f[4] : "--top_p=1", f[5] ? f[5] : "--top_p=1"),
+                             EXIT_DONE);
+            strcat(wanted, untimed(out));
+        }
+    }
+    const char *const ways[][2] = {{"--together=0", "--threads=1"},
+                                   {"--together=1", "--threads=2"},
+                                   {"--together=2", "--threads=1"},
+                                   {"--together=3", "--threads=3"}};
+    for (int i = 0; i < 4; i++) {
+        suite_write_text("prompts", file);
+        ck_assert_int_eq(run(path, flag, "--max_new_tokens=9", ways[i][0], ways[i][1]), EXIT_DONE);
+        ck_assert_str_eq(untimed(out), wanted);
+    }
+    // lines of text
+    wanted[0] = '\0';
+    const char *const few = "--max_new_tokens=30";
+    ck_assert_int_eq(run(path, few, "--json", "--start=ab f", "--num_samples=2"), EXIT_DONE);
+    strcat(wanted, untimed(out));
+    ck_assert_int_eq(run(path, few, "--json", "--start=c", "--num_samples=2"), EXIT_DONE);
+    strcat(wanted, untimed(out));
+    suite_write_text("prompts", "ab f\r\nc");
+    ck_assert_int_eq(run(path, few, flag, "--num_samples=2"), EXIT_DONE);
+    ck_assert_str_eq(untimed(out), wanted);
+}
+END_TEST
+
+// A line that is wrong is said by its number before anything is written.
+START_TEST(test_main_bad_prompt_lines) {
+    write_good_checkpoint();
+    char flag[1024], file[1024], wanted[256];
+    snprintf(flag, sizeof flag, "--prompts=%s", suite_path("prompts"));
+    const char *const bad[][2] = {
+        {"{\"prompt\": \"a\"", "broken JSON"},
+        {"{\"prompt\": \"a\"} x", "JSON"},
+        {"[]", "wanted an object"},
+        {"{\"prompt\": \"a\", \"prompt\": \"a\"}", "a key twice"},
+        {"{\"prompt\": \"a\", \"temprature\": 1}",
+         "unknown \"temprature\"; did you mean \"temperature\"?"},
+        {"{\"prompts\": \"a\"}", "\"prompts\" is of the whole run"},
+        {"{\"text\": \"a\"}", "unknown \"text\"; wanted \"prompt\" and names of flags"},
+        {"{\"prompt\": \"a\", \"threads\": 1}", "\"threads\" is of the whole run; give --threads"},
+        {"{\"prompt\": \"a\", \"top_p\": 0}", "\"top_p\": found '0', wanted a number above 0"},
+        {"{\"prompt\": \"a\", \"top_k\": \"3\"}",
+         "\"top_k\": found '\"3\"', wanted a whole number"},
+        {"{\"prompt\": \"a\", \"top_k\": [3]}",
+         "\"top_k\": found '\"...\"', wanted a whole number"},
+        {"{\"prompt\": \"a\", \"stop\": [\"b\", \"\"]}", "\"stop\": found '', wanted UTF-8"},
+        {"{\"prompt\": \"a\", \"stop\": 3}", "\"stop\": wanted a text, or a list"},
+        {"{\"prompt\": 3}", "\"prompt\": wanted a text"},
+        {"{\"prompt\": \"\"}", "an empty prompt"},
+        {"{\"seed\": 3}", "no \"prompt\"; wanted"},
+        {"{\"prompt\": \"aZ\"}", "line 1, character 2: 'Z' (U+005A) is not in the vocabulary"},
+        {"{\"prompt\": \"a\\u0000\"}", "line 1, character 2: '"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        snprintf(file, sizeof file, "{\"prompt\": \"ab\"}\n\n%s\n{\"prompt\": \"ab\"}\n",
+                 bad[i][0]);
+        suite_write_text("prompts", file);
+        snprintf(wanted, sizeof wanted, "prompts:3: ");
+        assert_fails(EXIT_DATA, wanted, path, flag);
+        ck_assert_msg(strstr(err, bad[i][1]) != NULL, "wanted '%s': %s", bad[i][1], err);
+    }
+    suite_write_text("prompts", "ab\n\nab\n");
+    assert_fails(EXIT_DATA, "prompts:2: an empty prompt", path, flag);
+    suite_write_text("prompts", "ab\n{}\n");
+    assert_fails(EXIT_DATA, "prompts:2: line 1, character 1: '{'", path, flag);
+    suite_write_text("prompts", "");
+    assert_fails(EXIT_DATA, "prompts: an empty prompt", path, flag);
+    assert_fails(EXIT_MISSING, "cannot read", path, "--prompts=/nowhere/prompts");
+    assert_fails(EXIT_USAGE, "--prompts: no path", path, "--prompts=");
+    assert_fails(EXIT_USAGE, "--start beside --prompts", path, flag, "--start=a");
+    assert_fails(EXIT_USAGE, "--interactive beside --prompts", path, flag, "--interactive");
+}
+END_TEST
+
 START_TEST(test_main_any_seed) {
     write_good_checkpoint();
     static char first[1 << 16];
@@ -717,6 +832,8 @@ int main(void) {
         test_main_json_bytes,
         test_main_stop,
         test_main_tokens_and_score,
+        test_main_prompts,
+        test_main_bad_prompt_lines,
         test_main_any_seed,
         test_main_interactive,
         test_main_interrupted,

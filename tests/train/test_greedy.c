@@ -161,7 +161,7 @@ static void greedy_end(void *context, int text, bool finite) {
 }
 
 // How many texts, written by 1 to TOGETHER at a time, are not what they are alone: past the
-// context, greedy and drawn, with the prompt taken in anew or not; or a part of these.
+// context, greedy and drawn; or a part of these.
 static int greedy_together_differ(struct sampler *s, const float *tokens, int prompt, bool all) {
     static const struct sampling ways[] = {
         {.temperature = 0, .top_p = 1, .seed = 1},
@@ -176,7 +176,6 @@ static int greedy_together_differ(struct sampler *s, const float *tokens, int pr
         ids[i] = (int32_t)tokens[i];
     }
     int differ = 0;
-    sampler_make_room(s, room);
     for (int way = all ? 0 : 2; way < 3; way++) {
         static struct greedy_said alone[2 * TOGETHER];
         for (int i = 0; i < 2 * room; i++) {
@@ -184,16 +183,17 @@ static int greedy_together_differ(struct sampler *s, const float *tokens, int pr
             sampler_generate(s, ids, prompt, most, &ways[way], (uint32_t)i, greedy_emit, &alone[i]);
         }
         for (int n = all ? 1 : room; n <= room; n++) {
-            for (int again = 0; again < 2; again++) {
+            for (int more = 0; more < 2; more++) { // texts than there is room for at a time
                 static struct greedy_together t;
                 t = (struct greedy_together){.most = most};
                 const struct sampler_reader reader = {
                     .context = &t, .emit = greedy_emit_of, .end = greedy_end};
-                sampler_together(s, ids, prompt, again, most, &ways[way], (uint32_t)(again * n), n,
+                sampler_make_room(s, more ? (n + 1) / 2 : n);
+                sampler_together(s, ids, prompt, most, &ways[way], (uint32_t)(more * n), n,
                                  &reader);
                 differ += t.ended != n;
                 for (int i = 0; i < n; i++) {
-                    const struct greedy_said *a = &alone[again * n + i], *b = &t.said[i];
+                    const struct greedy_said *a = &alone[more * n + i], *b = &t.said[i];
                     const int count = i % 3 == 1 ? most / 2 : most;
                     differ += b->count != count ||
                               memcmp(a->ids, b->ids, (size_t)count * sizeof *a->ids) != 0;

@@ -41,6 +41,30 @@ check "all that changes a choice" as_alone --max_new_tokens=60 --top_k=9 --top_p
 check "texts that end early" as_alone --max_new_tokens=60 --stop=e --stop=is
 check "no tokens" as_alone --max_new_tokens=0 --start="Line 1"
 
+# ---- prompts of a file, which come and go as there is room, and one by one -----------------------
+prompts() { # writes 14 prompts, of 1 to 450 characters, to $tmp/prompts, and what each alone gets to $tmp/alone
+    : >"$tmp/prompts"
+    : >"$tmp/alone"
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14; do
+        length=$((1 + i * i * i % 450)) tokens=$((i * 37 % 50)) stop=$(echo efghis | cut -c $((1 + i % 6)))
+        tail -c +$((80 * i)) "$tmp/text" | tr '\n' ' ' | head -c $length >"$tmp/prompt"
+        echo "{\"prompt\":\"$(cat "$tmp/prompt")\",\"max_new_tokens\":$tokens,\"seed\":$i,\"stop\":\"$stop\"}" |
+            sed 's/ "/\\u0020"/' >>"$tmp/prompts"
+        sample --start="FILE:$tmp/prompt" --max_new_tokens=$tokens --seed=$i --stop="$stop" --json --num_samples=1 \
+            --threads=1 "$@" >>"$tmp/alone"
+    done
+}
+one_by_one() { # flags
+    prompts "$@"
+    [ "$(wc -l <"$tmp/alone")" = 14 ] || return 1
+    for way in "0 3" "1 1" "3 2" "14 3"; do
+        sample --prompts="$tmp/prompts" --together="${way% *}" --threads="${way#* }" "$@" >"$tmp/together"
+        cmp "$tmp/alone" "$tmp/together" || return 1
+    done
+}
+check "prompts of a file" one_by_one
+check "the likeliest texts, and half of a context" one_by_one --temperature=0 --slide=half --logprobs=2
+
 # ---- a token alone, and in a prompt --------------------------------------------------------------
 by_one_and_all() { # tokens: the log probabilities of what comes behind them, taken in one by one and together
     head -c $(($1 + 1)) "$tmp/text" >"$tmp/some"

@@ -112,6 +112,8 @@ static void answer_finish(struct answer *answer) {
 
 void answer_last(struct answer *answer) {
     answer->ended = time_now();
+    free(answer->logits);
+    answer->logits = NULL;
 }
 
 static double answer_speed(int64_t count, double seconds) {
@@ -153,8 +155,4 @@ void answer_end(struct answer *answer, const struct prompt *prompt, int64_t numb
              answer_speed(answer->prompt_count, prompted), (long long)after, seconds * 1e3,
              answer_speed(after, seconds));
     }
-}
-
-void answer_free(struct answer *answer) {
-    free(answer->logits);
 }

@@ -54,6 +54,5 @@ void answer_last(struct answer *answer);
 // Writes what is left, and `end` behind a text; or the line of JSON. Says times if asked to.
 void answer_end(struct answer *answer, const struct prompt *prompt, int64_t number, uint64_t seed,
                 const char *end);
-void answer_free(struct answer *answer);
 
 #endif

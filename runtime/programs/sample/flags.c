@@ -64,6 +64,8 @@ static const struct flag flag_table[] = {
      "say how fast the prompt and the tokens were", 0, 0, "True, False, 1 or 0"},
     {"interactive", FLAG_SWITCH, offsetof(struct sample_flags, interactive), "False",
      "go on with each line of the input; Ctrl-C ends an answer", 0, 0, "True, False, 1 or 0"},
+    {"prompts", FLAG_TEXT, offsetof(struct sample_flags, prompts), "",
+     "a file of prompts, a line each: a line of JSON for each text", 0, 0, "a path"},
     {"score", FLAG_TEXT, offsetof(struct sample_flags, score), "",
      "a text's file: its loss and perplexity instead of samples", 0, 0, "a path"},
     {"tokens", FLAG_SWITCH, offsetof(struct sample_flags, tokens), "False",
@@ -77,6 +79,13 @@ static const struct flag flag_table[] = {
      "JSON file for the prompt's attention; text if --num_samples", 0, 0, "a path"},
 };
 enum { FLAGS = sizeof flag_table / sizeof flag_table[0] };
+
+// Those that a prompt of --prompts may have of its own.
+static const char *const own_flags[] = {
+    "num_samples", "max_new_tokens", "repetition_penalty", "temperature", "top_k", "top_p", "min_p",
+    "seed",        "stop",           "logprobs",
+};
+enum { OWN_FLAGS = sizeof own_flags / sizeof own_flags[0] };
 
 // Flags of nanoGPT's sample.py that have no effect here; the last member: whether they are refused.
 static const struct {
@@ -130,7 +139,8 @@ static bool add_text(struct sample_texts *texts, const char *text) {
     return true;
 }
 
-static void set_flag(struct sample_flags *flags, const struct flag *flag, const char *text) {
+// False if the text is no value of the flag.
+static bool try_flag(struct sample_flags *flags, const struct flag *flag, const char *text) {
     char *field = (char *)flags + flag->offset, *end = (char *)text;
     bool good = *text != '\0';
     errno = 0;
@@ -154,7 +164,11 @@ static void set_flag(struct sample_flags *flags, const struct flag *flag, const 
         good = is_switch_value(text);
         *(bool *)field = strchr("Tt1", *text) != NULL;
     }
-    if (!good) {
+    return good;
+}
+
+static void set_flag(struct sample_flags *flags, const struct flag *flag, const char *text) {
+    if (!try_flag(flags, flag, text)) {
         die(EXIT_USAGE, "--%s: found '%s', wanted %s; --help lists the flags", flag->name, text,
             flag->wanted);
     }
@@ -203,14 +217,42 @@ static void check_together(const struct sample_flags *flags) {
     }
     const char *const instead[] = {
         flags->interactive ? "interactive" : NULL, flags->score[0] ? "score" : NULL,
-        flags->tokens ? "tokens" : NULL, flags->attention[0] ? "attention" : NULL};
+        flags->tokens ? "tokens" : NULL, flags->attention[0] ? "attention" : NULL,
+        flags->prompts[0] ? "prompts" : NULL};
     const char *first = NULL;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         if (first != NULL && instead[i] != NULL) {
             die(EXIT_USAGE, "--%s beside --%s: wanted one of them", first, instead[i]);
         }
         first = instead[i] != NULL ? instead[i] : first;
     }
+}
+
+bool sample_flags_own(struct sample_flags *flags, const char *name, const char *text,
+                      char problem[FLAG_PROBLEM]) {
+    const struct flag *flag = find_flag(name, (int)strlen(name));
+    struct nearest nearest = nearest_to(name, (int)strlen(name));
+    char shown[80];
+    nearest_try(&nearest, "prompt", (int)strlen("prompt"));
+    for (int i = 0; i < OWN_FLAGS; i++) {
+        if (strcmp(own_flags[i], name) == 0) {
+            slice_show((struct slice){text, strlen(text)}, 60, shown);
+            snprintf(problem, FLAG_PROBLEM, "\"%s\": found '%s', wanted %s", name, shown,
+                     flag->wanted);
+            return try_flag(flags, flag, text);
+        }
+        nearest_try(&nearest, own_flags[i], (int)strlen(own_flags[i]));
+    }
+    slice_show((struct slice){name, strlen(name)}, 60, shown);
+    if (flag) {
+        snprintf(problem, FLAG_PROBLEM, "\"%s\" is of the whole run; give --%s", name, name);
+    } else {
+        snprintf(problem, FLAG_PROBLEM,
+                 nearest.name ? "unknown \"%s\"; did you mean \"%s\"?"
+                              : "unknown \"%s\"; wanted \"prompt\" and names of flags",
+                 shown, nearest.name);
+    }
+    return false;
 }
 
 void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
@@ -264,13 +306,21 @@ void sample_flags_parse(struct sample_flags *flags, int argc, char **argv) {
             if (*value == '\0' && strcmp(flag->name, "attention") == 0) {
                 die(EXIT_USAGE, "--attention: no path; write --attention=FILE.json");
             }
-            if (*value == '\0' && strcmp(flag->name, "score") == 0) {
-                die(EXIT_USAGE, "--score: no path; write --score=FILE");
+            if (*value == '\0' &&
+                (strcmp(flag->name, "score") == 0 || strcmp(flag->name, "prompts") == 0)) {
+                die(EXIT_USAGE, "--%s: no path; write --%s=FILE", flag->name, flag->name);
             }
         }
     }
     if (flags->attention[0] != '\0' && !texts) {
         flags->num_samples = 0;
+    }
+    if (flags->prompts[0] != '\0') {
+        flags->num_samples = texts ? flags->num_samples : 1;
+        flags->json = true;
+        if (flags->start) {
+            die(EXIT_USAGE, "--start beside --prompts: wanted one of them");
+        }
     }
     check_together(flags);
     if (path != NULL && flags->checkpoint[0] != '\0') {

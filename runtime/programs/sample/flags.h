@@ -28,8 +28,9 @@ struct sample_flags {
     bool json;
     int64_t logprobs;
     bool timing, interactive, tokens;
-    const char *score; // the path of a text; "" for none
-    int64_t threads;   // 0: as many as help
+    const char *prompts; // the path of a file of prompts; "" for none
+    const char *score;   // the path of a text; "" for none
+    int64_t threads;     // 0: as many as help
     bool verify;
     const char *attention; // path for the prompt's attention weights; "" for none
 };
@@ -37,5 +38,9 @@ struct sample_flags {
 // Reads --key=value, --key value and a checkpoint's path. --help prints the table and exits 0.
 // Dies with EXIT_USAGE.
 void sample_flags_parse(struct sample_flags *flags, int argc, char **argv);
+// Sets a flag that a prompt may have of its own; keeps `text` of --stop. False, with what is wrong.
+enum { FLAG_PROBLEM = 256 };
+bool sample_flags_own(struct sample_flags *flags, const char *name, const char *text,
+                      char problem[FLAG_PROBLEM]);
 
 #endif

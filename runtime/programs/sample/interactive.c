@@ -121,7 +121,6 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
         output_write("\n", 1);
         output_flush();
     }
-    answer_free(&answer);
     free(ids);
     free(line.ids);
     free(in.line);

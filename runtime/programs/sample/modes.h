@@ -12,10 +12,29 @@ void say_slide(const char *goes);
 
 // ---- samples.c ----------------------------------------------------------------------------------
 
-// Writes flags->num_samples texts after a prompt.
+// What is wanted of a prompt: flags.num_samples texts.
+struct sample_job {
+    struct prompt prompt;
+    struct sample_flags flags;
+    struct sampling sampling;
+    int stops; // the first so many of flags.stop are its own
+};
+// Makes a job's sampling of its flags. A seed of -1 is any, which is said.
+void sample_job_begin(struct sample_job *job);
+// Writes the texts of all jobs, in order.
 void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
-                   const struct sample_flags *flags, const struct sampling *sampling,
-                   const struct prompt *prompt);
+                   const struct sample_job *jobs, int64_t count);
+
+// ---- prompts.c ----------------------------------------------------------------------------------
+
+// Reads the prompts of the file flags->prompts, each with flags of its own or these. Dies with
+// EXIT_DATA, EXIT_MISSING or EXIT_IO.
+struct sample_job *prompts_read(const struct sample_flags *flags, const struct tokenizer *tokenizer,
+                                int64_t *count);
+// The same of the file's text, which has a zero behind it.
+struct sample_job *prompts_parse(const struct sample_flags *flags, struct slice text,
+                                 const struct tokenizer *tokenizer, int64_t *count);
+void prompts_free(struct sample_job *jobs, int64_t count);
 
 // ---- ids.c --------------------------------------------------------------------------------------
 

@@ -1,61 +1,101 @@
-// samples.c: several texts after one prompt, written side by side and shown one behind the other.
+// samples.c: the texts of one prompt or of many, written side by side and shown in order.
 #include "runtime/programs/sample/modes.h"
 
 #include <stdlib.h>
-#include <string.h>
 
-enum { SAMPLES_TOGETHER = 64 }; // at most: beyond, reading caches takes longer than reading weights
-
-// The texts of a group. Those before `shown` are written, the one at `shown` is being written.
-struct samples {
-    struct answer *answers;
-    const struct prompt *prompt;
-    const struct sample_flags *flags;
-    bool *ended, *finite; // of each
-    int count, shown;
-    int64_t first; // the number of the group's first text
-    uint64_t seed;
+enum {
+    SAMPLES_TOGETHER = 64, // at most: beyond, reading caches takes longer than reading weights
+    SAMPLES_AHEAD = 4      // so many times as many texts may have begun before one is shown
 };
 
-// Writes all texts in order, as far as they have ended, and what there is of the next one.
+// A text that has begun and is not shown yet, or not all of it.
+struct sample {
+    struct answer answer;
+    const struct sample_job *job;
+    int64_t number; // among those of its job
+    bool ended, finite;
+};
+
+struct samples {
+    struct sampler *s;
+    const struct tokenizer *tokenizer;
+    const struct sample_job *job, *end; // the next text's, and behind the last
+    int64_t number;                     // of the next text
+    struct sample *ring;                // text i of all is at i % room
+    int64_t shown, begun;               // texts
+    int room;
+};
+
+// Shows all texts in order, as far as they have ended, and what there is of the next one.
 static void samples_show(struct samples *g) {
-    for (; g->shown < g->count; g->shown++) {
-        struct answer *answer = &g->answers[g->shown];
-        answer_release(answer);
-        if (!g->ended[g->shown]) {
+    for (; g->shown < g->begun; g->shown++) {
+        struct sample *sample = &g->ring[g->shown % g->room];
+        answer_release(&sample->answer);
+        if (!sample->ended) {
             break;
         }
-        if (!g->finite[g->shown]) {
-            not_finite(g->flags->checkpoint);
+        if (!sample->finite) {
+            not_finite(sample->job->flags.checkpoint);
         }
-        answer_end(answer, g->prompt, g->first + g->shown, g->seed, "\n---------------\n");
+        answer_end(&sample->answer, &sample->job->prompt, sample->number,
+                   sample->job->sampling.seed, "\n---------------\n");
     }
+}
+
+static bool samples_next(void *context, struct sampler_request *request) {
+    struct samples *g = context;
+    while (g->job < g->end && g->number == g->job->flags.num_samples) {
+        g->job++;
+        g->number = 0;
+    }
+    if (g->job == g->end || g->begun - g->shown == g->room) {
+        return false;
+    }
+    const struct sample_job *job = g->job;
+    const int text = (int)(g->begun % g->room);
+    struct sample *sample = &g->ring[text];
+    *sample = (struct sample){.job = job, .number = g->number};
+    sample->answer = (struct answer){.tokenizer = g->tokenizer,
+                                     .flags = &job->flags,
+                                     .vocab_size = g->s->vocab_size,
+                                     .held = g->shown < g->begun};
+    answer_begin(&sample->answer, &job->prompt, false);
+    *request = (struct sampler_request){.ids = job->prompt.ids,
+                                        .count = job->prompt.count,
+                                        .max_new_tokens = job->flags.max_new_tokens,
+                                        .sampling = &job->sampling,
+                                        .sample = (uint32_t)g->number,
+                                        .text = text,
+                                        .same = g->number > 0};
+    g->begun++;
+    g->number++;
+    return true;
 }
 
 static void samples_look(void *context, int text, const float *logits) {
     struct samples *g = context;
-    answer_look(&g->answers[text], logits);
+    answer_look(&g->ring[text].answer, logits);
 }
 
 static bool samples_token(void *context, int text, int32_t id) {
     struct samples *g = context;
-    return answer_token(&g->answers[text], id);
+    return answer_token(&g->ring[text].answer, id);
 }
 
 static void samples_end(void *context, int text, bool finite) {
     struct samples *g = context;
-    answer_last(&g->answers[text]);
-    g->ended[text] = true;
-    g->finite[text] = finite;
+    struct sample *sample = &g->ring[text];
+    answer_last(&sample->answer);
+    sample->ended = true;
+    sample->finite = finite;
     samples_show(g);
 }
 
 // How many texts are written at a time.
-static int samples_together(const struct sample_flags *flags) {
-    int64_t most = flags->num_samples;
-    most = most < sampler_info.max_rows ? most : sampler_info.max_rows;
-    if (flags->together > 0) {
-        return (int)(most < flags->together ? most : flags->together);
+static int samples_together(int64_t texts, int64_t asked) {
+    int64_t most = texts < sampler_info.max_rows ? texts : sampler_info.max_rows;
+    if (asked > 0) {
+        return (int)(most < asked ? most : asked);
     }
     const double bytes = (double)sampler_info.cache_floats * sizeof(float) +
                          (double)sampler_info.vocab_size * (2 * sizeof(float) + sizeof(bool));
@@ -66,46 +106,33 @@ static int samples_together(const struct sample_flags *flags) {
 }
 
 void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
-                   const struct sample_flags *flags, const struct sampling *sampling,
-                   const struct prompt *prompt) {
-    const int most = flags->num_samples > 0 ? samples_together(flags) : 0;
-    if (most > 1) {
-        sampler_make_room(s, most);
+                   const struct sample_job *jobs, int64_t count) {
+    int64_t texts = 0;
+    bool beyond = false, look = false;
+    for (int64_t i = 0; i < count; i++) {
+        const struct sample_flags *flags = &jobs[i].flags;
+        const int64_t taken = jobs[i].prompt.count + flags->max_new_tokens - 1; // not the last one
+        texts += flags->num_samples;
+        look = look || flags->json || flags->timing;
+        beyond = beyond || (flags->num_samples > 0 && flags->max_new_tokens > 1 &&
+                            taken > sampler_info.block_size);
     }
-    // The last token of a text is not taken in.
-    if (most > 0 && !s->slide_half && flags->max_new_tokens > 1 &&
-        prompt->count + flags->max_new_tokens - 1 > sampler_info.block_size) {
+    if (beyond && !s->slide_half) {
         say_slide("a text may go");
     }
-    struct samples g = {.prompt = prompt, .flags = flags, .seed = sampling->seed};
-    g.answers = allocate((size_t)most, sizeof *g.answers, "the samples");
-    g.ended = allocate((size_t)most, sizeof *g.ended, "the samples");
-    g.finite = allocate((size_t)most, sizeof *g.finite, "the samples");
-    for (int i = 0; i < most; i++) {
-        g.answers[i] =
-            (struct answer){.tokenizer = tokenizer, .flags = flags, .vocab_size = s->vocab_size};
+    const int together = texts > 0 ? samples_together(texts, jobs->flags.together) : 1;
+    if (together > 1) {
+        sampler_make_room(s, together);
     }
+    struct samples g = {.s = s, .tokenizer = tokenizer, .job = jobs, .end = jobs + count};
+    g.room = SAMPLES_AHEAD * together;
+    g.ring = allocate((size_t)g.room, sizeof *g.ring, "the samples");
     const struct sampler_reader reader = {.context = &g,
-                                          .look = sampling->look ? samples_look : NULL,
+                                          .next = samples_next,
+                                          .look = look ? samples_look : NULL,
                                           .emit = samples_token,
                                           .end = samples_end};
-    for (; g.first < flags->num_samples; g.first += g.count) {
-        const int64_t left = flags->num_samples - g.first;
-        g.count = left < most ? (int)left : most;
-        g.shown = 0;
-        for (int i = 0; i < g.count; i++) {
-            g.ended[i] = false;
-            g.answers[i].held = i > 0;
-            answer_begin(&g.answers[i], prompt, false);
-        }
-        sampler_together(s, prompt->ids, prompt->count, g.first > 0, flags->max_new_tokens,
-                         sampling, (uint32_t)g.first, g.count, &reader);
-    }
-    for (int i = 0; i < most; i++) {
-        answer_free(&g.answers[i]);
-    }
-    free(g.answers);
-    free(g.ended);
-    free(g.finite);
+    sampler_serve(s, &reader);
+    free(g.ring);
     output_flush();
 }

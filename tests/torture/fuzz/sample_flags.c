@@ -38,7 +38,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length) {
         FUZZ_MUST(within(f->threads, 0, 256) && within(f->min_p, 0, 1));
         FUZZ_MUST(within(f->repetition_penalty, 1e-6, 1e6) && within(f->logprobs, 0, 100));
         FUZZ_MUST(f->score && (f->json || !f->logprobs));
-        FUZZ_MUST(f->interactive + f->tokens + !!*f->score + !!*f->attention <= 1);
+        FUZZ_MUST(f->interactive + f->tokens + !!*f->score + !!*f->attention + !!*f->prompts <= 1);
+        FUZZ_MUST(f->json || !*f->prompts);
         FUZZ_MUST(within(f->stop.count, 0, SAMPLE_STOPS));
         for (int i = 0; i < f->stop.count; i++) {
             const size_t bytes = strlen(f->stop.text[i]);
