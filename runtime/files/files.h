@@ -4,6 +4,7 @@
 #define DIECAST_FILES_H
 
 #include "runtime/base/base.h"
+#include "runtime/kernel/emitted.h"
 #include "runtime/text/text.h"
 
 #include <stdbool.h>
@@ -234,6 +235,22 @@ bool numbers_are_read(const char *dtype);
 size_t numbers_count(const char *dtype, size_t bytes);
 // Reads `count` of them, from number `first` on; both are multiples of a block.
 void numbers_load(const char *dtype, const char *at, size_t first, size_t count, float *x);
+
+// ---- small.c: a sampler's small weights ---------------------------------------------------------
+
+bool weight_type_find(const char *name, enum weight_type *type); // "float32" ...
+const char *weight_type_name(enum weight_type type);
+// The type of a table's tensor in a sampler with weights of a type: vectors and positions stay
+// float32, and the table of tokens, with a head that is tied to it, is no smaller than q8_0.
+enum weight_type weight_type_of(enum weight_type type, const struct param *params, int count,
+                                const struct param *param);
+// Bytes of a matrix (rows, columns) in the layout of kernel/small.h are those of a matrix
+// (small_rows, small_row_bytes) of bytes.
+int64_t small_rows(int64_t rows);
+int64_t small_row_bytes(enum weight_type type, int64_t columns);
+// Stores a matrix so.
+void small_store(enum weight_type type, const float *w, int64_t rows, int64_t columns,
+                 void *stored);
 
 // ---- tensor_out.c: a tensor that a writer stores ------------------------------------------------
 

@@ -197,6 +197,9 @@ void profile_start(int thread);
 
 // ---- a sampler: what emitted sample.c provides --------------------------------------------------
 
+// How a sampler's matrices are stored: as the checkpoint has them, or in the layout of small.h.
+enum weight_type { WEIGHT_F32, WEIGHT_BF16, WEIGHT_Q8_0, WEIGHT_Q4_0, WEIGHT_TYPES };
+
 struct sampler_info {
     const char *config; // the baked keys
     int block_size, vocab_size, n_layer, n_head, n_embd;
