@@ -120,13 +120,14 @@ next = @printf 'next: %s\n' '$(strip $1)'
 dry := $(findstring n,$(firstword -$(MAKEFLAGS)))
 recursive = $(if $(dry),,+)$(Q)
 make := $(MAKE)
-generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(gen_words)
+generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(generate_also) $(gen_words)
+build bench sampler-build: generate_also = $(small_type:%=--weights=%)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -158,7 +159,8 @@ help: ## this list
 #= URL       make import: the address of such a file, or of a repository at Hugging Face
 #= SHA256    make import URL=: what the weights' file must have
 #= FORMAT    make export: hf, gguf, llmc, safetensors or sampler
-#= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0: of its numbers
+#= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0: of its numbers;
+#=           make sampler, bench: float32 by default, q8_0, q4_0: of its weights
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
 #=           set's
@@ -313,6 +315,16 @@ eval: check-run build/prepare ## loss, bits per byte, or HellaSwag of the run th
 	    --dataset="$$dataset" --data_dir="$$folder")) $(if $(STRIDE),--stride='$(STRIDE)') \
 	    --json=$(run_path)/eval-'$(EVAL)'.json
 
+#> make quantize CONFIG=shakespeare_char_cpu
+small_types := q8_0 q4_0
+quantize: PROGRAMS := quantize $(small_types:%=quantize-%)
+quantize: generate_also = $(small_types:%=--weights=%)
+quantize: check-run build/prepare build/export ## what small weights cost the run that the same words trained
+	$(compile) programs
+	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
+	data/prepare.sh --if-missing "$$dataset" "$$folder" || exit; \
+	exec gen/tools/quantize.sh $(bin) $(weights) $(run_path) "$$dataset" "$$folder" $(small_types)
+
 #> make sweep SWEEP=grid32_quick
 sweep: setup-check ## all runs of SWEEP, each shape compiled once; the same command resumes it
 	$(if $(SET)$(RUN)$(NAME),$(error make sweep takes no SET, RUN, NAME: the sweep's file says what its runs set))
@@ -337,26 +349,31 @@ ir: generate ## the graph after each pass
 	$(compile) show-ir
 	$(call next,make build $(build_words))
 
-#> make sampler CONFIG=shakespeare_char_cpu ISA=avx2
+#> make sampler CONFIG=shakespeare_char_cpu ISA=avx2 TYPE=q8_0
 sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weights inside
+	@case "$$TYPE" in ''|float32|q8_0|q4_0) ;; \
+	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
 	@case '$(ARCH)' in ''|x86_64|aarch64|riscv64) ;; \
 	    *) printf '%s\n' "ARCH: '$(ARCH)' is not known; there are: x86_64, aarch64, riscv64" >&2; exit 64;; esac
 	$(Q)gen/tools/setup.sh --check $(or $(sampler_machine),musl)
-	$(if $(EMBED),@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; })
-	$(if $(EMBED),$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
-	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler --to=$(sampler_weights) >/dev/null)
+	$(if $(EMBED)$(small_type),@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; })
+	$(if $(EMBED)$(small_type),$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
+	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) >/dev/null)
 	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) \
-	    ARCH=$(sampler_machine) EMBED=$(EMBED) WERROR=$(WERROR) V=$(V)
-	@sampler='$(sampler_folder)/sampler$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
+	    ARCH=$(sampler_machine) EMBED=$(EMBED) TYPE=$(small_type) WERROR=$(WERROR) V=$(V)
+	@sampler='$(sampler_folder)/sampler$(small_type:%=-%)$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
 	if [ '$(EMBED)' ]; then printf 'next: %s --start=...\n' "$$sampler"; \
+	elif [ '$(small_type)' ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(sampler_weights); \
 	elif [ -e $(weights) ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(weights); \
 	else printf 'next: make train %s\n' '$(words)'; fi
 sampler_set = $(strip $(SET) isa=$(or $(ISA),generic))
 sampler_folder = $(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)
-sampler_weights = '$(sampler_folder)/weights.safetensors'
+sampler_weights = '$(sampler_folder)/weights$(small_type:%=-%).safetensors'
+# The type of a sampler's weights, if it is not the checkpoint's.
+small_type = $(filter-out float32,$(TYPE))
 sampler_machine = $(filter-out $(shell uname -m),$(ARCH))
 sampler-build: generate
-	$(compile) STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) sampler
+	$(compile) STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) SMALL=$(small_type) sampler
 
 #> make amalgamation CONFIG=shakespeare_char_cpu
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds
@@ -364,11 +381,12 @@ amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line bu
 
 #: measure
 
+bench: PROGRAMS := $(if $(small_type),$(small_type:%=sample-%) $(small_type:%=sample_bench-%),$(PROGRAMS))
 #> make bench CONFIG=gpt2 BENCH="--threads=2" PEERS=1
 bench: generate ## time CONFIG's step and each of its kernels; needs no data set
 	$(compile) programs
-	$(Q)exec $(bin)/bench $(BENCH)
-	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench $(filter-out --json% --serve,$(BENCH)))
+	$(if $(small_type),,$(Q)exec $(bin)/bench $(BENCH))
+	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench$(small_type:%=-%) $(filter-out --json% --serve,$(BENCH)))
 	$(if $(PEERS),$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH))
 	$(if $(GENERIC),$(recursive)$(make) bench-generic CONFIG='$(CONFIG)' SET='$(SET)' BENCH='$(BENCH)' BACKEND=$(BACKEND) \
 	    BUILD=$(BUILD) CC='$(CC)')

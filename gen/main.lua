@@ -1,12 +1,13 @@
 -- main: the generator's command line.
 --
---   lua5.4 gen/main.lua [--backend cpu|cuda] [--build build] [--name NAME] [--print KEY] CONFIG.lua ...
---                       [key=value ...]
+--   lua5.4 gen/main.lua [--backend cpu|cuda] [--build build] [--name NAME] [--print KEY] [--weights TYPE]...
+--                       CONFIG.lua ... [key=value ...]
 --   lua5.4 gen/main.lua [--build build] --keys
 --
 -- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c or train.cu, sample.c, ir/), which
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h, which no
--- config changes and --keys writes alone. A file is written only where its text changed.
+-- config changes and --keys writes alone. With --weights also sample-TYPE.c, samplers that compute with small
+-- weights. A file is written only where its text changed.
 package.path = "./?.lua;" .. package.path
 local lacking = require("gen.emit.lacking")
 local pipeline = require("gen.passes.pipeline")
@@ -17,6 +18,7 @@ local emit = require("gen.emit.frames")
 local files = require("gen.base.files")
 local isas = require("gen.ir.isa")
 local run_keys = require("gen.emit.run_keys")
+local small = require("gen.passes.small")
 local tiling = require("gen.passes.tiling")
 
 local MOST_NAME = 200 -- characters: a folder's name may have 255
@@ -31,6 +33,8 @@ local function parse_arguments()
   parser:option("--build", "the folder to write to", "build")
   parser:option("--name", "the name of the build; else the config's with each key=value behind it")
   parser:option("--print", "print a key's value, or build_name, and stop")
+  parser:option("--weights", "also emit a sampler with weights of this type: " .. table.concat(small.types, ", "))
+    :count("*")
   parser:flag("--keys", "write include/run_keys.h and stop")
   parser:usage_max_width(100)
   local args = command.arguments("gen/main.lua", parser)
@@ -122,6 +126,11 @@ local function main()
     files.write(model_dir .. "/train.c", emit.train_c(g, facts))
   end
   files.write(model_dir .. "/sample.c", emit.sample_c(pipeline.sample(c, dump), facts))
+  for _, type in ipairs(args.weights) do
+    if small.check(type) then
+      files.write(("%s/sample-%s.c"):format(model_dir, type), emit.sample_c(pipeline.sample(c, dump, type), facts))
+    end
+  end
 
   files.write(args.build .. "/include/run_keys.h", run_keys.header())
   files.write(name_dir .. "/defaults.c", run_keys.defaults(c, name))

@@ -130,6 +130,20 @@ $(bin)/sample: $(call program,sample) $(model)/sample.o $(library)
 $(bin)/sample_bench: $(call program,sample_bench) $(model)/train.o $(model)/sample.o $(defaults) $(library)
 	$(link) $^ -lm
 
+$(bin)/quantize: $(call program,quantize) $(model)/sample.o $(defaults) $(library)
+	$(link) $^ -lm
+
+# The same with small weights, of the type in their names.
+.PRECIOUS: $(model)/%.o
+$(bin)/sample-%: $(call program,sample) $(model)/sample-%.o $(library)
+	$(link) $^ -lm
+
+$(bin)/quantize-%: $(call program,quantize) $(model)/sample-%.o $(defaults) $(library)
+	$(link) $^ -lm
+
+$(bin)/sample_bench-%: $(call program,sample_bench) $(model)/train.o $(model)/sample-%.o $(defaults) $(library)
+	$(link) $^ -lm
+
 -include $(wildcard $(model)/*.d)
 
 # A test of a whole model, tests/train/test_X.c, is linked with that model.
@@ -153,14 +167,16 @@ build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard
 
 ifdef STATIC
 folder := $(BUILD)/$(BUILD_NAME)/$(BACKEND)
-sampler := $(folder)/sampler$(if $(EMBED),-embedded)$(addprefix -,$(other))
+sampler := $(folder)/sampler$(addprefix -,$(SMALL))$(if $(EMBED),-embedded)$(addprefix -,$(other))
+weights := $(folder)/weights$(addprefix -,$(SMALL)).safetensors
+weights_object := $(if $(EMBED),$(bin)/weights$(addprefix -,$(SMALL)).o)
 sampler: $(sampler)
-	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file$(if $(EMBED),, but a checkpoint)"
+	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file$(if $(EMBED),, but $(if $(SMALL),$(weights),a checkpoint))"
 # What a model with few tokens needs no tables for, and says so instead: programs/sampler/few_tokens.c.
 few_tokens := $(if $(shell [ $(VOCAB_SIZE) -lt 65536 ] && echo yes),$(call program,sampler))
-$(bin)/weights.o: runtime/sample/weights.S $(folder)/weights.safetensors $(flags_file)
-	$(compile_c) -DWEIGHTS='"$(folder)/weights.safetensors"' -c $<
-$(sampler): $(call program,sample) $(few_tokens) $(model)/sample.o $(if $(EMBED),$(bin)/weights.o) $(call archives_to,sample)
+$(weights_object): runtime/sample/weights.S $(weights) $(flags_file)
+	$(compile_c) -DWEIGHTS='"$(weights)"' -c $<
+$(sampler): $(call program,sample) $(few_tokens) $(model)/sample$(addprefix -,$(SMALL)).o $(weights_object) $(call archives_to,sample)
 	$(link) -s -Wl,--gc-sections -Wl,-z,noseparate-code $^ -lm
 endif
 

@@ -12,12 +12,20 @@
 //   memory       $(memory), which stay in the checkpoint's mapping,
 //                and $(k.cache_floats * 4) for each further text that is written at a time
 //
+//$ if k.weights then
+// Kernels in order of first use, then sampler_forward. Matrices are in $(k.weights), laid out as in
+// small.h; the letters are model.h's, but N is the most tokens that one call takes.
+//$ else
 // Kernels in order of first use, then sampler_forward. Weights are laid out as in nanoGPT's
 // checkpoint; the letters are model.h's, but N is the most tokens that one call takes.
+//$ end
 #include "model.h"
 
 #include "runtime/kernel/kernel.h"
 #include "runtime/kernel/product.h"
+//$ if k.weights then
+#include "runtime/kernel/small.h"
+//$ end
 
 _Static_assert(VEC == $(k.isa.vec), $(k.string(k.vec_message)));
 
@@ -33,6 +41,12 @@ $(k.kernel_texts)
 
 // From here on, a waiting thread prefetches its part of w (O, C), which a product reads next.
 #define PREFETCH(w, O, C) sampler_prefetch(s, thread, product_part(w, O, C, thread, s->threads))
+//$ if k.weights then
+#define PREFETCH_SMALL(type, w, O, C)                                                              \
+    sampler_prefetch(s, thread, small_part(type, w, O, C, thread, s->threads))
+#define PREFETCH_Q8_0(w, O, C) PREFETCH_SMALL(WEIGHT_Q8_0, w, O, C)
+#define PREFETCH_Q4_0(w, O, C) PREFETCH_SMALL(WEIGHT_Q4_0, w, O, C)
+//$ end
 
 //$ if k.forward.functions ~= "" then
 $(k.forward.functions)
@@ -58,5 +72,9 @@ const struct sampler_info sampler_info = {
     .cache_floats = $(k.cache_floats),
     .cache_rows = $(k.cache_rows),
     .cache_width = $(k.cache_width),
+    //$ if k.weights then
+    .weights = $(k.weights_enum),
+    .open_small = sampler_open_small,
+    //$ end
 };
 //$ end

@@ -140,7 +140,7 @@ end
 
 function emit.sample_c(g, facts)
   local emitter = program.emitter(g)
-  local k = setmetatable({ run = call.RUN.sample }, { __index = facts })
+  local k = setmetatable({ run = call.RUN.sample, weights = false }, { __index = facts })
   k.forward = emitter:phase("forward")
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
@@ -151,6 +151,8 @@ function emit.sample_c(g, facts)
   end
   k.rows = g.rows
   k.logits = g.logits
+  k.weights = g.weights or false
+  k.weights_enum = g.weights and "WEIGHT_" .. g.weights:upper()
   return frame("templates/sample.c", k)
 end
 

@@ -43,7 +43,8 @@ local dialects = {
 local function address_text(dialect, tensor, offset, stride)
   local region = tensor.region
   if region == "weight" then
-    return stride == 0 and ("s->weight[%d]"):format(offset) or ("s->weight[%d + l]"):format(offset)
+    local cast = tensor.type ~= "f32" and "(const uint8_t *)" or ""
+    return cast .. (stride == 0 and ("s->weight[%d]"):format(offset) or ("s->weight[%d + l]"):format(offset))
   end
   local text = dialect.model .. "->" .. region
   if tensor.image_of then text = "(elem *)" .. text end
@@ -143,8 +144,9 @@ function Writer:prefetch(nodes, i, indent)
   local node = nodes[i]
   if not node or node == self.prefetched then return end
   self.prefetched = node
-  self.lines[#self.lines + 1] = ("%sPREFETCH(%s, %d, %d);"):format(indent, self:buffer(node.inputs[2], true),
-    node.dims.O, node.dims.C)
+  local weight = node.inputs[2]
+  self.lines[#self.lines + 1] = ("%sPREFETCH%s(%s, %d, %d);"):format(indent,
+    weight.type == "f32" and "" or "_" .. weight.type:upper(), self:buffer(weight, true), node.dims.O, node.dims.C)
 end
 
 function Writer:site_text(node, site)

@@ -131,8 +131,8 @@ formats.list = {
   { name = "safetensors", what = "a safetensors file with the checkpoint's names", types = FLOATS, lacks = {},
     notes = {},
     place = function(folder, run, type) return ("%s/%s-%s.safetensors"):format(folder, run, type) end },
-  -- Its numbers are used where they lie, so they are floats.
-  { name = "sampler", what = "a safetensors file for make sampler EMBED=1", types = { "float32" }, lacks = {},
+  -- Its numbers are used where they lie: they are floats, or what a sampler with small weights multiplies.
+  { name = "sampler", what = "a safetensors file for make sampler", types = { "float32", "q8_0", "q4_0" }, lacks = {},
     notes = {}, place = function(folder) return folder .. "/sampler.safetensors" end },
 }
 

@@ -1,5 +1,6 @@
 -- table: a model's parameters as lines for build/import and build/export: "NAME LAYERS COPY ROWS COLUMNS", layers
--- folded. Depends on passes, which build the model's graph.
+-- folded; COPY is 1 for a tied head, 2 for rows that follow those of the entry before in one tensor in memory. Depends
+-- on passes, which build the model's graph.
 local pipeline = require "gen.passes.pipeline"
 
 local parameters = {}
@@ -10,7 +11,7 @@ function parameters.text(c)
     local name, dims = stored.name.family:format("%d"), stored.dims
     local entry = by_name[name]
     if not entry then
-      local copy = stored.param.copy_of and 1 or 0
+      local copy = stored.param.copy_of and 1 or stored.row > 0 and 2 or 0
       entry = { name = name, layers = 0, copy = copy, rows = dims[1], columns = dims[2] or 0 }
       by_name[name] = entry
       entries[#entries + 1] = entry

@@ -52,15 +52,19 @@ function pipeline.train(c, dump)
   return g
 end
 
--- The sampler's graph, for the CPU whatever trains: a few rows through a cache, weights where the checkpoint has them.
-function pipeline.sample(c, dump)
+-- The sampler's graph, for the CPU whatever trains: a few rows through a cache, weights where the checkpoint has them;
+-- or `weights` of a type of fewer bits, where a file of the sampler's own has them.
+function pipeline.sample(c, dump, weights)
   local g = new_graph(target.cpu(c.isa))
   local decode = setmetatable({ decode = true, has_dropout = false }, { __index = c })
   g.decode = true
   g.rows = math.min(c.block_size, SAMPLER_ROWS)
   g.logits = require("gen.models." .. c.model).forward(g, decode, g.rows)
   g.logits.kind = "output" -- in the caller's memory
-  run_passes(g, { "fuse", "plan" }, function(name, text) dump("sample-" .. name, text) end)
+  g.weights = weights
+  run_passes(g, weights and { "small", "fuse", "plan" } or { "fuse", "plan" }, function(name, text)
+    dump(("sample%s-%s"):format(weights and "-" .. weights or "", name), text)
+  end)
   return g
 end
 

@@ -216,7 +216,14 @@ bool model_open(struct safetensors *file, const char *path, char error[512], enu
 
 // ---- numbers.c: the types of numbers in files ---------------------------------------------------
 
-enum number_type { NUMBER_F32, NUMBER_F16, NUMBER_BF16, NUMBER_Q8_0, NUMBER_TYPES };
+enum number_type {
+    NUMBER_F32,
+    NUMBER_F16,
+    NUMBER_BF16,
+    NUMBER_Q8_0,
+    NUMBER_U8, // bytes, whose meaning the reader knows: the data is what is stored
+    NUMBER_TYPES
+};
 bool number_type_find(const char *name, enum number_type *type); // "float32" ...
 const char *number_type_name(enum number_type type);
 const char *number_type_dtype(enum number_type type); // "F32" ..., in safetensors files
@@ -238,6 +245,7 @@ void numbers_load(const char *dtype, const char *at, size_t first, size_t count,
 
 // ---- small.c: a sampler's small weights ---------------------------------------------------------
 
+#define SMALL_KEY "weights" // in the metadata of a file for such a sampler: the type's name
 bool weight_type_find(const char *name, enum weight_type *type); // "float32" ...
 const char *weight_type_name(enum weight_type type);
 // The type of a table's tensor in a sampler with weights of a type: vectors and positions stay
@@ -327,6 +335,9 @@ bool foreign_adapt(struct safetensors *file, const struct param *params, int cou
 struct export_model {
     const char *config;                // "key=value key=value ...": what the weights compute
     enum number_type type;             // to store them in
+    enum weight_type weights;          // the same, for a sampler
+    const struct param *params;        // the model's table, of
+    int params_count;                  // entries
     int count;                         // tensors
     struct tensor_at *at;              // (count) where they are in the model's table
     struct tensor_out *tensors;        // (count) with nanoGPT's names, finite
@@ -338,7 +349,7 @@ struct export_model {
 typedef bool export_writer(const struct export_model *model, const char *path, char error[512]);
 export_writer export_llmc;        // llm.c's weights, and gpt2_tokenizer.bin beside them
 export_writer export_safetensors; // the checkpoint's names and shapes
-export_writer export_sampler;     // the same, with a tied head once
+export_writer export_sampler;     // the same, with a tied head once, or small (small.c)
 export_writer export_hf;          // a folder, as transformers saves a GPT-2, or a Llama
 export_writer export_gguf;        // a GGUF file, for llama.cpp
 

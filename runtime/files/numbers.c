@@ -14,6 +14,7 @@ static const struct {
     [NUMBER_F16] = {"float16", "F16", 1, 2, NUMBER_HALF_LIMIT},
     [NUMBER_BF16] = {"bfloat16", "BF16", 1, 2, INFINITY},
     [NUMBER_Q8_0] = {"q8_0", "Q8_0", BLOCKS_OF, 34, 127 * NUMBER_HALF_LIMIT},
+    [NUMBER_U8] = {"uint8", "U8", 1, 1, INFINITY},
 };
 
 bool number_type_find(const char *name, enum number_type *type) {

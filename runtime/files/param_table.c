@@ -1,7 +1,8 @@
 // param_table.c: a model's table of parameters as text, which the generator writes for programs
 // that are independent of the config (gen/import/table.lua): a line for each entry, in the order of
 // the table, "NAME LAYERS COPY ROWS COLUMNS". "%d" in NAME stands for the layer, COPY is 1 for a
-// tied head, COLUMNS is 0 for a vector.
+// tied head and 2 for rows that are joined to those of the entry before it, COLUMNS is 0 for a
+// vector.
 #include "runtime/files/files.h"
 #include "runtime/kernel/emitted.h"
 
@@ -24,7 +25,8 @@ int param_table_read(FILE *in, struct param *params) {
             .layers = layers,
             .ndim = columns ? 2 : 1,
             .dims = {rows, columns ? columns : 1},
-            .copy = copy,
+            .copy = copy == 1,
+            .joined = copy == 2,
         };
     }
     if (!count || !feof(in)) {

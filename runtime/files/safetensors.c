@@ -5,7 +5,7 @@
 // Our files have hashes in the metadata: "xxh3.NAME" of a tensor's bytes; "xxh3" of the header, and
 // "xxh3_of", which lists the metadata that it covers. The header's hash is of its content in a
 // fixed order, not of its text, so that a tool may reformat the JSON or add to it; where tensors
-// are F16 or BF16 it begins with their type, "BF16:". Files of older trainers have hashes of
+// are F16, BF16 or U8 it begins with their type, "BF16:". Files of older trainers have hashes of
 // tensors only.
 #include "runtime/files/files.h"
 
@@ -251,7 +251,8 @@ static const char *safetensors_digits(const char *stated, const char **type, siz
     *type = colon ? stated : "F32";
     *length = colon ? (size_t)(colon - stated) : strlen(*type);
     const bool known = !colon || (*length == 3 && !memcmp(stated, "F16", 3)) ||
-                       (*length == 4 && !memcmp(stated, "BF16", 4));
+                       (*length == 4 && !memcmp(stated, "BF16", 4)) ||
+                       (*length == 2 && !memcmp(stated, "U8", 2));
     return known && strlen(digits) == 16 ? digits : NULL;
 }
 

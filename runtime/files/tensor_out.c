@@ -19,7 +19,8 @@ size_t tensor_out_bytes(const struct tensor_out *tensor) {
 }
 
 bool tensor_out_is_ready(const struct tensor_out *tensor) {
-    return tensor->data && tensor->type == NUMBER_F32 && !tensor->transposed && !tensor->heads;
+    const bool as_is = tensor->type == NUMBER_F32 || tensor->type == NUMBER_U8;
+    return tensor->data && as_is && !tensor->transposed && !tensor->heads;
 }
 
 size_t tensor_out_room(const struct tensor_out *tensors, int count) {

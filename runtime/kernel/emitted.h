@@ -197,6 +197,9 @@ void profile_start(int thread);
 
 // ---- a sampler: what emitted sample.c provides --------------------------------------------------
 
+struct sampler;
+struct safetensors;
+
 // How a sampler's matrices are stored: as the checkpoint has them, or in the layout of small.h.
 enum weight_type { WEIGHT_F32, WEIGHT_BF16, WEIGHT_Q8_0, WEIGHT_Q4_0, WEIGHT_TYPES };
 
@@ -211,6 +214,10 @@ struct sampler_info {
     // panels of SAMPLER_PANEL positions theirs.
     int64_t cache_floats;
     int cache_rows, cache_width;
+    enum weight_type weights;
+    // Uses the weights of an open file in that type; NULL if they are float32, so that a sampler of
+    // these has no more to link.
+    bool (*open_small)(struct sampler *s, const struct safetensors *file, char error[512]);
 };
 enum { SAMPLER_PANEL = 32 };
 // A text that is written: what is in its KV cache.
@@ -269,6 +276,10 @@ void sampler_wait(struct sampler *s);
 // of its last sampler_prefetch.
 void sampler_wait_prefetching(struct sampler *s, int thread);
 void sampler_prefetch(struct sampler *s, int thread, const float *from);
+
+// sample/small.c: checks that a file has this sampler's weights, as make sampler TYPE= writes them,
+// and points s->weight at them. False with one line in error.
+bool sampler_open_small(struct sampler *s, const struct safetensors *file, char error[512]);
 
 // Where one layer's attention weights go, or NULL.
 float *sampler_layer_weights(const struct sampler *s, int layer);

@@ -375,7 +375,7 @@ VEC_INLINE const float *small_part(const enum weight_type type, const uint8_t *w
 }
 
 // VEC numbers from column c on of a row of a table w (V, C) in q8_0.
-VEC_INLINE vec small_table(const uint8_t *w, int V, int C, int row, int c) {
+VEC_INLINE vec small_table_q8_0(const uint8_t *w, int V, int C, int row, int c) {
     const size_t blocks = (size_t)SMALL_BLOCKS(C), o = (size_t)row % SMALL_OUTPUTS;
     const size_t block = (size_t)row / SMALL_OUTPUTS * blocks + (size_t)(c / SMALL_BLOCK);
     const uint8_t *at = w + block * small_block_bytes(WEIGHT_Q8_0) + o * 4;

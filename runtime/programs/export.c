@@ -142,8 +142,11 @@ static void export_check_others(const struct safetensors *file, const struct par
 static void export_write(const struct export_options *options, struct safetensors *file,
                          const struct param *params, int entries) {
     const int format = export_format(options->format);
-    enum number_type type;
-    if (!number_type_find(options->type, &type)) {
+    enum number_type type = NUMBER_F32;
+    enum weight_type weights = WEIGHT_F32;
+    const bool sampler = formats[format].write == export_sampler;
+    if (sampler ? !weight_type_find(options->type, &weights)
+                : !number_type_find(options->type, &type)) {
         die(EXIT_USAGE, "--type: '%s' is not known", options->type);
     }
     if (path_is_taken(options->out)) {
@@ -155,7 +158,11 @@ static void export_write(const struct export_options *options, struct safetensor
     if (!foreign_adapt(file, params, entries, error)) {
         die(EXIT_DATA, "%s", error);
     }
-    struct export_model model = {.config = options->config, .type = type};
+    struct export_model model = {.config = options->config,
+                                 .type = type,
+                                 .weights = weights,
+                                 .params = params,
+                                 .params_count = entries};
     model.at = param_tensors(params, entries, &model.count);
     model.tensors = allocate((size_t)model.count, sizeof *model.tensors, "a list of tensors");
     for (int i = 0; i < model.count; i++) {

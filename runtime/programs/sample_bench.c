@@ -104,14 +104,24 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
         memcpy(out[i].dims, param->dims, sizeof param->dims);
         out[i].data = m.params + param->offset + at[i].layer * param->stride;
     }
-    free(at);
     char *tokenizer = bench_tokenizer(sampler_info.vocab_size), error[512];
     const char *const metadata[] = {"config", sampler_info.config, "tokenizer", tokenizer};
     bench_weights_path = b->weights;
     die_hook = bench_remove_weights;
-    if (!safetensors_write(b->weights, out, tensors, metadata, 2, error)) {
+    const struct export_model small = {.config = sampler_info.config,
+                                       .weights = sampler_info.weights,
+                                       .params = info.params,
+                                       .params_count = info.params_count,
+                                       .count = tensors,
+                                       .at = at,
+                                       .tensors = out,
+                                       .tokenizer_text = tokenizer};
+    if (!(small.weights == WEIGHT_F32
+              ? safetensors_write(b->weights, out, tensors, metadata, 2, error)
+              : export_sampler(&small, b->weights, error))) {
         die(exit_code_of(errno), "%s", error);
     }
+    free(at);
     free(tokenizer);
     free(out);
     free(m.params);
@@ -122,23 +132,30 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
 // Counts the bytes of weights that a token reads, and a prompt's FLOP; the head runs for its last
 // token only.
 static void bench_count(struct sample_bench *b) {
-    double body = 0, head = 0, rest = 0;
+    double body = 0, head = 0, rest = 0, head_bytes = 0;
     const char *tokens = param_tokens(sampler_info.params, sampler_info.params_count);
     for (int i = 0; i < sampler_info.params_count; i++) {
         const struct param *param = &sampler_info.params[i];
         const double count =
             (double)param->layers * (double)param->dims[0] * (double)param->dims[1];
+        const enum weight_type type = weight_type_of(sampler_info.weights, sampler_info.params,
+                                                     sampler_info.params_count, param);
+        const double bytes = (double)param->layers * (double)param->dims[0] *
+                             (type == WEIGHT_F32 ? 4.0 * (double)param->dims[1]
+                                                 : (double)small_row_bytes(type, param->dims[1]));
         if (!strcmp(param->name, "lm_head.weight")) {
             head = count;
+            head_bytes = bytes;
         } else if (strcmp(param->name, tokens) != 0 && !param_is_positions(param) &&
                    param->ndim == 2) {
             body += count;
+            b->token_bytes += bytes;
         } else if (param->ndim == 1) {
-            rest += count;
+            rest += bytes;
         }
     }
     const double n = b->prompt, C = sampler_info.n_embd, L = sampler_info.n_layer;
-    b->token_bytes = sizeof(float) * (body + head + rest);
+    b->token_bytes += head_bytes + rest;
     b->prefill_flop = 2 * (body * n + head) + (body > 0 ? 2 * L * C * n * (n + 1) : 0);
 }
 
@@ -411,9 +428,12 @@ static void bench_report(struct sample_bench *b) {
     printf("\nwritten: %s\n", b->json);
 }
 
-static void bench_path(char path[4096], const char *program, const char *name) {
+// A file beside this program; its name tells the type of weights, if they are small.
+static void bench_path(char path[4096], const char *program, const char *name, const char *ending) {
     const char *slash = strrchr(program, '/');
-    snprintf(path, 4096, "%.*s%s", slash ? (int)(slash - program + 1) : 0, program, name);
+    const bool small = sampler_info.weights != WEIGHT_F32;
+    snprintf(path, 4096, "%.*s%s%s%s%s", slash ? (int)(slash - program + 1) : 0, program, name,
+             small ? "-" : "", small ? weight_type_name(sampler_info.weights) : "", ending);
 }
 
 static void bench_stop(int signal) {
@@ -456,10 +476,11 @@ int main(int argc, char **argv) {
     static struct sample_bench b;
     b.threads = parallel_choose((int)run.threads);
     b.prompt = sampler_info.block_size < PROMPT ? sampler_info.block_size : PROMPT;
-    bench_path(b.weights, argv[0], "sample_bench.safetensors");
-    bench_path(b.sample, argv[0], "sample");
-    bench_path(b.json, argv[0], "sample_bench.json");
-    printf("%s: sampler, %d threads\n", run_config_name, b.threads);
+    bench_path(b.weights, argv[0], "sample_bench", ".safetensors");
+    bench_path(b.sample, argv[0], "sample", "");
+    bench_path(b.json, argv[0], "sample_bench", ".json");
+    printf("%s: sampler, weights in %s, %d threads\n", run_config_name,
+           weight_type_name(sampler_info.weights), b.threads);
     bench_count(&b);
     bench_write_weights(&b, (uint64_t)run.seed);
     static const int ends[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};

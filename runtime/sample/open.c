@@ -264,6 +264,31 @@ static bool open_check_values(const struct safetensors *file, char error[512]) {
     return true;
 }
 
+// Checks that the file has weights of the sampler's type.
+static bool open_check_type(const struct safetensors *file, char error[512]) {
+    const char *theirs = safetensors_metadata(file, SMALL_KEY);
+    const char *ours = weight_type_name(sampler_info.weights);
+    theirs = theirs ? theirs : weight_type_name(WEIGHT_F32);
+    return !strcmp(theirs, ours) ||
+           open_fail(error,
+                     "%s: its weights are %.16s, this sampler computes with %s; take one of make "
+                     "sampler TYPE=%.16s, or the file that make sampler TYPE=%s writes",
+                     file->path, theirs, ours, theirs, ours);
+}
+
+static bool open_weights(struct sampler *s, struct safetensors *file, char error[512]) {
+    if (sampler_info.open_small) {
+        return open_check_function(file, error) && sampler_info.open_small(s, file, error);
+    }
+    if (!foreign_adapt(file, sampler_info.params, sampler_info.params_count, error) ||
+        !open_check_tensors(file, error) || !open_check_function(file, error) ||
+        !open_check_values(file, error)) {
+        return false;
+    }
+    open_use_weights(s, file);
+    return true;
+}
+
 static void open_warn(const struct safetensors *file) {
     struct open_difference difference;
     if (open_compare(&difference, file, OPEN_shape) && *difference.theirs) {
@@ -291,15 +316,12 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
         return false;
     }
     sampler_create(s, threads);
-    if (!foreign_adapt(&file->tensors, sampler_info.params, sampler_info.params_count, error) ||
-        !open_check_tensors(&file->tensors, error) || !open_check_function(&file->tensors, error) ||
-        !open_check_values(&file->tensors, error) ||
+    if (!open_check_type(&file->tensors, error) || !open_weights(s, &file->tensors, error) ||
         !open_read_tokenizer(&file->tokenizer, &file->tensors, error)) {
         sampler_destroy(s);
         safetensors_close(&file->tensors);
         return false;
     }
-    open_use_weights(s, &file->tensors);
     s->vocab_size = file->tokenizer.vocab_size;
     open_warn(&file->tensors);
     return true;

@@ -54,18 +54,23 @@ $(k.sign("static void", k.name)) {
 //$ end
 
 //$ function embed_decode(k)
+//$ local small = k.node.inputs[2].type ~= "f32" and k.node.inputs[2].type
+//$ local token = "row_load(token, col, C)"
+//$ if small then token = "small_table_" .. small .. "(wte, V, C, tokens[row], col)" end
 $(k.sign("static void", k.name)) {
     enum { $(k.dims) };
     const struct range mine = share(rows, thread, threads);
     for (int row = mine.first; row < mine.last; row++) {
+        //$ if not small then
         const float *token = wte + (size_t)tokens[row] * C;
+        //$ end
         //$ if k.uses.wpe then
         const float *position = wpe + (size_t)pos[row] * C;
         //$ else
         (void)pos;
         //$ end
         for (int col = 0; col < C; col += VEC) {
-            vec value = row_load(token, col, C);
+            vec value = $(token);
             //$ if k.uses.wpe then
             value += row_load(position, col, C);
             //$ end

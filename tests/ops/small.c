@@ -150,7 +150,7 @@ static void test_ends(void) {
     bool same = true;
     for (int o = 0; o < O; o++) {
         for (int c = 0; c < C; c += VEC) {
-            const vec v = small_table(small, O, C, o, c);
+            const vec v = small_table_q8_0(small, O, C, o, c);
             for (int i = 0; i < VEC && c + i < C; i++) {
                 same = same && v[i] == (float)q_of(WEIGHT_Q8_0, small, C, o, c + i) *
                                            scale_of(WEIGHT_Q8_0, small, O, C, o, c + i);

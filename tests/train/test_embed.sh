@@ -77,6 +77,18 @@ printf '\377' | dd of="$tmp/empty/sampler" bs=1 seek=$((at / 2 + 60)) conv=notru
 code=$?
 check "weights that are damaged" says 65 "the weights inside: tensor '"
 
+# ---- small weights --------------------------------------------------------------------------------
+run sampler EMBED=1 TYPE=q8_0
+check "with small weights" says 0 "sampler-q8_0-embedded"
+cp "$folder/sampler-q8_0-embedded" "$tmp/empty/small"
+# shellcheck disable=SC2086
+"$folder/sampler-q8_0-embedded" "$folder/weights-q8_0.safetensors" $prompt >"$tmp/wanted_small"
+same_small() {
+    # shellcheck disable=SC2086
+    [ -s "$tmp/wanted_small" ] && (cd "$tmp/empty" && env -i ./small $prompt) | cmp - "$tmp/wanted_small"
+}
+check "it writes what it writes with their file" same_small
+
 for machine in aarch64 riscv64; do
     if ! command -v "$machine-linux-gnu-gcc" >/dev/null || ! command -v "qemu-$machine" >/dev/null ||
         [ "$machine" = "$(uname -m)" ]; then

@@ -1,0 +1,49 @@
+-- small: a sampler's weights in a type of few bits: each product reads its weight in that type, and rows that are
+-- quantised before it. g.weights is the type. The table of tokens, and a head that is tied to it, are in q8_0 where the
+-- other weights are in q4_0: their numbers matter more (runtime/files/small.c decides the same for files).
+local op = require("gen.ir.op")
+
+local small = { types = { "q8_0", "q4_0" } }
+
+-- Whether `type` names one of them, and not "float32" or nothing. Raises { code, message } for anything else.
+function small.check(type)
+  for _, known in ipairs(small.types) do
+    if type == known then return true end
+  end
+  if type == "" or type == "float32" then return false end
+  error({ code = 64, message = ("TYPE: '%s' is not known to a sampler; there are: float32, %s"):format(type,
+    table.concat(small.types, ", ")) }, 0)
+end
+
+local function type_of(g, weight, tables)
+  return tables[weight] and g.weights == "q4_0" and "q8_0" or g.weights
+end
+
+function small.run(g)
+  local tables = {} -- weights of which rows are looked up
+  for _, node in ipairs(g.nodes) do
+    for i, tensor in ipairs(node.inputs) do
+      if tensor and node.op.inputs[i].table and not tensor.uncounted then tables[tensor] = true end
+    end
+  end
+  for weight in pairs(tables) do weight.type = type_of(g, weight, tables) end
+  local nodes, quantised = g.nodes, {}
+  g.nodes = {}
+  for _, node in ipairs(nodes) do
+    if node.op.product then
+      local x, weight = table.unpack(node.inputs)
+      if not quantised[x] then
+        g.phase, g.layer, g.site, g.line = node.phase, node.layer, node.site, node.line
+        quantised[x] = g:append("quantise", { x.called .. ".quantised" }, { x })
+      end
+      weight.type = type_of(g, weight, tables)
+      node.op = op.all()["matmul_" .. weight.type]
+      node.inputs[1] = quantised[x]
+      node.dims.Q = quantised[x].dims[2]
+    end
+    g.nodes[#g.nodes + 1] = node
+  end
+  g.phase, g.layer, g.site, g.line = "forward", nil, nil, nil
+end
+
+return small

@@ -1,0 +1,102 @@
+#!/bin/sh
+# test_small.sh: samplers with small weights, of a GPT-2 and of a Llama with a head of its own: their losses are near
+# float32's, but not the same; texts are the same together and alone, a token's logits in a prompt and by themselves; a
+# file of another type, of another model, or damaged is refused in one line.
+# shares: nothing
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+. tests/check.sh
+export DIECAST_PROCESSORS=3
+
+data_set fox
+make build/export >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+common='vocab_size = 40, batch_size = 4, dropout = 0.0, dataset = "fox", max_iters = 60, eval_interval = 60, eval_iters = 1,
+  learning_rate = 0.003, warmup_iters = 0, gradient_accumulation_steps = 1'
+cat >"$tmp/gpt.lua" <<END
+return { n_layer = 2, n_head = 2, n_embd = 40, block_size = 300, bias = true, $common }
+END
+cat >"$tmp/llama.lua" <<END
+return { n_layer = 2, n_head = 4, n_kv_head = 2, n_embd = 32, n_ff = 72, block_size = 48, tensor_names = "llama",
+  norm = "rmsnorm", pos = "rope", activation = "swiglu", bias = false, tie_weights = false, qkv_bias = true, $common }
+END
+says() { # code, text, command...
+    code=$1 text=$2
+    shift 2
+    "$@" >"$tmp/said" 2>&1
+    found=$?
+    cat "$tmp/said"
+    [ $found = "$code" ] && grep -qF -- "$text" "$tmp/said"
+}
+loss() { # program, weights
+    "$1" "$2" --score="$tmp/some" | sed 's/.*loss \([0-9.]*\),.*/\1/'
+}
+near() { # program, weights, by how much at most: the loss is another than float32's, and near it
+    loss "$1" "$2" >"$tmp/loss"
+    echo "$3: $wanted and $(cat "$tmp/loss")"
+    awk -v a="$wanted" -v b="$(cat "$tmp/loss")" -v most="$3" \
+        'BEGIN { d = a - b; d = d < 0 ? -d : d; exit !(b != "" && d > 0 && d < most) }'
+}
+together() { # program, weights
+    "$1" "$2" --num_samples=7 --max_new_tokens=60 --together=1 --threads=1 >"$tmp/alone"
+    [ -s "$tmp/alone" ] || return 1
+    for way in "0 3" "2 1" "4 2"; do
+        "$1" "$2" --num_samples=7 --max_new_tokens=60 --together="${way% *}" --threads="${way#* }" | cmp "$tmp/alone" - ||
+            return 1
+    done
+}
+by_one_and_all() { # program, weights, tokens
+    head -c $(($3 + 1)) "$tmp/text" >"$tmp/more"
+    head -c "$3" "$tmp/text" >"$tmp/prompt"
+    "$1" "$2" --score="$tmp/more" --json --logprobs=9 | sed 's/.*"top_logprobs"://' >"$tmp/one"
+    "$1" "$2" --start="FILE:$tmp/prompt" --num_samples=1 --max_new_tokens=1 --json --logprobs=9 |
+        sed 's/.*"top_logprobs"://' >"$tmp/all"
+    [ -s "$tmp/one" ] && cmp "$tmp/one" "$tmp/all"
+}
+
+head -c 600 "$tmp/text" >"$tmp/some"
+for model in gpt llama; do
+    bin=$tmp/build/$model/cpu run=$tmp/$model
+    types="q8_0 q4_0"
+    [ $model = gpt ] || types=q4_0 # with its table in q8_0
+    for type in $types; do
+        programs="sample-$type"
+        [ "$type" = "${types##* }" ] && programs="train sample $programs"
+        make build CONFIG="$tmp/$model.lua" TYPE=$type PROGRAMS="$programs" BUILD="$tmp/build" >"$tmp/log" 2>&1 ||
+            { cat "$tmp/log"; exit 1; }
+    done
+    "$bin/train" --data_dir="$tmp" --out_dir="$run" --threads=1 >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+    wanted=$(loss "$bin/sample" "$run/ckpt.safetensors")
+    for type in $types; do
+        lua5.4 -E gen/export.lua --checkpoint="$run/ckpt.safetensors" --format=sampler --type=$type \
+            --to="$run/$type" >"$tmp/log" 2>&1
+        check "$model, $type: the loss" near "$bin/sample-$type" "$run/$type" $([ $type = q8_0 ] && echo 0.01 || echo 0.2)
+        check "$model, $type: together" together "$bin/sample-$type" "$run/$type"
+        check "$model, $type: a token alone" by_one_and_all "$bin/sample-$type" "$run/$type" 29
+    done
+done
+
+gpt=$tmp/build/gpt/cpu run=$tmp/gpt
+check "a prompt of many rows" by_one_and_all "$gpt/sample-q8_0" "$run/q8_0" 290
+check "a sampler of float32" says 65 "its weights are q8_0, this sampler computes with float32" "$gpt/sample" "$run/q8_0"
+check "weights in float32" says 65 "its weights are float32, this sampler computes with q8_0" \
+    "$gpt/sample-q8_0" "$run/ckpt.safetensors"
+check "of another type" says 65 "its weights are q8_0, this sampler computes with q4_0" "$gpt/sample-q4_0" "$run/q8_0"
+check "of another model" says 65 "which computes something else" "$gpt/sample-q4_0" "$tmp/llama/q4_0"
+tensor() { # name: a file with this tensor alone
+    header="{\"__metadata__\":{\"weights\":\"q8_0\"},\"$1\":{\"dtype\":\"U8\",\"shape\":[4,4],\"data_offsets\":[0,16]}}"
+    while [ $((${#header} % 4)) != 0 ]; do header="$header "; done
+    printf '%b\0\0\0\0\0\0\0%s0123456789abcdef' "\\0$(printf %o ${#header})" "$header" >"$tmp/bad"
+}
+tensor transformer.h.0.ln_1.weight
+check "a tensor is missing" says 65 "transformer.wte.weight is missing" "$gpt/sample-q8_0" "$tmp/bad"
+tensor transformer.wte.weight
+check "of another shape" says 65 "transformer.wte.weight is (4, 4) of U8, this sampler wants (48, 68) of U8" \
+    "$gpt/sample-q8_0" "$tmp/bad"
+check "in a trainer" says 65 "is of type U8" "$gpt/train" --data_dir="$tmp" --init_from="$run/q8_0" --out_dir="$tmp/other"
+cp "$run/q8_0" "$tmp/bad"
+printf '\377' | dd of="$tmp/bad" bs=1 seek=9000 conv=notrunc 2>"$tmp/log"
+check "damaged" says 65 "but its bytes give" "$gpt/sample-q8_0" "$tmp/bad"
+head -c 20000 "$run/q8_0" >"$tmp/bad"
+check "cut off" says 65 "truncated" "$gpt/sample-q8_0" "$tmp/bad"
+check "a type that is not known" says 2 "TYPE: 'q5_1' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" TYPE=q5_1
+finish
