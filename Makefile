@@ -160,7 +160,7 @@ help: ## this list
 #= SHA256    make import URL=: what the weights' file must have
 #= FORMAT    make export: hf, gguf, llmc, safetensors or sampler
 #= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0: of its numbers;
-#=           make sampler, bench: float32 by default, q8_0, q4_0: of its weights
+#=           make sampler, bench: float32 by default, bfloat16, q8_0, q4_0: of its weights
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
 #=           set's
@@ -316,7 +316,7 @@ eval: check-run build/prepare ## loss, bits per byte, or HellaSwag of the run th
 	    --json=$(run_path)/eval-'$(EVAL)'.json
 
 #> make quantize CONFIG=shakespeare_char_cpu
-small_types := q8_0 q4_0
+small_types := bfloat16 q8_0 q4_0
 quantize: PROGRAMS := quantize $(small_types:%=quantize-%)
 quantize: generate_also = $(small_types:%=--weights=%)
 quantize: check-run build/prepare build/export ## what small weights cost the run that the same words trained
@@ -351,8 +351,8 @@ ir: generate ## the graph after each pass
 
 #> make sampler CONFIG=shakespeare_char_cpu ISA=avx2 TYPE=q8_0
 sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weights inside
-	@case "$$TYPE" in ''|float32|q8_0|q4_0) ;; \
-	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
+	@case "$$TYPE" in ''|float32|bfloat16|q8_0|q4_0) ;; \
+	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, bfloat16, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
 	@case '$(ARCH)' in ''|x86_64|aarch64|riscv64) ;; \
 	    *) printf '%s\n' "ARCH: '$(ARCH)' is not known; there are: x86_64, aarch64, riscv64" >&2; exit 64;; esac
 	$(Q)gen/tools/setup.sh --check $(or $(sampler_machine),musl)

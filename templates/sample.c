@@ -44,6 +44,7 @@ $(k.kernel_texts)
 //$ if k.weights then
 #define PREFETCH_SMALL(type, w, O, C)                                                              \
     sampler_prefetch(s, thread, small_part(type, w, O, C, thread, s->threads))
+#define PREFETCH_BFLOAT16(w, O, C) PREFETCH_SMALL(WEIGHT_BF16, w, O, C)
 #define PREFETCH_Q8_0(w, O, C) PREFETCH_SMALL(WEIGHT_Q8_0, w, O, C)
 #define PREFETCH_Q4_0(w, O, C) PREFETCH_SMALL(WEIGHT_Q4_0, w, O, C)
 //$ end

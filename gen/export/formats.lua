@@ -132,8 +132,9 @@ formats.list = {
     notes = {},
     place = function(folder, run, type) return ("%s/%s-%s.safetensors"):format(folder, run, type) end },
   -- Its numbers are used where they lie: they are floats, or what a sampler with small weights multiplies.
-  { name = "sampler", what = "a safetensors file for make sampler", types = { "float32", "q8_0", "q4_0" }, lacks = {},
-    notes = {}, place = function(folder) return folder .. "/sampler.safetensors" end },
+  { name = "sampler", what = "a safetensors file for make sampler", notes = {}, lacks = {},
+    types = { "float32", "bfloat16", "q8_0", "q4_0" },
+    place = function(folder) return folder .. "/sampler.safetensors" end },
 }
 
 local function names(list, field)

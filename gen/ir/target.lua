@@ -12,7 +12,7 @@ local isas = require("gen.ir.isa")
 local target = {}
 
 local elem_of = { bfloat16 = "bf16", float16 = "f16", float32 = "f32" }
-local bytes_of = { bf16 = 2, f16 = 2, f32 = 4, i32 = 4, q8_0 = 34 / 32, q4_0 = 18 / 32 }
+local bytes_of = { bf16 = 2, f16 = 2, f32 = 4, i32 = 4, bfloat16 = 2, q8_0 = 34 / 32, q4_0 = 18 / 32 }
 
 -- The CPU, by the name of its instruction set. The sampler, which has few rows, does not pad them.
 function target.cpu(isa_name, padded, specialise, products)

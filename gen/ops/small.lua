@@ -1,19 +1,21 @@
--- small: the sampler's products with weights in eight or four bits, and what they read: rows of x (N, C) in blocks of
--- 32, quantised to bytes, with a scale each: Q floats hold a row (runtime/kernel/small.h). gen/passes/small.lua puts
--- both in the place of a matmul.
-local BLOCK, BLOCK_FLOATS = 32, 10
+-- small: the sampler's products with weights in bfloat16, or in eight or four bits, and what they read: rows of x
+-- (N, C) rounded to bfloat16, or in blocks of 32, quantised to bytes with a scale each: Q floats hold a row
+-- (runtime/kernel/small.h). gen/passes/small.lua puts both in the place of a matmul.
+local BLOCK = 32
 
-local quantise = {
-  name = "quantise",
-  inputs = { { "x", "N C" } },
-  outputs = { { "q", "N Q", type = "f32" } },
-  derive = function(d) d.Q = (d.C + BLOCK - 1) // BLOCK * BLOCK_FLOATS end,
-  named_by = { "N", "C" },
-  decode_only = true,
-  in_bytes = true,
-  template = { "small", "quantise" },
-  flops = function(d) return 3 * d.N * d.C end,
-}
+local function rows_of(name, block_floats)
+  return {
+    name = name,
+    inputs = { { "x", "N C" } },
+    outputs = { { "q", "N Q", type = "f32" } },
+    derive = function(d) d.Q = (d.C + BLOCK - 1) // BLOCK * block_floats end,
+    named_by = { "N", "C" },
+    decode_only = true,
+    in_bytes = true,
+    template = { "small", name },
+    flops = function(d) return 3 * d.N * d.C end,
+  }
+end
 
 -- y (N, O) = x w^T, with w (O, C) of the type that its name says.
 local function product(type)
@@ -31,4 +33,5 @@ local function product(type)
   }
 end
 
-return { quantise, product("q8_0"), product("q4_0") }
+return { rows_of("quantise", 10), rows_of("round_bfloat16", BLOCK // 2), product("bfloat16"), product("q8_0"),
+  product("q4_0") }

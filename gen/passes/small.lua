@@ -1,9 +1,9 @@
--- small: a sampler's weights in a type of few bits: each product reads its weight in that type, and rows that are
--- quantised before it. g.weights is the type. The table of tokens, and a head that is tied to it, are in q8_0 where the
--- other weights are in q4_0: their numbers matter more (runtime/files/small.c decides the same for files).
+-- small: a sampler's weights in a type of few bits, g.weights: each product reads its weight in that type, and rows
+-- that are rounded for it before. The table of tokens, and a head that is tied to it, are in q8_0 where the other
+-- weights are in q4_0: their numbers matter more (runtime/files/small.c decides the same for files).
 local op = require("gen.ir.op")
 
-local small = { types = { "q8_0", "q4_0" } }
+local small = { types = { "bfloat16", "q8_0", "q4_0" } }
 
 -- Whether `type` names one of them, and not "float32" or nothing. Raises { code, message } for anything else.
 function small.check(type)
@@ -34,7 +34,8 @@ function small.run(g)
       local x, weight = table.unpack(node.inputs)
       if not quantised[x] then
         g.phase, g.layer, g.site, g.line = node.phase, node.layer, node.site, node.line
-        quantised[x] = g:append("quantise", { x.called .. ".quantised" }, { x })
+        local rounds = g.weights == "bfloat16" and "round_bfloat16" or "quantise"
+        quantised[x] = g:append(rounds, { x.called .. ".small" }, { x })
       end
       weight.type = type_of(g, weight, tables)
       node.op = op.all()["matmul_" .. weight.type]

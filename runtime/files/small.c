@@ -71,8 +71,26 @@ static uint16_t small_quantise(enum weight_type type, const float x[SMALL_BLOCK]
     return half;
 }
 
+// Columns 2i and 2i + 1 of 16 outputs side by side; subnormal numbers are 0.
+static void small_store_bfloat16(const float *w, int64_t rows, int64_t columns, void *stored) {
+    const int64_t wide = small_blocks(columns) * SMALL_BLOCK;
+    for (int64_t row = 0; row < small_rows(rows); row++) {
+        char *at = (char *)stored + row / SMALL_OUTPUTS * wide * SMALL_OUTPUTS * 2;
+        for (int64_t k = 0; k < wide; k++) {
+            const float x = row < rows && k < columns ? w[row * columns + k] : 0;
+            const uint16_t number = number_to_brain(fabsf(x) < 0x1p-126f ? 0 : x);
+            memcpy(at + (k / 2 * SMALL_OUTPUTS + row % SMALL_OUTPUTS) * 4 + k % 2 * 2, &number,
+                   sizeof number);
+        }
+    }
+}
+
 void small_store(enum weight_type type, const float *w, int64_t rows, int64_t columns,
                  void *stored) {
+    if (type == WEIGHT_BF16) {
+        small_store_bfloat16(w, rows, columns, stored);
+        return;
+    }
     const int64_t blocks = small_blocks(columns), panels = small_rows(rows) / SMALL_OUTPUTS;
     const int64_t bytes = (small_types[type].block_bytes - 2) * SMALL_OUTPUTS;
     uint8_t *scales = (uint8_t *)stored + panels * blocks * bytes;

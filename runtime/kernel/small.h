@@ -1,19 +1,22 @@
 // small.h: the sampler's products with small weights: y (N, O) = x (N, C) w^T with w in blocks of
 // 32 neighbours of a row, which share a scale in float16 (q8_0: signed bytes; q4_0: halves of
-// bytes), and x quantised like q8_0, a scale in float32 for each block.
+// bytes), and x quantised like q8_0, a scale in float32 for each block; or with w in bfloat16, and
+// x rounded to it.
 //
 // A product gives the same bytes on every instruction set and with any number of rows beside it:
 // the sum over a block is an integer, exact; it is multiplied by the product of both scales; and
-// blocks are added in their order, not fused.
+// blocks are added in their order, not fused. Of bfloat16 numbers it is the sum that bf16.h
+// describes: VDPBF16PS does it, and so do two multiply-adds.
 //
 // Layout of w, the same for all instruction sets: panels of 16 outputs, whose blocks lie one after
 // another. A block of q8_0 is bytes (8, 16, 4): of column 4i + j of output o, q + 128. One of q4_0
 // is (4, 16, 4): the low half has q + 8 of columns 0 to 15, the high half of 16 to 31. Behind all
-// panels are the scales (panels, blocks, 16). Outputs and columns beyond w's have q = 0.
-// runtime/files/packed.c writes it.
+// panels are the scales (panels, blocks, 16). One of bfloat16 is (16, 16, 2): columns 2i and 2i + 1
+// of output o. Outputs and columns beyond w's are 0. runtime/files/small.c writes it.
 #ifndef DIECAST_SMALL_H
 #define DIECAST_SMALL_H
 
+#include "runtime/kernel/bf16.h"
 #include "runtime/kernel/product.h"
 
 #if defined(__x86_64__) && defined(__AVX2__)
@@ -39,6 +42,8 @@ enum {
 // Floats of a quantised row of C columns: bytes (blocks, 32), scales (blocks), the sums over each
 // block's bytes (blocks), which are int32.
 #define SMALL_ROW(C) (SMALL_BLOCKS(C) * 10)
+// The same of a row in bfloat16.
+#define SMALL_ROW_BFLOAT16(C) (SMALL_BLOCKS(C) * SMALL_BLOCK / 2)
 
 // ---- activations --------------------------------------------------------------------------------
 
@@ -95,27 +100,48 @@ VEC_INLINE void small_quantise(float *row, const float *x, int C, int b) {
     memcpy(row + blocks * (SMALL_BLOCK / 4 + 1) + b, &sum, sizeof sum);
 }
 
+// Rounds block b of a row x (C) to the nearest bfloat16, ties to even; subnormal numbers to 0.
+VEC_INLINE void small_round(float *row, const float *x, int C, int b) {
+    uint32_t bits[SMALL_BLOCK] = {0};
+    uint16_t rounded[SMALL_BLOCK];
+    memcpy(bits, x + b * SMALL_BLOCK,
+           (size_t)int_min(SMALL_BLOCK, C - b * SMALL_BLOCK) * sizeof *bits);
+    for (int i = 0; i < SMALL_BLOCK; i++) {
+        const uint32_t size = bits[i] & 0x7fffffffu;
+        const uint32_t near = bits[i] + 0x7fffu + (bits[i] >> 16 & 1u);
+        const uint32_t word = size > 0x7f800000u   ? bits[i] | 0x00400000u
+                              : size < 0x00800000u ? bits[i] & 0x80000000u
+                                                   : near;
+        rounded[i] = (uint16_t)(word >> 16);
+    }
+    memcpy(row + b * (SMALL_BLOCK / 2), rounded, sizeof rounded);
+}
+
 // ---- integer products ---------------------------------------------------------------------------
 
-// Whether this processor multiplies bytes and adds four of them in one instruction of VEC lanes.
-// Which instructions do it changes no result, so that no other program has to be built.
-VEC_INLINE bool small_dots(void) {
+// Whether this processor has one instruction of VEC lanes for a step of a product: four products of
+// bytes and their sum, or two of bfloat16 numbers. Which instructions do it changes no result, so
+// that no other program has to be built.
+VEC_INLINE bool small_dots(const enum weight_type type) {
 #if defined(__x86_64__) && defined(__AVX2__)
-    static atomic_int known; // 1: no; 2: yes
+    static atomic_int known; // 4: it is known; 1, 2: which there are
     int answer = atomic_load_explicit(&known, memory_order_relaxed);
     if (answer == 0) {
         unsigned a = 0, b, c = 0, d;
+        answer = 4;
 #if defined(__AVX512F__)
-        answer = 1 + (__get_cpuid_count(7, 0, &a, &b, &c, &d) && (c >> 11 & 1)); // AVX512_VNNI
+        answer |= __get_cpuid_count(7, 0, &a, &b, &c, &d) && (c >> 11 & 1) ? 1 : 0; // AVX512_VNNI
+        answer |= __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 5 & 1) ? 2 : 0;  // AVX512_BF16
 #else
-        answer = 1 + (__get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1)); // AVX-VNNI
+        answer |= __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a >> 4 & 1) ? 1 : 0; // AVX-VNNI
 #endif
         atomic_store_explicit(&known, answer, memory_order_relaxed);
     }
-    return answer == 2;
+    return answer & (type == WEIGHT_BF16 ? 2 : 1);
 #elif defined(__aarch64__) && defined(__ARM_NEON)
-    return getauxval(AT_HWCAP) >> 20 & 1; // ASIMDDP, from a table in memory
+    return type != WEIGHT_BF16 && (getauxval(AT_HWCAP) >> 20 & 1); // ASIMDDP, from a table
 #else
+    (void)type;
     return false;
 #endif
 }
@@ -229,10 +255,71 @@ VEC_INLINE float small_scale(const uint8_t *at) {
     return half & 0x8000 ? -size : size;
 }
 
-// ---- products -----------------------------------------------------------------------------------
+// ---- products of bfloat16 numbers ---------------------------------------------------------------
+
+// sums (rows, WIDE) = rows of rounded x times panels of w: a register tile. Rows beyond `last`
+// repeat that.
+VEC_INLINE void small_tile_bfloat16(float *sums, const int rows, const int panels, const bool dots,
+                                    const float *x, int last, int C, const uint8_t *w) {
+    const int words = SMALL_ROW_BFLOAT16(C);
+    const size_t panel = (size_t)words * SMALL_OUTPUTS * 4;
+    const float *row[SMALL_ROWS];
+    vec acc[SMALL_ROWS][SMALL_PANELS * SMALL_VECS];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+        row[r] = x + (size_t)int_min(r, last) * (size_t)words;
+#pragma GCC unroll 4
+        for (int p = 0; p < panels * SMALL_VECS; p++) {
+            acc[r][p] = vec_splat(0.0f);
+        }
+    }
+#pragma GCC unroll 4
+    for (int k = 0; k < words; k++, w += SMALL_OUTPUTS * 4) {
+        vec_uint pair[SMALL_ROWS];
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; r++) {
+            uint32_t word;
+            memcpy(&word, row[r] + k, sizeof word);
+            pair[r] = (vec_uint){0} + word;
+        }
+#pragma GCC unroll 4
+        for (int p = 0; p < panels * SMALL_VECS; p++) {
+            const uint8_t *at = w + (size_t)(p / SMALL_VECS) * panel + p % SMALL_VECS * VEC * 4;
+            if (p % SMALL_VECS == 0) {
+                __builtin_prefetch(at + SMALL_AHEAD);
+            }
+            vec_uint of_w;
+            memcpy(&of_w, at, sizeof of_w);
+#pragma GCC unroll 4
+            for (int r = 0; r < rows; r++) {
+#if defined(__AVX512F__)
+                if (dots) {
+                    __asm__("vdpbf16ps %2, %1, %0" : "+v"(acc[r][p]) : "v"(of_w), "v"(pair[r]));
+                    continue;
+                }
+#else
+                (void)dots;
+#endif
+                acc[r][p] =
+                    vec_fma((vec)(of_w & 0xffff0000u), (vec)(pair[r] & 0xffff0000u), acc[r][p]);
+                acc[r][p] = vec_fma((vec)(of_w << 16), (vec)(pair[r] << 16), acc[r][p]);
+            }
+        }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
+        for (int p = 0; p < panels * SMALL_VECS; p++) {
+            vec_store(sums + r * SMALL_WIDE + p * VEC, acc[r][p]);
+        }
+    }
+}
+
+// ---- products of blocks -------------------------------------------------------------------------
 
 VEC_INLINE size_t small_block_bytes(const enum weight_type type) {
-    return SMALL_OUTPUTS * SMALL_BLOCK / (type == WEIGHT_Q8_0 ? 1 : 2);
+    const int eighths = type == WEIGHT_BF16 ? 16 : type == WEIGHT_Q8_0 ? 8 : 4;
+    return (size_t)(SMALL_OUTPUTS * SMALL_BLOCK * eighths / 8);
 }
 
 // sums (rows, WIDE) = rows of quantised x times panels of w, whose scales are at `scales`: a
@@ -326,6 +413,17 @@ VEC_INLINE void small_product(float *sums, const enum weight_type type, const bo
                               const int panels, const float *x, int rows, const uint8_t *w, int O,
                               int C, int first) {
     const size_t blocks = (size_t)SMALL_BLOCKS(C), bytes = small_block_bytes(type);
+    if (type == WEIGHT_BF16) {
+        w += (size_t)first * blocks * bytes;
+        if (rows == 1) {
+            small_tile_bfloat16(sums, 1, panels, dots, x, 0, C, w);
+        }
+        for (int r = 0; r < rows && rows > 1; r += SMALL_ROWS) {
+            small_tile_bfloat16(sums + r * SMALL_WIDE, SMALL_ROWS, panels, dots,
+                                x + (size_t)r * SMALL_ROW_BFLOAT16(C), rows - r - 1, C, w);
+        }
+        return;
+    }
     const uint8_t *scales = w + (size_t)DIVIDE_UP(O, SMALL_OUTPUTS) * blocks * bytes +
                             (size_t)first * blocks * SMALL_OUTPUTS * 2;
     w += (size_t)first * blocks * bytes;
@@ -348,22 +446,25 @@ VEC_INLINE void small_panels(float *sums, const enum weight_type type, const boo
     }
 }
 
-PRODUCT_ONCE void small_q8_0(float *sums, int panels, const float *x, int rows, const uint8_t *w,
-                             int O, int C, int first) {
-    if (small_dots()) {
-        small_panels(sums, WEIGHT_Q8_0, true, panels, x, rows, w, O, C, first);
-    } else {
-        small_panels(sums, WEIGHT_Q8_0, false, panels, x, rows, w, O, C, first);
+#define SMALL_PRODUCT(name, type)                                                                  \
+    PRODUCT_ONCE void name(float *sums, int panels, const float *x, int rows, const uint8_t *w,    \
+                           int O, int C, int first) {                                              \
+        if (small_dots(type)) {                                                                    \
+            small_panels(sums, type, true, panels, x, rows, w, O, C, first);                       \
+        } else {                                                                                   \
+            small_panels(sums, type, false, panels, x, rows, w, O, C, first);                      \
+        }                                                                                          \
     }
-}
+SMALL_PRODUCT(small_q8_0, WEIGHT_Q8_0)
+SMALL_PRODUCT(small_q4_0, WEIGHT_Q4_0)
+SMALL_PRODUCT(small_sums_bfloat16, WEIGHT_BF16)
 
-PRODUCT_ONCE void small_q4_0(float *sums, int panels, const float *x, int rows, const uint8_t *w,
-                             int O, int C, int first) {
-    if (small_dots()) {
-        small_panels(sums, WEIGHT_Q4_0, true, panels, x, rows, w, O, C, first);
-    } else {
-        small_panels(sums, WEIGHT_Q4_0, false, panels, x, rows, w, O, C, first);
-    }
+// Subnormal numbers are 0, as VDPBF16PS takes them.
+VEC_INLINE void small_bfloat16(float *sums, int panels, const float *x, int rows, const uint8_t *w,
+                               int O, int C, int first) {
+    const uint64_t before = flush_begin();
+    small_sums_bfloat16(sums, panels, x, rows, w, O, C, first);
+    flush_end(before);
 }
 
 // Where the panels of w (O, C) begin that a thread multiplies, for prefetching.
@@ -386,6 +487,23 @@ VEC_INLINE vec small_table_q8_0(const uint8_t *w, int V, int C, int row, int c) 
     for (int i = 0; i < VEC; i++) {
         const int k = c % SMALL_BLOCK + i;
         x[i] = (float)((int)at[k / 4 * SMALL_OUTPUTS * 4 + k % 4] - 128) * scale;
+    }
+    return vec_load(x);
+}
+
+// The same of one in bfloat16.
+VEC_INLINE vec small_table_bfloat16(const uint8_t *w, int V, int C, int row, int c) {
+    (void)V;
+    const size_t blocks = (size_t)SMALL_BLOCKS(C), o = (size_t)row % SMALL_OUTPUTS;
+    const uint8_t *at =
+        w + (size_t)row / SMALL_OUTPUTS * blocks * small_block_bytes(WEIGHT_BF16) + o * 4;
+    float x[VEC];
+    for (int i = 0; i < VEC; i++) {
+        const int k = c + i;
+        uint16_t half;
+        memcpy(&half, at + (size_t)(k / 2) * SMALL_OUTPUTS * 4 + k % 2 * 2, sizeof half);
+        const uint32_t bits = (uint32_t)half << 16;
+        memcpy(&x[i], &bits, sizeof bits);
     }
     return vec_load(x);
 }

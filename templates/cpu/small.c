@@ -1,4 +1,4 @@
-//// small.c: the sampler's products with weights in eight or four bits; rows quantised for them.
+//// small.c: the sampler's products with weights of few bits; rows rounded for them.
 
 //// q (N, Q) = the rows of x (N, C), block by block. Threads share the blocks of all rows.
 //$ function quantise(k)
@@ -8,6 +8,18 @@ $(k.sign("static void", k.name)) {
     for (int i = mine.first; i < mine.last; i++) {
         const size_t row = (size_t)(i / BLOCKS);
         small_quantise(q + row * SMALL_ROW(C), x + row * C, C, i % BLOCKS);
+    }
+}
+//$ end
+
+//// The same in bfloat16.
+//$ function round_bfloat16(k)
+$(k.sign("static void", k.name)) {
+    enum { $(k.dims), BLOCKS = SMALL_BLOCKS(C) };
+    const struct range mine = share(rows * BLOCKS, thread, threads);
+    for (int i = mine.first; i < mine.last; i++) {
+        const size_t row = (size_t)(i / BLOCKS);
+        small_round(q + row * SMALL_ROW_BFLOAT16(C), x + row * C, C, i % BLOCKS);
     }
 }
 //$ end

@@ -51,8 +51,9 @@ static float scale_of(enum weight_type type, const uint8_t *w, int O, int C, int
     return number_of_half(half);
 }
 
-static uint8_t small[80 * 7 * 34];
-static float w[MOST_O * MOST_C], x[MOST_ROWS * MOST_C], packed[MOST_ROWS * SMALL_ROW(MOST_C)];
+static uint8_t small[80 * 7 * 64];
+static float w[MOST_O * MOST_C], x[MOST_ROWS * MOST_C],
+    packed[MOST_ROWS * SMALL_ROW_BFLOAT16(MOST_C)];
 static float y[MOST_ROWS][MOST_O], sums[(MOST_ROWS + SMALL_ROWS) * SMALL_WIDE];
 
 static void product(enum weight_type type, bool dots, int rows, const float *from, int O, int C) {
@@ -60,8 +61,12 @@ static void product(enum weight_type type, bool dots, int rows, const float *fro
         const int panels = int_min(SMALL_PANELS, DIVIDE_UP(O, 16) - p);
         if (type == WEIGHT_Q8_0) {
             small_panels(sums, WEIGHT_Q8_0, dots, panels, from, rows, small, O, C, p);
-        } else {
+        } else if (type == WEIGHT_Q4_0) {
             small_panels(sums, WEIGHT_Q4_0, dots, panels, from, rows, small, O, C, p);
+        } else if (dots == small_dots(WEIGHT_BF16)) {
+            small_bfloat16(sums, panels, from, rows, small, O, C, p);
+        } else {
+            small_panels(sums, WEIGHT_BF16, dots, panels, from, rows, small, O, C, p);
         }
         for (int r = 0; r < rows; r++) {
             for (int o = p * 16; o < int_min(O, (p + panels) * 16); o++) {
@@ -71,16 +76,94 @@ static void product(enum weight_type type, bool dots, int rows, const float *fro
     }
 }
 
-static void test(enum weight_type type, bool dots, int O, int C, int rows) {
+static void make_numbers(int O, int C, int rows) {
     for (int i = 0; i < O * C; i++) {
         w[i] = number(1, i) * (i % C < 3 ? 1.0f : 0.02f);
     }
     for (int i = 0; i < rows * C; i++) {
         x[i] = number(2, i) * (i / C % 2 ? 30.0f : 0.01f);
     }
+}
+
+// Each row alone gives the bytes that it has in y.
+static bool same_alone(enum weight_type type, bool dots, int O, int C, int rows, int row) {
+    static float all[MOST_ROWS][MOST_O];
+    bool alone = true;
+    memcpy(all, y, sizeof y);
+    for (int r = 0; r < rows; r++) {
+        product(type, dots, 1, packed + r * row, O, C);
+        alone = alone && memcmp(y[0], all[r], (size_t)O * sizeof(float)) == 0;
+    }
+    return alone;
+}
+
+static float bfloat16_of(uint16_t bits) {
+    return number_of_brain(bits);
+}
+
+// Some of the numbers are subnormal, or smaller: then only the bytes are compared.
+static void test_bfloat16(bool dots, int O, int C, int rows) {
+    make_numbers(O, C, rows);
+    w[0] = 0x1p-130f;
+    x[0] = -0x1p-127f;
+    small_store(WEIGHT_BF16, w, O, C, small);
+    const int row = SMALL_ROW_BFLOAT16(C), wide = SMALL_BLOCKS(C) * 32;
+    bool near = true, exact = true, close = true;
+    for (int r = 0; r < rows; r++) {
+        for (int b = 0; b < SMALL_BLOCKS(C); b++) {
+            small_round(packed + r * row, x + r * C, C, b);
+        }
+        for (int k = 0; k < wide; k++) {
+            const float from = k < C ? x[r * C + k] : 0.0f;
+            const uint16_t wanted = number_to_brain(fabsf(from) < 0x1p-126f ? from * 0.0f : from);
+            near = near && ((const uint16_t *)(const void *)(packed + r * row))[k] == wanted;
+        }
+    }
+    expect(near, "an activation is rounded", WEIGHT_BF16, O, C, rows);
+    product(WEIGHT_BF16, dots, rows, packed, O, C);
+    for (int r = 0; r < rows; r++) {
+        const uint16_t *xr = (const uint16_t *)(const void *)(packed + r * row);
+        for (int o = 0; o < O; o++) {
+            float plain = 0;
+            double wanted = 0, size = 0;
+            for (int i = 0; i < wide; i++) {
+                const int k = i ^ 1; // the second of a pair first
+                uint16_t half;
+                memcpy(&half, small + ((o / 16 * wide + k / 2 * 2) * 16 + o % 16 * 2 + k % 2) * 2,
+                       2);
+                const float a = bfloat16_of(half), b = bfloat16_of(xr[k]);
+                const float near_w = k < C && fabsf(w[o * C + k]) >= 0x1p-126f ? w[o * C + k] : 0;
+                close = close && fabsf(a - near_w) <= fabsf(near_w) / 256.0f;
+                plain = fmaf(a, b, plain);
+                wanted += (double)a * (double)b;
+                size += fabs((double)a * (double)b);
+            }
+            exact = exact && memcmp(&plain, &y[r][o], sizeof plain) == 0;
+            close = close && fabs((double)y[r][o] - wanted) <= 1e-5 * size;
+        }
+    }
+    expect(exact, "the bytes of plain sums", WEIGHT_BF16, O, C, rows);
+    expect(close, "as in doubles", WEIGHT_BF16, O, C, rows);
+    expect(same_alone(WEIGHT_BF16, dots, O, C, rows, row), "a row alone", WEIGHT_BF16, O, C, rows);
+    bool same = true;
+    for (int o = 0; o < O; o++) {
+        for (int c = 0; c < C; c += VEC) {
+            const vec v = small_table_bfloat16(small, O, C, o, c);
+            for (int i = 0; i < VEC && c + i < C; i++) {
+                const float from = w[o * C + c + i];
+                same = same &&
+                       v[i] == bfloat16_of(number_to_brain(fabsf(from) < 0x1p-126f ? 0 : from));
+            }
+        }
+    }
+    expect(same, "a table's rows", WEIGHT_BF16, O, C, 1);
+}
+
+static void test(enum weight_type type, bool dots, int O, int C, int rows) {
+    make_numbers(O, C, rows);
     const int blocks = SMALL_BLOCKS(C), row = SMALL_ROW(C);
     small_store(type, w, O, C, small);
-    bool near = true, exact = true, alone = true, close = true;
+    bool near = true, exact = true, close = true;
     const double step = type == WEIGHT_Q8_0 ? 0.51 / 127 : 1.02 / 8;
     for (int o = 0; o < O; o++) {
         for (int k = 0; k < C; k++) {
@@ -134,13 +217,7 @@ static void test(enum weight_type type, bool dots, int O, int C, int rows) {
     }
     expect(exact, "the bytes of plain sums", type, O, C, rows);
     expect(close, "as in doubles", type, O, C, rows);
-    static float all[MOST_ROWS][MOST_O];
-    memcpy(all, y, sizeof y);
-    for (int r = 0; r < rows; r++) {
-        product(type, dots, 1, packed + r * row, O, C);
-        alone = alone && memcmp(y[0], all[r], (size_t)O * sizeof(float)) == 0;
-    }
-    expect(alone, "a row alone", type, O, C, rows);
+    expect(same_alone(type, dots, O, C, rows, row), "a row alone", type, O, C, rows);
 }
 
 // A table's rows, and numbers that are not finite.
@@ -165,7 +242,7 @@ static void test_ends(void) {
         }
         small_quantise(packed, x, C, 0);
         small_quantise(packed, x, C, 1);
-        product(WEIGHT_Q8_0, small_dots(), 1, packed, O, C);
+        product(WEIGHT_Q8_0, small_dots(WEIGHT_Q8_0), 1, packed, O, C);
         bool none = true;
         for (int o = 0; o < O; o++) {
             none = none && isnan(y[0][o]);
@@ -175,22 +252,26 @@ static void test_ends(void) {
     memset(x, 0, sizeof x);
     small_quantise(packed, x, C, 0);
     small_quantise(packed, x, C, 1);
-    product(WEIGHT_Q8_0, small_dots(), 1, packed, O, C);
+    product(WEIGHT_Q8_0, small_dots(WEIGHT_Q8_0), 1, packed, O, C);
     expect(y[0][3] == 0.0f, "zeros", WEIGHT_Q8_0, O, C, 1);
 }
 
 int main(void) {
     static const int outputs[] = {1, 16, 33, 70}, columns[] = {1, 32, 37, 64, 200};
     static const int rows[] = {1, 2, 3, 4, 5, 9};
-    for (int type = WEIGHT_Q8_0; type <= WEIGHT_Q4_0; type++) {
-        for (int dots = 0; dots <= small_dots(); dots++) {
+    for (int type = WEIGHT_BF16; type <= WEIGHT_Q4_0; type++) {
+        for (int dots = 0; dots <= small_dots((enum weight_type)type); dots++) {
             for (int i = 0; i < 4 * 5 * 6; i++) {
-                test((enum weight_type)type, dots, outputs[i % 4], columns[i / 4 % 5],
-                     rows[i / 20]);
+                const int O = outputs[i % 4], C = columns[i / 4 % 5], N = rows[i / 20];
+                if (type == WEIGHT_BF16) {
+                    test_bfloat16(dots, O, C, N);
+                } else {
+                    test((enum weight_type)type, dots, O, C, N);
+                }
             }
         }
     }
     test_ends();
-    printf("%d passed, %d failed, %d skipped\n", passed, failed, small_dots() ? 0 : 1);
+    printf("%d passed, %d failed, %d skipped\n", passed, failed, small_dots(WEIGHT_Q8_0) ? 0 : 1);
     return failed > 0;
 }
