@@ -1,13 +1,14 @@
 """One way to train the same model in PyTorch on a CPU, in turns with others (peers.py starts it).
 
-    peer_cpu.py --sizes=SIZES.json --threads=N [--compile] [--fused]
+    peer_cpu.py --sizes=SIZES.json --threads=N [--compile] [--fused] [--autocast]
 
 Each line on stdin is a number of seconds; it is answered by a line of JSON with the times, in ms,
 of the steps in them, and the process's peak resident memory. The first line of stdout says what
 runs.
 
 A step: a batch of random windows, forward, backward, clip_grad_norm_, AdamW's step, zero_grad with
-set_to_none; float32 throughout. Without flags it is PyTorch as installed: eager, AdamW as it comes.
+set_to_none; in float32, or with --autocast as torch.autocast has it: weights float32, products of
+bfloat16 factors. Without flags it is PyTorch as installed: eager, AdamW as it comes.
 SIZES.json: the config's keys (peers.py writes it).
 """
 
@@ -32,6 +33,7 @@ def read_options():
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--compile", action="store_true", help="torch.compile")
     parser.add_argument("--fused", action="store_true", help="AdamW(fused=True)")
+    parser.add_argument("--autocast", action="store_true", help="torch.autocast to bfloat16")
     return parser.parse_args()
 
 
@@ -39,6 +41,7 @@ class Trainer:
     def __init__(self, c, options):
         torch.manual_seed(1337)
         self.c = c
+        self.autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.autocast)
         count = max(TOKENS, 2 * c["block_size"])
         self.tokens = torch.randint(c["vocab_size"], (count,), dtype=torch.int32)
         self.model = GPT(c).train()
@@ -63,7 +66,8 @@ class Trainer:
         """One step; its milliseconds."""
         start = time.perf_counter()
         tokens, targets = self.batch()
-        loss = self.call(tokens, targets)
+        with self.autocast:
+            loss = self.call(tokens, targets)
         loss.backward()
         if self.c["grad_clip"] > 0:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.c["grad_clip"])

@@ -1,11 +1,12 @@
 """A config's training step and the same step in PyTorch, in turns: make bench PEERS=1.
 
-    peers.py [--rounds=R] [--seconds=S] [--worker=FILE] PROGRAM [FLAG ...]
+    peers.py [--rounds=R] [--seconds=S] [--worker=FILE] [--autocast=yes|no] PROGRAM [FLAG ...]
 
 PROGRAM is build/NAME/cpu/bench, FLAGs are its own; bench.json is there from its run, and gets
 "peers". The contenders are ours, PyTorch as installed, and the two fastest ways to tune it among
 {eager, torch.compile} x {as it is, malloc that keeps its memory}, all with fused AdamW, which are
-tried alone first. Then each takes its turn of S seconds, R times over, in one run: so all meet the
+tried alone first. Where the processor multiplies bfloat16 (--autocast says otherwise), each is tried
+with autocast too, whatever our dtype is; the fastest in float32 has its turns in any case. Then each takes its turn of S seconds, R times over, in one run: so all meet the
 same machine. Medians are over all turns. The honest ratio is against the best.
 
 Where the processor has AVX-512, PyTorch uses it, beside an isa=avx2 build of ours too. So for such
@@ -64,7 +65,7 @@ class Contender:
     def __init__(self, name, command, env=None):
         self.name, self.command, self.env = name, command, env or {}
         self.process = self.ready = None
-        self.held = False
+        self.held = self.autocast = False
         self.ms, self.rss = [], 0
 
     def start(self, says_ready):
@@ -121,18 +122,22 @@ class Contender:
             "steps": len(ordered),
             "peak_rss_bytes": self.rss,
         }
-        return figures | {"held": True} if self.held else figures
+        marks = {key: True for key in ("held", "autocast") if getattr(self, key)}
+        return figures | marks
 
 
-def torch_contenders(worker, sizes, threads):
+def torch_contenders(worker, sizes, threads, autocast):
     """PyTorch as installed, and the ways to tune it."""
     base = [sys.executable, worker, f"--sizes={sizes}", f"--threads={threads}"]
     omp = {"OMP_NUM_THREADS": str(threads)}
     tuned = []
     for how, flag in (("eager", []), ("torch.compile", ["--compile"])):
-        for more, env in (("", {}), (", malloc", MALLOC)):
-            name = f"{how}, fused AdamW{more}"
-            tuned.append(Contender(name, base + flag + ["--fused"], env | omp))
+        for cast in (False, True) if autocast else (False,):
+            for more, env in (("", {}), (", malloc", MALLOC)):
+                name = f"{how}{', autocast' if cast else ''}, fused AdamW{more}"
+                flags = flag + ["--fused"] + (["--autocast"] if cast else [])
+                tuned.append(Contender(name, base + flags, env | omp))
+                tuned[-1].autocast = cast
     return Contender("as installed", base), tuned
 
 
@@ -160,16 +165,19 @@ def attempt(one, seconds):
 
 
 def qualify(tuned, seconds, most_bytes, held_folder):
-    """The fastest of the tuned ones, each alone, and before the second of them, where there is a
-    held_folder, the first one's twin; as many as fit into memory together."""
+    """The fastest of the tuned ones, each alone, with the fastest in float32 among them, and behind
+    that one, where there is a held_folder, its twin; as many as fit into memory together."""
     done = sorted((one for one in tuned if attempt(one, seconds)), key=Contender.median)
     tried = [one.figures() for one in done]
+    exact = next((one for one in done if not one.autocast), None)
     finalists = done[:FINALISTS]
-    if finalists and held_folder:
-        twin = held_twin(finalists[0], held_folder)
+    if exact and exact not in finalists:
+        finalists.append(exact)
+    if exact and held_folder:
+        twin = held_twin(exact, held_folder)
         if attempt(twin, seconds):
             if twin.ready["capability"] == "AVX2":
-                finalists.insert(1, twin)
+                finalists.insert(finalists.index(exact) + 1, twin)
             else:
                 print(f"peers: {twin.name} is left out: it uses {twin.ready['capability']}")
     chosen = []
@@ -247,6 +255,12 @@ def available_bytes():
     return 1 << 62
 
 
+def multiplies_bfloat16():
+    """Whether this processor has products of bfloat16: x86's or ARM's."""
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        return not {"avx512_bf16", "amx_bf16", "bf16"}.isdisjoint(file.read().split())
+
+
 def play(contenders, rounds, seconds):
     """Gives all contenders turns; each is started before its first turn."""
     for index in range(rounds):
@@ -279,8 +293,12 @@ def report(figures):
     print(f"\na product of 1024 rows and columns in PyTorch: {rate} GFLOP/s")
     print(f"ours against PyTorch as installed: {peers[1]['ratio']:.2f}x")
     print(f"ours against the best ({best['name']}): {best['ratio']:.2f}x")
-    figures.pop("torch_ms_held", None)  # an earlier run's
-    figures.pop("ratio_held", None)
+    for key in ("torch_ms_held", "ratio_held", "torch_ms_float32", "ratio_float32"):
+        figures.pop(key, None)  # an earlier run's
+    if "autocast" in best:
+        exact = min((one for one in free if "autocast" not in one), key=lambda one: one["ms_median"])
+        figures["torch_ms_float32"], figures["ratio_float32"] = exact["ms_median"], exact["ratio"]
+        print(f"ours against PyTorch in float32 ({exact['name']}): {exact['ratio']:.2f}x")
     for one in peers[1:]:
         if one not in free:
             figures["torch_ms_held"], figures["ratio_held"] = one["ms_median"], one["ratio"]
@@ -294,7 +312,9 @@ def compete(options, figures, path):
         sizes = os.path.join(folder, "sizes.json")
         with open(sizes, "w", encoding="utf-8") as file:
             json.dump(keys_of(figures), file)
-        installed, tuned = torch_contenders(options.worker, sizes, threads)
+        installed, tuned = torch_contenders(
+            options.worker, sizes, threads, options.autocast == "yes"
+        )
         contenders = [ours, installed]
         try:
             installed.start(True)
@@ -333,6 +353,8 @@ def read_options():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.5, help="of a turn; at least 2 steps")
     parser.add_argument("--worker", default=os.path.join(here, "peer_cpu.py"))
+    default = "yes" if multiplies_bfloat16() else "no"
+    parser.add_argument("--autocast", choices=("yes", "no"), default=default, help="try it too")
     parser.add_argument("program")
     parser.add_argument("flags", nargs=argparse.REMAINDER)
     options = parser.parse_args()

@@ -79,6 +79,7 @@ local columns = {
   { "PyTorch as installed, ms", function(f) return ms(f.torch_ms_installed) end },
   { "PyTorch at its best, ms", function(f) return ms(f.torch_ms_best) end },
   { "ours against the best", function(f) return times(f.ratio_best) end },
+  { "ours against the best in float32", function(f) return times(f.ratio_float32 or f.ratio_best) end },
   { "ours against PyTorch held to AVX2", function(f) return times(f.ratio_held) end },
   { "MiB: ours, plan, PyTorch", function(f)
     return ("%s, %s, %s"):format(mib(f.peak_rss_bytes), mib(f.plan_bytes), mib(f.torch_rss_bytes))

@@ -37,6 +37,8 @@ if held and os.path.exists(here + "/no-held"):
 isa = "AVX2" if held and not os.path.exists(here + "/deaf") else "AVX9"
 print(json.dumps({"torch": "9.9", "params": 1234, "capability": isa, "product_gflops": 100 + malloc + held}), flush=True)
 ms = 50 if not fused else 40 - 15 * compile - 5 * malloc - 4 * held
+assert fused or "--autocast" not in words
+ms = ms // 2 if "--autocast" in words else ms
 for line in sys.stdin:
     assert float(line) == 0.25, line
     print(json.dumps({"ms": [ms, ms + 1, ms], "peak_rss_bytes": ms << 20}), flush=True)
@@ -47,9 +49,10 @@ figures() { # parameters, [optimizer], [more]
  "grad_clip": 1, "params": $1, "flop_per_step": 1e9, "peak_gflops": 400, "plan_bytes": 1, ${3-}"kernels": [{"name": "a"}]}
 END
 }
+autocast=no
 peers() { # flags of bench; the exit code in code
     cp "$tmp/bench.json" "$tmp/before"
-    python3 tests/bench/peers.py --rounds=3 --seconds=0.25 --worker="$tmp/worker.py" "$tmp/bench" "$@" \
+    python3 tests/bench/peers.py --autocast=$autocast --rounds=3 --seconds=0.25 --worker="$tmp/worker.py" "$tmp/bench" "$@" \
         >"$tmp/log" 2>&1 </dev/null
     code=$?
 }
@@ -101,8 +104,21 @@ check "the best is one that is not held" holds '[j[k] for k in ("torch_best", "t
 check "both comparisons are printed" grep -qx 'ours against PyTorch held to AVX2: 1.60x' "$tmp/log"
 check "and the best as before" grep -qxF "ours against the best ($malloc): 2.00x" "$tmp/log"
 
+# As where the processor multiplies bfloat16.
+autocast=yes
+peers
+autocast=no
+cast='torch.compile, autocast, fused AdamW'
+check "autocast: all are tried" holds 'len(j["peers_tried"]) == 8'
+check "the best two, the best in float32 and its twin take turns" holds '[p["name"] for p in j["peers"]] == [
+    "ours", "as installed", "'"$cast"', malloc", "'"$cast"'", "'"$malloc"'", "'"$malloc"', held to AVX2"]'
+check "the best is one with autocast" holds '(j["torch_ms_best"], j["ratio_best"]) == (10, 1)'
+check "the best in float32" holds '(j["torch_ms_float32"], j["ratio_float32"]) == (20, 2)'
+check "and a line says so" grep -qxF "ours against PyTorch in float32 ($malloc): 2.00x" "$tmp/log"
+
 touch "$tmp/no-held"
 peers
+check "without autocast its figures are removed" holds '"ratio_float32" not in j'
 check "a twin that cannot run: the others compete" holds '[p["ms_median"] for p in j["peers"]] == [10, 50, 20, 25]'
 check "a line says so" grep -qxF "peers: $malloc, held to AVX2 is left out: worker: cannot be held" "$tmp/log"
 check "and an earlier run's figures are removed" holds '"torch_ms_held" not in j and "ratio_held" not in j'
