@@ -9,6 +9,7 @@
 #include "tests/runtime/fake_checkpoint.h"
 
 #include <poll.h>
+#include <pty.h>
 #include <sys/resource.h>
 
 #define main sample_main
@@ -688,6 +689,85 @@ START_TEST(test_main_interrupted) {
 }
 END_TEST
 
+// Reads from a terminal until `text` has come, or, if that is NULL, 100 bytes.
+static void terminal_read(int terminal, const char *text) {
+    static char seen[1 << 20];
+    for (size_t length = 0; text ? length == 0 || !strstr(seen, text) : length < 100;) {
+        struct pollfd more = {.fd = terminal, .events = POLLIN};
+        if (length == sizeof seen - 1) {
+            length = 0; // an answer goes on until it is told to end
+        }
+        ck_assert_msg(poll(&more, 1, 60000) == 1, "no '%s' came: %s", text, seen);
+        const ssize_t got = read(terminal, seen + length, sizeof seen - 1 - length);
+        ck_assert_int_gt(got, 0);
+        length += (size_t)got;
+        seen[length] = '\0';
+    }
+}
+
+static pid_t terminal_start(int *terminal, const char *mode) {
+    fflush(NULL);
+    const pid_t child = forkpty(terminal, NULL, NULL, NULL);
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        signal(SIGINT, SIG_DFL);
+        exit(sample_main(5, (char *[]){"sample", (char *)path, (char *)mode, "--slide=half",
+                                       "--max_new_tokens=1000000000", NULL}));
+    }
+    return child;
+}
+
+// On a terminal text comes while the answer, which has no end, is written; Ctrl-C ends it, and the
+// program asks for the next line; Ctrl-D ends the program.
+START_TEST(test_main_terminal) {
+    write_good_checkpoint();
+    int terminal, status;
+    const pid_t child = terminal_start(&terminal, "--interactive");
+    terminal_read(terminal, "> ");
+    for (int turn = 0; turn < 3; turn++) {
+        ck_assert_int_eq(write(terminal, "ab\n", 3), 3);
+        terminal_read(terminal, "ab\r\n"); // what was typed
+        terminal_read(terminal, NULL);     // and a part of an answer
+        ck_assert_int_eq(write(terminal, "\3", 1), 1);
+        terminal_read(terminal, "\n> ");
+    }
+    // Where there is nothing to end, another line is asked for: once the program waits for one.
+    struct pollfd more = {.fd = terminal, .events = POLLIN};
+    for (char one = 0; one != '>';) {
+        ck_assert_int_eq(write(terminal, "\3", 1), 1);
+        while (one != '>' && poll(&more, 1, 20) == 1) {
+            ck_assert_int_eq(read(terminal, &one, 1), 1);
+        }
+    }
+    ck_assert_int_eq(write(terminal, "\4", 1), 1);
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFEXITED(status));
+    ck_assert_int_eq(WEXITSTATUS(status), EXIT_DONE);
+    close(terminal);
+}
+END_TEST
+
+// So it does without a conversation, where Ctrl-C ends the program.
+START_TEST(test_main_streams) {
+    write_good_checkpoint();
+    int terminal, status;
+    const pid_t child = terminal_start(&terminal, "--num_samples=2");
+    terminal_read(terminal, NULL);
+    ck_assert_int_eq(write(terminal, "\3", 1), 1);
+    while (waitpid(child, &status, WNOHANG) == 0) { // it may wait for someone to read
+        struct pollfd more = {.fd = terminal, .events = POLLIN};
+        char bytes[4096];
+        if (poll(&more, 1, 10) == 1 && read(terminal, bytes, sizeof bytes) < 0) {
+            ck_assert_int_eq(waitpid(child, &status, 0), child);
+            break;
+        }
+    }
+    ck_assert(WIFSIGNALED(status));
+    ck_assert_int_eq(WTERMSIG(status), SIGINT);
+    close(terminal);
+}
+END_TEST
+
 START_TEST(test_main_says) {
     struct fake_checkpoint c;
     checkpoint_fill(&c);
@@ -837,6 +917,8 @@ int main(void) {
         test_main_any_seed,
         test_main_interactive,
         test_main_interrupted,
+        test_main_terminal,
+        test_main_streams,
     };
     return suite_main_with("sampler: main", set_up, tests, sizeof tests / sizeof tests[0]);
 }
