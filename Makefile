@@ -29,7 +29,7 @@ export LC_ALL := C
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
     OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
-    BUILD_NAME OUT UPDATE SEED V
+    BUILD_NAME OUT UPDATE SEED RANKS V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
 # Text that goes to the shell as it is: make expands nothing in it.
@@ -54,7 +54,8 @@ override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
 override CONTINUE := $(value CONTINUE)
 override SHARD := $(value SHARD)
-export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT
+override RANKS := $(value RANKS)
+export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -124,12 +125,12 @@ generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(generate_also) $(g
 build bench sampler-build: generate_also = $(small_type:%=--weights=%)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
-    CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) \
+    CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) RANKS='$(RANKS)' \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -197,6 +198,7 @@ help: ## this list
 #= BACKEND   cpu (default) or cuda
 #= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
 #= STATIC=1  one static file, a sampler; make sampler sets it
+#= RANKS     make train: so many processes, on MPI (runtime/ranks)
 #= OUT       gpu-pass, gpu-check, gpu-bench: where results go; default tests/bench/results
 #= UPDATE=1  make same, cute-parity: rewrite the stored list, or maps; review the diff
 #= SANITIZE=1 built with ASan and UBSan
@@ -279,14 +281,21 @@ inspect: build/inspect ## what a checkpoint, state, model or data set is
 	$(if $(FILE),,@echo 'FILE is missing: make inspect FILE=path [VERIFY=1]' >&2; exit 64)
 	@build/inspect --file="$$FILE" --verify='$(VERIFY)'
 
+check-ranks:
+	@case "$$RANKS" in ''|[1-9]|[1-9][0-9]|[1-9][0-9][0-9]) ;; \
+	    *) printf '%s\n' "RANKS: '$$RANKS' is not a number of processes; give one, such as 2" >&2; exit 64;; esac
+	@[ -z "$$RANKS" ] || [ '$(BACKEND)' = cpu ] || { \
+	    echo 'RANKS: many processes run on CPUs alone; leave BACKEND out' >&2; exit 64; }
+	@[ -z "$$RANKS" ] || gen/tools/setup.sh ranks
+
 #> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
-train: check-name check-weights build/prepare ## train CONFIG; its data set is made first if it is missing
+train: check-ranks check-name check-weights build/prepare $(if $(RANKS),build/limits) ## train CONFIG; its data set is made first if it is missing
 	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
 	[ -z "$$dataset" ] || data/prepare.sh --if-missing "$$dataset" "$$folder"
 	$(generate)
-	$(compile) programs
+	$(compile) $(if $(RANKS),PROGRAMS=train) programs
 	@printf 'run: %s\n' $(run_path)
-	$(Q)exec $(bin)/train --out_dir=$(run_path) $(call quoted,$(RUN))
+	$(Q)exec $(if $(RANKS),runtime/ranks/start.sh $(RANKS) $(bin)-mpi,$(bin))/train --out_dir=$(run_path) $(call quoted,$(RUN))
 	@[ ! -e $(weights) ] || printf 'next: %s\n' '$(strip make sample $(words))'
 
 # If there is nothing to sample from, one line says so before anything is compiled.

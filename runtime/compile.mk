@@ -8,7 +8,7 @@ include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
 other := $(if $(MACHINE),$(filter-out $(shell uname -m),$(MACHINE)))
 variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
-bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)
+bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(if $(RANKS),-mpi)
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
 # One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing
@@ -92,8 +92,16 @@ $(model)/%.o: $(MODEL_DIR)/%.c $(flags_file)
 $(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c $(wildcard runtime/*/*.h) build/include/run_keys.h $(flags_file)
 	$(compile_c) -c $<
 
-$(bin)/train: $(call program,train) $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(library)
-	$(link) $^ $(device_libraries) -lm
+# With RANKS the trainer runs on MPI: these objects have what ranks/one.c has for one process.
+ifneq ($(RANKS),)
+mpicc := env OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc
+ranks := $(call objects_of,$(wildcard runtime/ranks/mpi/*.c))
+$(runtime)/ranks/mpi/%.o: runtime/ranks/mpi/%.c $(flags_file)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  cc   $@";)$(into)$(mpicc) $(cc_flags) -MMD -MP -c $<
+endif
+$(bin)/train: $(call program,train) $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(ranks) $(library)
+	$(if $(RANKS),$(if $(V),,@echo "  link $@";)$(into)$(mpicc) $(cc_flags),$(link)) $^ $(device_libraries) -lm
 
 ifeq ($(BACKEND),cuda)
 bench_parts := $(call on_device,$(call program,gpu_bench))

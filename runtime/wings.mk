@@ -8,7 +8,7 @@
 # The wings, in order: each includes and calls only those before it (tests/runtime/test_wings.lua checks that), except for
 # the few functions that emitted code calls, which kernel declares. The last two are not archives: gpu's objects replace
 # some of model's, and each program has a main of its own.
-wings := base kernel text files sample model train gpu programs
+wings := base kernel text files sample model ranks train gpu programs
 
 # The sources of some wings.
 wing_sources = $(wildcard $(1:%=runtime/%/*.c))

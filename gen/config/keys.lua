@@ -175,6 +175,11 @@ return {
     length = true, help = "seconds of training after which a run ends, if max_iters is not there before; 0 is off" },
   { name = "gradient_accumulation_steps", type = "int", min = 1, max = 1000000, default = 40, changes = "results",
     help = "micro-steps in one iteration" },
+  { name = "reduce_groups", type = "int", min = 1, max = 1024, default = 1, absent = 1, changes = "results", cpu = true,
+    help = "groups of neighbouring micro-steps whose gradients add in one tree, a power of two: any number of ranks " ..
+      "that divides it gives the same bytes; 1 is what the state has or, of a new run on several ranks, up to 8" },
+  { name = "comm_timeout", type = "float", above = 0, max = 1000000, default = 60.0, changes = "nothing",
+    cpu = true, help = "seconds after which a rank that is not heard of ends a job of several" },
   { name = "learning_rate", type = "float", min = 0, max = 1000, default = 6e-4, changes = "results",
     help = "highest learning rate" },
   { name = "decay_lr", type = "bool", default = true, changes = "results",

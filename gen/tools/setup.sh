@@ -62,6 +62,9 @@ needs_32_bits=
 [ "$(uname -m)" != x86_64 ] || needs_32_bits='
 libc6-dev-i386  file /usr/include/x86_64-linux-gnu/gnu/stubs-32.h
 lib32gcc-s1     file /usr/lib32/libgcc_s.so.1'
+needs_ranks='
+openmpi-bin     command mpirun
+libopenmpi-dev  command mpicc'
 needs_cuda='
 nvidia-cuda-toolkit nvcc nvcc'
 
@@ -82,9 +85,10 @@ case $what in
     riscv64) needs=$needs_riscv64 ;;
     cross) needs=$needs_cross ;;
     torture) needs=$needs_build$needs_torture ;;
+    ranks) needs=$needs_ranks ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, report, browser, 32-bits, unicode or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, report, browser, 32-bits, unicode, ranks or cuda" >&2
         exit 64
         ;;
 esac

@@ -42,6 +42,8 @@ _Noreturn void die(enum exit_code code, const char *format, ...)
 void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // If set, die() calls it once before it exits, to remove temporary files.
 extern void (*die_hook)(void);
+// If set, warn() and die() call it with their line and print nothing.
+extern void (*log_hook)(const char *line, bool dies);
 // The exit code for an errno set by reading or writing: EXIT_MEMORY for ENOMEM, else EXIT_IO.
 enum exit_code exit_code_of(int reason);
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 void (*die_hook)(void);
+void (*log_hook)(const char *line, bool dies);
 
 void streams_open(void) {
     for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++) {
@@ -30,7 +31,7 @@ int streams_close(int code) {
 
 // Messages contain names from files of unknown origin: control characters, which could break the
 // line or drive the terminal, are printed as question marks.
-static void log_line(const char *format, va_list arguments) {
+static void log_line(bool dies, const char *format, va_list arguments) {
     char line[4096];
     vsnprintf(line, sizeof line, format, arguments);
     for (unsigned char *c = (unsigned char *)line; *c; c++) {
@@ -39,13 +40,17 @@ static void log_line(const char *format, va_list arguments) {
         }
     }
     fflush(stdout); // keeps stdout and stderr in order
+    if (log_hook) {
+        log_hook(line, dies);
+        return;
+    }
     fprintf(stderr, "%s\n", line);
 }
 
 void warn(const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    log_line(format, arguments);
+    log_line(false, format, arguments);
     va_end(arguments);
 }
 
@@ -56,7 +61,7 @@ enum exit_code exit_code_of(int reason) {
 void die(enum exit_code code, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    log_line(format, arguments);
+    log_line(true, format, arguments);
     va_end(arguments);
     void (*hook)(void) = die_hook;
     die_hook = NULL; // a hook that calls die() is not called again

@@ -6,6 +6,11 @@
 // the seed and the iteration, so that a resumed run computes what it would have computed without
 // the stop. A stop takes effect between micro-steps: an unfinished iteration has only computed
 // gradients, and is repeated when the run resumes.
+//
+// In a job of several processes each has a part of the micro-steps and of an evaluation's batches.
+// All have the same weights and progress and come to the same decisions, for which they agree on
+// what one alone knows: that it is asked to stop, that time is up, that its data cannot be read.
+// Rank 0 writes. There a stop takes effect between iterations.
 #include "runtime/train/train.h"
 
 #include <inttypes.h>
@@ -27,6 +32,9 @@ struct trainer {
     struct report report;
     struct hellaswag hellaswag;
     struct progress progress;
+    struct reduce reduce;
+    bool writes;      // the one process, or rank 0
+    bool stop, spent; // what ranks last agreed on: one was asked to stop, the training time is over
     char *run_text;
     double tokens_per_iter, peak_flops;
     char peak_text[256];       // the processor or device and its peak, for people
@@ -54,7 +62,7 @@ static void train_introduce(struct trainer *t, int threads) {
     const struct run *run = t->run;
     int64_t tokens = run->gradient_accumulation_steps * info->batch_size * info->block_size;
     t->tokens_per_iter = (double)tokens;
-    t->peak_flops = step_peak(&t->m, t->peak_text);
+    t->peak_flops = ranks_size() * step_peak(&t->m, t->peak_text);
     char tokenizer[96];
     tokenizer_describe(&t->data.tokenizer, tokenizer);
     printf("%s: %s\n", run_config_name, info->title);
@@ -82,6 +90,57 @@ static void train_introduce(struct trainer *t, int threads) {
     schedule_warn(run, info, t->data.train.count);
 }
 
+// In how many groups gradients add, which is known once the run has started.
+static void train_introduce_groups(const struct trainer *t) {
+    const struct reduce *r = &t->reduce;
+    if (r->plain) {
+        return;
+    }
+    printf("gradients add in %" PRId64 " groups of %" PRId64 ", the same on any number of ranks "
+           "that divides %" PRId64,
+           r->groups, r->each, r->groups);
+    if (r->kept_bytes) {
+        printf("; %d are kept, %s more", r->levels, figure_bytes((double)r->kept_bytes).s);
+    }
+    printf("\n");
+    if (ranks_size() > 1) {
+        printf("ranks: %d, each with %" PRId64 " of %" PRId64 " micro-steps and the threads and "
+               "memory above\n",
+               ranks_size(), r->own, r->micro_steps);
+    }
+}
+
+// ---- what ranks agree on ------------------------------------------------------------------------
+
+// Whether a stop is asked for: of one process at once, of several what they last agreed on.
+static bool train_stops(const struct trainer *t) {
+    return ranks_size() > 1 ? t->stop : stop_asked();
+}
+
+// Whether the run has had the training time that max_seconds allows it. A device has then one step
+// more under way.
+static bool train_is_over(const struct trainer *t) {
+    return t->run->max_seconds > 0 && t->training_seconds >= t->run->max_seconds;
+}
+static bool train_is_spent(const struct trainer *t) {
+    return ranks_size() > 1 ? t->spent : train_is_over(t);
+}
+
+// Rank 0's answer.
+static bool train_hear(bool answer) {
+    ranks_give(&answer, sizeof answer);
+    return answer;
+}
+
+// Before an iteration.
+static void train_agree(struct trainer *t) {
+    if (ranks_size() > 1) {
+        ranks_at(t->submitted, "ranks agree to go on");
+        t->stop = ranks_most(t->stop || stop_asked());
+        t->spent = train_hear(train_is_over(t));
+    }
+}
+
 // ---- evaluation ---------------------------------------------------------------------------------
 
 // The mean loss over eval_iters batches of a split, and bits per byte. False if a stop is asked for
@@ -90,6 +149,21 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
                            double *mean, double *bpb) {
     const struct model_info *info = t->info;
     int64_t batches = t->run->eval_iters, k;
+    if (ranks_size() > 1) {
+        struct estimate shared = {.m = &t->m,
+                                  .info = info,
+                                  .tokenizer = &t->data.tokenizer,
+                                  .split = split,
+                                  .stream = stream,
+                                  .seed = (uint64_t)t->run->seed,
+                                  .iter = t->progress.iter,
+                                  .batches = batches};
+        ranks_at(t->progress.iter, "the weights are evaluated");
+        const bool whole = estimate_shared(&shared, mean, bpb);
+        t->stop = t->stop || shared.stop;
+        t->failed = shared.failed;
+        return whole;
+    }
     struct bytes bytes;
     bytes_begin(&bytes, info, &t->data.tokenizer);
     t->m.dropout = 0;
@@ -131,7 +205,7 @@ static void train_keep_best(struct trainer *t) {
             return;
         }
         p->best_val_loss = p->val_loss;
-        if (p->iter > 0) {
+        if (p->iter > 0 && t->writes) {
             printf("saving checkpoint to %s\n", t->folder.out);
             p->log_lines = metrics_lines(&t->metrics, p->iter);
             p->training_seconds = t->run->max_seconds > 0 ? t->training_seconds : -1;
@@ -161,7 +235,9 @@ static bool train_evaluate(struct trainer *t) {
     p->val_loss = val_loss;
     meter_clear();
     printf("step %" PRId64 ": train loss %.4f, val loss %.4f\n", p->iter, train_loss, val_loss);
-    if (!t->run->eval_only) {
+    if (!t->run->eval_only && !t->writes) {
+        train_keep_best(t);
+    } else if (!t->run->eval_only) {
         const struct evaluation_record record = {.iter = p->iter,
                                                  .train_loss = train_loss,
                                                  .val_loss = val_loss,
@@ -178,8 +254,13 @@ static bool train_evaluate(struct trainer *t) {
 // The same of HellaSwag.
 static bool train_hellaswag(struct trainer *t) {
     const double start = time_now();
-    if (!hellaswag_run(&t->hellaswag, &t->m, t->info)) {
+    ranks_at(t->progress.iter, "HellaSwag is evaluated");
+    if (!train_hear(t->writes && hellaswag_run(&t->hellaswag, &t->m, t->info))) {
+        t->stop = true;
         return false;
+    }
+    if (!t->writes) {
+        return true;
     }
     struct hellaswag_record record = hellaswag_result(&t->hellaswag);
     record.iter = t->progress.iter;
@@ -227,8 +308,10 @@ static void train_say_kept(const struct trainer *t, char text[600]) {
     }
 }
 
+// All ranks come here together; rank 0 says why.
 static _Noreturn void train_give_up(const struct trainer *t, const char *why) {
     char kept[600];
+    ranks_close();
     train_say_kept(t, kept);
     die(EXIT_NUMERICS, "iter %" PRId64 ": %s; %s: %slower --learning_rate or set --grad_clip",
         t->progress.iter, why, kept,
@@ -264,7 +347,8 @@ static bool train_take_batch(struct trainer *t) {
     const struct run *run = t->run;
     const struct model_info *info = t->info;
     struct model *m = &t->m;
-    uint64_t index = (uint64_t)(t->submitted * run->gradient_accumulation_steps + t->micro);
+    uint64_t index =
+        (uint64_t)(t->submitted * run->gradient_accumulation_steps + t->reduce.first + t->micro);
     t->failed = data_batch(&t->data.train, (uint64_t)run->seed, RNG_TRAIN, index, info->batch_size,
                            info->block_size, info->vocab_size, m->tokens, m->targets);
     uint64_t key =
@@ -275,30 +359,42 @@ static bool train_take_batch(struct trainer *t) {
     return !t->failed;
 }
 
+// Computes the next micro-step's gradients from its batch.
+static void train_micro_step(struct trainer *t) {
+    struct reduce *r = &t->reduce;
+    step_gradients(&t->m, t->info, (int)r->micro_steps, t->micro % r->each == 0);
+    if (!r->plain) {
+        reduce_add(r, &t->m, t->info, t->micro);
+    }
+    t->micro++;
+}
+
 // Submits iteration t->submitted. False, without the update, if a stop is asked for before its last
 // micro-step or the data cannot be read.
 static bool train_submit(struct trainer *t) {
     const struct run *run = t->run;
-    const int micro_steps = (int)run->gradient_accumulation_steps;
-    for (; t->micro + 1 < micro_steps && !stop_asked(); t->micro++) {
-        if (!train_take_batch(t)) {
-            return false;
-        }
-        step_gradients(&t->m, t->info, micro_steps, t->micro == 0);
+    struct reduce *r = &t->reduce;
+    const int micro_steps = (int)r->micro_steps;
+    ranks_at(t->submitted, "gradients are computed and added");
+    while (t->micro + r->plain < r->own && !train_stops(t) && train_take_batch(t)) {
+        train_micro_step(t);
     }
-    if (stop_asked() || t->failed) {
+    t->failed = (enum exit_code)ranks_most(t->failed);
+    if (train_stops(t) || t->failed) {
         return false;
     }
     const struct step_settings settings =
         schedule_settings(run, schedule_learning_rate(run, t->submitted), t->submitted);
-    if (t->micro < micro_steps) {
-        if (!train_take_batch(t)) {
-            return false;
-        }
-        step_finish(&t->m, t->info, micro_steps, micro_steps == 1, &settings,
-                    t->progress.updates + 1);
+    const int64_t update = t->progress.updates + 1;
+    if (!r->plain) {
+        reduce_finish(r, &t->m, t->info);
+        step_update(&t->m, t->info, &settings, update);
+    } else if (t->micro == micro_steps) {
+        step_update(&t->m, t->info, &settings, update);
+    } else if (train_take_batch(t)) {
+        step_finish(&t->m, t->info, micro_steps, micro_steps == 1, &settings, update);
     } else {
-        step_update(&t->m, t->info, &settings, t->progress.updates + 1);
+        return false;
     }
     t->micro = 0;
     t->submitted++;
@@ -329,8 +425,10 @@ static void train_settle(struct trainer *t) {
         .tokens_per_s = rate,
         .mfu = t->peak_flops > 0 ? t->info->flops_per_token * rate / t->peak_flops : NAN,
     };
-    metrics_step(&t->metrics, &record);
-    tensorboard_step(&t->tensorboard, &record);
+    if (t->writes) {
+        metrics_step(&t->metrics, &record);
+        tensorboard_step(&t->tensorboard, &record);
+    }
     if (result.skipped) {
         train_skipped(t, &result, loss);
     } else {
@@ -362,27 +460,31 @@ static bool train_is_sound(struct trainer *t) {
         if (!t->failed) {
             train_take_batch(t); // if it cannot be read, the batch before will do
         }
-        step_gradients(&t->m, t->info, (int)t->run->gradient_accumulation_steps, true);
-        t->micro = 1;
+        train_micro_step(t);
+        t->failed = (enum exit_code)ranks_most(t->failed);
         step_try(&t->m, t->info);
         t->micro_seconds = time_now() - start;
     } else {
         step_try(&t->m, t->info);
     }
     const struct step_result result = step_wait(&t->m);
-    return isfinite(result.total) && (train_is_scaled(t) || !result.skipped);
+    return train_hear(isfinite(result.total) && (train_is_scaled(t) || !result.skipped));
 }
 
-// Saves a state if the run can continue from it; otherwise keeps the old one and says why. All
-// steps must be settled.
+// Saves a state, if the run can continue from it (and if this process writes); otherwise keeps the
+// old one and says why. All steps must be settled.
 static bool train_save_state(struct trainer *t, char why[200]) {
     char name[PARAM_NAME];
+    ranks_at(t->progress.iter, "a state is saved");
     bool sound = train_is_sound(t);
     step_fetch(&t->m, t->info);
     if (!sound) {
         snprintf(why, 200, "these weights give no finite loss and gradients");
     } else if (!checkpoint_is_finite(&t->m, t->info, name)) {
         snprintf(why, 200, "%s has a value that is not finite", name);
+    } else if (!t->writes) {
+        t->kept = t->progress.iter;
+        return true;
     } else {
         t->progress.log_lines = metrics_lines(&t->metrics, t->progress.iter);
         t->progress.training_seconds = t->run->max_seconds > 0 ? t->training_seconds : -1;
@@ -409,6 +511,9 @@ static void train_try_to_save_state(struct trainer *t) {
 // Samples from the current weights: to the log if `print`, and to TensorBoard. Writes nothing if a
 // stop is asked for meanwhile.
 static void train_sample(struct trainer *t, bool print) {
+    if (!t->writes) {
+        return;
+    }
     size_t length;
     int64_t iter = t->progress.iter;
     step_fetch(&t->m, t->info);
@@ -432,12 +537,6 @@ static bool train_is_due(int64_t iter, int64_t interval) {
     return interval > 0 && iter > 0 && iter % interval == 0;
 }
 
-// Whether the run has had the training time that max_seconds allows it. A device has then one step
-// more under way.
-static bool train_is_spent(const struct trainer *t) {
-    return t->run->max_seconds > 0 && t->training_seconds >= t->run->max_seconds;
-}
-
 // Runs to the end (true) or to a stop (false). Where time ends it, one more evaluation follows: a
 // stop meanwhile leaves it to the next start. Before the weights are used for anything else, all
 // submitted steps are settled.
@@ -447,7 +546,8 @@ static bool train_loop(struct trainer *t) {
     t->started = t->last_time = time_now();
     t->submitted = p->iter;
     const int64_t first = p->iter;
-    while (t->submitted <= run->max_iters && !train_is_spent(t) && !stop_asked()) {
+    train_agree(t);
+    while (t->submitted <= run->max_iters && !train_is_spent(t) && !train_stops(t)) {
         if (t->submitted % run->eval_interval == 0) {
             train_settle_all(t);
             if (!train_evaluate(t)) {
@@ -467,7 +567,7 @@ static bool train_loop(struct trainer *t) {
         // The state is saved only if the next iteration's first micro-step is finite. If a stop was
         // asked for during an evaluation or a preview, it is saved at the stop alone.
         if (train_is_due(t->submitted, run->checkpoint_interval) && t->submitted > first &&
-            !stop_asked()) {
+            !train_stops(t)) {
             train_settle_all(t);
             if (p->bad_in_a_row == 0) {
                 train_try_to_save_state(t);
@@ -482,12 +582,13 @@ static bool train_loop(struct trainer *t) {
         while (step_pending(&t->m) > step_ahead(&t->m)) {
             train_settle(t);
         }
+        train_agree(t);
     }
     train_settle_all(t);
     if (p->iter > run->max_iters) {
         return true;
     }
-    return train_is_spent(t) && !t->failed && !stop_asked() && train_evaluate(t) &&
+    return train_is_spent(t) && !t->failed && !train_stops(t) && train_evaluate(t) &&
            (!run->hellaswag_interval || train_hellaswag(t));
 }
 
@@ -556,31 +657,72 @@ static void train_farewell(const struct trainer *t) {
     }
 }
 
+// Opens what is written during a run, and takes from it what the run has had so far.
+static void train_open_logs(struct trainer *t) {
+    const struct run *run = t->run;
+    metrics_open(&t->metrics, &t->folder, &t->progress, run);
+    const struct metrics_kept *kept = &t->metrics.kept;
+    const double known = t->progress.training_seconds;
+    t->training_seconds = known >= 0 ? known : kept->step_seconds;
+    t->earlier_seconds = t->training_seconds + kept->evaluation_seconds;
+    t->val_bpb = kept->val_bpb;
+    if (run->tensorboard) {
+        tensorboard_open(&t->tensorboard, t->folder.out, t->info->config, t->run_text,
+                         run->max_iters, t->progress.iter, kept->best_val_loss);
+    }
+    if (run->report) {
+        report_open(&t->report, &t->folder);
+    }
+}
+
+// All ranks of a job have the same settings and data.
+static void train_meet(const struct trainer *t) {
+    struct ranks_card card = {0};
+    struct growing settings;
+    growing_begin(&settings, "the run's settings");
+    options_write_json(t->run, settings.file);
+    const size_t length = growing_length(&settings);
+    char *text = growing_end(&settings);
+    hash_bytes(text, length, card.settings);
+    memcpy(card.data, t->data.hash, sizeof card.data);
+    free(text);
+    ranks_meet(&card);
+}
+
 int main(int argc, char **argv) {
     streams_open();
+    ranks_open(&argc, &argv);
     struct run run = run_defaults;
     options_parse(&run, argc, argv);
     setvbuf(stdout, NULL, _IOLBF, 0); // line-buffered, into files and pipes too
     stop_listen();
 
-    struct trainer t = {.run = &run, .info = &model_info, .mfu = -1, .began = time_now()};
+    struct trainer t = {.run = &run,
+                        .info = &model_info,
+                        .writes = ranks_rank() == 0,
+                        .mfu = -1,
+                        .began = time_now()};
     folder_name(&t.folder, &run);
     data_open(&t.data, t.folder.data, t.info->vocab_size, t.info->block_size);
     if (run.verify) {
         data_verify(&t.data);
     }
-    if (run.hellaswag_interval > 0) {
+    if (run.hellaswag_interval > 0 && t.writes) {
         char *path = hellaswag_path(run.data_dir);
         hellaswag_open(&t.hellaswag, path, t.info, t.folder.data, t.data.tokenizer.text);
         free(path);
     }
     int threads = parallel_choose((int)run.threads);
     model_create(&t.m, t.info, !run.eval_only);
-    if (!run.eval_only) {
+    if (!run.eval_only && t.writes) {
         folder_lock(&t.folder);
     }
+    train_meet(&t);
     train_introduce(&t, threads);
-    bool resumed = start_run(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
+    bool resumed = start_job(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
+    ranks_begin(run.comm_timeout);
+    reduce_create(&t.reduce, t.info, run.gradient_accumulation_steps, run.reduce_groups);
+    train_introduce_groups(&t);
     memcpy(t.progress.data, t.data.hash, sizeof t.progress.data);
     t.kept = resumed ? t.progress.iter : -1;
     step_begin(&t.m, t.info, t.progress.updates, t.progress.loss_scale,
@@ -600,19 +742,9 @@ int main(int argc, char **argv) {
                                     .peak_flops = t.peak_flops,
                                     .hardware = t.peak_text,
                                     .threads = threads};
-        run_json_write(&run_json);
-        metrics_open(&t.metrics, &t.folder, &t.progress, &run);
-        const struct metrics_kept *kept = &t.metrics.kept;
-        const double known = t.progress.training_seconds;
-        t.training_seconds = known >= 0 ? known : kept->step_seconds;
-        t.earlier_seconds = t.training_seconds + kept->evaluation_seconds;
-        t.val_bpb = kept->val_bpb;
-        if (run.tensorboard) {
-            tensorboard_open(&t.tensorboard, t.folder.out, t.info->config, t.run_text,
-                             run.max_iters, t.progress.iter, kept->best_val_loss);
-        }
-        if (run.report) {
-            report_open(&t.report, &t.folder);
+        if (t.writes) {
+            run_json_write(&run_json);
+            train_open_logs(&t);
         }
         t.progress.finished = train_loop(&t);
         meter_clear();
@@ -628,7 +760,9 @@ int main(int argc, char **argv) {
             }
             const struct closing closing = train_closing(&t);
             run_json.closing = &closing;
-            run_json_write(&run_json);
+            if (t.writes) {
+                run_json_write(&run_json);
+            }
             train_report(&t);
             train_farewell(&t);
             closing_print(&closing);
@@ -641,12 +775,16 @@ int main(int argc, char **argv) {
                    scratch ? " (with --init_from=scratch it would start over)" : "");
             code = t.failed ? (int)t.failed : EXIT_STOPPED;
         }
-        metrics_close(&t.metrics);
-        tensorboard_close(&t.tensorboard, t.progress.finished);
-        report_close(&t.report);
+        if (t.writes) {
+            metrics_close(&t.metrics);
+            tensorboard_close(&t.tensorboard, t.progress.finished);
+            report_close(&t.report);
+        }
     }
+    ranks_close();
     hellaswag_close(&t.hellaswag);
     free(t.run_text);
+    reduce_destroy(&t.reduce);
     folder_free(&t.folder);
     data_close(&t.data);
     model_destroy(&t.m);

@@ -11,7 +11,7 @@
 struct start {
     struct model *m;
     const struct model_info *info;
-    const struct run *run;
+    struct run *run;
     const struct folder *folder;
     const struct data *data;
     struct progress *progress;
@@ -64,6 +64,25 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
             "--dataset=NAME",
             s->folder->state, then, s->data->dir, now);
     }
+}
+
+// In how many groups a step's micro-steps add: as the command says, else as in the folder's state,
+// else as a new run's.
+static void start_groups(const struct start *s, bool resumes) {
+    int64_t *groups = &s->run->reduce_groups;
+    const int64_t micro_steps = s->run->gradient_accumulation_steps;
+    if (*groups == 1 && resumes) {
+        struct checkpoint_header header;
+        struct pair pair;
+        checkpoint_read_header(s->folder->state, &header);
+        if (pairs_find(header.run, "reduce_groups", 13, &pair)) {
+            *groups = strtoll(pair.value, NULL, 10);
+        }
+        checkpoint_free_header(&header);
+    } else if (*groups == 1) {
+        *groups = reduce_choose(micro_steps);
+    }
+    reduce_check(s->info, micro_steps, *groups);
 }
 
 // Whether the run of a state has used up the training time that this command allows it.
@@ -274,7 +293,7 @@ static void start_check_imported(const struct start *s) {
     safetensors_close(&file);
 }
 
-bool start_run(struct model *m, const struct model_info *info, const struct run *run,
+bool start_run(struct model *m, const struct model_info *info, struct run *run,
                const struct folder *folder, const struct data *data, struct progress *progress) {
     const struct start s = {m, info, run, folder, data, progress};
     const char *from = *run->init_from ? run->init_from : "auto";
@@ -286,12 +305,14 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
     }
     if (automatic && there) {
         resume = true;
+        start_groups(&s, true);
         if (!run->eval_only) {
             start_check_same(&s, "--init_from=scratch starts over, NAME=... or --out_dir takes "
                                  "another folder");
         }
     } else if (path && there && !run->eval_only && start_began_from(&s, from)) {
         resume = true;
+        start_groups(&s, true);
         start_check_same(&s, start_elsewhere);
     }
     if (resume && !there) {
@@ -299,6 +320,7 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
             "%s: not there, so there is nothing to resume; --init_from=scratch starts a run",
             folder->state);
     }
+    start_groups(&s, resume);
     if (resume) {
         start_resume(&s);
         return true;
@@ -315,4 +337,19 @@ bool start_run(struct model *m, const struct model_info *info, const struct run 
         folder_set_aside(folder);
     }
     return false;
+}
+
+bool start_job(struct model *m, const struct model_info *info, struct run *run,
+               const struct folder *folder, const struct data *data, struct progress *progress) {
+    bool resumed = ranks_rank() == 0 && start_run(m, info, run, folder, data, progress);
+    ranks_meet(&(struct ranks_card){0}); // or rank 0 has ended
+    ranks_give(&resumed, sizeof resumed);
+    ranks_give(&run->reduce_groups, sizeof run->reduce_groups);
+    ranks_give(progress, sizeof *progress);
+    const size_t bytes = (size_t)info->state_floats * sizeof(float);
+    float *const parts[] = {m->params, m->m, m->v};
+    for (int i = 0; i < 3 && parts[i]; i++) {
+        ranks_give(parts[i], bytes);
+    }
+    return resumed;
 }

@@ -6,6 +6,7 @@
 
 #include "runtime/files/files.h"
 #include "runtime/model/model.h"
+#include "runtime/ranks/ranks.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -138,8 +139,12 @@ void folder_free(struct folder *folder);
 // ---- start.c: how a run starts ------------------------------------------------------------------
 
 // Fills m's weights (and moments) and progress as init_from says, or exits with a message. Returns
-// whether the run resumes from the folder's state.
-bool start_run(struct model *m, const struct model_info *info, const struct run *run,
+// whether the run resumes from the folder's state. Where the run's reduce_groups is 1 it becomes
+// that of the state or, on several ranks, of a new run.
+bool start_run(struct model *m, const struct model_info *info, struct run *run,
+               const struct folder *folder, const struct data *data, struct progress *progress);
+// The same of a job: rank 0 reads the files, and all get what it has.
+bool start_job(struct model *m, const struct model_info *info, struct run *run,
                const struct folder *folder, const struct data *data, struct progress *progress);
 
 // ---- stop.c: signals ----------------------------------------------------------------------------
@@ -258,6 +263,7 @@ struct bytes {
     const struct model_info *info;
     const struct tokenizer *tokenizer;
     int64_t count;   // bytes of text that the targets so far stand for
+    int64_t taken;   // those of the batch
     double left_out; // the sum of the losses of targets that stand for none
     int32_t *rows;   // (rows_count): those of the batch
     int32_t rows_count;
@@ -268,9 +274,30 @@ void bytes_begin(struct bytes *bytes, const struct model_info *info,
 // For each batch: bytes_take with its targets, then step_loss, then bytes_add.
 void bytes_take(struct bytes *bytes, const int32_t *targets);
 void bytes_add(struct bytes *bytes, struct model *m);
+// In place of bytes_add, where other ranks have batches between: bytes_left copies the losses of
+// the rows_count targets that stand for no bytes; then, in the order of batches, bytes_count.
+void bytes_left(struct bytes *bytes, struct model *m, float *left);
+void bytes_count(struct bytes *bytes, int64_t taken, const float *left, int64_t count);
 // Returns the bits per byte of all batches, of whose mean losses `total` is the sum; NaN if no
 // target stands for bytes. Frees.
 double bytes_end(struct bytes *bytes, double total);
+
+// ---- estimate.c: an evaluation that ranks share -------------------------------------------------
+
+struct estimate {
+    struct model *m;
+    const struct model_info *info;
+    const struct tokenizer *tokenizer;
+    const struct split *split;
+    enum rng_stream stream;
+    uint64_t seed;
+    int64_t iter, batches;
+    bool stop;             // out: a rank was asked to stop
+    enum exit_code failed; // out: a rank could not read the data
+};
+// The mean loss over the batches, and bits per byte, the same on all ranks. False if a rank was
+// asked to stop or could not read.
+bool estimate_shared(struct estimate *e, double *mean, double *bpb);
 
 // ---- closing.c: the figures of a finished run ---------------------------------------------------
 

@@ -28,8 +28,8 @@ C
     for static in "" -static; do
         # shellcheck disable=SC2086
         $cc $static -pthread -o "$tmp/train$static" "$tmp/peak.c" -Wl,--wrap=peak_gflops $library/programs/train.o \
-            "$model/train.o" "$model/sample.o" $build/defaults.o $library/train.a $library/model.a $library/sample.a \
-            $library/files.a $library/text.a $library/base.a -lm &&
+            "$model/train.o" "$model/sample.o" $build/defaults.o $library/train.a $library/ranks.a $library/model.a \
+            $library/sample.a $library/files.a $library/text.a $library/base.a -lm &&
             $cc $static -pthread -o "$tmp/sample$static" $library/programs/sample.o $library/programs/sample/*.o \
                 "$model/sample.o" $library/sample.a $library/files.a $library/text.a $library/base.a -lm || return
         for tool in prepare check; do

@@ -1,0 +1,69 @@
+// heart.c: heartbeats, which a thread of its own sends: a rank that computes, writes or waits for
+// others is alive, however long that takes; one that is stopped, or that the network has lost, is
+// not.
+#include "runtime/ranks/mpi/heart.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+static pthread_t heart_thread;
+static atomic_bool heart_stops;
+static bool heart_runs;
+static double heart_timeout;
+static MPI_Comm heart_comm;
+
+static void heart_sleep(double seconds) {
+    const time_t whole = (time_t)seconds;
+    nanosleep(&(struct timespec){whole, (long)((seconds - (double)whole) * 1e9)}, NULL);
+}
+
+static void *heart_run(void *context) {
+    (void)context;
+    const int size = ranks_size(), rank = ranks_rank();
+    const int next = (rank + 1) % size, before = (rank + size - 1) % size;
+    const double pause = heart_timeout < 8 ? heart_timeout / 16 : 0.5;
+    MPI_Request out = MPI_REQUEST_NULL, in;
+    MPI_Irecv(NULL, 0, MPI_BYTE, before, 0, heart_comm, &in);
+    double heard = time_now(), looked = heard;
+    while (!heart_stops) {
+        int done = 0;
+        MPI_Test(&out, &done, MPI_STATUS_IGNORE); // true of no request
+        if (done) {
+            MPI_Isend(NULL, 0, MPI_BYTE, next, 0, heart_comm, &out);
+        }
+        MPI_Test(&in, &done, MPI_STATUS_IGNORE);
+        const double now = time_now();
+        // This process itself may have been stopped meanwhile: the others' time begins again.
+        if (done || now - looked > heart_timeout / 2) {
+            heard = now;
+        }
+        looked = now;
+        if (done) {
+            MPI_Irecv(NULL, 0, MPI_BYTE, before, 0, heart_comm, &in);
+        } else if (now - heard > heart_timeout) {
+            mpi_lost(before, "has not been heard of");
+        }
+        heart_sleep(pause);
+    }
+    MPI_Cancel(&in);
+    MPI_Wait(&in, MPI_STATUS_IGNORE);
+    return NULL;
+}
+
+void heart_begin(double timeout) {
+    heart_timeout = timeout;
+    MPI_Comm_dup(MPI_COMM_WORLD, &heart_comm);
+    if (pthread_create(&heart_thread, NULL, heart_run, NULL)) {
+        die(EXIT_MEMORY, "threads: none is left for the heartbeats of ranks");
+    }
+    heart_runs = true;
+}
+
+void heart_end(void) {
+    if (heart_runs) {
+        heart_stops = true;
+        pthread_join(heart_thread, NULL);
+        heart_runs = false;
+    }
+}

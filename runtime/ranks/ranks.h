@@ -1,0 +1,101 @@
+// ranks.h: a job of several processes, its ranks, each of which computes a part of every step's
+// micro-steps. one.c is a job of one process: it costs nothing and links nothing. In trainers that
+// `make train RANKS=N` builds, mpi/ replaces it. It stands on base, kernel and model.
+#ifndef DIECAST_RANKS_RANKS_H
+#define DIECAST_RANKS_RANKS_H
+
+#include "runtime/base/base.h"
+#include "runtime/model/model.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// ---- one.c, or mpi/mpi.c: what carries data -----------------------------------------------------
+// All ranks call each of these in the same order. Where a rank is lost meanwhile, the process ends.
+
+// Call first. Dies with EXIT_USAGE if the process is one of several that know nothing of each
+// other. Ranks but 0 print nothing from then on, except why they die.
+void ranks_open(int *argc, char ***argv);
+int ranks_rank(void); // from 0
+int ranks_size(void);
+// What is going on, for a line about a rank that is lost.
+void ranks_at(int64_t iter, const char *what);
+// From now on, after the start: a rank that is not heard of for so many seconds, or dies, ends the
+// job.
+void ranks_begin(double timeout);
+// all: (size, bytes). Each rank has filled the part of its number, and gets the others'.
+void ranks_share(void *all, size_t bytes);
+// Every rank gets rank 0's bytes.
+void ranks_give(void *bytes, size_t count);
+// Sends to another rank, which sends as well, and receives from it.
+void ranks_exchange(int other, const void *out, size_t out_bytes, void *in, size_t in_bytes);
+// Returns when all ranks are here. They may then exit with any code.
+void ranks_close(void);
+
+// ---- environment.c ------------------------------------------------------------------------------
+
+// Dies with EXIT_USAGE if the environment says that this process, which is alone, is one of
+// several: each of them would write the same run. `why` says why it is alone and what to do.
+void ranks_check_alone(const char *why);
+
+// ---- agree.c: what all ranks have to agree on ---------------------------------------------------
+
+// The largest of the ranks' numbers.
+int64_t ranks_most(int64_t number);
+
+// What a rank says of itself at the start. If `ended`, it exits with `code`, for a reason that it
+// may have said.
+struct ranks_card {
+    bool ended;
+    int code;
+    char host[64], line[512];
+    char program[17], settings[17], data[17]; // hashes
+};
+// All ranks meet: if one has ended, or one's program, settings or data are not rank 0's, all exit,
+// with one line. The first two are filled in here. A rank that exits before ranks_begin meets the
+// others on its way, as ranks_leave does.
+void ranks_meet(struct ranks_card *own);
+// Of a rank that exits before ranks_begin, from a handler of exit: the others, which are about to
+// meet it, exit with the same code, and rank 0 prints the line.
+void ranks_leave(int code, const char *line);
+// The host of a rank, once they have met.
+const char *ranks_host(int rank);
+
+// ---- sum.c --------------------------------------------------------------------------------------
+
+// Adds the ranks' x (count), a power of two of them, and gives all the sum: first neighbours', then
+// those of neighbouring pairs, and so on, as reduce.c adds groups.
+void ranks_sum(float *x, int64_t count);
+
+// ---- reduce.c: the gradient of a step -----------------------------------------------------------
+// A step's micro-steps are cut in groups of neighbours. Within a group, gradients add in order;
+// groups add in one tree: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)). A rank has neighbouring
+// groups, so the sum has the same bytes for any number of ranks that divides that of the groups.
+
+struct reduce {
+    int64_t micro_steps, groups; // of the job
+    int64_t first, own;          // this rank's first micro-step and how many it has,
+    int64_t each;                // and how many a group has
+    bool plain;                  // one group, one process: nothing to do
+    int levels;                  // gradients that are kept beside m->grads: log2 of own groups
+    float *kept;                 // (levels, state_floats)
+    size_t kept_bytes;
+    double *losses; // (micro_steps)
+};
+// The number of groups of a run that starts: 1 on one process, else the largest power of two up to
+// 8 that divides the micro-steps.
+int64_t reduce_choose(int64_t micro_steps);
+// Dies with EXIT_USAGE unless groups and ranks divide what they must.
+void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups);
+// Dies with EXIT_MEMORY.
+void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
+                   int64_t groups);
+// After this rank's micro-step number `micro`, from 0: keeps its loss and, where a group ends, adds
+// its gradient.
+void reduce_add(struct reduce *r, struct model *m, const struct model_info *info, int64_t micro);
+// After the last one: m's grads, total and loss become the job's.
+void reduce_finish(struct reduce *r, struct model *m, const struct model_info *info);
+void reduce_destroy(struct reduce *r);
+
+#endif

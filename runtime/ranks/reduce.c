@@ -1,0 +1,151 @@
+// reduce.c: the gradient of a step: one tree over groups of neighbouring micro-steps.
+//
+// A rank adds its groups as a binary counter counts: where group g ends, its gradient meets those
+// that are kept for the trailing ones of g, and is then kept itself. So log2 of its groups are kept
+// beside m->grads, which always has the latest sum.
+#include "runtime/ranks/ranks.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { REDUCE_MOST_CHOSEN = 8, REDUCE_PART = 4096 };
+
+int64_t reduce_choose(int64_t micro_steps) {
+    int64_t groups = 1;
+    while (ranks_size() > 1 && groups < REDUCE_MOST_CHOSEN && micro_steps % (2 * groups) == 0) {
+        groups *= 2;
+    }
+    return groups;
+}
+
+void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups) {
+    const int64_t size = ranks_size();
+    if (micro_steps % size) {
+        const int64_t below = micro_steps / size * size;
+        char nearest[64];
+        snprintf(nearest, sizeof nearest, below ? "%lld or %lld" : "%.0lld%lld", (long long)below,
+                 (long long)(below + size));
+        die(EXIT_USAGE,
+            "gradient_accumulation_steps = %lld is of the whole job, and %lld ranks do not divide "
+            "it; %s would do",
+            (long long)micro_steps, (long long)size, nearest);
+    }
+    if (groups < 1 || (groups & (groups - 1)) || micro_steps % groups) {
+        die(EXIT_USAGE,
+            "reduce_groups = %lld is not a power of two that divides gradient_accumulation_steps = "
+            "%lld; give one that is",
+            (long long)groups, (long long)micro_steps);
+    }
+    if (groups > 1 && !info->update) {
+        die(EXIT_USAGE, "reduce_groups = %lld: on a GPU micro-steps add in one group; leave it out",
+            (long long)groups);
+    }
+    if (groups % size) {
+        die(EXIT_USAGE,
+            "reduce_groups = %lld: %lld ranks do not divide the groups of micro-steps whose "
+            "gradients add in a fixed order; take a number of ranks that does, or begin a run with "
+            "another reduce_groups, a power of two that divides gradient_accumulation_steps = %lld",
+            (long long)groups, (long long)size, (long long)micro_steps);
+    }
+}
+
+void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
+                   int64_t groups) {
+    const int64_t size = ranks_size(), own_groups = groups / size;
+    *r = (struct reduce){
+        .micro_steps = micro_steps,
+        .groups = groups,
+        .own = micro_steps / size,
+        .first = micro_steps / size * ranks_rank(),
+        .each = micro_steps / groups,
+        .plain = groups == 1 && size == 1,
+    };
+    if (r->plain) {
+        return;
+    }
+    r->losses = allocate((size_t)micro_steps, sizeof *r->losses, "a step's losses");
+    while ((int64_t)1 << r->levels < own_groups) {
+        r->levels++;
+    }
+    r->kept_bytes = (size_t)r->levels * (size_t)info->state_floats * sizeof(float);
+    if (r->kept_bytes == 0) {
+        return;
+    }
+    const size_t available = memory_available("");
+    void *memory = MAP_FAILED;
+    if (r->kept_bytes <= available) {
+        memory =
+            mmap(NULL, r->kept_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    }
+    if (memory == MAP_FAILED) {
+        die(EXIT_MEMORY,
+            "memory: %d gradients more, of reduce_groups = %lld, take %s and %s are available; "
+            "take more ranks, or begin a run with a smaller reduce_groups",
+            r->levels, (long long)groups, figure_bytes((double)r->kept_bytes).s,
+            figure_bytes((double)available).s);
+    }
+    madvise(memory, r->kept_bytes, MADV_HUGEPAGE);
+    r->kept = memory;
+}
+
+void reduce_destroy(struct reduce *r) {
+    if (r->kept) {
+        munmap(r->kept, r->kept_bytes);
+    }
+    free(r->losses);
+}
+
+struct reduce_job {
+    float *grads, *kept; // (count), (levels, count)
+    int64_t count;
+    int meets; // so many of those that are kept are added to grads, the latest first,
+    bool keep; // and the sum is then kept behind them
+};
+
+// Threads take parts in turn. A kept gradient comes from earlier groups: it is the left operand.
+static void reduce_run(void *context, int thread, int threads) {
+    const struct reduce_job *job = context;
+    for (int64_t from = (int64_t)thread * REDUCE_PART; from < job->count;
+         from += (int64_t)threads * REDUCE_PART) {
+        const int64_t left = job->count - from, n = left < REDUCE_PART ? left : REDUCE_PART;
+        float *grads = job->grads + from;
+        for (int level = 0; level < job->meets; level++) {
+            const float *kept = job->kept + level * job->count + from;
+            for (int64_t i = 0; i < n; i++) {
+                grads[i] = kept[i] + grads[i];
+            }
+        }
+        if (job->keep) {
+            memcpy(job->kept + job->meets * job->count + from, grads, (size_t)n * sizeof *grads);
+        }
+    }
+}
+
+void reduce_add(struct reduce *r, struct model *m, const struct model_info *info, int64_t micro) {
+    r->losses[r->first + micro] = m->loss;
+    if ((micro + 1) % r->each) {
+        return;
+    }
+    const int64_t group = micro / r->each; // of this rank's
+    struct reduce_job job = {.grads = m->grads, .kept = r->kept, .count = info->state_floats};
+    while (group >> job.meets & 1) {
+        job.meets++;
+    }
+    job.keep = micro + 1 < r->own;
+    if (job.meets || job.keep) {
+        parallel_run(reduce_run, &job);
+    }
+}
+
+void reduce_finish(struct reduce *r, struct model *m, const struct model_info *info) {
+    ranks_share(r->losses, (size_t)r->own * sizeof *r->losses);
+    if (ranks_size() > 1) {
+        ranks_sum(m->grads, info->state_floats);
+    }
+    m->total = r->losses[0];
+    for (int64_t i = 1; i < r->micro_steps; i++) {
+        m->total += r->losses[i];
+    }
+    m->loss = r->losses[r->micro_steps - 1];
+}

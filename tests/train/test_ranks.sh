@@ -1,0 +1,126 @@
+#!/bin/sh
+# test_ranks.sh: a trainer of several processes: 1, 2 and 4 ranks come to the bytes of one process, also
+# through a kill and a stop with other numbers of ranks in between; a rank that is killed or stopped ends
+# the job with one line; what cannot work together is refused. Skipped without Open MPI's mpirun and mpicc.
+# shares: resume
+set -u
+cd "$(dirname "$0")/../.." || exit 74
+if ! gen/tools/setup.sh --check ranks >/dev/null 2>&1; then
+    echo "test_ranks: skipped: mpirun or mpicc is missing; gen/tools/setup.sh ranks installs them"
+    exit 77
+fi
+. tests/check.sh
+export DIECAST_PROCESSORS=4 # so that every machine runs as many threads as are asked for
+export RANKS_BIND=none      # another test may run beside this one
+unset OMP_NUM_THREADS
+
+data_set fox
+make build build/limits CONFIG=tests/train/resume.lua PROGRAMS=train >"$tmp/log" 2>&1 &&
+    make build CONFIG=tests/train/resume.lua RANKS=4 PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+
+one=build/resume/cpu/train
+many=build/resume/cpu-mpi/train
+flags="--data_dir=$tmp --gradient_accumulation_steps=8 --eval_interval=10 --eval_iters=5 --log_interval=1"
+# shellcheck disable=SC2086 # $flags is a list
+alone() { # folder, flags
+    out=$1
+    shift
+    "$one" $flags --out_dir="$tmp/$out" "$@" >"$tmp/$out.log" 2>&1
+}
+# shellcheck disable=SC2086
+ranks() { # number, folder, flags
+    number=$1
+    out=$2
+    shift 2
+    runtime/ranks/start.sh "$number" "$many" $flags --out_dir="$tmp/$out" "$@" >"$tmp/$out.log" 2>&1
+}
+steps() { # of a run, so far
+    if [ -f "$tmp/$1/metrics.jsonl" ]; then grep -c grad_norm "$tmp/$1/metrics.jsonl"; else echo 0; fi
+}
+one_of() { # folder: the process of the last of its ranks
+    for process in /proc/[0-9]*; do
+        if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "^$many .*--out_dir=$tmp/$1 " &&
+            tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$2"; then
+            echo "${process#/proc/}"
+        fi
+    done
+}
+# Starts a job and, after so many steps of the run, sends a signal to rank 1, or to what started it; its
+# exit code in code.
+interrupted() { # number, folder, steps, signal, whom, flags
+    number=$1 folder=$2 after=$3 name=$4 whom=$5
+    shift 5
+    # shellcheck disable=SC2086
+    timeout -k 20 300 runtime/ranks/start.sh "$number" "$many" $flags --out_dir="$tmp/$folder" --max_iters=1000000 "$@" \
+        >"$tmp/$folder.log" 2>&1 &
+    starter=$!
+    waited=0
+    while [ "$(steps "$folder")" -lt "$after" ] && [ $waited -lt 1200 ]; do
+        sleep 0.05
+        waited=$((waited + 1))
+    done
+    case $whom in rank) kill -"$name" "$(one_of "$folder" 1)" ;; *) kill -"$name" $starter ;; esac
+    wait $starter
+    code=$?
+}
+same_run() { # as one process's, or another's
+    other=$tmp/${2:-alone}
+    cmp "$other/state.safetensors" "$tmp/$1/state.safetensors" &&
+        cmp "$other/ckpt.safetensors" "$tmp/$1/ckpt.safetensors" &&
+        untimed "$other/metrics.jsonl" >"$tmp/a" && untimed "$tmp/$1/metrics.jsonl" >"$tmp/b" &&
+        cmp "$tmp/a" "$tmp/b"
+}
+says() { # folder, pattern
+    grep -q "$2" "$tmp/$1.log"
+}
+fails() { # code, command...
+    wanted=$1
+    shift
+    "$@"
+    [ $? = "$wanted" ]
+}
+
+check "one process, eight groups" alone alone --reduce_groups=8 --max_iters=20
+check "one process, one group" alone plain --max_iters=20
+check "groups are another order of sums" fails 1 cmp -s "$tmp/plain/state.safetensors" "$tmp/alone/state.safetensors"
+check "one rank" ranks 1 rank1 --reduce_groups=8 --max_iters=20
+check "comes to the same bytes" same_run rank1
+for n in 2 4; do
+    check "$n ranks" ranks $n rank$n --max_iters=20
+    check "come to the same bytes" same_run rank$n
+    check "rank 0 alone prints" test "$(grep -c "^iter 7:" "$tmp/rank$n.log")" = 1
+done
+
+interrupted 4 chain 10 KILL rank --checkpoint_interval=4
+check "a killed rank ends the job with 74" test "$code" = 74
+check "and a line says which" says chain "^ranks: rank 1 on .* was ended by signal 9 Killed behind iteration"
+first=$(steps chain)
+interrupted 2 chain $((first + 10)) TERM starter
+check "SIGTERM to what started the ranks ends with 75" test "$code" = 75
+first=$(steps chain)
+interrupted 4 chain $((first + 10)) USR1 rank
+check "so does SIGUSR1 to one rank" test "$code" = 75
+first=$(steps chain)
+interrupted 2 chain $((first + 10)) STOP rank --comm_timeout=3 --checkpoint_interval=1
+check "a rank that is not heard of ends the job with 74" test "$code" = 74
+check "and a line says which" says chain "^ranks: rank 1 on .* has not been heard of for 3 s: iteration "
+last=$(($(steps chain) + 5))
+check "one process goes on to the end" alone chain --max_iters=$last
+check "one process straight through" alone straight --reduce_groups=8 --max_iters=$last
+check "come to the same bytes" same_run chain straight
+
+check "three ranks cannot share eight micro-steps" fails 64 ranks 3 other
+check "a line says what would do" says other "gradient_accumulation_steps = 8 is of the whole job.*; 6 or 9 would do"
+check "nor two one group" fails 64 ranks 2 plain --max_iters=30
+check "a line says so" says plain "reduce_groups = 1: 2 ranks do not divide the groups"
+different() { # ranks with different settings
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe \
+        -n 1 "$many" --data_dir="$tmp" --out_dir="$tmp/other" : \
+        -n 1 "$many" --data_dir="$tmp" --out_dir="$tmp/other" --seed=2 >"$tmp/other.log" 2>&1
+}
+check "other settings" fails 64 different
+check "are named" says other "^ranks: rank 1 on .* has settings of hash"
+export SLURM_NTASKS=2
+check "a trainer for one process is none of several" fails 64 alone other
+check "a line says so" says other "^SLURM_NTASKS=2: one of several processes"
+finish
