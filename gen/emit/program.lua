@@ -112,7 +112,9 @@ function Writer:call(node, indent)
     self.lines[#self.lines + 1] = ("%s// %s"):format(indent, self:site(node))
     self.last_site = node.site.text
   end
-  self.lines[#self.lines + 1] = indent .. call.run_text(k, {
+  local rows = self.emitter.by_run[node.inputs[1]] and "batch->count" or "batch->rows"
+  local many = node.op.own_row and not node.op.product and node.op.own_row(node.dims)
+  self.lines[#self.lines + 1] = indent .. (many and ("if (%s > 1) "):format(rows) or "") .. call.run_text(k, {
     sizes = function() return sizes.argument(k.d) end,
     model = cuda and "gpu->state" or "m",
     operand = function(argument) return self:operand_text(node, argument.operand) end,
@@ -126,7 +128,7 @@ function Writer:call(node, indent)
     weights = function() return ("sampler_layer_weights(s, %s)"):format(self.layer_text) end,
     tokens = "s->weights_tokens",
     pos = "batch->pos",
-    rows = self.emitter.by_run[node.inputs[1]] and "batch->count" or "batch->rows",
+    rows = rows,
     runs = "batch->runs",
     count = "batch->count",
   }) .. ";"

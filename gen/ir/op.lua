@@ -47,6 +47,8 @@
 --   weight_gradient, bias_gradient   the gradient of a product's weight, of a bias: the first's kernel can sum both
 --   writes_model it adds to struct model (struct step_state)
 --   decode_only  only in the sampler
+--   own_row      function(d): whether, of a call's only row, the product that reads its result does its work; of that
+--                product, whether it does so
 --   in_bytes     it makes or takes numbers in blocks of bytes: tests/ops/small.c compares it, not the op harness
 --   rounds       how often its kernel rounds numbers to the type of activations on the way to its result
 -- Traits of an operand:
@@ -70,7 +72,8 @@ local FIELDS = {
   gives_weights = "boolean", workspace = "function", constants = "function", betas = "boolean", prologue = "boolean",
   activation = "boolean", long = "boolean",
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
-  writes_model = "boolean", decode_only = "boolean", in_bytes = "boolean", state = "function", panel = "number",
+  writes_model = "boolean", decode_only = "boolean",
+  in_bytes = "boolean", own_row = "function", state = "function", panel = "number",
   rounds = "number",
 }
 local WANTED = { "name", "inputs", "outputs", "flops" }

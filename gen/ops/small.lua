@@ -1,7 +1,12 @@
 -- small: the sampler's products with weights in bfloat16, or in eight or four bits, and what they read: rows of x
 -- (N, C) rounded to bfloat16, or in blocks of 32, quantised to bytes with a scale each: Q floats hold a row
 -- (runtime/kernel/small.h). gen/passes/small.lua puts both in the place of a matmul.
-local BLOCK = 32
+--
+-- A call's only row is rounded by each thread for itself, as a part of the product, which costs less than to wait for
+-- each other once more; unless the row is too long for a thread's stack.
+local BLOCK, MOST_OWN = 32, 16384
+
+local function own_row(d) return d.C <= MOST_OWN end
 
 local function rows_of(name, block_floats)
   return {
@@ -12,6 +17,7 @@ local function rows_of(name, block_floats)
     named_by = { "N", "C" },
     decode_only = true,
     in_bytes = true,
+    own_row = own_row,
     template = { "small", name },
     flops = function(d) return 3 * d.N * d.C end,
   }
@@ -21,13 +27,14 @@ end
 local function product(type)
   return {
     name = "matmul_" .. type,
-    inputs = { { "q", "N Q" }, { "w", "O C" } },
+    inputs = { { "q", "N Q" }, { "w", "O C" }, { "x", "N C" } },
     outputs = { { "y", "N O" } },
     named_by = { "N", "C", "O" },
     epilogue = true,
     decode_only = true,
     in_bytes = true,
     product = { a = "q", y = "y", inner = "C", cols = "O", transposed = true },
+    own_row = own_row,
     template = { "small", "matmul_small" },
     flops = function(d) return 2 * d.N * d.C * d.O end,
   }

@@ -39,7 +39,7 @@ function small.run(g)
       end
       weight.type = type_of(g, weight, tables)
       node.op = op.all()["matmul_" .. weight.type]
-      node.inputs[1] = quantised[x]
+      node.inputs = { quantised[x], weight, x }
       node.dims.Q = quantised[x].dims[2]
     end
     g.nodes[#g.nodes + 1] = node

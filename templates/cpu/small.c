@@ -27,8 +27,19 @@ $(k.sign("static void", k.name)) {
 //// y (rows, O) = quantised rows times w^T. Each thread computes a contiguous range of panels.
 //$ function matmul_small(k)
 //$ local type = k.node.inputs[2].type
+//$ local round = type == "bfloat16" and "small_round" or "small_quantise"
+//$ local row = type == "bfloat16" and "SMALL_ROW_BFLOAT16(C)" or "SMALL_ROW(C)"
 $(k.sign("static void", k.name)) {
     enum { $(k.dims) };
+    //$ if k.op.own_row(k.d) then
+    _Alignas(64) float own[$(row)];
+    for (int b = 0; b < SMALL_BLOCKS(C) && rows == 1; b++) {
+        $(round)(own, x, C, b);
+        q = own;
+    }
+    //$ else
+    (void)x;
+    //$ end
     _Alignas(64) float sums[DIVIDE_UP(N, SMALL_ROWS) * SMALL_ROWS * SMALL_WIDE];
     const struct range mine = share(DIVIDE_UP(O, SMALL_OUTPUTS), thread, threads);
     for (int p = mine.first; p < mine.last; p += SMALL_PANELS) {

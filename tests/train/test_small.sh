@@ -60,7 +60,8 @@ for model in gpt llama; do
     [ $model = gpt ] || types="bfloat16 q4_0" # with its table in q8_0
     for type in $types; do
         programs="sample-$type"
-        [ "$type" = "${types##* }" ] && programs="train sample $programs"
+        [ "$type" != q8_0 ] || programs="sample-q8_0 sample_bench-q8_0 quantize quantize-q8_0"
+        [ "$type" = "${types##* }" ] && programs="train eval sample $programs"
         make build CONFIG="$tmp/$model.lua" TYPE="$type" PROGRAMS="$programs" BUILD="$tmp/build" >"$tmp/log" 2>&1 ||
             { cat "$tmp/log"; exit 1; }
     done
@@ -98,5 +99,27 @@ printf '\377' | dd of="$tmp/bad" bs=1 seek=9000 conv=notrunc 2>"$tmp/log"
 check "damaged" says 65 "but its bytes give" "$gpt/sample-q8_0" "$tmp/bad"
 head -c 20000 "$run/q8_0" >"$tmp/bad"
 check "cut off" says 65 "truncated" "$gpt/sample-q8_0" "$tmp/bad"
+# ---- what they cost ------------------------------------------------------------------------------
+mkdir "$tmp/table"
+quantize() { # dataset
+    gen/tools/quantize.sh "$gpt" "$run/ckpt.safetensors" "$tmp/table" "$1" "$tmp" q8_0
+}
+table() { # a line for each; the same tokens are counted
+    quantize fox || return 1
+    cat "$tmp/table/quantize.txt"
+    awk 'NR == 1 && $1 == "weights" || NR == 2 && $1 == "float32" && $4 == "+0.000000" && $5 == "100.000%" && $6 > 0 ||
+        NR == 3 && $1 == "q8_0" && $4 != "+0.000000" && $4 < 0.01 && $4 > -0.01 && $5 > "9" && $6 > 0 { good++ }
+        END { exit good != 3 || NR != 3 }' "$tmp/table/quantize.txt"
+}
+check "make quantize's table" table
+losses() { # float32's is the loss of eval
+    "$gpt/eval" --checkpoint="$run/ckpt.safetensors" --dataset=fox --data_dir="$tmp" >"$tmp/log"
+    awk -v a="$(sed -n 's/^val: loss \([0-9.]*\),.*/\1/p' "$tmp/log")" -v b="$(awk 'NR == 2 { print $3 }' \
+        "$tmp/table/quantize.txt")" 'BEGIN { print a, b; d = a - b; exit !(a > 0 && d < 0.02 && d > -0.02) }'
+}
+check "of which float32's is eval's" losses
+check "without data" says 66 "none/train.bin: is not there" quantize none
+check "sample_bench" says 0 "weights in q8_0" "$gpt/sample_bench-q8_0" --seconds=0.01 --threads=1
+
 check "a type that is not known" says 2 "TYPE: 'q5_1' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" TYPE=q5_1
 finish
