@@ -119,7 +119,7 @@ llama-biased|activation = 'swiglu', qkv_bias = true, attn_bias = true, n_kv_head
 llama-scaled|activation = 'swiglu', rope_scaling = 'llama3', rope_theta = 500.0, rope_original_context = 32
 qwen2|activation = 'swiglu', qkv_bias = true, n_kv_head = 2
 qwen3|activation = 'swiglu', qk_norm = 'gain', head_size = 24, tie_weights = false
-arcee|activation = 'relu2', n_kv_head = 2
+arcee|activation = 'relu2', n_kv_head = 2, rope_scaling = 'llama3', rope_theta = 500.0, rope_original_context = 32
 END
 
 converted() { # type, in the converter's words
