@@ -66,24 +66,48 @@ local function fit_comments(lines)
   return table.concat(out, "\n")
 end
 
-local function fit(line, open)
+-- Where to break a line that has no comma in its width: after the first " =" outside of brackets, or else after the
+-- first bracket of arguments. Also the brackets that are open there.
+local function cut_of(line, before)
+  local depth, first, inside = #before, line:find("%S"), nil
+  for i = first + 1, WIDTH do
+    local c = line:sub(i, i)
+    if c == '"' then break end
+    if c == "=" and depth == 0 and line:sub(i - 1, i + 1) == " = " then return i, {} end
+    if c == "(" and not inside and line:sub(i - 1, i - 1):find("[%w_>]") then inside = { i, depth } end
+    depth = depth + (c:find("[({%[]") and 1 or c:find("[)}%]]") and -1 or 0)
+  end
+  if not inside then return nil end
+  return inside[1], { table.unpack(before, 1, math.min(inside[2], #before)) }
+end
+
+-- base: columns before the statement's first line.
+local function fit(line, open, base)
   if #line <= WIDTH then return line end
   local start, words = comment_line(line)
   if start then return fit_comment(start, words) end
   local indent, code, comment = line:match('^(%s*)(.-%S)%s+(// [^"]*)$')
   if comment then return fit(indent .. comment, {}) .. "\n" .. fit(indent .. code, open) end
+  base = base or #line:match("^%s*")
   local _, best, best_open = scan(line, open)
-  if not best then return line end
+  if not best then
+    local cut, inside = cut_of(line, open)
+    if not cut then return line end
+    local column = math.min(#line:match("^%s*"), base + 4) + 4
+    if line:sub(cut, cut) == "(" then inside[#inside + 1] = column + 1 end
+    local rest = line:sub(cut + 1):match("^%s*(.*)$")
+    return line:sub(1, cut) .. "\n" .. fit((" "):rep(column) .. rest, inside, column)
+  end
   -- Outside of brackets, the rest goes under the first name of "const int a = 1, b = 2".
   local column = best_open[#best_open] or line:match("^%s*const%s+[%w_]+%s+()")
     or line:match("^%s*%[%[[%w_]+%]%]%s+constexpr%s+[%w_]+%s+()") or line:match("^%s*constexpr%s+[%w_]+%s+()")
     or line:match("^%s*[%w_]+%s+()") or 1
   local rest = line:sub(best + 2)
   if column - 1 + #rest:match("^[^,;]*[,;]*") > WIDTH then -- no room there: indented by four more columns
-    column = #line:match("^%s*") + 5
+    column = base + 5
     best_open[#best_open] = column
   end
-  return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. rest, best_open)
+  return line:sub(1, best) .. "\n" .. fit((" "):rep(column - 1) .. rest, best_open, base)
 end
 
 -- A line of a macro, with the backslash in the last column.

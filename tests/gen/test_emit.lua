@@ -123,18 +123,30 @@ end)
 
 -- ---- the text ----
 
-check.test("every line fits 100 columns; no blanks at ends, no tabs", function()
-  samples.random(25, function(c, words)
-    for name, text in pairs(emit_all(c)) do
-      local number = 0
-      for line in text:gmatch("([^\n]*)\n") do
-        number = number + 1
-        if #line > 100 or line:find("[ \t]$") or line:find("\t") then
-          error(("%s: %s:%d: %s"):format(words, name, number, line), 0)
-        end
+local function check_lines(words, files_of)
+  for name, text in pairs(files_of) do
+    local number = 0
+    for line in text:gmatch("([^\n]*)\n") do
+      number = number + 1
+      if #line > 100 or line:find("[ \t]$") or line:find("\t") then
+        error(("%s: %s:%d: %s"):format(words, name, number, line), 0)
       end
     end
-  end)
+  end
+end
+
+check.test("every line fits 100 columns; no blanks at ends, no tabs", function()
+  samples.random(25, function(c, words) check_lines(words, emit_all(c)) end)
+end)
+
+check.test("also with sizes of many digits, which are a part of names", function()
+  local words = { "n_layer=2", "n_head=16", "n_embd=1024", "n_kv_head=4", "block_size=1024", "batch_size=16",
+    "dropout=0.1", "window=SL", "window_size=1000", "attn_softcap=30.5", "recompute=block" }
+  check_lines("cpu", emit_all(samples.config(table.unpack(words))))
+  words[#words + 1], words[#words + 2] = "backend=cuda", "arch=sm_90a"
+  local c = samples.config(table.unpack(words))
+  local g = pipeline.train(c, no_dump)
+  check_lines("cuda", { ["train.cu"] = emit.train_cu(g, c, emit.facts(g, c, hash.of(c), "this test")) })
 end)
 
 -- The names that a file defines, without functions and tables of the runtime's interface.

@@ -57,6 +57,22 @@ check.test("without room after a bracket, a line continues at the statement's in
   "    value_of_a_long_name_here.v[i] = value_of_a_long_name_here.v[i] * mask_of_a_name(&a,\n" ..
   "        SOMETHING_THAT_IS_LONG(COLUMNS));\n"))
 
+check.test("without a comma, a line is broken after a bracket or an equals sign", becomes(
+  "    store_of_a_kernel_with_many_sizes_in_its_name<2 * PAIRS>(rows_of_it + (size_t)b * COLUMNS + head * SIZE, " ..
+  "LAST);\n        const float first = statistic_of_a_kernel_with_many_sizes_in_its_name_and_more(lse + at_first, " ..
+  "key);\n",
+  "    store_of_a_kernel_with_many_sizes_in_its_name<2 * PAIRS>(\n" ..
+  "        rows_of_it + (size_t)b * COLUMNS + head * SIZE, LAST);\n" ..
+  "        const float first =\n" ..
+  "            statistic_of_a_kernel_with_many_sizes_in_its_name_and_more(lse + at_first, key);\n"))
+
+check.test("a parameter that its column has no room for is indented by four columns", becomes(
+  "        static void a_kernel_with_a_long_name_of_its_own(int a, const struct of_a_kernel_with_a_long_name *here, " ..
+  "struct another_name_that_is_long *there) {\n",
+  "        static void a_kernel_with_a_long_name_of_its_own(int a,\n" ..
+  "            const struct of_a_kernel_with_a_long_name *here,\n" ..
+  "            struct another_name_that_is_long *there) {\n"))
+
 check.test("a long comment is broken between words", becomes(
   "    // " .. ("word "):rep(30) .. "end\n",
   "    // " .. ("word "):rep(17) .. "word\n    // " .. ("word "):rep(12) .. "end\n"))
