@@ -71,7 +71,7 @@ void device_take(struct gpu *gpu) {
 // The norm of the gradients, the clip factor, and, if all are finite, the update.
 void device_update(struct gpu *gpu) {
     $(k.run_whole("grad_norm"));
-    $(k.run_whole(k.c.optimizer));
+    $(k.run_update)
 }
 
 // Converts the parameters, after they came from the host, to the type of activations.
@@ -128,6 +128,9 @@ const struct model_info model_info = {
     .flops_per_token = $(k.flops_per_token..".0"),
     .kernels = model_kernels,
     .kernels_count = KERNELS,
+    //$ if k.muon_kernels > 0 then
+    .muon_kernels = $(k.muon_kernels),
+    //$ end
 };
 
 } // extern "C"

@@ -99,10 +99,9 @@ local function check_together(c, draft)
     fail(USAGE, place_of(draft, "dtype", "specialise"), "dtype = bfloat16, but with specialise = false there is " ..
       "float32 alone; leave one of both out")
   end
-  if c.optimizer == "muon" and (c.backend == "cuda" or not c.specialise or c.model ~= "gpt") then
+  if c.optimizer == "muon" and (not c.specialise or c.model ~= "gpt") then
     fail(USAGE, place_of(draft, "optimizer"), "optimizer = muon, but %s; take optimizer=adamw",
-      c.backend == "cuda" and "the cuda backend does not have it yet" or not c.specialise and
-      "with specialise = false there is none" or "a bigram has no matrices in blocks")
+      not c.specialise and "with specialise = false there is none" or "a bigram has no matrices in blocks")
   end
   if c.backend == "cuda" and not c.specialise then
     fail(USAGE, place_of(draft, "specialise"),

@@ -232,7 +232,7 @@ end
 -- ---- CUDA's kernels that belong to no node --------------------------------------------------------
 
 -- They are launched with gpu, which has their operands. For a kernel with more arguments: its parameters,
--- and their values.
+-- and their values; or its parameters are k.more.
 local whole = {
   cast = { "elem *packed, const float *params", "(elem *)gpu->packed, gpu->params" },
 }
@@ -243,7 +243,8 @@ end
 
 function call.bind_whole(k)
   function k.sign_launch()
-    return ("static void %s_launch(%s)"):format(k.name, with_more("struct gpu *gpu", k.name, 1))
+    local first = k.more and "struct gpu *gpu, " .. k.more or "struct gpu *gpu"
+    return ("static void %s_launch(%s)"):format(k.name, with_more(first, k.name, 1))
   end
 end
 

@@ -38,6 +38,7 @@ function emit.facts(g, c, hash, command)
   local all, nanogpt = params.totals(entries)
   local rows = c.batch_size * c.block_size
   local floats = g.sizes
+  local on_device = c.optimizer == "muon" and c.backend == "cuda" and muon.device_floats(entries, c.dtype) or 0
   local title = c.model == "bigram" and ("bigram, vocabulary %d"):format(c.vocab_size)
     or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
       c.n_embd, c.block_size, c.vocab_size)
@@ -47,11 +48,11 @@ function emit.facts(g, c, hash, command)
     config = literal.macro_strings(c.baked_text), string = literal.string,
     num_params = all, num_params_nanogpt = nanogpt,
     flops_per_update = c.optimizer == "muon" and muon.flops(entries) or 0,
-    muon_floats = c.optimizer == "muon" and muon.floats(entries) or 0,
+    muon_floats = c.optimizer == "muon" and c.backend == "cpu" and muon.floats(entries) or 0,
     flops_per_token = 6 * nanogpt + 12 * c.n_head * c.head_width * c.attended,
     step_flops = program.scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
       program.scaled((6 * nanogpt + 12 * c.n_head * c.head_width * c.attended) * rows, "FLOP"),
-    state_floats = floats.host, acts_floats = floats.acts, losses = g.losses.offset,
+    state_floats = floats.host, acts_floats = math.max(floats.acts, on_device), losses = g.losses.offset,
     acts_mib = mebibytes(floats.acts), unplanned_mib = mebibytes(floats.unplanned),
     params_mib = mebibytes(floats.params),
     isa = isas[c.isa],
@@ -88,12 +89,14 @@ function emit.train_c(g, facts)
   return frame("templates/train.c", k)
 end
 
--- The kernels that belong to no node, most of which work on all parameters; FLOP and bytes are those of one call.
-local function whole_kernels(g, c)
+-- The kernels that belong to no node, most of which work on all parameters; FLOP and bytes are those of one call. Also
+-- how many of them, the last ones, are Muon's, and the text that runs an update.
+local function whole_kernels(g, c, entries)
   local floats, half = g.sizes.params, g:elem() ~= "f32"
   local moments = c.optimizer == "sgd" and 0 or 2
-  local k = { state_floats = floats, decay_floats = g.sizes.decayed, optimizer = c.optimizer, dtype = g:elem(),
-    sms = g.target.sms, N = g.rows, V = c.vocab_size }
+  local optimizer = c.optimizer == "muon" and "adamw" or c.optimizer
+  local k = { state_floats = floats, decay_floats = g.sizes.decayed, optimizer = optimizer, dtype = g:elem(),
+    sms = g.target.sms, N = g.rows, V = c.vocab_size, muon = c.optimizer == "muon" }
   for key, value in pairs(params.range_fields(params.ranges(g))) do k[key] = value end
   local image = half and 2 or 0
   local list = {
@@ -104,13 +107,16 @@ local function whole_kernels(g, c)
   }
   for i, item in ipairs(list) do
     local file, fn, flops, bytes, often = table.unpack(item)
-    local name = fn == "update" and c.optimizer or fn
+    local name = fn == "update" and optimizer or fn
     local own = { name = name, flops = flops, bytes = bytes, calls = 1, often = often, op = {} }
     local kernel = setmetatable(own, { __index = k })
     kernel.text = kernels.whole("cuda", file, fn, kernel)
     list[i] = kernel
   end
-  return list
+  if c.optimizer ~= "muon" then return list, 0, call.run_whole(optimizer) .. ";" end
+  local own, lines = muon.device(entries, c.dtype, c.tf32, { dtype = g:elem() })
+  table.move(own, 1, #own, #list + 1, list)
+  return list, #own, call.run_whole(optimizer) .. ";\n" .. lines
 end
 
 local elem_types = { bf16 = "bf16", f16 = "f16", f32 = "float" }
@@ -121,7 +127,9 @@ function emit.train_cu(g, c, facts)
     run_whole = call.run_whole }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
-  for _, kernel in ipairs(whole_kernels(g, c)) do table.insert(emitter.kernels, kernel) end
+  local whole, muon_kernels, run_update = whole_kernels(g, c, facts.entries)
+  for _, kernel in ipairs(whole) do table.insert(emitter.kernels, kernel) end
+  k.run_update, k.muon_kernels = (run_update:gsub("\n", "\n    ")), muon_kernels
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels
   for _, kernel in ipairs(k.kernels) do

@@ -7,6 +7,7 @@ local muon = {}
 
 local BATCH_FLOATS = 1 << 23 -- of memory for matrices that are updated together, if it is more than one
 local STEPS = 5
+local PARTS, PART_FLOATS = 64, 8192 -- thread blocks of a matrix at most on a device, and what one has at least
 
 -- Whether Muon updates an entry of the parameters' table: a matrix that is in a block.
 function muon.takes(entry)
@@ -14,6 +15,7 @@ function muon.takes(entry)
 end
 
 local function rounded(floats) return (floats + 15) // 16 * 16 end
+local function aligned(count) return (count + 63) // 64 * 64 end -- as tensors on a device
 
 -- Where parts of a matrix's work lie: X, the next X, A, B and the sums of rows, and how many go together.
 local function place(s)
@@ -25,8 +27,22 @@ local function place(s)
   s.batch = math.max(1, math.min(#s.at, BATCH_FLOATS // s.slot))
 end
 
--- The matrices by their shape, in the table's order.
-local function shapes_of(entries)
+-- The same on a device, in elements of the work's type, of which there are `each` bytes: all X, all next X, all A, all
+-- B, then partial sums of squares; next and a device's other places are those of the first matrix.
+local function place_on_device(s, each)
+  local count = #s.at
+  s.slot, s.square_ld = aligned(s.rows * s.pitch), (s.m + 7) // 8 * 8
+  s.square_slot = aligned(s.m * s.square_ld)
+  s.next = count * s.slot
+  s.a = 2 * s.next
+  s.b = s.a + count * s.square_slot
+  s.sums = aligned((s.b + count * s.square_slot) * each // 4) -- in floats
+  s.parts = math.max(1, math.min(PARTS, s.rows * s.pitch // PART_FLOATS))
+  s.floats = s.sums + aligned(2 * count * s.parts)
+end
+
+-- The matrices by their shape, in the table's order. work: a device's type of X, nil on the CPU.
+local function shapes_of(entries, work)
   local shapes, by_name = {}, {}
   for _, entry in ipairs(entries) do
     if muon.takes(entry) then
@@ -38,10 +54,18 @@ local function shapes_of(entries)
         by_name[name] = shape
         shapes[#shapes + 1] = shape
       end
-      for layer = 0, entry.layers - 1 do shape.at[#shape.at + 1] = entry.offset + layer * entry.stride end
+      shape.pitch = entry.device_pitch
+      for layer = 0, entry.layers - 1 do
+        shape.at[#shape.at + 1] = work and entry.device_offset + layer * entry.device_stride
+          or entry.offset + layer * entry.stride
+      end
     end
   end
-  for _, shape in ipairs(shapes) do place(shape) end
+  for _, shape in ipairs(shapes) do
+    shape.original = literal.float(math.sqrt(math.max(1, shape.rows / shape.cols)))
+    shape.match = literal.float(0.2 * math.sqrt(shape.k))
+    if work then place_on_device(shape, work == "float" and 4 or 2) else place(shape) end
+  end
   return shapes
 end
 
@@ -95,14 +119,72 @@ function muon.emit(entries)
       { rows = s.m, cols = s.m, inner = s.m, symmetric = true, addend = "-4.7750f", factor = "2.0315f" })
     s.product = product(("muon_product_%dx%d"):format(s.m, s.k),
       { rows = s.m, cols = s.k, inner = s.m, addend = "3.4445f", factor = "1.0f" })
-    s.original = literal.float(math.sqrt(math.max(1, s.rows / s.cols)))
-    s.match = literal.float(0.2 * math.sqrt(s.k))
     inner = math.max(inner, s.k)
     texts[#texts + 1] = kernels.whole("cpu", "muon", "muon_shape", s)
     for _, kernel in ipairs(kernels_of(s)) do all[#all + 1] = kernel end
   end
   texts[#texts + 1] = kernels.whole("cpu", "muon", "muon", { name = "muon", shapes = shapes })
   return { text = table.concat(texts, "\n"), inner = inner, kernels = all }
+end
+
+-- ---- on a device ----------------------------------------------------------------------------------
+
+local function work_of(dtype) return dtype == "float32" and "float" or "bf16" end
+
+-- Floats of the memory of activations that an update takes.
+function muon.device_floats(entries, dtype)
+  local floats = 0
+  for _, s in ipairs(shapes_of(entries, work_of(dtype))) do floats = math.max(floats, s.floats) end
+  return floats
+end
+
+-- A shape's three products, by operands { at =, ld =, slot = }.
+local function device_products(s, type)
+  local tall = s.rows > s.cols
+  local function x(at) return { at = at, ld = s.pitch, slot = s.slot } end
+  local function square(at) return { at = at, ld = s.square_ld, slot = s.square_slot } end
+  local a, b = square(s.a), square(s.b)
+  return {
+    { "gram", type = type, rows = s.m, cols = s.m, inner = s.k, out = a, a = x("now"), b = x("now"),
+      a_transposed = tall, b_transposed = not tall },
+    { "square", type = type, rows = s.m, cols = s.m, inner = s.m, out = b, a = a, b = a, factor = "2.0315f",
+      residual = s.a, residual_factor = "-4.7750f" },
+    { "product", type = type, rows = s.rows, cols = s.cols, inner = s.m, out = x("next"), a = tall and x("now") or b,
+      b = tall and b or x("now"), residual = "now", residual_factor = "3.4445f" },
+  }
+end
+
+-- The kernels of an update on a device, in order, and the lines that run them. k: fields that all get.
+function muon.device(entries, dtype, tf32, k)
+  local work = work_of(dtype)
+  local type = work == "bf16" and "GEMM_BF16" or tf32 and "GEMM_TF32" or "GEMM_F32"
+  local each, image = work == "bf16" and 2 or 4, dtype ~= "float32" and 2 or 0
+  local list, lines = {}, {}
+  for _, s in ipairs(shapes_of(entries, work)) do
+    local count, size = #s.at, s.rows * s.cols
+    local function add(fn, word, calls, flops, bytes, fields)
+      local kernel = setmetatable({ name = s.name .. "_" .. word, shape = s, work = work, calls = calls,
+        flops = count * flops, bytes = count * bytes, op = {} }, { __index = k })
+      for key, value in pairs(fields or {}) do kernel[key] = value end
+      kernel.text = kernels.whole("cuda", "muon", fn, kernel)
+      list[#list + 1] = kernel
+    end
+    add("momentum", "momentum", 1, 0, 12 * size)
+    add("start", "start", 1, 0, (8 + each) * size)
+    for _, p in ipairs(device_products(s, type)) do
+      add("product", p[1], STEPS, 2 * p.rows * p.cols * p.inner,
+        each * (p.rows * p.inner + p.inner * p.cols + (p.residual and 2 or 1) * p.rows * p.cols),
+        { product = p, op = { product = true }, more = "int step" })
+    end
+    add("update", "update", 1, 0, (8 + each + image) * size)
+    lines[#lines + 1] = ("RUN(%s_momentum);\nRUN(%s_start);\nfor (int step = 0; step < %d; step++) {"):format(s.name,
+      s.name, STEPS)
+    for _, word in ipairs({ "gram", "square", "product" }) do
+      lines[#lines + 1] = ("    RUN(%s_%s, step);"):format(s.name, word)
+    end
+    lines[#lines + 1] = ("}\nRUN(%s_update);"):format(s.name)
+  end
+  return list, table.concat(lines, "\n")
 end
 
 return muon

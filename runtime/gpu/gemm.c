@@ -118,6 +118,11 @@ static void gemm_shape_text(const struct gemm *g, char text[SHAPE_TEXT]) {
              g->accumulate ? "_accumulate" : "", g->residual ? "_residual" : "",
              g->bias ? "_bias" : "", g->dgelu ? "_dgelu" : "", g->gelu ? "_gelu" : "",
              g->kept ? "_kept" : "");
+    if (g->batch > 1) {
+        const size_t length = strlen(text);
+        snprintf(text + length, SHAPE_TEXT - length, "_batch%d_%" PRId64 "_%" PRId64 "_%" PRId64,
+                 g->batch, g->a_stride, g->b_stride, g->out_stride);
+    }
 }
 
 static void gemm_validate(const struct gemm *g) {
@@ -128,9 +133,13 @@ static void gemm_validate(const struct gemm *g) {
     const bool aligned = g->a_ld * bytes % GEMM_ALIGN == 0 && g->b_ld * bytes % GEMM_ALIGN == 0 &&
                          g->out_ld * out_bytes % GEMM_ALIGN == 0;
     const bool alone = !g->residual && !g->bias && !g->gelu;
+    const bool batch = g->batch <= 1 || (!g->accumulate && !g->bias && !g->gelu && !g->dgelu &&
+                                         g->a_stride * bytes % GEMM_ALIGN == 0 &&
+                                         g->b_stride * bytes % GEMM_ALIGN == 0 &&
+                                         g->out_stride * out_bytes % GEMM_ALIGN == 0);
     const bool parts = (!g->accumulate || (alone && !g->dgelu)) && (!g->dgelu || alone) &&
                        (!g->residual || !g->gelu) && (!g->kept || g->gelu);
-    if (!sizes || !aligned || !parts || g->out_type == GEMM_TF32 ||
+    if (!sizes || !aligned || !parts || !batch || g->out_type == GEMM_TF32 ||
         ((g->kept || g->dgelu) && g->out_ld % 8 != 0)) {
         char text[SHAPE_TEXT];
         gemm_shape_text(g, text);
@@ -363,6 +372,16 @@ static void gemm_set(const struct gemm *g, cublasLtMatmulDescAttributes_t attrib
                  cublasLtMatmulDescSetAttribute(g->setup->operation, attribute, value, bytes));
 }
 
+// Says how many matrices there are, and how far apart.
+static void gemm_set_batch(const struct gemm *g, cublasLtMatrixLayout_t layout, int64_t stride) {
+    const int32_t count = g->batch;
+    CUBLAS_CHECK(g->name, cublasLtMatrixLayoutSetAttribute(
+                              layout, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &count, sizeof count));
+    CUBLAS_CHECK(g->name,
+                 cublasLtMatrixLayoutSetAttribute(
+                     layout, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &stride, sizeof stride));
+}
+
 static void gemm_describe(const struct gemm *g) {
     struct gemm_setup *setup = g->setup;
     const cudaDataType_t type = gemm_types[g->type].type, out = gemm_types[g->out_type].type;
@@ -393,6 +412,11 @@ static void gemm_describe(const struct gemm *g) {
     CUBLAS_CHECK(g->name, cublasLtMatrixLayoutCreate(&setup->b, type, b_cols, b_rows, g->b_ld));
     CUBLAS_CHECK(g->name,
                  cublasLtMatrixLayoutCreate(&setup->out, out, g->cols, g->rows, g->out_ld));
+    if (g->batch > 1) {
+        gemm_set_batch(g, setup->a, g->a_stride);
+        gemm_set_batch(g, setup->b, g->b_stride);
+        gemm_set_batch(g, setup->out, g->out_stride);
+    }
 }
 
 // The reduction schemes that lose nothing, besides none at all, which is 0.
@@ -547,10 +571,12 @@ void gemm_run(struct gpu *gpu, const struct gemm *gemm, void *out, const void *a
     }
     // C, which is multiplied by `times` and added, is the residual, or out itself; 0: it is not
     // read.
-    const float one = 1.0f, times = gemm->residual ? 1.0f : gemm->accumulate ? beta : 0.0f;
+    const float factor = gemm->factor != 0.0f ? gemm->factor : 1.0f;
+    const float added = gemm->residual_factor != 0.0f ? gemm->residual_factor : 1.0f;
+    const float times = gemm->residual ? added : gemm->accumulate ? beta : 0.0f;
     const void *c = gemm->residual ? extra->residual : out;
     CUBLAS_CHECK(gemm->name,
-                 cublasLtMatmul(context->handle, setup->operation, &one, b, setup->b, a, setup->a,
-                                &times, c, setup->out, out, setup->out, &setup->algo,
+                 cublasLtMatmul(context->handle, setup->operation, &factor, b, setup->b, a,
+                                setup->a, &times, c, setup->out, out, setup->out, &setup->algo,
                                 context->workspace, context->workspace_bytes, gpu->stream));
 }

@@ -43,14 +43,21 @@ struct gemm {
     int64_t out_ld, a_ld, b_ld;      // from row to row, in elements
     bool a_transposed, b_transposed; // in memory, a is (inner, rows); b is (cols, inner)
     enum gemm_type type, out_type;   // of a and b; of out and all of gemm_extra (never GEMM_TF32)
+    float factor;                    // of the product, before its epilogue; 0: it has none
+
+    // How many products of the same sizes are computed together, 0 for one; and elements from one
+    // to the next of their operands. Those have no epilogue but a residual, which lies as out does.
+    int batch;
+    int64_t out_stride, a_stride, b_stride;
 
     // The epilogue, in this order. Operands of (rows, cols) have rows out_ld apart.
-    bool accumulate; // + beta * out; combines with nothing else
-    bool residual;   // + residual (rows, cols); combines with bias only
-    bool bias;       // + bias (cols)
-    bool dgelu;      // * gelu'(pre (rows, cols)); combines with nothing else
-    bool gelu;       // gelu in its tanh approximation
-    bool kept;       // stores gelu's input to kept (rows, cols), too
+    bool accumulate;       // + beta * out; combines with nothing else
+    bool residual;         // + residual (rows, cols); combines with bias only
+    float residual_factor; // which multiplies it; 0: nothing does
+    bool bias;             // + bias (cols)
+    bool dgelu;            // * gelu'(pre (rows, cols)); combines with nothing else
+    bool gelu;             // gelu in its tanh approximation
+    bool kept;             // stores gelu's input to kept (rows, cols), too
 
     struct gemm_setup *setup; // set by gemm_create
 };

@@ -269,6 +269,7 @@ static void bench_time_kernels(struct bench *b) {
                 each,
                 each * kernel->flops,
                 each * kernel->bytes,
+                i >= count - b->info->muon_kernels,
             };
         }
     }

@@ -29,9 +29,12 @@ static size_t type_bytes(enum gemm_type type) {
 // Bytes of each operand. AUX is the residual, pre or kept: a product has one of them at most.
 static void operand_bytes(const struct gemm *g, size_t bytes[OPERANDS]) {
     const size_t in = type_bytes(g->type), out = type_bytes(g->out_type);
-    bytes[OUT] = round_up((size_t)(g->rows * g->out_ld) * out);
-    bytes[A] = round_up((size_t)((g->a_transposed ? g->inner : g->rows) * g->a_ld) * in);
-    bytes[B] = round_up((size_t)((g->b_transposed ? g->cols : g->inner) * g->b_ld) * in);
+    const int64_t more = g->batch > 1 ? g->batch - 1 : 0;
+    const int64_t a_rows = g->a_transposed ? g->inner : g->rows;
+    const int64_t b_rows = g->b_transposed ? g->cols : g->inner;
+    bytes[OUT] = round_up((size_t)(more * g->out_stride + g->rows * g->out_ld) * out);
+    bytes[A] = round_up((size_t)(more * g->a_stride + a_rows * g->a_ld) * in);
+    bytes[B] = round_up((size_t)(more * g->b_stride + b_rows * g->b_ld) * in);
     bytes[BIAS] = g->bias ? round_up((size_t)g->cols * out) : 0;
     bytes[AUX] = g->kept || g->dgelu || g->residual ? bytes[OUT] : 0;
 }
@@ -122,7 +125,8 @@ static void tune(struct tuning *tuning, struct gemm *g) {
         }
     }
     gemm_choose(g, best);
-    const double tflop = 2e-12 * (double)g->rows * (double)g->cols * (double)g->inner;
+    const double tflop = 2e-12 * (double)g->rows * (double)g->cols * (double)g->inner *
+                         (g->batch > 1 ? g->batch : 1);
     printf("%-52s %10.1f %10.1f %5d of %d\n", g->name, tflop / (median[0] / 1e3),
            tflop / (median[best] / 1e3), best + 1, count);
     fflush(stdout);

@@ -147,7 +147,7 @@ KERNEL(256) $(k.name)($(params)) {
 #pragma unroll
     for (int a = 0; a < AT_ONCE; a++) {
         const int64_t i = first + a * (int)blockDim.x;
-        if (i < FOURS) {
+        if ($(k.muon and "i < FOURS && group_at(i) != GROUP_MATRICES" or "i < FOURS")) {
             p[a] = four_load(params + i * 4);
             g[a] = four_load(grads + i * 4);
             //$ if adam then
@@ -162,6 +162,11 @@ KERNEL(256) $(k.name)($(params)) {
         if (i >= FOURS) {
             break;
         }
+        //$ if k.muon then
+        if (group_at(i) == GROUP_MATRICES) { // Muon's
+            continue;
+        }
+        //$ end
         const struct update &u = state->update[group_at(i)];
         //$ if k.optimizer == "adamw" then
         const float keep = i < DECAYED || u.decays ? u.keep_decayed : 1.0f;

@@ -20,12 +20,11 @@ parity() { # SET, config
 }
 for path in tests/reference/configs/*.lua; do
     config=$(basename "$path" .lua)
-    grep -q 'optimizer = "muon"' "$path" && continue # the CPU's alone
     check "float32 $config" parity dtype=float32 "$config"
 done
 # Biases and a tied head; an odd width; one wide head; a large vocabulary; an untied head and
-# accumulation; attention of many tiles, with both kinds of kernels; rope, grouped queries and gates.
-for config in gpt2_small adam_all one_head large_vocabulary ignored_untied heads64 llama one_kv_head; do
+# accumulation; attention of many tiles, with both kinds of kernels; rope, grouped queries and gates; Muon.
+for config in gpt2_small adam_all one_head large_vocabulary ignored_untied heads64 llama one_kv_head muon; do
     check "bfloat16 $config" parity dtype=bfloat16 "$config"
 done
 export EMULATOR_ARCH=90
@@ -194,6 +193,24 @@ many="--gradient_accumulation_steps=16 --max_iters=3"
     check "resumes with them" train "$rounded" between $many
 }
 check "stopped between micro-steps, the same bytes" same_bytes many between
+
+# Muon: its steps, resumes and skipped updates.
+cuda "dtype=bfloat16 optimizer=muon"
+check "muon" train "$trainer" muon --max_iters=5
+check "muon learns" it_learns muon
+for schedule in descending random:1; do
+    export EMULATOR_SCHEDULE=$schedule
+    check "muon $schedule" train "$trainer" muon_$schedule --max_iters=5
+    unset EMULATOR_SCHEDULE
+    check "muon, the same bytes $schedule" same_bytes muon muon_$schedule
+done
+check "muon, a run to be stopped" train "$trainer" muon_stopped --max_iters=2
+cp "$tmp/muon_stopped/state.safetensors" "$tmp/muon.before"
+check "muon, overflows" ends_with 76 train "$trainer" muon_stopped --max_iters=8 --init_from=resume --warmup_iters=0 \
+    --muon_learning_rate=1000 --muon_weight_decay=1000 --learning_rate=1000
+check "muon, the state is unchanged" cmp "$tmp/muon.before" "$tmp/muon_stopped/state.safetensors"
+check "muon, resumes" train "$trainer" muon_stopped --max_iters=5 --init_from=resume
+check "muon, stopped, the same bytes" same_bytes muon muon_stopped
 
 for recompute in gelu block; do
     cuda "dtype=bfloat16 recompute=$recompute"

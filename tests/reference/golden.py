@@ -72,13 +72,13 @@ def draw_batches(config, ignored, random):
     return torch.from_numpy(tokens), torch.from_numpy(targets)
 
 
-def create_optimizer(model, config):
+def create_optimizer(model, config, dtype):
     """A list, of one or two: "matrices" decays what has two dimensions; groups have settings of their own."""
     if config["optimizer"] == "muon":
         blocks = [(n, p) for n, p in model.named_parameters() if ".h." in n and p.dim() == 2]
         groups = [{"params": [p], "rows": list(pieces(n, len(p), config).values())} for n, p in blocks]
         rest = [(n, p) for n, p in model.named_parameters() if all(p is not b for _, b in blocks)]
-        muon = Muon(groups, *(config[key] for key in MUON_KEYS))
+        muon = Muon(groups, *(config[key] for key in MUON_KEYS), dtype and torch.bfloat16)
         return [muon, *adam_or_sgd(rest, config, "adamw")]
     return adam_or_sgd(model.named_parameters(), config, config["optimizer"])
 
@@ -138,9 +138,9 @@ def train(model, config, tokens, targets, dtype=None):
     """The first loss and gradients, then the loss of batch 0 after UPDATES updates.
 
     With a dtype, under autocast: float16 with losses scaled as PyTorch's GradScaler begins, half of
-    that where gradients overflow, and the step then run again.
+    that where gradients overflow, and the step then run again. Muon's products are then in bfloat16.
     """
-    optimizers = create_optimizer(model, config)
+    optimizers = create_optimizer(model, config, dtype)
     accumulation = config["gradient_accumulation_steps"]
     result, micro_step = {"clipped": 0}, 0
     scale = 65536.0 if dtype == torch.float16 else 1.0
@@ -296,8 +296,7 @@ def make_golden(folder, path):
     metadata |= {k: f"{double[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
     metadata |= {f"{k}_float32": f"{single[k]:.9g}" for k in ("loss", "grad_norm", "loss_after")}
     write_safetensors(folder / f"{name}.safetensors", tensors, metadata)
-    # A bigram has no product, and Muon is on the CPU alone: nothing runs under autocast.
-    if config["model"] != "bigram" and config["optimizer"] != "muon":
+    if config["model"] != "bigram":  # it has no product: nothing runs under autocast
         batches = (tokens, targets)
         table = autocast_distances(model, config, weights, batches, double, random)
         text = json.dumps({"billionths": billionths(table)}, indent=1)

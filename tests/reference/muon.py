@@ -1,26 +1,27 @@
-"""Muon as Keller Jordan wrote it, in the type of its parameters: torch.optim.Muon's products are bfloat16's."""
+"""Muon as Keller Jordan wrote it, in the type of its parameters or, as torch.optim.Muon, with products in bfloat16."""
 
 import math
 
 import torch
 
 
-def orthogonal(u):
-    """Five Newton-Schulz steps towards the nearest semi-orthogonal matrix."""
+def orthogonal(u, dtype):
+    """Five Newton-Schulz steps towards the nearest semi-orthogonal matrix, in dtype."""
     x = u.T if u.shape[0] > u.shape[1] else u
-    x = x / (x.norm() + 1e-7)
+    x = (x / (x.norm() + 1e-7)).to(dtype)
     for _ in range(5):
         a = x @ x.T
         x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.T if u.shape[0] > u.shape[1] else x
+    return (x.T if u.shape[0] > u.shape[1] else x).to(u.dtype)
 
 
 class Muon(torch.optim.Optimizer):
     """Each parameter is a matrix, or several below each other: a group has the rows of each of its parameters'."""
 
-    def __init__(self, groups, lr, momentum, weight_decay, adjust):
+    def __init__(self, groups, lr, momentum, weight_decay, adjust, dtype=None):
         super().__init__(groups, {"lr": lr})
         self.momentum, self.weight_decay, self.adjust = momentum, weight_decay, adjust
+        self.dtype = dtype
 
     @torch.no_grad()
     def step(self):
@@ -36,4 +37,4 @@ class Muon(torch.optim.Optimizer):
                     scale = math.sqrt(max(1, rows / cols))
                     if self.adjust == "match_rms_adamw":
                         scale = 0.2 * math.sqrt(max(rows, cols))
-                    matrix.sub_(group["lr"] * scale * orthogonal(u))
+                    matrix.sub_(group["lr"] * scale * orthogonal(u, self.dtype or u.dtype))

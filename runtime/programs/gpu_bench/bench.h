@@ -8,6 +8,7 @@
 struct bench_row {
     const char *name;
     double ms, calls, flop, bytes; // in one step
+    bool muon;                     // a part of Muon's update
 };
 
 // What the device can do, in units per second; 0 until it is measured.

@@ -16,7 +16,8 @@ struct bench_figures {
     double median, p10, p90, tokens_per_s;
     double flop, flop_llmc;      // in one step, as nanoGPT counts, and as llm.c does
     double mfu, mfu_llmc, share; // of the data sheet's peak; of the measured product
-    double kernels_ms;           // of all kernels together
+    double kernels_ms, muon_ms;  // of all kernels together, and of Muon's
+    double muon_rate;            // FLOP/s of its products
     double loss[2], norm[2];     // of the first and the last step: mean loss, gradients' norm
     char driver[16], runtime[16], library[32];
 };
@@ -41,6 +42,14 @@ static struct bench_figures bench_figures(const struct bench *b) {
     for (int i = 0; i < b->rows_count; i++) {
         f.kernels_ms += b->rows[i].ms;
     }
+    double muon_flop = 0, products_ms = 0;
+    for (int i = 0; i < b->rows_count; i++) {
+        const struct bench_row *row = &b->rows[i];
+        f.muon_ms += row->muon ? row->ms : 0;
+        muon_flop += row->muon ? row->flop : 0;
+        products_ms += row->muon && row->flop > 0 ? row->ms : 0;
+    }
+    f.muon_rate = products_ms > 0 ? muon_flop / products_ms * 1e3 : 0;
     snprintf(f.driver, sizeof f.driver, "%d.%d", b->driver / 1000, b->driver % 1000 / 10);
     snprintf(f.runtime, sizeof f.runtime, "%d.%d", b->runtime / 1000, b->runtime % 1000 / 10);
     snprintf(f.library, sizeof f.library, "%zu", cublasLtGetVersion());
@@ -169,7 +178,14 @@ void bench_print(const struct bench *b) {
            rates->copied * 1e-9, rates->copy >> 20, 100 * f->share);
     printf("memory: plan %zu bytes, in use on the device %zu bytes\n", b->plan_bytes,
            b->used_bytes);
-    printf("kernels, launched one by one: %.3f ms an update\n\n", f->kernels_ms);
+    printf("kernels, launched one by one: %.3f ms an update\n", f->kernels_ms);
+    if (info->muon_kernels > 0) {
+        printf("muon: %.3f ms of that, %.1f%%; its Newton-Schulz products run at %.1f TFLOP/s, "
+               "%.1f%% of the large product's rate\n",
+               f->muon_ms, 100 * f->muon_ms / f->kernels_ms, f->muon_rate * 1e-12,
+               100 * f->muon_rate / rates->own);
+    }
+    printf("\n");
     printf("%-52s %7s %9s %6s %8s %8s %8s\n", "kernel", "calls", "ms", "share", "TFLOP/s", "GB/s",
            "roofline");
     for (int i = 0; i < b->rows_count; i++) {

@@ -33,6 +33,8 @@ struct cublasLtMatmulDescOpaque {
 struct cublasLtMatrixLayoutOpaque {
     cudaDataType_t type;
     int64_t rows, cols, ld;
+    int32_t batch;  // matrices
+    int64_t stride; // from one to the next
 };
 
 struct cublasLtMatmulPreferenceOpaque {
@@ -197,7 +199,7 @@ void poison(void *data, int type, int64_t rows, int64_t cols, int64_t ld) {
     }
 }
 
-void run(const job &p) {
+void run_one(const job &p) {
     const int64_t rows = p.d.rows, cols = p.d.cols;
     const int64_t inner = p.desc.transpose_a ? p.a.rows : p.a.cols;
     const bool tf32 = p.desc.compute == CUBLAS_COMPUTE_32F_FAST_TF32;
@@ -271,6 +273,18 @@ void run(const job &p) {
     }
 }
 
+// All products of a batch, one after the other.
+void run(job p) {
+    const auto next = [](const void *data, const cublasLtMatrixLayoutOpaque &layout) {
+        return (char *)data + (size_t)layout.stride * type_bytes(layout.type);
+    };
+    for (int i = 0; i < p.d.batch; i++) {
+        run_one(p);
+        p.a_data = next(p.a_data, p.a), p.b_data = next(p.b_data, p.b);
+        p.c_data = next(p.c_data, p.d), p.d_data = next(p.d_data, p.d);
+    }
+}
+
 // ---- what is refused ----------------------------------------------------------------------------
 
 // cublasLtMatmul's table of types: A and B, C and D.
@@ -288,6 +302,7 @@ cublasStatus_t check(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasL
     REFUSE_IF(!desc || !a || !b || !c || !d, INVALID_VALUE, "no descriptor");
     for (cublasLtMatrixLayout_t each : {a, b, c, d}) {
         REFUSE_IF(each->ld < each->rows, INVALID_VALUE, "leading dimension below the rows");
+        REFUSE_IF(each->batch != d->batch, INVALID_VALUE, "batches of different sizes");
     }
     const int64_t m = desc->transpose_a ? a->cols : a->rows,
                   k = desc->transpose_a ? a->rows : a->cols;
@@ -295,6 +310,11 @@ cublasStatus_t check(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc, cublasL
                   n = desc->transpose_b ? b->rows : b->cols;
     REFUSE_IF(k != k_b || m != d->rows || n != d->cols || c->rows != m || c->cols != n,
               INVALID_VALUE, "sizes that do not match");
+    REFUSE_IF(c->stride != d->stride, NOT_SUPPORTED, "C and D at different strides");
+    REFUSE_IF(d->batch > 1 && d->stride < (d->cols - 1) * d->ld + d->rows, INVALID_VALUE,
+              "matrices of a batch that overlap");
+    REFUSE_IF(d->batch > 1 && desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT, NOT_SUPPORTED,
+              "an epilogue of a batch");
     REFUSE_IF(desc->scale != CUDA_R_32F || a->type != b->type || c->type != d->type ||
                   !types_supported(desc->compute, a->type, d->type),
               NOT_SUPPORTED, "types that are not in the table");
@@ -369,6 +389,7 @@ uint64_t problem_of(const cublasLtMatmulDescOpaque *desc, const cublasLtMatrixLa
     add(desc->compute), add(desc->transpose_a), add(desc->transpose_b), add(desc->epilogue);
     for (const cublasLtMatrixLayoutOpaque *each : {a, b, c, d}) {
         add(each->type), add(each->rows), add(each->cols), add(each->ld);
+        add(each->batch), add(each->stride);
     }
     return hash;
 }
@@ -485,12 +506,28 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t desc,
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDataType type,
                                           uint64_t rows, uint64_t cols, int64_t ld) {
     REFUSE_IF(!layout || rows == 0 || cols == 0, INVALID_VALUE, "a layout of nothing");
-    *layout = new cublasLtMatrixLayoutOpaque{type, (int64_t)rows, (int64_t)cols, ld};
+    *layout = new cublasLtMatrixLayoutOpaque{type, (int64_t)rows, (int64_t)cols, ld, 1, 0};
     return CUBLAS_STATUS_SUCCESS;
 }
 
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
     delete layout;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatrixLayoutSetAttribute(cublasLtMatrixLayout_t layout,
+                                                cublasLtMatrixLayoutAttribute_t attribute,
+                                                const void *value, size_t bytes) {
+    bool done = false;
+    switch (attribute) {
+    case CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT:
+        done = set(&layout->batch, value, bytes) && layout->batch > 0;
+        break;
+    case CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET:
+        done = set(&layout->stride, value, bytes);
+        break;
+    }
+    REFUSE_IF(!done, INVALID_VALUE, "an attribute of another size or value");
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -554,8 +591,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
         algo.id = id++;
         algo.reduction = candidate.reduction;
         algo.slices = candidate.slices;
-        algo.workspace =
-            candidate.slices == 1 ? 1024 : (uint64_t)(candidate.slices * d->rows * d->cols * 4);
+        algo.workspace = candidate.slices == 1
+                             ? 1024
+                             : (uint64_t)(candidate.slices * d->rows * d->cols * 4 * d->batch);
         if ((algo.reduction & ~preference->reduction) == 0 &&
             algo.workspace <= preference->workspace && *found < wanted) {
             cublasLtMatmulHeuristicResult_t *result = &results[(*found)++];

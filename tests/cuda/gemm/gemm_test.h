@@ -73,6 +73,7 @@ int count_wrong(const struct gemm *g, const struct operands *o, const double *be
 // ---- the program's parts ------------------------------------------------------------------------
 
 void check_products(struct gemm_context *context); // products.c
+void check_batch(struct gemm_context *context);
 void check_rounding(struct gemm_context *context);
 void check_nan(struct gemm_context *context);
 void check_graph(struct gemm_context *context);

@@ -28,6 +28,7 @@ int main(int argc, char **argv) {
     gpu.workspace_bytes = WORKSPACE;
     gpu.gemm = gemm_context_create(&gpu, NULL);
     check_products(gpu.gemm);
+    check_batch(gpu.gemm);
     check_rounding(gpu.gemm);
     check_nan(gpu.gemm);
     check_graph(gpu.gemm);

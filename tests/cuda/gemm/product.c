@@ -73,8 +73,12 @@ int count_wrong(const struct gemm *g, const struct operands *o, const double *be
                 sum += term;
                 size += fabs(term);
             }
-            const double more[] = {before ? before[(size_t)i * g->cols + j] : 0.0,
-                                   g->residual ? get(o->residual.host, g->out_type, at) : 0.0,
+            const double factor = g->factor != 0.0f ? g->factor : 1.0;
+            const double added = g->residual_factor != 0.0f ? g->residual_factor : 1.0;
+            sum *= factor;
+            size *= fabs(factor);
+            const double residual = g->residual ? get(o->residual.host, g->out_type, at) : 0.0;
+            const double more[] = {before ? before[(size_t)i * g->cols + j] : 0.0, added * residual,
                                    g->bias ? get(o->bias.host, g->out_type, j) : 0.0};
             for (size_t m = 0; m < sizeof more / sizeof *more; m++) {
                 sum += more[m];

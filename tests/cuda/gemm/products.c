@@ -72,7 +72,60 @@ void check_products(struct gemm_context *context) {
             residual.residual = true;
             check_product(context, dgelu, beyond);
             check_product(context, residual, beyond);
+            residual.factor = 2.0315f, residual.residual_factor = -4.775f;
+            check_product(context, residual, beyond);
         }
+    }
+}
+
+// Products of one size together are those one after the other, if not to the byte on a device.
+void check_batch(struct gemm_context *context) {
+    enum { BATCH = 3, ROWS = 17, COLS = 24, INNER = 40 };
+    for (enum gemm_type type = GEMM_BF16; type <= GEMM_TF32; type++) {
+        const struct gemm alone = {.name = "alone",
+                                   .rows = ROWS,
+                                   .cols = COLS,
+                                   .inner = INNER,
+                                   .out_ld = COLS,
+                                   .a_ld = INNER,
+                                   .b_ld = COLS,
+                                   .type = type,
+                                   .out_type = is_half(type) ? type : GEMM_F32,
+                                   .factor = 0.5f,
+                                   .residual = true,
+                                   .residual_factor = -3.0f};
+        struct gemm one = alone, all = alone;
+        all.batch = BATCH;
+        all.out_stride = ROWS * COLS, all.a_stride = ROWS * INNER, all.b_stride = INNER * COLS;
+        struct matrix a = matrix_make(type, BATCH * ROWS, INNER, INNER, RANDOM);
+        struct matrix b = matrix_make(type, BATCH * INNER, COLS, COLS, RANDOM);
+        struct matrix x = matrix_make(one.out_type, BATCH * ROWS, COLS, COLS, RANDOM);
+        struct matrix out[2];
+        matrix_send(&a), matrix_send(&b), matrix_send(&x);
+        gemm_create(context, &one), gemm_create(context, &all);
+        for (int together = 0; together < 2; together++) {
+            out[together] = matrix_make(one.out_type, BATCH * ROWS, COLS, COLS, POISON);
+            matrix_send(&out[together]);
+            const size_t bytes = is_half(type) ? 2 : 4;
+            for (int i = 0; i < (together ? 1 : BATCH); i++) {
+                const struct gemm_extra extra = {.residual = (char *)x.device +
+                                                             (size_t)i * ROWS * COLS * bytes};
+                gemm_run(&gpu, together ? &all : &one,
+                         (char *)out[together].device + (size_t)i * ROWS * COLS * bytes,
+                         (char *)a.device + (size_t)i * ROWS * INNER * bytes,
+                         (char *)b.device + (size_t)i * INNER * COLS * bytes, &extra, 0.0f);
+            }
+            matrix_fetch(&out[together]);
+        }
+        int wrong = 0;
+        for (size_t i = 0; i < BATCH * ROWS * COLS; i++) {
+            const double got = get(out[1].host, one.out_type, i);
+            wrong += !(fabs(got - get(out[0].host, one.out_type, i)) <= 1e-2 * (1 + fabs(got)));
+        }
+        check(wrong == 0, "products of a batch");
+        gemm_destroy(&one), gemm_destroy(&all);
+        matrix_free(&a), matrix_free(&b), matrix_free(&x);
+        matrix_free(&out[0]), matrix_free(&out[1]);
     }
 }
 
