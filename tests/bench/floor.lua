@@ -29,41 +29,62 @@ local TILE = { 128, 256 }  -- of a large product's output, for one thread block
 local WORKSPACE, LARGE = 32 << 20, 256 << 20 -- cuBLASLt's; the second where a model takes eight times as much
 local ACT, F32 = 2, 4      -- bytes of an activation (bf16), and of a parameter, gradient or moment
 
-local KNOWN = { norm = true, norm_eps = true, specialise = true, n_ff = true } -- keys that GPT-2's files lack
-
 local function padded(count, to) return (count + to - 1) // to * to end
 local function divided(a, b) return (a + b - 1) // b end
 
 -- ---- sizes ---------------------------------------------------------------------------------------
 
+-- The matrices of a layer, { rows, columns }, as files have them: Muon takes each by itself.
+local function matrices_of(c, d)
+  local query, key = d.H * d.D, d.KV * d.D
+  local names = c.tensor_names
+  local list = names == "nanogpt" and { { d.QKV, d.C } } or { { query, d.C }, { key, d.C }, { key, d.C } }
+  list[#list + 1] = { d.C, query }
+  local apart = names == "llama" and d.gated
+  list[#list + 1] = { apart and d.F or d.FC, d.C }
+  if apart then list[#list + 1] = { d.F, d.C } end
+  list[#list + 1] = { d.C, d.F }
+  return list
+end
+
 -- The sizes of a checked config, with parameters counted in both ways.
 local function sizes_of(c)
   local d = { name = c.name, B = c.batch_size, T = c.block_size, C = c.n_embd, L = c.n_layer, H = c.n_head,
-    D = c.head_width, F = c.ff_width, V = c.vocab_size, A = c.gradient_accumulation_steps, tied = c.tie_weights,
-    bias = c.bias, qkv_bias = c.qkv_bias, dropout = c.has_dropout, activation = c.activation, norm = c.norm }
+    D = c.head_width, KV = c.kv_heads, F = c.ff_width, V = c.vocab_size, A = c.gradient_accumulation_steps,
+    tied = c.tie_weights, qkv_bias = c.qkv_bias, attn_bias = c.has_attn_bias, mlp_bias = c.has_mlp_bias,
+    dropout = c.has_dropout, activation = c.activation, gated = c.gated, norm = c.norm, embd_norm = c.embd_norm,
+    rope = c.pos == "rope", qk_norm = c.qk_norm ~= "none" }
   assert(c.model == "gpt", "floor: a GPT alone")
-  for _, key in ipairs(schema.keys) do -- what GPT-2 has not: its kernels are not counted here
-    local other = key.baked and key.absent ~= nil and c[key.name] ~= key.absent
-    if other and not KNOWN[key.name] then
-      error(("floor: %s=%s: its kernels are not counted here"):format(key.name, tostring(c[key.name])), 0)
-    end
-  end
   d.N, d.V_LD = d.B * d.T, padded(d.V, 128)
   -- Those that are held at a time.
   d.logits_rows = fuse.logits_rows({ backend = "cuda", sms = rates.sms }, d.N, d.V, d.C, c.logits_rows)
   -- A norm of any kind: y and its statistics of x, a scale and, of some, a shift.
-  local norm = op.all()[c.norm]
+  local norm = op.all()[c.norm_gain and c.norm or "rmsnorm_plain"]
   d.statistics = #norm.outputs - 1
-  local norm_params = d.C * (#norm.inputs == 3 and d.bias and 2 or 1)
-  local layer = (4 * d.C + 2 * d.F) * d.C + 2 * norm_params
-  if d.bias then layer = layer + 2 * d.C + d.F end
-  if d.qkv_bias then layer = layer + 3 * d.C end
+  local norm_params = c.norm_gain and d.C * (#norm.inputs == 3 and c.bias and 2 or 1) or 0
+  d.QKV, d.FC = (d.H + 2 * d.KV) * d.D, (d.gated and 2 or 1) * d.F -- columns of two products
+  d.matrices = matrices_of(c, d)
+  d.in_matrices = 0
+  for _, m in ipairs(d.matrices) do d.in_matrices = d.in_matrices + d.L * m[1] * m[2] end
+  local layer = 2 * norm_params + (c.qk_norm == "gain" and 2 * d.D or 0)
+  if d.qkv_bias then layer = layer + d.QKV end
+  if d.attn_bias then layer = layer + d.C end
+  if d.mlp_bias then layer = layer + d.C + d.FC end
   local tables = d.V * d.C * (d.tied and 1 or 2) + (c.lm_head_bias and d.V or 0)
-  d.params = tables + d.T * d.C + d.L * layer + norm_params
+  local positions = c.pos == "learned" and d.T * d.C or 0
+  d.positions = positions
+  d.params = tables + positions + d.in_matrices + d.L * layer + norm_params * (d.embd_norm and 2 or 1)
+  d.muon = c.optimizer == "muon"
   -- nanoGPT, model.py: all parameters but wpe, and the whole attention square.
-  d.flop_nanogpt = 6 * (d.params - d.T * d.C) + 12 * d.L * d.H * d.D * d.T
+  d.flop_nanogpt = 6 * (d.params - positions) + 12 * d.H * d.D * c.attended
   -- llm.c, train_gpt2.cu: all parameters, wpe and the padding of the vocabulary among them, and half the square.
-  d.flop_llmc = 6 * (d.params + (d.V_LD - d.V) * d.C * (d.tied and 1 or 2)) + 6 * d.L * d.C * d.T
+  d.flop_llmc = 6 * (d.params + (d.V_LD - d.V) * d.C * (d.tied and 1 or 2)) + 6 * d.H * d.D * c.attended
+  -- Pairs of a query and a key that it sees, in all layers.
+  d.pairs = 0
+  for i = 0, d.L - 1 do
+    local seen = c.windows[i] > 0 and c.windows[i] + 1 or d.T
+    d.pairs = d.pairs + seen * (seen + 1) // 2 + (d.T - seen) * seen
+  end
   return d
 end
 
@@ -95,24 +116,31 @@ local function kernels_of(d)
     product("matmul_dx " .. name, L, N, O, I, (N * (I + O + more) + I * O) * ACT)
     product("matmul_dw " .. name, L, O, N, I, N * (I + O) * ACT + gradient(I * O))
   end
+  -- What is done with queries, keys and values one after another, so many tensors of them read and written.
+  local function heads(name, tensors, forward)
+    add(name, L, { bytes = tensors * N * d.QKV * ACT, forward = forward })
+  end
 
   local fused = d.activation == "gelu_tanh" -- cuBLASLt's epilogue; other activations are a separate kernel
   local residual = d.dropout and 0 or C     -- read by the product's store, else by the norm
   local V_rows = math.min(d.V, N)           -- rows of wte that a batch can touch
-  add("embed", 1, { bytes = row + (V_rows + d.T) * C * F32, forward = true })
+  add("embed", 1, { bytes = row + V_rows * C * F32 + d.positions * F32, forward = true })
   -- With dropout on the residual branch all norms but the first add it: they read two tensors and write two.
-  local plain = d.dropout and 1 or 2 * L + 1
+  local plain = (d.dropout and 1 or 2 * L + 1) + (d.embd_norm and 1 or 0)
   add(d.norm, plain, { bytes = 2 * row, forward = true, family = "norms" })
   if d.dropout then
     add(d.norm .. " after dropout and residual", 2 * L, { bytes = 4 * row, forward = true, family = "norms" })
   end
-  linear("qkv", C, 3 * C, 0)
-  -- Two products over the half square; five backward.
-  local half = d.B * d.H * d.D * d.T * (d.T + 1)
-  add("attention", L, { flop = 2 * half, bytes = 4 * row + N * d.H * F32, rate = "attention", forward = true })
-  linear("attention out", C, C, residual)
-  linear("fc" .. (fused and ", gelu" or ""), C, F, fused and F or 0)
-  if not fused then add(d.activation, L, { bytes = 2 * N * F * ACT, forward = true }) end
+  linear("qkv", C, d.QKV, 0)
+  if d.rope then heads("rope", 2, true) end
+  if d.qk_norm then heads("qk_norm", 2, true) end
+  -- Two products over what is seen of the square; five backward.
+  local half, attended = 2 * d.B * d.H * d.D * d.pairs / L, N * d.H * d.D * ACT
+  add("attention", L, { flop = 2 * half, bytes = N * d.QKV * ACT + attended + N * d.H * F32, rate = "attention",
+    forward = true })
+  linear("attention out", d.H * d.D, C, residual)
+  linear("fc" .. (fused and ", gelu" or ""), C, d.FC, fused and F or 0)
+  if not fused then add(d.activation, L, { bytes = N * (d.FC + F) * ACT, forward = true }) end
   linear("mlp out", F, C, residual)
 
   -- The head: row blocks, each with four kernels; dlogits overwrite the logits. Evaluations read logits once.
@@ -128,24 +156,37 @@ local function kernels_of(d)
   local keep = d.dropout and 1 or 0
   add(d.norm .. "_backward ln_f", 1, { bytes = (3 + keep) * row, family = "norms" })
   linear_backward("mlp out", F, C, fused and F or 0)
-  if not fused then add(d.activation .. "_backward", L, { bytes = 3 * N * F * ACT }) end
-  linear_backward("fc", C, F, 0)
+  if not fused then add(d.activation .. "_backward", L, { bytes = N * (2 * d.FC + F) * ACT }) end
+  linear_backward("fc", C, d.FC, 0)
   add(d.norm .. "_backward", 2 * L, { bytes = (4 + keep) * row, family = "norms" })
-  linear_backward("attention out", C, C, 0)
-  add("attention_backward", L,
-    { flop = 5 * half, bytes = 8 * row + 2 * N * d.H * F32, rate = "attention_backward" })
-  linear_backward("qkv", C, 3 * C, 0)
-  if d.bias then
-    add("bias_grad", 2 * L, { bytes = row })
-    add("bias_grad fc", L, { bytes = N * F * ACT })
-  end
-  if d.qkv_bias then add("bias_grad qkv", L, { bytes = 3 * row }) end
+  linear_backward("attention out", d.H * d.D, C, 0)
+  add("attention_backward", L, { flop = 5 * half, bytes = 2 * N * d.QKV * ACT + 2 * attended + 2 * N * d.H * F32,
+    rate = "attention_backward" })
+  if d.qk_norm then heads("qk_norm_backward", 3) end
+  if d.rope then heads("rope_backward", 2) end
+  linear_backward("qkv", C, d.QKV, 0)
+  local biases = (d.attn_bias and L or 0) + (d.mlp_bias and L or 0)
+  if biases > 0 then add("bias_grad", biases, { bytes = row }) end
+  if d.mlp_bias then add("bias_grad fc", L, { bytes = N * d.FC * ACT }) end
+  if d.qkv_bias then add("bias_grad qkv", L, { bytes = N * d.QKV * ACT }) end
+  if d.embd_norm then add(d.norm .. "_backward ln_0", 1, { bytes = (3 + keep) * row, family = "norms" }) end
   local dwte = d.tied and 2 * V_rows * C * F32 or gradient(d.V * C)
-  add("embed_backward", 1, { bytes = row + dwte + gradient(d.T * C) })
+  add("embed_backward", 1, { bytes = row + dwte + gradient(d.positions) })
 
   add("norm of the gradients", 1 / d.A, { bytes = d.params * F32 })
   -- AdamW reads p, g, m, v; writes p, m, v and the bf16 image.
-  add("update", 1 / d.A, { bytes = d.params * (7 * F32 + ACT) })
+  add("update", 1 / d.A, { bytes = (d.params - (d.muon and d.in_matrices or 0)) * (7 * F32 + ACT) })
+  if d.muon then
+    -- Gradients and momenta are read twice, momenta written once; X is written, then read; the parameters are read and
+    -- written, with their image. Five steps of three products, which read and write X and squares of its short side.
+    add("muon, all but products", 1 / d.A, { bytes = d.in_matrices * (7 * F32 + 3 * ACT), family = "norm, update" })
+    for _, m in ipairs(d.matrices) do
+      local short, long = math.min(m[1], m[2]), math.max(m[1], m[2])
+      local whole, square = short * long * ACT, short * short * ACT
+      add(("muon %d x %d"):format(m[1], m[2]), 5 * L / d.A, { flop = 4 * short * short * long + 2 * short ^ 3,
+        bytes = 4 * whole + 5 * square, rate = "product", family = "muon's products" })
+    end
+  end
   return list
 end
 
@@ -360,7 +401,7 @@ local function print_heads()
   for _, pair in ipairs { { "gpt2", 12 }, { "gpt2", 64 }, { "gpt2_medium", 64 }, { "gpt2_xl", 32 },
     { "shakespeare_char", 64 } } do
     local d = sizes_at(pair[1], pair[2], "gelu_tanh")
-    d.sms = rates.sms
+    d.sms, d.KV = rates.sms, nil -- as many as heads
     local heads = d.B * d.H
     local _, groups, whole, busy = backward.workspace(d, { elem = "bf16", attention = "hopper" }, { cap = 0 })
     print(("| %s | %d | %d | %.0f%% | %d | %d | %.0f%% |"):format(pair[1], pair[2], heads,

@@ -72,4 +72,37 @@ check.test("a norm of any kind", function()
   check.equal(tonumber(floor("--sizes"):match('"params": *(%d+)')), 12 * layer + C + 50304 * C + 1024 * C)
 end)
 
+-- The parameters and nanoGPT's FLOP a token, as the emitted trainer states them.
+check.test("the parts of models of today", function()
+  for _, words in ipairs {
+    "configs/llama_tiny.lua", "configs/speedrun_char.lua tensor_names=llama",
+    "configs/llama_tiny.lua qk_norm=gain head_size=48 qkv_bias=true lm_head_bias=true",
+    "configs/gpt2.lua n_layer=4 window=SL window_size=100 bias=true attn_bias=false qk_norm=gain activation=geglu",
+    "configs/gpt2.lua n_layer=2 norm=rmsnorm norm_gain=false embd_norm=true pos=none n_kv_head=3 head_size=32",
+  } do
+    local sizes = output_of("lua5.4 tests/bench/floor.lua --sizes " .. words .. " vocab_size=1000")
+    output_of(("lua5.4 gen/main.lua --backend cuda --build %s %s vocab_size=1000"):format(folder, words))
+    local emitted = output_of(("cat %s/*/cuda/train.cu"):format(folder))
+    os.execute(("rm -r '%s'"):format(folder))
+    check.equal(sizes:match('"params": *(%d+)'), emitted:match("%.num_params = (%d+)"), words)
+    check.equal(tonumber(sizes:match('"flop_per_token_nanogpt": *(%d+)')),
+      tonumber(emitted:match("%.flops_per_token = (%d+)")), words)
+  end
+end)
+
+check.test("Muon's products and what AdamW updates then", function()
+  local function of(optimizer, kernel)
+    local text = output_of("lua5.4 tests/bench/floor.lua configs/gpt2.lua optimizer=" .. optimizer)
+    local calls, gigaflop, megabytes = text:match("\n| " .. kernel .. " | (%S+) | (%S*) | ([%d.]+) |")
+    return calls, tonumber(gigaflop), tonumber(megabytes)
+  end
+  local C = 768
+  local calls, gigaflop = of("muon", "muon 2304 x 768") -- five steps in each of 12 layers, in 40 micro-steps
+  check.equal(calls, "2") -- 1.5
+  check.equal(gigaflop, tonumber(("%.1f"):format((4 * C * C * 3 * C + 2 * C ^ 3) / 1e9)))
+  local _, _, all = of("adamw", "update")
+  local _, _, rest = of("muon", "update")
+  check.equal(math.abs(all - rest - 12 * 12 * C * C * 30 / 1e6) < 0.2, true)
+end)
+
 check.finish()
