@@ -40,11 +40,16 @@ static bool schedule_falls(const struct run *run) {
 }
 
 static double schedule_momentum(const struct run *run, int64_t iter) {
-    if (iter >= run->muon_momentum_warmup) {
-        return run->muon_momentum;
+    const int64_t warmup = run->muon_momentum_warmup, warmdown = run->muon_momentum_warmdown;
+    double from = run->muon_momentum, share = 1; // of the way from there to muon_momentum
+    if (iter < warmup) {
+        from = run->muon_momentum_start;
+        share = (double)iter / (double)warmup;
+    } else if (iter > run->lr_decay_iters - warmdown && warmdown > 0) {
+        from = run->muon_momentum_end;
+        share = fmax((double)(run->lr_decay_iters - iter), 0) / (double)warmdown;
     }
-    const double share = (double)iter / (double)run->muon_momentum_warmup;
-    return run->muon_momentum_start + share * (run->muon_momentum - run->muon_momentum_start);
+    return from + share * (run->muon_momentum - from);
 }
 
 static double schedule_decay(const struct run *run, int64_t iter) {

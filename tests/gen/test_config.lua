@@ -95,7 +95,7 @@ check.test("defaults are nanoGPT's", function()
     embd_learning_rate = -1.0, embd_beta1 = -1.0, embd_beta2 = -1.0, embd_weight_decay = -1.0,
     head_learning_rate = -1.0, head_beta1 = -1.0, head_beta2 = -1.0, head_weight_decay = -1.0,
     vector_learning_rate = -1.0, vector_beta1 = -1.0, vector_beta2 = -1.0, vector_weight_decay = -1.0,
-    muon_momentum_warmup = 0, muon_momentum_start = 0.85, muon_decay_schedule = "constant",
+    muon_momentum_warmdown = 0, muon_momentum_end = 0.85, muon_momentum_warmup = 0, muon_momentum_start = 0.85, muon_decay_schedule = "constant",
     muon_adjust = "original", schedule = "cosine", warmdown_ratio = 0.65, warmup_iters = 2000,
     lr_decay_iters = 600000,
     min_lr = 6e-5, seed = 1337, threads = 0, checkpoint_interval = 1000, sample_interval = 0, hellaswag_interval = 0,

@@ -246,6 +246,16 @@ START_TEST(schedules_of_muon) {
     muon_is(&run, 20, 0.95, 0.05);
     muon_is(&run, 30, 0.95, 0);
     muon_is(&run, 31, 0.95, 0);
+    run.muon_momentum_warmdown = 8;
+    run.muon_momentum_end = 0.75;
+    muon_is(&run, 10, 0.9, 0.15);
+    run.muon_decay_schedule = "constant";
+    muon_is(&run, 22, 0.95, 0.2);
+    muon_is(&run, 24, 0.9, 0.2);
+    muon_is(&run, 30, 0.75, 0.2);
+    muon_is(&run, 31, 0.75, 0.2);
+    run.muon_momentum_warmdown = 0;
+    run.muon_decay_schedule = "cosine";
     run.lr_decay_iters = 0;
     muon_is(&run, 0, 0.85, 0);
 }
