@@ -20,6 +20,7 @@ parity() { # SET, config
 }
 for path in tests/reference/configs/*.lua; do
     config=$(basename "$path" .lua)
+    [ "$config" = sgd ] && continue # the model is muon's, and its update is held by tests/ops
     check "float32 $config" parity dtype=float32 "$config"
 done
 # Biases and a tied head; an odd width; one wide head; a large vocabulary; an untied head and
