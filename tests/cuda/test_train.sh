@@ -24,8 +24,9 @@ for path in tests/reference/configs/*.lua; do
     check "float32 $config" parity dtype=float32 "$config"
 done
 # Biases and a tied head; an odd width; one wide head; a large vocabulary; an untied head and
-# accumulation; attention of many tiles, with both kinds of kernels; rope, grouped queries and gates; Muon.
-for config in gpt2_small adam_all one_head large_vocabulary ignored_untied heads64 llama one_kv_head muon; do
+# accumulation; attention of many tiles, with both kinds of kernels; rope, grouped queries and gates; Muon, and
+# tensors that are rows of one product.
+for config in gpt2_small adam_all one_head large_vocabulary ignored_untied heads64 llama one_kv_head muon_pieces; do
     check "bfloat16 $config" parity dtype=bfloat16 "$config"
 done
 export EMULATOR_ARCH=90

@@ -224,7 +224,7 @@ def autocast_distances(model, config, weights, batches, double, random):
         for dtype in AUTOCAST_TYPES:
             model.float().load_state_dict(near, strict=False)
             low = train(model, config, *batches, dtype)
-            found = gradient_errors(low["grads"], double["grads"])
+            found = gradient_errors(stored(low["grads"], config), stored(double["grads"], config))
             for key in ("losses", "losses_after"):
                 apart = [got / wanted - 1.0 for got, wanted in zip(low[key], double[key])]
                 found[key] = numpy.sqrt(numpy.mean(numpy.square(apart)))
