@@ -17,6 +17,7 @@ for type in "$@"; do
     measure "quantize-$type" "$bin/quantize-$type.safetensors" >>"$table"
     rm -f "$bin/quantize-$type.safetensors"
 done
+rm -f "$bin/quantize.chosen"
 mv -f "$table" "$run/quantize.txt"
 cat "$run/quantize.txt"
 printf 'written: %s\n' "$run/quantize.txt"
