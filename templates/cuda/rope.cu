@@ -5,7 +5,7 @@
 //$ function rope_table(k)
 $(k.sign("KERNEL(256)", k.name)) {
     [[maybe_unused]] constexpr int $(k.dims), HALF = D / 2;
-    constexpr double RATE[HALF] = {$(k.constants)};
+    static constexpr double RATE[HALF] = {$(k.constants)};
     const int i = (int)(blockIdx.x * blockDim.x + threadIdx.x), n = i / HALF, j = i % HALF;
     if (n < N) {
         const double angle = n * RATE[j];
