@@ -18,7 +18,7 @@ override CC := $(if $(other),$(other)-linux-gnu-gcc,musl-gcc)
 # Generic code gives the same bits everywhere: with NEON multiply-adds would be fused.
 cc_flags += $(if $(filter generic,$(ISA)),$(if $(filter aarch64,$(other)),-U__ARM_NEON))
 cc_flags += -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -Ibuild/include/musl
-$(runtime)/programs/%.o $(runtime)/files/%.o: cc_flags += -Os
+$(runtime)/programs/%.o $(runtime)/files/%.o $(runtime)/sample/open.o $(runtime)/base/json.o: cc_flags += -Os
 endif
 defaults := $(bin)/defaults.o
 strict := $(if $(WERROR),tests/strict.sh )

@@ -112,7 +112,7 @@ function Writer:call(node, indent)
     self.lines[#self.lines + 1] = ("%s// %s"):format(indent, self:site(node))
     self.last_site = node.site.text
   end
-  local rows = self.emitter.by_run[node.inputs[1]] and "batch->count" or "batch->rows"
+  local rows = self.emitter.by_run[node.inputs[1]] and "batch->asks" or "batch->rows"
   local many = node.op.own_row and not node.op.product and node.op.own_row(node.dims)
   self.lines[#self.lines + 1] = indent .. (many and ("if (%s > 1) "):format(rows) or "") .. call.run_text(k, {
     sizes = function() return sizes.argument(k.d) end,
@@ -129,8 +129,8 @@ function Writer:call(node, indent)
     tokens = "s->weights_tokens",
     pos = "batch->pos",
     rows = rows,
-    runs = "batch->runs",
-    count = "batch->count",
+    runs = node.op.by_run and "batch->asked" or "batch->runs",
+    count = node.op.by_run and "batch->asks" or "batch->count",
   }) .. ";"
 end
 
@@ -184,7 +184,7 @@ Emitter.__index = Emitter
 -- A new emitter, which collects the kernels that its phases call.
 function program.emitter(g)
   local cuda, n_layer = g:backend() == "cuda", 0
-  local by_run = {} -- tensors that have a row for each of the sampler's runs
+  local by_run = {} -- tensors that have a row for each that the sampler wants logits of
   for _, node in ipairs(g.nodes) do
     n_layer = math.max(n_layer, (node.layer or -1) + 1)
     for _, tensor in pairs(node.outputs) do by_run[tensor] = node.op.by_run or by_run[node.inputs[1] or tensor] end

@@ -28,7 +28,7 @@
 --   named_by   letters for the kernel's name, if not those of its operands
 --   takes_model, takes_pos, takes_runs, scratch: the kernel also gets struct model (struct step_state on CUDA), the
 --              positions of a sampler's rows, its runs in place of the number of rows, or memory for each thread
---   by_run     its result has a row for each of the sampler's runs, as have the results of what follows
+--   by_run     its result has a row for each row that a sampler wants logits of, as have the results of what follows
 --   state      function(d): the sizes of the memory that the op keeps from one call to the next; panel: how
 --              many of its rows lie side by side there
 --   gives_weights  the sampler's kernel also gets the memory for its attention weights, or NULL

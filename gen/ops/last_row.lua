@@ -1,5 +1,5 @@
--- last_row: the last row of each run of a sampler's batch, the only one whose logits are needed. A run is the rows of
--- one text; there are at most `runs` of them.
+-- last_row: the last row of each of some runs of rows of a sampler's batch, the only ones whose logits are needed; at
+-- most `runs` of them.
 return {
   name = "last_row",
   inputs = { { "x", "N C" } },

@@ -239,10 +239,13 @@ struct sampler {
     void *block;   // the allocation that memory is aligned in
     int texts;     // that there is room for
     struct sampler_text *text; // (texts)
-    float *logits;             // (texts, V)
+    float *logits;             // (texts * (1 + lookup), V), but at most max_rows
     int *pos;                  // (max_rows), a batch's
     struct sampler_run *runs;  // (texts), a batch's
+    struct sampler_run *asked; // (max_rows), a batch's
     int vocab_size;            // the tokenizer's: ids from here to V are padding and never chosen
+    int lookup;                // tokens of a draft at most, where there is room; 0: none is tried
+    int64_t drafted, right;    // tokens of drafts, and of these: those that were chosen
     bool slide_half;           // at the end of the context a text loses the older half, not a token
     int threads;
     struct sampler_team *team; // NULL with one thread
@@ -261,8 +264,10 @@ struct sampler_batch {
     const int *pos; // (rows), of each in its text: below T where the model has a table of them
     int rows;       // 1..max_rows
     const struct sampler_run *runs;
-    int count;     // runs, of different texts
-    float *logits; // (count, V): of the last row of each run
+    int count;                       // runs, of different texts
+    const struct sampler_run *asked; // their last rows are those that logits are wanted of
+    int asks;                        // so many, at least one
+    float *logits;                   // (asks, V)
 };
 // Runs the batch's tokens through the model, adding them to the KV caches. What is computed for a
 // row does not depend on those of other texts. Called by each of s->threads threads.

@@ -92,6 +92,8 @@ static void quantize_windows(struct quantize *q, int64_t first, int rows) {
                                       .rows = rows,
                                       .runs = q->s.runs,
                                       .count = rows,
+                                      .asked = q->s.runs,
+                                      .asks = rows,
                                       .logits = q->s.logits};
         sampler_run_batch(&q->s, &batch);
         for (int r = 0; r < rows; r++) {

@@ -196,9 +196,11 @@ void sampler_make_room(struct sampler *s, int texts) {
     sampler_free_room(s);
     const size_t line = SAMPLER_ALIGNMENT / sizeof(float), V = (size_t)sampler_info.vocab_size;
     s->texts = texts;
+    const int most = sampler_info.max_rows / texts - 1; // beside the last token of each
+    s->lookup = s->lookup < most ? s->lookup : most;
     s->text = sampler_allocate((size_t)texts, sizeof *s->text);
     s->runs = sampler_allocate((size_t)texts, sizeof *s->runs);
-    s->logits = sampler_allocate((size_t)texts, V * sizeof *s->logits);
+    s->logits = sampler_allocate((size_t)texts * (size_t)(1 + s->lookup), V * sizeof *s->logits);
     s->block = sampler_allocate(sampler_cache(texts) + line, sizeof *s->memory);
     s->memory = (float *)(((uintptr_t)s->block + SAMPLER_ALIGNMENT - 1) / SAMPLER_ALIGNMENT *
                           SAMPLER_ALIGNMENT);
@@ -219,6 +221,7 @@ void sampler_create(struct sampler *s, int threads) {
     *s = (struct sampler){
         .weight = sampler_allocate((size_t)weights, sizeof *s->weight),
         .pos = sampler_allocate((size_t)sampler_info.max_rows, sizeof *s->pos),
+        .asked = sampler_allocate((size_t)sampler_info.max_rows, sizeof *s->asked),
         .vocab_size = sampler_info.vocab_size,
         .threads = 1,
     };
@@ -245,6 +248,7 @@ void sampler_destroy(struct sampler *s) {
     }
     free(s->weight);
     free(s->pos);
+    free(s->asked);
     sampler_free_room(s);
     *s = (struct sampler){0};
 }
@@ -263,6 +267,8 @@ static void sampler_fill(struct sampler *s, struct sampler_text *text, float *lo
                                       .rows = rows,
                                       .runs = s->runs,
                                       .count = 1,
+                                      .asked = s->runs,
+                                      .asks = 1,
                                       .logits = logits};
         sampler_run_batch(s, &batch);
         text->done += rows;

@@ -6,12 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { TOGETHER_SAME = 16 }; // more tokens than these need not be the same before a draft
+
 // A place for a text, which is s->text[i].
 struct together_row {
     struct sampler_request of;
     struct sampler_text *text;
     bool active, ready; // there is a text; its next token can be chosen
-    float *logits;      // (V) of that
+    float *logits;      // (V) of that, and then of those behind the draft's tokens
+    int drafts;         // tokens of a draft, behind those in use in the text's window
     int64_t count;      // tokens chosen
     int32_t id;         // the last one
 };
@@ -112,8 +115,8 @@ static void together_add(struct together *t, struct sampler_batch *batch,
                          struct together_row *row) {
     struct sampler *s = t->s;
     struct sampler_text *text = row->text;
-    const int left = text->used - text->done, room = sampler_info.max_rows - batch->rows;
-    const int rows = left < room ? left : room;
+    const int left = text->used + row->drafts - text->done;
+    const int room = sampler_info.max_rows - batch->rows, rows = left < room ? left : room;
     if (rows == 0) {
         return;
     }
@@ -123,9 +126,13 @@ static void together_add(struct together *t, struct sampler_batch *batch,
         s->pos[batch->rows + i] = text->first + text->done + i;
         t->tokens[batch->rows + i] = text->window[text->done + i];
     }
-    row->logits = s->logits + (size_t)batch->count++ * (size_t)sampler_info.vocab_size;
+    row->logits = s->logits + (size_t)batch->asks * (size_t)sampler_info.vocab_size;
+    for (int i = rows - 1 - row->drafts; i < rows; i++) {
+        s->asked[batch->asks++] = (struct sampler_run){.first = batch->rows + i, .rows = 1};
+    }
+    batch->count++;
     batch->rows += rows;
-    text->done += rows;
+    text->done += rows - row->drafts;
     row->ready = text->done == text->used;
 }
 
@@ -133,8 +140,11 @@ static void together_add(struct together *t, struct sampler_batch *batch,
 // of what is left at the end of a context.
 static void together_take(struct together *t) {
     struct sampler *s = t->s;
-    struct sampler_batch batch = {
-        .tokens = t->tokens, .pos = s->pos, .runs = s->runs, .logits = s->logits};
+    struct sampler_batch batch = {.tokens = t->tokens,
+                                  .pos = s->pos,
+                                  .runs = s->runs,
+                                  .asked = s->asked,
+                                  .logits = s->logits};
     for (int longer = 0; longer < 2; longer++) {
         for (int i = 0; i < s->texts; i++) {
             struct together_row *row = &t->rows[i];
@@ -143,7 +153,7 @@ static void together_take(struct together *t) {
             }
         }
     }
-    t->logits = batch.count;
+    t->logits = batch.asks;
     sampler_run_batch(s, &batch);
 }
 
@@ -169,11 +179,57 @@ static void together_end(struct together *t, struct together_row *row, bool fini
     t->reader->end(t->reader->context, row->of.text, finite);
 }
 
+// Takes what followed the longest earlier occurrence of a text's last tokens, two at least, for
+// what will follow them now: a draft, which goes through the model behind the last token.
+static void together_draft(struct sampler *s, struct together_row *row) {
+    const struct sampler_text *text = row->text;
+    const int32_t *window = text->window;
+    const int used = text->used, room = sampler_info.block_size - used;
+    int best = 1, from = used;
+    for (int end = used - 1; end > best; end--) {
+        int same = 0;
+        while (same < end && same < TOGETHER_SAME &&
+               window[end - 1 - same] == window[used - 1 - same]) {
+            same++;
+        }
+        if (same > best) {
+            best = same;
+            from = end;
+        }
+    }
+    int count = used - from < s->lookup ? used - from : s->lookup;
+    count = count < room ? count : room;
+    memcpy(text->window + used, window + from, (size_t)count * sizeof *window);
+    row->drafts = count;
+    s->drafted += count;
+}
+
+// Goes on with the token that was chosen. Where a draft has it too, the logits behind it are there.
+static void together_go_on(struct together *t, struct together_row *row) {
+    struct sampler *s = t->s;
+    struct sampler_text *text = row->text;
+    if (row->drafts > 0 && text->window[text->used] == row->id) {
+        s->right++;
+        row->drafts--;
+        text->seen[row->id] = true;
+        text->done = ++text->used;
+        row->logits += sampler_info.vocab_size;
+        return;
+    }
+    row->ready = false;
+    row->drafts = 0;
+    sampler_append(s, text, &row->id, 1);
+    if (s->lookup > 0 && text->used - text->done == 1) {
+        together_draft(s, row);
+    }
+}
+
 // Calls the reader before and after the next tokens are chosen. Ends the texts that have all of
-// theirs.
-static void together_step(struct together *t) {
+// theirs. Whether some can choose another one.
+static bool together_step(struct together *t) {
     struct sampler *s = t->s;
     const struct sampler_reader *reader = t->reader;
+    bool more = false;
     for (int i = 0; i < s->texts; i++) {
         struct together_row *row = &t->rows[i];
         if (!row->active || !row->ready) {
@@ -192,14 +248,15 @@ static void together_step(struct together *t) {
             continue;
         }
         row->count++;
-        row->ready = false;
         if (!reader->emit(reader->context, row->of.text, row->id) ||
             row->count == row->of.max_new_tokens) {
             together_end(t, row, true);
         } else {
-            sampler_append(s, row->text, &row->id, 1);
+            together_go_on(t, row);
+            more = more || row->ready;
         }
     }
+    return more;
 }
 
 void sampler_serve(struct sampler *s, const struct sampler_reader *reader) {
@@ -209,7 +266,8 @@ void sampler_serve(struct sampler *s, const struct sampler_reader *reader) {
     for (together_admit(&t); t.active > 0; together_admit(&t)) {
         together_take(&t);
         together_admit(&t); // those that were waiting for a prompt
-        together_step(&t);
+        while (together_step(&t)) {
+        }
     }
     free(t.rows);
     free(t.tokens);

@@ -1,5 +1,5 @@
 //// last_row.c: y (count, C) = the last of x's rows of each run: a sampler needs logits of a text's
-//// last token only.
+//// last token only, and of a draft's.
 //$ function last_row(k)
 $(k.sign("static void", k.name)) {
     enum { $(k.dims) };

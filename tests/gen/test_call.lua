@@ -66,9 +66,9 @@ local looks = {
   ["float *weights"] = "^sampler_layer_weights%(s, l%)$",
   ["int tokens"] = "^s%->weights_tokens$",
   ["const int *pos"] = "^batch%->pos$",
-  ["int rows"] = { "^batch%->rows$", "^batch%->count$" },
-  ["const struct sampler_run *runs"] = "^batch%->runs$",
-  ["int count"] = "^batch%->count$",
+  ["int rows"] = { "^batch%->rows$", "^batch%->asks$" },
+  ["const struct sampler_run *runs"] = { "^batch%->runs$", "^batch%->asked$" },
+  ["int count"] = { "^batch%->count$", "^batch%->asks$" },
   ["int thread"] = "^thread$",
   ["int threads"] = { "^threads$", "^s%->threads$" },
 }

@@ -97,8 +97,8 @@ void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int t
         }
     }
     sampler_wait(s);
-    for (int i = 0; i < batch->count; i++) {
-        const float *last = x + (batch->runs[i].first + batch->runs[i].rows - 1) * C;
+    for (int i = 0; i < batch->asks; i++) {
+        const float *last = x + (batch->asked[i].first + batch->asked[i].rows - 1) * C;
         for (int v = thread; v < V; v += s->threads) {
             float sum = 0;
             for (int c = 0; c < C; c++) {

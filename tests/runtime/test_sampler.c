@@ -211,6 +211,47 @@ START_TEST(test_together_as_alone) {
 }
 END_TEST
 
+// Drafts change no text, greedy, drawn or penalised, and where they are right save calls.
+START_TEST(test_lookup) {
+    static const struct sampling ways[] = {
+        {.top_p = 1},
+        {.temperature = 1.5, .top_p = 1, .seed = 4},
+        {.temperature = 0.2, .top_p = 1},
+        {.temperature = 0.5, .top_p = 1, .repetition_penalty = 1.1}};
+    int calls[2] = {0, 0};
+    int64_t right = 0;
+    for (int i = 0; i < 4 * 2 * FAKE_T * FAKE_ROWS; i++) {
+        const int way = i % 4, length = 1 + i / 4 % (2 * FAKE_T), n = 1 + i / 8 / FAKE_T;
+        int32_t prompt[2 * FAKE_T];
+        for (int k = 0; k < length; k++) {
+            prompt[k] = k * 5 % 3;
+        }
+        struct several found[2];
+        for (int lookup = 0; lookup < 2; lookup++) {
+            struct sampler s;
+            create(&s, 1 + i % 2);
+            s.lookup = 2 * lookup;
+            s.slide_half = i % 3 > 0;
+            sampler_make_room(&s, 1 + i % n);
+            const struct sampler_reader reader = several_reader(&found[lookup]);
+            found[lookup].length[0] = i % 5 ? 0 : 6;
+            sampler_together(&s, prompt, length, 20, &ways[way], 1, n, &reader);
+            calls[lookup] += fake_calls_count;
+            right += s.right;
+            ck_assert(s.drafted >= s.right);
+            sampler_destroy(&s);
+        }
+        ck_assert_int_eq(found[0].ended, found[1].ended);
+        ck_assert_int_eq(found[0].looks, found[1].looks);
+        for (int k = 0; k < n; k++) {
+            assert_same_text(&found[0].text[k], &found[1].text[k]);
+        }
+    }
+    ck_assert_int_gt(right, 100);
+    ck_assert_int_lt(calls[1], calls[0] - 100);
+}
+END_TEST
+
 // Weights are read once a token for all texts, and the prompt is taken in once.
 START_TEST(test_together_calls) {
     struct sampler s;
@@ -369,6 +410,7 @@ int main(void) {
         test_half_calls,
         test_generate_calls,
         test_together_as_alone,
+        test_lookup,
         test_together_calls,
         test_continue_as_by_recomputing,
         test_generate_penalty,

@@ -95,8 +95,8 @@ START_TEST(test_main_help) {
                                  "json",        "logprobs",       "timing",
                                  "interactive", "score",          "tokens",
                                  "threads",     "verify",         "attention",
-                                 "slide",       "prompts"};
-    for (int i = 0; i < 23; i++) {
+                                 "slide",       "prompts",        "lookup"};
+    for (int i = 0; i < 24; i++) {
         char flag[32];
         snprintf(flag, sizeof flag, "\n  --%s ", names[i]);
         ck_assert_msg(strstr(out, flag) != NULL, "--%s", names[i]);
@@ -161,6 +161,7 @@ START_TEST(test_main_bad_flags) {
         "--interactive=yes",
         "--tokens=x",
         "--slide=third",
+        "--lookup=65",
         "--slide=",
     };
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {

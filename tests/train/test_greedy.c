@@ -188,6 +188,7 @@ static int greedy_together_differ(struct sampler *s, const float *tokens, int pr
                 t = (struct greedy_together){.most = most};
                 const struct sampler_reader reader = {
                     .context = &t, .emit = greedy_emit_of, .end = greedy_end};
+                s->lookup = more ? 3 : 0; // drafts change nothing
                 sampler_make_room(s, more ? (n + 1) / 2 : n);
                 sampler_together(s, ids, prompt, most, &ways[way], (uint32_t)(more * n), n,
                                  &reader);

@@ -41,6 +41,19 @@ check "all that changes a choice" as_alone --max_new_tokens=60 --top_k=9 --top_p
 check "texts that end early" as_alone --max_new_tokens=60 --stop=e --stop=is
 check "no tokens" as_alone --max_new_tokens=0 --start="Line 1"
 
+# ---- drafts --------------------------------------------------------------------------------------
+as_without() { # flags: the same with drafts of 1, 5 and 64 tokens, some of which are right
+    sample --num_samples=5 --json --start="Line 7" --slide=half "$@" >"$tmp/alone"
+    [ -s "$tmp/alone" ] || return 1
+    for way in "1 1" "5 2" "64 3"; do
+        sample --num_samples=5 --json --start="Line 7" --slide=half --timing --lookup="${way% *}" \
+            --threads="${way#* }" "$@" >"$tmp/together"
+        cmp "$tmp/alone" "$tmp/together" && grep -q '^lookup: .* [1-9][0-9]* of them right' "$tmp/log" || return 1
+    done
+}
+check "drafts of the likeliest texts, past the context" as_without --temperature=0 --max_new_tokens=420
+check "drafts of drawn texts" as_without --temperature=0.5 --max_new_tokens=60 --top_k=5 --together=2 --logprobs=2
+
 # ---- prompts of a file, which come and go as there is room, and one by one -----------------------
 prompts() { # writes 14 prompts, of 1 to 450 characters, to $tmp/prompts, and what each alone gets to $tmp/alone
     : >"$tmp/prompts"

@@ -17,6 +17,7 @@ struct sample_flags {
     const char *start; // text, or FILE:path; NULL for the tokenizer's default
     int64_t num_samples;
     int64_t together; // texts at a time; 0: as many as fit
+    int64_t lookup;   // tokens of a draft; 0: none is tried
     int64_t max_new_tokens;
     double repetition_penalty;
     double temperature;

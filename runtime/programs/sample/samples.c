@@ -23,6 +23,7 @@ struct samples {
     int64_t number;                     // of the next text
     struct sample *ring;                // text i of all is at i % room
     int64_t shown, begun;               // texts
+    int64_t tokens;                     // of all
     int room;
 };
 
@@ -79,6 +80,7 @@ static void samples_look(void *context, int text, const float *logits) {
 
 static bool samples_token(void *context, int text, int32_t id) {
     struct samples *g = context;
+    g->tokens++;
     return answer_token(&g->ring[text].answer, id);
 }
 
@@ -92,13 +94,15 @@ static void samples_end(void *context, int text, bool finite) {
 }
 
 // How many texts are written at a time.
-static int samples_together(int64_t texts, int64_t asked) {
+static int samples_together(int64_t texts, const struct sample_flags *flags) {
+    const int64_t asked = flags->together;
     int64_t most = texts < sampler_info.max_rows ? texts : sampler_info.max_rows;
     if (asked > 0) {
         return (int)(most < asked ? most : asked);
     }
     const double bytes = (double)sampler_info.cache_floats * sizeof(float) +
-                         (double)sampler_info.vocab_size * (2 * sizeof(float) + sizeof(bool));
+                         (double)sampler_info.vocab_size *
+                             ((2 + (double)flags->lookup) * sizeof(float) + sizeof(bool));
     const double fit = (double)memory_available("") / 2 / bytes;
     most = most < SAMPLES_TOGETHER ? most : SAMPLES_TOGETHER;
     most = fit < (double)most ? (int64_t)fit : most;
@@ -120,8 +124,9 @@ void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
     if (beyond && !s->slide_half) {
         say_slide("a text may go");
     }
-    const int together = texts > 0 ? samples_together(texts, jobs->flags.together) : 1;
-    if (together > 1) {
+    const int together = texts > 0 ? samples_together(texts, &jobs->flags) : 1;
+    s->lookup = (int)jobs->flags.lookup;
+    if (together > 1 || s->lookup > 0) {
         sampler_make_room(s, together);
     }
     struct samples g = {.s = s, .tokenizer = tokenizer, .job = jobs, .end = jobs + count};
@@ -133,6 +138,11 @@ void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
                                           .emit = samples_token,
                                           .end = samples_end};
     sampler_serve(s, &reader);
+    if (jobs && jobs->flags.timing && s->lookup > 0) {
+        const double left = (double)(g.tokens - s->right);
+        warn("lookup: %lld tokens of drafts, %lld of them right: %.2f tokens a pass",
+             (long long)s->drafted, (long long)s->right, left > 0 ? (double)g.tokens / left : 1);
+    }
     free(g.ring);
     output_flush();
 }

@@ -398,9 +398,9 @@ void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int t
     // ln_f
     RUN(layernorm_decode_6x10, ln_f_y, x_3, ln_f_weight, ln_f_bias, batch->rows);
     // last
-    RUN(last_row_decode_6x10x6, last, ln_f_y, batch->runs, batch->count);
+    RUN(last_row_decode_6x10x6, last, ln_f_y, batch->asked, batch->asks);
     // logits
-    RUN(matmul_decode_6x10x17, batch->logits, last, wte_weight, batch->count);
+    RUN(matmul_decode_6x10x17, batch->logits, last, wte_weight, batch->asks);
 }
 
 #undef RUN
