@@ -352,6 +352,7 @@ START_TEST(test_main_json) {
                          "--json", "--logprobs=3", "--timing"),
                      EXIT_DONE);
     ck_assert_ptr_nonnull(strstr(err, "sample 0: 2 tokens of prompt in "));
+    ck_assert_ptr_nonnull(strstr(err, "1 of 1 texts at a time, of "));
     struct json *json = line_of_json();
     assert_member(json, "prompt", "ab");
     assert_member(json, "text", text);

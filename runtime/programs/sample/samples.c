@@ -93,6 +93,13 @@ static void samples_end(void *context, int text, bool finite) {
     samples_show(g);
 }
 
+// Bytes of a text that is written.
+static double samples_bytes(const struct sample_flags *flags) {
+    return (double)sampler_info.cache_floats * sizeof(float) +
+           (double)sampler_info.vocab_size *
+               ((2 + (double)flags->lookup) * sizeof(float) + sizeof(bool));
+}
+
 // How many texts are written at a time.
 static int samples_together(int64_t texts, const struct sample_flags *flags) {
     const int64_t asked = flags->together;
@@ -100,10 +107,7 @@ static int samples_together(int64_t texts, const struct sample_flags *flags) {
     if (asked > 0) {
         return (int)(most < asked ? most : asked);
     }
-    const double bytes = (double)sampler_info.cache_floats * sizeof(float) +
-                         (double)sampler_info.vocab_size *
-                             ((2 + (double)flags->lookup) * sizeof(float) + sizeof(bool));
-    const double fit = (double)memory_available("") / 2 / bytes;
+    const double fit = (double)memory_available("") / 2 / samples_bytes(flags);
     most = most < SAMPLES_TOGETHER ? most : SAMPLES_TOGETHER;
     most = fit < (double)most ? (int64_t)fit : most;
     return most > 1 ? (int)most : 1;
@@ -125,6 +129,10 @@ void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
         say_slide("a text may go");
     }
     const int together = texts > 0 ? samples_together(texts, &jobs->flags) : 1;
+    if (texts > 0 && jobs->flags.timing) {
+        warn("%d of %lld texts at a time, of %.1f KB each", together, (long long)texts,
+             samples_bytes(&jobs->flags) / 1000);
+    }
     s->lookup = (int)jobs->flags.lookup;
     if (together > 1 || s->lookup > 0) {
         sampler_make_room(s, together);
