@@ -128,7 +128,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) RANKS='$(RANKS)' \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
-.PHONY: help setup demo test same torture test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
+.PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
@@ -188,7 +188,7 @@ help: ## this list
 #= PROMPT    make report: the prompt of samples and attention; default the validation text's start
 #= TESTS     make test, same, torture, test-suite: "word ...", only the tests whose line has one
 #=           of the words
-#= SEED      make torture: the seed of its random numbers; default the time
+#= SEED      make torture, test-ranks: the seed of their random numbers; default the time
 #= OP        make test-op: a file in tests/ops, as layernorm
 #= SUITE     make test-suite: a suite of Debian's or Ubuntu's: bookworm, trixie, noble ...
 #= CLANG     make test-suite: the version of clang there, as 19, if not the suite's own
@@ -460,6 +460,10 @@ test-op: setup-check ## one family of ops, for all that it is emitted for, in se
 #> make same
 same: setup-check ## small models of all kinds: tensors, losses and samples as in a stored list
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
+
+test-ranks: setup-check ## kill, freeze or stop a rank at forty random moments: the same bytes
+	$(Q)gen/tools/setup.sh ranks
+	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= tests/train/ranks.sh 40 $(SEED)
 
 #> make torture TESTS=trace
 torture: setup-check ## break what is promised: kills, power cuts, failing calls, flipped bits; hours

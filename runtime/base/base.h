@@ -351,6 +351,8 @@ long long groups_number_of(const char *root, const char *group, const char *name
 // Bytes that this process could allocate now: the lesser of the kernel's estimate and what its
 // control groups leave. root: as above.
 size_t memory_available(const char *root);
+// Processes of one job on this machine, which share what is available; 1.
+extern int memory_sharers;
 
 // ---- processors.c: how many threads may run at once ---------------------------------------------
 

@@ -20,6 +20,8 @@ static long long memory_of_group(const char *root, const char *group, bool v2) {
     return used < limit ? limit - used : 0;
 }
 
+int memory_sharers = 1;
+
 size_t memory_available(const char *root) {
     long long least = groups_least(root, "memory", memory_of_group);
     long long machine = 1024 * groups_number_of(root, "/proc", "meminfo", "MemAvailable:");
@@ -27,5 +29,6 @@ size_t memory_available(const char *root) {
         machine = (long long)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
     }
     least = machine > 0 && machine < least ? machine : least;
+    least /= memory_sharers;
     return (unsigned long long)least < SIZE_MAX ? (size_t)least : SIZE_MAX;
 }

@@ -51,6 +51,7 @@ struct trainer {
     double step_seconds;       // total time of the steps that mfu counts,
     int64_t step_count;        // and their number
     double training_seconds;   // of all steps of the run, those of earlier processes too
+    double exchange_seconds;   // of those that mfu counts, in exchanges between ranks
     double earlier_seconds;    // of the steps and evaluations of earlier processes
     double val_bpb;            // of the last evaluation; NaN if unknown
 };
@@ -375,6 +376,7 @@ static bool train_submit(struct trainer *t) {
     const struct run *run = t->run;
     struct reduce *r = &t->reduce;
     const int micro_steps = (int)r->micro_steps;
+    const double exchanged = ranks_seconds();
     ranks_at(t->submitted, "gradients are computed and added");
     while (t->micro + r->plain < r->own && !train_stops(t) && train_take_batch(t)) {
         train_micro_step(t);
@@ -396,6 +398,7 @@ static bool train_submit(struct trainer *t) {
     } else {
         return false;
     }
+    t->exchange_seconds += t->local_iter >= MFU_AFTER ? ranks_seconds() - exchanged : 0;
     t->micro = 0;
     t->submitted++;
     return true;
@@ -609,6 +612,12 @@ static void train_print_mfu(const struct trainer *t) {
            "parameters; %.0f tokens/s; of %s\n",
            t->step_count, 100 * tokens_per_s * info->flops_per_token / t->peak_flops,
            100 * tokens_per_s * model_flops_llmc(info) / t->peak_flops, tokens_per_s, t->peak_text);
+    if (ranks_size() > 1) {
+        const double each = 1e3 / (double)t->step_count;
+        printf("ranks: of %.2f ms a step rank 0 spends %.2f in exchanges, waiting for others "
+               "included\n",
+               t->step_seconds * each, t->exchange_seconds * each);
+    }
 }
 
 static struct closing train_closing(const struct trainer *t) {

@@ -35,5 +35,9 @@ void ranks_exchange(int other, const void *out, size_t out_bytes, void *in, size
     (void)other, (void)out, (void)out_bytes, (void)in, (void)in_bytes;
 }
 
+double ranks_seconds(void) {
+    return 0;
+}
+
 void ranks_close(void) {
 }

@@ -21,8 +21,8 @@ int ranks_rank(void); // from 0
 int ranks_size(void);
 // What is going on, for a line about a rank that is lost.
 void ranks_at(int64_t iter, const char *what);
-// From now on, after the start: a rank that is not heard of for so many seconds, or dies, ends the
-// job.
+// From now on, after the start: a rank that is not heard of for so many seconds (60 before), or
+// dies, ends the job.
 void ranks_begin(double timeout);
 // all: (size, bytes). Each rank has filled the part of its number, and gets the others'.
 void ranks_share(void *all, size_t bytes);
@@ -30,6 +30,8 @@ void ranks_share(void *all, size_t bytes);
 void ranks_give(void *bytes, size_t count);
 // Sends to another rank, which sends as well, and receives from it.
 void ranks_exchange(int other, const void *out, size_t out_bytes, void *in, size_t in_bytes);
+// The time so far in these calls: of transfers, and of waiting for other ranks.
+double ranks_seconds(void);
 // Returns when all ranks are here. They may then exit with any code.
 void ranks_close(void);
 

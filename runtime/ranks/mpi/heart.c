@@ -10,7 +10,7 @@
 static pthread_t heart_thread;
 static atomic_bool heart_stops;
 static bool heart_runs;
-static double heart_timeout;
+static _Atomic double heart_timeout;
 static MPI_Comm heart_comm;
 
 static void heart_sleep(double seconds) {
@@ -22,11 +22,11 @@ static void *heart_run(void *context) {
     (void)context;
     const int size = ranks_size(), rank = ranks_rank();
     const int next = (rank + 1) % size, before = (rank + size - 1) % size;
-    const double pause = heart_timeout < 8 ? heart_timeout / 16 : 0.5;
     MPI_Request out = MPI_REQUEST_NULL, in;
     MPI_Irecv(NULL, 0, MPI_BYTE, before, 0, heart_comm, &in);
     double heard = time_now(), looked = heard;
     while (!heart_stops) {
+        const double timeout = heart_timeout;
         int done = 0;
         MPI_Test(&out, &done, MPI_STATUS_IGNORE); // true of no request
         if (done) {
@@ -35,16 +35,16 @@ static void *heart_run(void *context) {
         MPI_Test(&in, &done, MPI_STATUS_IGNORE);
         const double now = time_now();
         // This process itself may have been stopped meanwhile: the others' time begins again.
-        if (done || now - looked > heart_timeout / 2) {
+        if (done || now - looked > timeout / 2) {
             heard = now;
         }
         looked = now;
         if (done) {
             MPI_Irecv(NULL, 0, MPI_BYTE, before, 0, heart_comm, &in);
-        } else if (now - heard > heart_timeout) {
-            mpi_lost(before, "has not been heard of");
+        } else if (now - heard > timeout) {
+            mpi_lost(before, timeout);
         }
-        heart_sleep(pause);
+        heart_sleep(timeout < 8 ? timeout / 16 : 0.5);
     }
     MPI_Cancel(&in);
     MPI_Wait(&in, MPI_STATUS_IGNORE);
@@ -58,6 +58,10 @@ void heart_begin(double timeout) {
         die(EXIT_MEMORY, "threads: none is left for the heartbeats of ranks");
     }
     heart_runs = true;
+}
+
+void heart_limit(double timeout) {
+    heart_timeout = timeout;
 }
 
 void heart_end(void) {

@@ -9,8 +9,9 @@
 // Begins to send heartbeats to the next rank and to expect those of the one before. Where they stop
 // for so many seconds, mpi_lost is called, in another thread.
 void heart_begin(double timeout);
+void heart_limit(double timeout); // another number of seconds
 void heart_end(void);
 // mpi.c: prints one line about a lost rank and ends the job.
-_Noreturn void mpi_lost(int rank, const char *how);
+_Noreturn void mpi_lost(int rank, double timeout);
 
 #endif

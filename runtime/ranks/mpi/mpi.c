@@ -20,6 +20,7 @@ enum {
     MPI_SLEEP_NS = 50000,   // and how long
     MPI_PIECE = 64 << 20,   // bytes of one broadcast
     MPI_LAST_SECONDS = 2,   // that an abort may take
+    MPI_START_SECONDS = 60, // after which a rank is missed before ranks_begin
     MPI_ONE_LINE_ONLY = 512 // a line that is kept for rank 0
 };
 
@@ -29,7 +30,7 @@ static int mpi_rank, mpi_size = 1;
 static char mpi_line[MPI_ONE_LINE_ONLY];  // why this rank ends
 static _Atomic int64_t mpi_iter = -1;     // what is going on
 static const char *_Atomic mpi_what = ""; //
-static double mpi_timeout;
+static double mpi_seconds;                // in transfers
 
 int ranks_rank(void) {
     return mpi_rank;
@@ -54,12 +55,13 @@ static _Noreturn void mpi_abort(int code) {
     _exit(code);
 }
 
-_Noreturn void mpi_lost(int rank, const char *how) {
+_Noreturn void mpi_lost(int rank, double timeout) {
     // Not by die: another thread may be within exit.
     fprintf(stderr,
-            "ranks: rank %d on %s %s for %g s: iteration %" PRId64 ", %s; the job ends, and the "
+            "ranks: rank %d on %s has not been heard of for %g s: iteration %" PRId64
+            ", %s; the job ends, and the "
             "same command goes on from the last state\n",
-            rank, ranks_host(rank), how, mpi_timeout, (int64_t)mpi_iter, mpi_what);
+            rank, ranks_host(rank), timeout, (int64_t)mpi_iter, mpi_what);
     mpi_abort(EXIT_IO);
 }
 
@@ -98,7 +100,9 @@ static void mpi_at_exit(int code, void *context) {
 
 void ranks_open(int *argc, char ***argv) {
     int level;
+    alarm(MPI_START_SECONDS); // there are no heartbeats yet
     MPI_Init_thread(argc, argv, MPI_THREAD_MULTIPLE, &level);
+    alarm(0);
     MPI_Comm_rank(MPI_COMM_WORLD, &mpi_rank);
     MPI_Comm_size(MPI_COMM_WORLD, &mpi_size);
     if (mpi_size == 1) {
@@ -110,6 +114,13 @@ void ranks_open(int *argc, char ***argv) {
     }
     MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
     mpi_phase = MPI_STARTS;
+    MPI_Comm here; // ranks of this host, which share its memory
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here);
+    MPI_Comm_size(here, &memory_sharers);
+    MPI_Comm_free(&here);
+    if (mpi_size > 1) {
+        heart_begin(MPI_START_SECONDS);
+    }
     on_exit(mpi_at_exit, NULL);
     if (mpi_rank > 0) {
         const int nothing = open("/dev/null", O_WRONLY);
@@ -120,10 +131,7 @@ void ranks_open(int *argc, char ***argv) {
 
 void ranks_begin(double timeout) {
     mpi_phase = MPI_WORKS;
-    mpi_timeout = timeout;
-    if (mpi_size > 1) {
-        heart_begin(timeout);
-    }
+    heart_limit(timeout);
 }
 
 void ranks_close(void) {
@@ -139,9 +147,11 @@ void ranks_close(void) {
 // ---- transfers ----------------------------------------------------------------------------------
 
 static void mpi_wait(MPI_Request *requests, int count, const char *call) {
+    const double began = time_now();
     for (int looks = 0, done = 0;; looks++) {
         mpi_check(MPI_Testall(count, requests, &done, MPI_STATUSES_IGNORE), call);
         if (done) {
+            mpi_seconds += time_now() - began;
             return;
         }
         if (looks < MPI_LOOKS) {
@@ -150,6 +160,10 @@ static void mpi_wait(MPI_Request *requests, int count, const char *call) {
             nanosleep(&(struct timespec){.tv_nsec = MPI_SLEEP_NS}, NULL);
         }
     }
+}
+
+double ranks_seconds(void) {
+    return mpi_seconds;
 }
 
 void ranks_share(void *all, size_t bytes) {
