@@ -49,7 +49,7 @@
 --   decode_only  only in the sampler
 --   own_row      function(d): whether, of a call's only row, the product that reads its result does its work; of that
 --                product, whether it does so
---   in_bytes     it makes or takes numbers in blocks of bytes: tests/ops/small.c compares it, not the op harness
+--   in_bytes     it makes or takes numbers in blocks of bytes: tests/ops/small/ compares it, not the op harness
 --   rounds       how often its kernel rounds numbers to the type of activations on the way to its result
 -- Traits of an operand:
 --   table        of an input: rows of it are looked up

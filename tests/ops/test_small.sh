@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
-sources="tests/ops/small.c runtime/files/small.c runtime/files/numbers.c runtime/files/blocks.c"
+sources="tests/ops/small/small.c runtime/files/small.c runtime/files/numbers.c runtime/files/blocks.c"
 
 try() { # name, words to run it by, compiler and flags...
     name=$1 by=$2
