@@ -35,7 +35,9 @@ for _, backend in ipairs { "cpu", "cuda" } do
     local text, missing = table.concat(dumps), {}
     for name, definition in pairs(op.all()) do
       -- Those with small weights are no part of a config: tests/ops/small has their bytes in plain C.
-      if not definition.in_bytes and not text:find("%f[%w_]" .. name .. "%f[^%w_]") then missing[#missing + 1] = name end
+      if not definition.in_bytes and not text:find("%f[%w_]" .. name .. "%f[^%w_]") then
+        missing[#missing + 1] = name
+      end
     end
     table.sort(missing)
     check.equal(table.concat(missing, " "), "", "ops that no case reaches")
