@@ -26,6 +26,11 @@ mkdir -p "$tree" "$home/bin"
 git ls-files -z | while IFS= read -r -d '' file; do # unchanged files keep their times, so that builds are kept
     cmp -s "$file" "$tree/$file" || cp --parents "$file" "$tree"
 done
+# Sources that an earlier tree had and this one has not.
+rooms='configs gen runtime templates tests'
+# shellcheck disable=SC2086 # a word each
+LC_ALL=C comm -13 <(git ls-files $rooms | LC_ALL=C sort) <(cd "$tree" && find $rooms -type f | LC_ALL=C sort) |
+    while IFS= read -r file; do rm "$tree/$file"; done
 cat >"$home/bin/nvidia-smi" <<'END'
 #!/bin/sh
 # A device that answers what is needed, and nothing about its memory.
