@@ -9,14 +9,20 @@
 #include "runtime/sample/sample.h"
 
 enum {
-    // How often a waiting thread checks before it sleeps: about the time by which a kernel's
-    // threads finish apart. If it yielded instead, any busy process would get its time slice:
-    // tokens took 50 times as long.
-    SAMPLER_SPINS = 10000,
+    // How often a waiting thread checks before it sleeps. If it yielded instead, any busy process
+    // would get its time slice: tokens took 50 times as long. Long is the time in which one thread
+    // chooses the tokens of some texts: to sleep then and be woken, on a virtual machine, takes
+    // longer than the kernels of a small model. Short is the time by which a kernel's threads
+    // finish apart: where another one has lost its processor, it is no use to wait longer.
+    SAMPLER_LONG_SPINS = 100000,
+    SAMPLER_SHORT_SPINS = 10000,
+    SAMPLER_CALM = 300,                  // short sleeps after which long spins are tried again
     SAMPLER_STACK_BYTES = 256 * 1024,    // of each thread, under every libc
     SAMPLER_ALIGNMENT = 64,              // of memory, in bytes: a cache line
     SAMPLER_PREFETCH_BYTES = 256 * 1024, // the most that a waiting thread prefetches
 };
+static const double SAMPLER_LOST_SECONDS = 1e-3; // who is away for longer has lost its processor
+static const double SAMPLER_IDLE_SECONDS = 0.03; // or, between two tokens, has none to compute
 
 // The weights that a thread reads next and prefetches while it waits. One cache line per thread.
 struct sampler_next {
@@ -31,7 +37,9 @@ struct sampler_team {
     atomic_int asleep;              // waiting threads that sleep
     pthread_mutex_t gate;           // held until the number of threads is known, and to sleep
     pthread_cond_t awake;           // signalled when a round ends
-    int spins;                      // 0 if there are more threads than processors
+    bool own;                       // no more threads than processors
+    atomic_int spins;               // 0 if not own
+    atomic_int calm;                // sleeps since one that showed a lost processor
     pthread_t *thread;              // (threads - 1)
     struct sampler_worker *workers; // (threads - 1)
     struct sampler_next *next;      // (threads)
@@ -46,7 +54,8 @@ struct sampler_worker {
 };
 
 // A barrier. While a thread spins it prefetches a cache line per try, from *ahead up to `end`.
-static void sampler_arrive(struct sampler *s, const char **ahead, const char *end) {
+// `idle`: there may be nothing to do, so a very long wait says nothing about processors.
+static void sampler_arrive(struct sampler *s, const char **ahead, const char *end, bool idle) {
     struct sampler_team *team = s->team;
     unsigned round = atomic_load(&team->round);
     if (atomic_fetch_add(&team->arrived, 1) == s->threads - 1) {
@@ -59,7 +68,7 @@ static void sampler_arrive(struct sampler *s, const char **ahead, const char *en
         }
         return;
     }
-    for (int tries = 0; tries < team->spins; tries++) {
+    for (int tries = 0, most = atomic_load(&team->spins); tries < most; tries++) {
         if (atomic_load(&team->round) != round) {
             return;
         }
@@ -68,6 +77,7 @@ static void sampler_arrive(struct sampler *s, const char **ahead, const char *en
             *ahead += SAMPLER_ALIGNMENT;
         }
     }
+    const double began = time_now();
     pthread_mutex_lock(&team->gate);
     atomic_fetch_add(&team->asleep, 1);
     while (atomic_load(&team->round) == round) {
@@ -75,19 +85,33 @@ static void sampler_arrive(struct sampler *s, const char **ahead, const char *en
     }
     atomic_fetch_sub(&team->asleep, 1);
     pthread_mutex_unlock(&team->gate);
+    const double waited = time_now() - began;
+    if (!team->own || (idle && waited > SAMPLER_IDLE_SECONDS)) {
+        return;
+    }
+    if (waited > SAMPLER_LOST_SECONDS) {
+        atomic_store(&team->spins, SAMPLER_SHORT_SPINS);
+        atomic_store(&team->calm, 0);
+    } else if (atomic_fetch_add(&team->calm, 1) == SAMPLER_CALM) {
+        atomic_store(&team->spins, SAMPLER_LONG_SPINS);
+    }
+}
+
+static void sampler_wait_or_idle(struct sampler *s, bool idle) {
+    if (s->threads > 1) {
+        const char *nothing = NULL;
+        sampler_arrive(s, &nothing, NULL, idle);
+    }
 }
 
 void sampler_wait(struct sampler *s) {
-    if (s->threads > 1) {
-        const char *nothing = NULL;
-        sampler_arrive(s, &nothing, NULL);
-    }
+    sampler_wait_or_idle(s, false);
 }
 
 void sampler_wait_prefetching(struct sampler *s, int thread) {
     if (s->threads > 1) {
         struct sampler_next *next = &s->team->next[thread];
-        sampler_arrive(s, &next->ahead, next->end);
+        sampler_arrive(s, &next->ahead, next->end, false);
     }
 }
 
@@ -107,7 +131,7 @@ static void *sampler_work(void *argument) {
     pthread_mutex_lock(&team->gate);
     pthread_mutex_unlock(&team->gate);
     for (;;) {
-        sampler_wait(s);
+        sampler_wait_or_idle(s, true);
         if (team->job == NULL) {
             return NULL;
         }
@@ -152,8 +176,8 @@ static void sampler_start(struct sampler *s, int threads) {
     pthread_mutex_init(&team->gate, NULL);
     pthread_mutex_lock(&team->gate);
     pthread_cond_init(&team->awake, NULL);
-    const bool own = threads <= processors_allowed();
-    team->spins = own ? SAMPLER_SPINS : 0;
+    team->own = threads <= processors_allowed();
+    atomic_store(&team->spins, team->own ? SAMPLER_LONG_SPINS : 0);
     s->team = team;
 
     pthread_attr_t attributes;
