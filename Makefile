@@ -29,7 +29,7 @@ export LC_ALL := C
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
     OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
-    BUILD_NAME OUT UPDATE SEED RANKS V
+    BUILD_NAME OUT UPDATE SEED RANKS NODES RATES V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
 # Text that goes to the shell as it is: make expands nothing in it.
@@ -55,7 +55,9 @@ override JOBS := $(value JOBS)
 override CONTINUE := $(value CONTINUE)
 override SHARD := $(value SHARD)
 override RANKS := $(value RANKS)
-export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS
+override NODES := $(value NODES)
+override RATES := $(value RATES)
+export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS NODES RATES
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -130,7 +132,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune sweep report cuda-all gpu-kit \
+    cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -198,7 +200,9 @@ help: ## this list
 #= BACKEND   cpu (default) or cuda
 #= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
 #= STATIC=1  one static file, a sampler; make sampler sets it
-#= RANKS     make train: so many processes, on MPI (runtime/ranks)
+#= RANKS     make train: so many processes, on MPI (runtime/ranks); make plan: so many GPUs
+#= NODES     make plan: so many machines, which have as many of the GPUs each; default 1
+#= RATES     make plan: "share=40 infiniband=25 ...", other rates than those of gen/ranks/rates.lua
 #= OUT       gpu-pass, gpu-check, gpu-bench: where results go; default tests/bench/results
 #= UPDATE=1  make same, cute-parity: rewrite the stored list, or maps; review the diff
 #= SANITIZE=1 built with ASan and UBSan
@@ -419,6 +423,11 @@ else
 	$(compile) programs
 	$(Q)exec $(bin)/tune
 endif
+	$(call next,make train $(words))
+
+#> make plan CONFIG=gpt2_xl RANKS=64 NODES=8
+plan: check-words ## on paper: memory of a rank, bytes it sends, a step's time, efficiency
+	$(Q)$(LUA) gen/plan.lua --ranks="$$RANKS" --nodes="$$NODES" --rates="$$RATES" $(gen_words) $(call quoted,$(run_flags:-%=%))
 	$(call next,make train $(words))
 
 #> make bench-scale SET="isa=avx2"

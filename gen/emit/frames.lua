@@ -31,7 +31,13 @@ local function flops_of_step(g)
   return total
 end
 
--- The facts about the model in model.h, train.c and sample.c.
+-- Bytes that an update of so many floats of a device reads and writes: for the norm, and for the rest.
+local function update_bytes(c, floats, half)
+  local moments = c.optimizer == "sgd" and 0 or 2
+  return 4 * floats, (12 + 8 * moments + (half and 2 or 0)) * floats
+end
+
+-- The facts about the model in model.h, train.c, train.cu and sample.c.
 function emit.facts(g, c, hash, command)
   local entries = params.table(g, c)
   for _, entry in ipairs(entries) do entry.muon = c.optimizer == "muon" and muon.takes(entry) end
@@ -39,6 +45,8 @@ function emit.facts(g, c, hash, command)
   local rows = c.batch_size * c.block_size
   local floats = g.sizes
   local on_device = c.optimizer == "muon" and c.backend == "cuda" and muon.device_floats(entries, c.dtype) or 0
+  local half = g:elem() ~= "f32"
+  local norm_bytes, rest_bytes = update_bytes(c, floats.params, half)
   local title = c.model == "bigram" and ("bigram, vocabulary %d"):format(c.vocab_size)
     or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
       c.n_embd, c.block_size, c.vocab_size)
@@ -52,6 +60,8 @@ function emit.facts(g, c, hash, command)
     flops_per_token = 6 * nanogpt + 12 * c.n_head * c.head_width * c.attended,
     step_flops = program.scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
       program.scaled((6 * nanogpt + 12 * c.n_head * c.head_width * c.attended) * rows, "FLOP"),
+    device_floats = floats.params, packed_floats = half and floats.params // 2 or 0,
+    update_bytes = norm_bytes + rest_bytes,
     state_floats = floats.host, acts_floats = math.max(floats.acts, on_device), losses = g.losses.offset,
     acts_mib = mebibytes(floats.acts), unplanned_mib = mebibytes(floats.unplanned),
     params_mib = mebibytes(floats.params),
@@ -93,16 +103,15 @@ end
 -- how many of them, the last ones, are Muon's, and the text that runs an update.
 local function whole_kernels(g, c, entries)
   local floats, half = g.sizes.params, g:elem() ~= "f32"
-  local moments = c.optimizer == "sgd" and 0 or 2
+  local norm_bytes, rest_bytes = update_bytes(c, floats, half)
   local optimizer = c.optimizer == "muon" and "adamw" or c.optimizer
   local k = { state_floats = floats, decay_floats = g.sizes.decayed, optimizer = optimizer, dtype = g:elem(),
     sms = g.target.sms, N = g.rows, V = c.vocab_size, muon = c.optimizer == "muon" }
   for key, value in pairs(params.range_fields(params.ranges(g))) do k[key] = value end
-  local image = half and 2 or 0
   local list = {
     { "step", "step_take", 0, 24 * g.rows },
-    { "optimizer", "grad_norm", 2 * floats, 4 * floats },
-    { "optimizer", "update", 14 * floats, (12 + 8 * moments + image) * floats },
+    { "optimizer", "grad_norm", 2 * floats, norm_bytes },
+    { "optimizer", "update", 14 * floats, rest_bytes },
     half and { "matmul", "cast", 0, 6 * floats, "Called once, where a run begins." } or nil,
   }
   for i, item in ipairs(list) do
@@ -139,10 +148,8 @@ function emit.train_cu(g, c, facts)
       table.insert(k.headers, kernel.header)
     end
   end
-  k.device_floats = g.sizes.params
-  k.packed_floats = g:elem() == "f32" and 0 or g.sizes.params // 2
-  k.image_text = k.packed_floats == 0 and "products read the weights themselves" or
-    ("the weights' image in %s %s"):format(c.dtype, mebibytes(k.packed_floats))
+  k.image_text = facts.packed_floats == 0 and "products read the weights themselves" or
+    ("the weights' image in %s %s"):format(c.dtype, mebibytes(facts.packed_floats))
   return frame("templates/train.cu", k)
 end
 

@@ -12,6 +12,7 @@ local cost = {}
 
 local BUILD_SECONDS = 4  -- to compile a shape while others train
 local PROGRAM_BYTES = 3 << 20 -- of a trainer besides its memory plan: its code and its libraries
+local WORKSPACES = { 32 << 20, 256 << 20 } -- of cuBLASLt's products
 local CHOICES_MAGIC, CHOICES = 20240522, 4 -- of HellaSwag's file; endings of an item (runtime/files/choices.c)
 local START_SECONDS = 1  -- of a run besides training: its start, its two samples
 -- For a guess if nothing was measured: lanes times pipes, with 2 FLOP for a multiply-add.
@@ -20,16 +21,31 @@ local SHARE = 0.7 -- of that: what small models reached on the machines that wer
 
 -- ---- FLOP and bytes -----------------------------------------------------------------------------
 
--- Reads from a shape's planned graph its parameters, FLOP a token and an update, bytes of the plan and of a checkpoint.
+-- Bytes of the workspaces of products, as runtime/gpu/gemm.c chooses between them: the second where a model takes eight
+-- times as much.
+cost.workspaces = WORKSPACES
+function cost.workspace(model) return WORKSPACES[model // 8 >= WORKSPACES[2] and 2 or 1] end
+
+-- Reads from a shape's planned graph its parameters, FLOP a token and an update, bytes that an update moves on a
+-- device, bytes of the plan, part by part too, and of a checkpoint.
 function cost.measure_shape(shape)
   local c = setmetatable({}, { __index = shape.config })
   c.baked_text = hash.baked_text(c)
   local facts = emit.facts(pipeline.train(c, function() end), c, "", {})
   local state = 4 * facts.state_floats
   local moments = c.optimizer == "sgd" and 0 or 2
+  local on_device = c.backend == "cuda"
+  local weights = on_device and 4 * facts.device_floats or state
   shape.params, shape.params_nanogpt = facts.num_params, facts.num_params_nanogpt
   shape.flops_per_token, shape.flops_per_update = facts.flops_per_token, facts.flops_per_update
-  shape.plan_bytes = PROGRAM_BYTES + state * (2 + moments) + 4 * ((facts.acts_floats or 0) + facts.muon_floats)
+  shape.update_bytes = facts.update_bytes
+  shape.parts = { weights = weights, gradients = weights, moments = moments * weights,
+    image = on_device and 4 * facts.packed_floats or 0, -- the weights as products read them
+    activations = 4 * (facts.acts_floats + facts.muon_floats) }
+  local model = 0
+  for _, bytes in pairs(shape.parts) do model = model + bytes end
+  shape.parts.rest = on_device and cost.workspace(model) or PROGRAM_BYTES
+  shape.plan_bytes = model + shape.parts.rest
   shape.disk_bytes = state * (2 + moments) -- both checkpoints
 end
 

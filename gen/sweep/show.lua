@@ -63,6 +63,8 @@ local function columns(headers, rows)
   for _, row in ipairs(rows) do print(line(row)) end
 end
 
+show.scaled, show.bytes, show.columns = scaled, bytes, columns
+
 -- ---- the plan -----------------------------------------------------------------------------------
 
 local KINDS = { grid = "all combinations", vary = "one setting at a time", random = "random runs",

@@ -12,12 +12,14 @@ local config = require("gen.config.load")
 local schema = require("gen.config.schema")
 local fuse = require("gen.passes.fuse")
 local op = require("gen.ir.op")
+local cost = require("gen.sweep.cost")
+local assumed = require("gen.ranks.rates")
 
 -- TFLOP/s of products and of causal attention (half the square counted), TB/s of memory, the dense bf16 peak that
 -- MFU is a share of, the device's memory and multiprocessors, and microseconds lost between two kernels.
 local rates = {
-  product = 790, memory = 4.3, attention = 380, attention_backward = 300, peak = 989,
-  gigabytes = 141, sms = 132, gap = 0,
+  product = 790, memory = assumed.memory, attention = 380, attention_backward = 300, peak = assumed.peak,
+  gigabytes = assumed.gigabytes, sms = 132, gap = 0,
 }
 local attention_kinds = {
   { name = "Hopper", attention = 380, attention_backward = 300 },
@@ -26,7 +28,6 @@ local attention_kinds = {
 
 local TOKENS = 524288      -- in an update, except shakespeare_char's
 local TILE = { 128, 256 }  -- of a large product's output, for one thread block
-local WORKSPACE, LARGE = 32 << 20, 256 << 20 -- cuBLASLt's; the second where a model takes eight times as much
 local ACT, F32 = 2, 4      -- bytes of an activation (bf16), and of a parameter, gradient or moment
 
 local function padded(count, to) return (count + to - 1) // to * to end
@@ -210,7 +211,7 @@ local function memory_of(d)
   -- Alive at once in the backward pass: the residual's gradient, an incoming one, and the widest pair of a layer's.
   local working = (2 + F) * row
   local total = states + d.L * layer + head + working
-  local workspace = total // 8 >= LARGE and LARGE or WORKSPACE
+  local workspace = cost.workspace(total)
   return { states = states, activations = d.L * layer + head + working, workspace = workspace,
     total = total + workspace }
 end
@@ -367,6 +368,7 @@ end
 
 -- A micro-step's products in whole waves, without splits and with those that a workspace allows.
 local function print_waves()
+  local small, large = table.unpack(cost.workspaces)
   local kinds = { { "y", "layers: y and dx" }, { "dw", "layers: dw" }, { "head", "head" } }
   local head = "| config |"
   for _, kind in ipairs(kinds) do
@@ -379,7 +381,7 @@ local function print_waves()
     for _, k in ipairs(kernels_of(sizes_at(pair[1], pair[2], "gelu_tanh"))) do
       if k.tiles then
         local family = k.name:find("logits", 1, true) and "head" or k.name:find("^matmul_dw") and "dw" or "y"
-        for i, ms in ipairs { time_of(k, rates), in_waves(k, 0), in_waves(k, WORKSPACE), in_waves(k, LARGE) } do
+        for i, ms in ipairs { time_of(k, rates), in_waves(k, 0), in_waves(k, small), in_waves(k, large) } do
           sums[family][i] = sums[family][i] + k.calls * ms
         end
       end
