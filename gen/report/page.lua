@@ -11,8 +11,9 @@ local page = {}
 local FOLDER = "templates/report/"
 local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" }
 -- In this order: each script uses only those before it.
-local SCRIPTS = { "data", "theme", "selection", "progress", "charts", "plugins", "table", "runs", "brush", "curves",
-  "factors", "blocks", "effects", "losses", "statements", "heat", "attention", "machines", "speed", "memory", "page" }
+local SCRIPTS = { "data", "theme", "selection", "progress", "svg", "paper", "charts", "plugins", "table", "runs",
+  "brush", "curves", "factors", "blocks", "effects", "losses", "statements", "heat", "attention", "machines",
+  "speed", "memory", "page" }
 
 local function part(name)
   return files.read(FOLDER .. name) or

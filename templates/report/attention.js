@@ -25,18 +25,22 @@ function open_map(item) {
   canvas.focus();
 }
 
-function save_map(item) {
-  const n = item.map.tokens.length, canvas = el('canvas');
-  draw_map(canvas, item.map, Math.max(12, Math.floor(600 / n)));
-  const image = el('canvas', { width: canvas.width, height: canvas.height + 48 }), c = image.getContext('2d');
-  c.fillStyle = theme.colours().page;
-  c.fillRect(0, 0, image.width, image.height);
-  c.fillStyle = theme.colours().ink;
-  c.font = `600 22px ${Chart.defaults.font.family}`;
-  c.fillText(item.title, 8, 32, image.width - 16);
-  c.drawImage(canvas, 0, 48);
-  download(file_name('attention ' + item.title), image.toDataURL('image/png'));
+function map_image(item) {
+  return on_paper(() => {
+    const canvas = el('canvas'), head = TITLE_LINE * PNG_SCALE;
+    draw_map(canvas, item.map, Math.max(cell_size(item.map.tokens.length), 12), PNG_SCALE);
+    const image = el('canvas', { width: canvas.width, height: canvas.height + head }), c = image.getContext('2d');
+    c.fillStyle = theme.colours().page;
+    c.fillRect(0, 0, image.width, image.height);
+    c.fillStyle = theme.colours().ink;
+    c.font = `600 ${13 * PNG_SCALE}px ${Chart.defaults.font.family}`;
+    c.fillText(item.title, 8 * PNG_SCALE, LEGEND_LINE * PNG_SCALE, image.width - 16 * PNG_SCALE);
+    c.drawImage(canvas, 0, head);
+    return image;
+  });
 }
+
+const save_map = item => download(file_name('attention ' + item.title, 'png'), map_image(item).toDataURL('image/png'));
 
 function add_map(parent, caption, title, map) {
   const canvas = el('canvas', { role: 'img', 'aria-label': 'attention of ' + title });

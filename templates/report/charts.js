@@ -1,5 +1,5 @@
 // charts: figures by Chart.js. A figure is drawn when it first comes into view, when the theme changes, and before
-// printing; it can be saved as a PNG.
+// printing; it can be saved as PNG and as SVG.
 const charts = [];
 
 Chart.defaults.animation = false;
@@ -19,17 +19,17 @@ function make_chart(parent, title, height, build) {
   const canvas = el('canvas', { role: 'img', 'aria-label': title });
   const box = el('div', { class: 'box', style: `height:${height}px` }, canvas);
   const legend = el('div', { class: 'legend' });
-  const figure = { title, canvas, chart: null, height };
+  const figure = { title, canvas, box, build, chart: null, height };
   figure.set_height = pixels => { box.style.height = pixels + 'px'; };
   figure.caption = el('b', {}, title);
-  figure.node = el('figure', {}, el('figcaption', {}, figure.caption,
-    el('button', { type: 'button', title: 'Save this figure as PNG', click: () => save_chart(figure) }, 'PNG')), legend, box);
+  const savers = Object.entries({ PNG: save_png, SVG: save_svg }).map(([kind, save]) => el('button',
+    { type: 'button', title: `Save this figure as ${kind}`, 'aria-label': `Save ${title} as ${kind}`, click: () => save(figure) }, kind));
+  figure.node = el('figure', {}, el('figcaption', {}, figure.caption, el('span', { class: 'savers' }, savers)), legend, box);
   figure.draw = () => {
     seen.unobserve(figure.node);
     if (figure.chart) figure.chart.destroy();
     const config = build();
-    figure.legend = config.legend || [];
-    legend.replaceChildren(...figure.legend.map(item => el(item.key ? 'button' : 'span', item.key ? { type: 'button',
+    legend.replaceChildren(...(config.legend || []).map(item => el(item.key ? 'button' : 'span', item.key ? { type: 'button',
       'aria-pressed': String(selection.has(item.key, item.value)), click: () => selection.toggle(item.key, item.value) } : {},
       el('i', { class: item.dot ? 'dot' : item.dashed ? 'dashed' : '', style: item.dot ? `background:${item.colour}` : `border-color:${item.colour}` }),
       item.text)));
@@ -41,6 +41,7 @@ function make_chart(parent, title, height, build) {
     figure.title = text;
     figure.caption.textContent = text;
     canvas.setAttribute('aria-label', text);
+    savers.forEach(button => button.setAttribute('aria-label', `Save ${text} as ${button.textContent}`));
   };
   figure.node.figure = figure;
   charts.push(figure);
@@ -57,53 +58,6 @@ function drop_chart(figure) {
 }
 
 theme.listeners.push(() => charts.forEach(figure => figure.redraw()));
-
-const file_name = title => D.name + '-' + title.toLowerCase().replace(/[^a-z0-9.=]+/g, '-').replace(/^-|-$/g, '') + '.png';
-
-// The figure as an image: canvas, title and legend, on the theme's background.
-function chart_image(figure) {
-  if (!figure.chart) figure.draw();
-  const source = figure.canvas, scale = source.width / source.clientWidth || 1;
-  const rows = [[]];
-  const probe = document.createElement('canvas').getContext('2d');
-  probe.font = `${12 * scale}px ${Chart.defaults.font.family}`;
-  let x = 0;
-  for (const item of figure.legend) {
-    const width = probe.measureText(item.text).width + 38 * scale;
-    if (x + width > source.width && x > 0) { rows.push([]); x = 0; }
-    rows[rows.length - 1].push([item, x]);
-    x += width;
-  }
-  const head = (26 + (figure.legend.length ? rows.length * 18 : 0)) * scale;
-  const image = el('canvas', { width: source.width, height: source.height + head });
-  const c = image.getContext('2d'), colours = theme.colours();
-  c.fillStyle = colours.page;
-  c.fillRect(0, 0, image.width, image.height);
-  c.fillStyle = colours.ink;
-  c.font = `600 ${13 * scale}px ${Chart.defaults.font.family}`;
-  c.fillText(figure.title, 8 * scale, 18 * scale);
-  c.font = probe.font;
-  rows.forEach((row, i) => row.forEach(([item, at]) => {
-    const y = (38 + i * 18) * scale;
-    c.strokeStyle = c.fillStyle = item.colour;
-    c.lineWidth = 3 * scale;
-    c.setLineDash(item.dashed ? [5 * scale, 3 * scale] : []);
-    c.beginPath();
-    if (item.dot) c.arc(at + 22 * scale, y - 4 * scale, 4 * scale, 0, 7);
-    else c.moveTo(at + 8 * scale, y - 4 * scale);
-    if (item.dot) c.fill();
-    else c.lineTo(at + 26 * scale, y - 4 * scale);
-    if (!item.dot) c.stroke();
-    c.fillStyle = colours.ink;
-    c.fillText(item.text, at + 31 * scale, y);
-  }));
-  c.drawImage(source, 0, head);
-  return image;
-}
-
-function save_chart(figure) {
-  download(file_name(figure.title), chart_image(figure).toDataURL('image/png'));
-}
 
 // ---- axes and values ----------------------------------------------------------------------------
 

@@ -24,10 +24,11 @@ function weight_at(map, t, s) {
   return map.bytes[map.offset + t * (t + 1) / 2 + s] / 255;
 }
 
-// Draws a map with cells of `size` pixels and tokens on both axes. Returns the offset of the cells.
-function draw_map(canvas, map, size) {
+// Draws a map with cells of `size` pixels and tokens on both axes, at `ratio` times the page's pixels, by default the
+// screen's.
+function draw_map(canvas, map, size, ratio = Math.min(3, window.devicePixelRatio || 1)) {
   const n = map.tokens.length, colours = theme.colours(), names = map.tokens.map(visible);
-  const font = Math.max(6, Math.min(12, size)), ratio = Math.min(3, (window.devicePixelRatio || 1));
+  const font = Math.max(6, Math.min(12, size));
   const c = canvas.getContext('2d');
   const face = `${font}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace`;
   c.font = face;

@@ -1,4 +1,4 @@
-// table: a table that can be sorted by any column, filtered, and copied as CSV or Markdown. Columns are { key, title, kind, hint },
+// table: a table that can be sorted by any column, filtered, and copied or saved as CSV or Markdown. Columns are { key, title, kind, hint },
 // rows are plain objects; cells of the first column are row headers.
 
 const tables = [];
@@ -139,8 +139,11 @@ function make_table(parent, columns, rows, options) {
   };
   table.csv = () => csv_text(columns, table.rows());
   table.markdown = () => markdown_text(columns, table.rows());
-  const copy_markdown = el('button', { type: 'button', click: () => copy_text(table.markdown(), copy_markdown) }, 'Copy Markdown');
-  const copy = el('button', { type: 'button', click: () => copy_text(table.csv(), copy) }, 'Copy CSV');
+  const name = parent.id.replace(/-table$/, '');
+  const takers = [['CSV', 'csv', 'text/csv', table.csv], ['Markdown', 'md', 'text/markdown', table.markdown]].flatMap(([kind, end, type, text]) => {
+    const copy = el('button', { type: 'button', click: () => copy_text(text(), copy) }, 'Copy ' + kind);
+    return [copy, el('button', { type: 'button', 'aria-label': `Save ${kind} of ${name}`, click: () => save_text(file_name(name, end), type, text()) }, 'Save ' + kind)];
+  });
   const search = options.filter && el('input', { type: 'search', placeholder: options.filter, 'aria-label': 'Filter',
     input: () => table.filter(search.value) });
   table.filter = text => {
@@ -148,7 +151,7 @@ function make_table(parent, columns, rows, options) {
     table.draw();
     if (options.changed) options.changed(text, table.rows());
   };
-  table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, copy, copy_markdown, count),
+  table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, takers, count),
     el('div', { class: 'table', tabindex: 0 }, el('table', {}, el('thead', {}, el('tr', {}, headings)), body)));
   table.search = search;
   table.draw();

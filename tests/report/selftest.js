@@ -21,6 +21,7 @@ addEventListener('load', () => setTimeout(() => {
     const a = figure.chart.chartArea, k = figure.chart.currentDevicePixelRatio;
     return { x: Math.round(a.left * k), y: Math.round(a.top * k), w: Math.round((a.right - a.left) * k), h: Math.round((a.bottom - a.top) * k) };
   };
+  const runs_of = figure => figure.chart.data.datasets.flatMap(set => set.data).filter(v => v !== null);
   const is_finite = list => list.every(y => typeof y === 'number');
   const choose = (select, value) => {
     select.value = String(value);
@@ -48,12 +49,46 @@ addEventListener('load', () => setTimeout(() => {
     for (const figure of R.charts) {
       if (!visible(figure.canvas)) { check(false, `${figure.title}: is hidden`); continue; }
       check(painted(figure.canvas, in_area(figure)) > 15, `${figure.title}: nothing is drawn`);
-      const image = R.chart_image(figure);
-      check(painted(image, { x: 0, y: 0, w: image.width, h: image.height }) > 15, `${figure.title}: the saved picture is empty`);
     }
     for (const item of R.maps) {
       check(painted(item.canvas, { x: 0, y: 0, w: item.canvas.width, h: item.canvas.height }) > 200, `${item.title}: nothing is drawn`);
     }
+    // What a paper takes: figures as files, light, at three times their size, and as vectors; tables as they are shown.
+    const saved = [], follow = HTMLAnchorElement.prototype.click;
+    HTMLAnchorElement.prototype.click = function click() {
+      if (this.download) saved.push({ name: this.download, text: decodeURIComponent(this.href.slice(this.href.indexOf(',') + 1)), kind: this.href.split(/[:;]/)[1] });
+      else follow.call(this);
+    };
+    const some = R.charts.find(f => f.title === 'train and val loss'), picture = R.chart_image(some);
+    check(picture.width === 3 * some.canvas.clientWidth && picture.height > 3 * some.canvas.clientHeight, `a saved picture is ${picture.width}×${picture.height}`);
+    const corner = image => [...image.getContext('2d').getImageData(image.width - 2, 1, 1, 1).data].join();
+    const paper = corner(picture);
+    check(paper === '255,255,255,255', `a saved picture’s ground is ${paper}`);
+    if (R.maps.length) check(corner(R.map_image(R.maps[0])) === '255,255,255,255', 'a saved map is not light');
+    for (const button of some.node.querySelectorAll('figcaption button')) {
+      check(button.getAttribute('aria-label') === `Save ${some.title} as ${button.textContent}`, 'a button says not what it saves');
+      button.click();
+    }
+    check(saved.map(file => file.name).join() === `${R.D.name}-train-and-val-loss.png,${R.D.name}-train-and-val-loss.svg`, `saved ${saved.map(file => file.name)}`);
+    check(saved.map(file => file.kind).join() === 'image/png,image/svg+xml', `saved as ${saved.map(file => file.kind)}`);
+    // Each figure is drawn anew for a file, which takes a while: all of them in a view or two of each kind.
+    const all = R.D.seeds || (innerWidth > 1000 && !matchMedia('(prefers-color-scheme: dark)').matches);
+    for (const figure of all ? R.charts : [some]) {
+      const image = R.chart_image(figure, 1);
+      check(painted(image, { x: 0, y: 0, w: image.width, h: image.height }) > 15, `${figure.title}: the saved picture is empty`);
+      const text = figure === some ? saved[1].text : R.chart_svg(figure), svg = new DOMParser().parseFromString(text, 'image/svg+xml');
+      const shapes = figure.chart.data.datasets.reduce((n, set) => n + Math.min(1, set.data.length), 0);
+      check(!svg.querySelector('parsererror') && !/NaN|undefined|Infinity/.test(text), `${figure.title}: no SVG`);
+      check(svg.querySelector('title').textContent === figure.title && svg.querySelectorAll('path, rect').length > shapes, `${figure.title}: the SVG lacks shapes`);
+      check(svg.querySelector('rect').getAttribute('fill') === '#ffffff', `${figure.title}: the SVG is not light`);
+    }
+    const written = [...new DOMParser().parseFromString(saved[1].text, 'image/svg+xml').querySelectorAll('text')].map(node => node.textContent);
+    for (const said of [some.title, 'val', runs_of(some)[0].toFixed(4)]) check(written.includes(said), `the SVG does not say ${said}`);
+    saved.length = 0;
+    for (const button of R.runs_table.node.querySelectorAll('button[aria-label^=Save]')) button.click();
+    check(saved.map(file => file.name).join() === `${R.D.name}-runs.csv,${R.D.name}-runs.md`, `saved ${saved.map(file => file.name)}`);
+    check(saved[0].text === R.runs_table.csv() && saved[1].text === R.runs_table.markdown(), 'a saved table is not the one shown');
+    HTMLAnchorElement.prototype.click = follow;
     for (const selector of (window.wanted || [])) check(visible(one(selector)), `${selector}: is missing`);
 
     // A run's first evaluation alone stretches no axis, and is no bar.
