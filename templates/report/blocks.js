@@ -19,6 +19,17 @@ function statistics_of(points) {
     min: Math.min(...points), max: Math.max(...points), points };
 }
 
+// How much of the variance of some results is a factor's: the sum of squares of its values' means over that of all results.
+// `lists` has the results at each value. `chance` is what a factor without any effect has on average. Nothing where each
+// value has one result, or all results are equal.
+function share_of_variance(lists) {
+  const all = lists.flat(), n = all.length, mean = mean_of(all);
+  const total = all.reduce((sum, y) => sum + (y - mean) ** 2, 0), least = 1e-12 * all.reduce((sum, y) => sum + y * y, 0);
+  if (lists.length < 2 || n <= lists.length || !(total > least)) return undefined;
+  const between = lists.reduce((sum, list) => sum + list.length * (mean_of(list) - mean) ** 2, 0);
+  return { share: between / total, chance: (lists.length - 1) / (n - 1), n };
+}
+
 // The complete blocks: [{ at: Map of a value to a run's index }].
 function blocks_of(effect, response, chosen) {
   const changes = key => key === effect.key || D.factors.some(f => f.key === key && f.with === effect.key);
@@ -44,7 +55,8 @@ function blocks_of(effect, response, chosen) {
   return once.filter(block => once.filter(other => other.text === block.text).length === seeds);
 }
 
-// { key, runs, levels } as in D.effects, without tests, and how many differences have the mean's sign, as `same`.
+// { key, runs, levels } as in D.effects, without tests, and how many differences have the mean's sign, as `same`; of a grid
+// also the share of the variance among `trainings`, where these are on one data set.
 function effect_of(effect, response, chosen) {
   const blocks = blocks_of(effect, response, chosen), value_at = (block, value) => response.of(runs[block.at.get(value)]);
   const reference = effect.levels.find(l => l.is_reference);
@@ -58,7 +70,10 @@ function effect_of(effect, response, chosen) {
     }
     return level;
   });
-  return { key: effect.key, runs: effect.runs, levels };
+  const trainings = [...new Set(blocks.flatMap(block => [...block.at.values()]))].sort((a, b) => a - b);
+  const comparable = D.kind === 'grid' && new Set(trainings.map(i => runs[i].on)).size === 1;
+  const variance = comparable ? share_of_variance(levels.filter(l => l.n > 0).map(l => l.points)) : undefined;
+  return { key: effect.key, runs: effect.runs, levels, trainings, variance };
 }
 
 // The effects with more than one level, the largest difference first.

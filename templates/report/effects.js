@@ -1,5 +1,5 @@
 // effects: for each factor, mean and spread of a result at each of its values, as sentences, figures and a table, the
-// largest first; and the spread over seeds.
+// largest first; its share of the variance; and the spread over seeds.
 const effect_look = { response: 'best' };
 const shown_response = () => responses[effect_look.response];
 const signed = (response, x) => minus((x > 0 ? '+' : '') + format(response.kind, x));
@@ -50,7 +50,7 @@ function shown_effects() {
   const tested = selection.all() && effect_look.response === 'best';
   return effects_now(shown_response(), selection.chosen).map(e => {
     const own = tested && D.effects.find(d => d.key === e.key);
-    return own ? Object.assign({}, own, { levels: own.levels.map((l, i) => Object.assign({ same: e.levels[i].difference && e.levels[i].difference.same }, l)) }) : e;
+    return own ? Object.assign({}, e, own, { levels: own.levels.map((l, i) => Object.assign({ same: e.levels[i].difference && e.levels[i].difference.same }, l)) }) : e;
   });
 }
 
@@ -70,13 +70,48 @@ function effect_sentences() {
   return all.sort((a, b) => b.size - a.size).map(s => s.text);
 }
 
+// The factors' shares of the variance, the largest first, and, if all are of the same trainings, what is left.
+function share_rows(list) {
+  const rows = list.filter(e => e.variance).map(e => Object.assign({ text: e.key }, e.variance)).sort((a, b) => b.share - a.share);
+  if (rows.length && rows.length === list.length && new Set(list.map(e => e.trainings.join())).size === 1) {
+    rows.push({ text: 'the rest', share: Math.max(0, 1 - rows.reduce((sum, row) => sum + row.share, 0)), n: rows[0].n });
+  }
+  return rows;
+}
+
+function share_config(rows) {
+  const colours = theme.colours();
+  return {
+    type: 'bar',
+    data: { labels: rows.map(row => row.text), datasets: [{
+      label: 'share', data: rows.map(row => 100 * row.share), barPercentage: 0.9, categoryPercentage: 0.8,
+      backgroundColor: rows.map(row => (row.chance ? theme.line(0) : colours.faint)),
+      values: rows.map(row => format('percent', row.share)), marks: rows.map(row => row.chance && 100 * row.chance),
+    }] },
+    options: {
+      indexAxis: 'y',
+      layout: { padding: { right: 52 } },
+      interaction: { mode: 'nearest', axis: 'y', intersect: false },
+      plugins: { tooltip: { displayColors: false, callbacks: { label: item => {
+        const row = rows[item.dataIndex];
+        return `${format('percent', row.share)} among ${row.n} trainings` + (row.chance ? `; chance alone ${format('percent', row.chance)}` : '');
+      } } } },
+      scales: {
+        x: axis('', { type: 'linear', min: 0, max: 100, ticks: { color: colours.soft, maxRotation: 0, callback: value => value + '%' } }),
+        y: axis('', { ticks: { color: colours.soft, autoSkip: false } }),
+      },
+    },
+    legend: [{ text: '┃ what chance alone gives', colour: 'transparent', dot: true }],
+  };
+}
+
 const effect_figures = [];
 
 function draw_effect_table(list) {
   const kind = shown_response().kind;
   const rows = list.flatMap(e => e.levels.map(l => Object.assign({}, l, { factor: e.key, level: value_text(l.value) + (l.is_reference ? ' *' : ''),
     difference: l.difference && l.difference.mean, half: l.difference && l.difference.half, pairs: l.difference && l.difference.n,
-    same: l.difference && (l.difference.same ?? l.same) })));
+    same: l.difference && (l.difference.same ?? l.same), share: e.variance && e.variance.share })));
   const at = tables.findIndex(table => table.node.parentElement === by_id('effect-table'));
   if (at >= 0) tables.splice(at, 1);
   make_table(by_id('effect-table'), used_columns([
@@ -91,6 +126,7 @@ function draw_effect_table(list) {
     { key: 'half', title: '± 95%', kind, hint: 'half width of its 95% interval over seeds, Student’s t' },
     { key: 'pairs', title: 'pairs', kind: 'plain' },
     { key: 'same', title: 'of that sign', kind: 'plain', hint: 'pairs whose difference has the sign of the mean' },
+    { key: 'share', title: 'factor’s share', kind: 'percent', hint: 'of the variance: sum of squares of the means of its values over that of all trainings' },
     { key: 'verdict', title: 'what that shows', kind: 'text' },
   ], rows), rows, {});
 }
@@ -102,6 +138,11 @@ function draw_effects() {
   by_id('effect-none').hidden = list.length > 0;
   for (const effect of list) {
     effect_figures.push(make_chart(by_id('effect-charts'), `${shown_response().title} by ${effect.key}`, 230, () => effect_config(effect, range)));
+  }
+  const rows = share_rows(list);
+  by_id('share-hint').hidden = rows.length === 0;
+  if (rows.length) {
+    effect_figures.push(make_chart(by_id('effect-shares'), `shares of the variance of ${shown_response().title}`, 60 + 28 * rows.length, () => share_config(rows)));
   }
   draw_effect_table(list);
 }

@@ -42,4 +42,4 @@ if (address.filter()) {
 }
 
 // For use from the browser's console.
-window.report = { selection, effect_of, D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image, chart_svg, map_image };
+window.report = { selection, effect_of, share_of_variance, D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image, chart_svg, map_image };

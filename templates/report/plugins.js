@@ -1,4 +1,4 @@
-// plugins: what Chart.js lacks: error bars, values at the ends of bars, names beside points.
+// plugins: what Chart.js lacks: error bars, marks across bars, values at their ends, names beside points.
 
 // dataset.spans: [low, high] in x for each point.
 Chart.register({
@@ -73,6 +73,29 @@ Chart.register({
       c.stroke();
     }));
     c.restore();
+  },
+});
+
+// dataset.marks: a value across each horizontal bar, if it has one.
+Chart.register({
+  id: 'marks',
+  afterDatasetsDraw(chart) {
+    const c = chart.ctx;
+    chart.data.datasets.forEach((set, i) => {
+      if (!set.marks) return;
+      c.save();
+      c.strokeStyle = theme.colours().ink;
+      c.lineWidth = 2;
+      chart.getDatasetMeta(i).data.forEach((bar, j) => {
+        if (!is_number(set.marks[j])) return;
+        const x = chart.scales.x.getPixelForValue(set.marks[j]);
+        c.beginPath();
+        c.moveTo(x, bar.y - bar.height / 2 - 2);
+        c.lineTo(x, bar.y + bar.height / 2 + 2);
+        c.stroke();
+      });
+      c.restore();
+    });
   },
 });
 

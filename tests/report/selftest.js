@@ -200,6 +200,42 @@ addEventListener('load', () => setTimeout(() => {
       pick(one('#effect-controls select'), () => one('#effect-words').textContent + one('#effect-table').textContent);
     }
 
+    // Shares of the variance, by hand: of 1, 3 and 5, 7 the means are 2 and 6 about 4: 2·4 + 2·4 = 16 of 9 + 1 + 1 + 9 = 20.
+    const is = (a, b) => Math.abs(a - b) < 1e-9;
+    const simple = R.share_of_variance([[1, 3], [5, 7]]);
+    check(is(simple.share, 0.8) && is(simple.chance, 1 / 3) && simple.n === 4, `1, 3 and 5, 7 have the share ${simple.share}, by chance ${simple.chance}`);
+    check(R.share_of_variance([[1], [2]]) === undefined && R.share_of_variance([[1, 1], [1, 1]]) === undefined, 'a share of nothing');
+    if (R.D.name === 'grid') {
+      // A result that is 1 more with 8 heads, 2 more with 256 columns, 10 more where the run is short. Heads and columns are
+      // compared in the 4 long runs, of which the short ones are the first part, 0, 1, 2, 3: 1 and 4 of 5; lengths in all 8,
+      // 200 of 200 + 2·5, of which those with 256 columns are 100 of 100 + 2·0.5.
+      const made = { of: run => (run.settings.n_head === 8) + 2 * (run.settings.n_embd === 256) + 10 * (run.settings.max_iters === 1000) };
+      const wide_ones = new Set([...runs.keys()].filter(i => runs[i].settings.n_embd === 256));
+      const shares = chosen => R.D.effects.map(e => R.effect_of(e, made, chosen).variance);
+      const [heads, columns, length] = shares(new Set(runs.keys())), [one_pair, none, of_wide] = shares(wide_ones);
+      check(is(heads.share, 0.2) && is(columns.share, 0.8) && is(length.share, 200 / 210), `shares are ${heads.share}, ${columns.share}, ${length.share}`);
+      check(heads.n === 4 && is(heads.chance, 1 / 3) && length.n === 8 && is(length.chance, 1 / 7), 'shares of other trainings');
+      check(!one_pair && !none && is(of_wide.share, 100 / 101) && of_wide.n === 4, 'shares of the chosen runs');
+      // Without the first long run its short one is compared: heads 10, 2 and 11, 3, columns 10, 1 and 12, 3, lengths in six.
+      const holed = shares(new Set([...runs.keys()].filter(i => i !== 1)));
+      check(is(holed[0].share, 1 / 65) && is(holed[1].share, 4 / 85) && is(holed[2].share, 150 / 154), `with a hole shares are ${holed.map(v => v && v.share)}`);
+    }
+    const bars_of_shares = () => R.charts.find(f => f.title.startsWith('shares of the variance'));
+    check(Boolean(bars_of_shares()) === (R.D.name === 'grid'), 'bars of shares, of something that is no grid');
+    if (bars_of_shares()) {
+      bars_of_shares().draw();
+      const [{ data }] = bars_of_shares().chart.data.datasets, { labels } = bars_of_shares().chart.data;
+      check(data.every((x, i) => x >= 0 && x <= 100 && (i === 0 || labels[i] === 'the rest' || x <= data[i - 1])), `shares are ${data}`);
+      check(one('#effect-table').textContent.includes('factor’s share'), 'the table has no shares');
+      // Where all factors are compared in the same trainings, what they do not explain is said.
+      filter('max_iters=2000');
+      bars_of_shares().draw();
+      const rest = bars_of_shares().chart.data, sum = rest.datasets[0].data.reduce((x, y) => x + y, 0);
+      check(!labels.includes('the rest') && rest.labels[2] === 'the rest' && is(sum, 100), `shares of ${rest.labels} are ${rest.datasets[0].data}`);
+      filter('');
+      bars_of_shares().draw();
+    }
+
     // A choice: by a legend, by a rectangle; all figures and statements follow, and the address has it.
     const figure_of = title => R.charts.find(f => f.title === title);
     const lines_of = () => figure_of('validation loss, all runs').chart.data.datasets.filter(set => set.showLine !== false && set.label).length;
