@@ -12,7 +12,7 @@ local FOLDER = "templates/report/"
 local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" }
 -- In this order: each script uses only those before it.
 local SCRIPTS = { "data", "theme", "selection", "progress", "svg", "paper", "charts", "plugins", "table", "runs",
-  "brush", "curves", "factors", "blocks", "effects", "losses", "statements", "heat", "attention", "machines",
+  "brush", "blocks", "curves", "factors", "effects", "losses", "statements", "heat", "attention", "machines",
   "speed", "memory", "page" }
 
 local function part(name)

@@ -118,7 +118,10 @@ const tooltip = {
   displayColors: false,
   callbacks: {
     title: items => (items.length ? items[0].dataset.label : ''),
-    label: item => `${(item.dataset.unit || x_units.iterations).text(item.parsed.x)}: ${item.parsed.y.toFixed(4)}`,
+    label: item => {
+      const ends = (item.dataset.band || [])[item.dataIndex];
+      return `${(item.dataset.unit || x_units.iterations).text(item.parsed.x)}: ${item.parsed.y.toFixed(4)}${ends ? ` ± ${((ends[1] - ends[0]) / 2).toFixed(4)}` : ''}`;
+    },
   },
 };
 
@@ -136,10 +139,11 @@ function thicken(event, active, chart) {
 // The axis's upper bound: the highest value after the first 15% of iterations, so that later values are legible. A line
 // that ends before that does not count, unless all do.
 function crop_height(datasets) {
-  const lines = datasets.filter(set => set.showLine !== false);
+  const lines = datasets.filter(set => set.showLine !== false)
+    .map(set => set.data.map((p, i) => ({ x: p.x, y: set.band ? set.band[i][1] : p.y })));
   const last = Math.max(...datasets.flatMap(set => set.data.map(p => p.x)));
-  const rest = lines.flatMap(set => set.data.filter(p => p.x >= 0.15 * last).map(p => p.y));
-  const late = rest.length ? rest : lines.flatMap(set => set.data.slice(-1).map(p => p.y));
+  const rest = lines.flatMap(line => line.filter(p => p.x >= 0.15 * last).map(p => p.y));
+  const late = rest.length ? rest : lines.flatMap(line => line.slice(-1).map(p => p.y));
   const high = Math.max(...late), low = Math.min(...late);
   return late.length > 2 && high > low ? high + 0.05 * (high - low) : undefined;
 }
@@ -147,6 +151,8 @@ function crop_height(datasets) {
 // A figure of lines over iterations.
 function line_config(datasets, options) {
   const y = loss_axis(options.y || 'loss', options.log_y);
+  const ends = datasets.flatMap(set => (set.band || []).flat());
+  if (ends.length) Object.assign(y, { suggestedMin: Math.min(...ends), suggestedMax: Math.max(...ends) });
   if (options.crop) y.max = crop_height(datasets);
   return {
     type: 'line',

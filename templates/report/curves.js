@@ -1,5 +1,6 @@
-// curves: one figure for val and one for train, with all runs; then a figure for each run, with both losses.
-const look = { x: 'iterations', smoothing: 0, log_x: false, log_y: false, by: 'run', steps: false, crop: true };
+// curves: one figure for val and one for train, with all runs, or with the mean and the spread of each setting that has
+// several seeds; then a figure for each run, with both losses.
+const look = { x: 'iterations', smoothing: 0, log_x: false, log_y: false, by: 'run', steps: false, crop: true, seeds: Boolean(D.seeds) };
 
 const loss_words = { val: 'validation loss', train: 'training loss' };
 
@@ -24,30 +25,68 @@ function colouring(list, by) {
   return { colour: run => (place.has(run) ? theme.line(place.get(run)) : theme.colours().faint), legend };
 }
 
+// The best of some runs, else the first.
+const best_of = list => [...list].sort((a, b) => (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b)[0];
+
+// The settings that several of some runs have, each with its own seed; a run that has not finished has a line of its own.
+const seed_groups = list => (D.seeds || []).map(g => Object.assign({}, g, { runs: g.runs.filter(i => runs[i].counts && list.includes(i)) }))
+  .filter(g => g.runs.length > 1);
+
+// The mean of the curves of runs that differ in their seed, where all of them have a value, and one sd on either side.
+function seed_curve(list, which, options) {
+  const unit = x_units[options.x], all = list.map(i => runs[i]);
+  const curves = all.map(run => {
+    const [xs, ys] = which === 'train' && options.steps ? [run.s.x, run.s.y] : [run.e.x, run.e[which]];
+    return new Map(xs.map((iter, n) => [iter, ys[n]]));
+  });
+  const rows = [...curves[0].keys()].filter(iter => curves.every(curve => is_number(curve.get(iter))))
+    .map(iter => Object.assign({ at: mean_of(all.map(run => unit.of(run, iter))) }, statistics_of(curves.map(curve => curve.get(iter)))))
+    .filter(row => is_number(row.at) && !(options.log_x && row.at <= 0));
+  const line = y => {
+    const raw = rows.map(row => ({ x: row.at, y: y(row) }));
+    return options.smoothing ? smooth(raw, options.smoothing) : raw;
+  };
+  const low = line(row => row.mean - row.sd), high = line(row => row.mean + row.sd);
+  return { data: line(row => row.mean), band: low.map((p, n) => [p.y, high[n].y]) };
+}
+
 // Datasets of some runs, val or train; for train, optionally the losses of single steps.
 function run_lines(list, which, options) {
-  const { colour, legend } = colouring(list, options.by);
+  // One run stands for its setting: the best of its seeds.
+  const groups = new Map((options.seeds ? seed_groups(list) : []).map(g => [best_of(g.runs), g]));
+  const grouped = new Set([...groups.values()].flatMap(g => g.runs));
+  const shown = list.filter(i => !grouped.has(i) || groups.has(i));
+  const is_base = i => shown.length > 1 && (groups.has(i) ? groups.get(i).is_baseline === true : runs[i] === baseline);
+  const name_of = i => (groups.has(i) ? groups.get(i).text : runs[i].name);
+  const { colour, legend } = colouring(shown, options.by);
   const lines = [], marks = [];
   // The first is drawn on top: the baseline, then the best runs.
-  const order = [...list].sort((a, b) => (runs[b] === baseline) - (runs[a] === baseline)
-    || (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
+  const order = [...shown].sort((a, b) => is_base(b) - is_base(a) || (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
   for (const i of order) {
-    const run = runs[i], base = run === baseline && list.length > 1, line_colour = base ? theme.colours().ink : colour(run);
+    const run = runs[i], base = is_base(i), line_colour = base ? theme.colours().ink : colour(run);
     const steps = which === 'train' && options.steps;
     const unit = x_units[options.x], at = iter => unit.of(run, iter);
+    const look_of_line = {
+      unit, label: name_of(i) + (groups.has(i) ? `, mean of ${groups.get(i).runs.length} seeds` : '') + (base ? ' (baseline)' : ''),
+      borderColor: line_colour, backgroundColor: line_colour, borderWidth: base ? 2.25 : steps ? 1 : 1.5, borderDash: base ? [6, 4] : [],
+    };
+    if (groups.has(i)) {
+      lines.push(Object.assign(look_of_line, seed_curve(groups.get(i).runs, which, options)));
+      continue;
+    }
     const raw = steps ? points(run.s.x, run.s.y, options.log_x, at) : points(run.e.x, run.e[which], options.log_x, at);
-    lines.push({
-      unit, label: run.name + (base ? ' (baseline)' : ''), data: options.smoothing ? smooth(raw, options.smoothing) : raw,
-      borderColor: line_colour, backgroundColor: line_colour, borderWidth: base ? 2.25 : steps ? 1 : 1.5,
-      borderDash: base ? [6, 4] : [], pointRadius: raw.length < 2 ? 3 : 0,
-    });
+    lines.push(Object.assign(look_of_line, { data: options.smoothing ? smooth(raw, options.smoothing) : raw, pointRadius: raw.length < 2 ? 3 : 0 }));
     const mark = which === 'val' && options.marks !== false && best_mark(run, line_colour, options.log_x, unit);
     if (mark) marks.push(mark);
   }
   const config = line_config([...marks, ...lines], Object.assign({ y: loss_words[which] }, options));
-  config.legend = baseline && list.length > 1 && list.includes(D.baseline)
-    ? [...legend.filter(item => item.text !== baseline.name), { text: 'baseline: ' + baseline.name, colour: theme.colours().ink, dashed: true }] : legend;
-  if (which === 'val' && marks.length) config.legend = [...config.legend, { text: '◆ lowest val', colour: 'transparent', dot: true }];
+  // Of a setting no single run can be chosen by its name.
+  const named = new Map([...groups.keys()].map(i => [runs[i].name, { text: name_of(i), colour: colour(runs[i]) }]));
+  const base = shown.find(is_base);
+  config.legend = legend.filter(item => base === undefined || item.text !== runs[base].name).map(item => named.get(item.text) || item);
+  if (base !== undefined) config.legend.push({ text: 'baseline: ' + name_of(base), colour: theme.colours().ink, dashed: true });
+  if (groups.size) config.legend.push({ text: 'mean ± sd over seeds', colour: theme.colours().faint, dot: true });
+  if (which === 'val' && marks.length) config.legend.push({ text: '◆ lowest val', colour: 'transparent', dot: true });
   return config;
 }
 
@@ -62,6 +101,7 @@ function look_controls(parent, changed, with_colour) {
   if (units.length > 1) parent.append(make_select('over', units.map(u => [u, u]), v => { look.x = v; changed(); }, look.x).label);
   parent.append(el('label', {}, 'smoothing ', slider, value));
   if (with_colour && by.length > 1) parent.append(make_select('colour by', by, v => { look.by = v; changed(); }, look.by).label);
+  if (D.seeds) parent.append(make_check('mean ± sd over seeds', look.seeds, v => { look.seeds = v; changed(); }));
   parent.append(make_check('log x', look.log_x, v => { look.log_x = v; changed(); }),
     make_check('log loss', look.log_y, v => { look.log_y = v; changed(); }),
     make_check('crop the steep start', look.crop, v => { look.crop = v; changed(); }));
@@ -127,9 +167,6 @@ function one_run_config(run, small) {
   }
   return config;
 }
-
-// The best of some runs, else the first.
-const best_of = list => [...list].sort((a, b) => (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b)[0];
 
 let shown_run = Math.max(0, all_indexes.findIndex(i => runs[i].rank === 1));
 let run_figure = null;

@@ -1,4 +1,4 @@
-// plugins: what Chart.js lacks: error bars, marks across bars, values at their ends, names beside points.
+// plugins: what Chart.js lacks: error bars, bands around lines, marks across bars, values at their ends, names beside points.
 
 // dataset.spans: [low, high] in x for each point.
 Chart.register({
@@ -53,6 +53,29 @@ Chart.register({
       });
       c.restore();
     });
+  },
+});
+
+// dataset.band: [low, high] in the value's units for each point of a line, as an area behind all lines.
+Chart.register({
+  id: 'bands',
+  beforeDatasetsDraw(chart) {
+    const c = chart.ctx, { x, y } = chart.scales, area = chart.chartArea;
+    for (const set of chart.data.datasets) {
+      if (!set.band) continue;
+      const corner = end => (p, i) => [x.getPixelForValue(p.x), y.getPixelForValue(set.band[i][end])];
+      c.save();
+      c.beginPath();
+      c.rect(area.left, area.top, area.width, area.height);
+      c.clip();
+      c.beginPath();
+      for (const at of [...set.data.map(corner(1)), ...set.data.map(corner(0)).reverse()]) c.lineTo(...at);
+      c.closePath();
+      c.globalAlpha = 0.2;
+      c.fillStyle = set.borderColor;
+      c.fill();
+      c.restore();
+    }
   },
 });
 

@@ -105,6 +105,7 @@ addEventListener('load', () => setTimeout(() => {
       for (const set of figure.chart.data.datasets) {
         const inside = (ends, scale) => !ends || (scale.min <= ends[0] && ends[1] <= scale.max);
         check((set.errors || []).every(ends => inside(ends, figure.chart.scales.y)), `${figure.title}: a whisker is cut`);
+        check((set.band || []).every(ends => figure.chart.scales.y.min <= ends[0]), `${figure.title}: a band is cut`);
         check((set.spans || []).every(ends => inside(ends, figure.chart.scales.x)), `${figure.title}: a whisker is cut`);
       }
     }
@@ -300,6 +301,28 @@ addEventListener('load', () => setTimeout(() => {
       pick(one('#bar-controls select'), () => one('#bar-chart canvas').toDataURL());
     }
 
+    // Seeds: a setting's line is the mean of its runs, with a band of one sd on either side; or each run has its own line.
+    const seeds_box = one('#curve-controls') && [...document.querySelectorAll('#curve-controls label')].find(label => label.textContent.includes('over seeds'));
+    check(Boolean(seeds_box) === Boolean(R.D.seeds), 'seeds without a choice of their mean');
+    if (seeds_box) {
+      const { chart } = figure_of('validation loss, all runs'), banded = chart.data.datasets.filter(set => set.band);
+      check(banded.length === R.D.seeds.length && lines_of() === banded.length, `${lines_of()} lines and ${banded.length} bands of ${R.D.seeds.length} settings`);
+      for (const g of R.D.seeds) {
+        const [a, b, c] = g.runs.map(i => runs[i].e.val[runs[i].e.val.length - 1]), mean = (a + b + c) / 3;
+        const sd = Math.sqrt(((a - mean) ** 2 + (b - mean) ** 2 + (c - mean) ** 2) / 2);
+        const set = banded.find(s => s.label.startsWith(g.text + ', mean of 3 seeds')), at = set.data.length - 1;
+        check(set.data.length === runs[g.runs[0]].e.x.length && is(set.data[at].y, mean), `${g.text}: a mean of ${set.data[at].y}, wanted ${mean}`);
+        check(is(set.band[at][0], mean - sd) && is(set.band[at][1], mean + sd), `${g.text}: a band of ${set.band[at]}, wanted ${mean} ± ${sd}`);
+      }
+      const with_bands = chart.canvas.toDataURL(), kept = banded.map(set => set.band);
+      banded.forEach(set => { delete set.band; });
+      chart.draw();
+      check(chart.canvas.toDataURL() !== with_bands, 'bands are not drawn');
+      banded.forEach((set, i) => { set.band = kept[i]; });
+      seeds_box.querySelector('input').click();
+      check(lines_of() === runs.length, 'without means not each run has a line');
+    }
+
     // The x axis in other units: a run's last point is where its iterations are in them.
     const over = [...document.querySelectorAll('#curve-controls select')].find(s => s.getAttribute('aria-label') === 'over');
     const with_info = runs.every(run => !run.e.x.length || run.tokens_per_iter);
@@ -317,6 +340,7 @@ addEventListener('load', () => setTimeout(() => {
       }
       choose(over, 'iterations');
     }
+    if (seeds_box) seeds_box.querySelector('input').click();
 
     // Controls of the curves.
     if (visible(one('#curve-controls'))) {
