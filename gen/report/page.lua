@@ -12,8 +12,8 @@ local FOLDER = "templates/report/"
 local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" }
 -- In this order: each script uses only those before it.
 local SCRIPTS = { "data", "theme", "selection", "progress", "svg", "paper", "charts", "plugins", "table", "runs",
-  "brush", "blocks", "curves", "factors", "effects", "losses", "statements", "heat", "attention", "machines",
-  "speed", "memory", "page" }
+  "brush", "blocks", "curves", "compare", "factors", "effects", "losses", "statements", "heat", "attention",
+  "machines", "speed", "memory", "page" }
 
 local function part(name)
   return files.read(FOLDER .. name) or

@@ -114,7 +114,7 @@ const curve_figures = [];
 const redraw_curves = () => curve_figures.forEach(figure => figure.redraw());
 
 if (measured.length) {
-  look_controls(by_id('curve-controls'), () => { redraw_curves(); redraw_factors(); redraw_run(); redraw_small(); }, true);
+  look_controls(by_id('curve-controls'), () => { redraw_curves(); redraw_compare(); redraw_factors(); redraw_run(); redraw_small(); }, true);
   for (const which of ['val', 'train']) {
     curve_figures.push(make_chart(by_id('curve-charts'), `${loss_words[which]}, all runs`, 420,
       () => run_lines(selection.of(measured), which, look)));

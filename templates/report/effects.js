@@ -112,8 +112,6 @@ function draw_effect_table(list) {
   const rows = list.flatMap(e => e.levels.map(l => Object.assign({}, l, { factor: e.key, level: value_text(l.value) + (l.is_reference ? ' *' : ''),
     difference: l.difference && l.difference.mean, half: l.difference && l.difference.half, pairs: l.difference && l.difference.n,
     same: l.difference && (l.difference.same ?? l.same), share: e.variance && e.variance.share })));
-  const at = tables.findIndex(table => table.node.parentElement === by_id('effect-table'));
-  if (at >= 0) tables.splice(at, 1);
   make_table(by_id('effect-table'), used_columns([
     { key: 'factor', title: 'factor', kind: 'text' },
     { key: 'level', title: 'value', kind: 'plain' },

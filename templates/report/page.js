@@ -1,6 +1,10 @@
 // page: contents, printing, and the live page's reload.
 for (const section of document.querySelectorAll('main section')) {
-  if (!section.hidden) by_id('contents').append(el('a', { href: '#' + section.id }, section.querySelector('h2').textContent));
+  const link = el('a', { href: '#' + section.id }, section.querySelector('h2').textContent);
+  const follow = () => { link.hidden = section.hidden; };
+  by_id('contents').append(link);
+  follow();
+  selection.listeners.push(follow);
 }
 
 // Before printing: the light theme, and every figure drawn.

@@ -47,7 +47,6 @@ function show_kernels(at) {
 }
 
 if (timed.length) {
-  const change = value => { tables.pop(); show_kernels(Number(value)); };
-  if (timed.length > 1) by_id('speed-controls').append(make_select('kernels of', timed.map((b, i) => [i, build_label(b)]), change, 0).label);
+  if (timed.length > 1) by_id('speed-controls').append(make_select('kernels of', timed.map((b, i) => [i, build_label(b)]), value => show_kernels(Number(value)), 0).label);
   show_kernels(0);
 }

@@ -100,6 +100,12 @@ function copy_text(text, button) {
   else old_way();
 }
 
+// Takes away the table in `parent`, if there is one.
+function drop_table(parent) {
+  const at = tables.findIndex(table => table.node.parentElement === parent);
+  if (at >= 0) tables.splice(at, 1)[0].node.remove();
+}
+
 // options: { filter: placeholder, shared: settings of all rows, sort: key, descending, name(row) → element for the first cell, mark(row) → class,
 // changed(text, rows) when the filter is another }
 function make_table(parent, columns, rows, options) {
@@ -155,6 +161,7 @@ function make_table(parent, columns, rows, options) {
     el('div', { class: 'table', tabindex: 0 }, el('table', {}, el('thead', {}, el('tr', {}, headings)), body)));
   table.search = search;
   table.draw();
+  drop_table(parent);
   parent.replaceChildren(table.node);
   tables.push(table);
   return table;

@@ -276,6 +276,28 @@ addEventListener('load', () => setTimeout(() => {
       filter('');
     }
 
+    // Side by side: what differs among two or three chosen runs, settings by hand, and their curves.
+    const link_of = id => one(`#contents a[href="#${id}"]`), compared = () => R.charts.find(f => f.title === 'losses side by side');
+    check(visible(one('#compare')) === (runs.length > 1 && runs.length < 4), 'runs side by side that are not two or three');
+    if (R.D.name === 'grid') {
+      filter(`run=${runs[1].name}|${runs[2].name}`);
+      const rows = [...document.querySelectorAll('#compare-table tbody tr')].map(tr => [...tr.children].map(cell => cell.textContent));
+      check(visible(one('#compare')) && visible(link_of('compare')), 'two chosen runs are not side by side');
+      check(one('#compare-table thead').textContent.includes(runs[2].name), 'no names side by side');
+      check(rows.filter(row => R.D.factors.some(f => f.key === row[0])).map(row => row.join()).join(' ') === 'n_embd,128,256,– max_iters,2000,1000,–', `side by side are ${rows.join('; ')}`);
+      const best = rows.find(row => row[0] === 'best val'), d = runs[2].best.val - runs[1].best.val;
+      check(best && best[3] === (d < 0 ? '−' : '+') + Math.abs(d).toFixed(4), `the difference is ${best}, wanted ${d}`);
+      check(rows.every(row => row[1] !== row[2]), 'what is alike is side by side');
+      const sets = compared().chart ? compared().chart.data.datasets : (compared().draw(), compared().chart.data.datasets);
+      const dashed = sets.filter(set => set.borderDash && set.borderDash.length);
+      check(sets.filter(set => set.borderDash).length === 4 && dashed.length === 2 && new Set(dashed.map(set => set.borderColor)).size === 2, 'not val and train of both');
+      check(sets.find(set => set.label === runs[1].name + ', train').data.length === runs[1].e.x.length, 'a curve side by side is cut');
+      filter(`run=${runs[1].name}|${runs[2].name}|${runs[3].name}`);
+      check(visible(one('#compare')) && one('#compare-table tbody tr').children.length === 4, 'three chosen runs are not side by side');
+      filter('');
+      check(!visible(one('#compare')) && !visible(link_of('compare')) && !compared(), 'all runs are side by side');
+    }
+
     // Pickers: another run has another figure and other words.
     const run_select = one('#run-controls select');
     if (run_select) {

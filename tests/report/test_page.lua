@@ -113,7 +113,7 @@ local PAGES = {
     wanted = with("#seed-charts canvas", "#seed-table table") },
   { name = "pair", views = { { DESKTOP, "light" } },
     words = "--out out/reports/pair.html 'out/one </script>&' out/other",
-    wanted = with("#factor-charts canvas") },
+    wanted = with("#factor-charts canvas", "#compare-table table", "#compare-chart canvas") },
   { name = "single", views = { { PHONE, "dark" } }, words = "--live --out out/reports/single.html out/other",
     wanted = with("#reload") },
 }
