@@ -1,6 +1,7 @@
 // open.c: opens a checkpoint for sampling: maps it, checks it against the model that the sampler
 // was built for, and uses the weights in place.
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,24 +245,48 @@ static bool open_check_function(const struct safetensors *file, char error[512])
     return true;
 }
 
-// Refuses weights that are damaged or not finite.
-static bool open_check_values(const struct safetensors *file, char error[512]) {
-    for (int i = 0; i < file->count; i++) {
-        const struct tensor_view *view = &file->tensors[i];
-        if (!open_is_ours(view->name)) {
-            continue;
-        }
-        if (!safetensors_verify_tensor(file, view, error)) {
-            return false;
-        }
-        if (!floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float)))) {
-            return open_fail(error,
-                             "%s: %s has a value that is not finite, so it gives no text; take "
-                             "another checkpoint",
-                             file->path, view->name);
+static bool open_check_value(const struct safetensors *file, int i, char error[512]) {
+    const struct tensor_view *view = &file->tensors[i];
+    if (!open_is_ours(view->name)) {
+        return true;
+    }
+    if (!safetensors_verify_tensor(file, view, error)) {
+        return false;
+    }
+    return floats_are_finite(view->data, (int64_t)(view->bytes / sizeof(float))) ||
+           open_fail(error,
+                     "%s: %s has a value that is not finite, so it gives no text; take "
+                     "another checkpoint",
+                     file->path, view->name);
+}
+
+struct open_values {
+    const struct safetensors *file;
+    atomic_int next, bad; // tensors: the next to be checked, the first that is bad
+};
+
+static void open_check_some(struct sampler *s, void *context, int thread) {
+    struct open_values *values = context;
+    char error[512];
+    for (int i; (i = atomic_fetch_add(&values->next, 1)) < values->file->count;) {
+        int bad = atomic_load(&values->bad);
+        if (i < bad && !open_check_value(values->file, i, error)) {
+            while (i < bad && !atomic_compare_exchange_weak(&values->bad, &bad, i)) {
+            }
         }
     }
-    return true;
+    (void)s, (void)thread;
+}
+
+// Refuses weights that are damaged or not finite. All threads look, since most of the time to the
+// first token goes by here; what is said is of the first tensor that is bad.
+static bool open_check_values(struct sampler *s, const struct safetensors *file, char error[512]) {
+    struct open_values values = {.file = file};
+    atomic_init(&values.next, 0);
+    atomic_init(&values.bad, file->count);
+    sampler_run(s, open_check_some, &values);
+    const int bad = atomic_load(&values.bad);
+    return bad == file->count || open_check_value(file, bad, error);
 }
 
 // Checks that the file has weights of the sampler's type.
@@ -282,7 +307,7 @@ static bool open_weights(struct sampler *s, struct safetensors *file, char error
     }
     if (!foreign_adapt(file, sampler_info.params, sampler_info.params_count, error) ||
         !open_check_tensors(file, error) || !open_check_function(file, error) ||
-        !open_check_values(file, error)) {
+        !open_check_values(s, file, error)) {
         return false;
     }
     open_use_weights(s, file);
