@@ -162,7 +162,7 @@ help: ## this list
 #= URL       make import: the address of such a file, or of a repository at Hugging Face
 #= SHA256    make import URL=: what the weights' file must have
 #= FORMAT    make export: hf, gguf, llmc, safetensors or sampler
-#= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0: of its numbers;
+#= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0, q4_0: of its numbers;
 #=           make sampler, bench: float32 by default, bfloat16, q8_0, q4_0: of its weights
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data

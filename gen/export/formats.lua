@@ -125,7 +125,7 @@ formats.list = {
     place = function(folder) return folder .. "/hf" end },
   { name = "llmc", what = "llm.c's weights", types = { "float32", "bfloat16" }, lacks = LLMC_LACKS, notes = LLMC_NOTES,
     place = function(folder, run, type) return ("%s/%s-%s.bin"):format(folder, run, type) end },
-  { name = "gguf", what = "a GGUF file, for llama.cpp", types = { "float32", "bfloat16", "float16", "q8_0" },
+  { name = "gguf", what = "a GGUF file, for llama.cpp", types = { "float32", "bfloat16", "float16", "q8_0", "q4_0" },
     notes = GGUF_NOTES, lacks = GGUF_LACKS, llama = LLAMA_GGUF_LACKS, nanochat = NO_NANOCHAT,
     place = function(folder, run, type) return ("%s/%s-%s.gguf"):format(folder, run, type) end },
   { name = "safetensors", what = "a safetensors file with the checkpoint's names", types = FLOATS, lacks = {},

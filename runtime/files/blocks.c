@@ -80,9 +80,9 @@ void blocks_read(const char *type, const char *at, size_t first, size_t count, f
     }
 }
 
-// As llama.cpp's quantizer does: the largest number becomes 127 or -127, and halves round away from
-// zero.
-void blocks_store(const float *x, size_t count, void *stored) {
+// Both as llama.cpp's quantizer does. Q8_0: the largest number becomes 127 or -127, and halves
+// round away from zero.
+void blocks_store_q8_0(const float *x, size_t count, void *stored) {
     char *at = stored;
     for (const float *end = x + count; x < end; x += BLOCKS_OF) {
         float largest = 0;
@@ -96,5 +96,28 @@ void blocks_store(const float *x, size_t count, void *stored) {
             at[2 + i] = (char)(signed char)roundf(x[i] * inverse);
         }
         at += 2 + BLOCKS_OF;
+    }
+}
+
+// Q4_0: the largest number, the first of equal ones, becomes -8, and halves round up.
+void blocks_store_q4_0(const float *x, size_t count, void *stored) {
+    unsigned char *at = stored;
+    for (const float *end = x + count; x < end; x += BLOCKS_OF) {
+        float largest = 0; // with its sign
+        for (int i = 0; i < BLOCKS_OF; i++) {
+            largest = fabsf(x[i]) > fabsf(largest) ? x[i] : largest;
+        }
+        const float scale = largest / -8, inverse = fabsf(scale) > 0x1p-126f ? 1 / scale : 0;
+        const uint16_t half = number_to_half(scale);
+        memcpy(at, &half, sizeof half);
+        int q[BLOCKS_OF];
+        for (int i = 0; i < BLOCKS_OF; i++) {
+            q[i] = (int)(x[i] * inverse + 8.5f);
+            q[i] = q[i] < 15 ? q[i] : 15;
+        }
+        for (int i = 0; i < BLOCKS_OF / 2; i++) {
+            at[2 + i] = (unsigned char)(q[i] | q[i + BLOCKS_OF / 2] << 4);
+        }
+        at += 2 + BLOCKS_OF / 2;
     }
 }

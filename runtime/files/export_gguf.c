@@ -1,7 +1,8 @@
 // export_gguf.c: a GPT as a GGUF file of llama.cpp's arch gpt2, or of one of the Llama family.
-// Weights lie as nanoGPT's do, (out, in). Matrices are of the type that was asked for; vectors and
-// the table of positions are float32, as llama.cpp's own converter has them. "diecast.config" is
-// our config, by which make import makes the same checkpoint of it.
+// Weights lie as nanoGPT's do, (out, in). Matrices are of the type that was asked for, but the
+// table of tokens, which a tied head reads too, is Q8_0 where they are Q4_0; vectors and the table
+// of positions are float32, as llama.cpp's own converter has them. "diecast.config" is our config,
+// by which make import makes the same checkpoint of it.
 //
 // The tokenizer is GPT-2's, or characters: tokens of one character, whose bytes are merged from the
 // first on. Rows of the table without a token have one that is unused, since llama.cpp wants as
@@ -241,7 +242,9 @@ static void export_gguf_llama(struct export_gguf *g) {
 
 static void export_gguf_pairs(struct export_gguf *g) {
     static const uint32_t file_types[NUMBER_TYPES] = {
-        [NUMBER_F32] = 0, [NUMBER_F16] = 1, [NUMBER_Q8_0] = 7, [NUMBER_BF16] = 32};
+        [NUMBER_F32] = 0,  [NUMBER_F16] = 1,   [NUMBER_Q4_0] = 2,
+        [NUMBER_Q8_0] = 7, [NUMBER_BF16] = 32,
+    };
     static const char *const sizes[][2] = {{"embedding_length", "n_embd"},
                                            {"block_count", "n_layer"},
                                            {"attention.head_count", "n_head"}};
@@ -302,6 +305,7 @@ static void export_gguf_tensors(FILE *out, const struct tensor_out *tensors, int
 static void export_gguf_types(const struct export_model *model, struct tensor_out *tensors,
                               int count) {
     const size_t block = number_block(model->type);
+    const char *table = param_tokens(model->params, model->params_count);
     for (int i = 0; i < count; i++) {
         struct tensor_out *tensor = &tensors[i];
         if (tensor->ndim == 1 || !strcmp(tensor->name, "transformer.wpe.weight")) {
@@ -311,6 +315,8 @@ static void export_gguf_types(const struct export_model *model, struct tensor_ou
                 "TYPE: %s stores %zu neighbours in a row together, and the rows of %s are %lld "
                 "long, no multiple of it; TYPE=float16 takes any",
                 number_type_name(model->type), block, tensor->name, (long long)tensor->dims[1]);
+        } else if (model->type == NUMBER_Q4_0 && !strcmp(tensor->name, table)) {
+            tensor->type = NUMBER_Q8_0;
         }
     }
 }

@@ -107,8 +107,9 @@ bool blocks_are_read(const char *type);
 size_t blocks_count(const char *type, size_t bytes); // numbers in so many bytes
 // Reads `count` of them, from number `first` on: both are multiples of a block.
 void blocks_read(const char *type, const char *at, size_t first, size_t count, float *x);
-// Stores numbers that fill blocks as Q8_0.
-void blocks_store(const float *x, size_t count, void *stored);
+// Stores numbers that fill blocks.
+void blocks_store_q8_0(const float *x, size_t count, void *stored);
+void blocks_store_q4_0(const float *x, size_t count, void *stored);
 
 // ---- gguf.c: a strict reader of GGUF files ------------------------------------------------------
 
@@ -221,6 +222,7 @@ enum number_type {
     NUMBER_F16,
     NUMBER_BF16,
     NUMBER_Q8_0,
+    NUMBER_Q4_0,
     NUMBER_U8, // bytes, whose meaning the reader knows: the data is what is stored
     NUMBER_TYPES
 };

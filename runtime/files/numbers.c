@@ -14,6 +14,7 @@ static const struct {
     [NUMBER_F16] = {"float16", "F16", 1, 2, NUMBER_HALF_LIMIT},
     [NUMBER_BF16] = {"bfloat16", "BF16", 1, 2, INFINITY},
     [NUMBER_Q8_0] = {"q8_0", "Q8_0", BLOCKS_OF, 34, 127 * NUMBER_HALF_LIMIT},
+    [NUMBER_Q4_0] = {"q4_0", "Q4_0", BLOCKS_OF, 18, 8 * NUMBER_HALF_LIMIT},
     [NUMBER_U8] = {"uint8", "U8", 1, 1, INFINITY},
 };
 
@@ -121,7 +122,10 @@ void numbers_store(enum number_type type, const float *x, size_t count, void *st
         }
         break;
     case NUMBER_Q8_0:
-        blocks_store(x, count, stored);
+        blocks_store_q8_0(x, count, stored);
+        break;
+    case NUMBER_Q4_0:
+        blocks_store_q4_0(x, count, stored);
         break;
     default:
         memcpy(stored, x, count * sizeof *x);

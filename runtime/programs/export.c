@@ -114,7 +114,7 @@ static void export_take(const struct safetensors *file, const struct tensor_at *
     }
     for (size_t i = 0; i < count && isfinite(number_limit(type)); i++) {
         if (fabsf(view->data[i]) >= number_limit(type)) {
-            const int64_t last = type == NUMBER_F16 ? 65504 : 127 * 65504;
+            const int64_t last = (int64_t)(number_limit(type) / NUMBER_HALF_LIMIT) * 65504;
             die(EXIT_DATA, "%s: %s has the value %g, and %s ends at %s; TYPE=bfloat16 holds it",
                 file->path, out->name, (double)view->data[i], number_type_name(type),
                 figure_count(last).s);

@@ -199,7 +199,7 @@ START_TEST(blocks_are_stored_as_ggml_does) {
     x[64] = -4;
     x[65] = 1;
     x[95] = 0x1p-140f;
-    blocks_store(x, 96, stored);
+    blocks_store_q8_0(x, 96, stored);
     const signed char *q = (const signed char *)stored + 2;
     ck_assert(q[0] == 127 && q[1] == 1 && q[2] == -1 && q[3] == 3 && q[4] == -3); // halves go away
     ck_assert(q[5] == 1 && q[6] == -127 && q[31] == 0);
@@ -210,8 +210,32 @@ START_TEST(blocks_are_stored_as_ggml_does) {
     blocks_read("Q8_0", stored, 64, 32, y);
     ck_assert(fabsf(y[1] - 1) < 0.01f);
     x[64] = x[65] = 0; // what is left is less than a scale can be
-    blocks_store(x + 64, 32, stored);
+    blocks_store_q8_0(x + 64, 32, stored);
     blocks_read("Q8_0", stored, 0, 32, y);
+    ck_assert(y[31] == 0);
+}
+END_TEST
+
+START_TEST(halves_of_bytes_are_stored_as_ggml_does) {
+    float x[96] = {8, -8, 7, -7.5f, -7.4f, 0.5f, -0.5f}, y[96];
+    char stored[3 * 18];
+    x[16] = 3;
+    x[64] = -4;
+    x[65] = 4;
+    x[66] = 1;
+    x[95] = 0x1p-140f;
+    blocks_store_q4_0(x, 96, stored);
+    const unsigned char *q = (const unsigned char *)stored + 2;
+    // The first largest is -8, at a scale of -1; its opposite would be 8; halves go up.
+    ck_assert((q[0] & 15) == 0 && q[1] == 0x8f && q[2] == 0x81 && q[3] == 0x8f && q[4] == 0x8f);
+    ck_assert(q[5] == 0x88 && q[6] == 0x89 && q[0] >> 4 == 5);
+    ck_assert(q[18] == 0x88 && q[18 + 15] == 0x88); // a block of zeros
+    blocks_read("Q4_0", stored, 0, 96, y);
+    ck_assert(y[0] == 8 && y[1] == -7 && y[2] == 7 && y[16] == 3 && y[31] == 0 && y[32] == 0);
+    ck_assert(y[64] == -4 && y[65] == 3.5f && y[66] == 1 && y[95] == 0);
+    x[64] = x[65] = x[66] = 0; // what is left is less than a scale can be
+    blocks_store_q4_0(x + 64, 32, stored);
+    blocks_read("Q4_0", stored, 0, 32, y);
     ck_assert(y[31] == 0);
 }
 END_TEST
@@ -633,6 +657,7 @@ END_TEST
 int main(void) {
     const TTest *const tests[] = {
         blocks_are_stored_as_ggml_does,
+        halves_of_bytes_are_stored_as_ggml_does,
         pairs_and_tensors_are_found,
         halves_of_a_byte_are_numbers,
         a_llama_is_told_in_the_words_of_hugging_face,

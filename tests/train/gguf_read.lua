@@ -26,7 +26,7 @@ for _ = 1, pairs_of_file do
     print(("%s = %s"):format(key, take(formats[type])))
   end
 end
-local types, ends = { [0] = "F32", [1] = "F16", [8] = "Q8_0", [30] = "BF16" }, 0
+local types, ends = { [0] = "F32", [1] = "F16", [2] = "Q4_0", [8] = "Q8_0", [30] = "BF16" }, 0
 for _ = 1, tensors do
   local name, dims = take("s8"), {}
   for i = take("I4"), 1, -1 do dims[i] = take("I8") end

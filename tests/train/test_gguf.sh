@@ -187,6 +187,13 @@ for case in 'float16 F16 1' 'bfloat16 BF16 30' 'q8_0 Q8_0 7'; do
         "$out/char/char-$type.gguf"
     unset type
 done
+type=q4_0
+check "$type" export_of char --type=$type
+check "its table is in q8_0" has char 'general.file_type = 2' 'token_embd.weight Q8_0 (7, 32)' \
+    'blk.0.ffn_up.weight Q4_0 (128, 32)' 'position_embd.weight F32 (8, 32)' 'output_norm.weight F32 (32)'
+check "all of it" says 'all numbers of 28 of 28 tensors are finite' "$out/char/char-$type.gguf" --verify=1
+check "is read again" lua5.4 gen/import.lua --build=build --out="$out" --name="char-$type" "$out/char/char-$type.gguf"
+unset type
 check "small halves and sixteenths come back from float16" sh -c "tail -c 25000 '$out/char/ckpt.safetensors' >'$tmp/own' &&
     tail -c 25000 '$out/char-float16/ckpt.safetensors' | cmp - '$tmp/own'"
 bytes=
@@ -248,7 +255,8 @@ check "rows of one matrix alone" model lack n_embd=32 n_ff=40
 check "are refused too" export_refuses 64 'the rows of transformer.h.0.mlp.c_proj.weight are 40 long' --type=q8_0
 check "a number that is too large" model lack n_embd=32 scale=5000000
 check "is refused" export_refuses 65 'q8_0 ends at 8,319,008; TYPE=bfloat16 holds it' --type=q8_0
-check "a type that is none" export_refuses 64 "'q4_0' is not known to FORMAT=gguf" --type=q4_0
+check "or for less" export_refuses 65 'q4_0 ends at 524,032; TYPE=bfloat16 holds it' --type=q4_0
+check "a type that is none" export_refuses 64 "'q5_0' is not known to FORMAT=gguf" --type=q5_0
 no_room() {
     (ulimit -f 20 && export_of lack --to="$out/x") >"$tmp/said" 2>"$tmp/line"
     code=$?
