@@ -2,6 +2,14 @@
 // in the same run. Needs no checkpoint: it writes one with random weights, samples from it in this
 // process and by the program `sample` beside it, and removes it. Writes sample_bench.json beside
 // itself.
+//
+//     sample_bench [--seconds=S] [--threads=N] [--seed=N]
+//         --serve            alternate with another program. The first line on stdout says what is
+//                            done in a turn. Each line on stdin is a number of texts that are
+//                            written together, 0 for a prompt alone, and a number of seconds; it is
+//                            answered by a line of JSON with the milliseconds of a token of each
+//                            text, or of the prompt, as often as the seconds allow
+//         --weights=FILE     write the same weights there, as a checkpoint in float32, and end
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // for cpu_set_t
 #endif
@@ -18,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +34,7 @@ enum {
     SLOTS = 400,      // at most; a slot is some tokens, then a read of memory
     PREFILLS = 31,    // at most; measurements of a prompt's time
     TOGETHER = 8,     // texts that are written together
+    MOST_TEXTS = 64,  // that are written together in a turn of --serve
     TURNS = 31,       // at most; measurements of one text and of several, in turns
     TURN_TOKENS = 33, // of each of them in a turn
     STARTS = 9,       // measurements of the time to the first token
@@ -35,6 +45,10 @@ enum {
 };
 
 struct sample_bench {
+    double seconds;      // of writing text
+    bool serve;          // takes turns with another program
+    const char *keep;    // where to write weights that stay, and nothing else; or NULL
+    int32_t ids[PROMPT]; // a prompt
     int threads;
     char weights[4096]; // paths
     char sample[4096], json[4096];
@@ -64,7 +78,7 @@ static double bench_median(double *values, int count) {
 
 // ---- random weights -----------------------------------------------------------------------------
 
-static char *bench_weights_path; // for die_hook
+static const char *bench_weights_path; // for die_hook
 
 static void bench_remove_weights(void) {
     unlink(bench_weights_path);
@@ -81,8 +95,8 @@ static char *bench_tokenizer(int V) {
     return text;
 }
 
-// Writes the trainer's initial weights as a checkpoint.
-static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
+// Writes the trainer's initial weights as a checkpoint, or in another type as a sampler reads them.
+static void bench_write_weights(const char *path, enum weight_type type, uint64_t seed) {
     const struct model_info info = {.params = sampler_info.params,
                                     .params_count = sampler_info.params_count};
     size_t floats = 0;
@@ -106,19 +120,16 @@ static void bench_write_weights(struct sample_bench *b, uint64_t seed) {
     }
     char *tokenizer = bench_tokenizer(sampler_info.vocab_size), error[512];
     const char *const metadata[] = {"config", sampler_info.config, "tokenizer", tokenizer};
-    bench_weights_path = b->weights;
-    die_hook = bench_remove_weights;
     const struct export_model small = {.config = sampler_info.config,
-                                       .weights = sampler_info.weights,
+                                       .weights = type,
                                        .params = info.params,
                                        .params_count = info.params_count,
                                        .count = tensors,
                                        .at = at,
                                        .tensors = out,
                                        .tokenizer_text = tokenizer};
-    if (!(small.weights == WEIGHT_F32
-              ? safetensors_write(b->weights, out, tensors, metadata, 2, error)
-              : export_sampler(&small, b->weights, error))) {
+    if (!(type == WEIGHT_F32 ? safetensors_write(path, out, tensors, metadata, 2, error)
+                             : export_sampler(&small, path, error))) {
         die(exit_code_of(errno), "%s", error);
     }
     free(at);
@@ -280,14 +291,22 @@ static bool bench_token(void *context, int32_t id) {
 static const struct sampling BENCH_SAMPLING = {
     .temperature = 0.8, .top_k = 200, .top_p = 1, .seed = 1};
 
-static void bench_decode(struct sample_bench *b, const int32_t *ids, double seconds) {
-    const int T = sampler_info.block_size;
-    const int from = T > DECODE_FROM ? DECODE_FROM : 1;
-    const int64_t count = T - from < 1 ? 2 : T - from < 128 ? T - from + 1 : 128;
+// Tokens of context at the start of a text, and tokens that are written, up to the context's end.
+static int bench_from(void) {
+    return sampler_info.block_size > DECODE_FROM ? DECODE_FROM : 1;
+}
+
+static int bench_new_tokens(int most) {
+    const int room = sampler_info.block_size - bench_from();
+    return room < 1 ? 2 : room < most ? room + 1 : most;
+}
+
+static void bench_decode(struct sample_bench *b, double seconds) {
+    const int from = bench_from(), count = bench_new_tokens(128);
     const double start = time_now();
     for (uint32_t i = 0; b->slots < SLOTS && (b->slots == 0 || time_now() - start < seconds); i++) {
         b->last_token = 0;
-        sampler_generate(&b->s, ids, from, count, &BENCH_SAMPLING, i, bench_token, b);
+        sampler_generate(&b->s, b->ids, from, count, &BENCH_SAMPLING, i, bench_token, b);
     }
 }
 
@@ -314,22 +333,21 @@ static void bench_end(void *context, int text, bool finite) {
 }
 
 // Milliseconds of a step in which each of some texts gets a token.
-static double bench_step_ms(struct sample_bench *b, const int32_t *ids, int texts) {
-    const int T = sampler_info.block_size, from = T > DECODE_FROM ? DECODE_FROM : 1;
-    const int count = T - from < 1 ? 2 : T - from < TURN_TOKENS ? T - from + 1 : TURN_TOKENS;
+static double bench_step_ms(struct sample_bench *b, int texts) {
     struct bench_steps steps = {.count = 0};
     const struct sampler_reader reader = {.context = &steps, .emit = bench_step, .end = bench_end};
-    sampler_together(&b->s, ids, from, count, &BENCH_SAMPLING, 0, texts, &reader);
+    sampler_together(&b->s, b->ids, bench_from(), bench_new_tokens(TURN_TOKENS), &BENCH_SAMPLING, 0,
+                     texts, &reader);
     return (steps.last - steps.first) * 1e3 / (steps.count - 1);
 }
 
-static void bench_together(struct sample_bench *b, const int32_t *ids, double seconds) {
+static void bench_together(struct sample_bench *b, double seconds) {
     b->together = sampler_info.max_rows < TOGETHER ? sampler_info.max_rows : TOGETHER;
     sampler_make_room(&b->s, b->together);
     const double begin = time_now();
     while (b->turns < TURNS && (b->turns < 3 || time_now() - begin < seconds)) {
-        b->one_ms[b->turns] = bench_step_ms(b, ids, 1);
-        b->together_ms[b->turns++] = bench_step_ms(b, ids, b->together);
+        b->one_ms[b->turns] = bench_step_ms(b, 1);
+        b->together_ms[b->turns++] = bench_step_ms(b, b->together);
     }
 }
 
@@ -339,12 +357,17 @@ static bool bench_note(void *context, int32_t id) {
     return true;
 }
 
-static void bench_prefill(struct sample_bench *b, const int32_t *ids, double seconds) {
+// Milliseconds of a prompt, its first token included.
+static double bench_prompt_ms(struct sample_bench *b) {
+    double start = time_now(), end = start;
+    sampler_generate(&b->s, b->ids, b->prompt, 1, &BENCH_SAMPLING, 0, bench_note, &end);
+    return (end - start) * 1e3;
+}
+
+static void bench_prefill(struct sample_bench *b, double seconds) {
     const double begin = time_now();
     while (b->prefills < PREFILLS && (b->prefills < 5 || time_now() - begin < seconds)) {
-        double start = time_now(), end = start;
-        sampler_generate(&b->s, ids, b->prompt, 1, &BENCH_SAMPLING, 0, bench_note, &end);
-        b->prefill_ms[b->prefills++] = (end - start) * 1e3;
+        b->prefill_ms[b->prefills++] = bench_prompt_ms(b);
     }
 }
 
@@ -382,6 +405,54 @@ static void bench_peak(struct sample_bench *b) {
     b->peak_gflops = peak > b->peak_gflops ? peak : b->peak_gflops;
 }
 
+// ---- alternating with another program -----------------------------------------------------------
+
+// A turn of so many texts (0: a prompt alone); a line on stdout has its times.
+static void bench_turn(struct sample_bench *b, int texts, double seconds) {
+    if (texts == 0) {
+        bench_prompt_ms(b); // untimed: the other program has filled the caches
+    }
+    const double begin = time_now();
+    const char *separator = "";
+    printf("{\"ms\": [");
+    do {
+        printf("%s%.6f", separator, texts > 0 ? bench_step_ms(b, texts) : bench_prompt_ms(b));
+        separator = ", ";
+    } while (time_now() - begin < seconds);
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    printf("], \"peak_rss_bytes\": %lld}\n", (long long)usage.ru_maxrss * 1024);
+    fflush(stdout);
+}
+
+static void bench_serve(struct sample_bench *b) {
+    const int most = sampler_info.max_rows < MOST_TEXTS ? sampler_info.max_rows : MOST_TEXTS;
+    if (b->prompt == sampler_info.block_size && b->prompt > 1) {
+        b->prompt--; // others need room for the token after it
+    }
+    sampler_make_room(&b->s, most);
+    printf("{\"most_texts\": %d, \"from\": %d, \"tokens\": %d, \"prompt\": [", most, bench_from(),
+           bench_new_tokens(TURN_TOKENS));
+    for (int i = 0; i < b->prompt; i++) {
+        printf("%s%d", i ? ", " : "", b->ids[i]);
+    }
+    printf("]}\n");
+    fflush(stdout);
+    char line[64], more;
+    while (fgets(line, sizeof line, stdin)) {
+        int texts;
+        double seconds;
+        line[strcspn(line, "\n")] = 0;
+        if (sscanf(line, "%d %lf %c", &texts, &seconds, &more) != 2 || texts < 0 || texts > most ||
+            !(seconds > 0 && seconds <= 3600)) {
+            die(EXIT_USAGE,
+                "--serve: '%s': wanted 0 to %d texts, and seconds above 0 and up to 3600, as '1 2'",
+                line, most);
+        }
+        bench_turn(b, texts, seconds);
+    }
+}
+
 // ---- results ------------------------------------------------------------------------------------
 
 static void bench_report(struct sample_bench *b) {
@@ -410,8 +481,10 @@ static void bench_report(struct sample_bench *b) {
     struct replacement r;
     replace_begin(&r, b->json);
     FILE *file = r.file;
-    fprintf(file, "{\n  \"config\": \"%s\",\n  \"threads\": %d,\n", sampler_info.config,
-            b->threads);
+    fprintf(file, "{\n  \"program\": \"sample_bench\",\n  \"config\": \"%s\",\n",
+            sampler_info.config);
+    fprintf(file, "  \"weights\": \"%s\",\n  \"threads\": %d,\n",
+            weight_type_name(sampler_info.weights), b->threads);
     fprintf(file, "  \"tokens_per_s\": %.2f,\n  \"token_ms\": %.4f,\n  \"token_bytes\": %.0f,\n",
             1e3 / token_ms, token_ms, b->token_bytes);
     fprintf(file, "  \"read_gbs\": %.2f,\n  \"share_of_bandwidth\": %.4f,\n", read_gbs,
@@ -444,74 +517,115 @@ static void bench_stop(int signal) {
 static _Noreturn void bench_help(void) {
     printf("usage: sample_bench [--flag=value ...]\n"
            "Times this build's sampler, with made-up weights. Built for this model:\n  %s\n\n"
-           "  --seconds=S   of writing text; default 4\n"
-           "  --threads=N   0: all of the machine's\n"
-           "  --seed=N      of the weights and the prompt\n"
-           "  --help        print this\n\n"
+           "  --seconds=S      of writing text; default 4\n"
+           "  --threads=N      0: all of the machine's\n"
+           "  --seed=N         of the weights and the prompt\n"
+           "  --serve          take turns with another program, as it says on stdin\n"
+           "  --weights=FILE   write the weights there, in float32, and end\n"
+           "  --help           print this\n\n"
            "The trainer's other flags are accepted, as bench does, and have no effect.\n",
            sampler_info.config);
     exit(streams_close(EXIT_DONE));
 }
 
-int main(int argc, char **argv) {
-    streams_open();
-    double seconds = 4; // of decoding: this program's own flag, not a run key
-    int words = 1;
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
-            bench_help();
+// Reads one of this program's own flags; false if it is another one.
+static bool bench_flag(struct sample_bench *b, const char *word) {
+    if (!strcmp(word, "--help") || !strcmp(word, "-h")) {
+        bench_help();
+    } else if (!strncmp(word, "--seconds=", 10)) {
+        char *end;
+        b->seconds = strtod(word + 10, &end);
+        if (*end != '\0' || !(b->seconds > 0 && b->seconds <= 3600)) {
+            die(EXIT_USAGE, "%s: wanted a number above 0 and up to 3600", word);
         }
-        if (strncmp(argv[i], "--seconds=", 10) == 0) {
-            char *end;
-            seconds = strtod(argv[i] + 10, &end);
-            if (*end != '\0' || !(seconds > 0 && seconds <= 3600)) {
-                die(EXIT_USAGE, "%s: wanted a number above 0 and up to 3600", argv[i]);
-            }
-        } else {
-            argv[words++] = argv[i];
+    } else if (!strncmp(word, "--weights=", 10)) {
+        b->keep = word + 10;
+        if (!*b->keep) {
+            die(EXIT_USAGE, "--weights: no value; give a path, such as --weights=a.safetensors");
         }
+    } else if (!strcmp(word, "--serve")) {
+        b->serve = true;
+    } else {
+        return false;
     }
-    struct run run = run_defaults;
-    options_parse(&run, words, argv);
-    static struct sample_bench b;
-    b.threads = parallel_choose((int)run.threads);
-    b.prompt = sampler_info.block_size < PROMPT ? sampler_info.block_size : PROMPT;
-    bench_path(b.weights, argv[0], "sample_bench", ".safetensors");
-    bench_path(b.sample, argv[0], "sample", "");
-    bench_path(b.json, argv[0], "sample_bench", ".json");
-    printf("%s: sampler, weights in %s, %d threads\n", run_config_name,
-           weight_type_name(sampler_info.weights), b.threads);
-    bench_count(&b);
-    bench_write_weights(&b, (uint64_t)run.seed);
+    return true;
+}
+
+// Writes the weights to a file that is removed when the program ends, however it does.
+static void bench_make_weights(struct sample_bench *b, uint64_t seed) {
+    bench_weights_path = b->weights;
+    die_hook = bench_remove_weights;
+    bench_write_weights(b->weights, sampler_info.weights, seed);
     static const int ends[] = {SIGHUP, SIGINT, SIGTERM, SIGPIPE};
     for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         if (signal(ends[i], bench_stop) == SIG_IGN) {
             signal(ends[i], SIG_IGN); // it was ignored at the start
         }
     }
-    for (int i = 0; i < STARTS; i++) {
-        b.first_token_ms[i] = bench_start(&b);
-    }
+}
 
+static void bench_open(struct sample_bench *b) {
     char error[512];
     enum exit_code code;
-    if (!sampler_open(&b.file, &b.s, b.weights, b.threads, error, &code)) {
+    if (!sampler_open(&b->file, &b->s, b->weights, b->threads, error, &code)) {
         die(code, "%s", error);
     }
-    bench_make_read_set(&b);
-    int32_t ids[PROMPT];
+}
+
+static void bench_measure(struct sample_bench *b) {
+    bench_count(b);
+    for (int i = 0; i < STARTS; i++) {
+        b->first_token_ms[i] = bench_start(b);
+    }
+    bench_open(b);
+    bench_make_read_set(b);
+    bench_peak(b);
+    bench_prefill(b, 1.5);
+    bench_peak(b);
+    bench_decode(b, b->seconds);
+    bench_peak(b);
+    bench_together(b, b->seconds / 2);
+}
+
+int main(int argc, char **argv) {
+    streams_open();
+    static struct sample_bench b = {.seconds = 4};
+    int words = 1; // arguments left for the trainer's options
+    for (int i = 1; i < argc; i++) {
+        if (!bench_flag(&b, argv[i])) {
+            argv[words++] = argv[i];
+        }
+    }
+    struct run run = run_defaults;
+    options_parse(&run, words, argv);
+    if (b.keep) {
+        bench_write_weights(b.keep, WEIGHT_F32, (uint64_t)run.seed);
+        return streams_close(EXIT_DONE);
+    }
+    b.threads = parallel_choose((int)run.threads);
+    b.prompt = sampler_info.block_size < PROMPT ? sampler_info.block_size : PROMPT;
     for (int i = 0; i < PROMPT; i++) {
         uint64_t bits = rng_bits((uint32_t)run.seed, RNG_BENCH, (uint32_t)i, 0);
-        ids[i] = (int32_t)rng_below(bits, (uint64_t)sampler_info.vocab_size);
+        b.ids[i] = (int32_t)rng_below(bits, (uint64_t)sampler_info.vocab_size);
     }
-    bench_peak(&b);
-    bench_prefill(&b, ids, 1.5);
-    bench_peak(&b);
-    bench_decode(&b, ids, seconds);
-    bench_peak(&b);
-    bench_together(&b, ids, seconds / 2);
+    bench_path(b.weights, argv[0], "sample_bench", ".safetensors");
+    bench_path(b.sample, argv[0], "sample", "");
+    bench_path(b.json, argv[0], "sample_bench", ".json");
+    if (!b.serve) {
+        printf("%s: sampler, weights in %s, %d threads\n", run_config_name,
+               weight_type_name(sampler_info.weights), b.threads);
+    }
+    bench_make_weights(&b, (uint64_t)run.seed);
+    if (b.serve) {
+        bench_open(&b);
+        bench_serve(&b);
+    } else {
+        bench_measure(&b);
+    }
     sampler_close(&b.file, &b.s);
     unlink(b.weights);
-    bench_report(&b);
+    if (!b.serve) {
+        bench_report(&b);
+    }
     return streams_close(EXIT_DONE);
 }

@@ -98,6 +98,21 @@ check "of at least two steps" figures '#j.ms >= 2' 'j.ms[1] > 0' 'j.peak_rss_byt
 echo soon | "$program" --serve >"$tmp/log" 2>&1
 check "a turn that is not a number" test $? = 64
 
+sampler=build/overfit/cpu/sample_bench
+printf '1 0.01\n16 0.02\n0 0.01\n' | "$sampler" --serve --threads=1 >"$tmp/turns" 2>"$tmp/log"
+check "the sampler's bench: three turns" test "$(wc -l <"$tmp/turns")" = 4
+head -n 1 "$tmp/turns" >"$tmp/json"
+check "after a line that says what they are" figures 'j.most_texts == 16' 'j.from == 1' 'j.tokens == 16' '#j.prompt == 15'
+for line in 2 3 4; do
+    sed -n "${line}p" "$tmp/turns" >"$tmp/json"
+    check "the sampler's turn, line $line" figures '#j.ms >= 1' 'j.ms[#j.ms] > 0' 'j.peak_rss_bytes > 0'
+done
+for words in '17 1' '-1 1' '1 0' '1 nan' '1' '1 1 1' soon; do
+    echo "$words" | "$sampler" --serve >"$tmp/turns" 2>"$tmp/log"
+    check "a turn of the sampler: $words" test $? = 64 -a "$(wc -l <"$tmp/log")" = 1
+done
+check "its weights are gone" test ! -e "$sampler.safetensors"
+
 # ---- what it refuses -----------------------------------------------------------------------------
 
 for flag in --seconds=0 --seconds=-1 --seconds=x --seconds=nan --seconds= --seconds=1e9 --json= --second=1 \

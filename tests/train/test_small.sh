@@ -125,6 +125,11 @@ losses() { # float32's is the loss of eval
 check "of which float32's is eval's" losses
 check "without data" says 66 "none/train.bin: is not there" quantize none
 check "sample_bench" says 0 "weights in q8_0" "$gpt/sample_bench-q8_0" --seconds=0.01 --threads=1
-
+made_up() { # a checkpoint for samplers of any type, and for other tools
+    "$gpt/sample_bench-q8_0" --weights="$tmp/made-up.safetensors" --seed=3 &&
+        "$gpt/sample" "$tmp/made-up.safetensors" --num_samples=1 --max_new_tokens=5 --start=5 &&
+        lua5.4 -E gen/export.lua --checkpoint="$tmp/made-up.safetensors" --format=gguf --to="$tmp/made-up.gguf"
+}
+check "its weights in float32" made_up
 check "a type that is not known" says 2 "TYPE: 'q5_1' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" TYPE=q5_1
 finish
