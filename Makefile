@@ -153,7 +153,8 @@ help: ## this list
 #= START     the sampler's prompt, or FILE:path
 #= SAMPLE    "--temperature=0.5 ..." more flags for the sampler
 #= BENCH     "--threads=2 --seconds=10 ..." flags for bench
-#= PEERS=1   make bench: PyTorch in turns with ours, in a virtual environment
+#= PEERS=1   make bench: PyTorch in turns with our step and llama.cpp with our sampler, in virtual
+#=           environments; with TYPE llama.cpp alone
 #= GENERIC=1 make bench: the same model with its sizes not baked in, in turns with ours
 #= RECORD=1  make bench: keep the figures in tests/bench/results
 #= SCALE     make bench-scale: full for every size, continue for what a stopped run left
@@ -396,14 +397,16 @@ amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line bu
 
 bench: PROGRAMS := $(if $(small_type),$(small_type:%=sample-%) $(small_type:%=sample_bench-%),$(PROGRAMS))
 #> make bench CONFIG=gpt2 BENCH="--threads=2" PEERS=1
-bench: generate ## time CONFIG's step and each of its kernels; needs no data set
+bench: generate $(if $(and $(PEERS),$(filter cpu,$(BACKEND))),build/export) ## time CONFIG's step and each of its kernels; needs no data set
 	$(compile) programs
 	$(if $(small_type),,$(Q)exec $(bin)/bench $(BENCH))
 	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench$(small_type:%=-%) $(filter-out --json% --serve,$(BENCH)))
-	$(if $(PEERS),$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH))
+	$(if $(PEERS),$(if $(small_type),,$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH)))
 	$(if $(GENERIC),$(recursive)$(make) bench-generic CONFIG='$(CONFIG)' SET='$(SET)' BENCH='$(BENCH)' BACKEND=$(BACKEND) \
 	    BUILD=$(BUILD) CC='$(CC)')
 	$(if $(RECORD),$(Q)$(LUA) tests/bench/record.lua $(bin)/bench.json)
+	$(if $(and $(PEERS),$(filter cpu,$(BACKEND))),$(Q)tests/bench/llama.sh $(bin)/sample_bench$(small_type:%=-%) \
+	    $(or $(small_type),float32) $(filter-out --json% --serve,$(BENCH)))
 	$(call next,make train $(words))
 
 bench-generic:

@@ -92,13 +92,17 @@ class Contender:
             said = [text for text in self.log.read().splitlines() if text.strip()]
             raise Stopped(said[-1] if said else f"it ended with {code}") from None
 
-    def turn(self, seconds):
+    def ask(self, line):
+        """The times of a turn that the line describes."""
         with contextlib.suppress(BrokenPipeError):  # its missing answer is noticed
-            self.process.stdin.write(f"{seconds:g}\n")
+            self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
         answer = self.answer()
-        self.ms += answer["ms"]
         self.rss = max(self.rss, answer["peak_rss_bytes"])
+        return answer["ms"]
+
+    def turn(self, seconds):
+        self.ms += self.ask(f"{seconds:g}")
 
     def stop(self):
         if self.process:
@@ -194,18 +198,18 @@ def qualify(tuned, seconds, most_bytes, held_folder):
 # ---- bench.json ----------------------------------------------------------------------------------
 
 
-def read_figures(path):
+def read_figures(path, program="bench"):
     try:
         with open(path, encoding="utf-8") as file:
             figures = json.load(file)
     except FileNotFoundError:
-        fail(66, f"{path}: is not there; run bench first")
+        fail(66, f"{path}: is not there; run {program} first")
     except ValueError as error:
-        fail(65, f"{path}: is not JSON ({error}); run bench again")
+        fail(65, f"{path}: is not JSON ({error}); run {program} again")
     if "device" in figures:
         fail(64, f"{path}: is of a GPU; make gpu-bench runs PyTorch beside it")
-    if figures.get("program") != "bench":
-        fail(65, f"{path}: was not written by bench; run it again")
+    if figures.get("program") != program:
+        fail(65, f"{path}: was not written by {program}; run it again")
     return figures
 
 
