@@ -203,6 +203,8 @@ struct text_flag {
 // for any other argument.
 void flags_read(const char *program, const char *wanted, const struct text_flag *flags, int count,
                 int argc, char **argv);
+// The whole number of a flag's text. Dies with EXIT_USAGE if it is none, or not from least to most.
+int64_t flags_number(const char *flag, const char *text, int64_t least, int64_t most);
 
 // ---- hash.c: XXH3-64, as 16 hexadecimal digits --------------------------------------------------
 

@@ -42,17 +42,6 @@ struct eval {
     double loss, byte_loss; // sums over the targets, and over those with bytes
 };
 
-static int64_t eval_number(const char *flag, const char *text, int64_t least, int64_t most) {
-    char *end;
-    errno = 0;
-    const long long value = strtoll(text, &end, 10);
-    if (!*text || *end || errno || value < least || value > most) {
-        die(EXIT_USAGE, "%s: found '%s', wanted a whole number from %" PRId64 " to %" PRId64, flag,
-            text, least, most);
-    }
-    return value;
-}
-
 static void eval_read_options(struct eval_options *options, int argc, char **argv) {
     static const char wanted[] =
         "--checkpoint=, --split=val|train, --text=, --hellaswag=, "
@@ -327,9 +316,9 @@ int main(int argc, char **argv) {
     struct eval e = {.info = &model_info};
     e.stride = e.info->block_size;
     if (options.stride) {
-        e.stride = eval_number("--stride", options.stride, 1, e.info->block_size);
+        e.stride = flags_number("--stride", options.stride, 1, e.info->block_size);
     }
-    parallel_choose((int)eval_number("--threads", options.threads, 0, 1024));
+    parallel_choose((int)flags_number("--threads", options.threads, 0, 1024));
     if (options.hellaswag) {
         eval_hellaswag(&options, e.info);
         return streams_close(EXIT_DONE);

@@ -33,17 +33,6 @@ struct quantize {
     double loss;            // their sum
 };
 
-static int64_t quantize_number(const char *flag, const char *text, int64_t least, int64_t most) {
-    char *end;
-    errno = 0;
-    const long long value = strtoll(text, &end, 10);
-    if (!*text || *end || errno || value < least || value > most) {
-        die(EXIT_USAGE, "%s: found '%s', wanted a whole number from %" PRId64 " to %" PRId64, flag,
-            text, least, most);
-    }
-    return value;
-}
-
 static void quantize_read_tokens(struct quantize *q, int64_t most) {
     const struct split *split = &q->data.val;
     const int64_t T = sampler_info.block_size, there = (int64_t)split->count - 1;
@@ -208,8 +197,8 @@ int main(int argc, char **argv) {
         die(EXIT_USAGE, "quantize: --%s= is missing", weights ? "chosen" : "weights");
     }
     const int64_t most =
-        tokens && *tokens ? quantize_number("--tokens", tokens, 1, INT32_MAX) : QUANTIZE_TOKENS;
-    const int wanted = (int)quantize_number("--threads", threads, 0, 1024);
+        tokens && *tokens ? flags_number("--tokens", tokens, 1, INT32_MAX) : QUANTIZE_TOKENS;
+    const int wanted = (int)flags_number("--threads", threads, 0, 1024);
     struct quantize q = {.count = 0};
     char error[512];
     enum exit_code code;
