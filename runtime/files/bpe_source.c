@@ -45,16 +45,11 @@ static int bpe_source_bytes(const struct bpe_source_made *made, struct slice tex
     return count;
 }
 
-static void bpe_source_index(struct bpe_source_made *made) {
+// Enters the plain tokens, or those that texts may name. Dies if one is there already.
+static void bpe_source_enter(const struct bpe_source_made *made, bool plain) {
     const struct bpe_source *source = made->source;
-    for (uint32_t c = 0; c < sizeof made->byte_of / sizeof(int); c++) {
-        uint32_t byte;
-        made->byte_of[c] = gpt2_byte_of(c, &byte) ? (int)byte : -1;
-    }
-    made->slots = 2 * source->count + 1;
-    made->slot = allocate(made->slots, sizeof *made->slot, "the tokenizer's tokens");
     for (size_t id = 0; id < source->count; id++) {
-        if (source->kind[id] != BPE_PLAIN) {
+        if (source->kind[id] == BPE_UNUSED || (source->kind[id] == BPE_PLAIN) != plain) {
             continue;
         }
         int32_t *slot = bpe_source_slot(made, source->token[id]);
@@ -64,6 +59,20 @@ static void bpe_source_index(struct bpe_source_made *made) {
         }
         *slot = (int32_t)id + 1;
     }
+}
+
+static void bpe_source_index(struct bpe_source_made *made) {
+    const struct bpe_source *source = made->source;
+    for (uint32_t c = 0; c < sizeof made->byte_of / sizeof(int); c++) {
+        uint32_t byte;
+        made->byte_of[c] = gpt2_byte_of(c, &byte) ? (int)byte : -1;
+    }
+    made->slots = 2 * source->count + 1;
+    made->slot = allocate(made->slots, sizeof *made->slot, "the tokenizer's tokens");
+    bpe_source_enter(made, true);
+    bpe_source_enter(made, false); // only to see that they are no others; merges are of plain ones
+    memset(made->slot, 0, made->slots * sizeof *made->slot);
+    bpe_source_enter(made, true);
 }
 
 static void bpe_source_merges(struct bpe_source_made *made) {

@@ -164,6 +164,14 @@ START_TEST(tokenizer_json_that_is_not_gpt2s) {
         {"{\"model\": {\"vocab\": {\"t\": 0, \"h\": 0}, \"merges\": []}, \"pre_tokenizer\": "
          "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}}",
          "are both token 0"},
+        {"{\"model\": {\"vocab\": {\"t\": 0, \"h\": 1, \"th\": 2}, \"merges\": [\"t h\"]}, "
+         "\"added_tokens\": [{\"id\": 3, \"content\": \"th\"}], \"pre_tokenizer\": {\"type\": "
+         "\"ByteLevel\", \"add_prefix_space\": false}}",
+         "tokens 2 and 3 are both 'th'"},
+        {"{\"model\": {\"vocab\": {\"t\": 0, \"h\": 1, \"th\": 2}, \"merges\": [\"t h\"]}, "
+         "\"added_tokens\": [{\"id\": 3, \"content\": \"x\"}, {\"id\": 4, \"content\": \"x\"}], "
+         "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false}}",
+         "tokens 3 and 4 are both 'x'"},
     };
     suite_write_text("text.txt", "the the");
     mkdir(suite_path("gpt2"), 0777);
