@@ -70,7 +70,7 @@ end
 -- first bracket of arguments. Also the brackets that are open there.
 local function cut_of(line, before)
   local depth, first, inside = #before, line:find("%S"), nil
-  for i = first + 1, WIDTH do
+  for i = first, WIDTH do
     local c = line:sub(i, i)
     if c == '"' then break end
     if c == "=" and depth == 0 and line:sub(i - 1, i + 1) == " = " then return i, {} end

@@ -86,6 +86,10 @@ check.test("what cannot be broken is kept", becomes(
 check.test("preprocessor lines are kept", becomes(
   "#define LONG(a, b) " .. ("f(a, b), "):rep(15) .. "0\n    f(" .. ("a, "):rep(40) .. "\\\n      b)\n"))
 
+check.test("a string is not broken, also where it is a line of its own", becomes(
+  "const char *const name = \"" .. ("f(1) = x "):rep(12) .. "\";\n",
+  "const char *const name =\n    \"" .. ("f(1) = x "):rep(12) .. "\";\n"))
+
 check.test("only blanks and line ends change", function()
   for _, path in ipairs { "runtime/kernel/vec.h", "runtime/kernel/kernel.h", "runtime/programs/train.c",
     "runtime/base/json.c" } do
