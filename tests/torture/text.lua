@@ -225,9 +225,9 @@ local function stub_project()
   script("gen/sweep/build.sh", ": >\"$1.ok\"\n")
   script("gen/tools/setup.sh", "exit 0\n")
   script("data/prepare.sh", "exit 0\n")
-  -- In place of the generator and of a trainer.
+  -- In place of the generator and of a trainer, which says first that it is one: no word that is typed has a blank.
   script("generate.sh", "case $1 in --print) exit 0 ;; esac\n" .. print_words)
-  script("bin/cpu/train", "printf '%s\\0' -- >>" .. folder .. "/printed\n" .. print_words)
+  script("bin/cpu/train", "printf '%s\\0' 'the trainer:' >>" .. folder .. "/printed\n" .. print_words)
   files.write(root .. "/configs/shakespeare_char_cpu.lua", "return {}\n")
   files.write(root .. "/build/prepare", "")
   return root
@@ -301,7 +301,7 @@ check.test("make: SET, RUN, NAME", function()
       local wanted, got, behind = {}, {}, false
       for w in typed:gmatch("[^ \t\n\r\v\f]+") do wanted[#wanted + 1] = w end
       for _, w in ipairs(printed_words(folder .. "/printed")) do
-        if w == "--" then behind = true
+        if w == "the trainer:" then behind = true
         elseif word == "SET" and not behind and w:find("=", 1, true) then got[#got + 1] = w
         elseif word == "RUN" and behind and not w:find("^%-%-out_dir=") then got[#got + 1] = w
         elseif word == "NAME" and behind and w:find("^%-%-out_dir=") then got[#got + 1] = w:sub(11)
