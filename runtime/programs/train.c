@@ -19,7 +19,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { BAD_STEPS = 10, BAD_STEPS_SCALED = 40, MFU_AFTER = 5 };
+enum { BAD_STEPS = 10, BAD_STEPS_SCALED = 40 };
 
 struct trainer {
     const struct run *run;
@@ -33,25 +33,19 @@ struct trainer {
     struct hellaswag hellaswag;
     struct progress progress;
     struct reduce reduce;
-    bool writes;      // the one process, or rank 0
-    bool stop, spent; // what ranks last agreed on: one was asked to stop, the training time is over
+    struct together together;
+    struct pace pace;
+    bool writes; // the one process, or rank 0
     char *run_text;
-    double tokens_per_iter, peak_flops;
-    char peak_text[256];       // the processor or device and its peak, for people
     double began;              // when this process began,
     double started, last_time; // when its loop did, and when the last step ended
-    double mfu;                // running mean; -1 before there is one
-    int64_t local_iter;        // steps that this process has settled
     int64_t submitted;         // the next iteration to submit; progress.iter is the next to settle
     int64_t micro;             // micro-steps of it that are done
     double micro_seconds;      // of its first micro-step, if train_is_sound has done that already
     int64_t kept;              // the iteration of the state on disk; -1 if there is none
     enum exit_code failed;     // why the data could not be read, or EXIT_DONE
     double submit_time;        // when the oldest step that is not settled began
-    double step_seconds;       // total time of the steps that mfu counts,
-    int64_t step_count;        // and their number
     double training_seconds;   // of all steps of the run, those of earlier processes too
-    double exchange_seconds;   // of those that mfu counts, in exchanges between ranks
     double earlier_seconds;    // of the steps and evaluations of earlier processes
     double val_bpb;            // of the last evaluation; NaN if unknown
 };
@@ -61,9 +55,7 @@ struct trainer {
 static void train_introduce(struct trainer *t, int threads) {
     const struct model_info *info = t->info;
     const struct run *run = t->run;
-    int64_t tokens = run->gradient_accumulation_steps * info->batch_size * info->block_size;
-    t->tokens_per_iter = (double)tokens;
-    t->peak_flops = ranks_size() * step_peak(&t->m, t->peak_text);
+    pace_begin(&t->pace, &t->m, info, run->gradient_accumulation_steps);
     char tokenizer[96];
     tokenizer_describe(&t->data.tokenizer, tokenizer);
     printf("%s: %s\n", run_config_name, info->title);
@@ -73,7 +65,7 @@ static void train_introduce(struct trainer *t, int threads) {
     if (!run->eval_only) {
         printf("run in %s\n", t->folder.out);
     }
-    printf("tokens per iteration will be: %s\n", figure_count(tokens).s);
+    printf("tokens per iteration will be: %s\n", figure_count((int64_t)t->pace.tokens_per_iter).s);
     printf("number of parameters: %.2fM\n", (double)info->num_params_nanogpt / 1e6);
     printf("parameters in all: %s; without position embeddings, as above: %s\n",
            figure_count(info->num_params).s, figure_count(info->num_params_nanogpt).s);
@@ -84,7 +76,7 @@ static void train_introduce(struct trainer *t, int threads) {
     }
     printf(", threads: %d\n", threads);
     printf("mfu: 6N + 12LHQT = %.2f MFLOP a token, of %s\n", info->flops_per_token / 1e6,
-           t->peak_text);
+           t->pace.peak_text);
     if (info->bf16 && !peak_has_bf16()) {
         printf("dtype: this build multiplies bfloat16 as float32; dtype=float32 is faster here\n");
     }
@@ -111,11 +103,11 @@ static void train_introduce_groups(const struct trainer *t) {
     }
 }
 
-// ---- what ranks agree on ------------------------------------------------------------------------
+// ---- what ends a loop --------------------------------------------------------------------------
 
 // Whether a stop is asked for: of one process at once, of several what they last agreed on.
 static bool train_stops(const struct trainer *t) {
-    return ranks_size() > 1 ? t->stop : stop_asked();
+    return ranks_size() > 1 ? t->together.stop : stop_asked();
 }
 
 // Whether the run has had the training time that max_seconds allows it. A device has then one step
@@ -124,22 +116,7 @@ static bool train_is_over(const struct trainer *t) {
     return t->run->max_seconds > 0 && t->training_seconds >= t->run->max_seconds;
 }
 static bool train_is_spent(const struct trainer *t) {
-    return ranks_size() > 1 ? t->spent : train_is_over(t);
-}
-
-// Rank 0's answer.
-static bool train_hear(bool answer) {
-    ranks_give(&answer, sizeof answer);
-    return answer;
-}
-
-// Before an iteration.
-static void train_agree(struct trainer *t) {
-    if (ranks_size() > 1) {
-        ranks_at(t->submitted, "ranks agree to go on");
-        t->stop = ranks_most(t->stop || stop_asked());
-        t->spent = train_hear(train_is_over(t));
-    }
+    return ranks_size() > 1 ? t->together.spent : train_is_over(t);
 }
 
 // ---- evaluation ---------------------------------------------------------------------------------
@@ -161,7 +138,7 @@ static bool train_estimate(struct trainer *t, const struct split *split, enum rn
                                   .batches = batches};
         ranks_at(t->progress.iter, "the weights are evaluated");
         const bool whole = estimate_shared(&shared, mean, bpb);
-        t->stop = t->stop || shared.stop;
+        t->together.stop = t->together.stop || shared.stop;
         t->failed = shared.failed;
         return whole;
     }
@@ -256,8 +233,8 @@ static bool train_evaluate(struct trainer *t) {
 static bool train_hellaswag(struct trainer *t) {
     const double start = time_now();
     ranks_at(t->progress.iter, "HellaSwag is evaluated");
-    if (!train_hear(t->writes && hellaswag_run(&t->hellaswag, &t->m, t->info))) {
-        t->stop = true;
+    if (!together_hear(t->writes && hellaswag_run(&t->hellaswag, &t->m, t->info))) {
+        t->together.stop = true;
         return false;
     }
     if (!t->writes) {
@@ -283,15 +260,12 @@ static void train_log(struct trainer *t, double loss) {
     t->last_time = now;
     int64_t iter = t->progress.iter;
     if (iter % run->log_interval == 0) {
-        if (t->local_iter >= MFU_AFTER && t->peak_flops > 0) {
-            double mfu = t->info->flops_per_token * t->tokens_per_iter / seconds / t->peak_flops;
-            t->mfu = t->mfu < 0 ? mfu : 0.9 * t->mfu + 0.1 * mfu;
-        }
+        pace_log(&t->pace, seconds);
         meter_clear();
         printf("iter %" PRId64 ": loss %.4f, time %.2fms, mfu %.2f%%\n", iter, loss, seconds * 1e3,
-               t->mfu * 100);
+               t->pace.mfu * 100);
     }
-    double each = (now - t->started) / (double)(t->local_iter + 1);
+    double each = (now - t->started) / (double)(t->pace.settled + 1);
     double left = each * (double)(run->max_iters - iter);
     if (run->max_seconds > 0 && run->max_seconds - t->training_seconds < left) {
         left = fmax(0, run->max_seconds - t->training_seconds);
@@ -398,7 +372,7 @@ static bool train_submit(struct trainer *t) {
     } else {
         return false;
     }
-    t->exchange_seconds += t->local_iter >= MFU_AFTER ? ranks_seconds() - exchanged : 0;
+    pace_exchange(&t->pace, ranks_seconds() - exchanged);
     t->micro = 0;
     t->submitted++;
     return true;
@@ -412,12 +386,9 @@ static void train_settle(struct trainer *t) {
     double now = time_now(), seconds = now - t->submit_time;
     t->submit_time = now; // when a device starts the next step, if that is submitted
     t->training_seconds += seconds;
-    if (t->local_iter >= MFU_AFTER) {
-        t->step_seconds += seconds;
-        t->step_count++;
-    }
+    pace_step(&t->pace, seconds);
     double loss = result.total / (double)run->gradient_accumulation_steps;
-    const double rate = seconds > 0 ? t->tokens_per_iter / seconds : 0;
+    const double rate = seconds > 0 ? t->pace.tokens_per_iter / seconds : 0;
     const struct step_record record = {
         .iter = p->iter,
         .loss = loss,
@@ -426,7 +397,7 @@ static void train_settle(struct trainer *t) {
         .skipped = result.skipped,
         .seconds = seconds,
         .tokens_per_s = rate,
-        .mfu = t->peak_flops > 0 ? t->info->flops_per_token * rate / t->peak_flops : NAN,
+        .mfu = pace_mfu(&t->pace, rate),
     };
     if (t->writes) {
         metrics_step(&t->metrics, &record);
@@ -442,7 +413,7 @@ static void train_settle(struct trainer *t) {
     p->loss_scale_steps = result.good;
     train_log(t, result.last); // the last micro-step's loss, as nanoGPT prints it
     p->iter++;
-    t->local_iter++;
+    t->pace.settled++;
 }
 
 static void train_settle_all(struct trainer *t) {
@@ -471,7 +442,7 @@ static bool train_is_sound(struct trainer *t) {
         step_try(&t->m, t->info);
     }
     const struct step_result result = step_wait(&t->m);
-    return train_hear(isfinite(result.total) && (train_is_scaled(t) || !result.skipped));
+    return together_hear(isfinite(result.total) && (train_is_scaled(t) || !result.skipped));
 }
 
 // Saves a state, if the run can continue from it (and if this process writes); otherwise keeps the
@@ -549,7 +520,7 @@ static bool train_loop(struct trainer *t) {
     t->started = t->last_time = time_now();
     t->submitted = p->iter;
     const int64_t first = p->iter;
-    train_agree(t);
+    together_agree(&t->together, t->submitted, train_is_over(t));
     while (t->submitted <= run->max_iters && !train_is_spent(t) && !train_stops(t)) {
         if (t->submitted % run->eval_interval == 0) {
             train_settle_all(t);
@@ -585,7 +556,7 @@ static bool train_loop(struct trainer *t) {
         while (step_pending(&t->m) > step_ahead(&t->m)) {
             train_settle(t);
         }
-        train_agree(t);
+        together_agree(&t->together, t->submitted, train_is_over(t));
     }
     train_settle_all(t);
     if (p->iter > run->max_iters) {
@@ -595,43 +566,17 @@ static bool train_loop(struct trainer *t) {
            (!run->hellaswag_interval || train_hellaswag(t));
 }
 
-// Tokens a second over the steps that mfu counts, or 0 if there were none.
-static double train_tokens_per_s(const struct trainer *t) {
-    return t->step_count ? t->tokens_per_iter * (double)t->step_count / t->step_seconds : 0;
-}
-
-// Prints the steps' share of the peak, with FLOP counted as nanoGPT does and as llm.c does, which
-// counts all parameters and half of attention's (T, T) products.
-static void train_print_mfu(const struct trainer *t) {
-    const struct model_info *info = t->info;
-    if (t->step_count == 0 || t->peak_flops <= 0) {
-        return;
-    }
-    double tokens_per_s = train_tokens_per_s(t);
-    printf("mfu over %" PRId64 " steps: %.2f%% by 6N + 12LHQT, %.2f%% by 6N + 6LHQT with all "
-           "parameters; %.0f tokens/s; of %s\n",
-           t->step_count, 100 * tokens_per_s * info->flops_per_token / t->peak_flops,
-           100 * tokens_per_s * model_flops_llmc(info) / t->peak_flops, tokens_per_s, t->peak_text);
-    if (ranks_size() > 1) {
-        const double each = 1e3 / (double)t->step_count;
-        printf("ranks: of %.2f ms a step rank 0 spends %.2f in exchanges, waiting for others "
-               "included\n",
-               t->step_seconds * each, t->exchange_seconds * each);
-    }
-}
-
 static struct closing train_closing(const struct trainer *t) {
     const struct progress *p = &t->progress;
-    const double rate = train_tokens_per_s(t), peak = (double)model_peak_bytes();
-    const bool has_mfu = rate > 0 && t->peak_flops > 0;
+    const double rate = pace_tokens_per_s(&t->pace), peak = (double)model_peak_bytes();
     return (struct closing){
         .val_loss = p->val_loss,
         .val_bpb = t->val_bpb,
         .training_seconds = t->training_seconds,
         .total_seconds = t->earlier_seconds + time_now() - t->began,
         .peak_mb = peak > 0 ? peak / (1 << 20) : NAN,
-        .mfu_percent = has_mfu ? 100 * t->info->flops_per_token * rate / t->peak_flops : NAN,
-        .tokens = t->tokens_per_iter * (double)p->iter,
+        .mfu_percent = rate > 0 ? 100 * pace_mfu(&t->pace, rate) : NAN,
+        .tokens = t->pace.tokens_per_iter * (double)p->iter,
         .num_params = (double)t->info->num_params,
         .num_steps = p->iter,
     };
@@ -646,7 +591,7 @@ static void train_farewell(const struct trainer *t) {
         printf(", best val loss %.4f", p->best_val_loss);
     }
     printf(", %s\n", figure_seconds(time_now() - t->started).s);
-    train_print_mfu(t);
+    pace_print(&t->pace);
     bool best = !access(folder->ckpt, F_OK);
     if (best) {
         printf("weights: %s\n", folder->ckpt);
@@ -684,20 +629,6 @@ static void train_open_logs(struct trainer *t) {
     }
 }
 
-// All ranks of a job have the same settings and data.
-static void train_meet(const struct trainer *t) {
-    struct ranks_card card = {0};
-    struct growing settings;
-    growing_begin(&settings, "the run's settings");
-    options_write_json(t->run, settings.file);
-    const size_t length = growing_length(&settings);
-    char *text = growing_end(&settings);
-    hash_bytes(text, length, card.settings);
-    memcpy(card.data, t->data.hash, sizeof card.data);
-    free(text);
-    ranks_meet(&card);
-}
-
 int main(int argc, char **argv) {
     streams_open();
     ranks_open(&argc, &argv);
@@ -706,11 +637,8 @@ int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0); // line-buffered, into files and pipes too
     stop_listen();
 
-    struct trainer t = {.run = &run,
-                        .info = &model_info,
-                        .writes = ranks_rank() == 0,
-                        .mfu = -1,
-                        .began = time_now()};
+    struct trainer t = {
+        .run = &run, .info = &model_info, .writes = ranks_rank() == 0, .began = time_now()};
     folder_name(&t.folder, &run);
     data_open(&t.data, t.folder.data, t.info->vocab_size, t.info->block_size);
     if (run.verify) {
@@ -726,7 +654,7 @@ int main(int argc, char **argv) {
     if (!run.eval_only && t.writes) {
         folder_lock(&t.folder);
     }
-    train_meet(&t);
+    together_meet(&run, &t.data);
     train_introduce(&t, threads);
     bool resumed = start_job(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
     ranks_begin(run.comm_timeout);
@@ -747,9 +675,9 @@ int main(int argc, char **argv) {
                                     .run = &run,
                                     .info = t.info,
                                     .data = &t.data,
-                                    .tokens_per_iter = t.tokens_per_iter,
-                                    .peak_flops = t.peak_flops,
-                                    .hardware = t.peak_text,
+                                    .tokens_per_iter = t.pace.tokens_per_iter,
+                                    .peak_flops = t.pace.peak_flops,
+                                    .hardware = t.pace.peak_text,
                                     .threads = threads};
         if (t.writes) {
             run_json_write(&run_json);

@@ -299,6 +299,44 @@ struct estimate {
 // asked to stop or could not read.
 bool estimate_shared(struct estimate *e, double *mean, double *bpb);
 
+// ---- together.c: what the ranks of a run agree on -----------------------------------------------
+
+// What they last agreed on; of one process neither changes.
+struct together {
+    bool stop;  // one was asked to stop
+    bool spent; // the training time is over
+};
+// At the start: dies unless all ranks have the same program, settings and data.
+void together_meet(const struct run *run, const struct data *data);
+// Rank 0's answer.
+bool together_hear(bool answer);
+// Before an iteration; `spent` counts on rank 0.
+void together_agree(struct together *together, int64_t iter, bool spent);
+
+// ---- pace.c: how fast a run is ------------------------------------------------------------------
+
+struct pace {
+    const struct model_info *info;
+    double tokens_per_iter, peak_flops; // of all ranks
+    char peak_text[256];                // the processor or device and its peak, for people
+    double mfu;                         // running mean; -1 before there is one
+    int64_t settled;                    // steps that this process has settled
+    double step_seconds;                // total time of those that count,
+    int64_t step_count;                 // and their number,
+    double exchange_seconds;            // and their time in exchanges between ranks
+};
+// Measures the peak.
+void pace_begin(struct pace *pace, const struct model *m, const struct model_info *info,
+                int64_t micro_steps);
+void pace_exchange(struct pace *pace, double seconds); // of a step, before it is settled
+void pace_step(struct pace *pace, double seconds);
+void pace_log(struct pace *pace, double seconds);              // of the step since the last one
+double pace_mfu(const struct pace *pace, double tokens_per_s); // NaN if the peak is unknown
+double pace_tokens_per_s(const struct pace *pace);             // 0 if no step counts
+// Prints the steps' share of the peak, with FLOP counted as nanoGPT does and as llm.c does, which
+// counts all parameters and half of attention's (T, T) products.
+void pace_print(const struct pace *pace);
+
 // ---- closing.c: the figures of a finished run ---------------------------------------------------
 
 struct closing {
