@@ -178,6 +178,10 @@ return {
   { name = "reduce_groups", type = "int", min = 1, max = 1024, default = 1, absent = 1, changes = "results", cpu = true,
     help = "groups of neighbouring micro-steps whose gradients add in one tree, a power of two: any number of ranks " ..
       "that divides it gives the same bytes; 1 is what the state has or, of a new run on several ranks, up to 8" },
+  { name = "reduce", type = "enum", values = { "exact", "fast" }, default = "exact", absent = "exact",
+    changes = "results", cpu = true,
+    help = "how ranks add gradients: exact, in reduce_groups, or fast, in the order of MPI's library, on any number of " ..
+      "ranks that divides gradient_accumulation_steps" },
   { name = "comm_timeout", type = "float", above = 0, max = 1000000, default = 60.0, changes = "nothing",
     cpu = true, help = "seconds after which a rank that is not heard of ends a job of several" },
   { name = "learning_rate", type = "float", min = 0, max = 1000, default = 6e-4, changes = "results",

@@ -83,27 +83,7 @@ static void train_introduce(struct trainer *t, int threads) {
     schedule_warn(run, info, t->data.train.count);
 }
 
-// In how many groups gradients add, which is known once the run has started.
-static void train_introduce_groups(const struct trainer *t) {
-    const struct reduce *r = &t->reduce;
-    if (r->plain) {
-        return;
-    }
-    printf("gradients add in %" PRId64 " groups of %" PRId64 ", the same on any number of ranks "
-           "that divides %" PRId64,
-           r->groups, r->each, r->groups);
-    if (r->kept_bytes) {
-        printf("; %d are kept, %s more", r->levels, figure_bytes((double)r->kept_bytes).s);
-    }
-    printf("\n");
-    if (ranks_size() > 1) {
-        printf("ranks: %d, each with %" PRId64 " of %" PRId64 " micro-steps and the threads and "
-               "memory above\n",
-               ranks_size(), r->own, r->micro_steps);
-    }
-}
-
-// ---- what ends a loop --------------------------------------------------------------------------
+// ---- what ends a loop ---------------------------------------------------------------------------
 
 // Whether a stop is asked for: of one process at once, of several what they last agreed on.
 static bool train_stops(const struct trainer *t) {
@@ -658,8 +638,9 @@ int main(int argc, char **argv) {
     train_introduce(&t, threads);
     bool resumed = start_job(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
     ranks_begin(run.comm_timeout);
-    reduce_create(&t.reduce, t.info, run.gradient_accumulation_steps, run.reduce_groups);
-    train_introduce_groups(&t);
+    reduce_create(&t.reduce, t.info, run.gradient_accumulation_steps, run.reduce_groups,
+                  !strcmp(run.reduce, "fast"));
+    reduce_print(&t.reduce);
     memcpy(t.progress.data, t.data.hash, sizeof t.progress.data);
     t.kept = resumed ? t.progress.iter : -1;
     step_begin(&t.m, t.info, t.progress.updates, t.progress.loss_scale,

@@ -35,6 +35,10 @@ void ranks_exchange(int other, const void *out, size_t out_bytes, void *in, size
     (void)other, (void)out, (void)out_bytes, (void)in, (void)in_bytes;
 }
 
+void ranks_add(float *x, int64_t count) {
+    (void)x, (void)count;
+}
+
 double ranks_seconds(void) {
     return 0;
 }

@@ -30,6 +30,8 @@ void ranks_share(void *all, size_t bytes);
 void ranks_give(void *bytes, size_t count);
 // Sends to another rank, which sends as well, and receives from it.
 void ranks_exchange(int other, const void *out, size_t out_bytes, void *in, size_t in_bytes);
+// Every rank gets the sum of all ranks' x (count), in an order that is the library's.
+void ranks_add(float *x, int64_t count);
 // The time so far in these calls: of transfers, and of waiting for other ranks.
 double ranks_seconds(void);
 // Returns when all ranks are here. They may then exit with any code.
@@ -74,12 +76,14 @@ void ranks_sum(float *x, int64_t count);
 // A step's micro-steps are cut in groups of neighbours. Within a group, gradients add in order;
 // groups add in one tree: ((0 + 1) + (2 + 3)) + ((4 + 5) + (6 + 7)). A rank has neighbouring
 // groups, so the sum has the same bytes for any number of ranks that divides that of the groups.
+// Where it shall be fast, any number of ranks has one group each, and the library adds them.
 
 struct reduce {
     int64_t micro_steps, groups; // of the job
     int64_t first, own;          // this rank's first micro-step and how many it has,
     int64_t each;                // and how many a group has
     bool plain;                  // one group, one process: nothing to do
+    bool fast;                   // ranks add in the library's order, and each has one group
     int levels;                  // gradients that are kept beside m->grads: log2 of own groups
     float *kept;                 // (levels, state_floats)
     size_t kept_bytes;
@@ -89,10 +93,12 @@ struct reduce {
 // 8 that divides the micro-steps.
 int64_t reduce_choose(int64_t micro_steps);
 // Dies with EXIT_USAGE unless groups and ranks divide what they must.
-void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups);
+void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups, bool fast);
 // Dies with EXIT_MEMORY.
 void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
-                   int64_t groups);
+                   int64_t groups, bool fast);
+// Prints how gradients add, in one line, and in another one what a rank has.
+void reduce_print(const struct reduce *r);
 // After this rank's micro-step number `micro`, from 0: keeps its loss and, where a group ends, adds
 // its gradient.
 void reduce_add(struct reduce *r, struct model *m, const struct model_info *info, int64_t micro);

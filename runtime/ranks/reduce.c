@@ -5,6 +5,8 @@
 // beside m->grads, which always has the latest sum.
 #include "runtime/ranks/ranks.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -19,7 +21,7 @@ int64_t reduce_choose(int64_t micro_steps) {
     return groups;
 }
 
-void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups) {
+void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups, bool fast) {
     const int64_t size = ranks_size();
     if (micro_steps % size) {
         const int64_t below = micro_steps / size * size;
@@ -41,19 +43,23 @@ void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t gr
         die(EXIT_USAGE, "reduce_groups = %lld: on a GPU micro-steps add in one group; leave it out",
             (long long)groups);
     }
-    if (groups % size) {
+    if (!fast && groups % size) {
         die(EXIT_USAGE,
             "reduce_groups = %lld: %lld ranks do not divide the groups of micro-steps whose "
             "gradients add in a fixed order; take a number of ranks that does, or begin a run with "
-            "another reduce_groups, a power of two that divides gradient_accumulation_steps = %lld",
+            "another reduce_groups, a power of two that divides gradient_accumulation_steps = "
+            "%lld, or with reduce=fast, which takes any number of ranks that divides the latter",
             (long long)groups, (long long)size, (long long)micro_steps);
     }
 }
 
 void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
-                   int64_t groups) {
-    const int64_t size = ranks_size(), own_groups = groups / size;
+                   int64_t groups, bool fast) {
+    const int64_t size = ranks_size();
+    groups = fast ? size : groups;
+    const int64_t own_groups = groups / size;
     *r = (struct reduce){
+        .fast = fast,
         .micro_steps = micro_steps,
         .groups = groups,
         .own = micro_steps / size,
@@ -87,6 +93,29 @@ void reduce_create(struct reduce *r, const struct model_info *info, int64_t micr
     }
     madvise(memory, r->kept_bytes, MADV_HUGEPAGE);
     r->kept = memory;
+}
+
+void reduce_print(const struct reduce *r) {
+    if (r->plain) {
+        return;
+    }
+    if (r->fast) {
+        printf("gradients add in the order of the library, which is another one on another number "
+               "of ranks\n");
+    } else {
+        printf("gradients add in %" PRId64 " groups of %" PRId64 ", the same on any number of "
+               "ranks that divides %" PRId64,
+               r->groups, r->each, r->groups);
+        if (r->kept_bytes) {
+            printf("; %d are kept, %s more", r->levels, figure_bytes((double)r->kept_bytes).s);
+        }
+        printf("\n");
+    }
+    if (ranks_size() > 1) {
+        printf("ranks: %d, each with %" PRId64 " of %" PRId64 " micro-steps and the threads and "
+               "memory above\n",
+               ranks_size(), r->own, r->micro_steps);
+    }
 }
 
 void reduce_destroy(struct reduce *r) {
@@ -141,7 +170,7 @@ void reduce_add(struct reduce *r, struct model *m, const struct model_info *info
 void reduce_finish(struct reduce *r, struct model *m, const struct model_info *info) {
     ranks_share(r->losses, (size_t)r->own * sizeof *r->losses);
     if (ranks_size() > 1) {
-        ranks_sum(m->grads, info->state_floats);
+        (r->fast ? ranks_add : ranks_sum)(m->grads, info->state_floats);
     }
     m->total = r->losses[0];
     for (int64_t i = 1; i < r->micro_steps; i++) {

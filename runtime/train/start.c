@@ -70,6 +70,7 @@ static void start_read_state(const struct start *s, struct checkpoint_header *he
 // else as a new run's.
 static void start_groups(const struct start *s, bool resumes) {
     int64_t *groups = &s->run->reduce_groups;
+    const bool fast = !strcmp(s->run->reduce, "fast");
     const int64_t micro_steps = s->run->gradient_accumulation_steps;
     if (*groups == 1 && resumes) {
         struct checkpoint_header header;
@@ -79,10 +80,10 @@ static void start_groups(const struct start *s, bool resumes) {
             *groups = strtoll(pair.value, NULL, 10);
         }
         checkpoint_free_header(&header);
-    } else if (*groups == 1) {
+    } else if (*groups == 1 && !fast) {
         *groups = reduce_choose(micro_steps);
     }
-    reduce_check(s->info, micro_steps, *groups);
+    reduce_check(s->info, micro_steps, *groups, fast);
 }
 
 // Whether the run of a state has used up the training time that this command allows it.

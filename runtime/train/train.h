@@ -140,7 +140,7 @@ void folder_free(struct folder *folder);
 
 // Fills m's weights (and moments) and progress as init_from says, or exits with a message. Returns
 // whether the run resumes from the folder's state. Where the run's reduce_groups is 1 it becomes
-// that of the state or, on several ranks, of a new run.
+// that of the state or, on several ranks that reduce exactly, of a new run.
 bool start_run(struct model *m, const struct model_info *info, struct run *run,
                const struct folder *folder, const struct data *data, struct progress *progress);
 // The same of a job: rank 0 reads the files, and all get what it has.

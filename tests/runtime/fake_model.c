@@ -139,6 +139,7 @@ const struct run run_defaults = {
     .eval_iters = 3,
     .gradient_accumulation_steps = 2,
     .reduce_groups = 1,
+    .reduce = "exact",
     .comm_timeout = 60,
     .learning_rate = 1e-2,
     .max_iters = 30,

@@ -18,7 +18,7 @@
 enum {
     MPI_LOOKS = 2000,       // before a wait sleeps between two looks
     MPI_SLEEP_NS = 50000,   // and how long
-    MPI_PIECE = 64 << 20,   // bytes of one broadcast
+    MPI_PIECE = 64 << 20,   // bytes of one broadcast, and of one sum
     MPI_LAST_SECONDS = 2,   // that an abort may take
     MPI_START_SECONDS = 60, // after which a rank is missed before ranks_begin
     MPI_ONE_LINE_ONLY = 512 // a line that is kept for rank 0
@@ -190,4 +190,16 @@ void ranks_exchange(int other, const void *out, size_t out_bytes, void *in, size
     mpi_check(MPI_Isend(out, (int)out_bytes, MPI_BYTE, other, 0, MPI_COMM_WORLD, &requests[1]),
               "MPI_Isend");
     mpi_wait(requests, 2, "MPI_Isend and MPI_Irecv");
+}
+
+void ranks_add(float *x, int64_t count) {
+    enum { PIECE = MPI_PIECE / sizeof *x };
+    for (int64_t from = 0; from < count; from += PIECE) {
+        const int length = count - from < PIECE ? (int)(count - from) : PIECE;
+        MPI_Request request;
+        mpi_check(MPI_Iallreduce(MPI_IN_PLACE, x + from, length, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD,
+                                 &request),
+                  "MPI_Iallreduce");
+        mpi_wait(&request, 1, "MPI_Iallreduce");
+    }
 }

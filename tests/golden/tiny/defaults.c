@@ -13,6 +13,7 @@ const struct run run_defaults = {
     .max_seconds = 0,
     .gradient_accumulation_steps = 40,
     .reduce_groups = 1,
+    .reduce = "exact",
     .comm_timeout = 60,
     .learning_rate = 0.001,
     .decay_lr = true,
