@@ -273,7 +273,7 @@ struct sampler_batch {
 // row does not depend on those of other texts. Called by each of s->threads threads.
 void sampler_forward(struct sampler *s, const struct sampler_batch *batch, int thread);
 
-// ---- what emitted sample.c calls: sample/sampler.c ----------------------------------------------
+// ---- what emitted sample.c calls: sample/team.c -------------------------------------------------
 
 // Waits until all threads of s are here. Returns at once with one thread.
 void sampler_wait(struct sampler *s);
@@ -286,7 +286,7 @@ void sampler_prefetch(struct sampler *s, int thread, const float *from);
 // and points s->weight at them. False with one line in error.
 bool sampler_open_small(struct sampler *s, const struct safetensors *file, char error[512]);
 
-// Where one layer's attention weights go, or NULL.
+// sample/sampler.c: where one layer's attention weights go, or NULL.
 float *sampler_layer_weights(const struct sampler *s, int layer);
 
 #ifdef __cplusplus

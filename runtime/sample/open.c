@@ -328,18 +328,9 @@ static void open_warn(const struct safetensors *file) {
     }
 }
 
-bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
-                  char error[512], enum exit_code *code) {
-    const bool good =
-        path ? safetensors_open(&file->tensors, path, error, code)
-             : safetensors_open_bytes(&file->tensors, SAMPLER_INSIDE, sampler_weights,
-                                      (size_t)(sampler_weights_end - sampler_weights), error);
-    if (!path || good) {
-        *code = EXIT_DATA;
-    }
-    if (!good) {
-        return false;
-    }
+// Creates s with the file's weights and tokenizer; closes the file if they do not fit.
+static bool open_sampler(struct sampler_file *file, struct sampler *s, int threads,
+                         char error[512]) {
     sampler_create(s, threads);
     if (!open_check_type(&file->tensors, error) || !open_weights(s, &file->tensors, error) ||
         !open_read_tokenizer(&file->tokenizer, &file->tensors, error)) {
@@ -350,6 +341,27 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
     s->vocab_size = file->tokenizer.vocab_size;
     open_warn(&file->tensors);
     return true;
+}
+
+// Apart, so that a sampler without files links none of what reads them.
+bool sampler_open_bytes(struct sampler_file *file, struct sampler *s, const void *bytes,
+                        size_t length, int threads, char error[512]) {
+    return safetensors_open_bytes(&file->tensors, SAMPLER_INSIDE, bytes, length, error) &&
+           open_sampler(file, s, threads, error);
+}
+
+bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
+                  char error[512], enum exit_code *code) {
+    if (!path) {
+        *code = EXIT_DATA;
+        return sampler_open_bytes(file, s, sampler_weights,
+                                  (size_t)(sampler_weights_end - sampler_weights), threads, error);
+    }
+    if (!safetensors_open(&file->tensors, path, error, code)) {
+        return false;
+    }
+    *code = EXIT_DATA;
+    return open_sampler(file, s, threads, error);
 }
 
 void sampler_close(struct sampler_file *file, struct sampler *s) {

@@ -56,14 +56,25 @@ void sampler_begin_text(struct sampler_text *text);
 void sampler_take_text(struct sampler *s, struct sampler_text *text, const int32_t *ids,
                        int64_t count, float *logits);
 
-// Calls a function in all threads at once, with their numbers, and waits for all.
-typedef void sampler_job(struct sampler *s, void *context, int thread);
-void sampler_run(struct sampler *s, sampler_job *job, void *context);
+// Runs a batch through the model, in all threads.
 void sampler_run_batch(struct sampler *s, struct sampler_batch *batch);
 
 // Runs ids (1..block_size of them) through the model and writes the attention weights (L, H, count,
 // count), whose last two axes are queries and keys. Entries above the diagonal are not written.
 void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights);
+
+// ---- team.c: threads -----------------------------------------------------------------------------
+
+enum { SAMPLER_ALIGNMENT = 64 }; // of memory, in bytes: a cache line
+
+// Starts threads - 1 threads (threads > 1), or fewer if the system allows no more, and sets
+// s->threads. Dies with EXIT_MEMORY.
+void sampler_team_start(struct sampler *s, int threads);
+// Ends them, if there are any.
+void sampler_team_end(struct sampler *s);
+// Calls a function in all threads at once, with their numbers, and waits for all.
+typedef void sampler_job(struct sampler *s, void *context, int thread);
+void sampler_run(struct sampler *s, sampler_job *job, void *context);
 
 // ---- slide.c: what stays of a text at the end of the context -----------------------------------
 
@@ -170,6 +181,9 @@ struct sampler_file {
 // are converted (foreign.c). False with one line in error and *code set to 65, 66 or 74.
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code);
+// The same of a checkpoint in memory, which stays there.
+bool sampler_open_bytes(struct sampler_file *file, struct sampler *s, const void *bytes,
+                        size_t length, int threads, char error[512]);
 void sampler_close(struct sampler_file *file, struct sampler *s);
 
 // ---- attention.c: a prompt's attention weights as JSON ------------------------------------------
