@@ -6,7 +6,7 @@
 include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
 # Of make sampler: MACHINE, whose programs they are, if not this machine's.
 other := $(if $(MACHINE),$(filter-out $(shell uname -m),$(MACHINE)))
-variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))
+variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))$(if $(WASM),/wasm)
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(if $(RANKS),-mpi)
 runtime := build$(variant)/runtime/$(ISA)
@@ -20,6 +20,14 @@ cc_flags += $(if $(filter generic,$(ISA)),$(if $(filter aarch64,$(other)),-U__AR
 cc_flags += -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -Ibuild/include/musl
 $(runtime)/programs/%.o $(runtime)/files/%.o $(runtime)/sample/open.o $(runtime)/base/json.o: cc_flags += -Os
 endif
+ifdef WASM
+# A sampler for a page, as WebAssembly with Debian's libc for it: one thread, and small. Its stack is that of a sampler's
+# thread, and lies first, so that a text too deep for it traps.
+override CC := clang
+cc_flags := $(filter-out -pthread,$(cc_flags)) --target=wasm32-wasi -msimd128 -ffunction-sections -fdata-sections
+wasm_link := -mexec-model=reactor -Wl,--gc-sections,-s,--stack-first,-z,stack-size=262144
+$(runtime)/%.o: cc_flags += -Os
+endif
 defaults := $(bin)/defaults.o
 strict := $(if $(WERROR),tests/strict.sh )
 into = runtime/into.sh $@ $(strict)
@@ -30,7 +38,7 @@ flags_file := $(runtime)/flags
 include runtime/wings.mk
 library := $(call archives_to,train)
 
-.PHONY: programs show-ir sampler FORCE
+.PHONY: programs show-ir sampler page FORCE
 programs: $(addprefix $(bin)/,$(PROGRAMS))
 	@[ -z "$$CONFIG_WORDS" ] || printf '%s\n%s\n' "$$CONFIG_WORDS" "$$SET_WORDS" >$(bin)/words
 	@printf '%s\n' 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
@@ -173,6 +181,8 @@ build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard
 	$(link) $< $$(sed -n '/^\/\/ links:/p' $< | grep -o '[a-z]*/[a-z_/]*\.c') $(library) \
 	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
 
+# What a model with few tokens needs no tables for, and says so instead: programs/sampler/few_tokens.c.
+few_tokens := $(if $(shell [ $(VOCAB_SIZE) -lt 65536 ] && echo yes),$(call program,sampler))
 ifdef STATIC
 folder := $(BUILD)/$(BUILD_NAME)/$(BACKEND)
 sampler := $(folder)/sampler$(addprefix -,$(SMALL))$(if $(EMBED),-embedded)$(addprefix -,$(other))
@@ -180,12 +190,19 @@ weights := $(folder)/weights$(addprefix -,$(SMALL)).safetensors
 weights_object := $(if $(EMBED),$(bin)/weights$(addprefix -,$(SMALL)).o)
 sampler: $(sampler)
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file$(if $(EMBED),, but $(if $(SMALL),$(weights),a checkpoint))"
-# What a model with few tokens needs no tables for, and says so instead: programs/sampler/few_tokens.c.
-few_tokens := $(if $(shell [ $(VOCAB_SIZE) -lt 65536 ] && echo yes),$(call program,sampler))
 $(weights_object): runtime/sample/weights.S $(weights) $(flags_file)
 	$(compile_c) -DWEIGHTS='"$(weights)"' -c $<
 $(sampler): $(call program,sample) $(few_tokens) $(model)/sample$(addprefix -,$(SMALL)).o $(weights_object) $(call archives_to,sample)
 	$(link) -s -Wl,--gc-sections -Wl,-z,noseparate-code $^ -lm
+endif
+
+ifdef WASM
+# Of the runtime it links what page.c names.
+page_parts = $(call objects_of,$(shell sed -n 's|^// links:||p' runtime/programs/page.c))
+page: $(bin)/page$(addprefix -,$(SMALL)).wasm
+$(bin)/page$(addprefix -,$(SMALL)).wasm: $(call program,page) $(page_parts) $(or $(few_tokens),$(runtime)/text/normalize.o) \
+    $(model)/sample$(addprefix -,$(SMALL)).o
+	$(link) $(wasm_link) $^ -lm
 endif
 
 show-ir:

@@ -26,6 +26,8 @@
 #include <emmintrin.h>
 #elif defined(__aarch64__) && defined(__ARM_NEON)
 #include <sys/auxv.h>
+#elif defined(__wasm_simd128__)
+#include <wasm_simd128.h>
 #endif
 
 enum {
@@ -167,6 +169,9 @@ VEC_INLINE struct small_four small_four(const float *row, int place, const bool 
 #elif defined(__SSE2__)
     return (struct small_four){(vec_int)_mm_srai_epi16(_mm_slli_epi16((__m128i)all, 8), 8),
                                (vec_int)_mm_srai_epi16((__m128i)all, 8)};
+#elif defined(__wasm_simd128__)
+    return (struct small_four){(vec_int)wasm_i16x8_shr(wasm_i16x8_shl((v128_t)all, 8), 8),
+                               (vec_int)wasm_i16x8_shr((v128_t)all, 8)};
 #else
     return (struct small_four){all, all};
 #endif
@@ -207,6 +212,12 @@ VEC_INLINE vec_int small_dot(vec_int sum, vec_uint w, struct small_four x, const
     const __m128i odd = _mm_srli_epi16((__m128i)w, 8);
     return sum + (vec_int)_mm_madd_epi16(even, (__m128i)x.even) +
            (vec_int)_mm_madd_epi16(odd, (__m128i)x.odd);
+#elif defined(__wasm_simd128__)
+    (void)dots;
+    const v128_t even = wasm_v128_and((v128_t)w, wasm_i16x8_splat(255));
+    const v128_t odd = wasm_u16x8_shr((v128_t)w, 8);
+    return sum + (vec_int)wasm_i32x4_dot_i16x8(even, (v128_t)x.even) +
+           (vec_int)wasm_i32x4_dot_i16x8(odd, (v128_t)x.odd);
 #elif defined(__aarch64__) && defined(__ARM_NEON)
     if (dots) {
         __asm__(".arch armv8.2-a+dotprod\n\tsdot %0.4s, %1.16b, %2.16b"

@@ -46,6 +46,9 @@ bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
 void sampler_begin(struct sampler *s);
 // Takes ids (count >= 1) in behind what s has, and leaves the last one's logits in s->logits.
 void sampler_take(struct sampler *s, const int32_t *ids, int64_t count);
+// Chooses token i of a sample by s->logits, which must be finite, and which it overwrites.
+int32_t sampler_next(struct sampler *s, const struct sampling *sampling, uint32_t sample,
+                     uint32_t i);
 // Takes ids in, and then generates as above. The last token emitted is not taken in.
 bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
@@ -63,7 +66,7 @@ void sampler_run_batch(struct sampler *s, struct sampler_batch *batch);
 // count), whose last two axes are queries and keys. Entries above the diagonal are not written.
 void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights);
 
-// ---- team.c: threads -----------------------------------------------------------------------------
+// ---- team.c: threads ----------------------------------------------------------------------------
 
 enum { SAMPLER_ALIGNMENT = 64 }; // of memory, in bytes: a cache line
 

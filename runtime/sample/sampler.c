@@ -142,6 +142,13 @@ float *sampler_layer_weights(const struct sampler *s, int layer) {
     return s->weights ? s->weights + (size_t)layer * (size_t)sampler_info.n_head * square : NULL;
 }
 
+int32_t sampler_next(struct sampler *s, const struct sampling *sampling, uint32_t sample,
+                     uint32_t i) {
+    sampler_penalise(s->logits, s->text[0].seen, s->vocab_size, sampling->repetition_penalty);
+    const uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, i);
+    return sampler_choose(s->logits, s->vocab_size, sampling, draw);
+}
+
 bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
                       bool (*emit)(void *context, int32_t id), void *context) {
@@ -154,9 +161,7 @@ bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int6
         if (sampling->look) {
             sampling->look(context, s->logits);
         }
-        sampler_penalise(s->logits, s->text[0].seen, s->vocab_size, sampling->repetition_penalty);
-        uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, (uint32_t)i);
-        id = sampler_choose(s->logits, s->vocab_size, sampling, draw);
+        id = sampler_next(s, sampling, sample, (uint32_t)i);
         if (!emit(context, id)) {
             break;
         }

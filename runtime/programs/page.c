@@ -1,0 +1,195 @@
+// page.c: the sampler of a page: WebAssembly that a page's script calls (templates/page/engine.js):
+// a checkpoint's bytes and a prompt in, a token's text at a time out. One model, one text.
+//
+// All numbers that pass are 32-bit integers, doubles, or places in this module's memory. A function
+// that returns `const char *` returns NULL, or one line that says what is wrong.
+//
+// links: runtime/base/allocate.c runtime/base/hash.c runtime/base/json.c runtime/base/pairs.c
+// links: runtime/base/rng.c runtime/base/utf8.c runtime/files/foreign.c runtime/files/keys.c
+// links: runtime/files/blocks.c runtime/files/numbers.c runtime/files/params.c
+// links: runtime/files/safetensors.c runtime/files/small.c runtime/sample/choose.c
+// links: runtime/sample/open.c
+// links: runtime/sample/repeat.c runtime/sample/sampler.c runtime/sample/slide.c
+// links: runtime/sample/small.c runtime/sample/stops.c runtime/text/bpe.c runtime/text/bpe_text.c
+// links: runtime/text/pretokenize.c runtime/text/tokenizer.c runtime/programs/sample/prompt.c
+#include "runtime/programs/page/page.h"
+#include "runtime/programs/sample/prompt.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Bytes of text that one token may complete: its own, what mending makes of them, and what was held
+// back as the beginning of a stop text.
+enum { PAGE_PIECE = 3 * (TOKENIZER_TOKEN_MAX + 1), PAGE_TEXT = PAGE_PIECE + STOPS_LENGTH + 4 };
+
+static struct sampler_file file;
+static struct sampler s;
+static struct prompt prompt;     // of the text that is written
+static struct sampling sampling; // and how
+static struct utf8_mend mend;
+static struct stops stops;
+static char stop[STOPS_LENGTH + 1];
+static const char *const stop_list[] = {stop};
+static int32_t last;         // its last token, or
+static bool taken;           // that is in the context
+static uint32_t count;       // tokens that were generated
+static char text[PAGE_TEXT]; // of the last token
+static float *weights;       // of attention (L, H, tokens, tokens): only the last query's are right
+static int looked;           // tokens whose weights they are; 0: none
+static char error[512];
+
+// Memory for `bytes`, at a multiple of 64; NULL if there is no more.
+void *PAGE_EXPORT(page_room)(size_t bytes) {
+    return aligned_alloc(64, (bytes + 64) / 64 * 64);
+}
+
+void PAGE_EXPORT(page_free)(void *memory) {
+    free(memory);
+}
+
+// A checkpoint's bytes, which stay where they are.
+const char *PAGE_EXPORT(page_open)(const char *bytes, size_t length) {
+    return sampler_open_bytes(&file, &s, bytes, length, 1, error) ? NULL : error;
+}
+
+// One of the model's numbers: its context, layers, heads; its tokenizer's entries.
+int PAGE_EXPORT(page_number)(int which) {
+    const int numbers[] = {sampler_info.block_size, sampler_info.n_layer, sampler_info.n_head,
+                           s.vocab_size};
+    return numbers[which];
+}
+
+// Begins a text after a prompt, of `length` bytes; with none it is the tokenizer's default. The
+// stop text may be empty. Takes the prompt in.
+const char *PAGE_EXPORT(page_begin)(const char *start, size_t length, double temperature, int top_k,
+                                    double top_p, uint32_t seed, bool slide_half,
+                                    const char *stop_text, size_t stop_length) {
+    if (stop_length > STOPS_LENGTH) {
+        snprintf(error, sizeof error, "the stop text has %zu bytes; give %d at most", stop_length,
+                 STOPS_LENGTH);
+        return error;
+    }
+    prompt_free(&prompt);
+    if (length == 0) {
+        prompt_default(&prompt, &file.tokenizer);
+    } else {
+        size_t where;
+        prompt = (struct prompt){.place = "the prompt",
+                                 .text = allocate_copy(start, length, "the prompt"),
+                                 .length = length};
+        if (!prompt_encode(&prompt, &file.tokenizer, error, &where)) {
+            return error;
+        }
+    }
+    sampling = (struct sampling){
+        .temperature = temperature, .top_k = top_k, .top_p = top_p, .min_p = 0, .seed = seed};
+    memcpy(stop, stop_text, stop_length);
+    stop[stop_length] = 0;
+    stops = (struct stops){.text = stop_list, .count = stop_length > 0};
+    mend = (struct utf8_mend){0};
+    s.slide_half = slide_half;
+    count = 0;
+    sampler_begin(&s);
+    sampler_take(&s, prompt.ids, prompt.count);
+    last = prompt.ids[prompt.count - 1];
+    taken = true;
+    looked = 0;
+    return NULL;
+}
+
+// The prompt's bytes and number of tokens, which matter where it is the default.
+const char *PAGE_EXPORT(page_prompt)(void) {
+    return prompt.text;
+}
+size_t PAGE_EXPORT(page_prompt_length)(void) {
+    return prompt.length;
+}
+int PAGE_EXPORT(page_prompt_tokens)(void) {
+    return (int)prompt.count;
+}
+
+const char *PAGE_EXPORT(page_text)(void) {
+    return text;
+}
+
+static void page_take(void) {
+    if (!taken) {
+        sampler_take(&s, &last, 1);
+        taken = true;
+    }
+}
+
+// Generates a token as sampler_generate does. Returns the length of what it adds to the text, which
+// is at page_text(); -1 if a logit is not finite, so that there is no next token.
+int PAGE_EXPORT(page_next)(void) {
+    page_take();
+    if (!floats_are_finite(s.logits, s.vocab_size)) {
+        return -1;
+    }
+    last = sampler_next(&s, &sampling, 0, count++);
+    taken = false;
+    looked = 0;
+    size_t length;
+    char mended[PAGE_PIECE];
+    const char *bytes = tokenizer_decode(&file.tokenizer, last, &length);
+    return (int)stops_pass(&stops, mended, utf8_mend(&mend, bytes, length, mended), text);
+}
+
+// Whether the stop text has come.
+bool PAGE_EXPORT(page_stopped)(void) {
+    return stops.met;
+}
+
+// The length of the rest of the text, at page_text(), when no more tokens are wanted: half a
+// character, and what might have become a stop text.
+int PAGE_EXPORT(page_rest)(void) {
+    size_t length = 0;
+    char rest[3];
+    if (!stops.met) {
+        length = stops_pass(&stops, rest, utf8_mend_end(&mend, rest), text);
+    }
+    return (int)(length + stops_rest(&stops, text + length));
+}
+
+// ---- where the last token looks -----------------------------------------------------------------
+
+// Takes the last token in and keeps its attention weights, at page_weights(): (L, H, tokens).
+// Returns the number of tokens, which page_token() has; 0 if no token was generated yet, or -1 if
+// there is too little memory.
+int PAGE_EXPORT(page_look)(void) {
+    const size_t squares = (size_t)sampler_info.n_layer * (size_t)sampler_info.n_head;
+    const struct sampler_text *t = &s.text[0];
+    if (taken) {
+        return looked;
+    }
+    const int T = sampler_info.block_size, wide = t->used < T ? t->used + 1 : T;
+    const uint64_t bytes = (uint64_t)squares * (uint64_t)wide * (uint64_t)wide * sizeof *weights;
+    free(weights);
+    weights = bytes <= INT32_MAX ? malloc((size_t)bytes) : NULL; // most of it is never touched
+    if (!weights) {
+        return -1;
+    }
+    s.weights = weights;
+    s.weights_tokens = wide;
+    page_take();
+    s.weights = NULL;
+    looked = t->used;
+    for (size_t i = 0; i < squares; i++) {
+        memmove(weights + i * (size_t)looked,
+                weights + (i * (size_t)wide + (size_t)looked - 1) * (size_t)wide,
+                (size_t)looked * sizeof *weights);
+    }
+    return looked;
+}
+
+const float *PAGE_EXPORT(page_weights)(void) {
+    return weights;
+}
+
+// The length of token i of the context, whose bytes are at page_text().
+int PAGE_EXPORT(page_token)(int i) {
+    size_t length;
+    const char *bytes = tokenizer_decode(&file.tokenizer, s.text[0].window[i], &length);
+    memcpy(text, bytes, length);
+    return (int)length;
+}
