@@ -12,6 +12,7 @@
 #     build/runtime/cuda/    objects that drive a GPU
 #     build/emulated/…       CUDA trainers for this machine's CPU (EMULATED=1): for tests
 #     build/static/…         samplers as one static file each
+#     build/wasm/…           samplers for pages
 #     build/asan/…           the same folders again: built with ASan and UBSan (SANITIZE=1)
 #     build/tsan/…           and with TSan (SANITIZE=thread)
 #     build/werror-CC/…      and with warnings as errors (WERROR=1, tests/strict.sh)
@@ -124,14 +125,14 @@ dry := $(findstring n,$(firstword -$(MAKEFLAGS)))
 recursive = $(if $(dry),,+)$(Q)
 make := $(MAKE)
 generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(generate_also) $(gen_words)
-build bench sampler-build: generate_also = $(small_type:%=--weights=%)
+build bench sampler-build page-build: generate_also = $(small_type:%=--weights=%)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) RANKS='$(RANKS)' \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
-    bench-tokenizer bench-documents ir sampler sampler-build amalgamation data unicode parity tokenizer-parity logs-parity \
+    bench-tokenizer bench-documents ir sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
@@ -150,7 +151,7 @@ help: ## this list
 #=           that does not say them
 #= RUN       "--key=value ..." for the trainer: run keys
 #= NAME      the run's folder in out/; else the config's name with -key=value of SET and RUN
-#= START     the sampler's prompt, or FILE:path
+#= START     the sampler's prompt, or FILE:path; make page: the prompt that is there at first
 #= SAMPLE    "--temperature=0.5 ..." more flags for the sampler
 #= BENCH     "--threads=2 --seconds=10 ..." flags for bench
 #= PEERS=1   make bench: PyTorch in turns with our step and llama.cpp with our sampler, in virtual
@@ -164,7 +165,8 @@ help: ## this list
 #= SHA256    make import URL=: what the weights' file must have
 #= FORMAT    make export: hf, gguf, llmc, safetensors or sampler
 #= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0, q4_0: of its numbers;
-#=           make sampler, bench: float32 by default, bfloat16, q8_0, q4_0: of its weights
+#=           make sampler, bench: float32 by default, bfloat16, q8_0, q4_0: of its weights;
+#=           make page: q8_0 by default
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
 #=           set's
@@ -388,6 +390,22 @@ small_type = $(filter-out float32,$(TYPE))
 sampler_machine = $(filter-out $(shell uname -m),$(ARCH))
 sampler-build: generate
 	$(compile) STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) SMALL=$(small_type) sampler
+
+#> make page CONFIG=shakespeare_char_cpu START="ROMEO:"
+page: override TYPE := $(or $(TYPE),q8_0)
+page: ## the same words' run as one HTML file that writes text in a browser
+	@case "$$TYPE" in float32|bfloat16|q8_0|q4_0) ;; \
+	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, bfloat16, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
+	@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; }
+	$(Q)gen/tools/setup.sh page
+	$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
+	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) >/dev/null
+	$(recursive)$(make) page-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) TYPE=$(small_type) \
+	    WERROR=$(WERROR) V=$(V)
+	$(Q)$(LUA) gen/page.lua --wasm='$(BUILD)/wasm/$(call folder_with,$(sampler_set))/$(BACKEND)/page$(small_type:%=-%).wasm' \
+	    --weights=$(sampler_weights) --type="$$TYPE" --name=$(call quoted_whole,$(notdir $(run_dir))) --start="$$START" --to=$(run_path)/page.html
+page-build: generate
+	$(compile) WASM=1 SMALL=$(small_type) page
 
 #> make amalgamation CONFIG=shakespeare_char_cpu
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds

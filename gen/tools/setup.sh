@@ -35,6 +35,11 @@ libjsmn-dev   header  jsmn.h
 libxxhash-dev header  xxhash.h'
 needs_cross="$needs_aarch64$needs_riscv64"'
 qemu-user     command qemu-aarch64'
+needs_page='
+clang                 command clang
+lld                   command wasm-ld
+wasi-libc             file    /usr/include/wasm32-wasi/stdlib.h
+libclang-rt-dev-wasm32 wasm   any'
 needs_unicode='
 lua5.4          command lua5.4
 unicode-data    file    /usr/share/unicode/UnicodeData.txt'
@@ -80,6 +85,7 @@ case $what in
     32-bits) needs=$needs_32_bits ;;
     kjv) needs=$needs_kjv ;;
     unicode) needs=$needs_unicode ;;
+    page) needs=$needs_page ;;
     musl) needs=$needs_musl ;;
     aarch64) needs=$needs_aarch64 ;;
     riscv64) needs=$needs_riscv64 ;;
@@ -88,7 +94,7 @@ case $what in
     ranks) needs=$needs_ranks ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, report, browser, 32-bits, unicode, ranks or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, report, browser, page, 32-bits, unicode, ranks or cuda" >&2
         exit 64
         ;;
 esac
@@ -111,6 +117,9 @@ present() { # probe argument
                 command -v $name >/dev/null && return 0
             done
             return 1
+            ;;
+        wasm) # what clang's own library has for WebAssembly
+            [ -f "$(clang --target=wasm32-wasi --rtlib=compiler-rt -print-libgcc-file-name 2>/dev/null)" ]
             ;;
         lua) command -v lua5.4 >/dev/null && lua5.4 -E -e "require '$2'" 2>/dev/null ;;
     esac
