@@ -210,11 +210,20 @@ local function what_seeds_say(p, groups, tested)
   return lines
 end
 
+-- How the best run becomes a page, if its words are known and its folder is where make looks.
+local function what_to_ship(p, order)
+  local best = p.runs[order[1]]
+  local name = best and best.words and best.folder:match("^out/([%w_.,=@+/-]+)$")
+  if not name then return {} end
+  return { ("One HTML file in which %s writes text: make page %s NAME=%s"):format(
+    #p.runs == 1 and "it" or best.name, best.words, name) }
+end
+
 -- The summary's sentences, in paragraphs. Call words.rank first; runs have r.overfitting; seeds is from
 -- effects.over_seeds, as is how many were compared with the best.
 function summary.of(p, order, seeds, best_tested)
   local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(p, seeds, best_tested), what_halving_did(p),
-    what_overfits(p), what_is_missing(p) }
+    what_overfits(p), what_is_missing(p), what_to_ship(p, order) }
   local texts = {}
   for _, lines in ipairs(paragraphs) do
     if #lines > 0 then texts[#texts + 1] = table.concat(lines, " ") end

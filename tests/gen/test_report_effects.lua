@@ -304,6 +304,11 @@ check.test("the summary: what was run, what won, what the best have in common, w
   has(lines, "Lowest validation loss: .* below the baseline exp01")
   has(lines, "The five best runs all have .*max_iters 400")
   has(lines, "No run overfits")
+  local best = p.runs[words.rank(p)[1]]
+  best.words, best.folder = 'CONFIG=grid_base SET="n_head=8"', "out/sweeps/grid/exp16"
+  lines = summary.of(p, words.rank(p))
+  check.equal(lines[#lines], ("One HTML file in which %s writes text: make page %s NAME=sweeps/grid/exp16"):format(
+    best.name, best.words))
 end)
 
 -- Runs of the grid on two data sets.
