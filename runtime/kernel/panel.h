@@ -121,24 +121,29 @@ VEC_INLINE void pack_rows(float *to, const int width, const float *from, ptrdiff
     }
 }
 
-// to (depth, width) = the transpose of from (rows, depth), padded with 0 to whole vectors.
-VEC_INLINE void pack_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
-                                int depth, int rows) {
+// to (depth, rows) = the transpose of from (rows, depth), padded with 0 to `end` columns.
+VEC_INLINE void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t stride,
+                          int depth, int rows, int end) {
     const int whole_rows = rows / VEC * VEC, whole_depth = depth / VEC * VEC;
     for (int r = 0; r < whole_rows; r += VEC) {
         for (int k = 0; k < whole_depth; k += VEC) {
-            panel_transpose(to + (size_t)k * width + r, width, from + r * stride + k, stride);
+            panel_transpose(to + k * to_stride + r, to_stride, from + r * stride + k, stride);
         }
     }
-    if (rows == whole_rows && depth == whole_depth) {
+    if (end == whole_rows && depth == whole_depth) {
         return;
     }
-    const int end = DIVIDE_UP(rows, VEC) * VEC;
     for (int k = 0; k < depth; k++) {
         for (int r = k < whole_depth ? whole_rows : 0; r < end; r++) {
-            to[(size_t)k * width + r] = r < rows ? from[r * stride + k] : 0.0f;
+            to[k * to_stride + r] = r < rows ? from[r * stride + k] : 0.0f;
         }
     }
+}
+
+// to (depth, width) = the transpose of from (rows, depth), padded with 0 to whole vectors.
+VEC_INLINE void pack_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
+                                int depth, int rows) {
+    transpose(to, width, from, stride, depth, rows, DIVIDE_UP(rows, VEC) * VEC);
 }
 
 // Sets a range of columns of x (rows, columns) to 0; `groups` counts groups of VEC columns.

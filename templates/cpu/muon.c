@@ -4,7 +4,8 @@
 
 //// y (ROWS, COLS) = a (ROWS, INNER) b, with b (INNER, COLS) or, transposed, (COLS, INNER);
 //// `addend` is a multiple of x (ROWS, COLS) that is added. Of a symmetric result the lower
-//// triangle is computed, and stored twice.
+//// triangle is computed, in whole vectors, and copied to the upper one. Both have the same bits:
+//// a sum's terms are the same products in the same order.
 //$ function muon_product(k)
 // $(k.name), from templates/cpu/muon.c: a product of a Newton-Schulz step.
 VEC_INLINE void $(k.part.tile)(float *y, const float *a, const float *x, const float *panel, int i,
@@ -24,20 +25,7 @@ VEC_INLINE void $(k.part.tile)(float *y, const float *a, const float *x, const f
     //$ else
     (void)x;
     //$ end
-    //$ if k.symmetric then
-    _Alignas(64) float done[TILE_ROWS * WIDE];
-    tile_store(acc, rows, vecs, VEC, done, WIDE);
-    const int cols = (vecs - 1) * VEC + last;
-    for (int r = 0; r < rows; r++) {
-        const int row = i + r;
-        for (int c = 0; c < cols && p * WIDE + c <= row; c++) {
-            const int col = p * WIDE + c;
-            y[(size_t)row * COLS + col] = y[(size_t)col * COLS + row] = done[r * WIDE + c];
-        }
-    }
-    //$ else
     tile_store(acc, rows, vecs, last, y + (size_t)i * COLS + p * WIDE, COLS);
-    //$ end
 }
 
 // The columns of panel p of y.
@@ -50,10 +38,29 @@ static void $(k.name)(float *y, const float *a, const float *b, const float *x, 
     //$ else
     pack_rows(panel, WIDE, b + p * WIDE, COLS, INNER, wide);
     //$ end
-    for (int i = $(k.symmetric and "p * WIDE / TILE_ROWS * TILE_ROWS" or "0"); i < ROWS;
-         i += TILE_ROWS) {
+    //$ if k.symmetric then
+    for (int i = p * WIDE; i < ROWS; i += TILE_ROWS) {
+        // Vectors of the panel up to the diagonal; fewer than all in its first tiles.
+        const int vecs = DIVIDE_UP(i + TILE_ROWS - p * WIDE, VEC);
+        const bool whole = i + TILE_ROWS <= ROWS && wide == WIDE;
+        if (whole && vecs == 1) {
+            $(k.part.tile)(y, a, x, panel, i, p, TILE_ROWS, 1, VEC);
+        } else if (TILE_VECS == 3 && whole && vecs == 2) {
+            $(k.part.tile)(y, a, x, panel, i, p, TILE_ROWS, 2, VEC);
+        } else {
+            TILE_CASES($(k.part.tile), i, p, ROWS, COLS, TILE_VECS, y, a, x, panel);
+        }
+    }
+    // What is below a vector's own rows, to the right of them.
+    for (int c = p * WIDE; c < p * WIDE + wide && c + VEC < ROWS; c += VEC) {
+        const size_t below = (size_t)(c + VEC) * COLS + c, right = (size_t)c * COLS + c + VEC;
+        transpose(y + right, COLS, y + below, COLS, VEC, ROWS - c - VEC, ROWS - c - VEC);
+    }
+    //$ else
+    for (int i = 0; i < ROWS; i += TILE_ROWS) {
         TILE_CASES($(k.part.tile), i, p, ROWS, COLS, TILE_VECS, y, a, x, panel);
     }
+    //$ end
 }
 //$ end
 
@@ -99,24 +106,26 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
             }
         }
         kernel_done($("KERNEL_"..k.name.."_momentum"), thread);
-        // Five Newton-Schulz steps: A = XX^T, B = -4.7750A + 2.0315AA, X = 3.4445X + BX.
+        // Five Newton-Schulz steps: A = XX^T, B = -4.7750A + 2.0315AA, X = 3.4445X + BX. The first
+        // panels of all matrices go first, since a symmetric result's are the longest: threads get
+        // as much of each.
         enum { SIDES = DIVIDE_UP(M, WIDE), PANELS = DIVIDE_UP(K, WIDE) };
         enum { A = $(k.a), B = $(k.b), NEXT = $(k.next) }; // in a slot
         for (int step = 0; step < 5; step++) {
             const int now = step % 2 ? NEXT : 0, next = step % 2 ? 0 : NEXT;
             for (int item = thread; item < slots * SIDES; item += threads) {
-                float *s = m->muon + (size_t)(item / SIDES) * SLOT;
-                $(k.gram)(s + A, s + now, s + now, NULL, panel, item % SIDES);
+                float *s = m->muon + (size_t)(item % slots) * SLOT;
+                $(k.gram)(s + A, s + now, s + now, NULL, panel, item / slots);
             }
             kernel_done($("KERNEL_"..k.name.."_gram"), thread);
             for (int item = thread; item < slots * SIDES; item += threads) {
-                float *s = m->muon + (size_t)(item / SIDES) * SLOT;
-                $(k.square)(s + B, s + A, s + A, s + A, panel, item % SIDES);
+                float *s = m->muon + (size_t)(item % slots) * SLOT;
+                $(k.square)(s + B, s + A, s + A, s + A, panel, item / slots);
             }
             kernel_done($("KERNEL_"..k.name.."_square"), thread);
             for (int item = thread; item < slots * PANELS; item += threads) {
-                float *s = m->muon + (size_t)(item / PANELS) * SLOT;
-                $(k.product)(s + next, s + B, s + now, s + now, panel, item % PANELS);
+                float *s = m->muon + (size_t)(item % slots) * SLOT;
+                $(k.product)(s + next, s + B, s + now, s + now, panel, item / slots);
             }
             kernel_done($("KERNEL_"..k.name.."_product"), thread);
         }
