@@ -84,6 +84,15 @@ cases.list = {
   -- Muon: tall, wide and square matrices, two micro-steps, sides that no tile divides.
   { name = "muon", quick = true, n_layer = 2, n_head = 2, n_embd = 34, block_size = 9, batch_size = 3, bias = true,
     optimizer = "muon", muon_weight_decay = 0.1, gradient_accumulation_steps = 2, dropout = 0.1, cuda = false },
+  -- The same on both backends, of matrices that are rows of one tensor in memory; its momentum rises and falls.
+  { name = "muon_pieces", tensor_names = "llama", n_layer = 2, n_head = 3, n_kv_head = 1, n_embd = 24, head_size = 8,
+    n_ff = 40, block_size = 9, batch_size = 2, norm = "rmsnorm", pos = "rope", activation = "swiglu",
+    optimizer = "muon", muon_momentum_warmup = 2, muon_momentum_warmdown = 2 },
+
+  -- Groups of parameters with settings of their own.
+  { name = "groups", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true,
+    tie_weights = false, embd_learning_rate = 0.03, embd_beta1 = 0.8, head_learning_rate = 0.003, head_beta2 = 0.9,
+    vector_learning_rate = 0.02, vector_weight_decay = 0.05 },
 
   -- Windows shorter than a tile, and capped scores.
   { name = "windows", n_layer = 3, n_head = 4, n_kv_head = 2, n_embd = 24, block_size = 70, batch_size = 2,
