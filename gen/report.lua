@@ -1,12 +1,13 @@
 -- report: one HTML page of a sweep, or of any runs side by side.
 --
---   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] --sweep NAME
---   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] FOLDER ...
+--   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] [--quick] --sweep NAME
+--   lua5.4 gen/report.lua [--out FILE] [--prompt TEXT] [--build build] [--live] [--quick] FOLDER ...
 --
 -- Reads run.json and metrics.jsonl of each run, has its sampler write samples and attention and its bench measure
 -- kernels (gen/report/README.md), and writes out/reports/NAME.html, and beside it NAME.attention/RUN.json with the
--- exact attention weights; with a prompt, NAME.prompt-… of both. A folder is a run's or a sweep's, or a pattern. --live
--- is for a run that is still training: no bench, and the page can reload itself. The same run files give the same page.
+-- exact attention weights; with a prompt, NAME.prompt-… of both. A folder is a run's or a sweep's, or a pattern.
+-- --live is for what is still training: no bench, and the page loads itself again. --quick runs no program at all: no
+-- bench, no attention, and of samples those that a sweep has left. The same run files give the same page.
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local attention = require("gen.report.attention")
@@ -33,7 +34,8 @@ local function parse_arguments()
   parser:option("--out", "the page to write; by default out/reports/NAME.html")
   parser:option("--prompt", "what samples and attention begin with; by default the beginning of the validation text")
   parser:option("--build", "the folder of builds", "build")
-  parser:flag("--live", "for a run that is still training: no bench, and the page can reload itself")
+  parser:flag("--live", "for what is still training: no bench, and the page loads itself again")
+  parser:flag("--quick", "run no program: no bench, no attention, and only the samples that are there")
   parser:usage_max_width(100)
   local args = command.arguments("gen/report.lua", parser)
   if args.sweep and #args.folders > 0 then fail(64, "gen/report.lua: --sweep beside run folders; give one of both") end
@@ -52,6 +54,12 @@ local function attention_name(r, taken)
   return name .. ".json"
 end
 
+-- Whether any of the runs may still get an evaluation: a sweep's that are not begun, too.
+local function is_under_way(p)
+  for _, r in ipairs(p.runs) do if p.sweep or not r.finished then return true end end
+  return false
+end
+
 local function main()
   local args = parse_arguments()
   local folders, sweep, copies = nil, args.sweep, nil
@@ -63,7 +71,7 @@ local function main()
   local order = words.rank(p)
   local report = { plan = p, order = order, trainings = effects.trainings(p),
     prompts = prompt.of(p.runs), samples = {}, attention = {}, notes = {},
-    live = args.live, seed = samples.SEED, characters = samples.CHARACTERS }
+    live = args.live and is_under_way(p), seed = samples.SEED, characters = samples.CHARACTERS }
   report.machines = machines.of(p)
   report.effects, report.effects_tested = effects.of(p)
   report.seeds, report.best_tested, report.baseline_tested = effects.over_seeds(p)
@@ -74,24 +82,24 @@ local function main()
     table.insert(report.notes, ("the runs differ in %d settings: there are no figures by setting"):format(#p.factors))
   end
 
-  local taken, made = {}, false
+  local taken, made, left = {}, false, args.quick and prompt.of_sweep(p) or nil
   for i, r in ipairs(p.runs) do
-    local start = args.prompt or report.prompts[i]
+    local start = args.prompt or left or report.prompts[i]
     report.prompts[i] = start
-    report.samples[i] = samples.of(r, args.build, start)
+    report.samples[i] = samples.of(r, not args.quick and args.build, start)
     local name = attention_name(r, taken)
-    if (r.has_state or r.has_ckpt) and not made then
+    if (r.has_state or r.has_ckpt) and not made and not args.quick then
       made = os.execute("mkdir -p " .. files.quoted(beside))
       if not made then
         error({ code = 74, message = beside .. ": cannot be made a folder; move what is there, or use --out" })
       end
     end
-    report.attention[i] = attention.of(r, args.build, start, beside .. "/" .. name)
+    report.attention[i] = not args.quick and attention.of(r, args.build, start, beside .. "/" .. name) or nil
     if report.attention[i] then report.attention[i].file = beside:match("[^/]+$") .. "/" .. name end
   end
-  report.builds = speed.of(p.runs, args.build, args.live)
+  report.builds = speed.of(p.runs, args.build, args.live or args.quick)
   for _, b in ipairs(report.builds) do
-    if b.problem and not args.live then
+    if b.problem and not args.live and not args.quick then
       table.insert(report.notes, ("no kernel figures of %s: %s"):format(b.name, b.problem))
     end
   end

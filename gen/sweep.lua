@@ -4,6 +4,7 @@
 --                                                                          prints the plan; writes it, unless dry
 --   lua5.4 gen/sweep.lua --finish RUN --code N --folder out/sweeps/SWEEP   records that a run has ended; says how
 --   lua5.4 gen/sweep.lua --rung K --folder out/sweeps/SWEEP                decides which trainings go on; says so
+--   lua5.4 gen/sweep.lua --watch PROCESS --folder out/sweeps/SWEEP         keeps the sweep's page fresh until that ends
 --   lua5.4 gen/sweep.lua --progress --folder out/sweeps/SWEEP [--since T]  a line for a terminal
 --   lua5.4 gen/sweep.lua --table --folder out/sweeps/SWEEP [--stopped]     the table at the end
 --
@@ -26,6 +27,7 @@ local plan = require("gen.sweep.plan")
 local results = require("gen.sweep.results")
 local shard = require("gen.sweep.shard")
 local show = require("gen.sweep.show")
+local watch = require("gen.sweep.watch")
 local write = require("gen.sweep.write")
 
 local MOST_JOBS = 256
@@ -224,6 +226,7 @@ local function main()
   parser:option("--rung", "the rung of halving that is to be decided")
   parser:option("--finish", "the run that has ended")
   parser:option("--code", "its exit code")
+  parser:option("--watch", "keep the sweep's page fresh until the process with this ID ends"):convert(tonumber)
   parser:flag("--progress", "print how far all runs are")
   parser:option("--since", "with --progress: when the sweep was started, in seconds of date +%s")
   parser:flag("--table", "print the table at the end")
@@ -235,12 +238,14 @@ local function main()
     finish(args)
   elseif args.rung then
     decide(args)
+  elseif args.watch then
+    watch.run(write.read_plan(args.folder), args.watch, show.line)
   elseif args.progress then
     show.progress(write.read_plan(args.folder), args.folder, tonumber(args.since))
   elseif args.table then
     os.exit(show.table(write.read_plan(args.folder), args.stopped))
   else
-    fail(64, "gen/sweep.lua: wanted --plan, --finish, --rung, --progress or --table")
+    fail(64, "gen/sweep.lua: wanted --plan, --finish, --rung, --watch, --progress or --table")
   end
 end
 

@@ -13,7 +13,10 @@ local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" 
 -- In this order: each script uses only those before it.
 local SCRIPTS = { "data", "theme", "selection", "progress", "svg", "paper", "charts", "plugins", "table", "runs",
   "brush", "blocks", "curves", "compare", "factors", "effects", "losses", "statements", "heat", "attention",
-  "machines", "speed", "memory", "page" }
+  "machines", "speed", "memory", "page", "live" }
+
+local RELOAD = '<label><input type="checkbox" id="reload" checked> loads itself again every ' ..
+  '<span id="refresh"></span> s</label>'
 
 local function part(name)
   return files.read(FOLDER .. name) or
@@ -35,7 +38,7 @@ function page.text(report)
   local values = {
     title = name .. " · Diecast",
     heading = ("%s <small>%s</small>"):format(name, text.html(prose.kind(report))),
-    reload = report.live and '<label><input type="checkbox" id="reload"> reload every 30 s</label>' or "",
+    reload = report.live and RELOAD or "",
     summary = prose.summary(report),
     effects = prose.effects_hint(report),
     seeds = prose.seeds_hint(report),

@@ -6,6 +6,7 @@ local prompt = {}
 
 local MOST_TOKENS = 32
 local MOST_META = 16 << 20
+local MOST_PROMPT = 1 << 16
 local BYTES = 256 -- of a byte-pair encoding: its first tokens
 local SHARD_HEADER = 1024 -- bytes before a token shard's tokens
 
@@ -65,6 +66,11 @@ function prompt.suffix(text)
   for i = 1, #text do sum = (sum * 31 + text:byte(i)) % 65521 end
   local begin = text:gsub("[^%w]+", "-"):gsub("^-", ""):sub(1, 24):gsub("-$", "")
   return (".prompt-%s%s%04x"):format(begin, begin ~= "" and "-" or "", sum)
+end
+
+-- What a sweep's own samples begin with, or nil.
+function prompt.of_sweep(p)
+  return p.sweep and read.text(("out/sweeps/%s/prompt.txt"):format(p.name), MOST_PROMPT) or nil
 end
 
 -- A prompt for each run, of as many tokens as fit into every run's context; "", with which the sampler uses its own

@@ -42,11 +42,13 @@ local function is_fresh(path, than)
     == true
 end
 
--- { final = text, best = text } of a run; what is missing is noted in the run.
+-- { final = text, best = text } of a run; what is missing is noted in the run. Without a folder of builds only what a
+-- sweep has left.
 function samples.of(r, build, prompt)
   local found = {}
   if not r.has_state and not r.has_ckpt then return found end
-  local sampler, problem = programs.find(r, build, "sample")
+  local sampler, problem
+  if build then sampler, problem = programs.find(r, build, "sample") end
   for _, kind in ipairs(samples.KINDS) do
     local name, checkpoint, path = kind[1], r.folder .. "/" .. kind[2], r.folder .. "/" .. kind[3]
     local why
@@ -54,7 +56,9 @@ function samples.of(r, build, prompt)
       local text = read.text(path, MOST_TEXT)
       found[name] = text and continuation(text, prompt)
     end
-    if not found[name] and not read.exists(checkpoint) then
+    if not build then
+      why = nil
+    elseif not found[name] and not read.exists(checkpoint) then
       why = ("no %s yet"):format(kind[2])
     elseif not found[name] and not sampler then
       why = problem

@@ -67,6 +67,9 @@ started=$(date +%s)
 export SWEEP_LIVE=$live
 setpriv --pdeathsig TERM setsid make -k -j"$jobs" -f "$folder/sweep.mk" all 2>"$folder/make.txt" &
 pid=$!
+# Not one of the sweep's processes that a signal reaches: it ends after make, with a last page.
+setsid lua5.4 -E gen/sweep.lua --watch "$pid" --folder "$folder" 9>&- &
+watcher=$!
 ticker=
 if [ -n "$live" ]; then
     (
@@ -84,4 +87,5 @@ echo ends >>"$folder/lock"
 [ -z "$ticker" ] || kill $ticker 2>/dev/null
 # Now there is nothing left for a Ctrl-C to stop.
 trap '' TERM INT HUP
+wait $watcher
 setsid --wait lua5.4 -E gen/sweep.lua --table --folder "$folder" ${stopping:+--stopped}

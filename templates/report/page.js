@@ -1,4 +1,4 @@
-// page: contents, printing, and the live page's reload.
+// page: contents, printing, and what the address brings.
 for (const section of document.querySelectorAll('main section')) {
   const link = el('a', { href: '#' + section.id }, section.querySelector('h2').textContent);
   const follow = () => { link.hidden = section.hidden; };
@@ -23,20 +23,6 @@ addEventListener('afterprint', () => {
   theme.apply();
 });
 by_id('print').addEventListener('click', () => print());
-
-if (by_id('reload')) {
-  let timer = 0;
-  const set = () => {
-    clearTimeout(timer);
-    if (by_id('reload').checked) timer = setTimeout(() => location.reload(), 30000);
-  };
-  try { by_id('reload').checked = sessionStorage.getItem('reload') === 'on'; } catch { /* no storage for this page */ }
-  by_id('reload').addEventListener('change', () => {
-    try { sessionStorage.setItem('reload', by_id('reload').checked ? 'on' : 'off'); } catch { /* as above */ }
-    set();
-  });
-  set();
-}
 
 // The filter that the address brings, and its section, which is no id when a filter is beside it.
 if (address.filter()) {

@@ -115,7 +115,7 @@ function make_table(parent, columns, rows, options) {
   const body = el('tbody');
   const count = el('span', { class: 'soft', role: 'status' });
   const headings = columns.map(column => el('th', { scope: 'col', class: column.kind === 'text' ? 'text' : '', title: column.hint },
-    el('button', { type: 'button', click: () => table.sort(column.key) }, column.title)));
+    el('button', { type: 'button', click: () => table.sort(column.key, true) }, column.title)));
   const cell = (row, column, first) => {
     const content = first && options.name ? options.name(row) : format(column.kind, row[column.key]);
     const kind = column.kind === 'text' ? 'text' : '';
@@ -138,7 +138,8 @@ function make_table(parent, columns, rows, options) {
       else heading.setAttribute('aria-sort', table.direction > 0 ? 'ascending' : 'descending');
     });
   };
-  table.sort = key => {
+  table.sort = (key, by_hand) => {
+    table.by_hand = by_hand;
     table.direction = table.key === key ? -table.direction : 1;
     table.key = key;
     table.draw();

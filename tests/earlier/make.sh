@@ -23,7 +23,7 @@ root=$PWD
 here=$root/tests/earlier
 tmp=$(mktemp -d)
 sweep=earlier_made_$$
-trap 'rm -rf "$tmp" "out/sweeps/$sweep"' EXIT
+trap 'rm -rf "$tmp" "out/sweeps/$sweep" "out/reports/$sweep.html"' EXIT
 unset MAKEFLAGS MAKELEVEL
 hash() { lua5.4 -E tests/same/hash.lua "$@"; }
 

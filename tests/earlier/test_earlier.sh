@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 74
 root=$PWD
 sweep=test_earlier_$$
 out=out/sweeps/$sweep
-trap 'rm -rf "$tmp" "$out"; rmdir out/sweeps 2>/dev/null' EXIT
+trap 'rm -rf "$tmp" "$out" "out/reports/$sweep.html"; rmdir out/sweeps out/reports 2>/dev/null' EXIT
 
 make build/prepare build CONFIG=tests/earlier/harbour.lua PROGRAMS="train sample" >"$tmp/log" 2>&1 ||
     { cat "$tmp/log"; exit 1; }

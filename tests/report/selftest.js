@@ -412,6 +412,32 @@ addEventListener('load', () => setTimeout(() => {
       check(!one('#large').open, 'the enlarged map stays');
     }
 
+    // A page that loads itself again: not at once, not while it is used; what was set in its controls comes back.
+    check(Boolean(one('#reload')) === (window.name === 'single'), 'what is over loads itself again, or what trains does not');
+    if (one('#reload')) {
+      const { live } = R, smoothing = one('#curve-controls input[type=range]'), log_loss = [...document.querySelectorAll('#curve-controls label')].find(l => l.textContent.includes('log loss')).firstChild;
+      live.used = 0;
+      check(one('#reload').checked && !live.due(5) && live.due(100), 'it does not load itself again in time');
+      dispatchEvent(new KeyboardEvent('keydown', { key: 'a' }));
+      check(!live.due(performance.now() / 1000 + 2), 'it loads itself again while it is used');
+      one('#reload').checked = false;
+      check(!live.due(1e6), 'it cannot be held');
+      one('#reload').checked = true;
+      smoothing.value = 0.5;
+      for (const kind of ['input', 'change']) smoothing.dispatchEvent(new Event(kind));
+      log_loss.click();
+      R.runs_table.node.querySelector('thead th:nth-child(2) button').click();
+      const state = JSON.parse(JSON.stringify(live.state())), { key, direction } = R.runs_table;
+      smoothing.value = 0;
+      smoothing.dispatchEvent(new Event('input'));
+      log_loss.click();
+      R.runs_table.sort('name');
+      live.restore(state);
+      check(smoothing.value === '0.5' && log_loss.checked && one('#curve-charts canvas') && R.charts[0].chart.scales.y.type === 'logarithmic', 'controls do not come back');
+      check(R.runs_table.key === key && R.runs_table.direction === direction, 'the order of a table does not come back');
+      one('#reload').checked = false; // or the test would begin again
+    }
+
     // Light and dark: at first as in the system, then by the switch; light in print.
     const ground = () => getComputedStyle(document.body).backgroundColor.match(/\d+/g).slice(0, 3).reduce((a, b) => a + Number(b), 0);
     const dark = matchMedia('(prefers-color-scheme: dark)').matches;

@@ -98,6 +98,7 @@ fixture.sweep(root, "broken", "grid", { { key = "n_head", values = { 4, 8 } },
 fixture.sweep(root, "seeds", "vary", { { key = "n_head", values = { 4, 1 } },
   { key = "dropout", values = { 0.1, 0.3 } } }, { 1, 2, 3 })
 fixture.run(root, "out/one </script>&", { name = "one </script>&", settings = { n_embd = 256 } })
+fixture.run(root, "out/still", { name = "still", settings = { n_embd = 64 }, max_iters = 600, last = 430 })
 fixture.run(root, "out/other", { name = "other", settings = { n_embd = 64 }, max_iters = 600 })
 
 local function with(...)
@@ -114,7 +115,7 @@ local PAGES = {
   { name = "pair", views = { { DESKTOP, "light" } },
     words = "--out out/reports/pair.html 'out/one </script>&' out/other",
     wanted = with("#factor-charts canvas", "#compare-table table", "#compare-chart canvas") },
-  { name = "single", views = { { PHONE, "dark" } }, words = "--live --out out/reports/single.html out/other",
+  { name = "single", views = { { PHONE, "dark" } }, words = "--live --out out/reports/single.html out/still",
     wanted = with("#reload") },
 }
 for _, page in ipairs(PAGES) do

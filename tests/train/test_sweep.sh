@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 sweep=test_sweep_$$
 out=out/sweeps/$sweep
-trap 'rm -rf "$tmp" "$out" build/'$sweep'*; rmdir out/sweeps 2>/dev/null' EXIT
+trap 'rm -rf "$tmp" "$out" "out/reports/$sweep.html" build/'$sweep'*; rmdir out/sweeps out/reports 2>/dev/null' EXIT
 
 says() { grep -qF -- "$1" "$tmp/log"; }
 

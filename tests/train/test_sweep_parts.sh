@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.." || exit 74
 . tests/check.sh
 sweep=test_parts_$$
 out=out/sweeps/$sweep
-trap 'rm -rf "$tmp" "$out" build/'$sweep'*; rmdir out/sweeps 2>/dev/null' EXIT
+trap 'rm -rf "$tmp" "$out" "out/reports/$sweep.html" build/'$sweep'*; rmdir out/sweeps out/reports 2>/dev/null' EXIT
 
 says() { grep -qF -- "$1" "$tmp/log"; }
 
@@ -45,5 +45,32 @@ cp -R "$tmp/one/." "$out"
 check "copied into one folder" make sweep SWEEP="$tmp/$sweep.lua"
 make sweep SWEEP="$tmp/$sweep.lua" >"$tmp/log" 2>&1
 check "there is nothing left to do" says "done already: 4 of 4 runs"
+
+# The page of a sweep that is over, and meanwhile: a process that sleeps stands for the sweep, and a line for its log.
+page=out/reports/$sweep.html
+if [ ! -e "$page" ]; then
+    skipped=$((skipped + 1)) # there is no Chart.js
+    finish
+    exit
+fi
+live() { grep -q 'id="reload"' "$page"; }
+check "a sweep that is over has a page that does not load itself again" eval '! live'
+check "with samples, and of no program" eval 'grep -q "<pre><i>" "$page" && ! grep -q "no kernel figures" "$page"'
+rm "$page"
+sleep 600 &
+sleeper=$!
+lua5.4 gen/sweep.lua --watch $sleeper --folder "$out" >"$tmp/log" 2>&1 &
+watcher=$!
+waited=0
+until [ -e "$page" ] || [ $waited -gt 600 ]; do
+    grep -h val_loss "$out"/exp04*/metrics.jsonl | tail -n 1 >>"$(echo "$out"/exp04*/metrics.jsonl)"
+    sleep 0.2
+    waited=$((waited + 1))
+done
+check "while it trains, an evaluation makes a page that does" live
+check "which is said" says "page: $page, written anew as evaluations come"
+kill $sleeper
+wait $sleeper $watcher
+check "and not at the end" eval '! live'
 
 finish
