@@ -7,6 +7,10 @@ const responses = {
   gap: { title: 'gap between train and val', kind: 'loss', of: run => run.gap },
   rise: { title: 'rise after the minimum', kind: 'loss', of: run => run.overfit.rise },
   seconds: { title: 'time', kind: 'seconds', of: run => run.seconds },
+  reach: { title: 'time to a loss', kind: 'seconds', of: run => {
+    const at = reached_at(run, reach.loss);
+    return at === undefined ? undefined : run_seconds(run, at);
+  } },
   tokens: { title: 'tokens/s', kind: 'count', of: run => run.tokens_per_s },
 };
 
@@ -30,13 +34,14 @@ function share_of_variance(lists) {
   return { share: between / total, chance: (lists.length - 1) / (n - 1), n };
 }
 
-// The complete blocks: [{ at: Map of a value to a run's index }].
-function blocks_of(effect, response, chosen) {
-  const changes = key => key === effect.key || D.factors.some(f => f.key === key && f.with === effect.key);
+// The complete blocks of some runs: [{ at: Map of a place to a run's index }]. Runs that are alike in all but the settings
+// `keys` are a block, in which place_of(run) tells one from another; a block has a run at each place where any run is.
+function complete_blocks(list, keys, place_of, response, chosen) {
+  const changes = key => keys.includes(key) || D.factors.some(f => f.key === key && keys.includes(f.with));
   const setting_text = run => D.factors.filter(f => !changes(f.key)).map(f => `${f.key}=${setting(run, f.key)}`).join(' ');
   const by = new Map(), present = new Set();
-  for (const i of effect.telling || effect.runs) {
-    const run = runs[i], value = setting(run, effect.key);
+  for (const i of list) {
+    const run = runs[i], value = place_of(run);
     if (value === undefined || !run.counts || !chosen.has(i) || !is_number(response.of(run))) continue;
     const text = setting_text(run), key = `${text} seed=${run.seed}`;
     if (!by.has(key)) by.set(key, { text, seed: String(run.seed), at: new Map(), order: by.size });
@@ -54,6 +59,9 @@ function blocks_of(effect, response, chosen) {
   const seeds = new Set(once.map(block => block.seed)).size;
   return once.filter(block => once.filter(other => other.text === block.text).length === seeds);
 }
+
+const blocks_of = (effect, response, chosen) => complete_blocks(effect.telling || effect.runs, [effect.key],
+  run => setting(run, effect.key), response, chosen);
 
 // { key, runs, levels } as in D.effects, without tests, and how many differences have the mean's sign, as `same`; of a grid
 // also the share of the variance among `trainings`, where these are on one data set.
@@ -81,4 +89,23 @@ function effects_now(response, chosen) {
   const size = e => Math.max(0, ...e.levels.map(l => (l.difference ? Math.abs(l.difference.mean) : 0)));
   return D.effects.map(e => effect_of(e, response, chosen)).filter(e => e.levels.filter(l => l.n > 0).length > 1)
     .sort((a, b) => size(b) - size(a));
+}
+
+// Two factors together: { a, b, cells: [{ x, line, n, mean, points }] for each value of a and of b that has a run, blocks,
+// alone: the runs without partners, missing: the pairs of values that no run has }.
+function cells_of(a, b, response, chosen) {
+  const place = run => (setting(run, a.key) === undefined || setting(run, b.key) === undefined ? undefined
+    : `${a.values.indexOf(setting(run, a.key))} ${b.values.indexOf(setting(run, b.key))}`);
+  const blocks = complete_blocks(all_indexes, [a.key, b.key], place, response, chosen);
+  const used = new Set(blocks.flatMap(block => [...block.at.values()].map(i => runs[i].twin ?? i)));
+  const alone = all_indexes.filter(i => chosen.has(i) && !used.has(i) && !used.has(runs[i].twin));
+  const cells = [], missing = [];
+  a.values.forEach((x, m) => b.values.forEach((line, n) => {
+    const here = blocks.filter(block => block.at.has(`${m} ${n}`)).map(block => response.of(runs[block.at.get(`${m} ${n}`)]));
+    if (here.length) cells.push(Object.assign({ x, line }, statistics_of(here)));
+    else missing.push([x, line]);
+  }));
+  const count = key => new Set(cells.map(cell => cell[key])).size;
+  if (count('x') < 2 || count('line') < 2) return { a, b, cells: [], blocks: [], alone, missing };
+  return { a, b, cells, blocks, alone, missing };
 }

@@ -12,8 +12,20 @@ const seen = new IntersectionObserver(entries => {
   for (const entry of entries) if (entry.isIntersecting) entry.target.figure.draw();
 }, { rootMargin: '400px' });
 
+// A legend's mark: a dot, or a piece of the line with its dashes.
+function swatch(item) {
+  if (item.dot) return el('i', { class: 'dot', style: `background:${item.colour}` });
+  const dashes = item.dash && item.dash.length ? item.dash : item.dashed ? [5, 3] : [];
+  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg'), line = document.createElementNS(svg.namespaceURI, 'line');
+  Object.entries({ width: 26, height: 6, 'aria-hidden': 'true' }).forEach(([key, value]) => svg.setAttribute(key, value));
+  Object.entries({ x1: 1, y1: 3, x2: 25, y2: 3, stroke: item.colour, 'stroke-width': 3, 'stroke-dasharray': dashes.join(' ') || 'none' })
+    .forEach(([key, value]) => line.setAttribute(key, value));
+  svg.append(line);
+  return svg;
+}
+
 // Adds a figure to `parent`. `build()` returns Chart.js's configuration for the current theme and settings, and
-// optionally a legend: [{ text, colour, dashed, dot, key, value }]; a click on an item with a key chooses its
+// optionally a legend: [{ text, colour, dash, dashed, dot, key, value }]; a click on an item with a key chooses its
 // runs. `height` is in pixels.
 function make_chart(parent, title, height, build) {
   const canvas = el('canvas', { role: 'img', 'aria-label': title });
@@ -31,7 +43,7 @@ function make_chart(parent, title, height, build) {
     const config = build();
     legend.replaceChildren(...(config.legend || []).map(item => el(item.key ? 'button' : 'span', item.key ? { type: 'button',
       'aria-pressed': String(selection.has(item.key, item.value)), click: () => selection.toggle(item.key, item.value) } : {},
-      el('i', { class: item.dot ? 'dot' : item.dashed ? 'dashed' : '', style: item.dot ? `background:${item.colour}` : `border-color:${item.colour}` }),
+      swatch(item),
       item.text)));
     delete config.legend;
     figure.chart = new Chart(canvas, config);

@@ -106,6 +106,7 @@ function share_config(rows) {
 }
 
 const effect_figures = [];
+const effect_listeners = [() => draw_effects()]; // called when the result is another, or the chosen runs are
 
 function draw_effect_table(list) {
   const kind = shown_response().kind;
@@ -149,9 +150,9 @@ by_id('effects').hidden = shown_effects().length === 0;
 if (!by_id('effects').hidden) {
   const usable = Object.entries(responses).filter(([, r]) => runs.some(run => is_number(r.of(run))));
   by_id('effect-controls').append(make_select('effects on', usable.map(([key, r]) => [key, r.title]),
-    value => { effect_look.response = value; draw_effects(); }, 'best').label);
+    value => { effect_look.response = value; effect_listeners.forEach(f => f()); }, 'best').label);
   draw_effects();
-  selection.listeners.push(draw_effects);
+  selection.listeners.push(() => effect_listeners.forEach(f => f()));
 }
 
 // ---- seeds --------------------------------------------------------------------------------------

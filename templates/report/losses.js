@@ -4,11 +4,13 @@ const size_look = { key: 'params', loss: 'best', by: (D.factors[0] || {}).key ||
 
 by_id('sizes').hidden = sized.length < 2;
 if (sized.length > 1) {
+  const y = run => (size_look.loss === 'best' ? run.best.val : run.final && run.final.val);
+  const shown = () => selection.of(sized).map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0)
+    .sort((a, b) => a[size_look.key] - b[size_look.key]); // Chart.js expects x in order
+  const at = run => ({ x: run[size_look.key], y: y(run) });
+  const say_fit = () => { by_id('size-words').textContent = fit_words(shown().map(at)); };
   const figure = make_chart(by_id('size-chart'), 'parameters and validation loss', 460, () => {
-    const { colour, legend } = colouring(selection.of(sized), size_look.by);
-    const y = run => (size_look.loss === 'best' ? run.best.val : run.final && run.final.val);
-    const list = selection.of(sized).map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0)
-      .sort((a, b) => a[size_look.key] - b[size_look.key]); // Chart.js expects x in order
+    const { colour, legend } = colouring(selection.of(sized), size_look.by), list = shown();
     const xs = list.map(run => run[size_look.key]), low = Math.min(...xs), high = Math.max(...xs);
     const colours = list.map(run => (run === baseline ? theme.colours().ink : colour(run)));
     const x = axis(size_look.key === 'params' ? 'parameters by nanoGPT’s count (log)' : 'parameters in all (log)',
@@ -22,25 +24,26 @@ if (sized.length > 1) {
     return {
       type: 'scatter',
       data: { datasets: [{
-        label: 'runs', data: list.map(run => ({ x: run[size_look.key], y: y(run) })), backgroundColor: colours, borderColor: theme.colours().page,
+        type: 'scatter', label: 'runs', data: list.map(at), backgroundColor: colours, borderColor: theme.colours().page,
         pointRadius: list.map(run => (run === baseline ? 6 : 5)), pointStyle: list.map(run => (run === baseline ? 'rect' : 'circle')),
         names: list.map(run => shortened(label_of(runs.indexOf(run), sized), 40)),
-      }] },
+      }, fit_line(list.map(at))] },
       options: {
         parsing: false,
         layout: { padding: { right: 8 } },
         interaction: { mode: 'nearest', intersect: false },
-        plugins: { tooltip: { displayColors: false, callbacks: {
+        plugins: { tooltip: { displayColors: false, filter: item => item.datasetIndex === 0, callbacks: {
           title: items => (items.length ? list[items[0].dataIndex].name : ''),
           label: item => `${formats.count(item.parsed.x)} parameters, val ${item.parsed.y.toFixed(4)}`,
         } } },
         scales: { x, y: loss_axis(size_look.loss === 'best' ? 'lowest validation loss' : 'final validation loss') },
       },
-      legend: [...legend.map(item => Object.assign({ dot: true }, item)), ...(baseline ? [{ text: '■ baseline', colour: 'transparent', dot: true }] : [])],
+      legend: [...legend.map(item => Object.assign({ dot: true }, item)), ...(power_fit(list.map(at)) ? [{ text: 'a + b·N^−c', colour: theme.colours().soft, dash: [8, 4] }] : []), ...(baseline ? [{ text: '■ baseline', colour: 'transparent', dot: true }] : [])],
     };
   });
-  const change = key => value => { size_look[key] = value; figure.redraw(); };
-  selection.listeners.push(figure.redraw);
+  const change = key => value => { size_look[key] = value; figure.redraw(); say_fit(); };
+  selection.listeners.push(figure.redraw, say_fit);
+  say_fit();
   brush_over(figure, () => [size_look.key, size_look.loss === 'best' ? 'best' : 'val']);
   by_id('size-controls').append(
     make_select('count', [['params', 'nanoGPT’s'], ['all_params', 'all']], change('key'), 'params').label,

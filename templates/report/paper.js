@@ -47,7 +47,7 @@ function draw_head(c, title, { width, height, rows, head }) {
     const y = TITLE_LINE + 12 + i * LEGEND_LINE;
     c.strokeStyle = c.fillStyle = item.colour;
     c.lineWidth = 3;
-    c.setLineDash(item.dashed ? [5, 3] : []);
+    c.setLineDash(item.dash && item.dash.length ? item.dash : item.dashed ? [5, 3] : []);
     c.beginPath();
     if (item.dot) c.arc(at + 22, y - 4, 4, 0, 2 * Math.PI);
     else c.moveTo(at + 8, y - 4);

@@ -114,7 +114,7 @@ function make_table(parent, columns, rows, options) {
   const table = { key: options.sort, direction: options.descending ? -1 : 1, text: '', columns };
   const body = el('tbody');
   const count = el('span', { class: 'soft', role: 'status' });
-  const headings = columns.map(column => el('th', { scope: 'col', class: column.kind === 'text' ? 'text' : '', title: column.hint },
+  const headings = columns.map(column => el('th', { scope: 'col', class: column.kind === 'text' || column === columns[0] ? 'text' : '', title: column.hint },
     el('button', { type: 'button', click: () => table.sort(column.key, true) }, column.title)));
   const cell = (row, column, first) => {
     const content = first && options.name ? options.name(row) : format(column.kind, row[column.key]);

@@ -237,6 +237,60 @@ addEventListener('load', () => setTimeout(() => {
       bars_of_shares().draw();
     }
 
+    // Two factors together: complete cells alone, of the same runs at each; the rest is named.
+    const crossed = R.crossed_now();
+    check(Boolean(crossed) === visible(one('#cross')) && (window.name !== 'grid' || crossed), 'no two factors together');
+    if (crossed && window.name === 'grid') {
+      const { a, b } = crossed, cell = (c, x, line) => c.cells.find(one_of => one_of.x === x && one_of.line === line);
+      const at = (x, line) => runs.filter(run => run.settings[a.key] === x && run.settings[b.key] === line);
+      const length = run => run.settings.max_iters, longest = list => list.filter(run => length(run) === Math.max(...list.map(length)));
+      check(crossed.cells.length === a.values.length * b.values.length && !crossed.alone.length, 'a cell of a whole grid is missing');
+      for (const x of a.values) {
+        for (const line of b.values) {
+          const list = longest(at(x, line)), mean = list.reduce((sum, run) => sum + run.best.val, 0) / list.length;
+          check(Math.abs(cell(crossed, x, line).mean - mean) < 1e-6, `the cell of ${x} and ${line} is ${cell(crossed, x, line).mean}, wanted ${mean}`);
+        }
+      }
+      const said = one('#cross-words li').textContent.match(/[−+]\d+\.\d+/g).map(text => Number(text.replace('−', '-')));
+      const step = x => cell(crossed, x, b.values[1]).mean - cell(crossed, x, b.values[0]).mean;
+      check(Math.abs(said[0] - step(a.values[0])) < 1e-4 && Math.abs(said[2] - (step(a.values[1]) - step(a.values[0]))) < 2e-4, `two factors together: ${said}`);
+      // Without a run those that it was compared with are left out, and named.
+      const without = longest(at(a.values[0], b.values[0]))[0];
+      filter(`run!=${without.name}`);
+      const less = R.crossed_now();
+      check(less.cells.every(one_of => one_of.n === less.cells[0].n), 'cells are of different runs');
+      check(less.blocks.every(block => ![...block.at.values()].includes(runs.indexOf(without))), 'a run that is not chosen is in a cell');
+      filter(`run=${without.name}`);
+      check(one('#cross-left').textContent.includes('no complete cells') || !visible(one('#cross')), 'cells of one run');
+      filter('');
+      pick(one('#cross-controls select'), () => one('#cross-table').textContent);
+    }
+
+    // A fit of the loss to the size: a law is found again, within its interval; with few sizes it is said that there is none.
+    const sizes = [1e4, 3e4, 1e5, 3e5, 1e6, 3e6, 1e7], law = wiggle => sizes.map((x, i) => ({ x, y: 1.5 + 40 * x ** -0.3 + wiggle * [1, -1, -1, 1, 1, -1, 0][i] }));
+    const exact = R.power_fit(law(0)), rough = R.power_fit(law(0.01));
+    check(Math.abs(exact.a - 1.5) < 0.02 && Math.abs(exact.c - 0.3) < 0.01, `a law of 1.5 and 0.3 is fitted as ${exact.a} and ${exact.c}`);
+    for (const [[low, high], at] of [[rough.a_range, 1.5], [rough.c_range, 0.3]]) check(low < at && at < high && high - low > 0.01 && high < 2, `an interval of ${low} to ${high} for ${at}`);
+    check(rough.c_range[1] - rough.c_range[0] > exact.c_range[1] - exact.c_range[0], 'scatter makes no wider interval');
+    check(R.power_fit([...law(0), { x: 1e4, y: 9 }]).a === exact.a, 'a higher loss of one size changes the fit');
+    check(R.power_fit(law(0).slice(0, 4)) === undefined && R.fit_words(law(0).slice(0, 4)).endsWith('runs have 4.'), 'four sizes make a fit');
+    check(R.power_fit(sizes.map((x, i) => ({ x, y: i }))) === undefined, 'a loss that rises makes a fit');
+    check(R.fit_line(law(0)).data.every(p => Math.abs(p.y - 1.5 - 40 * p.x ** -0.3) < 0.01), 'the line is not the fit');
+    if (visible(one('#sizes'))) check(one('#size-words').textContent.includes('wants five sizes'), 'no word of the fit');
+
+    // The time to a loss: between the evaluations around it.
+    const timed = runs.find(run => run.e.x.length > 2 && run.e.val[1] > run.e.val[2] && is_finite(run.e.val));
+    if (timed) {
+      const [, x, next] = timed.e.x, [, high, low] = timed.e.val;
+      check(Math.abs(R.reached_at(timed, (high + low) / 2) - (x + next) / 2) < 1e-6 && R.reached_at(timed, low) === next, 'a loss is reached elsewhere');
+      check(R.reached_at(timed, 0) === undefined && R.reached_at(timed, 1e9) === timed.e.x[0], 'a loss that no run has is reached');
+      const box = one('#reach-controls input'), before = one('#reach-table').textContent;
+      box.value = (high + low) / 2;
+      box.dispatchEvent(new Event('change'));
+      const row = R.tables.find(table => table.node.parentElement.id === 'reach-table').rows().find(r => r.name === timed.name);
+      check(Math.abs(row.iterations - (x + next) / 2) < 1 && one('#reach-table').textContent !== before, 'the table of times does not follow the loss');
+    }
+
     // A choice: by a legend, by a rectangle; all figures and statements follow, and the address has it.
     const figure_of = title => R.charts.find(f => f.title === title);
     const lines_of = () => figure_of('validation loss, all runs').chart.data.datasets.filter(set => set.showLine !== false && set.label).length;
