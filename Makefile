@@ -29,7 +29,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL URL SHA256 FORMAT TYPE TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL URL SHA256 FORMAT TYPE KV TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED RANKS NODES RATES V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -42,6 +42,7 @@ override URL := $(value URL)
 override SHA256 := $(value SHA256)
 override FORMAT := $(value FORMAT)
 override TYPE := $(value TYPE)
+override KV := $(value KV)
 override TO := $(value TO)
 override FILE := $(value FILE)
 override TEXT := $(value TEXT)
@@ -58,7 +59,7 @@ override SHARD := $(value SHARD)
 override RANKS := $(value RANKS)
 override NODES := $(value NODES)
 override RATES := $(value RATES)
-export START MODEL URL SHA256 FORMAT TYPE TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS NODES RATES
+export START MODEL URL SHA256 FORMAT TYPE KV TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS NODES RATES
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -125,7 +126,7 @@ dry := $(findstring n,$(firstword -$(MAKEFLAGS)))
 recursive = $(if $(dry),,+)$(Q)
 make := $(MAKE)
 generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(generate_also) $(gen_words)
-build bench sampler-build page-build: generate_also = $(small_type:%=--weights=%)
+build bench sampler-build page-build: generate_also = $(kind:%=--weights=%)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) RANKS='$(RANKS)' \
@@ -167,6 +168,7 @@ help: ## this list
 #= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0, q4_0: of its numbers;
 #=           make sampler, bench: float32 by default, bfloat16, q8_0, q4_0: of its weights;
 #=           make page: q8_0 by default
+#= KV        make sampler, bench: float32 by default, bfloat16: of its keys and values
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
 #=           set's
@@ -333,13 +335,14 @@ eval: check-run build/prepare ## loss, bits per byte, or HellaSwag of the run th
 
 #> make quantize CONFIG=shakespeare_char_cpu
 small_types := bfloat16 q8_0 q4_0
-quantize: PROGRAMS := quantize $(small_types:%=quantize-%)
-quantize: generate_also = $(small_types:%=--weights=%)
+small_kinds := $(small_types) float32-kv_bfloat16
+quantize: PROGRAMS := quantize $(small_kinds:%=quantize-%)
+quantize: generate_also = $(small_kinds:%=--weights=%)
 quantize: check-run build/prepare build/export ## what small weights cost the run that the same words trained
 	$(compile) programs
 	$(Q)dataset=$(call key,dataset); folder=$(call key,data_dir); \
 	data/prepare.sh --if-missing "$$dataset" "$$folder" || exit; \
-	exec gen/tools/quantize.sh $(bin) $(weights) $(run_path) "$$dataset" "$$folder" $(small_types)
+	exec gen/tools/quantize.sh $(bin) $(weights) $(run_path) "$$dataset" "$$folder" $(small_kinds)
 
 #> make sweep SWEEP=grid32_quick
 sweep: setup-check ## all runs of SWEEP, each shape compiled once; the same command resumes it
@@ -369,6 +372,8 @@ ir: generate ## the graph after each pass
 sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weights inside
 	@case "$$TYPE" in ''|float32|bfloat16|q8_0|q4_0) ;; \
 	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, bfloat16, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
+	@case "$$KV" in ''|float32|bfloat16) ;; \
+	    *) printf "KV: '%s' is not known to a sampler; there are: float32, bfloat16\n" "$$KV" >&2; exit 64;; esac
 	@case '$(ARCH)' in ''|x86_64|aarch64|riscv64) ;; \
 	    *) printf '%s\n' "ARCH: '$(ARCH)' is not known; there are: x86_64, aarch64, riscv64" >&2; exit 64;; esac
 	$(Q)gen/tools/setup.sh --check $(or $(sampler_machine),musl)
@@ -376,8 +381,8 @@ sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weigh
 	$(if $(EMBED)$(small_type),$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
 	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) >/dev/null)
 	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) \
-	    ARCH=$(sampler_machine) EMBED=$(EMBED) TYPE=$(small_type) WERROR=$(WERROR) V=$(V)
-	@sampler='$(sampler_folder)/sampler$(small_type:%=-%)$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
+	    ARCH=$(sampler_machine) EMBED=$(EMBED) TYPE=$(small_type) KV=$(KV) WERROR=$(WERROR) V=$(V)
+	@sampler='$(sampler_folder)/sampler$(kind:%=-%)$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
 	if [ '$(EMBED)' ]; then printf 'next: %s --start=...\n' "$$sampler"; \
 	elif [ '$(small_type)' ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(sampler_weights); \
 	elif [ -e $(weights) ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(weights); \
@@ -387,9 +392,12 @@ sampler_folder = $(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)
 sampler_weights = '$(sampler_folder)/weights$(small_type:%=-%).safetensors'
 # The type of a sampler's weights, if it is not the checkpoint's.
 small_type = $(filter-out float32,$(TYPE))
+# What kind of sampler it is by both, if it is not the one that each build has (gen/passes/small.lua).
+kv = $(addprefix -kv_,$(filter-out float32,$(KV)))
+kind = $(if $(small_type)$(kv),$(or $(small_type),float32)$(kv))
 sampler_machine = $(filter-out $(shell uname -m),$(ARCH))
 sampler-build: generate
-	$(compile) STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) SMALL=$(small_type) sampler
+	$(compile) STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) SMALL=$(small_type) KIND=$(kind) sampler
 
 #> make page CONFIG=shakespeare_char_cpu START="ROMEO:"
 page: override TYPE := $(or $(TYPE),q8_0)
@@ -413,17 +421,17 @@ amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line bu
 
 #: measure
 
-bench: PROGRAMS := $(if $(small_type),$(small_type:%=sample-%) $(small_type:%=sample_bench-%),$(PROGRAMS))
+bench: PROGRAMS := $(if $(kind),$(kind:%=sample-%) $(kind:%=sample_bench-%),$(PROGRAMS))
 #> make bench CONFIG=gpt2 BENCH="--threads=2" PEERS=1
 bench: generate $(if $(and $(PEERS),$(filter cpu,$(BACKEND))),build/export) ## time CONFIG's step and each of its kernels; needs no data set
 	$(compile) programs
-	$(if $(small_type),,$(Q)exec $(bin)/bench $(BENCH))
-	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench$(small_type:%=-%) $(filter-out --json% --serve,$(BENCH)))
-	$(if $(PEERS),$(if $(small_type),,$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH)))
+	$(if $(kind),,$(Q)exec $(bin)/bench $(BENCH))
+	$(if $(filter cpu,$(BACKEND)),$(Q)$(bin)/sample_bench$(kind:%=-%) $(filter-out --json% --serve,$(BENCH)))
+	$(if $(PEERS),$(if $(kind),,$(Q)tests/bench/peers.sh $(bin)/bench $(BENCH)))
 	$(if $(GENERIC),$(recursive)$(make) bench-generic CONFIG='$(CONFIG)' SET='$(SET)' BENCH='$(BENCH)' BACKEND=$(BACKEND) \
 	    BUILD=$(BUILD) CC='$(CC)')
 	$(if $(RECORD),$(Q)$(LUA) tests/bench/record.lua $(bin)/bench.json)
-	$(if $(and $(PEERS),$(filter cpu,$(BACKEND))),$(Q)tests/bench/llama.sh $(bin)/sample_bench$(small_type:%=-%) \
+	$(if $(and $(PEERS),$(filter cpu,$(BACKEND))),$(Q)tests/bench/llama.sh $(bin)/sample_bench$(kind:%=-%) \
 	    $(or $(small_type),float32) $(filter-out --json% --serve,$(BENCH)))
 	$(call next,make train $(words))
 

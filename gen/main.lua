@@ -7,7 +7,7 @@
 -- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c or train.cu, sample.c, ir/), which
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h, which no
 -- config changes and --keys writes alone. With --weights also sample-TYPE.c, samplers that compute with small
--- weights. A file is written only where its text changed.
+-- weights or caches. A file is written only where its text changed.
 package.path = "./?.lua;" .. package.path
 local lacking = require("gen.emit.lacking")
 local pipeline = require("gen.passes.pipeline")
@@ -33,7 +33,8 @@ local function parse_arguments()
   parser:option("--build", "the folder to write to", "build")
   parser:option("--name", "the name of the build; else the config's with each key=value behind it")
   parser:option("--print", "print a key's value, or build_name, and stop")
-  parser:option("--weights", "also emit a sampler with weights of this type: " .. table.concat(small.types, ", "))
+  parser:option("--weights", "also emit a sampler with weights of this type: " .. table.concat(small.types, ", ")
+    .. "; with -kv_bfloat16 behind it, with keys and values in bfloat16")
     :count("*")
   parser:flag("--keys", "write include/run_keys.h and stop")
   parser:usage_max_width(100)
@@ -126,9 +127,10 @@ local function main()
     files.write(model_dir .. "/train.c", emit.train_c(g, facts))
   end
   files.write(model_dir .. "/sample.c", emit.sample_c(pipeline.sample(c, dump), facts))
-  for _, type in ipairs(args.weights) do
-    if small.check(type) then
-      files.write(("%s/sample-%s.c"):format(model_dir, type), emit.sample_c(pipeline.sample(c, dump, type), facts))
+  for _, given in ipairs(args.weights) do
+    local kind = small.kind(given)
+    if kind then
+      files.write(("%s/sample-%s.c"):format(model_dir, given), emit.sample_c(pipeline.sample(c, dump, kind), facts))
     end
   end
 

@@ -185,14 +185,14 @@ build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard
 few_tokens := $(if $(shell [ $(VOCAB_SIZE) -lt 65536 ] && echo yes),$(call program,sampler))
 ifdef STATIC
 folder := $(BUILD)/$(BUILD_NAME)/$(BACKEND)
-sampler := $(folder)/sampler$(addprefix -,$(SMALL))$(if $(EMBED),-embedded)$(addprefix -,$(other))
+sampler := $(folder)/sampler$(addprefix -,$(KIND))$(if $(EMBED),-embedded)$(addprefix -,$(other))
 weights := $(folder)/weights$(addprefix -,$(SMALL)).safetensors
 weights_object := $(if $(EMBED),$(bin)/weights$(addprefix -,$(SMALL)).o)
 sampler: $(sampler)
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file$(if $(EMBED),, but $(if $(SMALL),$(weights),a checkpoint))"
 $(weights_object): runtime/sample/weights.S $(weights) $(flags_file)
 	$(compile_c) -DWEIGHTS='"$(weights)"' -c $<
-$(sampler): $(call program,sample) $(few_tokens) $(model)/sample$(addprefix -,$(SMALL)).o $(weights_object) $(call archives_to,sample)
+$(sampler): $(call program,sample) $(few_tokens) $(model)/sample$(addprefix -,$(KIND)).o $(weights_object) $(call archives_to,sample)
 	$(link) -s -Wl,--gc-sections -Wl,-z,noseparate-code $^ -lm
 endif
 

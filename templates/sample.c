@@ -73,6 +73,9 @@ const struct sampler_info sampler_info = {
     .cache_floats = $(k.cache_floats),
     .cache_rows = $(k.cache_rows),
     .cache_width = $(k.cache_width),
+    //$ if k.cache_bfloat16 then
+    .cache_bfloat16 = true,
+    //$ end
     //$ if k.weights then
     .weights = $(k.weights_enum),
     .open_small = sampler_open_small,

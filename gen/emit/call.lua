@@ -33,7 +33,7 @@ local graph = require("gen.ir.graph")
 local call = {}
 
 local c_types = {
-  cpu = { f32 = "float", i32 = "int32_t", bfloat16 = "uint8_t", q8_0 = "uint8_t", q4_0 = "uint8_t" },
+  cpu = { f32 = "float", bf16 = "uint16_t", i32 = "int32_t", bfloat16 = "uint8_t", q8_0 = "uint8_t", q4_0 = "uint8_t" },
   cuda = { f32 = "float", i32 = "int32_t", bf16 = "elem", f16 = "elem" },
 }
 

@@ -167,6 +167,7 @@ function emit.sample_c(g, facts)
   k.rows = g.rows
   k.logits = g.logits
   k.weights = g.weights or false
+  k.cache_bfloat16 = g.cache_type == "bf16"
   k.weights_enum = g.weights and "WEIGHT_" .. g.weights:upper():gsub("BFLOAT", "BF")
   return frame("templates/sample.c", k)
 end

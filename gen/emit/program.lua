@@ -52,7 +52,9 @@ local function address_text(dialect, tensor, offset, stride)
   if stride ~= 0 then
     text = ("%s %s (size_t)l * %d"):format(text, stride < 0 and "-" or "+", math.abs(stride))
   end
-  if tensor.type ~= "f32" and not tensor.image_of then text = "(elem *)(" .. text .. ")" end
+  if tensor.type ~= "f32" and not tensor.image_of then
+    text = (tensor.kind == "state" and "(uint16_t *)(" or "(elem *)(") .. text .. ")"
+  end
   return text
 end
 

@@ -98,8 +98,8 @@ function graph:input(given, dims, type)
 end
 
 -- Memory that an op keeps from one call to the next, a sampler's cache: the op computes its sizes from those in `d`.
-function graph:state(given, op_name, d)
-  return self:tensor(given, op.all()[op_name].state(d), { kind = "state" })
+function graph:state(given, op_name, d, type)
+  return self:tensor(given, op.all()[op_name].state(d), { kind = "state", type = type })
 end
 
 -- The gradient that all backward ops of a parameter add to.

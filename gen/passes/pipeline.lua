@@ -53,17 +53,19 @@ function pipeline.train(c, dump)
 end
 
 -- The sampler's graph, for the CPU whatever trains: a few rows through a cache, weights where the checkpoint has them;
--- or `weights` of a type of fewer bits, where a file of the sampler's own has them.
-function pipeline.sample(c, dump, weights)
+-- or `kind` has weights in a type of fewer bits, where a file of the sampler's own has them, or another type of the
+-- cache (gen/passes/small.lua).
+function pipeline.sample(c, dump, kind)
+  kind = kind or { name = "" }
   local g = new_graph(target.cpu(c.isa))
-  local decode = setmetatable({ decode = true, has_dropout = false }, { __index = c })
+  local decode = setmetatable({ decode = true, has_dropout = false, cache_type = kind.cache }, { __index = c })
   g.decode = true
   g.rows = math.min(c.block_size, SAMPLER_ROWS)
   g.logits = require("gen.models." .. c.model).forward(g, decode, g.rows)
   g.logits.kind = "output" -- in the caller's memory
-  g.weights = weights
-  run_passes(g, weights and { "small", "fuse", "plan" } or { "fuse", "plan" }, function(name, text)
-    dump(("sample%s-%s"):format(weights and "-" .. weights or "", name), text)
+  g.weights, g.cache_type = kind.weights, kind.cache
+  run_passes(g, g.weights and { "small", "fuse", "plan" } or { "fuse", "plan" }, function(name, text)
+    dump(("sample%s-%s"):format(kind.name ~= "" and "-" .. kind.name or "", name), text)
   end)
   return g
 end

@@ -5,14 +5,23 @@ local op = require("gen.ir.op")
 
 local small = { types = { "bfloat16", "q8_0", "q4_0" } }
 
--- Whether `type` names one of them, and not "float32" or nothing. Raises { code, message } for anything else.
-function small.check(type)
+local function refuse(word, type, types)
+  error({ code = 64, message = ("%s: '%s' is not known to a sampler; there are: float32, %s"):format(word, type,
+    table.concat(types, ", ")) }, 0)
+end
+
+-- A kind of sampler by its name, the type of its weights with "-kv_bfloat16" behind it if its cache of keys and values
+-- is in bfloat16: { name, weights, cache }, of which the types are nil where they are float32; or nil if both are.
+-- Raises { code, message } for a type that is not known.
+function small.kind(name)
+  local weights, cache = name:match("^(.-)%-kv_(.*)$")
+  weights = weights or name
+  if cache and cache ~= "bfloat16" then refuse("KV", cache, { "bfloat16" }) end
   for _, known in ipairs(small.types) do
-    if type == known then return true end
+    if weights == known then return { name = name, weights = weights, cache = cache and "bf16" } end
   end
-  if type == "" or type == "float32" then return false end
-  error({ code = 64, message = ("TYPE: '%s' is not known to a sampler; there are: float32, %s"):format(type,
-    table.concat(small.types, ", ")) }, 0)
+  if weights ~= "" and weights ~= "float32" then refuse("TYPE", weights, small.types) end
+  return cache and { name = name, cache = "bf16" } or nil
 end
 
 local function type_of(g, weight, tables)

@@ -214,6 +214,7 @@ struct sampler_info {
     // panels of SAMPLER_PANEL positions theirs.
     int64_t cache_floats;
     int cache_rows, cache_width;
+    bool cache_bfloat16; // its numbers are in bfloat16, two in a float
     enum weight_type weights;
     // Uses the weights of an open file in that type; NULL if they are float32, so that a sampler of
     // these has no more to link.

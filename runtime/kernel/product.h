@@ -36,18 +36,53 @@ enum {
     DOT_AHEAD = 2048     // bytes by which a single row's products prefetch ahead
 };
 
-// to (rows, COLS) = or, with `add`, += a (rows, depth) b (depth, COLS). Rows are to_row, a_row and
-// b_row floats apart.
+// The nearest bfloat16 number, ties to even; NaN stays NaN. And such a number as a float.
+VEC_INLINE uint16_t bfloat16_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
+    return (uint16_t)((nan ? bits | 0x00400000u : bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+VEC_INLINE float bfloat16_float(uint16_t number) {
+    const uint32_t bits = (uint32_t)number << 16;
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+// VEC numbers from number `at` on, which are floats or in bfloat16.
+VEC_INLINE vec product_load(const void *from, ptrdiff_t at, const bool brain) {
+    if (!brain) {
+        return vec_load((const float *)from + at);
+    }
+    const uint16_t *number = (const uint16_t *)from + at;
+#if defined(__AVX512F__)
+    const __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)number));
+    return (vec)_mm512_slli_epi32(wide, 16);
+#elif defined(__AVX2__) && defined(__FMA__)
+    const __m256i wide = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)number));
+    return (vec)_mm256_slli_epi32(wide, 16);
+#else
+    const vec_uint bits = {number[0], number[1], number[2], number[3]};
+    return (vec)(bits << 16);
+#endif
+}
+
+// to (rows, COLS) = or, with `add`, += a (rows, depth) b (depth, COLS), where b is of floats or,
+// with `brain`, in bfloat16. Rows are to_row, a_row and b_row numbers apart.
 VEC_INLINE void product_tile(float *to, ptrdiff_t to_row, const int rows, bool add, const float *a,
-                             ptrdiff_t a_row, int depth, const float *b, ptrdiff_t b_row) {
+                             ptrdiff_t a_row, int depth, const void *b, ptrdiff_t b_row,
+                             const bool brain) {
     vec acc[PRODUCT_ROWS][2];
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++) {
         acc[i][0] = add ? vec_load(to + i * to_row) : vec_splat(0.0f);
         acc[i][1] = add ? vec_load(to + i * to_row + VEC) : vec_splat(0.0f);
     }
-    for (int k = 0; k < depth; k++, b += b_row) {
-        const vec b0 = vec_load(b), b1 = vec_load(b + VEC);
+    for (int k = 0; k < depth; k++) {
+        const vec b0 = product_load(b, k * b_row, brain);
+        const vec b1 = product_load(b, k * b_row + VEC, brain);
 #pragma GCC unroll 12
         for (int i = 0; i < rows; i++) {
             const vec ai = vec_splat(a[i * a_row + k]);
@@ -63,16 +98,34 @@ VEC_INLINE void product_tile(float *to, ptrdiff_t to_row, const int rows, bool a
 }
 
 // The same with `rows` rounded up to 1, PRODUCT_FEW or PRODUCT_ROWS.
-PRODUCT_ONCE void product_add(float *to, ptrdiff_t to_row, int rows, bool add, const float *a,
-                              ptrdiff_t a_row, int depth, const float *b, ptrdiff_t b_row) {
+VEC_INLINE void product_tiles(float *to, ptrdiff_t to_row, int rows, bool add, const float *a,
+                              ptrdiff_t a_row, int depth, const void *b, ptrdiff_t b_row,
+                              const bool brain) {
     if (rows == 1) {
-        product_tile(to, to_row, 1, add, a, a_row, depth, b, b_row);
+        product_tile(to, to_row, 1, add, a, a_row, depth, b, b_row, brain);
     } else if (rows <= PRODUCT_FEW) {
-        product_tile(to, to_row, PRODUCT_FEW, add, a, a_row, depth, b, b_row);
+        product_tile(to, to_row, PRODUCT_FEW, add, a, a_row, depth, b, b_row, brain);
     } else {
-        product_tile(to, to_row, PRODUCT_ROWS, add, a, a_row, depth, b, b_row);
+        product_tile(to, to_row, PRODUCT_ROWS, add, a, a_row, depth, b, b_row, brain);
     }
 }
+
+PRODUCT_ONCE void product_add_float32(float *to, ptrdiff_t to_row, int rows, bool add,
+                                      const float *a, ptrdiff_t a_row, int depth, const float *b,
+                                      ptrdiff_t b_row) {
+    product_tiles(to, to_row, rows, add, a, a_row, depth, b, b_row, false);
+}
+
+PRODUCT_ONCE void product_add_bfloat16(float *to, ptrdiff_t to_row, int rows, bool add,
+                                       const float *a, ptrdiff_t a_row, int depth,
+                                       const uint16_t *b, ptrdiff_t b_row) {
+    product_tiles(to, to_row, rows, add, a, a_row, depth, b, b_row, true);
+}
+
+// By the type of b.
+#define product_add(to, to_row, rows, add, a, a_row, depth, b, b_row)                              \
+    _Generic((b), const float *: product_add_float32, const uint16_t *: product_add_bfloat16)(     \
+        to, to_row, rows, add, a, a_row, depth, b, b_row)
 
 // to[i * stride] = or, with `add`, += the sum over the lanes of v[i], as vec_sum adds them up: four
 // of them in the time of two.

@@ -5,8 +5,8 @@
 //
 // Its loss over the first tokens of the validation data, in windows of the context that do not
 // overlap, is that of the sampler's own forward pass, token by token, for several windows together.
-// A sampler of float32 weights writes its loss and the likeliest token in each place to the file of
-// --chosen; one of another type compares itself with them. Speed is that of one text.
+// A sampler of float32 writes its loss and the likeliest token in each place to the file of
+// --chosen; one of another kind compares itself with them. Speed is that of one text.
 #include "runtime/sample/sample.h"
 #include "runtime/train/train.h"
 
@@ -100,8 +100,7 @@ static void quantize_run(struct quantize *q) {
     for (int64_t w = 0; w < q->windows; w += together) {
         const int64_t left = q->windows - w;
         quantize_windows(q, w, left < together ? (int)left : together);
-        meter_show("%s: window %" PRId64 " of %" PRId64, weight_type_name(sampler_info.weights), w,
-                   q->windows);
+        meter_show("%s: window %" PRId64 " of %" PRId64, sampler_kind(), w, q->windows);
     }
     meter_clear();
 }
@@ -212,13 +211,13 @@ int main(int argc, char **argv) {
     quantize_run(&q);
     double reference = q.loss;
     int64_t same = q.count;
-    if (sampler_info.weights == WEIGHT_F32) {
+    if (sampler_info.weights == WEIGHT_F32 && !sampler_info.cache_bfloat16) {
         quantize_write(&q, chosen);
     } else {
         same = quantize_compare(&q, chosen, &reference);
     }
     const double speed = quantize_speed(&q);
-    printf("%-9s %15s %11.6f %+11.6f %9.3f%% %11.1f\n", weight_type_name(sampler_info.weights),
+    printf("%-20s %15s %11.6f %+11.6f %9.3f%% %11.1f\n", sampler_kind(),
            figure_count((int64_t)q.file.tensors.map_bytes).s, q.loss / (double)q.count,
            (q.loss - reference) / (double)q.count, 100.0 * (double)same / (double)q.count, speed);
     free(q.tokens);

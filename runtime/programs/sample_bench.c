@@ -483,8 +483,7 @@ static void bench_report(struct sample_bench *b) {
     FILE *file = r.file;
     fprintf(file, "{\n  \"program\": \"sample_bench\",\n  \"config\": \"%s\",\n",
             sampler_info.config);
-    fprintf(file, "  \"weights\": \"%s\",\n  \"threads\": %d,\n",
-            weight_type_name(sampler_info.weights), b->threads);
+    fprintf(file, "  \"weights\": \"%s\",\n  \"threads\": %d,\n", sampler_kind(), b->threads);
     fprintf(file, "  \"tokens_per_s\": %.2f,\n  \"token_ms\": %.4f,\n  \"token_bytes\": %.0f,\n",
             1e3 / token_ms, token_ms, b->token_bytes);
     fprintf(file, "  \"read_gbs\": %.2f,\n  \"share_of_bandwidth\": %.4f,\n", read_gbs,
@@ -501,12 +500,12 @@ static void bench_report(struct sample_bench *b) {
     printf("\nwritten: %s\n", b->json);
 }
 
-// A file beside this program; its name tells the type of weights, if they are small.
+// A file beside this program; its name tells what kind of sampler this is, if it is another one.
 static void bench_path(char path[4096], const char *program, const char *name, const char *ending) {
     const char *slash = strrchr(program, '/');
-    const bool small = sampler_info.weights != WEIGHT_F32;
+    const bool other = strcmp(sampler_kind(), "float32") != 0;
     snprintf(path, 4096, "%.*s%s%s%s%s", slash ? (int)(slash - program + 1) : 0, program, name,
-             small ? "-" : "", small ? weight_type_name(sampler_info.weights) : "", ending);
+             other ? "-" : "", other ? sampler_kind() : "", ending);
 }
 
 static void bench_stop(int signal) {
@@ -612,8 +611,8 @@ int main(int argc, char **argv) {
     bench_path(b.sample, argv[0], "sample", "");
     bench_path(b.json, argv[0], "sample_bench", ".json");
     if (!b.serve) {
-        printf("%s: sampler, weights in %s, %d threads\n", run_config_name,
-               weight_type_name(sampler_info.weights), b.threads);
+        printf("%s: sampler, weights in %s, %d threads\n", run_config_name, sampler_kind(),
+               b.threads);
     }
     bench_make_weights(&b, (uint64_t)run.seed);
     if (b.serve) {

@@ -189,6 +189,11 @@ bool sampler_open_bytes(struct sampler_file *file, struct sampler *s, const void
                         size_t length, int threads, char error[512]);
 void sampler_close(struct sampler_file *file, struct sampler *s);
 
+// ---- kind.c -------------------------------------------------------------------------------------
+
+// The type of this sampler's weights, with "-kv_bfloat16" behind it if its cache has that type.
+const char *sampler_kind(void);
+
 // ---- attention.c: a prompt's attention weights as JSON ------------------------------------------
 
 // Writes {"prompt", "ids", "tokens", "n_layer", "n_head", "n_tokens", "attention":[L][H][T][T]} for

@@ -13,25 +13,40 @@ bool sampler_is_relative(void) {
     return true;
 }
 
-// Moves the keys and values of the last `kept` of T rows to the front of their pieces. Of each
-// layer's, the first half are of keys, in panels (S / PANEL, D, PANEL), and the others of values.
-static void slide_cache(float *cache, int kept) {
+// The number in the panels of a piece that is column d of row j.
+static inline size_t slide_place(size_t D, size_t j, size_t d) {
+    return (j / SAMPLER_PANEL * D + d) * SAMPLER_PANEL + j % SAMPLER_PANEL;
+}
+
+// Moves the keys and values of the last `kept` of T rows to the front of their pieces; each is
+// `number` bytes. Of each layer's, the first half are of keys, in panels (S / PANEL, D, PANEL), and
+// the others of values.
+static inline void slide_pieces(char *cache, const size_t number, int kept) {
     const size_t S = (size_t)sampler_info.cache_rows, D = (size_t)sampler_info.cache_width;
     const int layers = sampler_info.n_layer > 0 ? sampler_info.n_layer : 1;
-    const int pieces = (int)((size_t)sampler_info.cache_floats / (S * D)) / layers;
+    const size_t all = (size_t)sampler_info.cache_floats * sizeof(float) / (S * D * number);
+    const int pieces = (int)all / layers;
     const int dropped = sampler_info.block_size - kept;
-    for (int i = 0; i < layers * pieces; i++, cache += S * D) {
+    for (int i = 0; i < layers * pieces; i++, cache += S * D * number) {
         if (i % pieces >= pieces / 2) {
-            memmove(cache, cache + (size_t)dropped * D, (size_t)kept * D * sizeof *cache);
+            memmove(cache, cache + (size_t)dropped * D * number, (size_t)kept * D * number);
             continue;
         }
         for (size_t j = 0; j < (size_t)kept; j++) {
             const size_t from = j + (size_t)dropped;
             for (size_t d = 0; d < D; d++) {
-                cache[(j / SAMPLER_PANEL * D + d) * SAMPLER_PANEL + j % SAMPLER_PANEL] =
-                    cache[(from / SAMPLER_PANEL * D + d) * SAMPLER_PANEL + from % SAMPLER_PANEL];
+                memcpy(cache + slide_place(D, j, d) * number,
+                       cache + slide_place(D, from, d) * number, number);
             }
         }
+    }
+}
+
+static void slide_cache(float *cache, int kept) {
+    if (sampler_info.cache_bfloat16) {
+        slide_pieces((char *)cache, sizeof(uint16_t), kept);
+    } else {
+        slide_pieces((char *)cache, sizeof(float), kept);
     }
 }
 

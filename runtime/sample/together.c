@@ -35,8 +35,9 @@ static void together_copy_cache(float *to, const float *from, int used) {
     const size_t S = (size_t)sampler_info.cache_rows, D = (size_t)sampler_info.cache_width;
     size_t rows = ((size_t)used + SAMPLER_PANEL - 1) / SAMPLER_PANEL * SAMPLER_PANEL;
     rows = rows < S ? rows : S;
-    for (size_t at = 0; at < (size_t)sampler_info.cache_floats; at += S * D) {
-        memcpy(to + at, from + at, rows * D * sizeof *to);
+    const size_t each = sampler_info.cache_bfloat16 ? 2 : 1; // numbers in a float
+    for (size_t at = 0; at < (size_t)sampler_info.cache_floats; at += S * D / each) {
+        memcpy(to + at, from + at, rows * D * sizeof *to / each);
     }
 }
 

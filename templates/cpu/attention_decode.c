@@ -7,8 +7,14 @@
 //// at the end. One thread computes a whole head. The cache holds all keys, in transposed panels
 //// (H, S / WIDTH, D, WIDTH), and then all values (H, S, D), or KV heads of both. S is larger than
 //// T, since tiles read beyond the last value. With a window W, panels of keys before the first
-//// row's window are not read.
+//// row's window are not read. A cache in bfloat16 has rounded keys and values, which are widened
+//// as they are read.
 //$ function attention_decode(k)
+//$ local brain = k.node.inputs[2].type == "bf16"
+//$ local number = brain and "uint16_t" or "float"
+//$ local parameter = "const " .. number .. " *cache"
+//$ local function stored(x) return brain and "bfloat16_of(" .. x .. ")" or x end
+//$ local function read(x) return brain and "bfloat16_float(" .. x .. ")" or x end
 //$ local begin = k.d.W and "begin" or "0"
 $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
     enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = $(k.op.panel) };
@@ -16,9 +22,9 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
     _Alignas(64) float q[ROWS * DEPTH] = {0}, weights[ROWS * KEYS], sums[ROWS * COLS];
     //$ if k.d.KV then
     const int kv = h / (H / KV); // the head of keys and values
-    const float *keys = cache + (size_t)kv * S * D, *values = cache + (size_t)(KV + kv) * S * D;
+    const $(number) *keys = cache + (size_t)kv * S * D, *values = cache + (size_t)(KV + kv) * S * D;
     //$ else
-    const float *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
+    const $(number) *keys = cache + (size_t)h * S * D, *values = cache + (size_t)(H + h) * S * D;
     //$ end
     float largest[ROWS], total[ROWS], shrink[ROWS];
     for (int r = 0; r < rows; r++) {
@@ -99,10 +105,10 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
 
 //// Writes one head's softmax weights for these rows, for a report. They are computed in double and
 //// rounded to float, so that a row sums to 1 within the rounding of its terms.
-static void $(k.part.weights)(float *weights, int tokens, const float *qkv, const float *cache,
-                              int pos, int rows, int h) {
+static void $(k.part.weights)(float *weights, int tokens, const float *qkv, $(parameter), int pos,
+                              int rows, int h) {
     enum { $(k.dims), WIDTH = $(k.op.panel) };
-    const float *keys = cache + (size_t)$(k.d.KV and "(h / (H / KV))" or "h") * S * D;
+    const $(number) *keys = cache + (size_t)$(k.d.KV and "(h / (H / KV))" or "h") * S * D;
     for (int r = 0; r < rows; r++) {
         const float *q = qkv + (size_t)r * E + h * D;
         float *row = weights + ((size_t)h * tokens + (pos + r)) * tokens;
@@ -113,10 +119,10 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, cons
         //$ end
         for (int pass = 0; pass < 2; pass++) {
             for (int j = $(k.d.W and "first" or "0"); j <= pos + r; j++) {
-                const float *key = keys + (size_t)j / WIDTH * D * WIDTH + j % WIDTH;
+                const $(number) *key = keys + (size_t)j / WIDTH * D * WIDTH + j % WIDTH;
                 double score = 0.0;
                 for (int d = 0; d < D; d++) {
-                    score += (double)q[d] * key[(size_t)d * WIDTH];
+                    score += (double)q[d] * $(read("key[(size_t)d * WIDTH]"));
                 }
                 score *= $(k.attrs.scale);
                 //$ if k.node.attrs.cap > 0 then
@@ -151,20 +157,32 @@ $(k.sign("static void", k.name)) {
         const struct sampler_run *run = &runs[i / H];
         const int h = i % H, pos = run->pos, rows = run->rows;
         const float *from = qkv + (size_t)run->first * E;
+        //$ if brain then
+        float *to = y + (size_t)run->first * C;
+        uint16_t *own = cache + 2 * run->cache;
+        //$ else
         float *to = y + (size_t)run->first * C, *own = cache + run->cache;
+        //$ end
         //$ if k.d.KV then
         const int kv = h / (H / KV), appended = h % (H / KV) == 0 ? rows : 0;
-        float *keys = own + (size_t)kv * S * D, *values = own + (size_t)(KV + kv) * S * D;
+        $(number) *keys = own + (size_t)kv * S * D, *values = own + (size_t)(KV + kv) * S * D;
         //$ else
-        float *keys = own + (size_t)h * S * D, *values = own + (size_t)(H + h) * S * D;
+        $(number) *keys = own + (size_t)h * S * D, *values = own + (size_t)(H + h) * S * D;
         //$ end
         for (int row = 0; row < $(k.d.KV and "appended" or "rows"); row++) {
             const float *key = from + (size_t)row * E + $(k.d.KV and "(H + kv) * D" or "C + h * D");
             const int j = pos + row;
             for (int d = 0; d < D; d++) {
-                keys[((size_t)j / WIDTH * D + d) * WIDTH + j % WIDTH] = key[d];
+                keys[((size_t)j / WIDTH * D + d) * WIDTH + j % WIDTH] = $(stored("key[d]"));
             }
+            //$ if brain then
+            const float *value = key + $(k.d.KV and "KV * D" or "C");
+            for (int d = 0; d < D; d++) {
+                values[(size_t)j * D + d] = bfloat16_of(value[d]);
+            }
+            //$ else
             memcpy(values + (size_t)j * D, key + $(k.d.KV and "KV * D" or "C"), D * sizeof(float));
+            //$ end
         }
         for (int row = 0; row < rows; row += PRODUCT_ROWS) {
             $(k.part.rows)

@@ -1,7 +1,7 @@
 #!/bin/sh
-# test_small.sh: samplers with small weights, of a GPT-2 and of a Llama with a head of its own: their losses are near
-# float32's, but not the same; texts are the same together and alone, a token's logits in a prompt and by themselves; a
-# file of another type, of another model, or damaged is refused in one line.
+# test_small.sh: samplers with small weights, or keys and values in bfloat16, of a GPT-2 and of a Llama with a head of
+# its own: their losses are near float32's, but not the same; texts are the same together and alone, with drafts, and in
+# halves of a context, a token's logits in a prompt and by themselves; a file of another type, of another model, or damaged is refused in one line.
 # shares: nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -41,11 +41,13 @@ near() { # program, weights, at least, at most: by how much the loss is another 
         'BEGIN { d = a - b; d = d < 0 ? -d : d; exit !(b != "" && d >= least && d < most) }'
 }
 together() { # program, weights
-    "$1" "$2" --num_samples=7 --max_new_tokens=60 --together=1 --threads=1 >"$tmp/alone"
+    "$1" "$2" --num_samples=7 --max_new_tokens=60 --slide=half --together=1 --threads=1 >"$tmp/alone"
     [ -s "$tmp/alone" ] || return 1
-    for way in "0 3" "2 1" "4 2"; do
-        "$1" "$2" --num_samples=7 --max_new_tokens=60 --together="${way% *}" --threads="${way#* }" | cmp "$tmp/alone" - ||
-            return 1
+    for way in "0 3 0" "2 1 0" "4 2 3"; do
+        # shellcheck disable=SC2086
+        set -- "$1" "$2" $way
+        "$1" "$2" --num_samples=7 --max_new_tokens=60 --slide=half --together="$3" --threads="$4" --lookup="$5" |
+            cmp "$tmp/alone" - || return 1
     done
 }
 by_one_and_all() { # program, weights, tokens
@@ -60,23 +62,30 @@ by_one_and_all() { # program, weights, tokens
 head -c 600 "$tmp/text" >"$tmp/some"
 for model in gpt llama; do
     bin=$tmp/build/$model/cpu run=$tmp/$model
-    types="q8_0 bfloat16"
-    [ $model = gpt ] || types=q4_0 # with its table in q8_0
-    for type in $types; do
-        programs="sample-$type"
-        [ "$type" != q8_0 ] || programs="sample-q8_0 sample_bench-q8_0 quantize quantize-q8_0"
-        [ "$type" = "${types##* }" ] && programs="train eval sample $programs"
-        make build CONFIG="$tmp/$model.lua" TYPE="$type" PROGRAMS="$programs" BUILD="$tmp/build" >"$tmp/log" 2>&1 ||
-            { cat "$tmp/log"; exit 1; }
+    kinds="q8_0 bfloat16 float32-kv_bfloat16"
+    [ $model = gpt ] || kinds="q4_0-kv_bfloat16" # with its table in q8_0
+    for kind in $kinds; do
+        programs="sample-$kind"
+        [ "$kind" != q8_0 ] || programs="sample-q8_0 sample_bench-q8_0 quantize quantize-q8_0"
+        [ "$kind" != float32-kv_bfloat16 ] || programs="$programs quantize-$kind"
+        [ "$kind" = "${kinds##* }" ] && programs="train eval sample $programs"
+        make build CONFIG="$tmp/$model.lua" TYPE="${kind%-kv*}" KV="$(expr "$kind" : '.*-kv_\(.*\)')" PROGRAMS="$programs" \
+            BUILD="$tmp/build" >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
     done
     "$bin/train" --data_dir="$tmp" --out_dir="$run" --threads=1 >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
     wanted=$(loss "$bin/sample" "$run/ckpt.safetensors")
-    for type in $types; do
-        write "$model" "$type"
-        case $type in bfloat16) least=0 most=0.003 ;; q8_0) least=0 most=0.01 ;; *) least=0.0001 most=0.2 ;; esac
-        check "$model, $type: the loss" near "$bin/sample-$type" "$run/$type" $least $most
-        check "$model, $type: together" together "$bin/sample-$type" "$run/$type"
-        check "$model, $type: a token alone" by_one_and_all "$bin/sample-$type" "$run/$type" 29
+    for kind in $kinds; do
+        weights=$run/${kind%-kv*}
+        [ "$kind" = float32-kv_bfloat16 ] && weights=$run/ckpt.safetensors || write "$model" "${kind%-kv*}"
+        case $kind in
+            bfloat16) least=0 most=0.003 ;;
+            float32*) least=0.0000005 most=0.003 ;;
+            q8_0) least=0 most=0.01 ;;
+            *) least=0.0001 most=0.2 ;;
+        esac
+        check "$model, $kind: the loss" near "$bin/sample-$kind" "$weights" $least $most
+        check "$model, $kind: together" together "$bin/sample-$kind" "$weights"
+        check "$model, $kind: a token alone" by_one_and_all "$bin/sample-$kind" "$weights" 29
     done
 done
 
@@ -107,14 +116,15 @@ check "cut off" says 65 "truncated" "$gpt/sample-q8_0" "$tmp/bad"
 # ---- what they cost ------------------------------------------------------------------------------
 mkdir "$tmp/table"
 quantize() { # dataset
-    gen/tools/quantize.sh "$gpt" "$run/ckpt.safetensors" "$tmp/table" "$1" "$tmp" q8_0
+    gen/tools/quantize.sh "$gpt" "$run/ckpt.safetensors" "$tmp/table" "$1" "$tmp" q8_0 float32-kv_bfloat16
 }
 table() { # a line for each; the same tokens are counted
     quantize fox || return 1
     cat "$tmp/table/quantize.txt"
     awk 'NR == 1 && $1 == "weights" || NR == 2 && $1 == "float32" && $4 == "+0.000000" && $5 == "100.000%" && $6 > 0 ||
-        NR == 3 && $1 == "q8_0" && $4 < 0.01 && $4 > -0.01 && $5 > "9" && $6 > 0 { good++ }
-        END { exit good != 3 || NR != 3 }' "$tmp/table/quantize.txt"
+        NR == 3 && $1 == "q8_0" && $4 < 0.01 && $4 > -0.01 && $5 + 0 > 90 && $6 > 0 ||
+        NR == 4 && $1 == "float32-kv_bfloat16" && $4 != 0 && $4 < 0.001 && $4 > -0.001 && $5 + 0 > 90 && $6 > 0 { good++ }
+        END { exit good != 4 || NR != 4 }' "$tmp/table/quantize.txt"
 }
 check "make quantize's table" table
 losses() { # float32's is the loss of eval
@@ -132,4 +142,6 @@ made_up() { # a checkpoint for samplers of any type, and for other tools
 }
 check "its weights in float32" made_up
 check "a type that is not known" says 2 "TYPE: 'q5_1' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" TYPE=q5_1
+check "of keys and values" says 2 "KV: 'q8_0' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" KV=q8_0
+check "in a build" says 2 "KV: 'q8_0' is not known to a sampler" make build CONFIG="$tmp/gpt.lua" KV=q8_0
 finish

@@ -97,7 +97,7 @@ static bool same_alone(enum weight_type type, bool dots, int O, int C, int rows,
     return alone;
 }
 
-static float bfloat16_of(uint16_t bits) {
+static float float_of(uint16_t bits) {
     return number_of_brain(bits);
 }
 
@@ -131,7 +131,7 @@ static void test_bfloat16(bool dots, int O, int C, int rows) {
                 uint16_t half;
                 memcpy(&half, small + ((o / 16 * wide + k / 2 * 2) * 16 + o % 16 * 2 + k % 2) * 2,
                        2);
-                const float a = bfloat16_of(half), b = bfloat16_of(xr[k]);
+                const float a = float_of(half), b = float_of(xr[k]);
                 const float near_w = k < C && fabsf(w[o * C + k]) >= 0x1p-126f ? w[o * C + k] : 0;
                 close = close && fabsf(a - near_w) <= fabsf(near_w) / 256.0f;
                 plain = fmaf(a, b, plain);
@@ -151,8 +151,8 @@ static void test_bfloat16(bool dots, int O, int C, int rows) {
             const vec v = small_table_bfloat16(small, O, C, o, c);
             for (int i = 0; i < VEC && c + i < C; i++) {
                 const float from = w[o * C + c + i];
-                same = same &&
-                       v[i] == bfloat16_of(number_to_brain(fabsf(from) < 0x1p-126f ? 0 : from));
+                same =
+                    same && v[i] == float_of(number_to_brain(fabsf(from) < 0x1p-126f ? 0 : from));
             }
         }
     }
