@@ -39,16 +39,24 @@ static void $(k.name)(float *y, const float *a, const float *b, const float *x, 
     pack_rows(panel, WIDE, b + p * WIDE, COLS, INNER, wide);
     //$ end
     //$ if k.symmetric then
-    for (int i = p * WIDE; i < ROWS; i += TILE_ROWS) {
-        // Vectors of the panel up to the diagonal; fewer than all in its first tiles.
-        const int vecs = DIVIDE_UP(i + TILE_ROWS - p * WIDE, VEC);
-        const bool whole = i + TILE_ROWS <= ROWS && wide == WIDE;
-        if (whole && vecs == 1) {
-            $(k.part.tile)(y, a, x, panel, i, p, TILE_ROWS, 1, VEC);
-        } else if (TILE_VECS == 3 && whole && vecs == 2) {
-            $(k.part.tile)(y, a, x, panel, i, p, TILE_ROWS, 2, VEC);
+    // Tiles begin in the panel's own first row, so HIGH divides WIDE.
+    enum { HIGH = WIDE % TILE_ROWS == 0 ? TILE_ROWS : 4, LAST_COLS = (COLS - 1) % WIDE + 1 };
+    enum { LAST_VECS = DIVIDE_UP(LAST_COLS, VEC), LAST = LAST_COLS - (LAST_VECS - 1) * VEC };
+    for (int i = p * WIDE; i < ROWS; i += HIGH) {
+        const bool high = i + HIGH <= ROWS;
+        const int vecs = DIVIDE_UP(i + HIGH - p * WIDE, VEC); // up to the diagonal
+        if (high && wide < WIDE) {
+            $(k.part.tile)(y, a, x, panel, i, p, HIGH, LAST_VECS, LAST);
+        } else if (wide < WIDE) {
+            $(k.part.tile)(y, a, x, panel, i, p, ROWS % HIGH, LAST_VECS, LAST);
+        } else if (!high) {
+            $(k.part.tile)(y, a, x, panel, i, p, ROWS % HIGH, TILE_VECS, VEC);
+        } else if (vecs == 1) {
+            $(k.part.tile)(y, a, x, panel, i, p, HIGH, 1, VEC);
+        } else if (TILE_VECS == 3 && vecs == 2) {
+            $(k.part.tile)(y, a, x, panel, i, p, HIGH, 2, VEC);
         } else {
-            TILE_CASES($(k.part.tile), i, p, ROWS, COLS, TILE_VECS, y, a, x, panel);
+            $(k.part.tile)(y, a, x, panel, i, p, HIGH, TILE_VECS, VEC);
         }
     }
     // What is below a vector's own rows, to the right of them.
