@@ -85,15 +85,17 @@ local function print_memory(p, cpu, cuda)
   end
   local c = cpu.config
   local groups, kept = scaling.groups(c.reduce_groups, p.micro_steps, p.ranks)
+  if c.reduce == "fast" then groups, kept = p.ranks, 0 end
   local most = p.rates.gigabytes * 1e9
   row("CPU, as it is", cpu, false, kept or 0)
-  if p.ranks > 1 then row("CPU, ZeRO 1: not there yet", cpu, true, kept or 0) end
+  if p.ranks > 1 then row("CPU, zero=1", cpu, true, kept or 0) end
   row(p.ranks > 1 and "CUDA, as CPUs do it: not there yet" or "CUDA, as it is", cuda, false, 0, most)
   if p.ranks > 1 then row("CUDA, ZeRO 1: not there yet", cuda, true, 0, most) end
   show.columns({ p.ranks > 1 and "memory of a rank" or "memory", ">bytes a parameter", ">weights, gradients, moments",
     ">activations", ">all", (">fits in %g GB"):format(p.rates.gigabytes) }, rows)
   if not kept then
-    print(("CPU: a trainer refuses %d ranks here: they do not divide reduce_groups = %d"):format(p.ranks, groups))
+    print(("CPU: a trainer refuses %d ranks here: they do not divide reduce_groups = %d; " ..
+      "it takes them with reduce=fast"):format(p.ranks, groups))
   elseif kept > 0 then
     print(("CPU: gradients add in %d groups, so that %s kept beside the one that is computed"):format(groups,
       kept == 1 and "1 is" or kept .. " are"))

@@ -180,8 +180,10 @@ return {
       "that divides it gives the same bytes; 1 is what the state has or, of a new run on several ranks, up to 8" },
   { name = "reduce", type = "enum", values = { "exact", "fast" }, default = "exact", absent = "exact",
     changes = "results", cpu = true,
-    help = "how ranks add gradients: exact, in reduce_groups, or fast, in the order of MPI's library, on any number of " ..
-      "ranks that divides gradient_accumulation_steps" },
+    help = "how ranks add gradients: exact, in reduce_groups, or fast, in the order of MPI's library, on any number " ..
+      "of ranks that divides gradient_accumulation_steps" },
+  { name = "zero", type = "bool", default = false, changes = "nothing", cpu = true,
+    help = "ranks share out the optimizer's moments and its update (ZeRO 1), with the same results" },
   { name = "comm_timeout", type = "float", above = 0, max = 1000000, default = 60.0, changes = "nothing",
     cpu = true, help = "seconds after which a rank that is not heard of ends a job of several" },
   { name = "learning_rate", type = "float", min = 0, max = 1000, default = 6e-4, changes = "results",

@@ -189,6 +189,8 @@ void model_backward(struct model *m, int thread, int threads);
 void *model_scratch(const struct model *m, int thread);
 // model/parallel.c: waits until all threads of the parallel region are here.
 void parallel_barrier(void);
+// model/optimizer.c: whether this process updates the matrix at this place of params.
+bool optimizer_owns(int64_t at);
 // model/profile.c. All threads call this after each kernel: a barrier, and, if profile_on, adds the
 // time since the last call to the kernel's.
 void kernel_done(int kernel, int thread);

@@ -3,7 +3,8 @@
 //     params | grads | m | v | acts | tokens | targets | norms | scratch of each thread | muon
 //
 // Each part starts at a page. The total is computed first and compared with the available memory,
-// before any of it is touched.
+// before any of it is touched. A process that has the moments of a part alone (optimizer.c) keeps
+// addresses for all of them, and has memory for those that it touches.
 #include "runtime/model/model.h"
 #include "runtime/base/base.h"
 
@@ -17,9 +18,10 @@ static size_t memory_whole_pages(size_t bytes) {
     return (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
 }
 
-// Offsets of the parts in bytes, and, as the last entry, the total size.
-static void memory_layout(const struct model_info *info, bool with_optimizer,
-                          size_t offset[MEMORY_PARTS + 1]) {
+// Offsets of the parts in bytes, and, as the last entry, the total size. Returns how much of it
+// other processes have.
+static size_t memory_layout(const struct model_info *info, bool with_optimizer,
+                            size_t offset[MEMORY_PARTS + 1]) {
     size_t state = (size_t)info->state_floats * sizeof(float);
     bool moments = with_optimizer && info->optimizer != OPTIMIZER_SGD;
     size_t ids = (size_t)info->batch_size * (size_t)info->block_size * sizeof(int32_t);
@@ -39,12 +41,17 @@ static void memory_layout(const struct model_info *info, bool with_optimizer,
     for (int i = 0; i < MEMORY_PARTS; i++) {
         offset[i + 1] = offset[i] + memory_whole_pages(bytes[i]);
     }
+    const int64_t to =
+        optimizer_part.to < info->state_floats ? optimizer_part.to : info->state_floats;
+    const size_t own = memory_whole_pages((size_t)(to - optimizer_part.from) * sizeof(float));
+    const size_t each = memory_whole_pages(bytes[2]);
+    return own < each ? 2 * (each - own) : 0;
 }
 
 size_t model_plan_bytes(const struct model_info *info, bool with_optimizer) {
     size_t offset[MEMORY_PARTS + 1];
-    memory_layout(info, with_optimizer, offset);
-    return offset[MEMORY_PARTS];
+    const size_t elsewhere = memory_layout(info, with_optimizer, offset);
+    return offset[MEMORY_PARTS] - elsewhere;
 }
 
 size_t model_program_bytes(void) {
@@ -57,11 +64,13 @@ size_t model_peak_bytes(void) {
 
 void model_create(struct model *m, const struct model_info *info, bool with_optimizer) {
     size_t offset[MEMORY_PARTS + 1];
-    memory_layout(info, with_optimizer, offset);
-    size_t bytes = offset[MEMORY_PARTS], available = memory_available("");
+    const size_t elsewhere = memory_layout(info, with_optimizer, offset);
+    size_t mapped = offset[MEMORY_PARTS], bytes = mapped - elsewhere;
+    size_t available = memory_available("");
     void *memory = MAP_FAILED;
     if (bytes <= available) {
-        memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        const int flags = MAP_PRIVATE | MAP_ANONYMOUS | (elsewhere ? MAP_NORESERVE : 0);
+        memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE, flags, -1, 0);
     }
     if (memory == MAP_FAILED) {
         die(EXIT_MEMORY,
@@ -70,7 +79,7 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
             "batch_size, block_size, n_layer or n_embd",
             figure_bytes((double)bytes).s, bytes, figure_bytes((double)available).s);
     }
-    madvise(memory, bytes, MADV_HUGEPAGE);
+    madvise(memory, mapped, MADV_HUGEPAGE);
     char *base = memory;
     bool moments = offset[3] > offset[2];
     *m = (struct model){
@@ -85,7 +94,7 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
         .scratch = base + offset[8],
         .muon = (float *)(base + offset[9]),
         .memory = memory,
-        .memory_bytes = bytes,
+        .memory_bytes = mapped,
     };
 }
 

@@ -28,7 +28,8 @@ void parallel_run(parallel_fn *fn, void *context);
 // ---- memory.c -----------------------------------------------------------------------------------
 
 // Bytes of the allocation for this model with the threads set by parallel_threads, as trainers
-// print them. Without with_optimizer, m and v are left out.
+// print them. Without with_optimizer, m and v are left out; of a part (optimizer.c), what others
+// have is, for which addresses are kept, but no memory.
 size_t model_plan_bytes(const struct model_info *info, bool with_optimizer);
 // Bytes that the program has in memory before it touches that allocation: code, libraries, the
 // vocabulary. 0 on a GPU, whose memory holds the allocation alone.
@@ -61,14 +62,27 @@ void normals_fill(float *out, int64_t count, uint32_t seed, uint32_t first, uint
 
 // ---- optimizer.c: the gradients' norm, and the emitted update of all parameters -----------------
 
+// The part of params, in floats from and to there, whose moments this process has and which it
+// updates: all, unless it is set before the other calls.
+struct optimizer_part {
+    int64_t from, to;
+};
+extern struct optimizer_part optimizer_part;
+// The lowest place not below `at` where a part may begin: between chunks, and not in a matrix that
+// is updated as a whole.
+int64_t optimizer_cut(const struct model_info *info, int64_t at);
+// Of several processes with a part each: after optimizer_norm_part, gets others' norms (count), of
+// which one's own are there and all else is 0. NULL of one process.
+extern void (*optimizer_share_norms)(double *norms, int64_t count);
 // The number of chunks that the model's tensors are cut in, which are shared out to threads.
 int64_t optimizer_chunks(const struct model_info *info);
 // The global L2 norm of grads, in double. norm_part writes the sum of squares of each of this
-// thread's chunks to m->norms; norm_total, after all threads have done so, adds them in order and
-// takes the root.
-void optimizer_norm_part(struct model *m, const struct model_info *info, int thread, int threads);
+// thread's chunks to m->norms, and with of_part 0 for those of other parts; norm_total, after all
+// threads have done so, adds them in order and takes the root.
+void optimizer_norm_part(struct model *m, const struct model_info *info, bool of_part, int thread,
+                         int threads);
 double optimizer_norm_total(const struct model *m, const struct model_info *info);
-// Updates this thread's chunks of params, m and v.
+// Updates this thread's chunks of params, m and v, of the part.
 void optimizer_update_part(struct model *m, const struct model_info *info,
                            const struct update updates[GROUPS], int thread, int threads);
 

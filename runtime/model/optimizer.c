@@ -44,6 +44,26 @@ static bool chunk_next(struct chunk *c, const struct model_info *info) {
     return false;
 }
 
+// ---- a part of a model --------------------------------------------------------------------------
+
+struct optimizer_part optimizer_part = {0, INT64_MAX};
+void (*optimizer_share_norms)(double *norms, int64_t count);
+
+bool optimizer_owns(int64_t at) {
+    return at >= optimizer_part.from && at < optimizer_part.to;
+}
+
+int64_t optimizer_cut(const struct model_info *info, int64_t at) {
+    int64_t cut = info->state_floats;
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
+        const bool within = info->params[c.param].muon && c.start > 0;
+        if (c.from >= at && c.from < cut && !within) {
+            cut = c.from;
+        }
+    }
+    return cut;
+}
+
 // ---- the norm -----------------------------------------------------------------------------------
 
 // Sums the squares in double: NORM_SUMS partial sums, whatever the vectors' width, which are added
@@ -83,10 +103,12 @@ int64_t optimizer_chunks(const struct model_info *info) {
     return chunks;
 }
 
-void optimizer_norm_part(struct model *m, const struct model_info *info, int thread, int threads) {
+void optimizer_norm_part(struct model *m, const struct model_info *info, bool of_part, int thread,
+                         int threads) {
     for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
         if (c.index % threads == thread) {
-            m->norms[c.index] = norm_chunk(m->grads + c.from, c.count);
+            const bool counts = !of_part || optimizer_owns(c.from);
+            m->norms[c.index] = counts ? norm_chunk(m->grads + c.from, c.count) : 0;
         }
     }
 }
@@ -105,7 +127,7 @@ void optimizer_update_part(struct model *m, const struct model_info *info,
                            const struct update updates[GROUPS], int thread, int threads) {
     for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
         const struct param *param = &info->params[c.param];
-        if (c.index % threads == thread && !param->muon) {
+        if (c.index % threads == thread && !param->muon && optimizer_owns(c.from)) {
             const struct update *u = &updates[param->group];
             info->update(u, param->decay || u->decays, m->params + c.from, m->grads + c.from,
                          m->m ? m->m + c.from : NULL, m->v ? m->v + c.from : NULL, c.count);

@@ -54,9 +54,13 @@ static void step_run(void *context, int thread, int threads) {
         }
     }
     if (job->judge) {
-        optimizer_norm_part(m, job->info, thread, threads);
+        const bool of_part = job->update && optimizer_share_norms;
+        optimizer_norm_part(m, job->info, of_part, thread, threads);
         parallel_barrier();
         if (thread == 0) {
+            if (of_part) {
+                optimizer_share_norms(m->norms, optimizer_chunks(job->info));
+            }
             step_judge(job);
         }
         parallel_barrier();

@@ -32,6 +32,7 @@ struct trainer {
     struct report report;
     struct hellaswag hellaswag;
     struct progress progress;
+    struct shares shares;
     struct reduce reduce;
     struct together together;
     struct pace pace;
@@ -75,6 +76,7 @@ static void train_introduce(struct trainer *t, int threads) {
         printf(", of which %s are the program's", figure_bytes((double)program).s);
     }
     printf(", threads: %d\n", threads);
+    shares_print(&t->shares, info);
     printf("mfu: 6N + 12LHQT = %.2f MFLOP a token, of %s\n", info->flops_per_token / 1e6,
            t->pace.peak_text);
     if (info->bf16 && !peak_has_bf16()) {
@@ -343,8 +345,9 @@ static bool train_submit(struct trainer *t) {
         schedule_settings(run, schedule_learning_rate(run, t->submitted), t->submitted);
     const int64_t update = t->progress.updates + 1;
     if (!r->plain) {
-        reduce_finish(r, &t->m, t->info);
+        reduce_finish(r, &t->m);
         step_update(&t->m, t->info, &settings, update);
+        reduce_return(r, &t->m);
     } else if (t->micro == micro_steps) {
         step_update(&t->m, t->info, &settings, update);
     } else if (train_take_batch(t)) {
@@ -428,15 +431,17 @@ static bool train_is_sound(struct trainer *t) {
 // Saves a state, if the run can continue from it (and if this process writes); otherwise keeps the
 // old one and says why. All steps must be settled.
 static bool train_save_state(struct trainer *t, char why[200]) {
-    char name[PARAM_NAME];
+    char name[PARAM_NAME] = "a moment of another rank's";
     ranks_at(t->progress.iter, "a state is saved");
     bool sound = train_is_sound(t);
     step_fetch(&t->m, t->info);
+    const bool whole = !ranks_most(!checkpoint_is_finite(&t->m, t->info, name));
     if (!sound) {
         snprintf(why, 200, "these weights give no finite loss and gradients");
-    } else if (!checkpoint_is_finite(&t->m, t->info, name)) {
+    } else if (!whole) {
         snprintf(why, 200, "%s has a value that is not finite", name);
     } else if (!t->writes) {
+        shares_bring(&t->shares, &t->m);
         t->kept = t->progress.iter;
         return true;
     } else {
@@ -445,8 +450,10 @@ static bool train_save_state(struct trainer *t, char why[200]) {
         // What a state knows of is there with it.
         metrics_sync(&t->metrics);
         tensorboard_sync(&t->tensorboard);
+        shares_bring(&t->shares, &t->m);
         checkpoint_save_state(t->folder.state, &t->m, t->info, &t->progress, t->run_text,
                               t->data.tokenizer.text);
+        shares_brought(&t->shares, &t->m);
         t->kept = t->progress.iter;
         return true;
     }
@@ -630,16 +637,16 @@ int main(int argc, char **argv) {
         free(path);
     }
     int threads = parallel_choose((int)run.threads);
+    shares_create(&t.shares, t.info, !strcmp(run.reduce, "fast"), run.zero && !run.eval_only);
     model_create(&t.m, t.info, !run.eval_only);
     if (!run.eval_only && t.writes) {
         folder_lock(&t.folder);
     }
     together_meet(&run, &t.data);
     train_introduce(&t, threads);
-    bool resumed = start_job(&t.m, t.info, &run, &t.folder, &t.data, &t.progress);
+    bool resumed = start_job(&t.m, t.info, &run, &t.folder, &t.data, &t.shares, &t.progress);
     ranks_begin(run.comm_timeout);
-    reduce_create(&t.reduce, t.info, run.gradient_accumulation_steps, run.reduce_groups,
-                  !strcmp(run.reduce, "fast"));
+    reduce_create(&t.reduce, t.info, run.gradient_accumulation_steps, run.reduce_groups, &t.shares);
     reduce_print(&t.reduce);
     memcpy(t.progress.data, t.data.hash, sizeof t.progress.data);
     t.kept = resumed ? t.progress.iter : -1;
@@ -703,6 +710,7 @@ int main(int argc, char **argv) {
     hellaswag_close(&t.hellaswag);
     free(t.run_text);
     reduce_destroy(&t.reduce);
+    shares_destroy(&t.shares);
     folder_free(&t.folder);
     data_close(&t.data);
     model_destroy(&t.m);

@@ -39,6 +39,14 @@ void ranks_add(float *x, int64_t count) {
     (void)x, (void)count;
 }
 
+void ranks_add_shares(float *x, const int64_t *cut) {
+    (void)x, (void)cut;
+}
+
+void ranks_gather(float *x, const int64_t *cut) {
+    (void)x, (void)cut;
+}
+
 double ranks_seconds(void) {
     return 0;
 }

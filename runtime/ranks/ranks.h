@@ -32,6 +32,10 @@ void ranks_give(void *bytes, size_t count);
 void ranks_exchange(int other, const void *out, size_t out_bytes, void *in, size_t in_bytes);
 // Every rank gets the sum of all ranks' x (count), in an order that is the library's.
 void ranks_add(float *x, int64_t count);
+// A rank's share of x, between cut[rank] and cut[rank + 1], becomes the sum of all ranks' in that
+// order; and every rank gets the others' shares.
+void ranks_add_shares(float *x, const int64_t *cut);
+void ranks_gather(float *x, const int64_t *cut);
 // The time so far in these calls: of transfers, and of waiting for other ranks.
 double ranks_seconds(void);
 // Returns when all ranks are here. They may then exit with any code.
@@ -67,10 +71,38 @@ void ranks_leave(int code, const char *line);
 const char *ranks_host(int rank);
 
 // ---- sum.c --------------------------------------------------------------------------------------
+// A power of two ranks. cut: (ranks + 1) places in x, between which shares lie.
 
-// Adds the ranks' x (count), a power of two of them, and gives all the sum: first neighbours', then
+// A rank's share, for which sum_scatter leaves it the sum over all ranks: first neighbours', then
 // those of neighbouring pairs, and so on, as reduce.c adds groups.
-void ranks_sum(float *x, int64_t count);
+int sum_share(int rank);
+void sum_scatter(float *x, const int64_t *cut);
+// Each rank gets the other shares of those that have them.
+void sum_gather(float *x, const int64_t *cut);
+
+// ---- shares.c: a share of the parameters for each rank ------------------------------------------
+
+struct shares {
+    int64_t *cut; // (ranks + 1); NULL of one process
+    int64_t count;
+    int own;   // this rank's share
+    bool fast; // sums are in the library's order
+    bool zero; // a rank has its share's moments and makes its update alone
+};
+// Before the model is created. Dies with EXIT_USAGE if MPI cannot count so many parameters.
+void shares_create(struct shares *s, const struct model_info *info, bool fast, bool zero);
+void shares_destroy(struct shares *s);
+int shares_of(const struct shares *s, int rank);
+void shares_print(const struct shares *s, const struct model_info *info);
+// x becomes the sum over all ranks: all of it or, with `zero`, this rank's share.
+void shares_sum(const struct shares *s, float *x);
+// x becomes what each rank has in its share.
+void shares_gather(const struct shares *s, float *x);
+// Rank 0 gets all moments, to write them; and gives their memory back.
+void shares_bring(const struct shares *s, struct model *m);
+void shares_brought(const struct shares *s, struct model *m);
+// All get their moments from rank 0, which has read them.
+void shares_hand_out(const struct shares *s, struct model *m);
 
 // ---- reduce.c: the gradient of a step -----------------------------------------------------------
 // A step's micro-steps are cut in groups of neighbours. Within a group, gradients add in order;
@@ -83,9 +115,9 @@ struct reduce {
     int64_t first, own;          // this rank's first micro-step and how many it has,
     int64_t each;                // and how many a group has
     bool plain;                  // one group, one process: nothing to do
-    bool fast;                   // ranks add in the library's order, and each has one group
-    int levels;                  // gradients that are kept beside m->grads: log2 of own groups
-    float *kept;                 // (levels, state_floats)
+    const struct shares *shares;
+    int levels;  // gradients that are kept beside m->grads: log2 of own groups
+    float *kept; // (levels, state_floats)
     size_t kept_bytes;
     double *losses; // (micro_steps)
 };
@@ -96,14 +128,17 @@ int64_t reduce_choose(int64_t micro_steps);
 void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups, bool fast);
 // Dies with EXIT_MEMORY.
 void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
-                   int64_t groups, bool fast);
+                   int64_t groups, const struct shares *shares);
 // Prints how gradients add, in one line, and in another one what a rank has.
 void reduce_print(const struct reduce *r);
 // After this rank's micro-step number `micro`, from 0: keeps its loss and, where a group ends, adds
 // its gradient.
 void reduce_add(struct reduce *r, struct model *m, const struct model_info *info, int64_t micro);
-// After the last one: m's grads, total and loss become the job's.
-void reduce_finish(struct reduce *r, struct model *m, const struct model_info *info);
+// After the last one: m's total and loss become the job's, and so do its grads, or this rank's
+// share of them where ranks update a share each.
+void reduce_finish(struct reduce *r, struct model *m);
+// After the update: m's params are the job's.
+void reduce_return(const struct reduce *r, struct model *m);
 void reduce_destroy(struct reduce *r);
 
 #endif

@@ -54,12 +54,12 @@ void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t gr
 }
 
 void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
-                   int64_t groups, bool fast) {
+                   int64_t groups, const struct shares *shares) {
     const int64_t size = ranks_size();
-    groups = fast ? size : groups;
+    groups = shares->fast ? size : groups;
     const int64_t own_groups = groups / size;
     *r = (struct reduce){
-        .fast = fast,
+        .shares = shares,
         .micro_steps = micro_steps,
         .groups = groups,
         .own = micro_steps / size,
@@ -99,7 +99,7 @@ void reduce_print(const struct reduce *r) {
     if (r->plain) {
         return;
     }
-    if (r->fast) {
+    if (r->shares->fast) {
         printf("gradients add in the order of the library, which is another one on another number "
                "of ranks\n");
     } else {
@@ -167,14 +167,20 @@ void reduce_add(struct reduce *r, struct model *m, const struct model_info *info
     }
 }
 
-void reduce_finish(struct reduce *r, struct model *m, const struct model_info *info) {
+void reduce_finish(struct reduce *r, struct model *m) {
     ranks_share(r->losses, (size_t)r->own * sizeof *r->losses);
     if (ranks_size() > 1) {
-        (r->fast ? ranks_add : ranks_sum)(m->grads, info->state_floats);
+        shares_sum(r->shares, m->grads);
     }
     m->total = r->losses[0];
     for (int64_t i = 1; i < r->micro_steps; i++) {
         m->total += r->losses[i];
     }
     m->loss = r->losses[r->micro_steps - 1];
+}
+
+void reduce_return(const struct reduce *r, struct model *m) {
+    if (r->shares->zero && !m->result.skipped) {
+        shares_gather(r->shares, m->params);
+    }
 }

@@ -341,7 +341,8 @@ bool start_run(struct model *m, const struct model_info *info, struct run *run,
 }
 
 bool start_job(struct model *m, const struct model_info *info, struct run *run,
-               const struct folder *folder, const struct data *data, struct progress *progress) {
+               const struct folder *folder, const struct data *data, const struct shares *shares,
+               struct progress *progress) {
     bool resumed = ranks_rank() == 0 && start_run(m, info, run, folder, data, progress);
     ranks_meet(&(struct ranks_card){0}); // or rank 0 has ended
     ranks_give(&resumed, sizeof resumed);
@@ -349,8 +350,11 @@ bool start_job(struct model *m, const struct model_info *info, struct run *run,
     ranks_give(progress, sizeof *progress);
     const size_t bytes = (size_t)info->state_floats * sizeof(float);
     float *const parts[] = {m->params, m->m, m->v};
-    for (int i = 0; i < 3 && parts[i]; i++) {
+    for (int i = 0; i < (shares->zero ? 1 : 3) && parts[i]; i++) {
         ranks_give(parts[i], bytes);
+    }
+    if (resumed) {
+        shares_hand_out(shares, m);
     }
     return resumed;
 }

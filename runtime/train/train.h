@@ -145,7 +145,8 @@ bool start_run(struct model *m, const struct model_info *info, struct run *run,
                const struct folder *folder, const struct data *data, struct progress *progress);
 // The same of a job: rank 0 reads the files, and all get what it has.
 bool start_job(struct model *m, const struct model_info *info, struct run *run,
-               const struct folder *folder, const struct data *data, struct progress *progress);
+               const struct folder *folder, const struct data *data, const struct shares *shares,
+               struct progress *progress);
 
 // ---- stop.c: signals ----------------------------------------------------------------------------
 

@@ -82,12 +82,18 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
     enum { COUNT = $(#k.at), BATCH = $(k.batch), SLOT = $(k.slot), SUMS = $(k.sums) };
     static const int64_t at[COUNT] = {$(table.concat(k.at, ", "))}; // in params
     float *panel = ((union model_scratch *)model_scratch(m, thread))->muon.panel;
-    for (int first = 0; first < COUNT; first += BATCH) {
-        const int slots = int_min(BATCH, COUNT - first);
+    int64_t own[COUNT]; // those of this process, which may be one of several
+    int count = 0;
+    for (int i = 0; i < COUNT; i++) {
+        own[count] = at[i];
+        count += optimizer_owns(at[i]);
+    }
+    for (int first = 0; first < count; first += BATCH) {
+        const int slots = int_min(BATCH, count - first);
         // The momentum, and with it Nesterov's direction, in X; the sums of its rows' squares.
         for (int item = thread; item < slots * ROWS; item += threads) {
             const int row = item % ROWS;
-            const int64_t from = at[first + item / ROWS] + (int64_t)row * COLS;
+            const int64_t from = own[first + item / ROWS] + (int64_t)row * COLS;
             float *x = m->muon + (size_t)(item / ROWS) * SLOT, *means = m->m + from;
             const float *grads = m->grads + from;
             double sum = 0;
@@ -140,7 +146,7 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
         const float rate = u->muon_rate * (u->muon_match ? $(k.match) : $(k.original));
         for (int item = thread; item < slots * ROWS; item += threads) {
             const int row = item % ROWS;
-            float *params = m->params + at[first + item / ROWS] + (int64_t)row * COLS;
+            float *params = m->params + own[first + item / ROWS] + (int64_t)row * COLS;
             const float *x = m->muon + (size_t)(item / ROWS) * SLOT + NEXT;
             for (int c = 0; c < COLS; c++) {
                 params[c] = u->muon_keep * params[c] -

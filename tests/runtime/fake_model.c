@@ -140,6 +140,7 @@ const struct run run_defaults = {
     .gradient_accumulation_steps = 2,
     .reduce_groups = 1,
     .reduce = "exact",
+    .zero = false,
     .comm_timeout = 60,
     .learning_rate = 1e-2,
     .max_iters = 30,

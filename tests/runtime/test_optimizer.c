@@ -111,7 +111,7 @@ static void update_run(void *context, int thread, int threads) {
 
 static void norm_run(void *context, int thread, int threads) {
     struct job *job = context;
-    optimizer_norm_part(job->m, job->info, thread, threads);
+    optimizer_norm_part(job->m, job->info, false, thread, threads);
 }
 
 static double grad_norm_of(struct model *m, const struct model_info *info) {

@@ -1,7 +1,8 @@
 #!/bin/sh
-# test_ranks.sh: a trainer of several processes: 1, 2 and 4 ranks come to the bytes of one process, also
-# through a kill and a stop with other numbers of ranks in between; a rank that is killed or stopped ends
-# the job with one line; what cannot work together is refused. Skipped without Open MPI's mpirun and mpicc.
+# test_ranks.sh: a trainer of several processes: 1, 2, 4 and 8 ranks come to the bytes of one process, with
+# moments everywhere or shared out, also through a kill and a stop with other numbers of ranks in between; a
+# rank that is killed or stopped ends the job with one line; what cannot work together is refused. Skipped
+# without Open MPI's mpirun and mpicc.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -80,25 +81,28 @@ fails() { # code, command...
     [ $? = "$wanted" ]
 }
 
-check "one process, eight groups" alone alone --reduce_groups=8 --max_iters=20
-check "one process, one group" alone plain --max_iters=20
+check "one process, eight groups" alone alone --reduce_groups=8 --max_iters=60
+check "one process, one group" alone plain --max_iters=60
 check "groups are another order of sums" fails 1 cmp -s "$tmp/plain/state.safetensors" "$tmp/alone/state.safetensors"
-check "one rank" ranks 1 rank1 --reduce_groups=8 --max_iters=20
+check "one rank" ranks 1 rank1 --reduce_groups=8 --max_iters=60 --zero=1
 check "comes to the same bytes" same_run rank1
-for n in 2 4; do
-    check "$n ranks" ranks $n rank$n --max_iters=20
-    check "come to the same bytes" same_run rank$n
-    check "rank 0 alone prints" test "$(grep -c "^iter 7:" "$tmp/rank$n.log")" = 1
+for job in 2:0 4:0 8:0 2:1 4:1 8:1; do
+    n=${job%:*}
+    zero=${job#*:}
+    check "$n ranks, zero=$zero" ranks "$n" "rank$n-$zero" --max_iters=60 --zero="$zero"
+    check "come to the same bytes" same_run "rank$n-$zero"
+    check "rank 0 alone prints" test "$(grep -c "^iter 7:" "$tmp/rank$n-$zero.log")" = 1
 done
+check "a line says what a rank has" says rank4-1 "^zero: .* 8 + 8/4 = 10 bytes a parameter, not 16;"
 
-interrupted 4 chain 10 KILL rank --checkpoint_interval=4
+interrupted 4 chain 10 KILL rank --checkpoint_interval=4 --zero=1
 check "a killed rank ends the job with 74" test "$code" = 74
 check "and a line says which" says chain "^ranks: rank 1 on .* was ended by signal 9 Killed behind iteration"
 first=$(steps chain)
 interrupted 2 chain $((first + 10)) TERM starter
 check "SIGTERM to what started the ranks ends with 75" test "$code" = 75
 first=$(steps chain)
-interrupted 4 chain $((first + 10)) USR1 rank
+interrupted 8 chain $((first + 10)) USR1 rank --zero=1
 check "so does SIGUSR1 to one rank" test "$code" = 75
 first=$(steps chain)
 interrupted 2 chain $((first + 10)) STOP rank --comm_timeout=3 --checkpoint_interval=1
@@ -120,16 +124,33 @@ near() { # two runs, within 1e-6
         far($1, $3) || far($2, $4) { bad = 1 }
         END { exit bad || NR != 5 }'
 }
+muon() { # on one process and on four
+    make build CONFIG=tests/train/resume.lua SET=optimizer=muon PROGRAMS=train &&
+        make build CONFIG=tests/train/resume.lua SET=optimizer=muon RANKS=4 PROGRAMS=train || return
+    one=build/resume-optimizer@muon/cpu/train
+    many=build/resume-optimizer@muon/cpu-mpi/train
+    alone muon --reduce_groups=8 --max_iters=12 && ranks 4 muon-0 --max_iters=12 && ranks 4 muon-1 --max_iters=12 --zero=1
+    code=$?
+    one=build/resume/cpu/train
+    many=build/resume/cpu-mpi/train
+    return $code
+}
+check "Muon" muon
+check "comes to the same bytes" same_run muon-0 muon
+check "and so where ranks update whole matrices" same_run muon-1 muon
+
 check "six micro-steps of one process" alone six --gradient_accumulation_steps=6 --max_iters=5
 check "on three ranks, added by the library" ranks 3 fast --gradient_accumulation_steps=6 --reduce=fast --max_iters=5
 check "a line says so" says fast "^gradients add in the order of the library"
 check "come near the same figures" near fast six
+check "also where each updates its share" ranks 3 shared --gradient_accumulation_steps=6 --reduce=fast --max_iters=5 --zero=1
+check "come near the same figures" near shared six
 check "the state says how gradients add" grep -aq 'reduce=fast' "$tmp/fast/state.safetensors"
-check "and only if it is not exactly" fails 1 grep -aq 'reduce=' "$tmp/rank2/state.safetensors"
+check "and only if it is not exactly" fails 1 grep -aq 'reduce=' "$tmp/rank2-0/state.safetensors"
 
 check "three ranks cannot share eight micro-steps" fails 64 ranks 3 other
 check "a line says what would do" says other "gradient_accumulation_steps = 8 is of the whole job.*; 6 or 9 would do"
-check "nor two one group" fails 64 ranks 2 plain --max_iters=30
+check "nor two one group" fails 64 ranks 2 plain --max_iters=70
 check "a line says so" says plain "reduce_groups = 1: 2 ranks do not divide the groups.*or with reduce=fast"
 different() { # ranks with different settings
     OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 mpirun --oversubscribe \

@@ -203,3 +203,38 @@ void ranks_add(float *x, int64_t count) {
         mpi_wait(&request, 1, "MPI_Iallreduce");
     }
 }
+
+static int *mpi_numbers(void) {
+    return allocate((size_t)mpi_size, sizeof(int), "the ranks' shares");
+}
+
+void ranks_add_shares(float *x, const int64_t *cut) {
+    int *counts = mpi_numbers();
+    for (int i = 0; i < mpi_size; i++) {
+        counts[i] = (int)(cut[i + 1] - cut[i]);
+    }
+    const size_t own = (size_t)counts[mpi_rank];
+    float *sum = allocate(own, sizeof *sum, "a rank's share of the gradient");
+    MPI_Request request;
+    mpi_check(MPI_Ireduce_scatter(x, sum, counts, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request),
+              "MPI_Ireduce_scatter");
+    mpi_wait(&request, 1, "MPI_Ireduce_scatter");
+    memcpy(x + cut[mpi_rank], sum, own * sizeof *sum);
+    free(sum);
+    free(counts);
+}
+
+void ranks_gather(float *x, const int64_t *cut) {
+    int *counts = mpi_numbers(), *places = mpi_numbers();
+    for (int i = 0; i < mpi_size; i++) {
+        counts[i] = (int)(cut[i + 1] - cut[i]);
+        places[i] = (int)cut[i];
+    }
+    MPI_Request request;
+    mpi_check(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_FLOAT, x, counts, places, MPI_FLOAT,
+                              MPI_COMM_WORLD, &request),
+              "MPI_Iallgatherv");
+    mpi_wait(&request, 1, "MPI_Iallgatherv");
+    free(counts);
+    free(places);
+}

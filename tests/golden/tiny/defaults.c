@@ -14,6 +14,7 @@ const struct run run_defaults = {
     .gradient_accumulation_steps = 40,
     .reduce_groups = 1,
     .reduce = "exact",
+    .zero = false,
     .comm_timeout = 60,
     .learning_rate = 0.001,
     .decay_lr = true,
