@@ -404,16 +404,18 @@ page: override TYPE := $(or $(TYPE),q8_0)
 page: ## the same words' run as one HTML file that writes text in a browser
 	@case "$$TYPE" in float32|bfloat16|q8_0|q4_0) ;; \
 	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, bfloat16, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
+	@case "$$KV" in ''|float32|bfloat16) ;; \
+	    *) printf "KV: '%s' is not known to a sampler; there are: float32, bfloat16\n" "$$KV" >&2; exit 64;; esac
 	@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; }
 	$(Q)gen/tools/setup.sh page
 	$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
 	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) >/dev/null
 	$(recursive)$(make) page-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) TYPE=$(small_type) \
-	    WERROR=$(WERROR) V=$(V)
-	$(Q)$(LUA) gen/page.lua --wasm='$(BUILD)/wasm/$(call folder_with,$(sampler_set))/$(BACKEND)/page$(small_type:%=-%).wasm' \
-	    --weights=$(sampler_weights) --type="$$TYPE" --name=$(call quoted_whole,$(notdir $(run_dir))) --start="$$START" --to=$(run_path)/page.html
+	    KV=$(KV) WERROR=$(WERROR) V=$(V)
+	$(Q)$(LUA) gen/page.lua --wasm='$(BUILD)/wasm/$(call folder_with,$(sampler_set))/$(BACKEND)/page$(kind:%=-%).wasm' \
+	    --weights=$(sampler_weights) --type=$(or $(kind),float32) --name=$(call quoted_whole,$(notdir $(run_dir))) --start="$$START" --to=$(run_path)/page.html
 page-build: generate
-	$(compile) WASM=1 SMALL=$(small_type) page
+	$(compile) WASM=1 KIND=$(kind) page
 
 #> make amalgamation CONFIG=shakespeare_char_cpu
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds

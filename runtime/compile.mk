@@ -12,13 +12,16 @@ bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(if $(RANKS),-mpi)
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
 # One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing
-# here reads, no rest of a page between code and constants, and what a program does once is not unrolled.
+# here reads, no rest of a page between code, constants and data, and nothing unrolled of the runtime but what is done for
+# each weight or each token of the vocabulary.
 # musl-gcc does not search /usr/include, where the two header libraries are.
 override CC := $(if $(other),$(other)-linux-gnu-gcc,musl-gcc)
 # Generic code gives the same bits everywhere: with NEON multiply-adds would be fused.
 cc_flags += $(if $(filter generic,$(ISA)),$(if $(filter aarch64,$(other)),-U__ARM_NEON))
-cc_flags += -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -Ibuild/include/musl
-$(runtime)/programs/%.o $(runtime)/files/%.o $(runtime)/sample/open.o $(runtime)/base/json.o: cc_flags += -Os
+cc_flags += -Os -static -ffunction-sections -fdata-sections -fno-asynchronous-unwind-tables -Ibuild/include/musl
+$(model)/%.o $(patsubst %,$(runtime)/sample/%.o,choose slide small): cc_flags += -O3
+$(runtime)/base/hash.o: cc_flags += -O2
+static_link := -s -Wl,--gc-sections,--build-id=none -Wl,-z,noseparate-code,-z,norelro,-z,common-page-size=64
 endif
 ifdef WASM
 # A sampler for a page, as WebAssembly with Debian's libc for it: one thread, and small. Its stack is that of a sampler's
@@ -181,8 +184,10 @@ build$(variant)/tests/%: tests/%.c $(library) build/include/updates.h $(wildcard
 	$(link) $< $$(sed -n '/^\/\/ links:/p' $< | grep -o '[a-z]*/[a-z_/]*\.c') $(library) \
 	    $$(pkg-config --cflags --libs check $$(sed -n 's|^// libraries:||p' $<)) -lm
 
-# What a model with few tokens needs no tables for, and says so instead: programs/sampler/few_tokens.c.
-few_tokens := $(if $(shell [ $(VOCAB_SIZE) -lt 65536 ] && echo yes),$(call program,sampler))
+# What a static sampler or a page of few tokens leaves out, and the objects that say so in the place of these.
+few := $(if $(shell [ $(VOCAB_SIZE) -lt 65536 ] && echo yes),few_tokens) $(if $(shell [ $(VOCAB_SIZE) -lt 256 ] && echo yes),no_pairs)
+left_out := $(if $(filter few_tokens,$(few)),normalize) $(if $(filter no_pairs,$(few)),bpe bpe_text pretokenize)
+stand_ins := $(patsubst %,$(runtime)/programs/sampler/%.o,$(few))
 ifdef STATIC
 folder := $(BUILD)/$(BUILD_NAME)/$(BACKEND)
 sampler := $(folder)/sampler$(addprefix -,$(KIND))$(if $(EMBED),-embedded)$(addprefix -,$(other))
@@ -192,16 +197,15 @@ sampler: $(sampler)
 	@echo "built: $<, $$(stat -c %s $<) bytes; it needs no other file$(if $(EMBED),, but $(if $(SMALL),$(weights),a checkpoint))"
 $(weights_object): runtime/sample/weights.S $(weights) $(flags_file)
 	$(compile_c) -DWEIGHTS='"$(weights)"' -c $<
-$(sampler): $(call program,sample) $(few_tokens) $(model)/sample$(addprefix -,$(KIND)).o $(weights_object) $(call archives_to,sample)
-	$(link) -s -Wl,--gc-sections -Wl,-z,noseparate-code $^ -lm
+$(sampler): $(call program,sample) $(stand_ins) $(model)/sample$(addprefix -,$(KIND)).o $(weights_object) $(call archives_to,sample)
+	$(link) $(static_link) $^ -lm
 endif
 
 ifdef WASM
 # Of the runtime it links what page.c names.
-page_parts = $(call objects_of,$(shell sed -n 's|^// links:||p' runtime/programs/page.c))
-page: $(bin)/page$(addprefix -,$(SMALL)).wasm
-$(bin)/page$(addprefix -,$(SMALL)).wasm: $(call program,page) $(page_parts) $(or $(few_tokens),$(runtime)/text/normalize.o) \
-    $(model)/sample$(addprefix -,$(SMALL)).o
+page_parts = $(filter-out $(left_out:%=$(runtime)/text/%.o),$(call objects_of,$(shell sed -n 's|^// links:||p' runtime/programs/page.c)))
+page: $(bin)/page$(addprefix -,$(KIND)).wasm
+$(bin)/page$(addprefix -,$(KIND)).wasm: $(call program,page) $(page_parts) $(stand_ins) $(model)/sample$(addprefix -,$(KIND)).o
 	$(link) $(wasm_link) $^ -lm
 endif
 

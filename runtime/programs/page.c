@@ -8,10 +8,11 @@
 // links: runtime/base/rng.c runtime/base/utf8.c runtime/files/foreign.c runtime/files/keys.c
 // links: runtime/files/blocks.c runtime/files/numbers.c runtime/files/params.c
 // links: runtime/files/safetensors.c runtime/files/small.c runtime/sample/choose.c
-// links: runtime/sample/open.c
-// links: runtime/sample/repeat.c runtime/sample/sampler.c runtime/sample/slide.c
+// links: runtime/sample/open.c runtime/sample/repeat.c runtime/sample/sampler.c
+// links: runtime/sample/slide.c
 // links: runtime/sample/small.c runtime/sample/stops.c runtime/text/bpe.c runtime/text/bpe_text.c
-// links: runtime/text/pretokenize.c runtime/text/tokenizer.c runtime/programs/sample/prompt.c
+// links: runtime/text/normalize.c runtime/text/pretokenize.c runtime/text/tokenizer.c
+// links: runtime/programs/sample/prompt.c
 #include "runtime/programs/page/page.h"
 #include "runtime/programs/sample/prompt.h"
 

@@ -10,7 +10,7 @@ data_set fox
 
 cat >"$tmp/tiny.lua" <<END
 return {
-  n_layer = 2, n_head = 2, n_embd = 20, block_size = 16, batch_size = 2, vocab_size = 65, tie_weights = true,
+  n_layer = 2, n_head = 2, n_embd = 20, block_size = 16, batch_size = 2, vocab_size = 300, tie_weights = true,
   dataset = "fox", data_dir = "$tmp", out_dir = "$tmp/run", max_iters = 20, eval_interval = 10, eval_iters = 1,
 }
 END
@@ -35,6 +35,7 @@ run train PROGRAMS="train sample"
 "$tmp/build/tiny/cpu/sample" "$tmp/run/ckpt.safetensors" $prompt >"$tmp/wanted" || cat "$tmp/log"
 run sampler EMBED=1
 check "it is built" says 0 "it needs no other file"
+check "its own code has 180 kB at most" test $(($(stat -c %s "$embedded") - $(stat -c %s "$folder/weights.safetensors"))) -le 180000
 check "of one static file" sh -c "! readelf -l '$embedded' | grep -q INTERP"
 head_once() {
     ! grep -q '"lm_head.weight"' "$folder/weights.safetensors" && grep -q '"lm_head.weight"' "$tmp/run/ckpt.safetensors"
@@ -60,7 +61,7 @@ check "--help says that a model is inside, and which" sh -c "'$embedded' --help 
 check "a checkpoint that is named is taken instead" same ./sampler "$tmp/run/ckpt.safetensors"
 
 # A static sampler of few tokens has no tables of Unicode's form C.
-lua5.4 tests/train/checkpoint.lua "$tmp/nfc.safetensors" n_embd=20 block_size=16 vocab_size=65 bias=false activation=gelu_erf \
+lua5.4 tests/train/checkpoint.lua "$tmp/nfc.safetensors" n_embd=20 block_size=16 vocab_size=300 bias=false activation=gelu_erf \
     tokenizer="bpe-qwen2 65,c3,a9,c3a9,cc,81 0000100002 nfc"
 "$tmp/build/tiny/cpu/sample" "$tmp/nfc.safetensors" --start=e --num_samples=1 --max_new_tokens=1 >"$tmp/log" 2>&1
 code=$?
