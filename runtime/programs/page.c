@@ -1,5 +1,6 @@
 // page.c: the sampler of a page: WebAssembly that a page's script calls (templates/page/engine.js):
-// a checkpoint's bytes and a prompt in, a token's text at a time out. One model, one text.
+// a checkpoint's bytes and a prompt in, a token's text at a time out. One model, one text; where
+// several are written each has a module of its own.
 //
 // All numbers that pass are 32-bit integers, doubles, or places in this module's memory. A function
 // that returns `const char *` returns NULL, or one line that says what is wrong.
@@ -26,7 +27,8 @@ enum { PAGE_PIECE = 3 * (TOKENIZER_TOKEN_MAX + 1), PAGE_TEXT = PAGE_PIECE + STOP
 static struct sampler_file file;
 static struct sampler s;
 static struct prompt prompt;     // of the text that is written
-static struct sampling sampling; // and how
+static struct sampling sampling; // and how,
+static uint32_t sample;          // and which it is of those of its seed
 static struct utf8_mend mend;
 static struct stops stops;
 static char stop[STOPS_LENGTH + 1];
@@ -60,10 +62,10 @@ int PAGE_EXPORT(page_number)(int which) {
     return numbers[which];
 }
 
-// Begins a text after a prompt, of `length` bytes; with none it is the tokenizer's default. The
-// stop text may be empty. Takes the prompt in.
+// Begins text `number` of those with this seed, after a prompt of `length` bytes; with none it is
+// the tokenizer's default. The stop text may be empty. Takes the prompt in.
 const char *PAGE_EXPORT(page_begin)(const char *start, size_t length, double temperature, int top_k,
-                                    double top_p, uint32_t seed, bool slide_half,
+                                    double top_p, uint32_t seed, uint32_t number, bool slide_half,
                                     const char *stop_text, size_t stop_length) {
     if (stop_length > STOPS_LENGTH) {
         snprintf(error, sizeof error, "the stop text has %zu bytes; give %d at most", stop_length,
@@ -89,6 +91,7 @@ const char *PAGE_EXPORT(page_begin)(const char *start, size_t length, double tem
     stops = (struct stops){.text = stop_list, .count = stop_length > 0};
     mend = (struct utf8_mend){0};
     s.slide_half = slide_half;
+    sample = number;
     count = 0;
     sampler_begin(&s);
     sampler_take(&s, prompt.ids, prompt.count);
@@ -127,7 +130,7 @@ int PAGE_EXPORT(page_next)(void) {
     if (!floats_are_finite(s.logits, s.vocab_size)) {
         return -1;
     }
-    last = sampler_next(&s, &sampling, 0, count++);
+    last = sampler_next(&s, &sampling, sample, count++);
     taken = false;
     looked = 0;
     size_t length;

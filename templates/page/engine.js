@@ -1,4 +1,5 @@
-// engine: runs in a worker: the sampler's module (runtime/programs/page.c), its weights, and one text at a time. It takes
+// engine: runs in a worker: the sampler's module (runtime/programs/page.c), its weights, and one text at a time; a page
+// that writes several has as many workers, since what is opened from disk has no memory that threads share. It takes
 // { kind: 'open', module, weights }, 'write', 'stop' and 'look', and answers with 'ready', 'begun', 'text', 'done',
 // 'attention', 'note' and 'error'.
 'use strict';
@@ -47,10 +48,11 @@ async function open({ module, weights }) {
     seconds: (performance.now() - began) / 1000 });
 }
 
-function write({ prompt, temperature, top_k, top_p, seed, tokens, half, stop }) {
+function write({ prompt, temperature, top_k, top_p, seed, number, tokens, half, stop }) {
   const encoder = new TextEncoder(), start = encoder.encode(prompt), end = encoder.encode(stop);
   const began = performance.now(), start_at = put(start), end_at = put(end);
-  const wrong = sampler.page_begin(start_at, start.length, temperature, top_k, top_p, seed, half, end_at, end.length);
+  const wrong = sampler.page_begin(start_at, start.length, temperature, top_k, top_p, seed, number, half,
+    end_at, end.length);
   sampler.page_free(start_at);
   sampler.page_free(end_at);
   if (wrong) {
@@ -118,11 +120,13 @@ again.port1.onmessage = () => {
     if (run) step();
   } catch (error) { failed(error); }
 };
+let opened;
 onmessage = async event => {
   const message = event.data;
   try {
-    if (message.kind === 'open') await open(message);
-    else if (message.kind === 'write') write(message);
+    if (message.kind === 'open') opened = open(message);
+    await opened;
+    if (message.kind === 'write') write(message);
     else if (message.kind === 'look') look();
     else if (message.kind === 'stop' && run) run.ended = 'stopped';
   } catch (error) { failed(error); }

@@ -5,7 +5,7 @@ const say = (text, alert) => {
   by_id('status').classList.toggle('alert', Boolean(alert));
 };
 
-// ---- the worker ----------------------------------------------------------------------------------
+// ---- the workers ---------------------------------------------------------------------------------
 
 // The bytes of all pieces of a class, which the page does not keep.
 async function taken(name) {
@@ -23,31 +23,51 @@ async function taken(name) {
   return new Blob(bytes);
 }
 
-let worker, model;
+let packed; // what a worker opens
+let model; // what it says of that
+const workers = []; // { worker, and of its text: pre, node, count, seconds, why it ended }, in the order of texts
+let writing = []; // those that write, or have written last
+
+function hire() {
+  const code = new Blob([by_id('engine').textContent], { type: 'text/javascript' });
+  const one = { worker: new Worker(URL.createObjectURL(code)) };
+  one.worker.onmessage = event => heard[event.data.kind](event.data, one);
+  one.worker.onerror = event => heard.error({ text: event.message || 'its worker could not be started' });
+  one.worker.postMessage({ kind: 'open', ...packed });
+  workers.push(one);
+}
+
 async function start() {
   if (typeof WebAssembly === 'undefined' || typeof DecompressionStream === 'undefined') {
     say('This browser is too old: it has no WebAssembly, or no DecompressionStream (Chrome has both since 80, Firefox ' +
       'since 113, Safari since 16.4).', true);
     return;
   }
-  const code = new Blob([by_id('engine').textContent], { type: 'text/javascript' });
-  worker = new Worker(URL.createObjectURL(code));
-  worker.onmessage = event => heard[event.data.kind](event.data);
-  worker.onerror = event => heard.error({ text: event.message || 'its worker could not be started' });
-  worker.postMessage({ kind: 'open', module: await taken('module'), weights: await taken('weights') });
+  packed = { module: await taken('module'), weights: await taken('weights') };
+  hire();
 }
 
 const figure = (number, digits = 0) => number.toLocaleString('en', { maximumFractionDigits: digits });
-const speed = (count, seconds) => (count > 1 && seconds > 0 ? `, ${figure((count - 1) / seconds)} tokens/s` : '');
-function busy(writing) {
-  by_id('write').disabled = writing || !model;
-  by_id('stop').disabled = !writing;
-  by_id('look').disabled = true;
+const sum = list => list.reduce((all, number) => all + number, 0);
+function busy(yes) {
+  by_id('write').disabled = yes || !model;
+  by_id('stop').disabled = !yes;
+  by_id('look').disabled = yes || !writing.some(one => one.count > 0) || model.heads === 0;
 }
 
-let text; // the node that grows
+// How many tokens there are, how fast they come, and why they ended, if they have and for one reason.
+function say_how_far() {
+  const speed = sum(writing.map(one => (one.count > 1 && one.seconds > 0 ? (one.count - 1) / one.seconds : 0)));
+  const whys = new Set(writing.map(one => one.why));
+  const ends = { stop: ', ended before the text that ends it', stopped: ', stopped' };
+  const count = sum(writing.map(one => one.count));
+  say(`${figure(count)} tokens` + (writing.length > 1 ? ` in ${writing.length} texts` : '') +
+    (speed > 0 ? `, ${figure(speed)} tokens/s` : '') + ((whys.size === 1 && ends[[...whys][0]]) || ''));
+}
+
 const heard = {
   ready(m) {
+    if (model) return;
     model = m;
     by_id('facts').textContent += ` · ${m.layers} layers of ${m.heads} heads, context ${figure(m.context)}, vocabulary ${
       figure(m.tokens)} · opened in ${figure(m.seconds, 2)} s`;
@@ -56,34 +76,37 @@ const heard = {
     say('Ready.');
     busy(false);
   },
-  begun(m) {
+  begun(m, one) {
     const prompt = document.createElement('b');
     prompt.textContent = m.prompt;
-    text = document.createTextNode('');
-    by_id('text').replaceChildren(prompt, text);
+    one.node = document.createTextNode('');
+    one.pre.replaceChildren(prompt, one.node);
+    if (!one.pre.isConnected) by_id('text').replaceChildren(...writing.map(each => each.pre));
     say(`${figure(m.tokens)} tokens of prompt …`);
   },
-  text(m) {
-    text.appendData(m.text);
-    say(`${figure(m.count)} tokens${speed(m.count, m.seconds)}`);
+  text(m, one) {
+    one.node.appendData(m.text);
+    Object.assign(one, { count: m.count, seconds: m.seconds });
+    say_how_far();
   },
-  done(m) {
-    const why = { length: '', stop: ', ended before the text that ends it', stopped: ', stopped' }[m.why];
-    say(`${figure(m.count)} tokens${speed(m.count, m.seconds)}${why}`);
-    busy(false);
-    by_id('look').disabled = m.count === 0 || model.heads === 0;
+  done(m, one) {
+    one.why = m.why;
+    say_how_far();
+    if (writing.every(each => each.why)) busy(false);
   },
   attention: m => attention.show(m),
   note: m => console.info(m.text),
-  refused(m) {
+  refused(m, one) {
+    one.why = 'refused';
     say(m.text, true);
-    busy(false);
+    if (writing.every(each => each.why)) busy(false);
   },
   error(m) {
     say(`It cannot go on: ${m.text}. Open the page again.`, true);
     model = null;
+    writing = [];
     busy(false);
-    worker.terminate();
+    for (const { worker } of workers) worker.terminate();
   },
 };
 
@@ -94,17 +117,24 @@ by_id('form').addEventListener('submit', event => {
   if (by_id('write').disabled) return;
   const number = id => Number(by_id(id).value);
   attention.hide();
+  while (workers.length < number('texts')) hire();
+  writing = workers.slice(0, number('texts'));
+  for (const [i, one] of writing.entries()) {
+    Object.assign(one, { pre: document.createElement('pre'), count: 0, seconds: 0, why: null });
+    one.worker.postMessage({ kind: 'write', prompt: by_id('prompt').value, temperature: number('temperature'),
+      top_k: number('top-k'), top_p: number('top-p'), seed: number('seed'), number: i, tokens: number('tokens'),
+      half: by_id('half').checked, stop: by_id('stop-text').value });
+  }
   busy(true);
   say('Taking the prompt in …');
-  worker.postMessage({ kind: 'write', prompt: by_id('prompt').value, temperature: number('temperature'),
-    top_k: number('top-k'), top_p: number('top-p'), seed: number('seed'), tokens: number('tokens'),
-    half: by_id('half').checked, stop: by_id('stop-text').value });
 });
 by_id('prompt').addEventListener('keydown', event => {
   if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) by_id('form').requestSubmit();
 });
-by_id('stop').addEventListener('click', () => worker.postMessage({ kind: 'stop' }));
-by_id('look').addEventListener('click', () => worker.postMessage({ kind: 'look' }));
+by_id('stop').addEventListener('click', () => {
+  for (const { worker } of writing) worker.postMessage({ kind: 'stop' });
+});
+by_id('look').addEventListener('click', () => writing[0].worker.postMessage({ kind: 'look' }));
 by_id('another').addEventListener('click', () => {
   by_id('seed').value = crypto.getRandomValues(new Uint32Array(1))[0];
 });

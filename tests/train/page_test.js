@@ -12,13 +12,13 @@
     while (field('write').disabled && !field('status').classList.contains('alert')) await wait(10);
   };
   async function write(name, settings) {
-    for (const [id, value] of Object.entries({ prompt: 'Line', temperature: 0, 'top-k': 200, tokens: 40, seed: 1337, 'top-p': 1,
+    for (const [id, value] of Object.entries({ prompt: 'Line', temperature: 0, 'top-k': 200, tokens: 40, texts: 1, seed: 1337, 'top-p': 1,
       'stop-text': '', half: false, ...settings }))
       if (id === 'half') field(id).checked = value;
       else field(id).value = value;
     field('write').click();
     await idle();
-    tell(name, field('text').textContent);
+    tell(name, field('text').lastElementChild.textContent);
   }
   try {
     await idle();
@@ -26,6 +26,8 @@
       await write('greedy');
       await write('drawn', { temperature: 0.9, 'top-k': 5, seed: 7, 'top-p': 0.9 });
       await write('half', { temperature: 1, half: true });
+      await write('third', { temperature: 1, texts: 3 });
+      tell('texts', `${field('text').children.length} ${field('status').textContent}`);
       await write('plain', { prompt: '', temperature: 1, seed: 4294967295 });
       await write('stop', { temperature: 1, 'stop-text': new URLSearchParams(location.search).get('stop') });
       tell('stopped', field('status').textContent);

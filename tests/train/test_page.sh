@@ -54,6 +54,8 @@ native() { # name, flags...
 native greedy --start=Line --temperature=0
 native drawn --start=Line --temperature=0.9 --top_k=5 --top_p=0.9 --seed=7
 native half --start=Line --temperature=1 --slide=half
+native three --start=Line --temperature=1 --num_samples=3
+sed '1,/^---------------$/d' "$tmp/native.three" | sed '1,/^---------------$/d' >"$tmp/native.third"
 native plain --temperature=1 --seed=4294967295
 stop=$(native all --start=Line --temperature=1 && tr '\n' ' ' <"$tmp/native.all" | grep -o '[Line][Line1]' | tail -n 1)
 native stop --start=Line --temperature=1 --stop="$stop"
@@ -99,7 +101,7 @@ told() { # name; what each frame told
         [ "$1" != view ] || echo
     done
 }
-for name in greedy drawn half plain stop; do
+for name in greedy drawn half third plain stop; do
     told $name >"$tmp/page.$name"
     check "the page's text is the sampler's: $name" sh -c "[ -s '$tmp/page.$name' ] && cmp '$tmp/page.$name' '$tmp/native.$name'"
 done
@@ -107,6 +109,7 @@ check "the test sees different texts" sh -c "! cmp -s '$tmp/native.greedy' '$tmp
 said() { # name, text
     told "$1" >"$tmp/what" && grep -qF -- "$2" "$tmp/what"
 }
+check "each of several texts has a worker" said texts "3 120 tokens in 3 texts, "
 check "a stop text ends a text" said stopped ", ended before the text that ends it"
 check "a prompt that is not of the vocabulary" said refused "the prompt: line 1, character 6: '☃' (U+2603) is not in the vocabulary (char, 10 characters"
 check "Stop stops" said ended ", stopped"
