@@ -1,7 +1,7 @@
 // attention: attention maps of one run, or of two side by side: the mean over each layer, and each head.
 const looking = all_indexes.filter(i => A.runs[i]);
 const maps = []; // on the page: { canvas, map, title, draw }
-const attention_look = { a: null, b: null, what: 'heads' };
+const attention_look = { a: null, b: null, what: innerWidth < NARROW ? 'means' : 'heads' };
 
 const map_seen = new IntersectionObserver(entries => {
   for (const entry of entries) if (entry.isIntersecting) entry.target.map.draw();
@@ -115,7 +115,7 @@ if (looking.length) {
     by_id('attention-controls').append(make_select('beside', [['', 'none'], ...run_choices(looking)], set('b'), '').label);
   }
   by_id('attention-controls').append(make_select('maps', [['heads', 'every head'], ['means', 'means of layers']],
-    value => { attention_look.what = value; draw_attention(); }, 'heads').label);
+    value => { attention_look.what = value; draw_attention(); }, attention_look.what).label);
   by_id('attention-scale').append(el('div', { class: 'scale' }, scale_bar(1), scale_bar(0.5)));
   draw_attention();
   theme.listeners.push(() => maps.forEach(item => { if (item.drawn) item.draw(); }));

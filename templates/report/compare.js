@@ -25,13 +25,13 @@ function compare_config(list) {
     for (const which of ['val', 'train']) {
       const raw = points(run.e.x, run.e[which], look.log_x, iter => unit.of(run, iter));
       lines.push({
-        unit, label: `${run.name}, ${which}`, data: look.smoothing ? smooth(raw, look.smoothing) : raw, borderColor: colour, backgroundColor: colour,
+        unit, label: `${line_name(i)}, ${which}`, data: look.smoothing ? smooth(raw, look.smoothing) : raw, borderColor: colour, backgroundColor: colour,
         borderWidth: which === 'val' ? 2 : 1.5, borderDash: which === 'val' ? [] : [6, 4], pointRadius: raw.length < 2 ? 3 : 0,
       });
     }
   });
   const config = line_config([...marks, ...lines], look), { ink } = theme.colours();
-  config.legend = [...list.map((i, n) => ({ text: runs[i].name, colour: theme.line(n) })), { text: 'val', colour: ink },
+  config.legend = [...list.map((i, n) => ({ text: line_name(i), colour: theme.line(n) })), { text: 'val', colour: ink },
     { text: 'train', colour: ink, dashed: true }, { text: '◆ lowest val', colour: 'transparent', dot: true }];
   return config;
 }

@@ -2,27 +2,31 @@
 // several seeds; then a figure for each run, with both losses.
 const look = { x: 'iterations', smoothing: 0, log_x: false, log_y: false, by: 'run', steps: false, crop: true, seeds: Boolean(D.seeds) };
 
+const line_name = i => label_of(i, all_indexes);
+
 const loss_words = { val: 'validation loss', train: 'training loss' };
 
-// A run's colour and legend text, by run or by a factor's value.
+// A run's colour, dashes and legend text, by run or by a factor's value.
 function colouring(list, by) {
   const factor = D.factors.find(f => f.key === by);
   if (factor) {
     const at = run => factor.values.findIndex(v => v === setting(run, by));
     return {
       colour: run => (at(run) < 0 ? theme.colours().soft : theme.line(at(run))),
+      dash: run => theme.dash(Math.max(0, at(run))),
       legend: factor.values.filter(v => list.some(i => setting(runs[i], by) === v))
-        .map(v => ({ text: `${by} ${value_text(v)}`, colour: theme.line(factor.values.indexOf(v)), key: by, value: v })),
+        .map(v => ({ text: `${by} ${value_text(v)}`, colour: theme.line(factor.values.indexOf(v)), dash: theme.dash(factor.values.indexOf(v)), key: by, value: v })),
     };
   }
   // If there are more runs than colours, the best runs get them.
   const coloured = list.length <= 8 ? list
     : [...list].filter(i => runs[i].rank).sort((a, b) => runs[a].rank - runs[b].rank).slice(0, 5);
   const place = new Map(coloured.map((i, n) => [runs[i], n]));
-  const legend = coloured.map((i, n) => Object.assign({ text: runs[i].name, colour: theme.line(n) },
+  const legend = coloured.map((i, n) => Object.assign({ text: line_name(i), colour: theme.line(n), dash: theme.dash(n) },
     selection.can(runs[i].name) && runs.length > 1 ? { key: 'run', value: runs[i].name } : {}));
   if (coloured.length < list.length) legend.push({ text: 'others', colour: theme.colours().faint });
-  return { colour: run => (place.has(run) ? theme.line(place.get(run)) : theme.colours().faint), legend };
+  return { colour: run => (place.has(run) ? theme.line(place.get(run)) : theme.colours().faint),
+    dash: run => (place.has(run) ? theme.dash(place.get(run)) : []), legend };
 }
 
 // The best of some runs, else the first.
@@ -57,8 +61,8 @@ function run_lines(list, which, options) {
   const grouped = new Set([...groups.values()].flatMap(g => g.runs));
   const shown = list.filter(i => !grouped.has(i) || groups.has(i));
   const is_base = i => shown.length > 1 && (groups.has(i) ? groups.get(i).is_baseline === true : runs[i] === baseline);
-  const name_of = i => (groups.has(i) ? groups.get(i).text : runs[i].name);
-  const { colour, legend } = colouring(shown, options.by);
+  const name_of = i => (groups.has(i) ? groups.get(i).text : line_name(i));
+  const { colour, dash, legend } = colouring(shown, options.by);
   const lines = [], marks = [];
   // The first is drawn on top: the baseline, then the best runs.
   const order = [...shown].sort((a, b) => is_base(b) - is_base(a) || (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
@@ -68,7 +72,7 @@ function run_lines(list, which, options) {
     const unit = x_units[options.x], at = iter => unit.of(run, iter);
     const look_of_line = {
       unit, label: name_of(i) + (groups.has(i) ? `, mean of ${groups.get(i).runs.length} seeds` : '') + (base ? ' (baseline)' : ''),
-      borderColor: line_colour, backgroundColor: line_colour, borderWidth: base ? 2.25 : steps ? 1 : 1.5, borderDash: base ? [6, 4] : [],
+      borderColor: line_colour, backgroundColor: line_colour, borderWidth: base ? 2.25 : steps ? 1 : 1.5, borderDash: base ? [6, 4] : dash(run),
     };
     if (groups.has(i)) {
       lines.push(Object.assign(look_of_line, seed_curve(groups.get(i).runs, which, options)));
@@ -81,9 +85,9 @@ function run_lines(list, which, options) {
   }
   const config = line_config([...marks, ...lines], Object.assign({ y: loss_words[which] }, options));
   // Of a setting no single run can be chosen by its name.
-  const named = new Map([...groups.keys()].map(i => [runs[i].name, { text: name_of(i), colour: colour(runs[i]) }]));
+  const named = new Map([...groups.keys()].map(i => [line_name(i), { text: name_of(i), colour: colour(runs[i]), dash: dash(runs[i]) }]));
   const base = shown.find(is_base);
-  config.legend = legend.filter(item => base === undefined || item.text !== runs[base].name).map(item => named.get(item.text) || item);
+  config.legend = legend.filter(item => base === undefined || item.text !== line_name(base)).map(item => named.get(item.text) || item);
   if (base !== undefined) config.legend.push({ text: 'baseline: ' + name_of(base), colour: theme.colours().ink, dashed: true });
   if (groups.size) config.legend.push({ text: 'mean ± sd over seeds', colour: theme.colours().faint, dot: true });
   if (which === 'val' && marks.length) config.legend.push({ text: '◆ lowest val', colour: 'transparent', dot: true });
@@ -201,7 +205,7 @@ show_run(shown_run);
 if (runs.length > 1) {
   for (const i of measured) {
     const run = runs[i];
-    const figure = make_chart(by_id('small-charts'), run.name, 170, () => one_run_config(run, true));
+    const figure = make_chart(by_id('small-charts'), line_name(i), 170, () => one_run_config(run, true));
     small_figures.push(figure);
     selection.listeners.push(() => { figure.node.hidden = !selection.chosen.has(i); });
     if (run.best) figure.caption.append(' ', el('span', { class: 'soft' }, format('loss', run.best.val) +

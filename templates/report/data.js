@@ -73,6 +73,17 @@ function label_of(index, list) {
   return D.sweep ? run.name.replace(/^exp\d+-/, '') : run.name;
 }
 
+// On a narrow page a name begins where names differ, after a word's end, so that this part of it is what is seen.
+const NARROW = 640;
+const same_beginning = (() => {
+  const [first, ...others] = runs.map(run => run.name);
+  let n = others.length ? first.length : 0;
+  for (const name of others) while (!name.startsWith(first.slice(0, n))) n--;
+  while (n > 0 && /[\w.]/.test(first[n - 1])) n--;
+  return n > 6 ? n : 0;
+})();
+const telling = name => (innerWidth < NARROW && same_beginning ? '…' + name.slice(same_beginning) : name);
+
 const shortened = (text, most) => (text.length > most ? text.slice(0, most - 1) + '…' : text);
 const run_choices = list => list.map(i => [i, runs[i].name]);
 const all_indexes = runs.map((_, i) => i);

@@ -181,7 +181,7 @@ if (D.seeds) {
           y: axis('', { reverse: true, min: -0.5, max: groups.length - 0.5, afterBuildTicks: a => { a.ticks = groups.map((_, i) => ({ value: i })); },
             ticks: { color: colours.soft, autoSkip: false, callback: v => {
               const text = groups[v] ? groups[v].text : '';
-              return innerWidth < 640 && text.length > 18 ? text.slice(0, 17) + '…' : text;
+              return innerWidth < NARROW && text.length > 18 ? text.slice(0, 17) + '…' : text;
             } } }),
         },
       },

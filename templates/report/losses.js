@@ -74,7 +74,7 @@ if (barred.length) {
     figure.set_height(70 + 34 * Math.max(1, list.length));
     if (bar_look.sort === 'rank') list.sort((a, b) => (runs[a].rank || 1e9) - (runs[b].rank || 1e9) || a - b);
     const of = (run, which) => { const e = bar_look.at === 'final' ? run.final : run.best || {}; return is_number(e[which]) ? e[which] : null; };
-    const narrow = innerWidth < 640;
+    const narrow = innerWidth < NARROW;
     const set = (which, n) => ({
       label: which, data: list.map(i => of(runs[i], which)), backgroundColor: theme.line(n), barPercentage: 0.95, categoryPercentage: 0.78,
       values: list.map(i => { const v = of(runs[i], which); return v === null ? 'none' : v.toFixed(4); }),

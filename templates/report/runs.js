@@ -46,7 +46,7 @@ const runs_table = make_table(by_id('runs-table'), used_columns(run_columns, run
   sort: 'rank',
   changed: (text, rows) => selection.changed(text, rows.map(row => row.index)),
   name: row => el('button', { type: 'button', title: row.name, click: () => show_run(row.index, true) },
-    (row.rank <= 5 && runs.length > 5 ? '★ ' : '') + row.name),
+    (row.rank <= 5 && runs.length > 5 ? '★ ' : '') + telling(row.name)),
   mark: row => (row.rank <= 5 && runs.length > 5 ? 'top ' : '') + (runs[row.index] === baseline ? 'baseline' : ''),
 });
 

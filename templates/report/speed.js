@@ -18,12 +18,12 @@ if (!by_id('speed').hidden) {
     { key: 'own', title: 'runs’ ms/step', kind: 'ms', hint: 'mean of the runs’ medians' },
     { key: 'own_mfu', title: 'runs’ MFU', kind: 'percent', hint: hint_of_mfu },
     { key: 'ms', title: 'bench ms/step', kind: 'ms', hint: 'median of a step in bench, on made-up tokens' },
-    { key: 'p10', title: 'p10', kind: 'ms' },
-    { key: 'p90', title: 'p90', kind: 'ms' },
+    { key: 'p10', title: 'fastest tenth', kind: 'ms', hint: 'one step in ten takes no longer' },
+    { key: 'p90', title: 'slowest tenth', kind: 'ms', hint: 'one step in ten takes longer' },
     { key: 'share', title: 'of peak', kind: 'percent', hint: 'of the multiply-add peak measured in the same bench' },
     { key: 'gflops', title: 'GFLOP/s', kind: 'ms' },
     { key: 'peak', title: 'peak', kind: 'ms', hint: 'GFLOP/s' },
-    { key: 'floor', title: 'of floor', kind: 'percent', hint: 'the sum of the kernels’ rooflines by the step’s time' },
+    { key: 'floor', title: 'of floor', kind: 'percent', hint: 'the least time that the kernels’ operations and bytes allow, by the step’s time' },
     { key: 'tokens', title: 'bench tokens/s', kind: 'count' },
     { key: 'others', title: 'disturbed by', kind: 'ms', hint: 'processors that other processes used meanwhile: the figures are not what the machine can do' },
     { key: 'threads', title: 'threads', kind: 'plain' },
@@ -34,7 +34,7 @@ if (!by_id('speed').hidden) {
 function show_kernels(at) {
   const b = timed[at], f = b.figures;
   by_id('speed-words').textContent = `${b.name}: each kernel of a step, measured by bench with ${format('plain', f.threads)} threads. `
-    + 'Roofline is the least time for its operations and bytes, by the time it took.';
+    + 'The last column says how near it is to what its operations and bytes allow.';
   make_table(by_id('kernel-table'), used_columns([
     { key: 'name', title: 'kernel', kind: 'text' },
     { key: 'calls', title: 'calls', kind: 'plain', hint: 'a step' },
@@ -42,7 +42,7 @@ function show_kernels(at) {
     { key: 'share', title: 'share', kind: 'percent' },
     { key: 'flop', title: 'MFLOP', kind: 'mega', hint: 'a step' },
     { key: 'bytes', title: 'MB', kind: 'mega', hint: 'a step' },
-    { key: 'roofline', title: 'roofline', kind: 'percent' },
+    { key: 'roofline', title: 'of its least time', kind: 'percent', hint: 'the least time that its operations and bytes allow on this processor (its roofline), by the time it took' },
   ], f.kernels), f.kernels, {});
 }
 

@@ -146,9 +146,9 @@ function make_table(parent, columns, rows, options) {
   };
   table.csv = () => csv_text(columns, table.rows());
   table.markdown = () => markdown_text(columns, table.rows());
-  const name = parent.id.replace(/-table$/, '');
+  const name = parent.id.replace(/-table$/, ''), title = (parent.closest('section').querySelector('h2') || parent).textContent;
   const takers = [['CSV', 'csv', 'text/csv', table.csv], ['Markdown', 'md', 'text/markdown', table.markdown]].flatMap(([kind, end, type, text]) => {
-    const copy = el('button', { type: 'button', click: () => copy_text(text(), copy) }, 'Copy ' + kind);
+    const copy = el('button', { type: 'button', 'aria-label': `Copy ${kind} of ${name}`, click: () => copy_text(text(), copy) }, 'Copy ' + kind);
     return [copy, el('button', { type: 'button', 'aria-label': `Save ${kind} of ${name}`, click: () => save_text(file_name(name, end), type, text()) }, 'Save ' + kind)];
   });
   const search = options.filter && el('input', { type: 'search', placeholder: options.filter, 'aria-label': 'Filter',
@@ -158,8 +158,11 @@ function make_table(parent, columns, rows, options) {
     table.draw();
     if (options.changed) options.changed(text, table.rows());
   };
+  // What a heading's hint says is also said without a mouse.
+  const hinted = columns.filter(column => column.hint), hints = hinted.length ? el('details', { id: name + '-columns' }, el('summary', {}, 'What the columns mean'),
+    el('dl', { class: 'columns' }, hinted.flatMap(column => [el('dt', {}, column.title), el('dd', {}, column.hint)]))) : null;
   table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, takers, count),
-    el('div', { class: 'table', tabindex: 0 }, el('table', {}, el('thead', {}, el('tr', {}, headings)), body)));
+    hints, el('div', { class: 'table', tabindex: 0, role: 'region', 'aria-label': `${title}: ${name}` }, el('table', { 'aria-label': `${title}: ${name}` }, el('thead', {}, el('tr', {}, headings)), body)));
   table.search = search;
   table.draw();
   drop_table(parent);

@@ -23,6 +23,7 @@ addEventListener('load', () => setTimeout(() => {
   };
   const runs_of = figure => figure.chart.data.datasets.flatMap(set => set.data).filter(v => v !== null);
   const is_finite = list => list.every(y => typeof y === 'number');
+  const line_of = run => R.line_name(R.D.runs.indexOf(run));
   const choose = (select, value) => {
     select.value = String(value);
     select.dispatchEvent(new Event('change'));
@@ -34,6 +35,44 @@ addEventListener('load', () => setTimeout(() => {
     check(document.documentElement.scrollWidth <= innerWidth + 1, `before figures are drawn the page is ${document.documentElement.scrollWidth} wide`);
     for (const node of document.querySelectorAll('canvas')) {
       if (visible(node)) check(node.getBoundingClientRect().right <= innerWidth + 1, 'a canvas sticks out before it is drawn');
+    }
+    // Long parts are folded, on a phone more of them; a link to one opens it.
+    const folds = [...document.querySelectorAll('#speed-fold, #memory-fold')], long = [...document.querySelectorAll('#samples-fold, #small')];
+    check(folds.every(node => !node.open) && long.every(node => node.open === innerWidth > 640), 'parts are not folded');
+    if (folds[0] && visible(folds[0])) {
+      const link = one('#contents a[href="#speed"]');
+      link.addEventListener('click', event => event.preventDefault(), { once: true });
+      link.dispatchEvent(new MouseEvent('click', { bubbles: true, cancelable: true }));
+      check(folds[0].open, 'a link to a folded part does not open it');
+    }
+    if (innerWidth > 1900) check(one('main').getBoundingClientRect().width > 0.9 * innerWidth, 'a wide page is not used');
+    if (innerWidth < 640 && R.maps.length) check(R.maps.every(item => item.title.includes('mean of heads')), 'heads are not folded on a phone');
+    document.querySelectorAll('details').forEach(node => { node.open = true; });
+    for (const select of document.querySelectorAll('#attention-controls select')) if (select.getAttribute('aria-label') === 'maps') choose(select, 'heads');
+
+    // Names: of every control and table, each its own; hints without a mouse; the keyboard's order is the page's.
+    const name_of = node => (node.getAttribute('aria-label') || node.textContent || (node.labels && node.labels[0] || node).textContent).trim();
+    for (const node of document.querySelectorAll('button, select, input, table, [role=region], [role=img], summary')) {
+      if (visible(node)) check(name_of(node) || (node.labels && node.labels.length && node.labels[0].textContent.trim()), `a ${node.tagName} in ${(node.closest('section') || node).id} has no name`);
+    }
+    const labels = [...document.querySelectorAll('main button[aria-label]')].map(name_of);
+    check(new Set(labels).size === labels.length, `two buttons have one name: ${labels.find((label, i) => labels.indexOf(label) !== i)}`);
+    check(![...document.querySelectorAll('[tabindex]')].some(node => node.tabIndex > 0), 'the keyboard’s order is not the page’s');
+    for (const table of R.tables) {
+      const hints = table.columns.filter(column => column.hint).map(column => column.hint), said = table.node.textContent;
+      check(hints.every(hint => said.includes(hint)), 'a hint is for the mouse alone');
+    }
+    // Lines are seen: a contrast of 3 with the page, in both themes.
+    const light_of = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => (v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)).reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+    const rgb = (text, under) => {
+      if (text[0] === '#') return [1, 3, 5].map(i => parseInt(text.slice(i, i + 2), 16));
+      const [r, g, b, a] = text.match(/[\d.]+/g).map(Number);
+      return [r, g, b].map((v, i) => v * a + under[i] * (1 - a));
+    };
+    const { lines, ink, soft, faint, page } = R.theme.colours(), ground_of = rgb(page);
+    for (const colour of [...lines, ink, soft, faint]) {
+      const [low, high] = [light_of(rgb(colour, ground_of)), light_of(ground_of)].sort((a, b) => a - b);
+      check((high + 0.05) / (low + 0.05) >= 3, `${colour} has a contrast of ${((high + 0.05) / (low + 0.05)).toFixed(2)}`);
     }
     // The filter that the address brings.
     if (location.hash.includes('filter=')) {
@@ -345,7 +384,7 @@ addEventListener('load', () => setTimeout(() => {
       const sets = compared().chart ? compared().chart.data.datasets : (compared().draw(), compared().chart.data.datasets);
       const dashed = sets.filter(set => set.borderDash && set.borderDash.length);
       check(sets.filter(set => set.borderDash).length === 4 && dashed.length === 2 && new Set(dashed.map(set => set.borderColor)).size === 2, 'not val and train of both');
-      check(sets.find(set => set.label === runs[1].name + ', train').data.length === runs[1].e.x.length, 'a curve side by side is cut');
+      check(sets.find(set => set.label === line_of(runs[1]) + ', train').data.length === runs[1].e.x.length, 'a curve side by side is cut');
       filter(`run=${runs[1].name}|${runs[2].name}|${runs[3].name}`);
       check(visible(one('#compare')) && one('#compare-table tbody tr').children.length === 4, 'three chosen runs are not side by side');
       filter('');
@@ -405,7 +444,7 @@ addEventListener('load', () => setTimeout(() => {
     check(!with_info || Boolean(over), 'there are no other units');
     if (over) {
       const end_of = run => figure_of('validation loss, all runs').chart.data.datasets
-        .find(set => set.label === run.name || set.label === run.name + ' (baseline)').data.slice(-1)[0].x;
+        .find(set => set.label === line_of(run) || set.label === line_of(run) + ' (baseline)').data.slice(-1)[0].x;
       const some = runs.find(run => run.e.x.length > 1 && is_finite(run.e.val)), last = some.e.x[some.e.x.length - 1];
       const wanted = { iterations: last, tokens: last * some.tokens_per_iter, FLOP: last * some.tokens_per_iter * some.flops_per_token,
         seconds: some.e.seconds[some.e.seconds.length - 1] };
@@ -471,7 +510,9 @@ addEventListener('load', () => setTimeout(() => {
     if (one('#reload')) {
       const { live } = R, smoothing = one('#curve-controls input[type=range]'), log_loss = [...document.querySelectorAll('#curve-controls label')].find(l => l.textContent.includes('log loss')).firstChild;
       live.used = 0;
-      check(one('#reload').checked && !live.due(5) && live.due(100), 'it does not load itself again in time');
+      const held = live.due(100);
+      one('#reload').checked = true;
+      check(!held && one('#reload').defaultChecked && !live.due(5) && live.due(100), 'it does not load itself again in time');
       dispatchEvent(new KeyboardEvent('keydown', { key: 'a' }));
       check(!live.due(performance.now() / 1000 + 2), 'it loads itself again while it is used');
       one('#reload').checked = false;

@@ -7,7 +7,7 @@ local fixture = require("tests.report.fixture")
 local json = require("dkjson")
 local library = require("gen.report.library")
 
-local PHONE, DESKTOP = 360, 1280
+local PHONE, DESKTOP, WIDE = 360, 1280, 1920
 local EACH = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DESKTOP, "dark" } }
 local LEAST_CHECKS = 30 -- of a page, so that a test that checks nothing fails
 
@@ -112,7 +112,7 @@ local PAGES = {
     wanted = with("#factor-charts canvas", "#effect-table table") },
   { name = "seeds", words = "--sweep seeds", views = { { PHONE, "dark" } }, address = "#curves&filter=dropout%3D0.3",
     wanted = with("#seed-charts canvas", "#seed-table table") },
-  { name = "pair", views = { { DESKTOP, "light" } },
+  { name = "pair", views = { { WIDE, "light" } },
     words = "--out out/reports/pair.html 'out/one </script>&' out/other",
     wanted = with("#factor-charts canvas", "#compare-table table", "#compare-chart canvas") },
   { name = "single", views = { { PHONE, "dark" } }, words = "--live --out out/reports/single.html out/still",
