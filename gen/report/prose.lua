@@ -82,8 +82,8 @@ function prose.samples(report)
     return '<div class="samples">\n' .. table.concat(cards, "\n", from, to) .. "\n</div>"
   end
   if first == 0 or #cards == first then return grid(1, #cards) end
-  return grid(1, first) .. ('\n<details id="samples-more" open><summary>The others, from the best on</summary>\n%s\n</details>'):format(
-    grid(first + 1, #cards))
+  return grid(1, first) .. ('\n<details id="samples-more" open><summary>The others, from the best on</summary>' ..
+    "\n%s\n</details>"):format(grid(first + 1, #cards))
 end
 
 function prose.sample_hint(report)
@@ -169,8 +169,8 @@ function prose.footer(report)
   local p = report.plan
   local from = p.sweep and "out/sweeps/" .. p.name or #p.runs == 1 and "the run " .. p.runs[1].name or
     #p.runs .. " run folders"
-  return ("Made by gen/report.lua from %s. Charts: Chart.js, MIT licence. A loss is the mean of −ln of the probability " ..
-    "that the model gave the right token (nats a token)."):format(text.html(from))
+  return ("Made by gen/report.lua from %s. Charts: Chart.js, MIT licence. A loss is the mean of −ln of the " ..
+    "probability that the model gave the right token (nats a token)."):format(text.html(from))
 end
 
 return prose

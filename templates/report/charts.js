@@ -1,4 +1,4 @@
-// charts: figures by Chart.js. A figure is drawn when it first comes into view, when the theme changes, and before
+// charts: figures by Chart.js. A figure is drawn when it comes into view, for the first time or after a change, and before
 // printing; it can be saved as PNG and as SVG.
 const charts = [];
 
@@ -39,6 +39,7 @@ function make_chart(parent, title, height, build) {
   figure.node = el('figure', {}, el('figcaption', {}, figure.caption, el('span', { class: 'savers' }, savers)), legend, box);
   figure.draw = () => {
     seen.unobserve(figure.node);
+    figure.stale = false;
     if (figure.chart) figure.chart.destroy();
     const config = build();
     legend.replaceChildren(...(config.legend || []).map(item => el(item.key ? 'button' : 'span', item.key ? { type: 'button',
@@ -48,7 +49,17 @@ function make_chart(parent, title, height, build) {
     delete config.legend;
     figure.chart = new Chart(canvas, config);
   };
-  figure.redraw = () => { if (figure.chart) figure.draw(); };
+  // Drawn anew when it is seen next: at once, if it is on the screen.
+  figure.redraw = () => {
+    if (!figure.chart) return;
+    figure.stale = true;
+    seen.unobserve(figure.node);
+    seen.observe(figure.node);
+  };
+  figure.fresh = () => {
+    if (figure.stale || !figure.chart) figure.draw();
+    return figure;
+  };
   figure.retitle = text => {
     figure.title = text;
     figure.caption.textContent = text;

@@ -19,7 +19,7 @@ by_id('contents').addEventListener('click', event => unfold((event.target.hash |
 
 // Before printing: the light theme, and every figure drawn.
 function draw_all() {
-  charts.forEach(figure => { if (!figure.chart) figure.draw(); });
+  charts.forEach(figure => figure.fresh());
   maps.forEach(item => { if (!item.drawn) item.draw(); });
 }
 let folded = []; // what printing has opened

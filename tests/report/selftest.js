@@ -23,6 +23,9 @@ addEventListener('load', () => setTimeout(() => {
   };
   const runs_of = figure => figure.chart.data.datasets.flatMap(set => set.data).filter(v => v !== null);
   const is_finite = list => list.every(y => typeof y === 'number');
+  // A figure as it is now: one that is not seen is drawn anew only when it is.
+  const fresh = figure => figure && figure.fresh();
+  const picture_of = selector => fresh(R.charts.find(f => one(selector).contains(f.canvas))).canvas.toDataURL();
   const line_of = run => R.line_name(R.D.runs.indexOf(run));
   const choose = (select, value) => {
     select.value = String(value);
@@ -133,9 +136,9 @@ addEventListener('load', () => setTimeout(() => {
     // A run's first evaluation alone stretches no axis, and is no bar.
     const begun = R.D.runs.filter(run => run.e.x.length === 1);
     if (begun.length && R.D.runs.some(run => run.rank)) {
-      const figure = R.charts.find(f => f.title === 'validation loss, all runs');
+      const figure = fresh(R.charts.find(f => f.title === 'validation loss, all runs'));
       check(figure.chart.scales.y.max < begun[0].e.val[0], 'a first evaluation stretches the axis');
-      const bars = R.charts.find(f => f.title === 'train and val loss');
+      const bars = fresh(R.charts.find(f => f.title === 'train and val loss'));
       check(!bars.chart.data.labels.includes(begun[0].name), 'a first evaluation is a bar');
     }
 
@@ -331,7 +334,7 @@ addEventListener('load', () => setTimeout(() => {
     }
 
     // A choice: by a legend, by a rectangle; all figures and statements follow, and the address has it.
-    const figure_of = title => R.charts.find(f => f.title === title);
+    const figure_of = title => fresh(R.charts.find(f => f.title === title));
     const lines_of = () => figure_of('validation loss, all runs').chart.data.datasets.filter(set => set.showLine !== false && set.label).length;
     const factor = R.D.factors.find(f => f.values.length > 1 && figure_of('validation loss by ' + f.key));
     if (factor && R.D.sweep && visible(one('#bars'))) {
@@ -364,7 +367,7 @@ addEventListener('load', () => setTimeout(() => {
         at('pointerup', point.x + 9, point.y + 4);
         const within = runs.filter(run => run.params === shown.x && Math.abs(run.best.val - shown.y) < 0.02).length;
         check(R.selection.chosen.size >= 1 && R.selection.chosen.size <= Math.max(1, within), `a rectangle chooses ${R.selection.chosen.size} runs by ${search.value}`);
-        check(map.chart.data.datasets[0].data.length === R.selection.chosen.size, 'points do not follow the choice');
+        check(fresh(map).chart.data.datasets[0].data.length === R.selection.chosen.size, 'points do not follow the choice');
       }
       filter('');
     }
@@ -395,7 +398,7 @@ addEventListener('load', () => setTimeout(() => {
     const run_select = one('#run-controls select');
     if (run_select) {
       run_select.usable = option => R.D.runs[option.value].e.x.length > 1;
-      pick(run_select, () => one('#run-chart canvas').toDataURL());
+      pick(run_select, () => picture_of('#run-chart'));
       pick(run_select, () => one('#run-chart b').textContent);
       const link = one('#runs-table tbody tr:last-child th button');
       link.click();
@@ -411,9 +414,9 @@ addEventListener('load', () => setTimeout(() => {
       R.draw_all();
       choose(beside, '');
     }
-    if (visible(one('#sizes'))) pick(one('#size-controls select'), () => one('#size-chart canvas').toDataURL());
+    if (visible(one('#sizes'))) pick(one('#size-controls select'), () => picture_of('#size-chart'));
     if (runs.some(run => run.best && run.final.val !== run.best.val)) {
-      pick(one('#bar-controls select'), () => one('#bar-chart canvas').toDataURL());
+      pick(one('#bar-controls select'), () => picture_of('#bar-chart'));
     }
 
     // Seeds: a setting's line is the mean of its runs, with a band of one sd on either side; or each run has its own line.
@@ -459,7 +462,7 @@ addEventListener('load', () => setTimeout(() => {
 
     // Controls of the curves.
     if (visible(one('#curve-controls'))) {
-      const picture = () => one('#curve-charts canvas').toDataURL();
+      const picture = () => picture_of('#curve-charts');
       for (const control of document.querySelectorAll('#curve-controls input')) {
         const before = picture();
         if (control.type === 'range') { control.value = 0.8; control.dispatchEvent(new Event('input')); } else control.click();
@@ -471,7 +474,7 @@ addEventListener('load', () => setTimeout(() => {
     }
 
     // Bars show differences: the axis starts near the least value, and the cut is said.
-    const bars = R.charts.find(f => f.title === 'train and val loss');
+    const bars = fresh(R.charts.find(f => f.title === 'train and val loss'));
     if (visible(bars && bars.canvas)) {
       const values = bars.chart.data.datasets.flatMap(set => set.data).filter(v => v !== null);
       const low = Math.min(...values), room = Math.max(...values) - low, { min, options } = bars.chart.scales.x;
@@ -481,7 +484,7 @@ addEventListener('load', () => setTimeout(() => {
     }
 
     // Points are named by what differs, and by names that tell them apart.
-    const scatter = R.charts.find(f => f.title === 'parameters and validation loss');
+    const scatter = fresh(R.charts.find(f => f.title === 'parameters and validation loss'));
     if (visible(scatter && scatter.canvas) && R.D.sweep) {
       const { names } = scatter.chart.data.datasets[0];
       check(names.every(name => !/^exp\d+$/.test(name)), 'a point is named by a number');
@@ -528,7 +531,7 @@ addEventListener('load', () => setTimeout(() => {
       log_loss.click();
       R.runs_table.sort('name');
       live.restore(state);
-      check(smoothing.value === '0.5' && log_loss.checked && one('#curve-charts canvas') && R.charts[0].chart.scales.y.type === 'logarithmic', 'controls do not come back');
+      check(smoothing.value === '0.5' && log_loss.checked && one('#curve-charts canvas') && fresh(R.charts[0]).chart.scales.y.type === 'logarithmic', 'controls do not come back');
       check(R.runs_table.key === key && R.runs_table.direction === direction, 'the order of a table does not come back');
       one('#reload').checked = false; // or the test would begin again
     }
