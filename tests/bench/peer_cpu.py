@@ -8,7 +8,9 @@ runs.
 
 A step: a batch of random windows, forward, backward, clip_grad_norm_, AdamW's step, zero_grad with
 set_to_none; in float32, or with --autocast as torch.autocast has it: weights float32, products of
-bfloat16 factors. Without flags it is PyTorch as installed: eager, AdamW as it comes.
+bfloat16 factors. Without flags it is PyTorch as installed: eager, AdamW as it comes. Where the
+config's optimizer is muon, torch.optim.Muon (its products are in bfloat16) steps the matrices in
+blocks, and AdamW the rest.
 SIZES.json: the config's keys (peers.py writes it).
 """
 
@@ -46,7 +48,9 @@ class Trainer:
         self.tokens = torch.randint(c["vocab_size"], (count,), dtype=torch.int32)
         self.model = GPT(c).train()
         self.call = torch.compile(self.model) if options.compile else self.model
-        params = list(self.model.parameters())
+        muon = c["optimizer"] == "muon"
+        blocks = {n: p for n, p in self.model.named_parameters() if ".h." in n and p.dim() == 2}
+        params = [p for n, p in self.model.named_parameters() if not muon or n not in blocks]
         flat = 0.0 if c["decay_params"] == "matrices" else c["weight_decay"]
         groups = [
             {"params": [p for p in params if p.dim() >= 2], "weight_decay": c["weight_decay"]},
@@ -54,7 +58,10 @@ class Trainer:
         ]
         more = {"fused": True} if options.fused else {}
         betas = (c["beta1"], c["beta2"])
-        self.optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=betas, eps=c["eps"], **more)
+        adamw = torch.optim.AdamW(groups, lr=1e-4, betas=betas, eps=c["eps"], **more)
+        self.optimizers = [adamw]
+        if muon:
+            self.optimizers.append(torch.optim.Muon(blocks.values(), lr=1e-4, weight_decay=0.0))
 
     def batch(self):
         B, T = self.c["batch_size"], self.c["block_size"]
@@ -71,8 +78,9 @@ class Trainer:
         loss.backward()
         if self.c["grad_clip"] > 0:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.c["grad_clip"])
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         ms = (time.perf_counter() - start) * 1e3
         if not math.isfinite(loss.item()):
             raise SystemExit("peer_cpu: the loss is not finite")

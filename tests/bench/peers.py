@@ -4,7 +4,7 @@
 
 PROGRAM is build/NAME/cpu/bench, FLAGs are its own; bench.json is there from its run, and gets
 "peers". The contenders are ours, PyTorch as installed, and the two fastest ways to tune it among
-{eager, torch.compile} x {as it is, malloc that keeps its memory}, all with fused AdamW, which are
+{eager, torch.compile} x {as it is, malloc that keeps its memory}, all with fused AdamW (and torch.optim.Muon, if ours has it), which are
 tried alone first. Where the processor multiplies bfloat16 (--autocast says otherwise), each is tried
 with autocast too, whatever our dtype is; the fastest in float32 has its turns in any case. Then each takes its turn of S seconds, R times over, in one run: so all meet the
 same machine. Medians are over all turns. The honest ratio is against the best.
@@ -130,15 +130,16 @@ class Contender:
         return figures | marks
 
 
-def torch_contenders(worker, sizes, threads, autocast):
+def torch_contenders(worker, sizes, threads, autocast, muon):
     """PyTorch as installed, and the ways to tune it."""
+    optimizer = "Muon and fused AdamW" if muon else "fused AdamW"
     base = [sys.executable, worker, f"--sizes={sizes}", f"--threads={threads}"]
     omp = {"OMP_NUM_THREADS": str(threads)}
     tuned = []
     for how, flag in (("eager", []), ("torch.compile", ["--compile"])):
         for cast in (False, True) if autocast else (False,):
             for more, env in (("", {}), (", malloc", MALLOC)):
-                name = f"{how}{', autocast' if cast else ''}, fused AdamW{more}"
+                name = f"{how}{', autocast' if cast else ''}, {optimizer}{more}"
                 flags = flag + ["--fused"] + (["--autocast"] if cast else [])
                 tuned.append(Contender(name, base + flags, env | omp))
                 tuned[-1].autocast = cast
@@ -228,9 +229,9 @@ def keys_of(figures):
         key, value = pair.split("=", 1)
         keys[key] = constant(value)
     keys |= {key: figures[key] for key in ("dropout", "grad_clip")}
-    if keys["model"] != "gpt" or keys["optimizer"] != "adamw":
+    if keys["model"] != "gpt" or keys["optimizer"] not in ("adamw", "muon"):
         what = f"model={keys['model']} optimizer={keys['optimizer']}"
-        fail(64, f"{what}: the peers know a GPT with AdamW alone")
+        fail(64, f"{what}: the peers know a GPT with AdamW or Muon alone")
     return keys
 
 
@@ -314,10 +315,11 @@ def compete(options, figures, path):
     ours = Contender("ours", [options.program, "--serve", f"--threads={threads}", *options.flags])
     with tempfile.TemporaryDirectory() as folder:
         sizes = os.path.join(folder, "sizes.json")
+        keys = keys_of(figures)
         with open(sizes, "w", encoding="utf-8") as file:
-            json.dump(keys_of(figures), file)
+            json.dump(keys, file)
         installed, tuned = torch_contenders(
-            options.worker, sizes, threads, options.autocast == "yes"
+            options.worker, sizes, threads, options.autocast == "yes", keys["optimizer"] == "muon"
         )
         contenders = [ours, installed]
         try:

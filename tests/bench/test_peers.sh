@@ -146,9 +146,12 @@ rm "$tmp/broken"
 figures 77 >"$tmp/bench.json"
 peers
 check "another model" refuses 70 'peers: 1234 parameters, ours has 77'
+figures 1234 muon >"$tmp/bench.json"
+peers
+check "Muon's peers are called so" holds '"Muon and fused AdamW" in j["torch_best"]'
 figures 1234 sgd >"$tmp/bench.json"
 peers
-check "another optimizer" refuses 64 'peers: model=gpt optimizer=sgd: the peers know a GPT with AdamW alone'
+check "another optimizer" refuses 64 'peers: model=gpt optimizer=sgd: the peers know a GPT with AdamW or Muon alone'
 echo '{"program": ' >"$tmp/bench.json"
 peers
 check "no JSON" test $code = 65 -a "$(wc -l <"$tmp/log")" = 1
