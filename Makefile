@@ -29,7 +29,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL URL SHA256 FORMAT TYPE KV TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL URL SHA256 FORMAT TYPE KV TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BOARD BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED RANKS NODES RATES V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -44,6 +44,7 @@ override FORMAT := $(value FORMAT)
 override TYPE := $(value TYPE)
 override KV := $(value KV)
 override TO := $(value TO)
+override BOARD := $(value BOARD)
 override FILE := $(value FILE)
 override TEXT := $(value TEXT)
 override SHARDS := $(value SHARDS)
@@ -59,7 +60,7 @@ override SHARD := $(value SHARD)
 override RANKS := $(value RANKS)
 override NODES := $(value NODES)
 override RATES := $(value RATES)
-export START MODEL URL SHA256 FORMAT TYPE KV TO FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS NODES RATES
+export START MODEL URL SHA256 FORMAT TYPE KV TO BOARD FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS NODES RATES
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -133,7 +134,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
-    bench-tokenizer bench-documents ir sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
+    bench-tokenizer bench-documents ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
     cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
@@ -202,6 +203,8 @@ help: ## this list
 #= ISA       make sampler: the instruction set; default generic
 #= ARCH      make sampler: x86_64, aarch64 or riscv64; default this machine's
 #= EMBED=1   make sampler: with the run's weights inside: one file, which needs no other
+#= BOARD     make firmware: rp2350, stm32h743, esp32-s3, stm32f405, or qemu's mps2-an500 or
+#=           netduinoplus2, whose program is built and can be run; default none: all are compared
 #= BACKEND   cpu (default) or cuda
 #= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
 #= STATIC=1  one static file, a sampler; make sampler sets it
@@ -416,6 +419,14 @@ page: ## the same words' run as one HTML file that writes text in a browser
 	    --weights=$(sampler_weights) --type=$(or $(kind),float32) --name=$(call quoted_whole,$(notdir $(run_dir))) --start="$$START" --to=$(run_path)/page.html
 page-build: generate
 	$(compile) WASM=1 KIND=$(kind) page
+
+#> make firmware CONFIG=shakespeare_char_cpu BOARD=mps2-an500
+firmware: check-words ## CONFIG's sampler as C for a microcontroller, with the run's weights inside
+	@$(LUA) gen/firmware.lua --board="$$BOARD"
+	@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; }
+	$(recursive)$(make) build/export
+	$(Q)$(LUA) gen/firmware.lua --board="$$BOARD" --checkpoint=$(weights) --to='$(bin)/firmware' \
+	    --command='make firmware $(words)'
 
 #> make amalgamation CONFIG=shakespeare_char_cpu
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds

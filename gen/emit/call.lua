@@ -14,8 +14,8 @@
 --   workspace    float *workspace: on CUDA, if layout.lua gave the node one
 --   scratch      void *scratch: in a trainer on the CPU, this thread's memory, if the op has `scratch` or is a product
 --                that packs its factors in bfloat16
---   weights, tokens   float *weights, int tokens: in a sampler, if the op gives_weights: the memory for them (H,
---                tokens, tokens), or NULL
+--   weights, tokens   float *weights, int tokens: in a sampler, but not a microcontroller's, if the op gives_weights:
+--                the memory for them (H, tokens, tokens), or NULL
 --   pos          const int *pos: in a sampler, the position of each row in its text, if the op takes_pos
 --   rows         int rows: in a sampler, the rows of this call
 --   runs, count  const struct sampler_run *runs, int count: in their place, the rows of each text, if the op takes_runs
@@ -135,7 +135,7 @@ function call.arguments(k)
   if cuda and k.node.workspace then add("workspace", "float *", "workspace", true) end
   if cuda then return list end
   if call.has_scratch(k.node, k.target, decode) then add("scratch", "void *", "scratch") end
-  if op.gives_weights and decode then
+  if op.gives_weights and decode and not k.target.scalar then
     add("weights", "float *", "weights")
     add("tokens", "int ", "tokens")
   end

@@ -109,13 +109,14 @@ function Writer:operand_text(node, operand)
 end
 
 function Writer:call(node, indent)
+  local many = node.op.own_row and not node.op.product and node.op.own_row(node.dims)
+  if many and self.emitter.g.rows == 1 then return end
   local k, cuda = self.emitter:kernel(node), self.emitter.cuda
   if node.site and node.site.text ~= self.last_site then
     self.lines[#self.lines + 1] = ("%s// %s"):format(indent, self:site(node))
     self.last_site = node.site.text
   end
   local rows = self.emitter.by_run[node.inputs[1]] and "batch->asks" or "batch->rows"
-  local many = node.op.own_row and not node.op.product and node.op.own_row(node.dims)
   self.lines[#self.lines + 1] = indent .. (many and ("if (%s > 1) "):format(rows) or "") .. call.run_text(k, {
     sizes = function() return sizes.argument(k.d) end,
     model = cuda and "gpu->state" or "m",
@@ -144,6 +145,7 @@ end
 
 -- In the sampler: prefetches the weight of the next product after node i, before that runs.
 function Writer:prefetch(nodes, i, indent)
+  if self.emitter.target.scalar then return end
   repeat i = i + 1 until not nodes[i] or nodes[i].op.product
   local node = nodes[i]
   if not node or node == self.prefetched then return end

@@ -4,7 +4,7 @@
 --          floats
 --   cpu    isa: the instruction set's sizes, from gen/ir/isa.lua; padded: rows of activations are padded;
 --          specialise: false if kernels take their sizes as arguments; products: "f32", or "bf16" if a
---          trainer's products round their factors
+--          trainer's products round their factors; scalar: a microcontroller, which has no vectors
 --   cuda   sms: the number of multiprocessors among which work is divided; vocab, tf32, attention.
 --          Rows of tensors are padded: target.width
 local isas = require("gen.ir.isa")

@@ -92,7 +92,7 @@ function gpt.forward(g, c, rows)
     if angles then qkv = g:append("rope", { block("qkv.turned") }, { qkv, angles }, { H = H, KV = KV }) end
     norm_at("after")
     if c.decode then
-      local cache = g:state(block("cache"), "attention_decode", { T = T, K = KV * D }, c.cache_type)
+      local cache = g:state(block("cache"), "attention_decode", { T = T, K = KV * D, tight = c.tight }, c.cache_type)
       return (g:append("attention_decode", block("attention"), { qkv, cache }, attrs))
     end
     if c.has_dropout then

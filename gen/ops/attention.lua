@@ -172,8 +172,10 @@ local attention_backward = {
 
 -- attention_decode: the sampler's attention. Appends the rows' keys and values to the cache, two planes of (S, K), with
 -- K the columns of all heads of keys, and attends to all that it holds. S is above T: keys lie in whole panels of
--- PANEL, and values are read in whole tiles, beyond the last row.
+-- PANEL, and values are read in whole tiles, beyond the last row. Where memory is short, `tight`, it is T in whole
+-- panels, and what is read beyond the last value, less than a tile, is what lies behind the cache in its arena.
 local PANEL = 32
+local function tight_rows(T) return (T + PANEL - 1) // PANEL * PANEL end
 local function cache_rows(T) return (T // PANEL + 2) * PANEL end
 
 local attention_decode = {
@@ -184,7 +186,7 @@ local attention_decode = {
   quiet = { KV = true, window = true, cap = true },
   words = words,
   derive = function(d, attrs)
-    if d.S ~= cache_rows(attrs.T) then
+    if d.S ~= cache_rows(attrs.T) and d.S ~= tight_rows(attrs.T) then
       return ("the cache has %d rows; for T = %d it needs %d"):format(d.S, attrs.T, cache_rows(attrs.T))
     end
     local problem, wanted = check(d, attrs), (d.KV or d.H) * d.D
@@ -193,7 +195,7 @@ local attention_decode = {
   end,
   template = { "attention_decode", "attention_decode" },
   named_by = { "T", "H", "D", "KV", "W" },
-  state = function(d) return { 2, cache_rows(d.T), d.K } end,
+  state = function(d) return { 2, (d.tight and tight_rows or cache_rows)(d.T), d.K } end,
   panel = PANEL,
   decode_only = true,
   takes_runs = true,

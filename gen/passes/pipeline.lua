@@ -70,4 +70,17 @@ function pipeline.sample(c, dump, kind)
   return g
 end
 
+-- The same for a microcontroller: one row at a time, a cache of no more rows than the context has, products without
+-- vectors, weights in q8_0.
+function pipeline.core(c)
+  local g = new_graph(target.cpu("generic"))
+  g.target.scalar = true
+  local decode = setmetatable({ decode = true, has_dropout = false, tight = true }, { __index = c })
+  g.decode, g.rows, g.weights = true, 1, "q8_0"
+  g.logits = require("gen.models." .. c.model).forward(g, decode, g.rows)
+  g.logits.kind = "output"
+  run_passes(g, { "small", "fuse", "plan" }, function() end)
+  return g
+end
+
 return pipeline

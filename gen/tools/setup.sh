@@ -67,6 +67,10 @@ needs_32_bits=
 [ "$(uname -m)" != x86_64 ] || needs_32_bits='
 libc6-dev-i386  file /usr/include/x86_64-linux-gnu/gnu/stubs-32.h
 lib32gcc-s1     file /usr/lib32/libgcc_s.so.1'
+needs_firmware='
+gcc-arm-none-eabi       command arm-none-eabi-gcc
+libnewlib-arm-none-eabi file    /usr/lib/arm-none-eabi/newlib/libm.a
+qemu-system-arm         command qemu-system-arm'
 needs_ranks='
 openmpi-bin     command mpirun
 libopenmpi-dev  command mpicc'
@@ -90,11 +94,12 @@ case $what in
     aarch64) needs=$needs_aarch64 ;;
     riscv64) needs=$needs_riscv64 ;;
     cross) needs=$needs_cross ;;
+    firmware) needs=$needs_firmware ;;
     torture) needs=$needs_build$needs_torture ;;
     ranks) needs=$needs_ranks ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, report, browser, page, 32-bits, unicode, ranks or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, firmware, report, browser, page, 32-bits, unicode, ranks or cuda" >&2
         exit 64
         ;;
 esac

@@ -3,7 +3,8 @@
 //     export --checkpoint=FILE --out=PATH --format=NAME --type=float32 --config=TEXT <TABLE
 //     export --checkpoint=FILE
 //
-// The second form prints "config TEXT" and, if there is one, "tokenizer KIND".
+// The second form prints "config TEXT" and, if there is a tokenizer, "tokenizer KIND", where other
+// tools have that, and "vocabulary COUNT", of its tokens.
 // gen/export.lua, which knows the model, refuses what a format cannot express, and writes TEXT, the
 // config's keys as "key=value key=value ...", and TABLE, the model's parameters (param_table.c).
 // PATH, a file or a folder, appears whole or not at all, and is not written over.
@@ -77,6 +78,7 @@ static void export_describe(const struct safetensors *file) {
         if (!tokenizer.ids) { // which other programs have no file for
             printf("tokenizer %s\n", tokenizer.bpe ? "gpt2" : "char");
         }
+        printf("vocabulary %d\n", tokenizer.vocab_size);
         tokenizer_free(&tokenizer);
     }
 }

@@ -17,7 +17,8 @@
 //$ local function read(x) return brain and "bfloat16_float(" .. x .. ")" or x end
 //$ local begin = k.d.W and "begin" or "0"
 $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
-    enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = PRODUCT_ROWS, KEYS = 256, WIDTH = $(k.op.panel) };
+    //$ local most = k.d.N == 1 and 1 or "PRODUCT_ROWS"
+    enum { $(k.dims), COLS = PRODUCT_COLS, ROWS = $(most), KEYS = 256, WIDTH = $(k.op.panel) };
     enum { DEPTH = D < (int)PRODUCT_DEPTH ? (int)D : (int)PRODUCT_DEPTH };
     _Alignas(64) float q[ROWS * DEPTH] = {0}, weights[ROWS * KEYS], sums[ROWS * COLS];
     //$ if k.d.KV then
@@ -48,8 +49,13 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
                 }
             }
             for (int p = 0; p < count; p += COLS) {
+                //$ if k.target.scalar then
+                scalar_add(weights + p, d > 0, q, depth,
+                           keys + ((size_t)(j + p) / WIDTH * D + d) * WIDTH + p % WIDTH, WIDTH);
+                //$ else
                 product_add(weights + p, KEYS, rows, d > 0, q, DEPTH, depth,
                             keys + ((size_t)(j + p) / WIDTH * D + d) * WIDTH + p % WIDTH, WIDTH);
+                //$ end
             }
         }
         for (int r = 0; r < rows; r++) {
@@ -86,8 +92,12 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
         }
         const bool last = j + count == pos + rows;
         for (int d = 0; d < D; d += COLS) {
+            //$ if k.target.scalar then
+            scalar_add(sums, false, weights, count, values + (size_t)j * D + d, D);
+            //$ else
             product_add(sums, COLS, rows, false, weights, KEYS, count, values + (size_t)j * D + d,
                         D);
+            //$ end
             for (int r = 0; r < rows; r++) {
                 const float scale = last ? 1.0f / total[r] : 1.0f;
                 for (int i = d; i < int_min(d + COLS, D); i += VEC) {
@@ -103,6 +113,7 @@ $(k.sign_part("static void", k.part.rows, "int pos, int rows, int h")) {
     }
 }
 
+//$ if not k.target.scalar then
 //// Writes one head's softmax weights for these rows, for a report. They are computed in double and
 //// rounded to float, so that a row sums to 1 within the rounding of its terms.
 static void $(k.part.weights)(float *weights, int tokens, const float *qkv, $(parameter), int pos,
@@ -141,6 +152,7 @@ static void $(k.part.weights)(float *weights, int tokens, const float *qkv, $(pa
     }
 }
 
+//$ end
 //// Appends the rows' keys and values to the cache of their run's text, then attends. weights (H,
 //// tokens, tokens) of this layer receives its rows if it is not NULL.
 $(k.sign("static void", k.name)) {
@@ -189,9 +201,11 @@ $(k.sign("static void", k.name)) {
             (to + (size_t)row * C, from + (size_t)row * E, own, pos + row,
              int_min(PRODUCT_ROWS, rows - row), h);
         }
+        //$ if not k.target.scalar then
         if (weights != NULL) {
             $(k.part.weights)(weights, tokens, from, own, pos, rows, h);
         }
+        //$ end
     }
 }
 //$ end

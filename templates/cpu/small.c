@@ -32,11 +32,17 @@ $(k.sign("static void", k.name)) {
 $(k.sign("static void", k.name)) {
     enum { $(k.dims) };
     //$ if k.op.own_row(k.d) then
+    //$ if k.target.scalar then
+    float own[$(row)] = {0};
+    scalar_quantise(own, x, C);
+    q = own;
+    //$ else
     _Alignas(64) float own[$(row)];
     for (int b = 0; b < SMALL_BLOCKS(C) && rows == 1; b++) {
         $(round)(own, x, C, b);
         q = own;
     }
+    //$ end
     //$ else
     (void)x;
     //$ end
@@ -45,7 +51,11 @@ $(k.sign("static void", k.name)) {
     for (int p = mine.first; p < mine.last; p += SMALL_PANELS) {
         const int panels = int_min(SMALL_PANELS, mine.last - p), from = p * SMALL_OUTPUTS;
         const int to = int_min(from + panels * SMALL_OUTPUTS, O);
+        //$ if k.target.scalar then
+        scalar_$(type)(sums, q, w, O, C, p);
+        //$ else
         small_$(type)(sums, panels, q, rows, w, O, C, p);
+        //$ end
         for (int row = 0; row < rows; row++) {
             for (int col = from; col < to; col += VEC) {
                 const int lanes = LANES(col, O);
