@@ -76,6 +76,35 @@ static void $(k.name)(float *y, const float *a, const float *b, const float *x, 
 //// transpose.
 //$ function muon_shape(k)
 //$ local tall = k.rows > k.cols
+// Up to VEC rows of a matrix that begins at `at` in params: their momentum and, with it, Nesterov's
+// direction in X; `sums` gets each row's sum of squares. In `scratch` is what X has not: the rows
+// or, of a matrix that X has as it is, their transpose, in which sums of several rows go together.
+static void $(k.part.rows)(struct model *m, const struct update *u, float *x, int64_t at, int row,
+                           int rows, float *scratch, double *sums) {
+    enum { COLS = $(k.cols), K = $(k.k), TURNED = $(tall and "K" or "VEC") };
+    const int64_t from = at + (int64_t)row * COLS;
+    const float *grads = m->grads + from;
+    float *means = m->m + from;
+    float *straight = $(tall and "scratch" or "x + (size_t)row * K"); // (rows, COLS)
+    float *turned = $(tall and "x + row" or "scratch");               // (COLS, rows)
+    for (int i = 0; i < rows * COLS; i += VEC) {
+        const int lanes = int_min(VEC, rows * COLS - i);
+        const vec g = vec_load_n(grads + i, lanes) * u->scale, old = vec_load_n(means + i, lanes);
+        const vec mean = old + u->muon_mean_weight * (g - old);
+        vec_store_n(means + i, mean, lanes);
+        vec_store_n(straight + i, g + u->muon_momentum * (mean - g), lanes);
+    }
+    transpose(turned, TURNED, straight, COLS, COLS, rows, rows);
+    double sum[VEC] = {0};
+    for (int c = 0; c < COLS; c++) {
+        for (int r = 0; r < (rows == VEC ? VEC : rows); r++) {
+            const double direction = turned[(size_t)c * TURNED + r];
+            sum[r] += direction * direction;
+        }
+    }
+    memcpy(sums + row, sum, rows * sizeof *sum);
+}
+
 // $(k.name), from templates/cpu/muon.c: Muon's update of all matrices (ROWS, COLS) in the blocks.
 static void $(k.name)(struct model *m, const struct update *u, int thread, int threads) {
     enum { ROWS = $(k.rows), COLS = $(k.cols), M = $(k.m), K = $(k.k), WIDE = TILE_VECS * VEC };
@@ -90,33 +119,26 @@ static void $(k.name)(struct model *m, const struct update *u, int thread, int t
     }
     for (int first = 0; first < count; first += BATCH) {
         const int slots = int_min(BATCH, count - first);
-        // The momentum, and with it Nesterov's direction, in X; the sums of its rows' squares.
-        for (int item = thread; item < slots * ROWS; item += threads) {
-            const int row = item % ROWS;
-            const int64_t from = own[first + item / ROWS] + (int64_t)row * COLS;
-            float *x = m->muon + (size_t)(item / ROWS) * SLOT, *means = m->m + from;
-            const float *grads = m->grads + from;
-            double sum = 0;
-            for (int c = 0; c < COLS; c++) {
-                const float g = grads[c] * u->scale;
-                const float mean = means[c] + u->muon_mean_weight * (g - means[c]);
-                const float direction = g + u->muon_momentum * (mean - g);
-                means[c] = mean;
-                x[$(tall and "(size_t)c * K + row" or "(size_t)row * K + c")] = direction;
-                sum += (double)direction * direction;
-            }
-            ((double *)(x + SUMS))[row] = sum;
+        enum { BLOCKS = DIVIDE_UP(ROWS, VEC) };
+        for (int item = thread; item < slots * BLOCKS; item += threads) {
+            const int slot = item / BLOCKS, row = item % BLOCKS * VEC;
+            float *x = m->muon + (size_t)slot * SLOT;
+            $(k.part.rows)
+            (m, u, x, own[first + slot], row, int_min(VEC, ROWS - row), panel,
+             (double *)(x + SUMS));
         }
         parallel_barrier();
-        for (int item = thread; item < slots * M; item += threads) {
-            float *x = m->muon + (size_t)(item / M) * SLOT;
+        for (int slot = 0; slot < slots; slot++) {
+            float *x = m->muon + (size_t)slot * SLOT;
             double sum = 0;
             for (int row = 0; row < ROWS; row++) {
                 sum += ((const double *)(x + SUMS))[row];
             }
             const float factor = 1.0f / ((float)sqrt(sum) + 1e-7f);
-            for (int c = 0; c < K; c++) {
-                x[(size_t)(item % M) * K + c] *= factor;
+            for (int row = thread; row < M; row += threads) {
+                for (int c = 0; c < K; c++) {
+                    x[(size_t)row * K + c] *= factor;
+                }
             }
         }
         kernel_done($("KERNEL_"..k.name.."_momentum"), thread);
