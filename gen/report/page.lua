@@ -13,7 +13,7 @@ local STYLES = { "colours", "layout", "tables", "samples", "attention", "print" 
 -- In this order: each script uses only those before it.
 local SCRIPTS = { "data", "theme", "selection", "progress", "svg", "paper", "charts", "plugins", "table", "runs",
   "brush", "blocks", "curves", "fit", "reach", "compare", "factors", "effects", "interaction", "losses", "statements",
-  "heat", "attention", "machines", "speed", "memory", "page", "live" }
+  "heat", "maps", "attention", "machines", "speed", "memory", "page", "live" }
 
 local RELOAD = '<label><input type="checkbox" id="reload" checked> loads itself again every ' ..
   '<span id="refresh"></span> s</label>'

@@ -7,10 +7,6 @@ const map_seen = new IntersectionObserver(entries => {
   for (const entry of entries) if (entry.isIntersecting) entry.target.map.draw();
 }, { rootMargin: '600px' });
 
-function cell_size(n) {
-  return Math.max(4, Math.min(22, Math.floor(265 / n)));
-}
-
 function open_map(item) {
   const n = item.map.tokens.length, canvas = el('canvas');
   const said = el('p', { class: 'words', role: 'status' }, 'Arrow keys go from cell to cell.');
@@ -25,26 +21,9 @@ function open_map(item) {
   canvas.focus();
 }
 
-function map_image(item) {
-  return on_paper(() => {
-    const canvas = el('canvas'), head = TITLE_LINE * PNG_SCALE;
-    draw_map(canvas, item.map, Math.max(cell_size(item.map.tokens.length), 12), PNG_SCALE);
-    const image = el('canvas', { width: canvas.width, height: canvas.height + head }), c = image.getContext('2d');
-    c.fillStyle = theme.colours().page;
-    c.fillRect(0, 0, image.width, image.height);
-    c.fillStyle = theme.colours().ink;
-    c.font = `600 ${13 * PNG_SCALE}px ${Chart.defaults.font.family}`;
-    c.fillText(item.title, 8 * PNG_SCALE, LEGEND_LINE * PNG_SCALE, image.width - 16 * PNG_SCALE);
-    c.drawImage(canvas, 0, head);
-    return image;
-  });
-}
-
-const save_map = item => download(file_name('attention ' + item.title, 'png'), map_image(item).toDataURL('image/png'));
-
-function add_map(parent, caption, title, map) {
+function add_map(parent, caption, title, map, of) {
   const canvas = el('canvas', { role: 'img', 'aria-label': 'attention of ' + title });
-  const item = { canvas, map, title, drawn: false };
+  const item = Object.assign({ canvas, map, title, caption, drawn: false }, of);
   item.draw = () => {
     map_seen.unobserve(item.figure);
     draw_map(canvas, map, cell_size(map.tokens.length));
@@ -52,7 +31,7 @@ function add_map(parent, caption, title, map) {
   };
   item.figure = el('figure', { click: () => open_map(item) }, el('figcaption', {},
     el('button', { type: 'button', class: 'name', 'aria-label': 'Enlarge ' + title }, caption),
-    el('button', { type: 'button', 'aria-label': `Save ${title} as PNG`, title: 'Save this map as PNG', click: event => { event.stopPropagation(); save_map(item); } }, 'PNG')), canvas);
+    el('span', { class: 'savers' }, map_buttons(title, () => [item]))), canvas);
   item.figure.map = item;
   tip_over(canvas, map);
   parent.append(item.figure);
@@ -67,13 +46,13 @@ function map_column(index, layer) {
   if (layer === null) {
     const bytes = unpack(a.means);
     for (let l = 0; l < a.layers; l++) {
-      add_map(node, `layer ${l}, mean`, `${run.name}, layer ${l}, mean of heads`, { bytes, offset: l * triangle, tokens: a.tokens, scale: 0.5 });
+      add_map(node, `layer ${l}, mean`, `${run.name}, layer ${l}, mean of heads`, { bytes, offset: l * triangle, tokens: a.tokens, scale: 0.5 }, { index, layer });
     }
   } else if (layer < a.layers && a.weights) {
     const bytes = unpack(a.weights);
     for (let head = 0; head < a.heads; head++) {
       add_map(node, `layer ${layer}, head ${head}`, `${run.name}, layer ${layer}, head ${head}`,
-        { bytes, offset: (layer * a.heads + head) * triangle, tokens: a.tokens, scale: 1 });
+        { bytes, offset: (layer * a.heads + head) * triangle, tokens: a.tokens, scale: 1 }, { index, layer });
     }
   }
   return node;
@@ -88,13 +67,16 @@ function map_heading(index) {
 function draw_attention() {
   maps.splice(0).forEach(item => map_seen.unobserve(item.figure));
   const list = [attention_look.a, attention_look.b].filter(i => i !== null && A.runs[i]);
-  const add_row = (heading, columns) => by_id('attention-maps').append(...(heading ? [el('h3', {}, heading)] : []),
-    el('div', { class: 'pair' }, columns));
+  // Above a row are the buttons that save each run's maps of it as one picture.
+  const savers = (i, layer) => map_buttons(`${runs[i].name}, ${layer === null ? 'means of layers' : `layer ${layer}`}`,
+    () => maps.filter(item => item.index === i && item.layer === layer).map(item => ({ title: item.caption, map: item.map })));
+  const add_row = (heading, columns, layer) => by_id('attention-maps').append(
+    ...(heading ? [el('h3', {}, heading, el('span', { class: 'savers' }, list.map(i => savers(i, layer))))] : []), el('div', { class: 'pair' }, columns));
   by_id('attention-maps').replaceChildren();
   add_row('', list.map(map_heading));
-  add_row('Means of layers', list.map(i => map_column(i, null)));
+  add_row('Means of layers', list.map(i => map_column(i, null)), null);
   const layers = attention_look.what === 'heads' ? Math.max(...list.map(i => (A.runs[i].weights ? A.runs[i].layers : 0))) : 0;
-  for (let layer = 0; layer < layers; layer++) add_row('Layer ' + layer, list.map(i => map_column(i, layer)));
+  for (let layer = 0; layer < layers; layer++) add_row('Layer ' + layer, list.map(i => map_column(i, layer)), layer);
 }
 
 function scale_bar(end) {
@@ -119,7 +101,7 @@ if (looking.length) {
   by_id('attention-scale').append(el('div', { class: 'scale' }, scale_bar(1), scale_bar(0.5)));
   draw_attention();
   theme.listeners.push(() => maps.forEach(item => { if (item.drawn) item.draw(); }));
-  by_id('large-save').addEventListener('click', () => save_map(by_id('large').item));
+  by_id('large-save').addEventListener('click', () => map_savers.PNG(by_id('large').item.title, [by_id('large').item]));
   by_id('large-close').addEventListener('click', () => by_id('large').close());
   by_id('large').addEventListener('click', event => { if (event.target === by_id('large')) by_id('large').close(); });
   by_id('large').addEventListener('close', () => { tip.hidden = true; document.body.append(tip); });

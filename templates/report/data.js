@@ -13,7 +13,7 @@ function el(tag, props, ...children) {
     if (typeof value === 'function') node.addEventListener(key, value);
     else if (value !== false && value !== undefined && value !== null) node.setAttribute(key, value === true ? '' : value);
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  for (const child of children.flat(Infinity)) if (child !== null && child !== undefined) node.append(child);
   return node;
 }
 

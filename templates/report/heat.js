@@ -16,6 +16,10 @@ function unpack(base64) {
   return bytes;
 }
 
+function cell_size(n) {
+  return Math.max(4, Math.min(22, Math.floor(265 / n)));
+}
+
 // A token with visible white space.
 const visible = token => (token === '' ? '∅' : token.replace(/ /g, '␣').replace(/\r\n?|\n/g, '⏎').replace(/\t/g, '⇥'));
 
@@ -24,22 +28,18 @@ function weight_at(map, t, s) {
   return map.bytes[map.offset + t * (t + 1) / 2 + s] / 255;
 }
 
-// Draws a map with cells of `size` pixels and tokens on both axes, at `ratio` times the page's pixels, by default the
-// screen's.
-function draw_map(canvas, map, size, ratio = Math.min(3, window.devicePixelRatio || 1)) {
-  const n = map.tokens.length, colours = theme.colours(), names = map.tokens.map(visible);
-  const font = Math.max(6, Math.min(12, size));
-  const c = canvas.getContext('2d');
+// The sizes of a map with cells of `size` pixels: the squares begin at left and top, and are `side` wide in all.
+function map_frame(c, map, size) {
+  const names = map.tokens.map(visible), font = Math.max(6, Math.min(12, size));
   const face = `${font}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace`;
   c.font = face;
-  const widest = Math.min(90, Math.max(...names.map(name => c.measureText(name).width)));
-  const left = Math.ceil(widest) + 5, top = Math.ceil(widest) + 5, side = n * size;
-  canvas.width = Math.round((left + side + 1) * ratio);
-  canvas.height = Math.round((top + side + 1) * ratio);
-  canvas.style.width = left + side + 1 + 'px';
-  c.setTransform(ratio, 0, 0, ratio, 0, 0);
-  c.fillStyle = colours.page;
-  c.fillRect(0, 0, canvas.width, canvas.height);
+  const widest = Math.min(90, Math.max(...names.map(name => c.measureText(name).width))), left = Math.ceil(widest) + 5;
+  return { names, face, widest, left, top: left, side: map.tokens.length * size };
+}
+
+// Paints a map with its tokens on both axes.
+function paint_map(c, map, size) {
+  const { names, face, widest, left, top, side } = map_frame(c, map, size), n = names.length, colours = theme.colours();
   for (let t = 0; t < n; t++) {
     for (let s = 0; s <= t; s++) {
       c.fillStyle = `rgb(${heat_colour(weight_at(map, t, s) / map.scale)})`;
@@ -62,7 +62,19 @@ function draw_map(canvas, map, size, ratio = Math.min(3, window.devicePixelRatio
     c.fillText(names[i], 0, 0, widest);
     c.restore();
   }
-  canvas.cells = { left, top, size, n };
+}
+
+// Draws a map on a canvas of its size, at the screen's pixels.
+function draw_map(canvas, map, size) {
+  const c = canvas.getContext('2d'), ratio = Math.min(3, window.devicePixelRatio || 1), { left, top, side } = map_frame(c, map, size);
+  canvas.width = Math.round((left + side + 1) * ratio);
+  canvas.height = Math.round((top + side + 1) * ratio);
+  canvas.style.width = left + side + 1 + 'px';
+  c.setTransform(ratio, 0, 0, ratio, 0, 0);
+  c.fillStyle = theme.colours().page;
+  c.fillRect(0, 0, canvas.width, canvas.height);
+  paint_map(c, map, size);
+  canvas.cells = { left, top, size, n: map.tokens.length };
 }
 
 const cell_words = (map, t, s) => `${visible(map.tokens[t])} (${t + 1}) looks at ${visible(map.tokens[s])} (${s + 1}): ${weight_at(map, t, s).toFixed(3)}`;

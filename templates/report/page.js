@@ -46,4 +46,4 @@ if (address.filter()) {
 }
 
 // For use from the browser's console.
-window.report = { selection, effect_of, cells_of, crossed_now: () => (by_id('cross').hidden ? null : crossed_now()), share_of_variance, line_name, power_fit, fit_words, fit_line, reached_at, D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image, chart_svg, map_image };
+window.report = { selection, effect_of, cells_of, crossed_now: () => (by_id('cross').hidden ? null : crossed_now()), share_of_variance, line_name, power_fit, fit_words, fit_line, reached_at, D, A, charts, tables, maps, draw_all, theme, show_run, runs_table, chart_image, chart_svg, map_image, map_svg };

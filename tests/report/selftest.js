@@ -106,7 +106,17 @@ addEventListener('load', () => setTimeout(() => {
     const corner = image => [...image.getContext('2d').getImageData(image.width - 2, 1, 1, 1).data].join();
     const paper = corner(picture);
     check(paper === '255,255,255,255', `a saved picture’s ground is ${paper}`);
-    if (R.maps.length) check(corner(R.map_image(R.maps[0])) === '255,255,255,255', 'a saved map is not light');
+    if (R.maps.length) {
+      // Every head of a layer in one picture, with titles of its axes, its tokens and the scale.
+      const heads = R.maps.filter(item => item.index === R.maps[0].index && item.layer === 0), of_layer = heads.map(item => ({ title: item.caption, map: item.map }));
+      check(corner(R.map_image('a layer', of_layer)) === '255,255,255,255' && painted(R.map_image('a layer', of_layer), { x: 0, y: 0, w: 900, h: 900 }) > 900, 'a saved layer is not light, or empty');
+      const text = R.map_svg('a layer', of_layer), svg = new DOMParser().parseFromString(text, 'image/svg+xml'), cells = of_layer[0].map.tokens.length * (of_layer[0].map.tokens.length + 1) / 2;
+      const texts = [...svg.querySelectorAll('text')].map(node => node.textContent);
+      check(!svg.querySelector('parsererror') && !/NaN|undefined/.test(text) && svg.querySelectorAll('rect').length >= heads.length * cells, 'the SVG of a layer lacks cells');
+      for (const wanted of ['a layer', ...heads.map(item => item.caption), 'key: the token looked at', 'query: the token that looks', '0', '1']) check(texts.includes(wanted), `the SVG of a layer does not say ${wanted}`);
+      const [large] = svg.querySelectorAll('svg'), inside = [...svg.querySelectorAll('rect')].every(node => Number(node.getAttribute('x')) <= large.getAttribute('width'));
+      check(inside && one('#attention-maps h3 button[aria-label*="layer 0"]'), 'no button saves a layer');
+    }
     for (const button of some.node.querySelectorAll('figcaption button')) {
       check(button.getAttribute('aria-label') === `Save ${some.title} as ${button.textContent}`, 'a button says not what it saves');
       button.click();
