@@ -77,6 +77,14 @@ void say_slide(const char *goes) {
          goes, T, T, half);
 }
 
+void say_lookup(const struct sampler *s, const struct sample_flags *flags, int64_t tokens) {
+    if (flags->timing && s->lookup > 0) {
+        const double left = (double)(tokens - s->right);
+        warn("lookup: %lld tokens of drafts, %lld of them right: %.2f tokens a pass",
+             (long long)s->drafted, (long long)s->right, left > 0 ? (double)tokens / left : 1);
+    }
+}
+
 void sample_job_begin(struct sample_job *job) {
     struct sample_flags *flags = &job->flags;
     uint32_t seed = (uint32_t)flags->seed;

@@ -49,15 +49,13 @@ void sampler_take(struct sampler *s, const int32_t *ids, int64_t count);
 // Chooses token i of a sample by s->logits, which must be finite, and which it overwrites.
 int32_t sampler_next(struct sampler *s, const struct sampling *sampling, uint32_t sample,
                      uint32_t i);
-// Takes ids in, and then generates as above. The last token emitted is not taken in.
-bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
-                      const struct sampling *sampling, uint32_t sample,
-                      bool (*emit)(void *context, int32_t id), void *context);
 
 // The same of any text; logits (V).
 void sampler_begin_text(struct sampler_text *text);
 void sampler_take_text(struct sampler *s, struct sampler_text *text, const int32_t *ids,
                        int64_t count, float *logits);
+// Takes the rest of a text's window into its KV cache; writes the last token's logits.
+void sampler_fill(struct sampler *s, struct sampler_text *text, float *logits);
 
 // Runs a batch through the model, in all threads.
 void sampler_run_batch(struct sampler *s, struct sampler_batch *batch);
@@ -120,6 +118,10 @@ void sampler_serve(struct sampler *s, const struct sampler_reader *reader);
 void sampler_together(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t first, int texts,
                       const struct sampler_reader *reader);
+// The same of s's first text, which goes on: takes request->ids in behind what it has, and then
+// generates. The last token emitted is not taken in. The reader needs no `next`.
+void sampler_answer(struct sampler *s, const struct sampler_request *request,
+                    const struct sampler_reader *reader);
 
 // ---- choose.c: from logits to a token -----------------------------------------------------------
 

@@ -85,8 +85,7 @@ void sampler_destroy(struct sampler *s) {
     *s = (struct sampler){0};
 }
 
-// Takes the rest of a text's window into its KV cache; writes the last token's logits.
-static void sampler_fill(struct sampler *s, struct sampler_text *text, float *logits) {
+void sampler_fill(struct sampler *s, struct sampler_text *text, float *logits) {
     while (text->done < text->used) {
         const int left = text->used - text->done, pos = text->done;
         const int rows = left < sampler_info.max_rows ? left : sampler_info.max_rows;
@@ -149,10 +148,11 @@ int32_t sampler_next(struct sampler *s, const struct sampling *sampling, uint32_
     return sampler_choose(s->logits, s->vocab_size, sampling, draw);
 }
 
-bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
+bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
                       const struct sampling *sampling, uint32_t sample,
                       bool (*emit)(void *context, int32_t id), void *context) {
     int32_t id;
+    sampler_begin(s);
     for (int64_t i = 0; i < max_new_tokens; i++, ids = &id, count = 1) {
         sampler_take(s, ids, count);
         if (!floats_are_finite(s->logits, s->vocab_size)) {
@@ -167,11 +167,4 @@ bool sampler_continue(struct sampler *s, const int32_t *ids, int64_t count, int6
         }
     }
     return true;
-}
-
-bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
-                      const struct sampling *sampling, uint32_t sample,
-                      bool (*emit)(void *context, int32_t id), void *context) {
-    sampler_begin(s);
-    return sampler_continue(s, ids, count, max_new_tokens, sampling, sample, emit, context);
 }

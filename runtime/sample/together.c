@@ -260,18 +260,46 @@ static bool together_step(struct together *t) {
     return more;
 }
 
-void sampler_serve(struct sampler *s, const struct sampler_reader *reader) {
+static struct together together_begin(struct sampler *s, const struct sampler_reader *reader) {
     struct together t = {.s = s, .reader = reader, .source = -1};
     t.rows = allocate((size_t)s->texts, sizeof *t.rows, "the texts");
     t.tokens = allocate((size_t)sampler_info.max_rows, sizeof *t.tokens, "the texts");
+    return t;
+}
+
+static void together_free(struct together *t) {
+    free(t->rows);
+    free(t->tokens);
+}
+
+void sampler_serve(struct sampler *s, const struct sampler_reader *reader) {
+    struct together t = together_begin(s, reader);
     for (together_admit(&t); t.active > 0; together_admit(&t)) {
         together_take(&t);
         together_admit(&t); // those that were waiting for a prompt
         while (together_step(&t)) {
         }
     }
-    free(t.rows);
-    free(t.tokens);
+    together_free(&t);
+}
+
+void sampler_answer(struct sampler *s, const struct sampler_request *request,
+                    const struct sampler_reader *reader) {
+    struct together t = together_begin(s, reader);
+    struct sampler_text *text = &s->text[0];
+    const int32_t *ids = request->ids;
+    int64_t count = request->count;
+    for (int64_t taken; (taken = sampler_append(s, text, ids, count)) < count; count -= taken) {
+        sampler_fill(s, text, s->logits); // before the context's older half is dropped
+        ids += taken;
+    }
+    t.rows[0] = (struct together_row){.of = *request, .text = text, .active = true};
+    for (t.active = 1; t.active > 0;) {
+        together_take(&t);
+        while (together_step(&t)) {
+        }
+    }
+    together_free(&t);
 }
 
 // ---- texts after one prompt ---------------------------------------------------------------------

@@ -274,30 +274,68 @@ START_TEST(test_together_calls) {
 }
 END_TEST
 
-// A text that is taken in bit by bit, with answers between, is one context.
-START_TEST(test_continue_as_by_recomputing) {
+// A conversation: `found` has the tokens that are taken in bit by bit and the answers between.
+// Returns how many tokens of drafts were right.
+static int64_t converse(struct sequence *found, int lookup, bool half, double temperature) {
     struct sampler s;
     create(&s, 2);
-    struct sampling sampling = {.temperature = 1.2, .top_p = 1, .seed = 9};
-    struct sequence wanted = {0}, found = {0};
-    sampler_begin(&s);
+    s.lookup = lookup;
+    s.slide_half = half;
+    sampler_make_room(&s, 1);
+    const struct sampling sampling = {.temperature = temperature, .top_p = 1, .seed = 9};
+    struct several several;
+    const struct sampler_reader reader = several_reader(&several);
     int32_t ids[2 * FAKE_T] = {0};
     int held = 0; // tokens that are not taken in yet
     for (uint32_t turn = 0; turn < 12; turn++) {
         const int added = 1 + (int)(turn * 5 % 11), answer = 1 + (int)(turn * 3 % 4);
         for (int i = 0; i < added; i++) {
-            ids[held + i] = (int32_t)(turn + 7 * (uint32_t)i) % FAKE_V;
-            sequence_append(&wanted, ids[held + i]);
-            sequence_append(&found, ids[held + i]);
+            ids[held + i] = (int32_t)(turn + 7 * (uint32_t)i) % (half ? 2 : FAKE_V);
+            sequence_append(&several.text[0], ids[held + i]);
         }
-        generate_by_recomputing(&wanted, answer, &sampling, FAKE_V, turn);
-        ck_assert(sampler_continue(&s, ids, held + added, answer, &sampling, turn, sequence_append,
-                                   &found));
-        assert_same_text(&found, &wanted);
-        ids[0] = found.ids[found.count - 1];
+        const struct sampler_request request = {.ids = ids,
+                                                .count = held + added,
+                                                .max_new_tokens = answer,
+                                                .sampling = &sampling,
+                                                .sample = turn};
+        sampler_answer(&s, &request, &reader);
+        ck_assert_int_eq(several.ended, (int)turn + 1);
+        ids[0] = several.text[0].ids[several.text[0].count - 1];
         held = 1;
     }
+    ck_assert(several.finite);
+    *found = several.text[0];
+    const int64_t right = s.right;
     sampler_destroy(&s);
+    return right;
+}
+
+START_TEST(test_answer_as_by_recomputing) {
+    const struct sampling sampling = {.temperature = 1.2, .top_p = 1, .seed = 9};
+    struct sequence wanted = {0}, found;
+    for (uint32_t turn = 0; turn < 12; turn++) {
+        for (int i = 0; i < 1 + (int)(turn * 5 % 11); i++) {
+            sequence_append(&wanted, (int32_t)(turn + 7 * (uint32_t)i) % FAKE_V);
+        }
+        generate_by_recomputing(&wanted, 1 + (int)(turn * 3 % 4), &sampling, FAKE_V, turn);
+    }
+    for (int lookup = 0; lookup < 3; lookup++) {
+        converse(&found, lookup, false, 1.2);
+        assert_same_text(&found, &wanted);
+    }
+}
+END_TEST
+
+START_TEST(test_answer_with_drafts) {
+    int64_t right = 0;
+    for (int i = 0; i < 12; i++) {
+        struct sequence wanted, found;
+        const double temperature = 0.2 * (i / 3);
+        ck_assert_int_eq(converse(&wanted, 0, true, temperature), 0);
+        right += converse(&found, 1 + i % 3, true, temperature);
+        assert_same_text(&found, &wanted);
+    }
+    ck_assert_int_gt(right, 0);
 }
 END_TEST
 
@@ -412,7 +450,8 @@ int main(void) {
         test_together_as_alone,
         test_lookup,
         test_together_calls,
-        test_continue_as_by_recomputing,
+        test_answer_as_by_recomputing,
+        test_answer_with_drafts,
         test_generate_penalty,
         test_generate_padding,
         test_generate_samples,

@@ -639,6 +639,13 @@ START_TEST(test_main_interactive) {
     ck_assert_str_eq(out, expected);
     ck_assert_str_eq(err, "");
     ck_assert(said_slide);
+    // drafts change no text
+    const char *const drafts[] = {
+        path,        "--interactive", "--temperature=0", "--max_new_tokens=5",
+        "--start=c", "--lookup=4",    "--timing",        NULL};
+    ck_assert_int_eq(run_with_input("ab\nd\ne", drafts), EXIT_DONE);
+    ck_assert_str_eq(out, expected);
+    ck_assert_ptr_nonnull(strstr(err, "lookup: "));
     // a line that is not of the vocabulary gets a line, and is left out
     ck_assert_int_eq(run_with_input("ab\nZ\nd\ne", arguments), EXIT_DONE);
     ck_assert_str_eq(out, expected);

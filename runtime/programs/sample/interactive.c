@@ -70,6 +70,23 @@ static bool interactive_encode(struct prompt *prompt, const struct tokenizer *to
     return good && prompt->count > 0;
 }
 
+static void interactive_look(void *context, int text, const float *logits) {
+    (void)text;
+    answer_look(context, logits);
+}
+
+static bool interactive_token(void *context, int text, int32_t id) {
+    (void)text;
+    return answer_token(context, id);
+}
+
+static void interactive_end(void *context, int text, bool finite) {
+    (void)text;
+    if (!finite) {
+        not_finite(((const struct answer *)context)->flags->checkpoint);
+    }
+}
+
 void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
                      const struct sample_flags *flags, struct sampling *sampling,
                      const struct prompt *start) {
@@ -79,8 +96,13 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
                             .vocab_size = s->vocab_size,
                             .interrupted = &interactive_interrupted};
     struct prompt line = {.place = "the line", .goes_on = start != NULL};
+    const struct sampler_reader reader = {.context = &answer,
+                                          .look = sampling->look ? interactive_look : NULL,
+                                          .emit = interactive_token,
+                                          .end = interactive_end};
     interactive_listen();
-    sampler_begin(s);
+    s->lookup = (int)flags->lookup;
+    sampler_make_room(s, 1);
     if (start != NULL) {
         sampler_take(s, start->ids, start->count);
         if (!flags->json) {
@@ -91,6 +113,7 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
 
     int32_t *ids = NULL;
     bool said = false;
+    int64_t tokens = 0; // of all answers
     for (uint32_t turn = 0; interactive_read(&in, &line.length);) {
         line.text = in.line;
         line.count = 0;
@@ -106,9 +129,14 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
         answer_begin(&answer, &line, true);
         if (flags->max_new_tokens == 0) {
             sampler_take(s, ids, before + line.count);
-        } else if (!sampler_continue(s, ids, before + line.count, flags->max_new_tokens, sampling,
-                                     turn, answer_token, &answer)) {
-            not_finite(flags->checkpoint);
+        } else {
+            const struct sampler_request request = {.ids = ids,
+                                                    .count = before + line.count,
+                                                    .max_new_tokens = flags->max_new_tokens,
+                                                    .sampling = sampling,
+                                                    .sample = turn};
+            sampler_answer(s, &request, &reader);
+            tokens += answer.count;
         }
         answer_last(&answer);
         answer_end(&answer, &line, turn++, sampling->seed, "\n");
@@ -121,6 +149,7 @@ void interactive_run(struct sampler *s, const struct tokenizer *tokenizer,
         output_write("\n", 1);
         output_flush();
     }
+    say_lookup(s, flags, tokens);
     free(ids);
     free(line.ids);
     free(in.line);

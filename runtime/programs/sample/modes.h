@@ -10,6 +10,9 @@ _Noreturn void not_finite(const char *checkpoint);
 // Says what it costs that "a text may go", or "the text goes", beyond the context.
 void say_slide(const char *goes);
 
+// Says what drafts did for `tokens` tokens, if times are asked for.
+void say_lookup(const struct sampler *s, const struct sample_flags *flags, int64_t tokens);
+
 // ---- samples.c ----------------------------------------------------------------------------------
 
 // What is wanted of a prompt: flags.num_samples texts.

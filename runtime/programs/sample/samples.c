@@ -146,10 +146,8 @@ void samples_write(struct sampler *s, const struct tokenizer *tokenizer,
                                           .emit = samples_token,
                                           .end = samples_end};
     sampler_serve(s, &reader);
-    if (jobs && jobs->flags.timing && s->lookup > 0) {
-        const double left = (double)(g.tokens - s->right);
-        warn("lookup: %lld tokens of drafts, %lld of them right: %.2f tokens a pass",
-             (long long)s->drafted, (long long)s->right, left > 0 ? (double)g.tokens / left : 1);
+    if (jobs) {
+        say_lookup(s, &jobs->flags, g.tokens);
     }
     free(g.ring);
     output_flush();
