@@ -382,7 +382,7 @@ sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weigh
 	$(Q)gen/tools/setup.sh --check $(or $(sampler_machine),musl)
 	$(if $(EMBED)$(small_type),@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; })
 	$(if $(EMBED)$(small_type),$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
-	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) >/dev/null)
+	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) $(gen_words) >/dev/null)
 	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) \
 	    ARCH=$(sampler_machine) EMBED=$(EMBED) TYPE=$(small_type) KV=$(KV) WERROR=$(WERROR) V=$(V)
 	@sampler='$(sampler_folder)/sampler$(kind:%=-%)$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
@@ -412,7 +412,7 @@ page: ## the same words' run as one HTML file that writes text in a browser
 	@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; }
 	$(Q)gen/tools/setup.sh page
 	$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
-	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) >/dev/null
+	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) $(gen_words) >/dev/null
 	$(recursive)$(make) page-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) TYPE=$(small_type) \
 	    KV=$(KV) WERROR=$(WERROR) V=$(V)
 	$(Q)$(LUA) gen/page.lua --wasm='$(BUILD)/wasm/$(call folder_with,$(sampler_set))/$(BACKEND)/page$(kind:%=-%).wasm' \

@@ -1,14 +1,15 @@
 -- export: `make export`: writes a checkpoint as a file, or a folder, of other tools.
 --
---   lua5.4 gen/export.lua [--build build] --checkpoint PATH --format NAME [--type float32] [--to PATH]
+--   lua5.4 gen/export.lua [--build build] --checkpoint PATH --format NAME [--type float32] [--to PATH] [CONFIG ...]
 --
--- Without --to the file is put beside the checkpoint. What the format cannot express is refused by name, and nothing is
--- written then.
+-- With a config the checkpoint has to be of that model. Without --to the file is put beside the checkpoint. What the
+-- format cannot express is refused by name, and nothing is written then.
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
 local checkpoint = require("gen.export.checkpoint")
 local command = require("gen.base.command")
 local files = require("gen.base.files")
+local fits = require("gen.export.fits")
 local formats = require("gen.export.formats")
 local metadata = require("gen.import.metadata")
 local parameters = require("gen.import.table")
@@ -37,10 +38,14 @@ local function main()
   parser:option("--format", "the format", "")
   parser:option("--type", "the type of its numbers", "")
   parser:option("--to", "the path to write", "")
+  parser:argument("words", "the model that it is to be of"):args("*")
   local args = command.arguments("gen/export.lua", parser)
   local format, type = formats.find(args.format, args.type)
   if not args.checkpoint then command.fail(64, "gen/export.lua: --checkpoint is missing") end
   local found = checkpoint.read(args.build, args.checkpoint)
+  local configs, assignments = command.split(args.words)
+  local refusal = #configs > 0 and found.stated and fits.refusal(found.config, configs, assignments, args.checkpoint)
+  if refusal then command.fail(65, refusal) end
   for _, line in ipairs(formats.check(format, found.config, args.checkpoint)) do
     print(("%s: %s"):format(args.checkpoint, line))
   end

@@ -36,6 +36,8 @@ run page TYPE=q5_1
 check "a type that is not known" says 2 "TYPE: 'q5_1' is not known to a sampler; there are: float32, bfloat16, q8_0, q4_0"
 run page NAME=no_run_of_test_page
 check "no run" says 2 "is not there; make train"
+run page SET=activation=relu
+check "words of another model" says 2 "is of a model with activation=gelu_tanh, and CONFIG and SET say activation=relu"
 run sampler EMBED=1 TYPE=q8_0
 sampler=$tmp/build/tiny-isa@generic/cpu/sampler-q8_0-embedded
 check "the sampler of the same weights" test -x "$sampler"
