@@ -101,7 +101,8 @@ local function run_data(p, r, twin)
     if value ~= nil then settings[f.key] = type(value) == "number" and short(value, 10) or tostring(value) end
   end
   return {
-    name = r.name, short = r.short, on = #plan.datasets(p) > 1 and r.on or nil,
+    name = r.name, short = r.short, tags = r.tags and r.tags[1] and table.concat(r.tags, " ") or nil,
+    on = #plan.datasets(p) > 1 and r.on or nil,
     status = r.status, twin = twin, counts = effects.counts(r) or nil, seed = r.seed, settings = settings,
     notes = array(r.notes),
     evals = eval_values(r),

@@ -68,6 +68,8 @@ local function from_object(path, name, object, read_run)
   local p = { name = name, kind = kinds[object.kind] or "grid", how = read.string(object, "kind"),
     base = read.string(object, "base"), sweep = true, skipped = {}, factors = factors,
     runs = {}, seeds = {}, baseline = nil }
+  local notes = read.string(object, "notes")
+  p.notes = notes and notes:gsub("%c+", " ") or nil
   for _, item in ipairs(type(object.skipped) == "table" and object.skipped or {}) do
     local plain = read.plain(item)
     p.skipped[#p.skipped + 1] = ("%s: %s"):format(plain.name, plain.why)
@@ -79,6 +81,10 @@ local function from_object(path, name, object, read_run)
     local r = read_run(item, run_name, halved and read.whole(item, "max_iters") or nil)
     r.training = halved and read.whole(item, "training") or nil
     r.settings, r.seed = read.plain(item.settings), read.whole(item, "seed")
+    r.tags = {}
+    for _, tag in ipairs(type(item.tags) == "table" and item.tags or {}) do
+      if type(tag) == "string" then r.tags[#r.tags + 1] = tag end
+    end
     r.build = is_inside(item.build, "build") and item.build or nil
     r.max_iters = r.max_iters or read.whole(r.settings, "max_iters")
     if r.seed and not index_of(p.seeds, r.seed) then p.seeds[#p.seeds + 1] = r.seed end

@@ -222,8 +222,9 @@ end
 -- The summary's sentences, in paragraphs. Call words.rank first; runs have r.overfitting; seeds is from
 -- effects.over_seeds, as is how many were compared with the best.
 function summary.of(p, order, seeds, best_tested)
-  local paragraphs = { what_was_run(p), what_won(p, order), what_seeds_say(p, seeds, best_tested), what_halving_did(p),
-    what_overfits(p), what_is_missing(p), what_to_ship(p, order) }
+  local paragraphs = { p.notes and { p.notes } or {}, what_was_run(p), what_won(p, order),
+    what_seeds_say(p, seeds, best_tested), what_halving_did(p), what_overfits(p), what_is_missing(p),
+    what_to_ship(p, order) }
   local texts = {}
   for _, lines in ipairs(paragraphs) do
     if #lines > 0 then texts[#texts + 1] = table.concat(lines, " ") end

@@ -11,19 +11,23 @@
 --     halving = { first = 250, keep = 1/2 },       -- stops at that iteration, and later ones, the worse part
 --     set = { eval_iters = 20 },                   -- over the base, for all runs
 --     prompt = "First Citizen:\n",                 -- of the samples that every run writes; else the sampler's default
+--     notes = "Is width worth its time?",          -- said in the report
+--     tags = { wide = { n_embd = { 256, 512 } } }, -- names for runs, in the report's table and its filter
 --   }
 local halving = require("gen.sweep.halving")
 local nearest = require("gen.base.nearest")
 local schema = require("gen.config.schema")
 local sandbox = require("gen.config.sandbox")
 local stated = require("gen.sweep.stated")
+local tags = require("gen.sweep.tags")
 local ways = require("gen.sweep.ways")
 
 local file = {}
 
-local FIELDS = "base, grid, vary, random, runs, skip_invalid, seeds, halving, set, prompt"
+local FIELDS = "base, grid, vary, random, runs, skip_invalid, seeds, halving, set, prompt, notes, tags"
 local TYPES = { random = "table", runs = "table", skip_invalid = "boolean", halving = "table",
-  base = "string", grid = "table", vary = "table", seeds = "table", set = "table", prompt = "string" }
+  base = "string", grid = "table", vary = "table", seeds = "table", set = "table", prompt = "string",
+  notes = "string", tags = "table" }
 local fail = stated.fail
 
 -- A number as it is typed: the shortest text that reads as the same one.
@@ -84,7 +88,7 @@ end
 -- Reads the sweep `word`, a name in configs/sweeps or a path. Returns { path, name, base, base_path, base_name,
 -- base_stated, kind, dimensions = { { keys, rows } } of a grid or a vary, list = { { [key] = value } } of others,
 -- factors = { { key, values, with } }, skip_invalid, seeds or nil, halving = { first, keep, by } or nil, set =
--- { { key, value } }, states (the keys of both), prompt }.
+-- { { key, value } }, states (the keys of both), prompt, notes, tags (gen/sweep/tags.lua) }.
 function file.read(word)
   local path = path_of("configs/sweeps", word)
   local name = name_of(path)
@@ -120,7 +124,8 @@ function file.read(word)
     base_name = base_path:gsub("^.*/", ""):gsub("%.lua$", ""), base_stated = sandbox.load(base_path),
     kind = way.kind, dimensions = way.dimensions, list = way.list, factors = way.factors,
     skip_invalid = fields.skip_invalid, seeds = fields.seeds, halving = halved, set = set, states = states,
-    prompt = prompt }
+    prompt = prompt, notes = fields.notes and tags.check_notes(path, fields.notes),
+    tags = fields.tags and tags.check(path, fields.tags) }
 end
 
 return file

@@ -5,6 +5,7 @@ local files = require("gen.base.files")
 local halving = require("gen.sweep.halving")
 local recipes = require("gen.sweep.recipes")
 local results = require("gen.sweep.results")
+local tags = require("gen.sweep.tags")
 
 local write = {}
 
@@ -21,9 +22,9 @@ end
 
 function write.plan_json(p, jobs)
   local order = { "format", "sweep", "base", "kind", "factors", "key", "values", "with", "seeds", "baseline", "jobs",
-    "halving", "first", "keep", "by", "rungs", "shard", "prompt", "runs", "name", "settings", "seed", "folder",
-    "build", "continues", "training", "data", "max_iters", "by_hand", "elsewhere", "first_iter", "iters", "params",
-    "params_nanogpt", "flops", "whole_flops", "skipped", "why" }
+    "halving", "first", "keep", "by", "rungs", "shard", "prompt", "notes", "runs", "name", "tags", "settings", "seed",
+    "folder", "build", "continues", "training", "data", "max_iters", "by_hand", "elsewhere", "first_iter", "iters",
+    "params", "params_nanogpt", "flops", "whole_flops", "skipped", "why" }
   local factors, runs = {}, {}
   for i, factor in ipairs(p.sweep.factors) do
     order[#order + 1] = factor.key
@@ -31,15 +32,16 @@ function write.plan_json(p, jobs)
   end
   for i, run in ipairs(p.runs) do
     local shape = run.shape
-    runs[i] = { name = run.name, settings = run.settings, seed = run.seed, folder = run.folder, build = shape.folder,
-      continues = run.from and run.from.name, training = run.training, data = run.config.dataset,
-      max_iters = run.config.max_iters, by_hand = run.by_hand, elsewhere = run.elsewhere, first_iter = run.first,
-      iters = run.last + 1, params = shape.params, params_nanogpt = shape.params_nanogpt, flops = math.floor(run.flops),
-      whole_flops = math.floor(run.whole_flops) }
+    runs[i] = { name = run.name, tags = tags.of(p.sweep.tags, run.config), settings = run.settings,
+      seed = run.seed, folder = run.folder, build = shape.folder, continues = run.from and run.from.name,
+      training = run.training, data = run.config.dataset, max_iters = run.config.max_iters, by_hand = run.by_hand,
+      elsewhere = run.elsewhere, first_iter = run.first, iters = run.last + 1, params = shape.params,
+      params_nanogpt = shape.params_nanogpt, flops = math.floor(run.flops), whole_flops = math.floor(run.whole_flops) }
   end
   return dkjson.encode({ format = 1, sweep = p.sweep.name, base = p.sweep.base_name, kind = p.sweep.kind,
     factors = factors, seeds = p.seeds, baseline = p.baseline.name, jobs = jobs, prompt = p.sweep.prompt,
-    halving = p.halving, shard = p.shard and ("%d/%d"):format(p.shard.index, p.shard.count), runs = runs,
+    notes = p.sweep.notes, halving = p.halving,
+    shard = p.shard and ("%d/%d"):format(p.shard.index, p.shard.count), runs = runs,
     skipped = #p.skipped > 0 and p.skipped or nil }, { keyorder = order, indent = true }) .. "\n"
 end
 

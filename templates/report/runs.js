@@ -4,7 +4,7 @@ const row_of = (run, i) => Object.assign({
   delta: run.delta, train: run.final && run.final.train, val: run.final && run.final.val, gap: run.gap,
   rise: run.overfit.rise, hellaswag: run.hellaswag, params: run.params, all_params: run.all_params, seconds: run.seconds,
   ms: run.ms, tokens: run.tokens_per_s, mfu: run.mfu, peak: run.peak, hardware: run.hardware, threads: run.threads,
-  rank: run.rank, on: run.on, seed: run.seed,
+  rank: run.rank, on: run.on, seed: run.seed, tags: run.tags,
 }, run.evals || {}, Object.fromEntries(D.factors.map(f => ['set ' + f.key, setting(run, f.key)])));
 
 const hint_of_mfu = 'share of the peak: of a CPU as the trainer measured it at its start, of a GPU from its data sheet';
@@ -31,6 +31,7 @@ const run_columns = [
   { key: 'mfu', title: 'MFU', kind: 'percent', hint: hint_of_mfu },
   { key: 'peak', title: 'peak GFLOP/s', kind: 'count', hint: 'as the run found it at its start' },
   { key: 'threads', title: 'threads', kind: 'plain' },
+  { key: 'tags', title: 'tags', kind: 'text', hint: 'as the sweep’s file has them; the filter takes them as words' },
   { key: 'status', title: 'status', kind: 'text' },
   { key: 'hardware', title: 'hardware', kind: 'text' },
 ];
