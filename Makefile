@@ -422,6 +422,8 @@ page-build: generate
 
 #> make firmware CONFIG=shakespeare_char_cpu BOARD=mps2-an500
 firmware: check-words ## CONFIG's sampler as C for a microcontroller, with the run's weights inside
+	@case "$$TYPE/$$KV" in /|q8_0/) ;; \
+	    *) echo 'TYPE, KV: a microcontroller has weights in q8_0, and keys and values in float32; leave both out' >&2; exit 64;; esac
 	@$(LUA) gen/firmware.lua --board="$$BOARD"
 	@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; }
 	$(recursive)$(make) build/export

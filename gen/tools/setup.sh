@@ -69,7 +69,7 @@ libc6-dev-i386  file /usr/include/x86_64-linux-gnu/gnu/stubs-32.h
 lib32gcc-s1     file /usr/lib32/libgcc_s.so.1'
 needs_firmware='
 gcc-arm-none-eabi       command arm-none-eabi-gcc
-libnewlib-arm-none-eabi file    /usr/lib/arm-none-eabi/newlib/libm.a
+libnewlib-arm-none-eabi newlib  libm.a
 qemu-system-arm         command qemu-system-arm'
 needs_ranks='
 openmpi-bin     command mpirun
@@ -117,6 +117,7 @@ present() { # probe argument
         nvcc) command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] ;;
         header) header "$2" ;;
         file) [ -f "$2" ] ;;
+        newlib) arm-none-eabi-gcc -print-file-name="$2" 2>/dev/null | grep -q / ;;
         browser)
             for name in chromium chromium-browser google-chrome google-chrome-stable; do
                 command -v $name >/dev/null && return 0

@@ -4,11 +4,11 @@
 // Made by $(k.command).
 //
 // To use it, add sampler_core.c, sampler_core.h and sampler_weights.c to a project, and compile the
-// first with -O2 -ffp-contract=off (so that it writes what the sampler on a computer writes). It
-// needs C11 by gcc or clang, a little-endian processor, and of C's library memcpy, memmove, memset
-// and libm: no allocation, files, threads or start-up code. Weights are $(k.weight_bytes) bytes of
-// constants, and all that it keeps is one static struct of $(k.arena) bytes, but for some of
-// padding. There is one text at a time; nothing here may be called from an interrupt.
+// first with -Os -ffp-contract=off (the second so that it writes what a computer writes). It needs
+// C11 by gcc or clang, a little-endian processor, and of C's library mem* and libm: no allocation,
+// files, threads or start-up code. Weights are $(k.weight_bytes) bytes of constants; all that it
+// keeps is one static struct of $(k.arena) bytes, but for some of padding. There is one text at a
+// time; nothing here may be called from an interrupt.
 //
 //     int32_t ids[16];
 //$ if k.characters then

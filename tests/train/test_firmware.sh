@@ -74,6 +74,7 @@ model llama 0.3 n_layer=2 n_head=4 n_kv_head=2 n_embd=72 n_ff=100 block_size=45 
     pos=rope activation=swiglu tie_weights=false window=SL window_size=20 attn_softcap=15.0 tensor_names=llama qk_norm=gain
 
 check "a board that is not known" says 2 "BOARD: 'pico' is not known; there are: rp2350, stm32h743," firmware gpt BOARD=pico
+check "a type that it has not" says 2 "a microcontroller has weights in q8_0" firmware gpt TYPE=q4_0
 check "no run" says 2 "is not there; make train" firmware gpt NAME=none
 check "too much for a board" says 2 "BOARD=stm32f405: it does not fit: RAM: 26" firmware gpt BOARD=stm32f405
 check "nothing is written then" test ! -e "$tmp/build/gpt"
