@@ -428,7 +428,7 @@ firmware: check-words ## CONFIG's sampler as C for a microcontroller, with the r
 	@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; }
 	$(recursive)$(make) build/export
 	$(Q)$(LUA) gen/firmware.lua --board="$$BOARD" --checkpoint=$(weights) --to='$(bin)/firmware' \
-	    --command='make firmware $(words)'
+	    --command='make firmware $(words)' $(gen_words)
 
 #> make amalgamation CONFIG=shakespeare_char_cpu
 amalgamation: check-words ## CONFIG's trainer as one .c file that one cc line builds

@@ -1,10 +1,11 @@
 -- firmware: `make firmware`: a run's sampler as C for a microcontroller, with its weights inside, and what it takes of
 -- a chip, which is said before anything is flashed.
 --
---   lua5.4 gen/firmware.lua [--build build] [--board NAME] [--command TEXT] --checkpoint PATH --to FOLDER
+--   lua5.4 gen/firmware.lua [--build build] [--board NAME] [--command TEXT] --checkpoint PATH --to FOLDER [CONFIG ...]
 --   lua5.4 gen/firmware.lua --board NAME          only checks the name
 --
--- The config is the checkpoint's. With Arm's gcc the code is compiled, so that its size and its stack are known; for a
+-- The config is the checkpoint's, or the one that is named, of the same model, whose context may be another where no
+-- tensor shows it. With Arm's gcc the code is compiled, so that its size and its stack are known; for a
 -- board of qemu's the program is linked too.
 package.path = "./?.lua;" .. package.path
 local argparse = require("argparse")
@@ -12,8 +13,10 @@ local boards = require("gen.firmware.boards")
 local build = require("gen.firmware.build")
 local checkpoint = require("gen.export.checkpoint")
 local command = require("gen.base.command")
+local config = require("gen.config.load")
 local core = require("gen.emit.core")
 local files = require("gen.base.files")
+local fits = require("gen.export.fits")
 local pipeline = require("gen.passes.pipeline")
 local shake = require("gen.firmware.shake")
 local weights = require("gen.firmware.weights")
@@ -106,7 +109,17 @@ local function read_arguments()
   parser:option("--to", "the folder to write")
   parser:option("--board", "the board", "")
   parser:option("--command", "the command, for the heads of files", "make firmware")
+  parser:argument("words", "the model that it is to be of"):args("*")
   return command.arguments("gen/firmware.lua", parser)
+end
+
+-- The config of what is written. found: the checkpoint's.
+local function config_of(args, found)
+  local configs, assignments = command.split(args.words)
+  if #configs == 0 then return found.config end
+  local refusal = found.stated and fits.refusal(found.config, configs, assignments, args.checkpoint)
+  if refusal then fail("%s", refusal) end
+  return config.load(configs, assignments, { backend = "cpu" })
 end
 
 local function main()
@@ -114,7 +127,7 @@ local function main()
   local board = boards.find(args.board)
   if not args.checkpoint then return end
   local found = checkpoint.read(args.build, args.checkpoint)
-  local c = found.config
+  local c = config_of(args, found)
   local g = pipeline.core(c)
   local k = core.facts(g, c)
   k.command = args.command

@@ -77,6 +77,7 @@ check "a board that is not known" says 2 "BOARD: 'pico' is not known; there are:
 check "a type that it has not" says 2 "a microcontroller has weights in q8_0" firmware gpt TYPE=q4_0
 check "no run" says 2 "is not there; make train" firmware gpt NAME=none
 check "too much for a board" says 2 "BOARD=stm32f405: it does not fit: RAM: 26" firmware gpt BOARD=stm32f405
+check "another model than the run's" says 2 "is of a model with n_layer=4" firmware gpt SET=n_layer=3
 check "nothing is written then" test ! -e "$tmp/build/gpt"
 
 for name in gpt llama; do
