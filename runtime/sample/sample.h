@@ -125,7 +125,7 @@ void sampler_answer(struct sampler *s, const struct sampler_request *request,
 
 // ---- choose.c: from logits to a token -----------------------------------------------------------
 
-// Chooses a token from logits (V), which it overwrites, with the random bits `draw`. Of equal
+// Chooses a token from logits (V), which it may change, with the random bits `draw`. Of equal
 // logits the lower id comes first; a NaN is never chosen.
 int sampler_choose(float *logits, int vocab_size, const struct sampling *sampling, uint64_t draw);
 

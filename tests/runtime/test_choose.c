@@ -179,17 +179,55 @@ START_TEST(test_choose_as_by_sorting) {
 }
 END_TEST
 
-// The probabilities that sampler_choose draws from, by what it leaves of the logits.
-static void left_probabilities(float *logits, int V, double temperature, double *p) {
-    double largest = -INFINITY, total = 0;
-    for (int v = 0; v < V; v++) {
-        largest = logits[v] > largest ? logits[v] : largest;
+static int by_value(const void *a, const void *b) {
+    const float x = *(const float *)a, y = *(const float *)b;
+    return (x < y) - (x > y);
+}
+
+// Of many logits the k largest, and their equals, are what is drawn from: as if the others were not
+// there. Some on a grid, some in order, some that are mostly equal.
+START_TEST(test_choose_of_many) {
+    static float logits[151936], sorted[151936], left[151936];
+    static const int sizes[] = {2047, 2048, 2049, 5003, 50304, 151936};
+    static const int ks[] = {1, 40, 200, 1000, 2048, 30000};
+    uint32_t n = 0;
+    for (int round = 0; round < 24; round++) {
+        const int V = sizes[round % 6], k = 1 + (ks[(round + round / 6) % 6] - 1) % V;
+        for (int v = 0; v < V; v++) {
+            const double x = 2 * rng_normal(test_bits(3, n++));
+            const double equal = rng_below(test_bits(3, n++), 100) ? 1 : x;
+            const double all[] = {x, rint(4 * x) / 4, v / 1e4, equal};
+            sorted[v] = logits[v] = (float)all[round % 4];
+        }
+        qsort(sorted, (size_t)V, sizeof *sorted, by_value);
+        for (int v = 0; v < V; v++) {
+            left[v] = logits[v] >= sorted[k - 1] ? logits[v] : -INFINITY;
+        }
+        struct sampling sampling = {.temperature = 0.7 + round % 3, .top_p = round % 5 ? 0.9 : 1};
+        const uint64_t draw = test_bits(3, n++);
+        const int wanted = sampler_choose(left, V, &sampling, draw);
+        sampling.top_k = k;
+        ck_assert_int_eq(sampler_choose(logits, V, &sampling, draw), wanted);
     }
+}
+END_TEST
+
+// The probabilities with which sampler_choose draws V tokens: a larger draw gives no earlier token,
+// so bisection finds where each ends.
+static void drawn_probabilities(const float *logits, int V, const struct sampling *sampling,
+                                double *p) {
+    double before = 0;
     for (int v = 0; v < V; v++) {
-        total += p[v] = logits[v] == -INFINITY ? 0 : exp((logits[v] - largest) / temperature);
-    }
-    for (int v = 0; v < V; v++) {
-        p[v] /= total;
+        uint64_t end = 0; // the last draw of a token up to v, if there is one
+        for (int bit = 63; bit >= 0; bit--) {
+            float copy[16];
+            memcpy(copy, logits, (size_t)V * sizeof *copy);
+            const uint64_t draw = end | (uint64_t)1 << bit;
+            end = sampler_choose(copy, V, sampling, draw) <= v ? draw : end;
+        }
+        const double here = end > 0 ? ldexp((double)end + 1, -64) : before;
+        p[v] = here - before;
+        before = here;
     }
 }
 
@@ -221,8 +259,7 @@ START_TEST(test_choose_as_transformers) {
             ck_assert_double_le(fabs(logits[v] - total - logprob), 1e-6);
         }
         sampler_penalise(logits, seen, V, sampling.repetition_penalty);
-        sampler_choose(logits, V, &sampling, 0);
-        left_probabilities(logits, V, sampling.temperature, p);
+        drawn_probabilities(logits, V, &sampling, p);
         for (int v = 0; v < V; v++) {
             ck_assert_int_eq(fscanf(file, "%lf", &wanted), 1);
             ck_assert_msg(fabs(p[v] - wanted) < 1e-6 && (p[v] == 0) == (wanted == 0),
@@ -270,10 +307,10 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        test_choose_greedy,        test_choose_not_finite,      test_choose_top_k,
-        test_choose_top_p,         test_choose_temperature,     test_choose_frequencies,
-        test_choose_as_by_sorting, test_choose_as_transformers, test_choose_min_p,
-        test_logprobs_top,
+        test_choose_greedy,        test_choose_not_finite,  test_choose_top_k,
+        test_choose_top_p,         test_choose_temperature, test_choose_frequencies,
+        test_choose_as_by_sorting, test_choose_of_many,     test_choose_as_transformers,
+        test_choose_min_p,         test_logprobs_top,
     };
     return suite_main("choose", tests, sizeof tests / sizeof *tests);
 }
