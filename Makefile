@@ -30,7 +30,7 @@ export LC_ALL := C
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
     OP MODEL URL SHA256 FORMAT TYPE KV TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BOARD BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
-    BUILD_NAME OUT UPDATE SEED RANKS NODES RATES V
+    BUILD_NAME OUT UPDATE SEED RANKS MPI HOSTS NODES RATES V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
 # Text that goes to the shell as it is: make expands nothing in it.
@@ -58,9 +58,10 @@ override JOBS := $(value JOBS)
 override CONTINUE := $(value CONTINUE)
 override SHARD := $(value SHARD)
 override RANKS := $(value RANKS)
+override HOSTS := $(value HOSTS)
 override NODES := $(value NODES)
 override RATES := $(value RATES)
-export START MODEL URL SHA256 FORMAT TYPE KV TO BOARD FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS NODES RATES
+export START MODEL URL SHA256 FORMAT TYPE KV TO BOARD FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS HOSTS NODES RATES
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -130,7 +131,7 @@ generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(generate_also) $(g
 build bench sampler-build page-build: generate_also = $(kind:%=--weights=%)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
-    CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) RANKS='$(RANKS)' \
+    CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) RANKS='$(RANKS)' MPI='$(MPI)' \
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
@@ -209,6 +210,8 @@ help: ## this list
 #= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
 #= STATIC=1  one static file, a sampler; make sampler sets it
 #= RANKS     make train: so many processes, on MPI (runtime/ranks); make plan: so many GPUs
+#= MPI       with RANKS: mpich; default Open MPI
+#= HOSTS     with RANKS: a file of machines, one a line, as mpirun takes it
 #= NODES     make plan: so many machines, which have as many of the GPUs each; default 1
 #= RATES     make plan: "share=40 infiniband=25 ...", other rates than those of gen/ranks/rates.lua
 #= OUT       gpu-pass, gpu-check, gpu-bench: where results go; default tests/bench/results
@@ -298,7 +301,12 @@ check-ranks:
 	    *) printf '%s\n' "RANKS: '$$RANKS' is not a number of processes; give one, such as 2" >&2; exit 64;; esac
 	@[ -z "$$RANKS" ] || [ '$(BACKEND)' = cpu ] || { \
 	    echo 'RANKS: many processes run on CPUs alone; leave BACKEND out' >&2; exit 64; }
-	@[ -z "$$RANKS" ] || gen/tools/setup.sh ranks
+	@case '$(MPI)' in ''|mpich) ;; *) echo 'MPI: mpich, or leave it out for Open MPI' >&2; exit 64;; esac
+	@[ -n "$$RANKS" ] || [ -z "$$HOSTS$(MPI)" ] || { \
+	    echo 'HOSTS, MPI: of one process there is nothing to share out; give RANKS too' >&2; exit 64; }
+	@[ -z "$$HOSTS" ] || [ -r "$$HOSTS" ] || { \
+	    printf '%s\n' "HOSTS: $$HOSTS: cannot read it; give a file with a machine's name on each line" >&2; exit 66; }
+	@[ -z "$$RANKS" ] || gen/tools/setup.sh $(or $(MPI),ranks)
 
 #> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
 train: check-ranks check-name check-weights build/prepare $(if $(RANKS),build/limits) ## train CONFIG; its data set is made first if it is missing
@@ -307,7 +315,7 @@ train: check-ranks check-name check-weights build/prepare $(if $(RANKS),build/li
 	$(generate)
 	$(compile) $(if $(RANKS),PROGRAMS=train) programs
 	@printf 'run: %s\n' $(run_path)
-	$(Q)exec $(if $(RANKS),runtime/ranks/start.sh $(RANKS) $(bin)-mpi,$(bin))/train --out_dir=$(run_path) $(call quoted,$(RUN))
+	$(Q)exec $(if $(RANKS),env MPI=$(MPI) runtime/ranks/start.sh $(RANKS) $(bin)-$(or $(MPI),mpi),$(bin))/train --out_dir=$(run_path) $(call quoted,$(RUN))
 	@[ ! -e $(weights) ] || printf 'next: %s\n' '$(strip make sample $(words))'
 
 # If there is nothing to sample from, one line says so before anything is compiled.

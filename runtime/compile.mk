@@ -8,7 +8,7 @@ include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
 other := $(if $(MACHINE),$(filter-out $(shell uname -m),$(MACHINE)))
 variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))$(if $(WASM),/wasm)
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
-bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(if $(RANKS),-mpi)
+bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(if $(RANKS),-$(or $(MPI),mpi))
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
 # One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing
@@ -105,9 +105,10 @@ $(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c $(wildcard runtime/*/*
 
 # With RANKS the trainer runs on MPI: these objects have what ranks/one.c has for one process.
 ifneq ($(RANKS),)
-mpicc := env OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc
-ranks := $(call objects_of,$(wildcard runtime/ranks/mpi/*.c))
-$(runtime)/ranks/mpi/%.o: runtime/ranks/mpi/%.c $(flags_file)
+mpicc := env OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc$(MPI:%=.%)
+mpi := $(runtime)/ranks/$(or $(MPI),mpi)
+ranks := $(patsubst runtime/ranks/mpi/%.c,$(mpi)/%.o,$(wildcard runtime/ranks/mpi/*.c))
+$(mpi)/%.o: runtime/ranks/mpi/%.c $(flags_file)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  cc   $@";)$(into)$(mpicc) $(cc_flags) -MMD -MP -c $<
 endif

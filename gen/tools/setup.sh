@@ -74,6 +74,9 @@ qemu-system-arm         command qemu-system-arm'
 needs_ranks='
 openmpi-bin     command mpirun
 libopenmpi-dev  command mpicc'
+needs_mpich='
+mpich         command mpirun.mpich
+libmpich-dev  command mpicc.mpich'
 needs_cuda='
 nvidia-cuda-toolkit nvcc nvcc'
 
@@ -97,9 +100,10 @@ case $what in
     firmware) needs=$needs_firmware ;;
     torture) needs=$needs_build$needs_torture ;;
     ranks) needs=$needs_ranks ;;
+    mpich) needs=$needs_mpich ;;
     cuda) needs=$needs_cuda ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, firmware, report, browser, page, 32-bits, unicode, ranks or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, firmware, report, browser, page, 32-bits, unicode, ranks, mpich or cuda" >&2
         exit 64
         ;;
 esac

@@ -1,6 +1,7 @@
 #!/bin/sh
-# ranks.sh: jobs of 1, 2, 4 and 8 ranks, one after another on one run, of which each is killed, stopped or
-# frozen at a random moment; the run then has the bytes of one process without a stop (make test-ranks).
+# ranks.sh: jobs of 1, 2, 4 and 8 ranks, with moments everywhere or shared out, one after another on one run, of
+# which each is killed, stopped or frozen at a random moment; the run then has the bytes of one process without a
+# stop (make test-ranks). Every fourth job is MPICH's where that is installed.
 #
 #     tests/train/ranks.sh [ROUNDS] [SEED]
 set -u
@@ -16,7 +17,14 @@ data_set fox
 make build build/limits CONFIG=tests/train/resume.lua PROGRAMS=train >"$tmp/log" 2>&1 &&
     make build CONFIG=tests/train/resume.lua RANKS=8 PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
 one=build/resume/cpu/train
-many=build/resume/cpu-mpi/train
+if gen/tools/setup.sh --check mpich >/dev/null 2>&1; then
+    mpich=1
+    make build CONFIG=tests/train/resume.lua RANKS=8 MPI=mpich PROGRAMS=train >"$tmp/log" 2>&1 || { cat "$tmp/log"; exit 1; }
+else
+    mpich=
+    echo "ranks: skipped: MPICH is missing; gen/tools/setup.sh mpich installs it"
+    skipped=$((skipped + 1))
+fi
 flags="--data_dir=$tmp --gradient_accumulation_steps=8 --reduce_groups=8 --eval_interval=10 --eval_iters=5
     --checkpoint_interval=7 --comm_timeout=3"
 
@@ -27,7 +35,7 @@ below() { # a random number below this
 process_of() { # rank
     for process in /proc/[0-9]*; do
         if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "^$many .*--out_dir=$tmp/run " &&
-            tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$1"; then
+            tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qxE "(OMPI_COMM_WORLD|PMI)_RANK=$1"; then
             echo "${process#/proc/}"
         fi
     done
@@ -42,13 +50,19 @@ round() { # number
     rank=$drawn
     below 4
     signal=$(echo "KILL STOP USR1 TERM" | cut -d ' ' -f $((drawn + 1)))
+    [ $number != 1 ] || [ $signal != STOP ] || signal=KILL # nobody misses the one process of a job that freezes
+    below 2
+    zero=$drawn
+    MPI='' many=build/resume/cpu-mpi/train
+    [ -z "$mpich" ] || [ $(($1 % 4)) != 0 ] || { MPI=mpich many=build/resume/cpu-mpich/train; }
+    export MPI
     below 3000
     limit=20
     [ $signal != STOP ] || limit=80
     moment=$(awk "BEGIN { print 0.3 + $drawn / 1000 }")
     # shellcheck disable=SC2086
     timeout -k 10 180 runtime/ranks/start.sh $number "$many" $flags --out_dir="$tmp/run" --max_iters=1000000 \
-        >"$tmp/log" 2>&1 &
+        --zero=$zero >"$tmp/log" 2>&1 &
     starter=$!
     sleep "$moment"
     began=$(date +%s)
@@ -58,7 +72,7 @@ round() { # number
     wait $starter
     code=$?
     took=$(($(date +%s) - began))
-    echo "round $1: $number ranks, rank $rank, $signal after $moment s: code $code in $took s, iteration $(iterations)"
+    echo "round $1: $number ranks${MPI:+ of $MPI}, zero=$zero, rank $rank, $signal after $moment s: code $code in $took s, iteration $(iterations)"
     check "round $1 ends in time" test $took -le $limit
 }
 n=0

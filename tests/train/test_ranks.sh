@@ -93,6 +93,12 @@ for job in 2:0 4:0 8:0 2:1 4:1 8:1; do
     check "come to the same bytes" same_run "rank$n-$zero"
     check "rank 0 alone prints" test "$(grep -c "^iter 7:" "$tmp/rank$n-$zero.log")" = 1
 done
+printf '# machines\nlocalhost slots=4\n' >"$tmp/hosts"
+check "two ranks on the machines of a file" env HOSTS="$tmp/hosts" runtime/ranks/start.sh 2 "$many" $flags \
+    --out_dir="$tmp/hosts2" --max_iters=60
+check "come to the same bytes" same_run hosts2
+echo "# none" >"$tmp/hosts"
+check "a file without machines is refused" fails 65 env HOSTS="$tmp/hosts" runtime/ranks/start.sh 2 "$many"
 check "a line says what a rank has" says rank4-1 "^zero: .* 8 + 8/4 = 10 bytes a parameter, not 16;"
 
 interrupted 4 chain 10 KILL rank --checkpoint_interval=4 --zero=1

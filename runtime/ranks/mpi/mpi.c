@@ -146,10 +146,12 @@ void ranks_close(void) {
 
 // ---- transfers ----------------------------------------------------------------------------------
 
+// count: 1 or 2.
 static void mpi_wait(MPI_Request *requests, int count, const char *call) {
+    MPI_Status statuses[2];
     const double began = time_now();
     for (int looks = 0, done = 0;; looks++) {
-        mpi_check(MPI_Testall(count, requests, &done, MPI_STATUSES_IGNORE), call);
+        mpi_check(MPI_Testall(count, requests, &done, statuses), call);
         if (done) {
             mpi_seconds += time_now() - began;
             return;
