@@ -29,7 +29,7 @@ export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
 WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
-    OP MODEL URL SHA256 FORMAT TYPE KV TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED BOARD BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
+    OP MODEL URL SHA256 FORMAT TYPE KV TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED LIBRARY BOARD BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED RANKS MPI HOSTS NODES RATES V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
 Q := $(if $(V),,@)
@@ -204,6 +204,7 @@ help: ## this list
 #= ISA       make sampler: the instruction set; default generic
 #= ARCH      make sampler: x86_64, aarch64 or riscv64; default this machine's
 #= EMBED=1   make sampler: with the run's weights inside: one file, which needs no other
+#= LIBRARY   make sampler: 1, a library for other programs in place of one; or its name
 #= BOARD     make firmware: rp2350, stm32h743, esp32-s3, stm32f405, or qemu's mps2-an500 or
 #=           netduinoplus2, whose program is built and can be run; default none: all are compared
 #= BACKEND   cpu (default) or cuda
@@ -387,17 +388,26 @@ sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weigh
 	    *) printf "KV: '%s' is not known to a sampler; there are: float32, bfloat16\n" "$$KV" >&2; exit 64;; esac
 	@case '$(ARCH)' in ''|x86_64|aarch64|riscv64) ;; \
 	    *) printf '%s\n' "ARCH: '$(ARCH)' is not known; there are: x86_64, aarch64, riscv64" >&2; exit 64;; esac
-	$(Q)gen/tools/setup.sh --check $(or $(sampler_machine),musl)
+	@case '$(library)' in [0-9]*|*[!A-Za-z0-9_]*) \
+	    printf '%s\n' "LIBRARY: '$(library)' is not a name in C; give one, as LIBRARY=tiny" >&2; exit 64;; esac
+	@case '$(if $(library),$(ARCH)$(EMBED))' in ?*) echo "LIBRARY beside ARCH or EMBED: a library is of this machine, \
+	and has no weights inside; leave them out" >&2; exit 64;; esac
+	$(Q)gen/tools/setup.sh --check $(or $(sampler_machine),$(if $(library),build,musl))
 	$(if $(EMBED)$(small_type),@[ -e $(weights) ] || { printf '%s: is not there; make train %s makes it\n' $(weights) '$(words)' >&2; exit 66; })
 	$(if $(EMBED)$(small_type),$(recursive)$(make) build/export && mkdir -p '$(sampler_folder)' && rm -f $(sampler_weights) && \
 	    $(LUA) gen/export.lua --checkpoint=$(weights) --format=sampler $(small_type:%=--type=%) --to=$(sampler_weights) $(gen_words) >/dev/null)
 	$(recursive)$(make) sampler-build CONFIG='$(CONFIG)' SET='$(sampler_set)' BACKEND=$(BACKEND) BUILD=$(BUILD) \
-	    ARCH=$(sampler_machine) EMBED=$(EMBED) TYPE=$(small_type) KV=$(KV) WERROR=$(WERROR) V=$(V)
+	    ARCH=$(sampler_machine) EMBED=$(EMBED) TYPE=$(small_type) KV=$(KV) $(if $(library),LIBRARY=$(library) SANITIZE=$(SANITIZE) CC='$(CC)') \
+	    WERROR=$(WERROR) V=$(V)
 	@sampler='$(sampler_folder)/sampler$(kind:%=-%)$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
-	if [ '$(EMBED)' ]; then printf 'next: %s --start=...\n' "$$sampler"; \
+	if [ '$(library)' ]; then printf 'next: read %s; its checkpoint: %s\n' \
+	    '$(sampler_folder)/sampler_$(library)/sampler_$(library).h' $(if $(small_type),$(sampler_weights),$(weights)); \
+	elif [ '$(EMBED)' ]; then printf 'next: %s --start=...\n' "$$sampler"; \
 	elif [ '$(small_type)' ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(sampler_weights); \
 	elif [ -e $(weights) ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(weights); \
 	else printf 'next: make train %s\n' '$(words)'; fi
+# A library's name: LIBRARY, or the config's and SET's, and its kind.
+library = $(if $(filter 1,$(LIBRARY)),$(shell printf %s '$(build_name)$(kind:%=_%)' | tr -c A-Za-z0-9_ _),$(LIBRARY))
 sampler_set = $(strip $(SET) isa=$(or $(ISA),generic))
 sampler_folder = $(BUILD)/$(call folder_with,$(sampler_set))/$(BACKEND)
 sampler_weights = '$(sampler_folder)/weights$(small_type:%=-%).safetensors'
@@ -408,7 +418,7 @@ kv = $(addprefix -kv_,$(filter-out float32,$(KV)))
 kind = $(if $(small_type)$(kv),$(or $(small_type),float32)$(kv))
 sampler_machine = $(filter-out $(shell uname -m),$(ARCH))
 sampler-build: generate
-	$(compile) STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) SMALL=$(small_type) KIND=$(kind) sampler
+	$(compile) SMALL=$(small_type) KIND=$(kind) $(if $(LIBRARY),LIBRARY=$(LIBRARY) library,STATIC=1 MACHINE=$(ARCH) EMBED=$(EMBED) sampler)
 
 #> make page CONFIG=shakespeare_char_cpu START="ROMEO:"
 page: override TYPE := $(or $(TYPE),q8_0)

@@ -6,7 +6,7 @@
 include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
 # Of make sampler: MACHINE, whose programs they are, if not this machine's.
 other := $(if $(MACHINE),$(filter-out $(shell uname -m),$(MACHINE)))
-variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))$(if $(WASM),/wasm)
+variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))$(if $(WASM),/wasm)$(if $(LIBRARY),/library)
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
 bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(if $(RANKS),-$(or $(MPI),mpi))
 runtime := build$(variant)/runtime/$(ISA)
@@ -31,6 +31,10 @@ cc_flags := $(filter-out -pthread,$(cc_flags)) --target=wasm32-wasi -msimd128 -f
 wasm_link := -mexec-model=reactor -Wl,--gc-sections,-s,--stack-first,-z,stack-size=262144
 $(runtime)/%.o: cc_flags += -Os
 endif
+ifdef LIBRARY
+cc_flags += -fPIC -fvisibility=hidden -ffunction-sections -fdata-sections
+$(runtime)/programs/%.o $(runtime)/files/%.o $(runtime)/sample/open.o $(runtime)/base/json.o: cc_flags += -Os
+endif
 defaults := $(bin)/defaults.o
 strict := $(if $(WERROR),tests/strict.sh )
 into = runtime/into.sh $@ $(strict)
@@ -41,7 +45,7 @@ flags_file := $(runtime)/flags
 include runtime/wings.mk
 library := $(call archives_to,train)
 
-.PHONY: programs show-ir sampler page FORCE
+.PHONY: programs show-ir sampler page library FORCE
 programs: $(addprefix $(bin)/,$(PROGRAMS))
 	@[ -z "$$CONFIG_WORDS" ] || printf '%s\n%s\n' "$$CONFIG_WORDS" "$$SET_WORDS" >$(bin)/words
 	@printf '%s\n' 'built: $(bin): $(PROGRAMS); from $(MODEL_DIR)'
@@ -208,6 +212,33 @@ page_parts = $(filter-out $(left_out:%=$(runtime)/text/%.o),$(call objects_of,$(
 page: $(bin)/page$(addprefix -,$(KIND)).wasm
 $(bin)/page$(addprefix -,$(KIND)).wasm: $(call program,page) $(page_parts) $(stand_ins) $(model)/sample$(addprefix -,$(KIND)).o
 	$(link) $(wasm_link) $^ -lm
+endif
+
+ifdef LIBRARY
+# The sampler as a library: one object of all parts, in which only the functions of its header are global and have the
+# model's name in the place of NAME. Its calls of malloc and its like go through programs/library/trap.c.
+folder := $(BUILD)$(if $(SANITIZE),$(variant))/$(BUILD_NAME)/$(BACKEND)/sampler_$(LIBRARY)
+files := libsampler_$(LIBRARY).a libsampler_$(LIBRARY).so sampler_$(LIBRARY).h sampler_$(LIBRARY).pc example.c
+library: $(files:%=$(folder)/%)
+	@echo "built: $(folder): $(files)"
+wrapped := malloc calloc realloc posix_memalign free
+whole := $(bin)/sampler_$(LIBRARY).o
+$(whole): $(call program,library) $(runtime)/programs/sample/prompt.o $(model)/sample$(addprefix -,$(KIND)).o \
+    $(call archives_to,sample)
+	@nm -g --defined-only $(call program,library) | sed -n 's/.* T \(NAME_.*\)/\1/p' >$@.public
+	$(link) -r -nostdlib -Wl,--gc-sections $$(sed 's/^/-Wl,-u,/' $@.public) $(wrapped:%=-Wl,--wrap=%) $^
+	@objcopy --keep-global-symbols=$@.public $(if $(SANITIZE),,--strip-unneeded) $@
+	@objcopy $$(sed 's/NAME_\(.*\)/--redefine-sym NAME_\1=$(LIBRARY)_\1/' $@.public) $@
+$(folder)/%.a: $(whole)
+	@mkdir -p $(@D)
+	@ar rcD $@.$$$$ $< && mv -f $@.$$$$ $@
+$(folder)/%.so: $(whole)
+	@mkdir -p $(@D)
+	$(link) -shared -Wl,-soname,$(@F) $(if $(SANITIZE),,-s -Wl,-z,defs) $< -lm
+of_model = $(folder)/$1: runtime/programs/library/$2 gen/tools/library.sh $(MODEL_DIR)/sample.c; \
+    @mkdir -p $$(@D) && gen/tools/library.sh $(LIBRARY) $$< $(MODEL_DIR) $(SMALL) >$$@
+$(foreach end,h pc,$(eval $(call of_model,sampler_$(LIBRARY).$(end),sampler_NAME.$(end))))
+$(eval $(call of_model,example.c,example.c))
 endif
 
 show-ir:

@@ -14,7 +14,7 @@ wings := base kernel text files sample model ranks train gpu programs
 wing_sources = $(wildcard $(1:%=runtime/%/*.c))
 objects_of = $(patsubst runtime/%.c,$(runtime)/%.o,$1)
 # A program is programs/NAME.c and, where it has more, programs/NAME/*.c.
-program = $(call objects_of,$(wildcard runtime/programs/$1.c runtime/programs/$1/*.c))
+program = $(call objects_of,$(filter-out %/example.c,$(wildcard runtime/programs/$1.c runtime/programs/$1/*.c)))
 # The archives of the wings up to one of them, the last one first, which is the order that a linker needs.
 reversed = $(if $1,$(call reversed,$(wordlist 2,$(words $1),$1)) $(firstword $1))
 up_to = $(if $1,$(firstword $1) $(if $(filter $2,$(firstword $1)),,$(call up_to,$(wordlist 2,$(words $1),$1),$2)))

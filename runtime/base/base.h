@@ -5,6 +5,7 @@
 #define DIECAST_BASE_H
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -44,6 +45,11 @@ void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
 extern void (*die_hook)(void);
 // If set, warn() and die() call it with their line and print nothing.
 extern void (*log_hook)(const char *line, bool dies);
+
+// ---- message.c: a message's text ----------------------------------------------------------------
+
+// As vsnprintf(), but control characters become question marks.
+void message_print(char *line, size_t size, const char *format, va_list arguments);
 // The exit code for an errno set by reading or writing: EXIT_MEMORY for ENOMEM, else EXIT_IO.
 enum exit_code exit_code_of(int reason);
 

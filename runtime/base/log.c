@@ -29,16 +29,9 @@ int streams_close(int code) {
     return code;
 }
 
-// Messages contain names from files of unknown origin: control characters, which could break the
-// line or drive the terminal, are printed as question marks.
 static void log_line(bool dies, const char *format, va_list arguments) {
     char line[4096];
-    vsnprintf(line, sizeof line, format, arguments);
-    for (unsigned char *c = (unsigned char *)line; *c; c++) {
-        if (*c < 0x20 || *c == 0x7f || (c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0)) {
-            *c = '?';
-        }
-    }
+    message_print(line, sizeof line, format, arguments);
     fflush(stdout); // keeps stdout and stderr in order
     if (log_hook) {
         log_hook(line, dies);
@@ -52,10 +45,6 @@ void warn(const char *format, ...) {
     va_start(arguments, format);
     log_line(false, format, arguments);
     va_end(arguments);
-}
-
-enum exit_code exit_code_of(int reason) {
-    return reason == ENOMEM ? EXIT_MEMORY : EXIT_IO;
 }
 
 void die(enum exit_code code, const char *format, ...) {

@@ -52,7 +52,7 @@ void PAGE_EXPORT(page_free)(void *memory) {
 
 // A checkpoint's bytes, which stay where they are.
 const char *PAGE_EXPORT(page_open)(const char *bytes, size_t length) {
-    return sampler_open_bytes(&file, &s, bytes, length, 1, error) ? NULL : error;
+    return sampler_open_bytes(&file, &s, SAMPLER_INSIDE, bytes, length, 1, error) ? NULL : error;
 }
 
 // One of the model's numbers: its context, layers, heads; its tokenizer's entries.
@@ -130,7 +130,7 @@ int PAGE_EXPORT(page_next)(void) {
     if (!floats_are_finite(s.logits, s.vocab_size)) {
         return -1;
     }
-    last = sampler_next(&s, &sampling, sample, count++);
+    last = sampler_next(&s, &s.text[0], s.logits, &sampling, sample, count++);
     taken = false;
     looked = 0;
     size_t length;

@@ -7,29 +7,11 @@
 
 #include "runtime/programs/sample/modes.h"
 
-enum {
-    MOST_THREADS = 8,            // unless --threads asks for more
-    WEIGHTS_PER_THREAD = 1 << 18 // with fewer, another thread costs more than it saves
-};
-
 // The number of threads: as asked for, else as many as the model keeps busy; at most as many as may
 // run at once.
 static int choose_threads(int64_t asked) {
-    int64_t threads = processors_threads("--threads", (int)asked), weights = 0;
-    if (asked > 0) {
-        return (int)threads;
-    }
-    for (int i = 0; i < sampler_info.params_count; i++) {
-        const struct param *param = &sampler_info.params[i];
-        weights += param->layers * param->dims[0] * (param->ndim > 1 ? param->dims[1] : 1);
-    }
-    if (threads > MOST_THREADS) {
-        threads = MOST_THREADS;
-    }
-    if (threads > weights / WEIGHTS_PER_THREAD) {
-        threads = weights / WEIGHTS_PER_THREAD;
-    }
-    return threads < 1 ? 1 : (int)threads;
+    const int threads = processors_threads("--threads", (int)asked);
+    return asked > 0 ? threads : sampler_threads(threads);
 }
 
 static void verify(const struct safetensors *file) {

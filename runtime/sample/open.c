@@ -344,9 +344,9 @@ static bool open_sampler(struct sampler_file *file, struct sampler *s, int threa
 }
 
 // Apart, so that a sampler without files links none of what reads them.
-bool sampler_open_bytes(struct sampler_file *file, struct sampler *s, const void *bytes,
-                        size_t length, int threads, char error[512]) {
-    return safetensors_open_bytes(&file->tensors, SAMPLER_INSIDE, bytes, length, error) &&
+bool sampler_open_bytes(struct sampler_file *file, struct sampler *s, const char *name,
+                        const void *bytes, size_t length, int threads, char error[512]) {
+    return safetensors_open_bytes(&file->tensors, name, bytes, length, error) &&
            open_sampler(file, s, threads, error);
 }
 
@@ -354,7 +354,7 @@ bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path
                   char error[512], enum exit_code *code) {
     if (!path) {
         *code = EXIT_DATA;
-        return sampler_open_bytes(file, s, sampler_weights,
+        return sampler_open_bytes(file, s, SAMPLER_INSIDE, sampler_weights,
                                   (size_t)(sampler_weights_end - sampler_weights), threads, error);
     }
     if (!safetensors_open(&file->tensors, path, error, code)) {

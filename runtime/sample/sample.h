@@ -23,6 +23,10 @@ void sampler_destroy(struct sampler *s);
 // what was taken in. Dies with EXIT_MEMORY.
 void sampler_make_room(struct sampler *s, int texts);
 
+// Bounds of its numbers, where they are not off.
+#define SAMPLING_PENALTY_LEAST 1e-6
+#define SAMPLING_PENALTY_MOST 1e6
+#define SAMPLING_TEMPERATURE_MOST 1e6
 struct sampling {
     double repetition_penalty; // 0 and 1 are off
     double temperature;        // 0 is greedy
@@ -46,9 +50,6 @@ bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
 void sampler_begin(struct sampler *s);
 // Takes ids (count >= 1) in behind what s has, and leaves the last one's logits in s->logits.
 void sampler_take(struct sampler *s, const int32_t *ids, int64_t count);
-// Chooses token i of a sample by s->logits, which must be finite, and which it overwrites.
-int32_t sampler_next(struct sampler *s, const struct sampling *sampling, uint32_t sample,
-                     uint32_t i);
 
 // The same of any text; logits (V).
 void sampler_begin_text(struct sampler_text *text);
@@ -56,6 +57,14 @@ void sampler_take_text(struct sampler *s, struct sampler_text *text, const int32
                        int64_t count, float *logits);
 // Takes the rest of a text's window into its KV cache; writes the last token's logits.
 void sampler_fill(struct sampler *s, struct sampler_text *text, float *logits);
+// The same of one token of each of several texts, side by side, whose windows are not full; logits
+// (texts, V). texts: at most s->texts of them.
+void sampler_take_each(struct sampler *s, int texts, struct sampler_text *const *text,
+                       const int32_t *ids, float *logits);
+
+// Chooses token i of a sample by its text's logits (V), which must be finite and are overwritten.
+int32_t sampler_next(const struct sampler *s, const struct sampler_text *text, float *logits,
+                     const struct sampling *sampling, uint32_t sample, uint32_t i);
 
 // Runs a batch through the model, in all threads.
 void sampler_run_batch(struct sampler *s, struct sampler_batch *batch);
@@ -63,11 +72,16 @@ void sampler_run_batch(struct sampler *s, struct sampler_batch *batch);
 // Runs ids (1..block_size of them) through the model and writes the attention weights (L, H, count,
 // count), whose last two axes are queries and keys. Entries above the diagonal are not written.
 void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *weights);
+// Writes where the last token of a text looks, which is taken in once more: weights (L, H,
+// text->used). Dies with EXIT_MEMORY.
+void sampler_look(struct sampler *s, struct sampler_text *text, float *logits, float *weights);
 
 // ---- team.c: threads ----------------------------------------------------------------------------
 
 enum { SAMPLER_ALIGNMENT = 64 }; // of memory, in bytes: a cache line
 
+// As many threads as the model keeps busy, at most so many.
+int sampler_threads(int most);
 // Starts threads - 1 threads (threads > 1), or fewer if the system allows no more, and sets
 // s->threads. Dies with EXIT_MEMORY.
 void sampler_team_start(struct sampler *s, int threads);
@@ -146,6 +160,8 @@ int logprobs_top(const float *logits, int vocab_size, int wanted, int32_t *ids);
 // ---- stops.c: the texts that end an answer ------------------------------------------------------
 
 enum { STOPS_MOST = 16, STOPS_LENGTH = 256 }; // how many; bytes of each
+// Whether a text can be one: UTF-8 of 1 to STOPS_LENGTH bytes.
+bool stops_takes(const char *text);
 // Finds them in text that comes in pieces of any size. Starts as {.text, .count}; the texts are
 // valid UTF-8 of 1 to STOPS_LENGTH bytes.
 struct stops {
@@ -186,9 +202,9 @@ struct sampler_file {
 // are converted (foreign.c). False with one line in error and *code set to 65, 66 or 74.
 bool sampler_open(struct sampler_file *file, struct sampler *s, const char *path, int threads,
                   char error[512], enum exit_code *code);
-// The same of a checkpoint in memory, which stays there.
-bool sampler_open_bytes(struct sampler_file *file, struct sampler *s, const void *bytes,
-                        size_t length, int threads, char error[512]);
+// The same of a checkpoint in memory, which stays there; the name is for messages.
+bool sampler_open_bytes(struct sampler_file *file, struct sampler *s, const char *name,
+                        const void *bytes, size_t length, int threads, char error[512]);
 void sampler_close(struct sampler_file *file, struct sampler *s);
 
 // ---- kind.c -------------------------------------------------------------------------------------

@@ -124,6 +124,26 @@ void sampler_take_text(struct sampler *s, struct sampler_text *text, const int32
     }
 }
 
+void sampler_take_each(struct sampler *s, int texts, struct sampler_text *const *text,
+                       const int32_t *ids, float *logits) {
+    for (int i = 0; i < texts; i++) {
+        sampler_append(s, text[i], &ids[i], 1);
+        const int pos = text[i]->done++;
+        s->pos[i] = text[i]->first + pos;
+        s->runs[i] =
+            (struct sampler_run){.cache = text[i]->cache, .first = i, .rows = 1, .pos = pos};
+    }
+    struct sampler_batch batch = {.tokens = ids,
+                                  .pos = s->pos,
+                                  .rows = texts,
+                                  .runs = s->runs,
+                                  .count = texts,
+                                  .asked = s->runs,
+                                  .asks = texts,
+                                  .logits = logits};
+    sampler_run_batch(s, &batch);
+}
+
 void sampler_take(struct sampler *s, const int32_t *ids, int64_t count) {
     sampler_take_text(s, &s->text[0], ids, count, s->logits);
 }
@@ -136,16 +156,39 @@ void sampler_attention(struct sampler *s, const int32_t *ids, int count, float *
     s->weights = NULL;
 }
 
+// Of (L, H, tokens, tokens) weights the kernels write the last query's alone, so that the place of
+// each head's row is the one before it and tokens^2 further: with the least `tokens` for which rows
+// do not overlap, no more is touched than there is to tell.
+void sampler_look(struct sampler *s, struct sampler_text *text, float *logits, float *weights) {
+    const size_t rows = (size_t)sampler_info.n_layer * (size_t)sampler_info.n_head;
+    const size_t used = (size_t)text->used;
+    size_t tokens = 1;
+    while (tokens * tokens < used) {
+        tokens++;
+    }
+    const size_t apart = tokens * tokens, first = (used - 1) * tokens;
+    float *all = allocate(first + rows * apart, sizeof *all, "the attention weights");
+    s->weights = all;
+    s->weights_tokens = (int)tokens;
+    text->done = text->used - 1;
+    sampler_fill(s, text, logits);
+    s->weights = NULL;
+    for (size_t i = 0; i < rows; i++) {
+        memcpy(weights + i * used, all + first + i * apart, used * sizeof *weights);
+    }
+    free(all);
+}
+
 float *sampler_layer_weights(const struct sampler *s, int layer) {
     const size_t square = (size_t)s->weights_tokens * (size_t)s->weights_tokens;
     return s->weights ? s->weights + (size_t)layer * (size_t)sampler_info.n_head * square : NULL;
 }
 
-int32_t sampler_next(struct sampler *s, const struct sampling *sampling, uint32_t sample,
-                     uint32_t i) {
-    sampler_penalise(s->logits, s->text[0].seen, s->vocab_size, sampling->repetition_penalty);
+int32_t sampler_next(const struct sampler *s, const struct sampler_text *text, float *logits,
+                     const struct sampling *sampling, uint32_t sample, uint32_t i) {
+    sampler_penalise(logits, text->seen, s->vocab_size, sampling->repetition_penalty);
     const uint64_t draw = rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, sample, i);
-    return sampler_choose(s->logits, s->vocab_size, sampling, draw);
+    return sampler_choose(logits, s->vocab_size, sampling, draw);
 }
 
 bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int64_t max_new_tokens,
@@ -161,7 +204,7 @@ bool sampler_generate(struct sampler *s, const int32_t *ids, int64_t count, int6
         if (sampling->look) {
             sampling->look(context, s->logits);
         }
-        id = sampler_next(s, sampling, sample, (uint32_t)i);
+        id = sampler_next(s, &s->text[0], s->logits, sampling, sample, (uint32_t)i);
         if (!emit(context, id)) {
             break;
         }

@@ -4,6 +4,16 @@
 
 #include <string.h>
 
+bool stops_takes(const char *text) {
+    const size_t length = strlen(text);
+    uint32_t codepoint;
+    int bytes = 1;
+    for (size_t at = 0; at < length && bytes > 0; at += (size_t)bytes) {
+        bytes = utf8_decode((const unsigned char *)text + at, length - at, &codepoint);
+    }
+    return bytes > 0 && length > 0 && length <= STOPS_LENGTH;
+}
+
 // How much of the end of what is held is the beginning of a stop text.
 static size_t stops_begun(const struct stops *stops) {
     for (size_t length = stops->length; length > 0; length--) {

@@ -1,6 +1,7 @@
 // team.c: the sampler's threads, which share the work of each kernel. Needs only libc and pthreads,
 // since the sampler is also linked statically.
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,8 @@
 #include "runtime/sample/sample.h"
 
 enum {
+    SAMPLER_THREADS = 8,                  // unless more are asked for
+    SAMPLER_WEIGHTS_PER_THREAD = 1 << 18, // with fewer, another thread costs more than it saves
     // How often a waiting thread checks before it sleeps. If it yielded instead, any busy process
     // would get its time slice: tokens took 50 times as long. Long is the time in which one thread
     // chooses the tokens of some texts: to sleep then and be woken, on a virtual machine, takes
@@ -154,6 +157,18 @@ static void *team_allocate(size_t count, size_t size) {
     return allocate(count, size, "the sampler");
 }
 
+int sampler_threads(int most) {
+    int64_t weights = 0;
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        const struct param *param = &sampler_info.params[i];
+        weights += param->layers * param->dims[0] * (param->ndim > 1 ? param->dims[1] : 1);
+    }
+    int64_t threads = weights / SAMPLER_WEIGHTS_PER_THREAD;
+    threads = threads < SAMPLER_THREADS ? threads : SAMPLER_THREADS;
+    threads = threads < most ? threads : most;
+    return threads < 1 ? 1 : (int)threads;
+}
+
 void sampler_team_start(struct sampler *s, int threads) {
     struct sampler_team *team = team_allocate(1, sizeof *team);
     team->thread = team_allocate((size_t)threads - 1, sizeof *team->thread);
@@ -173,6 +188,14 @@ void sampler_team_start(struct sampler *s, int threads) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, SAMPLER_STACK_BYTES);
+    // Signals are for the caller's threads, but for those that a thread's own mistake raises.
+    sigset_t none, before;
+    sigfillset(&none);
+    const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGABRT};
+    for (int i = 0; i < 5; i++) {
+        sigdelset(&none, own[i]);
+    }
+    pthread_sigmask(SIG_BLOCK, &none, &before);
     int started = 0;
     while (started < threads - 1) {
         team->workers[started] = (struct sampler_worker){.s = s, .number = started + 1};
@@ -182,6 +205,7 @@ void sampler_team_start(struct sampler *s, int threads) {
         }
         started++;
     }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     pthread_attr_destroy(&attributes);
     s->threads = started + 1;
     pthread_mutex_unlock(&team->gate);

@@ -163,13 +163,9 @@ static void together_choose(struct sampler *s, void *context, int thread) {
     struct together *t = context;
     for (int i = thread; i < s->texts; i += s->threads) {
         struct together_row *row = &t->rows[i];
-        const struct sampling *sampling = row->of.sampling;
         if (row->active && row->ready) {
-            sampler_penalise(row->logits, row->text->seen, s->vocab_size,
-                             sampling->repetition_penalty);
-            row->id = sampler_choose(row->logits, s->vocab_size, sampling,
-                                     rng_bits((uint32_t)sampling->seed, RNG_SAMPLE, row->of.sample,
-                                              (uint32_t)row->count));
+            row->id = sampler_next(s, row->text, row->logits, row->of.sampling, row->of.sample,
+                                   (uint32_t)row->count);
         }
     }
 }

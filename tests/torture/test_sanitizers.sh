@@ -207,6 +207,7 @@ if [ -n "$all" ]; then
     for made in import export inspect; do tool $made asan address,undefined || exit 1; done
     tools "$tmp"
     evaluations build/asan/resume/cpu 3
+    check "$name: the sampler as a library" env SANITIZE=1 tests/train/test_library.sh
 fi
 
 name=TSan
@@ -226,6 +227,8 @@ elif [ -n "$all" ]; then
     sampler build/tsan/resume/cpu 3
     benches build/tsan/resume/cpu
     evaluations build/tsan/resume/cpu 3
+    # shellcheck disable=SC2086
+    check "$name: the sampler as a library" env SANITIZE=thread $under tests/train/test_library.sh
 else
     check "$name: train" ends 0 build/tsan/resume/cpu/train --data_dir="$tmp" --out_dir="$tmp/tsan" --threads=3 \
         --max_iters=2 --lr_decay_iters=2 --eval_interval=2 --eval_iters=1

@@ -36,10 +36,10 @@ static const struct flag flag_table[] = {
     {"max_new_tokens", FLAG_INT, offsetof(struct sample_flags, max_new_tokens), "500",
      "tokens after the prompt, in each", 0, 1e9, "a whole number from 0 to 1000000000"},
     {"repetition_penalty", FLAG_REAL, offsetof(struct sample_flags, repetition_penalty), "1",
-     "above 1: tokens that are there already are less likely", 1e-6, 1e6,
-     "a number from 0.000001 to 1000000"},
+     "above 1: tokens that are there already are less likely", SAMPLING_PENALTY_LEAST,
+     SAMPLING_PENALTY_MOST, "a number from 0.000001 to 1000000"},
     {"temperature", FLAG_REAL, offsetof(struct sample_flags, temperature), "0.8",
-     "below 1: safer text; above 1: wilder; 0: the likeliest token", 0, 1e6,
+     "below 1: safer text; above 1: wilder; 0: the likeliest token", 0, SAMPLING_TEMPERATURE_MOST,
      "a number from 0 to 1000000"},
     {"top_k", FLAG_INT, offsetof(struct sample_flags, top_k), "200",
      "choose among the k likeliest tokens; 0: all", 0, 1e9, "a whole number from 0 to 1000000000"},
@@ -129,13 +129,7 @@ static bool is_switch_value(const char *text) {
 
 // Adds a text to those given before.
 static bool add_text(struct sample_texts *texts, const char *text) {
-    const size_t length = strlen(text);
-    uint32_t codepoint;
-    int bytes = 1;
-    for (size_t at = 0; at < length && bytes > 0; at += (size_t)bytes) {
-        bytes = utf8_decode((const unsigned char *)text + at, length - at, &codepoint);
-    }
-    if (bytes == 0 || length == 0 || length > STOPS_LENGTH || texts->count == SAMPLE_STOPS) {
+    if (!stops_takes(text) || texts->count == SAMPLE_STOPS) {
         return false;
     }
     texts->text[texts->count++] = text;
