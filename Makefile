@@ -136,7 +136,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
     bench-tokenizer bench-documents ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
-    cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
+    page-axe cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
 # help reads this file: "#: " begins a section, "#> " is an example of the target below it, "## " says what that does,
@@ -577,6 +577,9 @@ tokenizer-parity: build/prepare build/encode ## GPT-2's tokenizer beside tiktoke
 
 logs-parity: ## TensorBoard itself reads a run's event files; Python and a network
 	$(Q)tests/reference/tensorboard.sh
+
+page-axe: ## the report's pages by axe-core, at three widths; Python and a network
+	$(Q)tests/report/axe.sh
 
 hellaswag-parity: ## HellaSwag's file and choices beside PyTorch's; Python and a network
 	$(Q)tests/reference/hellaswag.sh

@@ -9,6 +9,9 @@ local library = require("gen.report.library")
 
 local PHONE, DESKTOP, WIDE = 360, 1280, 1920
 local EACH = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DESKTOP, "dark" } }
+local ALL = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DESKTOP, "dark" }, { WIDE, "light" },
+  { WIDE, "dark" } }
+local AXE = os.getenv("AXE") -- axe-core's script, as tests/report/axe.sh has it: then each page in every view
 local LEAST_CHECKS = 30 -- of a page, so that a test that checks nothing fails
 
 local function find_browser()
@@ -33,7 +36,8 @@ local function prepare(root, page)
   local close = text:find("</body>\n</html>\n$")
   files.write(("%s/out/reports/%s-test.html"):format(root, page.name), text:sub(1, at - 1) ..
     script(files.read("tests/report/head.js") .. wanted) .. text:sub(at, close - 1) ..
-    script(files.read("tests/report/selftest.js")) .. text:sub(close))
+    script(files.read("tests/report/selftest.js")) .. (AXE and script((assert(files.read(AXE)):gsub("</script",
+      "<\\/script"))) .. script(files.read("tests/report/axe.js")) or "") .. text:sub(close))
 end
 
 -- Frames of every width and colour scheme around the pages: a window cannot be narrower than 500, and a frame has the
@@ -41,10 +45,10 @@ end
 local function frames(root, pages)
   local out, count = {}, 0
   for _, page in ipairs(pages) do
-    for _, view in ipairs(page.views) do
+    for _, view in ipairs(AXE and ALL or page.views) do
       count = count + 1
       local style = ("width:%dpx;height:900px;color-scheme:%s;border:0"):format(view[1], view[2])
-      out[count] = ('<iframe name="%s" src="%s-test.html%s" style="%s"></iframe>'):format(page.name, page.name,
+      out[count] = ('<iframe name="%s" data-src="%s-test.html%s" style="%s"></iframe>'):format(page.name, page.name,
         page.address or "", style)
     end
   end
@@ -52,6 +56,11 @@ local function frames(root, pages)
   files.write(path, [[<!DOCTYPE html><meta charset="utf-8"><script>
 addEventListener('message', event => {
   document.body.append(Object.assign(document.createElement('pre'), { textContent: event.data }));
+});
+// A page begins when its frame has its width.
+addEventListener('load', () => {
+  document.body.getBoundingClientRect();
+  for (const frame of document.querySelectorAll('iframe')) frame.src = frame.dataset.src;
 });
 </script><body>]] .. table.concat(out, "\n") .. "</body>")
   return path
@@ -127,15 +136,17 @@ local results, complaints = visit(root, frames(root, PAGES))
 
 for _, page in ipairs(PAGES) do
   check.test(page.name, function()
-    local wrong, views = {}, {}
+    local wrong, views, by_axe = {}, {}, {}
     for _, result in ipairs(results[page.name] or {}) do
       local view = ("%d px, %s"):format(result.width, result.scheme)
       views[view] = true
+      by_axe[view] = by_axe[view] or result.axe
       for _, failure in ipairs(result.failures) do wrong[#wrong + 1] = view .. ": " .. failure end
       if result.checks < LEAST_CHECKS then wrong[#wrong + 1] = ("%s: only %d checks"):format(view, result.checks) end
     end
-    for _, view in ipairs(page.views) do
+    for _, view in ipairs(AXE and ALL or page.views) do
       local name = ("%d px, %s"):format(view[1], view[2])
+      if AXE and not by_axe[name] then wrong[#wrong + 1] = name .. ": no answer from axe" end
       if not views[name] then wrong[#wrong + 1] = name .. ": no answer from the page" end
     end
     if page.name == "grid" then
