@@ -155,6 +155,10 @@ for _, page in ipairs(PAGES) do
         if not text:find(said, 1, true) then wrong[#wrong + 1] = "does not say " .. said end
       end
       local _, count = text:gsub('"eval whole val loss":%d', "")
+      -- A page of 64 runs like these has at most 1 MB, attention apart.
+      local function size_of(id) return #text:match('id="' .. id .. '">(.-)</script>') end
+      local most = #text - size_of("attention%-data") + size_of("data") * (64 / 8 - 1)
+      if most > 1e6 then wrong[#wrong + 1] = ("of 64 runs it would have %d bytes"):format(most) end
       if count ~= 6 then wrong[#wrong + 1] = ("has %d evaluations, wanted 6"):format(count) end
     end
     if #wrong > 0 then error({ message = table.concat(wrong, "\n  ") }, 0) end
