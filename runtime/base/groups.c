@@ -147,8 +147,11 @@ long long groups_least(const char *root, const char *controller, groups_leave *l
     char line[GROUPS_LINE], group[GROUPS_LINE];
     long long least = LLONG_MAX;
     while (file && groups_line(file, line)) {
-        char *fields[5], *rest = line, *tail = strstr(line, " - ");
+        char *fields[5], *rest = line, *tail = strchr(line, ' ');
         int count = 0;
+        while (tail && strncmp(tail, " - ", 3) != 0) {
+            tail = strchr(tail + 1, ' ');
+        }
         while (count < 5 && (fields[count] = strsep(&rest, " "))) {
             count++;
         }

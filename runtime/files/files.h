@@ -295,6 +295,8 @@ bool safetensors_write(const char *path, const struct tensor_out *tensors, int c
 
 // Writes prefix and the tensor's name, with the layer's number in place of the table's "%d".
 void param_name(const struct param *param, int layer, const char *prefix, char name[PARAM_NAME]);
+// Whether each layer has one, whose number stands at the "%d" of its name.
+bool param_is_layered(const struct param *param);
 
 struct tensor_at {
     const struct param *param;

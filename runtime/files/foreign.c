@@ -242,14 +242,14 @@ static bool foreign_shapes(struct foreign_file *f) {
             continue;
         }
         const bool is_transposed = foreign_is_transposed(view, param);
-        if (is_transposed && !strstr(param->name, "%d")) {
+        if (is_transposed && !param_is_layered(param)) {
             return foreign_fail(f, "%s: %s is (%lld, %lld), transposed; give it as (%lld, %lld)",
                                 file->path, view->name, (long long)view->dims[0],
                                 (long long)view->dims[1], (long long)view->dims[1],
                                 (long long)view->dims[0]);
         }
         // One that is neither is refused by its shape, by whoever looks for it.
-        if (strstr(param->name, "%d")) {
+        if (param_is_layered(param)) {
             const bool is_straight =
                 view->dims[0] == param->dims[0] && view->dims[1] == param->dims[1];
             transposed = is_transposed ? view : transposed;
@@ -262,7 +262,7 @@ static bool foreign_shapes(struct foreign_file *f) {
     }
     for (int i = 0; i < file->count && transposed; i++) {
         const struct param *param = foreign_param(f, file->tensors[i].name);
-        if (param && strstr(param->name, "%d") && foreign_is_transposed(&file->tensors[i], param)) {
+        if (param && param_is_layered(param) && foreign_is_transposed(&file->tensors[i], param)) {
             foreign_transpose(&file->tensors[i]);
             safetensors_forget(file);
         }

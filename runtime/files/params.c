@@ -5,8 +5,12 @@
 
 #include <string.h>
 
+bool param_is_layered(const struct param *param) {
+    return strchr(param->name, '%') != NULL;
+}
+
 void param_name(const struct param *param, int layer, const char *prefix, char name[PARAM_NAME]) {
-    const char *mark = strstr(param->name, "%d");
+    const char *mark = strchr(param->name, '%');
     if (mark) {
         snprintf(name, PARAM_NAME, "%s%.*s%d%s", prefix, (int)(mark - param->name), param->name,
                  layer, mark + 2);
@@ -24,9 +28,9 @@ struct tensor_at *param_tensors(const struct param *params, int params_count, in
     *count = 0;
     for (int i = 0, end; i < params_count; i = end) {
         int layers = params[i].layers;
-        bool layered = strstr(params[i].name, "%d");
+        const bool layered = param_is_layered(&params[i]);
         end = i + 1;
-        while (layered && end < params_count && strstr(params[end].name, "%d")) {
+        while (layered && end < params_count && param_is_layered(&params[end])) {
             end++;
         }
         for (int layer = 0; layer < layers; layer++) {
