@@ -401,7 +401,8 @@ sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weigh
 	    WERROR=$(WERROR) V=$(V)
 	@sampler='$(sampler_folder)/sampler$(kind:%=-%)$(if $(EMBED),-embedded)$(addprefix -,$(sampler_machine))'; \
 	if [ '$(library)' ]; then printf 'next: read %s; its checkpoint: %s\n' \
-	    '$(sampler_folder)/sampler_$(library)/sampler_$(library).h' $(if $(small_type),$(sampler_weights),$(weights)); \
+	    '$(sampler_folder)/sampler_$(library)/sampler_$(library).h' $(if \
+	    $(small_type),$(sampler_weights),"$$([ -e $(weights) ] && echo $(weights) || echo 'make train $(words) makes it')"); \
 	elif [ '$(EMBED)' ]; then printf 'next: %s --start=...\n' "$$sampler"; \
 	elif [ '$(small_type)' ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(sampler_weights); \
 	elif [ -e $(weights) ]; then printf 'next: %s --checkpoint=%s\n' "$$sampler" $(weights); \

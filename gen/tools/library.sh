@@ -3,7 +3,7 @@
 #
 #     gen/tools/library.sh NAME FILE MODEL_DIR [TYPE]    to stdout; TYPE: of the weights, if it is not float32
 #
-# NAME becomes the model's, TITLE and WEIGHTS say which it is, and sizes are those of the emitted code.
+# NAME becomes the model's, in capitals for constants, TITLE and WEIGHTS say which it is, and sizes are those of the emitted code.
 set -eu
 name=$1 file=$2 model=$3 type=${4:-}
 size() { # MODEL_T
@@ -17,4 +17,4 @@ sed -e "s|TITLE|$title|; s|WEIGHTS|$weights|" \
     -e "s|\(NAME_LAYERS\) = 1|\1 = $(size MODEL_L)|; s|\(NAME_HEADS\) = 1|\1 = $(size MODEL_H)|" \
     -e "s|\(NAME_MOST_SEQUENCES\) = 256, // at most.*|\1 = $(sed -n 's/^ *\.max_rows = \([0-9]*\),$/\1/p' \
         "$model/sample.c"), // at most|" \
-    -e "s|NAME|$name|g" "$file"
+    -e "s|NAME_\([A-Z]\)|$(echo "$name" | tr a-z A-Z)_\1|g; s|NAME|$name|g" "$file"

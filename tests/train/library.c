@@ -97,9 +97,9 @@ static const struct one_options ways[WAYS] = {
     {.temperature = 1.2, .top_k = 7, .seed = 4294967295u, .stop = stops, .stops = 2}};
 
 // The texts of one model in one way, as the program writes them.
-#define WRITE_TEXTS(NAME)                                                                          \
+#define WRITE_TEXTS(NAME, UPPER)                                                                   \
     static void NAME##_texts(const char *folder, const char *checkpoint, int slide, int threads) { \
-        char error[NAME##_LINE], name[64];                                                         \
+        char error[UPPER##_LINE], name[64];                                                        \
         const struct NAME##_settings settings = {                                                  \
             .threads = threads, .sequences = TEXTS, .slide = (enum NAME##_slide)slide};            \
         struct NAME##_model *model = NAME##_open(checkpoint, &settings, error);                    \
@@ -114,7 +114,7 @@ static const struct one_options ways[WAYS] = {
                 fputs(prompt, file);                                                               \
                 const int status = NAME##_sample(model, TEXTS - 1 - i, prompt, strlen(prompt),     \
                                                  TOKENS, &options, into_file, file);               \
-                check(status == NAME##_OK || (status == NAME##_FULL && slide == 0),                \
+                check(status == UPPER##_OK || (status == UPPER##_FULL && slide == 0),              \
                       "the status of a text", NAME##_error(model));                                \
                 fputs("\n---------------\n", file);                                                \
             }                                                                                      \
@@ -122,30 +122,30 @@ static const struct one_options ways[WAYS] = {
         }                                                                                          \
         NAME##_close(model);                                                                       \
     }
-WRITE_TEXTS(one)
-WRITE_TEXTS(two)
+WRITE_TEXTS(one, ONE)
+WRITE_TEXTS(two, TWO)
 
 // Where the prompt's last token looks, a number a line.
-#define WRITE_ATTENTION(NAME)                                                                      \
+#define WRITE_ATTENTION(NAME, UPPER)                                                               \
     static void NAME##_looks(const char *folder, const char *checkpoint) {                         \
-        char error[NAME##_LINE];                                                                   \
+        char error[UPPER##_LINE];                                                                  \
         struct NAME##_model *model = NAME##_open(checkpoint, NULL, error);                         \
         int32_t tokens[16];                                                                        \
-        float weights[NAME##_LAYERS * NAME##_HEADS * 16];                                          \
+        float weights[UPPER##_LAYERS * UPPER##_HEADS * 16];                                        \
         const int64_t count = NAME##_tokenize(model, prompt, strlen(prompt), true, tokens, 16);    \
         check(NAME##_feed(model, 0, tokens, count) == 0, "feed", NAME##_error(model));             \
         const float before = NAME##_logits(model, 0)[3];                                           \
         check(NAME##_attention(model, 0, weights) == 0, "attention", NAME##_error(model));         \
         check(NAME##_logits(model, 0)[3] == before, "attention changes no logit", NULL);           \
         FILE *file = open_file(folder, #NAME "-attention");                                        \
-        for (int i = 0; i < NAME##_LAYERS * NAME##_HEADS * NAME##_length(model, 0); i++) {         \
+        for (int i = 0; i < UPPER##_LAYERS * UPPER##_HEADS * NAME##_length(model, 0); i++) {       \
             fprintf(file, "%.9g\n", (double)weights[i]);                                           \
         }                                                                                          \
         fclose(file);                                                                              \
         NAME##_close(model);                                                                       \
     }
-WRITE_ATTENTION(one)
-WRITE_ATTENTION(two)
+WRITE_ATTENTION(one, ONE)
+WRITE_ATTENTION(two, TWO)
 
 // ---- all else -----------------------------------------------------------------------------------
 
@@ -171,14 +171,14 @@ static bool same(const struct text *a, const struct text *b) {
 static const struct one_options drawn = {.temperature = 1, .seed = 7};
 
 static void write_one(const char *checkpoint, int threads, struct text *text) {
-    const struct one_settings settings = {.threads = threads, .slide = one_SLIDE_HALF};
+    const struct one_settings settings = {.threads = threads, .slide = ONE_SLIDE_HALF};
     struct one_model *model = one_open(checkpoint, &settings, NULL);
     one_sample(model, 0, prompt, strlen(prompt), 200, &drawn, into_text, text);
     one_close(model);
 }
 
 static void write_two(const char *checkpoint, int threads, struct text *text) {
-    const struct two_settings settings = {.threads = threads, .slide = two_SLIDE_HALF};
+    const struct two_settings settings = {.threads = threads, .slide = TWO_SLIDE_HALF};
     const struct two_options options = {.temperature = 1, .seed = 7};
     struct two_model *model = two_open(checkpoint, &settings, NULL);
     two_sample(model, 0, prompt, strlen(prompt), 200, &options, into_text, text);
@@ -219,7 +219,7 @@ static void check_threads(const char *one, const char *two) {
 }
 
 static void check_together(const char *checkpoint) {
-    const struct one_settings settings = {.sequences = 3, .slide = one_SLIDE_ONE};
+    const struct one_settings settings = {.sequences = 3, .slide = ONE_SLIDE_ONE};
     struct one_model *model = one_open(checkpoint, &settings, NULL);
     const int all[] = {2, 0, 1}, twice[] = {1, 1};
     struct one_options options[3] = {{0}, drawn, drawn};
@@ -237,7 +237,7 @@ static void check_together(const char *checkpoint) {
         one_begin(model, all[i]);
         one_feed(model, all[i], tokens, count - i);
     }
-    check(one_step_each(model, 2, twice, options, next) == one_WRONG, "a sequence named twice",
+    check(one_step_each(model, 2, twice, options, next) == ONE_WRONG, "a sequence named twice",
           NULL);
     for (int n = 0; n < TOKENS; n++) {
         check(one_step_each(model, 3, all, options, next) == 0, "step_each", one_error(model));
@@ -268,24 +268,24 @@ static void says(const char *line, const char *wanted) {
 
 static void check_wrong(const char *checkpoint) {
     struct one_model *model = one_open(checkpoint, NULL, NULL);
-    int32_t tokens[one_CONTEXT + 1] = {0}, token;
+    int32_t tokens[ONE_CONTEXT + 1] = {0}, token;
     struct one_options o = {0};
-    check(one_feed(model, 1, tokens, 1) == one_WRONG, "a sequence that is not there", NULL);
+    check(one_feed(model, 1, tokens, 1) == ONE_WRONG, "a sequence that is not there", NULL);
     says(one_error(model), "sequence 1: found 1 of them; wanted 0 to 0");
-    check(one_length(model, -1) == -1 && one_begin(model, 9) == one_WRONG, "nor are these", NULL);
+    check(one_length(model, -1) == -1 && one_begin(model, 9) == ONE_WRONG, "nor are these", NULL);
     tokens[2] = one_vocab_size(model);
-    check(one_feed(model, 0, tokens, 3) == one_WRONG, "a token that is not there", NULL);
+    check(one_feed(model, 0, tokens, 3) == ONE_WRONG, "a token that is not there", NULL);
     says(one_error(model), "number 2 of the list: wanted 0 to");
     check(one_length(model, 0) == 0, "a call that fails changes nothing", NULL);
     tokens[2] = 0;
-    check(one_feed(model, 0, tokens, one_CONTEXT + 1) == one_FULL, "too many tokens", NULL);
+    check(one_feed(model, 0, tokens, ONE_CONTEXT + 1) == ONE_FULL, "too many tokens", NULL);
     says(one_error(model), "do not fit into the context of");
-    check(one_step(model, 0, &o, &token) == one_WRONG && !one_logits(model, 0), "no token yet",
+    check(one_step(model, 0, &o, &token) == ONE_WRONG && !one_logits(model, 0), "no token yet",
           NULL);
     says(one_error(model), "has no token yet");
-    check(one_feed(model, 0, tokens, one_CONTEXT) == 0, "a whole context", one_error(model));
+    check(one_feed(model, 0, tokens, ONE_CONTEXT) == 0, "a whole context", one_error(model));
     check(one_step(model, 0, NULL, &token) == 0, "one more is chosen", one_error(model));
-    check(one_step(model, 0, &o, &token) == one_FULL, "but not taken in", NULL);
+    check(one_step(model, 0, &o, &token) == ONE_FULL, "but not taken in", NULL);
     const struct {
         struct one_options o;
         const char *words;
@@ -300,7 +300,7 @@ static void check_wrong(const char *checkpoint) {
         {{.stops = 17}, "stops: found 17 texts"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct text text = {.length = 0};
-        check(one_sample(model, 0, prompt, 4, 9, &wrong[i].o, into_text, &text) == one_WRONG,
+        check(one_sample(model, 0, prompt, 4, 9, &wrong[i].o, into_text, &text) == ONE_WRONG,
               wrong[i].words, NULL);
         says(one_error(model), wrong[i].words);
     }
@@ -315,7 +315,7 @@ static void check_wrong(const char *checkpoint) {
     one_close(model);
     one_close(NULL);
 
-    char error[one_LINE];
+    char error[ONE_LINE];
     check(!one_open("there/is/none", NULL, error), "no file", NULL);
     says(error, "there/is/none: cannot open: ");
     check(!one_open(NULL, NULL, NULL), "no path, and no room for a line", NULL);
@@ -386,8 +386,8 @@ static char *read_all(const char *path, size_t *length) {
 static void check_memory(const char *checkpoint) {
     size_t length = 0;
     char *bytes = read_all(checkpoint, &length);
-    const struct one_settings settings = {.threads = 2, .slide = one_SLIDE_HALF};
-    char error[one_LINE];
+    const struct one_settings settings = {.threads = 2, .slide = ONE_SLIDE_HALF};
+    char error[ONE_LINE];
     static struct text of_file, of_memory;
     write_one(checkpoint, 1, &of_file);
     const long before = held;
@@ -415,7 +415,7 @@ static void check_memory(const char *checkpoint) {
 // Each allocation fails once: an error's value, and nothing is left.
 static void check_allocations(const char *checkpoint) {
     const struct one_settings settings = {.threads = 3, .sequences = 2};
-    char error[one_LINE];
+    char error[ONE_LINE];
     long refused = 0;
     for (fails = 0;; fails++) {
         const long before = held;
@@ -427,13 +427,13 @@ static void check_allocations(const char *checkpoint) {
             continue;
         }
         struct text text = {.length = 0};
-        float weights[one_LAYERS * one_HEADS * one_CONTEXT];
+        float weights[ONE_LAYERS * ONE_HEADS * ONE_CONTEXT];
         int status = one_sample(model, 0, prompt, 4, 3, &drawn, into_text, &text);
         if (!status) {
             status = one_attention(model, 0, weights);
         }
-        refused += status == one_MEMORY && strstr(one_error(model), "memory");
-        check(status == 0 || status == one_MEMORY, "a call without memory", one_error(model));
+        refused += status == ONE_MEMORY && strstr(one_error(model), "memory");
+        check(status == 0 || status == ONE_MEMORY, "a call without memory", one_error(model));
         one_close(model);
         check(held == before, "what is closed holds nothing", NULL);
         if (asked <= fails) {
