@@ -46,7 +46,9 @@ local function what_was_run(p)
   end
   local data, machines, seen = {}, {}, {}
   for _, r in ipairs(p.runs) do
-    local d = r.dataset and ("%s%s%s"):format(r.dataset, r.tokenizer and (" (%s)"):format(r.tokenizer) or "",
+    -- Without its hash, which says nothing to a reader.
+    local tokens = r.tokenizer and r.tokenizer:gsub(", " .. ("%x"):rep(16) .. "$", "")
+    local d = r.dataset and ("%s%s%s"):format(r.dataset, tokens and (" (%s)"):format(tokens) or "",
       r.train_tokens and r.val_tokens and (", %s training and %s validation tokens"):format(words.count(r.train_tokens),
         words.count(r.val_tokens)) or "")
     if d and not seen[d] then data[#data + 1], seen[d] = d, true end

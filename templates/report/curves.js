@@ -71,7 +71,7 @@ function run_lines(list, which, options) {
     const steps = which === 'train' && options.steps;
     const unit = x_units[options.x], at = iter => unit.of(run, iter);
     const look_of_line = {
-      unit, label: name_of(i) + (groups.has(i) ? `, mean of ${groups.get(i).runs.length} seeds` : '') + (base ? ' (baseline)' : ''),
+      unit, label: name_of(i) + (groups.has(i) ? `, mean of ${groups.get(i).runs.length} seeds` : '') + (base && name_of(i) !== 'baseline' ? ' (baseline)' : ''),
       borderColor: line_colour, backgroundColor: line_colour, borderWidth: base ? 2.25 : steps ? 1 : 1.5, borderDash: base ? [6, 4] : dash(run),
     };
     if (groups.has(i)) {
@@ -88,7 +88,7 @@ function run_lines(list, which, options) {
   const named = new Map([...groups.keys()].map(i => [line_name(i), { text: name_of(i), colour: colour(runs[i]), dash: dash(runs[i]) }]));
   const base = shown.find(is_base);
   config.legend = legend.filter(item => base === undefined || item.text !== line_name(base)).map(item => named.get(item.text) || item);
-  if (base !== undefined) config.legend.push({ text: 'baseline: ' + name_of(base), colour: theme.colours().ink, dashed: true });
+  if (base !== undefined) config.legend.push({ text: name_of(base) === 'baseline' ? 'baseline' : 'baseline: ' + name_of(base), colour: theme.colours().ink, dashed: true });
   if (groups.size) config.legend.push({ text: 'mean ± sd over seeds', colour: theme.colours().faint, dot: true });
   if (which === 'val' && marks.length) config.legend.push({ text: '◆ lowest val', colour: 'transparent', dot: true });
   return config;

@@ -13,7 +13,7 @@ theme.name = () => (theme.printing ? 'light' : theme.choice !== 'auto' ? theme.c
 theme.colours = () => palettes[theme.name()];
 theme.line = i => theme.colours().lines[i % theme.colours().lines.length];
 // Values are told apart without colours, too; the baseline's dashes are its own.
-theme.dash = i => [[], [2, 3], [10, 3], [10, 3, 2, 3], [1, 4], [14, 4]][i % 6];
+theme.dash = i => [[], [2, 3], [10, 3], [10, 3, 2, 3], [5, 5], [16, 4]][i % 6];
 theme.apply = () => {
   const name = theme.printing ? 'light' : theme.choice;
   if (name === 'auto') document.documentElement.removeAttribute('data-theme');

@@ -80,7 +80,7 @@ function fixture.run(root, folder, spec)
       plan_bytes = math.tointeger(params * 40 // 1),
       threads = 2, hardware = "a made-up processor, 2 threads", peak_flops = 5e11,
       dataset = s.dataset or "shakespeare_char", train_tokens = 1003854, val_tokens = 111540,
-      tokenizer = "65 characters" }))
+      tokenizer = "char, 65 characters, 0123456789abcdef" }))
   end
   local lines, evaluations = {}, 0
   local salt = seed * 1000 + s.n_head * 17 + s.n_embd * 3 + s.batch_size
