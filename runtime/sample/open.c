@@ -245,9 +245,20 @@ static bool open_check_function(const struct safetensors *file, char error[512])
     return true;
 }
 
+// Whether a tensor is a tied head: open_check_copy has seen that it is the token table's, of which
+// alone the values are used.
+static bool open_is_copy(const char *name) {
+    for (int i = 0; i < sampler_info.params_count; i++) {
+        if (sampler_info.params[i].copy && !strcmp(sampler_info.params[i].name, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool open_check_value(const struct safetensors *file, int i, char error[512]) {
     const struct tensor_view *view = &file->tensors[i];
-    if (!open_is_ours(view->name)) {
+    if (!open_is_ours(view->name) || open_is_copy(view->name)) {
         return true;
     }
     if (!safetensors_verify_tensor(file, view, error)) {
