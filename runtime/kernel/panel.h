@@ -121,21 +121,24 @@ VEC_INLINE void pack_rows(float *to, const int width, const float *from, ptrdiff
     }
 }
 
-// to (depth, rows) = the transpose of from (rows, depth), padded with 0 to `end` columns.
-VEC_INLINE void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t stride,
-                          int depth, int rows, int end) {
-    const int whole_rows = rows / VEC * VEC, whole_depth = depth / VEC * VEC;
-    for (int r = 0; r < whole_rows; r += VEC) {
-        for (int k = 0; k < whole_depth; k += VEC) {
+// The part of a transpose, to (depth, rows) of from (rows, depth), that is whole VEC x VEC blocks.
+VEC_INLINE void transpose_blocks(float *to, ptrdiff_t to_stride, const float *from,
+                                 ptrdiff_t stride, int depth, int rows) {
+    for (int r = 0; r + VEC <= rows; r += VEC) {
+        for (int k = 0; k + VEC <= depth; k += VEC) {
             panel_transpose(to + k * to_stride + r, to_stride, from + r * stride + k, stride);
         }
     }
-    if (end == whole_rows && depth == whole_depth) {
-        return;
-    }
+}
+
+// to (depth, rows) = the transpose of from (rows, depth).
+VEC_INLINE void transpose(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t stride,
+                          int depth, int rows) {
+    const int whole_rows = rows / VEC * VEC, whole_depth = depth / VEC * VEC;
+    transpose_blocks(to, to_stride, from, stride, depth, rows);
     for (int k = 0; k < depth; k++) {
-        for (int r = k < whole_depth ? whole_rows : 0; r < end; r++) {
-            to[k * to_stride + r] = r < rows ? from[r * stride + k] : 0.0f;
+        for (int r = k < whole_depth ? whole_rows : 0; r < rows; r++) {
+            to[k * to_stride + r] = from[r * stride + k];
         }
     }
 }
@@ -143,7 +146,17 @@ VEC_INLINE void transpose(float *to, ptrdiff_t to_stride, const float *from, ptr
 // to (depth, width) = the transpose of from (rows, depth), padded with 0 to whole vectors.
 VEC_INLINE void pack_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
                                 int depth, int rows) {
-    transpose(to, width, from, stride, depth, rows, DIVIDE_UP(rows, VEC) * VEC);
+    const int whole_rows = rows / VEC * VEC, whole_depth = depth / VEC * VEC;
+    transpose_blocks(to, width, from, stride, depth, rows);
+    if (rows == whole_rows && depth == whole_depth) {
+        return;
+    }
+    const int end = DIVIDE_UP(rows, VEC) * VEC;
+    for (int k = 0; k < depth; k++) {
+        for (int r = k < whole_depth ? whole_rows : 0; r < end; r++) {
+            to[(size_t)k * width + r] = r < rows ? from[r * stride + k] : 0.0f;
+        }
+    }
 }
 
 // Sets a range of columns of x (rows, columns) to 0; `groups` counts groups of VEC columns.

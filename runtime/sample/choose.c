@@ -183,6 +183,7 @@ struct choose_pool {
 // Collects the tokens whose logits reach a bound. False if there are too many.
 static bool choose_collect(struct choose_pool *pool, const float *logits, int V, float bound) {
     int count = 0;
+    pool->logit[0] = -INFINITY; // or gcc finds the pool not written, for aarch64
     for (int v = 0; v < V; v += VEC) {
         const bool last = V - v < VEC;
         unsigned bits =

@@ -62,7 +62,7 @@ static void $(k.name)(float *y, const float *a, const float *b, const float *x, 
     // What is below a vector's own rows, to the right of them.
     for (int c = p * WIDE; c < p * WIDE + wide && c + VEC < ROWS; c += VEC) {
         const size_t below = (size_t)(c + VEC) * COLS + c, right = (size_t)c * COLS + c + VEC;
-        transpose(y + right, COLS, y + below, COLS, VEC, ROWS - c - VEC, ROWS - c - VEC);
+        transpose(y + right, COLS, y + below, COLS, VEC, ROWS - c - VEC);
     }
     //$ else
     for (int i = 0; i < ROWS; i += TILE_ROWS) {
@@ -94,7 +94,7 @@ static void $(k.part.rows)(struct model *m, const struct update *u, float *x, in
         vec_store_n(means + i, mean, lanes);
         vec_store_n(straight + i, g + u->muon_momentum * (mean - g), lanes);
     }
-    transpose(turned, TURNED, straight, COLS, COLS, rows, rows);
+    transpose(turned, TURNED, straight, COLS, COLS, rows);
     double sum[VEC] = {0};
     for (int c = 0; c < COLS; c++) {
         for (int r = 0; r < (rows == VEC ? VEC : rows); r++) {
