@@ -1,5 +1,6 @@
 // allocate.c: allocation that ends the program if it fails, so that no caller has to check, and no
-// file is reported as damaged because there was no memory to read it. Needs only libc, since the
+// file is reported as damaged because there was no memory to read it; and, for what must not end a
+// program, allocation that does not. Needs only libc, since the
 // sampler links it.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE // for fopencookie
@@ -23,6 +24,10 @@ void *allocate(size_t count, size_t size, const char *what) {
         allocate_fail(size && count > SIZE_MAX / size ? SIZE_MAX : count * size, what);
     }
     return memory;
+}
+
+void *allocate_or_null(size_t count, size_t size) {
+    return calloc(count, size);
 }
 
 void *allocate_again(void *memory, size_t bytes, const char *what) {

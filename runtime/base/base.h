@@ -76,9 +76,11 @@ int stream_file(FILE *stream);
 void stream_stdout(void);
 
 // ---- allocate.c: memory -------------------------------------------------------------------------
-// Each dies with EXIT_MEMORY and "no memory for WHAT" if there is none. free() frees the result.
+// Each dies with EXIT_MEMORY and "no memory for WHAT" if there is none, but for allocate_or_null.
+// free() frees the result.
 
 void *allocate(size_t count, size_t size, const char *what);            // all zeros
+void *allocate_or_null(size_t count, size_t size);                      // the same, or NULL
 void *allocate_again(void *memory, size_t bytes, const char *what);     // realloc
 char *allocate_copy(const char *text, size_t length, const char *what); // with a zero after it
 char *allocate_print(const char *what, const char *format, ...)

@@ -37,7 +37,7 @@ static int32_t last;         // its last token, or
 static bool taken;           // that is in the context
 static uint32_t count;       // tokens that were generated
 static char text[PAGE_TEXT]; // of the last token
-static float *weights;       // of attention (L, H, tokens, tokens): only the last query's are right
+static float *weights;       // of attention (L, H, tokens), of the last token,
 static int looked;           // tokens whose weights they are; 0: none
 static char error[512];
 
@@ -158,30 +158,14 @@ int PAGE_EXPORT(page_rest)(void) {
 // ---- where the last token looks -----------------------------------------------------------------
 
 // Takes the last token in and keeps its attention weights, at page_weights(): (L, H, tokens).
-// Returns the number of tokens, which page_token() has; 0 if no token was generated yet, or -1 if
-// there is too little memory.
+// Returns the number of tokens, which page_token() has; 0 if no token was generated yet.
 int PAGE_EXPORT(page_look)(void) {
-    const size_t squares = (size_t)sampler_info.n_layer * (size_t)sampler_info.n_head;
-    const struct sampler_text *t = &s.text[0];
-    if (taken) {
-        return looked;
-    }
-    const int T = sampler_info.block_size, wide = t->used < T ? t->used + 1 : T;
-    const uint64_t bytes = (uint64_t)squares * (uint64_t)wide * (uint64_t)wide * sizeof *weights;
-    free(weights);
-    weights = bytes <= INT32_MAX ? malloc((size_t)bytes) : NULL; // most of it is never touched
-    if (!weights) {
-        return -1;
-    }
-    s.weights = weights;
-    s.weights_tokens = wide;
-    page_take();
-    s.weights = NULL;
-    looked = t->used;
-    for (size_t i = 0; i < squares; i++) {
-        memmove(weights + i * (size_t)looked,
-                weights + (i * (size_t)wide + (size_t)looked - 1) * (size_t)wide,
-                (size_t)looked * sizeof *weights);
+    const size_t rows = (size_t)sampler_info.n_layer * (size_t)sampler_info.n_head;
+    if (!taken) {
+        page_take();
+        looked = s.text[0].used;
+        weights = allocate_again(weights, rows * (size_t)looked * sizeof *weights, "attention");
+        sampler_look(&s, &s.text[0], s.logits, weights);
     }
     return looked;
 }

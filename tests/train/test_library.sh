@@ -127,7 +127,7 @@ check "errors are values, threads and all else ($(tail -n 1 "$tmp/log"))" says 0
 if command -v pkg-config >/dev/null; then
     example() { # folder
         # shellcheck disable=SC2046,SC2086 # words
-        gcc $options -Wall -Wextra -Werror "$1/example.c" $(PKG_CONFIG_PATH=$1 pkg-config --cflags --libs sampler_one) -o "$tmp/example" &&
+        tests/strict.sh gcc $options -Wall -Wextra "$1/example.c" $(PKG_CONFIG_PATH=$1 pkg-config --cflags --libs sampler_one) -o "$tmp/example" &&
             "$tmp/example" "$tmp/one-run/ckpt.safetensors" abcd >"$tmp/log" && grep -q '^--- 1$' "$tmp/log"
     }
     check "the example, by pkg-config" example "$one"

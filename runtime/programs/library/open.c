@@ -127,7 +127,7 @@ static struct NAME_model *open_model(struct opening *o, const struct NAME_settin
     if (open_problem(o, error)) {
         return NULL;
     }
-    struct NAME_model *m = calloc(1, sizeof *m);
+    struct NAME_model *m = allocate_or_null(1, sizeof *m);
     if (!m) {
         snprintf(error, NAME_LINE, "no memory for the model");
         return NULL;
