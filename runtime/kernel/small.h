@@ -37,7 +37,8 @@ enum {
     SMALL_ROWS = VEC == 4 ? 2 : 4,    // the register tile: rows, and
     SMALL_PANELS = VEC == 16 ? 2 : 1, // panels
     SMALL_WIDE = SMALL_PANELS * SMALL_OUTPUTS,
-    SMALL_AHEAD = 2048 // bytes by which w is prefetched
+    SMALL_UNROLL = VEC == 4 ? 2 : 8, // steps of a block that are written out
+    SMALL_AHEAD = 2048               // bytes by which w is prefetched
 };
 
 #define SMALL_BLOCKS(C) DIVIDE_UP(C, SMALL_BLOCK)
@@ -48,6 +49,13 @@ enum {
 #define SMALL_ROW_BFLOAT16(C) (SMALL_BLOCKS(C) * SMALL_BLOCK / 2)
 
 // ---- activations --------------------------------------------------------------------------------
+
+// With few lanes a call costs little beside a block: one copy, for all products.
+#if defined(__AVX2__)
+#define SMALL_ONCE VEC_INLINE
+#else
+#define SMALL_ONCE PRODUCT_ONCE
+#endif
 
 VEC_INLINE uint32_t small_largest(vec_uint v) {
 #if defined(__AVX512F__)
@@ -64,7 +72,7 @@ VEC_INLINE uint32_t small_largest(vec_uint v) {
 
 // Quantises block b of a row x (C): the largest number becomes 127 or -127, and the others round to
 // the nearest, ties to even. A block that has a number which is not finite has the scale NaN.
-VEC_INLINE void small_quantise(float *row, const float *x, int C, int b) {
+SMALL_ONCE void small_quantise(float *row, const float *x, int C, int b) {
     const int blocks = SMALL_BLOCKS(C), count = int_min(SMALL_BLOCK, C - b * SMALL_BLOCK);
     vec v[SMALL_BLOCK / VEC];
     vec_uint most = {0};
@@ -364,7 +372,7 @@ VEC_INLINE void small_tile(float *sums, const enum weight_type type, const int r
                 sum[r][p] = (vec_int){0} - zero * of_row;
             }
         }
-#pragma GCC unroll 8
+#pragma GCC unroll SMALL_UNROLL
         for (int g = 0; g < groups; g++) {
             struct small_four four[SMALL_ROWS], high[SMALL_ROWS];
 #pragma GCC unroll 4
