@@ -43,6 +43,16 @@ data_set() { # name
         { cat "$tmp/log"; exit 1; }
 }
 
+# Whether a command ends with that code and says that text, which is shown.
+exits() { # code, text, command...
+    code=$1 text=$2
+    shift 2
+    "$@" >"$tmp/said" 2>&1
+    found=$?
+    cat "$tmp/said"
+    [ $found = "$code" ] && grep -qF -- "$text" "$tmp/said"
+}
+
 # The tensors of a safetensors file, without its header, whose metadata may differ.
 tensors() { # path
     header=$(od -An -tu8 -N8 "$1" | tr -d ' ')

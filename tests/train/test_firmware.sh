@@ -20,14 +20,6 @@ model() { # name, scale of the weights, key=value...: a config, and a run of it 
     lua5.4 tests/train/checkpoint.lua "$tmp/$name/ckpt.safetensors" "tokenizer=char $characters" "scale=$scale" "$@" ||
         exit 1
 }
-says() { # code, text, command...
-    code=$1 text=$2
-    shift 2
-    "$@" >"$tmp/said" 2>&1
-    found=$?
-    cat "$tmp/said"
-    [ $found = "$code" ] && grep -qF -- "$text" "$tmp/said"
-}
 firmware() { # name, word of make...
     name=$1
     shift
@@ -73,11 +65,11 @@ model gpt 0.1 n_layer=4 n_head=4 n_embd=128 block_size=64 vocab_size=65 bias=fal
 model llama 0.3 n_layer=2 n_head=4 n_kv_head=2 n_embd=72 n_ff=100 block_size=45 vocab_size=70 bias=false norm=rmsnorm \
     pos=rope activation=swiglu tie_weights=false window=SL window_size=20 attn_softcap=15.0 tensor_names=llama qk_norm=gain
 
-check "a board that is not known" says 2 "BOARD: 'pico' is not known; there are: rp2350, stm32h743," firmware gpt BOARD=pico
-check "a type that it has not" says 2 "a microcontroller has weights in q8_0" firmware gpt TYPE=q4_0
-check "no run" says 2 "is not there; make train" firmware gpt NAME=none
-check "too much for a board" says 2 "BOARD=stm32f405: it does not fit: RAM: 26" firmware gpt BOARD=stm32f405
-check "another model than the run's" says 2 "is of a model with n_layer=4" firmware gpt SET=n_layer=3
+check "a board that is not known" exits 2 "BOARD: 'pico' is not known; there are: rp2350, stm32h743," firmware gpt BOARD=pico
+check "a type that it has not" exits 2 "a microcontroller has weights in q8_0" firmware gpt TYPE=q4_0
+check "no run" exits 2 "is not there; make train" firmware gpt NAME=none
+check "too much for a board" exits 2 "BOARD=stm32f405: it does not fit: RAM: 26" firmware gpt BOARD=stm32f405
+check "another model than the run's" exits 2 "is of a model with n_layer=4" firmware gpt SET=n_layer=3
 check "nothing is written then" test ! -e "$tmp/build/gpt"
 
 for name in gpt llama; do
@@ -116,7 +108,7 @@ fits() { # name, board, most flash, most RAM
     [ $(($3 + $4)) -le "$1" ] && [ $(($4 + $5)) -le "$2" ] && [ "${*##* }" -le $((room + 512)) ]
 }
 board() { # board, name, most bytes of flash, most of RAM
-    check "$1: $2: it is built" says 0 "next: qemu-system-arm -M $1" firmware "$2" BOARD="$1"
+    check "$1: $2: it is built" exits 0 "next: qemu-system-arm -M $1" firmware "$2" BOARD="$1"
     check "$1: $2: without a warning" sh -c "! grep warning '$tmp/said'"
     check "$1: $2: the sampler's tokens" same "$2" 60 on_board "$1" "$2"
     check "$1: $2: it takes no more than was said" fits "$2" "$1" "$3" "$4"

@@ -19,14 +19,6 @@ cat >"$tmp/llama.lua" <<END
 return { n_layer = 2, n_head = 4, n_kv_head = 2, n_embd = 32, n_ff = 72, block_size = 48, tensor_names = "llama",
   norm = "rmsnorm", pos = "rope", activation = "swiglu", bias = false, tie_weights = false, qkv_bias = true, $common }
 END
-says() { # code, text, command...
-    code=$1 text=$2
-    shift 2
-    "$@" >"$tmp/said" 2>&1
-    found=$?
-    cat "$tmp/said"
-    [ $found = "$code" ] && grep -qF -- "$text" "$tmp/said"
-}
 write() { # model, type: its file
     lua5.4 -E gen/export.lua --checkpoint="$tmp/$1/ckpt.safetensors" --format=sampler --type="$2" --to="$tmp/$1/$2" \
         >"$tmp/log" 2>&1
@@ -91,28 +83,28 @@ done
 
 gpt=$tmp/build/gpt/cpu run=$tmp/gpt
 check "a prompt of many rows" by_one_and_all "$gpt/sample-q8_0" "$run/q8_0" 290
-check "a sampler of float32" says 65 "its weights are q8_0, this sampler computes with float32" "$gpt/sample" "$run/q8_0"
-check "weights in float32" says 65 "its weights are float32, this sampler computes with q8_0" \
+check "a sampler of float32" exits 65 "its weights are q8_0, this sampler computes with float32" "$gpt/sample" "$run/q8_0"
+check "weights in float32" exits 65 "its weights are float32, this sampler computes with q8_0" \
     "$gpt/sample-q8_0" "$run/ckpt.safetensors"
-check "of another type" says 65 "its weights are q8_0, this sampler computes with bfloat16" "$gpt/sample-bfloat16" "$run/q8_0"
+check "of another type" exits 65 "its weights are q8_0, this sampler computes with bfloat16" "$gpt/sample-bfloat16" "$run/q8_0"
 write llama q8_0
-check "of another model" says 65 "which computes something else" "$gpt/sample-q8_0" "$tmp/llama/q8_0"
+check "of another model" exits 65 "which computes something else" "$gpt/sample-q8_0" "$tmp/llama/q8_0"
 tensor() { # name: a file with this tensor alone
     header="{\"__metadata__\":{\"weights\":\"q8_0\"},\"$1\":{\"dtype\":\"U8\",\"shape\":[4,4],\"data_offsets\":[0,16]}}"
     while [ $((${#header} % 4)) != 0 ]; do header="$header "; done
     printf '%b\0\0\0\0\0\0\0%s0123456789abcdef' "\\0$(printf %o ${#header})" "$header" >"$tmp/bad"
 }
 tensor transformer.h.0.ln_1.weight
-check "a tensor is missing" says 65 "transformer.wte.weight is missing" "$gpt/sample-q8_0" "$tmp/bad"
+check "a tensor is missing" exits 65 "transformer.wte.weight is missing" "$gpt/sample-q8_0" "$tmp/bad"
 tensor transformer.wte.weight
-check "of another shape" says 65 "transformer.wte.weight is (4, 4) of U8, this sampler wants (48, 68) of U8" \
+check "of another shape" exits 65 "transformer.wte.weight is (4, 4) of U8, this sampler wants (48, 68) of U8" \
     "$gpt/sample-q8_0" "$tmp/bad"
-check "in a trainer" says 65 "is of type U8" "$gpt/train" --data_dir="$tmp" --init_from="$run/q8_0" --out_dir="$tmp/other"
+check "in a trainer" exits 65 "is of type U8" "$gpt/train" --data_dir="$tmp" --init_from="$run/q8_0" --out_dir="$tmp/other"
 cp "$run/q8_0" "$tmp/bad"
 printf '\377' | dd of="$tmp/bad" bs=1 seek=9000 conv=notrunc 2>"$tmp/log"
-check "damaged" says 65 "but its bytes give" "$gpt/sample-q8_0" "$tmp/bad"
+check "damaged" exits 65 "but its bytes give" "$gpt/sample-q8_0" "$tmp/bad"
 head -c 20000 "$run/q8_0" >"$tmp/bad"
-check "cut off" says 65 "truncated" "$gpt/sample-q8_0" "$tmp/bad"
+check "cut off" exits 65 "truncated" "$gpt/sample-q8_0" "$tmp/bad"
 # ---- what they cost ------------------------------------------------------------------------------
 mkdir "$tmp/table"
 quantize() { # dataset
@@ -133,15 +125,15 @@ losses() { # float32's is the loss of eval
         "$tmp/table/quantize.txt")" 'BEGIN { print a, b; d = a - b; exit !(a > 0 && d < 0.02 && d > -0.02) }'
 }
 check "of which float32's is eval's" losses
-check "without data" says 66 "none/train.bin: is not there" quantize none
-check "sample_bench" says 0 "weights in q8_0" "$gpt/sample_bench-q8_0" --seconds=0.01 --threads=1
+check "without data" exits 66 "none/train.bin: is not there" quantize none
+check "sample_bench" exits 0 "weights in q8_0" "$gpt/sample_bench-q8_0" --seconds=0.01 --threads=1
 made_up() { # a checkpoint for samplers of any type, and for other tools
     "$gpt/sample_bench-q8_0" --weights="$tmp/made-up.safetensors" --seed=3 &&
         "$gpt/sample" "$tmp/made-up.safetensors" --num_samples=1 --max_new_tokens=5 --start=5 &&
         lua5.4 -E gen/export.lua --checkpoint="$tmp/made-up.safetensors" --format=gguf --to="$tmp/made-up.gguf"
 }
 check "its weights in float32" made_up
-check "a type that is not known" says 2 "TYPE: 'q5_1' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" TYPE=q5_1
-check "of keys and values" says 2 "KV: 'q8_0' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" KV=q8_0
-check "in a build" says 2 "KV: 'q8_0' is not known to a sampler" make build CONFIG="$tmp/gpt.lua" KV=q8_0
+check "a type that is not known" exits 2 "TYPE: 'q5_1' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" TYPE=q5_1
+check "of keys and values" exits 2 "KV: 'q8_0' is not known to a sampler" make sampler CONFIG="$tmp/gpt.lua" KV=q8_0
+check "in a build" exits 2 "KV: 'q8_0' is not known to a sampler" make build CONFIG="$tmp/gpt.lua" KV=q8_0
 finish
