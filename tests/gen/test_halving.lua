@@ -4,25 +4,13 @@ package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
 local dkjson = require("dkjson")
 local cost = require("gen.sweep.cost")
-local file = require("gen.sweep.file")
 local files = require("gen.base.files")
 local halving = require("gen.sweep.halving")
-local plan = require("gen.sweep.plan")
+local made_sweep = require("tests.gen.made_sweep")
 local results = require("gen.sweep.results")
 local write = require("gen.sweep.write")
 
-local root = os.tmpname()
-os.remove(root)
-os.execute("mkdir -p " .. root)
-
--- A sweep around notebook_small, from the text of its fields; its folder is in /tmp.
-local function made(fields)
-  files.write(root .. "/try.lua", 'return { base = "notebook_small", ' .. fields .. " }")
-  local p = plan.make(file.read(root .. "/try.lua"), { backend = "cpu" })
-  p.folder = root .. "/out"
-  for _, run in ipairs(p.runs) do run.folder = p.folder .. "/" .. run.name end
-  return p
-end
+local made = made_sweep.plan
 
 -- ---- what a file says ---------------------------------------------------------------------------
 
@@ -226,5 +214,5 @@ check.test("a plan.json whose halving is none is refused", function()
   end
 end)
 
-os.execute("rm -rf " .. root)
+made_sweep.remove()
 check.finish()
