@@ -4,10 +4,12 @@
 
 PROGRAM is build/NAME/cpu/bench, FLAGs are its own; bench.json is there from its run, and gets
 "peers". The contenders are ours, PyTorch as installed, and the two fastest ways to tune it among
-{eager, torch.compile} x {as it is, malloc that keeps its memory}, all with fused AdamW (and torch.optim.Muon, if ours has it), which are
-tried alone first. Where the processor multiplies bfloat16 (--autocast says otherwise), each is tried
-with autocast too, whatever our dtype is; the fastest in float32 has its turns in any case. Then each takes its turn of S seconds, R times over, in one run: so all meet the
-same machine. Medians are over all turns. The honest ratio is against the best.
+{eager, torch.compile} x {as it is, malloc that keeps its memory}, all with fused AdamW (and
+torch.optim.Muon, if ours has it), which are tried alone first. Where the processor multiplies
+bfloat16 (--autocast says otherwise), each is tried with autocast too, whatever our dtype is; the
+fastest in float32 has its turns in any case. Then each takes its turn of S seconds, R times over,
+in one run: so all meet the same machine. Medians are over all turns. The honest ratio is against
+the best.
 
 Where the processor has AVX-512, PyTorch uses it, beside an isa=avx2 build of ours too. So for such
 a build the fastest way to tune PyTorch comes into the turns a second time, held to AVX2 by its
@@ -353,14 +355,12 @@ def compete(options, figures, path):
     print(f"written: {path}")
 
 
-def read_options():
+def read_turns(parser, worker, atom):
+    """The options of programs that take turns; `atom` is the least that a turn does."""
     here = os.path.dirname(os.path.abspath(__file__))
-    parser = argparse.ArgumentParser(description="Training steps in turns with PyTorch's.")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of a turn; at least 2 steps")
-    parser.add_argument("--worker", default=os.path.join(here, "peer_cpu.py"))
-    default = "yes" if multiplies_bfloat16() else "no"
-    parser.add_argument("--autocast", choices=("yes", "no"), default=default, help="try it too")
+    parser.add_argument("--seconds", type=float, default=1.5, help=f"of a turn; at least {atom}")
+    parser.add_argument("--worker", default=os.path.join(here, worker))
     parser.add_argument("program")
     parser.add_argument("flags", nargs=argparse.REMAINDER)
     options = parser.parse_args()
@@ -369,10 +369,18 @@ def read_options():
     return options
 
 
-def main():
+def begin():
+    """Lines are read as they come; what ends a session leaves the code of a stopped run."""
     sys.stdout.reconfigure(line_buffering=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
-    options = read_options()
+
+
+def main():
+    begin()
+    parser = argparse.ArgumentParser(description="Training steps in turns with PyTorch's.")
+    default = "yes" if multiplies_bfloat16() else "no"
+    parser.add_argument("--autocast", choices=("yes", "no"), default=default, help="try it too")
+    options = read_turns(parser, "peer_cpu.py", "2 steps")
     path = os.path.join(os.path.dirname(options.program), "bench.json")
     for flag in options.flags:
         if flag.startswith("--json="):

@@ -13,12 +13,10 @@ llama.sh makes the GGUF file.
 import argparse
 import json
 import os
-import signal
 import statistics
-import sys
 import tempfile
 
-from peers import Contender, Stopped, fail, read_figures, write_figures
+from peers import Contender, Stopped, begin, fail, read_figures, read_turns, write_figures
 
 TEXTS = (1, 8, 64)
 
@@ -113,26 +111,12 @@ def compete(options, figures, path):
     print(f"written: {path}")
 
 
-def read_options():
-    here = os.path.dirname(os.path.abspath(__file__))
+def main():
+    begin()
     parser = argparse.ArgumentParser(description="Texts in turns with llama.cpp's.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=1.5, help="of a turn; one text at least")
-    parser.add_argument("--worker", default=os.path.join(here, "peer_llama.py"))
     parser.add_argument("--model", required=True, help="the weights as a GGUF file")
     parser.add_argument("--python", action="append", required=True, help="one with llama.cpp")
-    parser.add_argument("program")
-    parser.add_argument("flags", nargs=argparse.REMAINDER)
-    options = parser.parse_args()
-    if options.rounds < 1 or not 0 < options.seconds <= 3600:
-        parser.error("--rounds is at least 1, --seconds above 0 and up to 3600")
-    return options
-
-
-def main():
-    sys.stdout.reconfigure(line_buffering=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
-    options = read_options()
+    options = read_turns(parser, "peer_llama.py", "one text")
     path = options.program + ".json"
     compete(options, read_figures(path, "sample_bench"), path)
 
