@@ -64,45 +64,114 @@ ask() { # the first signal asks for a stop, a later one ends all
     fi
 }
 
+# Where a rank has said that it misses another one, mpirun may wait for ever for a machine that cannot be reached.
+ends=
+end() { # ends mpirun, and behind it all that it has started on this machine
+    [ -z "$ends" ] || return
+    kill -TERM "$launcher" 2>/dev/null
+    { sleep 2 && kill_session; } &
+    ends=$!
+}
+kill_session() {
+    for process in /proc/[0-9]*; do
+        { read -r stat <"$process/stat"; } 2>/dev/null || continue
+        # shellcheck disable=SC2086 # its fields: state, parent, group, session
+        set -- ${stat##*) }
+        [ "$4" != "$launcher" ] || kill -KILL "${process#/proc/}" 2>/dev/null
+    done
+}
+
 # Boxes about ranks that ended are left out, since these have said why; of one that was killed, who it was is
-# kept. All else passes. MPICH's box is in the output, Open MPI's among the errors.
-awk -v lost="$said/lost" -v stopped="$said/stopped" '
-    /^stopped before iteration [0-9]+; / { print >stopped; close(stopped) }
-    /^=+$/ { next }
-    /^=   PID [0-9]+ RUNNING AT / { who = "process " $3 " on " $6 }
-    /^=   / { next }
-    /^YOUR APPLICATION TERMINATED WITH THE EXIT STRING: .*\(signal [0-9]+\)/ {
-        gsub(/[()]/, ""); print "a rank, " who ", was ended by signal " $NF " " $8 >lost; close(lost); next }
-    /^This typically refers to a problem with your application\.$/ { next }
-    /^Please see the FAQ page for debugging suggestions$/ { next }
-    { print; fflush() }' <"$said/output" &
+# kept. All else passes, at once, which mawk would not do. MPICH's box is in the output, Open MPI's among the errors.
+pass_output() {
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+            "=   PID "*" RUNNING AT "*)
+                who=${line#=   PID }
+                who="process ${who%% *} on ${who##* }"
+                ;;
+            "=   "* | "This typically refers to a problem with your application." | \
+                "Please see the FAQ page for debugging suggestions") ;;
+            "YOUR APPLICATION TERMINATED WITH THE EXIT STRING: "*"(signal "*)
+                line=${line#*: }
+                number=${line##*signal }
+                echo "a rank, $who, was ended by signal ${number%)} ${line%% (*}" >"$said/lost"
+                ;;
+            *[!=]* | "")
+                case $line in "stopped before iteration "*"; "*) : >"$said/stopped" ;; esac
+                printf '%s\n' "$line"
+                ;;
+        esac
+    done
+}
+pass_errors() {
+    inside='' box='' missed=''
+    while IFS= read -r line || [ -n "$line" ]; do
+        case $line in
+            "mpirun noticed that process rank "*)
+                # shellcheck disable=SC2086 # its words
+                set -- $line
+                name=${17-}
+                name=${name#(}
+                echo "rank $6 on ${12} was ended by signal ${16} ${name%).}" >"$said/lost"
+                ;;
+            \[*]\[\[*,*],*]\[*"failed: "*) # [host][[job,1],rank][file:line:function] what; Open MPI then ends the job itself
+                host=${line#\[} rank=${line#*\],}
+                [ -f "$said/network" ] ||
+                    echo "the network failed rank ${rank%%]*} on ${host%%]*}, ${line##*] }" >"$said/network"
+                continue
+                ;;
+            \[*:*]\ * | \[*]\[\[*,*],*]\[*) [ ! -f "$said/network" ] || continue ;; # what came of it
+            *"ranks: rank "*" has not been heard of for "* | *"ranks: MPI_"*" failed: "*)
+                [ -z "$missed" ] || continue # who says it first is enough
+                missed=1
+                kill -USR2 $$
+                ;;
+        esac
+        case $line in
+            "mpirun: Forwarding signal 10 to job") ;;
+            *[!-]* | '' | - | -- | --- | ----)
+                if [ -n "$inside" ]; then box=$box$line$newline; else printf '%s\n' "$line"; fi ;;
+            *) # a box's first or last line
+                case $box in
+                    *"process returned${newline}a non-zero"* | *"exited with non-zero status"* | \
+                        *"noticed that process rank"* | *"MPI_ABORT was invoked"* | \
+                        *"peer process has unexpectedly disconnected"* | *"failed to TCP connect to a peer"*) ;;
+                    *) printf '%s' "$box" ;;
+                esac
+                box=''
+                if [ -z "$inside" ]; then inside=1; else inside=''; fi ;;
+        esac
+    done
+    printf '%s' "$box"
+}
+newline='
+'
+pass_output <"$said/output" &
 output=$!
-awk -v lost="$said/lost" '
-    /^-----+$/ {
-        if (!inside) { inside = 1; box = ""; next }
-        inside = 0
-        if (box !~ /process returned\na non-zero|exited with non-zero status|noticed that process rank|MPI_ABORT was invoked/)
-            { printf "%s", box; fflush() }
-        next
-    }
-    /^mpirun noticed that process rank [0-9]+ with PID [0-9]+ on node / {
-        gsub(/[().]/, ""); print "rank " $6 " on " $12 " was ended by signal " $16 " " $17 >lost; close(lost) }
-    /^mpirun: Forwarding signal 10 to job$/ { next }
-    inside { box = box $0 "\n"; next }
-    { print; fflush() }
-    END { if (inside) printf "%s", box }' <"$said/errors" >&2 &
+pass_errors <"$said/errors" >&2 &
 errors=$!
 setsid $mpirun -n "$ranks" "$@" </dev/null >"$said/output" 2>"$said/errors" &
 launcher=$!
 trap ask INT TERM HUP USR1
+trap end USR2
 while :; do
-    wait $launcher
+    wait $launcher 2>/dev/null # a shell may say that it was killed
     code=$?
     kill -0 $launcher 2>/dev/null || break
 done
+trap '' INT TERM HUP USR1 USR2
+if [ -n "$ends" ]; then
+    kill $ends
+    kill_session
+    code=74
+fi
 wait $output $errors
 # Behind a signal MPICH's says 0 now and then, though all ranks have ended with 75.
-[ $code != 0 ] || [ ! -s "$said/stopped" ] || code=75
+[ $code != 0 ] || [ ! -f "$said/stopped" ] || code=75
+if [ -f "$said/network" ] && [ ! -f "$said/lost" ] && [ -z "$ends" ]; then
+    case $code in 0 | 75) ;; *) mv "$said/network" "$said/lost" ;; esac
+fi
 if [ -s "$said/lost" ]; then
     last=$(tail -n 1 "${out-}/metrics.jsonl" 2>/dev/null | sed -n 's/^{"iter":\([0-9]*\),.*/ behind iteration \1/p')
     echo "ranks: $(cat "$said/lost")$last; the job ends, and the same command goes on from the last state" >&2

@@ -1,11 +1,15 @@
 // heart.c: heartbeats, which a thread of its own sends: a rank that computes, writes or waits for
 // others is alive, however long that takes; one that is stopped, or that the network has lost, is
-// not.
+// not. A rank that ends the job tells all others, so that those that it reaches end too: where the
+// network is cut, an abort does not come from one side to the other.
 #include "runtime/ranks/mpi/heart.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+
+enum { HEART_BEAT, HEART_LAST };              // tags
+static const double HEART_LAST_SECONDS = 0.5; // for last words to be sent
 
 static pthread_t heart_thread;
 static atomic_bool heart_stops;
@@ -22,15 +26,21 @@ static void *heart_run(void *context) {
     (void)context;
     const int size = ranks_size(), rank = ranks_rank();
     const int next = (rank + 1) % size, before = (rank + size - 1) % size;
-    MPI_Request out = MPI_REQUEST_NULL, in;
-    MPI_Irecv(NULL, 0, MPI_BYTE, before, 0, heart_comm, &in);
+    MPI_Request out = MPI_REQUEST_NULL, in, last;
+    int code;
+    MPI_Irecv(NULL, 0, MPI_BYTE, before, HEART_BEAT, heart_comm, &in);
+    MPI_Irecv(&code, 1, MPI_INT, MPI_ANY_SOURCE, HEART_LAST, heart_comm, &last);
     double heard = time_now(), looked = heard;
     while (!heart_stops) {
         const double timeout = heart_timeout;
         int done = 0;
         MPI_Test(&out, &done, MPI_STATUS_IGNORE); // true of no request
         if (done) {
-            MPI_Isend(NULL, 0, MPI_BYTE, next, 0, heart_comm, &out);
+            MPI_Isend(NULL, 0, MPI_BYTE, next, HEART_BEAT, heart_comm, &out);
+        }
+        MPI_Test(&last, &done, MPI_STATUS_IGNORE);
+        if (done) {
+            mpi_abort(code); // who sent it has said why
         }
         MPI_Test(&in, &done, MPI_STATUS_IGNORE);
         const double now = time_now();
@@ -40,7 +50,7 @@ static void *heart_run(void *context) {
         }
         looked = now;
         if (done) {
-            MPI_Irecv(NULL, 0, MPI_BYTE, before, 0, heart_comm, &in);
+            MPI_Irecv(NULL, 0, MPI_BYTE, before, HEART_BEAT, heart_comm, &in);
         } else if (now - heard > timeout) {
             mpi_lost(before, timeout);
         }
@@ -48,6 +58,8 @@ static void *heart_run(void *context) {
     }
     MPI_Cancel(&in);
     MPI_Wait(&in, MPI_STATUS_IGNORE);
+    MPI_Cancel(&last);
+    MPI_Wait(&last, MPI_STATUS_IGNORE);
     return NULL;
 }
 
@@ -62,6 +74,25 @@ void heart_begin(double timeout) {
 
 void heart_limit(double timeout) {
     heart_timeout = timeout;
+}
+
+void heart_last(int code) {
+    const int size = ranks_size();
+    MPI_Request *sent = heart_runs ? allocate_or_null((size_t)size, sizeof(MPI_Request)) : NULL;
+    if (!sent) {
+        return;
+    }
+    for (int rank = 0; rank < size; rank++) {
+        sent[rank] = MPI_REQUEST_NULL;
+        if (rank != ranks_rank()) {
+            MPI_Isend(&code, 1, MPI_INT, rank, HEART_LAST, heart_comm, &sent[rank]);
+        }
+    }
+    int done = 0;
+    for (const double began = time_now(); !done && time_now() - began < HEART_LAST_SECONDS;) {
+        MPI_Testall(size, sent, &done, MPI_STATUSES_IGNORE);
+        heart_sleep(HEART_LAST_SECONDS / 100);
+    }
 }
 
 void heart_end(void) {

@@ -20,7 +20,7 @@ enum {
     MPI_SLEEP_NS = 50000,   // and how long
     MPI_PIECE = 64 << 20,   // bytes of one broadcast, and of one sum
     MPI_LAST_SECONDS = 2,   // that an abort may take
-    MPI_START_SECONDS = 60, // after which a rank is missed before ranks_begin
+    MPI_START_SECONDS = 60, // after which a rank is missed before ranks_begin, or as it leaves
     MPI_ONE_LINE_ONLY = 512 // a line that is kept for rank 0
 };
 
@@ -47,10 +47,23 @@ void ranks_at(int64_t iter, const char *what) {
 
 // ---- the end ------------------------------------------------------------------------------------
 
-static _Noreturn void mpi_abort(int code) {
+static volatile sig_atomic_t mpi_code;
+
+static void mpi_exit(int signal) {
+    (void)signal;
+    _exit(mpi_code);
+}
+
+_Noreturn void mpi_abort(int code) {
+    static atomic_bool ends;
+    while (atomic_exchange(&ends, true)) {
+        pause(); // another thread is at it
+    }
     mpi_phase = MPI_LEFT;
-    signal(SIGALRM, SIG_DFL); // an abort that finds no network may never return
+    mpi_code = code;
+    signal(SIGALRM, mpi_exit); // an abort that finds no network may never return
     alarm(MPI_LAST_SECONDS);
+    heart_last(code);
     MPI_Abort(MPI_COMM_WORLD, code);
     _exit(code);
 }
@@ -140,7 +153,9 @@ void ranks_close(void) {
         ranks_most(0); // a barrier
         mpi_phase = MPI_LEFT;
         heart_end();
+        alarm(MPI_START_SECONDS); // there are no heartbeats any more
         MPI_Finalize();
+        alarm(0);
     }
 }
 
