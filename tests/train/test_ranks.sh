@@ -1,8 +1,8 @@
 #!/bin/sh
 # test_ranks.sh: a trainer of several processes: 1, 2, 4 and 8 ranks come to the bytes of one process, with
 # moments everywhere or shared out, also through a kill and a stop with other numbers of ranks in between; a
-# rank that is killed or stopped ends the job with one line; what cannot work together is refused. Skipped
-# without Open MPI's mpirun and mpicc.
+# rank that is killed or stopped, or whose sockets are closed, ends the job with one line; what cannot work
+# together is refused. Skipped without Open MPI's mpirun and mpicc.
 # shares: resume
 set -u
 cd "$(dirname "$0")/../.." || exit 74
@@ -11,6 +11,7 @@ if ! gen/tools/setup.sh --check ranks >/dev/null 2>&1; then
     exit 77
 fi
 . tests/check.sh
+. tests/train/processes.sh
 export DIECAST_PROCESSORS=4 # so that every machine runs as many threads as are asked for
 export RANKS_BIND=none      # another test may run beside this one
 unset OMP_NUM_THREADS
@@ -38,16 +39,8 @@ ranks() { # number, folder, flags
 steps() { # of a run, so far
     if [ -f "$tmp/$1/metrics.jsonl" ]; then grep -c grad_norm "$tmp/$1/metrics.jsonl"; else echo 0; fi
 }
-one_of() { # folder: the process of the last of its ranks
-    for process in /proc/[0-9]*; do
-        if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "^$many .*--out_dir=$tmp/$1 " &&
-            tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$2"; then
-            echo "${process#/proc/}"
-        fi
-    done
-}
-# Starts a job and, after so many steps of the run, sends a signal to rank 1, or to what started it; its
-# exit code in code.
+# Starts a job and, after so many steps of the run, sends a signal to rank 1, or to what started it, or closes
+# the rank's sockets; its exit code in code.
 interrupted() { # number, folder, steps, signal, whom, flags
     number=$1 folder=$2 after=$3 name=$4 whom=$5
     shift 5
@@ -60,7 +53,16 @@ interrupted() { # number, folder, steps, signal, whom, flags
         sleep 0.05
         waited=$((waited + 1))
     done
-    case $whom in rank) kill -"$name" "$(one_of "$folder" 1)" ;; *) kill -"$name" $starter ;; esac
+    pid=$(process_of "$many" "$tmp/$folder" 1)
+    closed=
+    case $name-$whom in
+        SOCKET-*)
+            closed=$(close_sockets "$pid")
+            [ "$closed" != 0 ] || kill -TERM $starter
+            ;;
+        *-rank) kill -"$name" "$pid" ;;
+        *) kill -"$name" $starter ;;
+    esac
     wait $starter
     code=$?
 }
@@ -111,9 +113,20 @@ first=$(steps chain)
 interrupted 8 chain $((first + 10)) USR1 rank --zero=1
 check "so does SIGUSR1 to one rank" test "$code" = 75
 first=$(steps chain)
-interrupted 2 chain $((first + 10)) STOP rank --comm_timeout=3 --checkpoint_interval=1
+interrupted 2 chain $((first + 10)) STOP rank --comm_timeout=2 --checkpoint_interval=1
 check "a rank that is not heard of ends the job with 74" test "$code" = 74
-check "and a line says which" says chain "^ranks: rank 1 on .* has not been heard of for 3 s: iteration "
+check "and a line says which" says chain "^ranks: rank 1 on .* has not been heard of for 2 s: iteration "
+first=$(steps chain)
+for setting in $by_tcp; do export "${setting?}"; done
+interrupted 4 chain $((first + 10)) SOCKET rank --comm_timeout=2 --checkpoint_interval=1
+for setting in $by_tcp; do unset "${setting%%=*}"; done
+if [ "$closed" = 0 ]; then
+    echo "test_ranks: closed sockets are skipped: ss -K closes none here; it takes root, iproute2 and a kernel that does"
+    skipped=$((skipped + 1))
+else
+    check "a rank whose sockets are closed ends the job with 74" test "$code" = 74
+    check "and a line says which" says chain "^ranks: .*rank [0-3] on .*; the job ends, and the same command goes on"
+fi
 last=$(($(steps chain) + 5))
 check "one process goes on to the end" alone chain --max_iters=$last
 check "one process straight through" alone straight --reduce_groups=8 --max_iters=$last
