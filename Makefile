@@ -135,7 +135,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
-    bench-tokenizer bench-documents ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
+    bench-ranks bench-tokenizer bench-documents ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
     page-axe cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
@@ -501,6 +501,15 @@ bench-scale: setup-check build/include/run_keys.h ## time many sizes, look for c
 #> make bench-tokenizer TEXT=path/to/file.txt
 bench-tokenizer: setup-check build/tokenizer_bench ## time GPT-2's tokenizer on one core
 	$(Q)build/tokenizer_bench data/gpt2 "$${TEXT:-data/shakespeare/input.txt}"
+
+#> make bench-ranks CONFIG=gpt2 SET="batch_size=4 block_size=64" RANKS=2
+bench-ranks: check-ranks ## time a step of RANKS processes beside one's, in turns: exchanges, efficiency
+	@[ -n "$$RANKS" ] || { echo 'RANKS: how many are to be timed beside one? as in RANKS=2' >&2; exit 64; }
+	$(recursive)$(make) build build/limits build/prepare CONFIG='$(CONFIG)' SET='$(SET)' PROGRAMS=train BUILD=$(BUILD) \
+	    CC='$(CC)' RANKS= MPI= HOSTS= | grep -v '^next: '
+	$(recursive)$(make) build CONFIG='$(CONFIG)' SET='$(SET)' PROGRAMS=train BUILD=$(BUILD) CC='$(CC)' RANKS=$(RANKS) \
+	    MPI=$(MPI) | grep -v '^next: '
+	$(Q)MPI=$(MPI) tests/bench/ranks.sh $(RANKS) $(bin)/train $(bin)-$(or $(MPI),mpi)/train $(BENCH)
 
 #> make bench-documents TEXT=path/to/folder
 bench-documents: setup-check build/prepare ## time make data of documents, all processors together

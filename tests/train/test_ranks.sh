@@ -167,6 +167,8 @@ check "come near the same figures" near shared six
 check "the state says how gradients add" grep -aq 'reduce=fast' "$tmp/fast/state.safetensors"
 check "and only if it is not exactly" fails 1 grep -aq 'reduce=' "$tmp/rank2-0/state.safetensors"
 
+beside_one() { tests/bench/ranks.sh 2 "$one" "$many" --rounds=1 --steps=2 | grep -E '^efficiency  *[0-9.]+ \('; }
+check "ranks are timed beside one process" beside_one
 check "three ranks cannot share eight micro-steps" fails 64 ranks 3 other
 check "a line says what would do" says other "gradient_accumulation_steps = 8 is of the whole job.*; 6 or 9 would do"
 check "nor two one group" fails 64 ranks 2 plain --max_iters=70
