@@ -542,10 +542,11 @@ test-op: setup-check ## one family of ops, for all that it is emitted for, in se
 same: setup-check ## small models of all kinds: tensors, losses and samples as in a stored list
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= $(LUA) tests/same/same.lua $(if $(UPDATE),--update) $(TESTS)
 
-test-ranks: setup-check ## a rank dies at forty random moments, a link is cut, Slurm: the same bytes
+test-ranks: setup-check ## ranks die at forty moments, a link is cut, Slurm: same bytes; ranks' memory
 	$(Q)gen/tools/setup.sh ranks
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= tests/train/ranks.sh 40 $(SEED)
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= tests/train/hosts.sh || [ $$? = 77 ]
+	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= tests/train/ranks_memory.sh
 	$(Q)CC='$(CC)' MAKEFLAGS= MAKELEVEL= tests/train/slurm.sh || [ $$? = 77 ]
 
 #> make torture TESTS=trace

@@ -2,9 +2,9 @@
 # shellcheck shell=sh
 
 process_of() { # trainer, folder of its run, rank
-    for process in /proc/[0-9]*; do
-        if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "^$1 .*--out_dir=$2 " &&
-            tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qxE "(OMPI_COMM_WORLD|PMI)_RANK=$3"; then
+    grep -lzxE "(OMPI_COMM_WORLD|PMI)_RANK=$3" /proc/[0-9]*/environ 2>/dev/null | while read -r file; do
+        process=${file%/environ}
+        if tr '\0' ' ' 2>/dev/null <"$process/cmdline" | grep -q "^$1 .*--out_dir=$2 "; then
             echo "${process#/proc/}"
         fi
     done

@@ -36,7 +36,7 @@ below() { # a random number below this
     drawn=$((seed / 65536 % $1))
 }
 iterations() { sed -n 's/.*"iter":\([0-9]*\),"loss".*/\1/p' "$tmp/run/metrics.jsonl" 2>/dev/null | tail -n 1; }
-# A job ends within comm_timeout and 5 s, and what a busy machine needs more; 60 s are allowed to a rank that freezes
+# A job ends within comm_timeout and 5 s, or five times as many on a busy machine; 60 s are allowed to a rank that freezes
 # before the first iteration.
 round() { # number
     below 4
@@ -62,10 +62,10 @@ round() { # number
         --zero=$zero >"$tmp/log" 2>&1 &
     starter=$!
     sleep "$moment"
-    began=$(date +%s)
     limit=80
-    [ "$(iterations)" = "$before" ] || limit=20
+    [ "$(iterations)" = "$before" ] || limit=28
     pid=$(process_of "$many" "$tmp/run" $rank)
+    began=$(date +%s)
     wanted='7[45]'
     if [ -z "$pid" ]; then
         kill -TERM $starter
