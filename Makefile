@@ -128,7 +128,9 @@ dry := $(findstring n,$(firstword -$(MAKEFLAGS)))
 recursive = $(if $(dry),,+)$(Q)
 make := $(MAKE)
 generate = $(Q)$(GEN) --backend $(BACKEND) --build $(BUILD) $(generate_also) $(gen_words)
-build bench sampler-build page-build: generate_also = $(kind:%=--weights=%)
+build bench sampler-build page-build: generate_also = $(kind:%=--weights=%) $(of_ranks)
+train: generate_also = $(of_ranks)
+of_ranks = $(and $(RANKS),$(filter cpu,$(BACKEND)),--ranks)
 jobs = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) $(jobs) BUILD_NAME='$(build_name)' BUILD=$(BUILD) BACKEND=$(BACKEND) \
     CC='$(CC)' SANITIZE=$(SANITIZE) WERROR=$(WERROR) EMULATED=$(EMULATED) RANKS='$(RANKS)' MPI='$(MPI)' \

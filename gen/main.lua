@@ -7,7 +7,8 @@
 -- Later configs and assignments win. Writes build/HASH/BACKEND (model.h, train.c or train.cu, sample.c, ir/), which
 -- depends on baked keys alone, build/NAME/BACKEND (defaults.c, build.mk), and build/include/run_keys.h, which no
 -- config changes and --keys writes alone. With --weights also sample-TYPE.c, samplers that compute with small
--- weights or caches. A file is written only where its text changed.
+-- weights or caches; with --ranks buckets.c, for jobs of several processes. A file is written only where its text
+-- changed.
 package.path = "./?.lua;" .. package.path
 local lacking = require("gen.emit.lacking")
 local pipeline = require("gen.passes.pipeline")
@@ -36,6 +37,7 @@ local function parse_arguments()
   parser:option("--weights", "also emit a sampler with weights of this type: " .. table.concat(small.types, ", ")
     .. "; with -kv_bfloat16 behind it, with keys and values in bfloat16")
     :count("*")
+  parser:flag("--ranks", "also emit buckets.c, for a trainer of several processes")
   parser:flag("--keys", "write include/run_keys.h and stop")
   parser:usage_max_width(100)
   local args = command.arguments("gen/main.lua", parser)
@@ -125,6 +127,7 @@ local function main()
     files.write(model_dir .. "/train.cu", emit.train_cu(g, c, facts))
   else
     files.write(model_dir .. "/train.c", emit.train_c(g, facts))
+    if args.ranks then files.write(model_dir .. "/buckets.c", emit.buckets_c(g, facts)) end
   end
   files.write(model_dir .. "/sample.c", emit.sample_c(pipeline.sample(c, dump), facts))
   for _, given in ipairs(args.weights) do

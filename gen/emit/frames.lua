@@ -1,5 +1,6 @@
--- frames: the files of a build from their frames in templates/: model.h, train.c or train.cu, sample.c.
+-- frames: the files of a build from their frames in templates/: model.h, train.c or train.cu, sample.c, buckets.c.
 -- Depends on the other files of this room.
+local buckets = require("gen.emit.buckets")
 local call = require("gen.emit.call")
 local isas = require("gen.ir.isa")
 local kernels = require("gen.emit.kernels")
@@ -72,6 +73,11 @@ end
 
 function emit.model_h(facts)
   return frame("templates/model.h", facts)
+end
+
+function emit.buckets_c(g, facts)
+  local list, count = buckets.table(g)
+  return frame("templates/buckets.c", setmetatable({ buckets = list, bucket_kernels = count }, { __index = facts }))
 end
 
 function emit.train_c(g, facts)

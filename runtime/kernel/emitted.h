@@ -172,7 +172,22 @@ struct model {
     size_t memory_bytes;
 };
 
+// Neighbouring gradients, from and to there in floats of grads. They are final when so many kernels
+// of a micro-step, forward and backward, have run.
+struct bucket {
+    int64_t from, to;
+    int after;
+};
+// All gradients, in the order in which they are final: emitted buckets.c, of a trainer for several
+// ranks on CPUs.
+struct buckets {
+    const struct bucket *list; // (count)
+    int count;
+    int kernels; // of a micro-step
+};
+
 extern const struct model_info model_info;
+extern const struct buckets model_buckets;
 // Every thread of one parallel region calls each of these, with its number and their count; results
 // do not depend on the count. They end with a barrier.
 // tokens, params -> acts, all but the loss.
