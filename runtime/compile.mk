@@ -111,7 +111,7 @@ $(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c $(wildcard runtime/*/*
 ifneq ($(RANKS),)
 mpicc := env OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc$(MPI:%=.%)
 mpi := $(runtime)/ranks/$(or $(MPI),mpi)
-ranks := $(patsubst runtime/ranks/mpi/%.c,$(mpi)/%.o,$(wildcard runtime/ranks/mpi/*.c))
+ranks := $(patsubst runtime/ranks/mpi/%.c,$(mpi)/%.o,$(wildcard runtime/ranks/mpi/*.c)) $(model)/buckets.o
 $(mpi)/%.o: runtime/ranks/mpi/%.c $(flags_file)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  cc   $@";)$(into)$(mpicc) $(cc_flags) -MMD -MP -c $<

@@ -184,6 +184,8 @@ return {
       "of ranks that divides gradient_accumulation_steps" },
   { name = "zero", type = "bool", default = false, changes = "nothing", cpu = true,
     help = "ranks share out the optimizer's moments and its update (ZeRO 1), with the same results" },
+  { name = "overlap", type = "bool", default = true, changes = "nothing", cpu = true,
+    help = "ranks exchange gradients while the last micro-step makes others, with the same results" },
   { name = "comm_timeout", type = "float", above = 0, max = 1000000, default = 60.0, changes = "nothing",
     cpu = true, help = "seconds after which a rank that is not heard of ends a job of several" },
   { name = "learning_rate", type = "float", min = 0, max = 1000, default = 6e-4, changes = "results",

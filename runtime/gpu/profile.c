@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 bool profile_on;
+void (*profile_follow)(void); // the host does not see kernels end
 
 static struct {
     struct pair_of_events {

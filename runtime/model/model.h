@@ -81,6 +81,11 @@ int64_t optimizer_chunks(const struct model_info *info);
 // threads have done so, adds them in order and takes the root.
 void optimizer_norm_part(struct model *m, const struct model_info *info, bool of_part, int thread,
                          int threads);
+// Before that, of chunks in a part of grads: writes theirs to m->norms, and `normed` (chunks) gets
+// true for those. What optimizer_normed points to, if it is not NULL, norm_part leaves as it is.
+void optimizer_norm_early(struct model *m, const struct model_info *info, int64_t from, int64_t to,
+                          bool *normed);
+extern const bool *optimizer_normed;
 double optimizer_norm_total(const struct model *m, const struct model_info *info);
 // Updates this thread's chunks of params, m and v, of the part.
 void optimizer_update_part(struct model *m, const struct model_info *info,
@@ -136,6 +141,10 @@ void step_fetch_grads(struct model *m, const struct model_info *info);
 extern bool profile_on;                                                // set by bench
 void profile_read(double *seconds, int64_t *calls, int kernels_count); // totals so far, per kernel
 void profile_reset(void);
+
+// On a CPU: called behind each kernel, in one thread, while others may begin with the next one.
+// NULL does nothing.
+extern void (*profile_follow)(void);
 
 // ---- peak.c: this machine's peak rates, measured ------------------------------------------------
 

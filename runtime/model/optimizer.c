@@ -103,10 +103,23 @@ int64_t optimizer_chunks(const struct model_info *info) {
     return chunks;
 }
 
+const bool *optimizer_normed;
+
+void optimizer_norm_early(struct model *m, const struct model_info *info, int64_t from, int64_t to,
+                          bool *normed) {
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
+        if (c.from >= from && c.from < to && optimizer_owns(c.from)) {
+            m->norms[c.index] = norm_chunk(m->grads + c.from, c.count);
+            normed[c.index] = true;
+        }
+    }
+}
+
 void optimizer_norm_part(struct model *m, const struct model_info *info, bool of_part, int thread,
                          int threads) {
     for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
-        if (c.index % threads == thread) {
+        const bool normed = optimizer_normed && optimizer_normed[c.index];
+        if (c.index % threads == thread && !normed) {
             const bool counts = !of_part || optimizer_owns(c.from);
             m->norms[c.index] = counts ? norm_chunk(m->grads + c.from, c.count) : 0;
         }

@@ -6,12 +6,16 @@
 enum { PROFILE_KERNELS = 1024 };
 
 bool profile_on;
+void (*profile_follow)(void);
 static double profile_seconds[PROFILE_KERNELS];
 static int64_t profile_calls[PROFILE_KERNELS];
 static double profile_last;
 
 void kernel_done(int kernel, int thread) {
     parallel_barrier();
+    if (thread == 0 && profile_follow) {
+        profile_follow();
+    }
     if (profile_on && thread == 0) {
         double now = time_now();
         profile_seconds[kernel] += now - profile_last;

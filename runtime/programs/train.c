@@ -321,7 +321,7 @@ static void train_micro_step(struct trainer *t) {
     struct reduce *r = &t->reduce;
     step_gradients(&t->m, t->info, (int)r->micro_steps, t->micro % r->each == 0);
     if (!r->plain) {
-        reduce_add(r, &t->m, t->info, t->micro);
+        reduce_add(r, t->micro);
     }
     t->micro++;
 }
@@ -332,22 +332,29 @@ static bool train_submit(struct trainer *t) {
     const struct run *run = t->run;
     struct reduce *r = &t->reduce;
     const int micro_steps = (int)r->micro_steps;
-    const double exchanged = ranks_seconds();
+    const double waited = reduce_waited(r), hidden = reduce_hidden(r);
     ranks_at(t->submitted, "gradients are computed and added");
     while (t->micro + r->plain < r->own && !train_stops(t) && train_take_batch(t)) {
+        if (t->micro + 1 == r->own) {
+            reduce_begin(r);
+        }
         train_micro_step(t);
     }
-    t->failed = (enum exit_code)ranks_most(t->failed);
-    if (train_stops(t) || t->failed) {
+    if (train_stops(t) || (t->failed && ranks_size() == 1)) {
         return false;
     }
     const struct step_settings settings =
         schedule_settings(run, schedule_learning_rate(run, t->submitted), t->submitted);
     const int64_t update = t->progress.updates + 1;
     if (!r->plain) {
-        reduce_finish(r, &t->m);
+        reduce_finish(r);
+        t->failed = (enum exit_code)ranks_most(t->failed);
+        if (t->failed) {
+            t->micro = r->own; // on all ranks
+            return false;
+        }
         step_update(&t->m, t->info, &settings, update);
-        reduce_return(r, &t->m);
+        reduce_return(r);
     } else if (t->micro == micro_steps) {
         step_update(&t->m, t->info, &settings, update);
     } else if (train_take_batch(t)) {
@@ -355,7 +362,7 @@ static bool train_submit(struct trainer *t) {
     } else {
         return false;
     }
-    pace_exchange(&t->pace, ranks_seconds() - exchanged);
+    pace_exchange(&t->pace, reduce_waited(r) - waited, reduce_hidden(r) - hidden);
     t->micro = 0;
     t->submitted++;
     return true;
@@ -646,7 +653,8 @@ int main(int argc, char **argv) {
     train_introduce(&t, threads);
     bool resumed = start_job(&t.m, t.info, &run, &t.folder, &t.data, &t.shares, &t.progress);
     ranks_begin(run.comm_timeout);
-    reduce_create(&t.reduce, t.info, run.gradient_accumulation_steps, run.reduce_groups, &t.shares);
+    reduce_create(&t.reduce, &t.m, t.info, run.gradient_accumulation_steps, run.reduce_groups,
+                  &t.shares, run.overlap);
     reduce_print(&t.reduce);
     memcpy(t.progress.data, t.data.hash, sizeof t.progress.data);
     t.kept = resumed ? t.progress.iter : -1;

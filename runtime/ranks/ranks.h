@@ -36,8 +36,13 @@ void ranks_add(float *x, int64_t count);
 // order; and every rank gets the others' shares.
 void ranks_add_shares(float *x, const int64_t *cut);
 void ranks_gather(float *x, const int64_t *cut);
-// The time so far in these calls: of transfers, and of waiting for other ranks.
+// The time that this thread was in these calls so far: of transfers, and of waiting for others.
 double ranks_seconds(void);
+// Whether a wait in these calls leaves its processor to other threads, which compute, at the price
+// of being slower.
+void ranks_patient(bool patient);
+// The build's table of gradients that may travel during the backward pass. NULL: there is none.
+const struct buckets *ranks_buckets(void);
 // Returns when all ranks are here. They may then exit with any code.
 void ranks_close(void);
 
@@ -76,7 +81,9 @@ const char *ranks_host(int rank);
 // A rank's share, for which sum_scatter leaves it the sum over all ranks: first neighbours', then
 // those of neighbouring pairs, and so on, as reduce.c adds groups.
 int sum_share(int rank);
-void sum_scatter(float *x, const int64_t *cut);
+enum { SUM_PIECE = 1 << 18 }; // floats that are received at a time
+// piece: (SUM_PIECE), memory to work in.
+void sum_scatter(float *x, const int64_t *cut, float *piece);
 // Each rank gets the other shares of those that have them.
 void sum_gather(float *x, const int64_t *cut);
 
@@ -85,17 +92,20 @@ void sum_gather(float *x, const int64_t *cut);
 struct shares {
     int64_t *cut; // (ranks + 1); NULL of one process
     int64_t count;
-    int own;   // this rank's share
-    bool fast; // sums are in the library's order
-    bool zero; // a rank has its share's moments and makes its update alone
+    int own;       // this rank's share
+    bool fast;     // sums are in the library's order
+    bool zero;     // a rank has its share's moments and makes its update alone
+    int64_t *part; // (ranks + 1) places in a part of the gradient that is summed
+    float *piece;  // (SUM_PIECE)
 };
 // Before the model is created. Dies with EXIT_USAGE if MPI cannot count so many parameters.
 void shares_create(struct shares *s, const struct model_info *info, bool fast, bool zero);
 void shares_destroy(struct shares *s);
 int shares_of(const struct shares *s, int rank);
 void shares_print(const struct shares *s, const struct model_info *info);
-// x becomes the sum over all ranks: all of it or, with `zero`, this rank's share.
-void shares_sum(const struct shares *s, float *x);
+// x, from and to there, becomes the sum over all ranks: all of it or, with `zero`, what is in this
+// rank's share. One thread at a time.
+void shares_sum(const struct shares *s, float *x, int64_t from, int64_t to);
 // x becomes what each rank has in its share.
 void shares_gather(const struct shares *s, float *x);
 // Rank 0 gets all moments, to write them; and gives their memory back.
@@ -103,6 +113,22 @@ void shares_bring(const struct shares *s, struct model *m);
 void shares_brought(const struct shares *s, struct model *m);
 // All get their moments from rank 0, which has read them.
 void shares_hand_out(const struct shares *s, struct model *m);
+
+// ---- overlap.c: exchanges while the backward pass goes on ---------------------------------------
+
+struct overlap;
+typedef void overlap_fn(void *context, int64_t from, int64_t to);
+// Starts a thread that will work on each bucket of ranks_buckets, from and to in gradients, in
+// their order. Dies with EXIT_MEMORY.
+struct overlap *overlap_open(overlap_fn *work, void *context);
+// Of the micro-step that follows: once a bucket's gradients are final, work on it begins.
+void overlap_begin(struct overlap *o);
+// Works on the other buckets, all of them if nothing was begun, and returns when that is done, with
+// the seconds that it took. *carried: how long the thread's transfers have taken so far.
+double overlap_finish(struct overlap *o, double *carried);
+// Of the thread's work: whether no thread computes meanwhile.
+bool overlap_waits(const struct overlap *o);
+void overlap_close(struct overlap *o); // NULL is nothing
 
 // ---- reduce.c: the gradient of a step -----------------------------------------------------------
 // A step's micro-steps are cut in groups of neighbours. Within a group, gradients add in order;
@@ -120,25 +146,39 @@ struct reduce {
     float *kept; // (levels, state_floats)
     size_t kept_bytes;
     double *losses; // (micro_steps)
+    struct model *m;
+    const struct model_info *info;
+    struct overlap *overlap; // NULL: what ranks exchange waits for the last micro-step's end
+    bool begun;              // the last micro-step's gradients travel as they are made
+    bool *normed;            // (optimizer_chunks): whose partial norms have been taken meanwhile
+    double waited, hidden; // seconds so far: for the thread that exchanges, and behind computation
+    double carried;        // of its transfers
 };
 // The number of groups of a run that starts: 1 on one process, else the largest power of two up to
 // 8 that divides the micro-steps.
 int64_t reduce_choose(int64_t micro_steps);
 // Dies with EXIT_USAGE unless groups and ranks divide what they must.
 void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t groups, bool fast);
-// Dies with EXIT_MEMORY.
-void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
-                   int64_t groups, const struct shares *shares);
+// With `overlap`, and if the build has buckets, gradients travel while they are made. Dies with
+// EXIT_MEMORY.
+void reduce_create(struct reduce *r, struct model *m, const struct model_info *info,
+                   int64_t micro_steps, int64_t groups, const struct shares *shares, bool overlap);
 // Prints how gradients add, in one line, and in another one what a rank has.
 void reduce_print(const struct reduce *r);
+// Before this rank's last micro-step: its gradients may travel from now on.
+void reduce_begin(struct reduce *r);
 // After this rank's micro-step number `micro`, from 0: keeps its loss and, where a group ends, adds
 // its gradient.
-void reduce_add(struct reduce *r, struct model *m, const struct model_info *info, int64_t micro);
+void reduce_add(struct reduce *r, int64_t micro);
 // After the last one: m's total and loss become the job's, and so do its grads, or this rank's
-// share of them where ranks update a share each.
-void reduce_finish(struct reduce *r, struct model *m);
+// share of them where ranks update a share each. All ranks call it, one that could not compute its
+// micro-steps too, since others' gradients may be under way.
+void reduce_finish(struct reduce *r);
 // After the update: m's params are the job's.
-void reduce_return(const struct reduce *r, struct model *m);
+void reduce_return(const struct reduce *r);
+// Seconds so far that steps took longer for exchanges, and that these took behind computation.
+double reduce_waited(const struct reduce *r);
+double reduce_hidden(const struct reduce *r);
 void reduce_destroy(struct reduce *r);
 
 #endif

@@ -53,8 +53,10 @@ void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t gr
     }
 }
 
-void reduce_create(struct reduce *r, const struct model_info *info, int64_t micro_steps,
-                   int64_t groups, const struct shares *shares) {
+static overlap_fn reduce_bucket;
+
+void reduce_create(struct reduce *r, struct model *m, const struct model_info *info,
+                   int64_t micro_steps, int64_t groups, const struct shares *shares, bool overlap) {
     const int64_t size = ranks_size();
     groups = shares->fast ? size : groups;
     const int64_t own_groups = groups / size;
@@ -66,11 +68,17 @@ void reduce_create(struct reduce *r, const struct model_info *info, int64_t micr
         .first = micro_steps / size * ranks_rank(),
         .each = micro_steps / groups,
         .plain = groups == 1 && size == 1,
+        .m = m,
+        .info = info,
     };
     if (r->plain) {
         return;
     }
     r->losses = allocate((size_t)micro_steps, sizeof *r->losses, "a step's losses");
+    if (overlap && size > 1 && ranks_buckets()) {
+        r->normed = allocate((size_t)optimizer_chunks(info), sizeof *r->normed, "norms");
+        r->overlap = overlap_open(reduce_bucket, r);
+    }
     while ((int64_t)1 << r->levels < own_groups) {
         r->levels++;
     }
@@ -119,25 +127,29 @@ void reduce_print(const struct reduce *r) {
 }
 
 void reduce_destroy(struct reduce *r) {
+    overlap_close(r->overlap);
+    free(r->normed);
     if (r->kept) {
         munmap(r->kept, r->kept_bytes);
     }
     free(r->losses);
 }
 
+// What is done with a part of a gradient where a group ends.
 struct reduce_job {
-    float *grads, *kept; // (count), (levels, count)
-    int64_t count;
-    int meets; // so many of those that are kept are added to grads, the latest first,
-    bool keep; // and the sum is then kept behind them
+    float *grads, *kept;   // (count), (levels, count)
+    int64_t count;         // of the whole gradient
+    int64_t begin, finish; // the part
+    int meets;             // so many of those that are kept are added to grads, the latest first,
+    bool keep;             // and the sum is then kept behind them
 };
 
 // Threads take parts in turn. A kept gradient comes from earlier groups: it is the left operand.
 static void reduce_run(void *context, int thread, int threads) {
     const struct reduce_job *job = context;
-    for (int64_t from = (int64_t)thread * REDUCE_PART; from < job->count;
+    for (int64_t from = job->begin + (int64_t)thread * REDUCE_PART; from < job->finish;
          from += (int64_t)threads * REDUCE_PART) {
-        const int64_t left = job->count - from, n = left < REDUCE_PART ? left : REDUCE_PART;
+        const int64_t left = job->finish - from, n = left < REDUCE_PART ? left : REDUCE_PART;
         float *grads = job->grads + from;
         for (int level = 0; level < job->meets; level++) {
             const float *kept = job->kept + level * job->count + from;
@@ -151,27 +163,66 @@ static void reduce_run(void *context, int thread, int threads) {
     }
 }
 
-void reduce_add(struct reduce *r, struct model *m, const struct model_info *info, int64_t micro) {
-    r->losses[r->first + micro] = m->loss;
-    if ((micro + 1) % r->each) {
-        return;
-    }
-    const int64_t group = micro / r->each; // of this rank's
-    struct reduce_job job = {.grads = m->grads, .kept = r->kept, .count = info->state_floats};
+// The job of a group of this rank, for the whole gradient.
+static struct reduce_job reduce_group(const struct reduce *r, int64_t group) {
+    struct reduce_job job = {.grads = r->m->grads,
+                             .kept = r->kept,
+                             .count = r->info->state_floats,
+                             .finish = r->info->state_floats,
+                             .keep = (group + 1) * r->each < r->own};
     while (group >> job.meets & 1) {
         job.meets++;
     }
-    job.keep = micro + 1 < r->own;
+    return job;
+}
+
+// A bucket of the last micro-step's gradients, in the thread that exchanges.
+static void reduce_bucket(void *context, int64_t from, int64_t to) {
+    struct reduce *r = context;
+    if (r->begun) { // else reduce_add has added this rank's groups
+        struct reduce_job job = reduce_group(r, r->own / r->each - 1);
+        job.begin = from;
+        job.finish = to;
+        reduce_run(&job, 0, 1);
+    }
+    shares_sum(r->shares, r->m->grads, from, to);
+    if (!overlap_waits(r->overlap)) { // else all threads take norms, later
+        optimizer_norm_early(r->m, r->info, from, to, r->normed);
+    }
+}
+
+void reduce_begin(struct reduce *r) {
+    if (r->overlap) {
+        memset(r->normed, 0, (size_t)optimizer_chunks(r->info) * sizeof *r->normed);
+        r->begun = true;
+        overlap_begin(r->overlap);
+    }
+}
+
+void reduce_add(struct reduce *r, int64_t micro) {
+    r->losses[r->first + micro] = r->m->loss;
+    if ((micro + 1) % r->each || r->begun) {
+        return;
+    }
+    struct reduce_job job = reduce_group(r, micro / r->each);
     if (job.meets || job.keep) {
         parallel_run(reduce_run, &job);
     }
 }
 
-void reduce_finish(struct reduce *r, struct model *m) {
-    ranks_share(r->losses, (size_t)r->own * sizeof *r->losses);
-    if (ranks_size() > 1) {
-        shares_sum(r->shares, m->grads);
+void reduce_finish(struct reduce *r) {
+    struct model *m = r->m;
+    if (r->overlap) {
+        const double before = r->carried, waited = overlap_finish(r->overlap, &r->carried);
+        const double hidden = r->carried - before - waited;
+        r->waited += waited;
+        r->hidden += hidden > 0 ? hidden : 0;
+        optimizer_normed = r->begun ? r->normed : NULL;
+        r->begun = false;
+    } else if (ranks_size() > 1) {
+        shares_sum(r->shares, m->grads, 0, r->info->state_floats);
     }
+    ranks_share(r->losses, (size_t)r->own * sizeof *r->losses);
     m->total = r->losses[0];
     for (int64_t i = 1; i < r->micro_steps; i++) {
         m->total += r->losses[i];
@@ -179,8 +230,17 @@ void reduce_finish(struct reduce *r, struct model *m) {
     m->loss = r->losses[r->micro_steps - 1];
 }
 
-void reduce_return(const struct reduce *r, struct model *m) {
-    if (r->shares->zero && !m->result.skipped) {
-        shares_gather(r->shares, m->params);
+void reduce_return(const struct reduce *r) {
+    optimizer_normed = NULL;
+    if (r->shares->zero && !r->m->result.skipped) {
+        shares_gather(r->shares, r->m->params);
     }
+}
+
+double reduce_waited(const struct reduce *r) {
+    return ranks_seconds() + r->waited;
+}
+
+double reduce_hidden(const struct reduce *r) {
+    return r->hidden;
 }

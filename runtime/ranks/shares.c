@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { SHARES_PAGE = 4096, SHARES_PIECE = 1 << 20 };
+enum { SHARES_PAGE = 4096, SHARES_PIECE = 1 << 20, SHARES_LINE = 16 }; // floats of a cache line
 
 static void shares_norms(double *norms, int64_t count) {
     const int size = ranks_size();
@@ -44,6 +44,8 @@ void shares_create(struct shares *s, const struct model_info *info, bool fast, b
         s->cut[i] = i ? optimizer_cut(info, s->count * i / size) : 0;
     }
     s->cut[size] = s->count;
+    s->part = allocate((size_t)size + 1, sizeof *s->part, "the ranks' shares");
+    s->piece = allocate(fast ? 1 : SUM_PIECE, sizeof *s->piece, "a piece of a rank's gradient");
     s->own = shares_of(s, ranks_rank());
     if (s->zero) {
         optimizer_part.from = s->cut[s->own];
@@ -54,6 +56,8 @@ void shares_create(struct shares *s, const struct model_info *info, bool fast, b
 
 void shares_destroy(struct shares *s) {
     free(s->cut);
+    free(s->part);
+    free(s->piece);
 }
 
 int shares_of(const struct shares *s, int rank) {
@@ -73,16 +77,30 @@ void shares_print(const struct shares *s, const struct model_info *info) {
         figure_bytes((double)moments * (double)(s->count - s->count / size)).s);
 }
 
-void shares_sum(const struct shares *s, float *x) {
+// Cuts a part in the pieces of it that lie in the ranks' shares or, where all ranks get all, in
+// equal ones, so that each sends as much.
+static void shares_cut(const struct shares *s, int64_t from, int64_t to) {
+    const int size = ranks_size();
+    for (int i = 0; i <= size; i++) {
+        const int64_t cut =
+            s->zero ? s->cut[i] : from + (to - from) / SHARES_LINE * i / size * SHARES_LINE;
+        s->part[i] = i == size || cut > to ? to : cut < from ? from : cut;
+    }
+}
+
+void shares_sum(const struct shares *s, float *x, int64_t from, int64_t to) {
     if (s->fast && !s->zero) {
-        ranks_add(x, s->count);
-    } else if (s->fast) {
-        ranks_add_shares(x, s->cut);
-    } else {
-        sum_scatter(x, s->cut);
-        if (!s->zero) {
-            sum_gather(x, s->cut);
-        }
+        ranks_add(x + from, to - from);
+        return;
+    }
+    shares_cut(s, from, to);
+    if (s->fast) {
+        ranks_add_shares(x, s->part);
+        return;
+    }
+    sum_scatter(x, s->part, s->piece);
+    if (!s->zero) {
+        sum_gather(x, s->part);
     }
 }
 

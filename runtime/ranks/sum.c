@@ -4,10 +4,6 @@
 // wherever shares end: addition of two floats commutes.
 #include "runtime/ranks/ranks.h"
 
-#include <stdlib.h>
-
-enum { SUM_PIECE = 1 << 18 }; // floats that are received at a time
-
 // Some neighbouring shares.
 struct sum_range {
     int from, to;
@@ -35,9 +31,8 @@ int sum_share(int rank) {
     return sum_range(rank, sum_steps()).from;
 }
 
-void sum_scatter(float *x, const int64_t *cut) {
+void sum_scatter(float *x, const int64_t *cut, float *piece) {
     const int rank = ranks_rank(), steps = sum_steps();
-    float *piece = allocate(SUM_PIECE, sizeof *piece, "a piece of another rank's gradient");
     for (int step = 0; step < steps; step++) {
         const int other = rank ^ 1 << step;
         const struct sum_range ours = sum_range(rank, step + 1),
@@ -56,7 +51,6 @@ void sum_scatter(float *x, const int64_t *cut) {
             out += give;
         }
     }
-    free(piece);
 }
 
 void sum_gather(float *x, const int64_t *cut) {

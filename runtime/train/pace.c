@@ -25,8 +25,11 @@ void pace_step(struct pace *pace, double seconds) {
     }
 }
 
-void pace_exchange(struct pace *pace, double seconds) {
-    pace->exchange_seconds += pace_counts(pace) ? seconds : 0;
+void pace_exchange(struct pace *pace, double seconds, double hidden) {
+    if (pace_counts(pace)) {
+        pace->exchange_seconds += seconds;
+        pace->hidden_seconds += hidden;
+    }
 }
 
 void pace_log(struct pace *pace, double seconds) {
@@ -59,7 +62,8 @@ void pace_print(const struct pace *pace) {
     if (ranks_size() > 1) {
         const double each = 1e3 / (double)pace->step_count;
         printf("ranks: of %.2f ms a step rank 0 spends %.2f in exchanges, waiting for others "
-               "included\n",
-               pace->step_seconds * each, pace->exchange_seconds * each);
+               "included, and %.2f more of them while it computes\n",
+               pace->step_seconds * each, pace->exchange_seconds * each,
+               pace->hidden_seconds * each);
     }
 }

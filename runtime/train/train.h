@@ -324,12 +324,14 @@ struct pace {
     int64_t settled;                    // steps that this process has settled
     double step_seconds;                // total time of those that count,
     int64_t step_count;                 // and their number,
-    double exchange_seconds;            // and their time in exchanges between ranks
+    double exchange_seconds;            // and what exchanges between ranks made them longer;
+    double hidden_seconds;              // others went on while gradients were computed
 };
 // Measures the peak.
 void pace_begin(struct pace *pace, const struct model *m, const struct model_info *info,
                 int64_t micro_steps);
-void pace_exchange(struct pace *pace, double seconds); // of a step, before it is settled
+// Of a step, before it is settled.
+void pace_exchange(struct pace *pace, double seconds, double hidden);
 void pace_step(struct pace *pace, double seconds);
 void pace_log(struct pace *pace, double seconds);              // of the step since the last one
 double pace_mfu(const struct pace *pace, double tokens_per_s); // NaN if the peak is unknown

@@ -89,7 +89,7 @@ check.test("defaults are nanoGPT's", function()
     specialise = true, dropout = 0.0, out_dir = "", dataset = "shakespeare_char", eval_interval = 2000,
     log_interval = 1, eval_iters = 200, eval_only = false, always_save_checkpoint = true,
     init_from = "auto", gradient_accumulation_steps = 40, reduce_groups = 1, reduce = "exact", zero = false,
-    comm_timeout = 60.0,
+    overlap = true, comm_timeout = 60.0,
     learning_rate = 6e-4,
     max_iters = 600000, max_seconds = 0.0, weight_decay = 0.1, beta1 = 0.9, beta2 = 0.95, eps = 1e-8,
     grad_clip = 1.0, decay_lr = true, muon_learning_rate = 0.02, muon_momentum = 0.95, muon_weight_decay = 0.0,

@@ -88,10 +88,10 @@ check "one process, one group" alone plain --max_iters=60
 check "groups are another order of sums" fails 1 cmp -s "$tmp/plain/state.safetensors" "$tmp/alone/state.safetensors"
 check "one rank" ranks 1 rank1 --reduce_groups=8 --max_iters=60 --zero=1
 check "comes to the same bytes" same_run rank1
-for job in 2:0 4:0 8:0 2:1 4:1 8:1; do
-    n=${job%:*}
-    zero=${job#*:}
-    check "$n ranks, zero=$zero" ranks "$n" "rank$n-$zero" --max_iters=60 --zero="$zero"
+for job in 2:0:true 4:0:false 8:0:true 2:1:true 4:1:true 8:1:false; do
+    n=${job%%:*} zero=${job#*:} overlap=${job##*:}
+    zero=${zero%:*}
+    check "$n ranks, zero=$zero overlap=$overlap" ranks "$n" "rank$n-$zero" --max_iters=60 --zero="$zero" --overlap="$overlap"
     check "come to the same bytes" same_run "rank$n-$zero"
     check "rank 0 alone prints" test "$(grep -c "^iter 7:" "$tmp/rank$n-$zero.log")" = 1
 done
@@ -101,6 +101,12 @@ check "two ranks on the machines of a file" env HOSTS="$tmp/hosts" runtime/ranks
 check "come to the same bytes" same_run hosts2
 echo "# none" >"$tmp/hosts"
 check "a file without machines is refused" fails 65 env HOSTS="$tmp/hosts" runtime/ranks/start.sh 2 "$many"
+check "what travels behind computation is said" says rank2-0 "^ranks: of .* while it computes$"
+check "two groups of four, whose last one travels as it is made" alone four --reduce_groups=2 --max_iters=12
+for zero in 0 1; do
+    check "on two ranks, zero=$zero" ranks 2 four-$zero --max_iters=12 --reduce_groups=2 --zero=$zero --overlap=true
+    check "come to the same bytes" same_run four-$zero four
+done
 check "a line says what a rank has" says rank4-1 "^zero: .* 8 + 8/4 = 10 bytes a parameter, not 16;"
 
 interrupted 4 chain 10 KILL rank --checkpoint_interval=4 --zero=1
@@ -148,7 +154,7 @@ muon() { # on one process and on four
         make build CONFIG=tests/train/resume.lua SET=optimizer=muon RANKS=4 PROGRAMS=train || return
     one=build/resume-optimizer@muon/cpu/train
     many=build/resume-optimizer@muon/cpu-mpi/train
-    alone muon --reduce_groups=8 --max_iters=12 && ranks 4 muon-0 --max_iters=12 && ranks 4 muon-1 --max_iters=12 --zero=1
+    alone muon --reduce_groups=8 --max_iters=12 && ranks 4 muon-0 --max_iters=12 --overlap=true && ranks 4 muon-1 --max_iters=12 --zero=1 --overlap=true
     code=$?
     one=build/resume/cpu/train
     many=build/resume/cpu-mpi/train
@@ -162,7 +168,7 @@ check "six micro-steps of one process" alone six --gradient_accumulation_steps=6
 check "on three ranks, added by the library" ranks 3 fast --gradient_accumulation_steps=6 --reduce=fast --max_iters=5
 check "a line says so" says fast "^gradients add in the order of the library"
 check "come near the same figures" near fast six
-check "also where each updates its share" ranks 3 shared --gradient_accumulation_steps=6 --reduce=fast --max_iters=5 --zero=1
+check "also where each updates its share" ranks 3 shared --gradient_accumulation_steps=6 --reduce=fast --max_iters=5 --zero=1 --overlap=true
 check "come near the same figures" near shared six
 check "the state says how gradients add" grep -aq 'reduce=fast' "$tmp/fast/state.safetensors"
 check "and only if it is not exactly" fails 1 grep -aq 'reduce=' "$tmp/rank2-0/state.safetensors"

@@ -17,7 +17,8 @@
 
 enum {
     MPI_LOOKS = 2000,       // before a wait sleeps between two looks
-    MPI_SLEEP_NS = 50000,   // and how long
+    MPI_SLEEP_NS = 50000,   // and how long,
+    MPI_LONG_NS = 800000,   // at most where others compute: each time twice as long
     MPI_PIECE = 64 << 20,   // bytes of one broadcast, and of one sum
     MPI_LAST_SECONDS = 2,   // that an abort may take
     MPI_START_SECONDS = 60, // after which a rank is missed before ranks_begin, or as it leaves
@@ -30,7 +31,8 @@ static int mpi_rank, mpi_size = 1;
 static char mpi_line[MPI_ONE_LINE_ONLY];  // why this rank ends
 static _Atomic int64_t mpi_iter = -1;     // what is going on
 static const char *_Atomic mpi_what = ""; //
-static double mpi_seconds;                // in transfers
+static _Thread_local double mpi_seconds;  // in transfers
+static atomic_bool mpi_patient;           // other threads compute
 
 int ranks_rank(void) {
     return mpi_rank;
@@ -165,22 +167,32 @@ void ranks_close(void) {
 static void mpi_wait(MPI_Request *requests, int count, const char *call) {
     MPI_Status statuses[2];
     const double began = time_now();
+    long nap = MPI_SLEEP_NS;
     for (int looks = 0, done = 0;; looks++) {
         mpi_check(MPI_Testall(count, requests, &done, statuses), call);
         if (done) {
             mpi_seconds += time_now() - began;
             return;
         }
-        if (looks < MPI_LOOKS) {
+        if (looks < MPI_LOOKS && !mpi_patient) {
             sched_yield();
         } else {
-            nanosleep(&(struct timespec){.tv_nsec = MPI_SLEEP_NS}, NULL);
+            nanosleep(&(struct timespec){.tv_nsec = nap}, NULL);
+            nap = !mpi_patient ? MPI_SLEEP_NS : 2 * nap < MPI_LONG_NS ? 2 * nap : MPI_LONG_NS;
         }
     }
 }
 
 double ranks_seconds(void) {
     return mpi_seconds;
+}
+
+void ranks_patient(bool patient) {
+    mpi_patient = patient;
+}
+
+const struct buckets *ranks_buckets(void) {
+    return &model_buckets;
 }
 
 void ranks_share(void *all, size_t bytes) {
@@ -231,10 +243,11 @@ void ranks_add_shares(float *x, const int64_t *cut) {
         counts[i] = (int)(cut[i + 1] - cut[i]);
     }
     const size_t own = (size_t)counts[mpi_rank];
-    float *sum = allocate(own, sizeof *sum, "a rank's share of the gradient");
+    float *sum = allocate(own + 1, sizeof *sum, "a rank's share of the gradient"); // own may be 0
     MPI_Request request;
-    mpi_check(MPI_Ireduce_scatter(x, sum, counts, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request),
-              "MPI_Ireduce_scatter");
+    mpi_check(
+        MPI_Ireduce_scatter(x + cut[0], sum, counts, MPI_FLOAT, MPI_SUM, MPI_COMM_WORLD, &request),
+        "MPI_Ireduce_scatter");
     mpi_wait(&request, 1, "MPI_Ireduce_scatter");
     memcpy(x + cut[mpi_rank], sum, own * sizeof *sum);
     free(sum);

@@ -15,6 +15,7 @@ const struct run run_defaults = {
     .reduce_groups = 1,
     .reduce = "exact",
     .zero = false,
+    .overlap = true,
     .comm_timeout = 60,
     .learning_rate = 0.001,
     .decay_lr = true,
