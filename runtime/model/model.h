@@ -68,6 +68,15 @@ struct optimizer_part {
     int64_t from, to;
 };
 extern struct optimizer_part optimizer_part;
+// Where others wait for the part: places in it (count + 1), between chunks, and what each thread
+// calls behind its update of what is before place number `piece`, in order from 1.
+struct optimizer_pieces {
+    const int64_t *cut;
+    int count;
+    void (*updated)(void *context, int piece);
+    void *context;
+};
+extern struct optimizer_pieces optimizer_pieces;
 // The lowest place not below `at` where a part may begin: between chunks, and not in a matrix that
 // is updated as a whole.
 int64_t optimizer_cut(const struct model_info *info, int64_t at);

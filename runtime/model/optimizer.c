@@ -47,6 +47,7 @@ static bool chunk_next(struct chunk *c, const struct model_info *info) {
 // ---- a part of a model --------------------------------------------------------------------------
 
 struct optimizer_part optimizer_part = {0, INT64_MAX};
+struct optimizer_pieces optimizer_pieces;
 void (*optimizer_share_norms)(double *norms, int64_t count);
 
 bool optimizer_owns(int64_t at) {
@@ -136,15 +137,30 @@ double optimizer_norm_total(const struct model *m, const struct model_info *info
 
 // ---- the update ---------------------------------------------------------------------------------
 
-void optimizer_update_part(struct model *m, const struct model_info *info,
-                           const struct update updates[GROUPS], int thread, int threads) {
+static void optimizer_update_range(struct model *m, const struct model_info *info,
+                                   const struct update updates[GROUPS], struct optimizer_part part,
+                                   int thread, int threads) {
     for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
         const struct param *param = &info->params[c.param];
-        if (c.index % threads == thread && !param->muon && optimizer_owns(c.from)) {
+        const bool within = c.from >= part.from && c.from < part.to;
+        if (c.index % threads == thread && !param->muon && within) {
             const struct update *u = &updates[param->group];
             info->update(u, param->decay || u->decays, m->params + c.from, m->grads + c.from,
                          m->m ? m->m + c.from : NULL, m->v ? m->v + c.from : NULL, c.count);
         }
+    }
+}
+
+void optimizer_update_part(struct model *m, const struct model_info *info,
+                           const struct update updates[GROUPS], int thread, int threads) {
+    const struct optimizer_pieces *pieces = &optimizer_pieces;
+    for (int i = 0; i < pieces->count; i++) {
+        const struct optimizer_part piece = {pieces->cut[i], pieces->cut[i + 1]};
+        optimizer_update_range(m, info, updates, piece, thread, threads);
+        pieces->updated(pieces->context, i + 1);
+    }
+    if (!pieces->count) {
+        optimizer_update_range(m, info, updates, optimizer_part, thread, threads);
     }
     if (info->muon) {
         info->muon(m, &updates[GROUP_MATRICES], thread, threads);

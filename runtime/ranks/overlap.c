@@ -1,6 +1,6 @@
-// overlap.c: a thread that exchanges gradients while the others still compute: where the backward
-// pass of a rank's last micro-step has made a bucket of them, it works on that, in the order of the
-// build's table, which is the same on all ranks.
+// overlap.c: a thread that exchanges what others have computed while they compute the rest: buckets
+// of gradients, in the order of the build's table, or pieces of updated weights. The order is the
+// same on all ranks.
 #include "runtime/ranks/ranks.h"
 
 #include <pthread.h>
@@ -8,16 +8,15 @@
 #include <stdlib.h>
 
 struct overlap {
-    const struct buckets *buckets;
-    overlap_fn *work;
     void *context;
     pthread_t thread;
     pthread_mutex_t mutex; // of what follows
     pthread_cond_t changed;
-    int ready, done; // buckets of this step
+    overlap_fn *work;
+    int count, ready, done; // numbers of one list
     bool ends;
     double carried;      // the time of the thread's transfers so far
-    atomic_bool waiting; // all gradients are there, and the step waits for the thread
+    atomic_bool waiting; // all is computed, and the step waits for the thread
 };
 
 static struct overlap *overlap_now; // a micro-step's kernels are followed for it,
@@ -31,9 +30,10 @@ static void *overlap_run(void *context) {
             pthread_cond_wait(&o->changed, &o->mutex);
             continue;
         }
-        const struct bucket *bucket = &o->buckets->list[o->done];
+        overlap_fn *const work = o->work;
+        const int number = o->done;
         pthread_mutex_unlock(&o->mutex);
-        o->work(o->context, bucket->from, bucket->to);
+        work(o->context, number);
         pthread_mutex_lock(&o->mutex);
         o->carried = ranks_seconds();
         o->done++;
@@ -43,30 +43,9 @@ static void *overlap_run(void *context) {
     return NULL;
 }
 
-static void overlap_ready(struct overlap *o, int ready) {
-    pthread_mutex_lock(&o->mutex);
-    o->ready = ready;
-    pthread_cond_broadcast(&o->changed);
-    pthread_mutex_unlock(&o->mutex);
-}
-
-// Thread 0, behind each kernel of the micro-step.
-static void overlap_follow(void) {
-    struct overlap *o = overlap_now;
-    const int before = o->ready; // this thread alone changes it
-    int ready = before;
-    overlap_kernels++;
-    while (ready < o->buckets->count && o->buckets->list[ready].after <= overlap_kernels) {
-        ready++;
-    }
-    if (ready > before) {
-        overlap_ready(o, ready);
-    }
-}
-
-struct overlap *overlap_open(overlap_fn *work, void *context) {
+struct overlap *overlap_open(void *context) {
     struct overlap *o = allocate(1, sizeof *o, "a thread for exchanges");
-    *o = (struct overlap){.buckets = ranks_buckets(), .work = work, .context = context};
+    o->context = context;
     pthread_mutex_init(&o->mutex, NULL);
     pthread_cond_init(&o->changed, NULL);
     if (pthread_create(&o->thread, NULL, overlap_run, o)) {
@@ -76,29 +55,63 @@ struct overlap *overlap_open(overlap_fn *work, void *context) {
     return o;
 }
 
-void overlap_begin(struct overlap *o) {
+void overlap_begin(struct overlap *o, overlap_fn *work, int count) {
+    pthread_mutex_lock(&o->mutex);
+    o->work = work;
+    o->count = count;
+    o->ready = o->done = 0;
+    pthread_mutex_unlock(&o->mutex);
+}
+
+static void overlap_advance(struct overlap *o, int ready, bool patient) {
+    pthread_mutex_lock(&o->mutex);
+    if (ready > o->ready) {
+        ranks_patient(patient);
+        o->ready = ready;
+        pthread_cond_broadcast(&o->changed);
+    }
+    pthread_mutex_unlock(&o->mutex);
+}
+
+void overlap_ready(struct overlap *o, int ready) {
+    overlap_advance(o, ready, true);
+}
+
+// Thread 0, behind each kernel of the micro-step.
+static void overlap_kernel(void) {
+    const struct buckets *buckets = ranks_buckets();
+    const int before = overlap_now->ready; // this thread alone changes it
+    int ready = before;
+    overlap_kernels++;
+    while (ready < buckets->count && buckets->list[ready].after <= overlap_kernels) {
+        ready++;
+    }
+    if (ready > before) {
+        overlap_ready(overlap_now, ready);
+    }
+}
+
+void overlap_follow(struct overlap *o) {
     overlap_now = o;
     overlap_kernels = 0;
-    ranks_patient(true);
-    profile_follow = overlap_follow;
+    profile_follow = overlap_kernel;
 }
 
 double overlap_finish(struct overlap *o, double *carried) {
     const double began = time_now();
-    if (overlap_now == o && overlap_kernels != o->buckets->kernels) {
+    if (overlap_now && overlap_kernels != ranks_buckets()->kernels) {
         die(EXIT_INTERNAL, "ranks: a micro-step has %d kernels, and buckets.c says %d",
-            overlap_kernels, o->buckets->kernels);
+            overlap_kernels, ranks_buckets()->kernels);
     }
     profile_follow = NULL;
     overlap_now = NULL;
     o->waiting = true;
     ranks_patient(false);
-    overlap_ready(o, o->buckets->count);
+    overlap_advance(o, o->count, false);
     pthread_mutex_lock(&o->mutex);
-    while (o->done < o->ready) {
+    while (o->done < o->count) {
         pthread_cond_wait(&o->changed, &o->mutex);
     }
-    o->ready = o->done = 0;
     *carried = o->carried;
     pthread_mutex_unlock(&o->mutex);
     o->waiting = false;

@@ -7,6 +7,7 @@
 #include "runtime/base/base.h"
 #include "runtime/model/model.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,19 +85,25 @@ int sum_share(int rank);
 enum { SUM_PIECE = 1 << 18 }; // floats that are received at a time
 // piece: (SUM_PIECE), memory to work in.
 void sum_scatter(float *x, const int64_t *cut, float *piece);
-// Each rank gets the other shares of those that have them.
-void sum_gather(float *x, const int64_t *cut);
+// Each rank gets a part of each share, from and to there (ranks), of the rank that has it.
+void sum_gather(float *x, const int64_t *from, const int64_t *to);
 
 // ---- shares.c: a share of the parameters for each rank ------------------------------------------
 
+enum { SHARES_PIECES = 16 }; // of a share, at most, that are gathered one by one
 struct shares {
     int64_t *cut; // (ranks + 1); NULL of one process
     int64_t count;
-    int own;       // this rank's share
-    bool fast;     // sums are in the library's order
-    bool zero;     // a rank has its share's moments and makes its update alone
-    int64_t *part; // (ranks + 1) places in a part of the gradient that is summed
-    float *piece;  // (SUM_PIECE)
+    int own;           // this rank's share
+    bool fast;         // sums are in the library's order
+    bool zero;         // a rank has its share's moments and makes its update alone
+    int64_t *part;     // (ranks + 1) places in a part of the gradient that is summed,
+    int64_t *part_end; // (ranks) or where pieces of shares end
+    float *piece;      // (SUM_PIECE)
+    // Where shares are updated and gathered in pieces: piece number i of the share `share` lies
+    // between places i and i + 1 of pieces + share * (pieces_count + 1). 0: they are not.
+    int64_t *pieces;
+    int pieces_count;
 };
 // Before the model is created. Dies with EXIT_USAGE if MPI cannot count so many parameters.
 void shares_create(struct shares *s, const struct model_info *info, bool fast, bool zero);
@@ -108,23 +115,30 @@ void shares_print(const struct shares *s, const struct model_info *info);
 void shares_sum(const struct shares *s, float *x, int64_t from, int64_t to);
 // x becomes what each rank has in its share.
 void shares_gather(const struct shares *s, float *x);
+// The same of a piece of each share alone.
+void shares_gather_piece(const struct shares *s, float *x, int piece);
 // Rank 0 gets all moments, to write them; and gives their memory back.
 void shares_bring(const struct shares *s, struct model *m);
 void shares_brought(const struct shares *s, struct model *m);
 // All get their moments from rank 0, which has read them.
 void shares_hand_out(const struct shares *s, struct model *m);
 
-// ---- overlap.c: exchanges while the backward pass goes on ---------------------------------------
+// ---- overlap.c: exchanges while others compute --------------------------------------------------
 
 struct overlap;
-typedef void overlap_fn(void *context, int64_t from, int64_t to);
-// Starts a thread that will work on each bucket of ranks_buckets, from and to in gradients, in
-// their order. Dies with EXIT_MEMORY.
-struct overlap *overlap_open(overlap_fn *work, void *context);
-// Of the micro-step that follows: once a bucket's gradients are final, work on it begins.
-void overlap_begin(struct overlap *o);
-// Works on the other buckets, all of them if nothing was begun, and returns when that is done, with
-// the seconds that it took. *carried: how long the thread's transfers have taken so far.
+typedef void overlap_fn(void *context, int number);
+// Starts a thread, which does nothing yet. Dies with EXIT_MEMORY.
+struct overlap *overlap_open(void *context);
+// The thread will do work(context, number) of each number below `count`, in order, once that is
+// ready.
+// What was begun before and not finished is forgotten; nothing of it may be ready.
+void overlap_begin(struct overlap *o, overlap_fn *work, int count);
+// All below `ready` are; several threads may call it.
+void overlap_ready(struct overlap *o, int ready);
+// Of the micro-step that follows: bucket `number` of ranks_buckets is ready once it is final.
+void overlap_follow(struct overlap *o);
+// All are ready: returns when they are done, with the seconds that it took. *carried: how long the
+// thread's transfers have taken so far.
 double overlap_finish(struct overlap *o, double *carried);
 // Of the thread's work: whether no thread computes meanwhile.
 bool overlap_waits(const struct overlap *o);
@@ -151,6 +165,7 @@ struct reduce {
     struct overlap *overlap; // NULL: what ranks exchange waits for the last micro-step's end
     bool begun;              // the last micro-step's gradients travel as they are made
     bool *normed;            // (optimizer_chunks): whose partial norms have been taken meanwhile
+    atomic_int updated[SHARES_PIECES]; // how many threads have updated a piece
     double waited, hidden; // seconds so far: for the thread that exchanges, and behind computation
     double carried;        // of its transfers
 };
@@ -175,7 +190,7 @@ void reduce_add(struct reduce *r, int64_t micro);
 // micro-steps too, since others' gradients may be under way.
 void reduce_finish(struct reduce *r);
 // After the update: m's params are the job's.
-void reduce_return(const struct reduce *r);
+void reduce_return(struct reduce *r);
 // Seconds so far that steps took longer for exchanges, and that these took behind computation.
 double reduce_waited(const struct reduce *r);
 double reduce_hidden(const struct reduce *r);

@@ -53,7 +53,7 @@ void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t gr
     }
 }
 
-static overlap_fn reduce_bucket;
+static void reduce_updated(void *context, int piece);
 
 void reduce_create(struct reduce *r, struct model *m, const struct model_info *info,
                    int64_t micro_steps, int64_t groups, const struct shares *shares, bool overlap) {
@@ -77,7 +77,15 @@ void reduce_create(struct reduce *r, struct model *m, const struct model_info *i
     r->losses = allocate((size_t)micro_steps, sizeof *r->losses, "a step's losses");
     if (overlap && size > 1 && ranks_buckets()) {
         r->normed = allocate((size_t)optimizer_chunks(info), sizeof *r->normed, "norms");
-        r->overlap = overlap_open(reduce_bucket, r);
+        r->overlap = overlap_open(r);
+        if (shares->pieces_count) {
+            optimizer_pieces = (struct optimizer_pieces){
+                .cut = shares->pieces + shares->own * (shares->pieces_count + 1),
+                .count = shares->pieces_count,
+                .updated = reduce_updated,
+                .context = r,
+            };
+        }
     }
     while ((int64_t)1 << r->levels < own_groups) {
         r->levels++;
@@ -176,18 +184,19 @@ static struct reduce_job reduce_group(const struct reduce *r, int64_t group) {
     return job;
 }
 
-// A bucket of the last micro-step's gradients, in the thread that exchanges.
-static void reduce_bucket(void *context, int64_t from, int64_t to) {
+// Bucket `number` of the last micro-step's gradients, in the thread that exchanges.
+static void reduce_bucket(void *context, int number) {
     struct reduce *r = context;
+    const struct bucket *bucket = &ranks_buckets()->list[number];
     if (r->begun) { // else reduce_add has added this rank's groups
         struct reduce_job job = reduce_group(r, r->own / r->each - 1);
-        job.begin = from;
-        job.finish = to;
+        job.begin = bucket->from;
+        job.finish = bucket->to;
         reduce_run(&job, 0, 1);
     }
-    shares_sum(r->shares, r->m->grads, from, to);
+    shares_sum(r->shares, r->m->grads, bucket->from, bucket->to);
     if (!overlap_waits(r->overlap)) { // else all threads take norms, later
-        optimizer_norm_early(r->m, r->info, from, to, r->normed);
+        optimizer_norm_early(r->m, r->info, bucket->from, bucket->to, r->normed);
     }
 }
 
@@ -195,7 +204,8 @@ void reduce_begin(struct reduce *r) {
     if (r->overlap) {
         memset(r->normed, 0, (size_t)optimizer_chunks(r->info) * sizeof *r->normed);
         r->begun = true;
-        overlap_begin(r->overlap);
+        overlap_begin(r->overlap, reduce_bucket, ranks_buckets()->count);
+        overlap_follow(r->overlap);
     }
 }
 
@@ -210,15 +220,41 @@ void reduce_add(struct reduce *r, int64_t micro) {
     }
 }
 
+// Waits until all that the thread has to exchange is there.
+static void reduce_wait(struct reduce *r) {
+    const double before = r->carried, waited = overlap_finish(r->overlap, &r->carried);
+    const double hidden = r->carried - before - waited;
+    r->waited += waited;
+    r->hidden += hidden > 0 ? hidden : 0;
+}
+
+// Piece `number` of all shares' updated weights, in the thread that exchanges.
+static void reduce_piece(void *context, int number) {
+    const struct reduce *r = context;
+    shares_gather_piece(r->shares, r->m->params, number);
+}
+
+// Each thread of an update, behind its chunks of pieces below `piece`.
+static void reduce_updated(void *context, int piece) {
+    struct reduce *r = context;
+    if (atomic_fetch_add(&r->updated[piece - 1], 1) + 1 == parallel_count()) {
+        overlap_ready(r->overlap, piece);
+    }
+}
+
 void reduce_finish(struct reduce *r) {
     struct model *m = r->m;
     if (r->overlap) {
-        const double before = r->carried, waited = overlap_finish(r->overlap, &r->carried);
-        const double hidden = r->carried - before - waited;
-        r->waited += waited;
-        r->hidden += hidden > 0 ? hidden : 0;
+        if (!r->begun) {
+            overlap_begin(r->overlap, reduce_bucket, ranks_buckets()->count);
+        }
+        reduce_wait(r);
         optimizer_normed = r->begun ? r->normed : NULL;
         r->begun = false;
+        overlap_begin(r->overlap, reduce_piece, r->shares->pieces_count);
+        for (int i = 0; i < r->shares->pieces_count; i++) {
+            r->updated[i] = 0;
+        }
     } else if (ranks_size() > 1) {
         shares_sum(r->shares, m->grads, 0, r->info->state_floats);
     }
@@ -230,9 +266,14 @@ void reduce_finish(struct reduce *r) {
     m->loss = r->losses[r->micro_steps - 1];
 }
 
-void reduce_return(const struct reduce *r) {
+void reduce_return(struct reduce *r) {
     optimizer_normed = NULL;
-    if (r->shares->zero && !r->m->result.skipped) {
+    if (r->m->result.skipped) {
+        return;
+    }
+    if (r->overlap && r->shares->pieces_count) {
+        reduce_wait(r);
+    } else if (r->shares->zero) {
         shares_gather(r->shares, r->m->params);
     }
 }

@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { SHARES_PAGE = 4096, SHARES_PIECE = 1 << 20, SHARES_LINE = 16 }; // floats of a cache line
+enum {
+    SHARES_PAGE = 4096,
+    SHARES_PIECE = 1 << 20,
+    SHARES_LINE = 16,   // floats of a cache line
+    SHARES_LEAST = 4096 // floats that are gathered at a time, at least
+};
 
 static void shares_norms(double *norms, int64_t count) {
     const int size = ranks_size();
@@ -29,6 +34,26 @@ static void shares_norms(double *norms, int64_t count) {
     free(all);
 }
 
+// Muon's update takes matrices as they come, and the library's gather all at once.
+static void shares_cut_pieces(struct shares *s, const struct model_info *info) {
+    const int size = ranks_size();
+    const int64_t most = s->count / size / SHARES_LEAST;
+    if (s->fast || info->muon || most < 2) {
+        return;
+    }
+    s->pieces_count = (int)(most < SHARES_PIECES ? most : SHARES_PIECES);
+    const int places = s->pieces_count + 1;
+    s->pieces = allocate((size_t)(size * places), sizeof *s->pieces, "the ranks' shares");
+    for (int share = 0; share < size; share++) {
+        const int64_t from = s->cut[share], to = s->cut[share + 1];
+        int64_t *cut = s->pieces + share * places;
+        for (int i = 0; i < places; i++) {
+            const int64_t at = optimizer_cut(info, from + (to - from) * i / s->pieces_count);
+            cut[i] = i == 0 ? from : i == s->pieces_count || at > to ? to : at;
+        }
+    }
+}
+
 void shares_create(struct shares *s, const struct model_info *info, bool fast, bool zero) {
     const int size = ranks_size();
     *s = (struct shares){.fast = fast, .zero = zero && size > 1, .count = info->state_floats};
@@ -45,19 +70,23 @@ void shares_create(struct shares *s, const struct model_info *info, bool fast, b
     }
     s->cut[size] = s->count;
     s->part = allocate((size_t)size + 1, sizeof *s->part, "the ranks' shares");
+    s->part_end = allocate((size_t)size, sizeof *s->part_end, "the ranks' shares");
     s->piece = allocate(fast ? 1 : SUM_PIECE, sizeof *s->piece, "a piece of a rank's gradient");
     s->own = shares_of(s, ranks_rank());
     if (s->zero) {
         optimizer_part.from = s->cut[s->own];
         optimizer_part.to = s->cut[s->own + 1];
         optimizer_share_norms = shares_norms;
+        shares_cut_pieces(s, info);
     }
 }
 
 void shares_destroy(struct shares *s) {
     free(s->cut);
     free(s->part);
+    free(s->part_end);
     free(s->piece);
+    free(s->pieces);
 }
 
 int shares_of(const struct shares *s, int rank) {
@@ -100,7 +129,7 @@ void shares_sum(const struct shares *s, float *x, int64_t from, int64_t to) {
     }
     sum_scatter(x, s->part, s->piece);
     if (!s->zero) {
-        sum_gather(x, s->part);
+        sum_gather(x, s->part, s->part + 1);
     }
 }
 
@@ -108,8 +137,17 @@ void shares_gather(const struct shares *s, float *x) {
     if (s->fast) {
         ranks_gather(x, s->cut);
     } else {
-        sum_gather(x, s->cut);
+        sum_gather(x, s->cut, s->cut + 1);
     }
+}
+
+void shares_gather_piece(const struct shares *s, float *x, int piece) {
+    const int size = ranks_size(), places = s->pieces_count + 1;
+    for (int share = 0; share < size; share++) {
+        s->part[share] = s->pieces[share * places + piece];
+        s->part_end[share] = s->pieces[share * places + piece + 1];
+    }
+    sum_gather(x, s->part, s->part_end);
 }
 
 // ---- rank 0's moments ---------------------------------------------------------------------------

@@ -53,21 +53,33 @@ void sum_scatter(float *x, const int64_t *cut, float *piece) {
     }
 }
 
-void sum_gather(float *x, const int64_t *cut) {
+// Sends x from `out` to its end, and receives from `in` to its end.
+static void sum_swap(float *x, int other, int64_t out, int64_t out_end, int64_t in,
+                     int64_t in_end) {
+    while (in < in_end || out < out_end) {
+        const int64_t give = out_end - out < SUM_PIECE ? out_end - out : SUM_PIECE;
+        const int64_t take = in_end - in < SUM_PIECE ? in_end - in : SUM_PIECE;
+        ranks_exchange(other, x + out, (size_t)give * sizeof *x, x + in, (size_t)take * sizeof *x);
+        out += give;
+        in += take;
+    }
+}
+
+void sum_gather(float *x, const int64_t *from, const int64_t *to) {
     const int rank = ranks_rank();
     for (int step = sum_steps(); step-- > 0;) {
         const int other = rank ^ 1 << step;
         const struct sum_range ours = sum_range(rank, step + 1),
                                theirs = sum_range(other, step + 1);
-        int64_t out = cut[ours.from], out_end = cut[ours.to];
-        int64_t in = cut[theirs.from], in_end = cut[theirs.to];
-        while (in < in_end || out < out_end) {
-            const int64_t give = out_end - out < SUM_PIECE ? out_end - out : SUM_PIECE;
-            const int64_t take = in_end - in < SUM_PIECE ? in_end - in : SUM_PIECE;
-            ranks_exchange(other, x + out, (size_t)give * sizeof *x, x + in,
-                           (size_t)take * sizeof *x);
-            out += give;
-            in += take;
+        const int64_t *out = from + ours.from, *out_end = to + ours.from;
+        const int64_t *in = from + theirs.from, *in_end = to + theirs.from;
+        for (int i = 0, next; i < ours.to - ours.from; i = next) { // shares without gaps together
+            next = i + 1;
+            while (next < ours.to - ours.from && out_end[next - 1] == out[next] &&
+                   in_end[next - 1] == in[next]) {
+                next++;
+            }
+            sum_swap(x, other, out[i], out_end[next - 1], in[i], in_end[next - 1]);
         }
     }
 }
