@@ -84,6 +84,7 @@ kill_session() {
 # Boxes about ranks that ended are left out, since these have said why; of one that was killed, who it was is
 # kept. All else passes, at once, which mawk would not do. MPICH's box is in the output, Open MPI's among the errors.
 pass_output() {
+    trap '' INT TERM HUP USR1 # a closed terminal tells all of its group, and the ranks have more to say
     while IFS= read -r line || [ -n "$line" ]; do
         case $line in
             "=   PID "*" RUNNING AT "*)
@@ -105,6 +106,7 @@ pass_output() {
     done
 }
 pass_errors() {
+    trap '' INT TERM HUP USR1
     inside='' box='' missed=''
     while IFS= read -r line || [ -n "$line" ]; do
         case $line in

@@ -1,4 +1,4 @@
-// test_sampler_answers.c: the sampler's answers on a fake model: JSON, stops, scores, a file's prompts.
+// test_sampler_answers.c: the sampler's answers on a fake model: JSON, stops, scores, prompts.
 // links: tests/runtime/fake_sampler.c
 // links: runtime/programs/sample/flags.c runtime/programs/sample/prompt.c
 // links: runtime/programs/sample/output.c runtime/programs/sample/tokens_json.c
