@@ -105,7 +105,7 @@ static const struct kernel_info model_kernels[KERNELS] = {
 // Products in bfloat16.
 static const bool model_bf16[KERNELS + 1] = {
     //$ for _, kernel in ipairs(k.kernels) do
-    //$ if kernel.op.product or kernel.op.weight_gradient then
+    //$ if kernel.op.product or kernel.op.weight_gradient or kernel.op.factors then
     [$("KERNEL_"..kernel.name)] = true,
     //$ end
     //$ end

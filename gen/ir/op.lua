@@ -51,6 +51,7 @@
 --                product, whether it does so
 --   in_bytes     it makes or takes numbers in blocks of bytes: tests/ops/small/ compares it, not the op harness
 --   rounds       how often its kernel rounds numbers to the type of activations on the way to its result
+--   factors      its products are none with a weight, and on a CPU round their factors as those with a weight do
 -- Traits of an operand:
 --   table        of an input: rows of it are looked up
 --   sorted       of an input, on CUDA: the kernel also reads the places of its elements in order of their values
@@ -74,7 +75,7 @@ local FIELDS = {
   mask = "boolean", gemm = "string", loss = "string", weight_gradient = "boolean", bias_gradient = "boolean",
   writes_model = "boolean", decode_only = "boolean",
   in_bytes = "boolean", own_row = "function", state = "function", panel = "number",
-  rounds = "number",
+  rounds = "number", factors = "boolean",
 }
 local WANTED = { "name", "inputs", "outputs", "flops" }
 local OPERAND = { optional = "boolean", accumulate = "boolean", type = "string", cpu = "boolean", table = "boolean",

@@ -8,6 +8,10 @@
 //// With a window W, a panel's keys begin at `from`, the tile in which its first query's window
 //// begins; what is masked between there and each query's window is 0. Scores lie where they would
 //// without a window.
+////
+//// With factors in bfloat16 (bf16.h) all operands are packed, rounded on the way: a head's rows
+//// once, shared keys once for all heads that share them, and weights and their gradients panel by
+//// panel. Scores, softmax and lse stay float32.
 
 //// The sizes that forward and backward share, as Lua numbers for struct members and as a C enum
 //// for functions. WIDE: queries in a panel of scores; HEAD: columns in a panel of D; WHOLE: D
@@ -16,17 +20,21 @@
 //$     local T, D, wide = k.d.T, k.d.D, 2 * k.vec
 //$     local panels = (T + wide - 1) // wide
 //$     -- Backward: panels in a cache block of queries, whose weights and dscores fit into L2.
-//$     local block = math.max(1, math.min(panels, 128 // wide, 65536 // (T * wide)))
+//$     local factors = k.products == "bf16" and k.target.isa.bf16 and 2 or 1 -- in a float
+//$     local block = math.max(1, math.min(panels, 128 // wide, factors * 65536 // (T * wide)))
 //$     if not k.specialise then block = 128 // wide end
 //$     -- Rows that end within a vector are copied and padded, unless there are masked loads.
 //$     local whole = (D + k.vec - 1) // k.vec * k.vec
-//$     local copies = k.vec < 16 and (whole > D or not k.specialise)
+//$     local copies = k.vec < 16 and (whole > D or not k.specialise) and k.products == "f32"
 //$     return T, D, wide, block, copies and T * whole
 //$ end
 //$ function sizes(k)
 // clang-format off
 //$ local vecs = k.specialise and "MIN(2, DIVIDE_UP(D, VEC))" or "2"
     enum { $(k.dims), WIDE = 2 * VEC, HEAD = $(vecs) * VEC, WHOLE = DIVIDE_UP(D, VEC) * VEC };
+//$ if k.products == "bf16" then
+    enum { ROW = FACTORS_WHOLE(D) }; // a packed row of D
+//$ end
 // clang-format on
 //$ end
 
@@ -39,6 +47,7 @@
 //// What forward and backward share: emitted once for each set of sizes.
 //$ function heads(k)
 //$ local T, _, wide, _, whole = numbers(k)
+//$ local bf16 = k.products == "bf16"
 //$ local from, keys = keys_of(k)
 //$ local begin = k.d.W and "begin" or "0"
 // Softmax numerators in place, for queries q..q+VEC: scores (keys, VEC) become
@@ -145,7 +154,12 @@ VEC_INLINE void $(k.common.scores)(float *to, int stride, vec *largest, const fl
     (void)p, (void)last;
     vec acc[TILE_ROWS][TILE_VECS];
     tile_zero(acc, rows, vecs);
+    //$ if bf16 then
+    x += (size_t)i * x_stride;
+    tile_multiply_bf16(acc, rows, vecs, FACTORS(D), x, x_stride, 1, panel, WIDE);
+    //$ else
     tile_multiply(acc, rows, vecs, VEC, D, x + (size_t)i * x_stride, x_stride, 1, panel, WIDE, 0);
+    //$ end
     tile_store(acc, rows, vecs, VEC, to + (size_t)i * stride, stride);
     const int compared = largest != NULL ? rows : 0;
 #pragma GCC unroll 16
@@ -206,8 +220,13 @@ VEC_INLINE void $(k.common.mix)(float *to, int to_stride, bool begins, const flo
     } else {
         tile_load(acc, rows, vecs, last, at, to_stride);
     }
+    //$ if bf16 then
+    tile_multiply_bf16(acc, rows, vecs, FACTORS(depth), weights + i * w_row, w_row, w_k,
+                       x + p * HEAD, x_stride);
+    //$ else
     tile_multiply(acc, rows, vecs, $(whole and "VEC" or "last"), depth, weights + i * w_row, w_row,
                   w_k, x + p * HEAD, x_stride, 0);
+    //$ end
     const int scaled = scale != NULL ? rows : 0;
 #pragma GCC unroll 16
     for (int r = 0; r < scaled; r++) {
@@ -233,8 +252,13 @@ static void $(k.common.mixes)(float *to, int to_stride, const float *scale, cons
     for (int i = 0; i < queries; i += TILE_ROWS) {
         $(k.common.prefetch)(next);
         //$ if k.d.W then
+        //$ if bf16 then
+        const int key = int_max(0, q + i - W) / 2 * 2, first = FACTORS(key); // a pair's
+        const int depth = q + int_min(queries, i + TILE_ROWS) - key;
+        //$ else
         const int first = int_max(0, q + i - W);
         const int depth = q + int_min(queries, i + TILE_ROWS) - first;
+        //$ end
         const float *w = weights + (ptrdiff_t)first * w_k, *v = x + (size_t)first * x_stride;
         //$ else
         const int depth = q + int_min(queries, i + TILE_ROWS);
@@ -271,8 +295,19 @@ static void $(k.common.copy)(float *to, const float *x, int stride) {
 //$ function attention(k)
 //$ local T, D, wide, _, whole = numbers(k)
 //$ local _, _, keys, span = keys_of(k)
-//$ local cap = k.node.attrs.cap > 0
-//$ local value_ld = whole and "WHOLE" or "E_LD"
+//$ local cap, bf16 = k.node.attrs.cap > 0, k.products == "bf16"
+//$ local value_ld = (whole or bf16) and "WHOLE" or "E_LD"
+//$ local columns = (D + k.vec - 1) // k.vec * k.vec
+//$ local ld = bf16 and "ROW" or "E_LD"
+//$ if bf16 then
+struct $(k.part.scratch) {
+    float q[FACTORS_WHOLE($(D)) * $(wide)];  // (D, WIDE), packed
+    float key[$(T) * FACTORS_WHOLE($(D))];   // (T, D), packed
+    float value[FACTORS($(T)) * $(columns)]; // (T, WHOLE), packed down its columns
+    float scores[$((T + T % 2) * wide)];     // (T, WIDE), in the end packed in place
+    float scale[$(wide)];                    // (WIDE)
+};
+//$ else
 struct $(k.part.scratch) {
     float q[$(D * wide)];      // (D, WIDE)
     float scores[$(T * wide)]; // (T, WIDE)
@@ -281,8 +316,21 @@ struct $(k.part.scratch) {
     float value[$(whole)]; // (T, WHOLE)
     //$ end
 };
+//$ end
 
-$(k.sign("static void", k.name)) {
+//$ local head, name = "static void", k.name
+//$ if bf16 then
+//$ head, name = "APART void", k.part.products
+// Packs the keys and values of a head.
+static void $(k.part.pack)(struct $(k.part.scratch) *const s, const float *key,
+                           const float *value) {
+    //$ sizes(k)
+    factors_rows(s->key, ROW, key, E_LD, T, D);
+    factors_columns(s->value, WHOLE, value, E_LD, T, D);
+}
+
+//$ end
+$(k.sign(head, name)) {
     //$ sizes(k)
     // Rows to prefetch per tile: T over the number of tiles, which is half of backward's.
     enum { EACH = DIVIDE_UP(2 * WIDE * TILE_ROWS, $(span) + 3 * WIDE) };
@@ -308,6 +356,15 @@ $(k.sign("static void", k.name)) {
         //$ if whole then
         $(k.common.copy)(s->value, value, E_LD);
         value = s->value;
+        //$ elseif bf16 then
+        //$ if k.d.KV then
+        if (item == mine.first || item % (H / KV) == 0) { // else the head before did
+            $(k.part.pack)(s, key, value);
+        }
+        //$ else
+        $(k.part.pack)(s, key, value);
+        //$ end
+        key = s->key, value = s->value;
         //$ end
         for (int q = 0; q < T; q += WIDE) {
             const int queries = int_min(WIDE, T - q);
@@ -316,8 +373,9 @@ $(k.sign("static void", k.name)) {
             const int from = int_max(0, q - W) / TILE_ROWS * TILE_ROWS;
             //$ end
             vec largest[2] = {vec_splat(-INFINITY), vec_splat(-INFINITY)};
-            pack_transposed(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
-            $(k.common.panel)(s->scores, WIDE, largest, key, E_LD, s->q, q, $(keys), &next);
+            //$ local pack = bf16 and "factors" or "pack"
+            $(pack.."_transposed")(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
+            $(k.common.panel)(s->scores, WIDE, largest, key, $(ld), s->q, q, $(keys), &next);
             for (int c = 0; c < queries; c += VEC) {
                 float *scores = s->scores + c;
                 //$ if cap then
@@ -345,11 +403,25 @@ $(k.sign("static void", k.name)) {
                 //$ end
                 //$ end
             }
+            //$ if bf16 then
+            //$ local skipped = k.d.W and " + (size_t)FACTORS(from) * WIDE" or ""
+            //$ local masked = k.d.W and " + (size_t)from * WIDE" or ""
+            //$ local depth = k.d.W and "keys - from" or "keys"
+            factors_columns(s->scores$(skipped), WIDE, s->scores$(masked), WIDE, $(depth), queries);
+            //$ end
             $(k.common.mixes)
             (to + (size_t)q * C_LD, C_LD, s->scale, s->scores, WIDE, value, $(value_ld), q, &next);
         }
     }
 }
+//$ if bf16 then
+
+$(k.sign("static void", k.name)) {
+    const uint64_t before = flush_begin();
+    $(k.part.products)($(k.all_names));
+    flush_end(before);
+}
+//$ end
 //$ end
 
 //// With P = softmax(scale Q K^T), Y = P V:
@@ -365,8 +437,63 @@ $(k.sign("static void", k.name)) {
 //$ begin = "int_max(0, first - W) / TILE_ROWS * TILE_ROWS"
 //$ until_ = "int_min(last, j + TILE_ROWS + W)"
 //$ end
+//$ local bf16 = k.products == "bf16"
+//$ local ld = bf16 and "WIDE" or "STRIDE" -- of a panel's scores
 //$ local qk_ld, dy_ld = whole and "WHOLE" or "E_LD", whole and "WHOLE" or "C_LD"
 //$ local stride = ((block * wide + 15) // 16 | 1) * 16
+//$ if bf16 then
+//$ stride = ("FACTORS_LD(FACTORS(%d))"):format(block * wide)
+//$ local columns = (D + k.vec - 1) // k.vec * k.vec
+//$ local pairs = T + T % 2
+struct $(k.part.scratch) {
+    // A panel: q and dy (D, WIDE), packed; scores (T, WIDE), their gradients in the end packed in
+    // place; the sums of dY Y (WIDE).
+    float q[FACTORS_WHOLE($(D)) * $(wide)], dy[FACTORS_WHOLE($(D)) * $(wide)];
+    float scores[$(T * wide)], d_scores[$(pairs * wide)];
+    float delta[$(wide)];
+    // A head, packed: (T, D) for scores; (T, WHOLE), down its columns, for sums over T.
+    float key[$(T) * FACTORS_WHOLE($(D))], value[$(T) * FACTORS_WHOLE($(D))];
+    float key_columns[FACTORS($(T)) * $(columns)];
+    float query_columns[FACTORS($(T)) * $(columns)], dy_columns[FACTORS($(T)) * $(columns)];
+    // A cache block, packed: (T, BLOCK), rows STRIDE apart.
+    float weights[$(T) * $(stride)], dscores[$(T) * $(stride)];
+};
+
+// delta (queries) = the sums over D of dY Y, whose rows (queries, D) are C_LD apart.
+static void $(k.part.deltas)(float *delta, const float *dy, const float *y, int queries) {
+    //$ sizes(k)
+    for (int r = 0; r < queries; r++, dy += C_LD, y += C_LD) {
+        vec sum = vec_splat(0.0f);
+        for (int d = 0; d < D; d += VEC) {
+            sum = vec_fma(factor_load(dy + d, D - d), factor_load(y + d, D - d), sum);
+        }
+        delta[r] = vec_sum(sum);
+    }
+}
+
+// Packs the keys and values of a head.
+static void $(k.part.pack)(struct $(k.part.scratch) *const s, const float *key,
+                           const float *value) {
+    //$ sizes(k)
+    factors_rows(s->key, ROW, key, E_LD, T, D);
+    factors_rows(s->value, ROW, value, E_LD, T, D);
+    factors_columns(s->key_columns, WHOLE, key, E_LD, T, D);
+}
+
+// Packs a panel's weights and gradients of keys from..keys-1: both as rows at column `at` of the
+// cache block; the gradients, in place, down their columns too.
+static void $(k.part.pack_panel)(struct $(k.part.scratch) *const s, int at, int from, int keys,
+                                 int queries) {
+    //$ sizes(k)
+    enum { STRIDE = $(stride) };
+    const size_t rows = (size_t)from * STRIDE + FACTORS(at), panel = (size_t)from * WIDE;
+    float *columns = s->d_scores + (size_t)FACTORS(from) * WIDE;
+    factors_rows(s->weights + rows, STRIDE, s->scores + panel, WIDE, keys - from, queries);
+    factors_rows(s->dscores + rows, STRIDE, s->d_scores + panel, WIDE, keys - from, queries);
+    factors_columns(columns, WIDE, s->d_scores + panel, WIDE, keys - from, queries);
+}
+
+//$ else
 struct $(k.part.scratch) {
     float q[$(D * wide)], dy[$(D * wide)];                // (D, WIDE)
     float weights[$(T * stride)], dscores[$(T * stride)]; // (T, BLOCK), rows STRIDE apart
@@ -375,7 +502,10 @@ struct $(k.part.scratch) {
     //$ end
 };
 
-$(k.sign("static void", k.name)) {
+//$ end
+//$ local head, name = "static void", k.name
+//$ if bf16 then head, name = "APART void", k.part.products end
+$(k.sign(head, name)) {
     //$ sizes(k)
     // STRIDE is an odd number of cache lines, so that rows spread over the sets of the cache. EACH:
     // rows to prefetch per tile; a head has about T / TILE_ROWS * (T + 3 WIDE) / WIDE tiles.
@@ -424,6 +554,16 @@ $(k.sign("static void", k.name)) {
         $(k.common.copy)(s->key, key, E_LD);
         $(k.common.copy)(s->dy_whole, dyh, C_LD);
         query = s->query, key = s->key, dyh = s->dy_whole;
+        //$ elseif bf16 then
+        //$ if k.d.KV then
+        if (item % (H / KV) == 0) { // else the head before did
+            $(k.part.pack)(s, key, value);
+        }
+        //$ else
+        $(k.part.pack)(s, key, value);
+        //$ end
+        factors_columns(s->query_columns, WHOLE, query, E_LD, T, D);
+        factors_columns(s->dy_columns, WHOLE, dyh, C_LD, T, D);
         //$ end
         for (int first = 0; first < T; first += BLOCK) {
             const int last = int_min(first + BLOCK, T);
@@ -433,43 +573,56 @@ $(k.sign("static void", k.name)) {
                 //$ if k.d.W then
                 const int first_key = int_max(0, q - W) / TILE_ROWS * TILE_ROWS;
                 //$ end
+                //$ if bf16 then
+                float *weights = s->scores, *dscores = s->d_scores;
+                factors_transposed(s->q, WIDE, query + (size_t)q * E_LD, E_LD, D, queries);
+                factors_transposed(s->dy, WIDE, dyh + (size_t)q * C_LD, C_LD, D, queries);
+                $(k.common.panel)(weights, WIDE, NULL, s->key, ROW, s->q, q, $(keys), &next);
+                $(k.common.panel)(dscores, WIDE, NULL, s->value, ROW, s->dy, q, $(keys), &next);
+                $(k.part.deltas)(s->delta, dyh + (size_t)q * C_LD, yh + (size_t)q * C_LD, queries);
+                //$ else
                 float *weights = s->weights + (q - first), *dscores = s->dscores + (q - first);
                 pack_transposed(s->q, WIDE, query + (size_t)q * $(qk_ld), $(qk_ld), D, queries);
                 pack_transposed(s->dy, WIDE, dyh + (size_t)q * $(dy_ld), $(dy_ld), D, queries);
                 $(k.common.panel)(weights, STRIDE, NULL, key, $(qk_ld), s->q, q, $(keys), &next);
                 $(k.common.panel)(dscores, STRIDE, NULL, value, E_LD, s->dy, q, $(keys), &next);
                 pack_transposed(s->q, WIDE, yh + (size_t)q * C_LD, C_LD, D, queries);
+                //$ end
                 for (int c = 0; c < queries; c += VEC) {
                     const int from = q + c, rows = int_min(VEC, queries - c);
                     const vec lse2 = vec_load_n(row_lse + from, rows) * 1.44269504f;
+                    //$ if bf16 then
+                    const vec delta = vec_load(s->delta + c);
+                    //$ else
                     vec delta = vec_splat(0.0f);
                     for (int d = c; d < D * WIDE; d += WIDE) {
                         delta = vec_fma(vec_load(s->dy + d), vec_load(s->q + d), delta);
                     }
+                    //$ end
                     //$ if k.uses.dropout then
                     //$ if k.d.W then
                     dropout_transposed_from(&drop, site, (int64_t)item * T + from,
-                                            DROPOUT_CHUNKS(T), dscores + c, STRIDE, $(keys));
+                                            DROPOUT_CHUNKS(T), dscores + c, $(ld), $(keys));
                     //$ else
                     dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
-                                       dscores + c, STRIDE, keys);
+                                       dscores + c, $(ld), keys);
                     //$ end
                     //$ end
                     //$ if cap then
                     for (int j = $(first_key); j < int_min(keys, from + VEC); j++) {
-                        float *at_j = weights + c + j * STRIDE, *d_at_j = dscores + c + j * STRIDE;
+                        float *at_j = weights + c + j * $(ld), *d_at_j = dscores + c + j * $(ld);
                         const vec tanh = vec_tanh(vec_load(at_j) * (scale / $(k.attrs.cap)));
                         const vec slope = scale * (1.0f - tanh * tanh);
                         vec_store(at_j, tanh * ($(k.attrs.cap) * 1.44269504f));
                         vec_store(d_at_j, (vec_load(d_at_j) - delta) * slope);
                     }
-                    $(k.common.weights)(weights + c, STRIDE, 1.0f, lse2, from, $(keys));
+                    $(k.common.weights)(weights + c, $(ld), 1.0f, lse2, from, $(keys));
                     //$ else
-                    $(k.common.weights)(weights + c, STRIDE, scale2, lse2, from, $(keys));
+                    $(k.common.weights)(weights + c, $(ld), scale2, lse2, from, $(keys));
                     //$ end
                     for (int j = $(first_key); j < keys; j++) {
-                        const vec weight = vec_load(weights + c + j * STRIDE);
-                        float *at_j = dscores + c + j * STRIDE; // undefined where masked
+                        const vec weight = vec_load(weights + c + j * $(ld));
+                        float *at_j = dscores + c + j * $(ld); // undefined where masked
                         //$ if cap then
                         const vec dscore = weight * vec_load(at_j);
                         //$ else
@@ -480,20 +633,34 @@ $(k.sign("static void", k.name)) {
                     //$ if k.uses.dropout then
                     //$ if k.d.W then
                     dropout_transposed_from(&drop, site, (int64_t)item * T + from,
-                                            DROPOUT_CHUNKS(T), weights + c, STRIDE, $(keys));
+                                            DROPOUT_CHUNKS(T), weights + c, $(ld), $(keys));
                     //$ else
                     dropout_transposed(&drop, site, (int64_t)item * T + from, DROPOUT_CHUNKS(T),
-                                       weights + c, STRIDE, keys);
+                                       weights + c, $(ld), keys);
                     //$ end
                     //$ end
                 }
+                //$ if bf16 then
+                $(k.part.pack_panel)(s, q - first, $(first_key), keys, queries);
+                $(k.common.mixes)
+                (dq + (size_t)q * E_LD, E_LD, NULL, dscores, WIDE, s->key_columns, WHOLE, q, &next);
+                //$ else
                 $(k.common.mixes)
                 (dq + (size_t)q * E_LD, E_LD, NULL, dscores, STRIDE, key, $(qk_ld), q, &next);
+                //$ end
             }
             // dK and dV of key j sum over queries j and later: keys of this block begin their sums
             // here, and earlier keys add to theirs.
             //$ if k.d.W then
             // The queries end where windows no longer reach the tile of keys.
+            //$ end
+            //$ local at, q_ld, dys_ld = "(from - first)", qk_ld, dy_ld
+            //$ local queries = "query + (size_t)from * " .. qk_ld
+            //$ local dys = "dyh + (size_t)from * " .. dy_ld
+            //$ if bf16 then
+            //$ at, q_ld, dys_ld = "FACTORS(from - first)", "WHOLE", "WHOLE"
+            //$ queries = "s->query_columns + (size_t)FACTORS(from) * WHOLE"
+            //$ dys = "s->dy_columns + (size_t)FACTORS(from) * WHOLE"
             //$ end
             for (int j = $(begin); j < last; j += TILE_ROWS) {
                 const int from = int_max(first, j), depth = $(until_) - from;
@@ -505,14 +672,20 @@ $(k.sign("static void", k.name)) {
                 $(k.common.prefetch)(&next);
                 for (int p = 0; p < DIVIDE_UP(D, HEAD); p++) {
                     TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dk, E_LD, begins, NULL,
-                               s->dscores + (from - first), STRIDE, 1,
-                               query + (size_t)from * $(qk_ld), $(qk_ld), depth);
+                               s->dscores + $(at), STRIDE, 1, $(queries), $(q_ld), depth);
                     TILE_CASES($(k.common.mix), j, p, T, D, HEAD / VEC, dv, E_LD, begins, NULL,
-                               s->weights + (from - first), STRIDE, 1,
-                               dyh + (size_t)from * $(dy_ld), $(dy_ld), depth);
+                               s->weights + $(at), STRIDE, 1, $(dys), $(dys_ld), depth);
                 }
             }
         }
     }
 }
+//$ if bf16 then
+
+$(k.sign("static void", k.name)) {
+    const uint64_t before = flush_begin();
+    $(k.part.products)($(k.all_names));
+    flush_end(before);
+}
+//$ end
 //$ end

@@ -167,11 +167,12 @@ local function factor_roundings_of(g)
     if tensor then count[tensor], made[tensor] = math.max(count[tensor] or 0, most), true end
   end
   for _, node in ipairs(g.nodes) do
-    local most, product = 0, node.op.product or node.op.weight_gradient
+    local most, product = 0, node.op.product or node.op.weight_gradient or node.op.factors
     local function reads(tensor, factor)
       if tensor then most = math.max(most, (count[tensor] or 0) + (factor and made[tensor] and 1 or 0)) end
     end
     for _, tensor in ipairs(node.inputs) do reads(tensor, product) end
+    most = most + (node.op.factors and node.op.rounds or 0)
     for step in graph.steps(node) do
       for _, tensor in ipairs(step.operands or {}) do reads(tensor) end
     end
