@@ -88,11 +88,11 @@ void device_prepare(struct gpu *gpu) {
 // ---- what the runtime needs to know -------------------------------------------------------------
 
 struct gemm *const model_gemms[] = {
-    //$ for _, kernel in ipairs(k.products) do
-    &$(kernel.name.."_gemm"),
+    //$ for _, name in ipairs(k.gemms) do
+    &$(name),
     //$ end
 };
-const int model_gemms_count = $(#k.products);
+const int model_gemms_count = $(#k.gemms);
 
 static const struct kernel_info model_kernels[KERNELS] = {
     //$ for _, kernel in ipairs(k.kernels) do

@@ -56,7 +56,7 @@ function emit.facts(g, c, hash, command)
     optimizer = "OPTIMIZER_" .. c.optimizer:upper(),
     config = literal.macro_strings(c.baked_text), string = literal.string,
     num_params = all, num_params_nanogpt = nanogpt,
-    flops_per_update = c.optimizer == "muon" and muon.flops(entries) or 0,
+    flops_per_update = c.optimizer == "muon" and muon.flops(entries, c.backend) or 0,
     muon_floats = c.optimizer == "muon" and c.backend == "cpu" and muon.floats(entries) or 0,
     flops_per_token = 6 * nanogpt + 12 * c.n_head * c.head_width * c.attended,
     step_flops = program.scaled(flops_of_step(g), "FLOP"), step_flops_nanogpt =
@@ -138,7 +138,7 @@ local elem_types = { bf16 = "bf16", f16 = "f16", f32 = "float" }
 
 function emit.train_cu(g, c, facts)
   local emitter = program.emitter(g)
-  local k = setmetatable({ products = {}, headers = {}, elem_type = elem_types[g:elem()], run = call.RUN.cuda,
+  local k = setmetatable({ gemms = {}, headers = {}, elem_type = elem_types[g:elem()], run = call.RUN.cuda,
     run_whole = call.run_whole }, { __index = facts })
   for _, phase in ipairs({ "forward", "loss", "backward" }) do k[phase] = emitter:phase(phase) end
   emitter:count_calls()
@@ -148,7 +148,9 @@ function emit.train_cu(g, c, facts)
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels
   for _, kernel in ipairs(k.kernels) do
-    if kernel.op.product or kernel.op.weight_gradient then table.insert(k.products, kernel) end
+    if kernel.op.product or kernel.op.weight_gradient then
+      for _, name in ipairs(kernel.gemms or { kernel.name .. "_gemm" }) do table.insert(k.gemms, name) end
+    end
     if kernel.header and not k.headers[kernel.header] then
       k.headers[kernel.header] = true
       table.insert(k.headers, kernel.header)

@@ -8,6 +8,7 @@ local muon = {}
 local BATCH_FLOATS = 1 << 23 -- of memory for matrices that are updated together, if it is more than one
 local STEPS = 5
 local PARTS, PART_FLOATS = 64, 8192 -- thread blocks of a matrix at most on a device, and what one has at least
+local BLOCK_ROWS, BLOCKS = 256, 8 -- of a symmetric result on a device: rows of a block at least, how many at most
 
 -- Whether Muon updates an entry of the parameters' table: a matrix that is in a block.
 function muon.takes(entry)
@@ -69,16 +70,44 @@ local function shapes_of(entries, work)
   return shapes
 end
 
--- FLOP of one matrix's Newton-Schulz products of each kind; of the symmetric ones half.
+-- FLOP of one matrix's Newton-Schulz products of each kind on a CPU; of the symmetric ones half.
 local function products_of(s)
   return { gram = s.m * (s.m + 1) * s.k, square = s.m * (s.m + 1) * s.m, product = 2 * s.m * s.m * s.k }
 end
 
--- FLOP of all Newton-Schulz products in one update.
-function muon.flops(entries)
+-- A symmetric result (m, m) on a device, in rows of blocks { from =, rows =, cols = }: the columns of one end with its
+-- block on the diagonal, and what is to the right is copied from below. n equal ones are (n + 1) / (2n) of the FLOP of
+-- the whole: three quarters of two, 9/16 of eight. More would save little, and each is a call; lower ones are too small
+-- a product to keep a device busy. They begin at multiples of 64, whole tiles of a product and aligned in any type.
+-- least: for tests, the rows that one has at least.
+function muon.blocks(m, least)
+  local count = math.max(1, math.min(BLOCKS, m // (least or BLOCK_ROWS)))
+  local high = count == 1 and m or (m + count * 64 - 1) // (count * 64) * 64
+  local list = {}
+  for from = 0, m - 1, high do
+    local rows = math.min(high, m - from)
+    list[#list + 1] = { from = from, rows = rows, cols = from + rows }
+  end
+  return list
+end
+
+-- How many values of a symmetric result (m, m) are computed on a device.
+function muon.computed(m)
+  local values = 0
+  for _, block in ipairs(muon.blocks(m)) do values = values + block.rows * block.cols end
+  return values
+end
+
+-- FLOP of all Newton-Schulz products in one update, of a backend.
+function muon.flops(entries, backend)
   local flops = 0
   for _, s in ipairs(shapes_of(entries)) do
-    for _, each in pairs(products_of(s)) do flops = flops + STEPS * #s.at * each end
+    local each = products_of(s)
+    if backend == "cuda" then
+      local values = muon.computed(s.m)
+      each.gram, each.square = 2 * values * s.k, 2 * values * s.m
+    end
+    flops = flops + STEPS * #s.at * (each.gram + each.square + each.product)
   end
   return flops
 end
@@ -138,24 +167,53 @@ function muon.device_floats(entries, dtype)
   return floats
 end
 
--- A shape's three products, by operands { at =, ld =, slot = }.
-local function device_products(s, type)
+-- A shape's three products, by operands { at =, ld =, slot = }, and the parts { rows =, cols =, out =, a =, b = } in
+-- which each is computed: their sizes, and how far behind the operands' first elements theirs are.
+local function device_products(s, type, least)
   local tall = s.rows > s.cols
   local function x(at) return { at = at, ld = s.pitch, slot = s.slot } end
   local function square(at) return { at = at, ld = s.square_ld, slot = s.square_slot } end
   local a, b = square(s.a), square(s.b)
-  return {
+  local list = {
     { "gram", type = type, rows = s.m, cols = s.m, inner = s.k, out = a, a = x("now"), b = x("now"),
       a_transposed = tall, b_transposed = not tall },
     { "square", type = type, rows = s.m, cols = s.m, inner = s.m, out = b, a = a, b = a, factor = "2.0315f",
       residual = s.a, residual_factor = "-4.7750f" },
     { "product", type = type, rows = s.rows, cols = s.cols, inner = s.m, out = x("next"), a = tall and x("now") or b,
-      b = tall and b or x("now"), residual = "now", residual_factor = "3.4445f" },
+      b = tall and b or x("now"), residual = "now", residual_factor = "3.4445f",
+      parts = { { rows = s.rows, cols = s.cols, out = 0, a = 0, b = 0 } } },
   }
+  for i = 1, 2 do
+    local p = list[i]
+    p.parts = {}
+    for _, block in ipairs(muon.blocks(s.m, least)) do
+      p.parts[#p.parts + 1] = { rows = block.rows, cols = block.cols, out = block.from * s.square_ld,
+        a = block.from * (p.a_transposed and 1 or p.a.ld), b = 0 }
+    end
+  end
+  return list
 end
 
--- The kernels of an update on a device, in order, and the lines that run them. k: fields that all get.
-function muon.device(entries, dtype, tf32, k)
+-- Elements that the parts of a product read and write, and how many values they compute.
+local function counts_of(p)
+  local moved, computed = 0, 0
+  for _, part in ipairs(p.parts) do
+    local values = part.rows * part.cols
+    moved = moved + (part.rows + part.cols) * p.inner + (p.residual and 2 or 1) * values
+    computed = computed + values
+  end
+  return moved, computed
+end
+
+-- Where a part of an operand begins: `at` is a number, or the name of one.
+local function behind(at, offset)
+  if math.type(at) then return tostring(at + offset) end
+  return offset == 0 and at or ("%s + %d"):format(at, offset)
+end
+
+-- The kernels of an update on a device, in order, and the lines that run them. k: fields that all get. least: as in
+-- muon.blocks.
+function muon.device(entries, dtype, tf32, k, least)
   local work = work_of(dtype)
   local type = work == "bf16" and "GEMM_BF16" or tf32 and "GEMM_TF32" or "GEMM_F32"
   local each, image = work == "bf16" and 2 or 4, dtype ~= "float32" and 2 or 0
@@ -171,16 +229,30 @@ function muon.device(entries, dtype, tf32, k)
     end
     add("momentum", "momentum", 1, 0, 12 * size)
     add("start", "start", 1, 0, (8 + each) * size)
-    for _, p in ipairs(device_products(s, type)) do
-      add("product", p[1], STEPS, 2 * p.rows * p.cols * p.inner,
-        each * (p.rows * p.inner + p.inner * p.cols + (p.residual and 2 or 1) * p.rows * p.cols),
-        { product = p, op = { product = true }, more = "int step" })
+    for _, p in ipairs(device_products(s, type, least)) do
+      local moved, computed = counts_of(p)
+      p.gemms = {}
+      for i, part in ipairs(p.parts) do
+        part.gemm = ("%s_%s_gemm%s"):format(s.name, p[1], #p.parts > 1 and "_" .. i - 1 or "")
+        p.gemms[i] = part.gemm
+      end
+      add("product", p[1], STEPS, 2 * computed * p.inner, each * moved,
+        { product = p, behind = behind, gemms = p.gemms, op = { product = true }, more = "int step" })
+    end
+    local blocks = muon.blocks(s.m, least)
+    if #blocks > 1 then
+      s.block = blocks[1].rows
+      local copied = 0
+      for _, block in ipairs(blocks) do copied = copied + block.rows * block.from end
+      add("mirror", "mirror", 2 * STEPS, 0, 2 * each * copied, { more = "int64_t at" })
     end
     add("update", "update", 1, 0, (8 + each + image) * size)
     lines[#lines + 1] = ("RUN(%s_momentum);\nRUN(%s_start);\nfor (int step = 0; step < %d; step++) {"):format(s.name,
       s.name, STEPS)
     for _, word in ipairs({ "gram", "square", "product" }) do
       lines[#lines + 1] = ("    RUN(%s_%s, step);"):format(s.name, word)
+      local written = s.block and ({ gram = s.a, square = s.b })[word]
+      if written then lines[#lines + 1] = ("    RUN(%s_mirror, %d);"):format(s.name, written) end
     end
     lines[#lines + 1] = ("}\nRUN(%s_update);"):format(s.name)
   end

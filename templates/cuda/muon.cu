@@ -94,13 +94,15 @@ $(k.sign_launch()) {
 //$ end
 
 //// A product of a Newton-Schulz step, by cuBLASLt: A = XX^T, B = -4.7750A + 2.0315AA,
-//// X = 3.4445X + BX. X and the next X change places from step to step.
+//// X = 3.4445X + BX. X and the next X change places from step to step. A and B are symmetric: of
+//// large ones a part is some rows, up to their block on the diagonal, and mirror copies the rest.
 //$ function product(k)
 //$ local p = k.product
-static struct gemm $(k.part.gemm) = {
+//$ for _, part in ipairs(p.parts) do
+static struct gemm $(part.gemm) = {
     .name = $('"'..k.name..'"'),
-    .rows = $(p.rows),
-    .cols = $(p.cols),
+    .rows = $(part.rows),
+    .cols = $(part.cols),
     .inner = $(p.inner),
     .out_ld = $(p.out.ld),
     .a_ld = $(p.a.ld),
@@ -126,19 +128,61 @@ static struct gemm $(k.part.gemm) = {
     //$ end
 };
 
+//$ end
 $(k.sign_launch()) {
     $(k.work) *work = ($(k.work) *)gpu->acts;
     const int64_t now = step % 2 ? $(k.shape.next) : 0, next = step % 2 ? 0 : $(k.shape.next);
     (void)now, (void)next;
     //$ if p.residual then
     struct gemm_extra extra = {};
-    extra.residual = work + $(p.residual);
-    gemm_run(gpu, &$(k.part.gemm), work + $(p.out.at), work + $(p.a.at), work + $(p.b.at), &extra,
-             0.0f);
-    //$ else
-    gemm_run(gpu, &$(k.part.gemm), work + $(p.out.at), work + $(p.a.at), work + $(p.b.at), NULL,
-             0.0f);
     //$ end
+    //$ for _, part in ipairs(p.parts) do
+    //$ local out, a = k.behind(p.out.at, part.out), k.behind(p.a.at, part.a)
+    //$ local b = k.behind(p.b.at, part.b)
+    //$ if p.residual then
+    extra.residual = work + $(k.behind(p.residual, part.out));
+    gemm_run(gpu, &$(part.gemm), work + $(out), work + $(a), work + $(b), &extra, 0.0f);
+    //$ else
+    gemm_run(gpu, &$(part.gemm), work + $(out), work + $(a), work + $(b), NULL, 0.0f);
+    //$ end
+    //$ end
+}
+//$ end
+
+//// What is to the right of a symmetric result's blocks on the diagonal, from below them: A or B,
+//// which begin at `at`. A thread block turns one tile, in shared memory, so that reads and writes
+//// are both of rows; one within the blocks on the diagonal, or right of them, has nothing to do.
+//// Floor: what is copied is read and written.
+//$ function mirror(k)
+KERNEL(256) $(k.name)(const struct step_state *state, $(k.work) * square) {
+    constexpr int M = $(k.shape.m), LD = $(k.shape.square_ld), BLOCK = $(k.shape.block);
+    constexpr int TILE = 32, STEP = 8; // 256 threads are STEP rows of a tile
+    SHARED($(k.work), tile, [TILE][TILE + 1]);
+    const int row = BLOCK + (int)blockIdx.y * TILE, col = (int)blockIdx.x * TILE;
+    if (state->skip || col >= row / BLOCK * BLOCK) {
+        return;
+    }
+    square += (int64_t)blockIdx.z * $(k.shape.square_slot);
+    const int lane = (int)threadIdx.x % TILE, first = (int)threadIdx.x / TILE;
+    for (int i = first; i < TILE; i += STEP) {
+        if (row + i < M) {
+            tile[i][lane] = square[(int64_t)(row + i) * LD + col + lane];
+        }
+    }
+    block_sync();
+    for (int i = first; i < TILE; i += STEP) {
+        if (row + lane < M) {
+            square[(int64_t)(col + i) * LD + row + lane] = tile[lane][i];
+        }
+    }
+}
+
+//$ local rest = k.shape.m - k.shape.block -- rows below the first block
+//$ local tiles = (rest + 31) // 32
+//$ local across = (k.shape.m - 1) // k.shape.block * k.shape.block // 32
+$(k.sign_launch()) {
+    LAUNCH($(k.name), dim3($(across), $(tiles), $(#k.shape.at)), 256, 0, gpu->stream, gpu->state,
+           ($(k.work) *)gpu->acts + at);
 }
 //$ end
 

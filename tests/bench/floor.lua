@@ -13,6 +13,7 @@ local schema = require("gen.config.schema")
 local fuse = require("gen.passes.fuse")
 local op = require("gen.ir.op")
 local cost = require("gen.sweep.cost")
+local muon = require("gen.emit.muon")
 local assumed = require("gen.ranks.rates")
 
 -- TFLOP/s of products and of causal attention (half the square counted), TB/s of memory, the dense bf16 peak that
@@ -179,13 +180,19 @@ local function kernels_of(d)
   add("update", 1 / d.A, { bytes = (d.params - (d.muon and d.in_matrices or 0)) * (7 * F32 + ACT) })
   if d.muon then
     -- Gradients and momenta are read twice, momenta written once; X is written, then read; the parameters are read and
-    -- written, with their image. Five steps of three products, which read and write X and squares of its short side.
+    -- written, with their image. Five steps of three products, which read and write X and squares of its short side. Of
+    -- the two symmetric ones only some is computed (muon.blocks), and the rest copied: read and written.
     add("muon, all but products", 1 / d.A, { bytes = d.in_matrices * (7 * F32 + 3 * ACT), family = "norm, update" })
     for _, m in ipairs(d.matrices) do
       local short, long = math.min(m[1], m[2]), math.max(m[1], m[2])
       local whole, square = short * long * ACT, short * short * ACT
-      add(("muon %d x %d"):format(m[1], m[2]), 5 * L / d.A, { flop = 4 * short * short * long + 2 * short ^ 3,
-        bytes = 4 * whole + 5 * square, rate = "product", family = "muon's products" })
+      local computed = muon.computed(short)
+      local copied = 0
+      for _, block in ipairs(muon.blocks(short)) do copied = copied + block.rows * block.from end
+      add(("muon %d x %d"):format(m[1], m[2]), 5 * L / d.A, {
+        flop = 2 * short * short * long + 2 * computed * (long + short),
+        bytes = 4 * whole + 5 * square - 2 * (short * short - computed) * ACT + 4 * copied * ACT, rate = "product",
+        family = "muon's products" })
     end
   end
   return list

@@ -4,7 +4,7 @@
 # reports as spilled to memory. Needs no GPU. Prints for each the kernels that use most registers, those that take
 # ptxas longest, and the seconds.
 #
-# By default: gpt2, also with Hopper's attention; shakespeare_char; odd.lua in all types, and all programs of it by
+# By default: gpt2, also with Hopper's attention and Muon; shakespeare_char; odd.lua in all types, and all programs of it by
 # the Makefile, C files too, with warnings as errors, linked against CUDA's libraries.
 #
 #     SET="key=value ..."    overrides keys of the configs
@@ -122,7 +122,7 @@ add() { # what, config, archs, keys
 both='sm_80 sm_90a'
 if [ $# = 0 ]; then
     add gpt2 configs/gpt2.lua "$both" dtype=bfloat16
-    add 'gpt2 with Hopper attention' configs/gpt2.lua sm_90a dtype=bfloat16 attention=hopper
+    add 'gpt2 with Hopper attention, Muon' configs/gpt2.lua sm_90a dtype=bfloat16 attention=hopper optimizer=muon
     add shakespeare_char configs/shakespeare_char.lua "$both" dtype=bfloat16
     for dtype in bfloat16 float16 float32; do add "odd in $dtype" tests/cuda/odd.lua "$both" dtype=$dtype; done
 fi

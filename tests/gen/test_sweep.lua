@@ -192,6 +192,19 @@ check.test("Muon's products are counted, once an iteration, and its memory", fun
   check.equal(more >= 4 * L * (2 * 4 + 2) * C * C and more < 4 * L * (2 * 4 + 3) * C * C, true, more)
 end)
 
+check.test("on a device two rows of blocks of a symmetric product are three quarters of it", function()
+  local function on_device(more)
+    return plan.make(read('return { base = "notebook_small", grid = { { "max_iters", { 100 } } }, set = { ' ..
+      "eval_interval = 50, n_layer = 1, n_embd = 512, n_head = 8" .. more .. " } }"), { backend = "cuda" })
+  end
+  local p, q = on_device(""), on_device(', optimizer = "muon"')
+  cost.measure_shape(p.shapes[1])
+  cost.measure_shape(q.shapes[1])
+  local C = 512
+  local each = 5 * ((3 + 1 + 4 + 4) * (3 / 4 * 2 * C ^ 3 + 2 * C ^ 3) + 4 * 3 / 4 * 2 * C ^ 3)
+  check.equal(cost.flops(q.runs[1], 0, 9) - cost.flops(p.runs[1], 0, 9), 10 * each)
+end)
+
 check.test("evaluations of HellaSwag are counted, by the items in the file's header", function()
   os.execute("mkdir -p " .. root .. "/hellaswag")
   files.write(root .. "/hellaswag/hellaswag_val.bin", string.pack("<i4i4i4", 20240522, 1, 10) .. ("\0"):rep(1012))

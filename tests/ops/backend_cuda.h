@@ -26,4 +26,19 @@ bool memory_free(const struct memory *memory);
 // Every copy from the host to the device: the bytes have arrived when this returns.
 void memory_write(void *to, const void *from, size_t bytes);
 
+// Muon's update: its matrices, each with the distance from row to row and its first element in the
+// parameters; floats of those and of what it works in; and what is called, in this order: the norm,
+// then an update whose symmetric products are computed in rows of blocks, or whole.
+struct muon_case {
+    const struct muon_matrix { int rows, cols, pitch, at; } * matrices;
+    int matrices_count, floats, work_floats;
+    struct gemm *const *gemms;
+    int gemms_count;
+    void (*norm)(struct gpu *gpu), (*blocks)(struct gpu *gpu), (*whole)(struct gpu *gpu);
+};
+
+// muon.c: adds Muon's tests to the family "optimizer".
+struct TCase;
+void muon_add_tests(struct TCase *family);
+
 #endif

@@ -6,7 +6,7 @@
 -- TARGET is an instruction set ("avx2"), with "-bf16" behind it if products take factors in
 -- bfloat16: FOLDER/NAME.c has a family's kernels and tables. Or it is
 -- cuda:TYPE[:ATTENTION] ("cuda:bf16", "cuda:bf16:hopper"): the kernels are in FOLDER/NAME.cu, and
--- those that belong to no graph, the family "optimizer", in FOLDER/whole.cu. `--bench` adds cases to
+-- those that belong to no graph, the family "optimizer", in FOLDER/whole.cu and muon.cu. `--bench` adds cases to
 -- time. If families are named, only those are emitted.
 --
 -- A case file returns function(case): it calls case(name, options, build) for each of its cases, and
@@ -638,9 +638,14 @@ local function main(target_name, folder, ...)
   end
   if all then check_covered(t, covered) end
   if t.backend == "cuda" then
-    local kernel_text, text = whole_texts(t, (all or only.optimizer) and wholes or {})
+    local wanted = all or only.optimizer
+    local kernel_text, text = whole_texts(t, wanted and wholes or {})
     write_file(folder .. "/whole.cu", kernel_text)
     write_file(folder .. "/whole.c", text)
+    kernel_text, text = require("tests.ops.whole.muon")(t, CUDA_HEAD:format(t.elem == "f32" and "float" or t.elem),
+      wanted)
+    write_file(folder .. "/muon.cu", kernel_text)
+    write_file(folder .. "/muon.c", text)
   end
   write_file(folder .. "/families.c", table.concat({
     "// The cases of every op, emitted by tests/ops/emit.lua.",

@@ -13,7 +13,7 @@ KERNELS = $(ISA_FLAGS) $(if $(BENCH),-O3,$(SANITIZE))
 out := $(BUILD)/ops/$(ISA)$(if $(BENCH),-bench)
 plain := $(BUILD)/ops/$(CC)
 emitted := $(wildcard $(out)/*.c)
-cuda := backend_cuda whole
+cuda := backend_cuda whole muon
 parts := $(filter-out $(cuda),$(patsubst tests/ops/%.c,%,$(wildcard tests/ops/*.c)))
 runtime := $(patsubst runtime/%.c,$(plain)/%.o,$(wildcard runtime/base/*.c runtime/model/*.c)) # the linker takes what is called
 

@@ -1,5 +1,6 @@
 // whole.c: CUDA's kernels that are in no graph: the norm and the update of all parameters, their
-// image in the type of activations, and the copy of a batch from its staging slot.
+// image in the type of activations, and the copy of a batch from its staging slot. Muon's are in
+// muon.c.
 #include "tests/ops/backend_cuda.h"
 #include "tests/ops/named.h"
 
@@ -399,4 +400,5 @@ void backend_add_tests(struct TCase *family) {
     ADD(image_is_rounded);
     ADD(batches_are_taken);
 #undef ADD
+    muon_add_tests(family);
 }
