@@ -15,10 +15,13 @@ VEC_INLINE void $(k.part.tile)(float *y, const float *a, const float *x, const f
     tile_zero(acc, rows, vecs);
     tile_multiply(acc, rows, vecs, VEC, INNER, a + (size_t)i * INNER, INNER, 1, panel, WIDE, 0);
     //$ if k.addend then
+#pragma GCC unroll 16
     for (int r = 0; r < rows; r++) {
+#pragma GCC unroll 4
         for (int v = 0; v < vecs; v++) {
+            const bool whole = last == VEC || v < vecs - 1; // a mask would take a register
             const float *at = x + (size_t)(i + r) * COLS + p * WIDE + v * VEC;
-            const vec addend = vec_load_n(at, v == vecs - 1 ? last : VEC);
+            const vec addend = whole ? vec_load(at) : vec_load_n(at, last);
             acc[r][v] = $(k.addend) * addend + $(k.factor) * acc[r][v];
         }
     }
@@ -42,21 +45,22 @@ static void $(k.name)(float *y, const float *a, const float *b, const float *x, 
     // Tiles begin in the panel's own first row, so HIGH divides WIDE.
     enum { HIGH = WIDE % TILE_ROWS == 0 ? TILE_ROWS : 4, LAST_COLS = (COLS - 1) % WIDE + 1 };
     enum { LAST_VECS = DIVIDE_UP(LAST_COLS, VEC), LAST = LAST_COLS - (LAST_VECS - 1) * VEC };
+    const bool whole = wide == WIDE; // but for the last panel
     for (int i = p * WIDE; i < ROWS; i += HIGH) {
         const bool high = i + HIGH <= ROWS;
         const int vecs = DIVIDE_UP(i + HIGH - p * WIDE, VEC); // up to the diagonal
-        if (high && wide < WIDE) {
-            $(k.part.tile)(y, a, x, panel, i, p, HIGH, LAST_VECS, LAST);
-        } else if (wide < WIDE) {
-            $(k.part.tile)(y, a, x, panel, i, p, ROWS % HIGH, LAST_VECS, LAST);
-        } else if (!high) {
-            $(k.part.tile)(y, a, x, panel, i, p, ROWS % HIGH, TILE_VECS, VEC);
-        } else if (vecs == 1) {
+        if (high && vecs == 1 && (whole || LAST_VECS > 1)) {
             $(k.part.tile)(y, a, x, panel, i, p, HIGH, 1, VEC);
-        } else if (TILE_VECS == 3 && vecs == 2) {
+        } else if (TILE_VECS == 3 && high && vecs == 2 && (whole || LAST_VECS > 2)) {
             $(k.part.tile)(y, a, x, panel, i, p, HIGH, 2, VEC);
-        } else {
+        } else if (high && whole) {
             $(k.part.tile)(y, a, x, panel, i, p, HIGH, TILE_VECS, VEC);
+        } else if (whole) {
+            $(k.part.tile)(y, a, x, panel, i, p, ROWS % HIGH, TILE_VECS, VEC);
+        } else if (high) {
+            $(k.part.tile)(y, a, x, panel, i, p, HIGH, LAST_VECS, LAST);
+        } else {
+            $(k.part.tile)(y, a, x, panel, i, p, ROWS % HIGH, LAST_VECS, LAST);
         }
     }
     // What is below a vector's own rows, to the right of them.
