@@ -27,25 +27,38 @@ local fail = command.fail
 local function node_of(t, s)
   local g = graph.new()
   g.target = t
-  if s.kind == "gradient" then
-    local x, dy = g:tensor("x", { s.inner, s.cols }), g:tensor("dy", { s.inner, s.rows })
-    g:append(s.op.name, { g:param_grad(g:param("w", { s.rows, s.cols })) }, { dy, x })
-  else
-    local w = g:param("w", s.op.product.transposed and { s.cols, s.inner } or { s.inner, s.cols })
-    g:append(s.op.name, { "y" }, { g:tensor("x", { s.rows, s.inner }), w })
+  local inputs = {}
+  for i, operand in ipairs(s.op.inputs) do
+    local dims = {}
+    for axis, letter in ipairs(operand.letters) do dims[axis] = s.dims[letter] end
+    local append = operand[1] == "w" and g.param or g.tensor
+    inputs[i] = not operand.optional and append(g, operand[1], dims)
   end
+  local gradient = s.kind == "gradient" and { g:param_grad(g:param("w", { s.rows, s.cols })) }
+  g:append(s.op.name, gradient or "product", inputs)
   return g.nodes[1]
 end
 
--- The arguments with which a wrapper, a tune_fn, calls a kernel.
-local operands = { "out", "a", "b" }
-local given = { operand = function(argument) return operands[argument.number] end, beta = "false", thread = "thread",
-  threads = "threads", scratch = "scratch" }
+-- The arguments with which a wrapper, a tune_fn, calls a kernel: a and b are the factors; out has room for all else,
+-- `floats` in all.
+local function arguments_of(t, node)
+  local place, floats = { [node.inputs[1]] = "a", [node.inputs[2]] = "b" }, 0
+  graph.each_tensor(node, function(tensor)
+    if not place[tensor] then
+      place[tensor] = floats == 0 and "out" or ("out + %d"):format(floats)
+      floats = floats + target.floats(t, tensor)
+    end
+  end)
+  return { operand = function(argument) return place[argument.operand.tensor] end, beta = "false", thread = "thread",
+    threads = "threads", scratch = "scratch" }, floats
+end
 
 local function shape_text(t, s)
   local texts, names, scratch = {}, {}, {}
   local node = node_of(t, s)
   local has_scratch = call.has_scratch(node, t)
+  local given, out = arguments_of(t, node)
+  local a, b = target.floats(t, node.inputs[1]), target.floats(t, node.inputs[2])
   for i, choice in ipairs(tiling.candidates(t, s)) do
     local own = setmetatable({ tilings = { [s.name] = choice } }, { __index = t })
     local k = kernels.text(node, own, false)
@@ -56,10 +69,6 @@ local function shape_text(t, s)
         "    int threads) {\n    (void)scratch;\n    %s;\n}\n"):format(names[i], call.text(k, given, name)))
     if has_scratch then scratch[i] = ("struct %s_scratch s%d;"):format(name, i) end
   end
-  local sizes = {}
-  for i, tensor in ipairs({ node.outputs[1], node.inputs[1], node.inputs[2] }) do
-    sizes[i] = target.floats(t, tensor)
-  end
   return table.concat({
     ("// %s, cut in %d ways, emitted by gen/tune.lua."):format(s.name, #texts),
     '#include "runtime/kernel/kernel.h"',
@@ -69,8 +78,8 @@ local function shape_text(t, s)
     table.concat(texts, "\n"),
     has_scratch and ("union scratch {\n    %s\n};"):format(table.concat(scratch, "\n    ")) or "",
     ("static tune_fn *const ways[] = {%s};"):format(table.concat(names, ", ")),
-    ('const struct tune_shape tune_%s = {"%s", {%d, %d, %d}, %s, ways, %d};'):format(s.name, s.name, sizes[1], sizes[2],
-      sizes[3], has_scratch and "sizeof(union scratch)" or "0", #names),
+    ('const struct tune_shape tune_%s = {"%s", {%d, %d, %d}, %s, ways, %d};'):format(s.name, s.name, out, a, b,
+      has_scratch and "sizeof(union scratch)" or "0", #names),
   }, "\n") .. "\n"
 end
 

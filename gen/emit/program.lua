@@ -150,9 +150,9 @@ function Writer:prefetch(nodes, i, indent)
   local node = nodes[i]
   if not node or node == self.prefetched then return end
   self.prefetched = node
-  local weight = node.inputs[2]
+  local weight, cols = node.inputs[2], node.dims[node.op.product.cols]
   self.lines[#self.lines + 1] = ("%sPREFETCH%s(%s, %d, %d);"):format(indent,
-    weight.type == "f32" and "" or "_" .. weight.type:upper(), self:buffer(weight, true), node.dims.O, node.dims.C)
+    weight.type == "f32" and "" or "_" .. weight.type:upper(), self:buffer(weight, true), cols, node.dims.C)
 end
 
 function Writer:site_text(node, site)

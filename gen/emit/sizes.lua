@@ -4,7 +4,11 @@ local sizes = {}
 
 -- The letters that C code uses, in the order in which they are declared. S, the rows of a cache, is only
 -- in samplers, which are always specialised.
-local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "KV", "W", "D", "E", "E_LD", "O", "O_LD", "V", "V_LD", "P", "S" }
+local LETTERS = { "N", "B", "T", "C", "C_LD", "H", "KV", "W", "D", "E", "E_LD", "F", "F_LD", "O", "O_LD", "V", "V_LD",
+  "P", "S" }
+
+-- Those that few kernels have.
+local SOME = { KV = true, W = true, F = true, F_LD = true, S = true }
 
 -- text(letter, size) for each letter of d.
 local function list(d, text)
@@ -25,13 +29,14 @@ function sizes.argument(d)
   return ("&(struct sizes){%s}"):format(list(d, function(letter, size) return (".%s = %d"):format(letter, size) end))
 end
 
--- The members of struct sizes: KV and W only if a kernel has them.
+-- The members of struct sizes: those of SOME only if a kernel has them.
 function sizes.members(kernels)
   local words, there = {}, {}
-  for _, k in ipairs(kernels) do there.KV, there.W = there.KV or k.d.KV, there.W or k.d.W end
+  for _, k in ipairs(kernels) do
+    for letter in pairs(SOME) do there[letter] = there[letter] or k.d[letter] end
+  end
   for _, letter in ipairs(LETTERS) do
-    local always = letter ~= "KV" and letter ~= "W" and letter ~= "S"
-    if always or there[letter] then words[#words + 1] = letter end
+    if not SOME[letter] or there[letter] then words[#words + 1] = letter end
   end
   return table.concat(words, ", ")
 end

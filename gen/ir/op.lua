@@ -22,7 +22,10 @@
 --   decode     the same, for the sampler's variant, if it has one
 --   variant    function(target, d, attrs): the same, if it depends on the target; nil means `template`. Its `header` is
 --              included in the kernel's file
---   product    of a matrix product: the names of its operands' roles in the template
+--   product    of a matrix product: the names of its operands' roles in the template; halves: its weight has as many
+--              rows again, which are computed beside the first
+--   store_of   { PRODUCT = op }: on the CPU, the op that takes its place and that of the product that makes its first
+--              input (see gen/passes/fuse.lua)
 --   common     a template function whose text kernels of the same sizes share
 --   words      function(attrs): a list of words for the kernel's name, of attributes on which its text depends
 --   named_by   letters for the kernel's name, if not those of its operands
@@ -67,6 +70,7 @@ local FIELDS = {
   name = "string", inputs = "table", outputs = "table", attrs = "table", quiet = "table",
   derive = "function", flops = "function",
   backward = "function", expr = "string", commutes = "boolean", epilogue = "boolean", inplace = "table",
+  store_of = "table",
   template = "table", decode = "table", variant = "function", product = "table", common = "string",
   named_by = "table", words = "function", takes_model = "boolean", takes_pos = "boolean",
   takes_runs = "boolean", by_run = "boolean", scratch = "boolean",

@@ -4,6 +4,7 @@
 -- On CUDA a product is cuBLASLt's, whose store takes few ops. Other pointwise ops move into the load
 -- of the layernorm that reads them, or stay a kernel, one for a chain of pointwise ops.
 local graph = require("gen.ir.graph")
+local op = require("gen.ir.op")
 
 local fuse = {}
 
@@ -147,6 +148,48 @@ local function fuse_prologues(g)
   end
   local left = {}
   for _, node in ipairs(g.nodes) do if not node.gone then left[#left + 1] = node end end
+  g.nodes = left
+end
+
+-- The inputs and outputs of the op that stands for a product and the gating of its result, or nil if its store cannot
+-- take it: forward only after a bias, backward only if gate and up are there before the product.
+local function gated(g, product, gating, used)
+  local stream, step = gating.inputs[1], product.epilogue[1]
+  local x, w = table.unpack(product.inputs)
+  if product.op.product.transposed then
+    local bias = step and step.op and step.op.gemm == "bias" and step.operands[1] or false
+    if #product.epilogue > (bias and 1 or 0) or g.decode and used[stream] > 1 then return nil end
+    -- A trainer's product keeps its partial sums where gate and up go, so it has them even if nobody reads them.
+    return { x, w, bias }, { gating.outputs[1], not g.decode and stream }
+  end
+  if step or used[stream] > 1 or written_at(gating.inputs[2]) >= product.place then return nil end
+  return { x, w, gating.inputs[2] }, { gating.outputs[1] }
+end
+
+-- The gating of a feed-forward layer moves into the store of the product that makes what it reads, where gate and up,
+-- or their gradients, are made side by side (templates/cpu/gated.c): the product becomes another op. On CUDA the
+-- gating stays a kernel, since cuBLASLt has no epilogue that takes two columns of its result.
+local function fuse_gatings(g)
+  local used, left = uses(g), {}
+  for place, node in ipairs(g.nodes) do node.place = place end
+  for _, node in ipairs(g.nodes) do
+    local product = node.op.store_of and node.inputs[1].producer
+    local becomes = product and product.phase == node.phase and product.outputs[1] == node.inputs[1]
+      and node.op.store_of[product.op.name]
+    local inputs, outputs
+    if becomes then inputs, outputs = gated(g, product, node, used) end
+    if inputs then
+      if outputs[2] ~= node.inputs[1] then g.tensors[node.inputs[1].name] = nil end
+      product.op, product.inputs, product.outputs, product.epilogue = op.all()[becomes], inputs, outputs, {}
+      for axis, letter in ipairs(product.op.inputs[3].letters) do
+        product.dims[letter] = inputs[3] and inputs[3].dims[axis] or product.dims[letter]
+      end
+      product.op.derive(product.dims)
+      outputs[1].producer = product
+    else
+      left[#left + 1] = node
+    end
+  end
   g.nodes = left
 end
 
@@ -303,7 +346,12 @@ end
 
 function fuse.run(g)
   fuse_pointwise(g)
-  if g:backend() == "cpu" then fuse_bias_grads(g) else fuse_prologues(g) end
+  if g:backend() == "cpu" then
+    fuse_gatings(g)
+    fuse_bias_grads(g)
+  else
+    fuse_prologues(g)
+  end
   divide_head(g)
   drop_unread(g)
 end

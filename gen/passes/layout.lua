@@ -32,7 +32,7 @@ function layout.sizes(t, node)
   local d = { sms = t.sms }
   for letter, size in pairs(node.dims) do
     d[letter] = size
-    if letter:find("^[CEOV]$") then d[letter .. "_LD"] = target.width(t, size) end
+    if letter:find("^[CEFOV]$") then d[letter .. "_LD"] = target.width(t, size) end
   end
   return d
 end

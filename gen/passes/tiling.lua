@@ -1,6 +1,6 @@
 -- tiling: how a CPU's products are divided into tiles, by a cost model or as `make tune` found it.
 --
---   vecs            vectors in a row of the register tile: a panel's width
+--   vecs            vectors in a row of the register tile: a panel's width; of each half, where a product has halves
 --   depth           length of a slice of the inner sum
 --   block           rows of a cache block, in register tiles: they use a panel one after another
 --   slices_outside  1: the outer loop of a product is over slices; 0: it is over panels
@@ -38,8 +38,8 @@ local function even_depth(inner, most)
 end
 
 -- Vectors in a panel: as many as the tile has, or fewer if these divide the columns.
-local function panel_vecs(isa, cols)
-  local vecs, most = divide_up(cols, isa.vec), isa.tile_vecs
+local function panel_vecs(isa, s)
+  local vecs, most = divide_up(s.cols, isa.vec), isa.tile_vecs // s.halves
   if vecs <= most then return vecs end
   if most == 3 and vecs % 3 ~= 0 and vecs % 2 == 0 and vecs <= 8 then return 2 end
   return most
@@ -51,9 +51,10 @@ local function factor_bytes(t) return t.products == "bf16" and t.isa.bf16 and 2 
 -- `given` has the numbers that a candidate sets.
 local function product(t, s, given)
   local isa, bytes = t.isa, factor_bytes(t)
-  local vecs = given.vecs or panel_vecs(isa, s.cols)
-  local depth = even_depth(s.inner, given.depth or PANEL_BYTES[isa.vec] // (bytes * vecs * isa.vec))
-  local outside = given.slices_outside or (s.inner > s.cols and depth < s.inner and 1 or 0)
+  local vecs = given.vecs or panel_vecs(isa, s)
+  local wide = s.halves * vecs * isa.vec
+  local depth = even_depth(s.inner, given.depth or PANEL_BYTES[isa.vec] // (bytes * wide))
+  local outside = given.slices_outside or (s.inner > s.halves * s.cols and depth < s.inner and 1 or 0)
   local rows = math.max(256, ROWS_BYTES // (bytes * (outside == 1 and depth or s.inner)))
   return { vecs = vecs, depth = depth, block = divide_up(rows, isa.tile_rows), slices_outside = outside }
 end
@@ -68,9 +69,9 @@ local function gradient(t, s, given)
 end
 
 -- For kernels that take their sizes as arguments: one tiling for all sizes, as in a library.
-local function any_product(isa)
-  local vecs = isa.tile_vecs
-  local depth = PANEL_BYTES[isa.vec] // (4 * vecs * isa.vec) // 16 * 16
+local function any_product(isa, s)
+  local vecs = isa.tile_vecs // s.halves
+  local depth = PANEL_BYTES[isa.vec] // (4 * s.halves * vecs * isa.vec) // 16 * 16
   return { vecs = vecs, depth = depth, block = divide_up(ROWS_BYTES // (4 * depth), isa.tile_rows),
     slices_outside = 1 }
 end
@@ -82,17 +83,19 @@ end
 
 -- ---- a product's name and sizes -----------------------------------------------------------------
 
--- A product's op, kind, name and sizes (rows x inner times inner x cols); nil for other nodes.
+-- A product's op, kind, name and sizes (rows x inner times inner x cols, of each of its halves); nil for other nodes.
 function tiling.describe(node)
   local d, letters = node.dims, node.op.product
   local s
   if letters then
-    s = { op = node.op, kind = "product", rows = d.N, inner = d[letters.inner], cols = d[letters.cols] }
+    s = { op = node.op, kind = "product", rows = d.N, inner = d[letters.inner], cols = d[letters.cols],
+      halves = letters.halves and 2 or 1 }
     s.name = ("%s_%dx%dx%d"):format(node.op.name, s.rows, s.inner, s.cols)
   elseif node.op.weight_gradient then
-    s = { op = node.op, kind = "gradient", rows = d.O, inner = d.N, cols = d.C }
+    s = { op = node.op, kind = "gradient", rows = d.O, inner = d.N, cols = d.C, halves = 1 }
     s.name = ("%s_%dx%dx%d"):format(node.op.name, d.N, d.O, d.C)
   end
+  if s then s.dims = d end
   return s
 end
 
@@ -107,7 +110,7 @@ function tiling.model(t, s) return model_of[s.kind](t, s, {}) end
 function tiling.of(t, node)
   local s = t.backend == "cpu" and tiling.describe(node)
   if not s then return nil end
-  if t.specialise == false then return any_of[s.kind](t.isa) end
+  if t.specialise == false then return any_of[s.kind](t.isa, s) end
   return t.tilings and t.tilings[s.name] or tiling.model(t, s)
 end
 
@@ -121,7 +124,8 @@ function tiling.candidates(t, s)
     if not seen[text] and not tiling.problem(t, s, choice) then list[#list + 1] = choice end
     seen[text] = true
   end
-  local model, widest = tiling.model(t, s), math.min(t.isa.tile_vecs, divide_up(s.cols, t.isa.vec))
+  local model, widest = tiling.model(t, s), divide_up(s.cols, t.isa.vec)
+  widest = math.min(t.isa.tile_vecs // s.halves, widest)
   add(model)
   for vecs = math.min(2, widest), widest do
     if s.kind == "gradient" then
@@ -158,7 +162,8 @@ end
 -- What is wrong with a tiling for a product, or nil.
 function tiling.problem(t, s, choice)
   local isa = t.isa
-  local highest = { vecs = isa.tile_vecs, depth = s.inner, block = MOST, block_cols = MOST, slices_outside = 1 }
+  local highest = { vecs = isa.tile_vecs // s.halves, depth = s.inner, block = MOST, block_cols = MOST,
+    slices_outside = 1 }
   for _, field in ipairs(FIELDS[s.kind]) do
     local low = field == "slices_outside" and 0 or 1
     if choice[field] < low or choice[field] > highest[field] then
@@ -168,7 +173,7 @@ function tiling.problem(t, s, choice)
   if t.products == "bf16" and choice.depth % 2 == 1 and choice.depth < s.inner then
     return ("depth is %d; wanted an even number, or all %d, for factors in bfloat16"):format(choice.depth, s.inner)
   end
-  local bytes = 4 * choice.depth * choice.vecs * isa.vec
+  local bytes = 4 * choice.depth * s.halves * choice.vecs * isa.vec
   if s.kind == "product" and bytes > MOST_PANEL_BYTES then
     return ("a panel of %d bytes; wanted at most %d"):format(bytes, MOST_PANEL_BYTES)
   end

@@ -1,24 +1,9 @@
 //// matmul.c: matrix products with a weight: y, dx and dw. With factors in bfloat16 (bf16.h) both
 //// operands are packed, rounded on the way: a cache block of the first, a panel of the second.
 
-//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: one template, with K the inner dimension
-//// and COLS the columns of the result. The first operand is read in place; the weight is packed,
-//// one panel (DEPTH, WIDE) at a time, which stays in L1 while a cache block of rows uses it.
-//$ function matmul(k)
+//// The register tile of a product, and its store.
+//$ function matmul_tile(k)
 //$ local t, bf16 = k.tiling, k.products == "bf16"
-//$ local outside = t.slices_outside == 1
-//$ if bf16 then
-//$ local inner, tiles = k.d[k.inner], (k.d.N + k.tile_rows - 1) // k.tile_rows
-//$ local blocks = (tiles + t.block - 1) // t.block
-//$ local rows, depth = (tiles + blocks - 1) // blocks * k.tile_rows, math.min(t.depth, inner)
-// The packed rows of a cache block: all of K or, if slices are the outer loop, a slice of it; and
-// the packed panel.
-enum { $(k.part.packed) = FACTORS_LD(FACTORS($(outside and depth or inner))) };
-struct $(k.part.scratch) {
-    float rows[$(rows) * $(k.part.packed)], panel[FACTORS_WHOLE($(depth)) * $(t.vecs * k.vec)];
-};
-
-//$ end
 //$ if k.epilogue_is_long then
 //$ local done = "const float *done, int i, int p, int rows, int cols"
 // The epilogue of a tile, applied to its sums `done` (rows, WIDE). Not inlined, since its constants
@@ -105,6 +90,31 @@ $(k.sign_part("VEC_INLINE void", k.part.tile, pieces)) {
     //$ end
     //$ end
 }
+//$ end
+
+//// y (N, O) = x (N, C) w^T, and dx (N, C) = dy (N, O) w: one template, with K the inner dimension
+//// and COLS the columns of the result. The first operand is read in place; the weight is packed,
+//// one panel (DEPTH, WIDE) at a time, which stays in L1 while a cache block of rows uses it. If it
+//// has halves, gate's and up's, a panel has WIDE columns of each, side by side. `tile` writes
+//// another register tile with its store.
+//$ function matmul(k, tile)
+//$ local t, bf16 = k.tiling, k.products == "bf16"
+//$ local panel = k.halves and "2 * WIDE" or "WIDE"
+//$ local outside = t.slices_outside == 1
+//$ if bf16 then
+//$ local inner, tiles = k.d[k.inner], (k.d.N + k.tile_rows - 1) // k.tile_rows
+//$ local blocks = (tiles + t.block - 1) // t.block
+//$ local rows, depth = (tiles + blocks - 1) // blocks * k.tile_rows, math.min(t.depth, inner)
+//$ local wide = t.vecs * k.vec * (k.halves and 2 or 1)
+// The packed rows of a cache block: all of K or, if slices are the outer loop, a slice of it; and
+// the packed panel.
+enum { $(k.part.packed) = FACTORS_LD(FACTORS($(outside and depth or inner))) };
+struct $(k.part.scratch) {
+    float rows[$(rows) * $(k.part.packed)], panel[FACTORS_WHOLE($(depth)) * $(wide)];
+};
+
+//$ end
+//$ (tile or matmul_tile)(k)
 
 // Maps work item `item` to a panel of w: its first column is p * WIDE, its slice of K begins at
 // `from`. If SLICES_OUTSIDE, K is the outer loop and L2 holds a slice of the first operand;
@@ -137,7 +147,7 @@ $(k.sign(head, name)) {
     // BLOCK tiles of rows share a packed panel. The tuned block is evened out over all TILES.
     enum { BLOCK = DIVIDE_UP(TILES, DIVIDE_UP(TILES, $(t.block))) };
     //$ if not bf16 then
-    _Alignas(64) float panel[DEPTH * WIDE];
+    _Alignas(64) float panel[DEPTH * $(panel)];
     //$ end
     const struct part mine = part_of(TILES, PANELS, thread, threads);
     const int items = SLICES * (mine.cols.last - mine.cols.first);
@@ -148,7 +158,11 @@ $(k.sign(head, name)) {
             //$ local copy = k.transposed and "pack_transposed" or "pack_rows"
             //$ if bf16 then copy = k.transposed and "factors_transposed" or "factors_columns" end
             //$ local stride = k.transposed and "K" or "COLS"
-            $(copy)(panel, WIDE, w + at.offset, $(stride), at.depth, at.wide);
+            $(copy)(panel, $(panel), w + at.offset, $(stride), at.depth, at.wide);
+            //$ if k.halves then
+            const float *up = w + at.offset + (size_t)COLS * K;
+            $(copy)(panel + WIDE, $(panel), up, $(stride), at.depth, at.wide);
+            //$ end
             //$ if bf16 then
             if ($(outside and "at.p == mine.cols.first" or "item == 0")) {
                 const int first = block * TILE_ROWS;
@@ -163,8 +177,15 @@ $(k.sign(head, name)) {
             //$ local rows = k.transposed and "after.wide, after.depth" or "after.depth, after.wide"
             struct prefetch next = prefetch_of(w + after.offset, $(stride), $(rows),
                                                DIVIDE_UP(end, TILE_ROWS) - block);
+            //$ if k.halves then
+            struct prefetch next_up = next;
+            next_up.row += (size_t)COLS * K;
+            //$ end
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
                 prefetch_some(&next);
+                //$ if k.halves then
+                prefetch_some(&next_up);
+                //$ end
                 //$ if bf16 then
                 //$ local column = outside and "" or " + at.from / FACTOR_FLOATS"
                 TILE_CASES($(k.part.tile), i, at.p, N, COLS, VECS, $(k.arg_names), s->rows$(column),

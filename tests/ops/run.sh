@@ -48,8 +48,8 @@ for isa in "$@"; do
     families=${FAMILIES-}
     case $isa in
         *-bf16) # of those that are wanted, the ones with products
-            families=$(for family in ${FAMILIES-matmul attention fusion}; do echo "$family"; done |
-                grep -x 'matmul\|attention\|fusion' || true)
+            families=$(for family in ${FAMILIES-matmul attention gated fusion}; do echo "$family"; done |
+                grep -x 'matmul\|attention\|gated\|fusion' || true)
             [ -n "$families" ] || continue
             ;;
     esac
