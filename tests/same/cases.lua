@@ -47,11 +47,11 @@ cases.list = {
     recompute = "gelu", gradient_accumulation_steps = 2 },
   { name = "one_kv_head", n_layer = 2, n_head = 3, n_kv_head = 1, n_embd = 20, head_size = 10, n_ff = 33,
     block_size = 17, batch_size = 2, pos = "rope", activation = "geglu", bias = true, dropout = 0.1,
-    recompute = "block", cuda = { dtype = "float32" } },
+    cpu = { recompute = "gelu" }, cuda = { recompute = "block", dtype = "float32" } },
   -- Hugging Face's names: rows of one tensor are tensors of their own, whose sizes no vector divides.
   { name = "llama_names", quick = true, tensor_names = "llama", n_layer = 2, n_head = 3, n_kv_head = 1, n_embd = 20,
     head_size = 6, n_ff = 13, block_size = 9, batch_size = 2, norm = "rmsnorm", pos = "rope", activation = "swiglu",
-    bias = true },
+    bias = true, cpu = { recompute = "block" } },
   { name = "nanochat_names", tensor_names = "nanochat", n_layer = 1, n_head = 2, n_embd = 20, block_size = 9,
     batch_size = 3, norm = "rmsnorm", pos = "rope", activation = "relu2", tie_weights = false,
     cuda = { dtype = "float32" } },
