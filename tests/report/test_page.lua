@@ -1,5 +1,6 @@
 -- test_page: the report in headless Chromium: every page at phone and desktop width, light and dark. selftest.js in the
--- page checks that each chart is drawn, sorts every table, picks runs, filters, and reports what is wrong.
+-- page checks that each chart is drawn, sorts every table, picks runs, filters, and reports what is wrong. clicks.js
+-- asks two studies for what the write-ups of grid32 and notebook show, by at most two clicks.
 package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
 local files = require("gen.base.files")
@@ -12,7 +13,8 @@ local EACH = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DE
 local ALL = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DESKTOP, "dark" }, { WIDE, "light" },
   { WIDE, "dark" } }
 local AXE = os.getenv("AXE") -- axe-core's script, as tests/report/axe.sh has it: then each page in every view
-local LEAST_CHECKS = 30 -- of a page, so that a test that checks nothing fails
+local SELFTEST, CLICKS = "selftest.js", "clicks.js"
+local LEAST_CHECKS = { [SELFTEST] = 30, [CLICKS] = 10 } -- of a page, so that a test that checks nothing fails
 
 local function find_browser()
   for _, name in ipairs({ "chromium", "chromium-browser", "google-chrome", "google-chrome-stable" }) do
@@ -30,14 +32,15 @@ end
 -- A page with the test in it.
 local function prepare(root, page)
   local text = assert(files.read(("%s/out/reports/%s.html"):format(root, page.name)))
-  local wanted = ("window.wanted = %s;\n"):format(json.encode(page.wanted))
+  local wanted = ("window.wanted = %s;\n"):format(json.encode(page.wanted or {}))
   local function script(s) return "<script>\n" .. s .. "</script>\n" end
   local at = text:find("<title>", 1, true)
   local close = text:find("</body>\n</html>\n$")
   files.write(("%s/out/reports/%s-test.html"):format(root, page.name), text:sub(1, at - 1) ..
     script(files.read("tests/report/head.js") .. wanted) .. text:sub(at, close - 1) ..
-    script(files.read("tests/report/selftest.js")) .. (AXE and script((assert(files.read(AXE)):gsub("</script",
-      "<\\/script"))) .. script(files.read("tests/report/axe.js")) or "") .. text:sub(close))
+    script(files.read("tests/report/" .. (page.script or SELFTEST))) ..
+    (AXE and script((assert(files.read(AXE)):gsub("</script", "<\\/script"))) ..
+    script(files.read("tests/report/axe.js")) or "") .. text:sub(close))
 end
 
 -- Frames of every width and colour scheme around the pages: a window cannot be narrower than 500, and a frame has the
@@ -106,6 +109,12 @@ fixture.sweep(root, "broken", "grid", { { key = "n_head", values = { 4, 8 } },
   end)
 fixture.sweep(root, "seeds", "vary", { { key = "n_head", values = { 4, 1 } },
   { key = "dropout", values = { 0.1, 0.3 } } }, { 1, 2, 3 })
+-- The two studies: 32 runs, and one change at a time; with a step's line at each evaluation alone.
+local function sparse(spec) spec.every = 100 end
+fixture.sweep(root, "grid32", "grid", fixture.GRID32, { 1337 }, sparse)
+fixture.sweep(root, "notebook", "vary", { { key = "n_head", values = { 4, 1, 8 } },
+  { key = "n_layer", values = { 4, 1, 8 } }, { key = "n_embd", values = { 64, 32, 128 } },
+  { key = "dropout", values = { 0.1, 0, 0.3 } } }, { 1337 }, sparse)
 fixture.run(root, "out/one </script>&", { name = "one </script>&", settings = { n_embd = 256 } })
 fixture.run(root, "out/still", { name = "still", settings = { n_embd = 64 }, max_iters = 600, last = 430 })
 fixture.run(root, "out/other", { name = "other", settings = { n_embd = 64 }, max_iters = 600 })
@@ -126,6 +135,10 @@ local PAGES = {
     wanted = with("#factor-charts canvas", "#compare-table table", "#compare-chart canvas") },
   { name = "single", views = { { PHONE, "dark" } }, words = "--live --out out/reports/single.html out/still",
     wanted = with("#reload") },
+  { name = "grid32", views = { { DESKTOP, "light" }, { PHONE, "dark" } }, words = "--quick --sweep grid32",
+    script = CLICKS },
+  { name = "notebook", views = { { DESKTOP, "dark" }, { PHONE, "light" } }, words = "--quick --sweep notebook",
+    script = CLICKS },
 }
 for _, page in ipairs(PAGES) do
   local output, ok = fixture.report(root, page.words)
@@ -142,7 +155,8 @@ for _, page in ipairs(PAGES) do
       views[view] = true
       by_axe[view] = by_axe[view] or result.axe
       for _, failure in ipairs(result.failures) do wrong[#wrong + 1] = view .. ": " .. failure end
-      if result.checks < LEAST_CHECKS then wrong[#wrong + 1] = ("%s: only %d checks"):format(view, result.checks) end
+      local least = LEAST_CHECKS[page.script or SELFTEST]
+      if result.checks < least then wrong[#wrong + 1] = ("%s: only %d checks"):format(view, result.checks) end
     end
     for _, view in ipairs(AXE and ALL or page.views) do
       local name = ("%d px, %s"):format(view[1], view[2])
