@@ -30,6 +30,8 @@
 #include <wasm_simd128.h>
 #endif
 
+// A tile's loops are unrolled ROWS or ACROSS times, their very number of steps: told of more, clang
+// leaves a loop, and the tile's sums in memory.
 enum {
     SMALL_OUTPUTS = 16,               // of a panel
     SMALL_BLOCK = 32,                 // columns
@@ -37,8 +39,9 @@ enum {
     SMALL_ROWS = VEC == 4 ? 2 : 4,    // the register tile: rows, and
     SMALL_PANELS = VEC == 16 ? 2 : 1, // panels
     SMALL_WIDE = SMALL_PANELS * SMALL_OUTPUTS,
-    SMALL_UNROLL = VEC == 4 ? 2 : 8, // steps of a block that are written out
-    SMALL_AHEAD = 2048               // bytes by which w is prefetched
+    SMALL_ACROSS = SMALL_PANELS * SMALL_VECS, // vectors
+    SMALL_UNROLL = VEC == 4 ? 2 : 8,          // steps of a block that are written out
+    SMALL_AHEAD = 2048                        // bytes by which w is prefetched
 };
 
 #define SMALL_BLOCKS(C) DIVIDE_UP(C, SMALL_BLOCK)
@@ -255,6 +258,10 @@ VEC_INLINE vec small_scales(const uint8_t *at) {
     return (vec)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)at));
 #elif defined(__AVX2__) && defined(__FMA__)
     return (vec)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)at));
+#elif defined(__wasm_simd128__)
+    const vec_uint bits = (vec_uint)wasm_i32x4_load16x4(at);
+    return (vec)((vec_uint)((vec)(bits << 13 & 0x0fffe000u) * vec_splat(0x1p112f)) |
+                 (bits & 0x80000000u));
 #else
     uint16_t half[VEC];
     memcpy(half, at, sizeof half);
@@ -284,10 +291,10 @@ VEC_INLINE void small_tile_bfloat16(float *sums, const int rows, const int panel
     const size_t panel = (size_t)words * SMALL_OUTPUTS * 4;
     const float *row[SMALL_ROWS];
     vec acc[SMALL_ROWS][SMALL_PANELS * SMALL_VECS];
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
     for (int r = 0; r < rows; r++) {
         row[r] = x + (size_t)int_min(r, last) * (size_t)words;
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
         for (int p = 0; p < panels * SMALL_VECS; p++) {
             acc[r][p] = vec_splat(0.0f);
         }
@@ -295,13 +302,13 @@ VEC_INLINE void small_tile_bfloat16(float *sums, const int rows, const int panel
 #pragma GCC unroll 4
     for (int k = 0; k < words; k++, w += SMALL_OUTPUTS * 4) {
         vec_uint pair[SMALL_ROWS];
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
         for (int r = 0; r < rows; r++) {
             uint32_t word;
             memcpy(&word, row[r] + k, sizeof word);
             pair[r] = (vec_uint){0} + word;
         }
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
         for (int p = 0; p < panels * SMALL_VECS; p++) {
             const uint8_t *at = w + (size_t)(p / SMALL_VECS) * panel + p % SMALL_VECS * VEC * 4;
             if (p % SMALL_VECS == 0) {
@@ -309,7 +316,7 @@ VEC_INLINE void small_tile_bfloat16(float *sums, const int rows, const int panel
             }
             vec_uint of_w;
             memcpy(&of_w, at, sizeof of_w);
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
             for (int r = 0; r < rows; r++) {
 #if defined(__AVX512F__)
                 if (dots) {
@@ -325,9 +332,9 @@ VEC_INLINE void small_tile_bfloat16(float *sums, const int rows, const int panel
             }
         }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
         for (int p = 0; p < panels * SMALL_VECS; p++) {
             vec_store(sums + r * SMALL_WIDE + p * VEC, acc[r][p]);
         }
@@ -353,21 +360,21 @@ VEC_INLINE void small_tile(float *sums, const enum weight_type type, const int r
     const size_t scales_panel = (size_t)blocks * SMALL_OUTPUTS * 2;
     const float *row[SMALL_ROWS];
     vec acc[SMALL_ROWS][SMALL_PANELS * SMALL_VECS];
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
     for (int r = 0; r < rows; r++) {
         row[r] = x + (size_t)int_min(r, last) * (size_t)SMALL_ROW(C);
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
         for (int p = 0; p < panels * SMALL_VECS; p++) {
             acc[r][p] = vec_splat(0.0f);
         }
     }
     for (int b = 0; b < blocks; b++, w += bytes, scales += SMALL_OUTPUTS * 2) {
         vec_int sum[SMALL_ROWS][SMALL_PANELS * SMALL_VECS];
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
         for (int r = 0; r < rows; r++) {
             int32_t of_row;
             memcpy(&of_row, row[r] + blocks * (WORDS + 1) + b, sizeof of_row);
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
             for (int p = 0; p < panels * SMALL_VECS; p++) {
                 sum[r][p] = (vec_int){0} - zero * of_row;
             }
@@ -375,13 +382,13 @@ VEC_INLINE void small_tile(float *sums, const enum weight_type type, const int r
 #pragma GCC unroll SMALL_UNROLL
         for (int g = 0; g < groups; g++) {
             struct small_four four[SMALL_ROWS], high[SMALL_ROWS];
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
             for (int r = 0; r < rows; r++) {
                 four[r] = small_four(row[r], b * WORDS + g, dots);
                 high[r] = type == WEIGHT_Q8_0 ? four[r]
                                               : small_four(row[r], b * WORDS + g + WORDS / 2, dots);
             }
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
             for (int p = 0; p < panels * SMALL_VECS; p++) {
                 const uint8_t *at = w + (size_t)(p / SMALL_VECS) * panel + g * SMALL_OUTPUTS * 4 +
                                     p % SMALL_VECS * VEC * 4;
@@ -393,7 +400,7 @@ VEC_INLINE void small_tile(float *sums, const enum weight_type type, const int r
                 if (SMALL_SIGNED && type == WEIGHT_Q8_0) {
                     bytes_of ^= 0x80808080u;
                 }
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
                 for (int r = 0; r < rows; r++) {
                     if (type == WEIGHT_Q8_0) {
                         sum[r][p] = small_dot(sum[r][p], bytes_of, four[r], dots);
@@ -406,20 +413,20 @@ VEC_INLINE void small_tile(float *sums, const enum weight_type type, const int r
                 }
             }
         }
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
         for (int p = 0; p < panels * SMALL_VECS; p++) {
             const vec of_w = small_scales(scales + (size_t)(p / SMALL_VECS) * scales_panel +
                                           p % SMALL_VECS * VEC * 2);
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
             for (int r = 0; r < rows; r++) {
                 const vec scale = of_w * vec_splat(row[r][blocks * WORDS + b]);
                 acc[r][p] += __builtin_convertvector(sum[r][p], vec) * scale;
             }
         }
     }
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ROWS
     for (int r = 0; r < rows; r++) {
-#pragma GCC unroll 4
+#pragma GCC unroll SMALL_ACROSS
         for (int p = 0; p < panels * SMALL_VECS; p++) {
             vec_store(sums + r * SMALL_WIDE + p * VEC, acc[r][p]);
         }
@@ -458,7 +465,7 @@ VEC_INLINE void small_product(float *sums, const enum weight_type type, const bo
 
 VEC_INLINE void small_panels(float *sums, const enum weight_type type, const bool dots, int panels,
                              const float *x, int rows, const uint8_t *w, int O, int C, int first) {
-    if (panels == SMALL_PANELS) {
+    if (SMALL_PANELS == 1 || panels == SMALL_PANELS) { // else clang has the same tile twice
         small_product(sums, type, dots, SMALL_PANELS, x, rows, w, O, C, first);
     } else {
         small_product(sums, type, dots, 1, x, rows, w, O, C, first);
