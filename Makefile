@@ -137,7 +137,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
-    bench-ranks bench-tokenizer bench-documents ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
+    bench-ranks bench-tokenizer bench-documents bench-page ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
     page-axe cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
@@ -171,7 +171,7 @@ help: ## this list
 #= FORMAT    make export: hf, gguf, llmc, safetensors or sampler
 #= TYPE      make export: float32 by default, bfloat16, float16; of gguf q8_0, q4_0: of its numbers;
 #=           make sampler, bench: float32 by default, bfloat16, q8_0, q4_0: of its weights;
-#=           make page: q8_0 by default
+#=           make page, bench-page: q8_0 by default
 #= KV        make sampler, bench: float32 by default, bfloat16: of its keys and values
 #= TO        make export: the file's or folder's path; default in the run's folder
 #= FILE      make inspect: a model's file of any format, a folder as Hugging Face's, or a data
@@ -383,7 +383,7 @@ ir: generate ## the graph after each pass
 	$(call next,make build $(build_words))
 
 #> make sampler CONFIG=shakespeare_char_cpu ISA=avx2 TYPE=q8_0
-sampler: ## CONFIG's sampler as one static file to ship; EMBED=1: with its weights inside
+sampler: check-words ## CONFIG's sampler as one static file to ship; EMBED=1: with its weights inside
 	@case "$$TYPE" in ''|float32|bfloat16|q8_0|q4_0) ;; \
 	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, bfloat16, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
 	@case "$$KV" in ''|float32|bfloat16) ;; \
@@ -425,7 +425,7 @@ sampler-build: generate
 
 #> make page CONFIG=shakespeare_char_cpu START="ROMEO:"
 page: override TYPE := $(or $(TYPE),q8_0)
-page: ## the same words' run as one HTML file that writes text in a browser
+page: check-words ## the same words' run as one HTML file that writes text in a browser
 	@case "$$TYPE" in float32|bfloat16|q8_0|q4_0) ;; \
 	    *) printf "TYPE: '%s' is not known to a sampler; there are: float32, bfloat16, q8_0, q4_0\n" "$$TYPE" >&2; exit 64;; esac
 	@case "$$KV" in ''|float32|bfloat16) ;; \
@@ -516,6 +516,14 @@ bench-ranks: check-ranks ## time a step of RANKS processes beside one's, in turn
 #> make bench-documents TEXT=path/to/folder
 bench-documents: setup-check build/prepare ## time make data of documents, all processors together
 	$(Q)tests/bench/documents.sh "$$TEXT"
+
+#> make bench-page CONFIG=shakespeare_char_cpu
+bench-page: override TYPE := $(or $(TYPE),q8_0)
+bench-page: check-words ## make page's page in a headless browser, in turns with the sampler on one thread
+	$(Q)gen/tools/setup.sh --check browser
+	$(recursive)for w in page 'sampler EMBED=1'; do $(make) $$w CONFIG='$(CONFIG)' SET='$(SET)' RUN='$(RUN)' NAME='$(NAME)' \
+	    BUILD=$(BUILD) TYPE=$(TYPE) KV='$(KV)' || exit; done
+	$(Q)tests/bench/page.sh $(run_path)/page.html '$(sampler_folder)/sampler$(kind:%=-%)-embedded'
 
 #> make gpu-pass OUT=results
 gpu-pass: ## on a GPU, in ten minutes: is all of CUDA right there, and how fast?

@@ -275,6 +275,10 @@ check "and trains" ends 0
 
 run build CONFIG=nobody
 check "no such config: the list" says 'configs/nobody.lua: no such config; there are: bigram'
+for word in page sampler firmware; do
+    run $word CONFIG=nobody
+    check "nor for make $word" says 'configs/nobody.lua: no such config; there are: bigram'
+done
 run build CONFIG=tiny.lua SET=n_layer
 check "SET without =" says "SET: 'n_layer' is not key=value"
 run build CONFIG=tiny.lua SET=n_embed=16

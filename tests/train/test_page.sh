@@ -152,4 +152,9 @@ small() {
     [ "$bytes" -le 120000 ]
 }
 check "its code has 120 kB at most" small
+tests/bench/page.sh "$page" "$sampler" 30 1 >"$tmp/log" 2>&1
+check "make bench-page's figures" grep -qxE "the page has [0-9]+% of the sampler's speed" "$tmp/log"
+tests/bench/page.sh "$page" "$tmp/none" >"$tmp/log" 2>&1
+code=$?
+check "no sampler to compare with" says 66 "$tmp/none: is not there; make bench-page makes it"
 finish
