@@ -27,10 +27,12 @@ libjsmn-dev   header  jsmn.h
 libxxhash-dev header  xxhash.h'
 needs_aarch64='
 gcc-aarch64-linux-gnu command aarch64-linux-gnu-gcc
+libc6-dev-arm64-cross libc    aarch64-linux-gnu-gcc
 libjsmn-dev   header  jsmn.h
 libxxhash-dev header  xxhash.h'
 needs_riscv64='
-gcc-riscv64-linux-gnu command riscv64-linux-gnu-gcc
+gcc-riscv64-linux-gnu   command riscv64-linux-gnu-gcc
+libc6-dev-riscv64-cross libc    riscv64-linux-gnu-gcc
 libjsmn-dev   header  jsmn.h
 libxxhash-dev header  xxhash.h'
 needs_cross="$needs_aarch64$needs_riscv64"'
@@ -121,6 +123,7 @@ present() { # probe argument
         nvcc) command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] ;;
         header) header "$2" ;;
         file) [ -f "$2" ] ;;
+        libc) "$2" -print-file-name=crt1.o 2>/dev/null | grep -q / ;; # of a compiler
         newlib) arm-none-eabi-gcc -print-file-name="$2" 2>/dev/null | grep -q / ;;
         browser)
             for name in chromium chromium-browser google-chrome google-chrome-stable; do
