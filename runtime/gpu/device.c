@@ -27,7 +27,10 @@ _Noreturn void gpu_fail(const char *call, const char *file, int line, cudaError_
         cudaGetErrorName(error), gpu_advice(error));
 }
 
-void gpu_open(struct gpu *gpu) {
+int gpu_device;
+
+// The number of devices. Dies if there is none.
+static int gpu_count(void) {
     int count = 0;
     cudaError_t error = cudaGetDeviceCount(&count);
     if (error == cudaSuccess && count == 0) {
@@ -40,9 +43,24 @@ void gpu_open(struct gpu *gpu) {
             driver == 0 ? "no NVIDIA driver is installed" : cudaGetErrorString(error),
             gpu_advice(driver == 0 ? cudaErrorNoDevice : error));
     }
-    CUDA_CHECK(cudaSetDevice(0));
+    return count;
+}
+
+int gpu_of_rank(int local_rank) {
+    const int count = gpu_count();
+    if (count > 1 && local_rank >= count) {
+        die(EXIT_USAGE,
+            "ranks: one GPU a rank: there are %d here, and none for a rank %d; start as many ranks",
+            count, local_rank);
+    }
+    return count > 1 ? local_rank : 0; // a launcher may have left each rank one
+}
+
+void gpu_open(struct gpu *gpu) {
+    gpu_count();
+    CUDA_CHECK(cudaSetDevice(gpu_device));
     struct cudaDeviceProp device;
-    CUDA_CHECK(cudaGetDeviceProperties(&device, 0));
+    CUDA_CHECK(cudaGetDeviceProperties(&device, gpu_device));
     gpu->arch = 10 * device.major + device.minor;
     gpu->sms = device.multiProcessorCount;
     if (gpu->arch < GPU_OLDEST) {

@@ -10,9 +10,12 @@
 
 // ---- device.c -----------------------------------------------------------------------------------
 
-// Takes the first device that CUDA lists and creates its stream. Ends the program with EXIT_MEMORY
-// and one line if there is none, the driver is too old, or the device is older than an A100
-// (sm_80).
+extern int gpu_device; // the number of the device that this process takes: the first, or a rank's
+// Which one that is of a rank, by its number on this machine: where CUDA lists one alone, that one.
+// Dies with EXIT_USAGE if there are too few.
+int gpu_of_rank(int local_rank);
+// Takes the device and creates its stream. Ends the program with EXIT_MEMORY and one line if there
+// is none, the driver is too old, or the device is older than an A100 (sm_80).
 void gpu_open(struct gpu *gpu);
 void gpu_close(struct gpu *gpu);
 // The device's name, and its dense bf16 peak in FLOP/s from a table, or 0 if it is not listed.
@@ -26,10 +29,19 @@ size_t gpu_slot_bytes(const struct model_info *info);
 // Offsets of the parts of a model's allocation, in bytes, and behind them its size. Without an
 // optimizer there are no gradients and moments. `workspace`: the bytes of the last part.
 enum { GPU_PARTS = 13 };
+// Floats of weights, and of gradients and moments: info->device_floats, rounded up to a multiple of
+// gpu_round, so that ranks can have shares of one size.
+extern int64_t gpu_round;
+int64_t gpu_state_floats(const struct model_info *info);
 void gpu_layout(const struct model_info *info, bool with_optimizer, size_t workspace,
                 size_t offset[GPU_PARTS + 1]);
 // Bytes of the workspace of a model's products on a device of that much memory.
 size_t gpu_workspace_bytes(const struct model_info *info, size_t device);
+enum gpu_direction { TO_DEVICE, TO_HOST };
+// Copies what the device has of params, m or v between two of its places, in floats, to or from the
+// host's, where rows have no padding; queued on the stream.
+void gpu_copy(const struct model_info *info, float *host, float *device, int64_t from, int64_t to,
+              enum gpu_direction direction);
 // The host's buffer of a slot. gpu_next_slot points m->tokens and m->targets into it.
 char *gpu_host_slot(int slot);
 void gpu_next_slot(struct model *m, const struct model_info *info, int slot);

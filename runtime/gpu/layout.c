@@ -10,6 +10,18 @@ static size_t gpu_aligned(size_t bytes) {
     return (bytes + GPU_ALIGN - 1) / GPU_ALIGN * GPU_ALIGN;
 }
 
+int64_t gpu_round = 1;
+
+int64_t gpu_state_floats(const struct model_info *info) {
+    return (info->device_floats + gpu_round - 1) / gpu_round * gpu_round;
+}
+
+// Floats of moments: all, or those of this process's part.
+static int64_t gpu_moments(const struct model_info *info) {
+    const bool part = optimizer_part.to < INT64_MAX;
+    return part ? optimizer_part.to - optimizer_part.from : gpu_state_floats(info);
+}
+
 size_t gpu_slot_bytes(const struct model_info *info) {
     return STEP_INPUT_BYTES +
            3 * sizeof(int32_t) * (size_t)info->batch_size * (size_t)info->block_size;
@@ -17,14 +29,14 @@ size_t gpu_slot_bytes(const struct model_info *info) {
 
 void gpu_layout(const struct model_info *info, bool with_optimizer, size_t workspace,
                 size_t offset[GPU_PARTS + 1]) {
-    size_t state = (size_t)info->device_floats * sizeof(float);
+    size_t state = (size_t)gpu_state_floats(info) * sizeof(float);
     bool moments = with_optimizer && info->optimizer != OPTIMIZER_SGD;
     size_t ids = (size_t)info->batch_size * (size_t)info->block_size * sizeof(int32_t);
     const size_t bytes[GPU_PARTS] = {
         state,
         with_optimizer ? state : 0,
-        moments ? state : 0,
-        moments ? state : 0,
+        moments ? (size_t)gpu_moments(info) * sizeof(float) : 0,
+        moments ? (size_t)gpu_moments(info) * sizeof(float) : 0,
         (size_t)info->packed_floats * sizeof(float),
         (size_t)info->acts_floats * sizeof(float),
         ids,

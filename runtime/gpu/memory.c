@@ -61,8 +61,11 @@ static void gpu_place(struct gpu *gpu, const size_t offset[GPU_PARTS + 1],
     bool moments = offset[3] > offset[2];
     gpu->params = (float *)(base + offset[0]);
     gpu->grads = (float *)(base + offset[1]);
-    gpu->m = moments ? (float *)(base + offset[2]) : NULL;
-    gpu->v = moments ? (float *)(base + offset[3]) : NULL;
+    gpu->part_from = optimizer_part.from;
+    gpu->part_to = optimizer_part.to;
+    // Of a part, what is before it has addresses, but no memory.
+    gpu->m = moments ? (float *)(base + offset[2]) - gpu->part_from : NULL;
+    gpu->v = moments ? (float *)(base + offset[3]) - gpu->part_from : NULL;
     gpu->packed = info->packed_floats ? (void *)(base + offset[4]) : (void *)gpu->params;
     gpu->acts = (float *)(base + offset[5]);
     gpu->tokens = (int32_t *)(base + offset[6]);
@@ -147,26 +150,57 @@ void model_destroy(struct model *m) {
 
 // ---- to the device and back ---------------------------------------------------------------------
 
-enum gpu_direction { TO_DEVICE, TO_HOST };
+// Copies rows of `width` floats between the host, where they lie side by side, and the device, where
+// they are `pitch` apart.
+static void gpu_copy_rows(float *host, float *device, int64_t width, int64_t pitch, int64_t rows,
+                          enum gpu_direction direction) {
+    const size_t bytes = (size_t)width * sizeof(float), apart = (size_t)pitch * sizeof(float);
+    if (width <= 0 || rows <= 0) {
+        return;
+    }
+    if (direction == TO_DEVICE) {
+        CUDA_CHECK(cudaMemcpy2DAsync(device, apart, host, bytes, bytes, (size_t)rows,
+                                     cudaMemcpyHostToDevice, gpu_model.stream));
+    } else {
+        CUDA_CHECK(cudaMemcpy2DAsync(host, bytes, device, apart, bytes, (size_t)rows,
+                                     cudaMemcpyDeviceToHost, gpu_model.stream));
+    }
+}
 
-// Copies all tensors of params, m or v, row by row, since rows are padded on the device.
-static void gpu_copy(const struct model_info *info, float *host, float *device,
-                     enum gpu_direction direction) {
-    cudaStream_t stream = gpu_model.stream;
+static int64_t gpu_clip(int64_t x, int64_t low, int64_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+
+// One row's part between two places of the device's floats; the row begins at `at`.
+static void gpu_copy_row(float *host, float *device, int64_t at, int64_t width, int64_t from,
+                         int64_t to, enum gpu_direction direction) {
+    const int64_t first = gpu_clip(from - at, 0, width), last = gpu_clip(to - at, 0, width);
+    gpu_copy_rows(host + first, device + at + first, last - first, width, 1, direction);
+}
+
+void gpu_copy(const struct model_info *info, float *host, float *device, int64_t from, int64_t to,
+              enum gpu_direction direction) {
     for (int i = 0; i < info->params_count; i++) {
         const struct param *p = &info->params[i];
-        const size_t rows = p->ndim == 2 ? (size_t)p->dims[0] : 1;
-        const size_t width = (size_t)p->dims[p->ndim - 1] * sizeof(float);
-        const size_t pitch = (size_t)p->device_pitch * sizeof(float);
+        const int64_t rows = p->ndim == 2 ? p->dims[0] : 1, width = p->dims[p->ndim - 1];
+        const int64_t pitch = p->ndim == 2 ? p->device_pitch : width;
         for (int l = 0; l < p->layers && !p->copy; l++) {
-            float *there = device + p->device_offset + l * p->device_stride;
+            const int64_t at = p->device_offset + l * p->device_stride;
             float *here = host + p->offset + l * p->stride;
-            if (direction == TO_DEVICE) {
-                CUDA_CHECK(cudaMemcpy2DAsync(there, pitch, here, width, width, rows,
-                                             cudaMemcpyHostToDevice, stream));
-            } else {
-                CUDA_CHECK(cudaMemcpy2DAsync(here, width, there, pitch, width, rows,
-                                             cudaMemcpyDeviceToHost, stream));
+            // Rows that are within as a whole, and the parts of those before and behind them.
+            const int64_t first = gpu_clip((from - at + pitch - 1) / pitch, 0, rows);
+            const int64_t last = gpu_clip((to - at - width) / pitch + 1, first, rows);
+            const bool reaches = to - at >= width;
+            const int64_t whole = reaches ? last : first;
+            gpu_copy_rows(here + first * width, device + at + first * pitch, width, pitch,
+                          whole - first, direction);
+            if (first > 0) {
+                gpu_copy_row(here + (first - 1) * width, device, at + (first - 1) * pitch, width,
+                             from, to, direction);
+            }
+            if (whole < rows) {
+                gpu_copy_row(here + whole * width, device, at + whole * pitch, width, from, to,
+                             direction);
             }
         }
     }
@@ -175,10 +209,11 @@ static void gpu_copy(const struct model_info *info, float *host, float *device,
 static void gpu_copy_all(struct model *m, const struct model_info *info,
                          enum gpu_direction direction) {
     struct gpu *gpu = &gpu_model;
-    gpu_copy(info, m->params, gpu->params, direction);
+    gpu_copy(info, m->params, gpu->params, 0, INT64_MAX / 2, direction);
     if (m->m) {
-        gpu_copy(info, m->m, gpu->m, direction);
-        gpu_copy(info, m->v, gpu->v, direction);
+        const int64_t to = gpu_clip(gpu->part_to, 0, INT64_MAX / 2);
+        gpu_copy(info, m->m, gpu->m, gpu->part_from, to, direction);
+        gpu_copy(info, m->v, gpu->v, gpu->part_from, to, direction);
     }
 }
 
@@ -213,7 +248,7 @@ void step_fetch_grads(struct model *m, const struct model_info *info) {
     if (!m->grads) {
         m->grads = gpu_host_floats(info->state_floats);
     }
-    gpu_copy(info, m->grads, gpu->grads, TO_HOST);
+    gpu_copy(info, m->grads, gpu->grads, 0, INT64_MAX / 2, TO_HOST);
     CUDA_CHECK(cudaMemcpyAsync(&scale, (char *)gpu->state + offsetof(struct step_state, scale),
                                sizeof scale, cudaMemcpyDeviceToHost, gpu->stream));
     CUDA_CHECK(cudaStreamSynchronize(gpu->stream));

@@ -52,8 +52,10 @@ struct gpu {
     // All in one allocation. Rows of tensors are padded: to a multiple of 8 elements, or of 128 if
     // a row is as long as the vocabulary.
     float *params, *grads, *m, *v; // info->state_floats each
-    void *packed; // params converted to the type of activations; float32: params itself
-    float *acts;  // info->acts_floats
+    int64_t part_from, part_to;    // floats of params that this process updates, and has m and v of
+    float *squares; // of several processes that update a part each: all parts' sums for the norm
+    void *packed;   // params converted to the type of activations; float32: params itself
+    float *acts;    // info->acts_floats
     int32_t *tokens, *targets; // (N)
     int32_t *order;            // (N): 0..N-1, stably sorted by token
     char *staging[2];          // the next batches, as copied from the host

@@ -1,7 +1,8 @@
 //// optimizer.cu: the norm of the gradients, and the update: one launch each, over all parameters.
 
 //// Floor: the gradients are read once. The number of blocks is fixed; the last block to arrive
-//// adds all blocks' sums, in order, and computes the update's factors.
+//// adds all blocks' sums, in order, and computes the update's factors. Of several processes whose
+//// gradients are shared out each takes the sums in float of its own, which are then gathered.
 //$ function grad_norm(k)
 //$ local blocks = math.max(1, math.min(4 * k.sms, (k.state_floats + 8191) // 8192))
 // Computes the update's factors, in double like PyTorch and rounded to float once; updates the
@@ -41,16 +42,25 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     state->steps++;
 }
 
-KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *partial) {
+// gathered: (gradients / 32), the sums in float of all ranks' shares; null: grads are whole here.
+KERNEL(512)
+grad_norm(struct step_state *state, const float *grads, const float *gathered, double *partial) {
     constexpr int BLOCKS = $(blocks), THREADS = 512, AT_ONCE = 8;
     constexpr int64_t FOURS = $(k.state_floats // 4);
     SHARED(double, sums, [THREADS]);
     SHARED(uint32_t, arrived, [1]);
     const int me = (int)threadIdx.x;
+    if (state->set.only_try) { // a rank's own gradients
+        gathered = nullptr;
+    }
     // Sums AT_ONCE accesses of four floats in float, and these sums in double.
     double sum = 0.0;
     for (int64_t i = (int64_t)blockIdx.x * AT_ONCE * THREADS + me; i < FOURS;
          i += (int64_t)BLOCKS * AT_ONCE * THREADS) {
+        if (gathered) {
+            sum += gathered[i / (AT_ONCE * THREADS) * THREADS + me];
+            continue;
+        }
         struct four g[AT_ONCE];
 #pragma unroll
         for (int a = 0; a < AT_ONCE; a++) {
@@ -101,7 +111,7 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
 $(k.sign_launch()) {
     // The blocks' sums use cuBLASLt's workspace, as no product runs meanwhile.
     LAUNCH(grad_norm, $(blocks), 512, 0, gpu->stream, gpu->state, gpu->grads,
-           (double *)gpu->workspace);
+           (const float *)gpu->squares, (double *)gpu->workspace);
 }
 //$ end
 
@@ -133,13 +143,15 @@ DEVICE int group_at(int64_t i) {
 //$     params, args = params .. ", float *means, float *squares", args .. ", gpu->m, gpu->v"
 //$ end
 //$ if image then params, args = params .. ", elem *image", args .. ", (elem *)gpu->packed" end
+//$ params, args = params .. ", int64_t from, int64_t to", args .. ", from, to"
+// Parameters from four `from` up to `to`.
 KERNEL(256) $(k.name)($(params)) {
     constexpr int AT_ONCE = 2;
-    constexpr int64_t FOURS = $(k.state_floats // 4), DECAYED = $(k.decay_floats // 4);
+    constexpr int64_t DECAYED = $(k.decay_floats // 4);
     if (state->skip) {
         return;
     }
-    const int64_t first = (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
+    const int64_t first = from + (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
     struct four p[AT_ONCE], g[AT_ONCE];
     //$ if adam then
     struct four m[AT_ONCE], v[AT_ONCE];
@@ -147,7 +159,7 @@ KERNEL(256) $(k.name)($(params)) {
 #pragma unroll
     for (int a = 0; a < AT_ONCE; a++) {
         const int64_t i = first + a * (int)blockDim.x;
-        if ($(k.muon and "i < FOURS && group_at(i) != GROUP_MATRICES" or "i < FOURS")) {
+        if ($(k.muon and "i < to && group_at(i) != GROUP_MATRICES" or "i < to")) {
             p[a] = four_load(params + i * 4);
             g[a] = four_load(grads + i * 4);
             //$ if adam then
@@ -159,7 +171,7 @@ KERNEL(256) $(k.name)($(params)) {
 #pragma unroll
     for (int a = 0; a < AT_ONCE; a++) {
         const int64_t i = first + a * (int)blockDim.x;
-        if (i >= FOURS) {
+        if (i >= to) {
             break;
         }
         //$ if k.muon then
@@ -204,6 +216,11 @@ KERNEL(256) $(k.name)($(params)) {
 }
 
 $(k.sign_launch()) {
-    LAUNCH($(k.name), divide_up($(k.state_floats // 4), 2 * 256), 256, 0, gpu->stream, $(args));
+    const int64_t all = $(k.state_floats // 4);
+    const int64_t from = gpu->part_from / 4 < all ? gpu->part_from / 4 : all;
+    const int64_t to = gpu->part_to / 4 < all ? gpu->part_to / 4 : all;
+    if (from < to) { // of several processes some may have nothing but padding
+        LAUNCH($(k.name), divide_up(to - from, 2 * 256), 256, 0, gpu->stream, $(args));
+    }
 }
 //$ end

@@ -66,7 +66,7 @@ void backend_choose(int way) {
 // ---- the device ---------------------------------------------------------------------------------
 
 struct gpu *backend_device(void) {
-    static struct gpu gpu;
+    static struct gpu gpu = {.part_to = INT64_MAX};
     if (!gpu.state) {
         gpu_open(&gpu);
         gpu.workspace_bytes = WORKSPACE;

@@ -1954,16 +1954,25 @@ DEVICE void optimizer_numbers(struct step_state *state, double squares) {
     state->steps++;
 }
 
-KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *partial) {
+// gathered: (gradients / 32), the sums in float of all ranks' shares; null: grads are whole here.
+KERNEL(512)
+grad_norm(struct step_state *state, const float *grads, const float *gathered, double *partial) {
     constexpr int BLOCKS = 8, THREADS = 512, AT_ONCE = 8;
     constexpr int64_t FOURS = 14656;
     SHARED(double, sums, [THREADS]);
     SHARED(uint32_t, arrived, [1]);
     const int me = (int)threadIdx.x;
+    if (state->set.only_try) { // a rank's own gradients
+        gathered = nullptr;
+    }
     // Sums AT_ONCE accesses of four floats in float, and these sums in double.
     double sum = 0.0;
     for (int64_t i = (int64_t)blockIdx.x * AT_ONCE * THREADS + me; i < FOURS;
          i += (int64_t)BLOCKS * AT_ONCE * THREADS) {
+        if (gathered) {
+            sum += gathered[i / (AT_ONCE * THREADS) * THREADS + me];
+            continue;
+        }
         struct four g[AT_ONCE];
 #pragma unroll
         for (int a = 0; a < AT_ONCE; a++) {
@@ -2013,7 +2022,8 @@ KERNEL(512) grad_norm(struct step_state *state, const float *grads, double *part
 
 static void grad_norm_launch(struct gpu *gpu) {
     // The blocks' sums use cuBLASLt's workspace, as no product runs meanwhile.
-    LAUNCH(grad_norm, 8, 512, 0, gpu->stream, gpu->state, gpu->grads, (double *)gpu->workspace);
+    LAUNCH(grad_norm, 8, 512, 0, gpu->stream, gpu->state, gpu->grads, (const float *)gpu->squares,
+           (double *)gpu->workspace);
 }
 
 // adamw, from templates/cuda/optimizer.cu. Called once a step: 820.7 kFLOP, 1.8 MB each.
@@ -2034,20 +2044,21 @@ DEVICE int group_at(int64_t i) {
     return GROUP[low];
 }
 
+// Parameters from four `from` up to `to`.
 KERNEL(256) adamw(const struct step_state *state, float *params, const float *grads, float *means,
-                  float *squares, elem *image) {
+                  float *squares, elem *image, int64_t from, int64_t to) {
     constexpr int AT_ONCE = 2;
-    constexpr int64_t FOURS = 14656, DECAYED = 14096;
+    constexpr int64_t DECAYED = 14096;
     if (state->skip) {
         return;
     }
-    const int64_t first = (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
+    const int64_t first = from + (int64_t)blockIdx.x * AT_ONCE * blockDim.x + threadIdx.x;
     struct four p[AT_ONCE], g[AT_ONCE];
     struct four m[AT_ONCE], v[AT_ONCE];
 #pragma unroll
     for (int a = 0; a < AT_ONCE; a++) {
         const int64_t i = first + a * (int)blockDim.x;
-        if (i < FOURS) {
+        if (i < to) {
             p[a] = four_load(params + i * 4);
             g[a] = four_load(grads + i * 4);
             m[a] = four_load(means + i * 4);
@@ -2057,7 +2068,7 @@ KERNEL(256) adamw(const struct step_state *state, float *params, const float *gr
 #pragma unroll
     for (int a = 0; a < AT_ONCE; a++) {
         const int64_t i = first + a * (int)blockDim.x;
-        if (i >= FOURS) {
+        if (i >= to) {
             break;
         }
         const struct update &u = state->update[group_at(i)];
@@ -2081,8 +2092,13 @@ KERNEL(256) adamw(const struct step_state *state, float *params, const float *gr
 }
 
 static void adamw_launch(struct gpu *gpu) {
-    LAUNCH(adamw, divide_up(14656, 2 * 256), 256, 0, gpu->stream, gpu->state, gpu->params,
-           gpu->grads, gpu->m, gpu->v, (elem *)gpu->packed);
+    const int64_t all = 14656;
+    const int64_t from = gpu->part_from / 4 < all ? gpu->part_from / 4 : all;
+    const int64_t to = gpu->part_to / 4 < all ? gpu->part_to / 4 : all;
+    if (from < to) { // of several processes some may have nothing but padding
+        LAUNCH(adamw, divide_up(to - from, 2 * 256), 256, 0, gpu->stream, gpu->state, gpu->params,
+               gpu->grads, gpu->m, gpu->v, (elem *)gpu->packed, from, to);
+    }
 }
 
 // cast, from templates/cuda/matmul.cu. Called once, where a run begins: 0 FLOP, 351.7 kB each.
