@@ -212,7 +212,7 @@ help: ## this list
 #= BACKEND   cpu (default) or cuda
 #= EMULATED=1 BACKEND=cuda: built for this machine's CPU; needs no GPU, and is for tests: it is slow
 #= STATIC=1  one static file, a sampler; make sampler sets it
-#= RANKS     make train: so many processes, on MPI (runtime/ranks); make plan: so many GPUs
+#= RANKS     make train: so many processes, on MPI or GPUs (runtime/ranks); make plan: so many GPUs
 #= MPI       with RANKS: mpich; default Open MPI
 #= HOSTS     with RANKS: a file of machines, one a line, as mpirun takes it
 #= NODES     make plan: so many machines, which have as many of the GPUs each; default 1
@@ -302,14 +302,13 @@ inspect: build/inspect ## what a checkpoint, state, model or data set is
 check-ranks:
 	@case "$$RANKS" in ''|[1-9]|[1-9][0-9]|[1-9][0-9][0-9]) ;; \
 	    *) printf '%s\n' "RANKS: '$$RANKS' is not a number of processes; give one, such as 2" >&2; exit 64;; esac
-	@[ -z "$$RANKS" ] || [ '$(BACKEND)' = cpu ] || { \
-	    echo 'RANKS: many processes run on CPUs alone; leave BACKEND out' >&2; exit 64; }
 	@case '$(MPI)' in ''|mpich) ;; *) echo 'MPI: mpich, or leave it out for Open MPI' >&2; exit 64;; esac
 	@[ -n "$$RANKS" ] || [ -z "$$HOSTS$(MPI)" ] || { \
 	    echo 'HOSTS, MPI: of one process there is nothing to share out; give RANKS too' >&2; exit 64; }
 	@[ -z "$$HOSTS" ] || [ -r "$$HOSTS" ] || { \
 	    printf '%s\n' "HOSTS: $$HOSTS: cannot read it; give a file with a machine's name on each line" >&2; exit 66; }
 	@[ -z "$$RANKS" ] || gen/tools/setup.sh $(or $(MPI),ranks)
+	@[ '$(and $(RANKS),$(BACKEND))$(EMULATED)' != cuda ] || gen/tools/setup.sh --check nccl
 
 #> make train CONFIG=shakespeare_char_cpu SET="n_layer=6" RUN="--max_iters=500"
 train: check-ranks check-name check-weights build/prepare $(if $(RANKS),build/limits) ## train CONFIG; its data set is made first if it is missing
@@ -318,7 +317,7 @@ train: check-ranks check-name check-weights build/prepare $(if $(RANKS),build/li
 	$(generate)
 	$(compile) $(if $(RANKS),PROGRAMS=train) programs
 	@printf 'run: %s\n' $(run_path)
-	$(Q)exec $(if $(RANKS),env MPI=$(MPI) runtime/ranks/start.sh $(RANKS) $(bin)-$(or $(MPI),mpi),$(bin))/train --out_dir=$(run_path) $(call quoted,$(RUN))
+	$(Q)exec $(if $(RANKS),env MPI=$(MPI) runtime/ranks/start.sh $(RANKS) $(bin)-$(if $(filter cuda,$(BACKEND)),nccl,$(or $(MPI),mpi)),$(bin))/train --out_dir=$(run_path) $(call quoted,$(RUN))
 	@[ ! -e $(weights) ] || printf 'next: %s\n' '$(strip make sample $(words))'
 
 # If there is nothing to sample from, one line says so before anything is compiled.

@@ -6,9 +6,11 @@
 include $(BUILD)/$(BUILD_NAME)/$(BACKEND)/build.mk
 # Of make sampler: MACHINE, whose programs they are, if not this machine's.
 other := $(if $(MACHINE),$(filter-out $(shell uname -m),$(MACHINE)))
+# Of RANKS: what carries data between processes.
+carrier := $(if $(RANKS),$(if $(filter cuda,$(BACKEND)),nccl,$(or $(MPI),mpi)))
 variant := $(if $(EMULATED),/emulated)$(if $(SANITIZE),$(if $(filter thread,$(SANITIZE)),/tsan,/asan))$(if $(WERROR),/werror-$(CC))$(if $(STATIC),/static$(addprefix /,$(other)))$(if $(WASM),/wasm)$(if $(LIBRARY),/library)
 model := $(BUILD)$(variant)/$(HASH)/$(BACKEND)
-bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(if $(RANKS),-$(or $(MPI),mpi))
+bin := $(BUILD)$(variant)/$(BUILD_NAME)/$(BACKEND)$(addprefix -,$(carrier))
 runtime := build$(variant)/runtime/$(ISA)
 ifdef STATIC
 # One static file, with musl or, for another machine, its glibc, and a small one: no tables for unwinding, which nothing
@@ -66,8 +68,19 @@ $(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(flags_file)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  c++  $@";)$(into)$(cxx) $(cxx_flags) -c $<
 
-$(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h $(emulator)/*.h) $(flags_file)
+$(model)/%.o: $(MODEL_DIR)/%.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h $(emulator)/*.h) $(flags_file)
 	$(if $(V),,@echo "  c++  $@";)$(into)$(cxx) $(cxx_flags) -x c++ -c $<
+$(model)/%.o: runtime/gpu/nccl/%.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h $(emulator)/*.h) $(flags_file)
+	$(if $(V),,@echo "  c++  $@";)$(into)$(cxx) $(cxx_flags) -x c++ -c $<
+# NCCL's calls go through MPI.
+ifneq ($(carrier),)
+device_flags += -I$(emulator)/nccl
+ranks_links := mpicc
+emulator_objects += $(device)/nccl.o
+$(device)/nccl.o: $(emulator)/nccl/nccl.cpp $(wildcard $(emulator)/*.h $(emulator)/nccl/*.h) $(flags_file)
+	@mkdir -p $(@D)
+	$(if $(V),,@echo "  c++  $@";)$(into)env OMPI_CXX=$(cxx) mpicxx $(cxx_flags) -c $<
+endif
 else
 nvcc := $(or $(shell command -v nvcc),/usr/local/cuda/bin/nvcc)
 cuda := $(patsubst %/bin/,%,$(dir $(realpath $(nvcc))))
@@ -79,6 +92,14 @@ nvcc_flags = -std=c++17 -O3 -Xcompiler -Wall,-Wextra -I. -Ibuild/include $(ARCH_
 $(model)/train.o: $(MODEL_DIR)/train.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h) $(flags_file)
 	$(if $(V),,@echo "  nvcc $@";)start=$$(date +%s); $(into)$(nvcc) $(nvcc_flags) -c $< && \
 	    echo "        $$(($$(date +%s) - start)) s for $(ARCH)"
+$(model)/sums.o: runtime/gpu/nccl/sums.cu $(wildcard runtime/kernel/*.cuh runtime/kernel/*.h) $(flags_file)
+	$(if $(V),,@echo "  nvcc $@";)$(into)$(nvcc) $(nvcc_flags) -c $<
+ifneq ($(carrier),)
+# NCCL as beside the toolkit, as a system's package, or where NCCL_HOME says, as of PyPI's nvidia-nccl-cu13.
+nccl := $(firstword $(wildcard $(NCCL_HOME:%=%/lib/libnccl.so.2) $(cuda)/lib64/libnccl.so.2 /usr/lib/*-linux-gnu/libnccl.so.2))
+device_flags += $(NCCL_HOME:%=-I%/include)
+device_libraries := $(nccl) $(if $(nccl),-Wl$(comma)-rpath$(comma)$(dir $(nccl))) $(device_libraries)
+endif
 endif
 
 $(device)/%.o: runtime/%.c $(flags_file)
@@ -107,17 +128,21 @@ $(model)/%.o: $(MODEL_DIR)/%.c $(flags_file)
 $(defaults): $(BUILD)/$(BUILD_NAME)/$(BACKEND)/defaults.c $(wildcard runtime/*/*.h) build/include/run_keys.h $(flags_file)
 	$(compile_c) -c $<
 
-# With RANKS the trainer runs on MPI: these objects have what ranks/one.c has for one process.
-ifneq ($(RANKS),)
+# With RANKS these objects have what ranks/one.c has for one process: on CPUs MPI; on GPUs NCCL, with sums.cu's kernels.
+ifneq ($(carrier),)
 mpicc := env OMPI_CC='$(CC)' MPICH_CC='$(CC)' mpicc$(MPI:%=.%)
+ifeq ($(carrier),nccl)
+ranks := $(call on_device,$(patsubst runtime/%.c,$(runtime)/%.o,$(wildcard runtime/gpu/nccl/*.c))) $(model)/sums.o
+else
 mpi := $(runtime)/ranks/$(or $(MPI),mpi)
 ranks := $(patsubst runtime/ranks/mpi/%.c,$(mpi)/%.o,$(wildcard runtime/ranks/mpi/*.c)) $(model)/buckets.o
 $(mpi)/%.o: runtime/ranks/mpi/%.c $(flags_file)
 	@mkdir -p $(@D)
 	$(if $(V),,@echo "  cc   $@";)$(into)$(mpicc) $(cc_flags) -MMD -MP -c $<
 endif
+endif
 $(bin)/train: $(call program,train) $(model)/train.o $(model)/sample.o $(defaults) $(device_objects) $(ranks) $(library)
-	$(if $(RANKS),$(if $(V),,@echo "  link $@";)$(into)$(mpicc) $(cc_flags),$(link)) $^ $(device_libraries) -lm
+	$(if $(or $(filter-out nccl,$(carrier)),$(ranks_links)),$(if $(V),,@echo "  link $@";)$(into)$(mpicc) $(cc_flags),$(link)) $^ $(device_libraries) -lm
 
 ifeq ($(BACKEND),cuda)
 bench_parts := $(call on_device,$(call program,gpu_bench))

@@ -180,8 +180,8 @@ return {
       "that divides it gives the same bytes; 1 is what the state has or, of a new run on several ranks, up to 8" },
   { name = "reduce", type = "enum", values = { "exact", "fast" }, default = "exact", absent = "exact",
     changes = "results", cpu = true,
-    help = "how ranks add gradients: exact, in reduce_groups, or fast, in the order of MPI's library, on any number " ..
-      "of ranks that divides gradient_accumulation_steps" },
+    help = "how ranks add gradients: exact, in reduce_groups, or fast, in the order of MPI's or NCCL's library, on " ..
+      "any number of ranks that divides gradient_accumulation_steps; on GPUs fast unless the command has the flag" },
   { name = "zero", type = "bool", default = false, changes = "nothing", cpu = true,
     help = "ranks share out the optimizer's moments and its update (ZeRO 1), with the same results" },
   { name = "overlap", type = "bool", default = true, changes = "nothing", cpu = true,

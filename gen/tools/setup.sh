@@ -81,6 +81,8 @@ mpich         command mpirun.mpich
 libmpich-dev  command mpicc.mpich'
 needs_cuda='
 nvidia-cuda-toolkit nvcc nvcc'
+needs_nccl='
+libnccl-dev nccl nccl.h'
 
 check_only=
 [ "${1-}" = --check ] && check_only=1 && shift
@@ -104,8 +106,9 @@ case $what in
     ranks) needs=$needs_ranks ;;
     mpich) needs=$needs_mpich ;;
     cuda) needs=$needs_cuda ;;
+    nccl) needs=$needs_nccl ;;
     *)
-        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, firmware, report, browser, page, 32-bits, unicode, ranks, mpich or cuda" >&2
+        echo "gen/tools/setup.sh: '$what' is not known; wanted [--check] build, test, torture, fetch, kjv, musl, aarch64, riscv64, cross, firmware, report, browser, page, 32-bits, unicode, ranks, mpich, cuda or nccl" >&2
         exit 64
         ;;
 esac
@@ -122,6 +125,7 @@ present() { # probe argument
         command) command -v "$2" >/dev/null ;;
         nvcc) command -v nvcc >/dev/null || [ -x /usr/local/cuda/bin/nvcc ] ;;
         header) header "$2" ;;
+        nccl) header "$2" || [ -f "/usr/local/cuda/include/$2" ] || [ -f "${NCCL_HOME:-/usr}/include/$2" ] ;;
         file) [ -f "$2" ] ;;
         libc) "$2" -print-file-name=crt1.o 2>/dev/null | grep -q / ;; # of a compiler
         newlib) arm-none-eabi-gcc -print-file-name="$2" 2>/dev/null | grep -q / ;;
@@ -152,6 +156,8 @@ command -v apt-get >/dev/null ||
     stop "there is no apt-get here: install these packages (Debian's names) by other means"
 [ "$what" != cuda ] ||
     stop "install NVIDIA's CUDA toolkit (nvcc and cuBLASLt; 13.0 was tried); BACKEND=cpu does without it"
+[ "$what" != nccl ] ||
+    stop "install NVIDIA's NCCL (libnccl2, libnccl-dev), or pip install nvidia-nccl-cu13 and NCCL_HOME=.../site-packages/nvidia/nccl"
 [ -z "$check_only" ] || stop "'make setup' or 'apt-get install $missing' installs it"
 as_root=
 if [ "$(id -u)" != 0 ]; then

@@ -628,6 +628,9 @@ int main(int argc, char **argv) {
     ranks_open(&argc, &argv);
     struct run run = run_defaults;
     options_parse(&run, argc, argv);
+    if (ranks_device && !options_given(argc, argv, "reduce")) {
+        run.reduce = "fast"; // on GPUs an exact sum is for those who ask for it
+    }
     setvbuf(stdout, NULL, _IOLBF, 0); // line-buffered, into files and pipes too
     stop_listen();
 

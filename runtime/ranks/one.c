@@ -4,7 +4,7 @@
 void ranks_open(int *argc, char ***argv) {
     (void)argc, (void)argv;
     ranks_check_alone("this trainer is built for one process; make train RANKS=N builds one with "
-                      "MPI, in build/NAME/cpu-mpi, and starts it");
+                      "MPI or, of BACKEND=cuda, NCCL, in build/NAME/cpu-mpi or cuda-nccl");
 }
 
 int ranks_rank(void) {

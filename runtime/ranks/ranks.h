@@ -47,6 +47,22 @@ const struct buckets *ranks_buckets(void);
 // Returns when all ranks are here. They may then exit with any code.
 void ranks_close(void);
 
+// Where gradients are on a device, what exchanges them there: gpu/nccl sets it in ranks_open. NULL:
+// they are in memory, and so are weights. In this place of reduce.c's, its functions queue their
+// work behind that of the micro-step before, and wait for nothing.
+struct reduce;
+struct shares;
+struct ranks_device {
+    int64_t (*count)(const struct model_info *info); // of gradients, which all ranks have shares of
+    void (*create)(struct reduce *r, const struct model_info *info);
+    void (*add)(struct reduce *r, int64_t micro);
+    void (*finish)(struct reduce *r);
+    void (*give_back)(const struct reduce *r);
+    void (*bring)(const struct shares *s, struct model *m); // as shares_bring
+    void (*destroy)(struct reduce *r);
+};
+extern const struct ranks_device *ranks_device;
+
 // ---- environment.c ------------------------------------------------------------------------------
 
 // Dies with EXIT_USAGE if the environment says that this process, which is alone, is one of
@@ -79,6 +95,13 @@ const char *ranks_host(int rank);
 // ---- sum.c --------------------------------------------------------------------------------------
 // A power of two ranks. cut: (ranks + 1) places in x, between which shares lie.
 
+// Neighbouring shares, from one up to another: what a rank has after so many exchanges, of which
+// there are sum_steps.
+struct sum_range {
+    int from, to;
+};
+int sum_steps(void);
+struct sum_range sum_range(int rank, int steps);
 // A rank's share, for which sum_scatter leaves it the sum over all ranks: first neighbours', then
 // those of neighbouring pairs, and so on, as reduce.c adds groups.
 int sum_share(int rank);

@@ -13,6 +13,8 @@
 
 enum { REDUCE_MOST_CHOSEN = 8, REDUCE_PART = 4096 };
 
+const struct ranks_device *ranks_device;
+
 int64_t reduce_choose(int64_t micro_steps) {
     int64_t groups = 1;
     while (ranks_size() > 1 && groups < REDUCE_MOST_CHOSEN && micro_steps % (2 * groups) == 0) {
@@ -39,8 +41,10 @@ void reduce_check(const struct model_info *info, int64_t micro_steps, int64_t gr
             "%lld; give one that is",
             (long long)groups, (long long)micro_steps);
     }
-    if (groups > 1 && !info->update) {
-        die(EXIT_USAGE, "reduce_groups = %lld: on a GPU micro-steps add in one group; leave it out",
+    if (groups > 1 && !info->update && !ranks_device) {
+        die(EXIT_USAGE,
+            "reduce_groups = %lld: this trainer, for one GPU, adds micro-steps in one group; leave "
+            "it out, or take that of make train BACKEND=cuda RANKS=N",
             (long long)groups);
     }
     if (!fast && groups % size) {
@@ -67,11 +71,18 @@ void reduce_create(struct reduce *r, struct model *m, const struct model_info *i
         .own = micro_steps / size,
         .first = micro_steps / size * ranks_rank(),
         .each = micro_steps / groups,
-        .plain = groups == 1 && size == 1,
+        .plain = groups == 1 && size == 1 && !ranks_device,
         .m = m,
         .info = info,
     };
     if (r->plain) {
+        return;
+    }
+    while ((int64_t)1 << r->levels < own_groups) {
+        r->levels++;
+    }
+    if (ranks_device) {
+        ranks_device->create(r, info);
         return;
     }
     r->losses = allocate((size_t)micro_steps, sizeof *r->losses, "a step's losses");
@@ -86,9 +97,6 @@ void reduce_create(struct reduce *r, struct model *m, const struct model_info *i
                 .context = r,
             };
         }
-    }
-    while ((int64_t)1 << r->levels < own_groups) {
-        r->levels++;
     }
     r->kept_bytes = (size_t)r->levels * (size_t)info->state_floats * sizeof(float);
     if (r->kept_bytes == 0) {
@@ -117,7 +125,8 @@ void reduce_print(const struct reduce *r) {
     }
     if (r->shares->fast) {
         printf("gradients add in the order of the library, which is another one on another number "
-               "of ranks\n");
+               "of ranks%s\n",
+               ranks_device ? "; --reduce=exact has one order for all" : "");
     } else {
         printf("gradients add in %" PRId64 " groups of %" PRId64 ", the same on any number of "
                "ranks that divides %" PRId64,
@@ -135,6 +144,10 @@ void reduce_print(const struct reduce *r) {
 }
 
 void reduce_destroy(struct reduce *r) {
+    if (ranks_device) {
+        ranks_device->destroy(r);
+        return;
+    }
     overlap_close(r->overlap);
     free(r->normed);
     if (r->kept) {
@@ -210,6 +223,10 @@ void reduce_begin(struct reduce *r) {
 }
 
 void reduce_add(struct reduce *r, int64_t micro) {
+    if (ranks_device) {
+        ranks_device->add(r, micro);
+        return;
+    }
     r->losses[r->first + micro] = r->m->loss;
     if ((micro + 1) % r->each || r->begun) {
         return;
@@ -243,6 +260,10 @@ static void reduce_updated(void *context, int piece) {
 }
 
 void reduce_finish(struct reduce *r) {
+    if (ranks_device) {
+        ranks_device->finish(r);
+        return;
+    }
     struct model *m = r->m;
     if (r->overlap) {
         if (!r->begun) {
@@ -267,6 +288,10 @@ void reduce_finish(struct reduce *r) {
 }
 
 void reduce_return(struct reduce *r) {
+    if (ranks_device) {
+        ranks_device->give_back(r);
+        return;
+    }
     optimizer_normed = NULL;
     if (r->m->result.skipped) {
         return;

@@ -57,16 +57,23 @@ static void shares_cut_pieces(struct shares *s, const struct model_info *info) {
 void shares_create(struct shares *s, const struct model_info *info, bool fast, bool zero) {
     const int size = ranks_size();
     *s = (struct shares){.fast = fast, .zero = zero && size > 1, .count = info->state_floats};
-    if (size == 1) {
+    if (size == 1 && !ranks_device) {
         return;
     }
-    if (s->fast && s->zero && s->count > INT_MAX) {
+    if (s->zero && ranks_device && info->optimizer == OPTIMIZER_MUON) {
+        die(EXIT_USAGE, "zero=1: on GPUs each rank updates all of Muon's matrices; leave it out");
+    }
+    if (s->fast && s->zero && !ranks_device && s->count > INT_MAX) {
         die(EXIT_USAGE, "reduce=fast zero=1: MPI counts at most %d parameters; take reduce=exact",
             INT_MAX);
     }
     s->cut = allocate((size_t)size + 1, sizeof *s->cut, "the ranks' shares");
+    if (ranks_device) { // shares of one size
+        s->count = ranks_device->count(info);
+    }
     for (int i = 0; i < size; i++) {
-        s->cut[i] = i ? optimizer_cut(info, s->count * i / size) : 0;
+        s->cut[i] =
+            i && !ranks_device ? optimizer_cut(info, s->count * i / size) : s->count / size * i;
     }
     s->cut[size] = s->count;
     s->part = allocate((size_t)size + 1, sizeof *s->part, "the ranks' shares");
@@ -76,8 +83,10 @@ void shares_create(struct shares *s, const struct model_info *info, bool fast, b
     if (s->zero) {
         optimizer_part.from = s->cut[s->own];
         optimizer_part.to = s->cut[s->own + 1];
-        optimizer_share_norms = shares_norms;
-        shares_cut_pieces(s, info);
+        optimizer_share_norms = ranks_device ? NULL : shares_norms;
+        if (!ranks_device) {
+            shares_cut_pieces(s, info);
+        }
     }
 }
 
@@ -99,6 +108,13 @@ void shares_print(const struct shares *s, const struct model_info *info) {
         return;
     }
     const int moments = info->optimizer == OPTIMIZER_SGD ? 0 : 8;
+    if (ranks_device) {
+        const int others = 8 + (info->packed_floats ? 2 : 0);
+        printf("zero: moments are shared out: of weights, gradients and moments a rank's GPU has "
+               "%d + %d/%d = %.3g bytes a parameter, not %d\n",
+               others, moments, size, others + (double)moments / size, others + moments);
+        return;
+    }
     printf(
         "zero: moments are shared out: of weights, gradients and moments a rank has 8 + %d/%d = "
         "%.3g bytes a parameter, not %d; rank 0 takes %s more while it reads or writes a state\n",
@@ -194,19 +210,21 @@ static void shares_drop(const struct shares *s, struct model *m) {
 }
 
 void shares_bring(const struct shares *s, struct model *m) {
-    if (s->zero) {
+    if (s->zero && ranks_device) {
+        ranks_device->bring(s, m);
+    } else if (s->zero) {
         shares_move_all(s, m, true);
     }
 }
 
 void shares_brought(const struct shares *s, struct model *m) {
-    if (s->zero) {
+    if (s->zero && !ranks_device) {
         shares_drop(s, m);
     }
 }
 
 void shares_hand_out(const struct shares *s, struct model *m) {
-    if (s->zero) {
+    if (s->zero && !ranks_device) {
         shares_move_all(s, m, false);
         shares_drop(s, m);
     }

@@ -3,6 +3,9 @@
 #
 #     [MPI=mpich] [HOSTS=FILE] runtime/ranks/start.sh RANKS build/NAME/cpu-mpi/train [--key=value ...]
 #
+# A trainer on GPUs, build/NAME/cuda-nccl/train, knows by the launcher's variables which rank it is, and gets the
+# address and a free port of rank 0 besides.
+#
 # The threads that may run here are shared out; other machines are taken to be like this one. Ctrl-C, SIGTERM or
 # SIGHUP reach the ranks as SIGUSR1, at which all stop after the same step: on a terminal's Ctrl-C mpirun itself
 # would end them before they have saved a state, so it runs in a session of its own. A second one ends all at
@@ -30,6 +33,15 @@ bind=none
 [ $threads -ge 1 ] || threads=1
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$threads}"
 
+export_master=
+case $1 in
+    */cuda-nccl/*)
+        export MASTER_PORT="${MASTER_PORT:-$((20000 + $$ % 10000))}"
+        [ -z "${HOSTS-}" ] || export MASTER_ADDR="${MASTER_ADDR:-$(awk '$1 !~ /^(#|$)/ { sub(/:.*/, "", $1); print $1; exit }' "$HOSTS")}"
+        export_master='-x MASTER_ADDR -x MASTER_PORT'
+        ;;
+esac
+
 if [ "${MPI-}" = mpich ]; then
     mpirun=mpirun.mpich
     [ $bind = none ] || bind=core:$threads
@@ -39,7 +51,8 @@ else
     mpirun=mpirun
     if [ $bind = none ]; then set -- --oversubscribe "$@"; fi
     if [ -n "${HOSTS-}" ]; then
-        set -- --hostfile "$HOSTS" -x OMP_NUM_THREADS --map-by ppr:$each:node$([ $bind = none ] || echo ":PE=$threads") "$@"
+        # shellcheck disable=SC2086 # words
+        set -- --hostfile "$HOSTS" -x OMP_NUM_THREADS $export_master --map-by ppr:$each:node$([ $bind = none ] || echo ":PE=$threads") "$@"
     elif [ $bind != none ]; then
         set -- --map-by slot:PE=$threads "$@"
     fi

@@ -4,12 +4,7 @@
 // wherever shares end: addition of two floats commutes.
 #include "runtime/ranks/ranks.h"
 
-// Some neighbouring shares.
-struct sum_range {
-    int from, to;
-};
-
-static int sum_steps(void) {
+int sum_steps(void) {
     int steps = 0;
     while (1 << steps < ranks_size()) {
         steps++;
@@ -17,8 +12,7 @@ static int sum_steps(void) {
     return steps;
 }
 
-// What a rank has after so many exchanges.
-static struct sum_range sum_range(int rank, int steps) {
+struct sum_range sum_range(int rank, int steps) {
     struct sum_range range = {0, ranks_size()};
     for (int i = 0; i < steps; i++) {
         const int middle = (range.from + range.to) / 2;

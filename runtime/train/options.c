@@ -311,6 +311,18 @@ void options_parse(struct run *run, int argc, char **argv) {
     }
 }
 
+bool options_given(int argc, char **argv, const char *key) {
+    const size_t length = strlen(key);
+    for (int i = 1; i < argc; i++) {
+        const char *word = argv[i];
+        if (!strncmp(word, "--", 2) && !strncmp(word + 2, key, length) &&
+            (word[2 + length] == '=' || !word[2 + length])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Reads a line without its newline; "" if there is none.
 static void options_line(FILE *file, char line[MACHINE_PATH]) {
     if (!file || !fgets(line, MACHINE_PATH, file)) {

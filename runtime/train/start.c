@@ -350,7 +350,8 @@ bool start_job(struct model *m, const struct model_info *info, struct run *run,
     ranks_give(progress, sizeof *progress);
     const size_t bytes = (size_t)info->state_floats * sizeof(float);
     float *const parts[] = {m->params, m->m, m->v};
-    for (int i = 0; i < (shares->zero ? 1 : 3) && parts[i]; i++) {
+    const bool all = !shares->zero || ranks_device; // a GPU takes its share of what its host has
+    for (int i = 0; i < (all ? 3 : 1) && parts[i]; i++) {
         ranks_give(parts[i], bytes);
     }
     if (resumed) {

@@ -40,6 +40,8 @@ extern const char *const run_baked_keys[]; // "n_layer=4", ..., NULL: keys that 
 // values. Warns of nanoGPT's keys that have no effect here and ignores them. Strings in run point
 // into argv.
 void options_parse(struct run *run, int argc, char **argv);
+// Whether a flag of that key is among them.
+bool options_given(int argc, char **argv, const char *key);
 // The keys that change results, as "key=value key=value ...", for checkpoints; without keys at the
 // value that is assumed where they are absent. The caller frees.
 char *options_text(const struct run *run);

@@ -106,6 +106,7 @@ jobs=${JOBS:-$(nproc)}
 started=$(date +%s)
 passed=0
 failed=0
+skipped=0
 
 count=0
 add() { # what, config, archs, keys
@@ -180,8 +181,16 @@ if [ $# = 0 ]; then
     echo "    $(($(date +%s) - began)) s"
     check 'bench without a GPU' no_device "$bin/bench"
     check 'tune without a GPU' no_device "$bin/tune"
+    if gen/tools/setup.sh --check nccl 2>"$tmp/said"; then
+        check 'train of several processes, linked with NCCL' make build CONFIG=tests/cuda/odd.lua BACKEND=cuda \
+            BUILD="$tmp/build" SET=arch=sm_80 WERROR=1 PROGRAMS=train RANKS=2
+        check 'and without a GPU' no_device "$bin-nccl/train"
+    else
+        skipped=1
+        cat "$tmp/said"
+    fi
 fi
 
 echo "compile: $(($(date +%s) - started)) s, $jobs at a time"
-echo "$passed passed, $failed failed, 0 skipped"
+echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]
