@@ -1,5 +1,5 @@
--- 64 drawn models of grid32_quick's size, of which halving stops the worse part: the widths, heads, batches and dropouts
--- between which the grid chooses, and a learning rate, all for the grid's longer 800 iterations.
+-- 64 drawn models of grid32_quick's size, of which halving stops the worse part: the widths, heads, batches and
+-- dropouts between which the grid chooses, and a learning rate, all for the longer 800 iterations of that grid.
 return {
   base = "grid_base",
   random = {
