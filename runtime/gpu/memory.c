@@ -150,8 +150,8 @@ void model_destroy(struct model *m) {
 
 // ---- to the device and back ---------------------------------------------------------------------
 
-// Copies rows of `width` floats between the host, where they lie side by side, and the device, where
-// they are `pitch` apart.
+// Copies rows of `width` floats between the host, where they lie side by side, and the device,
+// where they are `pitch` apart.
 static void gpu_copy_rows(float *host, float *device, int64_t width, int64_t pitch, int64_t rows,
                           enum gpu_direction direction) {
     const size_t bytes = (size_t)width * sizeof(float), apart = (size_t)pitch * sizeof(float);
