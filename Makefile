@@ -28,7 +28,7 @@ unexport LUA_INIT LUA_PATH LUA_CPATH LUA_INIT_5_4 LUA_PATH_5_4 LUA_CPATH_5_4 BAS
 export LC_ALL := C
 
 # Words count if they are typed after make, not if the environment happens to have one.
-WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
+WORDS := CONFIG SET RUN NAME START SAMPLE SWEEP JOBS CONTINUE SHARD DONE DRY RUNS PROMPT BENCH PEERS GENERIC RECORD SCALE \
     OP MODEL URL SHA256 FORMAT TYPE KV TO FILE VERIFY EVAL STRIDE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL ISA ARCH EMBED LIBRARY BOARD BACKEND SANITIZE WERROR EMULATED STATIC PROGRAMS TESTS SUITE CLANG BUILD \
     BUILD_NAME OUT UPDATE SEED RANKS MPI HOSTS NODES RATES V
 $(foreach w,$(WORDS),$(if $(filter environment,$(origin $w)),$(eval undefine $w)))
@@ -57,11 +57,12 @@ override SWEEP := $(value SWEEP)
 override JOBS := $(value JOBS)
 override CONTINUE := $(value CONTINUE)
 override SHARD := $(value SHARD)
+override DONE := $(value DONE)
 override RANKS := $(value RANKS)
 override HOSTS := $(value HOSTS)
 override NODES := $(value NODES)
 override RATES := $(value RATES)
-export START MODEL URL SHA256 FORMAT TYPE KV TO BOARD FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD PROMPT RANKS HOSTS NODES RATES
+export START MODEL URL SHA256 FORMAT TYPE KV TO BOARD FILE DATASET TEXT SHARDS TOKENIZER NEWLINES VAL SWEEP JOBS CONTINUE SHARD DONE PROMPT RANKS HOSTS NODES RATES
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -191,9 +192,10 @@ help: ## this list
 #=           0.0005, as nanoGPT's OpenWebText; those of SHARDS, if their names have no _val_
 #= SWEEP     a name in configs/sweeps/, or the path of any .lua file
 #= JOBS      make sweep: runs that train at a time; 2, or 1 with one core or a GPU
+#=           make test: commands that run at a time; 2, or 1 with one core
 #= CONTINUE  make sweep: runs that go on although halving has stopped them, as "exp03 exp07"
 #= SHARD     make sweep: the part of its runs for this machine of several, as 2/4
-#=           make test: commands that run at a time; 2, or 1 with one core
+#= DONE      make sweep: "copy1 copy2", folders of it whose finished runs are not trained here
 #= DRY=1     make sweep: print the plan and stop
 #= RUNS      make report: "out/a out/b* ...", folders of runs or sweeps, side by side
 #= PROMPT    make report: the prompt of samples and attention; default the validation text's start
@@ -362,7 +364,7 @@ sweep: setup-check ## all runs of SWEEP, each shape compiled once; the same comm
 	$(if $(SET)$(RUN)$(NAME),$(error make sweep takes no SET, RUN, NAME: the sweep's file says what its runs set))
 	@CC='$(CC)' exec setpriv --pdeathsig TERM gen/sweep/run.sh "$$SWEEP" --backend='$(BACKEND)' \
 	    $(if $(JOBS),--jobs="$$JOBS") $(if $(CONTINUE),--continue="$$CONTINUE") \
-	    $(if $(SHARD),--shard="$$SHARD") $(if $(DRY),--dry)
+	    $(if $(SHARD),--shard="$$SHARD") $(if $(DONE),--done="$$DONE") $(if $(DRY),--dry)
 
 #> make report RUNS="out/a out/b"
 report: $(if $(SWEEP)$(RUNS),setup-check,check-run) ## one HTML page of SWEEP, of RUNS, or of the run that the same words trained

@@ -1,7 +1,7 @@
 -- sweep: the planner behind `make sweep` (gen/sweep/run.sh), and the commands that its steps call.
 --
---   lua5.4 gen/sweep.lua --plan SWEEP [--jobs N] [--backend cpu] [--continue RUNS] [--shard 2/4] [--dry]
---                                                                          prints the plan; writes it, unless dry
+--   lua5.4 gen/sweep.lua --plan SWEEP [--jobs N] [--backend cpu] [--continue RUNS] [--shard 2/4] [--done FOLDERS]
+--                     [--dry]                                             prints the plan; writes it, unless dry
 --   lua5.4 gen/sweep.lua --finish RUN --code N --folder out/sweeps/SWEEP   records that a run has ended; says how
 --   lua5.4 gen/sweep.lua --rung K --folder out/sweeps/SWEEP                decides which trainings go on; says so
 --   lua5.4 gen/sweep.lua --watch PROCESS --folder out/sweeps/SWEEP         keeps the sweep's page fresh until that ends
@@ -19,6 +19,7 @@ local argparse = require("argparse")
 local dkjson = require("dkjson")
 local command = require("gen.base.command")
 local cost = require("gen.sweep.cost")
+local elsewhere = require("gen.sweep.elsewhere")
 local file = require("gen.sweep.file")
 local files = require("gen.base.files")
 local halving = require("gen.sweep.halving")
@@ -110,9 +111,10 @@ local function by_hand(p, text)
 end
 
 -- What the sweep costs, and how much of that is left.
-local function measure(p, jobs)
+local function measure(p, jobs, done_in)
   for _, shape in ipairs(p.shapes) do cost.measure_shape(shape) end
   if p.shard then shard.divide(p, p.shard) end
+  p.done_elsewhere = done_in and elsewhere.mark(p, done_in)
   local ok, before = pcall(dkjson.decode, files.read(p.folder .. "/plan.json") or "")
   p.jobs_before = ok and type(before) == "table" and tonumber(before.jobs) or nil
   p.flops, p.left_flops, p.finished, p.disk = 0, 0, 0, 0
@@ -160,7 +162,7 @@ local function make_plan(args)
   by_hand(p, args.continue)
   local changed, others = folders.match(p)
   halve(p)
-  measure(p, jobs)
+  measure(p, jobs, args.done)
   show.plan(p, jobs, threads)
   for _, item in ipairs(changed) do
     if args.dry then
@@ -223,6 +225,7 @@ local function main()
   parser:option("--folder", "out/sweeps/SWEEP")
   parser:option("--continue", "runs that go on although halving has stopped them, as \"exp03 exp07\"")
   parser:option("--shard", "which part of how many, as 2/4")
+  parser:option("--done", "folders of the sweep that have finished runs, as \"copy1 copy2\"")
   parser:option("--rung", "the rung of halving that is to be decided")
   parser:option("--finish", "the run that has ended")
   parser:option("--code", "its exit code")

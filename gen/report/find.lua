@@ -41,7 +41,7 @@ local function runs_of(folder)
 end
 
 -- The run folders of these words; or, if they are the folder of one sweep in out/sweeps, nil and its name. If they are
--- folders of sweeps alone, and several, returns those as well.
+-- folders of sweeps alone, returns those as well.
 function find.runs(words)
   local list, sweeps, others = {}, {}, false
   for _, word in ipairs(words) do
@@ -64,7 +64,7 @@ function find.runs(words)
       fail(word, "holds no run; wanted the folder of a run or of a sweep, as out/NAME or out/sweeps/NAME")
     end
   end
-  return list, nil, #sweeps > 1 and not others and sweeps or nil
+  return list, nil, #sweeps > 0 and not others and sweeps or nil
 end
 
 return find

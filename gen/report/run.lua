@@ -95,7 +95,7 @@ local function read_metrics(r)
     if evaluation then
       last_evaluation = o.iter
       r.evaluations[#r.evaluations + 1] = { iter = o.iter, train = read.number(o, "train_loss"),
-        val = read.number(o, "val_loss"), seconds = seconds }
+        val = read.number(o, "val_loss"), seconds = seconds > 0 and seconds or nil }
       if not (o.train_loss and o.val_loss) then nans, first_nan = nans + 1, first_nan or o.iter end
       return
     end
@@ -129,7 +129,7 @@ local function read_metrics(r)
   r.last_step, r.last_iter = last_step, math.max(last_step, last_evaluation)
   local spent = r.result and read.whole(r.result, "num_steps", 1) == last_step + 1 -- max_seconds ended it
   r.finished = r.max_iters ~= nil and (last_step >= r.max_iters or spent)
-  if r.last_iter >= 0 then r.seconds = seconds end
+  if seconds > 0 then r.seconds = seconds end -- a log that is kept of a study has none
   r.ms = median(ms)
   r.mfu = median(mfus)
 end

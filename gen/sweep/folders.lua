@@ -30,8 +30,8 @@ local function has_work(folder)
   return exists(folder .. "/state.safetensors") or exists(folder .. "/metrics.jsonl")
 end
 
--- The run folders that exist: those with a resolved.json or a state.
-local function list(folder)
+-- The run folders in a sweep's folder, those with a resolved.json or a state: { name, folder, identity }.
+function folders.list(folder)
   local found = {}
   local pipe = io.popen("cd " .. files.quoted(folder) .. " 2>/dev/null && ls -d */resolved.json */state.safetensors " ..
     "2>/dev/null | LC_ALL=C sort", "r")
@@ -52,7 +52,7 @@ end
 -- = { { run, entry, difference } } have the name of a run but compute something else; others have a name that is not in
 -- the plan.
 function folders.match(p)
-  local entries, by_name, taken = list(p.folder), {}, {}
+  local entries, by_name, taken = folders.list(p.folder), {}, {}
   for _, entry in ipairs(entries) do by_name[entry.name] = entry end
   for _, run in ipairs(p.runs) do
     local entry = by_name[run.name]

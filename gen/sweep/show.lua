@@ -127,6 +127,9 @@ function show.plan(p, jobs, threads)
     print(("shard %d/%d: %s, %s, %s; all else is of other machines"):format(p.shard.index, p.shard.count,
       plural(#p.own, "run", "runs"), plural(count[2], "training", "trainings"), plural(count[1], "shape", "shapes")))
   end
+  if p.done_elsewhere then
+    print(("finished elsewhere, and not trained here: %s"):format(plural(p.done_elsewhere, "run", "runs")))
+  end
   if p.halving then
     local words = {}
     for i, at in ipairs(p.halving.rungs) do words[i] = show.count(at) end

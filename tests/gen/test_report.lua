@@ -214,11 +214,11 @@ check.test("folders of sweeps, and patterns", function()
   end
   fixture.sweep(root, "three", "grid", { { key = "n_head", values = { 2, 4, 8 } } }, { 1 },
     function(_, i) return i < 3 end)
-  -- A sweep's folder alone is the sweep's page; beside others its runs that there are.
+  -- A sweep's folder alone is the sweep's page, wherever it lies; beside others its runs that there are.
   check.equal(made("out/sweeps/three/", "out/reports/three.html"), "exp01-nh2 exp02-nh4 exp03-nh8")
   check.equal(made("--out out/a.html out/sweeps/three out/whole", "out/a.html"), "exp01-nh2 exp02-nh4 whole")
   assert(os.execute(("cp -R %s/out/sweeps/three %s/copied"):format(root, root)))
-  check.equal(made("--out out/b.html copied", "out/b.html"), "exp01-nh2 exp02-nh4")
+  check.equal(made("--out out/b.html copied", "out/b.html"), "exp01-nh2 exp02-nh4 exp03-nh8")
   check.equal(made("--out out/c.html 'out/sweeps/three/exp0[13]*' 'out/wh*le'", "out/c.html"), "exp01-nh2 whole")
   for word, said in pairs({ ["out/sweeps/no*"] = "there is no such folder", out = "holds no run; wanted the folder",
     ["out/swee*"] = "holds no run", ["o$(touch bad)*"] = "there is no such folder" }) do

@@ -2,6 +2,7 @@
 package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
 local dkjson = require("dkjson")
+local elsewhere = require("gen.sweep.elsewhere")
 local files = require("gen.base.files")
 local folders = require("gen.sweep.folders")
 local made_sweep = require("tests.gen.made_sweep")
@@ -10,38 +11,7 @@ local whole = require("gen.sweep.whole")
 
 local made = made_sweep.plan
 local root = made_sweep.root
-
--- A checkpoint without tensors, which names its run.
-local function state_of(name)
-  local header = ('{"__metadata__":{"of":"%s"}}'):format(name)
-  header = header .. (" "):rep(-#header % 8)
-  return string.pack("<I8", #header) .. header
-end
-
--- The metrics.jsonl of a complete run.
-local function metrics_of(c)
-  local lines = {}
-  for i = 0, c.max_iters do
-    if i % c.eval_interval == 0 then
-      lines[#lines + 1] = ('{"iter":%d,"train_loss":2,"val_loss":%g,"ms":10}'):format(i, 4 - i / c.max_iters)
-    end
-    lines[#lines + 1] = ('{"iter":%d,"loss":1,"ms":10}'):format(i)
-  end
-  return table.concat(lines, "\n") .. "\n"
-end
-
--- Makes the folders of a plan's runs, as if all were trained and done.
-local function train(p)
-  folders.arrange(p, {}, function() end)
-  for _, run in ipairs(p.runs) do
-    files.write(run.folder .. "/metrics.jsonl", metrics_of(run.config))
-    files.write(run.folder .. "/state.safetensors", state_of(run.name))
-    files.write(run.folder .. "/ckpt.safetensors", state_of(run.name))
-    files.write(run.folder .. "/run.json", ('{"name":"%s","run":{"out_dir":"out/sweeps/try/%s"}}'):format(run.name,
-      run.name))
-    files.write(run.folder .. "/status.json", '{"status":"done","code":0}\n')
-  end
-end
+local metrics_of, state_of, train = made_sweep.metrics_of, made_sweep.state_of, made_sweep.train
 
 -- Plans `fields` over the folders that exist. Returns the plan, the output, and the names of runs that are done.
 local function again(fields)
@@ -180,6 +150,32 @@ check.test("a folder that does not say what it is is set aside", function()
   local _, said, done = again(two)
   check.equal(done, "exp02-d0.2")
   if not said:find("it does not say what it is", 1, true) then error(said) end
+end)
+
+check.test("runs that are finished elsewhere are not trained, and what continues them trains their part", function()
+  local three = 'grid = { { "dropout", { 0.1, 0.2 } }, { "max_iters", { 500, 1000, 1500 } } }'
+  local p = fresh(three)
+  local copy = root .. "/copy"
+  assert(os.execute(("rm -rf %s; mv %s/out %s"):format(copy, root, copy)))
+  -- There the first run, which has a longer one, is not finished, and one has another schedule.
+  os.remove(copy .. "/" .. p.runs[1].name .. "/status.json")
+  local path = ("%s/%s/resolved.json"):format(copy, p.runs[6].name)
+  files.write(path, (files.read(path):gsub('"warmup_iters":%d+', '"warmup_iters":7')))
+  local function left(fields, folder)
+    local q, list = made(fields), {}
+    folders.match(q)
+    local count = elsewhere.mark(q, folder)
+    for i, run in ipairs(q.runs) do
+      local from = run.from and " after " .. run.from.index or ""
+      if not run.elsewhere then list[#list + 1] = i .. from end
+    end
+    return table.concat(list, ", "), count
+  end
+  local said, count = left(three, copy)
+  check.equal(said, "1, 6")
+  check.equal(count, 4)
+  check.raises(function() left(three, root .. "/nowhere") end, 64, "nowhere: holds no run of a sweep")
+  check.raises(function() left(three .. ", halving = { first = 500 }", copy) end, 64, "DONE: .* has halving")
 end)
 
 -- The files that a report or a longer run would read are checked, whatever status.json says.
