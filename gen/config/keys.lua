@@ -152,9 +152,10 @@ return {
       "sm_80, sm_90a, and PTX for newer ones" },
   { name = "backend", type = "enum", values = { "cpu", "cuda" }, default = "cpu", baked = true,
     changes = "rounding", help = "what the trainer runs on" },
-  { name = "isa", type = "enum", values = { "native", "avx512", "avx512_bf16", "avx2", "neon", "generic" },
+  { name = "isa", type = "enum", values = { "native", "avx512", "avx512_bf16", "avx2", "neon", "neon_bf16", "generic" },
     default = "native", baked = true, changes = "rounding", machine = true,
-    help = "instruction set; native is this machine's, and avx512_bf16 is for dtype=bfloat16" },
+    help = "instruction set; native is this machine's, and avx512_bf16 and neon_bf16 are for " ..
+      "dtype=bfloat16" },
   { name = "tiling", type = "string", default = "tuned", baked = true, changes = "nothing", machine = true,
     cpu = true,
     help = "the tiling of products, which changes no result: tuned (by make tune on this machine), model (the " ..

@@ -23,10 +23,13 @@ end
 
 -- The instruction set of a machine for a type of products, from /proc/cpuinfo's text and `uname -m`.
 function machine.isa_of(cpuinfo, uname, dtype)
-  if uname == "aarch64" or uname == "arm64" then return "neon" end
   local flags = {}
-  for flag in (("\n" .. cpuinfo):match("\nflags%s*:([^\n]*)") or ""):gmatch("%S+") do
+  local text = "\n" .. cpuinfo
+  for flag in (text:match("\nflags%s*:([^\n]*)") or text:match("\nFeatures%s*:([^\n]*)") or ""):gmatch("%S+") do
     flags[flag] = true
+  end
+  if uname == "aarch64" or uname == "arm64" then
+    return dtype == "bfloat16" and flags.bf16 and "neon_bf16" or "neon"
   end
   if flags.avx512f and flags.avx512dq and flags.avx512bw and flags.avx512vl and flags.avx512cd then
     return dtype == "bfloat16" and flags.avx512_bf16 and "avx512_bf16" or "avx512"

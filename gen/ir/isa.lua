@@ -6,5 +6,6 @@ return {
   avx512_bf16 = { vec = 16, tile_rows = 8, tile_vecs = 3, bf16 = true, flags = "-march=x86-64-v4 -mavx512bf16" },
   avx2 = { vec = 8, tile_rows = 6, tile_vecs = 2, flags = "-march=x86-64-v3" },
   neon = { vec = 4, tile_rows = 8, tile_vecs = 3, flags = "-march=armv8-a" },
+  neon_bf16 = { vec = 4, tile_rows = 8, tile_vecs = 3, bf16 = true, flags = "-march=armv8.2-a+bf16" },
   generic = { vec = 4, tile_rows = 4, tile_vecs = 2, flags = "" },
 }

@@ -16,7 +16,7 @@ local WORKSPACES = { 32 << 20, 256 << 20 } -- of cuBLASLt's products
 local CHOICES_MAGIC, CHOICES = 20240522, 4 -- of HellaSwag's file; endings of an item (runtime/files/choices.c)
 local START_SECONDS = 1  -- of a run besides training: its start, its two samples
 -- For a guess if nothing was measured: lanes times pipes, with 2 FLOP for a multiply-add.
-local FLOP_A_CYCLE = { avx512 = 64, avx512_bf16 = 128, avx2 = 32, neon = 16, generic = 8 }
+local FLOP_A_CYCLE = { avx512 = 64, avx512_bf16 = 128, avx2 = 32, neon = 16, neon_bf16 = 32, generic = 8 }
 local SHARE = 0.7 -- of that: what small models reached on the machines that were tried
 
 -- ---- FLOP and bytes -----------------------------------------------------------------------------

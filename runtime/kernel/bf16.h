@@ -3,16 +3,18 @@
 //
 // A sum takes its factors in pairs: acc = fma(a[2i + 1], b[2i + 1], acc), then acc = fma(a[2i],
 // b[2i], acc), each rounded to nearest even, with subnormal numbers 0 going in and coming out. That
-// is what VDPBF16PS does, so every instruction set gives the same bytes. With AVX512_BF16 a packed
-// factor is a pair, the 32 bits of a float; elsewhere it is one number, widened to a float, and
-// neighbours have changed places, so that a loop over packed factors takes them in this order.
+// is what VDPBF16PS does, so every instruction set but one gives the same bytes. ARM's BFDOT adds
+// a pair's products, then the sum to acc, each rounded to odd: it has bytes of its own. With both a
+// packed factor is a pair, the 32 bits of a float; elsewhere it is one number, widened to a float,
+// and neighbours have changed places, so that a loop over packed factors takes them in this order.
 // (Without a fused multiply-add the product is still exact, unless it is smaller than a float.)
 #ifndef DIECAST_BF16_H
 #define DIECAST_BF16_H
 
 #include "runtime/kernel/panel.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512BF16__) || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+#define FACTOR_PAIRS
 enum { FACTOR_FLOATS = 2 }; // numbers in a packed factor
 #else
 enum { FACTOR_FLOATS = 1 };
@@ -58,12 +60,38 @@ VEC_INLINE void flush_end(uint64_t before) {
 VEC_INLINE vec factor_fma(vec a, vec b, vec acc) {
 #if defined(__AVX512BF16__)
     return (vec)_mm512_dpbf16_ps((__m512)acc, (__m512bh)a, (__m512bh)b);
+#elif defined(FACTOR_PAIRS)
+    return (vec)vbfdotq_f32((float32x4_t)acc, (bfloat16x8_t)a, (bfloat16x8_t)b);
 #else
     return vec_fma(a, b, acc);
 #endif
 }
 
-#if !defined(__AVX512BF16__)
+#if defined(__AVX512BF16__)
+// The pairs of neighbours in `low`, then those in `high`.
+VEC_INLINE vec factors_beside(vec low, vec high) {
+    return (vec)(__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+}
+
+// The pairs of numbers in the same lane.
+VEC_INLINE vec factors_zipped(vec even, vec odd) {
+    static const uint16_t pairs[32] __attribute__((aligned(64))) = {
+        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i both = (__m512i)factors_beside(even, odd);
+    return (vec)_mm512_permutexvar_epi16(_mm512_load_si512(pairs), both);
+}
+#elif defined(FACTOR_PAIRS)
+VEC_INLINE vec factors_beside(vec low, vec high) {
+    const bfloat16x8_t half = vcvtq_low_bf16_f32((float32x4_t)low);
+    return (vec)vcvtq_high_bf16_f32(half, (float32x4_t)high);
+}
+
+VEC_INLINE vec factors_zipped(vec even, vec odd) {
+    const uint16x8_t a = (uint16x8_t)vcvtq_low_bf16_f32((float32x4_t)even);
+    return (vec)vzip1q_u16(a, (uint16x8_t)vcvtq_low_bf16_f32((float32x4_t)odd));
+}
+#else
 // The nearest bfloat16 numbers, as floats; ties to even, NaN stays NaN.
 VEC_INLINE vec bf16_round(vec v) {
     const vec_uint bits = (vec_uint)v, size = bits & 0x7fffffffu;
@@ -90,9 +118,8 @@ VEC_INLINE vec factor_load(const float *from, int lanes) {
 // A vector of packed factors that are neighbours in a row, from `floats` numbers of it or as many
 // as it takes.
 VEC_INLINE vec factors_along(const float *from, int floats) {
-#if defined(__AVX512BF16__)
-    const vec low = factor_load(from, floats), high = factor_load(from + VEC, floats - VEC);
-    return (vec)(__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+#if defined(FACTOR_PAIRS)
+    return factors_beside(factor_load(from, floats), factor_load(from + VEC, floats - VEC));
 #else
     return bf16_swap(bf16_round(factor_load(from, floats)));
 #endif
@@ -138,20 +165,13 @@ VEC_INLINE void factors_transposed(float *to, const int width, const float *from
 // to whole vectors.
 VEC_INLINE void factors_columns(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t stride,
                                 int depth, int columns) {
-#if defined(__AVX512BF16__)
-    static const uint16_t pairs[32] __attribute__((aligned(64))) = {
-        0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-        8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    const __m512i index = _mm512_load_si512(pairs);
-#endif
     for (int k = 0; k < depth; k += 2, from += 2 * stride) {
         for (int c = 0; c < columns; c += VEC) {
             const int lanes = columns - c;
             const vec even = factor_load(from + c, lanes);
             const vec odd = factor_load(from + stride + c, k + 1 < depth ? lanes : 0);
-#if defined(__AVX512BF16__)
-            const __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)odd, (__m512)even);
-            vec_store(to + c, (vec)_mm512_permutexvar_epi16(index, both));
+#if defined(FACTOR_PAIRS)
+            vec_store(to + c, factors_zipped(even, odd));
 #else
             vec_store(to + c, bf16_round(odd));
             vec_store(to + to_stride + c, bf16_round(even));

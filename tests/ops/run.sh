@@ -2,7 +2,7 @@
 # run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (default:
 # all), and prints the totals. Sets that this machine cannot run are skipped with a line that says why.
 # ISA-bf16 is the set with products in bfloat16, of which the families with products run; products alone
-# must have the same bytes on all of them.
+# must have the same bytes on all of them but neon_bf16.
 # Kernels of the first set that runs, which is the widest, and of generic have ASan and UBSan in them; those of the
 # others, which come from the same templates, ASan alone: UBSan takes most of the time that compiling takes.
 # Writes to build/ops/ISA; BUILD names another folder than build.
@@ -15,7 +15,7 @@ if [ "${1-}" = --bench ]; then
     bench=1
     shift
 fi
-[ $# -gt 0 ] || set -- avx512 avx2 neon generic avx512_bf16-bf16 avx2-bf16 neon-bf16 generic-bf16
+[ $# -gt 0 ] || set -- avx512 avx2 neon generic avx512_bf16-bf16 avx2-bf16 neon-bf16 generic-bf16 neon_bf16-bf16
 
 cross=aarch64-linux-gnu-gcc
 cross_works() {
@@ -31,7 +31,8 @@ how_runs() {
         avx512_bf16-x86_64) grep -qw avx512_bf16 /proc/cpuinfo && echo here || echo 'not on this machine' ;;
         avx512-x86_64) grep -qw avx512vl /proc/cpuinfo && echo here || echo 'not on this machine' ;;
         avx2-x86_64) grep -qw avx2 /proc/cpuinfo && echo here || echo 'not on this machine' ;;
-        neon-x86_64) cross_works && echo qemu || echo "no qemu-aarch64 with $cross and its Check" ;;
+        neon_bf16-aarch64) grep -qw bf16 /proc/cpuinfo && echo here || echo 'not on this machine' ;;
+        neon-x86_64 | neon_bf16-x86_64) cross_works && echo qemu || echo "no qemu-aarch64 with $cross and its Check" ;;
         *) echo "no instruction set of $(uname -m)" ;;
     esac
 }
@@ -65,7 +66,7 @@ for isa in "$@"; do
             first=''
             ;;
         qemu)
-            start='qemu-aarch64 -L /usr/aarch64-linux-gnu'
+            start='qemu-aarch64 -cpu max -L /usr/aarch64-linux-gnu'
             set -- CC=$cross SANITIZE=-O1 CHECK_LIBS=-lcheck
             ;;
         *)
@@ -96,6 +97,7 @@ for isa in "$@"; do
     echo "ops $isa:"
     cat "$out/log"
     case $isa-$families in
+        neon_bf16-*) ;; # BFDOT's bytes are its own
         *-bf16-*matmul*)
             $start "$out/harness" --hash matmul >"$out/hashes" || true
             same=${same:-$out/hashes}
