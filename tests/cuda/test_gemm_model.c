@@ -1,6 +1,9 @@
 // test_gemm_model.c: products without a model, for the tune program (gpu_tune.c).
 #include "runtime/kernel/emitted.h"
 #include "runtime/kernel/gemm.h"
+#include "runtime/model/model.h"
+
+struct optimizer_part optimizer_part = {0, INT64_MAX}; // all of it
 
 static struct gemm forward = {
     .name = "forward", // y (48, 64) = gelu (x (48, 40) w (64, 40)^T + bias)
