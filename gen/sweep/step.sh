@@ -75,7 +75,10 @@ if [ ! -f "$run/state.safetensors" ]; then
     fi
 fi
 
-attend "$build/train" --out_dir="$run" --init_from=auto --threads="$threads" "$@" >>"$log" 2>&1
+own_gpu=
+case $build in */cuda) own_gpu="gen/sweep/device.sh $sweep" ;; esac
+# shellcheck disable=SC2086 # two words
+attend $own_gpu "$build/train" --out_dir="$run" --init_from=auto --threads="$threads" "$@" >>"$log" 2>&1
 code=$?
 if [ $code != 0 ]; then
     finish $code
