@@ -170,7 +170,11 @@ local function main()
   print(("%s: %s parameters, %s a token; %s"):format(cuda.config.name, show.count(cuda.params),
     show.scaled(cuda.flops_per_token, "FLOP"), p.ranks == 1 and "one process" or
     ("%s, %d on each of %s"):format(plural(p.ranks, "rank", "ranks"), p.each, plural(p.nodes, "node", "nodes"))))
-  print("on paper: nothing here was measured, and there is no NCCL yet: only CPUs run many processes (runtime/ranks)")
+  print("on paper: nothing here was measured")
+  if p.ranks > 1 then
+    print("ranks on GPUs have run on an emulator alone, without overlap; their ZeRO 1 keeps all weights in float:")
+    print("  10 + 8/N bytes a parameter, not 6 + 12/N, and these travel (runtime/ranks)")
+  end
   if p.micro_steps ~= stated then
     print(("planned with gradient_accumulation_steps = %d: a trainer refuses %d, which %d ranks do not divide"):format(
       p.micro_steps, stated, p.ranks))
