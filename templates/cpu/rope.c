@@ -5,7 +5,7 @@
 //$ function rope_table(k)
 $(k.sign("static void", k.name)) {
     enum { $(k.dims), HALF = D / 2 };
-    static const double rate[HALF] = {$(k.constants)};
+    static const double rate[$(k.specialise and "HALF" or "")] = {$(k.constants)};
     const struct range mine = share($(k.rows), thread, threads);
     for (int n = mine.first; n < mine.last; n++) {
         float *row = table + (size_t)n * D;

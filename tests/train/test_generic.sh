@@ -52,6 +52,8 @@ programs=
 try odd "n_layer = 2, n_head = 2, n_embd = 20, block_size = 9, batch_size = 3, bias = true, dropout = 0.1"
 try plain "n_layer = 1, n_head = 3, n_embd = 24, block_size = 5, batch_size = 1, activation = 'silu', isa = 'generic',
     tie_weights = false, lm_head_bias = true, logits_rows = 3, recompute = 'block', dropout = 0.1"
+try llama "n_layer = 1, n_head = 4, n_kv_head = 2, n_embd = 24, block_size = 9, batch_size = 3, norm = 'rmsnorm',
+    pos = 'rope', activation = 'swiglu', n_ff = 37, dropout = 0.1"
 try bigram "model = 'bigram', block_size = 7, batch_size = 2"
 # Heads wider than their panel, more rows than a tile and a longer sum than a slice.
 programs=gradcheck
