@@ -17,13 +17,14 @@ local function is_known(name) return name:find("^__") and not not_known[name] or
 -- ---- conditions -----------------------------------------------------------------------------------
 
 -- true, false, or nil: not known. Only || of && of defined(NAME), !defined(NAME) are understood.
-local function value_of(condition)
+-- left_out: the names that only code which is left out defines.
+local function value_of(condition, left_out)
   local any, unknown = false, false
   for alternative in (condition .. "||"):gmatch("(.-)||") do
     local all = true
     for term in (alternative .. "&&"):gmatch("(.-)&&") do
       local negated, name = term:match("^%s*(!?)%s*defined%s*%(?%s*([%w_]+)%s*%)?%s*$")
-      local known = name and is_known(name)
+      local known = name and (is_known(name) or left_out[name])
       if known and negated == "" then
         all = false
       elseif not known and all then
@@ -40,7 +41,7 @@ end
 
 -- The lines for this machine. An #if of which something is not known stays as it is.
 local function resolve(text, path)
-  local lines, stack = {}, {}
+  local lines, stack, left_out = {}, {}, {}
   local function on()
     for _, level in ipairs(stack) do if not level.on then return false end end
     return true
@@ -51,11 +52,11 @@ local function resolve(text, path)
     local level = stack[#stack]
     if word == "if" or word == "ifdef" or word == "ifndef" then
       local condition = word == "if" and rest or (word == "ifdef" and "defined(%s)" or "!defined(%s)"):format(rest)
-      local value = value_of(condition)
+      local value = value_of(condition, left_out)
       if value == nil and on() then lines[#lines + 1] = line end
       stack[#stack + 1] = { kept = value == nil, on = value ~= false, done = value == true }
     elseif word == "elif" and not level.kept then
-      local value = not level.done and value_of(rest)
+      local value = not level.done and value_of(rest, left_out)
       if value == nil then error(("%s: '%s' cannot be decided, and is no #if"):format(path, line), 0) end
       level.on, level.done = value, level.done or value
     elseif word == "else" and not level.kept then
@@ -63,8 +64,10 @@ local function resolve(text, path)
     elseif word == "endif" then
       stack[#stack] = nil
       if level.kept and on() then lines[#lines + 1] = line end
-    elseif on() then
-      lines[#lines + 1] = line
+    else
+      local kept = on()
+      if word == "define" then left_out[rest:match("^[%w_]+")] = not kept end
+      if kept then lines[#lines + 1] = line end
     end
   end
   return (table.concat(lines, "\n"):gsub("\1", "\\\n"))
