@@ -86,6 +86,7 @@ old old 360 light
 FRAMES
     echo '</body>'
 } >"$tmp/frames.html"
+: >"$tmp/said" # is there before the browser's process is
 "$browser" --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --hide-scrollbars --user-data-dir="$tmp/profile" \
     --enable-logging=stderr --window-size=1400,1000 "file://$tmp/frames.html" >"$tmp/said" 2>&1 &
 process=$!
