@@ -4,8 +4,10 @@
 // 'attention', 'note' and 'error'.
 'use strict';
 const SLICE = 25; // milliseconds of writing between two looks for a message
+const SHOWN = 100; // between two pieces of text: each has the page laid out anew, which takes time from the writing
+const WARM = 500; // of writing for nobody after opening, at most
 let sampler, memory;
-let run; // the text that is written: { tokens, count, seconds, decoder, ended }
+let run; // the text that is written: { tokens, count, seconds, decoder, ended, text, shown }
 
 const bytes_at = (place, length) => new Uint8Array(memory.buffer, place, length); // until memory grows
 const text_at = (place, length) => new TextDecoder().decode(bytes_at(place, length));
@@ -46,6 +48,19 @@ async function open({ module, weights }) {
   const [context, layers, heads, tokens] = [0, 1, 2, 3].map(sampler.page_number);
   postMessage({ kind: 'ready', context, layers, heads, tokens, code: code.length, bytes: bytes.length,
     seconds: (performance.now() - began) / 1000 });
+  warm = WARM;
+  go_on();
+}
+
+// A browser has fast code for a function only once it was called often. While a person reads and types, the sampler
+// writes a text that nobody sees, so that the first one that is seen has that code. Whatever is asked for ends this.
+let warm = 0; // milliseconds of it that are left
+function warm_up() {
+  const began = performance.now();
+  if (warm === WARM && sampler.page_begin(0, 0, 0.8, 200, 1, 0, 0, true, 0, 0)) warm = 0;
+  while (warm > 0 && performance.now() - began < SLICE)
+    if (sampler.page_next() < 0) warm = 0;
+  warm -= performance.now() - began;
 }
 
 function write({ prompt, temperature, top_k, top_p, seed, number, tokens, half, stop }) {
@@ -61,15 +76,15 @@ function write({ prompt, temperature, top_k, top_p, seed, number, tokens, half, 
   }
   postMessage({ kind: 'begun', prompt: text_at(sampler.page_prompt(), sampler.page_prompt_length()),
     tokens: sampler.page_prompt_tokens(), seconds: (performance.now() - began) / 1000 });
-  run = { tokens, count: 0, seconds: 0, decoder: new TextDecoder(), ended: null };
-  again.port2.postMessage(null);
+  run = { tokens, count: 0, seconds: 0, decoder: new TextDecoder(), ended: null, text: '', shown: 0 };
+  go_on();
 }
 
 // Writes for a while, so that a message comes through between two calls.
 function step() {
   const began = performance.now();
-  let text = '', now = began;
-  const add = length => { text += run.decoder.decode(bytes_at(sampler.page_text(), length), { stream: true }); };
+  let now = began;
+  const add = length => { run.text += run.decoder.decode(bytes_at(sampler.page_text(), length), { stream: true }); };
   while (!run.ended && now - began < SLICE) {
     if (run.count >= run.tokens) {
       run.ended = 'length';
@@ -85,14 +100,18 @@ function step() {
   run.seconds += (now - began) / 1000;
   if (run.ended) {
     add(sampler.page_rest());
-    text += run.decoder.decode();
+    run.text += run.decoder.decode();
   }
-  postMessage({ kind: 'text', text, count: run.count, seconds: run.seconds });
+  if (run.ended || now - run.shown >= SHOWN) {
+    postMessage({ kind: 'text', text: run.text, count: run.count, seconds: run.seconds });
+    run.text = '';
+    run.shown = now;
+  }
   if (run.ended) {
     postMessage({ kind: 'done', why: run.ended, count: run.count, seconds: run.seconds });
     run = null;
   } else {
-    again.port2.postMessage(null);
+    go_on();
   }
 }
 
@@ -114,9 +133,20 @@ function failed(error) {
 }
 // setTimeout waits for 4 ms, a message to oneself does not.
 const again = new MessageChannel();
+let coming = false; // one is on its way
+function go_on() {
+  if (!coming) again.port2.postMessage(null);
+  coming = true;
+}
 again.port1.onmessage = () => {
+  coming = false;
   try {
-    if (run) step();
+    if (run) {
+      step();
+    } else if (warm > 0) {
+      warm_up();
+      go_on();
+    }
   } catch (error) { failed(error); }
 };
 let opened;
@@ -125,6 +155,7 @@ onmessage = async event => {
   try {
     if (message.kind === 'open') opened = open(message);
     await opened;
+    if (message.kind !== 'open') warm = 0;
     if (message.kind === 'write') write(message);
     else if (message.kind === 'look') look();
     else if (message.kind === 'stop' && run) run.ended = 'stopped';

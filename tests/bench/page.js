@@ -7,6 +7,7 @@
       await new Promise(resolve => setTimeout(resolve, 50));
   };
   await idle();
+  await new Promise(resolve => setTimeout(resolve, 1000)); // a person reads and types
   const tokens = new URLSearchParams(location.search).get('tokens');
   for (const [id, value] of Object.entries({ prompt: '', temperature: 0.8, 'top-k': 200, 'top-p': 1, tokens, texts: 1,
     seed: 1337, 'stop-text': '' }))

@@ -4,8 +4,9 @@
 #   tests/bench/page.sh PAGE SAMPLER [TOKENS [ROUNDS]]
 #
 # Both write the same text of 6,000 tokens, half the context dropped at its end, in turns, five times over: the page in a
-# headless browser that is started for it, as a person's first text, with the compiling that falls into it. Rates are of
-# the tokens after the first, without the prompt, as both say them; the two texts must be equal.
+# headless browser that is started for it, as a person's first text, a second after the page is ready, in which it warms
+# up (templates/page/engine.js). Rates are of the tokens after the first, without the prompt, as both say them; the two
+# texts must be equal.
 set -u
 cd "$(dirname "$0")/../.." || exit 74
 die() { # code, text
@@ -39,6 +40,7 @@ r $tmp/script
 }" "$page" >"$tmp/page.html"
 
 in_page() { # its text is in $tmp/page.txt, its rate in $tmp/page.rates
+    : >"$tmp/said" # of the last round
     "$browser" --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --enable-logging=stderr \
         --user-data-dir="$tmp/profile.$round" "file://$tmp/page.html?tokens=$tokens" >"$tmp/said" 2>&1 &
     process=$!
