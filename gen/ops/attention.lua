@@ -46,9 +46,9 @@ end
 local function on_tensor_cores(d) return d.D % 8 == 0 and d.D <= 128 end
 
 -- Whether the config asks for Hopper's own kernels, and they support this attention: a head's size for tensor cores, no
--- groups, no window, no cap.
+-- groups, no cap.
 local function on_hopper(target, d, attrs)
-  return target.attention == "hopper" and (d.D == 64 or d.D == 128) and not d.KV and not d.W and attrs.cap == 0
+  return target.attention == "hopper" and (d.D == 64 or d.D == 128) and not d.KV and attrs.cap == 0
 end
 
 -- Which template: on CUDA, plain multiply-adds if tensor cores cannot be used, or Hopper's own kernels if they are
@@ -76,6 +76,9 @@ local function group_cost(tiles, seeing, share, group, count)
   return cost
 end
 
+-- How many tiles of 128 queries see one of 128 keys, at most, of `tiles`.
+local function tiles_seeing(d, tiles) return d.W and math.min(tiles, (d.W + 127) // 128 + 1) or tiles end
+
 -- What it costs to add up the dQ of groups.
 local function sum_cost(heads, count, T) return count > 1 and 0.5 + heads * count * T * 1e-5 or 0 end
 
@@ -84,19 +87,19 @@ local function sum_cost(heads, count, T) return count > 1 and 0.5 + heads * coun
 -- takes several. Returns how many groups, how many heads are whole, and which part of the blocks' time is work.
 local function hopper_cut(d)
   local heads, tiles = d.B * d.H, (d.T + 127) // 128
-  local rest = heads % d.sms
+  local rest, seeing = heads % d.sms, tiles_seeing(d, tiles)
   local groups, least = 1, rest > 0 and math.huge or 0
   for count = 1, rest > 0 and tiles or 0 do
     local loads, heaviest = {}, 0
     for unit = 0, rest * count - 1 do
       local block = unit % d.sms
-      loads[block] = (loads[block] or 0) + group_cost(tiles, tiles, 1, unit // rest, count)
+      loads[block] = (loads[block] or 0) + group_cost(tiles, seeing, 1, unit // rest, count)
       heaviest = math.max(heaviest, loads[block])
     end
     local cost = heaviest + sum_cost(rest, count, d.T)
     if cost < least then groups, least = count, cost end
   end
-  local head = group_cost(tiles, tiles, 1, 0, 1)
+  local head = group_cost(tiles, seeing, 1, 0, 1)
   return groups, groups > 1 and heads - rest or heads, heads * head / (d.sms * (heads // d.sms * head + least))
 end
 
@@ -118,8 +121,7 @@ local function workspace(d, target, attrs)
   -- A thread block takes the heads that share their keys and values, one after another, and keeps a dQ of each.
   local heads, tiles, share = d.B * (d.KV or d.H), (d.T + 127) // 128, d.KV and d.H // d.KV or 1
   local dq = (d.T + 63) // 64 * 64 * ((d.D + 63) // 64 * 64) * share
-  local seeing = d.W and (d.W + 127) // 128 + 1 or tiles -- tiles of queries that see a tile of keys, at most
-  local groups, least = 1, math.huge
+  local groups, least, seeing = 1, math.huge, tiles_seeing(d, tiles)
   for count = 1, tiles do
     local heaviest = 0
     for group = 0, count - 1 do heaviest = math.max(heaviest, group_cost(tiles, seeing, share, group, count)) end

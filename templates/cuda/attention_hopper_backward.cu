@@ -1,6 +1,10 @@
 //// attention_hopper_backward.cu: the backward pass of attention_hopper.cu, which says how threads
 //// share the work.
 ////
+//// With a window W, the queries that a tile of keys visits end with the last that sees its last
+//// key. The first to add to a tile of dQ are the keys in which its first query's window begins; of
+//// a divided head's groups, only those that have keys which the queries see are added.
+////
 //// With P = exp(scale Q K^T - lse), which forward's lse gives without a maximum:
 ////   dV = P^T dY,  dP = dY V^T,  dS = P (dP - delta),  dQ = scale dS K,  dK = scale dS^T Q,
 //// delta = rowsum(dY Y). Dropout's mask M multiplies P in dV, and dP.
@@ -40,6 +44,10 @@
 //$ local head = "HOPPER_KERNEL(384) " .. k.name .. "(TENSOR_MAP(qkv_map), TENSOR_MAP(dy_map), "
 //$     .. "TENSOR_MAP(dqkv_map), elem *dqkv, const float *rows, float *partial"
 //$     .. (k.uses.dropout and ", const struct step_state *state, uint32_t site)" or ")")
+//$ local last = k.d.W and k.part.last .. "(key)" or "TILES"
+//$ local edge = k.d.W and "edge" or "i < first + 128 / ROWS"
+//$ local why = k.d.W and "some are masked" or "on the diagonal: queries before the key are masked"
+//$ local hidden = k.d.W and "distance < 0 || distance > W" or "mine + j % 4 / 2 * 8 > query"
 struct $(k.part.shared) {
     elem k[2][$(128 * D)], v[2][$(128 * D)];    // tiles (D / 64, 128, 64); then dK and dV
     elem q[2][$(ROWS * D)], dy[2][$(ROWS * D)]; // tiles (D / 64, ROWS, 64)
@@ -96,6 +104,20 @@ DEVICE struct $(k.part.unit) $(k.part.unit_at)(int unit) {
 DEVICE int $(k.part.key)(struct $(k.part.unit) unit, int round) {
     return round * unit.groups + (round % 2 ? unit.groups - 1 - unit.group : unit.group);
 }
+//$ if k.d.W then
+
+// Where the tiles of queries end that see a tile of keys.
+DEVICE int $(k.part.last)(int key) {
+    [[maybe_unused]] constexpr int $(k.dims);
+    return divide_up(int_min(T, key * 128 + 128 + W), $(ROWS));
+}
+
+// The first tile of keys that a tile of queries sees.
+DEVICE int $(k.part.begin)(int tile) {
+    constexpr int ROWS = $(ROWS), W = $(k.d.W);
+    return tile * ROWS > W ? (tile * ROWS - W) / 128 : 0;
+}
+//$ end
 
 // The loading thread.
 //$ local shared = "struct " .. k.part.shared .. " *s"
@@ -113,7 +135,7 @@ DEVICE void $(k.part.load)($(shared), const tensor_map *qkv, const tensor_map *d
             mbarrier_expect(&s->kv_full[slot], 2 * 128 * D * (int)sizeof(elem));
             tiles_load(s->k[slot], qkv, &s->kv_full[slot], 128, D, C + h * D, key * 128, b);
             tiles_load(s->v[slot], qkv, &s->kv_full[slot], 128, D, 2 * C + h * D, key * 128, b);
-            for (int i = key * (128 / ROWS); i < TILES; i++, used++) {
+            for (int i = key * (128 / ROWS); i < $(last); i++, used++) {
                 const int stage = used % 2;
                 mbarrier_wait(&s->empty[stage], used / 2 % 2 ^ 1);
                 mbarrier_expect(&s->full[stage],
@@ -278,7 +300,7 @@ $(head) {
             const int slot = keys % 2, first = key * (128 / ROWS);
             elem *const k = s->k[slot], *const v = s->v[slot];
             mbarrier_wait(&s->kv_full[slot], keys / 2 % 2);
-            for (int i = first; i < TILES; i++, used++) {
+            for (int i = first; i < $(last); i++, used++) {
                 const int stage = used % 2;
                 const elem *const q = s->q[stage], *const dy = s->dy[stage];
                 mbarrier_wait(&s->full[stage], used / 2 % 2);
@@ -296,11 +318,19 @@ $(head) {
                 const int mine = group * 64 + thread / WARP * 16 + lane / 4; // keys: mine, mine + 8
                 elem *const meet = s->ds[used % 2];
                 const uint32_t to = tile_address(meet, mine, 2 * t);
-                if (i < first + 128 / ROWS) { // on the diagonal: queries before the key are masked
+                //$ if k.d.W then
+                // On the diagonal queries before the key are masked, and further on those whose
+                // window begins after it.
+                const bool edge = i < first + 128 / ROWS || (i - first + 1) * ROWS - 1 > W;
+                //$ end
+                if ($(edge)) { // $(why)
 #pragma unroll
                     for (int j = 0; j < ROWS / 2; j++) {
                         const int query = (i - first) * ROWS + j / 4 * 8 + 2 * t + j % 2;
-                        if (mine + j % 4 / 2 * 8 > query) {
+                        //$ if k.d.W then
+                        const int distance = query - (mine + j % 4 / 2 * 8);
+                        //$ end
+                        if ($(hidden)) {
                             p[j] = -INFINITY;
                         }
                     }
@@ -366,11 +396,15 @@ $(head) {
                 fence_proxy_async();
                 // dQ so far, or zeros. (A product that sometimes overwrites its sums would keep
                 // their registers occupied before it.)
+                //$ if k.d.W then
+                const bool added =
+                    round > 0 && $(k.part.key)(unit, round - 1) >= $(k.part.begin)(i);
+                //$ end
                 float *const so_far = sums + i * ROWS * D + (group * WARP_GROUP + thread) * 4;
 #pragma unroll
                 for (int j = 0; j < 8; j++) {
                     struct four from = {};
-                    if (round > 0) {
+                    if ($(k.d.W and "added" or "round > 0")) {
                         from = four_load(so_far + j * 2 * WARP_GROUP * 4);
                     }
 #pragma unroll
@@ -442,10 +476,27 @@ KERNEL(256) $(k.part.sum)(elem *dqkv, const float *partial) {
     const int group = (int)threadIdx.x / WARP_GROUP;
     partial += ((size_t)rest * TILES + i) * ROWS * D + threadIdx.x * 4;
     float dq[32] = {};
+    //$ if k.d.W then
+    const int diagonal = i / (128 / ROWS);
+    //$ end
     for (int part = 0; part < $(groups) && part <= i / (128 / ROWS); part++) {
+        //$ if k.d.W then
+        // The group's last tile of keys up to the diagonal: it has added if these queries see it.
+        const struct $(k.part.unit) unit = {item, part, $(groups), 0};
+        const int round = diagonal / $(groups), at = $(k.part.key)(unit, round);
+        const int key = at > diagonal && round > 0 ? $(k.part.key)(unit, round - 1) : at;
+        const bool added = key <= diagonal && key >= $(k.part.begin)(i);
+        //$ end
 #pragma unroll
         for (int j = 0; j < 8; j++) {
+            //$ if k.d.W then
+            struct four from = {};
+            if (added) {
+                from = four_load(partial + j * 2 * WARP_GROUP * 4);
+            }
+            //$ else
             const struct four from = four_load(partial + j * 2 * WARP_GROUP * 4);
+            //$ end
 #pragma unroll
             for (int e = 0; e < 4; e++) {
                 dq[4 * j + e] += from.v[e];

@@ -19,12 +19,18 @@
 
 //// An item is 128 queries of one head. Items are ordered by sections of heads, whose keys and
 //// values fit into L2 (16 MiB), and within a section longest first; blocks take them round robin.
+////
+//// With a window W, an item ends with the tile that has its first query's first key. The diagonal,
+//// which comes first, has a key for each query, so that a later tile may have none for some.
 //$ function attention_hopper(k)
 //$ local D, SUMS, STAGES = k.d.D, k.d.D // 2, 256 // k.d.D
 //$ local section = math.max(1, 2 ^ 24 // (4 * k.d.T * D) | 0)
 //$ local head = "HOPPER_KERNEL(384) " .. k.name .. "(TENSOR_MAP(qkv_map), TENSOR_MAP(y_map)"
 //$     .. (k.uses.lse and ", float *lse" or "")
 //$     .. (k.uses.dropout and ", const struct step_state *state, uint32_t site)" or ")")
+//$ local begin = k.d.W and k.part.begin .. "(at.tile)" or "0"
+//$ local hidden = k.d.W and "distance < 0 || distance > W"
+//$     or "i / 4 * 8 + 2 * t + i % 2 > mine + i % 4 / 2 * 8"
 struct $(k.part.shared) {
     elem q[2][2][$(64 * D)];        // queries (item % 2, group): tiles (D / 64, 64, 64)
     elem k[$(STAGES)][$(128 * D)];  // a ring of keys: tiles (D / 64, 128, 64)
@@ -49,6 +55,14 @@ DEVICE struct $(k.part.item) $(k.part.item_at)(int item) {
     const int head = first + within % heads;
     return {head / H, head % H, TILES - 1 - within / heads};
 }
+//$ if k.d.W then
+
+// The tile of keys in which the window of the first query of a tile begins.
+DEVICE int $(k.part.begin)(int tile) {
+    constexpr int W = $(k.d.W);
+    return tile * 128 > W ? (tile * 128 - W) / 128 : 0;
+}
+//$ end
 
 // The loading thread.
 //$ local shared = "struct " .. k.part.shared .. " *s"
@@ -65,7 +79,7 @@ DEVICE void $(k.part.load)($(shared), const tensor_map *qkv) {
             tiles_load(s->q[two][group], qkv, &s->q_full[two], 64, D, at.h * D,
                        at.tile * 128 + group * 64, at.b);
         }
-        for (int key = at.tile; key >= 0; key--, used++) {
+        for (int key = at.tile; key >= $(begin); key--, used++) {
             const int stage = used % STAGES, again = used / STAGES % 2 ^ 1;
             mbarrier_wait(&s->k_empty[stage], again);
             mbarrier_expect(&s->k_full[stage], 128 * D * (int)sizeof(elem));
@@ -209,7 +223,11 @@ $(head) {
         elem *const q = s->q[two][group];
         float largest[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f}, factor[2];
 
+        //$ if k.d.W then
+        // The tile on the diagonal: keys after the query and before its window are masked.
+        //$ else
         // The tile on the diagonal: keys after the query are masked.
+        //$ end
         int stage = used % STAGES, round = used / STAGES % 2;
         mbarrier_wait(&s->q_full[two], n / 2 % 2);
         mbarrier_wait(&s->k_full[stage], round);
@@ -221,7 +239,10 @@ $(head) {
         }
 #pragma unroll
         for (int i = 0; i < 64; i++) {
-            if (i / 4 * 8 + 2 * t + i % 2 > mine + i % 4 / 2 * 8) {
+            //$ if k.d.W then
+            const int distance = mine + i % 4 / 2 * 8 - (i / 4 * 8 + 2 * t + i % 2);
+            //$ end
+            if ($(hidden)) {
                 scores[i] = -INFINITY;
             }
         }
@@ -233,7 +254,7 @@ $(head) {
         weights_pack<elem>(weights, scores);
         mbarrier_wait(&s->v_full[stage], round);
 
-        for (int key = at.tile - 1; key >= 0; key--) {
+        for (int key = at.tile - 1; key >= $(begin); key--) {
             const int before = stage;
             used++;
             stage = used % STAGES;
@@ -248,6 +269,17 @@ $(head) {
             if (lane == 0) {
                 mbarrier_arrive(&s->k_empty[stage]);
             }
+            //$ if k.d.W then
+            const int behind = (at.tile - key) * 128; // a row's key at its own place
+            if (behind + group * 64 + 63 > W) {       // some row's window begins in this tile
+#pragma unroll
+                for (int i = 0; i < 64; i++) {
+                    if (behind + mine + i % 4 / 2 * 8 - (i / 4 * 8 + 2 * t + i % 2) > W) {
+                        scores[i] = -INFINITY;
+                    }
+                }
+            }
+            //$ end
             $(k.part.softmax)(scores, largest, sum, factor);
             //$ if k.uses.dropout then
             $(k.part.drop)(scores, &s->drop, site, row, key);
@@ -267,7 +299,7 @@ $(head) {
             }
             weights_pack<elem>(weights, scores);
         }
-        $(k.part.mix)(sums, weights, s->v[stage], at.tile > 0);
+        $(k.part.mix)(sums, weights, s->v[stage], at.tile > $(begin));
         wgmma_wait<0>();
         wgmma_landed(sums);
         if (lane == 0) {

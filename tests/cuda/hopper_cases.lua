@@ -1,10 +1,11 @@
 -- hopper_cases.lua: emits the Hopper attention kernels of a list of cases, and a table of them for
 -- test_hopper.cpp.
 --
---   lua5.4 tests/cuda/hopper_cases.lua TYPE:B,T,H,D,SITE,SMS ...  > hopper_cases.cu
+--   lua5.4 tests/cuda/hopper_cases.lua TYPE:B,T,H,D,SITE,SMS[,WINDOW] ...  > hopper_cases.cu
 --
 -- TYPE is bf16 or f16; SITE the dropout site, 0 without dropout; SMS the number of multiprocessors
--- among which work is divided (if few, a thread block has several items).
+-- among which work is divided (if few, a thread block has several items); WINDOW how many keys before its own a query
+-- sees, all without it.
 package.path = "./?.lua;" .. package.path
 local call = require("gen.emit.call")
 local graph = require("gen.ir.graph")
@@ -14,7 +15,7 @@ local target = require("gen.ir.target")
 
 local types = {} -- of each type, in order: texts, entries
 
-local function emit(elem, B, T, H, D, site, sms)
+local function emit(elem, B, T, H, D, site, sms, window)
   if not types[elem] then
     types[elem] = { texts = {}, entries = {} }
     types[#types + 1] = elem
@@ -25,7 +26,7 @@ local function emit(elem, B, T, H, D, site, sms)
   g.target.sms = sms
   local qkv = g:tensor("qkv", { B * T, 3 * H * D }, { type = elem })
   local dy = g:tensor("dy", { B * T, H * D }, { type = elem })
-  local attrs = { T = T, H = H, scale = 1 / math.sqrt(D), site = site }
+  local attrs = { T = T, H = H, scale = 1 / math.sqrt(D), site = site, window = window }
   local y, lse = g:append("attention", { "y", "lse" }, { qkv }, attrs)
   g:append("attention_backward", { "dqkv" }, { dy, qkv, y, lse }, attrs)
   layout.run(g)
@@ -43,8 +44,8 @@ local function emit(elem, B, T, H, D, site, sms)
       .. "         (void)state, (void)site, (void)dqkv, (void)dy, (void)workspace;\n"
       .. "         %s;\n     }"):format(call.text(k, call.NAMES))
   end
-  entries[#entries + 1] = ("    {%d, %d, %d, %d, %du, %d, %d,\n     %s,\n     %s},"):format(B, T, H, D,
-    site, sms, workspace, words[1], words[2])
+  entries[#entries + 1] = ("    {%d, %d, %d, %d, %du, %d, %d, %d,\n     %s,\n     %s},"):format(B, T, H, D,
+    site, sms, window or T, workspace, words[1], words[2])
 end
 
 for _, case in ipairs(arg) do
@@ -65,6 +66,7 @@ template <class E> struct attention_case {
     int B, T, H, D;
     uint32_t site;
     int sms;          // that work is cut for
+    int window;       // how many keys before its own a query sees
     size_t workspace; // floats
     call *forward, *backward;
 };]])

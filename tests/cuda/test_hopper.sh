@@ -25,7 +25,7 @@ if [ "${SANITIZE-}" ]; then
 fi
 export EMULATOR_ARCH=90
 
-emit() { # emit FOLDER CASE...: FOLDER/hopper_cases.cu, of TYPE:B,T,H,D,SITE,SMS; a site has dropout
+emit() { # emit FOLDER CASE...: FOLDER/hopper_cases.cu, of TYPE:B,T,H,D,SITE,SMS[,WINDOW]; a site has dropout
     folder=$1
     shift
     mkdir -p "$folder"
@@ -37,7 +37,7 @@ tests/strict.sh cc -std=gnu11 -O2 -Wall -Wextra -c tests/cuda/check/survive.c -o
 # ---- the emulator's program ----------------------------------------------------------------------
 
 # Both head sizes, with sequences around the tiles' sizes and with thread blocks that have several items; in backward
-# all heads whole, all divided, or some; groups of one tile of keys, and of several.
+# all heads whole, all divided, or some; groups of one tile of keys, and of several. Windows within a tile, and of more.
 emulated_cases() {
     [ -z "${HOPPER_CASES-}" ] || { echo "$HOPPER_CASES"; return; }
     for D in 64 128; do
@@ -45,6 +45,7 @@ emulated_cases() {
             B=$((T > 100 ? 1 : 2))
             echo "bf16:$B,$T,2,$D,0,3 bf16:$B,$T,2,$D,7,3"
         done
+        echo "bf16:1,500,1,$D,0,3,20 bf16:1,300,2,$D,7,1,130"
     done
     echo f16:2,200,2,64,7,3 f16:1,200,2,128,0,1 bf16:1,500,1,64,0,2
 }
@@ -80,7 +81,7 @@ device_cases() {
         for site in 0 7; do
             for T in 1 64 100 128 300 384 1024; do echo "bf16:3,$T,5,$D,$site,$((T > 128 ? 4 : 5))"; done
             for T in 200 1000; do echo "f16:3,$T,5,$D,$site,$((T > 500 ? 4 : 5))"; done
-            echo "bf16:20,200,20,$D,$site,132"
+            echo "bf16:20,200,20,$D,$site,132 bf16:3,1000,5,$D,$site,4,300"
         done
     done
 }

@@ -89,22 +89,23 @@ static void reference_head(const struct attention_case<E> &c, const std::vector<
         v_t[(size_t)(i % D) * T + i / D] = v[i];
     }
     for (int i = 0; i < T; i++) {
+        const int begin = i > c.window ? i - c.window : 0; // the first key
         std::vector<double> p(i + 1), dp(i + 1), mask(i + 1, 1.0), out(D);
         double largest = -INFINITY, sum = 0.0, delta = 0.0;
         for (int d = 0; d < D; d++) {
             const double from_q = q[i * D + d] * scale, from_g = g[i * D + d];
-            for (int j = 0; j <= i; j++) {
+            for (int j = begin; j <= i; j++) {
                 p[j] += from_q * k_t[d * T + j];
                 dp[j] += from_g * v_t[d * T + j];
             }
         }
-        for (int j = 0; j <= i; j++) {
+        for (int j = begin; j <= i; j++) {
             largest = fmax(largest, p[j]);
         }
-        for (int j = 0; j <= i; j++) {
+        for (int j = begin; j <= i; j++) {
             sum += p[j] = exp(p[j] - largest);
         }
-        for (int j = 0; j <= i; j++) {
+        for (int j = begin; j <= i; j++) {
             p[j] /= sum;
             if (kept) {
                 mask[j] = kept[((size_t)head * T + i) * T + j] ? raise : 0.0;
@@ -119,7 +120,7 @@ static void reference_head(const struct attention_case<E> &c, const std::vector<
             to->of[Y][row + d] = out[d];
             delta += out[d] * g[i * D + d];
         }
-        for (int j = 0; j <= i; j++) {
+        for (int j = begin; j <= i; j++) {
             const double weight = p[j] * mask[j], ds = p[j] * (dp[j] * mask[j] - delta) * scale;
             double *dq = &to->of[DQ][row], *dk = &to->of[DK][first + (size_t)j * C];
             double *dv = &to->of[DV][first + (size_t)j * C];
@@ -247,10 +248,11 @@ template <class E> static void test_attention(const struct attention_case<E> &c)
 
 struct add_attention {
     template <class E> void operator()(const struct attention_case<E> &c) const {
-        char name[100];
-        snprintf(name, sizeof name, "attention-%d%s: %dx%dx%dx%d on %d%s", c.D,
+        char name[100], window[40];
+        snprintf(window, sizeof window, ", a window of %d", c.window);
+        snprintf(name, sizeof name, "attention-%d%s: %dx%dx%dx%d on %d%s%s", c.D,
                  std::is_same<E, bf16>() ? "" : "-f16", c.B, c.T, c.H, c.D, c.sms,
-                 c.site ? " with dropout" : "");
+                 c.site ? " with dropout" : "", c.window < c.T ? window : "");
         tests.push_back({name, [&c] { test_attention(c); }});
     }
 };
