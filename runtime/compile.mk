@@ -62,7 +62,7 @@ cxx := $(if $(filter clang,$(CC)),clang++,g++)
 emulator_objects := $(patsubst $(emulator)/%.cpp,$(device)/%.o,$(wildcard $(emulator)/*.cpp))
 device_libraries := -lstdc++
 cxx_flags = -std=c++17 -O2 -Wall -Wextra -Wno-unknown-pragmas -I. -Ibuild/include $(device_flags) \
-    $(if $(SANITIZE),-O1 -g -fsanitize=address$(comma)undefined)
+    $(if $(SANITIZE),-O1 -g1 -fsanitize=address$(comma)undefined)
 
 $(device)/%.o: $(emulator)/%.cpp $(wildcard $(emulator)/*.h) $(flags_file)
 	@mkdir -p $(@D)
