@@ -16,7 +16,7 @@ parity() { # SET, config
     make build BUILD=build/reference CONFIG="tests/reference/configs/$2.lua" BACKEND=cuda EMULATED=1 \
         SET="$1" PROGRAMS=test_parity || return
     # shellcheck disable=SC2086 # a word each
-    "build/reference/emulated/$2$(printf -- '-%s' $1 | tr = @)/cuda/test_parity" "tests/reference/golden/$2.safetensors"
+    "build/reference/emulated/$2$(printf -- '-%s' $1 | tr = @)/cuda/test_parity" "tests/reference/golden/$2.safetensors" once
 }
 for path in tests/reference/configs/*.lua; do
     config=$(basename "$path" .lua)

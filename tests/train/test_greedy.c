@@ -12,6 +12,14 @@
 #include "runtime/sample/sample.h"
 #include "runtime/train/train.h"
 
+// QUICK: fewer ways that must give the same bytes, for an emulated processor; nor is it the sanitizers'
+// part to show that they do.
+#if defined(QUICK) || defined(__SANITIZE_ADDRESS__)
+enum { ALL_WAYS = 0 };
+#else
+enum { ALL_WAYS = 1 };
+#endif
+
 static const double LOGITS_LIMIT = 1e-5; // relative, in L2
 static const double WEIGHT_LIMIT = 1e-5; // of each attention weight
 static const double SUM_LIMIT = 1e-6;    // of a row of them, from 1
@@ -245,6 +253,9 @@ int main(int argc, char **argv) {
             const size_t bytes = (size_t)sampler_info.vocab_size * sizeof(float);
             float *by_one = malloc(bytes), *logits = malloc(bytes);
             for (int piece = 1; piece <= sampler_info.max_rows; piece++) {
+                if (!ALL_WAYS && piece > 2 && piece < sampler_info.max_rows - 1) {
+                    continue;
+                }
                 float *to = piece == 1 ? by_one : logits;
                 double off = greedy_logits_error(&s, tokens->data, wanted, piece, to);
                 worst = off > worst || isnan(off) ? off : worst;
@@ -266,7 +277,8 @@ int main(int argc, char **argv) {
                    count - prompt);
             problems++;
         }
-        const int differ = greedy_together_differ(&s, greedy->data, prompt, threads == 1);
+        const int differ =
+            greedy_together_differ(&s, greedy->data, prompt, ALL_WAYS && threads == 1);
         if (differ > 0) {
             printf("%d threads: %d texts differ when they are written together\n", threads, differ);
             problems++;
