@@ -1,7 +1,7 @@
 #!/bin/sh
 # test_emulator.sh: runtime/kernel/kernel.cuh and its emulator: what each function computes, planted faults
-# beside correct versions, the CUDA runtime's results; built by g++, by clang++ if there is one, with ASan
-# and UBSan, and with the portable switch between fibers. If nvcc is installed it compiles the same kernels.
+# beside correct versions, the CUDA runtime's results; built by g++, and by clang++ if there is one (or g++ again)
+# with ASan and UBSan and the portable switch between fibers. If nvcc is installed it compiles the same kernels.
 # It also searches templates and emitted text for names that only kernel.cuh may use.
 # shares: nothing
 set -u
@@ -74,14 +74,14 @@ suite() {
 }
 
 suite g++ g++ -O2
+checked='-O1 -g1 -fsanitize=address,undefined -fno-sanitize-recover=all -DEMULATOR_UCONTEXT'
 if command -v clang++ >/dev/null; then
-    suite clang++ clang++ -O2
+    suite "clang++ and sanitizers" clang++ $checked
 else
     echo 'test_emulator: clang++ is not installed: skipped'
     skipped=$((skipped + 1))
+    suite sanitizers g++ $checked
 fi
-suite sanitizers g++ -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all
-suite ucontext g++ -O2 -DEMULATOR_UCONTEXT
 
 for arch in sm_80 sm_90a; do
     if command -v nvcc >/dev/null; then

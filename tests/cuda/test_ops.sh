@@ -1,8 +1,9 @@
 #!/bin/sh
 # test_ops.sh [TYPE ...]: the op harness (tests/ops) on CUDA's kernels, run on the CPU by the
 # emulator, for each type of activations: bf16, f16, f32, or bf16:hopper, f16:hopper, which are
-# attention alone, with Hopper's kernels. By default: the first three and bf16:hopper, a few families
-# again with ASan and UBSan, and kernels with a planted fault, which must fail. Needs no CUDA.
+# attention alone, with Hopper's kernels. By default: all of bf16, bf16:hopper, of f16 and f32 the families
+# where the type is more than a name, a few families again with ASan and UBSan, and kernels with a planted fault,
+# which must fail. Needs no CUDA.
 #
 # test_ops.sh --nvcc ARCH FOLDER [TYPE ...]: builds FOLDER/ops-TYPE (ops-bf16-hopper for bf16:hopper)
 # for a device (ARCH: sm_90a), with tests/cuda/check in Check's place; FOLDER/TYPE has the parts. The
@@ -79,6 +80,7 @@ fi
 
 passed=0 failed=0
 out=$build/ops/cuda
+[ -z "${FAMILIES-}" ] || only=$FAMILIES
 
 # The number before each word in Check's "98%: Checks: 200, Failures: 2, Errors: 1".
 total() {
@@ -129,6 +131,11 @@ planted() {
 # shellcheck disable=SC2048 # a word each
 for type in ${*:-$types bf16:hopper}; do
     name=$(echo "$type" | tr : -)
+    case $#-$type in
+        0-f16) FAMILIES=${only-matmul attention cross_entropy} ;;
+        0-f32) FAMILIES=${only-matmul attention embed fusion muon} ;;
+        0-*) FAMILIES=${only-} ;;
+    esac
     emit_type "$out/$name" "$type"
     build_in "$out/$name"
     case $type in *:hopper) export EMULATOR_ARCH=90 ;; *) unset EMULATOR_ARCH ;; esac

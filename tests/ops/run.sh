@@ -1,8 +1,8 @@
 #!/bin/sh
 # run.sh [--bench] [ISA ...]: emits, compiles and runs the op harness for each instruction set (default:
 # all), and prints the totals. Sets that this machine cannot run are skipped with a line that says why.
-# ISA-bf16 is the set with products in bfloat16, of which the families with products run; products alone
-# must have the same bytes on all of them but neon_bf16.
+# ISA-bf16 is the set with products in bfloat16: of the first that runs and of neon_bf16 the families with
+# products, of the others products alone, which must have the same bytes on all but neon_bf16.
 # Kernels of the first set that runs, which is the widest, and of generic have ASan and UBSan in them; those of the
 # others, which come from the same templates, ASan alone: UBSan takes most of the time that compiling takes.
 # Writes to build/ops/ISA; BUILD names another folder than build.
@@ -49,8 +49,12 @@ for isa in "$@"; do
     families=${FAMILIES-}
     case $isa in
         *-bf16) # of those that are wanted, the ones with products
+            case $same-$isa in
+                -* | *-neon_bf16-bf16) with='matmul\|attention\|gated\|fusion' ;;
+                *) with=matmul ;;
+            esac
             families=$(for family in ${FAMILIES-matmul attention gated fusion}; do echo "$family"; done |
-                grep -x 'matmul\|attention\|gated\|fusion' || true)
+                grep -x "$with" || true)
             [ -n "$families" ] || continue
             ;;
     esac
