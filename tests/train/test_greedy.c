@@ -12,8 +12,8 @@
 #include "runtime/sample/sample.h"
 #include "runtime/train/train.h"
 
-// QUICK: fewer ways that must give the same bytes, for an emulated processor; nor is it the sanitizers'
-// part to show that they do.
+// QUICK: fewer ways that must give the same bytes, for an emulated processor; nor is it the
+// sanitizers' part to show that they do.
 #if defined(QUICK) || defined(__SANITIZE_ADDRESS__)
 enum { ALL_WAYS = 0 };
 #else

@@ -1,13 +1,13 @@
 // test_parity.c: one emitted model against PyTorch. Linked with that model's train.o and the
 // runtime.
 //
-//     test_parity GOLDEN.safetensors [once]    a golden file of the same config, from tests/reference
+//     test_parity GOLDEN.safetensors [once]    a golden file of the same config
 //
 // Batch 0's loss, each parameter's gradient, and the loss after the golden's optimizer updates must
 // agree with PyTorch's; the results with 1 and 2 threads (on a device: of two runs) must be the
-// same bytes, unless it is to run once. The distance of a trainer in bfloat16 or float16 may be at most twice that of PyTorch
-// under autocast, which GOLDEN.autocast.json has. Prints one line for each problem, then a line of
-// totals.
+// same bytes, unless it is to run once. The distance of a trainer in bfloat16 or float16 may be at
+// most twice that of PyTorch under autocast, which GOLDEN.autocast.json has. Prints one line for
+// each problem, then a line of totals.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
