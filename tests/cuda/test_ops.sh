@@ -133,7 +133,7 @@ for type in ${*:-$types bf16:hopper}; do
     name=$(echo "$type" | tr : -)
     case $#-$type in
         0-f16) FAMILIES=${only-matmul attention cross_entropy} ;;
-        0-f32) FAMILIES=${only-matmul attention embed fusion muon} ;;
+        0-f32) FAMILIES=${only-matmul attention embed fusion optimizer} ;;
         0-*) FAMILIES=${only-} ;;
     esac
     emit_type "$out/$name" "$type"

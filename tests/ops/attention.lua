@@ -20,9 +20,10 @@ local grouped_cuda = { { 2, 65, 4, 8, 2 }, { 1, 130, 9, 64, 3 }, { 1, 33, 2, 128
 local windows = { { 1, 17, 2, 5, 2, window = 1 }, { 2, 40, 3, 16, 3, window = 5, cap = 2.0 },
   { 1, 150, 2, 7, 1, window = 31 }, { 1, 65, 1, 33, 1, window = 63, cap = 0.5 }, { 1, 300, 4, 9, 2, window = 16 },
   { 1, 129, 1, 4, 1, window = 64 }, { 1, 33, 2, 17, 2, cap = 1.5 } }
-local windows_cuda = { { 1, 300, 2, 64, 2, window = 17 }, { 1, 420, 2, 64, 1, window = 100 },
+local windows_cuda = { { 1, 300, 2, 64, window = 17 }, { 1, 420, 2, 64, 1, window = 100 },
   { 1, 300, 1, 128, 1, window = 129, cap = 2.0 }, { 1, 260, 2, 20, 2, window = 70 },
-  { 2, 513, 2, 8, 1, window = 63, cap = 1.0 }, { 1, 700, 1, 32, 1, window = 200 }, { 2, 130, 2, 80, 1, cap = 4.0 } }
+  { 2, 513, 2, 8, 1, window = 63, cap = 1.0 }, { 1, 700, 1, 32, 1, window = 200 }, { 2, 130, 2, 80, 1, cap = 4.0 },
+  { 1, 150, 1, 128, window = 20 } }
 
 return function(case)
   -- size: B, T, H, D, and, if heads share keys, KV; its window and cap.

@@ -259,11 +259,46 @@ check_trainer() { # name, iterations, program, losses
         fi
     fi
 }
+# The bytes of a file of tensors behind its header, in which a rank notes how gradients are added; fails if there are none.
+data_of() { # safetensors
+    local header size
+    header=$(od -An -t u8 -N 8 "$1" | tr -d ' ')
+    size=$(stat -c %s "$1")
+    [ ${#header} -lt 10 ] && [ "$size" -gt $((header + 8)) ] && tail -c +$((header + 9)) "$1"
+}
+# A trainer for many processes, started as torchrun would start one of one, ends with the bytes of the trainer for one.
+check_rank() { # name, iterations, program
+    local code=0 name="train $1 rank" port=$((20000 + $$ % 20000))
+    if [ "$no_nccl" ]; then
+        skip "$name" "$no_nccl"
+        return
+    elif ! [ -f "$tmp/$1-a/state.safetensors" ]; then
+        skip "$name" "there is no run of one process to compare with"
+        return
+    fi
+    (
+        export RANK=0 WORLD_SIZE=1 LOCAL_RANK=0 LOCAL_WORLD_SIZE=1 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port
+        train "$1-rank" "$2" "$3"
+    ) || code=$?
+    if [ $code = $no_time ]; then
+        skip "$name" "no time was left"
+    elif [ $code != 0 ]; then
+        bad "$name" "$(ending $code "$(log_of "train-$1-rank")")" "$(log_of "train-$1-rank")"
+    elif data_of "$tmp/$1-a/state.safetensors" >"$tmp/one" && data_of "$tmp/$1-rank/state.safetensors" >"$tmp/same" &&
+        cmp -s "$tmp/one" "$tmp/same"; then
+        ok "$name" "$2 iterations through NCCL, the same bytes"
+    else
+        bad "$name" "other bytes than one process's"
+    fi
+}
 check_training() {
     local name iterations program losses
     while read -r name iterations program losses; do
         check_trainer "$name" "$iterations" "$program" "$losses"
     done < <(kit_lines train)
+    while read -r name iterations program; do
+        check_rank "$name" "$iterations" "$program"
+    done < <(kit_lines rank)
 }
 
 # ---- memory, sanitizers ---------------------------------------------------------------------------

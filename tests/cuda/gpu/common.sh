@@ -54,8 +54,10 @@ seconds_left() { # of a limit in seconds
     echo $((began + $1 - $(date +%s)))
 }
 
-# cuBLASLt is linked dynamically and may be where the loader does not look: in the toolkit, or in PyTorch's wheels.
+# cuBLASLt and NCCL are linked dynamically and may be where the loader does not look: in the toolkit, or in PyTorch's
+# wheels. Without NCCL, no_nccl says so, and all but its one program runs.
 find_libraries() {
+    no_nccl=
     missing=$(find "$kit" -type f -perm -u+x -exec ldd {} + 2>/dev/null |
         sed -n 's/^[[:space:]]*\([^ ]*\) => not found.*/\1/p' | sort -u)
     [ -n "$missing" ] || return 0
@@ -69,6 +71,7 @@ find_libraries() {
                 continue 2
             fi
         done
+        case $library in libnccl.so*) no_nccl="$library: not found here" && continue ;; esac
         echo "$name: $library: not found here, and the kit's programs need it; install the CUDA libraries," \
             "or make the kit with this machine's CUDA release" >&2
         exit 66

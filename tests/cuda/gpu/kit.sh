@@ -30,6 +30,8 @@
 #     parity NAME DTYPE PROGRAM GOLDEN           exit code 0 if it agrees with PyTorch's numbers
 #     train NAME ITERATIONS PROGRAM LOSSES       a trainer for data/fox, with dropout and two micro-steps, and the
 #                                                losses of its first iterations by the CPU backend in float32
+#     rank NAME ITERATIONS PROGRAM               the same trainer for many processes, which pass.sh starts as one; only
+#                                                if nccl.h is here, and not for the emulator, whose NCCL needs mpirun
 #     sanitize NAME PROGRAM                      the same with less work, for compute-sanitizer
 #     bench CONFIG BATCH MICRO-STEPS PROGRAM     with SIZES beside it in sizes.json
 #     step KIND CONFIG BATCH MICRO-STEPS PROGRAM a bench that pass.sh times
@@ -110,12 +112,12 @@ quietly() { # name of the log, command
 }
 
 # Builds programs of a config for any x86 processor and prints their folder, from the Makefile's own line.
-make_programs() { # name of the log, config, BACKEND, SET, programs
-    quietly "$1" make build CONFIG="$2" BACKEND="$3" EMULATED="$emulated" BUILD="$build" SET="$4" PROGRAMS="$5" &&
+make_programs() { # name of the log, config, BACKEND, SET, programs, RANKS
+    quietly "$1" make build CONFIG="$2" BACKEND="$3" EMULATED="$emulated" BUILD="$build" SET="$4" PROGRAMS="$5" RANKS="${6-}" &&
         sed -n 's/^built: \([^:]*\):.*/\1/p' "$build/logs/$1"
 }
-on_device() { # name of the log, config, SET, programs
-    make_programs "$1" "$2" cuda "arch=$arch isa=generic $3" "$4"
+on_device() { # name of the log, config, SET, programs, RANKS
+    make_programs "$1" "$2" cuda "arch=$arch isa=generic $3" "$4" "${5-}"
 }
 
 # Puts a program into the kit, stripped, and prints its line: the words before its path, the path, the words after it.
@@ -199,10 +201,21 @@ trainer() { # name, config, SET, iterations, losses
     take "$bin/train" "train/$1" "train $1 $4" "$5.losses"
 }
 
-# On the emulator it may be the same program as a trainer's, so one job builds both.
-trainer_and_few() { # name, config, SET, iterations, losses
+# On the emulator it may be the same program as a trainer's, and the model's objects are the same for a rank, so one job
+# builds all.
+trainer_and_others() { # name, config, SET, iterations, losses
     trainer "$@"
+    [ "${1##*-}" != mma ] || [ "$emulated" ] || rank "$@"
     sanitized "$1" "$2" "attention=${1##*-} n_layer=1 batch_size=1"
+}
+rank() { # name, config, SET, iterations
+    local bin
+    gen/tools/setup.sh --check nccl >/dev/null 2>&1 || {
+        echo "gpu-kit: nccl.h is not here: a rank through NCCL is left out" >&2
+        return
+    }
+    bin=$(on_device "rank-$1" "$2" "dtype=bfloat16 $3" train 1)
+    take "$bin/train" "train/$1-rank" "rank $1 $4"
 }
 sanitized() { # name, config, SET
     local bin
@@ -278,7 +291,7 @@ train_jobs() { # trainer
         return
     fi
     for attention in $attentions; do
-        job trainer_and_few "$1-$attention" $config "attention=$attention $keys" $iterations "$1"
+        job trainer_and_others "$1-$attention" $config "attention=$attention $keys" $iterations "$1"
     done
 }
 

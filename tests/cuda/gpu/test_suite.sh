@@ -61,6 +61,7 @@ ops bf16-hopper ops
 parity heads64 bfloat16 parity golden
 parity heads64-hopper bfloat16 parity golden
 train small 160 train small.losses
+rank small 160 rank
 sanitize small train
 bench toy 2 4 bench/toy-2-mma/bench
 bench toy 4 2 bench/toy-4-hopper/bench
@@ -113,9 +114,13 @@ while [ "$i" -le "$last" ]; do
     i=$((i + 1))
 done
 END
+# A header of one byte, which is another one for a rank, and the data.
 # shellcheck disable=SC2016 # for the program to expand
-{ cat "$tmp/train"; echo 'sum <"$out/metrics.jsonl" | tee "$out/state.safetensors" >"$out/ckpt.safetensors"'; } |
-    program "$tmp/kit/train"
+ends='{ printf "\001\000\000\000\000\000\000\000%s" "${RANK:-a}"; sum <"$out/metrics.jsonl"; } |
+    tee "$out/state.safetensors" >"$out/ckpt.safetensors"'
+{ cat "$tmp/train"; printf '%s\n' "$ends"; } | program "$tmp/kit/train"
+{ printf '%s\n' '[ "$RANK$WORLD_SIZE$LOCAL_RANK$LOCAL_WORLD_SIZE" = 0101 ] && [ "$MASTER_PORT" ] || exit 64'; cat "$tmp/train"
+    printf '%s\n' "$ends"; } | program "$tmp/kit/rank"
 # With mma attention B = 8 does not fit; hopper's B = 16 is fast and wrong.
 cat >"$tmp/bench" <<'END'
 for word in "$@"; do
@@ -173,15 +178,21 @@ tar -czf "$tmp/kit.tar.gz" -C "$tmp" kit # as it is carried
 rm -r "$tmp/kit"
 suite check.sh "$tmp/out"
 check "check.sh passes" test $code = 0
-check "its totals" says '15 passed, 0 failed, 0 skipped'
+check "its totals" says '16 passed, 0 failed, 0 skipped'
 check "its report" cmp -s "$tmp/log" "$tmp/out/gpu-check.txt"
 check "a family of ops" line_says ok 'ops bf16 the rate of dropout' '100%: Checks: 12'
 check "the CPU's losses" line_says ok 'train small losses' '24 losses are the CPU.s within 0,'
 check "a stopped run" line_says ok 'train small resume' 'stopped after [1-9][0-9]* steps and resumed'
+check "one rank, through NCCL" line_says ok 'train small rank' '160 iterations through NCCL, the same bytes'
 check "memory" line_says ok memory 'toy, B = 2: planned 1907 MiB, the device shows 2000 MiB'
 
+program "$tmp/bin/ldd" <<'END'
+printf '\tlibnccl.so.99 => not found\n'
+END
 suite pass.sh "$tmp/out"
+rm "$tmp/bin/ldd"
 check "pass.sh passes" test $code = 0
+check "a machine without NCCL" line_says skipped 'train small rank' 'libnccl.so.99: not found here'
 check "its report, of it" cmp -s "$tmp/log" "$tmp/out/pass.txt"
 check "a step, and its kernels" line_says ok 'step hopper' '20.5 ms an update, 4000 tokens/s'
 check "the tuned one" line_says ok 'step tuned' '20.5 ms an update, 4100 tokens/s'
@@ -303,7 +314,7 @@ check "a second call runs what failed" line_says FAILED 'hopper attention-64, la
 check "under the sanitizer" line_says ok 'numbers, memcheck' ''
 check "one family alone" line_says FAILED 'ops bf16 the rate of dropout, launch by launch' '' 
 PATIENCE=5 suite check.sh "$tmp/out"
-check "what is wrong is counted" says '0 passed, 15 failed, 0 skipped'
+check "what is wrong is counted" says '0 passed, 16 failed, 0 skipped'
 check "no count of checks" line_says FAILED numbers 'it ended well, without a count of checks'
 check "a program that hangs, and where" line_says FAILED 'hopper products' 'its time was up, in products: another'
 check "one that crashes, and where" line_says FAILED 'hopper attention-64' 'ended by signal 11, in attention-64: 1x2x3'
@@ -314,7 +325,7 @@ echo '========= Error: Device not supported. Please refer to the list of devices
 exit 1
 END
 PATIENCE=5 suite check.sh "$tmp/out"
-check "a sanitizer that refuses is skipped" says '0 passed, 13 failed, 2 skipped'
+check "a sanitizer that refuses is skipped" says '0 passed, 14 failed, 2 skipped'
 # A trainer that SIGTERM does not stop costs its limit, not the suite's.
 # shellcheck disable=SC2016 # for the program to expand
 { sed 's/^trap .*/case $out in *-c) trap "" TERM; slow=30 ;; esac/; s/sleep 0.02/sleep ${slow:-0.02}/' "$tmp/train"
