@@ -39,7 +39,7 @@ started() { # what: in the folders of objects
     until [ -n "$(find "$tmp/tree/build" -name "$1" 2>/dev/null)" ]; do
         sleep 0.02
         tries=$((tries + 1))
-        [ $tries -lt 1500 ] || return 1
+        [ $tries -lt 15000 ] || return 1
     done
 }
 
