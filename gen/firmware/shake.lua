@@ -66,7 +66,8 @@ local function resolve(text, path)
       if level.kept and on() then lines[#lines + 1] = line end
     else
       local kept = on()
-      if word == "define" then left_out[rest:match("^[%w_]+")] = not kept end
+      local defined = word == "define" and rest:match("^[%w_]+")
+      if defined then left_out[defined] = not kept and left_out[defined] ~= false end
       if kept then lines[#lines + 1] = line end
     end
   end

@@ -106,6 +106,26 @@ check.test("of a condition what holds without vectors; of one that is not known 
     "#if defined(__clang__)\n#define BY_COMPILER 1\n#else\n#define BY_COMPILER 2\n#endif\n")
 end)
 
+check.test("a macro that only left-out code defines is not there; one that is defined is not known", function()
+  local dead = "#if defined(__SSE2__)\n#define PAIRS\n#endif\n\n"
+  local function chosen(before)
+    return taken("f();", before .. [[
+#if defined(__AVX2__)
+static int f(void) { return 1; }
+#elif defined(PAIRS)
+static int f(void) { return 2; }
+#else
+static int f(void) { return 3; }
+#endif
+]])
+  end
+  check.equal(chosen(dead), "static int f(void) { return 3; }\n")
+  for _, both in ipairs { "#define PAIRS\n\n" .. dead, dead .. "#define PAIRS\n\n" } do
+    local fine, message = pcall(chosen, both)
+    assert(not fine and message:find("cannot be decided", 1, true), message)
+  end
+end)
+
 check.test("a word is renamed", function()
   check.equal(taken("struct two x;\n", contents, { ["struct pair"] = "struct two" }),
     "struct two {\n    int a, b;\n};\n")
