@@ -9,13 +9,14 @@ const map_seen = new IntersectionObserver(entries => {
 
 function open_map(item) {
   const n = item.map.tokens.length, canvas = el('canvas');
-  const said = el('p', { class: 'words', role: 'status' }, 'Arrow keys go from cell to cell.');
+  const said = el('p', { class: 'words', role: 'status' }, 'A click, a tap or the arrow keys go from cell to cell.');
   Object.entries({ tabindex: 0, role: 'img', 'aria-label': 'attention of ' + item.title }).forEach(([key, value]) => canvas.setAttribute(key, value));
-  canvas.addEventListener('keydown', walk_cells(canvas, item.map, said));
+  walk_cells(canvas, item.map, said);
   by_id('large-map').replaceChildren(el('b', {}, item.title), canvas, said);
   draw_map(canvas, item.map, Math.max(8, Math.min(36, Math.floor(Math.min(innerWidth * 0.9 - 80, innerHeight * 0.8 - 80) / n))));
-  tip_over(canvas, item.map);
+  map_tip(canvas, item.map);
   by_id('large').item = item;
+  tip.hidden = true;
   by_id('large').append(tip); // above the dialog
   by_id('large').showModal();
   canvas.focus();
@@ -33,7 +34,7 @@ function add_map(parent, caption, title, map, of) {
     el('button', { type: 'button', class: 'name', 'aria-label': 'Enlarge ' + title }, caption),
     el('span', { class: 'savers' }, map_buttons(title, () => [item]))), canvas);
   item.figure.map = item;
-  tip_over(canvas, map);
+  map_tip(canvas, map);
   parent.append(item.figure);
   maps.push(item);
   map_seen.observe(item.figure);

@@ -15,9 +15,10 @@ function brush_over(figure, columns) {
       width: Math.abs(to.x - from.x) + 'px', height: Math.abs(to.y - from.y) + 'px' });
     frame.hidden = false;
   };
-  // Fingers scroll the page.
+  // A finger that begins sideways draws; up and down it scrolls the page.
+  figure.canvas.style.touchAction = 'pan-y pinch-zoom';
   figure.canvas.addEventListener('pointerdown', event => {
-    if (event.pointerType === 'touch' || event.button !== 0 || !figure.chart) return;
+    if (!event.isPrimary || event.button !== 0 || !figure.chart) return;
     from = inside(event);
     try { figure.canvas.setPointerCapture(event.pointerId); } catch { /* a pointer that is not there */ }
   });

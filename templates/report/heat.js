@@ -79,39 +79,60 @@ function draw_map(canvas, map, size) {
 
 const cell_words = (map, t, s) => `${visible(map.tokens[t])} (${t + 1}) looks at ${visible(map.tokens[s])} (${s + 1}): ${weight_at(map, t, s).toFixed(3)}`;
 
-// A listener that moves a frame over a map's cells by the arrow keys, and says in `said` what is there.
+// The cell [t, s] of a map at a place on its canvas, which may be shown smaller than it is; null where there is none.
+function cell_of(canvas, { offsetX, offsetY }) {
+  const g = canvas.cells, shrink = canvas.clientWidth / (g.left + g.n * g.size + 1);
+  const t = Math.floor((offsetY / shrink - g.top) / g.size), s = Math.floor((offsetX / shrink - g.left) / g.size);
+  return t >= 0 && t < g.n && s >= 0 && s <= t ? [t, s] : null;
+}
+
+// Lets the arrow keys, a click and a tap move a frame over a map's cells; what is there is said in `said`.
 function walk_cells(canvas, map, said) {
   let at = null;
   const moves = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
-  return event => {
-    const move = moves[event.key];
-    if (!move) return;
-    event.preventDefault();
-    const g = canvas.cells, c = canvas.getContext('2d'), last = g.n - 1;
+  const go = (t, s) => {
+    const g = canvas.cells, c = canvas.getContext('2d');
     if (at) draw_map(canvas, map, g.size);
-    const t = at ? Math.max(0, Math.min(last, at[0] + move[0])) : last;
-    at = [t, at ? Math.max(0, Math.min(t, at[1] + move[1])) : 0];
+    at = [t, s];
     c.strokeStyle = theme.colours().lines[1];
     c.lineWidth = 2;
-    c.strokeRect(g.left + at[1] * g.size, g.top + at[0] * g.size, g.size, g.size);
-    said.textContent = cell_words(map, at[0], at[1]);
+    c.strokeRect(g.left + s * g.size, g.top + t * g.size, g.size, g.size);
+    said.textContent = cell_words(map, t, s);
   };
+  canvas.addEventListener('keydown', event => {
+    const move = moves[event.key], last = canvas.cells.n - 1;
+    if (!move) return;
+    event.preventDefault();
+    const t = at ? Math.max(0, Math.min(last, at[0] + move[0])) : last;
+    go(t, at ? Math.max(0, Math.min(t, at[1] + move[1])) : 0);
+  });
+  canvas.addEventListener('click', event => {
+    const cell = cell_of(canvas, event);
+    if (cell) go(...cell);
+  });
 }
 
 const tip = el('div', { class: 'tip', hidden: true });
 document.body.append(tip);
 
-// A tooltip that describes the cell under the pointer.
-function tip_over(canvas, map) {
-  canvas.addEventListener('pointermove', event => {
-    const g = canvas.cells, shrink = canvas.clientWidth / (g.left + g.n * g.size + 1);
-    const s = Math.floor((event.offsetX / shrink - g.left) / g.size), t = Math.floor((event.offsetY / shrink - g.top) / g.size);
-    tip.hidden = !(t >= 0 && t < g.n && s >= 0 && s <= t);
-    if (tip.hidden) return;
-    tip.textContent = cell_words(map, t, s);
-    const x = Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8);
-    tip.style.left = Math.max(4, x) + 'px';
+// A tooltip with the words that words_at(event) has for what is under a mouse, or was tapped; nothing where it has none.
+function tip_over(canvas, words_at) {
+  const show = event => {
+    const words = words_at(event);
+    tip.hidden = !words;
+    if (!words) return;
+    tip.textContent = words;
+    tip.style.left = Math.max(4, Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)) + 'px';
     tip.style.top = event.clientY + 18 + 'px';
-  });
-  canvas.addEventListener('pointerleave', () => { tip.hidden = true; });
+  };
+  canvas.addEventListener('pointermove', show);
+  canvas.addEventListener('click', show);
+  // A finger is gone at once; what it tapped is said until something else is, or the page moves.
+  canvas.addEventListener('pointerleave', event => { if (event.pointerType !== 'touch') tip.hidden = true; });
 }
+for (const kind of ['pointerdown', 'scroll']) addEventListener(kind, () => { tip.hidden = true; }, { capture: true, passive: true });
+
+const map_tip = (canvas, map) => tip_over(canvas, event => {
+  const cell = cell_of(canvas, event);
+  return cell && cell_words(map, ...cell);
+});

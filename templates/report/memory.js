@@ -68,18 +68,13 @@ Chart.register({
 
 // A tooltip for the tensor under the pointer; of two that touch, the one drawn last.
 function plan_tip(figure) {
-  figure.canvas.addEventListener('pointermove', event => {
-    const chart = figure.chart;
-    if (!chart) return;
+  tip_over(figure.canvas, event => {
+    const { chart } = figure;
+    if (!chart) return undefined;
     const node = chart.scales.x.getValueForPixel(event.offsetX), at = chart.scales.y.getValueForPixel(event.offsetY) * 1048576 / 4;
     const found = planned[shown_plan].plan.tensors.filter(t => node >= t[3] - 0.5 && node <= t[4] + 0.5 && at >= t[1] && at < t[1] + t[2]).pop();
-    tip.hidden = !found;
-    if (!found) return;
-    tip.textContent = `${found[0]}: ${mib(found[2] * 4)}, nodes ${found[3]} to ${found[4]}`;
-    tip.style.left = Math.max(4, Math.min(event.clientX + 14, innerWidth - tip.offsetWidth - 8)) + 'px';
-    tip.style.top = event.clientY + 18 + 'px';
+    return found && `${found[0]}: ${mib(found[2] * 4)}, nodes ${found[3]} to ${found[4]}`;
   });
-  figure.canvas.addEventListener('pointerleave', () => { tip.hidden = true; });
 }
 
 function show_plan(at) {

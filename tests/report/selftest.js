@@ -371,7 +371,7 @@ addEventListener('load', () => setTimeout(() => {
       const map = figure_of('parameters and validation loss');
       if (visible(map && map.canvas)) {
         const box = map.canvas.getBoundingClientRect(), point = map.chart.getDatasetMeta(0).data[0], shown = map.chart.data.datasets[0].data[0];
-        const at = (kind, x, y) => map.canvas.dispatchEvent(new PointerEvent(kind, { clientX: box.left + x, clientY: box.top + y, button: 0, pointerType: 'mouse', pointerId: 1, bubbles: true }));
+        const at = (kind, x, y) => map.canvas.dispatchEvent(new PointerEvent(kind, { clientX: box.left + x, clientY: box.top + y, button: 0, pointerType: 'mouse', pointerId: 1, isPrimary: true, bubbles: true }));
         at('pointerdown', point.x - 9, point.y - 4);
         at('pointermove', point.x + 9, point.y + 4);
         at('pointerup', point.x + 9, point.y + 4);

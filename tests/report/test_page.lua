@@ -3,6 +3,7 @@
 -- asks two studies for what the write-ups of grid32 and notebook show, by at most two clicks.
 package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
+local chromium = require("tests.report.browser")
 local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
 local json = require("dkjson")
@@ -16,13 +17,7 @@ local AXE = os.getenv("AXE") -- axe-core's script, as tests/report/axe.sh has it
 local SELFTEST, CLICKS = "selftest.js", "clicks.js"
 local LEAST_CHECKS = { [SELFTEST] = 30, [CLICKS] = 10 } -- of a page, so that a test that checks nothing fails
 
-local function find_browser()
-  for _, name in ipairs({ "chromium", "chromium-browser", "google-chrome", "google-chrome-stable" }) do
-    if os.execute(("command -v %s >/dev/null 2>&1"):format(name)) then return name end
-  end
-end
-
-local browser = find_browser()
+local browser = chromium.find()
 if not browser or not pcall(library.text) then
   print("skipped: " .. (browser and "there is no Chart.js (package libjs-chart.js)" or
     "there is no Chromium here (package chromium)"))
@@ -73,9 +68,8 @@ end
 -- about the console.
 local function visit(root, path)
   local log = root .. "/chromium.log"
-  local command = ("timeout 300 %s --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run " ..
-    "--user-data-dir=%s/profile --enable-logging=stderr --window-size=1400,1000 --virtual-time-budget=60000 " ..
-    "--dump-dom %s 2>%s"):format(browser, root, files.quoted("file://" .. path), log)
+  local command = ("timeout 300 %s %s --enable-logging=stderr --window-size=1400,1000 --virtual-time-budget=60000 " ..
+    "--dump-dom %s 2>%s"):format(browser, chromium.flags(root), files.quoted("file://" .. path), log)
   local pipe = io.popen(command)
   local dom = pipe:read("a")
   pipe:close()
