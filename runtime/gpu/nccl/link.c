@@ -275,7 +275,7 @@ void link_open(const struct found *found, ncclUniqueId ids[NCCL_COMMS], double s
 static void link_tell(enum link_kind kind, int code) {
     const struct link_message message = {.kind = kind, .code = code};
     for (int i = 0; i < link_count; i++) {
-        if (link_peers[i].file >= 0 && !link_peers[i].left) {
+        if (link_peers[i].file >= 0) {
             send(link_peers[i].file, &message, sizeof message, MSG_NOSIGNAL | MSG_DONTWAIT);
         }
     }
@@ -303,6 +303,10 @@ static void link_hear(struct link_peer *peer, double now) {
             continue;
         }
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            return;
+        }
+        if (got <= 0 && link_stops) { // this rank leaves too: who did first owes it no word
+            peer->left = true;
             return;
         }
         if (got <= 0) {
@@ -348,7 +352,7 @@ static void *link_run(void *context) {
             struct link_peer *peer = &link_peers[i];
             link_hear(peer, now);
             peer->heard = slept ? now : peer->heard;
-            if (!peer->left && now - peer->heard > timeout) {
+            if (!peer->left && !link_stops && now - peer->heard > timeout) {
                 char how[80];
                 snprintf(how, sizeof how, "has not been heard of for %g s", timeout);
                 link_lost(peer, how);
@@ -390,10 +394,11 @@ void link_end_job(int code) {
     link_tell(LINK_ENDS, code);
 }
 
+// Others may close their ends as soon as they are told, so this one no longer misses them by then.
 void link_close(void) {
+    link_stops = true;
     link_tell(LINK_LEAVES, 0);
     if (link_runs) {
-        link_stops = true;
         pthread_join(link_thread, NULL);
         link_runs = false;
     }

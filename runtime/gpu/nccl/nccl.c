@@ -18,6 +18,7 @@
 enum {
     NCCL_LAST_SECONDS = 2,      // that an abort may take
     NCCL_START_SECONDS = 60,    // for all ranks to come, and after which one is missed at the start
+    NCCL_LEAVE_SECONDS = 60,    // for NCCL to end what it has under way
     NCCL_OPEN_SECONDS = 300,    // for NCCL to connect them
     NCCL_LOOK_NS = 20000,       // between two looks at a call that is under way
     NCCL_PIECE = 4 << 20,       // bytes of a message that go at a time
@@ -247,7 +248,7 @@ void ranks_close(void) {
     for (int i = 0; i < NCCL_COMMS; i++) {
         const ncclComm_t comm = nccl_comms[i];
         nccl_comms[i] = NULL;
-        nccl_settle(comm, ncclCommFinalize(comm), "ncclCommFinalize", NCCL_LAST_SECONDS);
+        nccl_settle(comm, ncclCommFinalize(comm), "ncclCommFinalize", NCCL_LEAVE_SECONDS);
         ncclCommDestroy(comm);
     }
 }
