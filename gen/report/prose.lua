@@ -51,8 +51,10 @@ local function sample_card(report, i, label)
     { "best", r.best and ("best checkpoint, after %s steps"):format(words.count(r.best.iter)) or "best checkpoint" },
   }) do
     local body = s[kind[1]]
-    out[#out + 1] = ("<div><h4>%s</h4>%s</div>"):format(kind[2], body and
-      ("<pre><i>%s</i>%s</pre>"):format(text.html(report.prompts[i]), text.html(body)) or '<p class="soft">none</p>')
+    if body then
+      out[#out + 1] = ("<div><h4>%s</h4><pre><i>%s</i>%s</pre></div>"):format(kind[2], text.html(report.prompts[i]),
+        text.html(body))
+    end
   end
   out[#out + 1] = "</div></article>"
   return table.concat(out)
@@ -77,7 +79,7 @@ function prose.samples(report)
   local first = #cards
   for _, i in ipairs(order) do add(i) end
   for i in ipairs(report.plan.runs) do add(i) end
-  if #cards == 0 then return '<p class="soft">There are none.</p>' end
+  if #cards == 0 then return "" end -- and the page leaves the section out
   local function grid(from, to)
     return '<div class="samples">\n' .. table.concat(cards, "\n", from, to) .. "\n</div>"
   end

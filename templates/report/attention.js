@@ -72,7 +72,7 @@ function draw_attention() {
   const savers = (i, layer) => map_buttons(`${runs[i].name}, ${layer === null ? 'means of layers' : `layer ${layer}`}`,
     () => maps.filter(item => item.index === i && item.layer === layer).map(item => ({ title: item.caption, map: item.map })));
   const add_row = (heading, columns, layer) => by_id('attention-maps').append(
-    ...(heading ? [el('h3', {}, heading, el('span', { class: 'savers' }, list.map(i => savers(i, layer))))] : []), el('div', { class: 'pair' }, columns));
+    ...(heading ? [el('h4', {}, heading, el('span', { class: 'savers' }, list.map(i => savers(i, layer))))] : []), el('div', { class: 'pair' }, columns));
   by_id('attention-maps').replaceChildren();
   add_row('', list.map(map_heading));
   add_row('Means of layers', list.map(i => map_column(i, null)), null);
@@ -89,14 +89,23 @@ function scale_bar(end) {
   return el('span', {}, end === 1 ? 'heads 0' : 'means 0', canvas, end === 1 ? '1' : '0.5 and more');
 }
 
-by_id('attention').hidden = looking.length === 0;
+selection.shows(by_id('attention'), () => selection.of(looking).length > 0);
 if (looking.length) {
   attention_look.a = looking.find(i => runs[i].rank === 1) ?? looking[0];
   const set = key => value => { attention_look[key] = value === '' ? null : Number(value); draw_attention(); };
-  by_id('attention-controls').append(make_select('run', run_choices(looking), set('a'), attention_look.a).label);
-  if (looking.length > 1) {
-    by_id('attention-controls').append(make_select('beside', [['', 'none'], ...run_choices(looking)], set('b'), '').label);
-  }
+  const first = make_select('run', run_choices(looking), set('a'), attention_look.a);
+  const beside = make_select('beside', [['', 'none'], ...run_choices(looking)], set('b'), '');
+  by_id('attention-controls').append(first.label, ...(looking.length > 1 ? [beside.label] : []));
+  // Other runs are chosen: the best of them, unless the one that is shown is among them.
+  selection.listeners.push(() => {
+    const list = selection.of(looking), { a, b } = attention_look;
+    if (!list.length || (list.includes(a) && (b === null || list.includes(b)))) return;
+    attention_look.a = list.includes(a) ? a : best_of(list);
+    attention_look.b = list.includes(b) ? b : null;
+    first.select.value = attention_look.a;
+    beside.select.value = attention_look.b ?? '';
+    draw_attention();
+  });
   by_id('attention-controls').append(make_select('maps', [['heads', 'every head'], ['means', 'means of layers']],
     value => { attention_look.what = value; draw_attention(); }, attention_look.what).label);
   by_id('attention-scale').append(el('div', { class: 'scale' }, scale_bar(1), scale_bar(0.5)));

@@ -117,14 +117,13 @@ function look_controls(parent, changed, with_colour) {
 const curve_figures = [];
 const redraw_curves = () => curve_figures.forEach(figure => figure.redraw());
 
+selection.shows(by_id('curves'), () => selection.of(measured).length > 0);
 if (measured.length) {
   look_controls(by_id('curve-controls'), () => { redraw_curves(); redraw_compare(); redraw_factors(); redraw_run(); redraw_small(); }, true);
   for (const which of ['val', 'train']) {
     curve_figures.push(make_chart(by_id('curve-charts'), `${loss_words[which]}, all runs`, 420,
       () => run_lines(selection.of(measured), which, look)));
   }
-} else {
-  by_id('curves').hidden = true;
 }
 
 // ---- one run ------------------------------------------------------------------------------------
@@ -192,6 +191,7 @@ function show_run(index, scroll) {
   run_picker.select.value = String(index);
   const run = runs[index];
   run_figure.retitle(run_heading(run));
+  run_figure.node.hidden = !measured.includes(index);
   run_figure.draw();
   const text = run.overfit.text;
   by_id('run-words').textContent = text.charAt(0).toUpperCase() + text.slice(1) + '.'
@@ -207,13 +207,13 @@ if (runs.length > 1) {
     const run = runs[i];
     const figure = make_chart(by_id('small-charts'), line_name(i), 170, () => one_run_config(run, true));
     small_figures.push(figure);
-    selection.listeners.push(() => { figure.node.hidden = !selection.chosen.has(i); });
+    selection.shows(figure.node, () => selection.chosen.has(i));
     if (run.best) figure.caption.append(' ', el('span', { class: 'soft' }, format('loss', run.best.val) +
       (run.overfit.kind === 'overfits' ? ', overfits' : '')));
   }
-} else {
-  by_id('small').hidden = true;
 }
+selection.shows(by_id('run'), () => selection.chosen.size > 0);
+selection.shows(by_id('small'), () => runs.length > 1 && selection.of(measured).length > 0);
 selection.listeners.push(() => {
   redraw_curves();
   if (!selection.chosen.has(shown_run) && selection.chosen.size) show_run(best_of(selection.of(all_indexes)));

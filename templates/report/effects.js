@@ -139,11 +139,12 @@ function draw_effects() {
     effect_figures.push(make_chart(by_id('effect-charts'), `${shown_response().title} by ${effect.key}`, 230, () => effect_config(effect, range)));
   }
   const rows = share_rows(list);
+  drop_table(by_id('effect-table'));
+  if (list.length) draw_effect_table(list);
   by_id('share-hint').hidden = rows.length === 0;
   if (rows.length) {
     effect_figures.push(make_chart(by_id('effect-shares'), `shares of the variance of ${shown_response().title}`, 60 + 28 * rows.length, () => share_config(rows)));
   }
-  draw_effect_table(list);
 }
 
 by_id('effects').hidden = shown_effects().length === 0;
@@ -152,15 +153,19 @@ if (!by_id('effects').hidden) {
   by_id('effect-controls').append(make_select('effects on', usable.map(([key, r]) => [key, r.title]),
     value => { effect_look.response = value; effect_listeners.forEach(f => f()); }, 'best').label);
   draw_effects();
+  selection.shows(by_id('effects'), () => selection.chosen.size > 0);
   selection.listeners.push(() => effect_listeners.forEach(f => f()));
 }
 
 // ---- seeds --------------------------------------------------------------------------------------
 
-by_id('seeds').hidden = !D.seeds;
+// The settings all seeds of which are chosen.
+const seed_rows = () => (D.seeds || []).filter(g => is_number(g.mean) && g.runs.every(i => selection.chosen.has(i)));
+
+selection.shows(by_id('seeds'), () => seed_rows().length > 0);
 if (D.seeds) {
   const figure = make_chart(by_id('seed-charts'), 'best val over seeds: mean ± sd', 90, () => {
-    const groups = D.seeds.filter(g => is_number(g.mean) && g.runs.every(i => selection.chosen.has(i)));
+    const groups = seed_rows();
     figure.set_height(90 + 26 * groups.length);
     const colours = theme.colours(), x = loss_axis('best validation loss');
     // Whiskers are no points, for which the axis would make room; points are in the order of x, as Chart.js expects.
@@ -188,8 +193,7 @@ if (D.seeds) {
     };
     return config;
   });
-  selection.listeners.push(() => figure.redraw());
-  make_table(by_id('seed-table'), [
+  const draw_table = () => make_table(by_id('seed-table'), [
     { key: 'text', title: 'settings', kind: 'text' },
     { key: 'n', title: 'seeds', kind: 'plain' },
     { key: 'mean', title: 'mean best val', kind: 'loss' },
@@ -199,5 +203,7 @@ if (D.seeds) {
     { key: 'delta', title: 'Δ baseline', kind: 'delta', hint: 'mean difference over the seeds of both' },
     { key: 'from_baseline', title: 'from the baseline', kind: 'text' },
     { key: 'from_best', title: 'from the best', kind: 'text' },
-  ], D.seeds, { mark: row => (row.is_baseline ? 'baseline' : '') });
+  ], seed_rows(), { mark: row => (row.is_baseline ? 'baseline' : '') });
+  draw_table();
+  selection.listeners.push(figure.redraw, draw_table);
 }

@@ -8,7 +8,11 @@ function factor_runs(effect) {
   return list.filter(i => D.factors.every(f => f.key === effect.key || setting(runs[i], f.key) === setting(baseline, f.key)));
 }
 
+const curves_of = effect => factor_runs(effect).filter(i => measured.includes(i));
+const factor_parts = []; // each shows or hides a factor's figures
+
 function redraw_factors() {
+  factor_parts.forEach(part => part());
   factor_figures.forEach(figure => figure.redraw());
 }
 
@@ -19,14 +23,14 @@ if (D.factors.length && measured.length > 1) {
   }
   for (const effect of D.effects) {
     if (effect.runs.filter(i => measured.includes(i)).length < 2) continue;
-    by_id('factor-charts').append(el('h3', {}, effect.key));
-    const row = el('div', { class: 'row' });
-    by_id('factor-charts').append(row);
+    const row = el('div', { class: 'row' }), part = el('div', {}, el('h3', {}, effect.key), row);
+    by_id('factor-charts').append(part);
+    factor_parts.push(() => { part.hidden = !curves_of(effect).length; });
     for (const which of ['val', 'train']) {
       factor_figures.push(make_chart(row, `${loss_words[which]} by ${effect.key}`, 300,
-        () => run_lines(factor_runs(effect).filter(i => measured.includes(i)), which, Object.assign({}, look, { by: effect.key }))));
+        () => run_lines(curves_of(effect), which, Object.assign({}, look, { by: effect.key }))));
     }
   }
 }
 selection.listeners.push(redraw_factors);
-by_id('factors').hidden = factor_figures.length === 0;
+selection.shows(by_id('factors'), () => factor_figures.length > 0 && selection.of(measured).length > 0);

@@ -2,7 +2,7 @@
 const sized = all_indexes.filter(i => runs[i].rank && (runs[i].params || runs[i].all_params));
 const size_look = { key: 'params', loss: 'best', by: (D.factors[0] || {}).key || 'run' };
 
-by_id('sizes').hidden = sized.length < 2;
+selection.shows(by_id('sizes'), () => sized.length > 1 && selection.of(sized).length > 0);
 if (sized.length > 1) {
   const y = run => (size_look.loss === 'best' ? run.best.val : run.final && run.final.val);
   const shown = () => selection.of(sized).map(i => runs[i]).filter(run => is_number(y(run)) && run[size_look.key] > 0)
@@ -67,7 +67,7 @@ function bar_start(values) {
 
 const bar_look = { at: 'final', sort: 'rank' };
 
-by_id('bars').hidden = barred.length === 0;
+selection.shows(by_id('bars'), () => selection.of(barred).length > 0);
 if (barred.length) {
   const figure = make_chart(by_id('bar-chart'), 'train and val loss', 70 + 34 * barred.length, () => {
     const list = selection.of(barred);

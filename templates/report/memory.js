@@ -91,10 +91,5 @@ function show_plan(at) {
   }
 }
 
-by_id('memory').hidden = planned.length === 0;
-if (planned.length) {
-  if (planned.length > 1) {
-    by_id('memory-controls').append(make_select('build', planned.map((b, i) => [i, build_label(b)]), value => show_plan(Number(value)), 0).label);
-  }
-  show_plan(0);
-}
+selection.shows(by_id('memory'), () => planned.some(is_chosen));
+if (planned.length) by_id('memory-controls').append(pick_build('build', planned, show_plan));

@@ -28,7 +28,7 @@ function draw_reach() {
 }
 
 const lowest = measured.map(i => runs[i].best && runs[i].best.val).filter(is_number).sort((a, b) => a - b);
-by_id('reach').hidden = lowest.length === 0;
+selection.shows(by_id('reach'), () => selection.of(measured).some(i => runs[i].best));
 if (lowest.length) {
   // At first one that about half of the runs reach.
   reach.loss = Math.ceil(lowest[lowest.length >> 1] * 100) / 100;

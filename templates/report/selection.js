@@ -24,6 +24,13 @@ selection.toggle = (key, value) => {
 };
 selection.can = value => !/[\s|]/.test(String(value));
 
+// A part of the page is there while it has something of the chosen runs: any() says whether it has.
+selection.shows = (node, any) => {
+  const follow = () => { node.hidden = !any(); };
+  follow();
+  selection.listeners.push(follow);
+};
+
 // ---- the address --------------------------------------------------------------------------------
 
 const address = {

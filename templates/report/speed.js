@@ -3,12 +3,14 @@ const timed = D.builds.filter(b => b.figures);
 
 const build_label = b => b.name + (b.runs.length < runs.length && runs.length > 1 ? ` (${b.runs.length} runs)` : '');
 
-by_id('speed').hidden = timed.length === 0 && !runs.some(run => run.ms);
-if (!by_id('speed').hidden) {
-  const rows = D.builds.map(b => {
-    const own = b.runs.map(i => runs[i]).filter(run => run.ms), f = b.figures || {};
+// Whether some of a build's runs are chosen.
+const is_chosen = b => b.runs.some(i => selection.chosen.has(i));
+
+function draw_speed() {
+  const rows = D.builds.filter(is_chosen).map(b => {
+    const own = selection.of(b.runs).map(i => runs[i]).filter(run => run.ms), f = b.figures || {};
     const mean = key => { const l = own.map(run => run[key]).filter(is_number); return l.length ? l.reduce((x, y) => x + y) / l.length : undefined; };
-    return { name: b.name, backend: b.backend, runs: b.runs.length, own: mean('ms'), own_mfu: mean('mfu'), ms: f.ms_median, p10: f.ms_p10, p90: f.ms_p90,
+    return { name: b.name, backend: b.backend, runs: selection.of(b.runs).length, own: mean('ms'), own_mfu: mean('mfu'), ms: f.ms_median, p10: f.ms_p10, p90: f.ms_p90,
       share: f.share_of_peak, gflops: f.gflops, peak: f.peak_gflops, floor: f.share_of_floor, tokens: f.tokens_per_s, others: f.disturbed && f.others_busy, threads: f.threads, machine: f.machine };
   });
   make_table(by_id('speed-table'), used_columns([
@@ -31,6 +33,25 @@ if (!by_id('speed').hidden) {
   ], rows), rows, {});
 }
 
+selection.shows(by_id('speed'), () => timed.some(is_chosen) || selection.of(all_indexes).some(i => runs[i].ms));
+if (!by_id('speed').hidden) {
+  draw_speed();
+  selection.listeners.push(draw_speed);
+}
+
+// A list of the builds that `list` has, from which `show` shows one; it is one of the chosen runs', if they have one.
+function pick_build(label, list, show) {
+  const picker = make_select(label, list.map((b, i) => [i, build_label(b)]), value => show(Number(value)), 0);
+  selection.listeners.push(() => {
+    const at = list.findIndex(is_chosen);
+    if (at < 0 || is_chosen(list[picker.select.value])) return;
+    picker.select.value = at;
+    show(at);
+  });
+  show(0);
+  return list.length > 1 ? picker.label : '';
+}
+
 function show_kernels(at) {
   const b = timed[at], f = b.figures;
   by_id('speed-words').textContent = `${b.name}: each kernel of a step, measured by bench with ${format('plain', f.threads)} threads. `
@@ -47,6 +68,5 @@ function show_kernels(at) {
 }
 
 if (timed.length) {
-  if (timed.length > 1) by_id('speed-controls').append(make_select('kernels of', timed.map((b, i) => [i, build_label(b)]), value => show_kernels(Number(value)), 0).label);
-  show_kernels(0);
+  by_id('speed-controls').append(pick_build('kernels of', timed, show_kernels));
 }

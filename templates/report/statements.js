@@ -19,4 +19,9 @@ selection.listeners.push(() => {
   by_id('chosen-words').textContent = words;
   for (const node of document.querySelectorAll('[data-of]')) node.hidden = !selection.chosen.has(Number(node.getAttribute('data-of')));
 });
+// Samples and notes of chosen runs, and the part of the samples that are folded.
+const any_of = (node, selector) => [...node.querySelectorAll(selector)].some(part => !part.hidden);
+selection.shows(by_id('samples'), () => any_of(by_id('samples'), '.sample'));
+selection.shows(by_id('notes'), () => any_of(by_id('notes'), 'li, p'));
+if (by_id('samples-more')) selection.shows(by_id('samples-more'), () => any_of(by_id('samples-more'), '.sample'));
 by_id('chosen-all').addEventListener('click', () => selection.set(''));

@@ -116,6 +116,7 @@ function make_table(parent, columns, rows, options) {
   const count = el('span', { class: 'soft', role: 'status' });
   const headings = columns.map(column => el('th', { scope: 'col', class: column.kind === 'text' || column === columns[0] ? 'text' : '', title: column.hint },
     el('button', { type: 'button', click: () => table.sort(column.key, true) }, column.title)));
+  const region = el('div', { class: 'table', tabindex: 0, role: 'region' });
   const cell = (row, column, first) => {
     const content = first && options.name ? options.name(row) : format(column.kind, row[column.key]);
     const kind = column.kind === 'text' ? 'text' : '';
@@ -129,6 +130,7 @@ function make_table(parent, columns, rows, options) {
   };
   table.draw = () => {
     const list = table.rows();
+    region.hidden = list.length === 0;
     body.replaceChildren(...list.map(row => el('tr', { class: options.mark ? options.mark(row) : '' },
       columns.map((column, i) => cell(row, column, i === 0)))));
     count.textContent = options.filter ? `${list.length} of ${rows.length}` +
@@ -161,8 +163,9 @@ function make_table(parent, columns, rows, options) {
   // What a heading's hint says is also said without a mouse.
   const hinted = columns.filter(column => column.hint), hints = hinted.length ? el('details', { id: name + '-columns' }, el('summary', {}, 'What the columns mean'),
     el('dl', { class: 'columns' }, hinted.flatMap(column => [el('dt', {}, column.title), el('dd', {}, column.hint)]))) : null;
-  table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, takers, count),
-    hints, el('div', { class: 'table', tabindex: 0, role: 'region', 'aria-label': `${title}: ${name}` }, el('table', { 'aria-label': `${title}: ${name}` }, el('thead', {}, el('tr', {}, headings)), body)));
+  region.setAttribute('aria-label', `${title}: ${name}`);
+  region.append(el('table', { 'aria-label': `${title}: ${name}` }, el('thead', {}, el('tr', {}, headings)), body));
+  table.node = el('div', {}, el('div', { class: 'table-tools' }, search || null, takers, count), hints, region);
   table.search = search;
   table.draw();
   drop_table(parent);

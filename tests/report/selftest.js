@@ -115,7 +115,7 @@ addEventListener('load', () => setTimeout(() => {
       check(!svg.querySelector('parsererror') && !/NaN|undefined/.test(text) && svg.querySelectorAll('rect').length >= heads.length * cells, 'the SVG of a layer lacks cells');
       for (const wanted of ['a layer', ...heads.map(item => item.caption), 'key: the token looked at', 'query: the token that looks', '0', '1']) check(texts.includes(wanted), `the SVG of a layer does not say ${wanted}`);
       const [large] = svg.querySelectorAll('svg'), inside = [...svg.querySelectorAll('rect')].every(node => Number(node.getAttribute('x')) <= large.getAttribute('width'));
-      check(inside && one('#attention-maps h3 button[aria-label*="layer 0"]'), 'no button saves a layer');
+      check(inside && one('#attention-maps h4 button[aria-label*="layer 0"]'), 'no button saves a layer');
     }
     for (const button of some.node.querySelectorAll('figcaption button')) {
       check(button.getAttribute('aria-label') === `Save ${some.title} as ${button.textContent}`, 'a button says not what it saves');
@@ -142,6 +142,8 @@ addEventListener('load', () => setTimeout(() => {
     check(saved[0].text === R.runs_table.csv() && saved[1].text === R.runs_table.markdown(), 'a saved table is not the one shown');
     HTMLAnchorElement.prototype.click = follow;
     for (const selector of (window.wanted || [])) check(visible(one(selector)), `${selector}: is missing`);
+
+    check(!orphans().length, `nothing beneath ${orphans().join('; ')}`);
 
     // A run's first evaluation alone stretches no axis, and is no bar.
     const begun = R.D.runs.filter(run => run.e.x.length === 1);
@@ -362,11 +364,20 @@ addEventListener('load', () => setTimeout(() => {
       check(visible(one('#chosen')) && one('#chosen-words').textContent.includes(`${fits.length} of ${runs.length}`), 'no statement about the chosen runs');
       check([...document.querySelectorAll('.sample')].every(node => node.hidden !== fits.includes(Number(node.dataset.of))), 'samples do not follow the choice');
       check(decodeURIComponent(location.hash).includes(`filter=${factor.key}=${value}`), `the address is ${location.hash}`);
+      const settings = [...document.querySelectorAll('#seed-table tbody th')].map(node => node.textContent);
+      check(settings.every(text => text.includes(`${factor.key}=${value}`)), `seeds do not follow the choice: ${settings}`);
+      const counted = R.tables.find(table => table.node.parentElement.id === 'speed-table');
+      if (visible(one('#speed-table'))) check(counted.rows().reduce((n, row) => n + row.runs, 0) === fits.length, 'speed does not follow the choice');
       figure_of('validation loss by ' + factor.key).node.querySelector('.legend button').click();
       check(R.selection.all() && !location.hash.includes('filter') && lines_of() === before, 'a second click does not take the choice back');
       location.hash = '#filter=' + encodeURIComponent(`${factor.key}=${value}`);
       dispatchEvent(new HashChangeEvent('hashchange'));
       check(R.selection.chosen.size === fits.length, 'another filter in the address is not taken');
+      const shown_map = one('#attention-controls select'), unseen = [...(shown_map || { options: [] }).options].find(o => !o.selected);
+      if (unseen) {
+        filter(`run=${unseen.textContent}`);
+        check(shown_map.value === unseen.value && R.maps.every(item => item.index === Number(unseen.value)), 'attention does not follow the choice');
+      }
       filter('');
       const map = figure_of('parameters and validation loss');
       if (visible(map && map.canvas)) {

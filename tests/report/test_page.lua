@@ -1,6 +1,7 @@
 -- test_page: the report in headless Chromium: every page at phone and desktop width, light and dark. selftest.js in the
 -- page checks that each chart is drawn, sorts every table, picks runs, filters, and reports what is wrong. clicks.js
--- asks two studies for what the write-ups of grid32 and notebook show, by at most two clicks.
+-- asks two studies for what the write-ups of grid32 and notebook show, by at most two clicks. orphans.js looks for
+-- headings above nothing.
 package.path = "./?.lua;" .. package.path
 local check = require("tests.gen.check")
 local chromium = require("tests.report.browser")
@@ -14,8 +15,9 @@ local EACH = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DE
 local ALL = { { PHONE, "light" }, { PHONE, "dark" }, { DESKTOP, "light" }, { DESKTOP, "dark" }, { WIDE, "light" },
   { WIDE, "dark" } }
 local AXE = os.getenv("AXE") -- axe-core's script, as tests/report/axe.sh has it: then each page in every view
-local SELFTEST, CLICKS = "selftest.js", "clicks.js"
-local LEAST_CHECKS = { [SELFTEST] = 30, [CLICKS] = 10 } -- of a page, so that a test that checks nothing fails
+local SELFTEST, CLICKS, ORPHANS = "selftest.js", "clicks.js", "orphans.js"
+-- Of a page, so that a test that checks nothing fails.
+local LEAST_CHECKS = { [SELFTEST] = 30, [CLICKS] = 10, [ORPHANS] = 4 }
 
 local browser = chromium.find()
 if not browser or not pcall(library.text) then
@@ -33,6 +35,7 @@ local function prepare(root, page)
   local close = text:find("</body>\n</html>\n$")
   files.write(("%s/out/reports/%s-test.html"):format(root, page.name), text:sub(1, at - 1) ..
     script(files.read("tests/report/head.js") .. wanted) .. text:sub(at, close - 1) ..
+    script(files.read("tests/report/headings.js")) ..
     script(files.read("tests/report/" .. (page.script or SELFTEST))) ..
     (AXE and script((assert(files.read(AXE)):gsub("</script", "<\\/script"))) ..
     script(files.read("tests/report/axe.js")) or "") .. text:sub(close))
@@ -109,6 +112,19 @@ fixture.sweep(root, "grid32", "grid", fixture.GRID32, { 1337 }, sparse)
 fixture.sweep(root, "notebook", "vary", { { key = "n_head", values = { 4, 1, 8 } },
   { key = "n_layer", values = { 4, 1, 8 } }, { key = "n_embd", values = { 64, 32, 128 } },
   { key = "dropout", values = { 0.1, 0, 0.3 } } }, { 1337 }, sparse)
+-- Little: nothing done of a sweep, one run of it, a sweep of one run, of several seeds some, a run that has no samples.
+local function few(started)
+  return function(spec, i)
+    if i > started then return false end
+    spec.no_checkpoint = i == 2
+  end
+end
+local HEADS, SIZES = { key = "n_head", values = { 4, 8 } }, { key = "n_embd", values = { 64, 128 } }
+fixture.sweep(root, "none", "grid", { HEADS, SIZES }, { 1 }, few(0))
+fixture.sweep(root, "first", "grid", { HEADS, SIZES }, { 1 }, few(1))
+fixture.sweep(root, "only", "grid", { { key = "n_head", values = { 4 } } }, { 1 }, few(1))
+fixture.sweep(root, "some", "grid", { HEADS, SIZES }, { 1, 2 }, few(5))
+fixture.run(root, "out/bare", { name = "bare", max_iters = 300, no_checkpoint = true })
 fixture.run(root, "out/one </script>&", { name = "one </script>&", settings = { n_embd = 256 } })
 fixture.run(root, "out/still", { name = "still", settings = { n_embd = 64 }, max_iters = 600, last = 430 })
 fixture.run(root, "out/other", { name = "other", settings = { n_embd = 64 }, max_iters = 600 })
@@ -133,6 +149,11 @@ local PAGES = {
     script = CLICKS },
   { name = "notebook", views = { { DESKTOP, "dark" }, { PHONE, "light" } }, words = "--quick --sweep notebook",
     script = CLICKS },
+  { name = "none", words = "--sweep none", views = { { PHONE, "light" } }, script = ORPHANS },
+  { name = "first", words = "--sweep first", views = { { DESKTOP, "light" } }, script = ORPHANS },
+  { name = "only", words = "--sweep only", views = { { DESKTOP, "dark" } }, script = ORPHANS },
+  { name = "some", words = "--sweep some", views = { { PHONE, "light" } }, script = ORPHANS },
+  { name = "bare", words = "--out out/reports/bare.html out/bare", views = { { DESKTOP, "light" } }, script = ORPHANS },
 }
 for _, page in ipairs(PAGES) do
   local output, ok = fixture.report(root, page.words)
