@@ -141,7 +141,7 @@ compile = $(recursive)CONFIG_WORDS='$(config_words)' SET_WORDS='$(SET)' $(make) 
     PROGRAMS='$(PROGRAMS)' V=$(V)
 
 .PHONY: help setup demo test same torture test-ranks test-op test-suite import export inspect train sample eval quantize build bench bench-generic bench-table bench-scale \
-    bench-ranks bench-tokenizer bench-documents bench-page ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
+    bench-ranks bench-tokenizer bench-documents bench-page bench-report ir firmware sampler sampler-build page page-build amalgamation data unicode parity tokenizer-parity logs-parity \
     page-axe cute-parity hf-parity gguf-parity smollm2-parity vocabulary-parity nanogpt-parity hellaswag-parity golden format clean check-words check-name check-ranks check-weights check-run setup-check generate tune plan sweep report cuda-all gpu-kit \
     gpu-pass gpu-check gpu-bench gpu-rehearsal
 
@@ -528,6 +528,11 @@ bench-page: check-words ## make page's page in a headless browser, in turns with
 	$(recursive)for w in page 'sampler EMBED=1'; do $(make) $$w CONFIG='$(CONFIG)' SET='$(SET)' RUN='$(RUN)' NAME='$(NAME)' \
 	    BUILD=$(BUILD) TYPE=$(TYPE) KV='$(KV)' || exit; done
 	$(Q)tests/bench/page.sh $(run_path)/page.html '$(sampler_folder)/sampler$(kind:%=-%)-embedded'
+
+bench-report: setup-check ## how long make report's page of 64 runs takes to open, in a headless browser
+	$(Q)gen/tools/setup.sh --check report
+	$(Q)gen/tools/setup.sh --check browser
+	$(Q)$(LUA) tests/bench/report.lua
 
 #> make gpu-pass OUT=results
 gpu-pass: ## on a GPU, in ten minutes: is all of CUDA right there, and how fast?
