@@ -74,7 +74,7 @@ local function plural(n, one, many) return ("%s %s"):format(show.count(n), n == 
 local function print_memory(p, cpu, cuda)
   local rows = {}
   local function row(title, shape, zero, kept, most)
-    local s = scaling.states(shape.parts, p.ranks, zero)
+    local s = scaling.states(shape, p.ranks, zero)
     local each = ("%g"):format(s.whole)
     if s.shared > 0 then each = ("%s + %g/%d"):format(each, s.shared, p.ranks) end
     if kept > 0 then each = ("%s + %d kept of 4"):format(each, kept) end

@@ -14,6 +14,7 @@ local config = require("gen.config.load")
 local files = require("gen.base.files")
 local graph = require("gen.ir.graph")
 local kernels = require("gen.emit.kernels")
+local layout = require("gen.passes.layout")
 local target = require("gen.ir.target")
 local tiling = require("gen.passes.tiling")
 
@@ -36,6 +37,7 @@ local function node_of(t, s)
   end
   local gradient = s.kind == "gradient" and { g:param_grad(g:param("w", { s.rows, s.cols })) }
   g:append(s.op.name, gradient or "product", inputs)
+  layout.run(g)
   return g.nodes[1]
 end
 
@@ -65,7 +67,7 @@ local function shape_text(t, s)
     local name = ("%s_%d"):format(k.name, i)
     names[i] = ("run_%d"):format(i)
     texts[i] = ("// %s\n%s\n%s"):format(tiling.text(s, choice), k.text:gsub("%f[%w_]" .. k.name, name),
-      ("static void %s(float *out, const float *a, const float *b, void *scratch, int thread,\n" ..
+      ("static void %s(float *out, const float *a, const void *b, void *scratch, int thread,\n" ..
         "    int threads) {\n    (void)scratch;\n    %s;\n}\n"):format(names[i], call.text(k, given, name)))
     if has_scratch then scratch[i] = ("struct %s_scratch s%d;"):format(name, i) end
   end

@@ -9,6 +9,9 @@
 //   parameters   $(k.num_params)
 //   memory       weights, gradients and moments $(k.params_mib) each, activations $(k.acts_mib)
 //                ($(k.unplanned_mib) before planning)
+//$ if k.image_mib then
+//                and the weights rounded to bfloat16, for products, $(k.image_mib)
+//$ end
 //   one step     $(k.step_flops) ($(k.step_flops_nanogpt) as nanoGPT counts), a micro-batch of
 //                $(k.c.batch_size) x $(k.c.block_size) tokens
 //

@@ -46,7 +46,7 @@ function emit.facts(g, c, hash, command)
   local rows = c.batch_size * c.block_size
   local floats = g.sizes
   local on_device = c.optimizer == "muon" and c.backend == "cuda" and muon.device_floats(entries, c.dtype) or 0
-  local half = g:elem() ~= "f32"
+  local half = g:elem() ~= "f32" or g.target.products == "bf16"
   local norm_bytes, rest_bytes = update_bytes(c, floats.params, half)
   local title = c.model == "bigram" and ("bigram, vocabulary %d"):format(c.vocab_size)
     or ("gpt, %d layers, %d heads, %d wide, context %d, vocabulary %d"):format(c.n_layer, c.n_head,
@@ -88,6 +88,7 @@ function emit.train_c(g, facts)
   emitter:count_calls()
   k.kernel_texts = emitter:kernel_texts()
   k.kernels = emitter.kernels
+  k.image_mib = facts.packed_floats > 0 and mebibytes(facts.packed_floats) or nil
   k.size_letters = sizes.members(emitter.kernels)
   local optimizer = facts.c.optimizer
   k.scratch = {}

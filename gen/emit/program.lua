@@ -47,7 +47,7 @@ local function address_text(dialect, tensor, offset, stride)
     return cast .. (stride == 0 and ("s->weight[%d]"):format(offset) or ("s->weight[%d + l]"):format(offset))
   end
   local text = dialect.model .. "->" .. region
-  if tensor.image_of then text = "(elem *)" .. text end
+  if tensor.image_of and dialect == dialects.cuda then text = "(elem *)" .. text end
   if offset ~= 0 then text = text .. " + " .. offset end
   if stride ~= 0 then
     text = ("%s %s (size_t)l * %d"):format(text, stride < 0 and "-" or "+", math.abs(stride))

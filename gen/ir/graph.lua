@@ -7,7 +7,8 @@
 --   tensor: name (its text), called (the same in parts, gen/ir/name.lua), layer (that its name says, or nil), family
 --           (its name without the layer, the same in all layers), dims, type ("f32" | "bf16" | "f16" | "i32"), kind
 --           ("param" | "input" | "value" | "grad" | "packed" | "state" | "output"), dense (rows have no padding),
---           region, gradient (its own, if there is one yet), again (its twin, recomputed for the backward pass)
+--           region, gradient (its own, if there is one yet), again (its twin, recomputed for the backward pass),
+--           image_of (of a "packed" one: the parameter whose numbers it has in the type of products' factors)
 --   node:   op (its definition), inputs, outputs (tensors, in the op's order; false for an absent optional
 --           one), attrs, dims (letter -> size), layer (that it runs in, or nil), phase, site (the name under which the
 --           model asked for it, or for the op whose gradient it is), line (of the model, for errors), row_block

@@ -13,11 +13,13 @@ local BACKWARD = 2 / 3   -- of a micro-step's time
 
 -- ---- memory -------------------------------------------------------------------------------------
 
--- The states of a rank by a shape's parts: bytes a parameter that each rank has whole and, with ZeRO 1, those that N
--- ranks share out (moments and, where products read an image, the master weights), and all of it in bytes.
-function scaling.states(parts, ranks, zero)
+-- The states of a rank of a measured shape: bytes a parameter that each rank has whole and, with ZeRO 1, those that N
+-- ranks share out (moments and, where the products of a GPU read an image, the master weights), and all of it in bytes.
+function scaling.states(shape, ranks, zero)
+  local parts = shape.parts
   local all = parts.weights + parts.gradients + parts.moments + parts.image
-  local shared = not zero and 0 or parts.moments + (parts.image > 0 and parts.weights or 0)
+  local masters = shape.config.backend == "cuda" and parts.image > 0
+  local shared = not zero and 0 or parts.moments + (masters and parts.weights or 0)
   local params = parts.weights / 4
   return { whole = (all - shared) / params, shared = shared / params, bytes = all - shared + shared / ranks }
 end

@@ -40,7 +40,7 @@ function cost.measure_shape(shape)
   shape.flops_per_token, shape.flops_per_update = facts.flops_per_token, facts.flops_per_update
   shape.update_bytes = facts.update_bytes
   shape.parts = { weights = weights, gradients = weights, moments = moments * weights,
-    image = on_device and 4 * facts.packed_floats or 0, -- the weights as products read them
+    image = 4 * facts.packed_floats, -- the weights as products read them
     activations = 4 * (facts.acts_floats + facts.muon_floats) }
   local model = 0
   for _, bytes in pairs(shape.parts) do model = model + bytes end

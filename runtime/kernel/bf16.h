@@ -1,5 +1,9 @@
-// bf16.h: the factors of products in bfloat16: float32 numbers, rounded to nearest even as they are
-// packed; sums stay float32.
+// bf16.h: the factors of products in bfloat16: float32 numbers, rounded to nearest even; sums stay
+// float32. Activations and their gradients are rounded as they are packed. Weights are rounded by
+// the update, to an image of them: 2 bytes a weight, as it lies in a checkpoint. A product packs a
+// panel of it, without a conversion: pairs along a row are there already, and those of two rows are
+// zipped. So a step reads 2 bytes a weight in the forward pass and 2 for dx, of an image that stays
+// the same in all of its micro-steps, and an update writes 2.
 //
 // A sum takes its factors in pairs: acc = fma(a[2i + 1], b[2i + 1], acc), then acc = fma(a[2i],
 // b[2i], acc), each rounded to nearest even, with subnormal numbers 0 going in and coming out. That
@@ -56,6 +60,15 @@ VEC_INLINE void flush_end(uint64_t before) {
 #endif
 }
 
+// The nearest bfloat16 numbers, as floats; ties to even, NaN stays NaN.
+VEC_INLINE vec bf16_round(vec v) {
+    const vec_uint bits = (vec_uint)v, size = bits & 0x7fffffffu;
+    const vec_uint rounded = bits + 0x7fffu + (bits >> 16 & 1u);
+    const vec_uint nan = (vec_uint)(size > 0x7f800000u), small = (vec_uint)(size < 0x00800000u);
+    const vec_uint normal = (nan & (bits | 0x00400000u)) | (~nan & rounded);
+    return (vec)(((small & bits & 0x80000000u) | (~small & normal)) & 0xffff0000u);
+}
+
 // acc + a * b, of packed factors.
 VEC_INLINE vec factor_fma(vec a, vec b, vec acc) {
 #if defined(__AVX512BF16__)
@@ -92,15 +105,6 @@ VEC_INLINE vec factors_zipped(vec even, vec odd) {
     return (vec)vzip1q_u16(a, (uint16x8_t)vcvtq_low_bf16_f32((float32x4_t)odd));
 }
 #else
-// The nearest bfloat16 numbers, as floats; ties to even, NaN stays NaN.
-VEC_INLINE vec bf16_round(vec v) {
-    const vec_uint bits = (vec_uint)v, size = bits & 0x7fffffffu;
-    const vec_uint rounded = bits + 0x7fffu + (bits >> 16 & 1u);
-    const vec_uint nan = (vec_uint)(size > 0x7f800000u), small = (vec_uint)(size < 0x00800000u);
-    const vec_uint normal = (nan & (bits | 0x00400000u)) | (~nan & rounded);
-    return (vec)(((small & bits & 0x80000000u) | (~small & normal)) & 0xffff0000u);
-}
-
 // Neighbours change places.
 VEC_INLINE vec bf16_swap(vec v) {
     typedef uint64_t vec_pairs __attribute__((vector_size(VEC * sizeof(float)), may_alias));
@@ -179,6 +183,92 @@ VEC_INLINE void factors_columns(float *to, ptrdiff_t to_stride, const float *fro
         }
         to += 2 / FACTOR_FLOATS * to_stride;
     }
+}
+
+// ---- images of weights --------------------------------------------------------------------------
+
+typedef uint16_t vec_half __attribute__((vector_size(VEC * sizeof(uint16_t)), may_alias));
+
+// to (count) = the nearest bfloat16 numbers of from.
+VEC_INLINE void image_store(uint16_t *to, const float *from, int64_t count) {
+    for (int64_t i = 0; i < count; i += VEC) {
+        const int lanes = count - i < VEC ? (int)(count - i) : VEC;
+        const vec v = bf16_round(lanes == VEC ? vec_load(from + i) : vec_load_n(from + i, lanes));
+        const vec_half half = __builtin_convertvector((vec_uint)v >> 16, vec_half);
+        memcpy(to + i, &half, (size_t)lanes * sizeof *to);
+    }
+}
+
+// `lanes` numbers in the low halves of a vector, as many as it has if there are that many, and 0
+// behind them; none if lanes is 0 or less.
+VEC_INLINE vec_uint image_load(const uint16_t *from, int lanes) {
+    vec_half half = {0};
+    if (lanes >= VEC) {
+        memcpy(&half, from, sizeof half);
+    } else if (lanes > 0) {
+        memcpy(&half, from, (size_t)lanes * sizeof *from);
+    }
+    return __builtin_convertvector(half, vec_uint);
+}
+
+// As factors_along, of an image's row.
+VEC_INLINE vec image_along(const uint16_t *from, int numbers) {
+#if defined(FACTOR_PAIRS)
+    vec pairs = {0};
+    if (numbers >= 2 * VEC) {
+        memcpy(&pairs, from, sizeof pairs);
+    } else {
+        memcpy(&pairs, from, (size_t)numbers * sizeof *from);
+    }
+    return pairs;
+#else
+    return bf16_swap((vec)(image_load(from, numbers) << 16));
+#endif
+}
+
+// As factors_transposed, of an image.
+VEC_INLINE void image_transposed(float *to, const int width, const uint16_t *from, ptrdiff_t stride,
+                                 int depth, int rows) {
+    enum { TAKES = VEC * FACTOR_FLOATS };
+    _Alignas(64) float block[VEC * VEC];
+    for (int r = 0; r < rows; r += VEC) {
+        for (int k = 0; k < depth; k += TAKES) {
+            for (int i = 0; i < VEC; i++) {
+                const uint16_t *at = from + (r + i) * stride + k;
+                const int numbers = r + i < rows ? depth - k : 0;
+                vec_store(block + i * VEC, numbers >= TAKES ? image_along(at, TAKES)
+                                           : numbers > 0    ? image_along(at, numbers)
+                                                            : vec_splat(0.0f));
+            }
+            panel_transpose(to + (size_t)(k / FACTOR_FLOATS) * width + r, width, block, VEC);
+        }
+    }
+}
+
+// As factors_columns, of an image.
+VEC_INLINE void image_columns(float *to, ptrdiff_t to_stride, const uint16_t *from,
+                              ptrdiff_t stride, int depth, int columns) {
+    for (int k = 0; k < depth; k += 2, from += 2 * stride) {
+        for (int c = 0; c < columns; c += VEC) {
+            const int lanes = columns - c;
+            const vec_uint even = image_load(from + c, lanes);
+            const vec_uint odd = image_load(from + stride + c, k + 1 < depth ? lanes : 0);
+#if defined(FACTOR_PAIRS)
+            vec_store(to + c, (vec)(even | odd << 16));
+#else
+            vec_store(to + c, (vec)(odd << 16));
+            vec_store(to + to_stride + c, (vec)(even << 16));
+#endif
+        }
+        to += 2 / FACTOR_FLOATS * to_stride;
+    }
+}
+
+// As prefetch_of, of an image. (Rows of an odd number are taken to be one shorter.)
+VEC_INLINE struct prefetch prefetch_image(const uint16_t *from, ptrdiff_t stride, int rows,
+                                          int columns, int steps) {
+    const void *floats = from;
+    return prefetch_of(floats, stride / 2, rows, DIVIDE_UP(columns, 2), steps);
 }
 
 #endif

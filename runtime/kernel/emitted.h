@@ -152,13 +152,16 @@ struct step_result {
 // A model in memory. All arrays are in one allocation (memory.c).
 struct model {
     float *params, *grads, *m,
-        *v;                    // state_floats each; m and v are NULL where the optimizer has none
-    float *acts;               // acts_floats
-    int32_t *tokens;           // (B, T), each in [0, V)
-    int32_t *targets;          // (B, T), each in [0, V), or -1: not counted
-    float loss_scale;          // 1 / (targets that count * accumulation): d loss / d row's loss
-    bool first;                // a step's first micro-step: gradients are overwritten
-    float dropout;             // probability; 0 in evaluations
+        *v;           // state_floats each; m and v are NULL where the optimizer has none
+    uint16_t *packed; // on a CPU with products in bfloat16: an image of params (bf16.h), at the
+                      // same places; else NULL
+    bool imaged;      // it is of params as they are: who writes them sets this to false
+    float *acts;      // acts_floats
+    int32_t *tokens;  // (B, T), each in [0, V)
+    int32_t *targets; // (B, T), each in [0, V), or -1: not counted
+    float loss_scale; // 1 / (targets that count * accumulation): d loss / d row's loss
+    bool first;       // a step's first micro-step: gradients are overwritten
+    float dropout;    // probability; 0 in evaluations
     uint32_t dropout_key[2];   // for this micro-step
     double loss;               // out: mean over the targets that count
     double total;              // of the micro-batches or evaluation batches so far

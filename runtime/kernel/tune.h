@@ -5,13 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-typedef void tune_fn(float *out, const float *a, const float *b, void *scratch, int thread,
+// b is of floats, or of bfloat16 numbers, if it is an image of a weight (bf16.h).
+typedef void tune_fn(float *out, const float *a, const void *b, void *scratch, int thread,
                      int threads);
 
 // A product, and one kernel for each tiling of it.
 struct tune_shape {
     const char *name;
-    int64_t floats[3]; // of out, a, b
+    int64_t floats[3]; // of memory of out, a, b
     size_t scratch;    // bytes of memory that a way needs for each thread
     tune_fn *const *ways;
     int ways_count;

@@ -1,6 +1,7 @@
 // memory.c: one allocation for a whole model.
 //
-//     params | grads | m | v | acts | tokens | targets | norms | scratch of each thread | muon
+//     params | grads | m | v | acts | tokens | targets | norms | scratch of each thread | muon |
+//     image of params
 //
 // Each part starts at a page. The total is computed first and compared with the available memory,
 // before any of it is touched. A process that has the moments of a part alone (optimizer.c) keeps
@@ -12,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 10 };
+enum { MEMORY_ALIGN = 4096, MEMORY_PARTS = 11 };
 
 static size_t memory_whole_pages(size_t bytes) {
     return (bytes + MEMORY_ALIGN - 1) / MEMORY_ALIGN * MEMORY_ALIGN;
@@ -36,6 +37,7 @@ static size_t memory_layout(const struct model_info *info, bool with_optimizer,
         (size_t)optimizer_chunks(info) * sizeof(double),
         memory_whole_pages(info->scratch_bytes) * (size_t)parallel_count(),
         with_optimizer ? (size_t)info->muon_floats * sizeof(float) : 0,
+        info->bf16 ? (size_t)info->state_floats * sizeof(uint16_t) : 0,
     };
     offset[0] = 0;
     for (int i = 0; i < MEMORY_PARTS; i++) {
@@ -93,6 +95,7 @@ void model_create(struct model *m, const struct model_info *info, bool with_opti
         .norms = (double *)(base + offset[7]),
         .scratch = base + offset[8],
         .muon = (float *)(base + offset[9]),
+        .packed = info->bf16 ? (uint16_t *)(base + offset[10]) : NULL,
         .memory = memory,
         .memory_bytes = mapped,
     };

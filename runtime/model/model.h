@@ -96,7 +96,10 @@ void optimizer_norm_early(struct model *m, const struct model_info *info, int64_
                           bool *normed);
 extern const bool *optimizer_normed;
 double optimizer_norm_total(const struct model *m, const struct model_info *info);
-// Updates this thread's chunks of params, m and v, of the part.
+// Makes m's image of the weights, if it has one that is not of them as they are. All threads call
+// this.
+void optimizer_image_part(struct model *m, const struct model_info *info, int thread, int threads);
+// Updates this thread's chunks of params, m and v, of the part, and of the image.
 void optimizer_update_part(struct model *m, const struct model_info *info,
                            const struct update updates[GROUPS], int thread, int threads);
 

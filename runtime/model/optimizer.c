@@ -1,11 +1,12 @@
-// optimizer.c: the gradients' norm, and the emitted update (templates/cpu/optimizer.c) of all
-// tensors.
+// optimizer.c: the gradients' norm, the emitted update (templates/cpu/optimizer.c) of all tensors,
+// and the image of the weights, which is rounded from a chunk right behind its update, while that
+// is in a cache.
 //
 // Tensors are cut in chunks of a fixed size, and thread t takes chunks t, t + threads, ... So a
 // value's arithmetic does not depend on the number of threads, and the norm sums one partial per
 // chunk, in order.
 #include "runtime/model/model.h"
-#include "runtime/kernel/vec.h"
+#include "runtime/kernel/bf16.h"
 
 #include <math.h>
 
@@ -135,6 +136,40 @@ double optimizer_norm_total(const struct model *m, const struct model_info *info
     return sqrt(total);
 }
 
+// ---- the image of the weights -------------------------------------------------------------------
+
+static void optimizer_image_chunk(struct model *m, const struct chunk *c) {
+    if (m->packed) {
+        image_store(m->packed + c->from, m->params + c->from, c->count);
+    }
+}
+
+// Of the matrices that Muon updates, which is no chunk at a time.
+static void optimizer_image_muon(struct model *m, const struct model_info *info, int thread,
+                                 int threads) {
+    parallel_barrier();
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
+        if (c.index % threads == thread && info->params[c.param].muon) {
+            optimizer_image_chunk(m, &c);
+        }
+    }
+}
+
+void optimizer_image_part(struct model *m, const struct model_info *info, int thread, int threads) {
+    if (!m->packed || m->imaged) {
+        return;
+    }
+    for (struct chunk c = chunk_before_first(); chunk_next(&c, info);) {
+        if (c.index % threads == thread) {
+            optimizer_image_chunk(m, &c);
+        }
+    }
+    parallel_barrier();
+    if (thread == 0) {
+        m->imaged = true;
+    }
+}
+
 // ---- the update ---------------------------------------------------------------------------------
 
 static void optimizer_update_range(struct model *m, const struct model_info *info,
@@ -147,6 +182,7 @@ static void optimizer_update_range(struct model *m, const struct model_info *inf
             const struct update *u = &updates[param->group];
             info->update(u, param->decay || u->decays, m->params + c.from, m->grads + c.from,
                          m->m ? m->m + c.from : NULL, m->v ? m->v + c.from : NULL, c.count);
+            optimizer_image_chunk(m, &c);
         }
     }
 }
@@ -164,5 +200,8 @@ void optimizer_update_part(struct model *m, const struct model_info *info,
     }
     if (info->muon) {
         info->muon(m, &updates[GROUP_MATRICES], thread, threads);
+        if (m->packed) {
+            optimizer_image_muon(m, info, thread, threads);
+        }
     }
 }

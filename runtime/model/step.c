@@ -46,6 +46,7 @@ static void step_run(void *context, int thread, int threads) {
     struct step_job *job = context;
     struct model *m = job->m;
     if (job->evaluate || job->gradients) {
+        optimizer_image_part(m, job->info, thread, threads);
         profile_start(thread);
         model_forward(m, thread, threads);
         (job->gradients ? model_backward : model_loss)(m, thread, threads);
@@ -81,7 +82,8 @@ double step_peak(const struct model *m, char line[256]) {
 
 void step_begin(struct model *m, const struct model_info *info, int64_t updates, double loss_scale,
                 int64_t loss_scale_steps) {
-    (void)m, (void)info; // kernels read the weights where the host has put them
+    (void)info;
+    m->imaged = false; // else kernels read the weights where the host has put them
     (void)updates, (void)loss_scale, (void)loss_scale_steps;
 }
 

@@ -57,6 +57,7 @@ static double gradcheck_difference(struct gradcheck *g, double h, double *predic
             g->values[i] = (float)(g->kept[i] + sign * h * g->change[i]);
             *predicted += sign * ((double)g->values[i] - g->kept[i]) * g->gradient[i];
         }
+        g->m.imaged = false;
         step_loss(&g->m, g->info, true);
         loss[side] = g->m.loss;
     }

@@ -117,6 +117,20 @@ static float *tune_allocate(int64_t floats) {
     return memory;
 }
 
+// A random number in [-1, 1); its halves are two in bfloat16, as an image of weights has them.
+static float tune_number(uint32_t i) {
+    const uint64_t bits = rng_bits(RNG_BENCH, 0, i, 0);
+    uint32_t halves[2];
+    for (int half = 0; half < 2; half++) {
+        const float x = (float)(bits >> 32 * half & 0xffffff) / (1 << 23) - 1;
+        memcpy(&halves[half], &x, sizeof x);
+    }
+    const uint32_t both = halves[0] >> 16 | (halves[1] & 0xffff0000);
+    float number;
+    memcpy(&number, &both, sizeof number);
+    return number;
+}
+
 int main(int argc, char **argv) {
     streams_open();
     int threads = 0;
@@ -140,11 +154,8 @@ int main(int argc, char **argv) {
     t.scratch = (char *)tune_allocate((int64_t)(each / sizeof(float)) + 1);
     t.memory[0] = tune_allocate(most[0] + 1);
     t.memory[1] = tune_allocate(most[1] + 1);
-    for (int64_t i = 0; i < most[1]; i++) { // in [-1, 1)
-        t.memory[1][i] =
-            i < TUNE_DATA
-                ? (float)((double)(rng_bits(RNG_BENCH, 0, (uint32_t)i, 0) >> 40) / (1 << 23) - 1)
-                : t.memory[1][i - TUNE_DATA];
+    for (int64_t i = 0; i < most[1]; i++) {
+        t.memory[1][i] = i < TUNE_DATA ? tune_number((uint32_t)i) : t.memory[1][i - TUNE_DATA];
     }
     for (const struct tune_shape *const *shape = tune_shapes; *shape; shape++) {
         tune_shape(&t, *shape);

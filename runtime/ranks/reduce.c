@@ -296,6 +296,7 @@ void reduce_return(struct reduce *r) {
     if (r->m->result.skipped) {
         return;
     }
+    r->m->imaged = r->m->imaged && !r->shares->zero; // others have updated the rest
     if (r->overlap && r->shares->pieces_count) {
         reduce_wait(r);
     } else if (r->shares->zero) {

@@ -108,17 +108,17 @@ void shares_print(const struct shares *s, const struct model_info *info) {
         return;
     }
     const int moments = info->optimizer == OPTIMIZER_SGD ? 0 : 8;
+    const int others = 8 + (info->packed_floats || info->bf16 ? 2 : 0); // with an image
     if (ranks_device) {
-        const int others = 8 + (info->packed_floats ? 2 : 0);
         printf("zero: moments are shared out: of weights, gradients and moments a rank's GPU has "
                "%d + %d/%d = %.3g bytes a parameter, not %d\n",
                others, moments, size, others + (double)moments / size, others + moments);
         return;
     }
     printf(
-        "zero: moments are shared out: of weights, gradients and moments a rank has 8 + %d/%d = "
+        "zero: moments are shared out: of weights, gradients and moments a rank has %d + %d/%d = "
         "%.3g bytes a parameter, not %d; rank 0 takes %s more while it reads or writes a state\n",
-        moments, size, 8 + (double)moments / size, 8 + moments,
+        others, moments, size, others + (double)moments / size, others + moments,
         figure_bytes((double)moments * (double)(s->count - s->count / size)).s);
 }
 

@@ -1,5 +1,6 @@
 //// matmul.c: matrix products with a weight: y, dx and dw. With factors in bfloat16 (bf16.h) both
-//// operands are packed, rounded on the way: a cache block of the first, a panel of the second.
+//// operands are packed: a cache block of the first, rounded on the way, and a panel of the second,
+//// rounded on the way in dw; a weight is an image, whose numbers the update has rounded.
 
 //// The register tile of a product, and its store.
 //$ function matmul_tile(k)
@@ -156,11 +157,11 @@ $(k.sign(head, name)) {
         for (int item = 0; item < items; item++) {
             const struct piece at = $(k.part.piece)(mine.cols, item);
             //$ local copy = k.transposed and "pack_transposed" or "pack_rows"
-            //$ if bf16 then copy = k.transposed and "factors_transposed" or "factors_columns" end
+            //$ if bf16 then copy = k.transposed and "image_transposed" or "image_columns" end
             //$ local stride = k.transposed and "K" or "COLS"
             $(copy)(panel, $(panel), w + at.offset, $(stride), at.depth, at.wide);
             //$ if k.halves then
-            const float *up = w + at.offset + (size_t)COLS * K;
+            const $(bf16 and "uint16_t" or "float") *up = w + at.offset + (size_t)COLS * K;
             $(copy)(panel + WIDE, $(panel), up, $(stride), at.depth, at.wide);
             //$ end
             //$ if bf16 then
@@ -175,11 +176,16 @@ $(k.sign(head, name)) {
             const struct piece after =
                 $(k.part.piece)(mine.cols, item + 1 < items ? item + 1 : item);
             //$ local rows = k.transposed and "after.wide, after.depth" or "after.depth, after.wide"
+            //$ if bf16 then
+            struct prefetch next = prefetch_image(w + after.offset, $(stride), $(rows),
+                                                  DIVIDE_UP(end, TILE_ROWS) - block);
+            //$ else
             struct prefetch next = prefetch_of(w + after.offset, $(stride), $(rows),
                                                DIVIDE_UP(end, TILE_ROWS) - block);
+            //$ end
             //$ if k.halves then
             struct prefetch next_up = next;
-            next_up.row += (size_t)COLS * K;
+            next_up.row += (size_t)COLS * K$(bf16 and " / 2" or "");
             //$ end
             for (int i = block * TILE_ROWS; i < end; i += TILE_ROWS) {
                 prefetch_some(&next);

@@ -55,7 +55,7 @@ function Memory:run(node)
     if step.keep then writes[#writes + 1] = step.keep end
   end
   for _, tensor in ipairs(reads) do
-    if tensor.kind == "value" or tensor.kind == "packed" then self:read(tensor, node) end
+    if tensor.kind == "value" then self:read(tensor, node) end -- an image is the update's
     for _, out in ipairs(writes) do
       if overlaps(tensor, out) and not in_place(self.g, node, tensor, out) then
         error(("%s writes %s over %s, which it reads"):format(node.op.name, out.name, tensor.name))

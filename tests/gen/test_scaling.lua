@@ -25,18 +25,20 @@ local cpu, cuda = measured("cpu"), measured("cuda")
 -- ---- memory -------------------------------------------------------------------------------------
 
 check.test("bytes a parameter: all moments everywhere, and shared out", function()
-  local function states(shape, ranks, zero) return scaling.states(shape.parts, ranks, zero).bytes / PARAMS end
+  local function states(shape, ranks, zero) return scaling.states(shape, ranks, zero).bytes / PARAMS end
   near(states(cpu, 8, false), 16, "a CPU")
   near(states(cpu, 8, true), 8 + 8 / 8, "a CPU, ZeRO 1")
   near(states(cuda, 8, false), 18, "CUDA")
   near(states(cuda, 64, true), 6 + 12 / 64, "CUDA, ZeRO 1")
   local plain = measured("cuda", { "dtype=float32", "n_layer=1" }) -- no image: as on a CPU
-  near(scaling.states(plain.parts, 4, true).bytes / (plain.parts.weights / 4), 8 + 8 / 4, "float32")
+  near(scaling.states(plain, 4, true).bytes / (plain.parts.weights / 4), 8 + 8 / 4, "float32")
   local sgd = measured("cuda", { "optimizer=sgd", "n_layer=1" }) -- no moments
-  near(scaling.states(sgd.parts, 4, true).bytes / (sgd.parts.weights / 4), 6 + 4 / 4, "sgd")
+  near(scaling.states(sgd, 4, true).bytes / (sgd.parts.weights / 4), 6 + 4 / 4, "sgd")
+  local half = measured("cpu", { "dtype=bfloat16", "n_layer=1" }) -- an image, and all weights, since they travel
+  near(scaling.states(half, 4, true).bytes / (half.parts.weights / 4), 10 + 8 / 4, "a CPU in bfloat16")
 end)
 
-check.test("a plan's parts are all of it; a device's has the weights' image and a workspace", function()
+check.test("a plan's parts are all of it; in bfloat16 the weights' image, on a device a workspace", function()
   for _, shape in ipairs { cpu, cuda } do
     local sum = 0
     for _, bytes in pairs(shape.parts) do sum = sum + bytes end
@@ -46,6 +48,8 @@ check.test("a plan's parts are all of it; a device's has the weights' image and 
   check.equal(cuda.parts.rest, 256 << 20, "eight times that are less than the model")
   check.equal(measured("cuda", { "n_layer=1", "batch_size=1" }).parts.rest, 32 << 20)
   check.equal(cpu.parts.image, 0)
+  local half = measured("cpu", { "dtype=bfloat16", "n_layer=1" })
+  check.equal(half.parts.image, half.parts.weights // 2)
 end)
 
 check.test("a CPU's groups of micro-steps are those of reduce.c", function()

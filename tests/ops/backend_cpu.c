@@ -70,26 +70,27 @@ static bool memory_free(struct memory *memory) {
 
 // A tensor's memory, unwritten.
 static struct memory tensor_new(const struct tensor *t, bool in_pages) {
-    struct memory memory = memory_new((size_t)t->rows * (size_t)t->width * sizeof(float), in_pages);
+    const size_t bytes = (size_t)t->rows * (size_t)t->width * format_bytes(t->format);
+    struct memory memory = memory_new(bytes, in_pages);
     memset(memory.at, POISON, memory.bytes);
     return memory;
 }
 
 static char *tensor_at(const struct tensor *t, const struct memory *memory, int i) {
-    return memory->at +
-           ((size_t)(i / t->columns) * (size_t)t->width + (size_t)(i % t->columns)) * sizeof(float);
+    return memory->at + ((size_t)(i / t->columns) * (size_t)t->width + (size_t)(i % t->columns)) *
+                            format_bytes(t->format);
 }
 
-// Copies count elements without padding into a tensor's memory, and back.
+// Copies count elements without padding, floats, into a tensor's memory, and back.
 static void tensor_write(const struct tensor *t, const float *dense, struct memory *memory) {
     for (int i = 0; i < t->count; i++) {
-        memcpy(tensor_at(t, memory, i), dense + i, sizeof *dense);
+        format_store(t->format, tensor_at(t, memory, i), dense + i);
     }
 }
 
 static void tensor_read(const struct tensor *t, const struct memory *memory, float *dense) {
     for (int i = 0; i < t->count; i++) {
-        memcpy(dense + i, tensor_at(t, memory, i), sizeof *dense);
+        format_load(t->format, dense + i, tensor_at(t, memory, i));
     }
 }
 

@@ -184,6 +184,62 @@ START_TEST(any_number_of_threads) {
 }
 END_TEST
 
+// The nearest bfloat16 number of a normal one, ties to even.
+static uint16_t nearest_bfloat16(float x) {
+    int exponent;
+    const double fraction = frexp((double)x, &exponent); // 0.5 <= |fraction| < 1
+    const float near = (float)ldexp(nearbyint(fraction * 256), exponent - 8);
+    uint32_t bits;
+    memcpy(&bits, &near, sizeof bits);
+    return (uint16_t)(bits >> 16);
+}
+
+static void check_image(const struct model *m) {
+    for (int64_t i = 0; i < STATE; i++) {
+        const uint16_t wanted = used(i) ? nearest_bfloat16(m->params[i]) : 0;
+        ck_assert_msg(m->packed[i] == wanted, "%lld, %a, is %04x, not %04x", (long long)i,
+                      m->params[i], m->packed[i], wanted);
+    }
+}
+
+static void image_run(void *context, int thread, int threads) {
+    const struct job *job = context;
+    optimizer_image_part(job->m, job->info, thread, threads);
+}
+
+// Of a model whose products are in bfloat16, in the memory that it plans; in float32 there is none.
+START_TEST(image_is_of_the_weights) {
+    static const bool bf16[1];
+    struct model_info info = info_of(OPTIMIZER_ADAMW);
+    const size_t without = model_plan_bytes(&info, true);
+    struct model m;
+    run_optimizer(&m, &info, 3);
+    ck_assert(m.packed == NULL);
+    model_destroy(&m);
+
+    info.bf16 = bf16;
+    ck_assert_uint_ge(model_plan_bytes(&info, true), without + STATE * sizeof(uint16_t));
+    for (int kind = 0; kind < 2; kind++) {
+        info.optimizer = kind ? OPTIMIZER_SGD : OPTIMIZER_ADAMW;
+        info.update = info_of(info.optimizer).update;
+        run_optimizer(&m, &info, 3);
+        check_image(&m); // which the update has written
+        memset(m.packed, 0, STATE * sizeof *m.packed);
+        fill(&m);
+        m.params[params[0].offset] = 0x1.01p0f; // in the middle: to even
+        m.params[params[0].offset + 1] = 0x1.03p0f;
+        m.imaged = false;
+        parallel_run(image_run, &(struct job){&m, &info, NULL});
+        check_image(&m);
+        ck_assert(m.imaged);
+        m.params[params[0].offset] = 2; // not known to have changed
+        parallel_run(image_run, &(struct job){&m, &info, NULL});
+        ck_assert_uint_eq(m.packed[params[0].offset], 0x3f80);
+        model_destroy(&m);
+    }
+}
+END_TEST
+
 START_TEST(grad_norm) {
     struct model_info info = info_of(OPTIMIZER_ADAMW);
     struct model m;
@@ -312,9 +368,10 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {
-        adamw_is_torchs,       adam_is_torchs,  sgd_is_torchs,
-        any_number_of_threads, grad_norm,       parts_do_not_overlap,
-        more_than_there_is,    initial_weights, flops_as_llmc_counts_them,
+        adamw_is_torchs,           adam_is_torchs,          sgd_is_torchs,
+        any_number_of_threads,     image_is_of_the_weights, grad_norm,
+        parts_do_not_overlap,      more_than_there_is,      initial_weights,
+        flops_as_llmc_counts_them,
     };
     return suite_main("optimizer", tests, sizeof tests / sizeof tests[0]);
 }

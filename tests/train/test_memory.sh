@@ -45,7 +45,7 @@ near() { # folder, flags
         exit !((apart < 0 ? -apart : apart) <= 0.03 * peak + 1048576)
     }'
 }
-for size in "n_layer=1" "n_embd=512 n_layer=3" "vocab_size=50304 n_embd=128"; do
+for size in "n_layer=1" "n_embd=512 n_layer=3" "vocab_size=50304 n_embd=128 dtype=bfloat16"; do
     make build CONFIG="$tmp/size.lua" SET="$size" PROGRAMS=train BUILD=$build >"$tmp/log" 2>&1
     trainer=$(sed -n 's/^built: \([^:]*\):.*/\1/p' "$tmp/log")/train
     name=$(echo "$size" | tr ' ' -)

@@ -153,5 +153,12 @@ check "builds after it" build
 check "whose kernels have the file's tilings" follows
 check "trains, tuned" train measured
 check "the same weights again" same_weights modelled measured
+half() { # in bfloat16 kernels read an image of the weights
+    lua5.4 gen/tune.lua --emit "$tmp/half" --build "$tmp/build" "$tmp/odd.lua" dtype=bfloat16 || return
+    for emitted in "$tmp/half"/matmul*.c; do
+        tests/strict.sh cc -std=gnu11 -I. -fsyntax-only "$emitted" || return
+    done
+}
+check "kernels of all ways compile in bfloat16" half
 
 finish
