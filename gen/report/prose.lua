@@ -127,6 +127,8 @@ local function left_out(report)
   return sentences
 end
 
+local NOT_TESTED = "No difference is tested: an interval over seeds takes three that both sides have."
+
 -- How many runs are the first part of a longer one.
 local function twins(report)
   local count, lengths = 0, false
@@ -148,6 +150,8 @@ function prose.effects_hint(report)
   elseif report.effects_tested > 0 then
     lines[2] = ("The interval of Δ and whether it is distinct from 0 are over seeds (%s)."):format(
       words.test(report.effects_tested))
+  else
+    lines[2] = NOT_TESTED
   end
   for _, part in ipairs({ twins(report), left_out(report) }) do table.move(part, 1, #part, #lines + 1, lines) end
   return text.html(table.concat(lines, " "))
@@ -155,6 +159,7 @@ end
 
 function prose.seeds_hint(report)
   if not report.seeds then return "" end
+  if report.best_tested + report.baseline_tested == 0 then return text.html(NOT_TESTED) end
   return text.html(("Two settings are distinct if their difference over seeds is distinct from 0: from the best, " ..
     "%s; from the baseline, %s."):format(words.test(report.best_tested), words.test(report.baseline_tested)))
 end

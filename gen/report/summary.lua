@@ -1,4 +1,5 @@
 -- summary: the report's sentences: what was run, what won and by how much, which runs overfit, what is missing.
+local effects = require("gen.report.effects")
 local plan = require("gen.report.plan")
 local words = require("gen.report.words")
 
@@ -81,20 +82,26 @@ local function in_common(p, order)
   return shared
 end
 
+-- A run's name, with how far it is if its losses are not yet what they will be.
+local function named(r)
+  return effects.counts(r) and r.name or ("%s (%s)"):format(r.name, r.status)
+end
+
 -- Which run is best of those on one data set, the first of `order`; `on` names the data set where there are several.
 local function what_won_on(p, order, on)
   local best, worst = p.runs[order[1]], p.runs[order[#order]]
   local base = p.runs[p.baseline or 0]
   local text = ("Lowest validation loss%s: %s by %s at iteration %s"):format(on and " on " .. on or "",
-    words.loss(best.best.val), best.name, words.count(best.best.iter))
+    words.loss(best.best.val), named(best), words.count(best.best.iter))
+  if best.best.iter == 0 then text = text .. ", before its first step" end
   if base and base ~= best and base.rank and base.on == best.on then
     text = text .. (", %s below the baseline %s (%s)"):format(words.loss(base.best.val - best.best.val), base.name,
       words.loss(base.best.val))
   elseif base == best and #order > 1 then
     text = text .. ", which is the baseline"
   end
-  if worst ~= best then
-    text = text .. (". Highest: %s by %s"):format(words.loss(worst.best.val), worst.name)
+  if worst.best.val > best.best.val then
+    text = text .. (". Highest: %s by %s"):format(words.loss(worst.best.val), named(worst))
   end
   local lines = { text .. "." }
   if p.sweep and p.kind == "grid" and #order > TOP then
@@ -117,28 +124,40 @@ local function what_won(p, order)
   return lines
 end
 
+-- "2 of 8 runs; most a, whose val rose by 0.1 from its minimum 2.3 at iteration 400 to 2.4 at 600"
+local function rising(list, counted)
+  table.sort(list, function(a, b)
+    if a.overfitting.rise ~= b.overfitting.rise then return a.overfitting.rise > b.overfitting.rise end
+    return a.name < b.name
+  end)
+  local most = list[1]
+  return ("%d of %d runs; most %s, whose val rose by %s from its minimum %s at iteration %s to %s at %s"):format(#list,
+    counted, most.name, words.loss(most.overfitting.rise), words.loss(most.best.val), words.count(most.best.iter),
+    words.loss(most.final.val), words.count(most.final.iter))
+end
+
 local function what_overfits(p)
-  local over, counted = {}, 0
+  local over, worse, counted = {}, {}, 0
   for _, r in ipairs(p.runs) do
     if r.overfitting.kind ~= "unknown" then counted = counted + 1 end
     if r.overfitting.kind == "overfits" then over[#over + 1] = r end
+    if r.overfitting.kind == "rises" then worse[#worse + 1] = r end
   end
   if counted == 0 then return {} end
   if #p.runs == 1 then
     local text = p.runs[1].overfitting.text
     return { text:sub(1, 1):upper() .. text:sub(2) .. "." }
   end
-  if #over == 0 then
-    return { "No run overfits: no validation loss rose beyond its scatter while the training loss fell." }
+  local lines = {}
+  if #over > 0 then
+    lines[1] = ("Overfitting: %s."):format(rising(over, counted))
+  elseif #worse == 0 then
+    lines[1] = "No run overfits: no validation loss rose beyond its scatter while the training loss fell."
   end
-  table.sort(over, function(a, b)
-    if a.overfitting.rise ~= b.overfitting.rise then return a.overfitting.rise > b.overfitting.rise end
-    return a.name < b.name
-  end)
-  local most = over[1]
-  return { ("Overfitting: %d of %d runs; most %s, whose val rose by %s from its minimum %s at iteration %s to %s at " ..
-    "%s."):format(#over, counted, most.name, words.loss(most.overfitting.rise), words.loss(most.best.val),
-      words.count(most.best.iter), words.loss(most.final.val), words.count(most.final.iter)) }
+  if #worse > 0 then
+    lines[#lines + 1] = ("Got worse, train loss too, which is no overfitting: %s."):format(rising(worse, counted))
+  end
+  return lines
 end
 
 -- What halving has stopped: "Halving stopped 3 of 4 trainings: 2 at iteration 50 and 1 at 100."

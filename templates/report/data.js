@@ -57,20 +57,33 @@ function make_check(label, checked, changed) {
   return el('label', {}, box, ' ' + label);
 }
 
-// What tells a run from the others of a list: the settings that differ among them; from the baseline, where one setting
-// at a time is changed; and the seed. Where that is long it is the name, whose settings are short, without its number.
-const LONGEST_LABEL = 26;
+// What tells each run of a list from the others: the settings that differ among them; from the baseline, where one setting
+// at a time is changed; and the seed. Where that is long for any of them, all have their names, whose settings are short,
+// without their numbers.
+const LONGEST_LABEL = 30;
 
 function label_of(index, list) {
-  const run = runs[index], all = list.map(i => runs[i]);
-  const differs = f => all.some(other => setting(other, f.key) !== setting(run, f.key));
-  let keys = D.factors.map(f => f.key).filter(key => differs({ key }));
-  if (D.kind !== 'grid' && baseline) keys = keys.filter(key => setting(run, key) !== setting(baseline, key));
-  const words = keys.filter(key => setting(run, key) !== undefined).map(key => `${key}=${value_text(setting(run, key))}`);
-  if (D.kind !== 'grid' && run === baseline) words.push('baseline');
-  if (D.several_seeds && all.some(other => other.seed !== run.seed)) words.push('seed ' + run.seed);
-  if (words.length > 0 && words.join(' ').length <= LONGEST_LABEL) return words.join(' ');
-  return D.sweep ? run.name.replace(/^exp\d+-/, '') : run.name;
+  const labels = labels_of(list);
+  return labels.has(index) ? labels.get(index) : runs[index].name;
+}
+
+const labels_made = new WeakMap(); // by list, of which many figures name every run
+
+function labels_of(list) {
+  if (labels_made.has(list)) return labels_made.get(list);
+  const all = list.map(i => runs[i]), several_seeds = D.several_seeds && new Set(all.map(run => run.seed)).size > 1;
+  const differing = D.factors.map(f => f.key).filter(key => new Set(all.map(run => setting(run, key))).size > 1);
+  const texts = all.map(run => {
+    const keys = D.kind !== 'grid' && baseline ? differing.filter(key => setting(run, key) !== setting(baseline, key)) : differing;
+    const words = keys.filter(key => setting(run, key) !== undefined).map(key => `${key}=${value_text(setting(run, key))}`);
+    if (D.kind !== 'grid' && run === baseline) words.push('baseline');
+    if (several_seeds) words.push('seed ' + run.seed);
+    return words.join(' ');
+  });
+  const fit = texts.every(text => text !== '' && text.length <= LONGEST_LABEL);
+  const name_of = run => (D.sweep ? run.name.replace(/^exp\d+-/, '') : run.name);
+  labels_made.set(list, new Map(list.map((i, n) => [i, fit ? texts[n] : name_of(runs[i])])));
+  return labels_made.get(list);
 }
 
 // On a narrow page a name begins where names differ, after a word's end, so that this part of it is what is seen.

@@ -122,7 +122,7 @@ function draw_effect_table(list) {
     { key: 'min', title: 'lowest', kind },
     { key: 'max', title: 'highest', kind },
     { key: 'difference', title: 'Δ from *', kind: kind === 'loss' ? 'delta' : kind, hint: 'mean of the differences of runs that are alike in all else' },
-    { key: 'half', title: '± 95%', kind, hint: 'half width of its 95% interval over seeds, Student’s t' },
+    { key: 'half', title: '± 95%', kind, hint: 'half width of its 95% interval over seeds, Student’s t, of this difference alone: the last column is corrected for their number' },
     { key: 'pairs', title: 'pairs', kind: 'plain' },
     { key: 'same', title: 'of that sign', kind: 'plain', hint: 'pairs whose difference has the sign of the mean' },
     { key: 'share', title: 'factor’s share', kind: 'percent', hint: 'of the variance: sum of squares of the means of its values over that of all trainings' },

@@ -4,6 +4,7 @@ local effects = require("gen.report.effects")
 local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
 local helpers = require("tests.report.helpers")
+local prose = require("gen.report.prose")
 local statistics = require("gen.report.statistics")
 local summary = require("gen.report.summary")
 local words = require("gen.report.words")
@@ -309,6 +310,42 @@ check.test("the summary: what was run, what won, what the best have in common, w
   lines = summary.of(p, words.rank(p))
   check.equal(lines[#lines], ("One HTML file in which %s writes text: make page %s NAME=sweeps/grid/exp16"):format(
     best.name, best.words))
+end)
+
+check.test("a run that got worse, one under way and one that never learned are said to be so", function()
+  fixture.sweep(root, "worse", "grid", { { key = "n_head", values = { 4, 8 } } }, { 1 }, function(spec, i)
+    if i == 2 then spec.last = 430 end
+  end)
+  local p = plan_of("worse")
+  local diverged, under_way = p.runs[1], p.runs[2]
+  diverged.evaluations = {}
+  for i, loss in ipairs({ 4, 900, 850, 800, 750 }) do
+    diverged.evaluations[i] = { iter = 100 * (i - 1), train = loss, val = loss }
+  end
+  diverged.best, diverged.final = diverged.evaluations[1], diverged.evaluations[5]
+  for _, r in ipairs(p.runs) do r.overfitting = words.overfitting(r) end
+  local lines = summary.of(p, words.rank(p))
+  has(lines, "^Lowest validation loss: 4.0000 by exp01.nh4 at iteration 0, before its first step, which is")
+  has(lines, "Highest: [%d.]+ by exp02.nh8 %(at 430 of 1000%)%.")
+  has(lines, "^Got worse, train loss too, which is no overfitting: 1 of 2 runs; most exp01.nh4, whose val rose by 746")
+  for _, line in ipairs(lines) do if line:find("No run overfits", 1, true) then error(line) end end
+  under_way.best.val = 4
+  for _, line in ipairs(summary.of(p, words.rank(p))) do if line:find("Highest", 1, true) then error(line) end end
+end)
+
+check.test("with two seeds it is said that nothing is tested, with three how", function()
+  for seeds, said in pairs({ [2] = "No difference is tested: an interval over seeds takes three",
+    [3] = "distinct from 0 are over seeds" }) do
+    local name, list = "seeds" .. seeds, { 1, 2, 3 }
+    list[seeds + 1] = nil
+    fixture.sweep(root, name, "grid", { { key = "n_head", values = { 4, 8 } } }, list)
+    local p = plan_of(name)
+    local of = { plan = p, trainings = effects.trainings(p) }
+    of.effects, of.effects_tested = effects.of(p)
+    of.seeds, of.best_tested, of.baseline_tested = effects.over_seeds(p)
+    has({ prose.effects_hint(of) }, said)
+    has({ prose.seeds_hint(of) }, seeds == 2 and said or "Two settings are distinct if")
+  end
 end)
 
 -- Runs of the grid on two data sets.

@@ -14,6 +14,10 @@ addEventListener('load', () => setTimeout(() => {
   };
   const shown = () => [...document.querySelectorAll('main section')].filter(node => !node.hidden).map(node => node.id).join();
   const before = shown();
+  // Points are named by settings, or all by names: here one setting's words would fit and another's would not.
+  const points = R.charts.find(figure => figure.title === 'parameters and validation loss');
+  const names = points ? points.fresh().chart.data.datasets[0].names : [];
+  if (new Set(names.map(name => name.includes('='))).size > 1) failures.push(`points are named now so, now so: ${names.join(', ')}`);
   look('', 'as it opens');
   look('no-run-has-this-name', 'with a filter that leaves none');
   R.D.runs.forEach(run => look(`run=${run.name}`, `with ${run.name} alone`));

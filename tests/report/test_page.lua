@@ -123,7 +123,7 @@ local HEADS, SIZES = { key = "n_head", values = { 4, 8 } }, { key = "n_embd", va
 fixture.sweep(root, "none", "grid", { HEADS, SIZES }, { 1 }, few(0))
 fixture.sweep(root, "first", "grid", { HEADS, SIZES }, { 1 }, few(1))
 fixture.sweep(root, "only", "grid", { { key = "n_head", values = { 4 } } }, { 1 }, few(1))
-fixture.sweep(root, "some", "grid", { HEADS, SIZES }, { 1, 2 }, few(5))
+fixture.sweep(root, "some", "grid", { { key = "batch_size", values = { 8, 128 } }, SIZES }, { 1, 2 }, few(5))
 fixture.run(root, "out/bare", { name = "bare", max_iters = 300, no_checkpoint = true })
 fixture.run(root, "out/one </script>&", { name = "one </script>&", settings = { n_embd = 256 } })
 fixture.run(root, "out/still", { name = "still", settings = { n_embd = 64 }, max_iters = 600, last = 430 })
@@ -151,8 +151,8 @@ local PAGES = {
     script = CLICKS },
   { name = "none", words = "--sweep none", views = { { PHONE, "light" } }, script = ORPHANS },
   { name = "first", words = "--sweep first", views = { { DESKTOP, "light" } }, script = ORPHANS },
-  { name = "only", words = "--sweep only", views = { { DESKTOP, "dark" } }, script = ORPHANS },
-  { name = "some", words = "--sweep some", views = { { PHONE, "light" } }, script = ORPHANS },
+  { name = "only", words = "--sweep only", views = { { PHONE, "dark" } }, script = ORPHANS },
+  { name = "some", words = "--sweep some", views = { { DESKTOP, "light" } }, script = ORPHANS },
   { name = "bare", words = "--out out/reports/bare.html out/bare", views = { { DESKTOP, "light" } }, script = ORPHANS },
 }
 for _, page in ipairs(PAGES) do
