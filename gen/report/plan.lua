@@ -167,13 +167,16 @@ local function setting(r, key)
   return value
 end
 
--- The keys that any of the runs states, sorted, and for each the list of its values in the runs that have one.
+local function is_derived(key) return schema.key(key) ~= nil and schema.key(key).derived ~= nil end
+
+-- The keys that any of the runs states and that follow from no other, sorted, and for each the list of its values in
+-- the runs that have one.
 local function stated(runs)
   local keys, values = {}, {}
   for _, r in ipairs(runs) do
     for _, source in ipairs({ r.config, r.run }) do
       for key in pairs(source) do
-        if not values[key] then keys[#keys + 1], values[key] = key, {} end
+        if not values[key] and not is_derived(key) then keys[#keys + 1], values[key] = key, {} end
       end
     end
   end

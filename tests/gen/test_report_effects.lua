@@ -4,6 +4,7 @@ local effects = require("gen.report.effects")
 local files = require("gen.base.files")
 local fixture = require("tests.report.fixture")
 local helpers = require("tests.report.helpers")
+local plan = require("gen.report.plan")
 local prose = require("gen.report.prose")
 local statistics = require("gen.report.statistics")
 local summary = require("gen.report.summary")
@@ -346,6 +347,17 @@ check.test("with two seeds it is said that nothing is tested, with three how", f
     has({ prose.effects_hint(of) }, said)
     has({ prose.seeds_hint(of) }, seeds == 2 and said or "Two settings are distinct if")
   end
+end)
+
+check.test("what follows from a setting is no setting in which runs differ", function()
+  for _, dropout in ipairs({ 0, 0.2 }) do
+    fixture.run(root, "out/dropped" .. dropout, { name = "dropped", settings = { dropout = dropout } })
+  end
+  local p = plan.of_folders({ root .. "/out/dropped0", root .. "/out/dropped0.2" })
+  check.equal(#p.factors, 1)
+  check.equal(p.factors[1].key, "dropout")
+  check.equal(effects.of(p)[1].levels[2].difference.n, 1)
+  for _, common in ipairs(plan.in_common(p)) do if common.key == "has_dropout" then error("is shared") end end
 end)
 
 -- Runs of the grid on two data sets.

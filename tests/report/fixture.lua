@@ -72,7 +72,7 @@ function fixture.run(root, folder, spec)
   if not spec.no_info then
     files.write(path .. "/run.json", json.encode({ format = 1, name = spec.name, config_name = build, backend = "cpu",
       hash = digits, config = { n_layer = s.n_layer, n_head = s.n_head, n_embd = s.n_embd, batch_size = s.batch_size,
-        block_size = s.block_size },
+        block_size = s.block_size, has_dropout = s.dropout > 0 },
       run = { max_iters = max_iters, dropout = s.dropout, seed = seed, out_dir = folder, eval_interval = 100 },
       title = "gpt, made up", num_params = math.tointeger(params // 1 + s.block_size * s.n_embd),
       num_params_nanogpt = math.tointeger(params // 1),
