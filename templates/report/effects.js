@@ -44,10 +44,13 @@ function effect_config(effect, range) {
   };
 }
 
-// The effects to show; of all runs on the best validation loss with their tests.
+// Whether the report has tested what is shown: of all runs, on the best validation loss.
+const is_tested = () => selection.all() && effect_look.response === 'best';
+
+// The effects to show; those that are tested with their tests.
 function shown_effects() {
   if (D.kind === 'runs' && runs.length < 3) return [];
-  const tested = selection.all() && effect_look.response === 'best';
+  const tested = is_tested();
   return effects_now(shown_response(), selection.chosen).map(e => {
     const own = tested && D.effects.find(d => d.key === e.key);
     return own ? Object.assign({}, e, own, { levels: own.levels.map((l, i) => Object.assign({ same: e.levels[i].difference && e.levels[i].difference.same }, l)) }) : e;
@@ -135,6 +138,7 @@ function draw_effects() {
   const list = shown_effects(), range = level_range(list);
   by_id('effect-words').replaceChildren(...effect_sentences().map(text => el('li', {}, text)));
   by_id('effect-none').hidden = list.length > 0;
+  by_id('effect-untested').hidden = list.length === 0 || !D.several_seeds || is_tested();
   for (const effect of list) {
     effect_figures.push(make_chart(by_id('effect-charts'), `${shown_response().title} by ${effect.key}`, 230, () => effect_config(effect, range)));
   }

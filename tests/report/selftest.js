@@ -361,6 +361,7 @@ addEventListener('load', () => setTimeout(() => {
       check(lines_of() < before, 'the curves do not follow the choice');
       check(figure_of('train and val loss').chart.data.labels.every(name => fits.some(i => runs[i].name === name)), 'bars do not follow the choice');
       check(one('#effect-words').textContent !== words, 'effects do not follow the choice');
+      check(visible(one('#effect-untested')) === Boolean(R.D.several_seeds && one('#effect-words li')), 'that a choice is not tested is not said, or of one seed');
       check(visible(one('#chosen')) && one('#chosen-words').textContent.includes(`${fits.length} of ${runs.length}`), 'no statement about the chosen runs');
       check([...document.querySelectorAll('.sample')].every(node => node.hidden !== fits.includes(Number(node.dataset.of))), 'samples do not follow the choice');
       check(decodeURIComponent(location.hash).includes(`filter=${factor.key}=${value}`), `the address is ${location.hash}`);
@@ -369,6 +370,7 @@ addEventListener('load', () => setTimeout(() => {
       const counted = R.tables.find(table => table.node.parentElement.id === 'speed-table');
       if (visible(one('#speed-table'))) check(counted.rows().reduce((n, row) => n + row.runs, 0) === fits.length, 'speed does not follow the choice');
       figure_of('validation loss by ' + factor.key).node.querySelector('.legend button').click();
+      check(!visible(one('#effect-untested')), 'all runs are said not to be tested');
       check(R.selection.all() && !location.hash.includes('filter') && lines_of() === before, 'a second click does not take the choice back');
       location.hash = '#filter=' + encodeURIComponent(`${factor.key}=${value}`);
       dispatchEvent(new HashChangeEvent('hashchange'));
