@@ -71,8 +71,9 @@ end
 -- about the console.
 local function visit(root, path)
   local log = root .. "/chromium.log"
-  local command = ("timeout 300 %s %s --enable-logging=stderr --window-size=1400,1000 --virtual-time-budget=60000 " ..
-    "--dump-dom %s 2>%s"):format(browser, chromium.flags(root), files.quoted("file://" .. path), log)
+  local command = ("timeout %d %s %s --enable-logging=stderr --window-size=1400,1000 --virtual-time-budget=60000 " ..
+    "--dump-dom %s 2>%s"):format(AXE and 1800 or 300, browser, chromium.flags(root), files.quoted("file://" .. path),
+    log)
   local pipe = io.popen(command)
   local dom = pipe:read("a")
   pipe:close()
