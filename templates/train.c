@@ -83,7 +83,12 @@ void $("model_"..phase)(struct model *m, int thread, int threads) {
 $(k.update_text)
 //$ if k.muon then
 struct muon_scratch {
+    //$ if k.products == "bf16" then
+    float panel[TILE_VECS * VEC * FACTORS_WHOLE($(k.muon.inner))];
+    float strip[TILE_ROWS * FACTORS_LD(FACTORS($(k.muon.inner)))];
+    //$ else
     float panel[TILE_VECS * VEC * $(k.muon.inner)];
+    //$ end
 };
 // Memory of each thread, for kernels and for Muon's packed panels.
 union model_scratch {

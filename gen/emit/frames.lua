@@ -94,7 +94,7 @@ function emit.train_c(g, facts)
   k.scratch = {}
   if optimizer == "muon" then
     optimizer = "adamw" -- of all that is no matrix in a block
-    k.muon = muon.emit(facts.entries)
+    k.muon = muon.emit(facts.entries, g.target.products)
     k.scratch[1] = "muon"
   end
   k.update = optimizer

@@ -120,23 +120,24 @@ function muon.floats(entries)
 end
 
 -- The parts of a shape's update, as kernels of a profile; a call takes `batch` matrices or, the last one, fewer.
-local function kernels_of(s)
+local function kernels_of(s, products)
   local flops, size, square = products_of(s), 4 * s.m * s.k, 4 * s.m * s.m
   local each = #s.at / ((#s.at + s.batch - 1) // s.batch)
   local list = {}
   for i, part in ipairs({ { "momentum", 6 * size }, { "gram", size + square }, { "square", 2 * square },
     { "product", 2 * size + square }, { "update", 3 * size } }) do
-    list[i] = { name = s.name .. "_" .. part[1], flops = each * (flops[part[1]] or 0), bytes = each * part[2], op = {} }
+    list[i] = { name = s.name .. "_" .. part[1], flops = each * (flops[part[1]] or 0), bytes = each * part[2],
+      op = { factors = products == "bf16" and flops[part[1]] ~= nil } }
   end
   return list
 end
 
--- The texts of all functions, the widest product's inner dimension and the kernels.
-function muon.emit(entries)
+-- The texts of all functions, the widest product's inner dimension and the kernels. products: "f32" or "bf16".
+function muon.emit(entries, products)
   local texts, inner, taken, all = {}, 0, {}, {}
   local shapes = shapes_of(entries)
   local function product(name, k)
-    k.name = name
+    k.name, k.products = name, products
     if not taken[name] then texts[#texts + 1] = kernels.whole("cpu", "muon", "muon_product", k) end
     taken[name] = true
     return name
@@ -149,8 +150,9 @@ function muon.emit(entries)
     s.product = product(("muon_product_%dx%d"):format(s.m, s.k),
       { rows = s.m, cols = s.k, inner = s.m, addend = "3.4445f", factor = "1.0f" })
     inner = math.max(inner, s.k)
+    s.products = products
     texts[#texts + 1] = kernels.whole("cpu", "muon", "muon_shape", s)
-    for _, kernel in ipairs(kernels_of(s)) do all[#all + 1] = kernel end
+    for _, kernel in ipairs(kernels_of(s, products)) do all[#all + 1] = kernel end
   end
   texts[#texts + 1] = kernels.whole("cpu", "muon", "muon", { name = "muon", shapes = shapes })
   return { text = table.concat(texts, "\n"), inner = inner, kernels = all }

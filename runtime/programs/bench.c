@@ -442,14 +442,9 @@ static void bench_print(const struct bench *b, const struct bench_figures *f) {
            f->floor_ms, 100 * f->floor_ms / f->median);
     if (b->info->muon) {
         printf("muon: %.3f ms, %.1f%% of a step; its Newton-Schulz products run at %.1f GFLOP/s, "
-               "%.1f%% of peak",
+               "%.1f%% of peak, %.1f%% of held\n",
                f->muon_ms, 100 * f->muon_share, f->muon_gflops,
-               100 * f->muon_gflops / b->float_gflops);
-        if (b->info->bf16) {
-            printf(" in float32\n");
-        } else {
-            printf(", %.1f%% of held\n", 100 * f->muon_gflops / f->held);
-        }
+               100 * f->muon_gflops / b->peak_gflops, 100 * f->muon_gflops / f->held);
     }
     if (b->others_busy > 0.1 * b->threads) {
         printf("busy: other processes used %.1f processors meanwhile; these figures are not what "

@@ -15,7 +15,7 @@ parity() { # config
 }
 # As on CUDA (tests/cuda/test_train.sh). Left out of all: those that autocast has no numbers of, and llama_names, whose
 # numbers are under other names.
-configs="gpt2_small adam_all one_head large_vocabulary ignored_untied heads64 llama one_kv_head"
+configs="gpt2_small adam_all muon large_vocabulary ignored_untied heads64 llama one_kv_head"
 if [ -n "${ALL-}" ]; then
     configs=$(cd tests/reference/golden && ls ./*.autocast.json | sed 's|^./||; s/.autocast.json//' | grep -vx llama_names)
 fi
