@@ -145,26 +145,6 @@ VEC_INLINE void factors_rows(float *to, ptrdiff_t to_stride, const float *from, 
     }
 }
 
-// to (FACTORS_WHOLE(depth), width) = the transpose of from (rows, depth), padded with 0 to whole
-// vectors.
-VEC_INLINE void factors_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
-                                   int depth, int rows) {
-    enum { TAKES = VEC * FACTOR_FLOATS };
-    _Alignas(64) float block[VEC * VEC];
-    for (int r = 0; r < rows; r += VEC) {
-        for (int k = 0; k < depth; k += TAKES) {
-            for (int i = 0; i < VEC; i++) {
-                const float *at = from + (r + i) * stride + k;
-                const int floats = r + i < rows ? depth - k : 0;
-                vec_store(block + i * VEC, floats >= TAKES ? factors_along(at, TAKES)
-                                           : floats > 0    ? factors_along(at, floats)
-                                                           : vec_splat(0.0f));
-            }
-            panel_transpose(to + (size_t)(k / FACTOR_FLOATS) * width + r, width, block, VEC);
-        }
-    }
-}
-
 // to (FACTORS(depth), columns) = from (depth, columns), for a sum down its columns, padded with 0
 // to whole vectors.
 VEC_INLINE void factors_columns(float *to, ptrdiff_t to_stride, const float *from, ptrdiff_t stride,
@@ -226,23 +206,41 @@ VEC_INLINE vec image_along(const uint16_t *from, int numbers) {
 #endif
 }
 
-// As factors_transposed, of an image.
-VEC_INLINE void image_transposed(float *to, const int width, const uint16_t *from, ptrdiff_t stride,
-                                 int depth, int rows) {
+// Of an image or of floats.
+VEC_INLINE vec packed_along(const void *from, const bool image, ptrdiff_t at, int numbers) {
+    return image ? image_along((const uint16_t *)from + at, numbers)
+                 : factors_along((const float *)from + at, numbers);
+}
+
+VEC_INLINE void packed_transposed(float *to, const int width, const void *from, const bool image,
+                                  ptrdiff_t stride, int depth, int rows) {
     enum { TAKES = VEC * FACTOR_FLOATS };
     _Alignas(64) float block[VEC * VEC];
     for (int r = 0; r < rows; r += VEC) {
         for (int k = 0; k < depth; k += TAKES) {
             for (int i = 0; i < VEC; i++) {
-                const uint16_t *at = from + (r + i) * stride + k;
+                const ptrdiff_t at = (r + i) * stride + k;
                 const int numbers = r + i < rows ? depth - k : 0;
-                vec_store(block + i * VEC, numbers >= TAKES ? image_along(at, TAKES)
-                                           : numbers > 0    ? image_along(at, numbers)
+                vec_store(block + i * VEC, numbers >= TAKES ? packed_along(from, image, at, TAKES)
+                                           : numbers > 0    ? packed_along(from, image, at, numbers)
                                                             : vec_splat(0.0f));
             }
             panel_transpose(to + (size_t)(k / FACTOR_FLOATS) * width + r, width, block, VEC);
         }
     }
+}
+
+// to (FACTORS_WHOLE(depth), width) = the transpose of from (rows, depth), padded with 0 to whole
+// vectors.
+VEC_INLINE void factors_transposed(float *to, const int width, const float *from, ptrdiff_t stride,
+                                   int depth, int rows) {
+    packed_transposed(to, width, from, false, stride, depth, rows);
+}
+
+// The same, of an image.
+VEC_INLINE void image_transposed(float *to, const int width, const uint16_t *from, ptrdiff_t stride,
+                                 int depth, int rows) {
+    packed_transposed(to, width, from, true, stride, depth, rows);
 }
 
 // As factors_columns, of an image.
